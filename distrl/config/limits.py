@@ -1,0 +1,55 @@
+"""The sizes of replay in Reverb items, derived from a configuration.
+
+Reverb counts items; the configuration counts transitions. An item holds
+`transitions_per_item` of them, and samples per insert is the same ratio in both.
+"""
+
+import math
+from dataclasses import dataclass
+
+from distrl.config.schema import Config
+
+
+@dataclass(frozen=True)
+class ReplayLimits:
+    """Replay in items.
+
+    Attributes:
+      capacity: the items kept.
+      min_size: the items that must be there before the first sample.
+      superbatch: the items that the learner takes at once.
+      samples_per_insert: the samples of an item on average; None for no limit.
+      error_buffer: the samples by which either side may run ahead.
+    """
+
+    capacity: int
+    min_size: int
+    superbatch: int
+    samples_per_insert: float | None
+    error_buffer: float
+
+
+def smallest_error_buffer(samples_per_insert: float) -> float:
+    """Returns the smallest error buffer, in items, with which nobody waits for ever."""
+    return max(1.0, samples_per_insert)
+
+
+def derive_limits(config: Config) -> ReplayLimits:
+    """Returns the limits of replay, in items."""
+    replay, learner = config.replay, config.learner
+    block = replay.transitions_per_item
+    superbatch = learner.batch_size * learner.steps_per_dispatch // block
+    spi = replay.samples_per_insert
+    if replay.error_buffer is not None:
+        error_buffer = replay.error_buffer / block
+    else:
+        # A whole superbatch may be on its way, and `prefetch` more may wait.
+        ahead = superbatch * (replay.prefetch + 2.0)
+        error_buffer = max(ahead, 2 * smallest_error_buffer(spi or 1.0))
+    return ReplayLimits(
+        capacity=replay.capacity // block,
+        min_size=math.ceil(replay.min_size / block),
+        superbatch=superbatch,
+        samples_per_insert=spi,
+        error_buffer=error_buffer,
+    )

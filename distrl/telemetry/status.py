@@ -1,0 +1,41 @@
+"""The status of a run: one row of `metrics/coordinator.csv`."""
+
+from dataclasses import dataclass
+from typing import Optional
+
+
+@dataclass(frozen=True)
+class Status:
+    """The counts and rates of a run at one moment.
+
+    `None` means that there is no figure yet.
+    """
+
+    seconds: float = 0.0
+    """Seconds since the coordinator started."""
+    env_steps: int = 0
+    """Calls of environment.step by all actors."""
+    learner_steps: int = 0
+    """SGD steps."""
+    episodes: int = 0
+    """Episodes that the actors ended."""
+    env_steps_per_second: float = 0.0
+    """The rate of env_steps since the row before."""
+    learner_steps_per_second: float = 0.0
+    """The rate of learner_steps since the row before."""
+    samples_per_insert: Optional[float] = None
+    """Transitions sampled for each transition inserted, over the whole run."""
+    replay_size: Optional[int] = None
+    """Transitions in replay."""
+    staleness: Optional[float] = None
+    """Learner steps by which the actors' parameters are behind, the largest."""
+    training_return: Optional[float] = None
+    """The mean return of the actors' latest episodes, exploration included."""
+    evaluation_return: Optional[float] = None
+    """The mean return of the latest evaluation."""
+    evaluation_step: Optional[int] = None
+    """The learner step of the parameters of the latest evaluation."""
+    best_return: Optional[float] = None
+    """The best mean return of an evaluation."""
+    nodes_alive: int = 0
+    """The nodes that reported within launch.silent_seconds."""
