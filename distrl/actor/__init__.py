@@ -1,0 +1,1 @@
+"""The actor: its policy, its transitions, and its role."""
