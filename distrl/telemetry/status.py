@@ -39,3 +39,5 @@ class Status:
     """The best mean return of an evaluation."""
     nodes_alive: int = 0
     """The nodes that reported within launch.silent_seconds."""
+    reason: Optional[str] = None
+    """Why the run stops, once it does."""
