@@ -36,9 +36,7 @@ def make_program(config: Config, spec: EnvironmentSpec) -> lp.Program:
     replay_address.assign(replay)
     program.add_node(replay, label="replay")
     program.add_node(
-        lp.PyNode(
-            learner_node, config, spec, replay_address, variables, coordinator
-        ),
+        lp.PyNode(learner_node, config, spec, replay_address, variables, coordinator),
         label="learner",
     )
     with program.group("actor"):

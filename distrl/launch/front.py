@@ -199,7 +199,9 @@ class _Front:
         if event == "stage":
             self._progress.stage(message["text"])
         elif event == "not_isolated":
-            self._warn_exposed(f"the system refused a private network: {message['reason']}")
+            self._warn_exposed(
+                f"the system refused a private network: {message['reason']}"
+            )
         elif event == "refused":
             raise ConfigError(message["message"])
         elif event == "checked":

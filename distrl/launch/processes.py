@@ -48,9 +48,7 @@ class Supervisor:
         self._config = config
         self._channel = channel
         # Nodes send their stop requests and tracebacks as datagrams.
-        self._inbox, self._outbox = socket.socketpair(
-            socket.AF_UNIX, socket.SOCK_DGRAM
-        )
+        self._inbox, self._outbox = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._reports = Channel(self._inbox)
         self._children: dict[str, _Child] = {}
         self._errors: dict[str, str] = {}
@@ -64,9 +62,7 @@ class Supervisor:
 
     def run(self, program: lp.Program) -> None:
         """Runs `program` until every node has ended; tells the front how it went."""
-        nodes = prepare(
-            program, self._ask_to_stop, LaunchType.LOCAL_MULTI_PROCESSING
-        )
+        nodes = prepare(program, self._ask_to_stop, LaunchType.LOCAL_MULTI_PROCESSING)
         # What is shared with the nodes stays shared: the collector must not touch it.
         gc.collect()
         gc.freeze()
