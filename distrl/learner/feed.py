@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from distrl.config import Config
-from distrl.learner.update import split_superbatch
+from distrl.learner.superbatch import split_superbatch
 from distrl.replay import ReplaySampler
 from distrl.types import Transition
 

@@ -11,15 +11,9 @@ from distrl.agents import make_agent
 from distrl.config import Config
 from distrl.coordinator import Reporter
 from distrl.learner.feed import Feed, put_superbatch
-from distrl.learner.state import TrainState
-from distrl.learner.update import (
-    first_replica,
-    init_state,
-    join_superbatch,
-    make_optimizer,
-    make_update,
-    replicate,
-)
+from distrl.learner.state import TrainState, first_replica, init_state, replicate
+from distrl.learner.superbatch import join_superbatch
+from distrl.learner.update import make_optimizer, make_update
 from distrl.replay import PriorityUpdater, ReplaySampler
 from distrl.seeding import derive_seed
 from distrl.telemetry.metrics import MetricsLog

@@ -1,0 +1,75 @@
+# distrl: two commands, `make train` and `make test`; `make help` lists the others.
+#
+# Each finds a Python 3.10, makes .venv from requirements.lock and goes on; a second
+# call installs nothing. Variables: PYTHON names the Python to use, ARGS is added to
+# the command, as in `make train ARGS='--seed 2'`.
+
+export PYTHON
+UV_VERSION := 0.13.9
+EXTRAS := atari box2d dev docs envpool minatar ray reports video
+
+VENV := .venv
+BIN := $(VENV)/bin
+UV ?= $(VENV).uv-$(UV_VERSION)/bin/uv
+
+# A stamp is named after what was installed, so its presence says that it is there.
+# The directory counts, since scripts in a virtual environment hold its path.
+key = $(shell { pwd; cat $(1); } | sha256sum | cut -c 1-16)
+LOCKED := $(VENV)/.locked-$(call key,requirements.lock)
+INSTALLED := $(VENV)/.installed-$(call key,pyproject.toml)
+
+.DEFAULT_GOAL := help
+.PHONY: help install train test test-slow bench lock check-cuda clean FORCE
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
+
+install: $(INSTALLED) ## make .venv, if it is not there yet
+
+train: $(INSTALLED) ## solve Catch through the whole program
+	$(BIN)/distrl train configs/catch.yaml $(ARGS)
+
+test: $(INSTALLED) ## ruff, mypy and the quick tests
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/python -m pytest $(ARGS)
+
+test-slow: $(INSTALLED) ## the tests that take longer
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
+bench: $(INSTALLED) ## every measurement in benchmarks/
+	@set -e; for file in benchmarks/[!_]*.py; do \
+	    echo "$(BIN)/python $$file $(ARGS)"; $(BIN)/python "$$file" $(ARGS); done
+
+clean: ## remove the virtual environments and all caches, keep the runs
+	rm -rf $(VENV) $(VENV).* build dist *.egg-info
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(LOCKED): $(shell test -x $(BIN)/python || echo FORCE)
+	@.ci/make-venv $(VENV) $@
+
+$(INSTALLED): $(LOCKED)
+	@$(BIN)/python -m pip --disable-pip-version-check install --quiet \
+	    --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# Keeps the pins that are there; `make lock ARGS=--upgrade` takes the newest.
+COMPILE = $(UV) --no-config pip compile --quiet pyproject.toml \
+    --python-version 3.10 --python-platform x86_64-manylinux_2_28
+
+lock: $(UV) ## write requirements.lock from pyproject.toml
+	UV_CUSTOM_COMPILE_COMMAND='make lock' $(COMPILE) $(EXTRAS:%=--extra %) \
+	    --generate-hashes --output-file requirements.lock $(ARGS)
+	@$(MAKE) --no-print-directory check-cuda
+
+check-cuda: $(UV) ## show that the extra cuda12 fits requirements.lock
+	@$(COMPILE) --extra cuda12 --constraints requirements.lock \
+	    --no-header --no-annotate --output-file $(VENV).cuda12 --upgrade
+	@echo "The extra cuda12 resolves with requirements.lock:"
+	@grep -E '^(jax|nvidia)' $(VENV).cuda12
+
+$(VENV).uv-$(UV_VERSION)/bin/uv:
+	python=$$(.ci/find-python) && "$$python" -m venv $(VENV).uv-$(UV_VERSION)
+	$(VENV).uv-$(UV_VERSION)/bin/python -m pip install --quiet uv==$(UV_VERSION)
