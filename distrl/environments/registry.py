@@ -1,5 +1,6 @@
 """From a URI to an environment: who builds it, and what is accepted."""
 
+import importlib
 import sys
 from collections.abc import Mapping
 from importlib import metadata
@@ -63,6 +64,19 @@ def read_spec(uri: str, args: Mapping[str, Any]) -> EnvironmentSpec:
         return spec
     finally:
         environment.close()
+
+
+def preload_suite(uri: str) -> None:
+    """Imports the suite behind a URI, if it is one of ours, and nothing of a user's.
+
+    A process that forks others calls it first, so that they share the import.
+    """
+    scheme = uri.partition(":")[0]
+    if scheme == "bsuite":
+        importlib.import_module("bsuite.bsuite")
+        importlib.import_module("bsuite.sweep")
+    elif scheme == "gym":
+        importlib.import_module("gymnasium")
 
 
 def find_plugins() -> dict[str, metadata.EntryPoint]:
