@@ -51,7 +51,6 @@ def make_program(config: Config, spec: Any) -> Any:
 def fill_replay(config: Config, spec: Any, address: Any) -> None:
     """Writes random transitions until the learner may start, and waits for the end."""
     import launchpad as lp
-
     from distrl.replay import BlockWriter
 
     stop = lp.stop_event()
@@ -174,9 +173,7 @@ def main() -> None:
             for block in (32, 8, 1):
                 config = configure(network, block)
                 rates.setdefault(f"G={block}", []).append(
-                    measure_rate(
-                        config, "learner_steps", options.seconds, make_program
-                    )
+                    measure_rate(config, "learner_steps", options.seconds, make_program)
                 )
         in_place = median(rates["in place"])
         rows += [

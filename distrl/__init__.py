@@ -1,7 +1,7 @@
 """distrl: distributed actor-learner Q-learning on JAX, Reverb and Launchpad.
 
-    from distrl import load_config, run
-    outcome = run(load_config("configs/catch.yaml"))
+from distrl import load_config, run
+outcome = run(load_config("configs/catch.yaml"))
 """
 
 from typing import Any

@@ -111,16 +111,15 @@ def evaluate(
     Returns:
       The returns `[episodes] float64`, or None when it gave up.
     """
-    share = episodes // environment.size
-    returns: list[list[float]] = [[] for _ in range(environment.size)]
+    share = episodes // len(environment)
+    returns: list[list[float]] = [[] for _ in range(len(environment))]
     observation = environment.reset()
     while any(len(ended) < share for ended in returns):
         if not go_on():
             return None
         step = environment.step(act(observation))
         observation = step.observation
-        if step.last_t.any():
-            for episode in environment.ended_episodes:
-                if len(returns[episode.index]) < share:
-                    returns[episode.index].append(episode.episode_return)
+        for episode in step.episodes:
+            if len(returns[episode.environment]) < share:
+                returns[episode.environment].append(episode.episode_return)
     return np.asarray(returns).reshape(-1)

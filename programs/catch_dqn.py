@@ -10,7 +10,7 @@ node of your own between learner and actors.
 import sys
 from pathlib import Path
 
-from distrl.cli.train import parse_config
+from distrl.config.flags import parse_arguments
 from distrl.launch import run
 
 CONFIG = Path(__file__).parent.parent / "configs" / "catch.yaml"
@@ -19,12 +19,12 @@ CONFIG = Path(__file__).parent.parent / "configs" / "catch.yaml"
 def make_program(config, spec):
     """Returns the program; it runs where everything heavy has been imported."""
     import launchpad as lp
+    from distrl.replay import serve_replay
 
     from distrl.actor.role import run_actor
     from distrl.coordinator import Coordinator, Reporter
     from distrl.evaluator import run_evaluator
     from distrl.learner.role import run_learner
-    from distrl.replay import serve_replay
     from distrl.variables import VariableService
 
     program = lp.Program(config.name)
@@ -88,6 +88,6 @@ def make_program(config, spec):
 
 
 if __name__ == "__main__":
-    outcome = run(parse_config([str(CONFIG), *sys.argv[1:]]), program=make_program)
+    outcome = run(parse_arguments([str(CONFIG), *sys.argv[1:]]), program=make_program)
     print(f"{outcome.result['status']}: {outcome.result['reason']}")
     sys.exit(outcome.exit_code)

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from distrl.cli.train import parse_config
+from distrl.config.flags import parse_arguments
 from distrl.launch import run
 
 CONFIG = Path(__file__).parent.parent / "configs" / "catch.yaml"
@@ -52,6 +52,6 @@ def make_network(spec, hidden_size=64):
 if __name__ == "__main__":
     network = "--network.factory=custom_network:make_network"
     arguments = "--network.args={hidden_size: 128}"
-    outcome = run(parse_config([str(CONFIG), network, arguments, *sys.argv[1:]]))
+    outcome = run(parse_arguments([str(CONFIG), network, arguments, *sys.argv[1:]]))
     print(f"{outcome.result['status']}: {outcome.result['reason']}")
     sys.exit(outcome.exit_code)

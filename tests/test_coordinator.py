@@ -15,8 +15,8 @@ def stop():
     return threading.Event()
 
 
-def _coordinator(stop, **config):
-    return Coordinator(Config(**config), stop, stop.set)
+def _coordinator(event, **config):
+    return Coordinator(Config(**config), event, event.set)
 
 
 def test_a_report_sent_twice_counts_once(stop):

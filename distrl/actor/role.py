@@ -84,10 +84,9 @@ def run_actor(
         observation = step.observation
         env_steps += len(action)
         reporter.count(env_steps=len(action))
-        if step.last_t.any():
-            ended = environment.ended_episodes
-            returns.extend(episode.episode_return for episode in ended)
-            reporter.count(episodes=len(ended))
+        if step.episodes:
+            returns.extend(episode.episode_return for episode in step.episodes)
+            reporter.count(episodes=len(step.episodes))
         if reporter.is_due():
             reporter.gauge(held_learner_steps=held.learner_steps)
             if returns:

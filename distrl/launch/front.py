@@ -100,7 +100,7 @@ class _Front:
         self._handlers: dict[int, Any] = {}
         self._made_run_dir = False
         self._ended = False
-        self._output = tempfile.TemporaryFile()
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115, close() does
         self._wakeup, self._waker = os.pipe()
         self._channel, remote = Channel.pair()
         self._catch_signals()

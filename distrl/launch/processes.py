@@ -147,10 +147,9 @@ class Supervisor:
         self._read_reports()
         name, stopping = child.node.name, self._deadline is not None
         failed = name in self._errors or (status != 0 and not stopping)
+        state = "ended" if status == 0 else "killed"
         if failed:
             state = "failed"
-        else:
-            state = "ended" if status == 0 else "killed"
         self._channel.send({"event": "node", "name": name, "state": state})
         if not stopping:
             # The run goes on only while every node does.

@@ -36,7 +36,8 @@ def kill_session(session: int) -> None:
             return
         for pid in members:
             _kill(pid)
-        _reap(members)
+        # The leader's exit code is for the one who started it.
+        _reap([pid for pid in members if pid != session])
 
 
 def kill_descendants() -> None:

@@ -6,7 +6,6 @@ import time
 
 import psutil
 import pytest
-
 from integration.commands import train
 
 ENDLESS = ["--stop.evaluation_return=null", "--stop.env_steps=null"]
@@ -64,9 +63,7 @@ def test_a_node_that_ignores_the_stop_is_killed_within_ten_seconds(tmp_path, bac
 @pytest.mark.parametrize("backend", ["processes", "threads", "launchpad"])
 def test_a_failing_node_ends_the_run_with_its_traceback(tmp_path, backend):
     flags = [*ENDLESS, "--environment=broken_environments:fail"]
-    with train(
-        tmp_path / "run", *flags, f"--launch.backend={backend}"
-    ) as command:
+    with train(tmp_path / "run", *flags, f"--launch.backend={backend}") as command:
         assert command.finish(timeout=180) == 1
         command.assert_nothing_is_left()
     assert command.result["status"] == "failed"
@@ -92,9 +89,7 @@ def test_a_killed_node_ends_the_run_and_is_named(tmp_path, node):
 @pytest.mark.parametrize("victim", ["front", "host"])
 def test_nothing_outlives_a_launcher_that_is_killed(tmp_path, backend, victim):
     flags = [*ENDLESS, "--environment=broken_environments:spawn"]
-    with train(
-        tmp_path / "run", *flags, f"--launch.backend={backend}"
-    ) as command:
+    with train(tmp_path / "run", *flags, f"--launch.backend={backend}") as command:
         command.await_line("training")
         pid = command.process.pid if victim == "front" else command.host_pid()
         assert len(command.left_running()) > 2 - (backend == "threads")

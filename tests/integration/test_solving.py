@@ -4,7 +4,6 @@ import csv
 import json
 
 import pytest
-
 from integration.commands import train
 
 

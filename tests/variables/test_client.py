@@ -41,7 +41,9 @@ def test_a_publication_arrives_bit_exact(service, stop):
     snapshot = VariableClient(service, CONFIG, stop).await_first()
     assert (snapshot.version, snapshot.learner_steps) == (1, 12)
     np.testing.assert_array_equal(snapshot.params["linear"]["w"], params["linear"]["w"])
-    np.testing.assert_array_equal(snapshot.network_state["norm"]["mean"], 0.1)
+    np.testing.assert_array_equal(
+        snapshot.network_state["norm"]["mean"], np.float32(0.1)
+    )
 
 
 def test_unchanged_parameters_are_the_same_object(service, stop):
