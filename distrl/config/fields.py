@@ -155,7 +155,7 @@ def list_sections() -> Mapping[str, type]:
 
 def refuse_name(name: str, value: Any) -> ConfigError:
     """Returns the error for a field that does not exist, with the nearest one."""
-    section, _, tail = name.rpartition(".")
+    section = name.rpartition(".")[0]
     if section in list_fields():
         return ConfigError(
             f"{name} = {show_value(value)}: there is no such field; "
@@ -165,7 +165,7 @@ def refuse_name(name: str, value: Any) -> ConfigError:
         section = section.rpartition(".")[0]
     cls = list_sections()[section] if section else Config
     here = ", ".join(field.name for field in dataclasses.fields(cls))
-    nearest = _find_nearest_field(name, tail)
+    nearest = _find_nearest_field(name, section)
     hint = "" if nearest is None else f"; did you mean {nearest}?"
     where = f"the fields of {section}" if section else "the fields"
     return ConfigError(
@@ -187,17 +187,34 @@ def show_value(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def _find_nearest_field(name: str, tail: str) -> str | None:
+def _find_nearest_field(name: str, section: str) -> str | None:
+    """Returns the field or fields that `name` was probably meant to be.
+
+    Args:
+      name: the dotted name that is wrong.
+      section: the part of it that is right.
+    """
     names = [*list_fields(), *list_sections()]
-    same_tail = [each for each in names if each.rpartition(".")[2] == tail]
-    if same_tail:
-        return " or ".join(same_tail)
-    nearest = find_nearest(name, names)
-    if nearest is not None:
-        return nearest
-    by_tail = {each.rpartition(".")[2]: each for each in reversed(names)}
+    above, _, tail = name.rpartition(".")
+    by_tail: dict[str, list[str]] = {}
+    for each in names:
+        by_tail.setdefault(each.rpartition(".")[2], []).append(each)
+    for same in ([n for n in names if n.endswith(f".{name}")], by_tail.get(tail)):
+        if same:
+            return " or ".join(same)
+    if above != section:
+        nearest = find_nearest(name, names)
+        if nearest is not None:
+            return nearest
     nearest = find_nearest(tail, by_tail)
-    return None if nearest is None else by_tail[nearest]
+    if nearest is None:
+        return None
+    here = _join(section, nearest)
+    return here if here in by_tail[nearest] else " or ".join(by_tail[nearest])
+
+
+def _join(section: str, name: str) -> str:
+    return f"{section}.{name}" if section else name
 
 
 def _walk(cls: type, prefix: str) -> list[Field]:
