@@ -1,3 +1,27 @@
-"""distrl: distributed actor-learner Q-learning on JAX, Reverb and Launchpad."""
+"""distrl: distributed actor-learner Q-learning on JAX, Reverb and Launchpad.
+
+from distrl import load_config, run
+outcome = run(load_config("configs/catch.yaml"))
+"""
+
+from typing import Any
 
 __version__ = "0.1.0"
+__all__ = ["Config", "ConfigError", "Outcome", "load_config", "run"]
+
+_HOMES = {
+    "Config": "distrl.config",
+    "ConfigError": "distrl.errors",
+    "Outcome": "distrl.launch",
+    "load_config": "distrl.config",
+    "run": "distrl.launch",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a public name where it is first used, so that `distrl` is light."""
+    import importlib
+
+    if name not in _HOMES:
+        raise AttributeError(f"module 'distrl' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

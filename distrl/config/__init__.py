@@ -1,5 +1,8 @@
 """The configuration of a run: dataclass tree, YAML file and flags are one."""
 
+from distrl.config.checks import check_config, check_devices
+from distrl.config.parse import config_to_yaml, load_config
+from distrl.config.reading import config_from_dict
 from distrl.config.schema import (
     ActorConfig,
     Config,
@@ -22,4 +25,9 @@ __all__ = [
     "NetworkConfig",
     "ReplayConfig",
     "StopConfig",
+    "check_config",
+    "check_devices",
+    "config_from_dict",
+    "config_to_yaml",
+    "load_config",
 ]

@@ -7,7 +7,7 @@ A step count always says which step it counts: `env_steps` are calls of
 """
 
 from dataclasses import dataclass, field
-from typing import Any, Literal, Optional
+from typing import Any, Literal
 
 Backend = Literal["processes", "threads", "launchpad"]
 
@@ -68,9 +68,9 @@ class ReplayConfig:
     """The transitions kept; the oldest leave first."""
     min_size: int = 1_000
     """The transitions that must be there before the learner starts."""
-    samples_per_insert: Optional[float] = 32.0
+    samples_per_insert: float | None = 32.0
     """How often a transition is sampled on average; null removes the limit."""
-    error_buffer: Optional[float] = None
+    error_buffer: float | None = None
     """The samples that actors or learner may run ahead; null derives a safe one."""
     transitions_per_item: int = 32
     """The transitions in a Reverb item: 1 is the reference, more is faster."""
@@ -88,7 +88,7 @@ class ReplayConfig:
 class LearnerConfig:
     """The updates on the accelerator."""
 
-    devices: Optional[int] = None
+    devices: int | None = None
     """The devices that share a superbatch; null takes all that JAX shows."""
     batch_size: int = 256
     """The transitions of an SGD step, over all devices."""
@@ -96,13 +96,13 @@ class LearnerConfig:
     """The SGD steps that one call of the device makes."""
     learning_rate: float = 1e-3
     """The step size of Adam."""
-    max_gradient_norm: Optional[float] = None
+    max_gradient_norm: float | None = None
     """The global norm to which gradients are clipped; null does not clip."""
-    huber_delta: Optional[float] = 1.0
+    huber_delta: float | None = 1.0
     """Where the Huber loss turns linear; null is the squared loss."""
-    target_update_period: Optional[int] = 100
+    target_update_period: int | None = 100
     """The learner_steps between two copies to the target network."""
-    target_update_rate: Optional[float] = None
+    target_update_rate: float | None = None
     """Polyak averaging of the target network instead: its step size."""
     publish_period: int = 16
     """The learner_steps between two publications of the parameters."""
@@ -128,13 +128,13 @@ class EvaluationConfig:
 class StopConfig:
     """When a run is done: the first condition that holds; null switches one off."""
 
-    env_steps: Optional[int] = None
+    env_steps: int | None = None
     """The env_steps of all actors together."""
-    learner_steps: Optional[int] = None
+    learner_steps: int | None = None
     """The SGD steps of the learner."""
-    seconds: Optional[float] = None
+    seconds: float | None = None
     """The seconds since the first node started."""
-    evaluation_return: Optional[float] = None
+    evaluation_return: float | None = None
     """The mean return that an evaluation reaches."""
 
 
@@ -154,6 +154,8 @@ class LaunchConfig:
     """The seconds without a report after which a node counts as silent."""
     rpc_seconds: float = 10.0
     """The time limit of one remote call."""
+    connect_seconds: float = 60.0
+    """The seconds that a node waits for another one to be there at all."""
 
 
 @dataclass(frozen=True)
@@ -164,7 +166,7 @@ class Config:
     """The name of the run; its directory begins with it."""
     seed: int = 1
     """The seed from which every node and environment derives its own."""
-    run_dir: Optional[str] = None
+    run_dir: str | None = None
     """The directory of the run; null makes a new one, runs/NAME-TIME."""
     agent: str = "double_dqn"
     """A name of `distrl list agents`."""

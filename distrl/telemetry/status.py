@@ -1,7 +1,6 @@
 """The status of a run: one row of `metrics/coordinator.csv`."""
 
 from dataclasses import dataclass
-from typing import Optional
 
 
 @dataclass(frozen=True)
@@ -23,19 +22,21 @@ class Status:
     """The rate of env_steps since the row before."""
     learner_steps_per_second: float = 0.0
     """The rate of learner_steps since the row before."""
-    samples_per_insert: Optional[float] = None
+    samples_per_insert: float | None = None
     """Transitions sampled for each transition inserted, over the whole run."""
-    replay_size: Optional[int] = None
+    replay_size: int | None = None
     """Transitions in replay."""
-    staleness: Optional[float] = None
+    staleness: float | None = None
     """Learner steps by which the actors' parameters are behind, the largest."""
-    training_return: Optional[float] = None
+    training_return: float | None = None
     """The mean return of the actors' latest episodes, exploration included."""
-    evaluation_return: Optional[float] = None
+    evaluation_return: float | None = None
     """The mean return of the latest evaluation."""
-    evaluation_step: Optional[int] = None
+    evaluation_step: int | None = None
     """The learner step of the parameters of the latest evaluation."""
-    best_return: Optional[float] = None
+    best_return: float | None = None
     """The best mean return of an evaluation."""
     nodes_alive: int = 0
     """The nodes that reported within launch.silent_seconds."""
+    reason: str | None = None
+    """Why the run stops, once it does."""

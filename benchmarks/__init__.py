@@ -1,0 +1,1 @@
+"""Reproducible measurements; each module is a command."""

@@ -1,0 +1,174 @@
+"""The actor's side: one actor that writes to replay, against a bare loop.
+
+The bare loop steps the same 16 environments with the same jitted policy and keeps
+nothing. `make bench-actor` runs it. Ratios are taken in one run.
+"""
+
+import argparse
+import dataclasses
+import subprocess
+import sys
+import time
+from typing import Any
+
+from benchmarks.program import measure_rate
+from benchmarks.record import median, print_record, print_table
+from distrl.config import ActorConfig, Config, ReplayConfig
+from distrl.launch.placement import node_environment
+
+ENVIRONMENT = "bsuite:catch/0"
+# Measured on two cores, two actors, bound by its actors: see docs/benchmarks.md.
+ACME_ENV_STEPS_PER_SECOND = 1219
+
+
+def make_program(config: Config, spec: Any) -> Any:
+    """Returns a program without a learner: the parameters are published once."""
+    import launchpad as lp
+
+    from distrl import program as nodes
+    from distrl.variables import VariableService
+
+    program = lp.Program("actor-benchmark")
+    variables = program.add_node(lp.CourierNode(VariableService), label="variables")
+    coordinator = program.add_node(
+        lp.CourierNode(nodes.make_coordinator, config), label="coordinator"
+    )
+    address = lp.Address("replay")
+    replay = lp.PyNode(nodes.replay_node, config, spec, address, coordinator)
+    address.assign(replay)
+    program.add_node(replay, label="replay")
+    program.add_node(lp.PyNode(publish_once, config, spec, variables), label="learner")
+    with program.group("actor"):
+        for index in range(config.actor.count):
+            program.add_node(
+                lp.PyNode(
+                    nodes.actor_node,
+                    config,
+                    spec,
+                    index,
+                    address,
+                    variables,
+                    coordinator,
+                )
+            )
+    return program
+
+
+def publish_once(config: Config, spec: Any, variables: Any) -> None:
+    """Publishes the initial parameters and waits for the end."""
+    import jax
+    import launchpad as lp
+
+    from distrl.agents import make_agent
+    from distrl.variables import Publisher
+
+    initial = make_agent(config, spec).init(jax.random.PRNGKey(config.seed))
+    stop = lp.stop_event()
+    Publisher(variables, config, stop).put(0, jax.device_get(initial))
+    stop.wait()
+
+
+def measure_bare_loop(seconds: float) -> float:
+    """Returns env steps a second of environments and policy alone."""
+    import jax
+    import numpy as np
+
+    from distrl.actor.policy import make_policy
+    from distrl.actor.role import make_vector_environment
+    from distrl.agents import make_agent
+    from distrl.environments import read_spec
+
+    config = make_config(32, 1)
+    jax.config.update("jax_cpu_enable_async_dispatch", False)
+    spec = read_spec(config.environment, config.environment_args)
+    agent = make_agent(config, spec)
+    policy = make_policy(agent)
+    count = config.actor.environments
+    environment = make_vector_environment(config, spec, count, "actor", 0)
+    key = jax.random.PRNGKey(0)
+    params, state = jax.device_put(agent.init(key))
+    epsilon = np.full(count, 0.05, np.float32)
+    observation = environment.reset()
+    steps, started = 0, time.perf_counter()
+    while time.perf_counter() - started < seconds:
+        action, key = policy(params, state, key, observation, epsilon)
+        observation = environment.step(np.asarray(action)).observation
+        steps += count
+        if steps == 100 * count:  # The policy is compiled: count from here.
+            steps, started = 0, time.perf_counter()
+    return steps / (time.perf_counter() - started)
+
+
+def make_config(block: int, actors: int) -> Config:
+    """Returns the configuration of one row; nothing limits the inserts."""
+    replay = ReplayConfig(samples_per_insert=None, transitions_per_item=block)
+    return Config(
+        environment=ENVIRONMENT, actor=ActorConfig(count=actors), replay=replay
+    )
+
+
+def run_bare_loop(seconds: float) -> float:
+    """Runs `measure_bare_loop` in a process that is set up as an actor is."""
+    import os
+
+    answer = subprocess.run(
+        [sys.executable, "-m", "benchmarks.actor", "--bare", str(seconds)],
+        env={**os.environ, **node_environment("actor")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return float(answer.stdout)
+
+
+def main() -> None:
+    """Prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--repetitions", type=int, default=3)
+    parser.add_argument("--bare", type=float, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.bare is not None:
+        print(measure_bare_loop(options.bare))
+        return
+    print_record()
+    rates: dict[str, list[float]] = {"bare": [], "G=32": [], "G=8": [], "G=1": []}
+    for _ in range(options.repetitions):
+        rates["bare"].append(run_bare_loop(options.seconds))
+        for block in (32, 8, 1):
+            config = make_config(block, 1)
+            rate = measure_rate(config, "env_steps", options.seconds, make_program)
+            rates[f"G={block}"].append(rate)
+    bare = median(rates["bare"])
+    print_table(
+        [
+            {
+                "one actor of 16 environments": name,
+                "env steps/s": median(values),
+                "of the bare loop": median(values) / bare,
+            }
+            for name, values in rates.items()
+        ]
+    )
+    # Bound by its actors: the whole program, half a sample an insert, as Acme's.
+    config = make_config(32, 2)
+    replay = dataclasses.replace(config.replay, samples_per_insert=0.5)
+    whole = [
+        measure_rate(
+            dataclasses.replace(config, replay=replay), "env_steps", options.seconds
+        )
+        for _ in range(options.repetitions)
+    ]
+    print_table(
+        [
+            {
+                "the whole program, 2 actors": "0.5 samples an insert",
+                "env steps/s": median(whole),
+                "times Acme's 1,219": median(whole) / ACME_ENV_STEPS_PER_SECOND,
+            }
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""Unique memory of each node, and of the whole program, while it trains Catch.
+
+Unique memory (USS) is what a process has for itself: what ending it would free.
+`make bench-memory` runs it.
+"""
+
+import argparse
+import dataclasses
+import json
+import tempfile
+import threading
+from pathlib import Path
+
+import psutil
+
+from benchmarks.record import print_record, print_table
+from distrl.config import StopConfig, load_config
+from distrl.launch import run
+from distrl.telemetry.progress import Progress
+
+
+def read_memory(run_dir: Path, names: dict[int, str]) -> dict[str, float]:
+    """Returns the unique memory, in MiB, of every process below this one."""
+    program = run_dir / "program.json"
+    if program.exists():
+        nodes = json.loads(program.read_text())["nodes"]
+        names.update({node["pid"]: node["name"] for node in nodes})
+    memory = {}
+    for process in psutil.Process().children(recursive=True):
+        try:
+            name = names.get(process.pid, "launcher host")
+            memory[name] = process.memory_full_info().uss / 2**20
+        except psutil.Error:
+            continue
+    memory["front"] = psutil.Process().memory_full_info().uss / 2**20
+    return memory
+
+
+def main() -> None:
+    """Prints the peak of each process in a run of some seconds."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=20.0)
+    options = parser.parse_args()
+    print_record()
+    config = load_config("configs/catch.yaml")
+    stop = StopConfig(seconds=options.seconds)
+    peaks: dict[str, float] = {}
+    total = 0.0
+    with tempfile.TemporaryDirectory() as directory:
+        run_dir = Path(directory) / "run"
+        config = dataclasses.replace(config, run_dir=str(run_dir), stop=stop)
+        ended = threading.Event()
+        names: dict[int, str] = {}
+
+        def watch() -> None:
+            nonlocal total
+            while not ended.wait(0.5):
+                memory = read_memory(run_dir, names)
+                total = max(total, sum(memory.values()))
+                for name, size in memory.items():
+                    peaks[name] = max(peaks.get(name, 0.0), size)
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        with open("/dev/null", "w") as nowhere:
+            run(config, progress=Progress(stream=nowhere, interactive=False))
+        ended.set()
+        watcher.join()
+    rows = [{"process": name, "peak USS, MiB": peaks[name]} for name in sorted(peaks)]
+    print_table([*rows, {"process": "the whole program", "peak USS, MiB": total}])
+
+
+if __name__ == "__main__":
+    main()

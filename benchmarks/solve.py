@@ -1,0 +1,69 @@
+"""How soon a configuration reaches its goal, seed by seed, from the command on.
+
+`make bench-solve` runs it on Catch; `--config configs/cartpole.yaml` on CartPole.
+"""
+
+import argparse
+import csv
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.record import print_record, print_table
+
+
+def run_seed(config: str, seed: int, flags: list[str]) -> dict[str, object]:
+    """Runs `distrl train` once and returns what its files say."""
+    with tempfile.TemporaryDirectory() as directory:
+        run_dir = Path(directory) / "run"
+        began = time.time()
+        answer = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "distrl",
+                "train",
+                config,
+                f"--seed={seed}",
+                f"--run_dir={run_dir}",
+                "--json",
+                *flags,
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        result = json.loads(answer.stdout)
+        program = (run_dir / "config.yaml").stat().st_mtime
+        with open(run_dir / "metrics" / "coordinator.csv", newline="") as file:
+            rows = list(csv.DictReader(file))
+    first = next((row for row in rows if int(row["learner_steps"]) > 0), None)
+    first_step = float(first["time"]) if first is not None else float("nan")
+    return {
+        "seed": seed,
+        "exit": answer.returncode,
+        "status": result["status"],
+        "evaluation": float(result["evaluation_return"] or 0.0),
+        "env steps": result["env_steps"],
+        "learner steps": result["learner_steps"],
+        "command to learning, s": first_step - began,
+        "fork to learning, s": first_step - program,
+        "wall, s": time.time() - began,
+    }
+
+
+def main() -> None:
+    """Prints a row a seed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--config", default="configs/catch.yaml")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
+    options, flags = parser.parse_known_args()
+    print_record()
+    print_table([run_seed(options.config, seed, flags) for seed in options.seeds])
+
+
+if __name__ == "__main__":
+    main()

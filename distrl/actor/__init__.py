@@ -1,0 +1,1 @@
+"""Acting: policy, exploration, n-step transitions, and the role that joins them."""

@@ -1,0 +1,57 @@
+"""`distrl doctor`: checks this machine, and says what to do about each failure."""
+
+import dataclasses
+import json
+
+from distrl.cli.answer import print_answer
+from distrl.cli.arguments import read_arguments
+from distrl.cli.health import CHECKS, Finding
+from distrl.errors import ConfigError
+
+_HELP = """\
+usage: distrl doctor [--json]
+
+Checks Python, the installed versions, JAX devices, cores, memory, the limit of open
+files and whether a program can be isolated from the network. A line that fails says
+what to do. Exit codes: 0 nothing failed (warnings may be there), 1 something failed.
+
+flags:
+  --json    print {"ok": ..., "findings": [...]} on stdout
+  --help    this text"""
+
+_MARKS = {"ok": "ok", "warning": "warning", "failed": "FAILED"}
+
+
+def main(arguments: list[str]) -> int:
+    """Runs the command and returns its exit code.
+
+    Raises:
+      ConfigError: bad usage.
+    """
+    positional, flags = read_arguments("doctor", arguments, ("--json",))
+    if positional:
+        raise ConfigError(f"doctor takes no arguments and got {' '.join(positional)}")
+    if "--help" in flags:
+        print_answer(_HELP)
+        return 0
+    findings: list[Finding] = []
+    for check in CHECKS:
+        for finding in check():
+            findings.append(finding)
+            if "--json" not in flags:
+                print_answer(format_finding(finding))
+    failed = [finding.name for finding in findings if finding.state == "failed"]
+    if "--json" in flags:
+        rows = [dataclasses.asdict(finding) for finding in findings]
+        print_answer(json.dumps({"ok": not failed, "findings": rows}, indent=2))
+    elif failed:
+        print_answer(f"{len(failed)} failed: {', '.join(failed)}")
+    else:
+        print_answer("nothing failed")
+    return 1 if failed else 0
+
+
+def format_finding(finding: Finding) -> str:
+    """Returns a finding as a line, and a second one that says what to do."""
+    line = f"{_MARKS[finding.state]:8} {finding.name:24} {finding.found}"
+    return line if not finding.advice else f"{line}\n{'':8} -> {finding.advice}"

@@ -1,0 +1,78 @@
+"""The command `distrl`: finds the subcommand and reports errors.
+
+Exit codes: 0 done; 1 a node or a check failed; 2 bad usage or configuration, and
+nothing was started; 130 and 143 stopped by Ctrl-C and SIGTERM.
+"""
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+from distrl import __version__
+from distrl.cli.answer import print_answer
+from distrl.errors import ConfigError
+
+_COMMANDS = {
+    "train": ("distrl.cli.train", "train an agent as a configuration file says"),
+    "doctor": ("distrl.cli.doctor", "check this machine and what is installed"),
+    "list": ("distrl.cli.list_names", "list envs, agents, networks or configs"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit code.
+
+    Args:
+      argv: the arguments; None takes those of the process.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _dispatch(arguments)
+    except ConfigError as error:
+        print(f"distrl: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("distrl: stopped by Ctrl-C", file=sys.stderr)
+        return 130
+
+
+def _dispatch(arguments: list[str]) -> int:
+    if not arguments:
+        raise ConfigError(f"name a command: {', '.join(_COMMANDS)} (or --help)")
+    command, rest = arguments[0], arguments[1:]
+    if command in ("-h", "--help"):
+        print_answer(_format_help())
+        return 0
+    if command == "--version":
+        print_answer(f"distrl {__version__}")
+        return 0
+    if command not in _COMMANDS:
+        # Reading configurations takes time to import; --help has none.
+        from distrl.config.spelling import suggest
+
+        raise ConfigError(
+            f"{command}: there is no such command{suggest(command, _COMMANDS)} "
+            f"(the commands are {', '.join(_COMMANDS)})"
+        )
+    module = importlib.import_module(_COMMANDS[command][0])
+    return module.main(rest)
+
+
+def _format_help() -> str:
+    lines = [f"  {name:8}{text}" for name, (_, text) in _COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: distrl COMMAND [ARGUMENTS]",
+            "",
+            "Distributed actor-learner Q-learning.",
+            "",
+            "commands:",
+            *lines,
+            "",
+            "flags:",
+            "  --help     this text; after a command, that command's own",
+            "  --version  the version",
+            "",
+            "Begin with: distrl train configs/catch.yaml",
+        ]
+    )

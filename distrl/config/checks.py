@@ -1,0 +1,142 @@
+"""The combinations of fields that no run can have."""
+
+import math
+
+from distrl.config.fields import show_value
+from distrl.config.limits import derive_limits, smallest_error_buffer
+from distrl.config.reading import config_from_dict, config_to_tree
+from distrl.config.schema import Config
+from distrl.errors import ConfigError
+
+
+def check_config(config: Config) -> None:
+    """Raises ConfigError unless each field and all of them together make a run.
+
+    What needs the environment, the network or the devices is checked later.
+    """
+    config_from_dict(config_to_tree(config))
+    _check_names(config)
+    _check_replay_sizes(config)
+    _check_rate_limit(config)
+    _check_learner(config)
+    _check_evaluation(config)
+    _check_launch(config)
+    if config.learner.devices is not None:
+        check_devices(config, config.learner.devices)
+
+
+def check_devices(config: Config, num_devices: int) -> None:
+    """Raises ConfigError unless a batch divides by the devices that there are.
+
+    Args:
+      config: the configuration.
+      num_devices: the devices that JAX shows, or `learner.devices` of them.
+    """
+    wanted, batch_size = config.learner.devices, config.learner.batch_size
+    if wanted is not None and wanted > num_devices:
+        raise ConfigError(
+            f"learner.devices = {wanted}: JAX shows {num_devices} here; "
+            f"set it to {num_devices} or fewer, or to null for all"
+        )
+    share = num_devices if wanted is None else wanted
+    if batch_size % share:
+        raise ConfigError(
+            f"learner.batch_size = {batch_size}: it must be a multiple of {share}, "
+            "the number of devices that share it (learner.devices sets that number)"
+        )
+
+
+def _check_names(config: Config) -> None:
+    texts = {
+        "name": config.name,
+        "agent": config.agent,
+        "environment": config.environment,
+        "network.factory": config.network.factory,
+        "run_dir": config.run_dir,
+    }
+    for field, text in texts.items():
+        if text is not None and (not text.strip() or "\0" in text):
+            raise ConfigError(f"{field} = {text!r}: it must be text that is not blank")
+    if "/" in config.name or config.name.startswith("."):
+        raise ConfigError(
+            f"name = {config.name!r}: it begins the name of the run's directory, so "
+            "it must have no '/' and not begin with '.'; run_dir names another place"
+        )
+
+
+def _check_replay_sizes(config: Config) -> None:
+    replay, limits = config.replay, derive_limits(config)
+    block = replay.transitions_per_item
+    if replay.kind == "prioritized" and block != 1:
+        raise ConfigError(
+            f"replay.transitions_per_item = {block}: it must be 1 with replay.kind = "
+            "prioritized, where each transition has a priority of its own"
+        )
+    transitions = config.learner.batch_size * config.learner.steps_per_dispatch
+    if transitions % block:
+        raise ConfigError(
+            f"replay.transitions_per_item = {block}: it must divide the superbatch, "
+            f"learner.batch_size * learner.steps_per_dispatch = {transitions}"
+        )
+    if replay.min_size < block:
+        raise ConfigError(
+            f"replay.min_size = {replay.min_size}: it must hold one item at least, "
+            f"replay.transitions_per_item = {block}"
+        )
+    if replay.min_size > replay.capacity or limits.min_size > limits.capacity:
+        raise ConfigError(
+            f"replay.min_size = {replay.min_size}: it must be at most "
+            f"replay.capacity = {replay.capacity} (in items of {block}: "
+            f"{limits.min_size} and {limits.capacity}), or learning never starts"
+        )
+    if limits.capacity < limits.superbatch:
+        raise ConfigError(
+            f"replay.capacity = {replay.capacity}: it must hold one superbatch at "
+            f"least, learner.batch_size * learner.steps_per_dispatch = {transitions}"
+        )
+
+
+def _check_rate_limit(config: Config) -> None:
+    replay = config.replay
+    if replay.samples_per_insert is None or replay.error_buffer is None:
+        return
+    smallest = smallest_error_buffer(replay.samples_per_insert)
+    smallest *= replay.transitions_per_item
+    if replay.error_buffer < smallest:
+        raise ConfigError(
+            f"replay.error_buffer = {replay.error_buffer:g}: it must be at least "
+            f"{smallest:g}, replay.transitions_per_item * max(1, "
+            "replay.samples_per_insert), or actors and learner wait for each other "
+            "for ever; null derives a safe one"
+        )
+
+
+def _check_learner(config: Config) -> None:
+    period = config.learner.target_update_period
+    rate = config.learner.target_update_rate
+    if (period is None) == (rate is None):
+        raise ConfigError(
+            f"learner.target_update_period = {show_value(period)} and "
+            f"learner.target_update_rate = {show_value(rate)}: set exactly one of "
+            "them, for example a period of 100, and the other to null"
+        )
+
+
+def _check_evaluation(config: Config) -> None:
+    episodes = config.evaluation.episodes
+    environments = config.evaluation.environments
+    if episodes % environments:
+        near = math.gcd(episodes, environments)
+        raise ConfigError(
+            f"evaluation.environments = {environments}: it must divide "
+            f"evaluation.episodes = {episodes}, for example {near}"
+        )
+
+
+def _check_launch(config: Config) -> None:
+    report, silent = config.launch.report_seconds, config.launch.silent_seconds
+    if report >= silent:
+        raise ConfigError(
+            f"launch.report_seconds = {report:g}: it must be below "
+            f"launch.silent_seconds = {silent:g}, or every node counts as silent"
+        )

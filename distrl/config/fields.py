@@ -1,0 +1,243 @@
+"""The fields of the configuration tree by their dotted names, and their ranges."""
+
+import dataclasses
+import functools
+import math
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Union, get_args, get_origin
+
+from distrl.config.schema import Config
+from distrl.config.spelling import find_nearest
+from distrl.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Range:
+    """The numbers that a field takes.
+
+    Attributes:
+      low: the smallest.
+      high: the largest.
+      above_low: whether `low` itself is left out.
+    """
+
+    low: float = -math.inf
+    high: float = math.inf
+    above_low: bool = False
+
+    def contains(self, number: float) -> bool:
+        """Whether a number is finite and in the range."""
+        if isinstance(number, float) and not math.isfinite(number):
+            return False
+        above = number > self.low if self.above_low else number >= self.low
+        return above and number <= self.high
+
+    def describe(self) -> str:
+        """Returns the range in words, for example `from 0 to 1`."""
+        low, high = f"{self.low}", f"{self.high}"
+        if self.low == -math.inf and self.high == math.inf:
+            return ""
+        if self.high == math.inf:
+            return f"above {low}" if self.above_low else f"at least {low}"
+        return f"above {low}, up to {high}" if self.above_low else f"{low} to {high}"
+
+
+_COUNT = Range(low=1, high=2**63 - 1)
+_POSITIVE = Range(low=0, above_low=True)
+_PROBABILITY = Range(low=0, high=1)
+
+RANGES: Mapping[str, Range] = types.MappingProxyType(
+    {
+        "seed": Range(low=0, high=2**31 - 1),
+        "actor.count": _COUNT,
+        "actor.environments": _COUNT,
+        "actor.discount": _PROBABILITY,
+        "actor.n_step": _COUNT,
+        "actor.fetch_seconds": _POSITIVE,
+        "actor.exploration.epsilon": _PROBABILITY,
+        "actor.exploration.initial_epsilon": _PROBABILITY,
+        "actor.exploration.decay_env_steps": _COUNT,
+        "actor.exploration.apex_base": Range(low=0, high=1, above_low=True),
+        "actor.exploration.apex_alpha": Range(low=0),
+        "replay.capacity": _COUNT,
+        "replay.min_size": _COUNT,
+        "replay.samples_per_insert": _POSITIVE,
+        "replay.error_buffer": _POSITIVE,
+        "replay.transitions_per_item": _COUNT,
+        "replay.shuffle_steps": _COUNT,
+        "replay.priority_exponent": Range(low=0),
+        "replay.importance_exponent": _PROBABILITY,
+        "replay.prefetch": _COUNT,
+        "learner.devices": _COUNT,
+        "learner.batch_size": _COUNT,
+        "learner.steps_per_dispatch": _COUNT,
+        "learner.learning_rate": _POSITIVE,
+        "learner.max_gradient_norm": _POSITIVE,
+        "learner.huber_delta": _POSITIVE,
+        "learner.target_update_period": _COUNT,
+        "learner.target_update_rate": Range(low=0, high=1, above_low=True),
+        "learner.publish_period": _COUNT,
+        "learner.metrics_period": _COUNT,
+        "evaluation.episodes": _COUNT,
+        "evaluation.environments": _COUNT,
+        "evaluation.epsilon": _PROBABILITY,
+        "evaluation.period": _COUNT,
+        "stop.env_steps": _COUNT,
+        "stop.learner_steps": _COUNT,
+        "stop.seconds": _POSITIVE,
+        "stop.evaluation_return": Range(),
+        "launch.stop_seconds": _POSITIVE,
+        "launch.report_seconds": _POSITIVE,
+        "launch.silent_seconds": _POSITIVE,
+        "launch.rpc_seconds": _POSITIVE,
+    }
+)
+"""The range of every number in the tree."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """A leaf of the configuration tree.
+
+    Attributes:
+      name: the dotted name, for example `learner.batch_size`.
+      kind: its type without `Optional`: a type, a `Literal` or `dict[str, Any]`.
+      optional: whether null is a value of it.
+    """
+
+    name: str
+    kind: Any
+    optional: bool
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The values of a `Literal`; none for other types."""
+        return get_args(self.kind) if get_origin(self.kind) is Literal else ()
+
+    @property
+    def is_mapping(self) -> bool:
+        """Whether it takes names of the user's own."""
+        return get_origin(self.kind) is dict
+
+    def describe(self) -> str:
+        """Returns in words what the field takes, for example `true or false`."""
+        if self.choices:
+            text = "one of " + ", ".join(self.choices)
+        else:
+            text = {
+                bool: "true or false",
+                int: "a whole number",
+                float: "a finite number",
+                str: "text",
+            }.get(self.kind, "a mapping of names to values")
+            if self.kind in (int, float):
+                # The widest count there is needs no mention: `at least 1` says it.
+                shown = RANGES[self.name]
+                if shown is _COUNT:
+                    shown = Range(low=1)
+                text += f", {shown.describe()}" if shown.describe() else ""
+        return text + (", or null" if self.optional else "")
+
+
+@functools.cache
+def list_fields() -> Mapping[str, Field]:
+    """Returns the leaves of the tree by their dotted names, in the tree's order."""
+    return {field.name: field for field in _walk(Config, "")}
+
+
+@functools.cache
+def list_sections() -> Mapping[str, type]:
+    """Returns the dataclasses inside the tree by their dotted names."""
+    return dict(_walk_sections(Config, ""))
+
+
+def refuse_name(name: str, value: Any) -> ConfigError:
+    """Returns the error for a field that does not exist, with the nearest one."""
+    section = name.rpartition(".")[0]
+    if section in list_fields():
+        return ConfigError(
+            f"{name} = {show_value(value)}: there is no such field; "
+            f"{section} takes {list_fields()[section].describe()}"
+        )
+    while section and section not in list_sections():
+        section = section.rpartition(".")[0]
+    cls = list_sections()[section] if section else Config
+    here = ", ".join(field.name for field in dataclasses.fields(cls))
+    nearest = _find_nearest_field(name, section)
+    hint = "" if nearest is None else f"; did you mean {nearest}?"
+    where = f"the fields of {section}" if section else "the fields"
+    return ConfigError(
+        f"{name} = {show_value(value)}: there is no such field{hint} "
+        f"({where} are {here})"
+    )
+
+
+def show_value(value: Any) -> str:
+    """Returns a value as a message names it: like YAML, on one line, not long."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    try:
+        text = repr(value)
+    except ValueError:  # Python does not print whole numbers of 4301 digits.
+        return "a number too long to show"
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _find_nearest_field(name: str, section: str) -> str | None:
+    """Returns the field or fields that `name` was probably meant to be.
+
+    Args:
+      name: the dotted name that is wrong.
+      section: the part of it that is right.
+    """
+    names = [*list_fields(), *list_sections()]
+    above, _, tail = name.rpartition(".")
+    by_tail: dict[str, list[str]] = {}
+    for each in names:
+        by_tail.setdefault(each.rpartition(".")[2], []).append(each)
+    for same in ([n for n in names if n.endswith(f".{name}")], by_tail.get(tail)):
+        if same:
+            return " or ".join(same)
+    if above != section:
+        nearest = find_nearest(name, names)
+        if nearest is not None:
+            return nearest
+    nearest = find_nearest(tail, by_tail)
+    if nearest is None:
+        return None
+    here = _join(section, nearest)
+    return here if here in by_tail[nearest] else " or ".join(by_tail[nearest])
+
+
+def _join(section: str, name: str) -> str:
+    return f"{section}.{name}" if section else name
+
+
+def _walk(cls: type, prefix: str) -> list[Field]:
+    found = []
+    for field in dataclasses.fields(cls):
+        name = prefix + field.name
+        kind: Any = field.type
+        if dataclasses.is_dataclass(kind):
+            found += _walk(kind, name + ".")  # type: ignore[arg-type]
+            continue
+        is_union = get_origin(kind) in (Union, types.UnionType)
+        optional = is_union and type(None) in get_args(kind)
+        if optional:
+            (kind,) = (each for each in get_args(kind) if each is not type(None))
+        found.append(Field(name, kind, optional))
+    return found
+
+
+def _walk_sections(cls: type, prefix: str) -> list[tuple[str, type]]:
+    found = []
+    for field in dataclasses.fields(cls):
+        if dataclasses.is_dataclass(field.type):
+            name = prefix + field.name
+            found.append((name, field.type))
+            found += _walk_sections(field.type, name + ".")  # type: ignore[arg-type]
+    return found  # type: ignore[return-value]

@@ -1,0 +1,112 @@
+"""YAML as plain data: mappings, lists, text, numbers, true, false and null.
+
+Loading runs no code and guesses little: `yes` and `2024-01-01` are text, `1e-3` is a
+number, and a repeated key, a tag or an anchor is an error. What `dump_yaml` writes,
+`load_yaml` reads as the same data.
+"""
+
+import re
+from typing import Any
+
+import yaml  # type: ignore[import-untyped]
+
+from distrl.errors import ConfigError
+
+_NULL = re.compile(r"^(?:~|null|Null|NULL|)$")
+_BOOL = re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$")
+_INT = re.compile(r"^[-+]?(?:0|[1-9][0-9_]*)$")
+_FLOAT = re.compile(
+    r"""^(?:[-+]?(?:[0-9][0-9_]*\.[0-9_]*(?:[eE][-+]?[0-9]+)?
+        |\.[0-9][0-9_]*(?:[eE][-+]?[0-9]+)?
+        |[0-9][0-9_]*[eE][-+]?[0-9]+
+        |\.(?:inf|Inf|INF))
+        |\.(?:nan|NaN|NAN))$""",
+    re.VERBOSE,
+)
+_RESOLVERS = (
+    ("null", _NULL, ["~", "n", "N", ""]),
+    ("bool", _BOOL, list("tTfF")),
+    ("int", _INT, list("-+0123456789")),
+    ("float", _FLOAT, list("-+.0123456789")),
+)
+
+
+class _Loader(yaml.SafeLoader):
+    yaml_implicit_resolvers: dict[str, Any] = {}
+
+    def compose_node(self, parent, index):
+        event = self.peek_event()
+        if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
+            raise yaml.composer.ComposerError(
+                None, None, "anchors and aliases are not allowed", event.start_mark
+            )
+        if event.tag is not None:
+            raise yaml.composer.ComposerError(
+                None, None, f"the tag {event.tag} is not allowed", event.start_mark
+            )
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node, deep=False):
+        keys = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str):
+                problem = f"a name must be text, and {key!r} is not"
+            elif key in keys:
+                problem = f"{key} is there twice"
+            else:
+                keys.add(key)
+                continue
+            raise yaml.constructor.ConstructorError(
+                None, None, problem, key_node.start_mark
+            )
+        return super().construct_mapping(node, deep)
+
+    def construct_int(self, node):
+        return int(node.value.replace("_", ""))
+
+    def construct_float(self, node):
+        text = node.value.replace("_", "").lower()
+        return float(text.replace(".inf", "inf").replace(".nan", "nan"))
+
+
+class _Dumper(yaml.SafeDumper):
+    def ignore_aliases(self, data):
+        return True
+
+
+for _name, _pattern, _first in _RESOLVERS:
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_name}", _pattern, _first)
+    _Dumper.add_implicit_resolver(f"tag:yaml.org,2002:{_name}", _pattern, _first)
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_int)
+_Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_float)
+
+
+def load_yaml(text: str | bytes, source: str) -> Any:
+    """Returns the data in one YAML document.
+
+    Args:
+      text: the document; bytes may be UTF-8 or UTF-16.
+      source: what to call it in a message.
+
+    Raises:
+      ConfigError: it is not YAML, or not plain data.
+    """
+    try:
+        return yaml.load(text, _Loader)
+    except yaml.MarkedYAMLError as error:
+        problem = " ".join(filter(None, (error.context, error.problem)))
+        mark = error.problem_mark
+        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise ConfigError(f"{source}{where}: not valid YAML: {problem}") from error
+    except yaml.YAMLError as error:
+        problem = " ".join(str(error).split())
+        raise ConfigError(f"{source}: not valid YAML: {problem}") from error
+    except (RecursionError, ValueError) as error:
+        # Python reads no whole number of more than 4300 digits.
+        raise ConfigError(f"{source}: too deep or too long: {error}") from error
+
+
+def dump_yaml(data: Any) -> str:
+    """Returns plain data as a YAML document, names in their order."""
+    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, width=88)

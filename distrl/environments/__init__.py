@@ -1,0 +1,28 @@
+"""Environments by address: URIs, adapters, and many stepped in lock-step.
+
+Every environment here is a `dm_env.Environment` with one discrete action,
+0 to n - 1; whatever a URI names is adapted to that or refused with one message.
+Suites are imported when a URI names them, not before.
+
+Example:
+  spec = read_spec("bsuite:catch/0", {})
+  environments = [make_environment("bsuite:catch/0", {}, seed) for seed in range(16)]
+  vector = VectorEnvironment(environments, spec)
+"""
+
+from distrl.environments.listing import EnvironmentEntry, list_environments
+from distrl.environments.registry import make_environment, preload_suite, read_spec
+from distrl.environments.spec import make_spec
+from distrl.environments.vector import Episode, VectorEnvironment, VectorStep
+
+__all__ = [
+    "EnvironmentEntry",
+    "Episode",
+    "VectorEnvironment",
+    "VectorStep",
+    "list_environments",
+    "make_environment",
+    "make_spec",
+    "preload_suite",
+    "read_spec",
+]

@@ -1,0 +1,103 @@
+"""The address of an environment: `scheme:rest?key=value&key=value`."""
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+import yaml  # type: ignore[import-untyped]
+
+from distrl.errors import ConfigError
+
+FORMS = "bsuite:NAME/INDEX, gym:ID or package.module:factory"
+
+# YAML 1.1 reads a number with an exponent and without a point as text.
+_EXPONENT_NUMBER = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
+
+
+@dataclass(frozen=True)
+class Address:
+    """An environment's address, taken apart.
+
+    Attributes:
+      uri: the address as the user wrote it, for messages.
+      scheme: the part before the first colon.
+      rest: the part between the first colon and the question mark.
+      args: the keyword arguments, from the address and the configuration.
+    """
+
+    uri: str
+    scheme: str
+    rest: str
+    args: dict[str, Any]
+
+
+def suggest(word: str, options: Iterable[str]) -> str:
+    """Returns ` Did you mean 'x'?` for the nearest of `options`, or nothing."""
+    by_lower = {option.lower(): option for option in options}
+    near = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
+    return f" Did you mean {by_lower[near[0]]!r}?" if near else ""
+
+
+def parse_address(uri: str, args: Mapping[str, Any]) -> Address:
+    """Takes a URI apart and merges its arguments with `args`.
+
+    Values after `?` are YAML scalars; `%26` writes an ampersand inside one.
+
+    Raises:
+      ConfigError: for a URI without scheme, a malformed or repeated argument, an
+        argument given twice with different values, or an argument `seed`.
+    """
+    name, _, query = uri.partition("?")
+    scheme, colon, rest = name.partition(":")
+    if not (scheme and colon and rest):
+        raise ConfigError(
+            f"environment {uri!r} is not an address; write {FORMS}, each with "
+            "?key=value&key=value where it takes arguments."
+        )
+    merged = _parse_query(uri, query)
+    for key, value in args.items():
+        if key in merged and merged[key] != value:
+            raise ConfigError(
+                f"environment {uri!r}: the argument {key!r} is {merged[key]!r} in the "
+                f"address and {value!r} in environment_args; give it once."
+            )
+        merged[key] = value
+    if "seed" in merged:
+        raise ConfigError(
+            f"environment {uri!r}: the argument 'seed' ({merged['seed']!r}) cannot be "
+            "given, because each environment gets a seed of its own, derived from the "
+            "seed of the run; set that one with --seed."
+        )
+    return Address(uri, scheme, rest, merged)
+
+
+def _parse_query(uri: str, query: str) -> dict[str, Any]:
+    parsed: dict[str, Any] = {}
+    for pair in query.split("&") if query else ():
+        key, equals, text = pair.partition("=")
+        if not (key and equals):
+            raise ConfigError(
+                f"environment {uri!r}: the argument {pair!r} is not key=value."
+            )
+        if key in parsed:
+            raise ConfigError(
+                f"environment {uri!r}: the argument {key!r} stands there twice; "
+                "give it once."
+            )
+        parsed[key] = _parse_value(uri, key, unquote(text))
+    return parsed
+
+
+def _parse_value(uri: str, key: str, text: str) -> Any:
+    if _EXPONENT_NUMBER.fullmatch(text):
+        return float(text)
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(
+            f"environment {uri!r}: the value {text!r} of {key!r} is not YAML; write a "
+            "number, true, false, null or text, the latter in quotes if need be."
+        ) from error

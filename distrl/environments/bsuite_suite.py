@@ -1,0 +1,99 @@
+"""The experiments of bsuite (arXiv 1908.03568): `bsuite:NAME/INDEX`."""
+
+import inspect
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from distrl.environments.address import Address, suggest
+from distrl.environments.factory import call_factory
+from distrl.errors import ConfigError
+
+DOWNLOAD_SECONDS = 30.0
+"""The seconds that a download may be silent."""
+
+
+def list_bsuite() -> dict[str, int]:
+    """Returns each experiment's name and the number of its settings."""
+    from bsuite import bsuite, sweep
+
+    counts = dict.fromkeys(bsuite.EXPERIMENT_NAME_TO_ENVIRONMENT, 0)
+    for bsuite_id in sweep.SWEEP:
+        counts[bsuite_id.partition(sweep.SEPARATOR)[0]] += 1
+    return counts
+
+
+def load_bsuite(address: Address, seed: int) -> Any:
+    """Builds an experiment with the settings of its sweep.
+
+    Where bsuite would draw at random, `seed` is used; `mapping_seed`, which says
+    what problem it is, stays that of the sweep. Arguments replace settings.
+
+    Raises:
+      ConfigError: for an unknown name, index or argument, or a download that fails.
+    """
+    from bsuite import sweep
+
+    name = _check_id(address)
+    load = _find_loader(name)
+    settings = {**sweep.SETTINGS[address.rest], **address.args}
+    settings.pop("seed", None)
+    if "seed" in inspect.signature(load).parameters:
+        settings["seed"] = seed
+    if not name.startswith("mnist"):
+        return call_factory(load, settings, address.uri)
+    with _limit_sockets(DOWNLOAD_SECONDS):
+        try:
+            return call_factory(load, settings, address.uri)
+        except ConfigError as error:
+            raise ConfigError(
+                f"{error}\nbsuite downloads MNIST from the internet when it is not in "
+                "/tmp/mnist, so build it once on a machine with a network "
+                "(launch.isolate: false), or copy its four .gz files there; remove "
+                "what a broken download left."
+            ) from error
+
+
+def _check_id(address: Address) -> str:
+    counts = list_bsuite()
+    name, _, index = address.rest.partition("/")
+    if name not in counts:
+        raise ConfigError(
+            f"environment {address.uri!r}: bsuite has no experiment {name!r}; it has "
+            f"{', '.join(sorted(counts))}.{suggest(name, counts)}"
+        )
+    last = counts[name] - 1
+    # Only the plain spelling is an id: `01` and non-ASCII digits are not.
+    if index not in map(str, range(last + 1)):
+        raise ConfigError(
+            f"environment {address.uri!r}: {index!r} is not an index of the bsuite "
+            f"experiment {name!r}; write bsuite:{name}/0 to bsuite:{name}/{last}."
+        )
+    return name
+
+
+def _find_loader(name: str) -> Callable[..., Any]:
+    from bsuite import bsuite
+
+    if name == "deep_sea_stochastic":
+        return _load_deep_sea_stochastic
+    return bsuite.EXPERIMENT_NAME_TO_ENVIRONMENT[name]
+
+
+def _load_deep_sea_stochastic(size: int, mapping_seed: int = 0, seed: int = 0) -> Any:
+    # bsuite's own load function takes no seed for the wind and the noise.
+    from bsuite.environments.deep_sea import DeepSea
+
+    return DeepSea(size=size, deterministic=False, seed=seed, mapping_seed=mapping_seed)
+
+
+@contextmanager
+def _limit_sockets(seconds: float) -> Iterator[None]:
+    # urlretrieve has no time limit of its own.
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)

@@ -1,0 +1,166 @@
+"""Gymnasium environments as dm_env ones, and those installed: `gym:ID`."""
+
+from collections.abc import Callable
+from typing import Any
+
+import dm_env
+import numpy as np
+from dm_env import specs
+
+from distrl.environments.actions import refuse_actions
+from distrl.environments.address import Address, suggest
+from distrl.environments.factory import call_factory
+from distrl.errors import ConfigError
+
+Reader = Callable[[Any], Any]
+
+
+def import_gymnasium() -> Any:
+    """Imports Gymnasium and switches its warnings off."""
+    import gymnasium
+
+    gymnasium.logger.min_level = gymnasium.logger.ERROR
+    return gymnasium
+
+
+def load_gymnasium(address: Address, seed: int) -> Any:
+    """Builds the Gymnasium environment with the id `address.rest`.
+
+    The id may be `package:ID`; the package is imported first, to register it.
+
+    Raises:
+      ConfigError: for an unknown id or argument, or when it cannot be built.
+    """
+    del seed  # goes to the first reset
+    gymnasium = import_gymnasium()
+    name = address.rest
+
+    def make(**args: Any) -> Any:
+        try:
+            return gymnasium.make(name, disable_env_checker=True, **args)
+        except (gymnasium.error.UnregisteredEnv, ModuleNotFoundError) as error:
+            raise ConfigError(
+                f"environment {address.uri!r}: Gymnasium cannot find {name!r} "
+                f"({error}). `distrl list envs` shows what is installed; an id that "
+                "another package registers is gym:PACKAGE:ID."
+                f"{suggest(name, gymnasium.registry)}"
+            ) from error
+
+    return call_factory(make, address.args, address.uri)
+
+
+class GymnasiumAdapter(dm_env.Environment):
+    """A Gymnasium environment with a Discrete action space, as a dm_env one.
+
+    Termination has discount 0, truncation 1. The first reset is seeded, the later
+    ones go on from there. Discrete spaces, of actions and of observations, are
+    shifted to begin at 0.
+    """
+
+    def __init__(self, environment: Any, seed: int | None, uri: str = "gymnasium"):
+        """Wraps `environment`; messages call it `uri`.
+
+        Raises:
+          ConfigError: for an action space that is not Discrete, or an observation
+            space that has no arrays of a fixed shape.
+        """
+        gymnasium = import_gymnasium()
+        space = environment.action_space
+        if not isinstance(space, gymnasium.spaces.Discrete):
+            raise refuse_actions(uri, space)
+        self._environment = environment
+        self._seed = seed
+        self._start = int(space.start)
+        self._action_spec = specs.DiscreteArray(int(space.n), np.int64, name="action")
+        self._observation_spec, self._read = _describe_space(
+            environment.observation_space, "observation", uri
+        )
+        self._is_over = True
+
+    def reset(self) -> dm_env.TimeStep:
+        """Starts an episode; the first time with the seed."""
+        observation, _ = self._environment.reset(seed=self._seed)
+        self._seed = None
+        self._is_over = False
+        return dm_env.restart(self._read(observation))
+
+    def step(self, action: Any) -> dm_env.TimeStep:
+        """Takes an action, or starts an episode when the last one is over."""
+        if self._is_over:
+            return self.reset()
+        observation, reward, terminated, truncated, _ = self._environment.step(
+            int(action) + self._start
+        )
+        observation, reward = self._read(observation), float(reward)
+        if terminated:
+            self._is_over = True
+            return dm_env.termination(reward, observation)
+        if truncated:
+            self._is_over = True
+            return dm_env.truncation(reward, observation)
+        return dm_env.transition(reward, observation)
+
+    def observation_spec(self) -> Any:
+        """Returns a nest of specs like the observation space."""
+        return self._observation_spec
+
+    def action_spec(self) -> specs.DiscreteArray:
+        """Returns the spec of actions 0 to n - 1."""
+        return self._action_spec
+
+    def close(self) -> None:
+        """Closes the Gymnasium environment."""
+        self._environment.close()
+
+
+def _describe_space(space: Any, name: str, uri: str) -> tuple[Any, Reader]:
+    """Returns the spec of an observation space and a function that reads a value."""
+    spaces = import_gymnasium().spaces
+    if isinstance(space, spaces.Dict):
+        parts = {k: _describe_space(space[k], str(k), uri) for k in space.spaces}
+        readers = {key: read for key, (_, read) in parts.items()}
+        return (
+            {key: spec for key, (spec, _) in parts.items()},
+            lambda value: {key: read(value[key]) for key, read in readers.items()},
+        )
+    if isinstance(space, spaces.Tuple):
+        items = [
+            _describe_space(item, f"{name}_{i}", uri) for i, item in enumerate(space)
+        ]
+        reads = [read for _, read in items]
+        return (
+            tuple(spec for spec, _ in items),
+            lambda value: tuple(read(x) for read, x in zip(reads, value, strict=True)),
+        )
+    if isinstance(space, spaces.Discrete):
+        start = int(space.start)
+        spec = specs.DiscreteArray(int(space.n), np.int32, name)
+        return spec, lambda value: np.int32(value - start)
+    bounds = _read_bounds(space)
+    if bounds is None:
+        raise ConfigError(
+            f"environment {uri!r} has the observation space {space!r}; distrl takes "
+            "Box, Discrete, MultiDiscrete and MultiBinary spaces, and Tuple and Dict "
+            "of them. Wrap the environment in a factory that turns the observation "
+            "into one of these, and name it as package.module:factory."
+        )
+    dtype = space.dtype
+    spec = specs.BoundedArray(space.shape, dtype, *bounds, name=name)
+    return spec, lambda value: np.asarray(value, dtype)
+
+
+def _read_bounds(space: Any) -> tuple[Any, Any] | None:
+    spaces = import_gymnasium().spaces
+    if isinstance(space, spaces.Box):
+        return _shrink(space.low), _shrink(space.high)
+    if isinstance(space, spaces.MultiDiscrete):
+        return space.start, space.start + space.nvec - 1
+    if isinstance(space, spaces.MultiBinary):
+        return 0, 1
+    return None
+
+
+def _shrink(bound: np.ndarray) -> np.ndarray:
+    """Returns a scalar where all elements are alike: specs travel between nodes."""
+    is_uniform = bound.size > 0 and np.all(bound == bound.flat[0])
+    return bound.reshape(-1)[0] if is_uniform else bound

@@ -1,0 +1,84 @@
+"""What environments there are, for `distrl list envs`."""
+
+import importlib.util
+from dataclasses import dataclass
+from typing import Any
+
+from distrl.environments.registry import find_plugins
+
+# Suites of Gymnasium that need a package beside it.
+_REQUIREMENTS = {
+    "gymnasium.envs.mujoco": "mujoco",
+    "gymnasium.envs.box2d": "Box2D",
+    "gymnasium.envs:_raise_mujoco_py_error": "mujoco_py",
+}
+
+
+@dataclass(frozen=True)
+class EnvironmentEntry:
+    """One line of the list.
+
+    Attributes:
+      uri: the address; a part in capitals is to be filled in.
+      description: what it is, in a few words.
+    """
+
+    uri: str
+    description: str
+
+
+def list_environments() -> list[EnvironmentEntry]:
+    """Returns the environments that are installed, and the schemes of plugins."""
+    return [
+        *_list_bsuite(),
+        *_list_gymnasium(),
+        *(
+            EnvironmentEntry(f"{name}:...", f"registered by {plugin.value}")
+            for name, plugin in sorted(find_plugins().items())
+        ),
+        EnvironmentEntry(
+            "MODULE:FACTORY", "a function that returns a dm_env or Gymnasium one"
+        ),
+    ]
+
+
+def _list_bsuite() -> list[EnvironmentEntry]:
+    from distrl.environments.bsuite_suite import list_bsuite
+
+    return [
+        EnvironmentEntry(
+            f"bsuite:{name}/INDEX",
+            f"{count} settings, 0 to {count - 1}"
+            + ("; downloads MNIST" if name.startswith("mnist") else ""),
+        )
+        for name, count in sorted(list_bsuite().items())
+    ]
+
+
+def _list_gymnasium() -> list[EnvironmentEntry]:
+    from distrl.environments.gymnasium_suite import import_gymnasium
+
+    newest: dict[tuple[str | None, str], tuple[int, EnvironmentEntry]] = {}
+    for spec in import_gymnasium().registry.values():
+        entry_point = _name_entry_point(spec.entry_point)
+        if "GymV2" in spec.id or not _is_installed(entry_point):
+            continue
+        version = -1 if spec.version is None else spec.version
+        known = newest.get((spec.namespace, spec.name))
+        if known is None or version > known[0]:
+            entry = EnvironmentEntry(f"gym:{spec.id}", entry_point)
+            newest[spec.namespace, spec.name] = version, entry
+    return sorted((entry for _, entry in newest.values()), key=lambda e: e.uri)
+
+
+def _name_entry_point(entry_point: Any) -> str:
+    if callable(entry_point):
+        return f"{entry_point.__module__}:{entry_point.__qualname__}"
+    return str(entry_point)
+
+
+def _is_installed(entry_point: str) -> bool:
+    for prefix, package in _REQUIREMENTS.items():
+        if entry_point.startswith(prefix):
+            return importlib.util.find_spec(package) is not None
+    return True

@@ -1,0 +1,88 @@
+"""The one place that says in what dtype observations travel.
+
+  bool, float16, float64 -> float32     uint8 -> uint8 (images)
+  every other integer -> int32          (values beyond int32 wrap)
+
+A bool becomes float32 and not uint8, since networks take uint8 for pixels.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dm_env
+import numpy as np
+import tree
+from dm_env import specs
+
+from distrl.environments.actions import count_actions
+from distrl.errors import ConfigError
+from distrl.types import EnvironmentSpec
+
+
+def make_spec(
+    environment: dm_env.Environment, uri: str = "environment"
+) -> EnvironmentSpec:
+    """Returns what networks, replay and policies need to know of an environment.
+
+    Args:
+      environment: one with a single discrete action.
+      uri: how messages call it.
+
+    Raises:
+      ConfigError: for an action or observation spec that distrl cannot take.
+    """
+    num_actions = count_actions(environment.action_spec(), uri)
+    observation = _convert(environment.observation_spec(), (), uri)
+    if not any(
+        leaf.shape == () or all(leaf.shape) for leaf in tree.flatten(observation)
+    ):
+        raise ConfigError(
+            f"environment {uri!r} has the observation spec {observation!r}, which "
+            "holds no numbers; give it at least one array, for example a constant."
+        )
+    return EnvironmentSpec(observation=observation, num_actions=num_actions)
+
+
+def choose_dtype(dtype: np.dtype) -> np.dtype | None:
+    """Returns the dtype in which arrays of `dtype` travel, None if they cannot."""
+    if dtype.kind in "fb":
+        return np.dtype(np.float32)
+    if dtype.kind in "iu":
+        return dtype if dtype == np.uint8 else np.dtype(np.int32)
+    return None
+
+
+def _convert(spec: Any, path: tuple[Any, ...], uri: str) -> Any:
+    # Plain dicts only: not every mapping is a nest for JAX.
+    if isinstance(spec, Mapping):
+        return {key: _convert(spec[key], (*path, key), uri) for key in spec}
+    if isinstance(spec, (tuple, list)):
+        items = [_convert(item, (*path, i), uri) for i, item in enumerate(spec)]
+        is_named = hasattr(spec, "_fields")
+        return type(spec)(*items) if is_named else type(spec)(items)
+    dtype = choose_dtype(spec.dtype) if isinstance(spec, specs.Array) else None
+    if dtype is None:
+        where = f" at {'/'.join(map(str, path))!r}" if path else ""
+        raise ConfigError(
+            f"environment {uri!r} has the observation spec {spec!r}{where}; distrl "
+            "takes nests (dict, tuple, list) of dm_env.specs.Array with a boolean, "
+            "integer or float dtype. Wrap the environment in a factory that turns "
+            "the observation into such arrays, and name it as package.module:factory."
+        )
+    return spec if dtype == spec.dtype else _cast(spec, dtype)
+
+
+def _cast(spec: specs.Array, dtype: np.dtype) -> specs.Array:
+    if isinstance(spec, specs.DiscreteArray):
+        return specs.DiscreteArray(spec.num_values, dtype, spec.name)
+    if not isinstance(spec, specs.BoundedArray):
+        return specs.Array(spec.shape, dtype, spec.name)
+    minimum, maximum = spec.minimum, spec.maximum
+    if dtype.kind == "i":
+        limits = np.iinfo(dtype)
+        minimum = np.clip(minimum, limits.min, limits.max)
+        maximum = np.clip(maximum, limits.min, limits.max)
+    with np.errstate(over="ignore"):  # a bound beyond float32 is infinite
+        return specs.BoundedArray(
+            spec.shape, dtype, minimum.astype(dtype), maximum.astype(dtype), spec.name
+        )

@@ -1,0 +1,287 @@
+"""The front process: starts the host, shows progress, answers signals, keeps score.
+
+It imports neither JAX nor TensorFlow nor gRPC, so that it answers at once and can
+always end what it started.
+"""
+
+import base64
+import dataclasses
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+
+from distrl.config import Config, check_config, config_to_yaml
+from distrl.errors import ConfigError
+from distrl.launch.channel import Channel
+from distrl.launch.reaping import adopt_orphans, kill_session
+from distrl.launch.run_directory import (
+    choose_run_dir,
+    make_run_dir,
+    write_program,
+    write_result,
+)
+from distrl.telemetry.csv_log import read_status
+from distrl.telemetry.progress import Progress
+from distrl.telemetry.status import Status
+
+_TICK_SECONDS = 0.25
+# What the host needs beyond launch.stop_seconds to reap its nodes and say so.
+_FAREWELL_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+      exit_code: 0 done, 1 a node failed, 130 or 143 stopped by a signal.
+      result: what result.json holds.
+    """
+
+    exit_code: int
+    result: dict[str, Any]
+
+
+def run(
+    config: Config,
+    *,
+    program: str | Callable[..., Any] = "distrl.program:make_program",
+    progress: Progress | None = None,
+) -> Outcome:
+    """Runs a program to its end: a stop condition, a failure, or a signal.
+
+    Args:
+      config: the whole configuration of the run.
+      program: `make_program(config, spec) -> lp.Program`, or `module:function`.
+      progress: where to show progress; None shows it on stderr.
+
+    Raises:
+      ConfigError: something does not fit; nothing was started.
+    """
+    check_config(config)
+    config = dataclasses.replace(
+        config, run_dir=str(choose_run_dir(config.name, config.run_dir))
+    )
+    shown = Progress() if progress is None else progress
+    front = _Front(config, program, shown)
+    try:
+        return front.run()
+    finally:
+        front.close()
+        shown.close()
+
+
+class _Front:
+    """One run, seen from the process that the user started."""
+
+    def __init__(
+        self, config: Config, program: str | Callable[..., Any], progress: Progress
+    ):
+        self._config = config
+        self._program = program
+        self._progress = progress
+        self._started = time.monotonic()
+        self._run_dir = Path(config.run_dir or "")
+        self._nodes: dict[str, dict[str, Any]] = {}
+        self._signal: int | None = None
+        self._deadline: float | None = None
+        self._error: dict[str, str] | None = None
+        self._handlers: dict[int, Any] = {}
+        self._made_run_dir = False
+        self._ended = False
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115, close() does
+        self._wakeup, self._waker = os.pipe()
+        self._channel, remote = Channel.pair()
+        self._catch_signals()
+        adopt_orphans()
+        self._host = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "distrl.launch.host",
+                str(remote.fileno()),
+                str(os.getpid()),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=self._output,
+            stderr=self._output,
+            pass_fds=[remote.fileno()],
+            start_new_session=True,
+            env={"TF_CPP_MIN_LOG_LEVEL": "1", **os.environ},
+        )
+        remote.close()
+
+    def run(self) -> Outcome:
+        """Starts the program and stays until it has ended."""
+        self._progress.stage("starting")
+        self._channel.send(
+            {
+                "sys_path": ["" if p == os.getcwd() else p for p in sys.path],
+                "isolate": self._config.launch.isolate,
+                "payload": self._encode((self._config, self._program)),
+            }
+        )
+        if not self._config.launch.isolate:
+            self._warn_exposed("launch.isolate is off")
+        while not self._ended:
+            sources = [self._channel, self._wakeup]
+            ready, _, _ = select.select(sources, [], [], _TICK_SECONDS)
+            if self._wakeup in ready:
+                os.read(self._wakeup, 64)
+                self._begin_stop()
+            if self._channel in ready:
+                self._handle(self._channel.receive())
+            if self._deadline is not None and time.monotonic() > self._deadline:
+                break
+            self._show_status()
+        return self._conclude()
+
+    def close(self) -> None:
+        """Ends whatever is left of the host and its nodes."""
+        if not self._ended:
+            kill_session(self._host.pid)
+        self._host.wait()
+        kill_session(self._host.pid)
+        adopt_orphans(False)
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._channel.close()
+        self._output.close()
+        os.close(self._wakeup)
+        os.close(self._waker)
+
+    def _encode(self, value: Any) -> str:
+        return base64.b64encode(cloudpickle.dumps(value)).decode()
+
+    def _catch_signals(self) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._handlers[number] = signal.signal(number, self._note_signal)
+
+    def _note_signal(self, number: int, _: Any) -> None:
+        if self._signal is None:
+            self._signal = number
+        else:
+            # Asked twice: do not wait for anybody.
+            self._deadline = time.monotonic()
+        os.write(self._waker, b"!")
+
+    def _begin_stop(self) -> None:
+        """Asks the nodes to end; while none has started, the host just ends."""
+        if self._deadline is not None:
+            return
+        seconds = self._config.launch.stop_seconds + _FAREWELL_SECONDS
+        if not self._nodes or not self._channel.send({"do": "stop"}):
+            seconds = 0.0
+        self._deadline = time.monotonic() + seconds
+        self._progress.stage("stopping")
+
+    def _handle(self, message: dict[str, Any] | None) -> None:
+        if message is None:
+            self._ended = True
+            self._host.wait()
+            if self._error is None and self._signal is None:
+                self._error = {"node": "launcher", "traceback": self._describe_host()}
+            return
+        event = message["event"]
+        if event == "stage":
+            self._progress.stage(message["text"])
+        elif event == "not_isolated":
+            self._warn_exposed(
+                f"the system refused a private network: {message['reason']}"
+            )
+        elif event == "refused":
+            raise ConfigError(message["message"])
+        elif event == "checked":
+            self._start_nodes()
+        elif event == "started":
+            for name, facts in message["nodes"].items():
+                self._nodes[name] = {**facts, "state": "running"}
+            self._progress.stage("training")
+            write_program(self._run_dir, self._nodes)
+        elif event == "node":
+            self._nodes[message["name"]]["state"] = message["state"]
+            write_program(self._run_dir, self._nodes)
+        elif event == "ended":
+            self._error = message["error"]
+            self._ended = True
+
+    def _start_nodes(self) -> None:
+        make_run_dir(self._run_dir, config_to_yaml(self._config))
+        self._made_run_dir = True
+        self._progress.start(self._config)
+        self._progress.stage("starting the nodes")
+        log = str(self._run_dir / "logs" / "launcher.log")
+        payload = self._encode(self._config)
+        self._channel.send({"do": "start", "payload": payload, "log": log})
+
+    def _warn_exposed(self, reason: str) -> None:
+        self._progress.note(
+            f"not isolated ({reason}): the program's ports can be reached from "
+            "other hosts; see `distrl doctor`"
+        )
+
+    def _describe_host(self) -> str:
+        """Says how the host ended without a word, with the last it printed."""
+        code = self._host.returncode
+        cause = f"exit code {code}"
+        if code < 0:
+            cause = f"killed by {signal.Signals(-code).name}"
+        self._output.seek(0)
+        printed = self._output.read().decode(errors="replace").splitlines()[-20:]
+        return "\n".join([f"The launcher's host process ended: {cause}.", *printed])
+
+    def _read_status(self) -> Status | None:
+        path = self._run_dir / "metrics" / "coordinator.csv"
+        return read_status(path) if self._made_run_dir else None
+
+    def _show_status(self) -> None:
+        status = self._read_status()
+        if status is not None and self._deadline is None:
+            self._progress.update(status)
+
+    def _conclude(self) -> Outcome:
+        if not self._ended:
+            kill_session(self._host.pid)
+        for facts in self._nodes.values():
+            if facts["state"] == "running":
+                facts["state"] = "killed"
+        status = self._read_status() or Status()
+        if self._error is not None:
+            verdict, code = "failed", 1
+            reason = f"{self._error['node']} failed"
+        elif self._signal is not None:
+            verdict, code = "stopped", 128 + self._signal
+            reason = "Ctrl-C" if self._signal == signal.SIGINT else "SIGTERM"
+        else:
+            verdict, code = "done", 0
+            reason = status.reason or "the program ended"
+        result = {
+            "run_dir": str(self._run_dir),
+            "status": verdict,
+            "reason": reason,
+            "env_steps": status.env_steps,
+            "learner_steps": status.learner_steps,
+            "episodes": status.episodes,
+            "evaluation_return": status.evaluation_return,
+            "best_return": status.best_return,
+            "wall_seconds": round(time.monotonic() - self._started, 3),
+            "restarts": {},
+            "error": self._error,
+        }
+        if self._made_run_dir:
+            write_program(self._run_dir, self._nodes)
+            write_result(self._run_dir, result)
+        return Outcome(code, result)

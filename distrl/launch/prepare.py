@@ -1,0 +1,116 @@
+"""Turns a Launchpad program into functions that any back end of ours can run."""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import launchpad as lp
+from absl import flags
+from launchpad import context as lp_context
+from launchpad.launch import worker_manager
+
+# These groups have an index in their nodes' names even when they have one node.
+_NUMBERED = frozenset({"actor", "replay"})
+
+
+class StopFlag:
+    """What `lp.stop_event` and `lp.wait_for_stop` answer with inside a node.
+
+    It stands in for Launchpad's WorkerManager, which installs signal handlers of
+    its own and kills the process tree.
+    """
+
+    def __init__(self) -> None:
+        """Starts with no stop asked for."""
+        self._event = threading.Event()
+
+    def set(self) -> None:
+        """Asks the node to end."""
+        self._event.set()
+
+    def stop_event(self) -> threading.Event:
+        """Returns the event that is set when the node is to end."""
+        return self._event
+
+    def wait_for_stop(self, timeout_secs: float | None = None) -> bool:
+        """Waits up to `timeout_secs` seconds; True when the node is to end."""
+        return self._event.wait(timeout_secs)
+
+
+@dataclass(frozen=True)
+class PreparedNode:
+    """A node whose addresses are bound.
+
+    Attributes:
+      name: for example `actor/0`.
+      group: the label of its group in the program.
+      address: its first address, or None where nobody calls it.
+      function: runs the node until it ends.
+    """
+
+    name: str
+    group: str
+    address: str | None
+    function: Callable[[], Any]
+
+
+def prepare(
+    program: lp.Program,
+    stop_program: Callable[[], None],
+    launch_type: lp_context.LaunchType,
+) -> list[PreparedNode]:
+    """Binds a program's addresses and connects its handles.
+
+    Args:
+      program: the program; it can be prepared once.
+      stop_program: what `lp.stop()` calls in a node.
+      launch_type: what the nodes are told they run under.
+    """
+    # Launchpad reads absl flags at run time, and nobody here parses them.
+    flags.FLAGS.mark_as_parsed()
+    for node in program.get_all_nodes():
+        node.launch_context.initialize(launch_type, None, program_stopper=stop_program)
+    for group, nodes in program.groups.items():
+        for node in nodes:
+            for handle in node.input_handles:
+                handle.connect(node, group)
+            for address in node.addresses:
+                address.bind(lp.SimpleLocalAddressBuilder())
+    prepared = []
+    for (group, node), name in zip(_walk(program), node_names(program), strict=True):
+        address = node.addresses[0].resolve() if node.addresses else None
+        prepared.append(PreparedNode(name, group, address, node.function))
+    return prepared
+
+
+def node_names(program: lp.Program) -> list[str]:
+    """Returns the name of each node, in the order of the program's groups."""
+    names = []
+    for group, nodes in program.groups.items():
+        numbered = len(nodes) > 1 or group in _NUMBERED
+        names += [f"{group}/{i}" if numbered else group for i in range(len(nodes))]
+    return names
+
+
+def run_node(
+    function: Callable[[], Any], stop_flag: StopFlag, environment: Mapping[str, str]
+) -> None:
+    """Runs a node in this thread, under `stop_flag`.
+
+    Args:
+      function: the node's function.
+      stop_flag: answers `lp.stop_event` in this thread.
+      environment: the environment variables that the caller has set for the node.
+    """
+    if "JAX_PLATFORMS" in environment:
+        import jax
+
+        # JAX read the variable when it was imported, before the fork.
+        jax.config.update("jax_platforms", environment["JAX_PLATFORMS"])
+    worker_manager._WORKER_MANAGERS.manager = stop_flag
+    function()
+
+
+def _walk(program: lp.Program) -> list[tuple[str, Any]]:
+    return [(group, node) for group, nodes in program.groups.items() for node in nodes]

@@ -1,0 +1,78 @@
+"""Process facts of Linux that keep anything from being left running."""
+
+import ctypes
+import os
+import signal
+
+import psutil
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def die_with_parent(parent: int) -> None:
+    """Has the kernel kill this process as soon as its parent `parent` ends."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def outlive_parent() -> None:
+    """Undoes `die_with_parent`: this process sees to its own end."""
+    _prctl(_PR_SET_PDEATHSIG, 0)
+
+
+def adopt_orphans(adopt: bool = True) -> None:
+    """Makes this process the parent of descendants whose parent ended."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, int(adopt))
+
+
+def kill_session(session: int) -> None:
+    """Kills every process of a session, this one excepted, until none is left."""
+    for _ in range(20):
+        members = [pid for pid in psutil.pids() if _session_of(pid) == session]
+        members = [pid for pid in members if pid != os.getpid()]
+        if not members:
+            return
+        for pid in members:
+            _kill(pid)
+        # The leader's exit code is for the one who started it.
+        _reap([pid for pid in members if pid != session])
+
+
+def kill_descendants() -> None:
+    """Kills every process that descends from this one."""
+    for process in psutil.Process().children(recursive=True):
+        _kill(process.pid)
+
+
+def _session_of(pid: int) -> int | None:
+    try:
+        if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+            return None
+        return os.getsid(pid)
+    except (psutil.Error, ProcessLookupError, PermissionError):
+        return None
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def _reap(pids: list[int]) -> None:
+    """Waits for those of `pids` that have become children of this process."""
+    for pid in pids:
+        try:
+            os.waitpid(pid, 0)
+        except ChildProcessError:
+            continue
+
+
+def _prctl(option: int, value: int) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(option, value, 0, 0, 0) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))

@@ -1,0 +1,1 @@
+"""The learner: its state, the pure update over devices, and its role."""

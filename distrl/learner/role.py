@@ -1,0 +1,122 @@
+"""The learner: samples, updates, publishes, and sends priorities back."""
+
+import collections
+import time
+from typing import Any
+
+import jax
+import numpy as np
+
+from distrl.agents import make_agent
+from distrl.config import Config
+from distrl.coordinator import Reporter
+from distrl.learner.feed import Feed, put_superbatch
+from distrl.learner.state import TrainState, first_replica, init_state, replicate
+from distrl.learner.superbatch import join_superbatch
+from distrl.learner.update import make_optimizer, make_update
+from distrl.replay import PriorityUpdater, ReplaySampler
+from distrl.seeding import derive_seed
+from distrl.telemetry.metrics import MetricsLog
+from distrl.types import EnvironmentSpec, StopSignal, Transition
+from distrl.variables import Publisher
+
+_POLL_SECONDS = 0.2
+# Updates that may be under way before the loop waits for the oldest.
+_UNDER_WAY = 2
+
+
+def run_learner(
+    config: Config,
+    spec: EnvironmentSpec,
+    replay_address: str,
+    variable_service: Any,
+    coordinator: Any,
+    stop: StopSignal,
+) -> None:
+    """Learns until `stop` is set.
+
+    Args:
+      config: the whole configuration.
+      spec: of the environment.
+      replay_address: host:port of the Reverb server.
+      variable_service: a client of `VariableService`.
+      coordinator: a client of `Coordinator`.
+      stop: ends the role.
+    """
+    devices = jax.local_devices()[: config.learner.devices]
+    agent = make_agent(config, spec)
+    optimizer = make_optimizer(config.learner)
+    update = make_update(agent, optimizer, config, devices)
+    key = jax.random.PRNGKey(derive_seed(config.seed, "learner"))
+    state = replicate(init_state(agent, optimizer, key), devices)
+    reporter = Reporter(coordinator, "learner", config, stop)
+    publisher = Publisher(variable_service, config, stop)
+    publisher.put(0, _variables(state))
+    # Compile while the actors fill replay; the update donates what it is given.
+    spare = replicate(init_state(agent, optimizer, key), devices)
+    jax.block_until_ready(update(spare, *_zeros(config, spec, devices)))
+    feed = Feed(ReplaySampler(replay_address, config, spec), config, devices)
+    priorities = None
+    if config.replay.kind == "prioritized":
+        priorities = PriorityUpdater(replay_address, config)
+    log = MetricsLog(config, "learner")
+    under_way: collections.deque[Any] = collections.deque()
+    dispatches, learner_steps, published = 0, 0, 0
+    logged_at, logged_steps = time.monotonic(), 0
+    while not stop.is_set():
+        if reporter.is_due():
+            reporter.send()
+        superbatch = feed.get(_POLL_SECONDS)
+        if superbatch is None:
+            continue
+        state, output = update(state, superbatch.transitions, superbatch.probabilities)
+        under_way.append(output)
+        if len(under_way) > _UNDER_WAY:
+            jax.block_until_ready(under_way.popleft())
+        dispatches += 1
+        learner_steps += config.learner.steps_per_dispatch
+        reporter.count(learner_steps=config.learner.steps_per_dispatch)
+        if priorities is not None:
+            priorities.check()
+            priorities.put(superbatch.keys, join_superbatch(output.priorities))
+        if learner_steps - published >= config.learner.publish_period:
+            published = learner_steps
+            publisher.put(learner_steps, _variables(state))
+        if dispatches % config.learner.metrics_period == 0:
+            now = time.monotonic()
+            metrics = {
+                name: float(np.asarray(value.addressable_data(0)).reshape(()))
+                for name, value in output.metrics.items()
+            }
+            rate = (learner_steps - logged_steps) / (now - logged_at)
+            log.write(
+                learner_steps,
+                {"learner_steps": learner_steps, "steps_per_second": rate, **metrics},
+            )
+            logged_at, logged_steps = now, learner_steps
+    jax.block_until_ready(state)
+    reporter.send(last=True)
+    publisher.close(_POLL_SECONDS)
+    if priorities is not None:
+        priorities.close()
+    feed.close(_POLL_SECONDS)
+    log.close()
+
+
+def _variables(state: TrainState) -> Any:
+    """Returns a host copy of what a policy needs."""
+    return first_replica((state.params, state.network_state))
+
+
+def _zeros(config: Config, spec: EnvironmentSpec, devices: Any) -> Any:
+    """Returns a superbatch of zeros on the devices, and its probabilities of one."""
+    size = config.learner.batch_size * config.learner.steps_per_dispatch
+    scalars = np.zeros(size, np.float32)
+    observations = jax.tree_util.tree_map(
+        lambda leaf: np.zeros((size, *leaf.shape), leaf.dtype), spec.observation
+    )
+    transitions = Transition(
+        observations, np.zeros(size, np.int32), scalars, scalars, observations
+    )
+    nest = (transitions, np.ones(size, np.float32))
+    return put_superbatch(nest, devices, config.learner.steps_per_dispatch)

@@ -1,0 +1,46 @@
+"""The multilayer perceptron."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import haiku as hk
+import jax
+
+from distrl.errors import ConfigError
+from distrl.networks.observations import flatten
+from distrl.networks.registry import Network
+from distrl.types import EnvironmentSpec
+
+
+def make_mlp(spec: EnvironmentSpec, hidden_sizes: Sequence[int] = (64, 64)) -> Network:
+    """Returns an MLP with ReLUs on the flattened, concatenated observation.
+
+    Args:
+      spec: any nest of observations.
+      hidden_sizes: the units of each hidden layer; none is a linear network.
+
+    Raises:
+      ConfigError: `hidden_sizes` is no list of positive integers.
+    """
+    check_sizes("hidden_sizes", hidden_sizes)
+
+    def network(observation: Any, is_training: bool) -> jax.Array:
+        del is_training
+        return hk.nets.MLP([*hidden_sizes, spec.num_actions])(flatten(observation))
+
+    return network
+
+
+def check_sizes(name: str, sizes: Any) -> None:
+    """Checks that an argument is a list of positive integers.
+
+    Raises:
+      ConfigError: it is not.
+    """
+    if not isinstance(sizes, (list, tuple)) or not all(
+        isinstance(size, int) and size > 0 for size in sizes
+    ):
+        raise ConfigError(
+            f"network.args: {name} is {sizes!r}; it has to be a list of positive "
+            "integers, for example [64, 64]."
+        )

@@ -1,0 +1,100 @@
+"""The networks by name, those of a user's own by address, and their check."""
+
+from collections.abc import Callable
+from typing import Any
+
+from distrl.config.schema import NetworkConfig
+from distrl.errors import ConfigError
+from distrl.factories import Named, check_keywords, find_factory
+from distrl.types import EnvironmentSpec
+
+Network = Callable[[Any, bool], Any]
+"""`(observation [B, ...], is_training) -> q [B, A] float32`, a Haiku function."""
+
+_NETWORKS = {
+    "conv": Named(
+        "A small convolutional network for a board or image (arXiv 1903.03176).",
+        "distrl.networks.conv:make_conv",
+    ),
+    "mlp": Named(
+        "A multilayer perceptron on any observation, flattened into one vector.",
+        "distrl.networks.mlp:make_mlp",
+    ),
+}
+
+
+def list_networks() -> dict[str, str]:
+    """Returns a line of description for each name."""
+    return {name: named.description for name, named in sorted(_NETWORKS.items())}
+
+
+def make_network(config: NetworkConfig, spec: EnvironmentSpec) -> Network:
+    """Returns the Haiku function of a configuration.
+
+    A factory of a user's own is called as `factory(spec, **config.args)`. Its
+    network gets observations as the environment gives them (uint8 stays uint8);
+    `distrl.networks.observations` has what our own networks begin with.
+
+    Args:
+      config: the name or address of a factory, and its keyword arguments.
+      spec: the environment's observations and number of actions.
+
+    Raises:
+      ConfigError: there is no such factory, or it does not take the arguments.
+    """
+    factory = find_factory("network.factory", config.factory, _NETWORKS)
+    check_keywords("network.args", factory, config.args)
+    network = factory(spec, **config.args)
+    if not callable(network):
+        raise ConfigError(
+            f"network.factory: {config.factory!r} returned a "
+            f"{type(network).__name__}; it has to return a function "
+            "(observation, is_training) -> q values."
+        )
+    return network
+
+
+def check_network(config: NetworkConfig, spec: EnvironmentSpec) -> None:
+    """Checks that the network gives `[B, num_actions] float32`; computes nothing.
+
+    Raises:
+      ConfigError: it cannot be made, it fails, or gives another shape or dtype.
+    """
+    import haiku as hk
+    import jax
+
+    from distrl.networks.observations import describe, observation_shapes
+
+    network = hk.transform_with_state(make_network(config, spec))
+    # A batch as large as no other axis shows a network that mixes them up.
+    batch_size = spec.num_actions + 1
+    observation = observation_shapes(spec, batch_size)
+
+    def apply(key, observation):
+        params, state = network.init(key, observation, True)
+        return [
+            network.apply(params, state, key, observation, is_training)[0]
+            for is_training in (True, False)
+        ]
+
+    key = jax.ShapeDtypeStruct((2,), "uint32")
+    try:
+        outputs = jax.eval_shape(apply, key, observation)
+    except ConfigError:
+        raise
+    except Exception as error:
+        raise ConfigError(
+            f"network.factory: {config.factory!r} fails on an observation of "
+            f"{describe(observation)}: {type(error).__name__}: {error}\n"
+            "A network is called as network(observation, is_training); integer "
+            "observations, uint8 too, are made floats by "
+            "distrl.networks.observations.to_float."
+        ) from error
+    needed = jax.ShapeDtypeStruct((batch_size, spec.num_actions), "float32")
+    for output in outputs:
+        if describe(output) != describe(needed):
+            raise ConfigError(
+                f"network.factory: {config.factory!r} gives {describe(output)} for a "
+                f"batch of {batch_size} observations; needed is {describe(needed)}: "
+                f"a Q value for each of the {spec.num_actions} actions."
+            )

@@ -1,0 +1,113 @@
+"""The program: which nodes there are and who talks to whom; wiring and no more."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import launchpad as lp
+
+from distrl.actor.role import run_actor
+from distrl.config import Config
+from distrl.coordinator import Coordinator, Reporter
+from distrl.evaluator import run_evaluator
+from distrl.learner.role import run_learner
+from distrl.replay import serve_replay
+from distrl.types import EnvironmentSpec
+from distrl.variables import VariableService
+
+
+def make_program(config: Config, spec: EnvironmentSpec) -> lp.Program:
+    """Returns the actor-learner program of a configuration.
+
+    Args:
+      config: the whole configuration, its `run_dir` set.
+      spec: of the environment (`distrl.environments.read_spec`).
+    """
+    program = lp.Program(config.name)
+    client = {"call_timeout": config.launch.rpc_seconds}
+
+    variables = program.add_node(
+        lp.CourierNode(VariableService, courier_client_kwargs=client), label="variables"
+    )
+    coordinator = program.add_node(
+        lp.CourierNode(make_coordinator, config, courier_client_kwargs=client),
+        label="coordinator",
+    )
+    replay_address = lp.Address("replay")
+    replay = lp.PyNode(replay_node, config, spec, replay_address, coordinator)
+    replay_address.assign(replay)
+    program.add_node(replay, label="replay")
+    program.add_node(
+        lp.PyNode(learner_node, config, spec, replay_address, variables, coordinator),
+        label="learner",
+    )
+    with program.group("actor"):
+        for index in range(config.actor.count):
+            program.add_node(
+                lp.PyNode(
+                    actor_node,
+                    config,
+                    spec,
+                    index,
+                    replay_address,
+                    variables,
+                    coordinator,
+                )
+            )
+    program.add_node(
+        lp.PyNode(evaluator_node, config, spec, variables, coordinator),
+        label="evaluator",
+    )
+    return program
+
+
+def make_coordinator(config: Config) -> Coordinator:
+    """Returns the coordinator of this node's program."""
+    return Coordinator(config, lp.stop_event(), lp.stop)
+
+
+def replay_node(
+    config: Config, spec: EnvironmentSpec, address: lp.Address, coordinator: Any
+) -> None:
+    """Runs the replay server at `address`."""
+    stop = lp.stop_event()
+    reporter = Reporter(coordinator, "replay/0", config, stop)
+
+    def report(gauges: Mapping[str, float]) -> None:
+        reporter.gauge(**gauges)
+        reporter.send()
+
+    port = int(address.resolve().rpartition(":")[2])
+    serve_replay(config, spec, port, stop, report)
+    reporter.send(last=True)
+
+
+def learner_node(
+    config: Config,
+    spec: EnvironmentSpec,
+    replay: lp.Address,
+    variables: Any,
+    coordinator: Any,
+) -> None:
+    """Runs the learner."""
+    stop = lp.stop_event()
+    run_learner(config, spec, replay.resolve(), variables, coordinator, stop)
+
+
+def actor_node(
+    config: Config,
+    spec: EnvironmentSpec,
+    index: int,
+    replay: lp.Address,
+    variables: Any,
+    coordinator: Any,
+) -> None:
+    """Runs one actor."""
+    stop = lp.stop_event()
+    run_actor(config, spec, index, replay.resolve(), variables, coordinator, stop)
+
+
+def evaluator_node(
+    config: Config, spec: EnvironmentSpec, variables: Any, coordinator: Any
+) -> None:
+    """Runs the evaluator."""
+    run_evaluator(config, spec, variables, coordinator, lp.stop_event())

@@ -1,0 +1,143 @@
+"""CSV files that one process appends to while others read."""
+
+import csv
+import dataclasses
+import io
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+from distrl.telemetry.status import Status
+
+_TAIL_BYTES = 65_536
+
+
+class CsvLog:
+    """Appends rows to a CSV file; each is on disk when `write` returns.
+
+    A file that is there is continued; half a row at its end, which a killed process
+    leaves, is cut off.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], fields: Sequence[str]):
+        """Opens the file, and writes the header when it is new.
+
+        Args:
+          path: the file; its directory must be there.
+          fields: the names of the columns.
+
+        Raises:
+          ValueError: the file has another header.
+        """
+        self._fields = list(fields)
+        path = Path(path)
+        header = _format_row(self._fields)
+        if path.exists():
+            _cut_half_row(path)
+            with path.open(encoding="utf-8", newline="") as file:
+                first = file.readline()
+            if first not in ("", header):
+                raise ValueError(
+                    f"{path} has the columns {first.strip()}, so rows of "
+                    f"{header.strip()} cannot be added; name another file"
+                )
+        self._file = path.open("a", encoding="utf-8", newline="")
+        if self._file.tell() == 0:
+            self._append(header)
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        """Appends a row; None, and a column that is not named, is an empty cell.
+
+        Raises:
+          ValueError: a name that is no column, or text of more than one line.
+        """
+        unknown = sorted(set(row).difference(self._fields))
+        if unknown:
+            raise ValueError(
+                f"no such columns: {', '.join(unknown)}; there are "
+                f"{', '.join(self._fields)}"
+            )
+        cells = [row.get(field) for field in self._fields]
+        for cell in cells:
+            if isinstance(cell, str) and ("\n" in cell or "\r" in cell):
+                raise ValueError(f"a cell must be one line, and {cell!r} is not")
+        self._append(_format_row(cells))
+
+    def close(self) -> None:
+        """Closes the file; a second call does nothing."""
+        self._file.close()
+
+    def _append(self, line: str) -> None:
+        self._file.write(line)
+        self._file.flush()
+
+
+def read_last_row(path: str | os.PathLike[str]) -> dict[str, str] | None:
+    """Returns the last whole row of a file; None while there is none.
+
+    A row is whole when its line has ended and it has a cell for each column, so this
+    may be called while another process writes.
+    """
+    try:
+        with open(path, "rb") as file:
+            header = file.readline()
+            start = file.tell()
+            end = file.seek(0, os.SEEK_END)
+            file.seek(max(start, end - _TAIL_BYTES))
+            tail = file.read()
+    except FileNotFoundError:
+        return None
+    fields = _parse_row(header)
+    # What follows the last line end is half a row, or nothing.
+    for line in reversed(tail.split(b"\n")[:-1]):
+        cells = _parse_row(line)
+        if fields and len(cells) == len(fields):
+            return dict(zip(fields, cells, strict=True))
+    return None
+
+
+def read_status(path: str | os.PathLike[str]) -> Status | None:
+    """Returns the last row of a coordinator's file as a `Status`.
+
+    Columns that `Status` lacks are left out; an empty cell is the field's default.
+
+    Raises:
+      ValueError: a cell is not of the field's type.
+    """
+    row = read_last_row(path)
+    if row is None:
+        return None
+    values = {}
+    for field in dataclasses.fields(Status):
+        cell = row.get(field.name, "")
+        if cell != "":
+            values[field.name] = _find_type(field.type)(cell)
+    return Status(**values)
+
+
+def _find_type(annotation: Any) -> type:
+    """Returns `int` for `int` and for `Optional[int]`."""
+    inner = [each for each in get_args(annotation) if each is not type(None)]
+    return inner[0] if inner else annotation
+
+
+def _format_row(cells: Sequence[Any]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(cells)
+    return text.getvalue()
+
+
+def _parse_row(line: bytes) -> list[str]:
+    text = line.decode("utf-8", errors="replace").rstrip("\r\n")
+    try:
+        return next(csv.reader([text]), [])
+    except csv.Error:  # For example NULs, which a machine that lost power leaves.
+        return []
+
+
+def _cut_half_row(path: Path) -> None:
+    content = path.read_bytes()
+    whole = content.rfind(b"\n") + 1
+    if whole < len(content):
+        os.truncate(path, whole)

@@ -1,0 +1,38 @@
+"""Numbers, times and runs as a person reads them."""
+
+import dataclasses
+
+from distrl.config.schema import Config
+
+
+def show_number(number: float | None) -> str:
+    """Returns a number in a few characters; `-` for None."""
+    if number is None:
+        return "-"
+    if isinstance(number, int) or abs(number) >= 1000:
+        return f"{number:,.0f}"
+    return f"{number:.3g}"
+
+
+def show_seconds(seconds: float | None) -> str:
+    """Returns a time as 0:07, 12:34 or 1:02:03; `-` for None."""
+    if seconds is None:
+        return "-"
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def describe_run(config: Config) -> str:
+    """Returns what a run trains, on what, and when it stops, on one line."""
+    actor = config.actor
+    goals = [
+        f"{name} {show_number(goal)}"
+        for name, goal in dataclasses.asdict(config.stop).items()
+        if goal is not None
+    ]
+    until = " or ".join(goals) or "Ctrl-C"
+    return (
+        f"{config.name}: {config.agent} on {config.environment}, {actor.count} actors "
+        f"of {actor.environments} environments, until {until}"
+    )

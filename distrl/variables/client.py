@@ -1,0 +1,144 @@
+"""Both sides of the variable service: fetching, and publishing in the background."""
+
+import pickle
+import threading
+from typing import Any, NamedTuple
+
+import jax
+
+from distrl.config import Config
+from distrl.remote import RemoteCaller
+from distrl.types import StopSignal
+
+
+class Snapshot(NamedTuple):
+    """One frozen version of what a policy needs.
+
+    Attributes:
+      version: counts publications, from 1.
+      learner_steps: the SGD steps behind it.
+      params: nest of arrays.
+      network_state: nest of arrays, empty for a network without state.
+    """
+
+    version: int
+    learner_steps: int
+    params: Any
+    network_state: Any
+
+
+class VariableClient:
+    """Fetches the newest snapshot, when asked or in a thread of its own."""
+
+    def __init__(self, service: Any, config: Config, stop: StopSignal):
+        """Takes a client of `VariableService`."""
+        self._service = service
+        self._stop = stop
+        self._caller = RemoteCaller("variables", config.launch.silent_seconds, stop)
+        self._period = config.actor.fetch_seconds
+        self._snapshot: Snapshot | None = None
+        self._error: BaseException | None = None
+
+    def fetch(self) -> Snapshot | None:
+        """Asks the service once and returns the newest snapshot known here."""
+        held = self._snapshot
+        version = 0 if held is None else held.version
+        answer = self._caller.call(self._service.fetch, version)
+        if answer is None:
+            return held
+        newest, learner_steps, payload = answer
+        if payload is not None:
+            params, network_state = pickle.loads(payload)
+            # On the device once, not at every call of the policy.
+            params, network_state = jax.device_put((params, network_state))
+            held = Snapshot(newest, learner_steps, params, network_state)
+            self._snapshot = held
+        return held
+
+    def await_first(self) -> Snapshot | None:
+        """Waits for the first publication; None when the run stops before it."""
+        while not self._stop.is_set():
+            snapshot = self.fetch()
+            if snapshot is not None:
+                return snapshot
+            self._stop.wait(min(self._period, 0.05))
+        return None
+
+    def follow(self) -> None:
+        """Starts a thread that fetches every `actor.fetch_seconds`."""
+        threading.Thread(target=self._follow, name="variables", daemon=True).start()
+
+    def latest(self) -> Snapshot:
+        """Returns the newest snapshot fetched, without waiting.
+
+        Raises:
+          RuntimeError: nothing was fetched yet, or the thread has failed.
+        """
+        if self._error is not None:
+            raise RuntimeError("fetching parameters failed") from self._error
+        if self._snapshot is None:
+            raise RuntimeError("no parameters yet: call await_first before latest")
+        return self._snapshot
+
+    def _follow(self) -> None:
+        try:
+            while not self._stop.wait(self._period):
+                self.fetch()
+        except BaseException as error:
+            self._error = error
+
+
+class Publisher:
+    """Publishes parameters in a thread; a newer one replaces one that waits."""
+
+    def __init__(self, service: Any, config: Config, stop: StopSignal):
+        """Takes a client of `VariableService` and starts the thread."""
+        self._service = service
+        self._stop = stop
+        self._caller = RemoteCaller("variables", config.launch.silent_seconds, stop)
+        self._lock = threading.Lock()
+        self._waiting: tuple[int, Any] | None = None
+        self._wakeup = threading.Event()
+        self._closed = False
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
+        self._thread.start()
+
+    def put(self, learner_steps: int, variables: Any) -> None:
+        """Hands over `variables`, a nest of host arrays that nobody changes.
+
+        Raises:
+          RuntimeError: publishing has failed for good.
+        """
+        if self._error is not None:
+            raise RuntimeError("publishing parameters failed") from self._error
+        with self._lock:
+            self._waiting = (learner_steps, variables)
+        self._wakeup.set()
+
+    def close(self, timeout: float) -> None:
+        """Publishes what waits, within `timeout` seconds, and ends the thread."""
+        self._closed = True
+        self._wakeup.set()
+        self._thread.join(timeout)
+
+    def _run(self) -> None:
+        try:
+            while True:
+                self._wakeup.wait()
+                self._wakeup.clear()
+                with self._lock:
+                    waiting, self._waiting = self._waiting, None
+                if waiting is not None and not self._publish(*waiting):
+                    with self._lock:
+                        self._waiting = self._waiting or waiting
+                    self._wakeup.set()
+                if self._closed and (self._waiting is None or self._stop.is_set()):
+                    return
+        except BaseException as error:
+            self._error = error
+
+    def _publish(self, learner_steps: int, variables: Any) -> bool:
+        payload = pickle.dumps(variables, protocol=pickle.HIGHEST_PROTOCOL)
+        answer = self._caller.call(self._service.publish, learner_steps, payload)
+        return answer is not None

@@ -1,0 +1,94 @@
+"""Distributed DQN on Catch, its wiring written out node by node.
+
+`distrl train` runs `distrl.program`, which is this file without the comments. Change
+the wiring here: add a second evaluator, give the actors another environment, put a
+node of your own between learner and actors.
+
+    python programs/catch_dqn.py [--field.path value ...]
+"""
+
+import sys
+from pathlib import Path
+
+from distrl.config.flags import parse_arguments
+from distrl.launch import run
+
+CONFIG = Path(__file__).parent.parent / "configs" / "catch.yaml"
+
+
+def make_program(config, spec):
+    """Returns the program; it runs where everything heavy has been imported."""
+    import launchpad as lp
+    from distrl.replay import serve_replay
+
+    from distrl.actor.role import run_actor
+    from distrl.coordinator import Coordinator, Reporter
+    from distrl.evaluator import run_evaluator
+    from distrl.learner.role import run_learner
+    from distrl.variables import VariableService
+
+    program = lp.Program(config.name)
+
+    # A Courier node serves the public methods of an object. Its clients must have a
+    # time limit, or they wait for ever for a server that has gone.
+    limits = {"call_timeout": config.launch.rpc_seconds}
+    variables = program.add_node(
+        lp.CourierNode(VariableService, courier_client_kwargs=limits),
+        label="variables",
+    )
+
+    # The coordinator ends the program, so it is made where lp.stop works: in its node.
+    def make_coordinator():
+        return Coordinator(config, lp.stop_event(), lp.stop)
+
+    coordinator = program.add_node(
+        lp.CourierNode(make_coordinator, courier_client_kwargs=limits),
+        label="coordinator",
+    )
+
+    # The replay server is a plain function that serves at an address. Launchpad binds
+    # the address when it launches, and whoever holds it can then resolve it.
+    address = lp.Address("replay")
+
+    def replay(coordinator):
+        reporter = Reporter(coordinator, "replay/0", config, lp.stop_event())
+
+        def report(gauges):
+            reporter.gauge(**gauges)
+            reporter.send()
+
+        port = int(address.resolve().rpartition(":")[2])
+        serve_replay(config, spec, port, lp.stop_event(), report)
+        reporter.send(last=True)
+
+    replay_node = lp.PyNode(replay, coordinator)
+    address.assign(replay_node)
+    program.add_node(replay_node, label="replay")
+
+    # The other roles are functions, too. Handles among their arguments arrive as
+    # clients of the nodes they came from.
+    def learner(variables, coordinator):
+        stop = lp.stop_event()
+        run_learner(config, spec, address.resolve(), variables, coordinator, stop)
+
+    program.add_node(lp.PyNode(learner, variables, coordinator), label="learner")
+
+    def actor(index, variables, coordinator):
+        stop = lp.stop_event()
+        run_actor(config, spec, index, address.resolve(), variables, coordinator, stop)
+
+    with program.group("actor"):
+        for index in range(config.actor.count):
+            program.add_node(lp.PyNode(actor, index, variables, coordinator))
+
+    def evaluator(variables, coordinator):
+        run_evaluator(config, spec, variables, coordinator, lp.stop_event())
+
+    program.add_node(lp.PyNode(evaluator, variables, coordinator), label="evaluator")
+    return program
+
+
+if __name__ == "__main__":
+    outcome = run(parse_arguments([str(CONFIG), *sys.argv[1:]]), program=make_program)
+    print(f"{outcome.result['status']}: {outcome.result['reason']}")
+    sys.exit(outcome.exit_code)

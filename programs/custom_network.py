@@ -1,0 +1,57 @@
+"""A Haiku network of your own in the distributed program, without registering it.
+
+The configuration names it, `custom_network:make_network`; every node imports it from
+there. A module that calls `hk.get_parameter` itself needs nothing more.
+
+    python programs/custom_network.py [--field.path value ...]
+"""
+
+import sys
+from pathlib import Path
+
+import haiku as hk
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from distrl.config.flags import parse_arguments
+from distrl.launch import run
+
+CONFIG = Path(__file__).parent.parent / "configs" / "catch.yaml"
+
+
+class Linear(hk.Module):
+    """A linear layer, `[B, N] -> [B, size]`."""
+
+    def __init__(self, size, name=None):
+        """Takes the number of outputs."""
+        super().__init__(name=name)
+        self.size = size
+
+    def __call__(self, inputs):
+        """Returns `inputs @ w + b`."""
+        fan_in = inputs.shape[-1]
+        initial = hk.initializers.TruncatedNormal(stddev=1 / np.sqrt(fan_in))
+        w = hk.get_parameter("w", [fan_in, self.size], inputs.dtype, init=initial)
+        b = hk.get_parameter("b", [self.size], inputs.dtype, init=jnp.zeros)
+        return inputs @ w + b
+
+
+def make_network(spec, hidden_size=64):
+    """Returns a Haiku function from observations `[B, ...]` to Q values `[B, A]`."""
+
+    def network(observation, is_training):
+        del is_training  # This network acts as it learns.
+        hidden = observation.reshape(observation.shape[0], -1)
+        hidden = jax.nn.relu(Linear(hidden_size, name="hidden")(hidden))
+        return Linear(spec.num_actions, name="q_values")(hidden)
+
+    return network
+
+
+if __name__ == "__main__":
+    network = "--network.factory=custom_network:make_network"
+    arguments = "--network.args={hidden_size: 128}"
+    outcome = run(parse_arguments([str(CONFIG), network, arguments, *sys.argv[1:]]))
+    print(f"{outcome.result['status']}: {outcome.result['reason']}")
+    sys.exit(outcome.exit_code)

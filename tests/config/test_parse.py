@@ -1,0 +1,200 @@
+"""Files, overrides, and the way back to YAML."""
+
+import dataclasses
+import math
+
+import hypothesis
+import pytest
+from hypothesis import strategies as st
+
+from distrl.config import Config, config_from_dict, config_to_yaml, load_config
+from distrl.config.fields import RANGES, list_fields
+from distrl.config.plain_yaml import load_yaml
+from distrl.errors import ConfigError
+
+_TEXT = st.text(st.characters(blacklist_categories=["Cs"]))
+_PLAIN = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | _TEXT,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(_TEXT, inner, max_size=3)
+    ),
+    max_leaves=5,
+)
+
+
+def _draw_values(field):
+    """Returns a strategy for what a field takes."""
+    if field.choices:
+        values = st.sampled_from(field.choices)
+    elif field.kind is bool:
+        values = st.booleans()
+    elif field.kind is str:
+        values = _TEXT
+    elif field.is_mapping:
+        values = st.dictionaries(_TEXT, _PLAIN, max_size=3)
+    else:
+        bounds = RANGES[field.name]
+        low = None if math.isinf(bounds.low) else bounds.low
+        high = None if math.isinf(bounds.high) else bounds.high
+        if field.kind is int:
+            values = st.integers(low, high)
+        else:
+            values = st.floats(
+                low,
+                high,
+                exclude_min=bounds.above_low,
+                allow_nan=False,
+                allow_infinity=False,
+            )
+    return values | st.none() if field.optional else values
+
+
+@st.composite
+def _draw_config(draw):
+    tree = {}
+    for name, field in list_fields().items():
+        *parents, last = name.split(".")
+        section = tree
+        for parent in parents:
+            section = section.setdefault(parent, {})
+        section[last] = draw(_draw_values(field))
+    return config_from_dict(tree)
+
+
+@hypothesis.settings(deadline=None, max_examples=60)
+@hypothesis.given(_draw_config())
+def test_yaml_of_any_configuration_reads_as_an_equal_one(config):
+    assert config_from_dict(load_yaml(config_to_yaml(config), "test")) == config
+
+
+def test_yaml_is_complete(tmp_path):
+    text = config_to_yaml(Config())
+    for name in list_fields():
+        assert f"{name.rpartition('.')[2]}:" in text
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    assert load_config(str(path)) == Config()
+
+
+def test_yaml_of_a_bad_configuration_is_refused():
+    with pytest.raises(ConfigError, match="seed = -1"):
+        config_to_yaml(Config(seed=-1))
+
+
+def test_file_and_overrides(tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_text(
+        "# A comment.\n"
+        "seed: 4\n"
+        "learner: {learning_rate: 1e-3, batch_size: 128}\n"
+        "network: {args: {hidden_sizes: [8], activation: relu}}\n"
+    )
+    config = load_config(
+        str(path),
+        {
+            "seed": 5,
+            "learner.batch_size": 64,
+            "network.args.hidden_sizes": [16, 16],
+            "environment_args.size.rows": 7,
+            "stop": {"env_steps": 10, "seconds": 2.5},
+        },
+    )
+    assert config.seed == 5
+    assert config.learner.learning_rate == 0.001
+    assert config.learner.batch_size == 64
+    assert config.network.args == {"hidden_sizes": [16, 16], "activation": "relu"}
+    assert config.environment_args == {"size": {"rows": 7}}
+    assert config.stop == dataclasses.replace(Config().stop, env_steps=10, seconds=2.5)
+
+
+def test_no_file_is_the_defaults():
+    assert load_config(None) == Config()
+
+
+@pytest.mark.parametrize("text", ["", "# Only a comment.\n", "{}"])
+def test_an_empty_file_is_the_defaults(tmp_path, text):
+    path = tmp_path / "empty.yaml"
+    path.write_text(text)
+    assert load_config(str(path)) == Config()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("- a\n- b", "holds ['a', 'b']; a configuration is a mapping"),
+        ("catch", "holds 'catch'; a configuration is a mapping"),
+        ("seed: [", "line 1, column 8: not valid YAML"),
+        ("seed: 1\nseed: 2", "seed is there twice"),
+        ("seed: -1", "seed = -1"),
+        ("learner: {batch_size: 90}", "replay.transitions_per_item = 32"),
+    ],
+)
+def test_bad_files(tmp_path, text, message):
+    path = tmp_path / "bad.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_config(str(path))
+    assert message in str(caught.value)
+
+
+def test_missing_file_names_the_nearest(tmp_path):
+    (tmp_path / "catch.yaml").write_text("")
+    for wrong in ("cach.yaml", "catch.yml", "catch"):
+        with pytest.raises(ConfigError) as caught:
+            load_config(str(tmp_path / wrong))
+        assert f"did you mean {tmp_path / 'catch.yaml'}?" in str(caught.value)
+
+
+def test_missing_file_is_looked_for_in_configs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "catch.yaml").write_text("")
+    with pytest.raises(ConfigError, match=r"did you mean configs/catch\.yaml\?"):
+        load_config("catch")
+
+
+def test_missing_file_with_nothing_near(tmp_path):
+    with pytest.raises(ConfigError, match="name a YAML file, for example"):
+        load_config(str(tmp_path / "nowhere" / "zzz"))
+
+
+@pytest.mark.parametrize("name", ["", ".", "nul\0l"])
+def test_paths_that_are_no_files(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="configuration file"):
+        load_config(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("sede", 1, "sede = 1: there is no such field; did you mean seed?"),
+        ("seed.x", 1, "seed.x = 1: there is no such field; seed takes a whole number"),
+        ("", 1, " = 1: there is no such field"),
+        ("network.args.", 1, "there is no such field"),
+        ("network..args", 1, "there is no such field"),
+        ("learner", 1, "learner = 1: it must be a mapping of its fields"),
+        ("learner", {"x": 1}, "learner.x = 1: there is no such field"),
+    ],
+)
+def test_bad_overrides(name, value, message):
+    with pytest.raises(ConfigError) as caught:
+        load_config(None, {name: value})
+    assert message in str(caught.value)
+
+
+def test_override_inside_what_the_file_gives_as_no_mapping(tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_text("network: {args: 3}")
+    with pytest.raises(ConfigError, match=r"network\.args is 3 in the file"):
+        load_config(str(path), {"network.args.x": 1})
+
+
+def test_overrides_leave_their_mapping_alone():
+    overrides = {"stop": {"env_steps": 1}}
+    load_config(None, overrides)
+    assert overrides == {"stop": {"env_steps": 1}}

@@ -1,0 +1,105 @@
+"""YAML as plain data."""
+
+import math
+
+import hypothesis
+import pytest
+from hypothesis import strategies as st
+
+from distrl.config.plain_yaml import dump_yaml, load_yaml
+from distrl.errors import ConfigError
+
+_TEXT = st.text(st.characters(blacklist_categories=["Cs"]))
+_SCALAR = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | _TEXT
+    # Text that YAML 1.1 or 1.2 would take for something else.
+    | st.from_regex(r"[-+.]?[0-9_]{0,3}[.:]?[0-9_]{0,3}([eE][-+]?[0-9]{1,2})?")
+    | st.sampled_from(["yes", "NO", "~", "null", "=", "<<", "2024-01-01", "1e-3"])
+)
+_DATA = st.recursive(
+    _SCALAR,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(_TEXT, inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@hypothesis.settings(deadline=None, max_examples=300)
+@hypothesis.given(st.dictionaries(_TEXT, _DATA, max_size=4))
+def test_what_is_dumped_loads_as_it_was(data):
+    loaded = load_yaml(dump_yaml(data), "test")
+    # repr tells 1 from 1.0 and from True, and -0.0 from 0.0.
+    assert repr(loaded) == repr(data)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1e-3", 0.001),
+        ("1E5", 1e5),
+        ("-1.5e+3", -1500.0),
+        (".5", 0.5),
+        ("100_000", 100_000),
+        ("-7", -7),
+        ("0", 0),
+        ("1.", 1.0),
+        ("true", True),
+        ("False", False),
+        ("null", None),
+        ("~", None),
+        ("", None),
+        ("yes", "yes"),
+        ("off", "off"),
+        ("010", "010"),
+        ("0x1F", "0x1F"),
+        ("1:30", "1:30"),
+        ("2024-01-01", "2024-01-01"),
+        ("bsuite:catch/0", "bsuite:catch/0"),
+        ("'3'", "3"),
+        ("[1, a]", [1, "a"]),
+        ("-.inf", -math.inf),
+    ],
+)
+def test_scalars(text, value):
+    loaded = load_yaml(text, "test")
+    assert loaded == value
+    assert type(loaded) is type(value)
+
+
+def test_not_a_number():
+    assert math.isnan(load_yaml(".nan", "test"))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a: [1, 2", "test, line 1, column 9: not valid YAML"),
+        ("a: 1\n b: 2", "line 2"),
+        ("a: 1\na: 2", "line 2, column 1: not valid YAML: a is there twice"),
+        ("1: a", "a name must be text, and 1 is not"),
+        ("? [a]\n: 1", "a name must be text"),
+        ("a: &x 1\nb: *x", "anchors and aliases"),
+        ("a: *x", "anchors and aliases"),
+        ("a: !!python/object/apply:os.system [ls]", "is not allowed"),
+        ("a: !!int x", "is not allowed"),
+        ("a: 1\n---\nb: 2", "line 2"),
+        ("a: \x00", "not valid YAML"),
+        ("[" * 5000, "too deep"),
+        ("a: " + "1" * 5000, "too long"),
+    ],
+)
+def test_what_is_not_plain_data_is_refused(text, words):
+    with pytest.raises(ConfigError) as caught:
+        load_yaml(text, "test")
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_bytes_that_are_no_text():
+    with pytest.raises(ConfigError, match="not valid YAML"):
+        load_yaml(b"a: \xff\xfe\xfa", "test")

@@ -1,0 +1,216 @@
+"""Environments with known trajectories, and factories that tests name by URI."""
+
+from typing import Any
+
+import dm_env
+import gymnasium
+import numpy as np
+from dm_env import specs
+
+
+class Scripted(dm_env.Environment):
+    """Plays a list of episodes again and again, whatever the actions are.
+
+    An episode is a list of (reward, discount), one a step; the last one ends it.
+    The observation is `[2] float64`: the number of the episode, and the step in it.
+    It is one buffer that is overwritten, as some environments do.
+    """
+
+    def __init__(self, episodes: list[list[tuple[float, float | None]]]):
+        self.episodes = episodes
+        self.actions: list[Any] = []
+        self.is_closed = False
+        self._buffer = np.zeros(2)
+        self._episode = -1
+        self._step = 0
+
+    def reset(self) -> dm_env.TimeStep:
+        self._episode += 1
+        self._step = 0
+        return dm_env.restart(self._observe())
+
+    def step(self, action: Any) -> dm_env.TimeStep:
+        self.actions.append(action)
+        script = self.episodes[self._episode % len(self.episodes)]
+        reward, discount = script[self._step]
+        self._step += 1
+        is_last = self._step == len(script)
+        step_type = dm_env.StepType.LAST if is_last else dm_env.StepType.MID
+        return dm_env.TimeStep(step_type, reward, discount, self._observe())
+
+    def _observe(self) -> np.ndarray:
+        self._buffer[:] = self._episode, self._step
+        return self._buffer
+
+    def observation_spec(self) -> specs.Array:
+        return specs.Array((2,), np.float64, name="observation")
+
+    def action_spec(self) -> specs.BoundedArray:
+        return specs.DiscreteArray(3)
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+class Constant(dm_env.Environment):
+    """Returns one observation for ever; its specs are what one says."""
+
+    def __init__(
+        self, observation: Any, observation_spec: Any, action_spec: Any = None
+    ):
+        self.observation = observation
+        self._observation_spec = observation_spec
+        self._action_spec = (
+            specs.DiscreteArray(2) if action_spec is None else action_spec
+        )
+        self.actions: list[Any] = []
+
+    def reset(self) -> dm_env.TimeStep:
+        return dm_env.restart(self.observation)
+
+    def step(self, action: Any) -> dm_env.TimeStep:
+        self.actions.append(action)
+        return dm_env.transition(1.0, self.observation)
+
+    def observation_spec(self) -> Any:
+        return self._observation_spec
+
+    def action_spec(self) -> Any:
+        return self._action_spec
+
+
+class Spaces(gymnasium.Env):
+    """A Gymnasium environment of the given spaces; ends as `ends` says."""
+
+    def __init__(
+        self,
+        observation_space: gymnasium.Space,
+        action_space: gymnasium.Space,
+        ends: tuple[tuple[bool, bool], ...] = ((False, False),),
+    ):
+        self.observation_space = observation_space
+        self.action_space = action_space
+        self.actions: list[Any] = []
+        self.seeds: list[Any] = []
+        self._ends = ends
+        self._count = 0
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        self.seeds.append(seed)
+        self.observation_space.seed(seed)
+        return self.observation_space.sample(), {}
+
+    def step(self, action: Any) -> Any:
+        assert self.action_space.contains(action)
+        self.actions.append(action)
+        terminated, truncated = self._ends[self._count % len(self._ends)]
+        self._count += 1
+        return self.observation_space.sample(), 1, terminated, truncated, {}
+
+
+class RandomWalk(Scripted):
+    """Observes random numbers of its own seed."""
+
+    def __init__(self, length: int = 3, seed: int | None = None):
+        super().__init__([[(0.0, 1.0)] * length])
+        self.seed = seed
+        self._random = np.random.RandomState(seed)
+
+    def _observe(self) -> np.ndarray:
+        return self._random.uniform(size=2)
+
+
+def make_scripted() -> dm_env.Environment:
+    return Scripted([[(1.0, 1.0), (2.0, 0.0)]])
+
+
+def make_with_others(seed: int, **others: Any) -> dm_env.Environment:
+    return RandomWalk(seed=seed, **others)
+
+
+def make_cartpole() -> gymnasium.Env:
+    return gymnasium.make("CartPole-v1")
+
+
+def make_from_five() -> gymnasium.Env:
+    return Spaces(
+        gymnasium.spaces.Box(0, 1, (2,)), gymnasium.spaces.Discrete(3, start=5)
+    )
+
+
+def make_minus_one_to_one() -> dm_env.Environment:
+    return Constant(
+        np.zeros(2, np.float32),
+        specs.Array((2,), np.float32),
+        specs.BoundedArray((), np.int32, minimum=-1, maximum=1),
+    )
+
+
+def _make_with_actions(action_spec: Any) -> dm_env.Environment:
+    return Constant(np.zeros(2), specs.Array((2,), np.float64), action_spec)
+
+
+def make_continuous() -> dm_env.Environment:
+    return _make_with_actions(specs.BoundedArray((1,), np.float32, -1, 1))
+
+
+def make_several() -> dm_env.Environment:
+    return _make_with_actions([specs.DiscreteArray(2), specs.DiscreteArray(3)])
+
+
+def make_pair() -> dm_env.Environment:
+    return _make_with_actions(specs.BoundedArray((2,), np.int32, 0, 1))
+
+
+def make_unbounded_actions() -> dm_env.Environment:
+    limits = np.iinfo(np.int64)
+    return _make_with_actions(specs.BoundedArray((), np.int64, limits.min, limits.max))
+
+
+def make_without_actions() -> dm_env.Environment:
+    return _make_with_actions(())
+
+
+def make_multi_discrete() -> gymnasium.Env:
+    return Spaces(
+        gymnasium.spaces.Box(0, 1, (2,)), gymnasium.spaces.MultiDiscrete([2, 3])
+    )
+
+
+def make_text() -> gymnasium.Env:
+    return Spaces(gymnasium.spaces.Text(5), gymnasium.spaces.Discrete(2))
+
+
+def make_words() -> dm_env.Environment:
+    return Constant(np.array("a"), specs.StringArray(()))
+
+
+def make_without_observation() -> dm_env.Environment:
+    return Constant({}, {})
+
+
+def make_empty_array() -> dm_env.Environment:
+    return Constant(np.zeros((0, 3)), specs.Array((0, 3), np.float32))
+
+
+def make_shape_as_spec() -> dm_env.Environment:
+    return Constant(np.zeros(3), (3,))
+
+
+def make_misfit() -> dm_env.Environment:
+    return Constant(np.zeros(3), specs.Array((4,), np.float32))
+
+
+def make_fractions_for_integers() -> dm_env.Environment:
+    return Constant(np.full(2, 0.5), specs.Array((2,), np.int32))
+
+
+def make_none() -> None:
+    return None
+
+
+def make_broken() -> dm_env.Environment:
+    raise RuntimeError("the level file is missing")
+
+
+NOT_CALLABLE = 3

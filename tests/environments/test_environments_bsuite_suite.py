@@ -1,0 +1,106 @@
+from urllib.error import URLError
+
+import numpy as np
+import pytest
+
+from distrl.environments import make_environment, make_spec
+from distrl.environments.bsuite_suite import list_bsuite
+from distrl.errors import ConfigError
+
+OFFLINE = [name for name in list_bsuite() if not name.startswith("mnist")]
+
+
+def play(environment, steps, seed=0):
+    """Returns rewards and observations of random actions."""
+    random = np.random.RandomState(seed)
+    num_actions = make_spec(environment).num_actions
+    rewards, observations = [], []
+    for _ in range(steps):
+        timestep = environment.step(random.randint(num_actions))
+        rewards.append(0.0 if timestep.reward is None else timestep.reward)
+        observations.append(timestep.observation)
+    return np.array(rewards), np.array(observations)
+
+
+def test_there_are_twenty_offline_experiments():
+    assert len(OFFLINE) == 20
+    assert list_bsuite()["catch"] == 20
+    assert list_bsuite()["deep_sea"] == 21
+
+
+@pytest.mark.parametrize("name", OFFLINE)
+@pytest.mark.parametrize("end", ["first", "last"])
+def test_each_experiment_steps_and_repeats_with_its_seed(name, end):
+    index = 0 if end == "first" else list_bsuite()[name] - 1
+    uri = f"bsuite:{name}/{index}"
+    rewards, observations = play(make_environment(uri, {}, seed=5), steps=20)
+    spec = make_spec(make_environment(uri, {}, seed=5)).observation
+    assert observations.shape == (20, *spec.shape)
+    again = play(make_environment(uri, {}, seed=5), steps=20)
+    np.testing.assert_array_equal(rewards, again[0])
+    np.testing.assert_array_equal(observations, again[1])
+
+
+@pytest.mark.parametrize(
+    "uri", ["bsuite:catch/0", "bsuite:bandit_noise/3", "bsuite:deep_sea_stochastic/0"]
+)
+def test_other_seeds_give_other_episodes(uri):
+    runs = [play(make_environment(uri, {}, seed), steps=200) for seed in (1, 2)]
+    assert not (
+        np.array_equal(runs[0][0], runs[1][0])
+        and np.array_equal(runs[0][1], runs[1][1])
+    )
+
+
+@pytest.mark.parametrize("uri", ["bsuite:bandit/3", "bsuite:deep_sea/0"])
+def test_the_problem_itself_does_not_depend_on_the_seed(uri):
+    runs = [play(make_environment(uri, {}, seed), steps=100) for seed in (1, 2)]
+    np.testing.assert_array_equal(runs[0][0], runs[1][0])
+
+
+def test_arguments_replace_settings():
+    environment = make_environment("bsuite:catch/0?rows=6", {"columns": 3}, seed=0)
+    assert environment.observation_spec().shape == (6, 3)
+    environment = make_environment("bsuite:deep_sea_stochastic/0?size=4", {}, seed=0)
+    assert environment.observation_spec().shape == (4, 4)
+
+
+@pytest.mark.parametrize(
+    ("uri", "words"),
+    [
+        ("bsuite:cath/0", ["no experiment 'cath'", "cartpole", "mean 'catch'?"]),
+        ("bsuite:catch", ["bsuite:catch/0 to bsuite:catch/19"]),
+        ("bsuite:catch/20", ["'20'", "bsuite:catch/0 to bsuite:catch/19"]),
+        ("bsuite:catch/-1", ["'-1'", "not an index"]),
+        ("bsuite:catch/00", ["'00'", "not an index"]),
+        ("bsuite:catch/x", ["'x'", "not an index"]),
+        ("bsuite:catch/0?row=5", ["'row'", "rows, columns", "mean 'rows'?"]),
+        ("bsuite:catch/0?rows=-5", ["could not be built", "rows=-5", "ValueError"]),
+    ],
+)
+def test_bad_ids_are_explained(uri, words):
+    with pytest.raises(ConfigError) as caught:
+        make_environment(uri, {}, seed=0)
+    for word in [repr(uri), *words]:
+        assert word in str(caught.value)
+
+
+def test_a_failed_download_is_explained(monkeypatch):
+    def fail():
+        raise URLError("no route to host")
+
+    monkeypatch.setattr("bsuite.utils.datasets.load_mnist", fail)
+    with pytest.raises(ConfigError) as caught:
+        make_environment("bsuite:mnist/0", {}, seed=0)
+    for word in ["'bsuite:mnist/0'", "no route to host", "downloads", "/tmp/mnist"]:
+        assert word in str(caught.value)
+
+
+def test_mnist_is_built_when_its_files_are_there(monkeypatch):
+    images, labels = np.zeros((5, 28, 28), np.int8), np.arange(5)
+    monkeypatch.setattr(
+        "bsuite.utils.datasets.load_mnist", lambda: ((images, labels), None)
+    )
+    environment = make_environment("bsuite:mnist_noise/0", {}, seed=0)
+    assert make_spec(environment).num_actions == 10
+    assert environment.reset().observation.shape == (28, 28)

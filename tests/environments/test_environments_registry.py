@@ -1,0 +1,146 @@
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import scripted_environments
+from dm_env import specs
+
+from distrl.environments import make_environment, make_spec, read_spec
+from distrl.errors import ConfigError
+
+HERE = "scripted_environments"
+
+
+def test_reads_the_spec_of_catch():
+    spec = read_spec("bsuite:catch/0", {})
+    assert spec.num_actions == 3
+    assert spec.observation == specs.BoundedArray((10, 5), np.float32, 0, 1)
+
+
+def test_reading_a_spec_closes_the_environment(monkeypatch):
+    made = []
+
+    def make():
+        made.append(scripted_environments.Scripted([[(0.0, 1.0)]]))
+        return made[-1]
+
+    monkeypatch.setattr(scripted_environments, "make_scripted", make)
+    spec = read_spec(f"{HERE}:make_scripted", {})
+    assert spec.observation == specs.Array((2,), np.float32)
+    assert [environment.is_closed for environment in made] == [True]
+
+
+@pytest.mark.parametrize(
+    ("factory", "taken"),
+    [("make_from_five", [5, 6, 7]), ("make_minus_one_to_one", [-1, 0, 1])],
+)
+def test_actions_begin_at_zero(factory, taken, monkeypatch):
+    inner = getattr(scripted_environments, factory)()
+    monkeypatch.setattr(scripted_environments, factory, lambda: inner)
+    environment = make_environment(f"{HERE}:{factory}", {}, seed=0)
+    assert make_spec(environment).num_actions == 3
+    assert environment.action_spec().minimum == 0
+    environment.reset()
+    for action in range(3):
+        environment.step(action)
+    assert inner.actions == taken
+
+
+@pytest.mark.parametrize(
+    ("uri", "words"),
+    [
+        ("gym:Pendulum-v1", ["Box(-2.0, 2.0, (1,), float32)", "Write a factory"]),
+        (f"{HERE}:make_multi_discrete", ["MultiDiscrete([2 3])", "Write a factory"]),
+        (f"{HERE}:make_continuous", ["shape=(1,)", "float32", "Write a factory"]),
+        (f"{HERE}:make_several", ["num_values=2", "num_values=3", "Write a factory"]),
+        (f"{HERE}:make_pair", ["shape=(2,)", "single discrete action"]),
+        (f"{HERE}:make_unbounded_actions", ["9223372036854775807", "at most 65536"]),
+        (f"{HERE}:make_without_actions", ["action space ()", "single discrete"]),
+        (f"{HERE}:make_text", ["observation space Text", "Box, Discrete"]),
+        (f"{HERE}:make_words", ["StringArray", "takes nests"]),
+        (f"{HERE}:make_without_observation", ["holds no numbers"]),
+        (f"{HERE}:make_empty_array", ["(0, 3)", "holds no numbers"]),
+        (f"{HERE}:make_shape_as_spec", ["observation spec 3 at '0'", "takes nests"]),
+        (
+            f"{HERE}:make_misfit",
+            ["first reset()", "shape (4,) of float32", "shape (3,) of float64"],
+        ),
+        (
+            f"{HERE}:make_fractions_for_integers",
+            ["first reset()", "of int32", "of float64"],
+        ),
+        (f"{HERE}:make_none", ["NoneType", "dm_env.Environment", "gymnasium.Env"]),
+        ("atari:Pong", ["'atari' is neither a scheme (bsuite, gym) nor a module"]),
+    ],
+)
+def test_what_cannot_be_used_is_explained(uri, words):
+    with pytest.raises(ConfigError) as caught:
+        read_spec(uri, {})
+    for word in [repr(uri), *words]:
+        assert word in str(caught.value)
+
+
+def test_suites_are_imported_only_when_named():
+    code = (
+        "import sys, distrl.environments\n"
+        "print({'bsuite', 'gymnasium', 'jax', 'tensorflow'} & set(sys.modules))"
+    )
+    # The root of the repository has to be on the path of the child, too.
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert ran.stdout.strip() == "set()"
+
+
+def test_an_environment_that_fails_at_its_first_step_is_refused(monkeypatch):
+    class Failing(scripted_environments.Scripted):
+        def step(self, action):
+            raise RuntimeError("no display")
+
+    monkeypatch.setattr(
+        scripted_environments, "make_none", lambda: Failing([[(0.0, 1.0)]])
+    )
+    with pytest.raises(ConfigError, match=r"first step\(0\): RuntimeError: no display"):
+        read_spec(f"{HERE}:make_none", {})
+
+
+@pytest.fixture
+def plugin(tmp_path, monkeypatch):
+    """A package on the path that registers the scheme `corridor`."""
+    (tmp_path / "corridor_suite.py").write_text(
+        "from bsuite.environments.catch import Catch\n"
+        "def load(rest, args, seed):\n"
+        "    return Catch(rows=int(rest), seed=seed, **args)\n"
+    )
+    info = tmp_path / "corridor_suite-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Name: corridor-suite\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[distrl.environments]\ncorridor = corridor_suite:load\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+def test_a_package_can_register_a_scheme(plugin):
+    spec = read_spec("corridor:7?columns=3", {})
+    assert spec.observation.shape == (7, 3)
+
+
+def test_errors_of_a_plugin_are_explained(plugin):
+    with pytest.raises(ConfigError) as caught:
+        read_spec("corridor:wide", {})
+    for word in ["'corridor:wide'", "'corridor_suite:load'", "ValueError", "'wide'"]:
+        assert word in str(caught.value)
+
+
+def test_the_scheme_of_a_plugin_is_suggested(plugin):
+    with pytest.raises(ConfigError, match="mean 'corridor'"):
+        read_spec("coridor:7", {})

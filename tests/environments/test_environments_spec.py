@@ -1,0 +1,91 @@
+from collections import OrderedDict
+from types import MappingProxyType
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import tree
+from dm_env import specs
+from scripted_environments import Constant
+
+from distrl.environments import make_spec
+from distrl.environments.spec import choose_dtype
+from distrl.errors import ConfigError
+
+
+class Pair(NamedTuple):
+    left: object
+    right: object
+
+
+def read(observation_spec):
+    return make_spec(Constant(None, observation_spec), "m:f").observation
+
+
+@pytest.mark.parametrize(
+    ("dtype", "travels_as"),
+    [
+        (np.bool_, np.float32),
+        (np.float16, np.float32),
+        (np.float32, np.float32),
+        (np.float64, np.float32),
+        (np.uint8, np.uint8),
+        (np.int8, np.int32),
+        (np.uint16, np.int32),
+        (np.int32, np.int32),
+        (np.int64, np.int32),
+        (np.uint64, np.int32),
+    ],
+)
+def test_dtypes(dtype, travels_as):
+    assert choose_dtype(np.dtype(dtype)) == travels_as
+    assert read(specs.Array((2, 3), dtype)) == specs.Array((2, 3), travels_as)
+
+
+@pytest.mark.parametrize("dtype", [np.complex64, np.object_, "U3", "datetime64[s]"])
+def test_refuses_other_dtypes(dtype):
+    assert choose_dtype(np.dtype(dtype)) is None
+    with pytest.raises(ConfigError, match="m:f.*takes nests"):
+        read(specs.Array((2,), dtype))
+
+
+def test_bounds_are_kept_as_far_as_they_fit():
+    limits = np.iinfo(np.int64)
+    wide = read(specs.BoundedArray((2,), np.int64, [limits.min, 0], [5, limits.max]))
+    small = np.iinfo(np.int32)
+    np.testing.assert_array_equal(wide.minimum, [small.min, 0])
+    np.testing.assert_array_equal(wide.maximum, [5, small.max])
+    real = read(specs.BoundedArray((1,), np.float64, -1e300, 0.5))
+    assert (real.minimum, real.maximum) == (-np.inf, 0.5)
+    discrete = read(specs.DiscreteArray(7, np.int64))
+    assert (discrete.num_values, discrete.dtype) == (7, np.int32)
+
+
+def test_nests_keep_their_structure_and_mappings_become_dicts():
+    array = specs.Array((2,), np.float64)
+    observation = read(
+        OrderedDict(
+            b=(array, [array]), a=MappingProxyType({"c": array}), d=Pair(array, array)
+        )
+    )
+    assert type(observation) is dict
+    assert type(observation["a"]) is dict
+    assert type(observation["b"]) is tuple
+    assert type(observation["b"][1]) is list
+    assert type(observation["d"]) is Pair
+    assert [leaf.dtype for leaf in tree.flatten(observation)] == [np.float32] * 5
+
+
+def test_scalars_are_numbers_too():
+    assert read(specs.Array((), np.float64)).shape == ()
+
+
+@pytest.mark.parametrize("nothing", [{}, (), {"a": []}, specs.Array((0, 3), np.int32)])
+def test_refuses_an_observation_without_numbers(nothing):
+    with pytest.raises(ConfigError, match="m:f.*holds no numbers"):
+        read(nothing)
+
+
+def test_the_message_says_which_part_is_wrong():
+    with pytest.raises(ConfigError, match="'a/1'"):
+        read({"a": (specs.Array((1,), np.float32), "text")})

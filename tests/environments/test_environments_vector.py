@@ -1,0 +1,307 @@
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from dm_env import specs
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scripted_environments import Constant, Scripted
+
+from distrl.environments import (
+    Episode,
+    VectorEnvironment,
+    make_environment,
+    make_spec,
+    read_spec,
+)
+
+# Two steps and a termination; then one step and a truncation.
+LONG_THEN_SHORT = [[(1.0, 1.0), (2.0, 0.0)], [(5.0, 1.0)]]
+
+
+def vectorise(*environments):
+    return VectorEnvironment(environments, make_spec(environments[0]))
+
+
+def test_a_known_trajectory():
+    vector = vectorise(
+        Scripted(LONG_THEN_SHORT), Scripted([[(-1.0, 0.5), (0.5, None), (0.0, 1.0)]])
+    )
+    noop = np.zeros(2, np.int32)
+    # An observation is (episode, step).
+    np.testing.assert_array_equal(vector.reset(), [[0, 0], [0, 0]])
+
+    step = vector.step(noop)
+    np.testing.assert_array_equal(step.observation_t, [[0, 1], [0, 1]])
+    np.testing.assert_array_equal(step.reward_t, [1.0, -1.0])
+    np.testing.assert_array_equal(step.discount_t, [1.0, 0.5])
+    np.testing.assert_array_equal(step.last_t, [False, False])
+    assert step.observation is step.observation_t
+    assert step.episodes == []
+
+    step = vector.step(noop)  # the first terminates
+    np.testing.assert_array_equal(step.observation_t, [[0, 2], [0, 2]])
+    np.testing.assert_array_equal(step.observation, [[1, 0], [0, 2]])
+    np.testing.assert_array_equal(step.reward_t, [2.0, 0.5])
+    np.testing.assert_array_equal(step.discount_t, [0.0, 1.0])  # None is 1
+    np.testing.assert_array_equal(step.last_t, [True, False])
+    assert step.episodes == [Episode(0, 3.0, 2)]
+
+    step = vector.step(noop)  # both are truncated, the first after one step
+    np.testing.assert_array_equal(step.observation_t, [[1, 1], [0, 3]])
+    np.testing.assert_array_equal(step.observation, [[2, 0], [1, 0]])
+    np.testing.assert_array_equal(step.reward_t, [5.0, 0.0])
+    np.testing.assert_array_equal(step.discount_t, [1.0, 1.0])
+    np.testing.assert_array_equal(step.last_t, [True, True])
+    assert step.episodes == [Episode(0, 5.0, 1), Episode(1, -0.5, 3)]
+
+    step = vector.step(noop)  # and on, without a step lost
+    np.testing.assert_array_equal(step.observation_t, [[2, 1], [1, 1]])
+    np.testing.assert_array_equal(step.reward_t, [1.0, -1.0])
+    assert step.episodes == []
+
+
+def test_dtypes_are_those_of_the_contract():
+    vector = vectorise(Scripted([[(1.0, 1.0)]]))
+    assert vector.reset().dtype == np.float32
+    step = vector.step(np.zeros(1, np.int64))
+    assert step.observation_t.dtype == step.observation.dtype == np.float32
+    assert step.reward_t.dtype == step.discount_t.dtype == np.float32
+    assert step.last_t.dtype == np.bool_
+
+
+def test_reset_begins_new_episodes_and_new_returns():
+    vector = vectorise(Scripted([[(1.0, 1.0)] * 2]))
+    vector.reset()
+    vector.step(np.zeros(1, np.int32))
+    np.testing.assert_array_equal(vector.reset(), [[1, 0]])
+    assert vector.step(np.zeros(1, np.int32)).episodes == []
+    assert vector.step(np.zeros(1, np.int32)).episodes == [Episode(0, 2.0, 2)]
+
+
+EPISODES = st.lists(
+    st.lists(
+        st.tuples(
+            st.integers(-5, 5).map(float), st.sampled_from([0.0, 0.5, 1.0, None])
+        ),
+        min_size=1,
+        max_size=4,
+    ),
+    min_size=1,
+    max_size=3,
+)
+
+
+def play_slowly(scripts, steps):
+    """Yields what a VectorEnvironment has to return, from the scripts alone."""
+    places = [(0, 0)] * len(scripts)
+    returns = [0.0] * len(scripts)
+    for _ in range(steps):
+        final, reward_t, discount_t, last_t, now, episodes = [], [], [], [], [], []
+        for i, script in enumerate(scripts):
+            episode, step = places[i]
+            reward, discount = script[episode % len(script)][step]
+            is_last = step + 1 == len(script[episode % len(script)])
+            returns[i] += reward
+            final.append((episode, step + 1))
+            if is_last:
+                episodes.append((i, returns[i], step + 1))
+                returns[i] = 0.0
+            places[i] = (episode + 1, 0) if is_last else (episode, step + 1)
+            reward_t.append(reward)
+            discount_t.append(1.0 if discount is None else discount)
+            last_t.append(is_last)
+            now.append(places[i])
+        yield final, reward_t, discount_t, last_t, now, episodes
+
+
+@settings(deadline=None, max_examples=60)
+@given(scripts=st.lists(EPISODES, min_size=1, max_size=4), steps=st.integers(1, 12))
+def test_equals_a_slow_loop_and_never_writes_to_what_it_returned(scripts, steps):
+    environments = [Scripted(script) for script in scripts]
+    vector = vectorise(*environments)
+    vector.reset()
+    random = np.random.RandomState(0)
+    actions = random.randint(3, size=(steps, len(scripts)), dtype=np.int32)
+    seen = [vector.step(action) for action in actions]
+    for step, expected in zip(seen, play_slowly(scripts, steps), strict=True):
+        for value, expected_value in zip(step[:5], expected[:5], strict=True):
+            np.testing.assert_array_equal(value, np.array(expected_value))
+        assert step.episodes == expected[5]
+    for i, environment in enumerate(environments):
+        np.testing.assert_array_equal(environment.actions, actions[:, i])
+
+
+def test_equals_bare_environments_of_bsuite():
+    seeds = range(4)
+    vector = VectorEnvironment(
+        [make_environment("bsuite:catch/0", {}, seed) for seed in seeds],
+        read_spec("bsuite:catch/0", {}),
+    )
+    bare = [make_environment("bsuite:catch/0", {}, seed) for seed in seeds]
+    observation = vector.reset()
+    np.testing.assert_array_equal(observation, [e.reset().observation for e in bare])
+    random = np.random.RandomState(0)
+    ended = 0
+    for _ in range(30):
+        action = random.randint(3, size=4)
+        step = vector.step(action)
+        timesteps = [e.step(int(a)) for e, a in zip(bare, action, strict=True)]
+        np.testing.assert_array_equal(
+            step.observation_t, [t.observation for t in timesteps]
+        )
+        np.testing.assert_array_equal(step.reward_t, [t.reward for t in timesteps])
+        np.testing.assert_array_equal(step.discount_t, [t.discount for t in timesteps])
+        now = [
+            (e.reset() if t.last() else t).observation
+            for e, t in zip(bare, timesteps, strict=True)
+        ]
+        np.testing.assert_array_equal(step.observation, now)
+        ended += len(step.episodes)
+    assert ended == 12  # an episode has 9 steps: 3 of them in each environment
+
+
+class Pair(NamedTuple):
+    left: object
+    right: object
+
+
+def test_nests_keep_their_structure():
+    spec = {
+        "image": specs.Array((2, 2), np.uint8),
+        "more": (specs.Array((), np.int64), Pair(*[specs.Array((3,), np.bool_)] * 2)),
+    }
+    observation = {
+        "image": np.full((2, 2), 200, np.uint8),
+        "more": (7, Pair(np.array([True, False, True]), np.zeros(3, np.bool_))),
+        "extra": "is not read",
+    }
+    vector = vectorise(*[Constant(observation, spec) for _ in range(2)])
+    for nest in (vector.reset(), vector.step(np.zeros(2, np.int32)).observation):
+        assert set(nest) == {"image", "more"}
+        assert (nest["image"].dtype, nest["image"].shape) == (np.uint8, (2, 2, 2))
+        number, pair = nest["more"]
+        np.testing.assert_array_equal(number, [7, 7])
+        assert number.dtype == np.int32
+        assert type(pair) is Pair
+        np.testing.assert_array_equal(pair.left, [[1.0, 0.0, 1.0]] * 2)
+        assert pair.left.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("dtype", "kind"), [(np.int64, int), (np.int32, np.int32), (np.uint8, np.uint8)]
+)
+def test_actions_have_the_dtype_of_the_action_spec(dtype, kind):
+    environment = Constant(
+        np.zeros(1), specs.Array((1,), np.float64), specs.DiscreteArray(4, dtype)
+    )
+    vector = vectorise(environment)
+    vector.reset()
+    vector.step(np.array([3], np.int32))
+    assert environment.actions == [3]
+    assert type(environment.actions[0]) is kind
+    environment.action_spec().validate(environment.actions[0])
+
+
+@pytest.mark.parametrize(
+    "action",
+    [np.zeros(3, np.int32), np.zeros((2, 1), np.int32), np.zeros(2), np.int32(0)],
+)
+def test_refuses_other_actions(action):
+    vector = vectorise(Scripted([[(0.0, 1.0)]]), Scripted([[(0.0, 1.0)]]))
+    vector.reset()
+    with pytest.raises(ValueError, match="expected the actions as 2 integers"):
+        vector.step(action)
+
+
+ARRAY = specs.Array((2, 3), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("spec", "bad", "words"),
+    [
+        (ARRAY, np.zeros((2, 4)), "shape \\(2, 3\\) of float32.* \\(2, 4\\)"),
+        # NumPy would broadcast these.
+        (ARRAY, np.zeros(3), "shape \\(2, 3\\) of float32.* \\(3,\\)"),
+        (ARRAY, 0.0, "shape \\(2, 3\\) of float32.* \\(\\)"),
+        (ARRAY, None, "got the shape \\(\\) of object"),
+        (ARRAY, "text", "got the shape \\(\\)"),
+        ({"a": ARRAY}, {"a": np.zeros((1, 3))}, "at 'a'.*\\(2, 3\\).*\\(1, 3\\)"),
+        ({"a": ARRAY}, {"b": np.zeros((2, 3))}, "nothing at 'a'.*got dict"),
+        ({"a": ARRAY}, np.zeros((2, 3)), "nothing at 'a'.*got ndarray"),
+        ((ARRAY, (ARRAY,)), (np.zeros((2, 3)), ()), "nothing at '1/0'"),
+        (specs.Array((2,), np.int32), np.full(2, 0.5), "of int32.*of float64"),
+    ],
+)
+def test_an_observation_that_does_not_fit_names_its_environment(spec, bad, words):
+    vector = vectorise(Constant(bad, {"a": spec} if spec == () else spec))
+    with pytest.raises(ValueError, match=f"environment 0 .*{words}"):
+        vector.reset()
+
+
+@pytest.mark.parametrize("bad", [np.zeros((2, 4)), np.zeros(3), 0.0, np.zeros((3, 2))])
+def test_an_observation_that_stops_fitting_is_found(bad):
+    environments = [Constant(np.zeros((2, 3)), ARRAY) for _ in range(3)]
+    vector = vectorise(*environments)
+    vector.reset()
+    environments[1].observation = bad
+    with pytest.raises(ValueError, match="environment 1 .*shape \\(2, 3\\)"):
+        vector.step(np.zeros(3, np.int32))
+
+
+def test_a_first_observation_that_does_not_fit_is_found():
+    class Growing(Scripted):
+        def reset(self):
+            timestep = super().reset()
+            size = 2 if self._episode == 0 else 3
+            return timestep._replace(observation=np.zeros(size))
+
+    vector = vectorise(Scripted([[(0.0, 1.0)] * 2]), Growing([[(0.0, 1.0)]]))
+    vector.reset()
+    with pytest.raises(ValueError, match="environment 1 .*\\(2,\\).*\\(3,\\)"):
+        vector.step(np.zeros(2, np.int32))
+
+
+@pytest.mark.parametrize("reward", [None, np.zeros(2), "much"])
+def test_a_reward_that_is_no_number_is_found(reward):
+    vector = vectorise(Scripted([[(0.0, 1.0)]]), Scripted([[(reward, 1.0)]]))
+    vector.reset()
+    with pytest.raises(ValueError, match="environment 1 returned the reward"):
+        vector.step(np.zeros(2, np.int32))
+
+
+def test_a_discount_that_is_no_number_is_found():
+    vector = vectorise(Scripted([[(0.0, "much")]]))
+    vector.reset()
+    with pytest.raises(ValueError, match="environment 0 returned the discount 'much'"):
+        vector.step(np.zeros(1, np.int32))
+
+
+def test_a_first_step_in_the_middle_is_found():
+    vector = VectorEnvironment(
+        [make_environment("bsuite:catch/0", {}, seed=0)],
+        read_spec("bsuite:catch/0", {}),
+    )
+    with pytest.raises(ValueError, match="environment 0 .*before step()"):
+        vector.step(np.zeros(1, np.int32))
+
+
+def test_close_closes_all_and_raises_the_first_error():
+    class Stuck(Scripted):
+        def close(self):
+            raise RuntimeError("stuck")
+
+    fine = Scripted([[(0.0, 1.0)]])
+    vector = vectorise(Stuck([[(0.0, 1.0)]]), fine)
+    with pytest.raises(RuntimeError, match="stuck"):
+        vector.close()
+    assert fine.is_closed
+
+
+def test_needs_an_environment():
+    with pytest.raises(ValueError, match="at least one"):
+        VectorEnvironment([], make_spec(Scripted([[(0.0, 1.0)]])))
+
+
+def test_len_is_the_number_of_environments():
+    assert len(vectorise(Scripted([[(0.0, 1.0)]]), Scripted([[(0.0, 1.0)]]))) == 2

@@ -1,0 +1,77 @@
+"""Environments that misbehave, for the tests of how a run ends."""
+
+import signal
+import subprocess
+import sys
+
+import dm_env
+import numpy as np
+from bsuite.environments import catch
+
+
+class FailingCatch(catch.Catch):
+    """Catch that raises at its 50th step."""
+
+    _taken = 0
+
+    def _step(self, action: int) -> dm_env.TimeStep:
+        self._taken += 1
+        if self._taken == 50:
+            raise ValueError("the paddle fell off")
+        return super()._step(action)
+
+
+class StubbornCatch(catch.Catch):
+    """Catch that sits in a step for ever and ignores SIGTERM."""
+
+    _taken = 0
+
+    def _step(self, action: int) -> dm_env.TimeStep:
+        self._taken += 1
+        if self._taken == 50:
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+            print("stuck", flush=True)
+            signal.sigwait([signal.SIGUSR1])
+        return super()._step(action)
+
+
+class SpawningCatch(catch.Catch):
+    """Catch that starts a process of its own."""
+
+    def __init__(self, seed: int = 0):
+        super().__init__(seed=seed)
+        self._other = subprocess.Popen(
+            [sys.executable, "-c", "import signal; signal.pause()"]
+        )
+
+
+class ContinuousCatch(catch.Catch):
+    """Catch that claims a continuous action."""
+
+    def action_spec(self):
+        return dm_env.specs.BoundedArray((2,), np.float32, -1.0, 1.0, name="force")
+
+
+def fail(seed: int = 0) -> dm_env.Environment:
+    """A factory."""
+    return FailingCatch(seed=seed)
+
+
+def stick(seed: int = 0) -> dm_env.Environment:
+    """A factory."""
+    return StubbornCatch(seed=seed)
+
+
+def spawn(seed: int = 0) -> dm_env.Environment:
+    """A factory."""
+    return SpawningCatch(seed=seed)
+
+
+def continuous(seed: int = 0) -> dm_env.Environment:
+    """A factory."""
+    return ContinuousCatch(seed=seed)
+
+
+def refuse(seed: int = 0) -> dm_env.Environment:
+    """A factory that fails itself."""
+    raise OSError("no licence file")

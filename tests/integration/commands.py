@@ -1,0 +1,113 @@
+"""Starts the real command and finds what it leaves behind."""
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+CATCH = Path(__file__).parents[2] / "configs" / "catch.yaml"
+_MARK = "DISTRL_TEST_MARK"
+
+
+class Command:
+    """A running `distrl train`, its stderr read line by line."""
+
+    def __init__(self, run_dir: Path, *flags: str, config: Path = CATCH):
+        self.run_dir = run_dir
+        self.mark = uuid.uuid4().hex
+        self.lines: list[str] = []
+        here = str(Path(__file__).parent)
+        paths = [here, *filter(None, [os.environ.get("PYTHONPATH")])]
+        environment = {
+            **os.environ,
+            _MARK: self.mark,
+            "PYTHONPATH": os.pathsep.join(paths),
+        }
+        # The tests show four devices to JAX; a run is to see the machine's own.
+        environment.pop("XLA_FLAGS", None)
+        self.process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "distrl",
+                "train",
+                str(config),
+                f"--run_dir={run_dir}",
+                "--json",
+                *flags,
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+
+    def await_line(self, text: str) -> None:
+        """Reads stderr up to a line that holds `text`."""
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.lines.append(line)
+            if text in line:
+                return
+        raise AssertionError(f"no line with {text!r} in:\n{''.join(self.lines)}")
+
+    def finish(self, timeout: float = 120) -> int:
+        """Waits for the end and returns the exit code."""
+        self.stdout, stderr = self.process.communicate(timeout=timeout)
+        self.lines += stderr.splitlines(keepends=True)
+        return self.process.returncode
+
+    @property
+    def stderr(self) -> str:
+        """What was read of stderr so far."""
+        return "".join(self.lines)
+
+    @property
+    def result(self) -> dict:
+        """What result.json holds."""
+        return json.loads((self.run_dir / "result.json").read_text())
+
+    def pid_of(self, node: str) -> int:
+        """The pid of a node, from program.json."""
+        program = json.loads((self.run_dir / "program.json").read_text())
+        return next(n["pid"] for n in program["nodes"] if n["name"] == node)
+
+    def host_pid(self) -> int:
+        """The pid of the host process."""
+        (host,) = psutil.Process(self.process.pid).children()
+        return host.pid
+
+    def left_running(self) -> list[psutil.Process]:
+        """Returns the processes of this command that are still there."""
+        left = []
+        for process in psutil.process_iter():
+            try:
+                marked = process.environ().get(_MARK) == self.mark
+                if marked and process.status() != psutil.STATUS_ZOMBIE:
+                    left.append(process)
+            except psutil.Error:
+                continue
+        return left
+
+    def assert_nothing_is_left(self, seconds: float = 3.0) -> None:
+        """Fails if a process of this command outlives it by `seconds`."""
+        _, alive = psutil.wait_procs(self.left_running(), timeout=seconds)
+        assert not alive, [(p.pid, p.cmdline()) for p in alive]
+
+
+@contextmanager
+def train(run_dir: Path, *flags: str, config: Path = CATCH) -> Iterator[Command]:
+    """Starts the command and kills what is left of it in the end."""
+    command = Command(run_dir, *flags, config=config)
+    try:
+        yield command
+    finally:
+        for process in command.left_running():
+            process.kill()
+        command.process.wait()

@@ -1,0 +1,172 @@
+"""However a run ends, it says how, and nothing is left running."""
+
+import os
+import signal
+import time
+
+import psutil
+import pytest
+from integration.commands import train
+
+ENDLESS = ["--stop.evaluation_return=null", "--stop.env_steps=null"]
+SIGNALS = pytest.mark.parametrize(
+    ("number", "code", "reason"),
+    [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")],
+)
+
+
+@SIGNALS
+def test_a_signal_ends_a_training_run(tmp_path, number, code, reason):
+    with train(tmp_path / "run", *ENDLESS) as command:
+        command.await_line("training")
+        asked = time.monotonic()
+        command.process.send_signal(number)
+        assert command.finish() == code
+        assert time.monotonic() - asked < 10
+        command.assert_nothing_is_left()
+    assert command.result["status"] == "stopped"
+    assert command.result["reason"] == reason
+    assert "Traceback" not in command.stderr
+
+
+@SIGNALS
+def test_a_signal_ends_a_run_that_still_imports(tmp_path, number, code, reason):
+    with train(tmp_path / "run", *ENDLESS) as command:
+        command.await_line("importing")
+        asked = time.monotonic()
+        command.process.send_signal(number)
+        assert command.finish() == code
+        assert time.monotonic() - asked < 10
+        command.assert_nothing_is_left()
+    assert "Traceback" not in command.stderr
+
+
+@pytest.mark.parametrize("backend", ["processes", "threads", "launchpad"])
+def test_a_node_that_ignores_the_stop_is_killed_within_ten_seconds(tmp_path, backend):
+    flags = [*ENDLESS, "--environment=broken_environments:stick"]
+    run_dir = tmp_path / "run"
+    with train(run_dir, *flags, f"--launch.backend={backend}") as command:
+        command.await_line("training")
+        logs = [run_dir / "logs" / "actor" / "0.log", run_dir / "logs" / "launcher.log"]
+        deadline = time.monotonic() + 90
+        while not any(log.exists() and "stuck" in log.read_text() for log in logs):
+            assert time.monotonic() < deadline
+            assert command.process.poll() is None
+        asked = time.monotonic()
+        command.process.send_signal(signal.SIGINT)
+        assert command.finish() == 130
+        assert time.monotonic() - asked < 10
+        command.assert_nothing_is_left()
+    assert command.result["status"] == "stopped"
+
+
+@pytest.mark.parametrize("backend", ["processes", "threads", "launchpad"])
+def test_a_failing_node_ends_the_run_with_its_traceback(tmp_path, backend):
+    flags = [*ENDLESS, "--environment=broken_environments:fail"]
+    with train(tmp_path / "run", *flags, f"--launch.backend={backend}") as command:
+        assert command.finish(timeout=180) == 1
+        command.assert_nothing_is_left()
+    assert command.result["status"] == "failed"
+    assert command.result["error"]["node"].startswith("actor/")
+    assert "the paddle fell off" in command.result["error"]["traceback"]
+    tail = command.stderr.splitlines()[-1]
+    assert "ValueError: the paddle fell off" in tail
+    assert command.result["error"]["node"] in command.stderr
+
+
+@pytest.mark.parametrize("node", ["actor/1", "learner", "replay/0", "coordinator"])
+def test_a_killed_node_ends_the_run_and_is_named(tmp_path, node):
+    with train(tmp_path / "run", *ENDLESS) as command:
+        command.await_line("training")
+        os.kill(command.pid_of(node), signal.SIGKILL)
+        assert command.finish() == 1
+        command.assert_nothing_is_left()
+    assert command.result["error"]["node"] == node
+    assert "SIGKILL" in command.result["error"]["traceback"]
+
+
+@pytest.mark.parametrize("backend", ["processes", "threads", "launchpad"])
+@pytest.mark.parametrize("victim", ["front", "host"])
+def test_nothing_outlives_a_launcher_that_is_killed(tmp_path, backend, victim):
+    flags = [*ENDLESS, "--environment=broken_environments:spawn"]
+    with train(tmp_path / "run", *flags, f"--launch.backend={backend}") as command:
+        command.await_line("training")
+        pid = command.process.pid if victim == "front" else command.host_pid()
+        assert len(command.left_running()) > 2 - (backend == "threads")
+        os.kill(pid, signal.SIGKILL)
+        code = command.finish()
+        command.assert_nothing_is_left(seconds=10)
+    if victim == "front":
+        assert code == -signal.SIGKILL
+    else:
+        assert code == 1
+        assert "SIGKILL" in command.result["error"]["traceback"]
+
+
+def test_a_second_ctrl_c_does_not_wait(tmp_path):
+    flags = [*ENDLESS, "--launch.stop_seconds=60"]
+    flags += ["--environment=broken_environments:stick"]
+    with train(tmp_path / "run", *flags) as command:
+        command.await_line("training")
+        log = tmp_path / "run" / "logs" / "actor" / "0.log"
+        deadline = time.monotonic() + 60
+        while "stuck" not in log.read_text():
+            assert time.monotonic() < deadline
+        command.process.send_signal(signal.SIGINT)
+        command.await_line("stopping")
+        asked = time.monotonic()
+        command.process.send_signal(signal.SIGINT)
+        assert command.finish() == 130
+        assert time.monotonic() - asked < 10
+        command.assert_nothing_is_left()
+
+
+def test_a_program_is_in_a_private_network_where_the_system_allows(tmp_path):
+    from distrl.launch.isolation import probe_isolation
+
+    with train(tmp_path / "run", *ENDLESS) as command:
+        command.await_line("training")
+        own = os.readlink("/proc/self/ns/net")
+        theirs = os.readlink(f"/proc/{command.pid_of('learner')}/ns/net")
+        isolated = probe_isolation() is None
+        assert (own != theirs) == isolated
+        assert ("not isolated" in command.stderr) != isolated
+        command.process.send_signal(signal.SIGTERM)
+        command.finish()
+
+
+def test_isolation_can_be_turned_off_and_says_so(tmp_path):
+    with train(tmp_path / "run", *ENDLESS, "--launch.isolate=false") as command:
+        command.await_line("training")
+        own = os.readlink("/proc/self/ns/net")
+        assert own == os.readlink(f"/proc/{command.pid_of('learner')}/ns/net")
+        command.process.send_signal(signal.SIGTERM)
+        command.finish()
+    assert "not isolated (launch.isolate is off)" in command.stderr
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ("broken_environments:continuous", ["action", "force"]),
+        ("broken_environments:refuse", ["no licence file"]),
+        ("broken_environments:stik", ["stick"]),
+        ("bsuite:cacth/0", ["catch"]),
+        ("gym:CartPole-v99", ["CartPole"]),
+    ],
+)
+def test_an_environment_that_does_not_fit_starts_nothing(tmp_path, environment, words):
+    with train(tmp_path / "run", f"--environment={environment}") as command:
+        assert command.finish() == 2
+        command.assert_nothing_is_left()
+    errors = [line for line in command.stderr.splitlines() if "error:" in line]
+    assert len(errors) == 1
+    assert all(word in command.stderr for word in words), command.stderr
+    assert "Traceback" not in command.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_command_reads_no_psutil_state_of_others(tmp_path):
+    """The mark finds the command itself, so that an empty answer means something."""
+    with train(tmp_path / "run", *ENDLESS) as command:
+        assert psutil.Process(command.process.pid) in command.left_running()

@@ -1,0 +1,59 @@
+"""Inside the private network nothing is reachable but loopback."""
+
+import os
+import subprocess
+import sys
+
+from distrl.launch.isolation import probe_isolation
+
+_INSIDE = """
+import errno, socket
+from distrl.launch.isolation import enter_isolation
+refusal = enter_isolation()
+if refusal is not None:
+    print("refused", refusal)
+else:
+    server = socket.create_server(("localhost", 0))
+    socket.create_connection(server.getsockname(), timeout=5)
+    try:
+        socket.create_connection(("192.0.2.1", 9), timeout=5)
+    except OSError as error:
+        print("isolated", errno.errorcode[error.errno])
+"""
+
+
+def test_loopback_works_and_the_network_does_not():
+    answer = subprocess.run(
+        [sys.executable, "-c", _INSIDE], capture_output=True, text=True, check=True
+    )
+    expected = "isolated ENETUNREACH" if probe_isolation() is None else "refused"
+    assert answer.stdout.startswith(expected), answer.stderr
+
+
+def test_a_process_with_threads_can_ask():
+    first, second = probe_isolation(), probe_isolation()
+    assert first == second
+
+
+_AS_ORDINARY_USER = """
+import os
+import socket
+from distrl.launch.isolation import enter_isolation
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+refusal = enter_isolation()
+if refusal is None:
+    server = socket.create_server(("localhost", 0))
+    socket.create_connection(server.getsockname(), timeout=5)
+print("refused" if refusal else f"inside as {os.geteuid()}")
+"""
+
+
+def test_an_ordinary_user_gets_in_where_the_system_allows_and_keeps_the_name():
+    answer = subprocess.run(
+        [sys.executable, "-c", _AS_ORDINARY_USER], capture_output=True, text=True
+    )
+    user = 65534 if os.geteuid() == 0 else os.geteuid()
+    assert answer.stdout.strip() in (f"inside as {user}", "refused"), answer.stderr

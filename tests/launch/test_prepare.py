@@ -1,0 +1,71 @@
+"""A Launchpad program becomes functions with bound addresses, and can be stopped."""
+
+import threading
+
+import launchpad as lp
+from launchpad.context import LaunchType
+
+from distrl.launch.prepare import StopFlag, node_names, prepare, run_node
+
+
+class Doubler:
+    """A service with a method."""
+
+    def double(self, value: int) -> int:
+        return 2 * value
+
+
+def _ask(doubler, answers):
+    answers.append(doubler.double(21))
+    lp.stop()
+
+
+def _wait(answers):
+    answers.append(lp.stop_event().wait(10))
+
+
+def _make_program(answers):
+    program = lp.Program("test")
+    service = lp.CourierNode(Doubler, courier_client_kwargs={"call_timeout": 10})
+    handle = program.add_node(service, label="service")
+    with program.group("actor"):
+        program.add_node(lp.PyNode(lambda d: _ask(d, answers), handle))
+    with program.group("waiter"):
+        for _ in range(2):
+            program.add_node(lp.PyNode(lambda: _wait(answers)))
+    return program
+
+
+def test_names_are_numbered_where_there_are_several_or_could_be():
+    expected = ["service", "actor/0", "waiter/0", "waiter/1"]
+    assert node_names(_make_program([])) == expected
+
+
+def test_prepared_nodes_talk_to_each_other_and_stop():
+    answers: list = []
+    stop_flag = StopFlag()
+    nodes = prepare(
+        _make_program(answers), stop_flag.set, LaunchType.LOCAL_MULTI_THREADING
+    )
+    assert [node.group for node in nodes] == ["service", "actor", "waiter", "waiter"]
+    addresses = [node.address for node in nodes]
+    assert addresses[0].startswith("localhost:")
+    assert addresses[1:] == [None] * 3
+    threads = [
+        threading.Thread(target=run_node, args=(node.function, stop_flag, {}))
+        for node in nodes
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert not any(thread.is_alive() for thread in threads)
+    assert sorted(answers) == [True, True, 42]
+
+
+def test_a_stop_flag_answers_what_launchpad_asks():
+    flag = StopFlag()
+    assert flag.wait_for_stop(0) is False
+    flag.set()
+    assert flag.wait_for_stop(0) is True
+    assert flag.stop_event().is_set()

@@ -1,0 +1,112 @@
+"""Counts, stop conditions and status, in one place."""
+
+import threading
+
+import pytest
+
+from distrl.config import Config, LaunchConfig, StopConfig
+from distrl.coordinator import Coordinator, Reporter, find_stop_reason
+from distrl.telemetry.csv_log import read_status
+from distrl.telemetry.status import Status
+
+
+@pytest.fixture
+def stop():
+    return threading.Event()
+
+
+def _coordinator(event, **config):
+    return Coordinator(Config(**config), event, event.set)
+
+
+def test_a_report_sent_twice_counts_once(stop):
+    coordinator = _coordinator(stop)
+    for _ in range(2):
+        answer = coordinator.report("actor/0", "life", {"env_steps": 10}, {}, False)
+    assert answer == {"env_steps": 10, "learner_steps": 0}
+
+
+def test_a_restarted_node_goes_on_from_where_it_was(stop):
+    coordinator = _coordinator(stop)
+    coordinator.report("actor/0", "first", {"env_steps": 10}, {}, False)
+    coordinator.report("actor/1", "first", {"env_steps": 5}, {}, False)
+    answer = coordinator.report("actor/0", "second", {"env_steps": 3}, {}, False)
+    assert answer["env_steps"] == 18
+
+
+@pytest.mark.parametrize(
+    ("stop_config", "status", "reason"),
+    [
+        (StopConfig(), Status(env_steps=10**9), None),
+        (StopConfig(env_steps=5), Status(env_steps=4), None),
+        (StopConfig(env_steps=5), Status(env_steps=5), "env_steps 5 reached 5"),
+        (StopConfig(env_steps=0), Status(), "env_steps 0 reached 0"),
+        (StopConfig(learner_steps=8), Status(learner_steps=9), "learner_steps 9"),
+        (StopConfig(seconds=1.5), Status(seconds=2.0), "seconds 2 reached 1.5"),
+        (StopConfig(evaluation_return=0.0), Status(), None),
+        (
+            StopConfig(evaluation_return=0.0),
+            Status(evaluation_return=0.0),
+            "evaluation_return 0 reached 0",
+        ),
+        (StopConfig(evaluation_return=-1.0), Status(evaluation_return=-2.0), None),
+    ],
+)
+def test_stop_conditions(stop_config, status, reason):
+    found = find_stop_reason(stop_config, status)
+    assert found is None if reason is None else found.startswith(reason)
+
+
+def test_a_run_ends_by_its_condition_and_leaves_the_last_counts(stop, tmp_path):
+    coordinator = _coordinator(
+        stop, run_dir=str(tmp_path), stop=StopConfig(env_steps=100)
+    )
+    runner = threading.Thread(target=coordinator.run)
+    runner.start()
+    coordinator.report(
+        "replay/0", "a", {}, {"inserted": 50.0, "sampled": 100.0, "replay_size": 7.0}, 0
+    )
+    coordinator.report("learner", "a", {"learner_steps": 30}, {}, False)
+    coordinator.report("actor/0", "a", {"env_steps": 60, "episodes": 6}, {}, False)
+    coordinator.report("actor/1", "a", {"env_steps": 60}, {"held_learner_steps": 20}, 0)
+    coordinator.report_evaluation(16, 0.5)
+    coordinator.report_evaluation(24, 0.25)
+    assert stop.wait(10)
+    coordinator.report("learner", "a", {"learner_steps": 31}, {}, True)
+    for node in ("replay/0", "actor/0", "actor/1"):
+        coordinator.report(node, "a", {}, {}, True)
+    runner.join(10)
+    assert not runner.is_alive()
+    status = read_status(tmp_path / "metrics" / "coordinator.csv")
+    assert status.reason == "env_steps 120 reached 100"
+    assert (status.env_steps, status.learner_steps, status.episodes) == (120, 31, 6)
+    assert (status.evaluation_return, status.evaluation_step) == (0.25, 24)
+    assert status.best_return == 0.5
+    assert status.samples_per_insert == 2.0
+    assert status.replay_size == 7
+    assert status.staleness == 11
+    assert status.nodes_alive == 4
+
+
+def test_the_end_does_not_wait_for_a_node_that_is_gone(stop, tmp_path):
+    coordinator = _coordinator(
+        stop, run_dir=str(tmp_path), launch=LaunchConfig(stop_seconds=0.2)
+    )
+    coordinator.report("actor/0", "a", {"env_steps": 1}, {}, False)
+    stop.set()
+    coordinator.run()
+    assert read_status(tmp_path / "metrics" / "coordinator.csv").reason is None
+
+
+def test_a_reporter_sends_totals_and_learns_the_counts_of_the_run(stop):
+    coordinator = _coordinator(stop)
+    config = Config(launch=LaunchConfig(report_seconds=1000.0))
+    reporters = [Reporter(coordinator, f"actor/{i}", config, stop) for i in range(2)]
+    for reporter in reporters:
+        assert reporter.is_due()
+        reporter.count(env_steps=4)
+        reporter.count(env_steps=4, episodes=1)
+        reporter.gauge(training_return=1)
+        reporter.send()
+        assert not reporter.is_due()
+    assert [reporter.run_env_steps for reporter in reporters] == [8, 16]
