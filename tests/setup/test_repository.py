@@ -15,7 +15,7 @@ NOT_OURS = {
 
 # Written so that no pattern matches its own text.
 FORBIDDEN = {
-    "a home directory": r"/(?:home|Users)/[\w.-]+/|/root/",
+    "a home directory": r"/(?:home|Users)/[\w.-]+/|/roo[t]/",
     "an option that names a registry": r"index[-_]url",
     "the address of a registry": r"https?://[^ )\"']*/(?:simple|packages)/",
     "the host of a registry": r"\bpypi\.org|pythonhosted\.org",
