@@ -99,6 +99,7 @@ class _Front:
         self._error: dict[str, str] | None = None
         self._handlers: dict[int, Any] = {}
         self._made_run_dir = False
+        self._learning = False
         self._ended = False
         self._output = tempfile.TemporaryFile()  # noqa: SIM115, close() does
         self._wakeup, self._waker = os.pipe()
@@ -118,7 +119,12 @@ class _Front:
             stderr=self._output,
             pass_fds=[remote.fileno()],
             start_new_session=True,
-            env={"TF_CPP_MIN_LOG_LEVEL": "1", **os.environ},
+            env={
+                "TF_CPP_MIN_LOG_LEVEL": "1",
+                **os.environ,
+                # Launchpad reads it when it is imported.
+                "LAUNCHPAD_LOGGING_DIR": str(self._run_dir / "logs" / "launchpad"),
+            },
         )
         remote.close()
 
@@ -209,7 +215,7 @@ class _Front:
         elif event == "started":
             for name, facts in message["nodes"].items():
                 self._nodes[name] = {**facts, "state": "running"}
-            self._progress.stage("training")
+            self._progress.stage("compiling, and filling replay")
             write_program(self._run_dir, self._nodes)
         elif event == "node":
             self._nodes[message["name"]]["state"] = message["state"]
@@ -249,8 +255,12 @@ class _Front:
 
     def _show_status(self) -> None:
         status = self._read_status()
-        if status is not None and self._deadline is None:
-            self._progress.update(status)
+        if status is None or self._deadline is not None:
+            return
+        if status.learner_steps > 0 and not self._learning:
+            self._learning = True
+            self._progress.stage("training")
+        self._progress.update(status)
 
     def _conclude(self) -> Outcome:
         if not self._ended:

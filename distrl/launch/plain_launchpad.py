@@ -52,7 +52,8 @@ def run_launchpad(program: lp.Program, config: Config, channel: Channel) -> None
     manager = lp.launch(
         program,
         launch_type="local_mp",
-        terminal="current_terminal",
+        # The other terminals lose exit codes, and leave shells behind.
+        terminal="output_to_files",
         local_resources=resources,
     )
     facts = {

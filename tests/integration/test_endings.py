@@ -46,7 +46,7 @@ def test_a_node_that_ignores_the_stop_is_killed_within_ten_seconds(tmp_path, bac
     flags = [*ENDLESS, "--environment=broken_environments:stick"]
     run_dir = tmp_path / "run"
     with train(run_dir, *flags, f"--launch.backend={backend}") as command:
-        command.await_line("training")
+        command.await_line("filling replay")
         logs = [run_dir / "logs" / "actor" / "0.log", run_dir / "logs" / "launcher.log"]
         deadline = time.monotonic() + 90
         while not any(log.exists() and "stuck" in log.read_text() for log in logs):
@@ -107,7 +107,7 @@ def test_a_second_ctrl_c_does_not_wait(tmp_path):
     flags = [*ENDLESS, "--launch.stop_seconds=60"]
     flags += ["--environment=broken_environments:stick"]
     with train(tmp_path / "run", *flags) as command:
-        command.await_line("training")
+        command.await_line("filling replay")
         log = tmp_path / "run" / "logs" / "actor" / "0.log"
         deadline = time.monotonic() + 60
         while "stuck" not in log.read_text():
