@@ -1,0 +1,1 @@
+"""The processes that act: policy, exploration, n-step transitions, role."""
