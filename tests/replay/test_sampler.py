@@ -123,7 +123,7 @@ def test_the_ratio_of_samples_to_inserts_is_held(replay):
         while not stop.is_set():
             writer.write(replay.batch(range(16)))
 
-    thread = threading.Thread(target=write)
+    thread = threading.Thread(target=write, daemon=True)
     thread.start()
     sampler = ReplaySampler(address, config, replay.spec)
     received = 0

@@ -21,7 +21,7 @@ def test_reports_its_size_and_ends_at_stop(replay):
     stop = threading.Event()
     reports = []
     arguments = (config, replay.spec, port, stop, reports.append)
-    thread = threading.Thread(target=serve_replay, args=arguments)
+    thread = threading.Thread(target=serve_replay, args=arguments, daemon=True)
     thread.start()
     address = f"localhost:{port}"
     replay.wait_until(lambda: reports)
@@ -56,7 +56,7 @@ def test_ends_while_a_writer_is_blocked_and_a_sampler_waits(replay):
     server_stop, writer_stop = threading.Event(), threading.Event()
     reports = []
     arguments = (config, replay.spec, port, server_stop, reports.append)
-    server = threading.Thread(target=serve_replay, args=arguments)
+    server = threading.Thread(target=serve_replay, args=arguments, daemon=True)
     server.start()
     address = f"localhost:{port}"
     writer = BlockWriter(address, config, replay.spec, 0, writer_stop)
@@ -65,7 +65,7 @@ def test_ends_while_a_writer_is_blocked_and_a_sampler_waits(replay):
         while not writer_stop.is_set():
             writer.write(replay.batch(range(16)))
 
-    writing = threading.Thread(target=write)
+    writing = threading.Thread(target=write, daemon=True)
     writing.start()
     replay.wait_until(lambda: reports and reports[-1]["replay_size"] == 18)
     server_stop.set()

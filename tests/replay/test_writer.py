@@ -126,21 +126,19 @@ def test_ends_within_half_a_second_of_stop_while_the_limiter_refuses(replay):
         while not stop.is_set():
             written.append(writer.write(replay.batch(range(16))))
 
-    thread = threading.Thread(target=write)
+    thread = threading.Thread(target=write, daemon=True)
     thread.start()
     # 10 inserts to begin with, and 8 / 2 more before samples are due.
     replay.wait_until(lambda: table.info.current_size == 14)
     assert not table.can_insert(1)
     thread.join(0.7)
     assert thread.is_alive(), "the limiter did not block the writer"
-    # At most 32 unconfirmed, and the 8 that wait for the next look.
-    created = table.info.rate_limiter_info.insert_stats.pending
-    assert created <= 40
     start = time.monotonic()
     stop.set()
     thread.join(5.0)
     assert not thread.is_alive()
     assert time.monotonic() - start < 0.5
+    # At most 32 unconfirmed, and the 8 that wait for the next look.
     assert 14 <= sum(written) <= 14 + 40
     start = time.monotonic()
     writer.close()
@@ -156,7 +154,7 @@ def test_waits_for_a_server_that_comes_late(replay):
     writer = BlockWriter(f"localhost:{port}", config, replay.spec, 0, stop)
     written = []
     thread = threading.Thread(
-        target=lambda: written.append(writer.write(replay.batch([1, 2])))
+        target=lambda: written.append(writer.write(replay.batch([1, 2]))), daemon=True
     )
     thread.start()
     thread.join(0.3)
@@ -175,7 +173,7 @@ def test_stop_ends_the_wait_for_a_server(replay):
     writer = BlockWriter(address, config, replay.spec, 0, stop)
     written = []
     thread = threading.Thread(
-        target=lambda: written.append(writer.write(replay.batch([1])))
+        target=lambda: written.append(writer.write(replay.batch([1]))), daemon=True
     )
     thread.start()
     stop.set()
