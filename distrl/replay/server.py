@@ -1,7 +1,6 @@
 """The replay node: a Reverb server that reports how full it is."""
 
 from collections.abc import Callable, Mapping
-from typing import Optional
 
 import reverb
 
@@ -34,7 +33,7 @@ def serve_replay(
     port: int,
     stop: StopSignal,
     report: Callable[[Mapping[str, float]], object],
-    checkpointer: Optional[reverb.checkpointers.CheckpointerBase] = None,
+    checkpointer: reverb.checkpointers.CheckpointerBase | None = None,
 ) -> None:
     """Serves the table until `stop` is set.
 
