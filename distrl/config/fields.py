@@ -199,9 +199,11 @@ def _find_nearest_field(name: str, section: str) -> str | None:
     by_tail: dict[str, list[str]] = {}
     for each in names:
         by_tail.setdefault(each.rpartition(".")[2], []).append(each)
-    for same in ([n for n in names if n.endswith(f".{name}")], by_tail.get(tail)):
-        if same:
-            return " or ".join(same)
+    ending = [each for each in names if each.endswith(f".{name}")]
+    beginning = [each for each in list_fields() if each.startswith(name)]
+    for found in (ending, by_tail.get(tail), beginning):
+        if found and len(found) <= 3:
+            return " or ".join(found)
     if above != section:
         nearest = find_nearest(name, names)
         if nearest is not None:

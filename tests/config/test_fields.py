@@ -88,6 +88,8 @@ def test_describe(name, words):
         ("learners.batch_size", "learner.batch_size"),
         ("exploration.epsilon", "actor.exploration.epsilon"),
         ("replays", "replay"),
+        ("stop.env", "stop.env_steps"),
+        ("stop.e", "stop.env_steps or stop.evaluation_return"),
         ("epsilon", "actor.exploration.epsilon or evaluation.epsilon"),
         ("evaluation.enviroments", "evaluation.environments"),
         ("evaluation.seconds", "stop.seconds"),
