@@ -13,6 +13,10 @@ from distrl.config.spelling import find_nearest
 from distrl.errors import ConfigError
 
 
+# What TensorFlow and Reverb count with; too large to be worth a word in a message.
+_LARGEST = 2**63 - 1
+
+
 @dataclass(frozen=True)
 class Range:
     """The numbers that a field takes.
@@ -39,12 +43,12 @@ class Range:
         low, high = f"{self.low}", f"{self.high}"
         if self.low == -math.inf and self.high == math.inf:
             return ""
-        if self.high == math.inf:
+        if self.high >= _LARGEST:
             return f"above {low}" if self.above_low else f"at least {low}"
         return f"above {low}, up to {high}" if self.above_low else f"{low} to {high}"
 
 
-_COUNT = Range(low=1, high=2**63 - 1)
+_COUNT = Range(low=1, high=_LARGEST)
 _POSITIVE = Range(low=0, above_low=True)
 _PROBABILITY = Range(low=0, high=1)
 
@@ -66,7 +70,7 @@ RANGES: Mapping[str, Range] = types.MappingProxyType(
         "replay.samples_per_insert": _POSITIVE,
         "replay.error_buffer": _POSITIVE,
         "replay.transitions_per_item": _COUNT,
-        "replay.shuffle_steps": _COUNT,
+        "replay.shuffle_steps": Range(low=0, high=_LARGEST),
         "replay.priority_exponent": Range(low=0),
         "replay.importance_exponent": _PROBABILITY,
         "replay.prefetch": _COUNT,
@@ -133,11 +137,8 @@ class Field:
                 str: "text",
             }.get(self.kind, "a mapping of names to values")
             if self.kind in (int, float):
-                # The widest count there is needs no mention: `at least 1` says it.
-                shown = RANGES[self.name]
-                if shown is _COUNT:
-                    shown = Range(low=1)
-                text += f", {shown.describe()}" if shown.describe() else ""
+                shown = RANGES[self.name].describe()
+                text += f", {shown}" if shown else ""
         return text + (", or null" if self.optional else "")
 
 
