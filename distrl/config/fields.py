@@ -12,7 +12,6 @@ from distrl.config.schema import Config
 from distrl.config.spelling import find_nearest
 from distrl.errors import ConfigError
 
-
 # What TensorFlow and Reverb count with; too large to be worth a word in a message.
 _LARGEST = 2**63 - 1
 
