@@ -70,8 +70,8 @@ def load_factory(field: str, address: str) -> Callable:
     factory = getattr(module, attribute)
     if not callable(factory):
         raise ConfigError(
-            f"{field}: {address!r} is a {type(factory).__name__}; "
-            "it has to be a function that makes one."
+            f"{field}: {address!r} is of type {type(factory).__name__}; "
+            "it has to be a function."
         )
     return factory
 

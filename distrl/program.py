@@ -1,5 +1,6 @@
 """The program: which nodes there are and who talks to whom; wiring and no more."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import launchpad as lp
@@ -71,12 +72,13 @@ def replay_node(
     stop = lp.stop_event()
     reporter = Reporter(coordinator, "replay/0", config, stop)
 
-    def report(gauges: Any, last: bool = False) -> None:
+    def report(gauges: Mapping[str, float]) -> None:
         reporter.gauge(**gauges)
-        reporter.send(last)
+        reporter.send()
 
     port = int(address.resolve().rpartition(":")[2])
     serve_replay(config, spec, port, stop, report)
+    reporter.send(last=True)
 
 
 def learner_node(

@@ -53,12 +53,13 @@ def make_program(config, spec):
     def replay(coordinator):
         reporter = Reporter(coordinator, "replay/0", config, lp.stop_event())
 
-        def report(gauges, last=False):
+        def report(gauges):
             reporter.gauge(**gauges)
-            reporter.send(last)
+            reporter.send()
 
         port = int(address.resolve().rpartition(":")[2])
         serve_replay(config, spec, port, lp.stop_event(), report)
+        reporter.send(last=True)
 
     replay_node = lp.PyNode(replay, coordinator)
     address.assign(replay_node)

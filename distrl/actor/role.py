@@ -1,6 +1,7 @@
 """The actor: steps its environments in lock-step and writes what it sees to replay."""
 
 import collections
+import statistics
 import time
 from typing import Any
 
@@ -69,8 +70,8 @@ def run_actor(
         variables.follow()
     while not stop.is_set():
         held = variables.latest()
-        action, key = policy(held.params, held.network_state, key, observation, epsilon)
-        action = np.asarray(action)
+        chosen, key = policy(held.params, held.network_state, key, observation, epsilon)
+        action = np.asarray(chosen)
         step = environment.step(action)
         transitions = accumulator.add(
             observation,
@@ -89,8 +90,9 @@ def run_actor(
             reporter.count(episodes=len(step.episodes))
         if reporter.is_due():
             reporter.gauge(held_learner_steps=held.learner_steps)
-            if returns:
-                reporter.gauge(training_return=float(np.mean(returns)))
+            recent = statistics.fmean(returns) if returns else None
+            if recent is not None:
+                reporter.gauge(training_return=recent)
             reporter.send()
             epsilon = epsilon_at(reporter.run_env_steps)
             if time.monotonic() - logged >= _METRICS_SECONDS:
@@ -99,7 +101,9 @@ def run_actor(
                     env_steps,
                     {
                         "env_steps": env_steps,
-                        "training_return": float(np.mean(returns)) if returns else None,
+                        "training_return": statistics.fmean(returns)
+                        if returns
+                        else None,
                         "epsilon": float(np.mean(epsilon)),
                         "version": held.version,
                         "learner_steps": held.learner_steps,

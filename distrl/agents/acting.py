@@ -1,5 +1,6 @@
 """From Q values to actions."""
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +16,9 @@ def make_epsilon_greedy(q_values: Callable[..., jax.Array]) -> Callable:
     Args:
       q_values: the `q_values` of that agent.
     """
-    sample = jax.vmap(rlax.epsilon_greedy().sample)
+    with warnings.catch_warnings():  # RLax says that it may move to Distrax.
+        warnings.simplefilter("ignore", PendingDeprecationWarning)
+        sample = jax.vmap(rlax.epsilon_greedy().sample)
 
     def act(
         params: Any,

@@ -68,13 +68,15 @@ def _make_q_learning(config: Config, spec: EnvironmentSpec, double: bool) -> Age
         q_tm1, new_network_state = network.apply(
             params, network_state, keys[0], transition.observation_tm1, True
         )
-        q_t = q_values(target_params, network_state, keys[1], transition.observation_t)
+        # The new state: BatchNorm's averages are zeros before their first batch.
+        averages = jax.lax.stop_gradient(new_network_state)
+        q_t = q_values(target_params, averages, keys[1], transition.observation_t)
         chex.assert_shape([q_tm1, q_t], (*weights.shape, spec.num_actions))
         td_error: Any
         if double:
             selector_params = jax.lax.stop_gradient(params)
             q_selector_t = q_values(
-                selector_params, network_state, keys[2], transition.observation_t
+                selector_params, averages, keys[2], transition.observation_t
             )
             td_error = jax.vmap(rlax.double_q_learning)(
                 q_tm1, a_tm1, r_t, discount_t, q_t, q_selector_t

@@ -154,6 +154,8 @@ class LaunchConfig:
     """The seconds without a report after which a node counts as silent."""
     rpc_seconds: float = 10.0
     """The time limit of one remote call."""
+    connect_seconds: float = 60.0
+    """The seconds that a node waits for another one to be there at all."""
 
 
 @dataclass(frozen=True)

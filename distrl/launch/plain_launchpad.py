@@ -27,7 +27,8 @@ def run_launchpad(program: lp.Program, config: Config, channel: Channel) -> None
     """
     assert config.run_dir is not None
     flags.FLAGS.mark_as_parsed()
-    flags.FLAGS.lp_termination_notice_secs = max(1, int(config.launch.stop_seconds))
+    notice = max(1, int(config.launch.stop_seconds))
+    flags.FLAGS["lp_termination_notice_secs"].value = notice
     names = node_names(program)
     nodes = [node for group in program.groups.values() for node in group]
     for name, node in zip(names, nodes, strict=True):

@@ -39,6 +39,20 @@ def make_optimizer(config: LearnerConfig) -> optax.GradientTransformation:
     return optax.chain(optax.clip_by_global_norm(config.max_gradient_norm), adam)
 
 
+def average_network_state(network_state: Any) -> Any:
+    """Returns a network's state averaged over the devices of a pmapped function.
+
+    Of integers, such as the step counters of BatchNorm, it returns the largest.
+    """
+
+    def average(x: jax.Array) -> jax.Array:
+        if jnp.issubdtype(x.dtype, jnp.inexact):
+            return jax.lax.pmean(x, DEVICE_AXIS)
+        return jax.lax.pmax(x, DEVICE_AXIS)
+
+    return jax.tree.map(average, network_state)
+
+
 def make_update(
     agent: Agent,
     optimizer: optax.GradientTransformation,
@@ -92,7 +106,7 @@ def make_update(
         new_state = TrainState(
             params=params,
             target_params=update_target(params, state.target_params, learner_steps),
-            network_state=_average_state(output.network_state),
+            network_state=average_network_state(output.network_state),
             optimizer_state=optimizer_state,
             learner_steps=learner_steps,
             key=state.key,
@@ -151,17 +165,6 @@ def _make_update_target(config: LearnerConfig) -> Callable:
         "learner.target_update_period and learner.target_update_rate are both null: "
         "the target network would never be updated. Set one of them."
     )
-
-
-def _average_state(network_state: Any) -> Any:
-    """Returns the network's state averaged over devices; of integers, the largest."""
-
-    def average(x: jax.Array) -> jax.Array:
-        if jnp.issubdtype(x.dtype, jnp.inexact):
-            return jax.lax.pmean(x, DEVICE_AXIS)
-        return jax.lax.pmax(x, DEVICE_AXIS)
-
-    return jax.tree.map(average, network_state)
 
 
 def _reduce_metrics(metrics: dict[str, jax.Array]) -> dict[str, jax.Array]:

@@ -35,7 +35,10 @@ def make_conv(
     """
     check_sizes("channels", channels)
     check_sizes("hidden_sizes", hidden_sizes)
-    check_sizes("[kernel]", [kernel])
+    if not isinstance(kernel, int) or kernel < 1:
+        raise ConfigError(
+            f"network.args: kernel is {kernel!r}; it has to be a positive integer."
+        )
     board = spec.observation
     if not hasattr(board, "shape") or len(board.shape) not in (2, 3):
         raise ConfigError(

@@ -1,0 +1,48 @@
+"""How often each environment takes a random action."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from distrl.config.schema import Config
+
+EpsilonFn = Callable[[int], np.ndarray]
+"""From the env_steps of the whole run to `[E] float32`."""
+
+
+def make_epsilon(config: Config, actor_index: int) -> EpsilonFn:
+    """Returns the epsilon of each environment of an actor, by the run's env_steps.
+
+    `fixed` is `epsilon`; `linear` goes from `initial_epsilon` to `epsilon` over
+    `decay_env_steps`; `apex` is base^(1 + alpha * i / (N - 1)) for environment i of
+    the N of all actors, whatever the step (arXiv 1803.00933).
+
+    Args:
+      config: the run's configuration; its `actor` group is read.
+      actor_index: which actor it is, from 0.
+
+    Returns:
+      A function from env_steps of the whole run to epsilon, `[E] float32`, an
+      array that is not to be written to.
+    """
+    exploration = config.actor.exploration
+    size = config.actor.environments
+    if exploration.schedule == "linear":
+        start, end = exploration.initial_epsilon, exploration.epsilon
+        decay = exploration.decay_env_steps
+
+        def decay_linearly(env_steps: int) -> np.ndarray:
+            done = min(env_steps / decay, 1.0) if decay > 0 else 1.0
+            return np.full(size, start + done * (end - start), np.float32)
+
+        return decay_linearly
+
+    if exploration.schedule == "apex":
+        total = config.actor.count * size
+        index = actor_index * size + np.arange(size)
+        exponent = 1.0 + exploration.apex_alpha * index / max(total - 1, 1)
+        constant = (exploration.apex_base**exponent).astype(np.float32)
+    else:
+        constant = np.full(size, exploration.epsilon, np.float32)
+    constant.setflags(write=False)
+    return lambda env_steps: constant

@@ -1,0 +1,143 @@
+import subprocess
+import sys
+from typing import NamedTuple
+
+import haiku as hk
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from dm_env import specs
+
+from distrl.config import NetworkConfig
+from distrl.errors import ConfigError
+from distrl.networks import check_network, list_networks, make_network
+from distrl.types import EnvironmentSpec
+
+
+class Parts(NamedTuple):
+    board: specs.Array
+    extra: dict
+
+
+BOARD = EnvironmentSpec(specs.Array((10, 5), np.float32), num_actions=3)
+IMAGE = EnvironmentSpec(specs.Array((10, 10, 4), np.uint8), num_actions=6)
+DISCRETE = EnvironmentSpec(specs.DiscreteArray(7), num_actions=2)
+DOUBLE = EnvironmentSpec(specs.Array((4,), np.float64), num_actions=2)
+NEST = EnvironmentSpec(
+    Parts(
+        specs.Array((4, 3), np.uint8),
+        {"speed": specs.Array((), np.float32), "gear": specs.DiscreteArray(5)},
+    ),
+    num_actions=4,
+)
+
+
+def test_names_have_a_line_of_description():
+    assert list(list_networks()) == ["conv", "mlp"]
+    for line in list_networks().values():
+        assert line.endswith(".")
+        assert "\n" not in line
+
+
+def test_names_are_listed_without_jax():
+    code = (
+        "import sys; from distrl.networks import list_networks; list_networks();"
+        "from distrl.agents import list_agents; list_agents();"
+        "sys.exit('jax' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("spec", [BOARD, IMAGE, DISCRETE, DOUBLE, NEST])
+def test_mlp_takes_any_nest(spec):
+    check_network(NetworkConfig("mlp"), spec)
+    check_network(NetworkConfig("mlp", {"hidden_sizes": []}), spec)
+
+
+@pytest.mark.parametrize("spec", [BOARD, IMAGE])
+def test_conv_takes_boards_and_images(spec):
+    check_network(NetworkConfig("conv"), spec)
+
+
+def test_a_users_factory_gets_the_spec_and_the_arguments():
+    config = NetworkConfig("example_networks:tabular", {"states": 7})
+    check_network(config, DISCRETE)
+    network = hk.transform_with_state(make_network(config, DISCRETE))
+    params, state = network.init(None, jnp.zeros((1,), jnp.int32), True)
+    assert jax.tree.map(jnp.shape, params) == {"~": {"q": (7, 2)}}
+    assert state == {}
+
+
+def test_a_users_factory_may_take_any_keywords_and_hold_state():
+    check_network(
+        NetworkConfig("example_networks:any_keywords", {"states": 7}), DISCRETE
+    )
+    vector = EnvironmentSpec(specs.Array((5,), np.float32), num_actions=3)
+    check_network(NetworkConfig("example_networks:batch_norm"), vector)
+
+
+def test_the_check_computes_nothing():
+    vector = EnvironmentSpec(specs.Array((5,), np.float32), num_actions=3)
+    check_network(NetworkConfig("example_networks:huge"), vector)
+
+
+VECTOR = EnvironmentSpec(specs.Array((5,), np.float32), num_actions=3)
+
+
+@pytest.mark.parametrize(
+    ("factory", "args", "spec", "parts"),
+    [
+        ("mpl", {}, VECTOR, ["network.factory", "'mpl'", "'mlp'", "conv, mlp"]),
+        ("absent:net", {}, VECTOR, ["network.factory", "no module 'absent'"]),
+        ("example_networks:tabula", {}, VECTOR, ["no 'tabula'", "'tabular'"]),
+        ("example_networks:NOT_A_FACTORY", {}, VECTOR, ["is of type int"]),
+        ("mlp", {"hiden_sizes": [2]}, VECTOR, ["network.args", "'hidden_sizes'"]),
+        ("example_networks:tabular", {}, VECTOR, ["network.args", "'states'"]),
+        ("example_networks:returns_nothing", {}, VECTOR, ["returned a NoneType"]),
+        ("mlp", {"hidden_sizes": 64}, VECTOR, ["hidden_sizes is 64", "[64, 64]"]),
+        ("mlp", {"hidden_sizes": [64, 0]}, VECTOR, ["hidden_sizes is [64, 0]"]),
+        ("mlp", {"hidden_sizes": [1.5]}, VECTOR, ["hidden_sizes is [1.5]"]),
+        (
+            "example_networks:wrong_width",
+            {},
+            VECTOR,
+            ["gives [4, 5] float32", "needed is [4, 3] float32", "3 actions"],
+        ),
+        (
+            "example_networks:wrong_dtype",
+            {},
+            VECTOR,
+            ["gives [4, 3] bfloat16", "needed is [4, 3] float32"],
+        ),
+        ("example_networks:wrong_in_evaluation", {}, VECTOR, ["gives [3] float32"]),
+        (
+            "example_networks:two_outputs",
+            {},
+            VECTOR,
+            ["gives dict of ['q'] [4, 3] float32, ['value'] [4] float32"],
+        ),
+        (
+            "example_networks:linear",
+            {},
+            IMAGE,
+            ["fails on an observation of [7, 10, 10, 4] uint8", "to_float"],
+        ),
+        (
+            "example_networks:takes_one_argument",
+            {},
+            VECTOR,
+            ["TypeError", "network(observation, is_training)"],
+        ),
+        ("conv", {}, VECTOR, ["[height, width]", "[5] float32", "Use 'mlp'"]),
+        ("conv", {}, NEST, ["Parts of .board [4, 3] uint8", "Use 'mlp'"]),
+        ("conv", {"kernel": 6}, BOARD, ["6 by 6", "[10, 5] float32", "Lower kernel"]),
+        ("conv", {"kernel": 0}, BOARD, ["kernel is 0"]),
+        ("conv", {"channels": [-1]}, BOARD, ["channels is [-1]"]),
+    ],
+)
+def test_the_check_says_what_is_wrong(factory, args, spec, parts):
+    with pytest.raises(ConfigError) as caught:
+        check_network(NetworkConfig(factory, args), spec)
+    for part in parts:
+        assert part in str(caught.value)
