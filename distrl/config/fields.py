@@ -95,6 +95,7 @@ RANGES: Mapping[str, Range] = types.MappingProxyType(
         "launch.report_seconds": _POSITIVE,
         "launch.silent_seconds": _POSITIVE,
         "launch.rpc_seconds": _POSITIVE,
+        "launch.connect_seconds": _POSITIVE,
     }
 )
 """The range of every number in the tree."""
