@@ -19,12 +19,12 @@ CONFIG = Path(__file__).parent.parent / "configs" / "catch.yaml"
 def make_program(config, spec):
     """Returns the program; it runs where everything heavy has been imported."""
     import launchpad as lp
-    from distrl.replay import serve_replay
 
     from distrl.actor.role import run_actor
     from distrl.coordinator import Coordinator, Reporter
     from distrl.evaluator import run_evaluator
     from distrl.learner.role import run_learner
+    from distrl.replay import serve_replay
     from distrl.variables import VariableService
 
     program = lp.Program(config.name)

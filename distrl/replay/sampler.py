@@ -1,0 +1,142 @@
+"""Reads superbatches for the learner."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import reverb
+import tensorflow as tf
+import tree
+
+from distrl.config.limits import derive_limits
+from distrl.config.schema import Config
+from distrl.replay.connection import ServerProbe
+from distrl.replay.tables import TABLE_NAME, make_signature
+from distrl.types import EnvironmentSpec, Transition
+
+# Measured: more than 2 workers, or more samples on their way, are no faster.
+_WORKERS = 2
+_MAX_IN_FLIGHT = 128
+_TENSORFLOW_THREADS = 2
+# The silence of replay after which `read` returns None.
+_SILENCE_SECONDS = 1.0
+
+
+class SampledSuperbatch(NamedTuple):
+    """K batches of B transitions, drawn independently.
+
+    Attributes:
+      keys: `[K * B / G] uint64`, the items that the transitions came from, in order.
+      probabilities: `[K * B] float32`, of drawing a transition's item.
+      transitions: `[K * B, ...]` numpy; read only.
+    """
+
+    keys: np.ndarray
+    probabilities: np.ndarray
+    transitions: Transition
+
+
+class ReplaySampler:
+    """Reads superbatches; to be used in a thread of its own.
+
+    When replay gives nothing for a second, Reverb ends its iterator. What it had
+    given until then counts as sampled for the rate limiter; so it is kept, and the
+    next iterator is asked for the missing items only. Nothing is thrown away,
+    however slow the actors are.
+
+    A server that dies while a read waits leaves that read waiting: Reverb's
+    iterator neither yields nor raises until a server is back at the address. Who
+    calls `read` must therefore be able to end without its thread.
+    """
+
+    def __init__(self, address: str, config: Config, spec: EnvironmentSpec):
+        """Connects at the first `read`, not here.
+
+        Args:
+          address: `host:port` of the replay server.
+          config: the run's configuration.
+          spec: the environment's observations and actions.
+        """
+        # They can only be set before TensorFlow is first used in the process.
+        with contextlib.suppress(RuntimeError):
+            tf.config.threading.set_inter_op_parallelism_threads(_TENSORFLOW_THREADS)
+            tf.config.threading.set_intra_op_parallelism_threads(1)
+        self._address = address
+        self._signature = make_signature(config, spec)
+        self._block = config.replay.transitions_per_item
+        self._items = derive_limits(config).superbatch
+        self._prefetch = config.replay.prefetch
+        self._probe = ServerProbe(address, config.launch.connect_seconds)
+        self._iterator: Iterator[Any] | None = None
+        self._parts: list[Any] = []
+        self._held = 0
+
+    def read(self) -> SampledSuperbatch | None:
+        """Returns the next superbatch, or None when replay was silent for a second.
+
+        Raises:
+          RuntimeError: the server could not be reached for `launch.connect_seconds`.
+          tf.errors.OpError: the server refuses, for example another signature.
+        """
+        if self._iterator is None:
+            if not self._probe.wait(_SILENCE_SECONDS):
+                return None
+            self._iterator = self._make_iterator(self._items - self._held)
+        part = next(self._iterator, None)
+        if part is None:
+            self._iterator = None
+            return None
+        self._parts.append(part)
+        self._held += len(part.info.key)
+        joined = len(self._parts) > 1
+        if joined or self._held < self._items:
+            # It was asked for the missing items only, or it fell silent.
+            self._iterator = None
+        if self._held < self._items:
+            return None
+        sample = self._parts[0]
+        if joined:
+            sample = tree.map_structure(lambda *x: np.concatenate(x), *self._parts)
+        self._parts, self._held = [], 0
+        return self._flatten(sample)
+
+    def close(self) -> None:
+        """Drops the iterator; samples on their way are lost."""
+        self._iterator = None
+
+    def _make_iterator(self, items: int) -> Iterator[Any]:
+        """Makes an iterator over whole superbatches, or over the missing `items`.
+
+        The iterator's last batch is smaller if replay falls silent.
+        """
+        whole = items == self._items
+        signature = tree.flatten(self._signature)
+        dataset = reverb.TrajectoryDataset(
+            server_address=self._address,
+            table=TABLE_NAME,
+            dtypes=tuple(leaf.dtype for leaf in signature),
+            shapes=tuple(leaf.shape for leaf in signature),
+            max_in_flight_samples_per_worker=min(2 * items, _MAX_IN_FLIGHT),
+            num_workers_per_iterator=_WORKERS,
+            rate_limiter_timeout_ms=int(1000 * _SILENCE_SECONDS),
+            max_samples=-1 if whole else items,
+        )
+        dataset = dataset.batch(items, drop_remainder=False)
+        if whole and self._prefetch > 0:
+            dataset = dataset.prefetch(self._prefetch)
+        options = tf.data.Options()
+        options.autotune.enabled = False
+        options.threading.private_threadpool_size = _TENSORFLOW_THREADS
+        options.threading.max_intra_op_parallelism = 1
+        return dataset.with_options(options).as_numpy_iterator()
+
+    def _flatten(self, sample: Any) -> SampledSuperbatch:
+        """Joins the axes [items, G] of a sample."""
+        leaves = [leaf.reshape(-1, *leaf.shape[2:]) for leaf in sample.data]
+        probabilities = sample.info.probability.astype(np.float32)
+        return SampledSuperbatch(
+            keys=sample.info.key,
+            probabilities=np.repeat(probabilities, self._block),
+            transitions=tree.unflatten_as(self._signature, leaves),
+        )

@@ -1,0 +1,160 @@
+"""Writes an actor's transitions to replay, in shuffled blocks."""
+
+import contextlib
+from typing import Any
+
+import numpy as np
+import reverb
+import tree
+
+from distrl.config.schema import Config
+from distrl.replay.connection import ServerProbe
+from distrl.replay.tables import TABLE_NAME
+from distrl.types import EnvironmentSpec, StopSignal, Transition
+
+# New items count as if their TD error were 1, until the learner has seen them.
+_INITIAL_PRIORITY = 1.0
+# Reverb warns at about 50 unconfirmed items: 32 plus the 8 before the next look.
+_MAX_UNCONFIRMED = 32
+_ITEMS_PER_FLUSH = 8
+# The longest wait between two looks at `stop`.
+_SLICE_SECONDS = 0.25
+
+
+class BlockWriter:
+    """Pools transitions over a few steps, shuffles them, and writes blocks of G.
+
+    The environments of an actor go in lock-step, so that without the shuffling a
+    block would hold the same moment of all their episodes. With G = 1 every
+    transition is written at once. Where the rate limiter refuses inserts, `write`
+    blocks until it allows them or `stop` is set.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        config: Config,
+        spec: EnvironmentSpec,
+        seed: int,
+        stop: StopSignal,
+    ):
+        """Connects at the first `write`, not here.
+
+        Args:
+          address: `host:port` of the replay server.
+          config: the run's configuration.
+          spec: the environment's observations and actions.
+          seed: the seed of the shuffling.
+          stop: ends every wait.
+        """
+        self._address = address
+        self._block = config.replay.transitions_per_item
+        self._shuffles = config.replay.shuffle_steps > 0
+        self._pool_size = max(
+            config.replay.shuffle_steps * config.actor.environments, self._block
+        )
+        self._pool: list[list[np.ndarray]] = []
+        self._pooled = 0
+        self._rng = np.random.default_rng(seed)
+        self._stop = stop
+        self._probe = ServerProbe(address, config.launch.connect_seconds)
+        self._writer: reverb.TrajectoryWriter | None = None
+        self._columns: list[Any] = []
+        self._unflushed = 0
+
+    def write(self, transitions: Transition) -> int:
+        """Adds transitions to the pool and writes the blocks that are due.
+
+        Args:
+          transitions: a batch `[M, ...]`; M may be 0. It is copied.
+
+        Returns:
+          The number of transitions written, which waited in the pool or came now.
+
+        Raises:
+          RuntimeError: the server cannot be reached, or refuses the items.
+        """
+        leaves = [np.asarray(leaf) for leaf in tree.flatten(transitions)]
+        count = len(leaves[0])
+        if count == 0:
+            return 0
+        if self._block == 1:
+            return self._write_items([leaf[:, None] for leaf in leaves])
+        self._pool.append([np.array(leaf) for leaf in leaves])
+        self._pooled += count
+        if self._pooled < self._pool_size:
+            return 0
+        return self._write_items(self._take_blocks())
+
+    def close(self) -> None:
+        """Gives pending items one short chance to arrive, and disconnects.
+
+        What is in the pool is dropped. Never blocks longer than a slice.
+        """
+        if self._writer is None:
+            return
+        # The reason for which they do not arrive no longer matters.
+        with contextlib.suppress(RuntimeError, reverb.DeadlineExceededError):
+            self._writer.flush(0, timeout_ms=int(1000 * _SLICE_SECONDS))
+        self._writer.close()
+        self._writer = None
+
+    def _take_blocks(self) -> list[np.ndarray]:
+        """Takes all whole blocks out of the pool, each leaf `[blocks, G, ...]`."""
+        pooled = [np.concatenate(parts) for parts in zip(*self._pool, strict=True)]
+        size = self._pooled - self._pooled % self._block
+        if self._shuffles:
+            order = self._rng.permutation(self._pooled)
+        else:
+            order = np.arange(self._pooled)
+        self._pool = [[leaf[order[size:]] for leaf in pooled]]
+        self._pooled -= size
+        return [
+            leaf[order[:size]].reshape(-1, self._block, *leaf.shape[1:])
+            for leaf in pooled
+        ]
+
+    def _write_items(self, leaves: list[np.ndarray]) -> int:
+        """Writes items, each leaf `[items, G, ...]`; returns transitions written."""
+        if not self._connect(len(leaves)):
+            return 0
+        assert self._writer is not None
+        for index, item in enumerate(zip(*leaves, strict=True)):
+            self._writer.append(item)
+            if not self._columns:
+                self._columns = tree.flatten(self._writer.history)
+            newest = [column[-1] for column in self._columns]
+            self._writer.create_item(TABLE_NAME, _INITIAL_PRIORITY, newest)
+            self._unflushed += 1
+            if self._unflushed == _ITEMS_PER_FLUSH and not self._flush():
+                return (index + 1) * self._block
+        return len(leaves[0]) * self._block
+
+    def _flush(self) -> bool:
+        """Waits until few items are unconfirmed; False if stopped meanwhile."""
+        assert self._writer is not None
+        while not self._stop.is_set():
+            try:
+                self._writer.flush(
+                    _MAX_UNCONFIRMED, timeout_ms=int(1000 * _SLICE_SECONDS)
+                )
+            except reverb.DeadlineExceededError:
+                continue
+            self._unflushed = 0
+            return True
+        return False
+
+    def _connect(self, num_leaves: int) -> bool:
+        """Waits for the server the first time; False if stopped meanwhile."""
+        if self._writer is None:
+            while not self._stop.is_set():
+                if self._probe.wait(_SLICE_SECONDS):
+                    break
+            else:
+                return False
+            writer = reverb.Client(self._address).trajectory_writer(1)
+            # A chunk is what a sample of any of its steps sends and unpacks whole.
+            for index in range(num_leaves):
+                writer.configure((index,), num_keep_alive_refs=1, max_chunk_length=1)
+            self._writer = writer
+        return not self._stop.is_set()
