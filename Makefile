@@ -51,7 +51,7 @@ $(LOCKED): $(shell test -x $(BIN)/python || echo FORCE)
 	@.ci/make-venv $(VENV) $@
 
 $(INSTALLED): $(LOCKED)
-	@$(BIN)/python -m pip --disable-pip-version-check install --quiet \
+	@$(BIN)/python -m pip --disable-pip-version-check install -qq \
 	    --no-deps --no-build-isolation --editable .
 	@touch $@
 

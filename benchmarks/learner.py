@@ -51,6 +51,7 @@ def make_program(config: Config, spec: Any) -> Any:
 def fill_replay(config: Config, spec: Any, address: Any) -> None:
     """Writes random transitions until the learner may start, and waits for the end."""
     import launchpad as lp
+
     from distrl.replay import BlockWriter
 
     stop = lp.stop_event()

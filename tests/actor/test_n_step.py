@@ -130,7 +130,7 @@ def test_returned_batches_do_not_change_later():
 def _reference(steps, n_step, gamma):
     """The transitions of one environment, step by step, the slow way."""
     out, window = [], []
-    for now, (o_tm1, a_tm1, _, _, last_t, o_t) in enumerate(steps):
+    for now, (o_tm1, a_tm1, _r_t, _d_t, last_t, o_t) in enumerate(steps):
         window.append((now, o_tm1, a_tm1))
         starts = []
         if last_t:

@@ -1,0 +1,105 @@
+"""requirements.lock: exact, hashed, naming no place, and in step with pyproject.toml.
+
+`make lock` writes it.
+"""
+
+import re
+from pathlib import Path
+
+import pytest
+import tomli
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[2]
+LOCK = (ROOT / "requirements.lock").read_text()
+PROJECT = tomli.loads((ROOT / "pyproject.toml").read_text())["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+
+# They share one TensorFlow ABI: they move together, or not at all.
+ONE_ABI = {
+    "dm-launchpad-nightly": "0.5.2.dev20230303",
+    "dm-reverb": "0.11.0",
+    "tensorflow-cpu": "2.12.1",
+    "tensorflow-probability": "0.20.1",
+}
+
+
+def read_pins(text):
+    """Returns the version and the hashes of each package of a lock."""
+    joined = re.sub(r"\s*\\\n\s*", " ", text)
+    lines = [line for line in joined.splitlines() if not re.match(r"\s*(#|$)", line)]
+    pins = {}
+    for line in lines:
+        match = re.fullmatch(r"([a-z0-9-]+)==([^ ;]+)((?: --hash=\S+)*)", line)
+        assert match, f"not an exact pin with hashes: {line[:80]}"
+        pins[match[1]] = (match[2], match[3].split())
+    return pins
+
+
+PINS = read_pins(LOCK)
+
+
+@pytest.mark.parametrize(
+    "line", ["jax>=0.4", "jax", "-e .", "--no-index", "jax @ file:///jax.whl"]
+)
+def test_reader_refuses_what_is_not_an_exact_pin(line):
+    with pytest.raises(AssertionError, match="not an exact pin"):
+        read_pins(line + "\n")
+
+
+def test_every_package_is_pinned_and_hashed():
+    assert len(PINS) > 100
+    for name, (version, hashes) in PINS.items():
+        assert "*" not in version, name
+        assert hashes, name
+        for value in hashes:
+            assert re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", value), name
+
+
+def test_no_place_is_named():
+    # Neither an address nor a path can be written without a slash.
+    assert "/" not in LOCK
+    assert not re.search(r"index[-_]url|find-links", LOCK)
+
+
+@pytest.mark.parametrize("name", ONE_ABI)
+def test_packages_of_one_abi_move_together(name):
+    assert PINS[name][0] == ONE_ABI[name]
+
+
+def requirements():
+    """Yields (extra or None, requirement) of all that the lock must satisfy."""
+    for line in PROJECT["dependencies"]:
+        yield None, Requirement(line)
+    for extra, lines in EXTRAS.items():
+        for line in lines:
+            yield extra, Requirement(line)
+
+
+@pytest.mark.parametrize(
+    ("extra", "requirement"), list(requirements()), ids=lambda value: str(value)
+)
+def test_every_requirement_is_met(extra, requirement):
+    name = canonicalize_name(requirement.name)
+    assert name in PINS, f"{name} of {extra or 'dependencies'}: run `make lock`"
+    assert PINS[name][0] in requirement.specifier
+
+
+def test_cuda_has_the_jax_of_the_lock():
+    (line,) = EXTRAS["cuda12"]
+    assert line == f"jax[cuda12]=={PINS['jax'][0]}"
+    assert PINS["jaxlib"][0] == PINS["jax"][0]
+
+
+def test_what_builds_the_package_is_locked():
+    build = tomli.loads((ROOT / "pyproject.toml").read_text())["build-system"]
+    for line in build["requires"]:
+        requirement = Requirement(line)
+        assert PINS[requirement.name][0] in requirement.specifier
+
+
+def test_makefile_locks_every_extra_but_cuda():
+    makefile = (ROOT / "Makefile").read_text()
+    named = re.search(r"^EXTRAS := (.*)$", makefile, re.M)[1].split()
+    assert set(named) == set(EXTRAS) - {"cuda12"}

@@ -1,0 +1,94 @@
+"""What no file of the repository may hold: places of one machine, and registries."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+NOT_OURS = {
+    ".git", ".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache",
+    "__pycache__", "build", "dist", "runs", "shared",
+}  # fmt: skip
+
+# Written so that no pattern matches its own text.
+FORBIDDEN = {
+    "a home directory": r"/(?:home|Users)/[\w.-]+/|/roo[t]/",
+    "an option that names a registry": r"index[-_]url",
+    "the address of a registry": r"https?://[^ )\"']*/(?:simple|packages)/",
+    "the host of a registry": r"\bpypi\.org|pythonhosted\.org",
+}
+
+
+def list_files():
+    """Returns the tracked files; all but the caches where there is no git."""
+    listed = (
+        subprocess.run(
+            ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True
+        )
+        if (ROOT / ".git").exists()
+        else None
+    )
+    if listed is not None and listed.returncode == 0:
+        names = listed.stdout.split("\0")
+        return [ROOT / name for name in names if name and (ROOT / name).is_file()]
+    files = []
+    for folder, folders, names in os.walk(ROOT):
+        folders[:] = [
+            name
+            for name in folders
+            if name not in NOT_OURS
+            and not name.startswith(".venv")
+            and not name.endswith(".egg-info")
+        ]
+        files += [Path(folder, name) for name in names]
+    return files
+
+
+def find_forbidden(text):
+    """Yields (line number, what it holds) of each line that must not be there."""
+    for number, line in enumerate(text.splitlines(), 1):
+        for what, pattern in FORBIDDEN.items():
+            if re.search(pattern, line):
+                yield number, what
+
+
+def test_no_file_names_a_place_of_this_machine_or_a_registry():
+    files = list_files()
+    assert ROOT / "Makefile" in files
+    found = []
+    for path in files:
+        data = path.read_bytes()
+        if b"\0" in data:
+            continue
+        text = data.decode(errors="replace")
+        name = path.relative_to(ROOT)
+        found += [f"{name}:{line}: {what}" for line, what in find_forbidden(text)]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "PYTHON = " + "/".join(["", "home", "ann", "python"]),
+        "cd " + "/".join(["", "root", "x"]),
+        "pip install --" + "index" + "-url x",
+        "https://host" + "/simple/" + "jax",
+        "see pypi" + ".org",
+    ],
+)
+def test_forbidden_lines_are_found(line):
+    assert list(find_forbidden("fine\n" + line))[0][0] == 2
+
+
+def test_python_version_file_names_the_one_that_is_required():
+    assert (ROOT / ".python-version").read_text().strip() == "3.10"
+    assert 'requires-python = "==3.10.*"' in (ROOT / "pyproject.toml").read_text()
+
+
+def test_licence_is_whole():
+    text = (ROOT / "LICENSE").read_text()
+    assert "Apache License" in text
+    assert "END OF TERMS AND CONDITIONS" in text
