@@ -72,6 +72,7 @@ class NStepAccumulator:
           first; M may be 0. Its arrays may be those that were passed: who keeps
           them copies them.
         """
+        action_tm1 = np.asarray(action_tm1, np.int32)
         reward_t = np.asarray(reward_t, np.float32)
         bootstrap = self._discount * np.asarray(discount_t, np.float32)
         if self._n_step == 1:
@@ -82,9 +83,7 @@ class NStepAccumulator:
         # Slots without a pending start take part, and are never read.
         self._rewards += self._discounts * reward_t
         self._discounts *= bootstrap
-        if last_t.any():
-            batch = self._pop_where(last_t, observation_t)
-        elif (self._pending == self._n_step).all():
+        if (self._pending == self._n_step).all() and not last_t.any():
             batch = self._pop_oldest(observation_t)
         else:
             batch = self._pop_where(last_t, observation_t)

@@ -12,6 +12,9 @@ from distrl.config.schema import Config
 from distrl.config.spelling import find_nearest
 from distrl.errors import ConfigError
 
+# What TensorFlow and Reverb count with; too large to be worth a word in a message.
+_LARGEST = 2**63 - 1
+
 
 @dataclass(frozen=True)
 class Range:
@@ -39,12 +42,12 @@ class Range:
         low, high = f"{self.low}", f"{self.high}"
         if self.low == -math.inf and self.high == math.inf:
             return ""
-        if self.high == math.inf:
+        if self.high >= _LARGEST:
             return f"above {low}" if self.above_low else f"at least {low}"
         return f"above {low}, up to {high}" if self.above_low else f"{low} to {high}"
 
 
-_COUNT = Range(low=1, high=2**63 - 1)
+_COUNT = Range(low=1, high=_LARGEST)
 _POSITIVE = Range(low=0, above_low=True)
 _PROBABILITY = Range(low=0, high=1)
 
@@ -66,7 +69,7 @@ RANGES: Mapping[str, Range] = types.MappingProxyType(
         "replay.samples_per_insert": _POSITIVE,
         "replay.error_buffer": _POSITIVE,
         "replay.transitions_per_item": _COUNT,
-        "replay.shuffle_steps": _COUNT,
+        "replay.shuffle_steps": Range(low=0, high=_LARGEST),
         "replay.priority_exponent": Range(low=0),
         "replay.importance_exponent": _PROBABILITY,
         "replay.prefetch": _COUNT,
@@ -92,6 +95,7 @@ RANGES: Mapping[str, Range] = types.MappingProxyType(
         "launch.report_seconds": _POSITIVE,
         "launch.silent_seconds": _POSITIVE,
         "launch.rpc_seconds": _POSITIVE,
+        "launch.connect_seconds": _POSITIVE,
     }
 )
 """The range of every number in the tree."""
@@ -133,11 +137,8 @@ class Field:
                 str: "text",
             }.get(self.kind, "a mapping of names to values")
             if self.kind in (int, float):
-                # The widest count there is needs no mention: `at least 1` says it.
-                shown = RANGES[self.name]
-                if shown is _COUNT:
-                    shown = Range(low=1)
-                text += f", {shown.describe()}" if shown.describe() else ""
+                shown = RANGES[self.name].describe()
+                text += f", {shown}" if shown else ""
         return text + (", or null" if self.optional else "")
 
 
@@ -199,9 +200,11 @@ def _find_nearest_field(name: str, section: str) -> str | None:
     by_tail: dict[str, list[str]] = {}
     for each in names:
         by_tail.setdefault(each.rpartition(".")[2], []).append(each)
-    for same in ([n for n in names if n.endswith(f".{name}")], by_tail.get(tail)):
-        if same:
-            return " or ".join(same)
+    ending = [each for each in names if each.endswith(f".{name}")]
+    beginning = [each for each in list_fields() if each.startswith(name)]
+    for found in (ending, by_tail.get(tail), beginning):
+        if found and len(found) <= 3:
+            return " or ".join(found)
     if above != section:
         nearest = find_nearest(name, names)
         if nearest is not None:

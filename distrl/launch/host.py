@@ -18,7 +18,12 @@ from typing import Any
 from distrl.errors import ConfigError
 from distrl.launch.channel import Channel
 from distrl.launch.isolation import enter_isolation
-from distrl.launch.reaping import adopt_orphans, die_with_parent, outlive_parent
+from distrl.launch.reaping import (
+    adopt_orphans,
+    die_with_parent,
+    kill_descendants,
+    outlive_parent,
+)
 
 
 def main() -> None:
@@ -45,6 +50,7 @@ def main() -> None:
             {"event": "ended", "error": {"node": "launcher", "traceback": text}}
         )
     finally:
+        kill_descendants()
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)

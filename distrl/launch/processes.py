@@ -77,11 +77,8 @@ class Supervisor:
                 },
             }
         )
-        try:
-            while self._running():
-                self._wait()
-        finally:
-            kill_descendants()
+        while self._running():
+            self._wait()
         error = None
         if self._failed is not None:
             error = {"node": self._failed, "traceback": self._errors[self._failed]}

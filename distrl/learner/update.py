@@ -15,7 +15,7 @@ from distrl.learner.state import TrainState
 from distrl.types import Transition
 
 DEVICE_AXIS = "devices"
-"""The name of the device axis in the update, for networks that average over it."""
+"""The name of the device axis in a pmapped function."""
 
 
 class UpdateOutput(NamedTuple):

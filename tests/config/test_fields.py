@@ -47,6 +47,7 @@ def test_defaults_are_in_their_ranges():
     ("bounds", "inside", "outside", "words"),
     [
         (Range(low=1), [1, 2**70], [0, -1], "at least 1"),
+        (Range(low=0, high=2**63 - 1), [0, 2**63 - 1], [2**63], "at least 0"),
         (Range(low=0, above_low=True), [1e-9], [0.0, -1e-9], "above 0"),
         (Range(low=0, high=1), [0, 1.0, 0.5], [-0.1, 1.1], "0 to 1"),
         (Range(low=0, high=1, above_low=True), [1.0], [0.0, 2], "above 0, up to 1"),
@@ -88,6 +89,8 @@ def test_describe(name, words):
         ("learners.batch_size", "learner.batch_size"),
         ("exploration.epsilon", "actor.exploration.epsilon"),
         ("replays", "replay"),
+        ("stop.env", "stop.env_steps"),
+        ("stop.e", "stop.env_steps or stop.evaluation_return"),
         ("epsilon", "actor.exploration.epsilon or evaluation.epsilon"),
         ("evaluation.enviroments", "evaluation.environments"),
         ("evaluation.seconds", "stop.seconds"),

@@ -110,4 +110,14 @@ def train(run_dir: Path, *flags: str, config: Path = CATCH) -> Iterator[Command]
     finally:
         for process in command.left_running():
             process.kill()
+        command.process.kill()
         command.process.wait()
+
+
+def can_isolate() -> bool:
+    """Whether this system allows a private network."""
+    probe = "from distrl.launch.isolation import probe_isolation as p; print(p())"
+    answer = subprocess.run(
+        [sys.executable, "-c", probe], capture_output=True, text=True, check=True
+    )
+    return answer.stdout.strip() == "None"

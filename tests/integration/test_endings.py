@@ -6,7 +6,7 @@ import time
 
 import psutil
 import pytest
-from integration.commands import train
+from integration.commands import can_isolate, train
 
 ENDLESS = ["--stop.evaluation_return=null", "--stop.env_steps=null"]
 SIGNALS = pytest.mark.parametrize(
@@ -122,13 +122,11 @@ def test_a_second_ctrl_c_does_not_wait(tmp_path):
 
 
 def test_a_program_is_in_a_private_network_where_the_system_allows(tmp_path):
-    from distrl.launch.isolation import probe_isolation
-
     with train(tmp_path / "run", *ENDLESS) as command:
         command.await_line("training")
         own = os.readlink("/proc/self/ns/net")
         theirs = os.readlink(f"/proc/{command.pid_of('learner')}/ns/net")
-        isolated = probe_isolation() is None
+        isolated = can_isolate()
         assert (own != theirs) == isolated
         assert ("not isolated" in command.stderr) != isolated
         command.process.send_signal(signal.SIGTERM)
@@ -166,7 +164,7 @@ def test_an_environment_that_does_not_fit_starts_nothing(tmp_path, environment, 
     assert not (tmp_path / "run").exists()
 
 
-def test_a_command_reads_no_psutil_state_of_others(tmp_path):
-    """The mark finds the command itself, so that an empty answer means something."""
+def test_the_mark_finds_a_command_so_that_an_empty_answer_means_something(tmp_path):
     with train(tmp_path / "run", *ENDLESS) as command:
+        command.await_line("importing")
         assert psutil.Process(command.process.pid) in command.left_running()

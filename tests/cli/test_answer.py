@@ -1,0 +1,55 @@
+"""What goes to stdout."""
+
+import os
+import subprocess
+import sys
+
+from distrl.cli.answer import print_answer, reserve_stdout
+
+
+def test_print_answer(capsys):
+    print_answer("a\nb")
+    assert capsys.readouterr().out == "a\nb\n"
+
+
+def test_reserve_stdout_sends_python_native_and_children_to_stderr(capfd):
+    with reserve_stdout() as write:
+        print("by print")
+        sys.stdout.flush()
+        os.write(1, b"by descriptor\n")
+        subprocess.run(["echo", "by a child"], check=True)
+        write("the answer\n")
+    print("after")
+    out, err = capfd.readouterr()
+    assert out == "the answer\nafter\n"
+    assert set(err.splitlines()) == {"by print", "by descriptor", "by a child"}
+
+
+def test_reserve_stdout_gives_it_back_after_an_error(capfd):
+    try:
+        with reserve_stdout():
+            raise ValueError
+    except ValueError:
+        pass
+    os.write(1, b"after\n")
+    assert capfd.readouterr().out == "after\n"
+
+
+def test_reserve_stdout_with_a_reader_that_has_gone():
+    code = (
+        "from distrl.cli.answer import reserve_stdout\n"
+        "import sys\n"
+        "sys.stdin.readline()\n"
+        "with reserve_stdout() as write:\n"
+        "    write('x')\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    process.stdout.close()
+    process.stdout = None
+    _, err = process.communicate(b"go\n", timeout=60)
+    assert (process.returncode, err) == (0, b"")

@@ -1,0 +1,128 @@
+"""The command as a whole: help, version, unknown commands, and what it imports."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import distrl
+from distrl.cli.main import main
+
+
+def _run(*arguments, cwd=None):
+    """Runs the command in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "distrl", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+
+
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_help(flag, capsys):
+    assert main([flag]) == 0
+    out, err = capsys.readouterr()
+    for command in ("train", "doctor", "list"):
+        assert f"\n  {command}" in out
+    assert err == ""
+
+
+@pytest.mark.parametrize("command", ["train", "doctor", "list"])
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_help_of_commands(command, flag, capsys):
+    assert main([command, flag]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith(f"usage: distrl {command} ")
+    assert "--json" in out
+    assert err == ""
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"distrl {distrl.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "name a command: train, doctor, list"),
+        (["trian"], "trian: there is no such command; did you mean train?"),
+        (["--hepl"], "--hepl: there is no such command"),
+        (["doctor", "now"], "doctor takes no arguments and got now"),
+        (["doctor", "--jsn"], "did you mean --json?"),
+    ],
+)
+def test_bad_usage(arguments, words, capsys):
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("distrl: error: ")
+    assert words in err
+    assert err.count("\n") == 1
+
+
+def test_bad_usage_by_process(tmp_path):
+    done = _run("trian", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("distrl: error: trian: ")
+    assert done.stderr.count("\n") == 1
+
+
+_HEAVY = [
+    "numpy", "jax", "tensorflow", "reverb", "launchpad", "haiku", "optax", "rlax",
+    "bsuite", "gymnasium", "rich", "yaml", "jsonargparse", "cloudpickle",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "allowed"),
+    [
+        (["--help"], []),
+        (["--version"], []),
+        (["train", "--help"], ["jsonargparse", "yaml"]),
+        (["train", "nowhere.yaml"], ["yaml"]),
+        (["doctor", "--help"], ["yaml"]),
+        (["list", "configs"], ["yaml"]),
+    ],
+)
+def test_nothing_heavy_is_imported_for_a_light_question(arguments, allowed):
+    code = (
+        "import json, sys\n"
+        "from distrl.cli.main import main\n"
+        f"code = main({arguments})\n"
+        f"heavy = [name for name in {_HEAVY} if name in sys.modules]\n"
+        "print(json.dumps(heavy), file=sys.stderr)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60
+    )
+    imported = json.loads(done.stderr.splitlines()[-1])
+    assert set(imported) <= set(allowed)
+
+
+def test_a_reader_that_has_gone_is_no_error():
+    process = subprocess.Popen(
+        [sys.executable, "-m", "distrl", "train", "--help"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    process.stdout.close()
+    assert process.wait(60) == 0
+    assert process.stderr.read() == b""
+    process.stderr.close()
+
+
+def test_ctrl_c_ends_quietly(monkeypatch, capsys):
+    def interrupt(arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("distrl.cli.doctor.main", interrupt)
+    assert main(["doctor"]) == 130
+    assert capsys.readouterr().err == "distrl: stopped by Ctrl-C\n"

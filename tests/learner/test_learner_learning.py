@@ -1,0 +1,207 @@
+"""Agent, optimiser and update together: known values, devices, networks with state."""
+
+import jax
+import numpy as np
+import pytest
+from dm_env import specs
+
+from distrl.agents import list_agents, make_agent
+from distrl.config import Config, LearnerConfig, NetworkConfig, ReplayConfig
+from distrl.learner.state import first_replica, init_state, replicate
+from distrl.learner.superbatch import join_superbatch, split_superbatch
+from distrl.learner.update import make_optimizer, make_update
+from distrl.types import EnvironmentSpec, Transition
+
+VECTOR = EnvironmentSpec(specs.Array((5,), np.float32), num_actions=3)
+
+
+def start(config, spec, num_devices):
+    devices = jax.devices()[:num_devices]
+    agent = make_agent(config, spec)
+    optimizer = make_optimizer(config.learner)
+    state = init_state(agent, optimizer, jax.random.PRNGKey(config.seed))
+    update = make_update(agent, optimizer, config, devices)
+    return agent, replicate(state, devices), update
+
+
+def make_superbatch(size, seed=0, scale=1.0, dtype=np.float32):
+    rng = np.random.default_rng(seed)
+
+    def observe():
+        return (scale * rng.normal(size=(size, 5))).astype(dtype)
+
+    transition = Transition(
+        observation_tm1=observe(),
+        action_tm1=rng.integers(3, size=size).astype(np.int32),
+        reward_t=rng.normal(size=size).astype(np.float32),
+        discount_t=rng.uniform(size=size).astype(np.float32),
+        observation_t=observe(),
+    )
+    return transition, rng.uniform(0.01, 1.0, size=size).astype(np.float32)
+
+
+@pytest.mark.parametrize("huber_delta", [1.0, None])
+@pytest.mark.parametrize("name", list_agents())
+def test_a_chain_of_two_states_is_learned(name, huber_delta):
+    """Q* by hand, with gamma 0.5.
+
+    State 0: action 0 stays, reward 0; action 1 goes to state 1, reward 1.
+    State 1: action 0 ends, reward 2; action 1 goes back to state 0, reward 0.
+    V(1) = max(2, V(0)/2), V(0) = max(V(0)/2, 1 + V(1)/2): V(1) = 2 and V(0) = 2, so
+    Q* = [[2/2, 1 + 2/2], [2, 2/2]] = [[1, 2], [2, 1]].
+    """
+    spec = EnvironmentSpec(specs.DiscreteArray(2), num_actions=2)
+    config = Config(
+        agent=name,
+        network=NetworkConfig("example_networks:tabular", {"states": 2}),
+        learner=LearnerConfig(
+            learning_rate=0.05, huber_delta=huber_delta, target_update_period=10
+        ),
+    )
+    agent, state, update = start(config, spec, num_devices=2)
+    transition = Transition(
+        observation_tm1=np.array([0, 0, 1, 1], np.int32),
+        action_tm1=np.array([0, 1, 0, 1], np.int32),
+        reward_t=np.array([0, 1, 2, 0], np.float32),
+        discount_t=np.array([0.5, 0.5, 0.0, 0.5], np.float32),
+        observation_t=np.array([0, 1, 0, 0], np.int32),
+    )
+    superbatch = jax.tree.map(lambda x: np.tile(x, 20), transition)
+    split = split_superbatch(superbatch, num_devices=2, num_steps=20)
+    for _ in range(40):
+        state, output = update(state, split, None)
+    first = first_replica(state)
+    states = np.array([0, 1], np.int32)
+    q = agent.q_values(first.params, first.network_state, None, states)
+    np.testing.assert_allclose(q, [[1, 2], [2, 1]], atol=0.01)
+    assert output.metrics["mean_abs_td"][0] < 0.01
+
+
+@pytest.mark.parametrize("kind", ["uniform", "prioritized"])
+@pytest.mark.parametrize("name", list_agents())
+def test_the_number_of_devices_does_not_matter(name, kind):
+    config = Config(
+        agent=name,
+        replay=ReplayConfig(kind=kind),
+        learner=LearnerConfig(max_gradient_norm=1.0, target_update_period=4),
+    )
+
+    def train(num_devices):
+        _, state, update = start(config, VECTOR, num_devices)
+        for seed in range(3):
+            superbatch = make_superbatch(3 * 16, seed)
+            split = split_superbatch(superbatch, num_devices, num_steps=3)
+            state, output = update(state, *split)
+        for leaf in jax.tree.leaves(jax.device_get(state)):
+            assert (leaf == leaf[:1]).all()
+        metrics = first_replica(output.metrics)
+        return first_replica(state), metrics, join_superbatch(output.priorities)
+
+    reference = train(1)
+    assert reference[0].learner_steps == 9
+    for num_devices in (2, 4):
+        jax.tree.map(
+            lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-5),
+            train(num_devices),
+            reference,
+        )
+
+
+def test_batch_norm_is_averaged_over_devices_and_evaluated_with_the_averages():
+    config = Config(network=NetworkConfig("example_networks:batch_norm"))
+    agent, state, update = start(config, VECTOR, num_devices=2)
+    before = first_replica(state)
+    transition, _ = make_superbatch(16, scale=3.0)
+    split = split_superbatch(transition, num_devices=2, num_steps=1)
+    state, _ = update(state, split, None)
+
+    for leaf in jax.tree.leaves(jax.device_get(state)):
+        np.testing.assert_array_equal(leaf[0], leaf[1])
+    after = first_replica(state)
+    # Of one step, the average is the batch's own statistic; that of two devices is
+    # the mean of the two: worked out here in NumPy.
+    halves = np.split(transition.observation_tm1, 2)
+    mean = np.mean([half.mean(axis=0) for half in halves], axis=0)
+    variance = np.mean([half.var(axis=0) for half in halves], axis=0)
+    averages = {
+        name.split("/")[-1]: leaves for name, leaves in after.network_state.items()
+    }
+    np.testing.assert_allclose(
+        averages["mean_ema"]["average"][0], mean, rtol=1e-4, atol=1e-5
+    )
+    np.testing.assert_allclose(averages["var_ema"]["average"][0], variance, rtol=1e-4)
+    for name, leaves in after.network_state.items():
+        counter = before.network_state[name]["counter"]
+        assert leaves["counter"] == counter + 1
+        assert leaves["counter"].dtype == counter.dtype
+
+    # Evaluation: normalised with the averages, then the linear layer.
+    (layer,) = after.params.values()
+    normal = (transition.observation_t - mean) / np.sqrt(variance + 1e-5)
+    q = agent.q_values(
+        after.params, after.network_state, None, transition.observation_t
+    )
+    np.testing.assert_allclose(
+        q, normal @ layer["w"] + layer["b"], rtol=1e-3, atol=1e-4
+    )
+
+
+def test_batch_norm_trains():
+    """A reward that is linear in an observation far from 0 is learned."""
+    config = Config(
+        network=NetworkConfig("example_networks:batch_norm"),
+        learner=LearnerConfig(learning_rate=0.03),
+    )
+    agent, state, update = start(config, VECTOR, num_devices=4)
+    rng = np.random.default_rng(0)
+    observation = (50 + 10 * rng.normal(size=(64, 5))).astype(np.float32)
+    transition = Transition(
+        observation_tm1=np.tile(observation, (8, 1)),
+        action_tm1=np.zeros(8 * 64, np.int32),
+        reward_t=np.tile((observation[:, 0] - 50) / 10, 8),
+        discount_t=np.zeros(8 * 64, np.float32),
+        observation_t=np.tile(observation, (8, 1)),
+    )
+    split = split_superbatch(transition, num_devices=4, num_steps=8)
+    for _ in range(60):
+        state, _ = update(state, split, None)
+    first = first_replica(state)
+    q = agent.q_values(first.params, first.network_state, None, observation)
+    error = np.asarray(q[:, 0]) - (observation[:, 0] - 50) / 10
+    assert np.abs(error).mean() < 0.3
+
+
+def test_a_network_with_noise_draws_another_on_each_device():
+    config = Config(network=NetworkConfig("example_networks:noisy"))
+    _, state, update = start(config, VECTOR, num_devices=2)
+    # The same eight transitions on both devices: only the noise makes a difference.
+    transition, _ = make_superbatch(8)
+    twice = jax.tree.map(lambda x: np.concatenate([x, x]), transition)
+    state, output = update(state, split_superbatch(twice, 2, 1), None)
+    priorities = np.asarray(output.priorities)
+    assert (priorities[0] != priorities[1]).all()
+    for leaf in jax.tree.leaves(jax.device_get(state)):
+        np.testing.assert_array_equal(leaf[0], leaf[1])
+
+
+def test_bytes_and_nests_train():
+    spec = EnvironmentSpec(
+        {"image": specs.Array((5,), np.uint8), "gear": specs.DiscreteArray(4)}, 3
+    )
+    _, state, update = start(Config(), spec, num_devices=2)
+    transition, _ = make_superbatch(16, scale=40.0)
+    gear = np.arange(16, dtype=np.int32) % 4
+
+    def observe(x):
+        return {"image": np.abs(x).astype(np.uint8), "gear": gear}
+
+    transition = transition._replace(
+        observation_tm1=observe(transition.observation_tm1),
+        observation_t=observe(transition.observation_t),
+    )
+    losses = []
+    split = split_superbatch(transition, num_devices=2, num_steps=2)
+    for _ in range(30):
+        state, output = update(state, split, None)
+        losses.append(float(output.metrics["loss"][0]))
+    assert losses[-1] < 0.8 * losses[0]

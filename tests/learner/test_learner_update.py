@@ -1,0 +1,244 @@
+"""The update against numbers worked out by hand, with agents made for the purpose."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from distrl.agents.agent import Agent, LossOutput
+from distrl.config import Config, LearnerConfig, ReplayConfig
+from distrl.errors import ConfigError
+from distrl.learner.state import first_replica, init_state, replicate
+from distrl.learner.superbatch import join_superbatch, split_superbatch
+from distrl.learner.update import make_optimizer, make_update
+from distrl.types import Transition
+
+SGD = optax.sgd(1.0)
+
+
+def init_scalar(key):
+    del key
+    return jnp.zeros(()), {}
+
+
+def scalar_loss(params, target_params, network_state, key, transition, weights):
+    """Has the gradient mean(weights * reward): SGD with rate 1 subtracts it."""
+    del target_params, key
+    rewards = transition.reward_t
+    metrics = {"reward": rewards.mean(), "max_reward": rewards.max()}
+    output = LossOutput(weights, metrics, network_state)
+    return params * jnp.mean(weights * rewards), output
+
+
+def noisy_loss(params, target_params, network_state, key, transition, weights):
+    del target_params, transition
+    noise = jax.random.uniform(key, weights.shape)
+    return params * noise.mean(), LossOutput(noise, {}, network_state)
+
+
+SCALAR = Agent(init_scalar, None, None, scalar_loss)
+NOISY = Agent(init_scalar, None, None, noisy_loss)
+
+
+def make_config(kind="uniform", exponent=0.5, **learner):
+    return Config(
+        learner=LearnerConfig(**learner),
+        replay=ReplayConfig(kind=kind, importance_exponent=exponent),
+    )
+
+
+def make_transition(rewards):
+    rewards = np.asarray(rewards, np.float32)
+    actions = np.zeros(rewards.shape, np.int32)
+    return Transition(rewards, actions, rewards, rewards, rewards)
+
+
+def start(agent, num_devices, config=None, optimizer=SGD, seed=0):
+    devices = jax.devices()[:num_devices]
+    state = init_state(agent, optimizer, jax.random.PRNGKey(seed))
+    update = make_update(agent, optimizer, config or make_config(), devices)
+    return replicate(state, devices), update
+
+
+def take_steps(agent, rewards, num_devices, num_steps, **kwargs):
+    state, update = start(agent, num_devices, **kwargs)
+    return update(
+        state, split_superbatch(make_transition(rewards), num_devices, num_steps), None
+    )
+
+
+@pytest.mark.parametrize("num_devices", [1, 2, 4])
+def test_gradients_are_averaged_over_devices_at_each_step(num_devices):
+    # Means of the two steps' rewards: 2.5 and 10; SGD takes both away from 0.
+    rewards = [1, 2, 3, 4, 10, 10, 20, 0]
+    state, output = take_steps(SCALAR, rewards, num_devices, num_steps=2)
+    np.testing.assert_array_equal(state.params, np.full(num_devices, -12.5))
+    np.testing.assert_array_equal(state.learner_steps, np.full(num_devices, 2))
+    # Metrics: the mean of all eight, the largest of all eight.
+    np.testing.assert_array_equal(output.metrics["reward"], np.full(num_devices, 6.25))
+    np.testing.assert_array_equal(
+        output.metrics["max_reward"], np.full(num_devices, 20.0)
+    )
+
+
+def test_importance_weights_by_hand_over_steps_and_devices():
+    # Two devices, two steps, two transitions each. The least probable is 1/16, so
+    # weights are (1/16 / p)^0.5: 1/2 of 1/4, 1/4 of 1, 1 of 1/16.
+    probabilities = np.array([1, 1 / 4, 1 / 16, 1, 1 / 4, 1 / 4, 1, 1], np.float32)
+    expected = np.array([0.25, 0.5, 1, 0.25, 0.5, 0.5, 0.25, 0.25])
+    rewards = np.array([4, 0, 0, 0, 0, 0, 8, 0])
+    state, update = start(SCALAR, 2, make_config("prioritized"))
+    batch = (make_transition(rewards), probabilities)
+    state, output = update(state, *split_superbatch(batch, 2, 2))
+    np.testing.assert_allclose(join_superbatch(output.priorities), expected, rtol=1e-6)
+    # Gradients: 4 * 0.25 / 4 = 0.25 and 8 * 0.25 / 4 = 0.5.
+    np.testing.assert_allclose(state.params, [-0.75, -0.75], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("config", "probabilities"),
+    [
+        (make_config("uniform"), np.array([0.1, 0.2, 0.3, 0.4], np.float32)),
+        (make_config("uniform"), None),
+        (make_config("prioritized", 0.0), np.array([0.1, 0.2, 0.3, 0.4], np.float32)),
+        (make_config("prioritized", 1.0), np.full(4, 0.25, np.float32)),
+        (make_config("prioritized", 1.0), np.zeros(4, np.float32)),
+    ],
+)
+def test_importance_weights_that_are_ones(config, probabilities):
+    state, update = start(SCALAR, 2, config)
+    batch = (make_transition(np.ones(4)), probabilities)
+    _, output = update(state, *split_superbatch(batch, 2, 1))
+    np.testing.assert_array_equal(join_superbatch(output.priorities), np.ones(4))
+
+
+def test_a_probability_rounded_to_zero_gives_finite_weights():
+    state, update = start(SCALAR, 1, make_config("prioritized"))
+    batch = (make_transition(np.ones(2)), np.array([0.0, 0.5], np.float32))
+    _, output = update(state, *split_superbatch(batch, 1, 1))
+    weights = join_superbatch(output.priorities)
+    assert weights[0] == 1.0
+    assert 0.0 < weights[1] < 1e-15
+
+
+def test_the_target_is_copied_by_period_of_learner_steps():
+    # Each step takes 1 away. With period 3, targets after steps 1 to 7 are the
+    # parameters of steps 0 0 3 3 3 6 6, whatever the steps of a dispatch.
+    config = make_config(target_update_period=3)
+    state, update = start(SCALAR, 1, config)
+    one = split_superbatch(make_transition(np.ones(1)), 1, 1)
+    targets = []
+    for _ in range(7):
+        state, _ = update(state, one, None)
+        targets.append(float(state.target_params[0]))
+    assert targets == [0, 0, -3, -3, -3, -6, -6]
+    state, _ = take_steps(SCALAR, np.ones(7), 1, 7, config=config)
+    np.testing.assert_array_equal(state.target_params, [-6.0])
+    np.testing.assert_array_equal(state.params, [-7.0])
+
+
+def test_the_target_follows_by_polyak_averaging():
+    # Parameters -1, -2, -3; the target moves a quarter of the way to each:
+    # -0.25, then -0.25 - 1.75/4 = -0.6875, then -0.6875 - 2.3125/4 = -1.265625.
+    config = make_config(target_update_rate=0.25, target_update_period=1)
+    state, _ = take_steps(SCALAR, np.ones(3), 1, 3, config=config)
+    np.testing.assert_allclose(state.target_params, [-1.265625], rtol=1e-6)
+
+
+def test_a_polyak_rate_of_zero_is_a_value():
+    config = make_config(target_update_rate=0.0, target_update_period=1)
+    state, _ = take_steps(SCALAR, np.ones(3), 1, 3, config=config)
+    np.testing.assert_array_equal(state.target_params, [0.0])
+
+
+def test_a_target_that_would_never_be_updated_is_refused():
+    config = make_config(target_update_rate=None, target_update_period=None)
+    with pytest.raises(ConfigError, match="target_update_period.*target_update_rate"):
+        start(SCALAR, 1, config)
+
+
+def test_noise_differs_between_devices_steps_and_seeds_but_the_key_does_not():
+    state, output = take_steps(NOISY, np.zeros(16), 4, 2)
+    noise = np.asarray(output.priorities).reshape(8, 2)
+    assert len(np.unique(noise)) == 16
+    assert (state.key == state.key[0]).all()
+    assert (state.params == state.params[0]).all()
+    _, again = take_steps(NOISY, np.zeros(16), 4, 2)
+    np.testing.assert_array_equal(again.priorities, output.priorities)
+    _, other = take_steps(NOISY, np.zeros(16), 4, 2, seed=1)
+    assert (other.priorities != output.priorities).all()
+
+
+def test_two_dispatches_of_one_step_are_one_dispatch_of_two():
+    rewards = np.arange(8)
+    together, _ = take_steps(NOISY, rewards, 2, 2)
+    state, update = start(NOISY, 2)
+    for step in range(2):
+        half = make_transition(rewards[4 * step : 4 * step + 4])
+        state, _ = update(state, split_superbatch(half, 2, 1), None)
+    jax.tree.map(np.testing.assert_array_equal, state, together)
+
+
+@pytest.mark.parametrize("num_devices", [1, 2])
+def test_the_state_is_donated_and_dispatched_again_without_compilation(num_devices):
+    traces = []
+
+    def counted_loss(*args):
+        traces.append(args)
+        return scalar_loss(*args)
+
+    agent = SCALAR._replace(loss=counted_loss)
+    state, update = start(agent, num_devices, optimizer=optax.adam(1e-3))
+    batch = split_superbatch(make_transition(np.ones(4)), num_devices, 1)
+    new_state, _ = update(state, batch, None)
+    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state))
+    copy, traced = first_replica(new_state), len(traces)
+    newer_state, _ = update(new_state, batch, None)
+    assert len(traces) == traced
+    assert copy.learner_steps == 1
+    assert first_replica(newer_state).learner_steps == 2
+
+
+def adam_by_hand(gradients, learning_rate):
+    """Returns the updates of Adam with its usual constants (arXiv 1412.6980)."""
+    m = v = 0.0
+    updates = []
+    for t, g in enumerate(gradients, start=1):
+        m = 0.9 * m + 0.1 * g
+        v = 0.999 * v + 0.001 * g**2
+        m_hat, v_hat = m / (1 - 0.9**t), v / (1 - 0.999**t)
+        updates.append(-learning_rate * m_hat / (np.sqrt(v_hat) + 1e-8))
+    return updates
+
+
+@pytest.mark.parametrize(
+    ("max_gradient_norm", "clipped"),
+    [
+        # Norms are 5 and 0.5: only the first is above 1, and divided by 5.
+        (1.0, [[0.6, 0.8], [0.3, 0.4]]),
+        (0.05, [[0.03, 0.04], [0.03, 0.04]]),
+        (None, [[3.0, 4.0], [0.3, 0.4]]),
+    ],
+)
+def test_the_optimizer_clips_the_global_norm(max_gradient_norm, clipped):
+    config = LearnerConfig(learning_rate=0.1, max_gradient_norm=max_gradient_norm)
+    optimizer = make_optimizer(config)
+    params = {"x": jnp.zeros(1), "y": jnp.zeros(1)}
+    state = optimizer.init(params)
+    for step, (x, y) in enumerate([(3.0, 4.0), (0.3, 0.4)]):
+        gradient = {"x": jnp.array([x]), "y": jnp.array([y])}
+        updates, state = optimizer.update(gradient, state, params)
+        for axis, name in enumerate("xy"):
+            gradients = [g[axis] for g in clipped[: step + 1]]
+            expected = adam_by_hand(gradients, learning_rate=0.1)[step]
+            np.testing.assert_allclose(updates[name], [expected], rtol=1e-4)
+
+
+def test_a_learning_rate_of_zero_is_a_value():
+    config = dataclasses.replace(Config(), learner=LearnerConfig(learning_rate=0.0))
+    optimizer = make_optimizer(config.learner)
+    updates, _ = optimizer.update(jnp.ones(2), optimizer.init(jnp.ones(2)))
+    np.testing.assert_array_equal(updates, np.zeros(2))

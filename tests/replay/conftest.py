@@ -1,0 +1,100 @@
+"""Reverb servers in this process, and transitions that name themselves."""
+
+import socket
+import time
+
+import numpy as np
+import pytest
+import reverb
+from dm_env import specs
+
+from distrl.config.schema import (
+    ActorConfig,
+    Config,
+    LaunchConfig,
+    LearnerConfig,
+    ReplayConfig,
+)
+from distrl.replay.tables import make_table
+from distrl.types import EnvironmentSpec, Transition
+
+
+class Replay:
+    """Starts servers at free ports, and knows what a transition must look like."""
+
+    spec = EnvironmentSpec(
+        observation={
+            "pixels": specs.Array((4, 3), np.uint8),
+            "speed": specs.Array((2,), np.float32),
+        },
+        num_actions=3,
+    )
+
+    def __init__(self):
+        self._servers = []
+
+    @staticmethod
+    def free_port():
+        with socket.socket() as s:
+            s.bind(("localhost", 0))
+            return s.getsockname()[1]
+
+    @staticmethod
+    def config(batch_size=64, steps_per_dispatch=2, launch=None, actor=None, **replay):
+        replay = {"min_size": 1, "samples_per_insert": None} | replay
+        return Config(
+            replay=ReplayConfig(**replay),
+            learner=LearnerConfig(
+                batch_size=batch_size, steps_per_dispatch=steps_per_dispatch
+            ),
+            launch=LaunchConfig(**(launch or {})),
+            actor=ActorConfig(**(actor or {})),
+        )
+
+    def serve(self, config, table=None, port=None):
+        """Returns the address and the table of a server that answers."""
+        table = table or make_table(config, self.spec)
+        port = port or self.free_port()
+        checkpointer = reverb.checkpointers.DefaultCheckpointer("/dev/null/replay")
+        server = reverb.Server([table], port=port, checkpointer=checkpointer)
+        self._servers.append(server)
+        return f"localhost:{port}", table
+
+    def stop(self):
+        while self._servers:
+            self._servers.pop().stop()
+
+    @staticmethod
+    def batch(ids):
+        """The transitions with these ids: the reward is the id."""
+        ids = np.asarray(ids, np.int64)
+
+        def observe(x):
+            pixels = np.arange(12).reshape(4, 3) + 7 * x[:, None, None]
+            return {
+                "pixels": (pixels % 256).astype(np.uint8),
+                "speed": np.stack([np.sqrt(x), -x / 3], axis=-1).astype(np.float32),
+            }
+
+        return Transition(
+            observation_tm1=observe(ids),
+            action_tm1=(ids % 3).astype(np.int32),
+            reward_t=ids.astype(np.float32),
+            discount_t=(ids / 7).astype(np.float32),
+            observation_t=observe(ids + 1),
+        )
+
+    @staticmethod
+    def wait_until(condition, seconds=10.0):
+        """Polls what no event tells; fails when it stays false."""
+        end = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < end, "the condition did not come true"
+            time.sleep(0.01)
+
+
+@pytest.fixture
+def replay():
+    servers = Replay()
+    yield servers
+    servers.stop()

@@ -1,0 +1,143 @@
+import threading
+import time
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import reverb
+import scipy.stats
+
+from distrl.replay.priorities import PriorityUpdater
+from distrl.replay.sampler import ReplaySampler
+from distrl.replay.tables import TABLE_NAME
+from distrl.replay.writer import BlockWriter
+
+
+def _fill(replay, size, launch=None, **settings):
+    config = replay.config(
+        kind="prioritized", transitions_per_item=1, launch=launch, **settings
+    )
+    address, _ = replay.serve(config)
+    writer = BlockWriter(address, config, replay.spec, 0, threading.Event())
+    writer.write(replay.batch(range(size)))
+    writer.close()
+    return config, address
+
+
+def _read_keys(replay, config, address, size):
+    """The key of each id."""
+    sampler = ReplaySampler(address, config, replay.spec)
+    keys = np.zeros(size, np.uint64)
+    while not keys.all():
+        superbatch = sampler.read()
+        keys[superbatch.transitions.reward_t.astype(int)] = superbatch.keys
+    sampler.close()
+    return keys
+
+
+def _wait_for_priority(replay, address, priority):
+    """Waits until some item has it; other items are drawn too."""
+    client = reverb.Client(address)
+    replay.wait_until(
+        lambda: any(
+            sample.info.priority == priority
+            for sample in client.sample(TABLE_NAME, 50, emit_timesteps=False)
+        )
+    )
+
+
+@pytest.mark.parametrize("exponent", [0.0, 0.6])
+def test_draws_in_proportion_to_priority_to_the_exponent(replay, exponent):
+    size = 16
+    config, address = _fill(
+        replay,
+        size,
+        batch_size=256,
+        steps_per_dispatch=8,
+        priority_exponent=exponent,
+    )
+    keys = _read_keys(replay, config, address, size)
+    updater = PriorityUpdater(address, config)
+    updater.put(keys, jnp.arange(1.0, size + 1))
+    _wait_for_priority(replay, address, 16.0)
+    updater.check()
+    updater.close()
+
+    weights = np.arange(1.0, size + 1) ** exponent
+    expected = weights / weights.sum()
+    sampler = ReplaySampler(address, config, replay.spec)
+    counts = np.zeros(size)
+    for _ in range(10):
+        superbatch = sampler.read()
+        ids = superbatch.transitions.reward_t.astype(int)
+        np.testing.assert_allclose(superbatch.probabilities, expected[ids], rtol=1e-4)
+        np.testing.assert_array_equal(superbatch.keys, keys[ids])
+        counts += np.bincount(ids, minlength=size)
+    assert scipy.stats.chisquare(counts, expected * counts.sum()).pvalue > 1e-6
+
+
+def test_new_items_have_priority_one_and_the_last_of_equal_keys_counts(replay):
+    config, address = _fill(replay, 1)
+    _wait_for_priority(replay, address, 1.0)
+    keys = _read_keys(replay, config, address, 1)
+    updater = PriorityUpdater(address, config)
+    updater.put(np.repeat(keys, 3), np.array([5.0, 7.0, 2.5], np.float32))
+    _wait_for_priority(replay, address, 2.5)
+    # Keys that have left the table are ignored.
+    updater.put(np.array([keys[0] + np.uint64(1), keys[0]]), np.array([9.0, 3.0]))
+    _wait_for_priority(replay, address, 3.0)
+    updater.check()
+    assert updater.dropped == 0
+    updater.close()
+
+
+def test_a_server_that_is_gone_is_told_and_blocks_nobody(replay):
+    config, address = _fill(replay, 4, launch={"rpc_seconds": 0.2})
+    keys = _read_keys(replay, config, address, 4)
+    updater = PriorityUpdater(address, config)
+    updater.put(keys, np.full(4, 2.0))
+    _wait_for_priority(replay, address, 2.0)
+    replay.stop()
+
+    start = time.monotonic()
+    for _ in range(100):
+        updater.put(keys, np.full(4, 3.0))
+    assert time.monotonic() - start < 0.5
+    assert updater.dropped > 0
+
+    def fails():
+        try:
+            updater.check()
+        except RuntimeError as error:
+            return "priority update" in str(error)
+        return False
+
+    replay.wait_until(fails, seconds=5.0)
+    start = time.monotonic()
+    updater.close()
+    assert time.monotonic() - start < 1.0
+
+
+def test_an_error_in_the_thread_is_raised_by_check(replay):
+    config, address = _fill(replay, 1)
+    updater = PriorityUpdater(address, config)
+    updater.check()
+    updater.put(np.array([1, 2], np.uint64), np.array([1.0]))
+
+    def failed():
+        try:
+            updater.check()
+        except RuntimeError as error:
+            return isinstance(error.__cause__, ValueError)
+        return False
+
+    replay.wait_until(failed)
+    updater.close()
+
+
+def test_close_ends_an_idle_thread(replay):
+    before = set(threading.enumerate())
+    updater = PriorityUpdater("localhost:1", replay.config())
+    (thread,) = set(threading.enumerate()) - before
+    updater.close()
+    assert not thread.is_alive()

@@ -1,0 +1,162 @@
+import threading
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from distrl.config.limits import derive_limits
+from distrl.replay.sampler import ReplaySampler
+from distrl.replay.writer import BlockWriter
+
+
+def _write(replay, config, address, ids):
+    writer = BlockWriter(address, config, replay.spec, 0, threading.Event())
+    assert writer.write(replay.batch(ids)) == len(ids)
+    writer.close()
+
+
+@pytest.mark.parametrize("block", [1, 8, 32])
+def test_round_trip_is_bit_exact(replay, block):
+    config = replay.config(transitions_per_item=block, shuffle_steps=4)
+    address, table = replay.serve(config)
+    _write(replay, config, address, range(256))
+    assert table.info.current_size == 256 // block
+
+    sampler = ReplaySampler(address, config, replay.spec)
+    seen = set()
+    for _ in range(4):
+        keys, probabilities, got = sampler.read()
+        assert keys.shape == (128 // block,) and keys.dtype == np.uint64
+        assert probabilities.shape == (128,) and probabilities.dtype == np.float32
+        np.testing.assert_allclose(probabilities, block / 256)
+        expected = replay.batch(got.reward_t)
+        for name, have, want in zip(got._fields, got, expected, strict=True):
+            if isinstance(want, dict):
+                for key in want:
+                    assert have[key].dtype == want[key].dtype
+                    np.testing.assert_array_equal(have[key], want[key], name)
+            else:
+                assert have.dtype == want.dtype
+                np.testing.assert_array_equal(have, want, name)
+        # Transitions of an item come together and share its key.
+        for key, ids in zip(keys, got.reward_t.reshape(-1, block), strict=True):
+            seen.add((int(key), tuple(ids)))
+    assert len({key for key, _ in seen}) == len(seen)
+    assert {i for _, ids in seen for i in ids} <= set(range(256))
+    sampler.close()
+
+
+def test_an_empty_replay_gives_none_and_then_what_comes(replay):
+    config = replay.config(transitions_per_item=8, shuffle_steps=0)
+    address, _ = replay.serve(config)
+    sampler = ReplaySampler(address, config, replay.spec)
+    assert sampler.read() is None
+    _write(replay, config, address, range(8))
+    assert sampler.read().transitions.reward_t.shape == (128,)
+
+
+def test_a_missing_server_gives_none_and_then_an_error(replay):
+    config = replay.config(launch={"connect_seconds": 1.2})
+    address = f"localhost:{replay.free_port()}"
+    sampler = ReplaySampler(address, config, replay.spec)
+    assert sampler.read() is None
+    with pytest.raises(RuntimeError, match=f"{address} for 1.2 seconds"):
+        sampler.read()
+
+
+def test_slow_actors_lose_no_samples(replay):
+    # One sample an insert, 20 ahead, and superbatches of 64 transitions.
+    config = replay.config(
+        batch_size=32,
+        transitions_per_item=1,
+        min_size=10,
+        samples_per_insert=1.0,
+        error_buffer=20.0,
+    )
+    address, table = replay.serve(config)
+    sampler = ReplaySampler(address, config, replay.spec)
+
+    def sampled():
+        return table.info.rate_limiter_info.sample_stats.completed
+
+    _write(replay, config, address, range(10))
+    assert sampler.read() is None
+    assert sampled() == 20
+    _write(replay, config, address, range(10, 30))
+    assert sampler.read() is None
+    assert sampled() == 40
+    # Of the 80 samples of 70 inserts, 24 go on to a superbatch begun by 40 others.
+    _write(replay, config, address, range(30, 60))
+    _write(replay, config, address, range(60, 70))
+    first = sampler.read()
+    assert first.transitions.reward_t.shape == (64,)
+    assert first.keys.shape == (64,)
+    expected = replay.batch(first.transitions.reward_t)
+    np.testing.assert_array_equal(
+        first.transitions.observation_t["pixels"], expected.observation_t["pixels"]
+    )
+    assert sampled() == 64
+    assert sampler.read() is None
+    assert sampled() == 80
+    _write(replay, config, address, range(70, 90))
+    assert sampler.read() is None
+    _write(replay, config, address, range(90, 118))
+    # 118 inserts allow 128 samples: the second superbatch, and nothing lost.
+    assert sampler.read().keys.shape == (64,)
+    assert sampled() == 128
+
+
+def test_the_ratio_of_samples_to_inserts_is_held(replay):
+    config = replay.config(
+        batch_size=64,
+        steps_per_dispatch=2,
+        transitions_per_item=8,
+        min_size=256,
+        samples_per_insert=4.0,
+        prefetch=1,
+    )
+    address, table = replay.serve(config)
+    stop = threading.Event()
+    writer = BlockWriter(address, config, replay.spec, 0, stop)
+
+    def write():
+        while not stop.is_set():
+            writer.write(replay.batch(range(16)))
+
+    thread = threading.Thread(target=write, daemon=True)
+    thread.start()
+    sampler = ReplaySampler(address, config, replay.spec)
+    received = 0
+    while received < 20_000:
+        superbatch = sampler.read()
+        if superbatch is not None:
+            received += len(superbatch.probabilities)
+    stop.set()
+    thread.join(5.0)
+    assert not thread.is_alive()
+    limits = derive_limits(config)
+    stats = table.info.rate_limiter_info
+    inserts, samples = stats.insert_stats.completed, stats.sample_stats.completed
+    lead = (inserts - limits.min_size) * 4.0 - samples
+    assert abs(lead) <= limits.error_buffer
+    assert received <= samples * 8
+    writer.close()
+
+
+def _draw_counts(sampler, size, reads):
+    counts = np.zeros(size)
+    for _ in range(reads):
+        ids = sampler.read().transitions.reward_t.astype(int)
+        counts += np.bincount(ids, minlength=size)
+    return counts
+
+
+def test_uniform_draws_all_alike(replay):
+    config = replay.config(batch_size=256, steps_per_dispatch=8, transitions_per_item=1)
+    address, _ = replay.serve(config)
+    _write(replay, config, address, range(64))
+    counts = _draw_counts(ReplaySampler(address, config, replay.spec), 64, 10)
+    assert scipy.stats.chisquare(counts).pvalue > 1e-6
+    # The test can fail: a draw in proportion to 1 + id / 64 would be found out.
+    skewed = 1 + np.arange(64) / 64
+    assert scipy.stats.chisquare(counts, skewed / skewed.sum() * counts.sum())[1] < 1e-6

@@ -1,0 +1,159 @@
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from distrl.replay.connection import is_listening
+from distrl.replay.priorities import PriorityUpdater
+from distrl.replay.sampler import ReplaySampler
+from distrl.replay.server import serve_replay
+from distrl.replay.writer import BlockWriter
+
+
+def test_reports_its_size_and_ends_at_stop(replay):
+    config = replay.config(transitions_per_item=8, launch={"report_seconds": 0.05})
+    port = replay.free_port()
+    stop = threading.Event()
+    reports = []
+    arguments = (config, replay.spec, port, stop, reports.append)
+    thread = threading.Thread(target=serve_replay, args=arguments, daemon=True)
+    thread.start()
+    address = f"localhost:{port}"
+    replay.wait_until(lambda: reports)
+    assert reports[0] == {"replay_size": 0.0, "inserted": 0.0, "sampled": 0.0}
+
+    writer = BlockWriter(address, config, replay.spec, 0, stop)
+    written = writer.write(replay.batch(range(200)))
+    assert written == 200
+    replay.wait_until(lambda: reports[-1]["replay_size"] == 200)
+    assert reports[-1]["inserted"] == 200
+    sampler = ReplaySampler(address, config, replay.spec)
+    assert sampler.read() is not None
+    replay.wait_until(lambda: reports[-1]["sampled"] >= 128)
+    assert reports[-1]["sampled"] % 8 == 0
+
+    # With a writer and a sampler connected.
+    start = time.monotonic()
+    stop.set()
+    thread.join(2.0)
+    assert not thread.is_alive()
+    assert time.monotonic() - start < 2.0
+    assert not is_listening(address, 1.0)
+    writer.close()
+    sampler.close()
+
+
+def test_ends_while_a_writer_is_blocked_and_a_sampler_waits(replay):
+    config = replay.config(
+        transitions_per_item=1, min_size=10, samples_per_insert=1.0, error_buffer=8.0
+    )
+    port = replay.free_port()
+    server_stop, writer_stop = threading.Event(), threading.Event()
+    reports = []
+    arguments = (config, replay.spec, port, server_stop, reports.append)
+    server = threading.Thread(target=serve_replay, args=arguments, daemon=True)
+    server.start()
+    address = f"localhost:{port}"
+    writer = BlockWriter(address, config, replay.spec, 0, writer_stop)
+
+    def write():
+        while not writer_stop.is_set():
+            writer.write(replay.batch(range(16)))
+
+    writing = threading.Thread(target=write, daemon=True)
+    writing.start()
+    replay.wait_until(lambda: reports and reports[-1]["replay_size"] == 18)
+    server_stop.set()
+    server.join(2.0)
+    assert not server.is_alive()
+    writer_stop.set()
+    writing.join(2.0)
+    assert not writing.is_alive()
+    writer.close()
+
+
+def test_a_failing_report_ends_the_server(replay):
+    port = replay.free_port()
+
+    def report(gauges):
+        raise ConnectionError("the coordinator is gone")
+
+    with pytest.raises(ConnectionError):
+        serve_replay(replay.config(), replay.spec, port, threading.Event(), report)
+    assert not is_listening(f"localhost:{port}", 1.0)
+
+
+def test_a_taken_port_is_refused(replay):
+    config = replay.config()
+    address, _ = replay.serve(config)
+    port = int(address.split(":")[1])
+    with pytest.raises(RuntimeError, match=f"Port {port} is taken"):
+        serve_replay(config, replay.spec, port, threading.Event(), print)
+
+
+_SERVE = """
+import json, sys, threading
+from distrl.config.schema import Config, LaunchConfig, LearnerConfig, ReplayConfig
+from distrl.replay import serve_replay
+from conftest import Replay
+
+stop = threading.Event()
+threading.Thread(target=lambda: (sys.stdin.read(), stop.set()), daemon=True).start()
+config = Replay.config(**json.loads(sys.argv[2]))
+report = lambda gauges: print(json.dumps(gauges), flush=True)
+serve_replay(config, Replay.spec, int(sys.argv[1]), stop, report)
+"""
+
+
+def test_a_server_in_another_process(replay):
+    """Over gRPC: in one process, Reverb's clients go past it."""
+    settings = {"transitions_per_item": 1, "kind": "prioritized"}
+    config = replay.config(**settings)
+    port = replay.free_port()
+    here = os.path.dirname(os.path.abspath(__file__))
+    path = os.pathsep.join([here, os.getcwd(), *sys.path])
+    server = subprocess.Popen(
+        [sys.executable, "-c", _SERVE, str(port), json.dumps(settings)],
+        env={**os.environ, "PYTHONPATH": path},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    address = f"localhost:{port}"
+    try:
+        # The server is still importing: all wait for it.
+        writer = BlockWriter(address, config, replay.spec, 0, threading.Event())
+        assert writer.write(replay.batch(range(100))) == 100
+        writer.close()
+        sampler = ReplaySampler(address, config, replay.spec)
+        superbatch = sampler.read()
+        got = superbatch.transitions
+        expected = replay.batch(got.reward_t)
+        for name in ("pixels", "speed"):
+            np.testing.assert_array_equal(
+                got.observation_t[name], expected.observation_t[name]
+            )
+        updater = PriorityUpdater(address, config)
+        updater.put(superbatch.keys, np.zeros(len(superbatch.keys)))
+        # Items of priority 0 are no longer drawn.
+        gone = set(superbatch.keys.tolist())
+        replay.wait_until(lambda: not gone & set(sampler.read().keys.tolist()))
+        updater.check()
+        updater.close()
+        sampler.close()
+        gauges = {"replay_size": 0.0}
+        while gauges["replay_size"] == 0.0:
+            gauges = json.loads(server.stdout.readline())
+        assert gauges["replay_size"] == gauges["inserted"] == 100
+        assert gauges["sampled"] >= 128
+        _, errors = server.communicate(timeout=5.0)
+        assert server.returncode == 0, errors
+    finally:
+        server.kill()
+        server.wait(5.0)

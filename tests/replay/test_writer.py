@@ -1,0 +1,201 @@
+import threading
+import time
+
+import numpy as np
+import pytest
+import reverb
+
+from distrl.replay.tables import TABLE_NAME, make_signature
+from distrl.replay.writer import BlockWriter
+
+
+def _serve_queue(replay, config):
+    """A table that gives each item once, in the order in which it came."""
+    table = reverb.Table.queue(
+        TABLE_NAME, 10_000, signature=make_signature(config, replay.spec)
+    )
+    return replay.serve(config, table)
+
+
+def _drain(address, table):
+    """The rewards of all items, `[items, G]`, in the order of insertion."""
+    client = reverb.Client(address)
+    samples = client.sample(TABLE_NAME, table.info.current_size, emit_timesteps=False)
+    # Leaves in order: pixels, speed, action, reward.
+    return np.array([sample.data[3] for sample in samples])
+
+
+def _write_ids(replay, config, sizes, seed=0):
+    """Writes batches of these sizes; returns transitions written, and ids read."""
+    address, table = _serve_queue(replay, config)
+    writer = BlockWriter(address, config, replay.spec, seed, threading.Event())
+    written, start = 0, 0
+    for size in sizes:
+        written += writer.write(replay.batch(np.arange(start, start + size)))
+        start += size
+    writer.close()
+    return written, _drain(address, table)
+
+
+@pytest.mark.parametrize("block", [1, 8, 32])
+@pytest.mark.parametrize("shuffle_steps", [0, 3])
+def test_writes_each_transition_once(replay, block, shuffle_steps):
+    config = replay.config(
+        transitions_per_item=block,
+        shuffle_steps=shuffle_steps,
+        actor={"environments": 20},
+    )
+    # Windows of n steps end together: sizes vary, and some are 0.
+    sizes = np.random.default_rng(1).integers(0, 41, 30)
+    written, rewards = _write_ids(replay, config, sizes)
+    ids = rewards.ravel()
+    assert rewards.shape[1] == block
+    assert len(ids) == written
+    assert len(np.unique(ids)) == written
+    assert set(ids) <= set(range(sizes.sum()))
+    pool_size = max(block, shuffle_steps * 20) if block > 1 else 1
+    assert sizes.sum() - written < pool_size
+
+
+def test_single_transitions_keep_their_order(replay):
+    config = replay.config(transitions_per_item=1, shuffle_steps=8)
+    written, rewards = _write_ids(replay, config, [5, 0, 60])
+    assert written == 65
+    np.testing.assert_array_equal(rewards[:, 0], np.arange(65))
+
+
+def test_zero_shuffle_steps_keep_the_order(replay):
+    config = replay.config(transitions_per_item=8, shuffle_steps=0)
+    written, rewards = _write_ids(replay, config, [5, 5, 30])
+    assert written == 40
+    np.testing.assert_array_equal(rewards.ravel(), np.arange(40))
+
+
+def test_blocks_mix_the_steps_of_the_pool_by_the_seed(replay):
+    config = replay.config(
+        transitions_per_item=8, shuffle_steps=4, actor={"environments": 8}
+    )
+    orders = [
+        _write_ids(replay, config, [8, 8, 8, 8], seed)[1].ravel() for seed in (0, 0, 1)
+    ]
+    np.testing.assert_array_equal(np.sort(orders[0]), np.arange(32))
+    np.testing.assert_array_equal(orders[0], orders[1])
+    assert (orders[0] != orders[2]).any()
+    # No block is a step of the environments in lock-step.
+    steps = orders[0].reshape(4, 8) // 8
+    assert all(len(np.unique(row)) > 1 for row in steps)
+
+
+def test_waits_until_the_pool_is_full(replay):
+    config = replay.config(
+        transitions_per_item=8, shuffle_steps=2, actor={"environments": 16}
+    )
+    address, table = _serve_queue(replay, config)
+    writer = BlockWriter(address, config, replay.spec, 0, threading.Event())
+    assert writer.write(replay.batch(range(31))) == 0
+    assert writer.write(replay.batch([31, 32, 33])) == 32
+    assert writer.write(replay.batch([])) == 0
+    writer.close()
+    assert table.info.current_size == 4
+
+
+@pytest.mark.parametrize("block", [1, 8])
+def test_copies_what_it_is_given(replay, block):
+    config = replay.config(transitions_per_item=block, shuffle_steps=0)
+    address, table = _serve_queue(replay, config)
+    writer = BlockWriter(address, config, replay.spec, 0, threading.Event())
+    batch = replay.batch(range(4))
+    for start in (0, 4):
+        batch.reward_t[:] = np.arange(start, start + 4)
+        writer.write(batch)
+        batch.reward_t[:] = -1.0
+    writer.close()
+    np.testing.assert_array_equal(_drain(address, table).ravel(), np.arange(8))
+
+
+def test_ends_within_half_a_second_of_stop_while_the_limiter_refuses(replay):
+    config = replay.config(
+        transitions_per_item=1, min_size=10, samples_per_insert=2.0, error_buffer=8.0
+    )
+    address, table = replay.serve(config)
+    stop = threading.Event()
+    writer = BlockWriter(address, config, replay.spec, 0, stop)
+    written = []
+
+    def write():
+        while not stop.is_set():
+            written.append(writer.write(replay.batch(range(16))))
+
+    thread = threading.Thread(target=write, daemon=True)
+    thread.start()
+    # 10 inserts to begin with, and 8 / 2 more before samples are due.
+    replay.wait_until(lambda: table.info.current_size == 14)
+    assert not table.can_insert(1)
+    thread.join(0.7)
+    assert thread.is_alive(), "the limiter did not block the writer"
+    start = time.monotonic()
+    stop.set()
+    thread.join(5.0)
+    assert not thread.is_alive()
+    assert time.monotonic() - start < 0.5
+    # At most 32 unconfirmed, and the 8 that wait for the next look.
+    assert 14 <= sum(written) <= 14 + 40
+    start = time.monotonic()
+    writer.close()
+    assert time.monotonic() - start < 0.5
+    writer.close()
+    assert writer.write(replay.batch(range(16))) == 0
+
+
+def test_waits_for_a_server_that_comes_late(replay):
+    config = replay.config(transitions_per_item=1)
+    port = replay.free_port()
+    stop = threading.Event()
+    writer = BlockWriter(f"localhost:{port}", config, replay.spec, 0, stop)
+    written = []
+    thread = threading.Thread(
+        target=lambda: written.append(writer.write(replay.batch([1, 2]))), daemon=True
+    )
+    thread.start()
+    thread.join(0.3)
+    assert thread.is_alive()
+    _, table = replay.serve(config, port=port)
+    thread.join(5.0)
+    assert written == [2]
+    writer.close()
+    assert table.info.current_size == 2
+
+
+def test_stop_ends_the_wait_for_a_server(replay):
+    config = replay.config(transitions_per_item=1)
+    address = f"localhost:{replay.free_port()}"
+    stop = threading.Event()
+    writer = BlockWriter(address, config, replay.spec, 0, stop)
+    written = []
+    thread = threading.Thread(
+        target=lambda: written.append(writer.write(replay.batch([1]))), daemon=True
+    )
+    thread.start()
+    stop.set()
+    thread.join(1.0)
+    assert written == [0]
+    writer.close()
+
+
+def test_gives_up_on_a_server_that_never_comes(replay):
+    config = replay.config(transitions_per_item=1, launch={"connect_seconds": 0.1})
+    address = f"localhost:{replay.free_port()}"
+    writer = BlockWriter(address, config, replay.spec, 0, threading.Event())
+    with pytest.raises(RuntimeError, match="launch.connect_seconds"):
+        writer.write(replay.batch([1]))
+
+
+def test_a_wrong_shape_is_refused_at_once(replay):
+    config = replay.config(transitions_per_item=1)
+    address, _ = replay.serve(config)
+    writer = BlockWriter(address, config, replay.spec, 0, threading.Event())
+    batch = replay.batch([1])
+    wrong = batch._replace(reward_t=batch.reward_t[:, None])
+    with pytest.raises(ValueError, match="inconsistent with the table signature"):
+        writer.write(wrong)
+    writer.close()
