@@ -5,6 +5,7 @@ run it must import nothing that starts a thread, numpy among them.
 """
 
 import base64
+import gc
 import importlib
 import os
 import pickle
@@ -57,6 +58,8 @@ def main() -> None:
 
 
 def _serve(channel: Channel, request: dict[str, Any]) -> None:
+    # A collection while jaxlib 0.4.38 registers its pytrees can crash the process.
+    gc.disable()
     from distrl.environments import preload_suite
     from distrl.launch.checking import check_parts
 
@@ -64,6 +67,7 @@ def _serve(channel: Channel, request: dict[str, Any]) -> None:
     if isinstance(make_program, str):
         make_program = _resolve(make_program)
     preload_suite(config.environment)
+    gc.enable()
     channel.send({"event": "stage", "text": f"checking {config.environment}"})
     spec = _check_in_child(channel, lambda: check_parts(config))
     channel.send({"event": "checked"})

@@ -132,11 +132,17 @@ class ReplaySampler:
         return dataset.with_options(options).as_numpy_iterator()
 
     def _flatten(self, sample: Any) -> SampledSuperbatch:
-        """Joins the axes [items, G] of a sample."""
-        leaves = [leaf.reshape(-1, *leaf.shape[2:]) for leaf in sample.data]
+        """Joins the axes [items, G] of a sample, one transition of each item in turn.
+
+        A batch is a run of transitions. In this order it takes from as many items as
+        there are, and its transitions are as little related as they can be.
+        """
+        leaves = [
+            leaf.swapaxes(0, 1).reshape(-1, *leaf.shape[2:]) for leaf in sample.data
+        ]
         probabilities = sample.info.probability.astype(np.float32)
         return SampledSuperbatch(
             keys=sample.info.key,
-            probabilities=np.repeat(probabilities, self._block),
+            probabilities=np.tile(probabilities, self._block),
             transitions=tree.unflatten_as(self._signature, leaves),
         )
