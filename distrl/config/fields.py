@@ -70,6 +70,7 @@ RANGES: Mapping[str, Range] = types.MappingProxyType(
         "replay.transitions_per_item": _COUNT,
         "replay.shuffle_steps": Range(low=0, high=_LARGEST),
         "replay.priority_exponent": Range(low=0),
+        "replay.priority_epsilon": Range(low=0),
         "replay.importance_exponent": _PROBABILITY,
         "replay.prefetch": _COUNT,
         "learner.devices": _COUNT,
