@@ -1,6 +1,5 @@
 """An actor between a real replay server, variable service and coordinator."""
 
-import csv
 import dataclasses
 import threading
 import time
@@ -24,7 +23,7 @@ from distrl.config import (
 from distrl.coordinator import Coordinator
 from distrl.replay import TABLE_NAME
 from distrl.replay.tables import make_signature
-from distrl.telemetry.csv_log import read_status
+from distrl.telemetry.csv_log import read_last_row, read_status
 from distrl.types import Transition
 from distrl.variables import VariableService
 
@@ -139,20 +138,16 @@ def test_an_actor_follows_newer_parameters_and_reports_its_counts(services, conf
     assert set(run.take(40).action_tm1) == {1}
     publish(run.variables, 30, q_values(0, 0, 1))
     wait_until(lambda: set(run.take(40).action_tm1) == {2}, *run.futures)
-    # It acts on the newer parameters now, and after a second it writes a row.
-    rows = run.config.run_dir + "/metrics/actor/0.csv"
+    # It acts on the newer parameters now; each second it writes a row.
+    row = {}
 
-    def read_rows():
+    def wrote_newer():
         run.take(40)
-        try:
-            with open(rows, newline="") as file:
-                return list(csv.DictReader(file))
-        except FileNotFoundError:
-            return []
+        row.update(read_last_row(run.config.run_dir + "/metrics/actor/0.csv") or {})
+        return row.get("version") == "2"
 
-    wait_until(read_rows, *run.futures)
-    row = read_rows()[-1]
-    assert (row["version"], row["learner_steps"]) == ("2", "30")
+    wait_until(wrote_newer, *run.futures)
+    assert row["learner_steps"] == "30"
     assert float(row["epsilon"]) == 0.0
     # Each episode has the rewards 1, 2 and 3.
     assert float(row["training_return"]) == 6.0
