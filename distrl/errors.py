@@ -1,4 +1,4 @@
-"""The error that a user mends: bad configuration, environment or network."""
+"""The error that a user mends, and the spelling that it offers."""
 
 import difflib
 from collections.abc import Iterable
@@ -11,7 +11,19 @@ class ConfigError(ValueError):
     """
 
 
-def suggest(name: str, allowed: Iterable[str]) -> str:
-    """Returns ` Did you mean 'x'?` for the nearest spelling, or nothing."""
-    near = difflib.get_close_matches(name, list(allowed), n=1)
-    return f" Did you mean {near[0]!r}?" if near else ""
+def find_nearest(word: str, words: Iterable[str]) -> str | None:
+    """Returns what `word` was probably meant to be, whatever its case; or None."""
+    by_lower = {each.lower(): each for each in words}
+    found = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
+    return by_lower[found[0]] if found else None
+
+
+def offer(*words: str) -> str:
+    """Returns ` Did you mean 'x' or 'y'?`, or nothing when there are no words."""
+    return f" Did you mean {' or '.join(map(repr, words))}?" if words else ""
+
+
+def suggest(word: str, words: Iterable[str]) -> str:
+    """Returns ` Did you mean 'x'?` for the nearest of `words`, or nothing."""
+    nearest = find_nearest(word, words)
+    return "" if nearest is None else offer(nearest)

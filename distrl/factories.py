@@ -6,7 +6,9 @@ module behind it, and JAX with it, is imported.
 
 import importlib
 import inspect
-from collections.abc import Callable, Mapping
+import pkgutil
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from distrl.errors import ConfigError, suggest
@@ -35,43 +37,45 @@ def find_factory(field: str, name: str, known: Mapping[str, Named]) -> Callable:
     Raises:
       ConfigError: there is no such name, module or attribute.
     """
+    place = f"{field}: {name!r}"
     if name in known:
-        return load_factory(field, known[name].address)
+        return load_factory(place, known[name].address)
     if ":" in name:
-        return load_factory(field, name)
+        return load_factory(place, name)
     raise ConfigError(
         f"{field}: there is no {name!r}.{suggest(name, known)} Known names are "
         f"{', '.join(sorted(known))}; one of your own is 'package.module:factory'."
     )
 
 
-def load_factory(field: str, address: str) -> Callable:
+def load_factory(place: str, address: str, schemes: Sequence[str] = ()) -> Callable:
     """Returns what `package.module:factory` names.
 
     Args:
-      field: the configuration field, for messages.
+      place: where the address stands, for messages: `agent: 'my.module:make'`.
       address: where to look.
+      schemes: what else may stand before the colon there, for messages.
 
     Raises:
       ConfigError: it cannot be imported, or cannot be called.
     """
     module_name, _, attribute = address.partition(":")
-    if not module_name or not attribute.isidentifier():
-        raise ConfigError(
-            f"{field}: {address!r} is no address; write 'package.module:factory'."
-        )
-    module = _import_module(field, address, module_name)
+    if not module_name or not attribute:
+        raise _refuse_address(place)
+    module = _import_module(place, module_name, schemes)
+    if not attribute.isidentifier():
+        raise _refuse_address(place)
     if not hasattr(module, attribute):
         public = [name for name in dir(module) if not name.startswith("_")]
         raise ConfigError(
-            f"{field}: {address!r}: the module {module_name} has no "
+            f"{place}: the module {module_name!r} has no "
             f"{attribute!r}.{suggest(attribute, public)}"
         )
     factory = getattr(module, attribute)
     if not callable(factory):
         raise ConfigError(
-            f"{field}: {address!r} is of type {type(factory).__name__}; "
-            "it has to be a function."
+            f"{place}: {attribute!r} of the module {module_name!r} is of type "
+            f"{type(factory).__name__}; it has to be a function or class."
         )
     return factory
 
@@ -107,24 +111,48 @@ def check_keywords(field: str, factory: Callable, args: Mapping[str, Any]) -> No
         raise ConfigError(f"{field}: {_name(factory)}: {error}.") from error
 
 
-def _import_module(field: str, address: str, name: str) -> Any:
+def _refuse_address(place: str) -> ConfigError:
+    return ConfigError(f"{place} is no address; write 'package.module:factory'.")
+
+
+def _import_module(place: str, name: str, schemes: Sequence[str]) -> Any:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+        missing = error.name or ""
+        if f"{name}.".startswith(f"{missing}."):
             raise ConfigError(
-                f"{field}: {address!r}: the module {name} imports {error.name!r}, "
-                "which is not installed."
+                _explain_missing(place, missing, () if "." in missing else schemes)
             ) from error
-        raise ConfigError(
-            f"{field}: {address!r}: there is no module {error.name!r}. Check the "
-            "spelling, install it, or put its folder on PYTHONPATH."
-        ) from error
+        raise _explain_failure(place, name, error) from error
     except Exception as error:
-        raise ConfigError(
-            f"{field}: {address!r}: the module {name} fails when imported: "
-            f"{type(error).__name__}: {error}"
-        ) from error
+        raise _explain_failure(place, name, error) from error
+
+
+def _explain_failure(place: str, name: str, error: Exception) -> ConfigError:
+    return ConfigError(
+        f"{place}: importing the module {name!r} failed: "
+        f"{type(error).__name__}: {error}"
+    )
+
+
+def _explain_missing(place: str, missing: str, schemes: Sequence[str]) -> str:
+    parent, _, leaf = missing.rpartition(".")
+    path = None
+    if parent:
+        path = getattr(importlib.import_module(parent), "__path__", [])
+    options = [
+        module.name
+        for module in pkgutil.iter_modules(path)
+        if parent or module.name not in sys.stdlib_module_names
+    ]
+    what = f"there is no module {missing!r}"
+    if schemes:
+        what = f"{missing!r} is neither a scheme ({', '.join(schemes)}) nor a module"
+    return (
+        f"{place}: {what}; install its package, or put its directory on PYTHONPATH."
+        f"{suggest(leaf, [*options, *schemes])}"
+    )
 
 
 def _name(factory: Callable) -> str:

@@ -90,3 +90,14 @@ def huge(spec):
 
 def takes_one_argument(spec):
     return lambda observation: observation
+
+
+def constant(spec):
+    """The same Q values whatever the observation: the parameter `q` `[A]`."""
+
+    def network(observation, is_training):
+        del is_training
+        q = hk.get_parameter("q", [spec.num_actions], init=jnp.zeros)
+        return jnp.broadcast_to(q, (observation.shape[0], spec.num_actions))
+
+    return network

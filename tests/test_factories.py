@@ -2,15 +2,10 @@ import sys
 
 import pytest
 
-from distrl.errors import ConfigError, suggest
+from distrl.errors import ConfigError
 from distrl.factories import Named, check_keywords, find_factory, load_factory
 
 KNOWN = {"sqrt": Named("The root.", "math:sqrt"), "log": Named("", "math:log")}
-
-
-def test_suggest_names_the_nearest_spelling_or_nothing():
-    assert suggest("hiden", ["hidden", "kernel"]) == " Did you mean 'hidden'?"
-    assert suggest("zzz", ["hidden", "kernel"]) == ""
 
 
 def test_find_factory_by_name_and_by_address():
@@ -26,9 +21,11 @@ def test_find_factory_by_name_and_by_address():
         ("math:", ["'math:' is no address"]),
         ("math:a:b", ["'math:a:b' is no address"]),
         ("mth.x:sqrt", ["there is no module 'mth'", "PYTHONPATH"]),
+        ("numpi:array", ["there is no module 'numpi'", "Did you mean 'numpy'?"]),
+        ("distrl.enviroments:f", ["'distrl.enviroments'", "mean 'environments'?"]),
         ("os.nothing:sqrt", ["there is no module 'os.nothing'"]),
-        ("math:sqtr", ["math has no 'sqtr'", "Did you mean 'sqrt'?"]),
-        ("math:pi", ["'math:pi' is of type float"]),
+        ("math:sqtr", ["'math' has no 'sqtr'", "Did you mean 'sqrt'?"]),
+        ("math:pi", ["'math:pi': 'pi' of the module 'math' is of type float"]),
     ],
 )
 def test_find_factory_says_what_is_wrong(name, parts):
@@ -41,9 +38,12 @@ def test_find_factory_says_what_is_wrong(name, parts):
 @pytest.mark.parametrize(
     ("source", "part"),
     [
-        ("import absent_dependency", "imports 'absent_dependency', which is not inst"),
-        ("1 / 0", "fails when imported: ZeroDivisionError: division by zero"),
-        ("def broken(:", "fails when imported: SyntaxError"),
+        (
+            "import absent_dependency",
+            "failed: ModuleNotFoundError: No module named 'absent_d",
+        ),
+        ("1 / 0", "failed: ZeroDivisionError: division by zero"),
+        ("def broken(:", "failed: SyntaxError"),
     ],
 )
 def test_load_factory_tells_failing_modules_from_missing_ones(
@@ -52,9 +52,19 @@ def test_load_factory_tells_failing_modules_from_missing_ones(
     (tmp_path / "failing_module.py").write_text(source)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "failing_module", raising=False)
-    with pytest.raises(ConfigError, match="failing_module") as caught:
-        load_factory("field", "failing_module:factory")
+    with pytest.raises(ConfigError, match="^place: importing the module") as caught:
+        load_factory("place", "failing_module:factory")
     assert part in str(caught.value)
+
+
+def test_schemes_are_offered_beside_modules():
+    with pytest.raises(ConfigError) as caught:
+        load_factory("place", "bsuit:catch/0", ["bsuite", "gym"])
+    assert "'bsuit' is neither a scheme (bsuite, gym) nor a mod" in str(caught.value)
+    assert "Did you mean 'bsuite'?" in str(caught.value)
+    # The package is there, so it is its module that was misspelt.
+    with pytest.raises(ConfigError, match="there is no module 'distrl.nothing'"):
+        load_factory("place", "distrl.nothing:f", ["bsuite", "gym"])
 
 
 def make(spec, hidden_sizes, kernel=3):

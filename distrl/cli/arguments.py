@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from distrl.config.spelling import suggest
-from distrl.errors import ConfigError
+from distrl.errors import ConfigError, suggest
 
 
 def read_arguments(
@@ -25,7 +24,7 @@ def read_arguments(
     }
     for flag in sorted(found.difference(known)):
         raise ConfigError(
-            f"{flag}: distrl {command} has no such flag{suggest(flag, known)} "
-            f"(its flags are {', '.join(known)})"
+            f"{flag}: distrl {command} has no such flag.{suggest(flag, known)} "
+            f"Its flags are {', '.join(known)}."
         )
     return [each for each in arguments if each[:1] != "-"], found

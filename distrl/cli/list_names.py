@@ -8,8 +8,7 @@ from pathlib import Path
 import distrl
 from distrl.cli.answer import print_answer
 from distrl.cli.arguments import read_arguments
-from distrl.config.spelling import suggest
-from distrl.errors import ConfigError
+from distrl.errors import ConfigError, suggest
 
 _HELP = """\
 usage: distrl list {envs,agents,networks,configs} [--json]
@@ -45,7 +44,7 @@ def main(arguments: list[str]) -> int:
     if len(kinds) != 1 or kinds[0] not in listers:
         given = " ".join(kinds) or "nothing"
         raise ConfigError(
-            f"list takes one of {', '.join(listers)} and got {given}"
+            f"list takes one of {', '.join(listers)} and got {given}."
             f"{suggest(given, listers)}"
         )
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

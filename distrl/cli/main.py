@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from distrl import __version__
 from distrl.cli.answer import print_answer
-from distrl.errors import ConfigError
+from distrl.errors import ConfigError, suggest
 
 _COMMANDS = {
     "train": ("distrl.cli.train", "train an agent as a configuration file says"),
@@ -47,12 +47,9 @@ def _dispatch(arguments: list[str]) -> int:
         print_answer(f"distrl {__version__}")
         return 0
     if command not in _COMMANDS:
-        # Reading configurations takes time to import; --help has none.
-        from distrl.config.spelling import suggest
-
         raise ConfigError(
-            f"{command}: there is no such command{suggest(command, _COMMANDS)} "
-            f"(the commands are {', '.join(_COMMANDS)})"
+            f"{command}: there is no such command.{suggest(command, _COMMANDS)} "
+            f"The commands are {', '.join(_COMMANDS)}."
         )
     module = importlib.import_module(_COMMANDS[command][0])
     return module.main(rest)

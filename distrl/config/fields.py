@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Union, get_args, get_origin
 
 from distrl.config.schema import Config
-from distrl.config.spelling import find_nearest
-from distrl.errors import ConfigError
+from distrl.errors import ConfigError, find_nearest, offer
 
 # What TensorFlow and Reverb count with; too large to be worth a word in a message.
 _LARGEST = 2**63 - 1
@@ -71,6 +70,7 @@ RANGES: Mapping[str, Range] = types.MappingProxyType(
         "replay.transitions_per_item": _COUNT,
         "replay.shuffle_steps": Range(low=0, high=_LARGEST),
         "replay.priority_exponent": Range(low=0),
+        "replay.priority_epsilon": Range(low=0),
         "replay.importance_exponent": _PROBABILITY,
         "replay.prefetch": _COUNT,
         "learner.devices": _COUNT,
@@ -160,18 +160,16 @@ def refuse_name(name: str, value: Any) -> ConfigError:
     if section in list_fields():
         return ConfigError(
             f"{name} = {show_value(value)}: there is no such field; "
-            f"{section} takes {list_fields()[section].describe()}"
+            f"{section} takes {list_fields()[section].describe()}."
         )
     while section and section not in list_sections():
         section = section.rpartition(".")[0]
     cls = list_sections()[section] if section else Config
     here = ", ".join(field.name for field in dataclasses.fields(cls))
-    nearest = _find_nearest_field(name, section)
-    hint = "" if nearest is None else f"; did you mean {nearest}?"
-    where = f"the fields of {section}" if section else "the fields"
+    where = f"The fields of {section}" if section else "The fields"
     return ConfigError(
-        f"{name} = {show_value(value)}: there is no such field{hint} "
-        f"({where} are {here})"
+        f"{name} = {show_value(value)}: there is no such field."
+        f"{offer(*_find_nearest_fields(name, section))} {where} are {here}."
     )
 
 
@@ -188,8 +186,8 @@ def show_value(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def _find_nearest_field(name: str, section: str) -> str | None:
-    """Returns the field or fields that `name` was probably meant to be.
+def _find_nearest_fields(name: str, section: str) -> list[str]:
+    """Returns the fields that `name` may have been meant to be.
 
     Args:
       name: the dotted name that is wrong.
@@ -204,16 +202,16 @@ def _find_nearest_field(name: str, section: str) -> str | None:
     beginning = [each for each in list_fields() if each.startswith(name)]
     for found in (ending, by_tail.get(tail), beginning):
         if found and len(found) <= 3:
-            return " or ".join(found)
+            return found
     if above != section:
         nearest = find_nearest(name, names)
         if nearest is not None:
-            return nearest
+            return [nearest]
     nearest = find_nearest(tail, by_tail)
     if nearest is None:
-        return None
+        return []
     here = _join(section, nearest)
-    return here if here in by_tail[nearest] else " or ".join(by_tail[nearest])
+    return [here] if here in by_tail[nearest] else by_tail[nearest]
 
 
 def _join(section: str, name: str) -> str:

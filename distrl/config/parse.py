@@ -10,8 +10,7 @@ from distrl.config.fields import list_fields, list_sections, refuse_name, show_v
 from distrl.config.plain_yaml import dump_yaml, load_yaml
 from distrl.config.reading import config_from_dict, config_to_tree
 from distrl.config.schema import Config
-from distrl.config.spelling import find_nearest
-from distrl.errors import ConfigError
+from distrl.errors import ConfigError, find_nearest, offer
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -54,7 +53,7 @@ def read_file(path: str) -> dict[str, Any]:
         text = Path(path).read_bytes()
     except FileNotFoundError:
         raise ConfigError(
-            f"there is no configuration file {path}{_suggest_file(path)}"
+            f"there is no configuration file {path}.{_suggest_file(path)}"
         ) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
@@ -109,5 +108,5 @@ def _suggest_file(path: str) -> str:
             near[each.name] = near[each.stem] = each
     nearest = find_nearest(wanted.name, near)
     if nearest is None:
-        return "; name a YAML file, for example configs/catch.yaml"
-    return f"; did you mean {near[nearest]}?"
+        return " Name a YAML file, for example configs/catch.yaml."
+    return offer(str(near[nearest]))

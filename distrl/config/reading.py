@@ -18,8 +18,7 @@ from distrl.config.fields import (
     show_value,
 )
 from distrl.config.schema import Config
-from distrl.config.spelling import suggest
-from distrl.errors import ConfigError
+from distrl.errors import ConfigError, suggest
 
 _Section = TypeVar("_Section")
 
@@ -84,7 +83,7 @@ def _read_field(field: Field, value: Any) -> Any:
     if not fits:
         hint = suggest(value, field.choices) if isinstance(value, str) else ""
         raise ConfigError(
-            f"{field.name} = {show_value(value)}: it must be {field.describe()}{hint}"
+            f"{field.name} = {show_value(value)}: it must be {field.describe()}.{hint}"
         )
     return _read_plain(field.name, value) if isinstance(value, Mapping) else value
 

@@ -78,6 +78,8 @@ class ReplayConfig:
     """The steps over which an actor shuffles transitions before it writes blocks."""
     priority_exponent: float = 0.6
     """Prioritised: the exponent of the TD error; 0 draws uniformly."""
+    priority_epsilon: float = 1e-6
+    """Prioritised: added to every priority, so that no transition is lost for ever."""
     importance_exponent: float = 0.4
     """Prioritised: the exponent of the importance weights; 0 weighs all alike."""
     prefetch: int = 2

@@ -1,8 +1,7 @@
 """The address of an environment: `scheme:rest?key=value&key=value`."""
 
-import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
@@ -32,13 +31,6 @@ class Address:
     scheme: str
     rest: str
     args: dict[str, Any]
-
-
-def suggest(word: str, options: Iterable[str]) -> str:
-    """Returns ` Did you mean 'x'?` for the nearest of `options`, or nothing."""
-    by_lower = {option.lower(): option for option in options}
-    near = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
-    return f" Did you mean {by_lower[near[0]]!r}?" if near else ""
 
 
 def parse_address(uri: str, args: Mapping[str, Any]) -> Address:

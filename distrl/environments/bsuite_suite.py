@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from distrl.environments.address import Address, suggest
+from distrl.environments.address import Address
 from distrl.environments.factory import call_factory
-from distrl.errors import ConfigError
+from distrl.errors import ConfigError, suggest
 
 DOWNLOAD_SECONDS = 30.0
 """The seconds that a download may be silent."""

@@ -8,9 +8,9 @@ import numpy as np
 from dm_env import specs
 
 from distrl.environments.actions import refuse_actions
-from distrl.environments.address import Address, suggest
+from distrl.environments.address import Address
 from distrl.environments.factory import call_factory
-from distrl.errors import ConfigError
+from distrl.errors import ConfigError, suggest
 
 Reader = Callable[[Any], Any]
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from distrl.environments.actions import ShiftedActions, count_actions
 from distrl.environments.address import Address, parse_address
-from distrl.environments.factory import load_factory
+from distrl.environments.factory import build_by_factory
 from distrl.environments.spec import make_spec
 from distrl.environments.vector import VectorEnvironment
 from distrl.errors import ConfigError
@@ -97,7 +97,7 @@ def _build(address: Address, seed: int) -> Any:
     plugins = find_plugins()
     if address.scheme in plugins:
         return _load_plugin(plugins[address.scheme], address, seed)
-    return load_factory(address, seed, ["bsuite", "gym", *plugins])
+    return build_by_factory(address, seed, ["bsuite", "gym", *plugins])
 
 
 def _load_plugin(entry_point: metadata.EntryPoint, address: Address, seed: int) -> Any:

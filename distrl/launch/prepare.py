@@ -1,5 +1,7 @@
 """Turns a Launchpad program into functions that any back end of ours can run."""
 
+import os
+import signal
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -28,6 +30,25 @@ class StopFlag:
     def set(self) -> None:
         """Asks the node to end."""
         self._event.set()
+
+    def set_by_signal(self, number: int) -> None:
+        """Asks the node to end as soon as this process gets a signal.
+
+        No handler in Python could: it runs in the main thread, which may wait for
+        this very flag without being woken, since a signal reaches any thread, or
+        comes just before the wait. So the wake-up pipe tells a thread.
+        """
+        reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        signal.signal(number, lambda *_: None)
+
+        def listen() -> None:
+            while os.read(reader, 1)[0] != number:
+                continue
+            self.set()
+
+        threading.Thread(target=listen, name="stop", daemon=True).start()
 
     def stop_event(self) -> threading.Event:
         """Returns the event that is set when the node is to end."""

@@ -193,9 +193,12 @@ class Supervisor:
         parent = os.getpid()
         sys.stdout.flush()
         sys.stderr.flush()
+        # A stop that comes early waits until the node can hear it.
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
         pid = os.fork()
         if pid == 0:
             self._become(node, log, parent)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
         self._children[node.name] = _Child(node, pid)
 
     def _become(self, node: PreparedNode, log: Path, parent: int) -> None:
@@ -203,10 +206,10 @@ class Supervisor:
         code = 1
         try:
             stop_flag = StopFlag()
-            signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-            signal.signal(signal.SIGTERM, lambda *_: stop_flag.set())
+            stop_flag.set_by_signal(signal.SIGTERM)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
             os.setpgid(0, 0)
             die_with_parent(parent)
             descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)

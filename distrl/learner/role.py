@@ -58,7 +58,7 @@ def run_learner(
     feed = Feed(ReplaySampler(replay_address, config, spec), config, devices)
     priorities = None
     if config.replay.kind == "prioritized":
-        priorities = PriorityUpdater(replay_address, config)
+        priorities = PriorityUpdater(replay_address, config, join_superbatch)
     log = MetricsLog(config, "learner")
     under_way: collections.deque[Any] = collections.deque()
     dispatches, learner_steps, published = 0, 0, 0
@@ -78,7 +78,7 @@ def run_learner(
         reporter.count(learner_steps=config.learner.steps_per_dispatch)
         if priorities is not None:
             priorities.check()
-            priorities.put(superbatch.keys, join_superbatch(output.priorities))
+            priorities.put(superbatch.keys, output.priorities)
         if learner_steps - published >= config.learner.publish_period:
             published = learner_steps
             publisher.put(learner_steps, _variables(state))

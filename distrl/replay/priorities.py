@@ -3,6 +3,7 @@
 import collections
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,14 +23,22 @@ class PriorityUpdater:
     are kept, and raised by `check`.
     """
 
-    def __init__(self, address: str, config: Config):
+    def __init__(
+        self,
+        address: str,
+        config: Config,
+        convert: Callable[[Any], np.ndarray] = np.asarray,
+    ):
         """Starts the thread; it connects at the first update.
 
         Args:
           address: `host:port` of the replay server.
           config: `launch.rpc_seconds` is the time limit of an update.
+          convert: turns what `put` gets into `[K * B]` numpy, in the thread.
         """
         self._address = address
+        self._convert = convert
+        self._epsilon = config.replay.priority_epsilon
         self._limit = config.launch.rpc_seconds
         self._queue: collections.deque[tuple[np.ndarray, Any]] = collections.deque()
         self._changed = threading.Condition()
@@ -54,8 +63,8 @@ class PriorityUpdater:
 
         Args:
           keys: `[K * B] uint64`, of the items; of equal ones the last counts.
-          priorities: `[K * B]`, numpy or JAX, not negative; the table applies
-            the exponent.
+          priorities: what `convert` turns into `[K * B]`, not negative;
+            `replay.priority_epsilon` is added, and the table applies the exponent.
         """
         with self._changed:
             if len(self._queue) == _QUEUE_LENGTH:
@@ -102,7 +111,8 @@ class PriorityUpdater:
                     if self._closed:
                         return
                     keys, priorities = self._queue.popleft()
-                values = np.asarray(priorities, np.float64)
+                values = np.asarray(self._convert(priorities), np.float64)
+                values = values + self._epsilon
                 updates = dict(zip(keys.tolist(), values.tolist(), strict=True))
                 with self._changed:
                     self._busy_since = time.monotonic()

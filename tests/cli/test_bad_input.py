@@ -15,29 +15,29 @@ _CATCH = (_ROOT / "configs" / "catch.yaml").read_text()
 
 # What is added to configs/catch.yaml, the flags, and the words of the message.
 _CASES = [
-    ("misspelt field", "sede: 3", "", ["sede = 3", "mean seed?"]),
-    ("misspelt section", "lerner: {}", "", ["lerner = {}", "mean learner?"]),
+    ("misspelt field", "sede: 3", "", ["sede = 3", "mean 'seed'?"]),
+    ("misspelt section", "lerner: {}", "", ["lerner = {}", "mean 'learner'?"]),
     (
         "misspelt field of a section",
         "learner: {batchsize: 64}",
         "",
-        ["learner.batchsize = 64", "mean learner.batch_size?"],
+        ["learner.batchsize = 64", "mean 'learner.batch_size'?"],
     ),
     (
         "field outside its section",
         "batch_size: 64",
         "",
-        ["batch_size = 64", "mean learner.batch_size?"],
+        ["batch_size = 64", "mean 'learner.batch_size'?"],
     ),
-    ("misspelt flag", "", "--sede 3", ["--sede", "mean seed?"]),
-    ("abbreviated flag", "", "--stop.env 3", ["--stop.env", "mean stop.env_steps?"]),
+    ("misspelt flag", "", "--sede 3", ["--sede", "mean 'seed'?"]),
+    ("abbreviated flag", "", "--stop.env 3", ["--stop.env", "mean 'stop.env_steps'?"]),
     (
         "misspelt value",
         "",
         "--replay.kind prioritised",
-        ["replay.kind = 'prioritised'", "uniform, prioritized", "mean prioritized?"],
+        ["replay.kind = 'prioritised'", "uniform, prioritized", "mean 'prioritized'?"],
     ),
-    ("misspelt backend", "launch: {backend: proceses}", "", ["mean processes?"]),
+    ("misspelt backend", "launch: {backend: proceses}", "", ["mean 'processes'?"]),
     ("flag without value", "", "--seed", ["--seed needs a value"]),
     ("single dash", "", "-seed 3", ["-seed", "two dashes"]),
     ("whole number in words", "", "--actor.count two", ["actor.count = 'two'"]),
@@ -174,7 +174,7 @@ def test_bad_input(extra, flags, words, tmp_path, monkeypatch, capfd):
 @pytest.mark.parametrize(
     ("path", "words"),
     [
-        ("run.yml", ["run.yml", "did you mean run.yaml?"]),
+        ("run.yml", ["run.yml", "Did you mean 'run.yaml'?"]),
         (".", ["cannot be read: Is a directory"]),
         ("list.yaml", ["list.yaml holds ['a']", "a mapping"]),
     ],
@@ -201,7 +201,7 @@ def test_not_one_file(arguments, tmp_path, monkeypatch, capfd):
 @pytest.mark.parametrize(
     ("extra", "flags", "words"),
     [
-        ("sede: 3", "", ["mean seed?"]),
+        ("sede: 3", "", ["mean 'seed'?"]),
         ("", "--actor.count 0", ["actor.count = 0"]),
         ("", "--json --replay.error_buffer 100", ["replay.error_buffer = 100"]),
     ],

@@ -65,7 +65,7 @@ def test_environments(capsys):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["agnets"], "and got agnets; did you mean agents?"),
+        (["agnets"], "and got agnets. Did you mean 'agents'?"),
         ([], "list takes one of envs, agents, networks, configs and got nothing"),
         (["agents", "envs"], "and got agents envs"),
         (["agents", "--jsn"], "--jsn: distrl list has no such flag"),

@@ -52,10 +52,10 @@ def test_version(capsys):
     ("arguments", "words"),
     [
         ([], "name a command: train, doctor, list"),
-        (["trian"], "trian: there is no such command; did you mean train?"),
+        (["trian"], "trian: there is no such command. Did you mean 'train'?"),
         (["--hepl"], "--hepl: there is no such command"),
         (["doctor", "now"], "doctor takes no arguments and got now"),
-        (["doctor", "--jsn"], "did you mean --json?"),
+        (["doctor", "--jsn"], "Did you mean '--json'?"),
     ],
 )
 def test_bad_usage(arguments, words, capsys):

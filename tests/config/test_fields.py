@@ -90,20 +90,20 @@ def test_describe(name, words):
         ("exploration.epsilon", "actor.exploration.epsilon"),
         ("replays", "replay"),
         ("stop.env", "stop.env_steps"),
-        ("stop.e", "stop.env_steps or stop.evaluation_return"),
-        ("epsilon", "actor.exploration.epsilon or evaluation.epsilon"),
+        ("stop.e", "stop.env_steps' or 'stop.evaluation_return"),
+        ("epsilon", "actor.exploration.epsilon' or 'evaluation.epsilon"),
         ("evaluation.enviroments", "evaluation.environments"),
         ("evaluation.seconds", "stop.seconds"),
         ("learning_rat", "learner.learning_rate"),
     ],
 )
 def test_unknown_names_get_the_nearest(name, nearest):
-    assert f"did you mean {nearest}?" in str(refuse_name(name, 1))
+    assert f"Did you mean '{nearest}'?" in str(refuse_name(name, 1))
 
 
 def test_unknown_name_with_nothing_near_lists_what_there_is():
     message = str(refuse_name("stop.zzz", 1))
-    assert "did you mean" not in message
+    assert "Did you mean" not in message
     for field in dataclasses.fields(Config().stop):
         assert field.name in message
 

@@ -58,9 +58,12 @@ def test_values(arguments, values):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--sede", "3"], "--sede = null: there is no such field; did you mean seed?"),
-        (["--sede=3"], "--sede = '3': there is no such field; did you mean seed?"),
-        (["--learner.batch", "3"], "did you mean learner.batch_size?"),
+        (
+            ["--sede", "3"],
+            "--sede = null: there is no such field. Did you mean 'seed'?",
+        ),
+        (["--sede=3"], "--sede = '3': there is no such field. Did you mean 'seed'?"),
+        (["--learner.batch", "3"], "Did you mean 'learner.batch_size'?"),
         (["--seed"], "--seed needs a value: a whole number, 0 to"),
         (["--seed", "--json"], "--seed needs a value"),
         (["--network.args.x"], "--network.args.x needs a value: any value"),

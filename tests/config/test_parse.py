@@ -146,19 +146,19 @@ def test_missing_file_names_the_nearest(tmp_path):
     for wrong in ("cach.yaml", "catch.yml", "catch"):
         with pytest.raises(ConfigError) as caught:
             load_config(str(tmp_path / wrong))
-        assert f"did you mean {tmp_path / 'catch.yaml'}?" in str(caught.value)
+        assert f"Did you mean {str(tmp_path / 'catch.yaml')!r}?" in str(caught.value)
 
 
 def test_missing_file_is_looked_for_in_configs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "configs").mkdir()
     (tmp_path / "configs" / "catch.yaml").write_text("")
-    with pytest.raises(ConfigError, match=r"did you mean configs/catch\.yaml\?"):
+    with pytest.raises(ConfigError, match=r"Did you mean 'configs/catch\.yaml'\?"):
         load_config("catch")
 
 
 def test_missing_file_with_nothing_near(tmp_path):
-    with pytest.raises(ConfigError, match="name a YAML file, for example"):
+    with pytest.raises(ConfigError, match="Name a YAML file, for example"):
         load_config(str(tmp_path / "nowhere" / "zzz"))
 
 
@@ -172,7 +172,7 @@ def test_paths_that_are_no_files(tmp_path, monkeypatch, name):
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("sede", 1, "sede = 1: there is no such field; did you mean seed?"),
+        ("sede", 1, "sede = 1: there is no such field. Did you mean 'seed'?"),
         ("seed.x", 1, "seed.x = 1: there is no such field; seed takes a whole number"),
         ("", 1, " = 1: there is no such field"),
         ("network.args.", 1, "there is no such field"),

@@ -1,6 +1,6 @@
 import pytest
 
-from distrl.environments.address import parse_address, suggest
+from distrl.environments.address import parse_address
 from distrl.errors import ConfigError
 
 
@@ -60,10 +60,3 @@ def test_bad_addresses_are_explained(uri, args, words):
         parse_address(uri, args)
     for word in [repr(uri), *words]:
         assert word in str(caught.value)
-
-
-def test_suggests_the_nearest_spelling_whatever_the_case():
-    assert suggest("cartpole-v1", ["CartPole-v1", "Acrobot-v1"]).endswith(
-        "'CartPole-v1'?"
-    )
-    assert suggest("xyz", ["CartPole-v1"]) == ""

@@ -61,11 +61,11 @@ def test_a_module_in_the_directory_of_a_script_is_found(tmp_path, monkeypatch):
         ("distrl.errors.deep:f", ["no module 'distrl.errors.deep'"]),
         (
             "scripted_environments:make_scriptd",
-            ["no attribute 'make_scriptd'", "mean 'make_scripted'?"],
+            ["has no 'make_scriptd'", "mean 'make_scripted'?"],
         ),
         (
             "scripted_environments:NOT_CALLABLE",
-            ["is a int", "has to be a function or class"],
+            ["is of type int", "has to be a function or class"],
         ),
         (
             "scripted_environments:RandomWalk?lenght=5",

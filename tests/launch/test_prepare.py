@@ -1,5 +1,7 @@
 """A Launchpad program becomes functions with bound addresses, and can be stopped."""
 
+import subprocess
+import sys
 import threading
 
 import launchpad as lp
@@ -69,3 +71,24 @@ def test_a_stop_flag_answers_what_launchpad_asks():
     flag.set()
     assert flag.wait_for_stop(0) is True
     assert flag.stop_event().is_set()
+
+
+_DEAF_MAIN = """
+import os, signal, threading
+from distrl.launch.prepare import StopFlag
+flag = StopFlag()
+flag.set_by_signal(signal.SIGTERM)
+# Another thread takes the signal, so that nothing wakes the main thread.
+threading.Thread(target=threading.Event().wait, daemon=True).start()
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+os.kill(os.getpid(), signal.SIGTERM)
+flag.stop_event().wait()
+print(flag.wait_for_stop())
+"""
+
+
+def test_a_signal_sets_the_flag_whatever_thread_it_reaches():
+    done = subprocess.run(
+        [sys.executable, "-c", _DEAF_MAIN], capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr

@@ -13,9 +13,13 @@ from distrl.replay.tables import TABLE_NAME
 from distrl.replay.writer import BlockWriter
 
 
-def _fill(replay, size, launch=None, **settings):
+def _fill(replay, size, launch=None, epsilon=0.0, **settings):
     config = replay.config(
-        kind="prioritized", transitions_per_item=1, launch=launch, **settings
+        kind="prioritized",
+        transitions_per_item=1,
+        priority_epsilon=epsilon,
+        launch=launch,
+        **settings,
     )
     address, _ = replay.serve(config)
     writer = BlockWriter(address, config, replay.spec, 0, threading.Event())
@@ -89,6 +93,26 @@ def test_new_items_have_priority_one_and_the_last_of_equal_keys_counts(replay):
     updater.check()
     assert updater.dropped == 0
     updater.close()
+
+
+def test_no_item_is_lost_for_ever_and_what_is_put_is_converted_in_the_thread(replay):
+    config, address = _fill(replay, 1, epsilon=0.25)
+    keys = _read_keys(replay, config, address, 1)
+    threads = []
+
+    def convert(doubled):
+        threads.append(threading.current_thread().name)
+        return doubled["values"] / 2
+
+    updater = PriorityUpdater(address, config, convert)
+    updater.put(keys, {"values": jnp.zeros(1)})
+    # 0 / 2 + 0.25, then 3 / 2 + 0.25.
+    _wait_for_priority(replay, address, 0.25)
+    updater.put(keys, {"values": jnp.full(1, 3.0)})
+    _wait_for_priority(replay, address, 1.75)
+    updater.check()
+    updater.close()
+    assert threads == ["priority-updater"] * 2
 
 
 def test_a_server_that_is_gone_is_told_and_blocks_nobody(replay):

@@ -1,0 +1,153 @@
+"""Superbatches reach the devices whole, in order, and ahead of time."""
+
+import threading
+
+import jax
+import numpy as np
+import pytest
+from dm_env import specs
+from real_services import Services, wait_until
+
+from distrl.config import Config, LaunchConfig, LearnerConfig, ReplayConfig
+from distrl.learner.feed import Feed, put_superbatch
+from distrl.replay import BlockWriter, ReplaySampler
+from distrl.types import EnvironmentSpec, Transition
+
+SPEC = EnvironmentSpec({"x": specs.Array((2,), np.float32)}, num_actions=2)
+STEPS, BATCH = 3, 8
+
+
+@pytest.fixture
+def services():
+    started = Services()
+    yield started
+    started.close()
+
+
+def make_config(block=2, **launch):
+    return Config(
+        replay=ReplayConfig(
+            min_size=block,
+            samples_per_insert=None,
+            transitions_per_item=block,
+            shuffle_steps=0,
+        ),
+        learner=LearnerConfig(batch_size=BATCH, steps_per_dispatch=STEPS),
+        launch=LaunchConfig(**launch),
+    )
+
+
+def make_transitions(size):
+    """The reward is the number of the transition; the rest follows from it."""
+    ids = np.arange(size, dtype=np.float32)
+    return Transition(
+        observation_tm1={"x": np.stack([ids, -ids], axis=1)},
+        action_tm1=(ids % 2).astype(np.int32),
+        reward_t=ids,
+        discount_t=ids / 100,
+        observation_t={"x": np.stack([ids + 1, -ids - 1], axis=1)},
+    )
+
+
+def fill(services, config, size=64):
+    address, _ = services.serve_replay(config, SPEC)
+    writer = BlockWriter(address, config, SPEC, 0, services.stop)
+    writer.write(make_transitions(size))
+    writer.close()
+    return address
+
+
+class RecordingSampler(ReplaySampler):
+    """Keeps what it read."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.sampled = []
+
+    def read(self):
+        superbatch = super().read()
+        if superbatch is not None:
+            self.sampled.append(superbatch)
+        return superbatch
+
+
+def get(feed):
+    for _ in range(100):
+        superbatch = feed.get(0.2)
+        if superbatch is not None:
+            return superbatch
+    raise AssertionError("the feed gave nothing")
+
+
+@pytest.mark.parametrize("num_devices", [1, 2, 4])
+def test_a_superbatch_is_cut_over_devices_in_its_order(services, num_devices):
+    config = make_config()
+    sampler = RecordingSampler(fill(services, config), config, SPEC)
+    devices = jax.devices()[:num_devices]
+    feed = Feed(sampler, config, devices)
+    fed = [get(feed) for _ in range(3)]
+    feed.close(5)
+    share = BATCH // num_devices
+    for superbatch, sampled in zip(fed, sampler.sampled, strict=False):
+        np.testing.assert_array_equal(superbatch.keys, sampled.keys)
+        assert superbatch.keys.dtype == np.uint64
+        rewards = superbatch.transitions.reward_t
+        assert rewards.shape == (num_devices, STEPS, share)
+        assert [shard.device for shard in rewards.addressable_shards] == devices
+        # Step k of device d holds the transitions k * 8 + d * share, and on.
+        for d, k, i in np.ndindex(rewards.shape):
+            number = k * BATCH + d * share + i
+            reward = sampled.transitions.reward_t[number]
+            assert rewards[d, k, i] == reward
+            observation = superbatch.transitions.observation_tm1["x"][d, k, i]
+            np.testing.assert_array_equal(observation, [reward, -reward])
+            assert superbatch.transitions.action_tm1[d, k, i] == reward % 2
+            chance = superbatch.probabilities[d, k, i]
+            assert chance == sampled.probabilities[number]
+        # 64 transitions are 32 items of two, all drawn alike.
+        np.testing.assert_allclose(superbatch.probabilities, 1 / 32)
+
+
+def test_an_array_is_put_where_the_update_wants_it():
+    # Two steps of a batch of four on two devices, by hand.
+    put = put_superbatch({"x": np.arange(8)}, jax.devices()[:2], steps=2)["x"]
+    np.testing.assert_array_equal(put, [[[0, 1], [4, 5]], [[2, 3], [6, 7]]])
+    for shard, device in zip(put.addressable_shards, jax.devices(), strict=False):
+        assert shard.device == device
+        assert shard.data.shape == (1, 2, 2)
+
+
+def test_an_empty_replay_gives_nothing_and_the_thread_ends(services):
+    config = make_config()
+    address, _ = services.serve_replay(config, SPEC)
+    before = set(threading.enumerate())
+    feed = Feed(ReplaySampler(address, config, SPEC), config, jax.devices()[:1])
+    (thread,) = set(threading.enumerate()) - before
+    assert feed.get(0.01) is None
+    # The thread sits in a read, which ends after a second of silence.
+    feed.close(10)
+    assert not thread.is_alive()
+
+
+def test_the_thread_ends_while_nobody_takes_what_it_holds(services):
+    config = make_config()
+    sampler = RecordingSampler(fill(services, config), config, SPEC)
+    before = set(threading.enumerate())
+    feed = Feed(sampler, config, jax.devices()[:2])
+    (thread,) = set(threading.enumerate()) - before
+    get(feed)
+    # One waits in the queue and one in the thread's hands, no more.
+    wait_until(lambda: len(sampler.sampled) == 3)
+    feed.close(10)
+    assert not thread.is_alive()
+    assert len(sampler.sampled) == 3
+
+
+def test_an_error_of_the_thread_is_raised_by_get():
+    config = make_config(connect_seconds=0.05)
+    feed = Feed(ReplaySampler("localhost:1", config, SPEC), config, jax.devices()[:1])
+    with pytest.raises(RuntimeError, match="reading replay failed") as caught:
+        for _ in range(100):
+            feed.get(0.1)
+    assert "localhost:1" in str(caught.value.__cause__)
+    feed.close(1)

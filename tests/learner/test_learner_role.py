@@ -1,0 +1,201 @@
+"""A learner between a real replay server, variable service and coordinator."""
+
+import csv
+import dataclasses
+import time
+
+import jax
+import numpy as np
+import pytest
+import reverb
+from dm_env import specs
+from real_services import Services, wait_until
+
+from distrl.config import (
+    Config,
+    LaunchConfig,
+    LearnerConfig,
+    NetworkConfig,
+    ReplayConfig,
+)
+from distrl.coordinator import Coordinator
+from distrl.learner.role import run_learner
+from distrl.replay import TABLE_NAME, BlockWriter
+from distrl.telemetry.csv_log import read_last_row
+from distrl.types import EnvironmentSpec, Transition
+from distrl.variables import VariableClient, VariableService
+
+SPEC = EnvironmentSpec(specs.Array((5,), np.float32), num_actions=3)
+STEPS, PUBLISH, METRICS = 2, 6, 4
+
+
+@pytest.fixture
+def config(tmp_path):
+    return Config(
+        run_dir=str(tmp_path),
+        network=NetworkConfig("mlp", {"hidden_sizes": [4]}),
+        replay=ReplayConfig(
+            min_size=1, samples_per_insert=None, transitions_per_item=1
+        ),
+        learner=LearnerConfig(
+            devices=2,
+            batch_size=8,
+            steps_per_dispatch=STEPS,
+            publish_period=PUBLISH,
+            metrics_period=METRICS,
+        ),
+        launch=LaunchConfig(report_seconds=0.02),
+    )
+
+
+@pytest.fixture
+def services():
+    started = Services()
+    yield started
+    started.close()
+
+
+class HistoryService(VariableService):
+    """Remembers the learner steps of each version."""
+
+    def __init__(self):
+        super().__init__()
+        self.steps = []
+
+    def publish(self, learner_steps, payload):
+        self.steps.append(learner_steps)
+        return super().publish(learner_steps, payload)
+
+
+class Run:
+    """A learner and what it talks to; replay holds 64 transitions."""
+
+    def __init__(self, services, config, mean=0.0):
+        self.stop = services.stop
+        self.replay, self.table = services.serve_replay(config, SPEC)
+        writer = BlockWriter(self.replay, config, SPEC, 0, services.stop)
+        writer.write(make_transitions(mean))
+        writer.close()
+        self.service = HistoryService()
+        variables = services.serve(self.service)
+        self.client = VariableClient(variables, config, services.stop)
+        self.coordinator = Coordinator(config, services.stop, services.stop.set)
+        coordinator = services.serve(self.coordinator)
+        self.future = services.start(
+            run_learner,
+            *(config, SPEC, self.replay, variables, coordinator, services.stop),
+        )
+
+    def learner_steps(self):
+        """What the learner has reported."""
+        return self.coordinator.report("probe", "", {}, {}, True)["learner_steps"]
+
+    def wait_until(self, condition):
+        wait_until(condition, self.future, seconds=60)
+
+    def end(self):
+        """Stops the learner, which must end at once and without an error."""
+        asked = time.monotonic()
+        self.stop.set()
+        self.future.result(10)
+        assert time.monotonic() - asked < 5
+
+
+def make_transitions(mean, size=64):
+    rng = np.random.default_rng(0)
+    observation = np.full((size, 5), mean, np.float32)
+    return Transition(
+        observation_tm1=observation,
+        action_tm1=rng.integers(3, size=size).astype(np.int32),
+        reward_t=rng.normal(size=size).astype(np.float32),
+        discount_t=np.full(size, 0.9, np.float32),
+        observation_t=observation,
+    )
+
+
+def test_a_learner_publishes_reports_and_writes_metrics(services, config):
+    run = Run(services, config)
+    first = run.client.await_first()
+    assert (first.version, first.learner_steps) == (1, 0)
+    rows = config.run_dir + "/metrics/learner.csv"
+    run.wait_until(
+        lambda: int((read_last_row(rows) or {}).get("learner_steps", 0)) >= 40
+    )
+    run.wait_until(lambda: run.learner_steps() >= 40)
+    # A version comes every third dispatch; one that waits may be replaced.
+    run.wait_until(lambda: run.service.newest_version() >= 3)
+    run.end()
+
+    steps = run.service.steps
+    assert steps[0] == 0
+    assert all(step % PUBLISH == 0 for step in steps)
+    assert sorted(set(steps)) == steps
+    newest = run.client.fetch()
+    assert newest.learner_steps == steps[-1]
+    shapes = jax.tree.map(np.shape, newest.params)
+    assert shapes == jax.tree.map(np.shape, first.params)
+    changed = jax.tree.map(lambda a, b: np.any(a != b), newest.params, first.params)
+    assert any(jax.tree.leaves(changed))
+
+    # The last report holds all steps made.
+    assert run.learner_steps() >= steps[-1]
+    assert run.learner_steps() % STEPS == 0
+    with open(rows, newline="") as file:
+        written = list(csv.DictReader(file))
+    numbers = [int(row["learner_steps"]) for row in written]
+    period = STEPS * METRICS
+    assert numbers == [period * (i + 1) for i in range(len(numbers))]
+    for row in written:
+        assert float(row["steps_per_second"]) > 0
+        assert np.isfinite(float(row["loss"]))
+
+
+def test_priorities_go_back_to_replay(services, config):
+    replay = dataclasses.replace(config.replay, kind="prioritized")
+    run = Run(services, dataclasses.replace(config, replay=replay))
+    client = reverb.Client(run.replay)
+
+    def read_priorities():
+        samples = client.sample(TABLE_NAME, 64, emit_timesteps=False)
+        return {sample.info.key: sample.info.priority for sample in samples}
+
+    assert len(read_priorities()) > 1
+    # New transitions have priority 1; a TD error is hardly ever 1.
+    run.wait_until(lambda: 1.0 not in read_priorities().values())
+    run.end()
+    assert all(0 < priority < 100 for priority in read_priorities().values())
+
+
+def test_the_state_of_a_network_is_published(services, config):
+    network = NetworkConfig("example_networks:batch_norm")
+    run = Run(services, dataclasses.replace(config, network=network), mean=5.0)
+    first = run.client.await_first()
+    run.wait_until(lambda: run.service.newest_version() >= 2)
+    run.end()
+    # All observations are 5, so that each batch's mean is.
+    newest = run.client.fetch()
+    means = newest.network_state["batch_norm/~/mean_ema"]["average"]
+    np.testing.assert_allclose(means, np.full((1, 5), 5.0), rtol=1e-5)
+    assert np.all(first.network_state["batch_norm/~/mean_ema"]["average"] == 0)
+
+
+def test_a_learner_that_waits_for_data_stops_at_once(services, config):
+    replay = dataclasses.replace(config.replay, min_size=65)
+    run = Run(services, dataclasses.replace(config, replay=replay))
+    run.wait_until(lambda: run.service.newest_version() == 1)
+    run.end()
+    assert run.learner_steps() == 0
+
+
+def test_a_replay_that_is_not_there_is_an_error(services, config):
+    launch = LaunchConfig(report_seconds=0.02, connect_seconds=0.05)
+    config = dataclasses.replace(config, launch=launch)
+    with pytest.raises(RuntimeError, match="reading replay failed"):
+        run_learner(
+            config,
+            SPEC,
+            "localhost:1",
+            services.serve(VariableService()),
+            services.serve(Coordinator(config, services.stop, services.stop.set)),
+            services.stop,
+        )

@@ -1,0 +1,266 @@
+"""Whole greedy episodes of one frozen version, the same number in each environment."""
+
+import csv
+import dataclasses
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from counting_environments import SPEC, Counting, Rewarding
+from dm_env import specs
+from real_services import Services, publish, wait_until
+
+from distrl.config import Config, EvaluationConfig, LaunchConfig, NetworkConfig
+from distrl.coordinator import Coordinator
+from distrl.environments import VectorEnvironment, make_spec
+from distrl.evaluator import evaluate, run_evaluator
+from distrl.telemetry.csv_log import read_status
+from distrl.telemetry.status import Status
+from distrl.variables import VariableService
+
+
+class Numbered(Counting):
+    """An episode's return is ten times the seed plus the episode's number."""
+
+    def reward(self, action):
+        return 10.0 * self.seed + self.episode if self.taken == self.length else 0.0
+
+
+def make_numbered(lengths):
+    environments = [Numbered(length, seed) for seed, length in enumerate(lengths)]
+    return VectorEnvironment(environments, SPEC)
+
+
+def act(observation):
+    return np.zeros(len(observation), np.int32)
+
+
+def always():
+    return True
+
+
+def test_each_environment_runs_the_same_number_of_episodes():
+    # The first environment ends 20 episodes while the last one ends one.
+    environment = make_numbered([1, 3, 20])
+    returns = evaluate(environment, act, 6, always)
+    np.testing.assert_array_equal(returns, [1, 2, 11, 12, 21, 22])
+    assert returns.dtype == np.float64
+
+
+def test_an_evaluation_begins_with_whole_episodes():
+    environment = make_numbered([4])
+    environment.reset()
+    environment.step(np.zeros(1, np.int32))
+    # The episode that was under way is given up; the next one is the second.
+    np.testing.assert_array_equal(evaluate(environment, act, 1, always), [2])
+
+
+def test_actions_follow_observations():
+    seen = []
+
+    def follow(observation):
+        seen.append(observation.copy())
+        return observation[:, 2] % 3
+
+    environment = VectorEnvironment([Rewarding(4, seed) for seed in (7, 8)], SPEC)
+    # The steps 0 to 3 have the actions, and so the rewards, 0, 1, 2 and 0.
+    np.testing.assert_array_equal(evaluate(environment, follow, 2, always), [3, 3])
+    steps = [[[7, 1, step], [8, 1, step]] for step in range(4)]
+    np.testing.assert_array_equal(seen, steps)
+
+
+@pytest.mark.parametrize("allowed", [0, 5])
+def test_an_evaluation_gives_up_before_the_next_step_when_it_is_told_to(allowed):
+    taken = []
+
+    def count(observation):
+        taken.append(1)
+        return act(observation)
+
+    returns = evaluate(make_numbered([3]), count, 100, lambda: len(taken) < allowed)
+    assert returns is None
+    assert len(taken) == allowed
+
+
+# What follows runs the role.
+
+
+class Gate:
+    """Holds an environment in its step until it is opened."""
+
+    def __init__(self):
+        self.reached = threading.Event()
+        self.opened = threading.Event()
+
+
+GATE = Gate()
+
+
+class Gated(Rewarding):
+    """Rewarding that waits at the gate in its second step."""
+
+    def reward(self, action):
+        if self.taken == 2:
+            GATE.reached.set()
+            assert GATE.opened.wait(30)
+        return super().reward(action)
+
+
+class Normalised(Rewarding):
+    """Rewarding that always observes ones, for a network with BatchNorm."""
+
+    def _observe(self):
+        return np.ones(3, np.float32)
+
+    def observation_spec(self):
+        return specs.Array((3,), np.float32)
+
+
+@pytest.fixture
+def config(tmp_path):
+    return Config(
+        run_dir=str(tmp_path),
+        environment="counting_environments:Rewarding?length=5",
+        network=NetworkConfig("example_networks:constant"),
+        evaluation=EvaluationConfig(episodes=40, environments=4, period=1),
+        launch=LaunchConfig(report_seconds=0.02),
+    )
+
+
+@pytest.fixture
+def services():
+    started = Services()
+    yield started
+    GATE.opened.set()
+    started.close()
+
+
+class Run:
+    """An evaluator and what it talks to."""
+
+    def __init__(self, services, config, spec=SPEC):
+        self.stop = services.stop
+        self.metrics = Path(config.run_dir) / "metrics"
+        self.variables = services.serve(VariableService())
+        self.coordinator = Coordinator(config, services.stop, services.stop.set)
+        client = services.serve(self.coordinator)
+        self.watching = services.start(self.coordinator.run)
+        self.future = services.start(
+            run_evaluator, config, spec, self.variables, client, services.stop
+        )
+
+    def status(self):
+        """The newest row of the coordinator."""
+        return read_status(self.metrics / "coordinator.csv") or Status()
+
+    def rows(self):
+        try:
+            with open(self.metrics / "evaluator.csv", newline="") as file:
+                return list(csv.DictReader(file))
+        except FileNotFoundError:
+            return []
+
+    def await_rows(self, count):
+        wait_until(lambda: len(self.rows()) >= count, self.future, seconds=60)
+        return [
+            {name: float(cell) for name, cell in row.items()} for row in self.rows()
+        ]
+
+
+def q_values(*q):
+    """The parameters of the network `constant`."""
+    return {"~": {"q": np.array(q, np.float32)}}
+
+
+def test_an_evaluation_is_greedy_and_labelled(services, config):
+    run = Run(services, config)
+    publish(run.variables, 7, q_values(0.0, 0.1, 0.2))
+    (row,) = run.await_rows(1)
+    # Five steps of action 2 in each of 40 episodes: no random action among 200.
+    assert (row["min_return"], row["mean_return"], row["max_return"]) == (10, 10, 10)
+    assert row["std_return"] == 0
+    assert (row["episodes"], row["version"], row["learner_steps"]) == (40, 1, 7)
+    wait_until(lambda: run.status().evaluation_step == 7, run.future)
+    assert run.status().evaluation_return == 10
+    # The period is one learner step: the same step again is not due.
+    publish(run.variables, 7, q_values(1.0, 0.0, 0.0))
+    publish(run.variables, 8, q_values(0.0, 1.0, 0.0))
+    row = run.await_rows(2)[1]
+    assert (row["version"], row["learner_steps"], row["mean_return"]) == (3, 8, 5)
+
+
+def test_epsilon_is_honoured(services, config):
+    evaluation = dataclasses.replace(config.evaluation, epsilon=1.0)
+    run = Run(services, dataclasses.replace(config, evaluation=evaluation))
+    publish(run.variables, 0, q_values(0.0, 0.1, 0.2))
+    (row,) = run.await_rows(1)
+    # Random actions: five of mean 1, with 200 of them hardly ever all the same.
+    assert row["std_return"] > 0
+    assert 3 < row["mean_return"] < 7
+
+
+def test_a_version_is_frozen_for_a_whole_evaluation(services, config):
+    GATE.opened.clear()
+    run = Run(services, dataclasses.replace(config, environment="test_evaluator:Gated"))
+    publish(run.variables, 10, q_values(0.0, 1.0, 0.0))
+    assert GATE.reached.wait(30)
+    # The first evaluation is under way when newer parameters come.
+    publish(run.variables, 20, q_values(0.0, 0.0, 1.0))
+    GATE.opened.set()
+    first, second = run.await_rows(2)
+    # Three steps of action 1 in each episode, and only later of action 2.
+    assert (first["version"], first["min_return"], first["max_return"]) == (1, 3, 3)
+    assert (first["learner_steps"], second["learner_steps"]) == (10, 20)
+    assert (second["version"], second["min_return"], second["max_return"]) == (2, 6, 6)
+
+
+def test_a_network_with_state_acts_with_its_statistics(services, config):
+    network = NetworkConfig("example_networks:batch_norm", {"decay": 0.5})
+    config = dataclasses.replace(
+        config, environment="test_evaluator:Normalised", network=network
+    )
+    run = Run(services, config, make_spec(Normalised()))
+    # Action 2 has the largest Q value where normalised inputs are positive, action 1
+    # where they are negative. Inputs are 1, so their mean decides. Statistics of the
+    # batch itself would give 0, and action 0, since all inputs are alike.
+    w = np.array([[0, -1, 1]] * 3, np.float32)
+    b = np.array([1e-6, 0, 0], np.float32)
+    params = {"linear": {"w": w, "b": b}}
+
+    def averages(mean, variance):
+        def ema(value):
+            average = np.full((1, 3), value, np.float32)
+            return {"hidden": average, "average": average, "counter": np.int32(1)}
+
+        return {
+            "batch_norm/~/mean_ema": ema(mean),
+            "batch_norm/~/var_ema": ema(variance),
+        }
+
+    publish(run.variables, 0, params, averages(0.5, 1.0))
+    (row,) = run.await_rows(1)
+    assert row["mean_return"] == 3 * 2
+    publish(run.variables, 1, params, averages(1.5, 1.0))
+    row = run.await_rows(2)[1]
+    assert row["mean_return"] == 3 * 1
+
+
+def test_an_evaluator_stops_at_once_in_the_middle_of_an_evaluation(services, config):
+    evaluation = EvaluationConfig(episodes=10**9, environments=4)
+    run = Run(services, dataclasses.replace(config, evaluation=evaluation))
+    publish(run.variables, 0, q_values(0.0, 0.0, 0.0))
+    # It reports that it is alive while it evaluates.
+    wait_until(lambda: run.status().nodes_alive == 1, run.future)
+    services.stop.set()
+    run.future.result(3)
+    # The coordinator would wait four seconds for a last report that is missing.
+    run.watching.result(3)
+    assert run.rows() == []
+
+
+def test_an_evaluator_without_parameters_stops(services, config):
+    run = Run(services, config)
+    services.stop.set()
+    run.future.result(5)
+    assert run.rows() == []
