@@ -155,11 +155,12 @@ class Reporter:
 
     def __init__(self, coordinator: Any, node: str, config: Config, stop: StopSignal):
         """Takes a client of `Coordinator` and the node's name."""
-        self._coordinator = coordinator
         self._node = node
         self._life = uuid.uuid4().hex
         self._period = config.launch.report_seconds
-        self._caller = RemoteCaller("coordinator", config.launch.silent_seconds, stop)
+        self._caller = RemoteCaller(
+            coordinator, "coordinator", config.launch.silent_seconds, stop
+        )
         self._counts: dict[str, float] = {}
         self._gauges: dict[str, float] = {}
         self._due = 0.0
@@ -183,7 +184,7 @@ class Reporter:
         """Reports now; a report that is lost is made good by the next."""
         self._due = time.monotonic() + self._period
         answer = self._caller.call(
-            self._coordinator.report,
+            "report",
             self._node,
             self._life,
             self._counts,
@@ -195,8 +196,7 @@ class Reporter:
 
     def send_evaluation(self, learner_steps: int, mean_return: float) -> None:
         """Reports the mean return of one frozen version of the parameters."""
-        method = self._coordinator.report_evaluation
-        self._caller.call(method, int(learner_steps), float(mean_return))
+        self._caller.call("report_evaluation", int(learner_steps), float(mean_return))
 
 
 def find_stop_reason(stop: StopConfig, status: Status) -> str | None:

@@ -1,36 +1,46 @@
 """Remote calls that are tried again for a while, and given up when a run stops."""
 
 import time
-from collections.abc import Callable
+from concurrent import futures
 from typing import Any
 
 from distrl.types import StopSignal
+
+# How long a call may wait for its answer once the run stops.
+_FAREWELL_SECONDS = 1.0
+_SLICE_SECONDS = 0.1
+# The destructor of a Courier client waits for its calls, so these are kept.
+_ABANDONED: list[Any] = []
 
 
 class RemoteCaller:
     """Calls methods of one node; waits for it while it is away, but not for ever."""
 
-    def __init__(self, node: str, patience_seconds: float, stop: StopSignal):
+    def __init__(
+        self, client: Any, node: str, patience_seconds: float, stop: StopSignal
+    ):
         """Makes a caller.
 
         Args:
+          client: a Courier client of the node, or the object itself.
           node: the name of the node called, for the error.
           patience_seconds: how long calls may fail in a row.
           stop: when set, a failing call answers None at once.
         """
+        self._client = client
         self._node = node
         self._patience = patience_seconds
         self._stop = stop
         self._failing_since: float | None = None
 
-    def call(self, method: Callable[..., Any], *args: Any) -> Any:
-        """Returns what `method(*args)` answers, or None when it failed this time.
+    def call(self, method: str, *args: Any) -> Any:
+        """Returns what the method answers, or None when it failed this time.
 
         Raises:
           RuntimeError: it has failed for `patience_seconds`.
         """
         try:
-            answer = method(*args)
+            answer = self._invoke(method, args)
         except Exception as error:  # Courier's errors share no type of their own.
             now = time.monotonic()
             if self._failing_since is None:
@@ -43,7 +53,26 @@ class RemoteCaller:
                     f"the last error was: {error}"
                 ) from error
             # The server refuses at once while it is away.
-            self._stop.wait(0.1)
+            self._stop.wait(_SLICE_SECONDS)
             return None
         self._failing_since = None
         return answer
+
+    def _invoke(self, method: str, args: tuple[Any, ...]) -> Any:
+        if not hasattr(self._client, "futures"):
+            return getattr(self._client, method)(*args)
+        # A plain call sits in C++ up to its time limit when the server ended first,
+        # and would hold up the end of the run.
+        future = getattr(self._client.futures, method)(*args)
+        deadline = None
+        while True:
+            try:
+                return future.result(timeout=_SLICE_SECONDS)
+            except futures.TimeoutError:
+                if not self._stop.is_set():
+                    continue
+                now = time.monotonic()
+                deadline = deadline or now + _FAREWELL_SECONDS
+                if now >= deadline:
+                    _ABANDONED.append(self._client)
+                    raise

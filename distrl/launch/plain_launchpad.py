@@ -3,6 +3,7 @@
 import functools
 import os
 import signal
+import sys
 import threading
 import traceback
 from collections.abc import Callable
@@ -88,14 +89,20 @@ def _run_guarded(
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
+    code = 0
     try:
         function()
     except BaseException:
         text = traceback.format_exc()
         print(text, flush=True)
         node_file(run_dir, "logs", name, ".error").write_text(text)
-        # Launchpad would drop into a debugger that nobody sees.
-        os._exit(1)
+        code = 1
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # Launchpad would drop into a debugger that nobody sees, and destructors
+        # would wait for servers that have gone.
+        os._exit(code)
 
 
 def _read_error(names: list[str], run_dir: str) -> dict[str, str] | None:

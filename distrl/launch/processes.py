@@ -5,6 +5,7 @@ opened no channel and started no JAX back end, so that a node can be forked from
 at any time.
 """
 
+import faulthandler
 import gc
 import os
 import select
@@ -29,6 +30,9 @@ from distrl.launch.run_directory import node_file
 
 _TRACEBACK_BYTES = 20_000
 _LOG_LINES = 15
+# A node that is about to be killed writes to its log where its threads are.
+_DUMP_SIGNAL = signal.SIGUSR2
+_DUMP_SECONDS = 0.1
 
 
 @dataclass
@@ -111,8 +115,7 @@ class Supervisor:
             os.read(self._wakeup, 4096)
         self._reap()
         if self._deadline is not None and time.monotonic() >= self._deadline:
-            for child in self._running():
-                self._signal(child, signal.SIGKILL)
+            self._kill_nodes()
 
     def _read_reports(self) -> None:
         while select.select([self._inbox], [], [], 0)[0]:
@@ -178,6 +181,13 @@ class Supervisor:
         for child in self._running():
             self._signal(child, signal.SIGTERM)
 
+    def _kill_nodes(self) -> None:
+        for child in self._running():
+            self._signal(child, _DUMP_SIGNAL)
+        time.sleep(_DUMP_SECONDS)
+        for child in self._running():
+            self._signal(child, signal.SIGKILL)
+
     def _signal(self, child: _Child, number: int) -> None:
         """Signals a node; SIGKILL goes to all that it started, too."""
         try:
@@ -215,6 +225,7 @@ class Supervisor:
             descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
             os.dup2(descriptor, 1)
             os.dup2(descriptor, 2)
+            faulthandler.register(_DUMP_SIGNAL, all_threads=True)
             self._channel.close()
             self._inbox.close()
             environment = node_environment(node.group)

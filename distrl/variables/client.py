@@ -32,9 +32,10 @@ class VariableClient:
 
     def __init__(self, service: Any, config: Config, stop: StopSignal):
         """Takes a client of `VariableService`."""
-        self._service = service
         self._stop = stop
-        self._caller = RemoteCaller("variables", config.launch.silent_seconds, stop)
+        self._caller = RemoteCaller(
+            service, "variables", config.launch.silent_seconds, stop
+        )
         self._period = config.actor.fetch_seconds
         self._snapshot: Snapshot | None = None
         self._error: BaseException | None = None
@@ -43,7 +44,7 @@ class VariableClient:
         """Asks the service once and returns the newest snapshot known here."""
         held = self._snapshot
         version = 0 if held is None else held.version
-        answer = self._caller.call(self._service.fetch, version)
+        answer = self._caller.call("fetch", version)
         if answer is None:
             return held
         newest, learner_steps, payload = answer
@@ -93,9 +94,10 @@ class Publisher:
 
     def __init__(self, service: Any, config: Config, stop: StopSignal):
         """Takes a client of `VariableService` and starts the thread."""
-        self._service = service
         self._stop = stop
-        self._caller = RemoteCaller("variables", config.launch.silent_seconds, stop)
+        self._caller = RemoteCaller(
+            service, "variables", config.launch.silent_seconds, stop
+        )
         self._lock = threading.Lock()
         self._waiting: tuple[int, Any] | None = None
         self._wakeup = threading.Event()
@@ -140,5 +142,5 @@ class Publisher:
 
     def _publish(self, learner_steps: int, variables: Any) -> bool:
         payload = pickle.dumps(variables, protocol=pickle.HIGHEST_PROTOCOL)
-        answer = self._caller.call(self._service.publish, learner_steps, payload)
+        answer = self._caller.call("publish", learner_steps, payload)
         return answer is not None
