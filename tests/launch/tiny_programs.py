@@ -23,6 +23,12 @@ def note(config, name, **facts):
     path.write_text(json.dumps({"pid": os.getpid(), **facts}))
 
 
+def await_files(run_dir, *names):
+    """Waits for files of other nodes."""
+    while not all(Path(run_dir, name).exists() for name in names):
+        assert not lp.stop_event().wait(0.01)
+
+
 def wait_for_stop():
     """Does nothing until the program ends."""
     assert lp.stop_event().wait(120)
@@ -40,6 +46,7 @@ def stopping(config, spec):
             platforms=os.environ.get("JAX_PLATFORMS"),
             network=os.readlink("/proc/self/ns/net"),
         )
+        await_files(config.run_dir, "actor0.json", "actor1.json")
         print("learned something", flush=True)
         print("and complained", file=sys.stderr, flush=True)
         lp.stop()
@@ -123,10 +130,7 @@ def stubborn(config, spec):
             signal.pause()
 
     def stop():
-        import time
-
-        while not Path(run_dir, "grandchild").exists():
-            time.sleep(0.01)
+        await_files(run_dir, "grandchild")
         lp.stop()
 
     del spec
