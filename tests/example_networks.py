@@ -47,6 +47,10 @@ def returns_nothing(spec):
     del spec
 
 
+def raises(spec, size):
+    raise OSError("no weights")
+
+
 def wrong_width(spec):
     return lambda observation, is_training: hk.Linear(spec.num_actions + 2)(observation)
 

@@ -37,8 +37,11 @@ def run_launchpad(program: lp.Program, config: Config, channel: Channel) -> None
         node._partial_function = functools.partial(
             _run_guarded, node.function, name, config.run_dir, os.getpid()
         )
+    # Fresh processes find modules where this one does, next to a script for example.
+    paths = {"PYTHONPATH": os.pathsep.join(sys.path)}
     resources = {
-        group: PythonProcess(env=node_environment(group)) for group in program.groups
+        group: PythonProcess(env={**node_environment(group), **paths})
+        for group in program.groups
     }
     asked_to_stop = threading.Event()
 
@@ -70,6 +73,7 @@ def run_launchpad(program: lp.Program, config: Config, channel: Channel) -> None
         manager.wait()
     except Exception:
         failure = traceback.format_exc()
+        failure += f"What the nodes printed is in {config.run_dir}/logs/launchpad.\n"
     error = _read_error(names, config.run_dir)
     if error is None and failure is not None and not asked_to_stop.is_set():
         error = {"node": "launchpad", "traceback": failure}

@@ -33,11 +33,15 @@ def kill_session(session: int) -> None:
         members = [pid for pid in psutil.pids() if _session_of(pid) == session]
         members = [pid for pid in members if pid != os.getpid()]
         if not members:
-            return
+            break
         for pid in members:
             _kill(pid)
         # The leader's exit code is for the one who started it.
         _reap([pid for pid in members if pid != session])
+    # Those that had ended and were adopted wait for their parent, which is this one.
+    children = [child.pid for child in psutil.Process().children()]
+    adopted = [pid for pid in children if pid != session and _sid(pid) == session]
+    _reap(adopted)
 
 
 def kill_descendants() -> None:
@@ -47,11 +51,19 @@ def kill_descendants() -> None:
 
 
 def _session_of(pid: int) -> int | None:
+    """Returns the session of a process that still runs."""
     try:
         if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
             return None
+    except psutil.Error:
+        return None
+    return _sid(pid)
+
+
+def _sid(pid: int) -> int | None:
+    try:
         return os.getsid(pid)
-    except (psutil.Error, ProcessLookupError, PermissionError):
+    except (ProcessLookupError, PermissionError):
         return None
 
 

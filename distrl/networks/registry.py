@@ -40,11 +40,20 @@ def make_network(config: NetworkConfig, spec: EnvironmentSpec) -> Network:
       spec: the environment's observations and number of actions.
 
     Raises:
-      ConfigError: there is no such factory, or it does not take the arguments.
+      ConfigError: there is no such factory, it does not take the arguments, or fails.
     """
     factory = find_factory("network.factory", config.factory, _NETWORKS)
     check_keywords("network.args", factory, config.args)
-    network = factory(spec, **config.args)
+    try:
+        network = factory(spec, **config.args)
+    except ConfigError:
+        raise
+    except Exception as error:
+        given = ", ".join(f"{name}={value!r}" for name, value in config.args.items())
+        raise ConfigError(
+            f"network.factory: {config.factory!r} failed with ({given}): "
+            f"{type(error).__name__}: {error}"
+        ) from error
     if not callable(network):
         raise ConfigError(
             f"network.factory: {config.factory!r} returned a "

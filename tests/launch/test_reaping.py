@@ -7,7 +7,7 @@ import sys
 
 import psutil
 
-from distrl.launch.reaping import kill_session
+from distrl.launch.reaping import adopt_orphans, kill_session
 
 _ORPHANING = """
 import os, sys
@@ -39,6 +39,28 @@ def test_a_child_dies_with_a_parent_that_is_killed():
     parent.send_signal(signal.SIGKILL)
     parent.wait()
     assert child.wait(timeout=10) is None or not child.is_running()
+
+
+_ORPHANED = """
+import os
+if os.fork() == 0:
+    os._exit(0)
+"""
+
+
+def test_what_a_session_leaves_to_its_adopter_is_reaped():
+    adopt_orphans()
+    leader = subprocess.Popen(
+        [sys.executable, "-c", _ORPHANED],
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    leader.wait()
+    adopted = [p for p in psutil.Process().children() if os.getsid(p.pid) == leader.pid]
+    kill_session(leader.pid)
+    adopt_orphans(False)
+    assert len(adopted) == 1
+    assert not psutil.pid_exists(adopted[0].pid)
 
 
 def test_a_session_is_killed_whole():

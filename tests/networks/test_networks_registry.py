@@ -95,6 +95,12 @@ VECTOR = EnvironmentSpec(specs.Array((5,), np.float32), num_actions=3)
         ("mlp", {"hiden_sizes": [2]}, VECTOR, ["network.args", "'hidden_sizes'"]),
         ("example_networks:tabular", {}, VECTOR, ["network.args", "'states'"]),
         ("example_networks:returns_nothing", {}, VECTOR, ["returned a NoneType"]),
+        (
+            "example_networks:raises",
+            {"size": 3},
+            VECTOR,
+            ["'example_networks:raises' failed with (size=3): OSError: no weights"],
+        ),
         ("mlp", {"hidden_sizes": 64}, VECTOR, ["hidden_sizes is 64", "[64, 64]"]),
         ("mlp", {"hidden_sizes": [64, 0]}, VECTOR, ["hidden_sizes is [64, 0]"]),
         ("mlp", {"hidden_sizes": [1.5]}, VECTOR, ["hidden_sizes is [1.5]"]),

@@ -1,0 +1,75 @@
+"""Replay in items, by hand."""
+
+import pytest
+
+from distrl.config import Config, LearnerConfig, ReplayConfig
+from distrl.config.limits import ReplayLimits, derive_limits, smallest_error_buffer
+
+
+def derive(batch_size=256, steps_per_dispatch=8, **replay):
+    learner = LearnerConfig(
+        batch_size=batch_size, steps_per_dispatch=steps_per_dispatch
+    )
+    return derive_limits(Config(replay=ReplayConfig(**replay), learner=learner))
+
+
+def test_the_defaults():
+    assert derive() == ReplayLimits(
+        capacity=3_125,  # 100,000 / 32
+        min_size=32,  # 1,000 / 32 = 31.25, upwards
+        superbatch=64,  # 256 * 8 / 32
+        samples_per_insert=32.0,  # an item is sampled as often as what it holds
+        error_buffer=256.0,  # 64 on their way, (2 + 1) * 64 more that may wait
+    )
+
+
+def test_items_of_one_transition_are_the_reference():
+    limits = derive(transitions_per_item=1)
+    assert (limits.capacity, limits.min_size) == (100_000, 1_000)
+    assert limits.superbatch == 2_048
+    assert limits.error_buffer == 2_048 * 4
+
+
+@pytest.mark.parametrize(
+    ("capacity", "min_size", "block", "items"),
+    [
+        (100, 10, 8, (12, 2)),  # 12.5 down, 1.25 up
+        (96, 16, 8, (12, 2)),
+        (96, 17, 8, (12, 3)),
+        (31, 31, 32, (0, 1)),  # no room at all; check_config refuses it
+    ],
+)
+def test_capacity_rounds_down_and_the_minimum_up(capacity, min_size, block, items):
+    limits = derive(capacity=capacity, min_size=min_size, transitions_per_item=block)
+    assert (limits.capacity, limits.min_size) == items
+
+
+def test_the_superbatch_in_items():
+    limits = derive(batch_size=32, steps_per_dispatch=3, transitions_per_item=16)
+    assert limits.superbatch == 6
+
+
+@pytest.mark.parametrize(
+    ("replay", "error_buffer"),
+    [
+        # A buffer that is given is in transitions: 1024 / 32.
+        ({"error_buffer": 1024.0}, 32.0),
+        ({"error_buffer": 1024.0, "transitions_per_item": 1}, 1024.0),
+        # Superbatches of 2 items: 2 * (1 + 2), and 2 * (5 + 2).
+        ({"prefetch": 1, "samples_per_insert": 1.0}, 6.0),
+        ({"prefetch": 5, "samples_per_insert": 1.0}, 14.0),
+        # Each insert allows 8 samples: twice 8 is more than 2 * (1 + 2).
+        ({"prefetch": 1, "samples_per_insert": 8.0}, 16.0),
+        # Without a limit nobody waits; it counts as one sample an insert.
+        ({"prefetch": 1, "samples_per_insert": None}, 6.0),
+    ],
+)
+def test_the_error_buffer(replay, error_buffer):
+    limits = derive(batch_size=64, steps_per_dispatch=1, **replay)
+    assert limits.error_buffer == error_buffer
+    assert limits.samples_per_insert == replay.get("samples_per_insert", 32.0)
+
+
+@pytest.mark.parametrize(("rate", "items"), [(0.25, 1.0), (1.0, 1.0), (32.0, 32.0)])
+def test_the_smallest_error_buffer_is_one_insert_or_one_sample(rate, items):
+    assert smallest_error_buffer(rate) == items

@@ -1,0 +1,138 @@
+"""The front process: what it imports, and how it tells the end of a run."""
+
+import dataclasses
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import psutil
+import pytest
+import tiny_programs
+
+from distrl.config import Config, LaunchConfig
+from distrl.errors import ConfigError
+from distrl.launch import Outcome, run
+from distrl.telemetry.progress import Progress
+
+ROOT = Path(__file__).parents[2]
+
+
+def launch(tmp_path, program, **changes):
+    """Returns the outcome of a program, and the lines of its progress."""
+    stream = io.StringIO()
+    launch_config = LaunchConfig(stop_seconds=4.0)
+    config = Config(run_dir=str(tmp_path / "run"), launch=launch_config)
+    outcome = run(
+        dataclasses.replace(config, **changes),
+        program=program,
+        progress=Progress(stream, interactive=False),
+    )
+    return outcome, stream.getvalue()
+
+
+def read_states(run_dir):
+    program = json.loads((run_dir / "program.json").read_text())
+    return {node["name"]: node["state"] for node in program["nodes"]}
+
+
+def list_children():
+    return set(psutil.Process().children(recursive=True))
+
+
+def test_it_imports_nothing_heavy():
+    code = (
+        "import sys, distrl.launch\n"
+        "heavy = {'jax', 'tensorflow', 'grpc', 'courier', 'launchpad', 'reverb',\n"
+        "         'haiku', 'rlax', 'numpy', 'dm_env', 'bsuite', 'gymnasium'}\n"
+        "print(sorted(heavy & set(sys.modules)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert done.stdout == "[]\n", done.stderr
+
+
+def test_a_run_that_is_done_from_a_thread_that_is_not_main(tmp_path):
+    before = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
+    children = list_children()
+    outcomes = []
+    thread = threading.Thread(
+        target=lambda: outcomes.append(launch(tmp_path, tiny_programs.stopping))
+    )
+    thread.start()
+    thread.join(120)
+    ((outcome, shown),) = outcomes
+    run_dir = tmp_path / "run"
+    assert outcome.exit_code == 0
+    result = outcome.result
+    assert json.loads((run_dir / "result.json").read_text()) == result
+    assert 0 < result.pop("wall_seconds") < 120
+    assert result == {
+        "run_dir": str(run_dir),
+        "status": "done",
+        "reason": "the program ended",
+        "env_steps": 0,
+        "learner_steps": 0,
+        "episodes": 0,
+        "evaluation_return": None,
+        "best_return": None,
+        "restarts": {},
+        "error": None,
+    }
+    assert read_states(run_dir) == dict.fromkeys(
+        ["doubler", "actor/0", "actor/1", "learner"], "ended"
+    )
+    stages = ["starting", "importing", "checking bsuite:catch/0", "starting the nodes"]
+    positions = [shown.index(stage) for stage in stages]
+    assert positions == sorted(positions)
+    assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == before
+    assert list_children() <= children
+
+
+def test_a_program_that_cannot_be_made_is_a_failure_of_the_launcher(tmp_path):
+    before = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
+    outcome, _ = launch(tmp_path, tiny_programs.unmakeable)
+    assert outcome.exit_code == 1
+    assert outcome.result["status"] == "failed"
+    assert outcome.result["reason"] == "launcher failed"
+    assert outcome.result["error"]["node"] == "launcher"
+    assert "KeyError: 'no such node'" in outcome.result["error"]["traceback"]
+    assert read_states(tmp_path / "run") == {}
+    assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_a_host_that_is_gone_is_a_failure_of_the_launcher(tmp_path):
+    outcome, _ = launch(tmp_path, tiny_programs.unspeaking)
+    assert outcome.exit_code == 1
+    traceback = outcome.result["error"]["traceback"]
+    assert "host process ended: exit code 9" in traceback
+
+
+def test_what_does_not_fit_starts_nothing(tmp_path):
+    children = list_children()
+    with pytest.raises(ConfigError, match="Did you mean 'catch'"):
+        launch(tmp_path, tiny_programs.stopping, environment="bsuite:cacth/0")
+    assert list(tmp_path.iterdir()) == []
+    assert list_children() <= children
+
+
+def test_a_bad_configuration_does_not_even_start_a_host(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "file").write_text("")
+    for changes in ({"seed": -1}, {}):
+        with pytest.raises(ConfigError, match="seed = -1|run_dir"):
+            launch(tmp_path, "no.such:program", **changes)
+    assert os.listdir(tmp_path / "run") == ["file"]
+
+
+def test_an_outcome_is_what_it_says():
+    assert Outcome(0, {}) == Outcome(exit_code=0, result={})

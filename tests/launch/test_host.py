@@ -1,0 +1,133 @@
+"""The host process, spoken to as the front speaks to it."""
+
+import base64
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cloudpickle
+import pytest
+import tiny_programs
+from integration.commands import can_isolate
+
+from distrl.config import Config, NetworkConfig
+from distrl.launch.channel import Channel
+
+ROOT = Path(__file__).parents[2]
+HERE = Path(__file__).parent
+
+
+class Host:
+    """A host process, and the front's end of its channel."""
+
+    def __init__(self):
+        self.channel, far = Channel.pair()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "distrl.launch.host"]
+            + [str(far.fileno()), str(os.getpid())],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            pass_fds=[far.fileno()],
+            cwd=ROOT,
+        )
+        far.close()
+
+    def ask(self, config, program, isolate=False):
+        value = cloudpickle.dumps((config, program))
+        self.channel.send(
+            {
+                "sys_path": [str(HERE), str(ROOT), *sys.path],
+                "isolate": isolate,
+                "payload": base64.b64encode(value).decode(),
+            }
+        )
+
+    def read(self, last):
+        """Returns the events up to one of the name `last`."""
+        events = []
+        while not events or events[-1]["event"] != last:
+            events.append(self.channel.receive())
+            assert events[-1] is not None, self.process.stdout.read().decode()
+        return events
+
+    def end(self):
+        """Closes the channel; the host must end by itself."""
+        self.channel.close()
+        return self.process.wait(30)
+
+
+@pytest.fixture
+def host():
+    started = Host()
+    yield started
+    started.channel.close()
+    started.process.kill()
+    started.process.wait()
+    started.process.stdout.close()
+
+
+def test_nothing_heavy_and_no_thread_comes_before_the_isolation():
+    code = (
+        "import os, sys, distrl.launch.host\n"
+        "heavy = {'numpy', 'jax', 'tensorflow', 'grpc', 'courier', 'launchpad',\n"
+        "         'reverb', 'dm_env', 'bsuite', 'gymnasium'}\n"
+        "print(sorted(heavy & set(sys.modules)), len(os.listdir('/proc/self/task')))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert done.stdout == "[] 1\n", done.stderr
+
+
+def test_it_ends_with_a_front_that_is_gone_before_it_asks(host):
+    assert host.end() == 0
+
+
+def test_it_checks_from_inside_the_isolation_and_waits_for_the_start(host):
+    host.ask(Config(), tiny_programs.stopping, isolate=True)
+    events = host.read("checked")
+    isolated = can_isolate()
+    assert ("not_isolated" not in [event["event"] for event in events]) == isolated
+    network = os.readlink(f"/proc/{host.process.pid}/ns/net")
+    assert (network != os.readlink("/proc/self/ns/net")) == isolated
+    stages = [event["text"] for event in events if event["event"] == "stage"]
+    assert stages == [
+        "importing JAX, TensorFlow and Reverb",
+        "checking bsuite:catch/0",
+    ]
+    assert host.process.poll() is None
+    assert host.end() == 0
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        (Config(environment="bsuite:cacth/0"), "Did you mean 'catch'?"),
+        (Config(network=NetworkConfig("mpl")), "Did you mean 'mlp'?"),
+    ],
+)
+def test_what_does_not_fit_is_refused(host, config, words):
+    host.ask(config, tiny_programs.stopping)
+    assert words in host.read("refused")[-1]["message"]
+    assert host.end() == 0
+
+
+@pytest.mark.parametrize(
+    ("environment", "program", "words"),
+    [
+        ("tiny_programs:crash", tiny_programs.stopping, "check of environment and net"),
+        ("bsuite:catch/0", "tiny_programs:absent", "no attribute 'absent'"),
+    ],
+)
+def test_what_goes_wrong_is_the_launchers_error(host, environment, program, words):
+    host.ask(Config(environment=environment), program)
+    error = host.read("ended")[-1]["error"]
+    assert error["node"] == "launcher"
+    assert words in error["traceback"]
+    assert host.end() == 0

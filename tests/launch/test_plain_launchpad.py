@@ -1,0 +1,54 @@
+"""The launchpad back end: Launchpad's own processes, with a last word each."""
+
+import io
+import json
+import os
+
+import tiny_programs
+
+from distrl.config import Config, LaunchConfig
+from distrl.launch import run
+from distrl.telemetry.progress import Progress
+
+
+def launch(run_dir, program):
+    launch_config = LaunchConfig(backend="launchpad", stop_seconds=5.0)
+    return run(
+        Config(run_dir=str(run_dir), launch=launch_config),
+        program=program,
+        progress=Progress(io.StringIO(), interactive=False),
+    )
+
+
+def read_states(run_dir):
+    program = json.loads((run_dir / "program.json").read_text())
+    return {node["name"]: node["state"] for node in program["nodes"]}
+
+
+def test_nodes_are_fresh_processes_with_logs_and_devices_of_their_own(tmp_path):
+    outcome = launch(tmp_path, tiny_programs.stopping)
+    assert outcome.exit_code == 0
+    assert outcome.result["status"] == "done"
+    names = ["doubler", "actor/0", "actor/1", "learner"]
+    assert read_states(tmp_path) == dict.fromkeys(names, "ended")
+    notes = {
+        name: json.loads((tmp_path / f"{name}.json").read_text())
+        for name in ("learner", "actor0", "actor1")
+    }
+    assert len({note["pid"] for note in notes.values()}) == 3
+    assert notes["learner"]["answer"] == 42
+    assert notes["learner"]["platforms"] == os.environ.get("JAX_PLATFORMS")
+    assert notes["actor0"]["platforms"] == "cpu"
+    log = (tmp_path / "logs" / "learner.log").read_text()
+    assert "learned something\nand complained\n" in log
+    assert not list((tmp_path / "logs").rglob("*.error"))
+
+
+def test_a_node_that_fails_ends_the_others_and_is_named(tmp_path):
+    outcome = launch(tmp_path, tiny_programs.failing)
+    assert outcome.exit_code == 1
+    assert outcome.result["reason"] == "second failed"
+    assert outcome.result["error"]["node"] == "second"
+    last = outcome.result["error"]["traceback"].splitlines()[-1]
+    assert last == "ValueError: the second one broke"
+    assert read_states(tmp_path) == {"first": "ended", "second": "failed"}

@@ -1,0 +1,113 @@
+"""The processes back end: a fork a node, watched, and ended with what it started."""
+
+import io
+import json
+import os
+from pathlib import Path
+
+import psutil
+import pytest
+import tiny_programs
+from integration.commands import can_isolate
+
+from distrl.config import Config, LaunchConfig
+from distrl.launch import run
+from distrl.telemetry.progress import Progress
+
+
+def launch(run_dir, program, stop_seconds=4.0):
+    launch_config = LaunchConfig(backend="processes", stop_seconds=stop_seconds)
+    return run(
+        Config(run_dir=str(run_dir), launch=launch_config),
+        program=program,
+        progress=Progress(io.StringIO(), interactive=False),
+    )
+
+
+def read_nodes(run_dir):
+    program = json.loads((run_dir / "program.json").read_text())
+    return {node["name"]: node for node in program["nodes"]}
+
+
+def read_note(run_dir, name):
+    return json.loads((run_dir / f"{name}.json").read_text())
+
+
+def test_nodes_are_processes_with_logs_and_devices_of_their_own(tmp_path):
+    outcome = launch(tmp_path, tiny_programs.stopping)
+    assert outcome.exit_code == 0
+    nodes = read_nodes(tmp_path)
+    assert {node["state"] for node in nodes.values()} == {"ended"}
+    assert nodes["doubler"]["address"].startswith("localhost:")
+    assert nodes["actor/0"]["address"] is None
+    pids = {name: node["pid"] for name, node in nodes.items()}
+    assert len(set(pids.values())) == 4
+    assert not any(psutil.pid_exists(pid) for pid in pids.values())
+
+    learner = read_note(tmp_path, "learner")
+    assert learner["pid"] == pids["learner"]
+    assert (learner["answer"], learner["actions"]) == (42, 3)
+    # The learner sees what devices there are; an actor computes on the CPU.
+    assert learner["platforms"] == os.environ.get("JAX_PLATFORMS")
+    for index in range(2):
+        actor = read_note(tmp_path, f"actor{index}")
+        assert actor["pid"] == pids[f"actor/{index}"]
+        assert (actor["platforms"], actor["jax_platforms"]) == ("cpu", "cpu")
+        assert actor["main"]
+    inside = learner["network"] != os.readlink("/proc/self/ns/net")
+    assert inside == (can_isolate())
+    log = (tmp_path / "logs" / "learner.log").read_text()
+    assert "learned something\nand complained\n" in log
+    assert (tmp_path / "logs" / "actor" / "1.log").exists()
+
+
+def test_a_node_that_fails_ends_the_others_and_is_named(tmp_path):
+    outcome = launch(tmp_path, tiny_programs.failing)
+    assert outcome.exit_code == 1
+    result = outcome.result
+    assert (result["status"], result["reason"]) == ("failed", "second failed")
+    assert result["error"]["node"] == "second"
+    last = result["error"]["traceback"].splitlines()[-1]
+    assert last == "ValueError: the second one broke"
+    assert read_nodes(tmp_path)["first"]["state"] == "ended"
+    assert read_nodes(tmp_path)["second"]["state"] == "failed"
+    log = (tmp_path / "logs" / "second.log").read_text()
+    assert "ValueError: the second one broke" in log
+
+
+def test_a_node_that_fails_while_it_ends_is_a_failure(tmp_path):
+    outcome = launch(tmp_path, tiny_programs.failing_late)
+    assert outcome.exit_code == 1
+    assert outcome.result["error"]["node"] == "first"
+    assert "could not let go" in outcome.result["error"]["traceback"]
+    assert read_nodes(tmp_path)["second"]["state"] == "ended"
+
+
+@pytest.mark.parametrize(
+    ("program", "state", "words"),
+    [
+        (
+            tiny_programs.ending,
+            "ended",
+            ["ended by itself, exit code 0, while the run went on", "my last word"],
+        ),
+        (tiny_programs.exiting, "failed", ["ended by itself, exit code 7"]),
+    ],
+)
+def test_a_node_that_ends_by_itself_ends_the_run(tmp_path, program, state, words):
+    outcome = launch(tmp_path, program)
+    assert outcome.exit_code == 1
+    assert outcome.result["error"]["node"] == "second"
+    for word in [*words, str(tmp_path / "logs" / "second.log")]:
+        assert word in outcome.result["error"]["traceback"]
+    assert read_nodes(tmp_path)["second"]["state"] == state
+    assert read_nodes(tmp_path)["first"]["state"] == "ended"
+
+
+def test_a_node_that_ignores_the_stop_is_killed_with_what_it_started(tmp_path):
+    outcome = launch(tmp_path, tiny_programs.stubborn, stop_seconds=0.5)
+    assert outcome.exit_code == 0
+    assert outcome.result["status"] == "done"
+    states = {name: node["state"] for name, node in read_nodes(tmp_path).items()}
+    assert states == {"first": "killed", "second": "ended"}
+    assert not psutil.pid_exists(int(Path(tmp_path, "grandchild").read_text()))

@@ -1,0 +1,71 @@
+"""A node's metrics: the same numbers in a CSV file and for TensorBoard."""
+
+import csv
+import time
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from distrl.config import Config
+from distrl.telemetry.metrics import MetricsLog
+
+
+def read_csv(tmp_path, node):
+    with open(tmp_path / "metrics" / f"{node}.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def read_scalars(tmp_path, node):
+    events = EventAccumulator(str(tmp_path / "tensorboard" / node))
+    events.Reload()
+    return {
+        tag: [(event.step, event.value) for event in events.Scalars(tag)]
+        for tag in events.Tags()["scalars"]
+    }
+
+
+def test_a_row_is_in_both_places_under_the_name_of_the_node(tmp_path):
+    log = MetricsLog(Config(run_dir=str(tmp_path)), "actor/0")
+    before = time.time()
+    log.write(10, {"loss": 0.5, "version": 0, "reason": None})
+    log.write(20, {"loss": None, "version": 3, "reason": "done"})
+    log.close()
+    first, second = read_csv(tmp_path, "actor/0")
+    assert before - 0.001 <= float(first.pop("time")) <= float(second.pop("time"))
+    assert first == {"loss": "0.5", "version": "0", "reason": ""}
+    assert second == {"loss": "", "version": "3", "reason": "done"}
+    # TensorBoard takes numbers only; a figure that is missing has no point.
+    assert read_scalars(tmp_path, "actor/0") == {
+        "loss": [(10, 0.5)],
+        "version": [(10, 0.0), (20, 3.0)],
+    }
+
+
+def test_a_node_without_a_row_leaves_nothing(tmp_path):
+    MetricsLog(Config(run_dir=str(tmp_path)), "evaluator").close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_row_is_there_as_soon_as_it_is_written(tmp_path):
+    log = MetricsLog(Config(run_dir=str(tmp_path)), "learner")
+    log.write(1, {"loss": 0.25})
+    assert read_csv(tmp_path, "learner")[0]["loss"] == "0.25"
+    assert read_scalars(tmp_path, "learner") == {"loss": [(1, 0.25)]}
+    log.close()
+
+
+def test_the_columns_are_those_of_the_first_row(tmp_path):
+    log = MetricsLog(Config(run_dir=str(tmp_path)), "learner")
+    log.write(1, {"loss": 1.0})
+    with pytest.raises(ValueError, match="no such columns: gain"):
+        log.write(2, {"gain": 1.0})
+    log.close()
+
+
+def test_a_restarted_node_goes_on_in_its_file(tmp_path):
+    for step in (1, 2):
+        log = MetricsLog(Config(run_dir=str(tmp_path)), "learner")
+        log.write(step, {"loss": float(step)})
+        log.close()
+    assert [row["loss"] for row in read_csv(tmp_path, "learner")] == ["1.0", "2.0"]
+    assert read_scalars(tmp_path, "learner") == {"loss": [(1, 1.0), (2, 2.0)]}

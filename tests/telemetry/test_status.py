@@ -1,0 +1,51 @@
+"""The status is what a row of the coordinator's file holds."""
+
+import dataclasses
+
+import pytest
+
+from distrl.config import Config, StopConfig
+from distrl.telemetry.csv_log import read_status
+from distrl.telemetry.metrics import MetricsLog
+from distrl.telemetry.status import Status
+
+FULL = Status(
+    seconds=1.5,
+    env_steps=10**12,
+    learner_steps=7,
+    episodes=3,
+    env_steps_per_second=0.1,
+    learner_steps_per_second=1e-9,
+    samples_per_insert=1 / 3,
+    replay_size=0,
+    staleness=0.0,
+    training_return=-1.25,
+    evaluation_return=0.0,
+    evaluation_step=0,
+    best_return=float("-inf"),
+    nodes_alive=6,
+    reason='evaluation_return 0 reached 0, "really"',
+)
+
+
+@pytest.mark.parametrize("status", [Status(), FULL])
+def test_a_status_comes_back_from_its_row_bit_exact(tmp_path, status):
+    log = MetricsLog(Config(run_dir=str(tmp_path)), "coordinator")
+    log.write(status.env_steps, dataclasses.asdict(status))
+    log.close()
+    assert read_status(tmp_path / "metrics" / "coordinator.csv") == status
+
+
+def test_every_stop_condition_is_a_figure_of_the_status():
+    figures = {field.name for field in dataclasses.fields(Status)}
+    assert {field.name for field in dataclasses.fields(StopConfig)} <= figures
+
+
+def test_what_is_not_known_yet_is_none_and_counts_begin_at_zero():
+    values = dataclasses.asdict(Status())
+    unknown = {name for name, value in values.items() if value is None}
+    assert unknown == {
+        *("samples_per_insert", "replay_size", "staleness", "training_return"),
+        *("evaluation_return", "evaluation_step", "best_return", "reason"),
+    }
+    assert {values[name] for name in set(values) - unknown} == {0}
