@@ -1,0 +1,193 @@
+"""What README.md and docs/ say is so: code runs, commands parse, links are whole."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import get_args
+
+import pytest
+import tomli
+
+from distrl.config import load_config
+from distrl.config.flags import parse_arguments
+from distrl.config.schema import Backend
+from distrl.environments import read_spec
+from distrl.program import make_program
+
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+PAGES = [README, *sorted((ROOT / "docs").glob("**/*.md"))]
+
+
+def read_blocks(page, language=None):
+    """Returns the code blocks of a page, fenced or indented; comments are kept."""
+    text = page.read_text()
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```", text, re.M | re.S)
+    blocks = [body for name, body in fenced if language in (None, name)]
+    if language is None:
+        rest = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
+        indented = re.findall(r"(?<=\n\n)((?:    .*\n|\n)+)", rest)
+        blocks += [textwrap.dedent(body) for body in indented]
+    return blocks
+
+
+def read_commands(page):
+    """Returns the words of each shell line of a page that begins with `distrl`."""
+    joined = "\n".join(read_blocks(page)).replace("\\\n", " ")
+    lines = [line for line in joined.splitlines() if line.startswith("distrl ")]
+    return [shlex.split(line, comments=True)[1:] for line in lines]
+
+
+def read_prose(page):
+    """Returns the text of a page without its code blocks."""
+    return re.sub(r"^```.*?^```", "", page.read_text(), flags=re.M | re.S)
+
+
+COMMANDS = [words for page in PAGES for words in read_commands(page)]
+TRAINING = [
+    words for words in COMMANDS if words[0] == "train" and words[1:] != ["--help"]
+]
+ANSWERING = [words for words in COMMANDS if words not in TRAINING]
+
+
+def run_distrl(*words):
+    return subprocess.run(
+        [sys.executable, "-m", "distrl", *words],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_the_python_of_the_readme_solves_catch(tmp_path):
+    (block,) = read_blocks(README, "python")
+    (tmp_path / "readme.py").write_text(block)
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    # The tests show four devices to JAX; a user's script sees the machine's own.
+    environment.pop("XLA_FLAGS", None)
+    done = subprocess.run(
+        [sys.executable, "readme.py"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr
+    evaluation_return, run_dir = done.stdout.split()
+    assert float(evaluation_return) >= 0.95
+    assert Path(run_dir).parent == tmp_path / "runs"
+    assert (Path(run_dir) / "result.json").exists()
+
+
+def test_there_are_commands_to_check():
+    assert ["train", "configs/cartpole.yaml"] in TRAINING
+    assert ["doctor"] in ANSWERING
+
+
+@pytest.mark.parametrize("words", TRAINING, ids=" ".join)
+def test_a_training_command_is_a_whole_configuration(words, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    parse_arguments(words[1:])
+
+
+@pytest.mark.parametrize("words", [["--help"], *ANSWERING], ids=" ".join)
+def test_a_command_that_answers_answers(words):
+    done = run_distrl(*words)
+    # The doctor may find something on this machine.
+    assert done.returncode in ((0, 1) if words == ["doctor"] else (0,)), done.stderr
+    assert len(done.stdout.splitlines()) > 1
+
+
+def test_commands_in_sentences_exist():
+    known = re.findall(r"^  (\w+)", run_distrl("--help").stdout, re.M)
+    named = set()
+    for page in PAGES:
+        named.update(re.findall(r"`distrl\s+(\w+)", read_prose(page)))
+    assert "train" in named
+    assert named <= set(known)
+
+
+def test_targets_of_make_exist():
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M)
+    for page in PAGES:
+        text = "\n".join(
+            [*read_blocks(page), *re.findall("`([^`]+)`", read_prose(page))]
+        )
+        named = re.findall(r"^make ([a-z][a-z-]*)", text, re.M)
+        assert set(named) <= set(targets), page
+
+
+def make_anchor(heading):
+    """Returns the anchor of a heading as GitHub makes it."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    links = re.findall(r"\]\(([^)\s]+)\)", read_prose(page))
+    for link in links:
+        if "://" in link:
+            continue
+        path, _, anchor = link.partition("#")
+        target = page.parent / path if path else page
+        assert target.exists(), f"{page.name}: {link}"
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", target.read_text(), re.M)
+            assert anchor in map(make_anchor, headings), f"{page.name}: {link}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_that_are_named_exist(page):
+    pattern = r"`((?:distrl|tests|configs|programs|benchmarks|docs)/[\w./-]*)`"
+    for name in re.findall(pattern, page.read_text()):
+        assert (ROOT / name).exists(), f"{page.name}: {name}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_mark_of_something_missing_is_left(page):
+    assert "@@" not in page.read_text()
+
+
+def test_what_make_train_does_is_what_the_readme_says():
+    config = load_config(str(ROOT / "configs" / "catch.yaml"))
+    spec = read_spec(config.environment, config.environment_args)
+    nodes = sum(map(len, make_program(config, spec).groups.values()))
+    text = " ".join(README.read_text().split())
+    assert f"solves Catch with {nodes} processes" in text
+    assert f"an evaluation of {config.evaluation.episodes} whole episodes" in text
+    assert f"a mean return of {config.stop.evaluation_return}" in text
+    # Ten seconds are promised: the nodes' own time, and a second to say so.
+    assert "within ten seconds" in text
+    assert config.launch.stop_seconds + 1 < 10
+
+
+def test_exit_codes_are_those_of_the_command():
+    from distrl.cli import main, train
+
+    text = " ".join(README.read_text().split())
+    for claim, words in {
+        "before anything starts, exit code 2": "2 bad usage or configuration",
+        "last thing on stderr, exit code 1": "1 a node",
+        "exit codes 130 and 143": "130 and 143 stopped by Ctrl-C and SIGTERM",
+    }.items():
+        assert claim in text
+        assert words in " ".join(main.__doc__.split())
+        assert words in " ".join(train._INTRO.split())
+
+
+def test_every_back_end_and_every_extra_has_its_row():
+    architecture = (ROOT / "docs" / "architecture.md").read_text()
+    for backend in get_args(Backend):
+        assert f"\n| `{backend}` |" in architecture
+    project = tomli.loads((ROOT / "pyproject.toml").read_text())["project"]
+    install = (ROOT / "docs" / "install.md").read_text()
+    for extra in project["optional-dependencies"]:
+        assert f"\n| `{extra}` |" in install
