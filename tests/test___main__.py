@@ -1,0 +1,27 @@
+"""`python -m distrl` is the command."""
+
+import subprocess
+import sys
+
+import pytest
+
+import distrl
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "out", "err"),
+    [
+        (["--version"], 0, f"distrl {distrl.__version__}\n", ""),
+        ([], 2, "", "distrl: error: name a command: train, doctor, list (or --help)\n"),
+    ],
+)
+def test_the_module_is_the_command_and_passes_its_exit_code_on(
+    arguments, code, out, err
+):
+    done = subprocess.run(
+        [sys.executable, "-m", "distrl", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (code, out, err)

@@ -1,0 +1,74 @@
+"""The wiring: which nodes there are, who talks to whom, and that all of it travels."""
+
+import dataclasses
+
+import cloudpickle
+import launchpad as lp
+import pytest
+from counting_environments import SPEC
+
+from distrl.config import ActorConfig, Config
+from distrl.launch.prepare import node_names
+from distrl.program import make_program
+
+
+def make(count):
+    config = Config(name="wired", actor=ActorConfig(count=count), run_dir="nowhere")
+    return make_program(config, SPEC)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_the_nodes_have_the_names_of_the_design(count):
+    program = make(count)
+    assert program.name == "wired"
+    actors = [f"actor/{index}" for index in range(count)]
+    assert sorted(node_names(program)) == sorted(
+        [*actors, "learner", "replay/0", "variables", "evaluator", "coordinator"]
+    )
+
+
+def test_servers_have_an_address_and_the_others_have_none():
+    groups = make(2).groups
+    served = {label for label, nodes in groups.items() if nodes[0].addresses}
+    assert served == {"variables", "coordinator", "replay"}
+    assert all(len(nodes[0].addresses) <= 1 for nodes in groups.values())
+
+
+def test_who_talks_to_whom():
+    groups = make(2).groups
+    owners = {nodes[0].addresses[0]: label for label, nodes in groups.items()
+              if nodes[0].addresses}  # fmt: skip
+
+    def list_partners(node):
+        return {owners[handle._address] for handle in node.input_handles}
+
+    assert list_partners(groups["learner"][0]) == {"variables", "coordinator"}
+    assert list_partners(groups["evaluator"][0]) == {"variables", "coordinator"}
+    assert list_partners(groups["replay"][0]) == {"coordinator"}
+    for actor in groups["actor"]:
+        assert list_partners(actor) == {"variables", "coordinator"}
+    assert list_partners(groups["variables"][0]) == set()
+    assert list_partners(groups["coordinator"][0]) == set()
+
+
+def test_every_client_has_the_time_limit_of_the_configuration():
+    config = dataclasses.replace(Config(), run_dir="nowhere")
+    launch = dataclasses.replace(config.launch, rpc_seconds=2.5)
+    program = make_program(dataclasses.replace(config, launch=launch), SPEC)
+    handles = [
+        handle for node in program.get_all_nodes() for handle in node.input_handles
+    ]
+    assert len(handles) == 2 + 2 + 1 + 2 * config.actor.count
+    assert all(handle._kwargs == {"call_timeout": 2.5} for handle in handles)
+
+
+def test_the_functions_of_the_nodes_travel_to_other_processes():
+    program = make(2)
+    for node in program.get_all_nodes():
+        node.launch_context.initialize(
+            lp.context.LaunchType.LOCAL_MULTI_PROCESSING, None
+        )
+        for address in node.addresses:
+            address.bind(lp.SimpleLocalAddressBuilder())
+    for node in program.get_all_nodes():
+        assert callable(cloudpickle.loads(cloudpickle.dumps(node.function)))
