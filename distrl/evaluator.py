@@ -46,7 +46,7 @@ def run_evaluator(
     key = jax.random.PRNGKey(derive_seed(config.seed, "evaluator"))
     epsilon = np.full(config.evaluation.environments, config.evaluation.epsilon)
     epsilon = epsilon.astype(np.float32)
-    due = 0
+    due = config.evaluation.period
 
     def keep_alive() -> bool:
         if reporter.is_due():

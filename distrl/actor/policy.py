@@ -5,8 +5,10 @@ from typing import Any
 
 import chex
 import jax
+import numpy as np
 
 from distrl.agents.agent import Agent
+from distrl.types import EnvironmentSpec
 
 
 def make_policy(agent: Agent) -> Callable[..., tuple[jax.Array, chex.PRNGKey]]:
@@ -31,3 +33,19 @@ def make_policy(agent: Agent) -> Callable[..., tuple[jax.Array, chex.PRNGKey]]:
         return action, next_key
 
     return policy
+
+
+def compile_policy(
+    policy: Callable[..., Any], agent: Agent, spec: EnvironmentSpec, count: int
+) -> None:
+    """Compiles the policy of `count` environments before there are parameters."""
+    key = jax.random.PRNGKey(0)
+    shapes = jax.eval_shape(agent.init, key)
+    params, network_state = jax.device_put(
+        jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
+    )
+    observation = jax.tree.map(
+        lambda leaf: np.zeros((count, *leaf.shape), leaf.dtype), spec.observation
+    )
+    epsilon = np.zeros(count, np.float32)
+    policy(params, network_state, key, observation, epsilon)

@@ -10,7 +10,7 @@ import numpy as np
 
 from distrl.actor.exploration import make_epsilon
 from distrl.actor.n_step import NStepAccumulator
-from distrl.actor.policy import make_policy
+from distrl.actor.policy import compile_policy, make_policy
 from distrl.agents import make_agent
 from distrl.config import Config
 from distrl.coordinator import Reporter
@@ -48,7 +48,8 @@ def run_actor(
     name = f"actor/{index}"
     # A batch this small gains nothing from a queue of computations.
     jax.config.update("jax_cpu_enable_async_dispatch", False)
-    policy = make_policy(make_agent(config, spec))
+    agent = make_agent(config, spec)
+    policy = make_policy(agent)
     environment = make_vector_environment(
         config, spec, config.actor.environments, "actor", index
     )
@@ -66,6 +67,7 @@ def run_actor(
     env_steps, logged = 0, time.monotonic()
     epsilon = epsilon_at(0)
     observation = environment.reset()
+    compile_policy(policy, agent, spec, config.actor.environments)
     if variables.await_first() is not None:
         variables.follow()
     while not stop.is_set():

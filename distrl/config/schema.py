@@ -123,7 +123,7 @@ class EvaluationConfig:
     epsilon: float = 0.0
     """The probability of a random action."""
     period: int = 100
-    """The learner_steps between two evaluations, at least."""
+    """The learner_steps before the first evaluation and between two, at least."""
 
 
 @dataclass(frozen=True)

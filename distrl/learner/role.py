@@ -48,14 +48,15 @@ def run_learner(
     optimizer = make_optimizer(config.learner)
     update = make_update(agent, optimizer, config, devices)
     key = jax.random.PRNGKey(derive_seed(config.seed, "learner"))
-    state = replicate(init_state(agent, optimizer, key), devices)
+    initial = init_state(agent, optimizer, key)
+    state = replicate(initial, devices)
     reporter = Reporter(coordinator, "learner", config, stop)
     publisher = Publisher(variable_service, config, stop)
     publisher.put(0, _variables(state))
-    # Compile while the actors fill replay; the update donates what it is given.
-    spare = replicate(init_state(agent, optimizer, key), devices)
-    jax.block_until_ready(update(spare, *_zeros(config, spec, devices)))
     feed = Feed(ReplaySampler(replay_address, config, spec), config, devices)
+    # Compile while the actors fill replay; the update donates what it is given.
+    spare = replicate(initial, devices)
+    jax.block_until_ready(update(spare, *_zeros(config, spec, devices)))
     priorities = None
     if config.replay.kind == "prioritized":
         priorities = PriorityUpdater(replay_address, config, join_superbatch)
