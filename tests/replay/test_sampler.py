@@ -38,8 +38,8 @@ def test_round_trip_is_bit_exact(replay, block):
             else:
                 assert have.dtype == want.dtype
                 np.testing.assert_array_equal(have, want, name)
-        # Transitions of an item come together and share its key.
-        for key, ids in zip(keys, got.reward_t.reshape(-1, block), strict=True):
+        # One transition of each item in turn: column i is the item of key i.
+        for key, ids in zip(keys, got.reward_t.reshape(block, -1).T, strict=True):
             seen.add((int(key), tuple(ids)))
     assert len({key for key, _ in seen}) == len(seen)
     assert {i for _, ids in seen for i in ids} <= set(range(256))
