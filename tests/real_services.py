@@ -11,6 +11,7 @@ import courier
 import reverb
 
 from distrl.replay import make_table
+from distrl.variables import VariableService
 
 
 class Services:
@@ -63,6 +64,23 @@ class Services:
             thread.join(20)
         for server in reversed(self._servers):
             getattr(server, "Stop", getattr(server, "stop", None))()
+
+
+class WatchedVariables(VariableService):
+    """Keeps the versions that clients said they held, and the steps published."""
+
+    def __init__(self):
+        super().__init__()
+        self.held = []
+        self.steps = []
+
+    def fetch(self, version):
+        self.held.append(version)
+        return super().fetch(version)
+
+    def publish(self, learner_steps, payload):
+        self.steps.append(learner_steps)
+        return super().publish(learner_steps, payload)
 
 
 def publish(variables, learner_steps, params, network_state=None):

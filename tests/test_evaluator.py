@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from counting_environments import SPEC, Counting, Rewarding
 from dm_env import specs
-from real_services import Services, publish, wait_until
+from real_services import Services, WatchedVariables, publish, wait_until
 
 from distrl.config import Config, EvaluationConfig, LaunchConfig, NetworkConfig
 from distrl.coordinator import Coordinator
@@ -17,7 +17,6 @@ from distrl.environments import VectorEnvironment, make_spec
 from distrl.evaluator import evaluate, run_evaluator
 from distrl.telemetry.csv_log import read_status
 from distrl.telemetry.status import Status
-from distrl.variables import VariableService
 
 
 class Numbered(Counting):
@@ -142,7 +141,8 @@ class Run:
     def __init__(self, services, config, spec=SPEC):
         self.stop = services.stop
         self.metrics = Path(config.run_dir) / "metrics"
-        self.variables = services.serve(VariableService())
+        self.service = WatchedVariables()
+        self.variables = services.serve(self.service)
         self.coordinator = Coordinator(config, services.stop, services.stop.set)
         client = services.serve(self.coordinator)
         self.watching = services.start(self.coordinator.run)
@@ -174,26 +174,31 @@ def q_values(*q):
 
 
 def test_an_evaluation_is_greedy_and_labelled(services, config):
-    run = Run(services, config)
+    evaluation = dataclasses.replace(config.evaluation, period=7)
+    run = Run(services, dataclasses.replace(config, evaluation=evaluation))
+    # Parameters that have not learned for a period are not evaluated.
+    publish(run.variables, 6, q_values(1.0, 0.0, 0.0))
+    wait_until(lambda: 1 in run.service.held, run.future)
     publish(run.variables, 7, q_values(0.0, 0.1, 0.2))
     (row,) = run.await_rows(1)
     # Five steps of action 2 in each of 40 episodes: no random action among 200.
     assert (row["min_return"], row["mean_return"], row["max_return"]) == (10, 10, 10)
     assert row["std_return"] == 0
-    assert (row["episodes"], row["version"], row["learner_steps"]) == (40, 1, 7)
+    assert (row["episodes"], row["version"], row["learner_steps"]) == (40, 2, 7)
     wait_until(lambda: run.status().evaluation_step == 7, run.future)
     assert run.status().evaluation_return == 10
-    # The period is one learner step: the same step again is not due.
-    publish(run.variables, 7, q_values(1.0, 0.0, 0.0))
-    publish(run.variables, 8, q_values(0.0, 1.0, 0.0))
+    # The next is due after seven steps more.
+    publish(run.variables, 13, q_values(1.0, 0.0, 0.0))
+    wait_until(lambda: 3 in run.service.held, run.future)
+    publish(run.variables, 14, q_values(0.0, 1.0, 0.0))
     row = run.await_rows(2)[1]
-    assert (row["version"], row["learner_steps"], row["mean_return"]) == (3, 8, 5)
+    assert (row["version"], row["learner_steps"], row["mean_return"]) == (4, 14, 5)
 
 
 def test_epsilon_is_honoured(services, config):
     evaluation = dataclasses.replace(config.evaluation, epsilon=1.0)
     run = Run(services, dataclasses.replace(config, evaluation=evaluation))
-    publish(run.variables, 0, q_values(0.0, 0.1, 0.2))
+    publish(run.variables, 1, q_values(0.0, 0.1, 0.2))
     (row,) = run.await_rows(1)
     # Random actions: five of mean 1, with 200 of them hardly ever all the same.
     assert row["std_return"] > 0
@@ -238,10 +243,10 @@ def test_a_network_with_state_acts_with_its_statistics(services, config):
             "batch_norm/~/var_ema": ema(variance),
         }
 
-    publish(run.variables, 0, params, averages(0.5, 1.0))
+    publish(run.variables, 1, params, averages(0.5, 1.0))
     (row,) = run.await_rows(1)
     assert row["mean_return"] == 3 * 2
-    publish(run.variables, 1, params, averages(1.5, 1.0))
+    publish(run.variables, 2, params, averages(1.5, 1.0))
     row = run.await_rows(2)[1]
     assert row["mean_return"] == 3 * 1
 
@@ -249,7 +254,7 @@ def test_a_network_with_state_acts_with_its_statistics(services, config):
 def test_an_evaluator_stops_at_once_in_the_middle_of_an_evaluation(services, config):
     evaluation = EvaluationConfig(episodes=10**9, environments=4)
     run = Run(services, dataclasses.replace(config, evaluation=evaluation))
-    publish(run.variables, 0, q_values(0.0, 0.0, 0.0))
+    publish(run.variables, 1, q_values(0.0, 0.0, 0.0))
     # It reports that it is alive while it evaluates.
     wait_until(lambda: run.status().nodes_alive == 1, run.future)
     services.stop.set()

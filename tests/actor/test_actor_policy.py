@@ -2,7 +2,7 @@ import jax
 import numpy as np
 from dm_env import specs
 
-from distrl.actor.policy import make_policy
+from distrl.actor.policy import compile_policy, make_policy
 from distrl.agents import make_agent
 from distrl.config import Config
 from distrl.types import EnvironmentSpec
@@ -42,3 +42,18 @@ def test_a_chain_of_keys_gives_new_actions_and_can_be_repeated():
     assert (first != run(seed=2)).any()
     assert (first[0] != first[1]).any()
     assert (first[1] != first[2]).any()
+
+
+def test_a_policy_is_compiled_before_there_are_parameters_and_only_then():
+    agent = make_agent(Config(), SPEC)
+    policy = make_policy(agent)
+    compile_policy(policy, agent, SPEC, 16)
+    assert policy._cache_size() == 1
+    # As an actor calls it: parameters on the device, the rest from the host.
+    params, network_state = jax.device_put(agent.init(jax.random.PRNGKey(3)))
+    key = jax.random.PRNGKey(4)
+    for _ in range(3):
+        observation = OBSERVATION.copy()
+        epsilon = np.full(16, 0.5, np.float32)
+        _, key = policy(params, network_state, key, observation, epsilon)
+    assert policy._cache_size() == 1

@@ -1,14 +1,13 @@
 """An actor between a real replay server, variable service and coordinator."""
 
 import dataclasses
-import threading
 import time
 
 import numpy as np
 import pytest
 import reverb
 from counting_environments import SPEC
-from real_services import Services, publish, wait_until
+from real_services import Services, WatchedVariables, publish, wait_until
 
 from distrl.actor.role import make_vector_environment, run_actor
 from distrl.config import (
@@ -25,7 +24,6 @@ from distrl.replay import TABLE_NAME
 from distrl.replay.tables import make_signature
 from distrl.telemetry.csv_log import read_last_row, read_status
 from distrl.types import Transition
-from distrl.variables import VariableService
 
 
 def q_values(*q):
@@ -59,18 +57,6 @@ def services():
     started.close()
 
 
-class AskedService(VariableService):
-    """Tells when somebody has asked for parameters."""
-
-    def __init__(self):
-        super().__init__()
-        self.was_asked = threading.Event()
-
-    def fetch(self, version):
-        self.was_asked.set()
-        return super().fetch(version)
-
-
 class Run:
     """Actors, and a queue of replay from which each transition is taken once."""
 
@@ -81,7 +67,7 @@ class Run:
         )
         address, self.table = services.serve_replay(config, SPEC, queue)
         self.reader = reverb.Client(address)
-        self.service = AskedService()
+        self.service = WatchedVariables()
         self.variables = services.serve(self.service)
         self.coordinator = Coordinator(config, services.stop, services.stop.set)
         client = services.serve(self.coordinator)
@@ -188,7 +174,7 @@ def test_an_actor_stops_at_once_whatever_it_waits_for(services, config, publishe
         publish(run.variables, 0, q_values(0, 1, 0))
         wait_until(lambda: run.table.info.current_size == 20, *run.futures)
     else:
-        assert run.service.was_asked.wait(10)
+        wait_until(lambda: run.service.held, *run.futures)
         assert run.table.info.current_size == 0
     asked = time.monotonic()
     services.stop.set()

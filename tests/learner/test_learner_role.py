@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import reverb
 from dm_env import specs
-from real_services import Services, wait_until
+from real_services import Services, WatchedVariables, wait_until
 
 from distrl.config import (
     Config,
@@ -55,18 +55,6 @@ def services():
     started.close()
 
 
-class HistoryService(VariableService):
-    """Remembers the learner steps of each version."""
-
-    def __init__(self):
-        super().__init__()
-        self.steps = []
-
-    def publish(self, learner_steps, payload):
-        self.steps.append(learner_steps)
-        return super().publish(learner_steps, payload)
-
-
 class Run:
     """A learner and what it talks to; replay holds 64 transitions."""
 
@@ -76,7 +64,7 @@ class Run:
         writer = BlockWriter(self.replay, config, SPEC, 0, services.stop)
         writer.write(make_transitions(mean))
         writer.close()
-        self.service = HistoryService()
+        self.service = WatchedVariables()
         variables = services.serve(self.service)
         self.client = VariableClient(variables, config, services.stop)
         self.coordinator = Coordinator(config, services.stop, services.stop.set)
