@@ -6,6 +6,7 @@ that works. `make bench-learner` runs it. Ratios are taken in one run.
 
 import argparse
 import dataclasses
+import os
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ from typing import Any
 from benchmarks.program import measure_rate
 from benchmarks.record import median, print_record, print_table
 from distrl.config import Config, LearnerConfig, NetworkConfig, ReplayConfig
+from distrl.launch.placement import node_environment
 
 # Measured on two cores by their own drivers: see docs/benchmarks.md.
 ACME_UPDATES_PER_SECOND = 177
@@ -139,6 +141,7 @@ def run_in_place(network: str, seconds: float) -> float:
             "--seconds",
             str(seconds),
         ],
+        env={**os.environ, **node_environment("learner")},
         capture_output=True,
         text=True,
         check=True,

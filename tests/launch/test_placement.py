@@ -3,8 +3,12 @@
 from distrl.launch.placement import node_environment
 
 
-def test_the_learner_sees_what_jax_shows():
-    assert node_environment("learner") == {}
+def test_the_learner_sees_what_jax_shows(monkeypatch):
+    forced = "--xla_force_host_platform_device_count=4"
+    monkeypatch.setenv("XLA_FLAGS", forced)
+    environment = node_environment("learner")
+    assert set(environment) == {"XLA_FLAGS"}
+    assert environment["XLA_FLAGS"].split()[0] == forced
 
 
 def test_all_others_compute_on_one_cpu_thread():
