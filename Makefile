@@ -38,9 +38,10 @@ test: $(INSTALLED) ## ruff, mypy and the quick tests
 test-slow: $(INSTALLED) ## the tests that take longer
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
-bench: $(INSTALLED) ## every measurement in benchmarks/
-	@set -e; for file in benchmarks/[!_]*.py; do \
-	    echo "$(BIN)/python $$file $(ARGS)"; $(BIN)/python "$$file" $(ARGS); done
+bench: bench-actor bench-learner bench-memory bench-solve ## every measurement in benchmarks/
+
+bench-%: $(INSTALLED)
+	$(BIN)/python -m benchmarks.$* $(ARGS)
 
 clean: ## remove the virtual environments and all caches, keep the runs
 	rm -rf $(VENV) $(VENV).* build dist *.egg-info

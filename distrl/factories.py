@@ -48,6 +48,15 @@ def find_factory(field: str, name: str, known: Mapping[str, Named]) -> Callable:
     )
 
 
+def preload(known: Mapping[str, Named]) -> None:
+    """Imports the modules behind our own names, and nothing of a user's.
+
+    A process that forks others calls it first, so that they share the import.
+    """
+    for named in known.values():
+        importlib.import_module(named.address.partition(":")[0])
+
+
 def load_factory(place: str, address: str, schemes: Sequence[str] = ()) -> Callable:
     """Returns what `package.module:factory` names.
 

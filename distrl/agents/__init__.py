@@ -4,6 +4,6 @@ Importing this package imports no JAX; making an agent does.
 """
 
 from distrl.agents.agent import Agent, LossOutput
-from distrl.agents.registry import list_agents, make_agent
+from distrl.agents.registry import list_agents, make_agent, preload_agents
 
-__all__ = ["Agent", "LossOutput", "list_agents", "make_agent"]
+__all__ = ["Agent", "LossOutput", "list_agents", "make_agent", "preload_agents"]

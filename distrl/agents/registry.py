@@ -2,7 +2,7 @@
 
 from distrl.agents.agent import Agent
 from distrl.config.schema import Config
-from distrl.factories import Named, find_factory
+from distrl.factories import Named, find_factory, preload
 from distrl.types import EnvironmentSpec
 
 _AGENTS = {
@@ -20,6 +20,11 @@ _AGENTS = {
 def list_agents() -> dict[str, str]:
     """Returns a line of description for each name."""
     return {name: named.description for name, named in sorted(_AGENTS.items())}
+
+
+def preload_agents() -> None:
+    """Imports the modules of all our own agents, RLax with them."""
+    preload(_AGENTS)
 
 
 def make_agent(config: Config, spec: EnvironmentSpec) -> Agent:

@@ -60,13 +60,12 @@ def main() -> None:
 def _serve(channel: Channel, request: dict[str, Any]) -> None:
     # A collection while jaxlib 0.4.38 registers its pytrees can crash the process.
     gc.disable()
-    from distrl.environments import preload_suite
     from distrl.launch.checking import check_parts
 
     config, make_program = pickle.loads(base64.b64decode(request["payload"]))
     if isinstance(make_program, str):
         make_program = _resolve(make_program)
-    preload_suite(config.environment)
+    _preload(config.environment)
     gc.enable()
     channel.send({"event": "stage", "text": f"checking {config.environment}"})
     spec = _check_in_child(channel, lambda: check_parts(config))
@@ -90,6 +89,19 @@ def _serve(channel: Channel, request: dict[str, Any]) -> None:
         from distrl.launch.plain_launchpad import run_launchpad
 
         run_launchpad(program, config, channel)
+
+
+def _preload(environment: str) -> None:
+    """Imports what nodes would import, each for itself, when they need it."""
+    from distrl.agents import preload_agents
+    from distrl.environments import preload_suite
+    from distrl.networks import preload_networks
+    from distrl.telemetry.tensorboard_log import preload_tensorboard
+
+    preload_agents()
+    preload_networks()
+    preload_suite(environment)
+    preload_tensorboard()
 
 
 def _resolve(reference: str) -> Callable[..., Any]:

@@ -10,6 +10,13 @@ from distrl.networks.registry import (
     check_network,
     list_networks,
     make_network,
+    preload_networks,
 )
 
-__all__ = ["Network", "check_network", "list_networks", "make_network"]
+__all__ = [
+    "Network",
+    "check_network",
+    "list_networks",
+    "make_network",
+    "preload_networks",
+]

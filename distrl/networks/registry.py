@@ -5,7 +5,7 @@ from typing import Any
 
 from distrl.config.schema import NetworkConfig
 from distrl.errors import ConfigError
-from distrl.factories import Named, check_keywords, find_factory
+from distrl.factories import Named, check_keywords, find_factory, preload
 from distrl.types import EnvironmentSpec
 
 Network = Callable[[Any, bool], Any]
@@ -26,6 +26,11 @@ _NETWORKS = {
 def list_networks() -> dict[str, str]:
     """Returns a line of description for each name."""
     return {name: named.description for name, named in sorted(_NETWORKS.items())}
+
+
+def preload_networks() -> None:
+    """Imports the modules of all our own networks."""
+    preload(_NETWORKS)
 
 
 def make_network(config: NetworkConfig, spec: EnvironmentSpec) -> Network:

@@ -1,10 +1,17 @@
 """Event files for TensorBoard, written without TensorFlow."""
 
+import importlib
 import os
 import socket
 import time
 from collections.abc import Mapping
 from pathlib import Path
+
+
+def preload_tensorboard() -> None:
+    """Imports what a log needs, for a process that forks others."""
+    importlib.import_module("tensorboard.compat.proto.event_pb2")
+    importlib.import_module("tensorboard.summary.writer.record_writer")
 
 
 class TensorBoardLog:
