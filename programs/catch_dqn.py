@@ -10,8 +10,7 @@ node of your own between learner and actors.
 import sys
 from pathlib import Path
 
-from distrl.config.flags import parse_arguments
-from distrl.launch import run
+from distrl.cli.main import main
 
 CONFIG = Path(__file__).parent.parent / "configs" / "catch.yaml"
 
@@ -89,6 +88,4 @@ def make_program(config, spec):
 
 
 if __name__ == "__main__":
-    outcome = run(parse_arguments([str(CONFIG), *sys.argv[1:]]), program=make_program)
-    print(f"{outcome.result['status']}: {outcome.result['reason']}")
-    sys.exit(outcome.exit_code)
+    sys.exit(main(["train", str(CONFIG), *sys.argv[1:]], program=make_program))

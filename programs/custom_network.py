@@ -14,8 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from distrl.config.flags import parse_arguments
-from distrl.launch import run
+from distrl.cli.main import main
 
 CONFIG = Path(__file__).parent.parent / "configs" / "catch.yaml"
 
@@ -52,6 +51,4 @@ def make_network(spec, hidden_size=64):
 if __name__ == "__main__":
     network = "--network.factory=custom_network:make_network"
     arguments = "--network.args={hidden_size: 128}"
-    outcome = run(parse_arguments([str(CONFIG), network, arguments, *sys.argv[1:]]))
-    print(f"{outcome.result['status']}: {outcome.result['reason']}")
-    sys.exit(outcome.exit_code)
+    sys.exit(main(["train", str(CONFIG), network, arguments, *sys.argv[1:]]))

@@ -6,7 +6,8 @@ nothing was started; 130 and 143 stopped by Ctrl-C and SIGTERM.
 
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from distrl import __version__
 from distrl.cli.answer import print_answer
@@ -19,15 +20,20 @@ _COMMANDS = {
 }
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(
+    argv: Sequence[str] | None = None,
+    *,
+    program: Callable[..., Any] | None = None,
+) -> int:
     """Runs the command and returns its exit code.
 
     Args:
       argv: the arguments; None takes those of the process.
+      program: the `make_program` that `train` runs; None runs distrl's own.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        return _dispatch(arguments)
+        return _dispatch(arguments, program)
     except ConfigError as error:
         print(f"distrl: error: {error}", file=sys.stderr)
         return 2
@@ -36,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _dispatch(arguments: list[str]) -> int:
+def _dispatch(arguments: list[str], program: Callable[..., Any] | None) -> int:
     if not arguments:
         raise ConfigError(f"name a command: {', '.join(_COMMANDS)} (or --help)")
     command, rest = arguments[0], arguments[1:]
@@ -52,7 +58,7 @@ def _dispatch(arguments: list[str]) -> int:
             f"The commands are {', '.join(_COMMANDS)}."
         )
     module = importlib.import_module(_COMMANDS[command][0])
-    return module.main(rest)
+    return module.main(rest) if program is None else module.main(rest, program)
 
 
 def _format_help() -> str:

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from distrl.cli.answer import print_answer, reserve_stdout
@@ -23,8 +23,15 @@ flags without a value:
   --help                this text"""
 
 
-def main(arguments: list[str]) -> int:
+def main(
+    arguments: list[str],
+    program: str | Callable[..., Any] = "distrl.program:make_program",
+) -> int:
     """Runs the command and returns its exit code.
+
+    Args:
+      arguments: those after `train`.
+      program: `make_program(config, spec)`, or `module:function`.
 
     Raises:
       ConfigError: bad usage or configuration; nothing was started.
@@ -43,10 +50,10 @@ def main(arguments: list[str]) -> int:
     config = load_config(positional[0], values)
     if "--json" in switches:
         with reserve_stdout() as write:
-            code, result = _train(config)
+            code, result = _train(config, program)
             write(json.dumps(result, indent=2) + "\n")
     else:
-        code, result = _train(config)
+        code, result = _train(config, program)
         print_answer(format_summary(result))
     if result.get("error") is not None:
         print(_format_failure(result), file=sys.stderr, flush=True)
@@ -70,13 +77,15 @@ def format_summary(result: Mapping[str, Any]) -> str:
     return f"{result['status']} ({result['reason']}): {', '.join(parts)}"
 
 
-def _train(config: Config) -> tuple[int, dict[str, Any]]:
+def _train(
+    config: Config, program: str | Callable[..., Any]
+) -> tuple[int, dict[str, Any]]:
     from distrl.launch import run
     from distrl.telemetry.progress import Progress
 
     progress = Progress()
     try:
-        outcome = run(config, progress=progress)
+        outcome = run(config, program=program, progress=progress)
     finally:
         progress.close()
     return outcome.exit_code, outcome.result

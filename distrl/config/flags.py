@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from distrl.config.fields import list_fields, list_sections, show_value
-from distrl.config.parse import check_name, load_config
+from distrl.config.parse import check_name
 from distrl.config.plain_yaml import load_yaml
 from distrl.config.schema import Config
 from distrl.errors import ConfigError
@@ -49,24 +49,6 @@ def read_flags(
                     raise ConfigError(f"--{name} needs a value: {_describe(name)}")
             values[name] = _read_text(name, text)
     return positional, values, found
-
-
-def parse_arguments(arguments: Sequence[str]) -> Config:
-    """Returns the configuration of `CONFIG [--field.path value ...]`, checked.
-
-    For programs of one's own: `parse_arguments(["catch.yaml", *sys.argv[1:]])`.
-
-    Raises:
-      ConfigError: not one file, an unknown flag, or a bad configuration.
-    """
-    positional, values, _ = read_flags(arguments)
-    if len(positional) != 1:
-        given = ", ".join(positional) or "nothing"
-        raise ConfigError(
-            f"one configuration file is needed, and {given} was given; "
-            "for example configs/catch.yaml --seed 2"
-        )
-    return load_config(positional[0], values)
 
 
 def format_flags(prog: str, intro: str, positional: str, switches: str) -> str:

@@ -13,7 +13,8 @@ import pytest
 import tomli
 
 from distrl.config import load_config
-from distrl.config.flags import parse_arguments
+from distrl.config import load_config
+from distrl.config.flags import read_flags
 from distrl.config.schema import Backend
 from distrl.environments import read_spec
 from distrl.program import make_program
@@ -95,7 +96,8 @@ def test_there_are_commands_to_check():
 @pytest.mark.parametrize("words", TRAINING, ids=" ".join)
 def test_a_training_command_is_a_whole_configuration(words, monkeypatch):
     monkeypatch.chdir(ROOT)
-    parse_arguments(words[1:])
+    (path,), values, _ = read_flags(words[1:])
+    load_config(path, values)
 
 
 @pytest.mark.parametrize("words", [["--help"], *ANSWERING], ids=" ".join)

@@ -31,7 +31,7 @@ def test_catch_dqn_solves_catch_from_anywhere(tmp_path):
     # The wiring is the script's own function, which no node could import.
     done = run("catch_dqn.py", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("done: evaluation_return ")
+    assert done.stdout.startswith("done (evaluation_return ")
     (run_dir,) = (tmp_path / "runs").iterdir()
     assert read(run_dir, "result.json")["evaluation_return"] >= 0.95
     names = {node["name"] for node in read(run_dir, "program.json")["nodes"]}
@@ -47,7 +47,7 @@ def test_a_flag_is_honoured_from_the_root_of_the_repository(tmp_path):
     flags += ["--stop.env_steps=2000", f"--run_dir={run_dir}"]
     done = run("catch_dqn.py", *flags, cwd=ROOT)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("done: env_steps ")
+    assert done.stdout.startswith("done (env_steps ")
     names = [node["name"] for node in read(run_dir, "program.json")["nodes"]]
     assert names.count("actor/2") == 1
 
@@ -57,7 +57,7 @@ def test_a_network_of_ones_own_solves_catch(tmp_path):
     flags = [f"--run_dir={run_dir}", "--network.args={hidden_size: 96}"]
     done = run("custom_network.py", *flags, cwd=ROOT)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("done: evaluation_return ")
+    assert done.stdout.startswith("done (evaluation_return ")
     assert read(run_dir, "result.json")["evaluation_return"] >= 0.95
     config = (run_dir / "config.yaml").read_text()
     assert "custom_network:make_network" in config
