@@ -13,7 +13,6 @@ import pytest
 import tomli
 
 from distrl.config import load_config
-from distrl.config import load_config
 from distrl.config.flags import read_flags
 from distrl.config.schema import Backend
 from distrl.environments import read_spec

@@ -70,11 +70,11 @@ def test_a_network_of_ones_own_is_found_by_the_fresh_processes_of_launchpad(tmp_
     flags += ["--stop.evaluation_return=null", "--stop.learner_steps=1"]
     done = run("custom_network.py", *flags, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("done: learner_steps ")
+    assert done.stdout.startswith("done (learner_steps ")
 
 
 def test_bad_flags_of_a_program_are_told_in_one_message(tmp_path):
     done = run("catch_dqn.py", "--actor.count=0", cwd=tmp_path)
-    assert done.returncode != 0
+    assert done.returncode == 2
     assert "actor.count = 0" in done.stderr.splitlines()[-1]
     assert list(tmp_path.iterdir()) == []
