@@ -19,10 +19,11 @@ LOCKED := $(VENV)/.locked-$(call key,requirements.lock)
 INSTALLED := $(VENV)/.installed-$(call key,pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test test-slow bench lock check-cuda clean FORCE
+.PHONY: help install train test test-slow bench bench-actor \
+    bench-learner bench-memory bench-solve lock check-cuda clean FORCE
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
 
 install: $(INSTALLED) ## make .venv, if it is not there yet
 
@@ -40,8 +41,17 @@ test-slow: $(INSTALLED) ## the tests that take longer
 
 bench: bench-actor bench-learner bench-memory bench-solve ## every measurement in benchmarks/
 
-bench-%: $(INSTALLED)
-	$(BIN)/python -m benchmarks.$* $(ARGS)
+bench-actor: $(INSTALLED) ## env steps a second, against a bare loop
+	$(BIN)/python -m benchmarks.actor $(ARGS)
+
+bench-learner: $(INSTALLED) ## updates a second, against a batch in place
+	$(BIN)/python -m benchmarks.learner $(ARGS)
+
+bench-memory: $(INSTALLED) ## unique memory of every process
+	$(BIN)/python -m benchmarks.memory $(ARGS)
+
+bench-solve: $(INSTALLED) ## seconds and env steps to the goal, seed by seed
+	$(BIN)/python -m benchmarks.solve $(ARGS)
 
 clean: ## remove the virtual environments and all caches, keep the runs
 	rm -rf $(VENV) $(VENV).* build dist *.egg-info

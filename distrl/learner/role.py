@@ -13,7 +13,7 @@ from distrl.coordinator import Reporter
 from distrl.learner.feed import Feed, put_superbatch
 from distrl.learner.state import TrainState, first_replica, init_state, replicate
 from distrl.learner.superbatch import join_superbatch
-from distrl.learner.update import make_optimizer, make_update
+from distrl.learner.update import UpdateOutput, make_optimizer, make_update
 from distrl.replay import PriorityUpdater, ReplaySampler
 from distrl.seeding import derive_seed
 from distrl.telemetry.metrics import MetricsLog
@@ -60,10 +60,9 @@ def run_learner(
     priorities = None
     if config.replay.kind == "prioritized":
         priorities = PriorityUpdater(replay_address, config, join_superbatch)
-    log = MetricsLog(config, "learner")
-    under_way: collections.deque[Any] = collections.deque()
+    metrics = _Metrics(config)
+    under_way: collections.deque[UpdateOutput] = collections.deque()
     dispatches, learner_steps, published = 0, 0, 0
-    logged_at, logged_steps = time.monotonic(), 0
     while not stop.is_set():
         if reporter.is_due():
             reporter.send()
@@ -84,24 +83,42 @@ def run_learner(
             published = learner_steps
             publisher.put(learner_steps, _variables(state))
         if dispatches % config.learner.metrics_period == 0:
-            now = time.monotonic()
-            metrics = {
-                name: float(np.asarray(value.addressable_data(0)).reshape(()))
-                for name, value in output.metrics.items()
-            }
-            rate = (learner_steps - logged_steps) / (now - logged_at)
-            log.write(
-                learner_steps,
-                {"learner_steps": learner_steps, "steps_per_second": rate, **metrics},
-            )
-            logged_at, logged_steps = now, learner_steps
-    jax.block_until_ready(state)
+            metrics.write(learner_steps, output)
+    if under_way:
+        metrics.write(learner_steps, under_way[-1])
     reporter.send(last=True)
     publisher.close(_POLL_SECONDS)
     if priorities is not None:
         priorities.close()
     feed.close(_POLL_SECONDS)
-    log.close()
+    metrics.close()
+
+
+class _Metrics:
+    """The learner's rows: what the loss says, and how fast it goes."""
+
+    def __init__(self, config: Config):
+        self._log = MetricsLog(config, "learner")
+        self._written = (time.monotonic(), 0)
+
+    def write(self, learner_steps: int, output: UpdateOutput) -> None:
+        """Adds a row, unless there is one of this step; waits for the device."""
+        values = {
+            name: float(np.asarray(value.addressable_data(0)).reshape(()))
+            for name, value in output.metrics.items()
+        }
+        now, (then, before) = time.monotonic(), self._written
+        if learner_steps == before:
+            return
+        rate = (learner_steps - before) / (now - then)
+        self._log.write(
+            learner_steps,
+            {"learner_steps": learner_steps, "steps_per_second": rate, **values},
+        )
+        self._written = (now, learner_steps)
+
+    def close(self) -> None:
+        self._log.close()
 
 
 def _variables(state: TrainState) -> Any:

@@ -38,7 +38,8 @@ class _Launch:
         self.outcome = Outcome(0, dict(_RESULT))
         self.refusal = None
 
-    def run(self, config, *, progress):
+    def run(self, config, *, program, progress):
+        assert program == "distrl.program:make_program"
         self.configs.append(config)
         print("noise on stdout")
         progress.stage("starting")

@@ -117,7 +117,8 @@ def test_commands_in_sentences_exist():
 
 
 def test_targets_of_make_exist():
-    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M)
+    rules = re.findall(r"^([a-z -]+):", (ROOT / "Makefile").read_text(), re.M)
+    targets = " ".join(rules).split()
     for page in PAGES:
         text = "\n".join(
             [*read_blocks(page), *re.findall("`([^`]+)`", read_prose(page))]

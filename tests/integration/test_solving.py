@@ -29,7 +29,7 @@ def test_each_back_end_solves_catch(tmp_path, backend):
 
 def test_a_run_leaves_the_files_of_the_design_and_is_the_same_from_its_config(tmp_path):
     run_dir = tmp_path / "run"
-    limit = ["--stop.evaluation_return=null", "--stop.env_steps=3000"]
+    limit = ["--stop.evaluation_return=null", "--stop.env_steps=20000"]
     with train(run_dir, *limit) as command:
         assert command.finish() == 0, command.stderr
     names = {"actor/0", "actor/1", "learner", "replay/0"}
