@@ -12,7 +12,8 @@ from pathlib import Path
 def print_record() -> None:
     """Prints where, by which command and of which commit the figures are."""
     print(f"machine: {_read_processor()}, {os.cpu_count()} cores, {platform.system()}")
-    print(f"command: python {' '.join(sys.argv)}")
+    module = f"benchmarks.{Path(sys.argv[0]).stem}"
+    print(f"command: python -m {' '.join([module, *sys.argv[1:]])}")
     print(f"commit:  {_read_commit()}")
     print(f"load:    {os.getloadavg()[0]:.2f} before the run", flush=True)
 
