@@ -1,7 +1,6 @@
 """What the README promises of learning, seed by seed; minutes, so marked slow."""
 
 import pytest
-
 from integration.commands import CATCH, train
 
 CARTPOLE = CATCH.with_name("cartpole.yaml")
