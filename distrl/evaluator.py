@@ -7,9 +7,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from distrl.actor.policy import make_policy
+from distrl.actor.policy import Player
 from distrl.actor.role import make_vector_environment
 from distrl.agents import make_agent
+from distrl.agents.acting import epsilon_greedy
 from distrl.config import Config
 from distrl.coordinator import Reporter
 from distrl.environments import VectorEnvironment
@@ -36,7 +37,6 @@ def run_evaluator(
       stop: ends the role.
     """
     jax.config.update("jax_cpu_enable_async_dispatch", False)
-    policy = make_policy(make_agent(config, spec))
     environment = make_vector_environment(
         config, spec, config.evaluation.environments, "evaluator", 0
     )
@@ -44,6 +44,9 @@ def run_evaluator(
     reporter = Reporter(coordinator, "evaluator", config, stop)
     log = MetricsLog(config, "evaluator")
     key = jax.random.PRNGKey(derive_seed(config.seed, "evaluator"))
+    player = Player(
+        make_agent(config, spec), epsilon_greedy, "evaluate", len(environment), key
+    )
     epsilon = np.full(config.evaluation.environments, config.evaluation.epsilon)
     epsilon = epsilon.astype(np.float32)
     due = config.evaluation.period
@@ -62,12 +65,11 @@ def run_evaluator(
         due = snapshot.learner_steps + config.evaluation.period
         started = time.monotonic()
 
-        def act(observation: Any, snapshot: Any = snapshot) -> np.ndarray:
-            nonlocal key
-            action, key = policy(
-                snapshot.params, snapshot.network_state, key, observation, epsilon
-            )
-            return np.asarray(action)
+        def act(observation: Any, last_t: np.ndarray, held: Any = snapshot) -> Any:
+            player.end_episodes(last_t)
+            return player.act(
+                held.params, held.network_state, observation, epsilon
+            ).action
 
         returns = evaluate(environment, act, config.evaluation.episodes, keep_alive)
         if returns is None:
@@ -94,7 +96,7 @@ def run_evaluator(
 
 def evaluate(
     environment: VectorEnvironment,
-    act: Callable[[Any], np.ndarray],
+    act: Callable[[Any, np.ndarray], np.ndarray],
     episodes: int,
     go_on: Callable[[], bool],
 ) -> np.ndarray | None:
@@ -104,7 +106,8 @@ def evaluate(
 
     Args:
       environment: E environments; they are reset first.
-      act: from observations `[E, ...]` to actions `[E] int32`.
+      act: from observations `[E, ...]` and `[E] bool`, whether each begins an
+        episode, to actions `[E] int32`.
       episodes: how many to run; E divides it.
       go_on: asked before each step; False gives up.
 
@@ -114,11 +117,12 @@ def evaluate(
     share = episodes // len(environment)
     returns: list[list[float]] = [[] for _ in range(len(environment))]
     observation = environment.reset()
+    first = np.ones(len(environment), bool)
     while any(len(ended) < share for ended in returns):
         if not go_on():
             return None
-        step = environment.step(act(observation))
-        observation = step.observation
+        step = environment.step(act(observation, first))
+        observation, first = step.observation, step.last_t
         for episode in step.episodes:
             if len(returns[episode.environment]) < share:
                 returns[episode.environment].append(episode.episode_return)

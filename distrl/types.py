@@ -23,6 +23,30 @@ class Transition(NamedTuple):
     observation_t: Any
 
 
+class Trajectory(NamedTuple):
+    """T successive steps of one episode, or a batch of them with a leading axis.
+
+    Step i goes from `observation[i]` to `observation[i + 1]`. An episode that ends
+    before T steps are full is padded; what is behind its end is zeros.
+
+    Attributes:
+      observation: nest of arrays `[T + 1, ...]`.
+      action: `[T] int32`.
+      reward: `[T] float32`, of single steps.
+      discount: `[T] float32`, gamma times the environment's discount: 0 after
+        termination, never after truncation.
+      mask: `[T] float32`, 1 for a step, 0 for padding.
+      carry: nest of arrays `[...]`, the recurrent state before the first step.
+    """
+
+    observation: Any
+    action: Any
+    reward: Any
+    discount: Any
+    mask: Any
+    carry: Any
+
+
 @dataclass(frozen=True)
 class EnvironmentSpec:
     """What networks, replay and policies need to know of an environment.

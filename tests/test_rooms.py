@@ -29,7 +29,7 @@ LAYERS = (
     ("environments", "replay", "variables"),
     ("agents",),
     ("networks",),
-    ("telemetry",),
+    ("items", "telemetry"),
     ("config", "factories", "remote"),
     ("errors", "seeding", "types", "root"),
 )
@@ -56,6 +56,7 @@ PURE_MODULES = (
     "distrl.agents*",
     "distrl.networks*",
     "distrl.actor",
+    "distrl.actor.experience",
     "distrl.actor.exploration",
     "distrl.actor.n_step",
     "distrl.actor.policy",

@@ -8,9 +8,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from distrl.actor.exploration import make_epsilon
-from distrl.actor.n_step import NStepAccumulator
-from distrl.actor.policy import compile_policy, make_policy
+from distrl.actor.experience import ActorStep, make_experience
+from distrl.actor.exploration import make_amount, make_explore
+from distrl.actor.policy import Player
 from distrl.agents import make_agent
 from distrl.config import Config
 from distrl.coordinator import Reporter
@@ -48,45 +48,48 @@ def run_actor(
     name = f"actor/{index}"
     # A batch this small gains nothing from a queue of computations.
     jax.config.update("jax_cpu_enable_async_dispatch", False)
-    agent = make_agent(config, spec)
-    policy = make_policy(agent)
     environment = make_vector_environment(
         config, spec, config.actor.environments, "actor", index
     )
-    accumulator = NStepAccumulator(
-        config.actor.environments, config.actor.n_step, config.actor.discount
+    key = jax.random.PRNGKey(derive_seed(config.seed, "actor", index))
+    player = Player(
+        make_agent(config, spec), make_explore(config), "act", len(environment), key
     )
-    epsilon_at = make_epsilon(config, index)
+    experience = make_experience(config)
+    amount_at = make_amount(config, index)
     variables = VariableClient(variable_service, config, stop)
     reporter = Reporter(coordinator, name, config, stop)
     log = MetricsLog(config, name)
     returns: collections.deque[float] = collections.deque(maxlen=_RECENT_EPISODES)
-    key = jax.random.PRNGKey(derive_seed(config.seed, "actor", index))
     seed = derive_seed(config.seed, "replay", index)
     writer = BlockWriter(replay_address, config, spec, seed, stop)
     env_steps, logged = 0, time.monotonic()
-    epsilon = epsilon_at(0)
+    amount = amount_at(0)
     observation = environment.reset()
-    compile_policy(policy, agent, spec, config.actor.environments)
+    player.compile(spec)
     if variables.await_first() is not None:
         variables.follow()
     while not stop.is_set():
         held = variables.latest()
-        chosen, key = policy(held.params, held.network_state, key, observation, epsilon)
-        action = np.asarray(chosen)
-        step = environment.step(action)
-        transitions = accumulator.add(
-            observation,
-            action,
-            step.reward_t,
-            step.discount_t,
-            step.last_t,
-            step.observation_t,
+        choice = player.act(held.params, held.network_state, observation, amount)
+        step = environment.step(choice.action)
+        items = experience.add(
+            ActorStep(
+                observation_tm1=observation,
+                action_tm1=choice.action,
+                reward_t=step.reward_t,
+                discount_t=step.discount_t,
+                last_t=step.last_t,
+                observation_t=step.observation_t,
+                q_tm1=choice.q,
+                carry_tm1=choice.carry,
+            )
         )
-        writer.write(transitions)
+        writer.write(*items)
+        player.end_episodes(step.last_t)
         observation = step.observation
-        env_steps += len(action)
-        reporter.count(env_steps=len(action))
+        env_steps += len(environment)
+        reporter.count(env_steps=len(environment))
         if step.episodes:
             returns.extend(episode.episode_return for episode in step.episodes)
             reporter.count(episodes=len(step.episodes))
@@ -96,7 +99,7 @@ def run_actor(
             if recent is not None:
                 reporter.gauge(training_return=recent)
             reporter.send()
-            epsilon = epsilon_at(reporter.run_env_steps)
+            amount = amount_at(reporter.run_env_steps)
             if time.monotonic() - logged >= _METRICS_SECONDS:
                 logged = time.monotonic()
                 log.write(
@@ -106,7 +109,7 @@ def run_actor(
                         "training_return": statistics.fmean(returns)
                         if returns
                         else None,
-                        "epsilon": float(np.mean(epsilon)),
+                        "exploration": float(np.mean(amount)),
                         "version": held.version,
                         "learner_steps": held.learner_steps,
                     },

@@ -2,36 +2,42 @@
 
 import warnings
 from collections.abc import Callable
-from typing import Any
 
 import chex
 import jax
 import jax.numpy as jnp
 import rlax
 
+Explore = Callable[[chex.PRNGKey, jax.Array, jax.Array], jax.Array]
+"""`(key, q [B, A], amount [B] float32) -> action [B] int32`; with an amount of 0 the
+best action, one of the best where several are alike."""
 
-def make_epsilon_greedy(q_values: Callable[..., jax.Array]) -> Callable:
-    """Returns the `act` of an `Agent` that acts epsilon-greedily on its Q values.
 
-    Args:
-      q_values: the `q_values` of that agent.
-    """
+def epsilon_greedy(key: chex.PRNGKey, q: jax.Array, epsilon: jax.Array) -> jax.Array:
+    """Draws any action with a probability of epsilon, the best one otherwise."""
     with warnings.catch_warnings():  # RLax says that it may move to Distrax.
         warnings.simplefilter("ignore", PendingDeprecationWarning)
         sample = jax.vmap(rlax.epsilon_greedy().sample)
+    return _draw(sample, key, q, epsilon)
 
-    def act(
-        params: Any,
-        network_state: Any,
-        key: chex.PRNGKey,
-        observation: Any,
-        epsilon: jax.Array,
-    ) -> jax.Array:
-        network_key, action_key = jax.random.split(key)
-        q = q_values(params, network_state, network_key, observation)
-        chex.assert_rank([q, epsilon], [2, 1])
-        chex.assert_equal_shape_prefix([q, epsilon], 1)
-        keys = jax.random.split(action_key, epsilon.shape[0])
-        return sample(keys, q, epsilon).astype(jnp.int32)
 
-    return act
+def boltzmann(key: chex.PRNGKey, q: jax.Array, temperature: jax.Array) -> jax.Array:
+    """Draws actions from the softmax of Q / temperature; 0 is the best action."""
+
+    def sample(key: chex.PRNGKey, q: jax.Array, temperature: jax.Array) -> jax.Array:
+        # Gumbel's trick, written so that a temperature of 0 needs no division.
+        return jnp.argmax(q + temperature * jax.random.gumbel(key, q.shape))
+
+    return _draw(jax.vmap(sample), key, q, temperature)
+
+
+def _draw(
+    sample: Callable[..., jax.Array],
+    key: chex.PRNGKey,
+    q: jax.Array,
+    amount: jax.Array,
+) -> jax.Array:
+    chex.assert_rank([q, amount], [2, 1])
+    chex.assert_equal_shape_prefix([q, amount], 1)
+    keys = jax.random.split(key, amount.shape[0])
+    return sample(keys, q, amount).astype(jnp.int32)

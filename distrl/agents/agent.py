@@ -1,4 +1,4 @@
-"""What an agent is: four pure functions that actors and the learner call."""
+"""What an agent is: pure functions that actors and the learner call."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -24,17 +24,20 @@ class Agent(NamedTuple):
 
     Attributes:
       init: `(key) -> (params, network_state)`.
-      act: `(params, network_state, key, observation [B, ...], epsilon [B] float32)
-        -> action [B] int32`, epsilon-greedy, with an epsilon an environment.
-      q_values: `(params, network_state, key, observation [B, ...])
-        -> [B, A] float32`, as when acting.
-      loss: `(params, target_params, network_state, key, transition, weights)
-        -> ([] float32, LossOutput)`. `transition` is a `distrl.types.Transition`
-        with a leading `[B]`, `weights` are `[B] float32`. No gradient flows into
-        targets. `discount_t` is used as it comes: gamma is in it.
+      initial_carry: `(batch_size) -> carry`, the recurrent state at the start of an
+        episode, a nest of `[B, ...]`; `()` for agents without memory.
+      q_values: `(params, network_state, key, observation [B, ...], carry, mode)
+        -> (q [B, A] float32, carry)`, the expected values that actions are chosen
+        by. `mode` is `act`, where noisy layers are noisy, or `evaluate`.
+      loss: `(params, target_params, network_state, keys, batch, weights)
+        -> ([] float32, LossOutput)`. `batch` is a `distrl.types.Transition` or
+        `Trajectory` with a leading `[B]`, `weights` are `[B] float32`. `keys` are
+        `[B, 2] uint32`, one an element, the same however many devices share the
+        batch. No gradient flows into targets. Discounts are used as they come:
+        gamma is in them.
     """
 
     init: Callable[..., Any]
-    act: Callable[..., Any]
+    initial_carry: Callable[[int], Any]
     q_values: Callable[..., Any]
     loss: Callable[..., Any]

@@ -1,90 +1,120 @@
 """Q-learning on expected returns: DQN and Double DQN."""
 
+import functools
 from typing import Any
 
 import chex
-import haiku as hk
 import jax
 import jax.numpy as jnp
 import rlax
 
-from distrl.agents.acting import make_epsilon_greedy
 from distrl.agents.agent import Agent, LossOutput
+from distrl.agents.td_errors import td_loss
 from distrl.config.schema import Config
-from distrl.networks.observations import zero_observation
-from distrl.networks.registry import make_network
+from distrl.networks.value_network import make_value_network
 from distrl.types import EnvironmentSpec, Transition
+
+_TRANSFORMS = {
+    "none": rlax.IDENTITY_PAIR,
+    "signed_hyperbolic": rlax.SIGNED_HYPERBOLIC_PAIR,
+}
 
 
 def make_dqn(config: Config, spec: EnvironmentSpec) -> Agent:
     """Returns DQN (arXiv 1312.5602): the target network selects and evaluates."""
-    return _make_q_learning(config, spec, double=False)
+    return _make_q_learning(config, spec, is_double=False)
 
 
 def make_double_dqn(config: Config, spec: EnvironmentSpec) -> Agent:
     """Returns Double DQN (arXiv 1509.06461): the online network selects."""
-    return _make_q_learning(config, spec, double=True)
+    return _make_q_learning(config, spec, is_double=True)
 
 
-def td_loss(td_error: chex.Array, huber_delta: float | None) -> chex.Array:
-    """Returns the loss of TD errors, `[...] float32`.
+def q_learning_td_error(
+    q_tm1: jax.Array,
+    a_tm1: jax.Array,
+    r_t: jax.Array,
+    discount_t: jax.Array,
+    q_target_t: jax.Array,
+    q_selector_t: jax.Array,
+    transform: rlax.TxPair = rlax.IDENTITY_PAIR,
+) -> jax.Array:
+    """Returns the TD error of one transition, `[] float32`.
+
+    h(r + discount * h^-1(q_target[argmax q_selector])) - q[a]; the selector is the
+    target network in DQN (arXiv 1312.5602), the online one in Double DQN (arXiv
+    1509.06461). h squashes the scale of values (arXiv 1805.11593).
 
     Args:
-      td_error: `[...] float32`.
-      huber_delta: where the Huber loss turns linear; None is 0.5 td_error^2.
+      q_tm1: `[A] float32`.
+      a_tm1: `[] int32`.
+      r_t: `[] float32`.
+      discount_t: `[] float32`.
+      q_target_t: `[A] float32`, values of the target network.
+      q_selector_t: `[A] float32`, by which the next action is selected.
+      transform: h and its inverse.
     """
-    if huber_delta is None:
-        return rlax.l2_loss(td_error)
-    return rlax.huber_loss(td_error, huber_delta)
+    chex.assert_rank([q_tm1, a_tm1, r_t, discount_t], [1, 0, 0, 0])
+    chex.assert_equal_shape([q_tm1, q_target_t, q_selector_t])
+    chex.assert_type(
+        [q_tm1, a_tm1, r_t, discount_t, q_target_t], [float, int, float, float, float]
+    )
+    value_t = transform.apply_inv(q_target_t[jnp.argmax(q_selector_t)])
+    target = transform.apply(r_t + discount_t * value_t)
+    return jax.lax.stop_gradient(target) - q_tm1[a_tm1]
 
 
-def _make_q_learning(config: Config, spec: EnvironmentSpec, double: bool) -> Agent:
-    network = hk.transform_with_state(make_network(config.network, spec))
-    huber_delta = config.learner.huber_delta
-
-    def init(key: chex.PRNGKey) -> tuple[Any, Any]:
-        return network.init(key, zero_observation(spec, 1), True)
+def _make_q_learning(config: Config, spec: EnvironmentSpec, is_double: bool) -> Agent:
+    network = make_value_network(config, spec)
+    if config.loss.double is not None:
+        is_double = config.loss.double
+    transform = _TRANSFORMS[config.loss.value_transform]
 
     def q_values(
-        params: Any, network_state: Any, key: chex.PRNGKey, observation: Any
-    ) -> jax.Array:
-        q, _ = network.apply(params, network_state, key, observation, False)
-        return q
+        params: Any,
+        network_state: Any,
+        key: chex.PRNGKey,
+        observation: Any,
+        carry: Any,
+        mode: Any,
+    ) -> tuple[jax.Array, Any]:
+        q, carry, _ = network.apply(
+            params, network_state, key, observation, carry, mode
+        )
+        return transform.apply_inv(q), carry
 
     def loss(
         params: Any,
         target_params: Any,
         network_state: Any,
-        key: chex.PRNGKey,
-        transition: Transition,
+        keys: chex.PRNGKey,
+        batch: Transition,
         weights: jax.Array,
     ) -> tuple[jax.Array, LossOutput]:
-        a_tm1, r_t, discount_t = transition[1:4]
+        a_tm1, r_t, discount_t = batch[1:4]
         chex.assert_rank([a_tm1, r_t, discount_t, weights], 1)
         chex.assert_equal_shape([a_tm1, r_t, discount_t, weights])
-        chex.assert_type([a_tm1, r_t, discount_t, weights], [int, float, float, float])
 
-        keys = jax.random.split(key, 3)
-        q_tm1, new_network_state = network.apply(
-            params, network_state, keys[0], transition.observation_tm1, True
+        online_key, target_key, selector_key = jax.random.split(keys[0], 3)
+        q_tm1, _, new_network_state = network.apply(
+            params, network_state, online_key, batch.observation_tm1, (), "learn"
         )
         # The new state: BatchNorm's averages are zeros before their first batch.
         averages = jax.lax.stop_gradient(new_network_state)
-        q_t = q_values(target_params, averages, keys[1], transition.observation_t)
-        chex.assert_shape([q_tm1, q_t], (*weights.shape, spec.num_actions))
-        td_error: Any
-        if double:
-            selector_params = jax.lax.stop_gradient(params)
-            q_selector_t = q_values(
-                selector_params, averages, keys[2], transition.observation_t
-            )
-            td_error = jax.vmap(rlax.double_q_learning)(
-                q_tm1, a_tm1, r_t, discount_t, q_t, q_selector_t
-            )
-        else:
-            td_error = jax.vmap(rlax.q_learning)(q_tm1, a_tm1, r_t, discount_t, q_t)
 
-        value = jnp.mean(weights * td_loss(td_error, huber_delta))
+        def look_ahead(params: Any, key: chex.PRNGKey) -> jax.Array:
+            return network.apply(
+                params, averages, key, batch.observation_t, (), "target"
+            )[0]
+
+        q_target_t = q_selector_t = look_ahead(target_params, target_key)
+        if is_double:
+            q_selector_t = look_ahead(jax.lax.stop_gradient(params), selector_key)
+        td_error = jax.vmap(
+            functools.partial(q_learning_td_error, transform=transform)
+        )(q_tm1, a_tm1, r_t, discount_t, q_target_t, q_selector_t)
+
+        value = jnp.mean(weights * td_loss(td_error, config.loss))
         priorities = jnp.abs(td_error)
         metrics = {
             "loss": value,
@@ -94,4 +124,4 @@ def _make_q_learning(config: Config, spec: EnvironmentSpec, double: bool) -> Age
         }
         return value, LossOutput(priorities, metrics, new_network_state)
 
-    return Agent(init, make_epsilon_greedy(q_values), q_values, loss)
+    return Agent(network.init, network.initial_carry, q_values, loss)

@@ -3,7 +3,7 @@
 import math
 
 from distrl.config.fields import show_value
-from distrl.config.limits import derive_limits, smallest_error_buffer
+from distrl.config.limits import count_per_item, derive_limits, smallest_error_buffer
 from distrl.config.reading import config_from_dict, config_to_tree
 from distrl.config.schema import Config
 from distrl.errors import ConfigError
@@ -66,7 +66,7 @@ def _check_names(config: Config) -> None:
 
 def _check_replay_sizes(config: Config) -> None:
     replay, limits = config.replay, derive_limits(config)
-    block = replay.transitions_per_item
+    block = count_per_item(config)
     if replay.kind == "prioritized" and block != 1:
         raise ConfigError(
             f"replay.transitions_per_item = {block}: it must be 1 with replay.kind = "
@@ -101,7 +101,7 @@ def _check_rate_limit(config: Config) -> None:
     if replay.samples_per_insert is None or replay.error_buffer is None:
         return
     smallest = smallest_error_buffer(replay.samples_per_insert)
-    smallest *= replay.transitions_per_item
+    smallest *= count_per_item(config)
     if replay.error_buffer < smallest:
         raise ConfigError(
             f"replay.error_buffer = {replay.error_buffer:g}: it must be at least "

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 from distrl.config.schema import Config
 
+# Large enough that Reverb's cost per item no longer counts.
+_TRANSITIONS_PER_ITEM = 32
+
 
 @dataclass(frozen=True)
 class ReplayLimits:
@@ -34,10 +37,27 @@ def smallest_error_buffer(samples_per_insert: float) -> float:
     return max(1.0, samples_per_insert)
 
 
+def count_per_item(config: Config) -> int:
+    """Returns G, the transitions of a Reverb item: 1 for sequences, which are whole."""
+    replay = config.replay
+    if replay.transitions_per_item is not None:
+        return replay.transitions_per_item
+    whole = replay.kind == "prioritized" or replay.sequence_length is not None
+    return 1 if whole else _TRANSITIONS_PER_ITEM
+
+
+def sequence_period(config: Config) -> int:
+    """Returns the steps between the starts of two sequences."""
+    replay = config.replay
+    if replay.sequence_period is not None:
+        return replay.sequence_period
+    return max(1, (replay.sequence_length or 1) // 2)
+
+
 def derive_limits(config: Config) -> ReplayLimits:
     """Returns the limits of replay, in items."""
     replay, learner = config.replay, config.learner
-    block = replay.transitions_per_item
+    block = count_per_item(config)
     superbatch = learner.batch_size * learner.steps_per_dispatch // block
     spi = replay.samples_per_insert
     if replay.error_buffer is not None:

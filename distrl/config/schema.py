@@ -9,25 +9,39 @@ A step count always says which step it counts: `env_steps` are calls of
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Backend = Literal["processes", "threads", "launchpad"]
+Backend = Literal["processes", "threads", "launchpad", "serial"]
 
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """The Haiku network that computes the Q values."""
+    """The Haiku network: a torso, a recurrent core if wanted, and a head."""
 
     factory: str = "mlp"
     """A name of `distrl list networks`, or `package.module:factory` of your own."""
     args: dict[str, Any] = field(default_factory=dict)
     """Keyword arguments of the factory, for example `hidden_sizes: [64, 64]`."""
+    head: Literal["linear", "dueling", "none"] = "linear"
+    """What turns features into values; `none` takes the torso's own as they are."""
+    head_args: dict[str, Any] = field(default_factory=dict)
+    """Keyword arguments of the head: `hidden_sizes`, layers of its own."""
+    noisy: bool = False
+    """Make the head's layers noisy (NoisyNet, arXiv 1706.10295)."""
+    noisy_sigma: float = 0.5
+    """The noise that a noisy layer starts with, over the root of its inputs."""
+    core: Literal["none", "lstm", "gru"] = "none"
+    """A recurrent core between torso and head; it learns from sequences."""
+    core_size: int = 128
+    """The units of the recurrent core."""
+    last_action_reward: bool = False
+    """Show the network the last action and reward beside the observation."""
 
 
 @dataclass(frozen=True)
 class ExplorationConfig:
     """How often an environment takes a random action."""
 
-    schedule: Literal["fixed", "linear", "apex"] = "fixed"
-    """`fixed`; `linear` over the run; `apex`, another epsilon in each environment."""
+    schedule: Literal["fixed", "linear", "apex", "boltzmann"] = "fixed"
+    """`fixed`, `linear` over the run, `apex` by environment; or `boltzmann`."""
     epsilon: float = 0.05
     """The probability of a random action: fixed, or at the end of `linear`."""
     initial_epsilon: float = 1.0
@@ -38,6 +52,8 @@ class ExplorationConfig:
     """The base of `apex`: environment i of N has base^(1 + alpha * i / (N - 1))."""
     apex_alpha: float = 7.0
     """The exponent's width in `apex` (arXiv 1803.00933)."""
+    temperature: float = 0.1
+    """`boltzmann`: actions are drawn from the softmax of Q / temperature."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +70,10 @@ class ActorConfig:
     """The rewards summed before a transition bootstraps."""
     fetch_seconds: float = 0.1
     """The seconds between two fetches of newer parameters."""
+    max_abs_reward: float | None = None
+    """Clips every reward that is learned from; null does not. Returns stay whole."""
+    initial_priorities: bool = False
+    """Prioritised: give new items the TD error of the Q values acted on, not 1."""
     exploration: ExplorationConfig = field(default_factory=ExplorationConfig)
     """How often an environment takes a random action."""
 
@@ -65,15 +85,19 @@ class ReplayConfig:
     kind: Literal["uniform", "prioritized"] = "uniform"
     """How items are drawn: all alike, or by their TD error (arXiv 1511.05952)."""
     capacity: int = 100_000
-    """The transitions kept; the oldest leave first."""
+    """The transitions (or sequences) kept; the oldest leave first."""
     min_size: int = 1_000
-    """The transitions that must be there before the learner starts."""
+    """The transitions (or sequences) that must be there before the learner starts."""
     samples_per_insert: float | None = 32.0
-    """How often a transition is sampled on average; null removes the limit."""
+    """How often each is sampled on average; null removes the limit."""
     error_buffer: float | None = None
     """The samples that actors or learner may run ahead; null derives a safe one."""
-    transitions_per_item: int = 32
-    """The transitions in a Reverb item: 1 is the reference, more is faster."""
+    transitions_per_item: int | None = None
+    """The transitions in a Reverb item; null is 32, and 1 where it has to be 1."""
+    sequence_length: int | None = None
+    """Keep sequences of so many steps, within an episode; null keeps transitions."""
+    sequence_period: int | None = None
+    """The steps between the starts of two sequences; null is half their length."""
     shuffle_steps: int = 8
     """The steps over which an actor shuffles transitions before it writes blocks."""
     priority_exponent: float = 0.6
@@ -93,15 +117,23 @@ class LearnerConfig:
     devices: int | None = None
     """The devices that share a superbatch; null takes all that JAX shows."""
     batch_size: int = 256
-    """The transitions of an SGD step, over all devices."""
+    """The transitions (or sequences) of an SGD step, over all devices."""
     steps_per_dispatch: int = 8
     """The SGD steps that one call of the device makes."""
+    optimizer: str = "adam"
+    """An optimiser of Optax by its name, for example `adamw` or `rmsprop`."""
+    optimizer_args: dict[str, Any] = field(default_factory=dict)
+    """Its keyword arguments, for example `{centered: true}`."""
     learning_rate: float = 1e-3
-    """The step size of Adam."""
+    """The step size; where a schedule is set, the one that it starts from."""
+    schedule: str | None = None
+    """A schedule of Optax by its name, for example `cosine_decay_schedule`."""
+    schedule_args: dict[str, Any] = field(default_factory=dict)
+    """Its keyword arguments beside the first, for example `{decay_steps: 10000}`."""
+    weight_decay_mask: Literal["all", "matrices"] = "all"
+    """What an optimiser that decays weights decays; `matrices` leaves biases out."""
     max_gradient_norm: float | None = None
     """The global norm to which gradients are clipped; null does not clip."""
-    huber_delta: float | None = 1.0
-    """Where the Huber loss turns linear; null is the squared loss."""
     target_update_period: int | None = 100
     """The learner_steps between two copies to the target network."""
     target_update_rate: float | None = None
@@ -110,6 +142,46 @@ class LearnerConfig:
     """The learner_steps between two publications of the parameters."""
     metrics_period: int = 50
     """The dispatches between two readings of the metrics."""
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """What the learner lowers; each agent reads what it is made of."""
+
+    double: bool | None = None
+    """The online network selects the next action; null is as the agent's paper."""
+    huber_delta: float | None = 1.0
+    """Where the Huber loss turns linear; null is the squared loss."""
+    max_abs_td_gradient: float | None = None
+    """Clips the gradient of each TD error, as DQN of 2015 did; null does not."""
+    value_transform: Literal["none", "signed_hyperbolic"] = "none"
+    """Learn values on a squashed scale instead of clipping rewards (R2D2)."""
+    num_atoms: int = 51
+    """C51: the atoms of a value's distribution."""
+    v_min: float = -10.0
+    """C51: the smallest value."""
+    v_max: float = 10.0
+    """C51: the largest value."""
+    num_quantiles: int = 51
+    """QR-DQN: the quantiles of a value's distribution."""
+    tau_samples: int = 16
+    """IQN: the quantiles drawn of the values that are learned."""
+    target_tau_samples: int = 16
+    """IQN: the quantiles drawn of the values that are learned from."""
+    policy_tau_samples: int = 32
+    """IQN: the quantiles drawn to choose an action."""
+    munchausen_alpha: float = 0.9
+    """Munchausen: the weight of the policy's log-probability in the reward."""
+    munchausen_temperature: float = 0.03
+    """Munchausen: the temperature of the softmax policy."""
+    munchausen_clip: float = -1.0
+    """Munchausen: the least scaled log-probability that is added."""
+    burn_in: int = 0
+    """Sequences: the first steps that only warm the recurrent state."""
+    q_lambda: float | None = None
+    """Sequences: lambda of Watkins' Q(lambda); null takes returns of `n_step`."""
+    priority_mix: float = 0.9
+    """Sequences: the largest TD error's share in a priority; the mean has the rest."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +217,7 @@ class LaunchConfig:
     """How the program runs on this machine."""
 
     backend: Backend = "processes"
-    """`processes`; `threads`, all in one; `launchpad`, plain lp.launch."""
+    """`processes`; `threads`; `launchpad`, plain lp.launch; `serial`, one loop."""
     isolate: bool = True
     """Cut the program off from the network, where the system allows it."""
     stop_seconds: float = 8.0
@@ -177,13 +249,15 @@ class Config:
     environment_args: dict[str, Any] = field(default_factory=dict)
     """Keyword arguments of the environment, beside those in its address."""
     network: NetworkConfig = field(default_factory=NetworkConfig)
-    """The Haiku network that computes the Q values."""
+    """The Haiku network: a torso, a recurrent core if wanted, and a head."""
     actor: ActorConfig = field(default_factory=ActorConfig)
     """The processes that act, and the transitions they write."""
     replay: ReplayConfig = field(default_factory=ReplayConfig)
     """The Reverb server between actors and learner."""
     learner: LearnerConfig = field(default_factory=LearnerConfig)
     """The updates on the accelerator."""
+    loss: LossConfig = field(default_factory=LossConfig)
+    """What the learner lowers; each agent reads what it is made of."""
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     """The greedy evaluations of one frozen version of the parameters."""
     stop: StopConfig = field(default_factory=StopConfig)

@@ -11,7 +11,6 @@ import numpy as np
 from distrl.config import Config
 from distrl.learner.superbatch import split_superbatch
 from distrl.replay import ReplaySampler
-from distrl.types import Transition
 
 _POLL_SECONDS = 0.2
 
@@ -21,12 +20,13 @@ class DeviceSuperbatch(NamedTuple):
 
     Attributes:
       keys: `[items] uint64`, on the host; JAX has no 64-bit integers here.
-      transitions: `[D, K, B / D, ...]`, a slice a device.
+      items: a `Transition` or `Trajectory` of `[D, K, B / D, ...]`, a slice a
+        device.
       probabilities: `[D, K, B / D] float32`, of having been sampled.
     """
 
     keys: np.ndarray
-    transitions: Transition
+    items: Any
     probabilities: Any
 
 
@@ -72,7 +72,7 @@ class Feed:
                     self._offer(
                         DeviceSuperbatch(
                             sampled.keys,
-                            *self._put((sampled.transitions, sampled.probabilities)),
+                            *self._put((sampled.items, sampled.probabilities)),
                         )
                     )
         except BaseException as error:

@@ -10,6 +10,7 @@ import numpy as np
 from distrl.agents import make_agent
 from distrl.config import Config
 from distrl.coordinator import Reporter
+from distrl.items import make_item_spec, make_zeros
 from distrl.learner.feed import Feed, put_superbatch
 from distrl.learner.state import TrainState, first_replica, init_state, replicate
 from distrl.learner.superbatch import join_superbatch
@@ -17,7 +18,7 @@ from distrl.learner.update import UpdateOutput, make_optimizer, make_update
 from distrl.replay import PriorityUpdater, ReplaySampler
 from distrl.seeding import derive_seed
 from distrl.telemetry.metrics import MetricsLog
-from distrl.types import EnvironmentSpec, StopSignal, Transition
+from distrl.types import EnvironmentSpec, StopSignal
 from distrl.variables import Publisher
 
 _POLL_SECONDS = 0.2
@@ -69,7 +70,7 @@ def run_learner(
         superbatch = feed.get(_POLL_SECONDS)
         if superbatch is None:
             continue
-        state, output = update(state, superbatch.transitions, superbatch.probabilities)
+        state, output = update(state, superbatch.items, superbatch.probabilities)
         under_way.append(output)
         if len(under_way) > _UNDER_WAY:
             jax.block_until_ready(under_way.popleft())
@@ -129,12 +130,6 @@ def _variables(state: TrainState) -> Any:
 def _zeros(config: Config, spec: EnvironmentSpec, devices: Any) -> Any:
     """Returns a superbatch of zeros on the devices, and its probabilities of one."""
     size = config.learner.batch_size * config.learner.steps_per_dispatch
-    scalars = np.zeros(size, np.float32)
-    observations = jax.tree_util.tree_map(
-        lambda leaf: np.zeros((size, *leaf.shape), leaf.dtype), spec.observation
-    )
-    transitions = Transition(
-        observations, np.zeros(size, np.int32), scalars, scalars, observations
-    )
-    nest = (transitions, np.ones(size, np.float32))
+    items = make_zeros(make_item_spec(config, spec), size)
+    nest = (items, np.ones(size, np.float32))
     return put_superbatch(nest, devices, config.learner.steps_per_dispatch)

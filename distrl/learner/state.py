@@ -21,8 +21,8 @@ class TrainState(NamedTuple):
       network_state: nest of arrays, for example BatchNorm's averages; may be empty.
       optimizer_state: Optax's.
       learner_steps: `[] int32`, the SGD steps made.
-      key: `[2] uint32`, a raw key that never changes; step n on device d draws
-        from it folded with n and d.
+      key: `[2] uint32`, a raw key that never changes; step n draws for
+        item i of its batch from it folded with n and i.
     """
 
     params: Any

@@ -12,7 +12,6 @@ from distrl.agents.agent import Agent
 from distrl.config.schema import Config, LearnerConfig
 from distrl.errors import ConfigError
 from distrl.learner.state import TrainState
-from distrl.types import Transition
 
 DEVICE_AXIS = "devices"
 """The name of the device axis in a pmapped function."""
@@ -71,10 +70,10 @@ def make_update(
       devices: the D devices that share a superbatch.
 
     Returns:
-      `update(state, transition, probabilities) -> (state, UpdateOutput)`: `state`
-      has a leading `[D]`, `transition` a leading `[D, K, b]`; `probabilities`
-      `[D, K, b] float32`, greater than 0, are those with which replay drew the
-      transitions. Uniform replay does not read them; they may be None.
+      `update(state, items, probabilities) -> (state, UpdateOutput)`: `state` has a
+      leading `[D]`, `items` (a `Transition` or `Trajectory`) a leading `[D, K, b]`;
+      `probabilities`, `[D, K, b] float32`, greater than 0, are those with which
+      replay drew them. Uniform replay does not read them; they may be None.
 
     Raises:
       ConfigError: the target network would never be updated.
@@ -84,17 +83,16 @@ def make_update(
     gradient = jax.grad(agent.loss, has_aux=True)
 
     def step(
-        state: TrainState, batch: tuple[Transition, jax.Array]
+        state: TrainState, batch: tuple[Any, jax.Array]
     ) -> tuple[TrainState, tuple[dict, jax.Array]]:
-        transition, weights = batch
-        key = jax.random.fold_in(state.key, state.learner_steps)
-        key = jax.random.fold_in(key, jax.lax.axis_index(DEVICE_AXIS))
+        items, weights = batch
+        keys = _draw_keys(state, len(weights))
         gradients, output = gradient(
             state.params,
             state.target_params,
             state.network_state,
-            key,
-            transition,
+            keys,
+            items,
             weights,
         )
         gradients = jax.lax.pmean(gradients, DEVICE_AXIS)
@@ -114,13 +112,24 @@ def make_update(
         return new_state, (output.metrics, output.priorities)
 
     def update(
-        state: TrainState, transition: Transition, probabilities: jax.Array | None
+        state: TrainState, items: Any, probabilities: jax.Array | None
     ) -> tuple[TrainState, UpdateOutput]:
-        weights = weigh(transition.reward_t, probabilities)
-        state, (metrics, priorities) = jax.lax.scan(step, state, (transition, weights))
+        shape = jax.tree.leaves(items)[0].shape[:2]
+        weights = weigh(shape, probabilities)
+        state, (metrics, priorities) = jax.lax.scan(step, state, (items, weights))
         return state, UpdateOutput(_reduce_metrics(metrics), priorities)
 
     return jax.pmap(update, DEVICE_AXIS, devices=devices, donate_argnums=0)
+
+
+def _draw_keys(state: TrainState, count: int) -> jax.Array:
+    """Returns keys `[b, 2]`: of an item's place in the batch over all devices.
+
+    So what is drawn for an item does not depend on the number of devices.
+    """
+    key = jax.random.fold_in(state.key, state.learner_steps)
+    places = jax.lax.axis_index(DEVICE_AXIS) * count + jnp.arange(count)
+    return jax.vmap(jax.random.fold_in, (None, 0))(key, places)
 
 
 def _make_weigh(config: Config) -> Callable:
@@ -131,12 +140,12 @@ def _make_weigh(config: Config) -> Callable:
     """
     exponent = config.replay.importance_exponent
 
-    def weigh_uniform(reward_t: jax.Array, probabilities: Any) -> jax.Array:
+    def weigh_uniform(shape: tuple[int, ...], probabilities: Any) -> jax.Array:
         del probabilities
-        return jnp.ones(reward_t.shape, jnp.float32)
+        return jnp.ones(shape, jnp.float32)
 
-    def weigh_prioritized(reward_t: jax.Array, probabilities: Any) -> jax.Array:
-        chex.assert_equal_shape([reward_t, probabilities])
+    def weigh_prioritized(shape: tuple[int, ...], probabilities: Any) -> jax.Array:
+        chex.assert_shape(probabilities, shape)
         chex.assert_type(probabilities, float)
         # The least probable has the largest weight. Rounded to 0 it would give NaN.
         probabilities = jnp.maximum(probabilities, jnp.finfo(jnp.float32).tiny)

@@ -1,22 +1,23 @@
-"""Haiku networks from observations to Q values, and the registry of their names.
+"""Haiku networks from observations to the values of actions.
 
-A network is a Haiku function `(observation [B, ...], is_training) -> q [B, A]`.
-Layers, state and random numbers are Haiku's own: the caller turns the function
-pure with `hk.transform_with_state`. Importing this package imports no JAX.
+A torso is a Haiku function `(observation [B, ...], is_training) -> features [B, F]`,
+by name or of a user's own. `value_network` puts a recurrent core, if one is
+configured, and the head of the agent behind it, and turns the whole into pure
+functions. Importing this package imports no JAX.
 """
 
 from distrl.networks.registry import (
-    Network,
+    Torso,
     check_network,
     list_networks,
-    make_network,
+    make_torso,
     preload_networks,
 )
 
 __all__ = [
-    "Network",
+    "Torso",
     "check_network",
     "list_networks",
-    "make_network",
+    "make_torso",
     "preload_networks",
 ]

@@ -9,7 +9,7 @@ import jax
 from distrl.errors import ConfigError
 from distrl.networks.mlp import check_sizes
 from distrl.networks.observations import describe, to_float
-from distrl.networks.registry import Network
+from distrl.networks.registry import Torso
 from distrl.types import EnvironmentSpec
 
 
@@ -18,7 +18,7 @@ def make_conv(
     channels: Sequence[int] = (16,),
     kernel: int = 3,
     hidden_sizes: Sequence[int] = (128,),
-) -> Network:
+) -> Torso:
     """Returns convolutions of stride 1 without padding, then an MLP, with ReLUs.
 
     The default is the network of MinAtar (arXiv 1903.03176).
@@ -61,6 +61,6 @@ def make_conv(
         for width in channels:
             features = hk.Conv2D(width, kernel, padding="VALID")(features)
             features = jax.nn.relu(features)
-        return hk.nets.MLP([*hidden_sizes, spec.num_actions])(hk.Flatten()(features))
+        return hk.nets.MLP(hidden_sizes, activate_final=True)(hk.Flatten()(features))
 
     return network

@@ -8,16 +8,16 @@ import jax
 
 from distrl.errors import ConfigError
 from distrl.networks.observations import flatten
-from distrl.networks.registry import Network
+from distrl.networks.registry import Torso
 from distrl.types import EnvironmentSpec
 
 
-def make_mlp(spec: EnvironmentSpec, hidden_sizes: Sequence[int] = (64, 64)) -> Network:
+def make_mlp(spec: EnvironmentSpec, hidden_sizes: Sequence[int] = (64, 64)) -> Torso:
     """Returns an MLP with ReLUs on the flattened, concatenated observation.
 
     Args:
       spec: any nest of observations.
-      hidden_sizes: the units of each hidden layer; none is a linear network.
+      hidden_sizes: the units of each layer; none leaves the observation as it is.
 
     Raises:
       ConfigError: `hidden_sizes` is no list of positive integers.
@@ -26,12 +26,12 @@ def make_mlp(spec: EnvironmentSpec, hidden_sizes: Sequence[int] = (64, 64)) -> N
 
     def network(observation: Any, is_training: bool) -> jax.Array:
         del is_training
-        return hk.nets.MLP([*hidden_sizes, spec.num_actions])(flatten(observation))
+        return hk.nets.MLP(hidden_sizes, activate_final=True)(flatten(observation))
 
     return network
 
 
-def check_sizes(name: str, sizes: Any) -> None:
+def check_sizes(name: str, sizes: Any, field: str = "network.args") -> None:
     """Checks that an argument is a list of positive integers.
 
     Raises:
@@ -41,6 +41,6 @@ def check_sizes(name: str, sizes: Any) -> None:
         isinstance(size, int) and size > 0 for size in sizes
     ):
         raise ConfigError(
-            f"network.args: {name} is {sizes!r}; it has to be a list of positive "
+            f"{field}: {name} is {sizes!r}; it has to be a list of positive "
             "integers, for example [64, 64]."
         )

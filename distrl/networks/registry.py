@@ -1,4 +1,4 @@
-"""The networks by name, those of a user's own by address, and their check."""
+"""The torsos by name, those of a user's own by address, and their check."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,8 +8,8 @@ from distrl.errors import ConfigError
 from distrl.factories import Named, check_keywords, find_factory, preload
 from distrl.types import EnvironmentSpec
 
-Network = Callable[[Any, bool], Any]
-"""`(observation [B, ...], is_training) -> q [B, A] float32`, a Haiku function."""
+Torso = Callable[[Any, bool], Any]
+"""`(observation [B, ...], is_training) -> features [B, F]`, a Haiku function."""
 
 _NETWORKS = {
     "conv": Named(
@@ -33,7 +33,7 @@ def preload_networks() -> None:
     preload(_NETWORKS)
 
 
-def make_network(config: NetworkConfig, spec: EnvironmentSpec) -> Network:
+def make_torso(config: NetworkConfig, spec: EnvironmentSpec) -> Torso:
     """Returns the Haiku function of a configuration.
 
     A factory of a user's own is called as `factory(spec, **config.args)`. Its
@@ -63,13 +63,15 @@ def make_network(config: NetworkConfig, spec: EnvironmentSpec) -> Network:
         raise ConfigError(
             f"network.factory: {config.factory!r} returned a "
             f"{type(network).__name__}; it has to return a function "
-            "(observation, is_training) -> q values."
+            "(observation, is_training) -> features."
         )
     return network
 
 
 def check_network(config: NetworkConfig, spec: EnvironmentSpec) -> None:
-    """Checks that the network gives `[B, num_actions] float32`; computes nothing.
+    """Checks that the torso gives `[B, F] float32`; computes nothing.
+
+    What it has to give with `network.head: none`, the agent knows.
 
     Raises:
       ConfigError: it cannot be made, it fails, or gives another shape or dtype.
@@ -79,15 +81,15 @@ def check_network(config: NetworkConfig, spec: EnvironmentSpec) -> None:
 
     from distrl.networks.observations import describe, observation_shapes
 
-    network = hk.transform_with_state(make_network(config, spec))
+    torso = hk.transform_with_state(make_torso(config, spec))
     # A batch as large as no other axis shows a network that mixes them up.
     batch_size = spec.num_actions + 1
     observation = observation_shapes(spec, batch_size)
 
     def apply(key, observation):
-        params, state = network.init(key, observation, True)
+        params, state = torso.init(key, observation, True)
         return [
-            network.apply(params, state, key, observation, is_training)[0]
+            torso.apply(params, state, key, observation, is_training)[0]
             for is_training in (True, False)
         ]
 
@@ -104,11 +106,14 @@ def check_network(config: NetworkConfig, spec: EnvironmentSpec) -> None:
             "observations, uint8 too, are made floats by "
             "distrl.networks.observations.to_float."
         ) from error
-    needed = jax.ShapeDtypeStruct((batch_size, spec.num_actions), "float32")
+    if config.head == "none":
+        return
     for output in outputs:
-        if describe(output) != describe(needed):
+        fits = hasattr(output, "shape") and len(output.shape) == 2
+        if not fits or output.shape[0] != batch_size or output.dtype != "float32":
             raise ConfigError(
                 f"network.factory: {config.factory!r} gives {describe(output)} for a "
-                f"batch of {batch_size} observations; needed is {describe(needed)}: "
-                f"a Q value for each of the {spec.num_actions} actions."
+                f"batch of {batch_size} observations; needed are features "
+                f"[{batch_size}, any number] float32, from which the head makes the "
+                "values of the actions (network.head: none takes values as they are)."
             )

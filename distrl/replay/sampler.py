@@ -9,11 +9,11 @@ import reverb
 import tensorflow as tf
 import tree
 
-from distrl.config.limits import derive_limits
+from distrl.config.limits import count_per_item, derive_limits
 from distrl.config.schema import Config
 from distrl.replay.connection import ServerProbe
 from distrl.replay.tables import TABLE_NAME, make_signature
-from distrl.types import EnvironmentSpec, Transition
+from distrl.types import EnvironmentSpec
 
 # Measured: more than 2 workers, or more samples on their way, are no faster.
 _WORKERS = 2
@@ -29,12 +29,12 @@ class SampledSuperbatch(NamedTuple):
     Attributes:
       keys: `[K * B / G] uint64`, the items that the transitions came from, in order.
       probabilities: `[K * B] float32`, of drawing a transition's item.
-      transitions: `[K * B, ...]` numpy; read only.
+      items: `Transition` or `Trajectory` of `[K * B, ...]` numpy; read only.
     """
 
     keys: np.ndarray
     probabilities: np.ndarray
-    transitions: Transition
+    items: Any
 
 
 class ReplaySampler:
@@ -64,7 +64,7 @@ class ReplaySampler:
             tf.config.threading.set_intra_op_parallelism_threads(1)
         self._address = address
         self._signature = make_signature(config, spec)
-        self._block = config.replay.transitions_per_item
+        self._block = count_per_item(config)
         self._items = derive_limits(config).superbatch
         self._prefetch = config.replay.prefetch
         self._probe = ServerProbe(address, config.launch.connect_seconds)
@@ -144,5 +144,5 @@ class ReplaySampler:
         return SampledSuperbatch(
             keys=sample.info.key,
             probabilities=np.tile(probabilities, self._block),
-            transitions=tree.unflatten_as(self._signature, leaves),
+            items=tree.unflatten_as(self._signature, leaves),
         )

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 import reverb
 
+from distrl.config.limits import count_per_item
 from distrl.config.schema import Config
 from distrl.replay.connection import is_listening
 from distrl.replay.tables import make_table
@@ -58,7 +59,7 @@ def serve_replay(
         checkpointer = reverb.checkpointers.DefaultCheckpointer(_NOWHERE)
     table = make_table(config, spec)
     server = reverb.Server([table], port=port, checkpointer=checkpointer)
-    block = config.replay.transitions_per_item
+    block = count_per_item(config)
     try:
         report(read_gauges(table, block))
         while not stop.wait(config.launch.report_seconds):

@@ -1,37 +1,28 @@
-"""The table of transitions, and the shape of its items."""
+"""The table of transitions or sequences, and the shape of its items."""
+
+from typing import Any
 
 import reverb
 import tensorflow as tf
 import tree
-from dm_env import specs
 
-from distrl.config.limits import derive_limits
+from distrl.config.limits import count_per_item, derive_limits
 from distrl.config.schema import Config
-from distrl.types import EnvironmentSpec, Transition
+from distrl.items import make_item_spec, stack_specs
+from distrl.types import EnvironmentSpec
 
 TABLE_NAME = "replay"
 
 
-def make_signature(config: Config, spec: EnvironmentSpec) -> Transition:
+def make_signature(config: Config, spec: EnvironmentSpec) -> Any:
     """Returns the `tf.TensorSpec` of each part of an item, `[G, ...]`.
 
     Args:
-      config: gives G, `replay.transitions_per_item`.
+      config: says what an item is, and gives G, `replay.transitions_per_item`.
       spec: gives the observations.
     """
-    block = config.replay.transitions_per_item
-
-    def describe(array: specs.Array) -> tf.TensorSpec:
-        return tf.TensorSpec((block, *array.shape), array.dtype)
-
-    observation = tree.map_structure(describe, spec.observation)
-    return Transition(
-        observation_tm1=observation,
-        action_tm1=tf.TensorSpec((block,), tf.int32),
-        reward_t=tf.TensorSpec((block,), tf.float32),
-        discount_t=tf.TensorSpec((block,), tf.float32),
-        observation_t=observation,
-    )
+    items = stack_specs(make_item_spec(config, spec), count_per_item(config))
+    return tree.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), items)
 
 
 def make_table(config: Config, spec: EnvironmentSpec) -> reverb.Table:

@@ -7,10 +7,11 @@ import numpy as np
 import reverb
 import tree
 
+from distrl.config.limits import count_per_item
 from distrl.config.schema import Config
 from distrl.replay.connection import ServerProbe
 from distrl.replay.tables import TABLE_NAME
-from distrl.types import EnvironmentSpec, StopSignal, Transition
+from distrl.types import EnvironmentSpec, StopSignal
 
 # New items count as if their TD error were 1, until the learner has seen them.
 _INITIAL_PRIORITY = 1.0
@@ -48,7 +49,7 @@ class BlockWriter:
           stop: ends every wait.
         """
         self._address = address
-        self._block = config.replay.transitions_per_item
+        self._block = count_per_item(config)
         self._shuffles = config.replay.shuffle_steps > 0
         self._pool_size = max(
             config.replay.shuffle_steps * config.actor.environments, self._block
@@ -62,29 +63,30 @@ class BlockWriter:
         self._columns: list[Any] = []
         self._unflushed = 0
 
-    def write(self, transitions: Transition) -> int:
-        """Adds transitions to the pool and writes the blocks that are due.
+    def write(self, items: Any, priorities: np.ndarray | None = None) -> int:
+        """Adds transitions or sequences to the pool and writes the blocks that are due.
 
         Args:
-          transitions: a batch `[M, ...]`; M may be 0. It is copied.
+          items: a batch `[M, ...]`; M may be 0. It is copied.
+          priorities: `[M] float32`, for blocks of one only; None is the usual one.
 
         Returns:
-          The number of transitions written, which waited in the pool or came now.
+          The number of them written, which waited in the pool or came now.
 
         Raises:
           RuntimeError: the server cannot be reached, or refuses the items.
         """
-        leaves = [np.asarray(leaf) for leaf in tree.flatten(transitions)]
+        leaves = [np.asarray(leaf) for leaf in tree.flatten(items)]
         count = len(leaves[0])
         if count == 0:
             return 0
         if self._block == 1:
-            return self._write_items([leaf[:, None] for leaf in leaves])
+            return self._write_items([leaf[:, None] for leaf in leaves], priorities)
         self._pool.append([np.array(leaf) for leaf in leaves])
         self._pooled += count
         if self._pooled < self._pool_size:
             return 0
-        return self._write_items(self._take_blocks())
+        return self._write_items(self._take_blocks(), None)
 
     def close(self) -> None:
         """Gives pending items one short chance to arrive, and disconnects.
@@ -114,17 +116,21 @@ class BlockWriter:
             for leaf in pooled
         ]
 
-    def _write_items(self, leaves: list[np.ndarray]) -> int:
+    def _write_items(
+        self, leaves: list[np.ndarray], priorities: np.ndarray | None
+    ) -> int:
         """Writes items, each leaf `[items, G, ...]`; returns transitions written."""
         if not self._connect(len(leaves)):
             return 0
         assert self._writer is not None
+        if priorities is None:
+            priorities = np.full(len(leaves[0]), _INITIAL_PRIORITY)
         for index, item in enumerate(zip(*leaves, strict=True)):
             self._writer.append(item)
             if not self._columns:
                 self._columns = tree.flatten(self._writer.history)
             newest = [column[-1] for column in self._columns]
-            self._writer.create_item(TABLE_NAME, _INITIAL_PRIORITY, newest)
+            self._writer.create_item(TABLE_NAME, float(priorities[index]), newest)
             self._unflushed += 1
             if self._unflushed == _ITEMS_PER_FLUSH and not self._flush():
                 return (index + 1) * self._block

@@ -103,7 +103,7 @@ def test_help_has_every_field_with_its_docstring_and_default():
     for name, field in list_fields().items():
         takes = field.describe()
         assert f"--{name} {docs[name]} ({takes}; default: " in words, name
-    assert "--learner.batch_size The transitions of an SGD step" in words
+    assert "--learner.batch_size The transitions (or sequences) of an SGD step" in words
     assert "(a whole number, at least 1; default: 256)" in words
     assert "default: null)" in words
     assert "default: true)" in words
@@ -112,7 +112,7 @@ def test_help_has_every_field_with_its_docstring_and_default():
 def test_help_is_grouped_by_section():
     text = format_flags("distrl train", "Trains.", "CONFIG", "switches:")
     docs = {
-        "network": "The Haiku network that computes the Q values:",
+        "network": "The Haiku network: a torso, a recurrent core if wanted, and a head:",
         "launch": "How the program runs on this machine:",
     }
     for section, title in docs.items():

@@ -1,0 +1,60 @@
+"""The shape of what replay holds: transitions, or sequences of an episode's steps."""
+
+from typing import Any
+
+import numpy as np
+import tree
+from dm_env import specs
+
+from distrl.config.schema import Config, NetworkConfig
+from distrl.types import EnvironmentSpec, Trajectory, Transition
+
+
+def make_item_spec(config: Config, spec: EnvironmentSpec) -> Any:
+    """Returns the `dm_env.specs.Array` of each part of a transition or sequence.
+
+    Args:
+      config: `replay.sequence_length` says which of the two.
+      spec: gives the observations.
+    """
+    length = config.replay.sequence_length
+    observation = tree.map_structure(
+        lambda leaf: specs.Array(leaf.shape, leaf.dtype), spec.observation
+    )
+    if length is None:
+        return Transition(
+            observation_tm1=observation,
+            action_tm1=specs.Array((), np.int32),
+            reward_t=specs.Array((), np.float32),
+            discount_t=specs.Array((), np.float32),
+            observation_t=observation,
+        )
+    floats = specs.Array((length,), np.float32)
+    return Trajectory(
+        observation=stack_specs(observation, length + 1),
+        action=specs.Array((length,), np.int32),
+        reward=floats,
+        discount=floats,
+        mask=floats,
+        carry=make_carry_spec(config.network),
+    )
+
+
+def make_carry_spec(network: NetworkConfig) -> tuple[specs.Array, ...]:
+    """Returns the recurrent state of one environment; `()` where there is none."""
+    units = specs.Array((network.core_size,), np.float32)
+    return {"none": (), "gru": (units,), "lstm": (units, units)}[network.core]
+
+
+def stack_specs(nest: Any, count: int) -> Any:
+    """Returns a nest of specs with a leading axis of `count`."""
+    return tree.map_structure(
+        lambda leaf: specs.Array((count, *leaf.shape), leaf.dtype), nest
+    )
+
+
+def make_zeros(nest: Any, count: int) -> Any:
+    """Returns a nest of zeros `[count, ...]` in the shapes of the specs."""
+    return tree.map_structure(
+        lambda leaf: np.zeros((count, *leaf.shape), leaf.dtype), nest
+    )

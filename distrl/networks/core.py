@@ -1,0 +1,43 @@
+"""Recurrent cores, and the recurrent state that actors carry from step to step."""
+
+from typing import Any
+
+import haiku as hk
+import jax
+import jax.numpy as jnp
+
+from distrl.config.schema import NetworkConfig
+
+
+class Core:
+    """A recurrent core whose state is a plain tuple of arrays; made inside Haiku."""
+
+    def __init__(self, config: NetworkConfig):
+        """Makes the LSTM or GRU of the configuration."""
+        self._is_lstm = config.core == "lstm"
+        kind = hk.LSTM if self._is_lstm else hk.GRU
+        self._core = kind(config.core_size, name="core")
+
+    def step(self, features: jax.Array, carry: Any) -> tuple[jax.Array, Any]:
+        """Returns outputs `[B, core_size]` of `[B, F]`, and the next carry."""
+        outputs, state = self._core(features, self._pack(carry))
+        return outputs, self._unpack(state)
+
+    def unroll(self, features: jax.Array, carry: Any) -> tuple[jax.Array, Any]:
+        """Returns outputs `[B, T, core_size]` of `[B, T, F]`, and the next carry."""
+        outputs, state = hk.dynamic_unroll(
+            self._core, features, self._pack(carry), time_major=False
+        )
+        return outputs, self._unpack(state)
+
+    def _pack(self, carry: Any) -> Any:
+        return hk.LSTMState(*carry) if self._is_lstm else carry[0]
+
+    def _unpack(self, state: Any) -> Any:
+        return (state.hidden, state.cell) if self._is_lstm else (state,)
+
+
+def make_initial_carry(config: NetworkConfig, batch_size: int) -> tuple[Any, ...]:
+    """Returns zeros: `()`, `([B, N],)` of a GRU, `([B, N], [B, N])` of an LSTM."""
+    parts = {"none": 0, "gru": 1, "lstm": 2}[config.core]
+    return (jnp.zeros((batch_size, config.core_size)),) * parts

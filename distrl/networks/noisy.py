@@ -1,0 +1,58 @@
+"""Noisy linear layers (NoisyNet, arXiv 1706.10295)."""
+
+from typing import Literal
+
+import haiku as hk
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+Noise = Literal["none", "shared", "each"]
+"""`none` uses the means; `shared` draws one sample for the batch, as the paper does
+when it learns; `each` draws one for every element of the batch."""
+
+
+class NoisyLinear(hk.Module):
+    """A linear layer whose weights are drawn anew at each call.
+
+    Noise is factorised: y = w x + b + f(e_out) * (sigma_w (f(e_in) * x) + sigma_b)
+    with f(e) = sign(e) sqrt(|e|). Written so, the noise of each element of a batch
+    costs no more than two products of matrices.
+    """
+
+    def __init__(self, output_size: int, sigma: float, name: str | None = None):
+        """Takes the number of outputs.
+
+        Args:
+          output_size: q, the units.
+          sigma: sigma_0, the initial noise is sigma_0 / sqrt(inputs).
+          name: of the Haiku module.
+        """
+        super().__init__(name=name)
+        self._output_size = output_size
+        self._sigma = sigma
+
+    def __call__(self, inputs: jax.Array, noise: Noise) -> jax.Array:
+        """Returns `[B, ..., q]`.
+
+        Args:
+          inputs: `[B, ..., p] float32`.
+          noise: how it is drawn; an element's sample holds for all of its axes.
+        """
+        p, q = inputs.shape[-1], self._output_size
+        bound = 1.0 / np.sqrt(p)
+        mean_init = hk.initializers.RandomUniform(-bound, bound)
+        sigma_init = hk.initializers.Constant(self._sigma * bound)
+        w = hk.get_parameter("w", [p, q], init=mean_init)
+        b = hk.get_parameter("b", [q], init=mean_init)
+        sigma_w = hk.get_parameter("sigma_w", [p, q], init=sigma_init)
+        sigma_b = hk.get_parameter("sigma_b", [q], init=sigma_init)
+        outputs = inputs @ w + b
+        if noise == "none":
+            return outputs
+        count = inputs.shape[0] if noise == "each" else 1
+        sample = jax.random.normal(hk.next_rng_key(), (count, p + q))
+        sample = jnp.sign(sample) * jnp.sqrt(jnp.abs(sample))
+        sample = sample.reshape(count, *[1] * (inputs.ndim - 2), p + q)
+        noise_in, noise_out = sample[..., :p], sample[..., p:]
+        return outputs + noise_out * ((noise_in * inputs) @ sigma_w + sigma_b)
