@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+from hypothesis import strategies as st
 
 FAMILIES = {
     "dqn": "distrl.agents.q_learning:make_dqn",
@@ -45,3 +46,8 @@ def to_arrays(*values):
         x.astype(np.int32 if np.issubdtype(x.dtype, np.integer) else np.float32)
         for x in arrays
     ]
+
+
+def floats(low, high):
+    """Draws 32-bit floats, but none that XLA rounds to 0."""
+    return st.floats(low, high, width=32, allow_subnormal=False)

@@ -23,7 +23,7 @@ import rlax
 from dm_env import specs
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from loss_families import FAMILIES, MAPPINGS, to_arrays
+from loss_families import FAMILIES, MAPPINGS, floats, to_arrays
 
 from distrl.agents import make_agent
 from distrl.agents.q_learning import q_learning_td_error
@@ -228,7 +228,7 @@ def test_an_agent_with_transformed_values_acts_and_reports_on_the_scale_of_retur
     np.testing.assert_allclose(output.metrics["mean_q"], 11 / 3, atol=1e-2)
 
 
-FLOATS = st.floats(-10, 10, width=32)
+FLOATS = floats(-10, 10)
 VALUES = hnp.arrays(np.float32, (3, 3), elements=FLOATS)
 
 
@@ -260,7 +260,7 @@ JITTED = {
 
 @pytest.mark.parametrize("squash", [False, True])
 @settings(deadline=None, max_examples=40)
-@given(VALUES, st.integers(0, 2), FLOATS, st.floats(0, 1, width=32))
+@given(VALUES, st.integers(0, 2), FLOATS, floats(0, 1))
 def test_td_errors_as_a_slow_version_has_them(squash, q, a_tm1, r_t, discount_t):
     args = *to_arrays(q[0], a_tm1, r_t, discount_t), q[1], q[2]
     expected = slow_td_error(*args, squash)
