@@ -144,6 +144,8 @@ def make_value_network(
         carry: Any,
         mode: Mode,
     ) -> tuple[Any, Any, Any]:
+        if is_implicit:
+            raise TypeError("an implicit network has no unroll; it takes single steps")
         (values, carry), network_state = sequence.apply(
             params, network_state, key, observation, carry, mode
         )
