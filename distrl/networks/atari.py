@@ -8,6 +8,7 @@ import jax
 
 from distrl.networks.arguments import check_sizes
 from distrl.networks.images import (
+    append_others,
     check_convolutions,
     convolve,
     make_layers,
@@ -30,8 +31,9 @@ def make_atari(
     10.1038/nature14236), up to its last layer.
 
     Args:
-      spec: observations are one array, `[height, width]` or
-        `[height, width, channels]`; bytes are divided by 255.
+      spec: the observation is one image `[height, width]` or `[height, width,
+        channels]`, or a nest of one and vectors or numbers, which go into the MLP
+        beside it; bytes are divided by 255.
       channels: the output channels of each convolution.
       kernels: the height and width of each, in pixels.
       strides: the pixels between two places of each, in both directions.
@@ -47,6 +49,7 @@ def make_atari(
     def torso(observation: Any, is_training: bool) -> jax.Array:
         del is_training
         features = convolve(to_image(observation), layers)
+        features = append_others(features, observation)
         return hk.nets.MLP(hidden_sizes, activate_final=True)(features)
 
     return torso

@@ -7,7 +7,13 @@ import haiku as hk
 import jax
 
 from distrl.networks.arguments import check_size, check_sizes
-from distrl.networks.images import Layer, check_convolutions, convolve, to_image
+from distrl.networks.images import (
+    Layer,
+    append_others,
+    check_convolutions,
+    convolve,
+    to_image,
+)
 from distrl.networks.registry import Torso
 from distrl.types import EnvironmentSpec
 
@@ -23,8 +29,9 @@ def make_conv(
     The default is the network of MinAtar (arXiv 1903.03176).
 
     Args:
-      spec: observations are one array, `[height, width]` or
-        `[height, width, channels]`.
+      spec: the observation is one image `[height, width]` or `[height, width,
+        channels]`, or a nest of one and vectors or numbers, which go into the MLP
+        beside it.
       channels: the output channels of each convolution.
       kernel: the height and width of a convolution, in cells.
       hidden_sizes: the units of each hidden layer after the convolutions.
@@ -41,6 +48,7 @@ def make_conv(
     def torso(observation: Any, is_training: bool) -> jax.Array:
         del is_training
         features = convolve(to_image(observation), layers)
+        features = append_others(features, observation)
         return hk.nets.MLP(hidden_sizes, activate_final=True)(features)
 
     return torso

@@ -1,14 +1,15 @@
 """What the convolutional torsos share: their observation, and its convolutions."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import haiku as hk
 import jax
+import jax.numpy as jnp
 
 from distrl.errors import ConfigError
 from distrl.networks.arguments import check_sizes
-from distrl.networks.observations import describe, to_float
+from distrl.networks.observations import describe, flatten, to_float
 from distrl.types import EnvironmentSpec
 
 
@@ -26,24 +27,28 @@ class Layer(NamedTuple):
     stride: int
 
 
-def check_image(factory: str, spec: EnvironmentSpec) -> None:
-    """Checks that the observation is one image or board.
+def find_image(factory: str, spec: EnvironmentSpec) -> Any:
+    """Returns the spec of the image in an observation.
 
     Args:
       factory: the torso's name, for the message.
       spec: of the environment.
 
     Raises:
-      ConfigError: it is not `[height, width]` or `[height, width, channels]`.
+      ConfigError: there is not one image `[height, width]` or `[height, width,
+        channels]`, alone or in a nest with vectors and numbers.
     """
-    image = spec.observation
-    is_image = hasattr(image, "shape") and len(image.shape) in (2, 3)
-    if not is_image or 0 in image.shape:
+    leaves = jax.tree.leaves(spec.observation)
+    images = [x for x in leaves if len(x.shape) in (2, 3)]
+    others = [x for x in leaves if len(x.shape) > 3]
+    if len(images) != 1 or others or 0 in images[0].shape:
         raise ConfigError(
-            f"network.factory: {factory!r} takes one array [height, width] or [height, "
-            f"width, channels]; the observation is {describe(image)}. Use 'mlp' or "
-            "'mixed', which take any."
+            f"network.factory: {factory!r} takes one image [height, width] or [height, "
+            "width, channels], alone or with vectors and numbers beside it; the "
+            f"observation is {describe(spec.observation)}. Use 'mlp' or 'mixed', "
+            "which take any."
         )
+    return images[0]
 
 
 def make_layers(
@@ -79,26 +84,40 @@ def check_convolutions(
     Raises:
       ConfigError: the observation is no image, or too small.
     """
-    check_image(factory, spec)
+    image = find_image(factory, spec)
     smallest = 1
     for layer in reversed(layers):
         smallest = (smallest - 1) * layer.stride + layer.kernel
-    if min(spec.observation.shape[:2]) < smallest:
+    if min(image.shape[:2]) < smallest:
         raise ConfigError(
             f"network.args: the convolutions of {factory!r} need an image of {smallest}"
-            f" by {smallest} at least; the observation is "
-            f"{describe(spec.observation)}. Set smaller kernels or strides, or fewer "
-            "channels; 'impala' takes an image of any size."
+            f" by {smallest} at least; the observation has {describe(image)}. "
+            "Set smaller kernels or strides, or fewer channels; 'impala' takes an "
+            "image of any size."
         )
 
 
-def to_image(observation: jax.Array) -> jax.Array:
-    """Returns `[B, H, W]` or `[B, H, W, C]` as `[B, H, W, C] float32`.
+def to_image(observation: Any) -> jax.Array:
+    """Returns the one image of a nest as `[B, H, W, C] float32`.
 
-    Bytes are divided by 255.
+    Bytes are divided by 255; `[B, H, W]` has one channel.
     """
-    image = to_float(observation)
+    (image,) = filter(_is_image, jax.tree.leaves(observation))
+    image = to_float(image)
     return image[..., None] if image.ndim == 3 else image
+
+
+def append_others(features: jax.Array, observation: Any) -> jax.Array:
+    """Returns features `[B, F]` with all that is beside the image, flattened."""
+    leaves = jax.tree.leaves(observation)
+    others = [x for x in leaves if not _is_image(x)]
+    if not others:
+        return features
+    return jnp.concatenate([features, flatten(others)], axis=-1)
+
+
+def _is_image(x: jax.Array) -> bool:
+    return x.ndim in (3, 4)
 
 
 def convolve(

@@ -7,7 +7,7 @@ import haiku as hk
 import jax
 
 from distrl.networks.arguments import check_size, check_sizes
-from distrl.networks.images import check_image, to_image
+from distrl.networks.images import append_others, find_image, to_image
 from distrl.networks.registry import Torso
 from distrl.types import EnvironmentSpec
 
@@ -26,8 +26,9 @@ def make_impala(
     have any size.
 
     Args:
-      spec: observations are one array, `[height, width]` or
-        `[height, width, channels]`; bytes are divided by 255.
+      spec: the observation is one image `[height, width]` or `[height, width,
+        channels]`, or a nest of one and vectors or numbers, which go into the MLP
+        beside it; bytes are divided by 255.
       channels: the channels of each section.
       width: what all channels are multiplied with.
       blocks: the residual blocks of a section.
@@ -40,7 +41,7 @@ def make_impala(
     check_size("width", width)
     check_size("blocks", blocks)
     check_sizes("hidden_sizes", hidden_sizes)
-    check_image("impala", spec)
+    find_image("impala", spec)
 
     def torso(observation: Any, is_training: bool) -> jax.Array:
         del is_training
@@ -53,6 +54,7 @@ def make_impala(
                 residual = hk.Conv2D(size, 3)(jax.nn.relu(features))
                 features += hk.Conv2D(size, 3)(jax.nn.relu(residual))
         features = hk.Flatten()(jax.nn.relu(features))
+        features = append_others(features, observation)
         return hk.nets.MLP(hidden_sizes, activate_final=True)(features)
 
     return torso

@@ -8,9 +8,10 @@ from dm_env import specs
 from distrl.errors import ConfigError
 from distrl.networks.images import (
     Layer,
+    append_others,
     check_convolutions,
-    check_image,
     convolve,
+    find_image,
     make_layers,
     to_image,
 )
@@ -42,12 +43,14 @@ def test_the_smallest_image_is_found():
         specs.Array((), np.float32),
         specs.Array((2, 3, 4, 5), np.float32),
         specs.Array((0, 3), np.float32),
-        {"image": specs.Array((5, 5), np.float32)},
+        {"left": specs.Array((5, 5), np.uint8), "right": specs.Array((5, 5), np.uint8)},
+        (specs.Array((5, 5), np.uint8), specs.Array((2, 3, 4, 5), np.float32)),
+        (specs.Array((5,), np.uint8), specs.Array((3,), np.float32)),
     ],
 )
-def test_what_is_no_image_is_refused(observation):
-    with pytest.raises(ConfigError, match=r"'impala' takes one array .*'mixed'"):
-        check_image("impala", EnvironmentSpec(observation, 2))
+def test_what_has_not_one_image_is_refused(observation):
+    with pytest.raises(ConfigError, match=r"'impala' takes one image .*'mixed'"):
+        find_image("impala", EnvironmentSpec(observation, 2))
 
 
 def test_images_get_a_channel_and_bytes_become_fractions():
@@ -56,6 +59,25 @@ def test_images_get_a_channel_and_bytes_become_fractions():
     np.testing.assert_allclose(image, [[[[0.0], [0.2]]]])
     floats = jnp.array([[[[3.0], [-1.0]]]])
     np.testing.assert_array_equal(to_image(floats), floats)
+
+
+def test_vectors_and_numbers_go_beside_the_image():
+    spec = {
+        "last_action": specs.Array((2,), np.float32),
+        "last_reward": specs.Array((), np.float32),
+        "observation": specs.Array((1, 2), np.float32),
+    }
+    assert find_image("conv", EnvironmentSpec(spec, 2)) is spec["observation"]
+    batch = {
+        "last_action": np.array([[0, 1], [1, 0]], np.float32),
+        "last_reward": np.array([0.5, -3], np.float32),
+        "observation": np.array([[[1, 2]], [[3, 4]]], np.float32),
+    }
+    np.testing.assert_array_equal(to_image(batch), batch["observation"][..., None])
+    features = append_others(jnp.array([[9.0], [8.0]]), batch)
+    np.testing.assert_array_equal(features, [[9, 0, 1, 0.5], [8, 1, 0, -3]])
+    alone = append_others(features, batch["observation"])
+    np.testing.assert_array_equal(alone, features)
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ NEST = EnvironmentSpec(
     ),
     num_actions=4,
 )
+VIEWS = EnvironmentSpec((specs.Array((4, 3), np.uint8),) * 2, num_actions=4)
 
 
 def test_names_have_a_line_of_description():
@@ -63,9 +64,17 @@ def test_mlp_takes_any_nest(spec):
     check_network(NetworkConfig("mlp", {"hidden_sizes": []}), spec)
 
 
-@pytest.mark.parametrize("spec", [BOARD, IMAGE])
-def test_conv_takes_boards_and_images(spec):
-    check_network(NetworkConfig("conv"), spec)
+@pytest.mark.parametrize("spec", [BOARD, IMAGE, NEST])
+@pytest.mark.parametrize(
+    ("name", "args"),
+    [
+        ("conv", {}),
+        ("impala", {}),
+        ("atari", {"channels": [4], "kernels": [2], "strides": [2]}),
+    ],
+)
+def test_convolutions_take_an_image_alone_or_beside_numbers(name, args, spec):
+    check_network(NetworkConfig(name, args), spec)
 
 
 def test_a_users_factory_gets_the_spec_and_the_arguments():
@@ -164,7 +173,7 @@ def test_the_check_computes_nothing():
             ["TypeError", "network(observation, is_training)"],
         ),
         ("conv", {}, VECTOR, ["[height, width]", "[5] float32", "Use 'mlp'"]),
-        ("conv", {}, NEST, ["Parts of .board [4, 3] uint8", "Use 'mlp'"]),
+        ("conv", {}, VIEWS, ["tuple of [0] [4, 3] uint8, [1]", "Use 'mlp'"]),
         ("conv", {"kernel": 6}, BOARD, ["6 by 6", "[10, 5] float32", "smaller kernel"]),
         ("conv", {"kernel": 0}, BOARD, ["kernel is 0"]),
         ("conv", {"channels": [-1]}, BOARD, ["channels is [-1]"]),
