@@ -12,9 +12,7 @@ from distrl.agents.agent import Agent
 from distrl.config.schema import Config, LearnerConfig
 from distrl.errors import ConfigError
 from distrl.learner.state import TrainState
-
-DEVICE_AXIS = "devices"
-"""The name of the device axis in a pmapped function."""
+from distrl.networks.replicas import DEVICE_AXIS
 
 
 class UpdateOutput(NamedTuple):
