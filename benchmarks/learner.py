@@ -95,8 +95,9 @@ def measure_in_place(config: Config, seconds: float) -> float:
     from distrl.agents import make_agent
     from distrl.environments import read_spec
     from distrl.learner.feed import put_superbatch
+    from distrl.learner.optimizer import make_optimizer
     from distrl.learner.state import init_state, replicate
-    from distrl.learner.update import make_optimizer, make_update
+    from distrl.learner.update import make_update
 
     spec = read_spec(config.environment, config.environment_args)
     devices = jax.local_devices()
