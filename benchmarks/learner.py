@@ -99,7 +99,11 @@ def measure_in_place(config: Config, seconds: float) -> float:
     from distrl.learner.state import init_state, replicate
     from distrl.learner.update import make_update
 
-    spec = read_spec(config.environment, config.environment_args)
+    spec = read_spec(
+        config.environment,
+        config.environment_args,
+        last_action_reward=config.network.last_action_reward,
+    )
     devices = jax.local_devices()
     agent, optimizer = make_agent(config, spec), make_optimizer(config.learner)
     update = make_update(agent, optimizer, config, devices)

@@ -17,7 +17,11 @@ def check_parts(config: Config) -> EnvironmentSpec:
     Raises:
       ConfigError: the environment, the network, the agent or the devices do not fit.
     """
-    spec = read_spec(config.environment, config.environment_args)
+    spec = read_spec(
+        config.environment,
+        config.environment_args,
+        last_action_reward=config.network.last_action_reward,
+    )
     make_agent(config, spec)
     check_network(config.network, spec)
     check_devices(config, jax.local_device_count())
