@@ -28,14 +28,6 @@ class UpdateOutput(NamedTuple):
     priorities: jax.Array
 
 
-def make_optimizer(config: LearnerConfig) -> optax.GradientTransformation:
-    """Returns Adam (arXiv 1412.6980), behind a clip of the global norm if set."""
-    adam = optax.adam(config.learning_rate)
-    if config.max_gradient_norm is None:
-        return adam
-    return optax.chain(optax.clip_by_global_norm(config.max_gradient_norm), adam)
-
-
 def average_network_state(network_state: Any) -> Any:
     """Returns a network's state averaged over the devices of a pmapped function.
 
