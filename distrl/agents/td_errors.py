@@ -1,9 +1,16 @@
-"""What all losses make of TD errors."""
+"""What losses share: the loss of TD errors, scales of values, fields with no use."""
 
 import chex
 import rlax
 
-from distrl.config.schema import LossConfig
+from distrl.config.schema import Config, LossConfig
+from distrl.errors import ConfigError
+
+_TRANSFORMS = {
+    "none": rlax.IDENTITY_PAIR,
+    "signed_hyperbolic": rlax.SIGNED_HYPERBOLIC_PAIR,
+}
+_UNSET = {"double": None, "max_abs_td_gradient": None, "value_transform": "none"}
 
 
 def td_loss(td_error: chex.Array, config: LossConfig) -> chex.Array:
@@ -20,3 +27,24 @@ def td_loss(td_error: chex.Array, config: LossConfig) -> chex.Array:
     if config.huber_delta is None:
         return rlax.l2_loss(td_error)
     return rlax.huber_loss(td_error, config.huber_delta)
+
+
+def find_transform(config: LossConfig) -> rlax.TxPair:
+    """Returns h and its inverse of `value_transform` (arXiv 1805.11593)."""
+    return _TRANSFORMS[config.value_transform]
+
+
+def refuse_fields(config: Config, *names: str) -> None:
+    """Checks that fields of `loss` without a meaning to an agent are unset.
+
+    Raises:
+      ConfigError: one of them is set.
+    """
+    for name in names:
+        value, unset = getattr(config.loss, name), _UNSET[name]
+        if value != unset:
+            spelled = "null" if unset is None else unset
+            raise ConfigError(
+                f"loss.{name} = {str(value).lower()}: it has no meaning to agent "
+                f"{config.agent!r}; leave it at {spelled}"
+            )
