@@ -34,6 +34,7 @@ _NOISE: dict[Mode, Noise] = {
 
 class ValueNetwork(NamedTuple):
     """Pure functions; values are `[B, A]`, or `[B, A, N]` where an action has N.
+    Those of an implicit network are `[B, N, A]`, of the N quantiles it is asked for.
 
     All can be called within a function pmapped over `DEVICE_AXIS` and outside of one,
     also where the network computes across that axis.
@@ -86,7 +87,7 @@ def make_value_network(
             features = embed_quantiles(features, tau)
         values = head(features, _NOISE[mode])
         _check_values(values, tau.shape if is_implicit else _batch_shape(observation))
-        return jnp.swapaxes(values, 1, 2) if is_implicit else values, carry
+        return values, carry
 
     def forward_sequence(observation: Any, carry: Any, mode: Mode) -> tuple[Any, Any]:
         features = hk.BatchApply(lambda x: torso(x, mode == "learn"))(observation)
