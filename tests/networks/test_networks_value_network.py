@@ -120,14 +120,14 @@ def test_an_implicit_network_answers_each_quantile_by_itself():
     params, state = network.init(KEY)
     tau = jnp.array([[0.1, 0.9, 0.1]] * 4)
     q, carry, _ = network.apply(params, state, KEY, STEP, (), "act", tau)
-    assert q.shape == (4, 3, 3)  # B, A, N
+    assert q.shape == (4, 3, 3)  # B, N, A
     assert carry == ()
     # An element's noise is the same for all its quantiles.
-    np.testing.assert_allclose(q[..., 0], q[..., 2], rtol=1e-5)
-    assert np.all(np.abs(q[..., 0] - q[..., 1]) > 1e-5)
+    np.testing.assert_allclose(q[:, 0], q[:, 2], rtol=1e-5)
+    assert np.all(np.abs(q[:, 0] - q[:, 1]) > 1e-5)
     swapped = tau.at[0].set(jnp.array([0.9, 0.1, 0.9]))
     other, *_ = network.apply(params, state, KEY, STEP, (), "act", swapped)
-    np.testing.assert_allclose(other[0, :, :2], q[0, :, 1::-1], rtol=1e-5)
+    np.testing.assert_allclose(other[0, :2], q[0, 1::-1], rtol=1e-5)
     np.testing.assert_allclose(other[1:], q[1:], rtol=1e-5)
     with pytest.raises(TypeError, match="implicit"):
         network.unroll(params, state, KEY, STEPS, (), "learn")
