@@ -1,9 +1,10 @@
 """Implicit quantile networks: quantiles of returns drawn anew at each use."""
 
 import jax
+import jax.numpy as jnp
 
 from distrl.agents.agent import Agent
-from distrl.agents.quantile import mean_quantiles, quantile_q_loss
+from distrl.agents.quantile import quantile_q_loss
 from distrl.agents.td_errors import refuse_fields
 from distrl.agents.transition_agent import Estimates, ItemLoss, make_transition_agent
 from distrl.config.schema import Config
@@ -41,7 +42,7 @@ def make_iqn(config: Config, spec: EnvironmentSpec) -> Agent:
         config,
         spec,
         learn,
-        expect=mean_quantiles,
+        expect=lambda quantiles: jnp.mean(quantiles, axis=-2),
         is_double=False,
         is_implicit=True,
     )
