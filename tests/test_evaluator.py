@@ -121,7 +121,7 @@ def config(tmp_path):
     return Config(
         run_dir=str(tmp_path),
         environment="counting_environments:Rewarding?length=5",
-        network=NetworkConfig("example_networks:constant"),
+        network=NetworkConfig("example_networks:constant", head="none"),
         evaluation=EvaluationConfig(episodes=40, environments=4, period=1),
         launch=LaunchConfig(report_seconds=0.02),
     )

@@ -14,7 +14,7 @@ Backend = Literal["processes", "threads", "launchpad", "serial"]
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """The Haiku network: a torso, a recurrent core if wanted, and a head."""
+    """The Haiku network: a torso, a recurrent core if set, and a head."""
 
     factory: str = "mlp"
     """A name of `distrl list networks`, or `package.module:factory` of your own."""
@@ -249,7 +249,7 @@ class Config:
     environment_args: dict[str, Any] = field(default_factory=dict)
     """Keyword arguments of the environment, beside those in its address."""
     network: NetworkConfig = field(default_factory=NetworkConfig)
-    """The Haiku network: a torso, a recurrent core if wanted, and a head."""
+    """The Haiku network: a torso, a recurrent core if set, and a head."""
     actor: ActorConfig = field(default_factory=ActorConfig)
     """The processes that act, and the transitions they write."""
     replay: ReplayConfig = field(default_factory=ReplayConfig)

@@ -36,7 +36,7 @@ def config(tmp_path):
     return Config(
         run_dir=str(tmp_path),
         environment="counting_environments:Counting",
-        network=NetworkConfig("example_networks:constant"),
+        network=NetworkConfig("example_networks:constant", head="none"),
         actor=ActorConfig(
             count=2,
             environments=2,
@@ -134,7 +134,7 @@ def test_an_actor_follows_newer_parameters_and_reports_its_counts(services, conf
 
     wait_until(wrote_newer, *run.futures)
     assert row["learner_steps"] == "30"
-    assert float(row["epsilon"]) == 0.0
+    assert float(row["exploration"]) == 0.0
     # Each episode has the rewards 1, 2 and 3.
     assert float(row["training_return"]) == 6.0
 

@@ -34,7 +34,7 @@ def _read_keys(replay, config, address, size):
     keys = np.zeros(size, np.uint64)
     while not keys.all():
         superbatch = sampler.read()
-        keys[superbatch.transitions.reward_t.astype(int)] = superbatch.keys
+        keys[superbatch.items.reward_t.astype(int)] = superbatch.keys
     sampler.close()
     return keys
 
@@ -73,7 +73,7 @@ def test_draws_in_proportion_to_priority_to_the_exponent(replay, exponent):
     counts = np.zeros(size)
     for _ in range(10):
         superbatch = sampler.read()
-        ids = superbatch.transitions.reward_t.astype(int)
+        ids = superbatch.items.reward_t.astype(int)
         np.testing.assert_allclose(superbatch.probabilities, expected[ids], rtol=1e-4)
         np.testing.assert_array_equal(superbatch.keys, keys[ids])
         counts += np.bincount(ids, minlength=size)

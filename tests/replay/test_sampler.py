@@ -52,7 +52,7 @@ def test_an_empty_replay_gives_none_and_then_what_comes(replay):
     sampler = ReplaySampler(address, config, replay.spec)
     assert sampler.read() is None
     _write(replay, config, address, range(8))
-    assert sampler.read().transitions.reward_t.shape == (128,)
+    assert sampler.read().items.reward_t.shape == (128,)
 
 
 def test_a_missing_server_gives_none_and_then_an_error(replay):
@@ -89,11 +89,11 @@ def test_slow_actors_lose_no_samples(replay):
     _write(replay, config, address, range(30, 60))
     _write(replay, config, address, range(60, 70))
     first = sampler.read()
-    assert first.transitions.reward_t.shape == (64,)
+    assert first.items.reward_t.shape == (64,)
     assert first.keys.shape == (64,)
-    expected = replay.batch(first.transitions.reward_t)
+    expected = replay.batch(first.items.reward_t)
     np.testing.assert_array_equal(
-        first.transitions.observation_t["pixels"], expected.observation_t["pixels"]
+        first.items.observation_t["pixels"], expected.observation_t["pixels"]
     )
     assert sampled() == 64
     assert sampler.read() is None
@@ -146,7 +146,7 @@ def test_the_ratio_of_samples_to_inserts_is_held(replay):
 def _draw_counts(sampler, size, reads):
     counts = np.zeros(size)
     for _ in range(reads):
-        ids = sampler.read().transitions.reward_t.astype(int)
+        ids = sampler.read().items.reward_t.astype(int)
         counts += np.bincount(ids, minlength=size)
     return counts
 
