@@ -80,7 +80,11 @@ def measure_bare_loop(seconds: float) -> float:
 
     config = make_config(32, 1)
     jax.config.update("jax_cpu_enable_async_dispatch", False)
-    spec = read_spec(config.environment, config.environment_args)
+    spec = read_spec(
+        config.environment,
+        config.environment_args,
+        last_action_reward=config.network.last_action_reward,
+    )
     agent = make_agent(config, spec)
     policy = make_policy(agent)
     count = config.actor.environments

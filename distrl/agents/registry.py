@@ -44,7 +44,7 @@ _AGENTS = {
     ),
     "rainbow": Named(
         "C51, double, dueling, noisy, prioritised, n-step (arXiv 1710.02298).",
-        "distrl.agents.categorical:make_rainbow",
+        "distrl.agents.categorical:make_rainbow_loss",
     ),
     "apex": Named(
         "Double DQN, dueling, n-step, priorities from the actors (arXiv 1803.00933).",

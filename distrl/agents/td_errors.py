@@ -1,6 +1,8 @@
 """What losses share: the loss of TD errors, scales of values, fields with no use."""
 
 import chex
+import jax
+import jax.numpy as jnp
 import rlax
 
 from distrl.config.schema import Config, LossConfig
@@ -19,14 +21,22 @@ def td_loss(td_error: chex.Array, config: LossConfig) -> chex.Array:
     Args:
       td_error: `[...] float32`.
       config: `huber_delta` is where the loss turns linear, None leaves
-        0.5 td_error^2; `max_abs_td_gradient` clips its gradient (DQN, Nature 518).
+        0.5 td_error^2; `max_abs_td_gradient` clips the gradient of each TD error
+        (DQN, Nature 518) before importance weights and the mean scale it.
     """
+
+    def measure(td_error: chex.Array) -> chex.Array:
+        if config.huber_delta is None:
+            return rlax.l2_loss(td_error)
+        return rlax.huber_loss(td_error, config.huber_delta)
+
     bound = config.max_abs_td_gradient
-    if bound is not None:
-        td_error = rlax.clip_gradient(td_error, -bound, bound)
-    if config.huber_delta is None:
-        return rlax.l2_loss(td_error)
-    return rlax.huber_loss(td_error, config.huber_delta)
+    if bound is None:
+        return measure(td_error)
+    # `rlax.clip_gradient` would clip what comes after the weights and the mean.
+    fixed = jax.lax.stop_gradient(td_error)
+    limit = bound if config.huber_delta is None else min(bound, config.huber_delta)
+    return measure(fixed) + jnp.clip(fixed, -limit, limit) * (td_error - fixed)
 
 
 def find_transform(config: LossConfig) -> rlax.TxPair:

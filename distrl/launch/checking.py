@@ -10,7 +10,7 @@ from distrl.config import Config, check_devices
 from distrl.environments import read_spec
 from distrl.errors import ConfigError
 from distrl.items import make_item_spec, make_zeros
-from distrl.learner.update import make_optimizer
+from distrl.learner.optimizer import make_optimizer
 from distrl.networks import check_network
 from distrl.networks.observations import describe
 from distrl.types import EnvironmentSpec
@@ -24,7 +24,11 @@ def check_parts(config: Config) -> EnvironmentSpec:
     Raises:
       ConfigError: the environment, the network, the agent or the devices do not fit.
     """
-    spec = read_spec(config.environment, config.environment_args)
+    spec = read_spec(
+        config.environment,
+        config.environment_args,
+        last_action_reward=config.network.last_action_reward,
+    )
     check_network(config.network, spec)
     check_agent(config, spec)
     make_optimizer(config.learner)

@@ -160,7 +160,11 @@ def test_no_mark_of_something_missing_is_left(page):
 
 def test_what_make_train_does_is_what_the_readme_says():
     config = load_config(str(ROOT / "configs" / "catch.yaml"))
-    spec = read_spec(config.environment, config.environment_args)
+    spec = read_spec(
+        config.environment,
+        config.environment_args,
+        last_action_reward=config.network.last_action_reward,
+    )
     nodes = sum(map(len, make_program(config, spec).groups.values()))
     text = " ".join(README.read_text().split())
     assert f"solves Catch with {nodes} processes" in text
