@@ -1,10 +1,9 @@
 """Implicit quantile networks: quantiles of returns drawn anew at each use."""
 
 import jax
-import jax.numpy as jnp
 
 from distrl.agents.agent import Agent
-from distrl.agents.quantile import quantile_q_loss
+from distrl.agents.quantile import mean_quantiles, quantile_q_loss
 from distrl.agents.td_errors import refuse_fields
 from distrl.agents.transition_agent import Estimates, ItemLoss, make_transition_agent
 from distrl.config.schema import Config
@@ -42,7 +41,7 @@ def make_iqn(config: Config, spec: EnvironmentSpec) -> Agent:
         config,
         spec,
         learn,
-        expect=lambda quantiles: jnp.mean(quantiles, axis=-2),
+        expect=mean_quantiles,
         is_double=False,
         is_implicit=True,
     )

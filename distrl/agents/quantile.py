@@ -25,12 +25,12 @@ def make_qr_dqn(config: Config, spec: EnvironmentSpec) -> Agent:
         estimates: Estimates, a_tm1: jax.Array, r_t: jax.Array, discount_t: jax.Array
     ) -> ItemLoss:
         return quantile_q_loss(
-            estimates.values_tm1.T,
+            estimates.values_tm1,
             tau,
             a_tm1,
             r_t,
             discount_t,
-            estimates.target_values_t.T,
+            estimates.target_values_t,
             estimates.q_selector_t,
             config.loss.huber_delta,
         )
@@ -39,10 +39,15 @@ def make_qr_dqn(config: Config, spec: EnvironmentSpec) -> Agent:
         config,
         spec,
         learn,
-        expect=lambda quantiles: jnp.mean(quantiles, axis=-1),
+        expect=mean_quantiles,
         num_outputs=count,
         is_double=False,
     )
+
+
+def mean_quantiles(quantiles: jax.Array) -> jax.Array:
+    """Returns expected values `[..., A]` of quantiles `[..., A, N]`."""
+    return jnp.mean(quantiles, axis=-1)
 
 
 def quantile_q_loss(
@@ -62,31 +67,31 @@ def quantile_q_loss(
     (arXiv 1710.10044, algorithm 1).
 
     Args:
-      quantiles_tm1: `[N, A] float32`.
+      quantiles_tm1: `[A, N] float32`.
       tau_tm1: `[N] float32`, what they are quantiles of.
       a_tm1: `[] int32`.
       r_t: `[] float32`.
       discount_t: `[] float32`.
-      quantiles_t: `[M, A] float32`, of the target network.
+      quantiles_t: `[A, M] float32`, of the target network.
       q_selector_t: `[A] float32`, by which the next action is selected.
       huber_delta: L is the Huber loss of it; with None it is |u|.
     """
     loss = rlax.quantile_q_learning(
-        quantiles_tm1,
+        quantiles_tm1.T,
         tau_tm1,
         a_tm1,
         r_t,
         discount_t,
         q_selector_t[None],  # RLax takes the mean over quantiles: here of one.
-        quantiles_t,
+        quantiles_t.T,
         0.0 if huber_delta is None else huber_delta,
     )
     td_error = q_learning_td_error(
-        jnp.mean(quantiles_tm1, axis=0),
+        mean_quantiles(quantiles_tm1),
         a_tm1,
         r_t,
         discount_t,
-        jnp.mean(quantiles_t, axis=0),
+        mean_quantiles(quantiles_t),
         q_selector_t,
     )
     return ItemLoss(loss, td_error)

@@ -17,9 +17,9 @@ from distrl.types import EnvironmentSpec, Transition
 class Estimates(NamedTuple):
     """What the networks say of one transition.
 
-    Values are `[A]`, `[A, N]` where an action has N outputs, and `[N, A]` of an
-    implicit network, N then being the quantiles that it was asked for. A gradient
-    flows into `values_tm1` alone. What a loss does not use is not computed.
+    Values are `[A]`, or `[A, N]` where an action has N outputs; of an implicit
+    network N are the quantiles that it was asked for. A gradient flows into
+    `values_tm1` alone. What a loss does not use is not computed.
 
     Attributes:
       values_tm1: of the network that learns, where the action was taken.

@@ -35,14 +35,12 @@ def test_losses_by_hand(huber_delta, expected, mapping):
     # The second transition is the first with its actions in the other order; the
     # third ends, with a target of (1, 1): u = 1, 1, -1, -1, each weighing 1/4; the
     # sum is 1/4 L(1) + 1/4 L(1) and L(1) is 1, 0.5 and 0.5.
-    quantiles_tm1 = [[[0, 9], [2, 9]], [[9, 0], [9, 2]], [[0, 9], [2, 9]]]
-    quantiles_t = [[[1, -9], [3, 9]], [[-9, 1], [9, 3]], [[1, -9], [3, 9]]]
     args = to_arrays(
-        np.array(quantiles_tm1, float),
+        [[[0.0, 2], [9, 9]], [[9, 9], [0, 2]], [[0, 2], [9, 9]]],
         [0, 1, 0],
         [1.0, 1.0, 1.0],
         [0.5, 0.5, 0.0],
-        np.array(quantiles_t, float),
+        [[[1.0, 3], [-9, 9]], [[-9, 9], [1, 3]], [[1, 3], [-9, 9]]],
         [[1.0, 0.0], [-2.0, -1.0], [0.0, -1.0]],
     )
 
@@ -109,9 +107,9 @@ def slow_loss(
 ):
     best = max(range(len(q_selector_t)), key=lambda action: q_selector_t[action])
     total = 0.0
-    for value, fraction in zip(quantiles_tm1[:, a_tm1], tau, strict=True):
+    for value, fraction in zip(quantiles_tm1[a_tm1], tau, strict=True):
         losses = []
-        for target in quantiles_t[:, best]:
+        for target in quantiles_t[best]:
             u = float(r_t) + float(discount_t) * float(target) - float(value)
             size = abs(u)
             if huber_delta is not None:
@@ -134,9 +132,9 @@ JITTED = {
 @pytest.mark.parametrize("huber_delta", DELTAS)
 @settings(deadline=None, max_examples=30)
 @given(
-    hnp.arrays(np.float32, (4, 3), elements=FLOATS),
+    hnp.arrays(np.float32, (3, 4), elements=FLOATS),
     hnp.arrays(np.float32, (4,), elements=floats(0, 1)),
-    hnp.arrays(np.float32, (5, 3), elements=FLOATS),
+    hnp.arrays(np.float32, (3, 5), elements=FLOATS),
     hnp.arrays(np.float32, (3,), elements=FLOATS),
     st.integers(0, 2),
     FLOATS,
