@@ -91,7 +91,9 @@ class PrioritizedAccumulator:
             )
         self._waiting = _select((batch, q_a, environment), ~ended)
         batch, q_a, environment = ready
-        target = self._squash(batch.reward_t + batch.discount_t * value_tm1[environment])
+        target = self._squash(
+            batch.reward_t + batch.discount_t * value_tm1[environment]
+        )
         return batch, np.abs(target - self._squash(q_a))
 
     def _squash(self, x: np.ndarray) -> np.ndarray:

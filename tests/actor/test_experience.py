@@ -80,7 +80,9 @@ def test_half_of_a_sequence_is_the_usual_period():
     assert starts == [0, 2, 4]
 
 
-@pytest.mark.parametrize(("bound", "priorities"), [(None, [6.5, 5.75]), (1.0, [0.5, 5.75])])
+@pytest.mark.parametrize(
+    ("bound", "priorities"), [(None, [6.5, 5.75]), (1.0, [0.5, 5.75])]
+)
 def test_initial_priorities_see_the_clipped_rewards(bound, priorities):
     experience = make_experience(make_config(bound, initial_priorities=True))
     q = jnp.array([[1.0, 2.0, 0.0], [1.0, 5.0, 0.0]])

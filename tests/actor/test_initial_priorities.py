@@ -27,7 +27,8 @@ def add(accumulator, step, q, action=0, r_t=0.0, d_t=1.0, last_t=False):
         np.array([q], np.float32),
     )
     assert priorities.dtype == np.float32
-    return list(zip(batch.observation_tm1, batch.observation_t, priorities))
+    rows = zip(batch.observation_tm1, batch.observation_t, priorities, strict=True)
+    return list(rows)
 
 
 def test_a_transition_comes_when_its_last_observation_is_acted_on():
