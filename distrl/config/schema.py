@@ -245,7 +245,7 @@ class Config:
     agent: str = "double_dqn"
     """A name of `distrl list agents`."""
     environment: str = "bsuite:catch/0"
-    """bsuite:NAME/INDEX, gym:ID or package.module:factory, each with ?key=value."""
+    """bsuite:NAME/INDEX, gym:ID, minatar:GAME or package.module:factory, ?key=value."""
     environment_args: dict[str, Any] = field(default_factory=dict)
     """Keyword arguments of the environment, beside those in its address."""
     network: NetworkConfig = field(default_factory=NetworkConfig)

@@ -30,7 +30,10 @@ def test_every_name_makes_an_agent(name):
     assert isinstance(agent, Agent)
     params, network_state = agent.init(jax.random.PRNGKey(0))
     observation = np.zeros((4, 2), np.float32)
-    q = agent.q_values(params, network_state, None, observation)
+    carry = agent.initial_carry(4)
+    q, _ = agent.q_values(
+        params, network_state, jax.random.PRNGKey(1), observation, carry, "act"
+    )
     assert q.shape == (4, 3)
 
 

@@ -255,7 +255,11 @@ def test_loss_priorities_metrics_and_gradients_by_hand():
 
 def test_no_gradient_into_targets_that_are_the_network_itself():
     agent = make_tabular(huber_delta=None)
-    grad = jax.grad(lambda p: agent.loss(p, p, {}, KEYS, BATCH, WEIGHTS)[0])(ONLINE)
+
+    def find(params):
+        return agent.loss(params, params, {}, KEYS, BATCH, WEIGHTS)[0]
+
+    grad = jax.jit(jax.grad(find))(ONLINE)
     # Only what was done, in the states 1, 2 and 3, is moved.
     assert (np.asarray(grad["~"]["q"]) != 0).tolist() == [
         [False, False],
@@ -269,7 +273,7 @@ def test_no_gradient_into_targets_that_are_the_network_itself():
 @pytest.mark.parametrize(("double", "value"), [(None, 3), (True, 3), (False, 4)])
 def test_the_online_network_selects_by_default(double, value):
     agent = make_tabular(n_step=1, double=double, priority_mix=0.0)
-    _, output = agent.loss(ONLINE, TARGET, {}, KEYS, BATCH, WEIGHTS)
+    _, output = jax.jit(agent.loss)(ONLINE, TARGET, {}, KEYS, BATCH, WEIGHTS)
     # The terminated sequence: 2 + .5 * value(2) - 1, and 3 - 2; their mean.
     np.testing.assert_allclose(output.priorities[1], (1 + 0.5 * value + 1) / 2)
 
@@ -277,7 +281,7 @@ def test_the_online_network_selects_by_default(double, value):
 def test_lambda_replaces_n_steps():
     # With lambda = 0 as with one step.
     values = [
-        agent.loss(ONLINE, TARGET, {}, KEYS, BATCH, WEIGHTS)[0]
+        jax.jit(agent.loss)(ONLINE, TARGET, {}, KEYS, BATCH, WEIGHTS)[0]
         for agent in (make_tabular(q_lambda=0.0), make_tabular(n_step=1))
     ]
     np.testing.assert_allclose(values[0], values[1], rtol=1e-6)
@@ -286,7 +290,7 @@ def test_lambda_replaces_n_steps():
 def test_nothing_to_learn_from_is_no_loss_and_no_nan():
     agent = make_tabular(n_step=3)
     batch = jax.tree.map(lambda x: x[3:], BATCH)
-    (value, output), grad = jax.value_and_grad(agent.loss, has_aux=True)(
+    (value, output), grad = jax.jit(jax.value_and_grad(agent.loss, has_aux=True))(
         ONLINE, TARGET, {}, KEYS[3:], batch, WEIGHTS[3:]
     )
     assert value == 0.0 and output.priorities == 0.0
@@ -296,7 +300,7 @@ def test_nothing_to_learn_from_is_no_loss_and_no_nan():
 
 def test_what_is_learned_is_squashed_and_what_is_acted_on_is_not():
     agent = make_tabular(value_transform="signed_hyperbolic", priority_mix=1.0)
-    _, output = agent.loss(ONLINE, TARGET, {}, KEYS, BATCH, WEIGHTS)
+    _, output = jax.jit(agent.loss)(ONLINE, TARGET, {}, KEYS, BATCH, WEIGHTS)
     # The terminated sequence: its errors are h(3.5) - 1 and h(3) - 2, -0.997.
     np.testing.assert_allclose(output.priorities[1], 0.997, rtol=1e-5)
     q, _ = agent.q_values(ONLINE, {}, KEYS[0], np.array([3]), (), "act")

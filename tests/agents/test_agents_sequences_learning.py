@@ -58,7 +58,7 @@ def make_batch(agent, count, length=6):
 def test_the_learner_sees_the_values_that_the_actor_saw(core):
     """Steps of an episode, and the sequence from its third one on, give the same."""
     agent, _ = make_recurrent(core, length=4, burn_in=1)
-    params, state = agent.init(KEY)
+    params, state = jax.jit(agent.init)(KEY)
     rng = np.random.default_rng(1)
     observations = rng.normal(size=(7, 2, 3)).astype(np.float32)
     act = jax.jit(functools.partial(agent.q_values, mode="act"))
@@ -76,7 +76,7 @@ def test_the_learner_sees_the_values_that_the_actor_saw(core):
         mask=np.ones((2, 4), np.float32),
         carry=carries[2],
     )
-    _, output = agent.loss(
+    _, output = jax.jit(agent.loss)(
         params, params, state, jnp.stack([KEY] * 2), batch, np.ones(2, np.float32)
     )
     # The steps 2 to 5, of which step 2 is burnt in.
@@ -85,54 +85,41 @@ def test_the_learner_sees_the_values_that_the_actor_saw(core):
     np.testing.assert_allclose(output.metrics["max_q"], learned.max(), rtol=1e-4)
 
 
-def test_burn_in_warms_the_state_and_learns_nothing():
+def test_burn_in_warms_the_state_and_no_gradient_flows_into_it_or_the_target():
     agent, _ = make_recurrent(burn_in=2)
-    params, state = agent.init(KEY)
+    params, state = jax.jit(agent.init)(KEY)
     batch = make_batch(agent, 8)._replace(mask=np.ones((8, 6), np.float32))
     keys, weights = jax.random.split(KEY, 8), np.ones(8, np.float32)
 
     @jax.jit
-    def find(observation, carry):
+    @functools.partial(jax.value_and_grad, argnums=(0, 1, 2, 3))
+    def find(params, target_params, observation, carry):
         changed = batch._replace(observation=observation, carry=carry)
-        return agent.loss(params, params, state, keys, changed, weights)[0]
+        return agent.loss(params, target_params, state, keys, changed, weights)[0]
 
-    before = find(batch.observation, batch.carry)
+    before, gradients = find(params, params, batch.observation, batch.carry)
     # What is burnt in changes the loss ...
     other = batch.observation.copy()
     other[:, :2] += 1.0
-    assert abs(find(other, batch.carry) - before) > 1e-3
-    assert abs(find(batch.observation, agent.initial_carry(8)) - before) > 1e-3
-    # ... and no gradient reaches it, neither from the online nor the target network.
-    gradient, carry = jax.grad(find, argnums=(0, 1))(batch.observation, batch.carry)
-    np.testing.assert_array_equal(gradient[:, :2], np.zeros((8, 2, 3)))
-    assert (np.abs(gradient[:, 2:6]).max(axis=(0, 2)) > 0).all()
-    for leaf in carry:
-        np.testing.assert_array_equal(leaf, np.zeros_like(leaf))
-
-
-def test_no_gradient_flows_into_the_target_network():
-    agent, _ = make_recurrent()
-    params, state = agent.init(KEY)
-    keys, weights = jax.random.split(KEY, 8), np.ones(8, np.float32)
-
-    @functools.partial(jax.grad, argnums=(0, 1))
-    def find(params, target_params):
-        batch = make_batch(agent, 8)
-        return agent.loss(params, target_params, state, keys, batch, weights)[0]
-
-    online, target = jax.jit(find)(params, params)
+    assert abs(find(params, params, other, batch.carry)[0] - before) > 1e-3
+    initial = jax.tree.map(np.asarray, agent.initial_carry(8))
+    assert abs(find(params, params, batch.observation, initial)[0] - before) > 1e-3
+    # ... and no gradient reaches it, through neither network.
+    online, target, observation, carry = gradients
+    np.testing.assert_array_equal(observation[:, :2], np.zeros((8, 2, 3)))
+    assert (np.abs(observation[:, 2:6]).max(axis=(0, 2)) > 0).all()
+    assert all(np.all(leaf == 0) for leaf in jax.tree.leaves((target, carry)))
     assert all(np.any(leaf != 0) for leaf in jax.tree.leaves(online))
-    assert all(np.all(leaf == 0) for leaf in jax.tree.leaves(target))
 
 
 def test_the_number_of_devices_makes_no_difference():
     agent, config = make_recurrent("gru", burn_in=1)
     optimizer = optax.adam(1e-2)
     batch = make_batch(agent, 2 * 8)
-    results = []
+    initial, results = init_state(agent, optimizer, KEY), []
     for count in (1, 2, 4):
         devices = jax.devices()[:count]
-        state = replicate(init_state(agent, optimizer, KEY), devices)
+        state = replicate(initial, devices)
         update = make_update(agent, optimizer, config, devices)
         state, output = update(state, split_superbatch(batch, count, 2), None)
         priorities = np.asarray(output.priorities).swapaxes(0, 1).reshape(-1)
@@ -222,7 +209,7 @@ def test_values_of_known_worlds(make_world, loss):
     spec = EnvironmentSpec(specs.DiscreteArray(states), actions)
     agent = make_r2d2(config, spec)
     batch = walk(world, 8, gamma)
-    params, _ = agent.init(KEY)
+    params, _ = jax.jit(agent.init)(KEY)
     optimizer = optax.adam(0.02)
     size = len(batch.action)
     keys, weights = jax.random.split(KEY, size), np.ones(size, np.float32)
@@ -280,7 +267,7 @@ def test_it_remembers_what_a_network_without_memory_cannot():
         updates, state = optimizer.update(grad, state)
         return (optax.apply_updates(params, updates), target, state), output.metrics
 
-    params, _ = agent.init(KEY)
+    params, _ = jax.jit(agent.init)(KEY)
     carry = (params, params, optimizer.init(params))
     learn = jax.jit(lambda carry: jax.lax.scan(step, carry, jnp.arange(400)))
     (params, _, _), _ = learn(carry)
