@@ -7,7 +7,6 @@ the largest value, and so overestimates less. With omega to infinity it is DQN.
     python programs/custom_agent.py [--field.path value ...]
 """
 
-import functools
 import sys
 from pathlib import Path
 
@@ -38,9 +37,6 @@ def make_agent(config, spec, omega=10.0):
 
     return make_transition_agent(config, spec, learn)
 
-
-# A hyperparameter's other value is another agent: --agent=custom_agent:make_soft_agent
-make_soft_agent = functools.partial(make_agent, omega=5.0)
 
 if __name__ == "__main__":
     agent = "--agent=custom_agent:make_agent"

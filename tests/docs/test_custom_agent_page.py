@@ -28,7 +28,7 @@ def test_the_blocks_of_the_page_run(tmp_path, monkeypatch, capsys):
     # An agent in a command is in one of the files.
     words = [word for command in read_commands(PAGE) for word in command]
     agents = [word[8:].split(":") for word in words if word.startswith("--agent=")]
-    assert {module for module, _ in agents} == {"my_agent", "my_agents"}
+    assert {module for module, _ in agents} == {"my_agent"}
     for module, factory in agents:
         assert callable(getattr(importlib.import_module(module), factory))
     for name in files:

@@ -38,12 +38,10 @@ def test_mellowmax_by_hand(program):
     assert 0.5 < values[0] < values[1] < values[2] < values[3] < 1.0
 
 
-@pytest.mark.parametrize(
-    ("name", "omega"), [("make_agent", 10), ("make_soft_agent", 5)]
-)
-def test_the_target_is_the_mellowmax_of_the_target_network(program, name, omega):
+@pytest.mark.parametrize(("arguments", "omega"), [({}, 10), ({"omega": 5.0}, 5)])
+def test_the_target_is_the_mellowmax_of_the_target_network(program, arguments, omega):
     config = load_config(None, {"network.args": {"hidden_sizes": []}})
-    agent = getattr(program, name)(config, SPEC)
+    agent = program.make_agent(config, SPEC, **arguments)
     params, state = agent.init(jax.random.PRNGKey(0))
     target_params, _ = agent.init(jax.random.PRNGKey(1))
     rng = np.random.default_rng(0)
