@@ -95,10 +95,15 @@ def measure_in_place(config: Config, seconds: float) -> float:
     from distrl.agents import make_agent
     from distrl.environments import read_spec
     from distrl.learner.feed import put_superbatch
+    from distrl.learner.optimizer import make_optimizer
     from distrl.learner.state import init_state, replicate
-    from distrl.learner.update import make_optimizer, make_update
+    from distrl.learner.update import make_update
 
-    spec = read_spec(config.environment, config.environment_args)
+    spec = read_spec(
+        config.environment,
+        config.environment_args,
+        last_action_reward=config.network.last_action_reward,
+    )
     devices = jax.local_devices()
     agent, optimizer = make_agent(config, spec), make_optimizer(config.learner)
     update = make_update(agent, optimizer, config, devices)

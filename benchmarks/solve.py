@@ -1,6 +1,7 @@
 """How soon a configuration reaches its goal, seed by seed, from the command on.
 
-`make bench-solve` runs it on Catch; `--config configs/cartpole.yaml` on CartPole.
+`make bench-solve` runs it on Catch; `--config configs/cartpole.yaml` on CartPole,
+`--agents dqn c51` with these agents. Other flags go to `distrl train`.
 """
 
 import argparse
@@ -15,7 +16,9 @@ from pathlib import Path
 from benchmarks.record import print_record, print_table
 
 
-def run_seed(config: str, seed: int, flags: list[str]) -> dict[str, object]:
+def run_seed(
+    config: str, agent: str | None, seed: int, flags: list[str]
+) -> dict[str, object]:
     """Runs `distrl train` once and returns what its files say."""
     with tempfile.TemporaryDirectory() as directory:
         run_dir = Path(directory) / "run"
@@ -27,6 +30,7 @@ def run_seed(config: str, seed: int, flags: list[str]) -> dict[str, object]:
                 "distrl",
                 "train",
                 config,
+                *([] if agent is None else [f"--agent={agent}"]),
                 f"--seed={seed}",
                 f"--run_dir={run_dir}",
                 "--json",
@@ -43,6 +47,7 @@ def run_seed(config: str, seed: int, flags: list[str]) -> dict[str, object]:
     first = next((row for row in rows if int(row["learner_steps"]) > 0), None)
     first_step = float(first["time"]) if first is not None else float("nan")
     return {
+        "agent": agent or "of the file",
         "seed": seed,
         "exit": answer.returncode,
         "status": result["status"],
@@ -59,10 +64,13 @@ def main() -> None:
     """Prints a row a seed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", default="configs/catch.yaml")
+    parser.add_argument("--agents", nargs="+", default=[None])
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
     options, flags = parser.parse_known_args()
     print_record()
-    print_table([run_seed(options.config, seed, flags) for seed in options.seeds])
+    for agent in options.agents:
+        rows = [run_seed(options.config, agent, seed, flags) for seed in options.seeds]
+        print_table(rows)
 
 
 if __name__ == "__main__":

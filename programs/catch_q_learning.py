@@ -18,7 +18,7 @@ from bsuite.environments.catch import Catch
 from distrl.actor.policy import make_policy
 from distrl.agents import make_agent
 from distrl.config import Config, LearnerConfig
-from distrl.learner.update import make_optimizer
+from distrl.learner.optimizer import make_optimizer
 from distrl.types import EnvironmentSpec, Transition
 
 EPSILON, DISCOUNT, BATCH, CAPACITY = 0.1, 0.99, 64, 10_000

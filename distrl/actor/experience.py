@@ -4,7 +4,10 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from distrl.actor.initial_priorities import PrioritizedAccumulator
 from distrl.actor.n_step import NStepAccumulator
+from distrl.actor.sequence import SequenceAccumulator
+from distrl.config.limits import sequence_period
 from distrl.config.schema import Config
 
 
@@ -53,6 +56,10 @@ class Experience(Protocol):
 
 def make_experience(config: Config) -> Experience:
     """Returns what the configuration keeps: n-step transitions or sequences."""
+    if config.replay.sequence_length is not None:
+        return _Sequences(config)
+    if config.actor.initial_priorities:
+        return _PrioritizedTransitions(config)
     return _Transitions(config)
 
 
@@ -67,14 +74,61 @@ class _Transitions:
 
     def add(self, step: ActorStep) -> Items:
         """Adds a step of every environment and returns what became complete."""
-        reward_t = clip_rewards(step.reward_t, self._max_abs_reward)
         data = self._accumulator.add(
             step.observation_tm1,
             step.action_tm1,
-            reward_t,
+            clip_rewards(step.reward_t, self._max_abs_reward),
             step.discount_t,
             step.last_t,
             step.observation_t,
+        )
+        return Items(data, None)
+
+
+class _PrioritizedTransitions:
+    """N-step transitions with the TD errors of the values acted on (Ape-X)."""
+
+    def __init__(self, config: Config):
+        self._max_abs_reward = config.actor.max_abs_reward
+        self._accumulator = PrioritizedAccumulator(config)
+
+    def add(self, step: ActorStep) -> Items:
+        """Adds a step of every environment and returns what became complete."""
+        data, priorities = self._accumulator.add(
+            step.observation_tm1,
+            step.action_tm1,
+            clip_rewards(step.reward_t, self._max_abs_reward),
+            step.discount_t,
+            step.last_t,
+            step.observation_t,
+            step.q_tm1,
+        )
+        return Items(data, priorities)
+
+
+class _Sequences:
+    """Overlapping sequences with the recurrent state at their start (R2D2)."""
+
+    def __init__(self, config: Config):
+        assert config.replay.sequence_length is not None
+        self._max_abs_reward = config.actor.max_abs_reward
+        self._accumulator = SequenceAccumulator(
+            config.actor.environments,
+            config.replay.sequence_length,
+            sequence_period(config),
+            config.actor.discount,
+        )
+
+    def add(self, step: ActorStep) -> Items:
+        """Adds a step of every environment and returns what became complete."""
+        data = self._accumulator.add(
+            step.observation_tm1,
+            step.action_tm1,
+            clip_rewards(step.reward_t, self._max_abs_reward),
+            step.discount_t,
+            step.last_t,
+            step.observation_t,
+            step.carry_tm1,
         )
         return Items(data, None)
 

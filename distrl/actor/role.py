@@ -130,6 +130,7 @@ def make_vector_environment(
                 config.environment,
                 config.environment_args,
                 derive_seed(config.seed, f"{role} environment", index, i),
+                last_action_reward=config.network.last_action_reward,
             )
             for i in range(count)
         ],

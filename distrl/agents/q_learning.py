@@ -1,23 +1,15 @@
 """Q-learning on expected returns: DQN and Double DQN."""
 
-import functools
-from typing import Any
-
 import chex
 import jax
 import jax.numpy as jnp
 import rlax
 
-from distrl.agents.agent import Agent, LossOutput
-from distrl.agents.td_errors import td_loss
+from distrl.agents.agent import Agent
+from distrl.agents.td_errors import find_transform, td_loss
+from distrl.agents.transition_agent import Estimates, ItemLoss, make_transition_agent
 from distrl.config.schema import Config
-from distrl.networks.value_network import make_value_network
-from distrl.types import EnvironmentSpec, Transition
-
-_TRANSFORMS = {
-    "none": rlax.IDENTITY_PAIR,
-    "signed_hyperbolic": rlax.SIGNED_HYPERBOLIC_PAIR,
-}
+from distrl.types import EnvironmentSpec
 
 
 def make_dqn(config: Config, spec: EnvironmentSpec) -> Agent:
@@ -65,63 +57,22 @@ def q_learning_td_error(
 
 
 def _make_q_learning(config: Config, spec: EnvironmentSpec, is_double: bool) -> Agent:
-    network = make_value_network(config, spec)
-    if config.loss.double is not None:
-        is_double = config.loss.double
-    transform = _TRANSFORMS[config.loss.value_transform]
+    transform = find_transform(config.loss)
 
-    def q_values(
-        params: Any,
-        network_state: Any,
-        key: chex.PRNGKey,
-        observation: Any,
-        carry: Any,
-        mode: Any,
-    ) -> tuple[jax.Array, Any]:
-        q, carry, _ = network.apply(
-            params, network_state, key, observation, carry, mode
+    def learn(
+        estimates: Estimates, a_tm1: jax.Array, r_t: jax.Array, discount_t: jax.Array
+    ) -> ItemLoss:
+        td_error = q_learning_td_error(
+            estimates.values_tm1,
+            a_tm1,
+            r_t,
+            discount_t,
+            estimates.target_values_t,
+            estimates.q_selector_t,
+            transform,
         )
-        return transform.apply_inv(q), carry
+        return ItemLoss(td_loss(td_error, config.loss), td_error)
 
-    def loss(
-        params: Any,
-        target_params: Any,
-        network_state: Any,
-        keys: chex.PRNGKey,
-        batch: Transition,
-        weights: jax.Array,
-    ) -> tuple[jax.Array, LossOutput]:
-        a_tm1, r_t, discount_t = batch[1:4]
-        chex.assert_rank([a_tm1, r_t, discount_t, weights], 1)
-        chex.assert_equal_shape([a_tm1, r_t, discount_t, weights])
-
-        online_key, target_key, selector_key = jax.random.split(keys[0], 3)
-        q_tm1, _, new_network_state = network.apply(
-            params, network_state, online_key, batch.observation_tm1, (), "learn"
-        )
-        # The new state: BatchNorm's averages are zeros before their first batch.
-        averages = jax.lax.stop_gradient(new_network_state)
-
-        def look_ahead(params: Any, key: chex.PRNGKey) -> jax.Array:
-            return network.apply(
-                params, averages, key, batch.observation_t, (), "target"
-            )[0]
-
-        q_target_t = q_selector_t = look_ahead(target_params, target_key)
-        if is_double:
-            q_selector_t = look_ahead(jax.lax.stop_gradient(params), selector_key)
-        td_error = jax.vmap(
-            functools.partial(q_learning_td_error, transform=transform)
-        )(q_tm1, a_tm1, r_t, discount_t, q_target_t, q_selector_t)
-
-        value = jnp.mean(weights * td_loss(td_error, config.loss))
-        priorities = jnp.abs(td_error)
-        metrics = {
-            "loss": value,
-            "mean_abs_td": jnp.mean(priorities),
-            "mean_q": jnp.mean(q_tm1),
-            "max_q": jnp.max(q_tm1),
-        }
-        return value, LossOutput(priorities, metrics, new_network_state)
-
-    return Agent(network.init, network.initial_carry, q_values, loss)
+    return make_transition_agent(
+        config, spec, learn, expect=transform.apply_inv, is_double=is_double
+    )

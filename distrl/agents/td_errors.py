@@ -1,22 +1,61 @@
-"""What all losses make of TD errors."""
+"""What losses share: the loss of TD errors, scales of values, fields with no use."""
 
-import chex
+from typing import Any
+
+import jax
+import jax.numpy as jnp
 import rlax
 
-from distrl.config.schema import LossConfig
+from distrl.config.schema import Config, LossConfig
+from distrl.errors import ConfigError
+
+_TRANSFORMS = {
+    "none": rlax.IDENTITY_PAIR,
+    "signed_hyperbolic": rlax.SIGNED_HYPERBOLIC_PAIR,
+}
+_UNSET = {"double": None, "max_abs_td_gradient": None, "value_transform": "none"}
 
 
-def td_loss(td_error: chex.Array, config: LossConfig) -> chex.Array:
+def td_loss(td_error: jax.Array, config: LossConfig) -> jax.Array:
     """Returns the loss of TD errors, `[...] float32`.
 
     Args:
       td_error: `[...] float32`.
       config: `huber_delta` is where the loss turns linear, None leaves
-        0.5 td_error^2; `max_abs_td_gradient` clips its gradient (DQN, Nature 518).
+        0.5 td_error^2; `max_abs_td_gradient` clips the gradient of each TD error
+        (DQN, Nature 518) before importance weights and the mean scale it.
     """
+
+    def measure(td_error: jax.Array) -> Any:
+        if config.huber_delta is None:
+            return rlax.l2_loss(td_error)
+        return rlax.huber_loss(td_error, config.huber_delta)
+
     bound = config.max_abs_td_gradient
-    if bound is not None:
-        td_error = rlax.clip_gradient(td_error, -bound, bound)
-    if config.huber_delta is None:
-        return rlax.l2_loss(td_error)
-    return rlax.huber_loss(td_error, config.huber_delta)
+    if bound is None:
+        return measure(td_error)
+    # `rlax.clip_gradient` would clip what comes after the weights and the mean.
+    fixed = jax.lax.stop_gradient(td_error)
+    limit = bound if config.huber_delta is None else min(bound, config.huber_delta)
+    return measure(fixed) + jnp.clip(fixed, -limit, limit) * (td_error - fixed)
+
+
+def find_transform(config: LossConfig) -> rlax.TxPair:
+    """Returns h and its inverse of `value_transform` (arXiv 1805.11593)."""
+    return _TRANSFORMS[config.value_transform]
+
+
+def refuse_fields(config: Config, *names: str) -> None:
+    """Checks that fields of `loss` without a meaning to an agent are unset.
+
+    Raises:
+      ConfigError: one of them is set.
+    """
+    for name in names:
+        value, unset = getattr(config.loss, name), _UNSET[name]
+        if value != unset:
+            spelled = "null" if unset is None else unset
+            raise ConfigError(
+                f"loss.{name} = {str(value).lower()}: it has no meaning to agent "
+                f"{config.agent!r}; leave it at {spelled}"
+            )

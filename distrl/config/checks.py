@@ -1,9 +1,11 @@
 """The combinations of fields that no run can have."""
 
+import functools
 import math
 
 from distrl.config.fields import show_value
 from distrl.config.limits import count_per_item, derive_limits, smallest_error_buffer
+from distrl.config.presets import PRESETS, SEQUENCE_AGENTS
 from distrl.config.reading import config_from_dict, config_to_tree
 from distrl.config.schema import Config
 from distrl.errors import ConfigError
@@ -16,6 +18,9 @@ def check_config(config: Config) -> None:
     """
     config_from_dict(config_to_tree(config))
     _check_names(config)
+    _check_agent(config)
+    _check_network(config)
+    _check_sequences(config)
     _check_replay_sizes(config)
     _check_rate_limit(config)
     _check_learner(config)
@@ -64,13 +69,96 @@ def _check_names(config: Config) -> None:
         )
 
 
+def _check_agent(config: Config) -> None:
+    preset = PRESETS.get(config.agent)
+    if preset is None:
+        return
+    for name, needed in preset.parts.items():
+        value = functools.reduce(getattr, name.split("."), config)
+        if value != needed:
+            parts = ", ".join(f"{n} = {show_value(v)}" for n, v in preset.parts.items())
+            raise ConfigError(
+                f"{name} = {show_value(value)}: agent {config.agent!r} is made of "
+                f"{parts}; for a variant set agent to {preset.base!r}, and what it is "
+                "made of by hand (in Python, config_from_dict or load_config fill in "
+                "what goes with an agent's name)"
+            )
+
+
+def _check_network(config: Config) -> None:
+    network = config.network
+    if network.head == "none" and (network.noisy or network.core != "none"):
+        field = "noisy" if network.noisy else "core"
+        raise ConfigError(
+            f"network.head = none: it takes the torso's values as they are, so "
+            f"network.{field} = {show_value(getattr(network, field))} has no place; "
+            "set the head to linear or dueling"
+        )
+    if network.core != "none" and config.replay.sequence_length is None:
+        raise ConfigError(
+            f"network.core = {network.core}: a recurrent core learns from sequences; "
+            "set replay.sequence_length, for example by agent r2d2"
+        )
+    if config.loss.v_min >= config.loss.v_max:
+        raise ConfigError(
+            f"loss.v_min = {config.loss.v_min:g}: it must be below loss.v_max = "
+            f"{config.loss.v_max:g}"
+        )
+
+
+def _check_sequences(config: Config) -> None:
+    replay, length = config.replay, config.replay.sequence_length
+    is_ours = ":" not in config.agent
+    if length is None:
+        if config.agent in SEQUENCE_AGENTS:
+            raise ConfigError(
+                f"replay.sequence_length = null: agent {config.agent!r} learns from "
+                "sequences; set their length in steps, for example 20"
+            )
+        if replay.sequence_period is not None:
+            raise ConfigError(
+                f"replay.sequence_period = {replay.sequence_period}: there are no "
+                "sequences with replay.sequence_length = null"
+            )
+    else:
+        if is_ours and config.agent not in SEQUENCE_AGENTS:
+            raise ConfigError(
+                f"replay.sequence_length = {length}: agent {config.agent!r} learns "
+                f"from transitions; set it to null, or use one of "
+                f"{', '.join(sorted(SEQUENCE_AGENTS))}"
+            )
+        if replay.sequence_period is not None and replay.sequence_period > length:
+            raise ConfigError(
+                f"replay.sequence_period = {replay.sequence_period}: it must be at "
+                f"most replay.sequence_length = {length}, or steps are lost"
+            )
+        if config.loss.burn_in >= length:
+            raise ConfigError(
+                f"loss.burn_in = {config.loss.burn_in}: it must be below "
+                f"replay.sequence_length = {length}, or there is nothing to learn from"
+            )
+    if config.actor.initial_priorities and (
+        replay.kind != "prioritized" or length is not None
+    ):
+        raise ConfigError(
+            "actor.initial_priorities = true: only transitions in a prioritised replay "
+            "have them; set replay.kind to prioritized and replay.sequence_length to "
+            "null, or this to false"
+        )
+
+
 def _check_replay_sizes(config: Config) -> None:
     replay, limits = config.replay, derive_limits(config)
     block = count_per_item(config)
     if replay.kind == "prioritized" and block != 1:
         raise ConfigError(
-            f"replay.transitions_per_item = {block}: it must be 1 with replay.kind = "
-            "prioritized, where each transition has a priority of its own"
+            f"replay.transitions_per_item = {block}: it must be 1 (or null) with "
+            "replay.kind = prioritized, where each transition has its own priority"
+        )
+    if replay.sequence_length is not None and block != 1:
+        raise ConfigError(
+            f"replay.transitions_per_item = {block}: it must be 1 (or null) with "
+            "replay.sequence_length, where an item is one sequence"
         )
     transitions = config.learner.batch_size * config.learner.steps_per_dispatch
     if transitions % block:

@@ -8,6 +8,7 @@ from typing import Any
 from distrl.config.checks import check_config
 from distrl.config.fields import list_fields, list_sections, refuse_name, show_value
 from distrl.config.plain_yaml import dump_yaml, load_yaml
+from distrl.config.presets import PRESETS
 from distrl.config.reading import config_from_dict, config_to_tree
 from distrl.config.schema import Config
 from distrl.errors import ConfigError, find_nearest, offer
@@ -18,6 +19,9 @@ _NOTHING: Mapping[str, Any] = MappingProxyType({})
 def load_config(path: str | None, overrides: Mapping[str, Any] = _NOTHING) -> Config:
     """Returns the checked configuration in a YAML file, with overrides.
 
+    An agent among the overrides, if the file names another one, brings what goes with
+    its name (`distrl.config.presets`), whatever the file says of that.
+
     Args:
       path: a YAML file; None starts from the defaults.
       overrides: values by dotted name, for example `{"learner.batch_size": 64}`.
@@ -26,6 +30,10 @@ def load_config(path: str | None, overrides: Mapping[str, Any] = _NOTHING) -> Co
       ConfigError: anything wrong with the file, a field, or the fields together.
     """
     tree = {} if path is None else read_file(path)
+    agent = overrides.get("agent")
+    if isinstance(agent, str) and agent in PRESETS and agent != tree.get("agent"):
+        for name, value in PRESETS[agent].items():
+            _override(tree, name, value)
     for name, value in overrides.items():
         _override(tree, name, value)
     config = config_from_dict(tree)

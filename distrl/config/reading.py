@@ -17,6 +17,7 @@ from distrl.config.fields import (
     refuse_name,
     show_value,
 )
+from distrl.config.presets import PRESETS
 from distrl.config.schema import Config
 from distrl.errors import ConfigError, suggest
 
@@ -26,17 +27,36 @@ _Section = TypeVar("_Section")
 def config_from_dict(tree: Mapping[str, Any]) -> Config:
     """Returns the configuration in a mapping of the tree's shape.
 
-    Fields that are absent keep their defaults.
+    Fields that are absent have the value that goes with the name of the agent
+    (`distrl.config.presets`), or else their default.
 
     Raises:
       ConfigError: an unknown name, a wrong type or a number out of its range.
     """
-    return _read_section(Config, "", tree)
+    config = _read_section(Config, "", tree)
+    preset = PRESETS.get(config.agent)
+    if preset is None:
+        return config
+    whole = _copy_mappings(tree)
+    for name, value in preset.items():
+        *parents, last = name.split(".")
+        section = whole
+        for parent in parents:
+            section = section.setdefault(parent, {})
+        section.setdefault(last, value)
+    return _read_section(Config, "", whole)
 
 
 def config_to_tree(config: Config) -> dict[str, Any]:
     """Returns all fields as nested mappings, without checking their values."""
     return _dump_section(config, "")
+
+
+def _copy_mappings(tree: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: _copy_mappings(value) if isinstance(value, Mapping) else value
+        for name, value in tree.items()
+    }
 
 
 def _read_section(cls: type[_Section], prefix: str, tree: Any) -> _Section:

@@ -32,6 +32,7 @@ def list_environments() -> list[EnvironmentEntry]:
     return [
         *_list_bsuite(),
         *_list_gymnasium(),
+        *_list_minatar(),
         *(
             EnvironmentEntry(f"{name}:...", f"registered by {plugin.value}")
             for name, plugin in sorted(find_plugins().items())
@@ -69,6 +70,18 @@ def _list_gymnasium() -> list[EnvironmentEntry]:
             entry = EnvironmentEntry(f"gym:{spec.id}", entry_point)
             newest[spec.namespace, spec.name] = version, entry
     return sorted((entry for _, entry in newest.values()), key=lambda e: e.uri)
+
+
+def _list_minatar() -> list[EnvironmentEntry]:
+    from distrl.environments.minatar_suite import INSTALL, list_minatar
+
+    games = list_minatar()
+    if not games:
+        return [EnvironmentEntry("minatar:GAME", f"not installed; {INSTALL}")]
+    return [
+        EnvironmentEntry(f"minatar:{game}", "a game of MinAtar, 10 by 10 cells")
+        for game in games
+    ]
 
 
 def _name_entry_point(entry_point: Any) -> str:

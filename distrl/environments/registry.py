@@ -12,6 +12,7 @@ import numpy as np
 from distrl.environments.actions import ShiftedActions, count_actions
 from distrl.environments.address import Address, parse_address
 from distrl.environments.factory import build_by_factory
+from distrl.environments.last_action_reward import LastActionReward
 from distrl.environments.spec import make_spec
 from distrl.environments.vector import VectorEnvironment
 from distrl.errors import ConfigError
@@ -28,16 +29,18 @@ _METHODS = ("reset", "step", "observation_spec", "action_spec")
 
 
 def make_environment(
-    uri: str, args: Mapping[str, Any], seed: int
+    uri: str, args: Mapping[str, Any], seed: int, *, last_action_reward: bool = False
 ) -> dm_env.Environment:
     """Builds one environment with a single discrete action, 0 to n - 1.
 
     Args:
-      uri: `bsuite:NAME/INDEX`, `gym:ID` or `package.module:factory`, each with
-        `?key=value&key=value`.
+      uri: `bsuite:NAME/INDEX`, `gym:ID`, `minatar:GAME` or
+        `package.module:factory`, each with `?key=value&key=value`.
       args: keyword arguments beside those in the URI.
       seed: an integer below 2**31; the same one gives the same episodes, where
         the environment can be seeded at all.
+      last_action_reward: make the observation a dict that holds the last action and
+        reward, too: `LastActionReward`.
 
     Raises:
       ConfigError: when there is no such environment, or it cannot be used.
@@ -45,19 +48,29 @@ def make_environment(
     address = parse_address(uri, args)
     built = _build(address, seed)
     try:
-        return _adapt(built, uri, seed)
+        environment = _adapt(built, uri, seed)
+        return LastActionReward(environment, uri) if last_action_reward else environment
     except BaseException:
         _close_quietly(built)
         raise
 
 
-def read_spec(uri: str, args: Mapping[str, Any]) -> EnvironmentSpec:
+def read_spec(
+    uri: str, args: Mapping[str, Any], *, last_action_reward: bool = False
+) -> EnvironmentSpec:
     """Builds an environment, tries a reset and a step, closes it; returns its spec.
+
+    Args:
+      uri: as for `make_environment`.
+      args: keyword arguments beside those in the URI.
+      last_action_reward: as for `make_environment`.
 
     Raises:
       ConfigError: when there is no such environment, or it cannot be used.
     """
-    environment = make_environment(uri, args, seed=0)
+    environment = make_environment(
+        uri, args, seed=0, last_action_reward=last_action_reward
+    )
     try:
         spec = make_spec(environment, uri)
         _try_out(environment, spec, uri)
@@ -77,6 +90,11 @@ def preload_suite(uri: str) -> None:
         importlib.import_module("bsuite.sweep")
     elif scheme == "gym":
         importlib.import_module("gymnasium")
+    elif scheme == "minatar":
+        from distrl.environments.minatar_suite import import_minatar, list_minatar
+
+        if list_minatar():
+            import_minatar()
 
 
 def find_plugins() -> dict[str, metadata.EntryPoint]:
@@ -94,10 +112,14 @@ def _build(address: Address, seed: int) -> Any:
         from distrl.environments.gymnasium_suite import load_gymnasium
 
         return load_gymnasium(address, seed)
+    if address.scheme == "minatar":
+        from distrl.environments.minatar_suite import load_minatar
+
+        return load_minatar(address, seed)
     plugins = find_plugins()
     if address.scheme in plugins:
         return _load_plugin(plugins[address.scheme], address, seed)
-    return build_by_factory(address, seed, ["bsuite", "gym", *plugins])
+    return build_by_factory(address, seed, ["bsuite", "gym", "minatar", *plugins])
 
 
 def _load_plugin(entry_point: metadata.EntryPoint, address: Address, seed: int) -> Any:

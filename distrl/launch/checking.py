@@ -1,11 +1,18 @@
 """The checks that need the parts themselves: environment, network, devices."""
 
+from typing import Any
+
 import jax
+import jax.numpy as jnp
 
 from distrl.agents import make_agent
 from distrl.config import Config, check_devices
 from distrl.environments import read_spec
+from distrl.errors import ConfigError
+from distrl.items import make_item_spec, make_zeros
+from distrl.learner.optimizer import make_optimizer
 from distrl.networks import check_network
+from distrl.networks.observations import describe
 from distrl.types import EnvironmentSpec
 
 
@@ -17,8 +24,55 @@ def check_parts(config: Config) -> EnvironmentSpec:
     Raises:
       ConfigError: the environment, the network, the agent or the devices do not fit.
     """
-    spec = read_spec(config.environment, config.environment_args)
-    make_agent(config, spec)
+    spec = read_spec(
+        config.environment,
+        config.environment_args,
+        last_action_reward=config.network.last_action_reward,
+    )
     check_network(config.network, spec)
+    check_agent(config, spec)
+    make_optimizer(config.learner)
     check_devices(config, jax.local_device_count())
     return spec
+
+
+def check_agent(config: Config, spec: EnvironmentSpec) -> None:
+    """Checks that the agent acts and learns on what it will get; computes nothing.
+
+    Raises:
+      ConfigError: it cannot be made, it fails, or gives another shape or dtype.
+    """
+    items = make_item_spec(config, spec)
+    # Larger than no other axis: a function that mixes axes up is found.
+    size = spec.num_actions + 1
+
+    def use(key: jax.Array, batch: Any, observation: Any) -> tuple[Any, ...]:
+        agent = make_agent(config, spec)
+        params, state = agent.init(key)
+        carry = agent.initial_carry(size)
+        q, _ = agent.q_values(params, state, key, observation, carry, "act")
+        keys = jax.random.split(key, size)
+        weights = jnp.ones(size)
+        loss, output = agent.loss(params, params, state, keys, batch, weights)
+        return q, loss, output.priorities
+
+    observation = jax.tree.map(lambda x: make_zeros(x, size), spec.observation)
+    try:
+        made = jax.eval_shape(
+            use, jax.random.PRNGKey(0), make_zeros(items, size), observation
+        )
+    except ConfigError:
+        raise
+    except Exception as error:
+        raise ConfigError(
+            f"agent: {config.agent!r} fails on a batch of {size}: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    needed = {"q_values": (size, spec.num_actions), "loss": (), "priorities": (size,)}
+    for (name, shape), value in zip(needed.items(), made, strict=True):
+        wanted = jax.ShapeDtypeStruct(shape, "float32")
+        if describe(value) != describe(wanted):
+            raise ConfigError(
+                f"agent: {config.agent!r} gives {name} of {describe(value)} for a "
+                f"batch of {size}; needed is {describe(wanted)}."
+            )

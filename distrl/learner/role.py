@@ -12,9 +12,10 @@ from distrl.config import Config
 from distrl.coordinator import Reporter
 from distrl.items import make_item_spec, make_zeros
 from distrl.learner.feed import Feed, put_superbatch
+from distrl.learner.optimizer import make_optimizer
 from distrl.learner.state import TrainState, first_replica, init_state, replicate
 from distrl.learner.superbatch import join_superbatch
-from distrl.learner.update import UpdateOutput, make_optimizer, make_update
+from distrl.learner.update import UpdateOutput, make_update
 from distrl.replay import PriorityUpdater, ReplaySampler
 from distrl.seeding import derive_seed
 from distrl.telemetry.metrics import MetricsLog

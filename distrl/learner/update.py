@@ -12,9 +12,7 @@ from distrl.agents.agent import Agent
 from distrl.config.schema import Config, LearnerConfig
 from distrl.errors import ConfigError
 from distrl.learner.state import TrainState
-
-DEVICE_AXIS = "devices"
-"""The name of the device axis in a pmapped function."""
+from distrl.networks.replicas import DEVICE_AXIS
 
 
 class UpdateOutput(NamedTuple):
@@ -28,14 +26,6 @@ class UpdateOutput(NamedTuple):
 
     metrics: dict[str, jax.Array]
     priorities: jax.Array
-
-
-def make_optimizer(config: LearnerConfig) -> optax.GradientTransformation:
-    """Returns Adam (arXiv 1412.6980), behind a clip of the global norm if set."""
-    adam = optax.adam(config.learning_rate)
-    if config.max_gradient_norm is None:
-        return adam
-    return optax.chain(optax.clip_by_global_norm(config.max_gradient_norm), adam)
 
 
 def average_network_state(network_state: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The small convolutional network."""
+"""The small convolutional torso."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,9 +6,14 @@ from typing import Any
 import haiku as hk
 import jax
 
-from distrl.errors import ConfigError
-from distrl.networks.mlp import check_sizes
-from distrl.networks.observations import describe, to_float
+from distrl.networks.arguments import check_size, check_sizes
+from distrl.networks.images import (
+    Layer,
+    append_others,
+    check_convolutions,
+    convolve,
+    to_image,
+)
 from distrl.networks.registry import Torso
 from distrl.types import EnvironmentSpec
 
@@ -24,8 +29,9 @@ def make_conv(
     The default is the network of MinAtar (arXiv 1903.03176).
 
     Args:
-      spec: observations are one array, `[height, width]` or
-        `[height, width, channels]`.
+      spec: the observation is one image `[height, width]` or `[height, width,
+        channels]`, or a nest of one and vectors or numbers, which go into the MLP
+        beside it.
       channels: the output channels of each convolution.
       kernel: the height and width of a convolution, in cells.
       hidden_sizes: the units of each hidden layer after the convolutions.
@@ -35,32 +41,14 @@ def make_conv(
     """
     check_sizes("channels", channels)
     check_sizes("hidden_sizes", hidden_sizes)
-    if not isinstance(kernel, int) or kernel < 1:
-        raise ConfigError(
-            f"network.args: kernel is {kernel!r}; it has to be a positive integer."
-        )
-    board = spec.observation
-    if not hasattr(board, "shape") or len(board.shape) not in (2, 3):
-        raise ConfigError(
-            f"network.factory: 'conv' takes one array [height, width] or [height, "
-            f"width, channels]; the observation is {describe(board)}. Use 'mlp'."
-        )
-    smallest = 1 + len(channels) * (kernel - 1)
-    if min(board.shape[:2]) < smallest:
-        raise ConfigError(
-            f"network.args: {len(channels)} convolutions of {kernel} by {kernel} need "
-            f"{smallest} by {smallest} cells; the observation is {describe(board)}. "
-            "Lower kernel, or give fewer channels."
-        )
+    check_size("kernel", kernel)
+    layers = [Layer(size, kernel, stride=1) for size in channels]
+    check_convolutions("conv", spec, layers)
 
-    def network(observation: Any, is_training: bool) -> jax.Array:
+    def torso(observation: Any, is_training: bool) -> jax.Array:
         del is_training
-        features = to_float(observation)
-        if features.ndim == 3:
-            features = features[..., None]
-        for width in channels:
-            features = hk.Conv2D(width, kernel, padding="VALID")(features)
-            features = jax.nn.relu(features)
-        return hk.nets.MLP(hidden_sizes, activate_final=True)(hk.Flatten()(features))
+        features = convolve(to_image(observation), layers)
+        features = append_others(features, observation)
+        return hk.nets.MLP(hidden_sizes, activate_final=True)(features)
 
-    return network
+    return torso

@@ -1,7 +1,7 @@
 """Heads: from features to the values of every action."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import haiku as hk
 import jax
@@ -9,11 +9,30 @@ import jax.numpy as jnp
 
 from distrl.config.schema import NetworkConfig
 from distrl.factories import check_keywords
-from distrl.networks.mlp import check_sizes
+from distrl.networks.arguments import check_sizes
 from distrl.networks.noisy import Noise, NoisyLinear
 
 Head = Callable[[jax.Array, Noise], jax.Array]
 """`(features [B, ..., F], noise) -> values`, a Haiku function."""
+
+
+class HeadSpec(NamedTuple):
+    """What a head has to make, and of what layers.
+
+    Attributes:
+      network: `noisy` and `noisy_sigma` are read.
+      num_actions: A.
+      num_outputs: N, the values of an action; None for one without an axis.
+    """
+
+    network: NetworkConfig
+    num_actions: int
+    num_outputs: int | None
+
+    @property
+    def width(self) -> int:
+        """The values of an action, 1 or N."""
+        return 1 if self.num_outputs is None else self.num_outputs
 
 
 def make_head(config: NetworkConfig, num_actions: int, num_outputs: int | None) -> Head:
@@ -30,74 +49,78 @@ def make_head(config: NetworkConfig, num_actions: int, num_outputs: int | None) 
     Raises:
       ConfigError: the head does not take the arguments.
     """
-    if config.head == "none":
-        check_keywords("network.head_args", _take_features, config.head_args)
-        return _take_features
-    make = {"linear": _make_linear, "dueling": _make_dueling}[config.head]
+    make = _HEADS[config.head]
     check_keywords("network.head_args", make, config.head_args)
-    return make((config, num_actions, num_outputs), **config.head_args)
+    return make(HeadSpec(config, num_actions, num_outputs), **config.head_args)
 
 
-def _take_features(features: jax.Array, noise: Noise = "none") -> jax.Array:
-    del noise
-    return features
+def make_none(spec: HeadSpec) -> Head:
+    """Returns the head that takes what the torso gives as the values."""
+    del spec
+    return lambda features, noise: features
 
 
-def _make_linear(
-    shape: tuple[NetworkConfig, int, int | None], hidden_sizes: Sequence[int] = ()
-) -> Head:
-    config, num_actions, num_outputs = shape
+def make_linear(spec: HeadSpec, hidden_sizes: Sequence[int] = ()) -> Head:
+    """Returns hidden layers with ReLUs, then one that gives all values.
+
+    Raises:
+      ConfigError: `hidden_sizes` is no list of positive integers.
+    """
     check_sizes("hidden_sizes", hidden_sizes, "network.head_args")
 
     def head(features: jax.Array, noise: Noise) -> jax.Array:
-        size = num_actions * (num_outputs or 1)
-        values = _apply_layers(config, "values", features, [*hidden_sizes, size], noise)
-        return _split_outputs(values, num_actions, num_outputs)
+        sizes = [*hidden_sizes, spec.num_actions * spec.width]
+        values = _apply_layers(spec, "values", features, sizes, noise)
+        if spec.num_outputs is None:
+            return values
+        return values.reshape(*features.shape[:-1], spec.num_actions, spec.width)
 
     return head
 
 
-def _make_dueling(
-    shape: tuple[NetworkConfig, int, int | None], hidden_sizes: Sequence[int] = ()
-) -> Head:
-    """Returns V + A - mean A over actions (arXiv 1511.06581)."""
-    config, num_actions, num_outputs = shape
+def make_dueling(spec: HeadSpec, hidden_sizes: Sequence[int] = ()) -> Head:
+    """Returns V + A - mean A over actions (arXiv 1511.06581).
+
+    V and A have hidden layers of their own. Where an action has N values, so has
+    V, and each is added up by itself (arXiv 1710.02298).
+
+    Raises:
+      ConfigError: `hidden_sizes` is no list of positive integers.
+    """
     check_sizes("hidden_sizes", hidden_sizes, "network.head_args")
 
     def head(features: jax.Array, noise: Noise) -> jax.Array:
-        width = num_outputs or 1
-        state_value = _apply_layers(
-            config, "state_value", features, [*hidden_sizes, width], noise
+        sizes = [*hidden_sizes, spec.width]
+        state_value = _apply_layers(spec, "state_value", features, sizes, noise)
+        sizes = [*hidden_sizes, spec.num_actions * spec.width]
+        advantage = _apply_layers(spec, "advantage", features, sizes, noise)
+        advantage = advantage.reshape(
+            *features.shape[:-1], spec.num_actions, spec.width
         )
-        advantage = _apply_layers(
-            config, "advantage", features, [*hidden_sizes, num_actions * width], noise
-        )
-        advantage = _split_outputs(advantage, num_actions, width)
+        advantage -= jnp.mean(advantage, axis=-2, keepdims=True)
         values = state_value[..., None, :] + advantage
-        values -= jnp.mean(advantage, axis=-2, keepdims=True)
-        return values if num_outputs is not None else values[..., 0]
+        return values if spec.num_outputs is not None else values[..., 0]
 
     return head
+
+
+_HEADS: dict[str, Callable[..., Head]] = {
+    "dueling": make_dueling,
+    "linear": make_linear,
+    "none": make_none,
+}
 
 
 def _apply_layers(
-    config: NetworkConfig, name: str, x: jax.Array, sizes: Sequence[int], noise: Noise
+    spec: HeadSpec, name: str, x: jax.Array, sizes: Sequence[int], noise: Noise
 ) -> jax.Array:
     """Applies linear layers, noisy ones if so configured, with ReLUs in between."""
     for index, size in enumerate(sizes):
         x = jax.nn.relu(x) if index > 0 else x
         layer: Any
-        if config.noisy:
-            layer = NoisyLinear(size, config.noisy_sigma, name=f"{name}_{index}")
+        if spec.network.noisy:
+            layer = NoisyLinear(size, spec.network.noisy_sigma, name=f"{name}_{index}")
             x = layer(x, noise)
         else:
             x = hk.Linear(size, name=f"{name}_{index}")(x)
     return x
-
-
-def _split_outputs(
-    values: jax.Array, num_actions: int, num_outputs: int | None
-) -> jax.Array:
-    if num_outputs is None:
-        return values
-    return values.reshape(*values.shape[:-1], num_actions, num_outputs)

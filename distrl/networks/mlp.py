@@ -6,7 +6,7 @@ from typing import Any
 import haiku as hk
 import jax
 
-from distrl.errors import ConfigError
+from distrl.networks.arguments import check_sizes
 from distrl.networks.observations import flatten
 from distrl.networks.registry import Torso
 from distrl.types import EnvironmentSpec
@@ -24,23 +24,8 @@ def make_mlp(spec: EnvironmentSpec, hidden_sizes: Sequence[int] = (64, 64)) -> T
     """
     check_sizes("hidden_sizes", hidden_sizes)
 
-    def network(observation: Any, is_training: bool) -> jax.Array:
+    def torso(observation: Any, is_training: bool) -> jax.Array:
         del is_training
         return hk.nets.MLP(hidden_sizes, activate_final=True)(flatten(observation))
 
-    return network
-
-
-def check_sizes(name: str, sizes: Any, field: str = "network.args") -> None:
-    """Checks that an argument is a list of positive integers.
-
-    Raises:
-      ConfigError: it is not.
-    """
-    if not isinstance(sizes, (list, tuple)) or not all(
-        isinstance(size, int) and size > 0 for size in sizes
-    ):
-        raise ConfigError(
-            f"{field}: {name} is {sizes!r}; it has to be a list of positive "
-            "integers, for example [64, 64]."
-        )
+    return torso

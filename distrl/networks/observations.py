@@ -44,6 +44,8 @@ def describe(nest: Any) -> str:
     """Returns the shapes and dtypes of a nest: `[2, 3] float32`, for messages."""
 
     def text(x: Any) -> str:
+        if not hasattr(x, "shape"):
+            return type(x).__name__
         return f"{list(x.shape)} {jnp.dtype(x.dtype).name}"
 
     if hasattr(nest, "shape"):

@@ -12,9 +12,21 @@ Torso = Callable[[Any, bool], Any]
 """`(observation [B, ...], is_training) -> features [B, F]`, a Haiku function."""
 
 _NETWORKS = {
+    "atari": Named(
+        "The convolutional network of DQN for Atari (Nature 518).",
+        "distrl.networks.atari:make_atari",
+    ),
     "conv": Named(
         "A small convolutional network for a board or image (arXiv 1903.03176).",
         "distrl.networks.conv:make_conv",
+    ),
+    "impala": Named(
+        "The residual network of IMPALA for images (arXiv 1802.01561).",
+        "distrl.networks.impala:make_impala",
+    ),
+    "mixed": Named(
+        "An embedding of each part of a dict or tuple observation, then an MLP.",
+        "distrl.networks.mixed:make_mixed",
     ),
     "mlp": Named(
         "A multilayer perceptron on any observation, flattened into one vector.",
@@ -34,7 +46,7 @@ def preload_networks() -> None:
 
 
 def make_torso(config: NetworkConfig, spec: EnvironmentSpec) -> Torso:
-    """Returns the Haiku function of a configuration.
+    """Returns the torso of a configuration, a Haiku function.
 
     A factory of a user's own is called as `factory(spec, **config.args)`. Its
     network gets observations as the environment gives them (uint8 stays uint8);
@@ -80,12 +92,14 @@ def check_network(config: NetworkConfig, spec: EnvironmentSpec) -> None:
     import jax
 
     from distrl.networks.observations import describe, observation_shapes
+    from distrl.networks.replicas import bind_device_axis
 
     torso = hk.transform_with_state(make_torso(config, spec))
     # A batch as large as no other axis shows a network that mixes them up.
     batch_size = spec.num_actions + 1
     observation = observation_shapes(spec, batch_size)
 
+    @bind_device_axis
     def apply(key, observation):
         params, state = torso.init(key, observation, True)
         return [

@@ -16,6 +16,7 @@ from distrl.networks.implicit import embed_quantiles
 from distrl.networks.noisy import Noise
 from distrl.networks.observations import describe, zero_observation
 from distrl.networks.registry import make_torso
+from distrl.networks.replicas import bind_device_axis
 from distrl.types import EnvironmentSpec
 
 Mode = Literal["learn", "target", "act", "evaluate"]
@@ -33,6 +34,10 @@ _NOISE: dict[Mode, Noise] = {
 
 class ValueNetwork(NamedTuple):
     """Pure functions; values are `[B, A]`, or `[B, A, N]` where an action has N.
+    Those of an implicit network are `[B, N, A]`, of the N quantiles it is asked for.
+
+    All can be called within a function pmapped over `DEVICE_AXIS` and outside of one,
+    also where the network computes across that axis.
 
     Attributes:
       init: `(key) -> (params, network_state)`.
@@ -42,7 +47,8 @@ class ValueNetwork(NamedTuple):
         tau [B, N] | None) -> (values, carry, network_state)`; `tau` are the
         quantiles that an implicit network is asked for.
       unroll: `(params, network_state, key, observation [B, T, ...], carry, mode)
-        -> (values [B, T, ...], carry, network_state)`, T steps of one episode.
+        -> (values [B, T, ...], carry, network_state)`, T steps of one episode. No
+        implicit network has it.
     """
 
     init: Callable[..., Any]
@@ -77,21 +83,22 @@ def make_value_network(
         features = torso(observation, mode == "learn")
         if has_core:
             features, carry = Core(config.network).step(features, carry)
-        batch_shape = features.shape[:1]
         if is_implicit:
             features = embed_quantiles(features, tau)
-            batch_shape = tau.shape
         values = head(features, _NOISE[mode])
-        _check_values(values, batch_shape)
-        return jnp.swapaxes(values, 1, 2) if is_implicit else values, carry
+        _check_values(values, tau.shape if is_implicit else _batch_shape(observation))
+        return values, carry
 
     def forward_sequence(observation: Any, carry: Any, mode: Mode) -> tuple[Any, Any]:
         features = hk.BatchApply(lambda x: torso(x, mode == "learn"))(observation)
         if has_core:
             features, carry = Core(config.network).unroll(features, carry)
         values = head(features, _NOISE[mode])
-        _check_values(values, features.shape[:2])
+        _check_values(values, _batch_shape(observation, 2))
         return values, carry
+
+    def _batch_shape(observation: Any, axes: int = 1) -> tuple[int, ...]:
+        return jax.tree.leaves(observation)[0].shape[:axes]
 
     def _check_values(values: Any, batch_shape: tuple[int, ...]) -> None:
         outputs = () if num_outputs is None else (num_outputs,)
@@ -108,11 +115,13 @@ def make_value_network(
     single = hk.transform_with_state(forward)
     sequence = hk.transform_with_state(forward_sequence)
 
+    @bind_device_axis
     def init(key: chex.PRNGKey) -> tuple[Any, Any]:
         carry = make_initial_carry(config.network, 1)
         tau = jnp.zeros((1, 1)) if is_implicit else None
         return single.init(key, zero_observation(spec, 1), carry, tau, "learn")
 
+    @bind_device_axis
     def apply(
         params: Any,
         network_state: Any,
@@ -127,6 +136,7 @@ def make_value_network(
         )
         return values, carry, network_state
 
+    @bind_device_axis
     def unroll(
         params: Any,
         network_state: Any,
@@ -135,6 +145,8 @@ def make_value_network(
         carry: Any,
         mode: Mode,
     ) -> tuple[Any, Any, Any]:
+        if is_implicit:
+            raise TypeError("an implicit network has no unroll; it takes single steps")
         (values, carry), network_state = sequence.apply(
             params, network_state, key, observation, carry, mode
         )

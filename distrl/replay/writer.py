@@ -1,4 +1,4 @@
-"""Writes an actor's transitions to replay, in shuffled blocks."""
+"""Writes an actor's transitions or sequences to replay, in shuffled blocks."""
 
 import contextlib
 from typing import Any
@@ -50,6 +50,7 @@ class BlockWriter:
         """
         self._address = address
         self._block = count_per_item(config)
+        self._epsilon = config.replay.priority_epsilon
         self._shuffles = config.replay.shuffle_steps > 0
         self._pool_size = max(
             config.replay.shuffle_steps * config.actor.environments, self._block
@@ -64,20 +65,28 @@ class BlockWriter:
         self._unflushed = 0
 
     def write(self, items: Any, priorities: np.ndarray | None = None) -> int:
-        """Adds transitions or sequences to the pool and writes the blocks that are due.
+        """Adds transitions or sequences to the pool, and writes blocks that are due.
 
         Args:
           items: a batch `[M, ...]`; M may be 0. It is copied.
-          priorities: `[M] float32`, for blocks of one only; None is the usual one.
+          priorities: `[M] float32`, not negative, for blocks of one only;
+            `replay.priority_epsilon` is added, and the table applies the exponent.
+            None is the usual one.
 
         Returns:
           The number of them written, which waited in the pool or came now.
 
         Raises:
           RuntimeError: the server cannot be reached, or refuses the items.
+          ValueError: priorities for blocks of several.
         """
         leaves = [np.asarray(leaf) for leaf in tree.flatten(items)]
         count = len(leaves[0])
+        if priorities is not None and self._block > 1:
+            raise ValueError(
+                f"priorities are for single items, not for blocks of {self._block} "
+                "(replay.transitions_per_item)"
+            )
         if count == 0:
             return 0
         if self._block == 1:
@@ -125,6 +134,8 @@ class BlockWriter:
         assert self._writer is not None
         if priorities is None:
             priorities = np.full(len(leaves[0]), _INITIAL_PRIORITY)
+        else:
+            priorities = np.asarray(priorities, np.float64) + self._epsilon
         for index, item in enumerate(zip(*leaves, strict=True)):
             self._writer.append(item)
             if not self._columns:

@@ -10,8 +10,9 @@ import jax.numpy as jnp
 from distrl.agents.agent import Agent
 from distrl.config import Config
 from distrl.items import make_item_spec
+from distrl.learner.optimizer import make_optimizer
 from distrl.learner.state import TrainState, init_state, replicate
-from distrl.learner.update import UpdateOutput, make_optimizer, make_update
+from distrl.learner.update import UpdateOutput, make_update
 from distrl.seeding import derive_seed
 from distrl.serial.buffer import Buffer, BufferState
 from distrl.serial.state import Counts, SerialState

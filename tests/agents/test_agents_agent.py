@@ -5,69 +5,147 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from dm_env import specs
+from loss_families import FAMILIES
 
-from distrl.agents import list_agents, make_agent
+from distrl.agents import make_agent
 from distrl.agents.agent import Agent, LossOutput
-from distrl.config import Config, NetworkConfig
+from distrl.config import Config, LossConfig, NetworkConfig
 from distrl.types import EnvironmentSpec, Transition
 
 SPEC = EnvironmentSpec({"x": specs.Array((5,), np.float32)}, num_actions=3)
 BATCH = 4
+KEY = jax.random.PRNGKey(0)
+KEYS = jax.random.split(KEY, BATCH)
+WEIGHTS = np.ones(BATCH, np.float32)
 
 
 def make_batch():
     rng = np.random.default_rng(0)
-    observation = {"x": rng.normal(size=(BATCH, 5)).astype(np.float32)}
+
+    def observe():
+        return {"x": rng.normal(size=(BATCH, 5)).astype(np.float32)}
+
     return Transition(
-        observation_tm1=observation,
+        observation_tm1=observe(),
         action_tm1=np.array([0, 1, 2, 0], np.int32),
         reward_t=rng.normal(size=BATCH).astype(np.float32),
         discount_t=np.array([0.9, 0.9, 0.0, 0.9], np.float32),
-        observation_t=observation,
+        observation_t=observe(),
     )
 
 
-@pytest.mark.parametrize("name", list_agents())
-@pytest.mark.parametrize("variant", [lambda f: f, jax.jit])
-def test_an_agent_is_four_pure_functions_of_the_promised_shapes(name, variant):
-    network = NetworkConfig("mlp", {"hidden_sizes": [32]})
-    agent = make_agent(Config(agent=name, network=network), SPEC)
-    assert isinstance(agent, Agent)
-    key = jax.random.PRNGKey(0)
-    params, state = variant(agent.init)(key)
-    batch = make_batch()
-    weights = jnp.ones(BATCH)
+@pytest.fixture(scope="module", params=FAMILIES)
+def agent(request):
+    config = Config(
+        agent=FAMILIES[request.param],
+        network=NetworkConfig("mlp", {"hidden_sizes": [8]}),
+        loss=LossConfig(num_atoms=5, num_quantiles=4, tau_samples=3),
+    )
+    return make_agent(config, SPEC)
 
-    q = variant(agent.q_values)(params, state, key, batch.observation_tm1)
-    assert (q.shape, q.dtype) == ((BATCH, 3), jnp.float32)
 
-    epsilon = jnp.zeros(BATCH)
-    action = variant(agent.act)(params, state, key, batch.observation_tm1, epsilon)
-    assert (action.shape, action.dtype) == ((BATCH,), jnp.int32)
-    np.testing.assert_array_equal(action, np.argmax(q, axis=1))
+@pytest.fixture(scope="module")
+def variables(agent):
+    return jax.jit(agent.init)(KEY)
 
-    loss = variant(agent.loss)
-    value, output = loss(params, params, state, key, batch, weights)
+
+@pytest.fixture(scope="module")
+def loss(agent):
+    return jax.jit(agent.loss)
+
+
+def test_a_loss_gives_what_is_promised_and_is_pure(agent, loss, variables):
+    params, state = variables
+    args = (params, params, state, KEYS, make_batch(), WEIGHTS)
+    value, output = loss(*args)
     assert isinstance(output, LossOutput)
     assert (value.shape, value.dtype) == ((), jnp.float32)
     assert (output.priorities.shape, output.priorities.dtype) == ((BATCH,), jnp.float32)
     assert (output.priorities >= 0).all()
+    assert output.metrics.keys() == {"loss", "mean_abs_td", "mean_q", "max_q"}
     for metric in output.metrics.values():
         assert (metric.shape, metric.dtype) == ((), jnp.float32)
     assert jax.tree.structure(output.network_state) == jax.tree.structure(state)
     # Pure: the same arguments give the same answer.
-    again, _ = loss(params, params, state, key, batch, weights)
+    again, _ = loss(*args)
     assert again == value
 
 
-@pytest.mark.parametrize("name", list_agents())
-def test_no_gradient_flows_into_the_target(name):
-    agent = make_agent(Config(agent=name), SPEC)
-    key = jax.random.PRNGKey(0)
-    params, state = agent.init(key)
-    gradient, _ = jax.grad(agent.loss, argnums=(0, 1), has_aux=True)(
-        params, params, state, key, make_batch(), jnp.ones(BATCH)
-    )
-    online, target = gradient
+@pytest.mark.parametrize("mode", ["act", "evaluate"])
+def test_values_have_the_promised_shape(agent, variables, mode):
+    assert isinstance(agent, Agent)
+    q_values = jax.jit(agent.q_values, static_argnums=5)
+    carry = agent.initial_carry(BATCH)
+    observation = make_batch().observation_tm1
+    q, next_carry = q_values(*variables, KEY, observation, carry, mode)
+    assert (q.shape, q.dtype) == ((BATCH, 3), jnp.float32)
+    assert jax.tree.structure(next_carry) == jax.tree.structure(carry)
+    again, _ = q_values(*variables, KEY, observation, carry, mode)
+    np.testing.assert_array_equal(q, again)
+
+
+def test_no_gradient_flows_into_targets(agent, variables):
+    params, state = variables
+    batch = make_batch()
+
+    def value(params, target_params):
+        return agent.loss(params, target_params, state, KEYS, batch, WEIGHTS)[0]
+
+    online, target = jax.jit(jax.grad(value, argnums=(0, 1)))(params, params)
     assert any(np.any(leaf != 0) for leaf in jax.tree.leaves(online))
     assert all(np.all(leaf == 0) for leaf in jax.tree.leaves(target))
+    # Also when the target is the network itself.
+    both = jax.jit(jax.grad(lambda params: value(params, params)))(params)
+    jax.tree.map(
+        lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-6),
+        both,
+        online,
+    )
+
+
+def test_weights_scale_the_loss_of_each_item_and_nothing_else(loss, variables):
+    params, state = variables
+
+    def take(*weights):
+        weights = np.array(weights, np.float32)
+        return loss(params, params, state, KEYS, make_batch(), weights)
+
+    whole, output = take(1, 1, 1, 1)
+    # The sum of what each of the four adds, weighed.
+    parts = [take(*row)[0] for row in np.eye(4)]
+    np.testing.assert_allclose(sum(parts), whole, rtol=1e-5)
+    value, weighted = take(0.5, 0, 2, 1)
+    expected = 0.5 * parts[0] + 2 * parts[2] + parts[3]
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
+    np.testing.assert_array_equal(weighted.priorities, output.priorities)
+
+
+def test_what_is_drawn_and_learned_does_not_depend_on_how_a_batch_is_cut(
+    loss, variables
+):
+    params, state = variables
+    args = (KEYS, make_batch(), WEIGHTS)
+    value, output = loss(params, params, state, *args)
+    halves = [
+        loss(params, params, state, *jax.tree.map(lambda x, i=i: x[i : i + 2], args))
+        for i in (0, 2)
+    ]
+    np.testing.assert_allclose(
+        np.mean([value for value, _ in halves]), value, rtol=1e-5
+    )
+    np.testing.assert_allclose(
+        np.concatenate([half.priorities for _, half in halves]),
+        output.priorities,
+        rtol=1e-4,
+        atol=1e-5,
+    )
+
+
+def test_a_loss_can_be_mapped_over_networks(loss, variables):
+    params, state = variables
+    others = jax.tree.map(lambda x: 0.5 * x + 0.1, params)
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), params, others)
+    rest = params, state, KEYS, make_batch(), WEIGHTS
+    expected = [loss(one, *rest)[0] for one in (params, others)]
+    mapped = jax.jit(jax.vmap(loss, (0, *[None] * 5)))
+    np.testing.assert_allclose(mapped(stacked, *rest)[0], expected, rtol=1e-4)

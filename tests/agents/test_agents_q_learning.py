@@ -14,14 +14,20 @@ Taken from q[s, a] = 2, 4, -2, 1 the TD errors are
     Double  2-2 = 0,  2-4 = -2,  0.5+2 = 2.5,  1-1 = 0
 """
 
+import hypothesis.extra.numpy as hnp
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import rlax
 from dm_env import specs
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from loss_families import FAMILIES, MAPPINGS, floats, to_arrays
 
 from distrl.agents import make_agent
-from distrl.config import ActorConfig, Config, LearnerConfig, NetworkConfig
+from distrl.agents.q_learning import q_learning_td_error
+from distrl.config import ActorConfig, Config, LossConfig, NetworkConfig
 from distrl.types import EnvironmentSpec, Transition
 
 SPEC = EnvironmentSpec(specs.DiscreteArray(3), num_actions=3)
@@ -36,7 +42,7 @@ TRANSITION = Transition(
 )
 WEIGHTS = np.array([1.0, 0.5, 2.0, 1.0], np.float32)
 TD = {"dqn": [3.0, -2.0, 2.5, 0.125], "double_dqn": [0.0, -2.0, 2.5, 0.0]}
-KEY = jax.random.PRNGKey(0)
+KEYS = jax.random.split(jax.random.PRNGKey(0), 4)
 
 # Huber of 1 is |td| - 0.5 beyond 1, the squared loss td^2 / 2; then weighted sums:
 #   DQN     Huber 2.5, 1.5, 2, 0.0078125; 2.5 + 0.75 + 4 + 0.0078125 = 7.2578125
@@ -63,12 +69,12 @@ GRADIENTS = [
 ]
 
 
-def make_tabular(name, huber_delta=1.0, discount=0.99):
+def make_tabular(name, huber_delta=1.0, discount=0.99, **loss):
     config = Config(
-        agent=name,
+        agent=FAMILIES[name],
         actor=ActorConfig(discount=discount),
-        network=NetworkConfig("example_networks:tabular", {"states": 3}),
-        learner=LearnerConfig(huber_delta=huber_delta),
+        network=NetworkConfig("example_networks:tabular", {"states": 3}, head="none"),
+        loss=LossConfig(huber_delta=huber_delta, **loss),
     )
     return make_agent(config, SPEC)
 
@@ -77,7 +83,7 @@ def make_tabular(name, huber_delta=1.0, discount=0.99):
 @pytest.mark.parametrize(("name", "huber_delta", "expected"), LOSSES)
 def test_loss_by_hand(name, huber_delta, expected, variant):
     loss = variant(make_tabular(name, huber_delta).loss)
-    value, output = loss(ONLINE, TARGET, {}, KEY, TRANSITION, WEIGHTS)
+    value, output = loss(ONLINE, TARGET, {}, KEYS, TRANSITION, WEIGHTS)
     np.testing.assert_allclose(value, expected, rtol=1e-6)
     np.testing.assert_allclose(output.priorities, np.abs(TD[name]), rtol=1e-6)
     assert output.network_state == {}
@@ -90,7 +96,7 @@ def test_loss_under_vmap(name, huber_delta, expected):
     transition = jax.tree.map(lambda x: np.stack([x, x]), TRANSITION)
     weights = np.stack([WEIGHTS, 2 * WEIGHTS])
     values, output = jax.vmap(
-        lambda transition, weights: loss(ONLINE, TARGET, {}, KEY, transition, weights)
+        lambda transition, weights: loss(ONLINE, TARGET, {}, KEYS, transition, weights)
     )(transition, weights)
     np.testing.assert_allclose(values, [expected, 2 * expected], rtol=1e-6)
     np.testing.assert_allclose(output.priorities, [np.abs(TD[name])] * 2, rtol=1e-6)
@@ -99,7 +105,7 @@ def test_loss_under_vmap(name, huber_delta, expected):
 @pytest.mark.parametrize("name", ["dqn", "double_dqn"])
 def test_metrics_by_hand(name):
     loss = make_tabular(name).loss
-    value, output = loss(ONLINE, TARGET, {}, KEY, TRANSITION, WEIGHTS)
+    value, output = loss(ONLINE, TARGET, {}, KEYS, TRANSITION, WEIGHTS)
     rows = [0, 1, 2, 0]  # The states of observation_tm1: sums 6, 15, -3, 6; max 6.
     assert np.asarray(ONLINE["~"]["q"])[rows].sum() == 24.0
     expected = {
@@ -118,7 +124,7 @@ def test_gradient_by_hand_and_none_into_targets(name, huber_delta, expected):
     loss = make_tabular(name, huber_delta).loss
 
     def value(params, target_params):
-        return loss(params, target_params, {}, KEY, TRANSITION, WEIGHTS)[0]
+        return loss(params, target_params, {}, KEYS, TRANSITION, WEIGHTS)[0]
 
     online, target = jax.grad(value, argnums=(0, 1))(ONLINE, TARGET)
     table = np.zeros((3, 3), np.float32)
@@ -132,7 +138,7 @@ def test_no_gradient_into_targets_that_are_the_network_itself(name):
     loss = make_tabular(name, None).loss
 
     def value(params):
-        return loss(params, params, {}, KEY, TRANSITION, WEIGHTS)[0]
+        return loss(params, params, {}, KEYS, TRANSITION, WEIGHTS)[0]
 
     # Targets from ONLINE: 1+6/2 = 4, -1+0 = -1, 0.5, 1+3/4 = 1.75; the TD errors are
     # 2, -5, 2.5, 0.75, and -weight * td / 4 are -0.5, 0.625, -1.25, -0.1875.
@@ -144,59 +150,108 @@ def test_no_gradient_into_targets_that_are_the_network_itself(name):
 def test_the_discount_is_used_as_it_comes():
     values = [
         make_tabular("dqn", discount=discount).loss(
-            ONLINE, TARGET, {}, KEY, TRANSITION, WEIGHTS
+            ONLINE, TARGET, {}, KEYS, TRANSITION, WEIGHTS
         )[0]
         for discount in (0.0, 0.5, 1.0)
     ]
     np.testing.assert_array_equal(values, [values[0]] * 3)
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"action_tm1": TRANSITION.action_tm1.astype(np.float32)},
-        {"reward_t": TRANSITION.reward_t[:, None]},
-        {"discount_t": TRANSITION.discount_t[:2]},
-        {"observation_t": TRANSITION.observation_t[:2]},
-    ],
-)
-def test_wrong_shapes_and_types_are_refused(wrong):
-    loss = make_tabular("dqn").loss
-    with pytest.raises(AssertionError):
-        loss(ONLINE, TARGET, {}, KEY, TRANSITION._replace(**wrong), WEIGHTS)
+@pytest.mark.parametrize("name", ["dqn", "double_dqn"])
+@pytest.mark.parametrize("is_double", [False, True])
+def test_double_is_as_configured_whatever_the_agent(name, is_double):
+    loss = make_tabular(name, double=is_double).loss
+    _, output = loss(ONLINE, TARGET, {}, KEYS, TRANSITION, WEIGHTS)
+    expected = TD["double_dqn" if is_double else "dqn"]
+    np.testing.assert_allclose(output.priorities, np.abs(expected), rtol=1e-6)
 
 
-def test_a_network_with_state_learns_with_the_batch_and_acts_with_averages():
-    spec = EnvironmentSpec(specs.Array((1,), np.float32), num_actions=2)
-    network = NetworkConfig("example_networks:batch_norm", {"decay": 0.5})
-    agent = make_agent(Config(agent="double_dqn", network=network), spec)
-    params, network_state = agent.init(KEY)
-    params = jax.tree.map(jnp.ones_like, params)
+def test_the_gradient_of_a_td_error_is_clipped():
+    loss = make_tabular("dqn", None, max_abs_td_gradient=2.0).loss
 
-    def make_transition(observation_tm1, observation_t):
-        return Transition(
-            observation_tm1=np.array(observation_tm1, np.float32)[:, None],
-            action_tm1=np.zeros(2, np.int32),
-            reward_t=np.zeros(2, np.float32),
-            discount_t=np.ones(2, np.float32),
-            observation_t=np.array(observation_t, np.float32)[:, None],
-        )
+    def value(params):
+        return loss(params, TARGET, {}, KEYS, TRANSITION, WEIGHTS)[0]
 
-    # The first batch has mean 2 and variance 1: normalised -1 and 1, and with ones
-    # for weight and bias q = 0 and 2. The averages are then 2 and 1, also for the
-    # targets: (2-2)/1 + 1 = 1 and (3-2)/1 + 1 = 2; the TD errors are 1 and 0.
-    ones = np.ones(2, np.float32)
-    transition = make_transition([1, 3], [2, 3])
-    _, output = agent.loss(params, params, network_state, KEY, transition, ones)
-    np.testing.assert_allclose(output.metrics["max_q"], 2.0, atol=1e-4)
-    np.testing.assert_allclose(output.priorities, [1.0, 0.0], atol=1e-4)
+    # The loss is the squared one, 11.7578125 / 4 as above; its gradients are
+    # -weight * td / 4 of the TD errors 3, -2, 2.5, 0.125 cut to [-2, 2].
+    np.testing.assert_allclose(value(ONLINE), 11.7578125 / 4, rtol=1e-6)
+    table = np.zeros((3, 3), np.float32)
+    table[[0, 1, 2, 0], [1, 0, 2, 0]] = [-0.5, 0.25, -1.0, -0.03125]
+    np.testing.assert_allclose(jax.grad(value)(ONLINE)["~"]["q"], table, rtol=1e-6)
 
-    # The second has mean 6 and variance 4. With decay 0.5 the sums are
-    # 0.5 * (0.5 * 2) + 0.5 * 6 = 3.5 and 0.25 + 2 = 2.25; divided by 1 - 0.5^2 = 0.75
-    # the averages are 14/3 and 3. Evaluation: (x - 14/3) / sqrt(3) + 1.
-    transition = make_transition([4, 8], [2, 3])
-    _, output = agent.loss(params, params, output.network_state, KEY, transition, ones)
-    observation = np.array([[1.0], [10.0]], np.float32)
-    q = agent.q_values(params, output.network_state, KEY, observation)
-    expected = (observation - 14 / 3) / np.sqrt(3) + 1
-    np.testing.assert_allclose(q, np.repeat(expected, 2, axis=1), rtol=1e-4)
+
+# h(x) = sign(x) (sqrt(|x| + 1) - 1) + 0.001 x. Of three actions with values
+# h(8) = 2 + 0.008 = 2.008, h(3) = 1.003 and h(-8) = -2.008, where rewards are 7, -5
+# and 0, discounts 1, 1 and 0.5, the targets are
+#   h(7 + 8) = 3 + 0.015 = 3.015; h(-5 + 8) = 1.003; h(0 + 0.5 * 8) = sqrt(5) - 0.996;
+# taken from the values of the actions 0, 1 and 2.
+TRANSFORMED = [3.015 - 2.008, 1.003 - 1.003, np.sqrt(5) - 0.996 + 2.008]
+
+
+@pytest.mark.parametrize("mapping", MAPPINGS)
+def test_transformed_values_by_hand(mapping):
+    q = [[2.008, 1.003, -2.008]] * 3
+    args = to_arrays(q, [0, 1, 2], [7.0, -5.0, 0.0], [1.0, 1.0, 0.5], q, q)
+
+    def td_error(*args):
+        return q_learning_td_error(*args, rlax.SIGNED_HYPERBOLIC_PAIR)
+
+    np.testing.assert_allclose(
+        MAPPINGS[mapping](td_error)(*args), TRANSFORMED, rtol=1e-3, atol=1e-3
+    )
+
+
+def test_an_agent_with_transformed_values_acts_and_reports_on_the_scale_of_returns():
+    agent = make_tabular("dqn", value_transform="signed_hyperbolic")
+    # h(3) = 1.003, h(8) = 2.008, h(0) = 0.
+    params = {"~": {"q": jnp.array([[1.003, 2.008, 0.0]] * 3)}}
+    states = np.arange(3, dtype=np.int32)
+    q, _ = agent.q_values(params, {}, KEYS[0], states, (), "evaluate")
+    np.testing.assert_allclose(q, [[3.0, 8.0, 0.0]] * 3, atol=1e-2)
+    _, output = agent.loss(params, params, {}, KEYS, TRANSITION, WEIGHTS)
+    np.testing.assert_allclose(output.metrics["max_q"], 8.0, atol=1e-2)
+    np.testing.assert_allclose(output.metrics["mean_q"], 11 / 3, atol=1e-2)
+
+
+FLOATS = floats(-10, 10)
+VALUES = hnp.arrays(np.float32, (3, 3), elements=FLOATS)
+
+
+def slow_td_error(q_tm1, a_tm1, r_t, discount_t, q_target_t, q_selector_t, squash):
+    """The same in plain Python; h^-1 by bisection."""
+
+    def h(x):
+        return float(np.sign(x) * (np.sqrt(abs(x) + 1) - 1) + 0.001 * x)
+
+    best = max(range(3), key=lambda action: q_selector_t[action])
+    value = float(q_target_t[best])
+    if not squash:
+        return float(r_t) + float(discount_t) * value - float(q_tm1[a_tm1])
+    low, high = -1e4, 1e4
+    for _ in range(100):
+        middle = (low + high) / 2
+        low, high = (middle, high) if h(middle) < value else (low, middle)
+    return h(float(r_t) + float(discount_t) * low) - float(q_tm1[a_tm1])
+
+
+JITTED = {
+    squash: jax.jit(lambda *args, pair=pair: q_learning_td_error(*args, transform=pair))
+    for squash, pair in [
+        (False, rlax.IDENTITY_PAIR),
+        (True, rlax.SIGNED_HYPERBOLIC_PAIR),
+    ]
+}
+
+
+@pytest.mark.parametrize("squash", [False, True])
+@settings(deadline=None, max_examples=40)
+@given(VALUES, st.integers(0, 2), FLOATS, floats(0, 1))
+def test_td_errors_as_a_slow_version_has_them(squash, q, a_tm1, r_t, discount_t):
+    args = *to_arrays(q[0], a_tm1, r_t, discount_t), q[1], q[2]
+    expected = slow_td_error(*args, squash)
+    # RLax's h^-1 is a difference of numbers near 1 over 0.002: it loses digits.
+    atol = 0.02 if squash else 1e-5
+    np.testing.assert_allclose(JITTED[squash](*args), expected, rtol=1e-3, atol=atol)
+    if not squash:
+        theirs = rlax.double_q_learning(*args)
+        np.testing.assert_allclose(JITTED[squash](*args), theirs, rtol=1e-5, atol=1e-5)

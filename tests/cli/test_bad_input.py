@@ -54,7 +54,7 @@ _CASES = [
     ("null where it must not be", "", "--seed null", ["seed = null"]),
     ("value for a section", "replay: big", "", ["replay = 'big'", "a mapping"]),
     ("not a number", "", "--stop.seconds .nan", ["stop.seconds = nan", "finite"]),
-    ("infinite", "", "--learner.huber_delta .inf", ["learner.huber_delta = inf"]),
+    ("infinite", "", "--loss.huber_delta .inf", ["loss.huber_delta = inf"]),
     ("negative seed", "", "--seed -1", ["seed = -1", "0 to 2147483647"]),
     ("seed too large", "", "--seed 2147483648", ["seed = 2147483648"]),
     ("zero actors", "", "--actor.count 0", ["actor.count = 0", "at least 1"]),
@@ -98,7 +98,7 @@ _CASES = [
     (
         "prioritised blocks",
         "",
-        "--replay.kind prioritized",
+        "--replay.kind prioritized --replay.transitions_per_item 32",
         ["replay.transitions_per_item = 32", "must be 1"],
     ),
     (

@@ -85,7 +85,7 @@ def test_possible_configurations(config):
             ["replay.transitions_per_item = 32", "divide the superbatch", "720"],
         ),
         (
-            _change(replay={"kind": "prioritized"}),
+            _change(replay={"kind": "prioritized", "transitions_per_item": 32}),
             ["replay.transitions_per_item = 32", "must be 1", "prioritized"],
         ),
         (

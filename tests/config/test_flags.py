@@ -112,7 +112,7 @@ def test_help_has_every_field_with_its_docstring_and_default():
 def test_help_is_grouped_by_section():
     text = format_flags("distrl train", "Trains.", "CONFIG", "switches:")
     docs = {
-        "network": "The Haiku network: a torso, a recurrent core if wanted, and a head:",
+        "network": "The Haiku network: a torso, a recurrent core if set, and a head:",
         "launch": "How the program runs on this machine:",
     }
     for section, title in docs.items():

@@ -72,7 +72,10 @@ def test_actions_begin_at_zero(factory, taken, monkeypatch):
             ["first reset()", "of int32", "of float64"],
         ),
         (f"{HERE}:make_none", ["NoneType", "dm_env.Environment", "gymnasium.Env"]),
-        ("atari:Pong", ["'atari' is neither a scheme (bsuite, gym) nor a module"]),
+        (
+            "atari:Pong",
+            ["'atari' is neither a scheme (bsuite, gym, minatar) nor a module"],
+        ),
     ],
 )
 def test_what_cannot_be_used_is_explained(uri, words):

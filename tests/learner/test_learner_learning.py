@@ -7,9 +7,10 @@ from dm_env import specs
 
 from distrl.agents import list_agents, make_agent
 from distrl.config import Config, LearnerConfig, NetworkConfig, ReplayConfig
+from distrl.learner.optimizer import make_optimizer
 from distrl.learner.state import first_replica, init_state, replicate
 from distrl.learner.superbatch import join_superbatch, split_superbatch
-from distrl.learner.update import make_optimizer, make_update
+from distrl.learner.update import make_update
 from distrl.types import EnvironmentSpec, Transition
 
 VECTOR = EnvironmentSpec(specs.Array((5,), np.float32), num_actions=3)

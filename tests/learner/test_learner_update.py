@@ -1,7 +1,5 @@
 """The update against numbers worked out by hand, with agents made for the purpose."""
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,7 +11,7 @@ from distrl.config import Config, LearnerConfig, ReplayConfig
 from distrl.errors import ConfigError
 from distrl.learner.state import first_replica, init_state, replicate
 from distrl.learner.superbatch import join_superbatch, split_superbatch
-from distrl.learner.update import make_optimizer, make_update
+from distrl.learner.update import make_update
 from distrl.types import Transition
 
 SGD = optax.sgd(1.0)
@@ -200,45 +198,3 @@ def test_the_state_is_donated_and_dispatched_again_without_compilation(num_devic
     assert len(traces) == traced
     assert copy.learner_steps == 1
     assert first_replica(newer_state).learner_steps == 2
-
-
-def adam_by_hand(gradients, learning_rate):
-    """Returns the updates of Adam with its usual constants (arXiv 1412.6980)."""
-    m = v = 0.0
-    updates = []
-    for t, g in enumerate(gradients, start=1):
-        m = 0.9 * m + 0.1 * g
-        v = 0.999 * v + 0.001 * g**2
-        m_hat, v_hat = m / (1 - 0.9**t), v / (1 - 0.999**t)
-        updates.append(-learning_rate * m_hat / (np.sqrt(v_hat) + 1e-8))
-    return updates
-
-
-@pytest.mark.parametrize(
-    ("max_gradient_norm", "clipped"),
-    [
-        # Norms are 5 and 0.5: only the first is above 1, and divided by 5.
-        (1.0, [[0.6, 0.8], [0.3, 0.4]]),
-        (0.05, [[0.03, 0.04], [0.03, 0.04]]),
-        (None, [[3.0, 4.0], [0.3, 0.4]]),
-    ],
-)
-def test_the_optimizer_clips_the_global_norm(max_gradient_norm, clipped):
-    config = LearnerConfig(learning_rate=0.1, max_gradient_norm=max_gradient_norm)
-    optimizer = make_optimizer(config)
-    params = {"x": jnp.zeros(1), "y": jnp.zeros(1)}
-    state = optimizer.init(params)
-    for step, (x, y) in enumerate([(3.0, 4.0), (0.3, 0.4)]):
-        gradient = {"x": jnp.array([x]), "y": jnp.array([y])}
-        updates, state = optimizer.update(gradient, state, params)
-        for axis, name in enumerate("xy"):
-            gradients = [g[axis] for g in clipped[: step + 1]]
-            expected = adam_by_hand(gradients, learning_rate=0.1)[step]
-            np.testing.assert_allclose(updates[name], [expected], rtol=1e-4)
-
-
-def test_a_learning_rate_of_zero_is_a_value():
-    config = dataclasses.replace(Config(), learner=LearnerConfig(learning_rate=0.0))
-    optimizer = make_optimizer(config.learner)
-    updates, _ = optimizer.update(jnp.ones(2), optimizer.init(jnp.ones(2)))
-    np.testing.assert_array_equal(updates, np.zeros(2))

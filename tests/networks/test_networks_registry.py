@@ -11,7 +11,7 @@ from dm_env import specs
 
 from distrl.config import NetworkConfig
 from distrl.errors import ConfigError
-from distrl.networks import check_network, list_networks, make_network
+from distrl.networks import check_network, list_networks, make_torso, preload_networks
 from distrl.types import EnvironmentSpec
 
 
@@ -24,6 +24,7 @@ BOARD = EnvironmentSpec(specs.Array((10, 5), np.float32), num_actions=3)
 IMAGE = EnvironmentSpec(specs.Array((10, 10, 4), np.uint8), num_actions=6)
 DISCRETE = EnvironmentSpec(specs.DiscreteArray(7), num_actions=2)
 DOUBLE = EnvironmentSpec(specs.Array((4,), np.float64), num_actions=2)
+VECTOR = EnvironmentSpec(specs.Array((5,), np.float32), num_actions=3)
 NEST = EnvironmentSpec(
     Parts(
         specs.Array((4, 3), np.uint8),
@@ -31,10 +32,11 @@ NEST = EnvironmentSpec(
     ),
     num_actions=4,
 )
+VIEWS = EnvironmentSpec((specs.Array((4, 3), np.uint8),) * 2, num_actions=4)
 
 
 def test_names_have_a_line_of_description():
-    assert list(list_networks()) == ["conv", "mlp"]
+    assert list(list_networks()) == ["atari", "conv", "impala", "mixed", "mlp"]
     for line in list_networks().values():
         assert line.endswith(".")
         assert "\n" not in line
@@ -49,21 +51,36 @@ def test_names_are_listed_without_jax():
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
+def test_every_name_makes_its_torso():
+    preload_networks()
+    spec = EnvironmentSpec(specs.Array((36, 36), np.uint8), num_actions=2)
+    for name in list_networks():
+        check_network(NetworkConfig(name), spec)
+
+
 @pytest.mark.parametrize("spec", [BOARD, IMAGE, DISCRETE, DOUBLE, NEST])
 def test_mlp_takes_any_nest(spec):
     check_network(NetworkConfig("mlp"), spec)
     check_network(NetworkConfig("mlp", {"hidden_sizes": []}), spec)
 
 
-@pytest.mark.parametrize("spec", [BOARD, IMAGE])
-def test_conv_takes_boards_and_images(spec):
-    check_network(NetworkConfig("conv"), spec)
+@pytest.mark.parametrize("spec", [BOARD, IMAGE, NEST])
+@pytest.mark.parametrize(
+    ("name", "args"),
+    [
+        ("conv", {}),
+        ("impala", {}),
+        ("atari", {"channels": [4], "kernels": [2], "strides": [2]}),
+    ],
+)
+def test_convolutions_take_an_image_alone_or_beside_numbers(name, args, spec):
+    check_network(NetworkConfig(name, args), spec)
 
 
 def test_a_users_factory_gets_the_spec_and_the_arguments():
-    config = NetworkConfig("example_networks:tabular", {"states": 7})
+    config = NetworkConfig("example_networks:tabular", {"states": 7}, head="none")
     check_network(config, DISCRETE)
-    network = hk.transform_with_state(make_network(config, DISCRETE))
+    network = hk.transform_with_state(make_torso(config, DISCRETE))
     params, state = network.init(None, jnp.zeros((1,), jnp.int32), True)
     assert jax.tree.map(jnp.shape, params) == {"~": {"q": (7, 2)}}
     assert state == {}
@@ -73,22 +90,36 @@ def test_a_users_factory_may_take_any_keywords_and_hold_state():
     check_network(
         NetworkConfig("example_networks:any_keywords", {"states": 7}), DISCRETE
     )
-    vector = EnvironmentSpec(specs.Array((5,), np.float32), num_actions=3)
-    check_network(NetworkConfig("example_networks:batch_norm"), vector)
+    check_network(NetworkConfig("example_networks:batch_norm"), VECTOR)
+
+
+def test_a_head_of_none_leaves_the_shape_to_the_agent():
+    for shape in ([3], [3, 7], [4]):
+        args = {"shape": shape}
+        check_network(NetworkConfig("example_torsos:constant", args, "none"), VECTOR)
+
+
+def test_networks_that_compute_across_devices_pass():
+    args = {"axis_name": "devices"}
+    check_network(NetworkConfig("example_torsos:batch_norm", args), VECTOR)
+    with pytest.raises(ConfigError, match="unbound axis name: other"):
+        args = {"axis_name": "other"}
+        check_network(NetworkConfig("example_torsos:batch_norm", args), VECTOR)
 
 
 def test_the_check_computes_nothing():
-    vector = EnvironmentSpec(specs.Array((5,), np.float32), num_actions=3)
-    check_network(NetworkConfig("example_networks:huge"), vector)
-
-
-VECTOR = EnvironmentSpec(specs.Array((5,), np.float32), num_actions=3)
+    check_network(NetworkConfig("example_networks:huge"), VECTOR)
 
 
 @pytest.mark.parametrize(
     ("factory", "args", "spec", "parts"),
     [
-        ("mpl", {}, VECTOR, ["network.factory", "'mpl'", "'mlp'", "conv, mlp"]),
+        (
+            "mpl",
+            {},
+            VECTOR,
+            ["network.factory", "'mpl'", "'mlp'", "atari, conv, impala"],
+        ),
         ("absent:net", {}, VECTOR, ["network.factory", "no module 'absent'"]),
         ("example_networks:tabula", {}, VECTOR, ["no 'tabula'", "'tabular'"]),
         ("example_networks:NOT_A_FACTORY", {}, VECTOR, ["is of type int"]),
@@ -105,16 +136,22 @@ VECTOR = EnvironmentSpec(specs.Array((5,), np.float32), num_actions=3)
         ("mlp", {"hidden_sizes": [64, 0]}, VECTOR, ["hidden_sizes is [64, 0]"]),
         ("mlp", {"hidden_sizes": [1.5]}, VECTOR, ["hidden_sizes is [1.5]"]),
         (
-            "example_networks:wrong_width",
-            {},
+            "example_torsos:constant",
+            {"shape": []},
             VECTOR,
-            ["gives [4, 5] float32", "needed is [4, 3] float32", "3 actions"],
+            ["gives [4] float32", "[4, any number] float32", "network.head: none"],
+        ),
+        (
+            "example_torsos:constant",
+            {"shape": [3, 7]},
+            VECTOR,
+            ["gives [4, 3, 7] float32", "[4, any number] float32"],
         ),
         (
             "example_networks:wrong_dtype",
             {},
             VECTOR,
-            ["gives [4, 3] bfloat16", "needed is [4, 3] float32"],
+            ["gives [4, 3] bfloat16", "needed are features [4, any number] float32"],
         ),
         ("example_networks:wrong_in_evaluation", {}, VECTOR, ["gives [3] float32"]),
         (
@@ -136,8 +173,8 @@ VECTOR = EnvironmentSpec(specs.Array((5,), np.float32), num_actions=3)
             ["TypeError", "network(observation, is_training)"],
         ),
         ("conv", {}, VECTOR, ["[height, width]", "[5] float32", "Use 'mlp'"]),
-        ("conv", {}, NEST, ["Parts of .board [4, 3] uint8", "Use 'mlp'"]),
-        ("conv", {"kernel": 6}, BOARD, ["6 by 6", "[10, 5] float32", "Lower kernel"]),
+        ("conv", {}, VIEWS, ["tuple of [0] [4, 3] uint8, [1]", "Use 'mlp'"]),
+        ("conv", {"kernel": 6}, BOARD, ["6 by 6", "[10, 5] float32", "smaller kernel"]),
         ("conv", {"kernel": 0}, BOARD, ["kernel is 0"]),
         ("conv", {"channels": [-1]}, BOARD, ["channels is [-1]"]),
     ],

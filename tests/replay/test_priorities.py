@@ -34,7 +34,7 @@ def _read_keys(replay, config, address, size):
     keys = np.zeros(size, np.uint64)
     while not keys.all():
         superbatch = sampler.read()
-        keys[superbatch.transitions.reward_t.astype(int)] = superbatch.keys
+        keys[superbatch.items.reward_t.astype(int)] = superbatch.keys
     sampler.close()
     return keys
 
@@ -73,10 +73,32 @@ def test_draws_in_proportion_to_priority_to_the_exponent(replay, exponent):
     counts = np.zeros(size)
     for _ in range(10):
         superbatch = sampler.read()
-        ids = superbatch.transitions.reward_t.astype(int)
+        ids = superbatch.items.reward_t.astype(int)
         np.testing.assert_allclose(superbatch.probabilities, expected[ids], rtol=1e-4)
         np.testing.assert_array_equal(superbatch.keys, keys[ids])
         counts += np.bincount(ids, minlength=size)
+    assert scipy.stats.chisquare(counts, expected * counts.sum()).pvalue > 1e-6
+
+
+def test_draws_in_proportion_to_the_priorities_that_an_actor_gave(replay):
+    config = replay.config(
+        batch_size=256,
+        steps_per_dispatch=8,
+        kind="prioritized",
+        priority_exponent=0.6,
+        priority_epsilon=0.0,
+        sequence_length=2,
+    )
+    address, _ = replay.serve(config)
+    given = np.arange(1.0, 9.0)
+    writer = BlockWriter(address, config, replay.spec, 0, threading.Event())
+    writer.write(replay.sequences(range(8), 2, 0), given.astype(np.float32))
+    writer.close()
+    superbatch = ReplaySampler(address, config, replay.spec).read()
+    ids = superbatch.items.reward[:, 0].astype(int)
+    expected = given**0.6 / (given**0.6).sum()
+    np.testing.assert_allclose(superbatch.probabilities, expected[ids], rtol=1e-4)
+    counts = np.bincount(ids, minlength=8)
     assert scipy.stats.chisquare(counts, expected * counts.sum()).pvalue > 1e-6
 
 

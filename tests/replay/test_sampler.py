@@ -3,10 +3,12 @@ import threading
 import numpy as np
 import pytest
 import scipy.stats
+import tree
 
 from distrl.config.limits import derive_limits
 from distrl.replay.sampler import ReplaySampler
 from distrl.replay.writer import BlockWriter
+from distrl.types import Trajectory
 
 
 def _write(replay, config, address, ids):
@@ -46,13 +48,40 @@ def test_round_trip_is_bit_exact(replay, block):
     sampler.close()
 
 
+@pytest.mark.parametrize(("core", "parts"), [("none", 0), ("gru", 1), ("lstm", 2)])
+def test_round_trip_of_sequences_is_bit_exact(replay, core, parts):
+    config = replay.config(
+        batch_size=8, sequence_length=4, core=core, kind="prioritized"
+    )
+    address, table = replay.serve(config)
+    written = replay.sequences(range(16), 4, parts)
+    writer = BlockWriter(address, config, replay.spec, 0, threading.Event())
+    assert writer.write(written) == 16
+    writer.close()
+    assert table.info.current_size == 16
+
+    sampler = ReplaySampler(address, config, replay.spec)
+    keys, probabilities, got = sampler.read()
+    assert keys.shape == probabilities.shape == (16,)
+    assert isinstance(got, Trajectory) and type(got.carry) is tuple
+    expected = replay.sequences(got.reward[:, 0], 4, parts)
+    tree.assert_same_structure(got, expected)
+
+    def check(have, want):
+        assert have.dtype == want.dtype
+        np.testing.assert_array_equal(have, want)
+
+    tree.map_structure(check, got, expected)
+    sampler.close()
+
+
 def test_an_empty_replay_gives_none_and_then_what_comes(replay):
     config = replay.config(transitions_per_item=8, shuffle_steps=0)
     address, _ = replay.serve(config)
     sampler = ReplaySampler(address, config, replay.spec)
     assert sampler.read() is None
     _write(replay, config, address, range(8))
-    assert sampler.read().transitions.reward_t.shape == (128,)
+    assert sampler.read().items.reward_t.shape == (128,)
 
 
 def test_a_missing_server_gives_none_and_then_an_error(replay):
@@ -89,11 +118,11 @@ def test_slow_actors_lose_no_samples(replay):
     _write(replay, config, address, range(30, 60))
     _write(replay, config, address, range(60, 70))
     first = sampler.read()
-    assert first.transitions.reward_t.shape == (64,)
+    assert first.items.reward_t.shape == (64,)
     assert first.keys.shape == (64,)
-    expected = replay.batch(first.transitions.reward_t)
+    expected = replay.batch(first.items.reward_t)
     np.testing.assert_array_equal(
-        first.transitions.observation_t["pixels"], expected.observation_t["pixels"]
+        first.items.observation_t["pixels"], expected.observation_t["pixels"]
     )
     assert sampled() == 64
     assert sampler.read() is None
@@ -146,7 +175,7 @@ def test_the_ratio_of_samples_to_inserts_is_held(replay):
 def _draw_counts(sampler, size, reads):
     counts = np.zeros(size)
     for _ in range(reads):
-        ids = sampler.read().transitions.reward_t.astype(int)
+        ids = sampler.read().items.reward_t.astype(int)
         counts += np.bincount(ids, minlength=size)
     return counts
 

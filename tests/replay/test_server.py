@@ -133,7 +133,7 @@ def test_a_server_in_another_process(replay):
         writer.close()
         sampler = ReplaySampler(address, config, replay.spec)
         superbatch = sampler.read()
-        got = superbatch.transitions
+        got = superbatch.items
         expected = replay.batch(got.reward_t)
         for name in ("pixels", "speed"):
             np.testing.assert_array_equal(

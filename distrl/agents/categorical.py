@@ -1,0 +1,109 @@
+"""Distributions of returns on fixed atoms: C51, and the loss of Rainbow."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import optax
+import rlax
+
+from distrl.agents.agent import Agent
+from distrl.agents.q_learning import q_learning_td_error
+from distrl.agents.td_errors import refuse_fields
+from distrl.agents.transition_agent import Estimates, ItemLoss, make_transition_agent
+from distrl.config.schema import Config, LossConfig
+from distrl.errors import ConfigError
+from distrl.types import EnvironmentSpec
+
+
+def make_c51(config: Config, spec: EnvironmentSpec) -> Agent:
+    """Returns C51 (arXiv 1707.06887): the target network selects and evaluates."""
+    return _make_categorical(config, spec, is_double=False)
+
+
+def make_rainbow_loss(config: Config, spec: EnvironmentSpec) -> Agent:
+    """Returns C51 as in Rainbow (arXiv 1710.02298): the online network selects.
+
+    The other parts of Rainbow are fields of the configuration: a dueling, noisy
+    head, n-step returns and prioritised replay.
+    """
+    return _make_categorical(config, spec, is_double=True)
+
+
+def categorical_q_loss(
+    logits_tm1: jax.Array,
+    a_tm1: jax.Array,
+    r_t: jax.Array,
+    discount_t: jax.Array,
+    logits_t: jax.Array,
+    q_selector_t: jax.Array,
+    atoms: jax.Array,
+) -> tuple[jax.Array, jax.Array]:
+    """Returns the cross-entropy and the KL divergence of one transition, both `[]`.
+
+    The target is r + discount * Z_target(argmax q_selector), its atoms projected
+    onto the fixed ones (arXiv 1707.06887, algorithm 1). The cross-entropy is what is
+    lowered; less the target's entropy it is the KL divergence, 0 once learned, by
+    which Rainbow replays (arXiv 1710.02298).
+
+    Args:
+      logits_tm1: `[A, N] float32`.
+      a_tm1: `[] int32`.
+      r_t: `[] float32`.
+      discount_t: `[] float32`.
+      logits_t: `[A, N] float32`, of the target network.
+      q_selector_t: `[A] float32`, by which the next action is selected.
+      atoms: `[N] float32`, rising.
+    """
+    chex.assert_rank(
+        [logits_tm1, a_tm1, r_t, discount_t, logits_t, q_selector_t, atoms],
+        [2, 0, 0, 0, 2, 1, 1],
+    )
+    chex.assert_equal_shape([logits_tm1, logits_t])
+    probs_t = jax.nn.softmax(logits_t[jnp.argmax(q_selector_t)])
+    target = rlax.categorical_l2_project(r_t + discount_t * atoms, probs_t, atoms)
+    target = jax.lax.stop_gradient(target)
+    cross_entropy = optax.softmax_cross_entropy(logits_tm1[a_tm1], target)
+    entropy = jnp.sum(jax.scipy.special.entr(target))
+    # Rounding can leave a divergence of 0 a little below it.
+    return cross_entropy, jnp.maximum(cross_entropy - entropy, 0.0)
+
+
+def _make_categorical(config: Config, spec: EnvironmentSpec, is_double: bool) -> Agent:
+    """Returns the agent; the Huber loss has no part in it."""
+    refuse_fields(config, "max_abs_td_gradient", "value_transform")
+    atoms = _make_atoms(config.loss)
+
+    def expect(logits: jax.Array) -> jax.Array:
+        return jax.nn.softmax(logits) @ atoms
+
+    def learn(
+        estimates: Estimates, a_tm1: jax.Array, r_t: jax.Array, discount_t: jax.Array
+    ) -> ItemLoss:
+        logits_tm1, logits_t = estimates.values_tm1, estimates.target_values_t
+        q_selector_t = estimates.q_selector_t
+        loss, divergence = categorical_q_loss(
+            logits_tm1, a_tm1, r_t, discount_t, logits_t, q_selector_t, atoms
+        )
+        td_error = q_learning_td_error(
+            expect(logits_tm1), a_tm1, r_t, discount_t, expect(logits_t), q_selector_t
+        )
+        return ItemLoss(loss, td_error, jax.lax.stop_gradient(divergence))
+
+    return make_transition_agent(
+        config,
+        spec,
+        learn,
+        expect,
+        num_outputs=config.loss.num_atoms,
+        is_double=is_double,
+    )
+
+
+def _make_atoms(config: LossConfig) -> jax.Array:
+    if config.v_min >= config.v_max:
+        raise ConfigError(
+            f"loss.v_min = {config.v_min:g} and loss.v_max = {config.v_max:g}: "
+            "v_min has to be below v_max; between them lie the discounted returns "
+            "that can be learned"
+        )
+    return jnp.linspace(config.v_min, config.v_max, config.num_atoms)

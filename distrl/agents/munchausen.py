@@ -1,0 +1,82 @@
+"""Munchausen DQN: the policy's own log-probability in the reward."""
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from distrl.agents.agent import Agent
+from distrl.agents.td_errors import refuse_fields, td_loss
+from distrl.agents.transition_agent import Estimates, ItemLoss, make_transition_agent
+from distrl.config.schema import Config
+from distrl.types import EnvironmentSpec
+
+
+def make_munchausen_dqn(config: Config, spec: EnvironmentSpec) -> Agent:
+    """Returns Munchausen DQN (arXiv 2007.14430).
+
+    It acts on Q, greedily but for the exploration. With n-step returns only the
+    first action's log-probability is added: those of the others are not kept.
+
+    Raises:
+      ConfigError: `loss.double` is set: no action is selected, the target is an
+        expectation under the softmax policy of the target network.
+    """
+    refuse_fields(config, "value_transform")
+
+    def learn(
+        estimates: Estimates, a_tm1: jax.Array, r_t: jax.Array, discount_t: jax.Array
+    ) -> ItemLoss:
+        td_error = munchausen_td_error(
+            estimates.values_tm1,
+            a_tm1,
+            r_t,
+            discount_t,
+            estimates.target_values_tm1,
+            estimates.target_values_t,
+            config.loss.munchausen_alpha,
+            config.loss.munchausen_temperature,
+            config.loss.munchausen_clip,
+        )
+        return ItemLoss(td_loss(td_error, config.loss), td_error)
+
+    return make_transition_agent(config, spec, learn)
+
+
+def munchausen_td_error(
+    q_tm1: jax.Array,
+    a_tm1: jax.Array,
+    r_t: jax.Array,
+    discount_t: jax.Array,
+    q_target_tm1: jax.Array,
+    q_target_t: jax.Array,
+    alpha: float,
+    temperature: float,
+    clip: float,
+) -> jax.Array:
+    """Returns the TD error of one transition, `[] float32`.
+
+    With pi = softmax(q_target / temperature) the target is, equation 5 of arXiv
+    2007.14430 clipped as its section 3 says,
+    r + alpha * [temperature log pi_tm1(a)] from clip to 0
+      + discount * sum_b pi_t(b) (q_target_t(b) - temperature log pi_t(b));
+    the last sum is temperature * logsumexp(q_target_t / temperature).
+
+    Args:
+      q_tm1: `[A] float32`.
+      a_tm1: `[] int32`.
+      r_t: `[] float32`.
+      discount_t: `[] float32`.
+      q_target_tm1: `[A] float32`, values of the target network at t-1.
+      q_target_t: `[A] float32`, values of the target network at t.
+      alpha: the weight of the log-probability.
+      temperature: of the policy, greater than 0.
+      clip: the least scaled log-probability that is added, not above 0.
+    """
+    chex.assert_rank([q_tm1, a_tm1, r_t, discount_t], [1, 0, 0, 0])
+    chex.assert_equal_shape([q_tm1, q_target_tm1, q_target_t])
+    chex.assert_type([q_tm1, a_tm1, r_t, discount_t], [float, int, float, float])
+    # JAX subtracts the largest before it takes exponents.
+    log_policy = temperature * jax.nn.log_softmax(q_target_tm1 / temperature)[a_tm1]
+    value_t = temperature * jax.nn.logsumexp(q_target_t / temperature)
+    target = r_t + alpha * jnp.clip(log_policy, clip, 0.0) + discount_t * value_t
+    return jax.lax.stop_gradient(target) - q_tm1[a_tm1]

@@ -1,0 +1,92 @@
+"""Quantile regression on distributions of returns: QR-DQN."""
+
+import jax
+import jax.numpy as jnp
+import rlax
+
+from distrl.agents.agent import Agent
+from distrl.agents.q_learning import q_learning_td_error
+from distrl.agents.td_errors import refuse_fields
+from distrl.agents.transition_agent import Estimates, ItemLoss, make_transition_agent
+from distrl.config.schema import Config
+from distrl.types import EnvironmentSpec
+
+
+def make_qr_dqn(config: Config, spec: EnvironmentSpec) -> Agent:
+    """Returns QR-DQN (arXiv 1710.10044), of N quantiles at (2 i + 1) / 2 N.
+
+    Priorities are the TD errors of expected values; the paper has none.
+    """
+    refuse_fields(config, "max_abs_td_gradient", "value_transform")
+    count = config.loss.num_quantiles
+    tau = (jnp.arange(count, dtype=jnp.float32) + 0.5) / count
+
+    def learn(
+        estimates: Estimates, a_tm1: jax.Array, r_t: jax.Array, discount_t: jax.Array
+    ) -> ItemLoss:
+        return quantile_q_loss(
+            estimates.values_tm1.T,
+            tau,
+            a_tm1,
+            r_t,
+            discount_t,
+            estimates.target_values_t.T,
+            estimates.q_selector_t,
+            config.loss.huber_delta,
+        )
+
+    return make_transition_agent(
+        config,
+        spec,
+        learn,
+        expect=lambda quantiles: jnp.mean(quantiles, axis=-1),
+        num_outputs=count,
+        is_double=False,
+    )
+
+
+def quantile_q_loss(
+    quantiles_tm1: jax.Array,
+    tau_tm1: jax.Array,
+    a_tm1: jax.Array,
+    r_t: jax.Array,
+    discount_t: jax.Array,
+    quantiles_t: jax.Array,
+    q_selector_t: jax.Array,
+    huber_delta: float | None,
+) -> ItemLoss:
+    """Returns the loss of one transition, and the TD error of the means.
+
+    The loss is the mean over the M values of the target and the sum over the N that
+    learn of |tau - 1[u < 0]| L(u), with u the target's value less the learned one
+    (arXiv 1710.10044, algorithm 1).
+
+    Args:
+      quantiles_tm1: `[N, A] float32`.
+      tau_tm1: `[N] float32`, what they are quantiles of.
+      a_tm1: `[] int32`.
+      r_t: `[] float32`.
+      discount_t: `[] float32`.
+      quantiles_t: `[M, A] float32`, of the target network.
+      q_selector_t: `[A] float32`, by which the next action is selected.
+      huber_delta: L is the Huber loss of it; with None it is |u|.
+    """
+    loss = rlax.quantile_q_learning(
+        quantiles_tm1,
+        tau_tm1,
+        a_tm1,
+        r_t,
+        discount_t,
+        q_selector_t[None],  # RLax takes the mean over quantiles: here of one.
+        quantiles_t,
+        0.0 if huber_delta is None else huber_delta,
+    )
+    td_error = q_learning_td_error(
+        jnp.mean(quantiles_tm1, axis=0),
+        a_tm1,
+        r_t,
+        discount_t,
+        jnp.mean(quantiles_t, axis=0),
+        q_selector_t,
+    )
+    return ItemLoss(loss, td_error)

@@ -1,0 +1,206 @@
+"""Q-learning on sequences: R2D2, with n-step returns or Watkins' Q(lambda)."""
+
+import functools
+from typing import Any
+
+import chex
+import jax
+import jax.numpy as jnp
+import rlax
+
+from distrl.agents.agent import Agent, LossOutput
+from distrl.agents.td_errors import find_transform, td_loss
+from distrl.agents.transition_agent import make_q_values
+from distrl.config.schema import Config
+from distrl.errors import ConfigError
+from distrl.networks.value_network import make_value_network
+from distrl.types import EnvironmentSpec, Trajectory
+
+
+def make_r2d2(config: Config, spec: EnvironmentSpec) -> Agent:
+    """Returns R2D2 (Recurrent Experience Replay in Distributed RL, ICLR 2019).
+
+    Both networks start from the stored recurrent state and run over the first
+    `loss.burn_in` steps, from which nothing is learned; from there they run on and
+    learn from the other steps. Values are double (unless `loss.double` is false), on
+    the scale of `loss.value_transform`, and learned from returns of `actor.n_step`
+    steps inside the sequence, or from Watkins' Q(lambda) if `loss.q_lambda` is set.
+    Without a recurrent core it learns from the same steps.
+
+    The loss of a sequence is the sum over its learned steps, divided by those of a
+    full sequence: each step counts alike. Its priority is `loss.priority_mix` times
+    the largest absolute TD error, plus the rest times their mean.
+
+    Raises:
+      ConfigError: there are no sequences, or nothing of them is left to learn from.
+    """
+    _check_length(config)
+    network = make_value_network(config, spec)
+    transform = find_transform(config.loss)
+    burn_in, mix = config.loss.burn_in, config.loss.priority_mix
+    is_double = config.loss.double is not False
+    find_td_error = functools.partial(
+        sequence_td_error,
+        n_step=config.actor.n_step,
+        q_lambda=config.loss.q_lambda,
+        transform=transform,
+    )
+
+    def unroll(
+        params: Any,
+        network_state: Any,
+        key: chex.PRNGKey,
+        batch: Trajectory,
+        mode: Any,
+    ) -> tuple[jax.Array, Any]:
+        """Returns values `[B, T + 1 - burn_in, A]` and the new network state."""
+        first_key, key = jax.random.split(key)
+        first = jax.tree.map(lambda x: x[:, :burn_in], batch.observation)
+        rest = jax.tree.map(lambda x: x[:, burn_in:], batch.observation)
+        carry = batch.carry
+        if burn_in > 0 and jax.tree.leaves(carry):
+            _, carry, _ = network.unroll(
+                params, network_state, first_key, first, carry, mode
+            )
+        carry = jax.lax.stop_gradient(carry)
+        values, _, network_state = network.unroll(
+            params, network_state, key, rest, carry, mode
+        )
+        return values, network_state
+
+    def loss(
+        params: Any,
+        target_params: Any,
+        network_state: Any,
+        keys: chex.PRNGKey,
+        batch: Trajectory,
+        weights: jax.Array,
+    ) -> tuple[jax.Array, LossOutput]:
+        _check_batch(batch, keys, weights, burn_in)
+        online_key, target_key = jax.random.split(keys[0])
+        q, new_network_state = unroll(params, network_state, online_key, batch, "learn")
+        # The new state: BatchNorm's averages are zeros before their first batch.
+        averages = jax.lax.stop_gradient(new_network_state)
+        q_target, _ = unroll(target_params, averages, target_key, batch, "target")
+        q_selector = jax.lax.stop_gradient(q) if is_double else q_target
+
+        q_tm1, mask = q[:, :-1], batch.mask[:, burn_in:]
+        td_error = jax.vmap(find_td_error)(
+            q_tm1,
+            batch.action[:, burn_in:],
+            batch.reward[:, burn_in:],
+            batch.discount[:, burn_in:],
+            mask,
+            q_target[:, 1:],
+            q_selector[:, 1:],
+        )
+        value = jnp.mean(weights * jnp.mean(td_loss(td_error, config.loss), axis=1))
+        abs_td = jax.lax.stop_gradient(jnp.abs(td_error))
+        mean_abs_td = _average(abs_td, mask)
+        priorities = mix * jnp.max(abs_td, axis=1) + (1.0 - mix) * mean_abs_td
+        q_tm1 = transform.apply_inv(q_tm1)
+        lowest = jnp.min(q_tm1)  # Finite, where no step counts.
+        metrics = {
+            "loss": value,
+            "mean_abs_td": jnp.mean(mean_abs_td),
+            "mean_q": jnp.mean(_average(jnp.mean(q_tm1, axis=2), mask)),
+            "max_q": jnp.max(jnp.where(mask[..., None] > 0, q_tm1, lowest)),
+        }
+        return value, LossOutput(priorities, metrics, new_network_state)
+
+    return Agent(
+        init=network.init,
+        initial_carry=network.initial_carry,
+        q_values=make_q_values(network, transform.apply_inv),
+        loss=loss,
+    )
+
+
+def sequence_td_error(
+    q_tm1: jax.Array,
+    a_tm1: jax.Array,
+    r_t: jax.Array,
+    discount_t: jax.Array,
+    mask: jax.Array,
+    q_target_t: jax.Array,
+    q_selector_t: jax.Array,
+    n_step: int,
+    q_lambda: float | None = None,
+    transform: rlax.TxPair = rlax.IDENTITY_PAIR,
+) -> jax.Array:
+    """Returns the TD errors of one sequence, `[T] float32`; 0 for padding.
+
+    h(G) - q[a], where G sums n rewards, or fewer where the sequence or its episode
+    ends, and bootstraps from h^-1(q_target[argmax q_selector]). With `q_lambda` it is
+    the return of Watkins' Q(lambda) instead: lambda is 0 where the action taken next
+    is not the best by the selector. h squashes the scale of values (arXiv
+    1805.11593).
+
+    Args:
+      q_tm1: `[T, A] float32`.
+      a_tm1: `[T] int32`.
+      r_t: `[T] float32`.
+      discount_t: `[T] float32`.
+      mask: `[T] float32`, 1 for the steps, 0 for the padding behind them.
+      q_target_t: `[T, A] float32`, values of the target network.
+      q_selector_t: `[T, A] float32`, by which the next action is selected.
+      n_step: n, at least 1; not read with `q_lambda`.
+      q_lambda: lambda, or None.
+      transform: h and its inverse.
+    """
+    chex.assert_rank([q_tm1, a_tm1, r_t, discount_t, mask], [2, 1, 1, 1, 1])
+    chex.assert_equal_shape([q_tm1, q_target_t, q_selector_t])
+    chex.assert_equal_shape([a_tm1, r_t, discount_t, mask])
+    chex.assert_equal_shape_prefix([q_tm1, a_tm1], 1)
+    chex.assert_type([q_tm1, a_tm1, r_t, discount_t], [float, int, float, float])
+    is_step = mask > 0
+    v_t = rlax.batched_index(q_target_t, jnp.argmax(q_selector_t, axis=1))
+    v_t = jnp.asarray(transform.apply_inv(v_t))
+    # The last step bootstraps from v_t[last]. Padding passes just that on to returns
+    # that reach into it: no reward, a discount of 1, and the same value at each step.
+    last = jnp.maximum(jnp.sum(is_step) - 1, 0)
+    v_t = jnp.where(is_step, v_t, v_t[last])
+    r_t = jnp.where(is_step, r_t, 0.0)
+    discount_t = jnp.where(is_step, discount_t, 1.0)
+    if q_lambda is None:
+        returns = rlax.n_step_bootstrapped_returns(r_t, discount_t, v_t, n_step)
+    else:
+        # Behind the last step its own value follows, whatever lambda is.
+        a_t = jnp.roll(a_tm1, -1)
+        is_best = rlax.batched_index(q_selector_t, a_t) >= jnp.max(q_selector_t, 1)
+        returns = rlax.lambda_returns(r_t, discount_t, v_t, q_lambda * is_best)
+    target = jax.lax.stop_gradient(transform.apply(returns))
+    return jnp.where(is_step, target - rlax.batched_index(q_tm1, a_tm1), 0.0)
+
+
+def _average(x: jax.Array, mask: jax.Array) -> jax.Array:
+    """Returns the mean over the steps, `[B]` of `[B, T]`; 0 where there are none."""
+    return jnp.sum(x * mask, axis=1) / jnp.maximum(jnp.sum(mask, axis=1), 1.0)
+
+
+def _check_length(config: Config) -> None:
+    length, burn_in = config.replay.sequence_length, config.loss.burn_in
+    if length is None:
+        raise ConfigError(
+            f"replay.sequence_length = null: agent {config.agent!r} learns from "
+            "sequences; set their length in steps, for example 20"
+        )
+    if burn_in >= length:
+        raise ConfigError(
+            f"loss.burn_in = {burn_in}: it must be below replay.sequence_length = "
+            f"{length}, or there is nothing to learn from"
+        )
+
+
+def _check_batch(
+    batch: Trajectory, keys: chex.PRNGKey, weights: jax.Array, burn_in: int
+) -> None:
+    steps = [batch.action, batch.reward, batch.discount, batch.mask]
+    chex.assert_rank([*steps, keys, weights], [2, 2, 2, 2, 2, 1])
+    chex.assert_type(steps, [int, float, float, float])
+    chex.assert_equal_shape(steps)
+    chex.assert_equal_shape_prefix([batch.action, keys, weights], 1)
+    size, length = batch.action.shape
+    chex.assert_scalar_positive(length - burn_in)
+    chex.assert_tree_shape_prefix(batch.observation, (size, length + 1))
+    chex.assert_tree_shape_prefix(batch.carry, (size,))

@@ -1,0 +1,73 @@
+"""The last action and reward beside an observation, for networks with a memory."""
+
+from typing import Any
+
+import dm_env
+import numpy as np
+from dm_env import specs
+
+from distrl.environments.actions import count_actions
+
+
+class LastActionReward(dm_env.Environment):
+    """An environment whose observation also says what was done and what it brought.
+
+    It becomes a dict of `observation`, that of the wrapped environment;
+    `last_action`, `[A] float32`, one-hot; and `last_reward`, `[] float32`, the
+    environment's own, which no configuration clips. Where an episode begins the
+    latter two are zeros; the final observation of an episode holds the last ones.
+    """
+
+    def __init__(self, environment: dm_env.Environment, uri: str = "environment"):
+        """Wraps `environment`, whose actions are 0 to A - 1; messages call it `uri`."""
+        self._environment = environment
+        self._num_actions = count_actions(environment.action_spec(), uri)
+
+    def reset(self) -> dm_env.TimeStep:
+        """Starts an episode."""
+        return self._extend(self._environment.reset(), None)
+
+    def step(self, action: Any) -> dm_env.TimeStep:
+        """Takes an action, or starts an episode when the last one is over."""
+        return self._extend(self._environment.step(action), action)
+
+    def observation_spec(self) -> dict[str, Any]:
+        """Returns the spec of the dict."""
+        return {
+            "observation": self._environment.observation_spec(),
+            "last_action": specs.BoundedArray(
+                (self._num_actions,), np.float32, 0.0, 1.0, name="last_action"
+            ),
+            "last_reward": specs.Array((), np.float32, name="last_reward"),
+        }
+
+    def action_spec(self) -> Any:
+        """Returns the spec of the wrapped environment."""
+        return self._environment.action_spec()
+
+    def reward_spec(self) -> Any:
+        """Returns the spec of the wrapped environment."""
+        return self._environment.reward_spec()
+
+    def discount_spec(self) -> Any:
+        """Returns the spec of the wrapped environment."""
+        return self._environment.discount_spec()
+
+    def close(self) -> None:
+        """Closes the wrapped environment."""
+        self._environment.close()
+
+    def _extend(self, timestep: dm_env.TimeStep, action: Any) -> dm_env.TimeStep:
+        last_action = np.zeros(self._num_actions, np.float32)
+        last_reward = np.float32(0.0)
+        # An environment may answer step() with the first step of an episode.
+        if not timestep.first():
+            last_action[action] = 1.0
+            last_reward = np.float32(timestep.reward)
+        return timestep._replace(
+            observation={
+                "observation": timestep.observation,
+                "last_action": last_action,
+                "last_reward": last_reward,
+            }
+        )

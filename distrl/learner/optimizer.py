@@ -1,0 +1,246 @@
+"""Optimisers and learning-rate schedules of Optax, by their names.
+
+An optimiser is any function of `optax` whose first argument is `learning_rate` and
+whose update needs nothing but gradients and parameters. A schedule is any function
+of `optax.schedules` whose first argument is the value that it starts from.
+"""
+
+import functools
+import inspect
+import warnings
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from distrl.config.schema import LearnerConfig
+from distrl.errors import ConfigError, suggest
+from distrl.factories import check_keywords
+
+_MASK_ARGUMENTS = ("mask", "weight_decay_mask")
+
+
+def make_optimizer(config: LearnerConfig) -> optax.GradientTransformation:
+    """Returns the optimiser of a configuration, tried out without computing anything.
+
+    What `optimizer_args` does not name has Optax's default, `eps` among them.
+    Schedules are called with the number of updates made so far, learner_steps: the
+    first update takes their value at 0. Gradients are clipped before all else.
+
+    Args:
+      config: the fields from `optimizer` to `max_gradient_norm` are read.
+
+    Raises:
+      ConfigError: there is no such optimiser or schedule, it does not take the
+        arguments, or it cannot be used here.
+    """
+    factory = _find_optimizer(config.optimizer)
+    _check_args(config, factory)
+    learning_rate = _make_learning_rate(config)
+    args = {**config.optimizer_args, **_make_mask_args(config, factory)}
+    try:
+        optimizer = factory(learning_rate, **args)
+        _try_out(optimizer)
+    except Exception as error:
+        raise _explain_failure(config, factory, args, error) from error
+    if config.max_gradient_norm is None:
+        return optimizer
+    return optax.chain(optax.clip_by_global_norm(config.max_gradient_norm), optimizer)
+
+
+def select_matrices(params: Any) -> Any:
+    """Returns which parameters have two axes or more, as biases and scales have not."""
+    return jax.tree.map(lambda x: x.ndim >= 2, params)
+
+
+def _make_learning_rate(config: LearnerConfig) -> float | optax.Schedule:
+    args = config.schedule_args
+    if config.schedule is None:
+        if args:
+            raise ConfigError(
+                f"learner.schedule_args = {args!r}: learner.schedule is null, so "
+                "nothing reads them; name a schedule there, for example "
+                "cosine_decay_schedule, or remove them."
+            )
+        return config.learning_rate
+    known = _find_functions(optax.schedules, ("init_value", "value"))
+    if config.schedule not in known:
+        raise _refuse_name("learner.schedule", config.schedule, "schedule", known)
+    factory = known[config.schedule]
+    first = next(iter(inspect.signature(factory).parameters))
+    _refuse_first(config, "learner.schedule_args", args, first)
+    check_keywords("learner.schedule_args", factory, args)
+    args = {name: _read_steps(value) for name, value in args.items()}
+    try:
+        schedule = factory(config.learning_rate, **args)
+        rate = jax.eval_shape(schedule, jnp.zeros((), jnp.int32))
+        if rate.shape != ():
+            raise ValueError(f"it gives the shape {rate.shape}, not a number")
+    except Exception as error:
+        raise ConfigError(
+            f"learner.schedule: {config.schedule!r} failed with "
+            f"{_show_args(args)}: {type(error).__name__}: {error}"
+        ) from error
+    return schedule
+
+
+def _read_steps(value: Any) -> Any:
+    """Returns a mapping with its keys, numbers of steps, made integers.
+
+    In a configuration the keys of a mapping are text.
+    """
+    if not isinstance(value, dict):
+        return value
+    return {int(k) if k.isdecimal() else k: each for k, each in value.items()}
+
+
+def _find_optimizer(name: str) -> Callable[..., optax.GradientTransformation]:
+    known = _find_functions(optax, ("learning_rate",))
+    if name in known:
+        return known[name]
+    usable = [each for each in known if _works_by_default(known[each])]
+    raise _refuse_name("learner.optimizer", name, "optimiser", usable)
+
+
+def _find_functions(module: Any, first: tuple[str, ...]) -> dict[str, Callable]:
+    """Returns the public functions of a module by name.
+
+    Args:
+      module: where to look.
+      first: how the first parameter may be called.
+    """
+    found: dict[str, Callable] = {}
+    for name in sorted(vars(module)):
+        function = vars(module)[name]
+        # `scale_by_...` are parts that optimisers are made of.
+        if name.startswith(("_", "scale_by_")) or not callable(function):
+            continue
+        if inspect.isclass(function):
+            continue
+        if next(iter(inspect.signature(function).parameters), None) in first:
+            # Some are partial functions, which have no name for messages.
+            named = functools.partial(function)
+            named.__qualname__ = name  # type: ignore[attr-defined]
+            found[name] = named
+    return found
+
+
+def _refuse_name(field: str, name: str, what: str, known: Iterable[str]) -> ConfigError:
+    return ConfigError(
+        f"{field} = {name!r}: Optax has no {what} of that name that distrl can use."
+        f"{suggest(name, known)} There are {', '.join(known)}."
+    )
+
+
+def _check_args(config: LearnerConfig, factory: Callable) -> None:
+    field, args = "learner.optimizer_args", config.optimizer_args
+    _refuse_first(config, field, args, "learning_rate")
+    for name in _MASK_ARGUMENTS:
+        if name in args:
+            raise ConfigError(
+                f"{field} = {args!r}: {name!r} cannot be given here; what is decayed "
+                "is set by learner.weight_decay_mask, all or matrices."
+            )
+    check_keywords(field, factory, args)
+
+
+def _refuse_first(
+    config: LearnerConfig, field: str, args: dict[str, Any], first: str
+) -> None:
+    if first in args:
+        raise ConfigError(
+            f"{field} = {args!r}: {first!r} cannot be given here; it is "
+            f"learner.learning_rate, which is {config.learning_rate:g}."
+        )
+
+
+def _make_mask_args(config: LearnerConfig, factory: Callable) -> dict[str, Any]:
+    if config.weight_decay_mask == "all":
+        return {}
+    parameters = inspect.signature(factory).parameters
+    for name in _MASK_ARGUMENTS:
+        if name in parameters:
+            return {name: select_matrices}
+    decaying = [
+        name
+        for name, each in _find_functions(optax, ("learning_rate",)).items()
+        if set(_MASK_ARGUMENTS) & set(inspect.signature(each).parameters)
+    ]
+    raise ConfigError(
+        f"learner.weight_decay_mask = {config.weight_decay_mask!r}: learner.optimizer "
+        f"= {config.optimizer!r} has no weight decay to mask; set it to all, or take "
+        f"one of {', '.join(decaying)}."
+    )
+
+
+def _try_out(optimizer: optax.GradientTransformation) -> None:
+    """Traces an update as the learner makes it.
+
+    Raises:
+      Exception: of any kind, when the learner could not use the optimiser.
+    """
+    params = {
+        "b": jax.ShapeDtypeStruct((2,), jnp.float32),
+        "w": jax.ShapeDtypeStruct((3, 2), jnp.float32),
+    }
+    state = jax.eval_shape(optimizer.init, params)
+    for leaf in jax.tree.leaves(state):
+        if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            raise TypeError("its state holds a typed key, which checkpoints cannot")
+
+    def update(params: Any, state: Any) -> tuple[Any, Any]:
+        updates, state = optimizer.update(params, state, params)
+        return optax.apply_updates(params, updates), state
+
+    before = (params, state)
+    after = jax.eval_shape(update, *before)
+    # Updates are made in a loop, whose state keeps its shape.
+    if _describe(after) != _describe(before):
+        raise TypeError("an update changes the shape or dtype of its state")
+
+
+def _describe(nest: Any) -> Any:
+    leaves, structure = jax.tree.flatten(nest)
+    return structure, [(leaf.shape, leaf.dtype) for leaf in leaves]
+
+
+def _works_by_default(factory: Callable[..., optax.GradientTransformation]) -> bool:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            _try_out(factory(1e-3))
+        except Exception:
+            return False
+        return True
+
+
+def _explain_failure(
+    config: LearnerConfig, factory: Callable, args: dict[str, Any], error: Exception
+) -> ConfigError:
+    reason = f"{type(error).__name__}: {error}"
+    if config.schedule is not None:
+        try:
+            _try_out(factory(config.learning_rate, **args))
+        except Exception as other:
+            reason = f"{type(other).__name__}: {other}"
+        else:
+            return ConfigError(
+                f"learner.schedule = {config.schedule!r}: learner.optimizer = "
+                f"{config.optimizer!r} takes no schedule; set learner.schedule to null."
+            )
+    if not args and not _works_by_default(factory):
+        return ConfigError(
+            f"learner.optimizer = {config.optimizer!r}: distrl cannot use it, since "
+            f"its updates take gradients and parameters alone, in a loop. {reason}"
+        )
+    return ConfigError(
+        f"learner.optimizer: {config.optimizer!r} failed with {_show_args(args)}: "
+        f"{reason}"
+    )
+
+
+def _show_args(args: dict[str, Any]) -> str:
+    shown = (f"{name}={value!r}" for name, value in args.items() if not callable(value))
+    return f"({', '.join(shown)})"

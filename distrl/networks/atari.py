@@ -1,0 +1,55 @@
+"""The convolutional torso of DQN."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import haiku as hk
+import jax
+
+from distrl.networks.arguments import check_sizes
+from distrl.networks.images import (
+    append_others,
+    check_convolutions,
+    convolve,
+    make_layers,
+    to_image,
+)
+from distrl.networks.registry import Torso
+from distrl.types import EnvironmentSpec
+
+
+def make_atari(
+    spec: EnvironmentSpec,
+    channels: Sequence[int] = (32, 64, 64),
+    kernels: Sequence[int] = (8, 4, 3),
+    strides: Sequence[int] = (4, 2, 1),
+    hidden_sizes: Sequence[int] = (512,),
+) -> Torso:
+    """Returns convolutions without padding, then an MLP, with ReLUs.
+
+    The default is the network of DQN for Atari's 84 by 84 images (Nature 518,
+    10.1038/nature14236), up to its last layer.
+
+    Args:
+      spec: the observation is one image `[height, width]` or `[height, width,
+        channels]`, or a nest of one and vectors or numbers, which go into the MLP
+        beside it; bytes are divided by 255.
+      channels: the output channels of each convolution.
+      kernels: the height and width of each, in pixels.
+      strides: the pixels between two places of each, in both directions.
+      hidden_sizes: the units of each hidden layer after the convolutions.
+
+    Raises:
+      ConfigError: an argument has no such value, or observations no such shape.
+    """
+    check_sizes("hidden_sizes", hidden_sizes)
+    layers = make_layers(channels, kernels, strides)
+    check_convolutions("atari", spec, layers)
+
+    def torso(observation: Any, is_training: bool) -> jax.Array:
+        del is_training
+        features = convolve(to_image(observation), layers)
+        features = append_others(features, observation)
+        return hk.nets.MLP(hidden_sizes, activate_final=True)(features)
+
+    return torso

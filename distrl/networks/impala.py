@@ -1,0 +1,60 @@
+"""The residual torso of IMPALA."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import haiku as hk
+import jax
+
+from distrl.networks.arguments import check_size, check_sizes
+from distrl.networks.images import append_others, find_image, to_image
+from distrl.networks.registry import Torso
+from distrl.types import EnvironmentSpec
+
+
+def make_impala(
+    spec: EnvironmentSpec,
+    channels: Sequence[int] = (16, 32, 32),
+    width: int = 1,
+    blocks: int = 2,
+    hidden_sizes: Sequence[int] = (256,),
+) -> Torso:
+    """Returns the large network of IMPALA (arXiv 1802.01561, figure 3), without LSTM.
+
+    A section is a convolution, a max pooling that halves height and width, and
+    residual blocks; an MLP with ReLUs ends it. Everything is padded, so images may
+    have any size.
+
+    Args:
+      spec: the observation is one image `[height, width]` or `[height, width,
+        channels]`, or a nest of one and vectors or numbers, which go into the MLP
+        beside it; bytes are divided by 255.
+      channels: the channels of each section.
+      width: what all channels are multiplied with.
+      blocks: the residual blocks of a section.
+      hidden_sizes: the units of each hidden layer after the sections.
+
+    Raises:
+      ConfigError: an argument has no such value, or observations no such shape.
+    """
+    check_sizes("channels", channels)
+    check_size("width", width)
+    check_size("blocks", blocks)
+    check_sizes("hidden_sizes", hidden_sizes)
+    find_image("impala", spec)
+
+    def torso(observation: Any, is_training: bool) -> jax.Array:
+        del is_training
+        features = to_image(observation)
+        for section in channels:
+            size = section * width
+            features = hk.Conv2D(size, 3)(features)
+            features = hk.max_pool(features, (3, 3, 1), (2, 2, 1), "SAME")
+            for _ in range(blocks):
+                residual = hk.Conv2D(size, 3)(jax.nn.relu(features))
+                features += hk.Conv2D(size, 3)(jax.nn.relu(residual))
+        features = hk.Flatten()(jax.nn.relu(features))
+        features = append_others(features, observation)
+        return hk.nets.MLP(hidden_sizes, activate_final=True)(features)
+
+    return torso

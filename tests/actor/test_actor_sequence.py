@@ -1,0 +1,285 @@
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from distrl.actor.sequence import SequenceAccumulator
+from distrl.types import Trajectory
+
+GAMMA = 0.5
+
+
+def add(accumulator, step, last_t=0, d_t=1.0, final=None):
+    """Adds a step of one environment: all that belongs to step i is made of i."""
+    return accumulator.add(
+        observation_tm1=np.array([step], np.float32),
+        action_tm1=np.array([10 + step], np.int32),
+        reward_t=np.array([100.0 + step], np.float32),
+        discount_t=np.array([d_t], np.float32),
+        last_t=np.array([last_t], bool),
+        observation_t=np.array([step + 1 if final is None else final], np.float32),
+        carry_tm1=(jnp.array([[1000.0 + step]]),),
+    )
+
+
+def check_one(batch, observation, action, reward, discount, mask, carry):
+    got = [batch.observation, batch.action, batch.reward, batch.discount, batch.mask]
+    for have, want in zip(
+        got, [observation, action, reward, discount, mask], strict=True
+    ):
+        np.testing.assert_array_equal(have, [want])
+    np.testing.assert_array_equal(batch.carry[0], [[carry]])
+
+
+def test_sequences_overlap_and_a_terminated_episode_is_padded():
+    accumulator = SequenceAccumulator(1, length=4, period=2, discount=GAMMA)
+    for step in range(3):
+        assert len(add(accumulator, step).action) == 0
+    check_one(
+        add(accumulator, 3),
+        observation=[0, 1, 2, 3, 4],
+        action=[10, 11, 12, 13],
+        reward=[100, 101, 102, 103],
+        discount=[0.5] * 4,
+        mask=[1] * 4,
+        carry=1000,
+    )
+    # Terminated after step 4: of the starts 2 and 4 only 2 is kept. Step 4 is the one
+    # that no earlier sequence has.
+    check_one(
+        add(accumulator, 4, last_t=1, d_t=0.0, final=99),
+        observation=[2, 3, 4, 99, 0],
+        action=[12, 13, 14, 0],
+        reward=[102, 103, 104, 0],
+        discount=[0.5, 0.5, 0.0, 0.0],
+        mask=[1, 1, 1, 0],
+        carry=1002,
+    )
+    # The next episode has starts of its own, 20 and 22.
+    for step in range(20, 23):
+        assert len(add(accumulator, step).action) == 0
+    assert add(accumulator, 23).carry[0] == 1020
+
+
+def test_a_full_sequence_at_the_end_leaves_nothing_to_pad():
+    accumulator = SequenceAccumulator(1, length=4, period=2, discount=GAMMA)
+    for step in range(5):
+        add(accumulator, step)
+    # Steps 2 to 5; the start at 4 is a part of it.
+    batch = add(accumulator, 5, last_t=1, d_t=0.0, final=99)
+    check_one(
+        batch,
+        observation=[2, 3, 4, 5, 99],
+        action=[12, 13, 14, 15],
+        reward=[102, 103, 104, 105],
+        discount=[0.5, 0.5, 0.5, 0.0],
+        mask=[1] * 4,
+        carry=1002,
+    )
+
+
+def test_a_truncated_episode_keeps_its_discount_and_its_final_observation():
+    accumulator = SequenceAccumulator(1, length=3, period=3, discount=GAMMA)
+    check_one(
+        add(accumulator, 7, last_t=1, d_t=1.0, final=99),
+        observation=[7, 99, 0, 0],
+        action=[17, 0, 0],
+        reward=[107, 0, 0],
+        discount=[0.5, 0, 0],
+        mask=[1, 0, 0],
+        carry=1007,
+    )
+
+
+def test_environments_start_and_end_by_themselves():
+    accumulator = SequenceAccumulator(2, length=2, period=1, discount=1.0)
+
+    def add_two(step, last_t):
+        both = np.array([step, 50 + step])
+        return accumulator.add(
+            both.astype(np.float32),
+            both.astype(np.int32),
+            both.astype(np.float32),
+            np.ones(2, np.float32),
+            np.array(last_t),
+            both + 1.0,
+            (jnp.asarray(both, jnp.float32)[:, None],),
+        )
+
+    np.testing.assert_array_equal(add_two(0, [True, False]).action, [[0, 0]])
+    np.testing.assert_array_equal(add_two(1, [False, False]).action, [[50, 51]])
+    batch = add_two(2, [False, True])
+    np.testing.assert_array_equal(batch.action, [[1, 2], [51, 52]])
+    np.testing.assert_array_equal(batch.carry[0], [[1], [51]])
+
+
+def test_nests_keep_structure_and_dtype_and_are_not_written_to_later():
+    accumulator = SequenceAccumulator(2, length=2, period=1, discount=0.9)
+    observation = {"pixels": np.full((2, 4, 4), 7, np.uint8), "rest": (np.ones(2),)}
+    carry = (jnp.ones((2, 3)), jnp.zeros((2, 3)))
+
+    def add_ones(last_t):
+        return accumulator.add(
+            observation,
+            np.ones(2, np.int64),
+            np.ones(2, np.float64),
+            np.ones(2, np.float64),
+            np.full(2, last_t),
+            observation,
+            carry,
+        )
+
+    empty = add_ones(False)
+    assert empty.observation["pixels"].shape == (0, 3, 4, 4)
+    assert empty.carry[1].shape == (0, 3)
+    batch = add_ones(True)
+    before = batch.observation["pixels"].copy()
+    observation["pixels"][:] = 9
+    add_ones(True)
+    np.testing.assert_array_equal(batch.observation["pixels"], before)
+    assert batch.observation["pixels"].dtype == np.uint8
+    assert batch.observation["rest"][0].shape == (2, 3)
+    assert batch.action.dtype == np.int32
+    assert batch.reward.dtype == batch.discount.dtype == batch.mask.dtype == np.float32
+    assert isinstance(batch.carry, tuple) and batch.carry[0].dtype == np.float32
+
+
+def test_without_memory_the_carry_is_empty():
+    accumulator = SequenceAccumulator(1, length=1, period=1, discount=0.9)
+    ones = np.ones(1, np.float32)
+    batch = accumulator.add(
+        ones, np.ones(1, np.int32), ones, ones, np.zeros(1, bool), ones, ()
+    )
+    assert batch.carry == ()
+    assert batch.observation.shape == (1, 2)
+
+
+class Device:
+    """A carry that counts its copies to the host."""
+
+    shape, dtype = (2, 1), np.dtype(np.float32)
+
+    def __init__(self):
+        self.copies = 0
+
+    def __array__(self, dtype=None):
+        self.copies += 1
+        return np.zeros(self.shape, self.dtype)
+
+
+def test_the_carry_is_copied_only_where_a_sequence_starts():
+    accumulator = SequenceAccumulator(2, length=6, period=3, discount=0.9)
+    copies = []
+    for step in range(8):
+        carry, zeros = Device(), np.zeros(2, np.float32)
+        # The second environment begins again after step 3.
+        last_t = np.array([False, step == 3])
+        accumulator.add(zeros, zeros, zeros, zeros, last_t, zeros, (carry,))
+        copies.append(carry.copies)
+    # The first starts at 0, 3, 6; the second at 0, 3, and then at 4, 7.
+    assert copies == [1, 0, 0, 1, 1, 0, 1, 1]
+
+
+def cut_slowly(steps, length, period, gamma):
+    """The sequences of one environment, an episode at a time, from all starts."""
+    out, begin = [], 0
+    ends = [t for t, step in enumerate(steps) if step["last"]]
+    for end in [*ends, None]:
+        episode = steps[begin : len(steps) if end is None else end + 1]
+        covered = set()
+        for start in range(0, len(episode), period):
+            part = episode[start : start + length]
+            if len(part) < length and end is None:
+                continue  # It is still under way.
+            numbers = set(range(start, start + len(part)))
+            if len(part) < length and numbers <= covered:
+                continue
+            covered |= numbers
+            pad = [0.0] * (length - len(part))
+            out.append(
+                {
+                    "now": begin + start + len(part) - 1,
+                    "observation": [s["before"] for s in part]
+                    + [part[-1]["after"]]
+                    + pad,
+                    "action": [s["action"] for s in part] + pad,
+                    "reward": [s["reward"] for s in part] + pad,
+                    "discount": [gamma * s["discount"] for s in part] + pad,
+                    "mask": [1.0] * len(part) + pad,
+                    "carry": [part[0]["carry"]],
+                }
+            )
+        begin += len(episode)
+    return out
+
+
+@st.composite
+def runs(draw):
+    size, count = draw(st.integers(1, 4)), draw(st.integers(0, 40))
+    rng = np.random.default_rng(draw(st.integers(0, 2**31)))
+    end_probability = draw(st.sampled_from([0.0, 0.03, 0.1, 0.4, 1.0]))
+    last = rng.random((count, size)) < end_probability
+    discount = np.where(last, rng.choice([0.0, 1.0], (count, size)), 1.0)
+    return last, discount, rng.normal(size=(count, size)).astype(np.float32)
+
+
+@settings(deadline=None, max_examples=150)
+@given(runs(), st.integers(1, 9), st.integers(1, 11), st.sampled_from([1.0, 0.5]))
+def test_equals_the_slow_reference(run, length, period, gamma):
+    last, discount, reward = run
+    count, size = last.shape
+    number = np.arange(count * size, dtype=np.float32).reshape(count, size) + 1
+    accumulator = SequenceAccumulator(size, length, period, gamma)
+    got = [[] for _ in range(size)]
+    for t in range(count):
+        batch = accumulator.add(
+            number[t][:, None],
+            number[t].astype(np.int32),
+            reward[t],
+            discount[t],
+            last[t],
+            number[t][:, None] + 10_000,
+            (number[t][:, None] + 20_000,),
+        )
+        assert isinstance(batch, Trajectory)
+        # Which environment a sequence is of shows in the number of its start.
+        owners = (batch.carry[0][:, 0].astype(int) - 20_001) % size
+        assert (np.diff(owners) > 0).all()
+        for row, owner in enumerate(owners):
+            one = {
+                name: getattr(batch, name)[row].ravel()
+                for name in ("observation", "action", "reward", "discount", "mask")
+            }
+            got[owner].append({"now": t, **one, "carry": batch.carry[0][row]})
+    for e in range(size):
+        steps = [
+            {
+                "before": number[t, e],
+                "action": number[t, e],
+                "reward": reward[t, e],
+                "discount": discount[t, e],
+                "last": last[t, e],
+                "after": number[t, e] + 10_000,
+                "carry": number[t, e] + 20_000,
+            }
+            for t in range(count)
+        ]
+        expected = cut_slowly(steps, length, period, gamma)
+        assert len(got[e]) == len(expected)
+        for have, want in zip(got[e], expected, strict=True):
+            for name, value in want.items():
+                np.testing.assert_array_equal(have[name], value, name)
+
+
+@pytest.mark.parametrize(("length", "period"), [(5, 1), (5, 3), (5, 5), (1, 1)])
+def test_every_step_of_a_finished_episode_is_in_a_sequence(length, period):
+    for episode_length in range(1, 14):
+        accumulator = SequenceAccumulator(1, length, period, GAMMA)
+        seen = set()
+        for step in range(episode_length):
+            batch = add(accumulator, step, last_t=step == episode_length - 1)
+            actions = set(batch.action[batch.mask == 1])
+            assert not actions or not actions <= seen  # It has a step of its own.
+            seen |= actions
+        assert seen == set(range(10, 10 + episode_length))

@@ -1,0 +1,259 @@
+"""Every agent learns problems whose Q* comes from value iteration.
+
+Three small problems that never meet are one with 21 states and 4 actions, so that one
+compilation serves them all. All transitions are learned from at every step, by the
+real update on one device.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import optax
+import pytest
+from dm_env import specs
+
+from distrl.agents import list_agents, make_agent
+from distrl.config.reading import config_from_dict
+from distrl.learner.state import first_replica, init_state, replicate
+from distrl.learner.superbatch import split_superbatch
+from distrl.learner.update import make_update
+from distrl.types import EnvironmentSpec, Trajectory, Transition
+
+ACTIONS = 4
+STEPS, DISPATCHES = 50, 60
+
+
+class Step(NamedTuple):
+    """What an action does: `target` is the next state, None after the end."""
+
+    state: int
+    action: int
+    reward: float
+    discount: float
+    target: int | None
+
+
+def make_pair(first):
+    """Two states. Q* by hand, with gamma 0.5, is [[1, 2], [2, 1]].
+
+    State 0: action 0 stays, reward 0; action 1 goes to state 1, reward 1.
+    State 1: action 0 ends, reward 2; action 1 goes back to state 0, reward 0.
+    V(1) = max(2, V(0)/2), V(0) = max(V(0)/2, 1 + V(1)/2): V(1) = 2 and V(0) = 2.
+    The actions 2 and 3 end without a reward.
+    """
+    yield Step(first, 0, 0.0, 0.5, first)
+    yield Step(first, 1, 1.0, 0.5, first + 1)
+    yield Step(first + 1, 0, 2.0, 0.0, None)
+    yield Step(first + 1, 1, 0.0, 0.5, first)
+    for state in (first, first + 1):
+        for action in (2, 3):
+            yield Step(state, action, 0.0, 0.0, None)
+
+
+def make_chain(first, length=5, gamma=0.8):
+    """Right pays 2 at the far end, which it ends; left pays 0.2 at the near one.
+
+    From state 0 the small reward for ever, 0.2 / (1 - gamma) = 1, is worth more than
+    the large one four steps away, 2 * gamma^4 = 0.82; from state 1 it is not.
+    """
+    for i in range(length):
+        left = max(i - 1, 0)
+        yield Step(first + i, 0, 0.2 if i == 0 else 0.0, gamma, first + left)
+        is_end = i == length - 1
+        right = None if is_end else first + i + 1
+        yield Step(first + i, 1, 2.0 * is_end, gamma * (not is_end), right)
+        for action in (2, 3):
+            yield Step(first + i, action, -0.1, gamma, first + i)
+
+
+def make_grid(first, size=4, gamma=0.8):
+    """From anywhere to the last corner, reward 1, past a pit, reward -1."""
+    goal, pit = (size - 1, size - 1), (1, 2)
+    places = [
+        (row, column)
+        for row in range(size)
+        for column in range(size)
+        if (row, column) not in (goal, pit)
+    ]
+    numbers = {place: first + i for i, place in enumerate(places)}
+    for row, column in places:
+        for action, (down, right) in enumerate([(-1, 0), (0, 1), (1, 0), (0, -1)]):
+            place = (
+                min(max(row + down, 0), size - 1),
+                min(max(column + right, 0), size - 1),
+            )
+            reward = {goal: 1.0, pit: -1.0}.get(place, -0.05)
+            target = numbers.get(place)
+            discount = 0.0 if target is None else gamma
+            yield Step(numbers[row, column], action, reward, discount, target)
+
+
+PROBLEM = [*make_pair(0), *make_chain(2), *make_grid(7)]
+NUM_STATES = 1 + max(step.state for step in PROBLEM)
+SPEC = EnvironmentSpec(specs.Array((NUM_STATES,), np.float32), num_actions=ACTIONS)
+
+
+def iterate(find_targets, iterations=1000):
+    """Returns `[S, A]`: the fixed point of targets made of the table itself."""
+    q = np.zeros((NUM_STATES, ACTIONS))
+    for _ in range(iterations):
+        targets = find_targets(q)
+        q = np.zeros_like(q)
+        for step, target in zip(PROBLEM, targets, strict=True):
+            q[step.state, step.action] = target
+    return q
+
+
+def find_optimal_targets(q):
+    return [
+        step.reward
+        + step.discount * (0 if step.target is None else q[step.target].max())
+        for step in PROBLEM
+    ]
+
+
+def find_munchausen_targets(q, alpha=0.9, temperature=0.03, clip=-1.0):
+    best = q.max(axis=1, keepdims=True)
+    exponents = np.exp((q - best) / temperature)
+    soft = best[:, 0] + temperature * np.log(exponents.sum(axis=1))
+    return [
+        step.reward
+        + alpha * np.clip(q[step.state, step.action] - soft[step.state], clip, 0.0)
+        + step.discount * (0 if step.target is None else soft[step.target])
+        for step in PROBLEM
+    ]
+
+
+OPTIMAL = iterate(find_optimal_targets)
+SOFT = iterate(find_munchausen_targets)
+LINEAR = {"factory": "mlp", "args": {"hidden_sizes": []}}
+HIDDEN = {"factory": "mlp", "args": {"hidden_sizes": [64]}}
+ATOMS = {"num_atoms": 31, "v_min": -2.0, "v_max": 3.0}
+
+
+class Case(NamedTuple):
+    """How an agent is tested.
+
+    Attributes:
+      agent: its name.
+      groups: of its configuration; with a linear network the agent is a table.
+      tolerance: how far its values may be from the fixed point.
+      expected: the fixed point, `[S, A]`.
+    """
+
+    agent: str
+    groups: dict[str, Any] = {}
+    tolerance: float = 0.02
+    expected: np.ndarray = OPTIMAL
+
+
+QUANTILES = {"num_quantiles": 8}
+CASES = {
+    "dqn": Case("dqn"),
+    "dqn, squared": Case("dqn", {"loss": {"huber_delta": None}}),
+    "dqn, clipped": Case(
+        "dqn", {"loss": {"huber_delta": None, "max_abs_td_gradient": 0.5}}
+    ),
+    "double_dqn": Case("double_dqn"),
+    "double_dqn, transformed": Case(
+        "double_dqn", {"loss": {"value_transform": "signed_hyperbolic"}}
+    ),
+    "dueling_dqn": Case("dueling_dqn"),
+    "prioritized_dqn": Case("prioritized_dqn"),
+    "apex": Case("apex"),
+    # The noise that is left pulls at the values of a few neighbours.
+    "noisy_dqn": Case("noisy_dqn", tolerance=0.05),
+    "munchausen_dqn": Case("munchausen_dqn", expected=SOFT, tolerance=0.03),
+    "c51": Case("c51", {"loss": ATOMS}, tolerance=0.05),
+    "rainbow": Case("rainbow", {"loss": ATOMS}, tolerance=0.1),
+    "qr_dqn": Case("qr_dqn", {"loss": QUANTILES}, tolerance=0.05),
+    "iqn": Case("iqn", {"network": HIDDEN, "loss": {"tau_samples": 8}}, tolerance=0.05),
+    "r2d2": Case(
+        "r2d2",
+        {
+            "network": {**LINEAR, "core": "none"},
+            "replay": {"sequence_length": 1},
+            "actor": {"n_step": 1},
+        },
+    ),
+}
+
+
+def make_items(is_sequence):
+    """Returns all transitions of the problem, or sequences of one step each."""
+    rows = np.eye(NUM_STATES, dtype=np.float32)
+    item = Transition(
+        observation_tm1=rows[[step.state for step in PROBLEM]],
+        action_tm1=np.array([step.action for step in PROBLEM], np.int32),
+        reward_t=np.array([step.reward for step in PROBLEM], np.float32),
+        discount_t=np.array([step.discount for step in PROBLEM], np.float32),
+        observation_t=rows[[step.target or 0 for step in PROBLEM]],
+    )
+    if not is_sequence:
+        return item
+    return Trajectory(
+        observation=np.stack([item.observation_tm1, item.observation_t], axis=1),
+        action=item.action_tm1[:, None],
+        reward=item.reward_t[:, None],
+        discount=item.discount_t[:, None],
+        mask=np.ones((len(PROBLEM), 1), np.float32),
+        carry=(),
+    )
+
+
+def learn(case):
+    """Returns values `[S, A]`, and the last metrics."""
+    groups = {"network": LINEAR, "learner": {"target_update_period": 10}, **case.groups}
+    config = config_from_dict({"agent": case.agent, **groups})
+    agent = make_agent(config, SPEC)
+    rate = optax.cosine_decay_schedule(0.05, STEPS * DISPATCHES, alpha=0.01)
+    optimizer = optax.adam(rate)
+    devices = jax.devices()[:1]
+    state = replicate(init_state(agent, optimizer, jax.random.PRNGKey(1)), devices)
+    update = make_update(agent, optimizer, config, devices)
+    items = make_items(config.replay.sequence_length is not None)
+    probabilities = np.random.default_rng(0).uniform(0.2, 1.0, len(PROBLEM))
+    superbatch = jax.tree.map(
+        lambda x: np.tile(x, (STEPS, *[1] * (x.ndim - 1))),
+        (items, probabilities.astype(np.float32)),
+    )
+    superbatch = jax.device_put(split_superbatch(superbatch, 1, STEPS))
+    for _ in range(DISPATCHES):
+        state, output = update(state, *superbatch)
+    first = first_replica(state)
+    observation = np.eye(NUM_STATES, dtype=np.float32)
+    q, _ = agent.q_values(
+        first.params,
+        first.network_state,
+        jax.random.PRNGKey(0),
+        observation,
+        agent.initial_carry(NUM_STATES),
+        "evaluate",
+    )
+    return np.asarray(q), output.metrics
+
+
+def test_the_fixed_points_by_hand():
+    np.testing.assert_allclose(OPTIMAL[:2, :2], [[1, 2], [2, 1]], atol=1e-9)
+    # The chain: 2, and 0.8 of it a step; 1 for ever at the near end.
+    values = [1.0, 2 * 0.8**3, 2 * 0.8**2, 2 * 0.8, 2.0]
+    np.testing.assert_allclose(OPTIMAL[2:7].max(axis=1), values, atol=1e-9)
+    # The grid: of the state left of the goal, the last, and of the one above it.
+    np.testing.assert_allclose(OPTIMAL[-1].max(), 1.0, atol=1e-9)
+    np.testing.assert_allclose(OPTIMAL[-4, 1:3].max(), 1.0, atol=1e-9)
+
+
+def test_every_agent_has_a_case():
+    assert {case.agent for case in CASES.values()} == set(list_agents())
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_an_agent_learns_the_fixed_point_and_acts_optimally(name):
+    case = CASES[name]
+    q, metrics = learn(case)
+    np.testing.assert_allclose(q, case.expected, atol=case.tolerance)
+    # Optimal: the best action by the agent is one of the best by value iteration.
+    chosen = OPTIMAL[np.arange(NUM_STATES), q.argmax(axis=1)]
+    np.testing.assert_allclose(chosen, OPTIMAL.max(axis=1), atol=1e-6)
+    assert metrics["mean_abs_td"][0] < 2 * case.tolerance

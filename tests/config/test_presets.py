@@ -1,0 +1,109 @@
+"""What goes with an agent's name, from a file, from flags and in Python."""
+
+import functools
+
+import pytest
+import yaml
+
+from distrl.agents import list_agents
+from distrl.config import (
+    Config,
+    check_config,
+    config_from_dict,
+    config_to_yaml,
+    load_config,
+)
+from distrl.config.fields import list_fields
+from distrl.config.presets import PRESETS, SEQUENCE_AGENTS
+from distrl.errors import ConfigError
+
+
+def read(config, name):
+    return functools.reduce(getattr, name.split("."), config)
+
+
+def test_presets_are_of_known_agents_and_fields():
+    assert set(PRESETS) <= set(list_agents())
+    assert set(SEQUENCE_AGENTS) <= set(list_agents())
+    for preset in PRESETS.values():
+        assert {name for name, _ in preset.items()} <= set(list_fields())
+        assert not preset.parts or preset.base in list_agents()
+
+
+@pytest.mark.parametrize("agent", list(list_agents()))
+def test_every_name_alone_is_a_whole_configuration(agent):
+    config = load_config(None, {"agent": agent})
+    preset = PRESETS.get(agent)
+    for name, value in preset.items() if preset else ():
+        assert read(config, name) == value, name
+    assert load_from_yaml(config) == config
+
+
+def load_from_yaml(config):
+    return config_from_dict(yaml.safe_load(config_to_yaml(config)))
+
+
+def test_what_a_file_says_beside_its_agent_counts(tmp_path):
+    file = tmp_path / "own.yaml"
+    file.write_text("agent: rainbow\nactor: {n_step: 7}\n")
+    config = load_config(str(file))
+    assert config.actor.n_step == 7
+    assert config.actor.exploration.epsilon == 0.0
+    assert config.network.noisy
+    assert load_config(str(file), {"agent": "rainbow"}) == config
+
+
+def test_an_agent_in_a_flag_brings_what_goes_with_it(tmp_path):
+    file = tmp_path / "own.yaml"
+    file.write_text(
+        "agent: dqn\nactor: {n_step: 7}\n"
+        "replay: {transitions_per_item: 8}\nlearner: {batch_size: 64}\n"
+    )
+    config = load_config(str(file), {"agent": "rainbow"})
+    assert config.actor.n_step == 3
+    assert config.replay.transitions_per_item is None
+    assert config.replay.kind == "prioritized"
+    assert config.learner.batch_size == 64
+    chosen = load_config(str(file), {"agent": "rainbow", "actor.n_step": 2})
+    assert chosen.actor.n_step == 2
+
+
+def test_an_agent_without_its_parts_is_refused():
+    with pytest.raises(ConfigError) as raised:
+        check_config(Config(agent="rainbow"))
+    for words in (
+        "network.head = 'linear'",
+        "rainbow",
+        "network.noisy = true",
+        "'c51'",
+    ):
+        assert words in str(raised.value)
+    with pytest.raises(ConfigError, match="network.noisy = false"):
+        load_config(None, {"agent": "noisy_dqn", "network.noisy": False})
+    # A variant by hand is fine.
+    load_config(
+        None, {"agent": "c51", "network.noisy": True, "replay.kind": "prioritized"}
+    )
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        ({"agent": "dqn", "network.core": "gru"}, "replay.sequence_length"),
+        ({"agent": "dqn", "replay.sequence_length": 8}, "learns from transitions"),
+        ({"agent": "r2d2", "replay.sequence_length": None}, "learns from sequences"),
+        ({"replay.sequence_period": 3}, "there are no sequences"),
+        ({"agent": "r2d2", "replay.sequence_period": 21}, "at most"),
+        ({"agent": "r2d2", "loss.burn_in": 20}, "nothing to learn"),
+        ({"network.head": "none", "network.noisy": True}, "network.noisy"),
+        ({"actor.initial_priorities": True}, "only transitions in a prioritised"),
+        ({"agent": "r2d2", "actor.initial_priorities": True}, "only transitions"),
+        ({"loss.v_min": 10.0}, "below loss.v_max = 10"),
+        ({"agent": "r2d2", "replay.transitions_per_item": 4}, "must be 1"),
+    ],
+)
+def test_impossible_combinations_are_refused(overrides, words):
+    with pytest.raises(ConfigError) as raised:
+        load_config(None, overrides)
+    assert words in str(raised.value)
+    assert "\n" not in str(raised.value)

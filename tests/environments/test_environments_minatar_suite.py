@@ -1,0 +1,159 @@
+import sys
+
+import numpy as np
+import pytest
+from absl.testing import absltest
+from dm_env import specs, test_utils
+from minatar import Environment
+
+from distrl.environments import list_environments, make_environment, read_spec
+from distrl.environments.minatar_suite import list_minatar
+from distrl.errors import ConfigError
+
+GAMES = ["asterix", "breakout", "freeway", "seaquest", "space_invaders"]
+
+
+class TestConformance(test_utils.EnvironmentTestMixin, absltest.TestCase):
+    """DeepMind's own checks of an environment."""
+
+    def make_object_under_test(self):
+        return make_environment("minatar:breakout", {}, seed=3)
+
+    def make_action_sequence(self):
+        random = np.random.RandomState(0)
+        return [int(random.randint(6)) for _ in range(100)]
+
+
+def play(environment, steps, num_actions=6):
+    """Returns observations, rewards and ends of random actions."""
+    random = np.random.RandomState(0)
+    timesteps = [environment.reset()]
+    for _ in range(steps):
+        timesteps.append(environment.step(random.randint(num_actions)))
+    return (
+        np.array([t.observation for t in timesteps]),
+        np.array([t.reward or 0.0 for t in timesteps]),
+        np.array([t.last() for t in timesteps]),
+    )
+
+
+@pytest.mark.parametrize("game", GAMES)
+def test_each_game_is_repeated_by_its_seed(game):
+    uri = f"minatar:{game}"
+    spec = read_spec(uri, {})
+    assert spec.num_actions == 6
+    first = play(make_environment(uri, {}, seed=5), steps=300)
+    assert first[0].shape == (301, *spec.observation.shape)
+    for values, again in zip(
+        first, play(make_environment(uri, {}, seed=5), steps=300), strict=True
+    ):
+        np.testing.assert_array_equal(values, again)
+    other = play(make_environment(uri, {}, seed=6), steps=300)
+    assert not np.array_equal(first[0], other[0])
+
+
+def test_equals_the_game_itself():
+    # Sticky actions are drawn by the game, in the order that its own users see.
+    game = Environment("breakout", sticky_action_prob=0.1, difficulty_ramping=True)
+    game.seed(7)
+    environment = make_environment("minatar:breakout", {}, seed=7)
+    random = np.random.RandomState(0)
+    game.reset()
+    timestep = environment.reset()
+    ends = 0
+    for _ in range(500):
+        np.testing.assert_array_equal(timestep.observation, 255 * game.state())
+        action = random.randint(6)
+        reward, is_terminal = game.act(action)
+        timestep = environment.step(action)
+        assert (timestep.reward, timestep.last()) == (reward, is_terminal)
+        assert timestep.discount == (0.0 if is_terminal else 1.0)
+        if is_terminal:
+            ends += 1
+            np.testing.assert_array_equal(timestep.observation, 255 * game.state())
+            game.reset()
+            timestep = environment.step(0)  # begins an episode
+            assert timestep.first()
+    assert ends > 5
+
+
+def test_observations_are_pixels_of_one_byte():
+    spec = read_spec("minatar:breakout", {}).observation
+    assert spec == specs.BoundedArray((10, 10, 4), np.uint8, 0, 255)
+    observation = make_environment("minatar:breakout", {}, seed=0).reset().observation
+    assert observation.dtype == np.uint8
+    assert set(np.unique(observation)) == {0, 255}
+    # Channel 3: three rows of bricks, rows 1 to 3.
+    np.testing.assert_array_equal(np.flatnonzero(observation[:, 0, 3]), [1, 2, 3])
+
+
+def test_minimal_actions():
+    # Breakout's are noop, left and right, of n, l, u, r, d, f.
+    environment = make_environment(
+        "minatar:breakout?use_minimal_action_set=true&sticky_action_prob=0", {}, seed=0
+    )
+    assert environment.action_spec().num_values == 3
+    environment.reset()
+    # The paddle, channel 0 of the last row, begins in column 4.
+    columns = [
+        int(np.flatnonzero(environment.step(action).observation[9, :, 0])[0])
+        for action in (2, 2, 1, 0)
+    ]
+    assert columns == [5, 6, 5, 5]
+
+
+def test_arguments_reach_the_game():
+    # A first action that always sticks to the initial noop never moves the paddle.
+    environment = make_environment(
+        "minatar:breakout", {"sticky_action_prob": 1.0}, seed=0
+    )
+    environment.reset()
+    for _ in range(3):
+        observation = environment.step(3).observation
+        assert observation[9, 4, 0] == 255
+    environment = make_environment(
+        "minatar:seaquest?difficulty_ramping=false", {}, seed=0
+    )
+    assert environment._environment.env.ramping is False
+
+
+def test_it_is_listed():
+    assert list_minatar() == GAMES
+    uris = [entry.uri for entry in list_environments()]
+    assert [uri for uri in uris if uri.startswith("minatar:")] == [
+        f"minatar:{game}" for game in GAMES
+    ]
+
+
+@pytest.mark.parametrize(
+    ("uri", "words"),
+    [
+        ("minatar:breakot", ["no game 'breakot'", "freeway", "mean 'breakout'?"]),
+        ("minatar:Space-Invaders", ["no game", "mean 'space_invaders'?"]),
+        (
+            "minatar:breakout?sticky=0",
+            ["no argument 'sticky'", "it takes sticky_action_prob, difficulty_ramping"],
+        ),
+        ("minatar:breakout?sticky_action_prob=10", ["is 10;", "from 0 to 1"]),
+        ("minatar:breakout?sticky_action_prob=true", ["is True;", "from 0 to 1"]),
+        ("minatar:breakout?difficulty_ramping=1", ["is 1;", "true or false"]),
+        ("minatar:breakout?use_minimal_action_set=x", ["is 'x';", "true or false"]),
+        ("minatr:breakout", ["neither a scheme (bsuite, gym, minatar)", "'minatar'?"]),
+    ],
+)
+def test_bad_addresses_are_explained(uri, words):
+    with pytest.raises(ConfigError) as caught:
+        make_environment(uri, {}, seed=0)
+    for word in [repr(uri), *words]:
+        assert word in str(caught.value)
+
+
+def test_how_to_install_it_is_said_where_it_is_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "minatar", None)
+    with pytest.raises(ConfigError) as caught:
+        make_environment("minatar:breakout", {}, seed=0)
+    for word in ["'minatar:breakout'", "not installed", "pip install 'minatar>="]:
+        assert word in str(caught.value)
+    (entry,) = [e for e in list_environments() if e.uri.startswith("minatar:")]
+    assert entry.uri == "minatar:GAME"
+    assert "pip install 'minatar>=" in entry.description

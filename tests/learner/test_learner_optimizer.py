@@ -1,0 +1,352 @@
+"""Optimisers by name: first steps worked out by hand, and every message."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from distrl.agents.agent import Agent, LossOutput
+from distrl.config import Config, LearnerConfig, load_config
+from distrl.errors import ConfigError
+from distrl.learner.optimizer import make_optimizer, select_matrices
+from distrl.learner.state import first_replica, init_state, replicate
+from distrl.learner.update import make_update
+from distrl.types import Transition
+
+
+def take_updates(config, gradients, params=None):
+    """Returns the updates `[steps, ...]` of a nest of gradients `[steps, ...]`.
+
+    Parameters follow the updates; they begin at zeros.
+    """
+    optimizer = make_optimizer(config)
+    if params is None:
+        params = jax.tree.map(lambda x: jnp.zeros(x.shape[1:]), gradients)
+
+    def step(held, gradient):
+        params, state = held
+        updates, state = optimizer.update(gradient, state, params)
+        return (optax.apply_updates(params, updates), state), updates
+
+    start = (params, optimizer.init(params))
+    return jax.jit(lambda: jax.lax.scan(step, start, gradients)[1])()
+
+
+def adam_by_hand(gradients, learning_rate):
+    """Returns the updates of Adam with its usual constants (arXiv 1412.6980)."""
+    m = v = 0.0
+    updates = []
+    for t, g in enumerate(gradients, start=1):
+        m = 0.9 * m + 0.1 * g
+        v = 0.999 * v + 0.001 * g**2
+        m_hat, v_hat = m / (1 - 0.9**t), v / (1 - 0.999**t)
+        updates.append(-learning_rate * m_hat / (np.sqrt(v_hat) + 1e-8))
+    return updates
+
+
+@pytest.mark.parametrize(
+    ("max_gradient_norm", "clipped"),
+    [
+        # Norms are 5 and 0.5: only the first is above 1, and divided by 5.
+        (1.0, [[0.6, 0.8], [0.3, 0.4]]),
+        (0.05, [[0.03, 0.04], [0.03, 0.04]]),
+        (None, [[3.0, 4.0], [0.3, 0.4]]),
+    ],
+)
+def test_adam_and_the_clip_of_the_global_norm_before_it(max_gradient_norm, clipped):
+    config = LearnerConfig(learning_rate=0.1, max_gradient_norm=max_gradient_norm)
+    gradients = {"x": jnp.array([3.0, 0.3]), "y": jnp.array([4.0, 0.4])}
+    updates = take_updates(config, gradients)
+    for axis, name in enumerate("xy"):
+        expected = adam_by_hand([g[axis] for g in clipped], learning_rate=0.1)
+        np.testing.assert_allclose(updates[name], expected, rtol=1e-4)
+
+
+def test_clipping_by_hand():
+    # The norm over both arrays is 13, so that 6.5 halves them; 2 is left alone.
+    config = LearnerConfig(optimizer="sgd", learning_rate=1.0, max_gradient_norm=6.5)
+    updates = take_updates(
+        config, {"x": jnp.array([[3.0, 4.0], [2.0, 0.0]]), "y": jnp.array([12.0, 0.0])}
+    )
+    np.testing.assert_allclose(updates["x"], [[-1.5, -2.0], [-2.0, 0.0]], rtol=1e-6)
+    np.testing.assert_allclose(updates["y"], [-6.0, 0.0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("eps_in_sqrt", [True, False])
+def test_centred_rmsprop_by_hand(eps_in_sqrt):
+    # With a decay of 0.5 and gradients 2 and 4: averages m = 1, 2.5, of squares
+    # n = 2, 9; variances n - m^2 = 1, 2.75. Updates are -0.1 g / sqrt(n - m^2).
+    config = LearnerConfig(
+        optimizer="rmsprop",
+        optimizer_args={
+            "decay": 0.5,
+            "centered": True,
+            "eps": 0.01,
+            "eps_in_sqrt": eps_in_sqrt,
+        },
+        learning_rate=0.1,
+    )
+    updates = take_updates(config, jnp.array([2.0, 4.0]))
+    if eps_in_sqrt:
+        expected = [-0.2 / np.sqrt(1.01), -0.4 / np.sqrt(2.76)]
+    else:
+        expected = [-0.2 / 1.01, -0.4 / (np.sqrt(2.75) + 0.01)]
+    np.testing.assert_allclose(updates, expected, rtol=1e-5)
+
+
+def test_the_published_rmsprop_of_minatar():
+    # PyTorch's, with alpha = 0.95, lr = 0.00025 and eps = 0.01 beside the root. A
+    # gradient of 2: m = 0.1, n = 0.2, variance 0.2 - 0.01 = 0.19.
+    config = load_config(str(Path(__file__).parents[2] / "configs/minatar_dqn.yaml"))
+    updates = take_updates(config.learner, jnp.array([2.0]))
+    expected = -0.00025 * 2.0 / (np.sqrt(0.19) + 0.01)
+    np.testing.assert_allclose(updates, [expected], rtol=1e-5)
+
+
+def test_sgd_with_momentum_by_hand():
+    # Traces of gradients 1, 1, -1 with momentum 0.5: 1, 1.5, -0.25.
+    config = LearnerConfig(
+        optimizer="sgd", optimizer_args={"momentum": 0.5}, learning_rate=0.1
+    )
+    updates = take_updates(config, jnp.array([1.0, 1.0, -1.0]))
+    np.testing.assert_allclose(updates, [-0.1, -0.15, 0.025], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("mask", "bias_update"), [("matrices", 0.0), ("all", -0.1 * 0.5 * 3.0)]
+)
+def test_adamw_decays_what_the_mask_says(mask, bias_update):
+    # Without gradients Adam's step is 0 / (0 + eps) = 0, and what is left is the
+    # decay alone, -learning_rate * weight_decay * parameter = -0.1 * 0.5 * 2.
+    config = LearnerConfig(
+        optimizer="adamw",
+        optimizer_args={"weight_decay": 0.5},
+        learning_rate=0.1,
+        weight_decay_mask=mask,
+    )
+    params = {"w": jnp.full((2, 2), 2.0), "b": jnp.full(2, 3.0)}
+    gradients = jax.tree.map(lambda x: jnp.zeros((1, *x.shape)), params)
+    updates = take_updates(config, gradients, params)
+    np.testing.assert_allclose(updates["w"], np.full((1, 2, 2), -0.1), rtol=1e-6)
+    np.testing.assert_allclose(updates["b"], np.full((1, 2), bias_update), rtol=1e-6)
+
+
+def test_biases_move_with_their_gradients_under_a_mask():
+    # Adam's first step is -learning_rate * sign(g); w decays beside it by 0.1.
+    config = LearnerConfig(
+        optimizer="adamw",
+        optimizer_args={"weight_decay": 0.5},
+        learning_rate=0.1,
+        weight_decay_mask="matrices",
+    )
+    params = {"w": jnp.full((2, 2), 2.0), "b": jnp.full(2, 3.0)}
+    gradients = jax.tree.map(lambda x: jnp.ones((1, *x.shape)), params)
+    updates = take_updates(config, gradients, params)
+    np.testing.assert_allclose(updates["w"], np.full((1, 2, 2), -0.2), rtol=1e-5)
+    np.testing.assert_allclose(updates["b"], np.full((1, 2), -0.1), rtol=1e-5)
+
+
+def test_matrices_are_arrays_of_two_axes_or_more():
+    params = {
+        "conv": {"w": jnp.zeros((3, 3, 4, 16)), "b": jnp.zeros(16)},
+        "linear": {"w": jnp.zeros((2, 3))},
+        "scale": jnp.zeros(()),
+    }
+    assert select_matrices(params) == {
+        "conv": {"w": True, "b": False},
+        "linear": {"w": True},
+        "scale": False,
+    }
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "lion", "lars", "adafactor"])
+def test_optimizers_that_decay_take_the_mask(optimizer):
+    config = LearnerConfig(optimizer=optimizer, weight_decay_mask="matrices")
+    assert make_optimizer(config).init({"w": jnp.ones((2, 2))}) is not None
+
+
+@pytest.mark.parametrize(
+    ("schedule", "args", "rates"),
+    [
+        ("constant_schedule", {}, [1, 1, 1, 1, 1]),
+        # To 0 in four steps, and 0 from then on.
+        (
+            "linear_schedule",
+            {"end_value": 0.0, "transition_steps": 4},
+            [1, 3 / 4, 1 / 2, 1 / 4, 0],
+        ),
+        # A quarter every two steps, so a half each.
+        (
+            "exponential_decay",
+            {"transition_steps": 2, "decay_rate": 0.25},
+            [1, 1 / 2, 1 / 4, 1 / 8, 1 / 16],
+        ),
+        # (1 + cos(pi t / 4)) / 2.
+        (
+            "cosine_decay_schedule",
+            {"decay_steps": 4},
+            [1, (2 + np.sqrt(2)) / 4, 1 / 2, (2 - np.sqrt(2)) / 4, 0],
+        ),
+        # From 1 to 3 in two steps, then a cosine from 3 to 0 in two.
+        (
+            "warmup_cosine_decay_schedule",
+            {"peak_value": 3.0, "warmup_steps": 2, "decay_steps": 4},
+            [1, 2, 3, 1.5, 0],
+        ),
+        # 1 - (t / 2)^2 on the way to 0.
+        (
+            "polynomial_schedule",
+            {"end_value": 0.0, "power": 2, "transition_steps": 2},
+            [1, 1 / 4, 0, 0, 0],
+        ),
+        # The keys of a mapping are text in a configuration.
+        (
+            "piecewise_constant_schedule",
+            {"boundaries_and_scales": {"2": 0.5, "4": 0.1}},
+            [1, 1, 1 / 2, 1 / 2, 1 / 20],
+        ),
+    ],
+)
+def test_the_rate_of_each_learner_step(schedule, args, rates):
+    config = LearnerConfig(
+        optimizer="sgd", learning_rate=1.0, schedule=schedule, schedule_args=args
+    )
+    updates = take_updates(config, jnp.full(5, -2.0))
+    np.testing.assert_allclose(updates, 2.0 * np.array(rates), atol=1e-6)
+
+
+def test_a_rate_of_zero_is_a_value():
+    config = LearnerConfig(learning_rate=0.0)
+    np.testing.assert_array_equal(take_updates(config, jnp.ones((1, 2))), [[0.0, 0.0]])
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        (
+            {"optimizer": "adamm"},
+            ["learner.optimizer = 'adamm'", "mean 'adam'?", "rmsprop", "lion"],
+        ),
+        ({"optimizer": "optax.adam"}, ["no optimiser of that name"]),
+        # Parts of optimisers, and what is no optimiser at all.
+        ({"optimizer": "scale_by_rprop"}, ["no optimiser of that name"]),
+        ({"optimizer": "clip"}, ["no optimiser of that name"]),
+        ({"optimizer": "ScaleByZoomLinesearchState"}, ["no optimiser of that name"]),
+        ({"optimizer": "lbfgs"}, ["distrl cannot use it", "'value'"]),
+        (
+            {"optimizer": "rmsprop", "optimizer_args": {"centred": True}},
+            [
+                "learner.optimizer_args",
+                "rmsprop",
+                "mean 'centered'?",
+                "It takes: decay",
+            ],
+        ),
+        (
+            {"optimizer": "nadam", "optimizer_args": {"b3": 0.9}},
+            ["learner.optimizer_args: nadam takes no 'b3'", "It takes: b1, b2"],
+        ),
+        (
+            {"optimizer_args": {"b1": "high"}},
+            ["learner.optimizer: 'adam' failed with (b1='high')", "TypeError"],
+        ),
+        (
+            {"optimizer_args": {"learning_rate": 0.1}},
+            ["learner.optimizer_args", "it is learner.learning_rate", "0.001"],
+        ),
+        (
+            {"optimizer": "adamw", "optimizer_args": {"mask": True}},
+            ["learner.optimizer_args", "set by learner.weight_decay_mask"],
+        ),
+        (
+            {"optimizer": "sgd", "weight_decay_mask": "matrices"},
+            ["learner.weight_decay_mask", "'sgd' has no weight decay", "adamw"],
+        ),
+        (
+            {"schedule": "cosine_schedule"},
+            ["learner.schedule = 'cosine_schedule'", "mean 'cosine_decay_schedule'?"],
+        ),
+        # Its first argument is not the initial value.
+        ({"schedule": "join_schedules"}, ["no schedule of that name", "linear"]),
+        (
+            {"schedule": "cosine_decay_schedule"},
+            ["learner.schedule_args: cosine_decay", "missing", "'decay_steps'"],
+        ),
+        (
+            {"schedule": "cosine_decay_schedule", "schedule_args": {"decay_step": 9}},
+            ["learner.schedule_args", "mean 'decay_steps'?"],
+        ),
+        (
+            {"schedule": "cosine_decay_schedule", "schedule_args": {"decay_steps": -1}},
+            ["learner.schedule: 'cosine_decay_schedule' failed", "decay_steps=-1"],
+        ),
+        (
+            {"schedule": "constant_schedule", "schedule_args": {"value": 1.0}},
+            ["learner.schedule_args", "'value'", "it is learner.learning_rate"],
+        ),
+        (
+            {"schedule_args": {"decay_steps": 9}},
+            ["learner.schedule_args", "learner.schedule is null"],
+        ),
+        (
+            {"optimizer": "fromage", "schedule": "constant_schedule"},
+            ["learner.schedule", "'fromage' takes no schedule", "null"],
+        ),
+    ],
+)
+def test_what_cannot_be_used_is_explained(fields, words):
+    with pytest.raises(ConfigError) as caught:
+        make_optimizer(LearnerConfig(**fields))
+    for word in words:
+        assert word in str(caught.value)
+
+
+@pytest.mark.filterwarnings("ignore:Specifying a key")
+def test_a_state_that_checkpoints_cannot_hold_is_refused():
+    with pytest.raises(ConfigError, match="'noisy_sgd': distrl cannot.*typed key"):
+        make_optimizer(LearnerConfig(optimizer="noisy_sgd"))
+
+
+def linear_loss(params, target_params, network_state, keys, items, weights):
+    """Has the gradient mean(reward) in every parameter."""
+    del target_params, keys
+    value = sum(x.sum() for x in jax.tree.leaves(params)) * items.reward_t.mean()
+    return value, LossOutput(weights, {}, network_state)
+
+
+def test_an_optimizer_with_all_of_it_in_the_pmapped_update():
+    # Two devices, four learner steps in two dispatches, gradients of 1 clipped from
+    # sqrt(6) to sqrt(6) / 2, so to 1/2 each. Momentum 0.5 traces 0.5, 0.75, 0.875,
+    # 0.9375; the rate falls from 0.8 by 0.2 a step: updates -0.4, -0.45, -0.35,
+    # -0.1875, of which the first two are in the first dispatch.
+    config = Config(
+        learner=LearnerConfig(
+            optimizer="sgd",
+            optimizer_args={"momentum": 0.5},
+            learning_rate=0.8,
+            schedule="linear_schedule",
+            schedule_args={"end_value": 0.0, "transition_steps": 4},
+            max_gradient_norm=float(np.sqrt(6) / 2),
+        )
+    )
+
+    def init(key):
+        del key
+        return {"w": jnp.ones((2, 2)), "b": jnp.zeros(2)}, {}
+
+    agent = Agent(init, None, None, linear_loss)
+    optimizer, devices = make_optimizer(config.learner), jax.devices()[:2]
+    state = replicate(init_state(agent, optimizer, jax.random.PRNGKey(0)), devices)
+    update = make_update(agent, optimizer, config, devices)
+    ones = np.ones((2, 2, 3), np.float32)
+    items = Transition(ones, ones.astype(np.int32), ones, ones, ones)
+    for expected in (-0.85, -1.3875):
+        before = state
+        state, _ = update(state, items, None)
+        assert all(leaf.is_deleted() for leaf in jax.tree.leaves(before))
+        params = first_replica(state.params)
+        np.testing.assert_allclose(params["b"], [expected] * 2, rtol=1e-5)
+        np.testing.assert_allclose(params["w"], [[1 + expected] * 2] * 2, rtol=1e-5)

@@ -1,0 +1,60 @@
+import haiku as hk
+import jax
+import numpy as np
+import pytest
+from dm_env import specs
+
+from distrl.config import Config, NetworkConfig
+from distrl.errors import ConfigError
+from distrl.networks.atari import make_atari
+from distrl.networks.value_network import make_value_network
+from distrl.types import EnvironmentSpec
+
+FRAMES = EnvironmentSpec(specs.Array((84, 84, 4), np.uint8), num_actions=4)
+SMALL = {"channels": [2], "kernels": [2], "strides": [2], "hidden_sizes": [3]}
+
+
+def test_default_is_the_network_of_the_paper():
+    network = make_value_network(Config(network=NetworkConfig("atari")), FRAMES)
+    params, _ = jax.eval_shape(network.init, jax.random.PRNGKey(0))
+    shapes = [layer["w"].shape for layer in params.values()]
+    # Without padding 84 becomes 20, 9, 7: 7 * 7 * 64 = 3136 features.
+    assert shapes == [
+        *((8, 8, 4, 32), (4, 4, 32, 64), (3, 3, 64, 64)),
+        *((3136, 512), (512, 4)),
+    ]
+    # 8224 + 32832 + 36928 + 1606144 + 2052, weights and biases of each layer.
+    assert sum(x.size for x in jax.tree.leaves(params)) == 1_686_180
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype"), [((4, 6), np.uint8), ((4, 6, 3), np.float32)]
+)
+def test_one_image_at_a_time_gives_what_the_batch_gives(shape, dtype):
+    spec = EnvironmentSpec(specs.Array(shape, dtype), num_actions=2)
+    torso = hk.transform_with_state(make_atari(spec, **SMALL))
+    images = np.arange(5 * np.prod(shape)).reshape(5, *shape).astype(dtype)
+    params, state = torso.init(jax.random.PRNGKey(0), images, True)
+    features, _ = torso.apply(params, state, None, images, False)
+    assert (features.shape, features.dtype) == ((5, 3), np.float32)
+    for i in range(5):
+        one, _ = torso.apply(params, state, None, images[i : i + 1], True)
+        np.testing.assert_allclose(one[0], features[i], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("args", "parts"),
+    [
+        ({"channels": [32, 64]}, ["they have 2, 3 and 3 numbers"]),
+        ({"kernels": 8}, ["kernels is 8", "list of positive integers"]),
+        ({"strides": [4, 2, 0]}, ["strides is [4, 2, 0]"]),
+        ({"hidden_sizes": 512}, ["hidden_sizes is 512"]),
+        # (3 - 1) * 2 + 4 = 8, as ever; (8 - 1) * 4 + 84 = 112.
+        ({"kernels": [84, 4, 3]}, ["112 by 112", "[84, 84, 4] uint8"]),
+    ],
+)
+def test_bad_arguments_are_told(args, parts):
+    with pytest.raises(ConfigError) as caught:
+        make_atari(FRAMES, **args)
+    for part in ["network.args", *parts]:
+        assert part in str(caught.value)

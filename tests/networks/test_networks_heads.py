@@ -1,0 +1,143 @@
+import haiku as hk
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from distrl.config import NetworkConfig
+from distrl.errors import ConfigError
+from distrl.networks.heads import make_head
+
+FEATURES = jnp.array([[1.0, 2.0], [0.0, -1.0]])
+KEY = jax.random.PRNGKey(0)
+
+
+def make(num_actions, num_outputs=None, noise="none", **network):
+    head = make_head(NetworkConfig(**network), num_actions, num_outputs)
+    return hk.transform(lambda x: head(x, noise))
+
+
+def test_linear_by_hand():
+    head = make(3)
+    params = {
+        "values_0": {
+            "w": jnp.array([[1.0, 0.0, 2.0], [3.0, 1.0, -1.0]]),
+            "b": jnp.array([0.0, 10.0, 0.5]),
+        }
+    }
+    assert_like(params, head.init(KEY, FEATURES))
+    # Row 0: 1 + 6, 2 + 10, 2 - 2 + 0.5. Row 1: -3, -1 + 10, 1 + 0.5.
+    expected = [[7.0, 12.0, 0.5], [-3.0, 9.0, 1.5]]
+    np.testing.assert_allclose(head.apply(params, None, FEATURES), expected)
+
+
+def test_dueling_by_hand():
+    head = make(3, head="dueling")
+    params = {
+        "state_value_0": {"w": jnp.array([[1.0], [2.0]]), "b": jnp.array([0.5])},
+        "advantage_0": {
+            "w": jnp.array([[1.0, 0.0, 2.0], [0.0, 1.0, -1.0]]),
+            "b": jnp.array([0.0, 3.0, 0.0]),
+        },
+    }
+    assert_like(params, head.init(KEY, FEATURES))
+    # Row 0: V = 1 + 4 + 0.5 = 5.5; A = 1, 5, 0 of mean 2: -1, 3, -2.
+    # Row 1: V = -2 + 0.5 = -1.5; A = 0, 2, 1 of mean 1: -1, 1, 0.
+    expected = [[4.5, 8.5, 3.5], [-2.5, -0.5, -1.5]]
+    np.testing.assert_allclose(head.apply(params, None, FEATURES), expected)
+
+
+def test_distributional_dueling_is_dueling_for_each_output():
+    head = make(3, num_outputs=2, head="dueling")
+    params = head.init(KEY, FEATURES)
+    params = jax.tree.map(lambda x: jax.random.normal(KEY, x.shape), params)
+    value, advantage = (
+        np.asarray(FEATURES @ params[name]["w"] + params[name]["b"])
+        for name in ("state_value_0", "advantage_0")
+    )
+    expected = np.empty((2, 3, 2))
+    for row in range(2):
+        for n in range(2):
+            # The outputs of an action lie side by side.
+            advantages = [advantage[row, 2 * a + n] for a in range(3)]
+            for a in range(3):
+                expected[row, a, n] = value[row, n] + advantages[a]
+                expected[row, a, n] -= sum(advantages) / 3
+    q = head.apply(params, None, FEATURES)
+    np.testing.assert_allclose(q, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("head", ["linear", "dueling"])
+@pytest.mark.parametrize("noisy", [False, True])
+@pytest.mark.parametrize(("num_outputs", "tail"), [(None, ()), (1, (1,)), (5, (5,))])
+def test_shapes(head, noisy, num_outputs, tail):
+    args = {"hidden_sizes": [4, 6]}
+    made = make(3, num_outputs, "each", head=head, noisy=noisy, head_args=args)
+    for leading in ((2,), (2, 7)):
+        features = jnp.ones((*leading, 8))
+        params = jax.eval_shape(made.init, KEY, features)
+        q = jax.eval_shape(made.apply, params, KEY, features)
+        assert (q.shape, q.dtype) == ((*leading, 3, *tail), jnp.float32)
+
+
+@pytest.mark.parametrize("noisy", [False, True])
+def test_layers_have_their_sizes_and_their_noise(noisy):
+    args = {"hidden_sizes": [4, 6]}
+    made = make(3, 5, "shared", head="dueling", head_args=args, noisy=noisy)
+    params = jax.eval_shape(made.init, KEY, FEATURES)
+    assert {name: x["w"].shape for name, x in params.items()} == {
+        "state_value_0": (2, 4),
+        "state_value_1": (4, 6),
+        "state_value_2": (6, 5),
+        "advantage_0": (2, 4),
+        "advantage_1": (4, 6),
+        "advantage_2": (6, 15),
+    }
+    assert all(("sigma_w" in x) == noisy for x in params.values())
+
+
+def test_hidden_layers_have_relus_in_between_and_none_behind():
+    made = make(1, head_args={"hidden_sizes": [1]})
+    layer = {"w": jnp.ones((1, 1)), "b": jnp.zeros(1)}
+    params = {"values_0": layer, "values_1": jax.tree.map(jnp.negative, layer)}
+    values = made.apply(params, None, jnp.array([[3.0], [-2.0]]))
+    np.testing.assert_allclose(values, [[-3.0], [0.0]])
+
+
+def test_the_noise_of_a_layer_starts_as_configured():
+    made = make(3, noise="shared", noisy=True, noisy_sigma=3.0)
+    params = made.init(KEY, jnp.ones((1, 9)))
+    np.testing.assert_allclose(params["values_0"]["sigma_w"], 1.0, rtol=1e-6)
+    zero = make(3, noise="shared", noisy=True, noisy_sigma=0.0)
+    params = zero.init(KEY, FEATURES)
+    layer = params["values_0"]
+    expected = FEATURES @ layer["w"] + layer["b"]
+    np.testing.assert_allclose(zero.apply(params, KEY, FEATURES), expected, rtol=1e-6)
+
+
+def test_none_takes_values_as_they_are():
+    made = make(2, head="none")
+    assert made.init(KEY, FEATURES) == {}
+    np.testing.assert_array_equal(made.apply({}, None, FEATURES), FEATURES)
+
+
+@pytest.mark.parametrize(
+    ("head", "args", "parts"),
+    [
+        ("linear", {"hiden_sizes": [3]}, ["hiden_sizes", "'hidden_sizes'"]),
+        ("dueling", {"hidden_sizes": 3}, ["hidden_sizes is 3", "list of positive"]),
+        ("linear", {"hidden_sizes": [0]}, ["hidden_sizes is [0]"]),
+        ("none", {"hidden_sizes": [3]}, ["'hidden_sizes'", "no arguments"]),
+        ("none", {"noise": "each"}, ["'noise'", "no arguments"]),
+    ],
+)
+def test_bad_arguments_are_told(head, args, parts):
+    with pytest.raises(ConfigError) as caught:
+        make(2, head=head, head_args=args)
+    for part in ["network.head_args", *parts]:
+        assert part in str(caught.value)
+
+
+def assert_like(expected, params):
+    shapes = jax.tree.map(jnp.shape, params)
+    assert shapes == jax.tree.map(jnp.shape, expected)

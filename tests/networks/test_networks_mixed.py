@@ -1,0 +1,157 @@
+from typing import NamedTuple
+
+import haiku as hk
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from dm_env import specs
+
+from distrl.config import NetworkConfig
+from distrl.errors import ConfigError
+from distrl.networks import check_network
+from distrl.networks.mixed import make_mixed
+from distrl.networks.observations import zero_observation
+from distrl.types import EnvironmentSpec
+
+
+class Parts(NamedTuple):
+    board: specs.Array
+    gears: tuple
+    speed: specs.Array
+
+
+NEST = EnvironmentSpec(
+    Parts(
+        board=specs.Array((2, 3), np.uint8),
+        gears=(
+            specs.DiscreteArray(4, dtype=np.int32),
+            specs.DiscreteArray(200, dtype=np.uint8),
+            specs.BoundedArray((), np.int32, -1, 1),
+        ),
+        speed=specs.Array((), np.float32),
+    ),
+    num_actions=3,
+)
+
+
+def init(spec, observation, **args):
+    torso = hk.transform_with_state(make_mixed(spec, **args))
+    params, state = torso.init(jax.random.PRNGKey(0), observation, True)
+    assert state == {}
+    return torso, params
+
+
+def make_batch(size):
+    random = np.random.default_rng(0)
+    return Parts(
+        board=random.integers(0, 256, (size, 2, 3)).astype(np.uint8),
+        gears=(
+            random.integers(0, 4, size).astype(np.int32),
+            random.integers(0, 200, size).astype(np.uint8),
+            random.integers(-1, 2, size).astype(np.int32),
+        ),
+        speed=random.normal(size=size).astype(np.float32),
+    )
+
+
+def test_each_leaf_by_hand():
+    batch = make_batch(4)
+    sizes = {"embedding_size": 2, "channels": [3], "kernel": 1, "hidden_sizes": []}
+    torso, params = init(NEST, batch, **sizes)
+    params = jax.tree.map(np.asarray, params)
+    # A kernel of 1 is a linear layer on each cell, here of one channel.
+    conv, linear = params["leaf_0_conv"], params["leaf_0_linear"]
+    cells = batch.board[..., None] / 255 * conv["w"][0, 0, 0] + conv["b"]
+    board = np.maximum(cells, 0).reshape(4, -1) @ linear["w"] + linear["b"]
+    linear = params["leaf_4_linear"]
+    speed = batch.speed[:, None] * linear["w"][0] + linear["b"]
+    expected = np.concatenate(
+        [
+            np.maximum(board, 0),
+            params["leaf_1_embed"]["embeddings"][batch.gears[0]],
+            # Bytes that are numbers of a gear are no shades of grey.
+            params["leaf_2_embed"]["embeddings"][batch.gears[1]],
+            # The values -1, 0 and 1 have the rows 0, 1 and 2.
+            params["leaf_3_embed"]["embeddings"][batch.gears[2] + 1],
+            np.maximum(speed, 0),
+        ],
+        axis=-1,
+    )
+    assert params["leaf_3_embed"]["embeddings"].shape == (3, 2)
+    features, _ = torso.apply(params, {}, None, batch, False)
+    assert features.dtype == jnp.float32
+    np.testing.assert_allclose(features, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_one_observation_at_a_time_gives_what_the_batch_gives():
+    batch = make_batch(5)
+    torso, params = init(NEST, batch, hidden_sizes=[6])
+    features, _ = torso.apply(params, {}, None, batch, False)
+    assert features.shape == (5, 6)
+    for i in range(5):
+        single = jax.tree.map(lambda x: x[i : i + 1], batch)  # noqa: B023
+        one, _ = torso.apply(params, {}, None, single, True)
+        np.testing.assert_allclose(one[0], features[i], rtol=1e-5, atol=1e-6)
+
+
+def test_what_a_leaf_becomes():
+    spec = EnvironmentSpec(
+        {
+            "a": specs.BoundedArray((), np.int32, 0, 1023),
+            "b": specs.BoundedArray((), np.int32, 0, 1024),
+            "c": specs.Array((), np.int32),
+            "d": specs.BoundedArray((2,), np.int32, 0, 1),
+            "e": specs.BoundedArray((), np.float32, 0, 1),
+            "f": specs.Array((2, 2, 2, 2), np.float32),
+            "g": specs.Array((0,), np.float32),
+            "h": specs.Array((5, 4, 2), np.float32),
+        },
+        num_actions=2,
+    )
+    _, params = init(
+        spec,
+        zero_observation(spec, 1),
+        embedding_size=7,
+        channels=[2, 3],
+        stride=2,
+        hidden_sizes=[],
+    )
+    shapes = {name: jax.tree.leaves(x)[-1].shape for name, x in params.items()}
+    assert shapes == {
+        "leaf_0_embed": (1024, 7),
+        **{f"leaf_{i}_linear": (size, 7) for i, size in enumerate((1, 1, 2, 1, 16), 1)},
+        # 5x4 is 3x2, then 2x1, of 3 channels.
+        "leaf_7_conv": (3, 3, 2, 2),
+        "leaf_7_conv_1": (3, 3, 2, 3),
+        "leaf_7_linear": (6, 7),
+    }
+
+
+@pytest.mark.parametrize(
+    "observation",
+    [
+        specs.DiscreteArray(5),
+        specs.Array((4,), np.float64),
+        [specs.Array((1, 6), np.float32)],
+        {"a": {"b": specs.DiscreteArray(2)}, "c": (specs.Array((3,), np.uint8),)},
+    ],
+)
+def test_it_takes_any_nest(observation):
+    check_network(NetworkConfig("mixed"), EnvironmentSpec(observation, 3))
+
+
+@pytest.mark.parametrize(
+    ("args", "part"),
+    [
+        ({"embedding_size": 0}, "embedding_size is 0"),
+        ({"channels": 16}, "channels is 16"),
+        ({"kernel": "3"}, "kernel is '3'"),
+        ({"stride": 0}, "stride is 0"),
+        ({"hidden_sizes": None}, "hidden_sizes is None"),
+    ],
+)
+def test_bad_arguments_are_told(args, part):
+    with pytest.raises(ConfigError) as caught:
+        make_mixed(NEST, **args)
+    assert f"network.args: {part}" in str(caught.value)
