@@ -9,8 +9,9 @@ from make_golden import FILE, summarize
 from distrl.agents import list_agents
 
 GOLDEN = json.loads(FILE.read_text())
-# Another kind of CPU rounds otherwise, and Adam passes that on.
-TOLERANCE = 1e-4
+# Another kind of CPU rounds otherwise. Measured, SSE4.2 against AVX2: 8e-5 for r2d2,
+# whose transform of values magnifies it, and less than 4e-6 for the others.
+TOLERANCE = 1e-3
 
 
 def test_there_are_golden_parameters_of_each_agent_and_no_other():

@@ -8,9 +8,10 @@ from dm_env import specs
 from distrl.agents import make_agent
 from distrl.config import config_from_dict
 from distrl.items import make_item_spec
+from distrl.learner.optimizer import make_optimizer
 from distrl.learner.state import first_replica, init_state, replicate
 from distrl.learner.superbatch import split_superbatch
-from distrl.learner.update import make_optimizer, make_update
+from distrl.learner.update import make_update
 from distrl.serial.buffer import make_buffer
 from distrl.serial.learning import init_serial_state, make_learn, read_variables
 from distrl.types import EnvironmentSpec
