@@ -43,7 +43,8 @@ def run_serial(
     Returns:
       The state at the end.
     """
-    with _Run(config, spec, stop or threading.Event()) as run:
+    never = threading.Event()
+    with _Run(config, spec, never if stop is None else stop) as run:
         return run.finish()
 
 
