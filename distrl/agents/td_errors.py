@@ -1,6 +1,5 @@
 """What losses share: the loss of TD errors, scales of values, fields with no use."""
 
-import chex
 import jax
 import jax.numpy as jnp
 import rlax
@@ -15,7 +14,7 @@ _TRANSFORMS = {
 _UNSET = {"double": None, "max_abs_td_gradient": None, "value_transform": "none"}
 
 
-def td_loss(td_error: chex.Array, config: LossConfig) -> chex.Array:
+def td_loss(td_error: jax.Array, config: LossConfig) -> jax.Array:
     """Returns the loss of TD errors, `[...] float32`.
 
     Args:
@@ -25,10 +24,10 @@ def td_loss(td_error: chex.Array, config: LossConfig) -> chex.Array:
         (DQN, Nature 518) before importance weights and the mean scale it.
     """
 
-    def measure(td_error: chex.Array) -> chex.Array:
+    def measure(td_error: jax.Array) -> jax.Array:
         if config.huber_delta is None:
-            return rlax.l2_loss(td_error)
-        return rlax.huber_loss(td_error, config.huber_delta)
+            return jnp.asarray(rlax.l2_loss(td_error))
+        return jnp.asarray(rlax.huber_loss(td_error, config.huber_delta))
 
     bound = config.max_abs_td_gradient
     if bound is None:

@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import numpy as np
 import pytest
@@ -5,9 +7,11 @@ from dm_env import specs
 
 from distrl.agents import Agent, list_agents, make_agent
 from distrl.config import Config, NetworkConfig
+from distrl.config.reading import config_from_dict
 from distrl.errors import ConfigError
 from distrl.types import EnvironmentSpec
 
+KEY = jax.random.PRNGKey(0)
 SPEC = EnvironmentSpec(specs.Array((2,), np.float32), num_actions=3)
 
 
@@ -16,7 +20,20 @@ def make_own_agent(config, spec):
 
 
 def test_names_have_a_line_of_description():
-    assert list(list_agents()) == ["double_dqn", "dqn"]
+    assert list(list_agents()) == [
+        "apex",
+        "c51",
+        "double_dqn",
+        "dqn",
+        "dueling_dqn",
+        "iqn",
+        "munchausen_dqn",
+        "noisy_dqn",
+        "prioritized_dqn",
+        "qr_dqn",
+        "r2d2",
+        "rainbow",
+    ]
     for line in list_agents().values():
         assert line.endswith(".")
         assert "\n" not in line
@@ -26,13 +43,13 @@ def test_names_have_a_line_of_description():
     "name", [*list_agents(), "test_agents_registry:make_own_agent"]
 )
 def test_every_name_makes_an_agent(name):
-    agent = make_agent(Config(agent=name), SPEC)
+    agent = make_agent(config_from_dict({"agent": name}), SPEC)
     assert isinstance(agent, Agent)
-    params, network_state = agent.init(jax.random.PRNGKey(0))
+    params, network_state = jax.eval_shape(agent.init, KEY)
     observation = np.zeros((4, 2), np.float32)
-    carry = agent.initial_carry(4)
-    q, _ = agent.q_values(
-        params, network_state, jax.random.PRNGKey(1), observation, carry, "act"
+    q, _ = jax.eval_shape(
+        functools.partial(agent.q_values, mode="act"),
+        *(params, network_state, KEY, observation, agent.initial_carry(4)),
     )
     assert q.shape == (4, 3)
 

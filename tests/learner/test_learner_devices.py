@@ -23,15 +23,13 @@ STEPS, BATCH, DISPATCHES = 2, 8, 2
 
 
 def make_config(name, **network):
-    groups = {
+    tree = {
         "agent": name,
-        "network": {"args": {"hidden_sizes": [8]}, "core_size": 4, **network},
+        "network": {"args": {"hidden_sizes": [8]}, **network},
         "learner": {"max_gradient_norm": 1.0, "target_update_period": 3},
         "loss": {"num_atoms": 5, "num_quantiles": 4},
     }
-    if name == "r2d2":
-        groups["replay"] = {"sequence_length": 3}
-    return config_from_dict(groups)
+    return config_from_dict(tree)
 
 
 def make_superbatch(config, seed):
@@ -45,8 +43,6 @@ def make_superbatch(config, seed):
         return rng.uniform(size=leaf.shape).astype(np.float32)
 
     items = jax.tree.map(draw, make_zeros(make_item_spec(config, SPEC), count))
-    if config.replay.sequence_length is not None:
-        items = items._replace(mask=np.ones_like(items.mask))
     return items, rng.uniform(0.01, 1.0, count).astype(np.float32)
 
 
@@ -67,9 +63,9 @@ def train(config, num_devices):
     return first_replica(state), metrics, join_superbatch(output.priorities)
 
 
-# One agent a loss family: the others differ in replay, head or noise alone. Rainbow,
-# without its noise here, has C51's loss, double learning, dueling and priorities.
-NAMES = ["dqn", "rainbow", "qr_dqn", "iqn", "munchausen_dqn", "r2d2"]
+# One agent a loss on transitions; the others differ in replay, head or noise alone.
+# Rainbow, here without noise, has C51's loss, is double, dueling and prioritised.
+NAMES = ["dqn", "rainbow", "qr_dqn", "iqn", "munchausen_dqn"]
 
 
 @pytest.mark.parametrize("name", NAMES)
