@@ -47,22 +47,20 @@ def run_serial(
         return run.finish()
 
 
-def is_learning_due(config: Config, counts: Counts) -> bool:
-    """Whether replay may give a superbatch now.
+def count_superbatches_due(config: Config, counts: Counts) -> int:
+    """Returns how many superbatches are to be learned from before the next step.
 
-    It may as soon as the whole superbatch is within `samples_per_insert` of what was
-    inserted since replay reached `min_size`. Without that limit there is one superbatch
-    for each step of the environments.
+    As many as are, whole, within `samples_per_insert` of what was inserted since replay
+    held `min_size`, as Reverb counts it; without that limit one.
     """
     replay = config.replay
     if counts.inserted < max(1, replay.min_size):
-        return False
+        return 0
     if replay.samples_per_insert is None:
-        steps = counts.env_steps // config.actor.environments
-        return counts.dispatches < steps
+        return 1
     superbatch = config.learner.batch_size * config.learner.steps_per_dispatch
     allowed = replay.samples_per_insert * (counts.inserted - replay.min_size)
-    return counts.sampled + superbatch <= allowed
+    return max(0, int((allowed - counts.sampled) // superbatch))
 
 
 class _Run:
@@ -99,7 +97,9 @@ class _Run:
         """Goes on to the end."""
         while self._goes_on():
             self._act()
-            while self._goes_on() and is_learning_due(self._config, self._counts):
+            for _ in range(count_superbatches_due(self._config, self._counts)):
+                if not self._goes_on():
+                    break
                 self._learn_once()
         if self._output is not None:
             self._record.write_learning(self._counts, self._exploration, self._output)
