@@ -1,7 +1,7 @@
 """The actor's side: one actor that writes to replay, against a bare loop.
 
-The bare loop steps the same 16 environments with the same jitted policy and keeps
-nothing. `make bench-actor` runs it. Ratios are taken in one run.
+The bare loop steps the same 16 environments with the same player and keeps nothing.
+`make bench-actor` runs it. Ratios are taken in one run.
 """
 
 import argparse
@@ -73,7 +73,8 @@ def measure_bare_loop(seconds: float) -> float:
     import jax
     import numpy as np
 
-    from distrl.actor.policy import compile_policy, make_policy
+    from distrl.actor.exploration import make_explore
+    from distrl.actor.policy import Player
     from distrl.actor.role import make_vector_environment
     from distrl.agents import make_agent
     from distrl.environments import read_spec
@@ -86,18 +87,18 @@ def measure_bare_loop(seconds: float) -> float:
         last_action_reward=config.network.last_action_reward,
     )
     agent = make_agent(config, spec)
-    policy = make_policy(agent)
     count = config.actor.environments
     environment = make_vector_environment(config, spec, count, "actor", 0)
     key = jax.random.PRNGKey(0)
+    player = Player(agent, make_explore(config), "act", count, key)
     params, state = jax.device_put(agent.init(key))
     epsilon = np.full(count, 0.05, np.float32)
     observation = environment.reset()
-    compile_policy(policy, agent, spec, count)
+    player.compile(spec)
     steps, started = 0, time.perf_counter()
     while time.perf_counter() - started < seconds:
-        action, key = policy(params, state, key, observation, epsilon)
-        observation = environment.step(np.asarray(action)).observation
+        action = player.act(params, state, observation, epsilon).action
+        observation = environment.step(action).observation
         steps += count
     return steps / (time.perf_counter() - started)
 

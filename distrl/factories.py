@@ -89,13 +89,16 @@ def load_factory(place: str, address: str, schemes: Sequence[str] = ()) -> Calla
     return factory
 
 
-def check_keywords(field: str, factory: Callable, args: Mapping[str, Any]) -> None:
-    """Checks that `factory(first, **args)` is a call that Python accepts.
+def check_keywords(
+    field: str, factory: Callable, args: Mapping[str, Any], positional: int = 1
+) -> None:
+    """Checks that `factory(*positional, **args)` is a call that Python accepts.
 
     Args:
       field: the configuration field of the keyword arguments, for messages.
-      factory: what is to be called with one positional argument and `args`.
+      factory: what is to be called.
       args: the keyword arguments.
+      positional: the number of arguments before them.
 
     Raises:
       ConfigError: a keyword is unknown, or a required one is missing.
@@ -104,7 +107,7 @@ def check_keywords(field: str, factory: Callable, args: Mapping[str, Any]) -> No
         signature = inspect.signature(factory)
     except ValueError:  # Some built-in callables have none; the call will tell.
         return
-    allowed = list(signature.parameters)[1:]
+    allowed = list(signature.parameters)[positional:]
     kinds = [parameter.kind for parameter in signature.parameters.values()]
     if inspect.Parameter.VAR_KEYWORD not in kinds:
         for keyword in args:
@@ -115,7 +118,7 @@ def check_keywords(field: str, factory: Callable, args: Mapping[str, Any]) -> No
                     f"It takes: {', '.join(allowed) or 'no arguments'}."
                 )
     try:
-        signature.bind(None, **args)
+        signature.bind(*[None] * positional, **args)
     except TypeError as error:
         raise ConfigError(f"{field}: {_name(factory)}: {error}.") from error
 

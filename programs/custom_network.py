@@ -1,7 +1,8 @@
 """A Haiku network of your own in the distributed program, without registering it.
 
 The configuration names it, `custom_network:make_network`; every node imports it from
-there. A module that calls `hk.get_parameter` itself needs nothing more.
+there. It makes features; distrl puts the head behind them that the agent needs, here
+a dueling one. A module that calls `hk.get_parameter` itself needs nothing more.
 
     python programs/custom_network.py [--field.path value ...]
 """
@@ -37,13 +38,19 @@ class Linear(hk.Module):
 
 
 def make_network(spec, hidden_size=64):
-    """Returns a Haiku function from observations `[B, ...]` to Q values `[B, A]`."""
+    """Returns a Haiku function from observations `[B, ...]` to features `[B, F]`.
+
+    Args:
+      spec: `observation` is the environment's spec of it, `num_actions` is A; this
+        network needs neither.
+      hidden_size: the number of features F.
+    """
+    del spec
 
     def network(observation, is_training):
         del is_training  # This network acts as it learns.
-        hidden = observation.reshape(observation.shape[0], -1)
-        hidden = jax.nn.relu(Linear(hidden_size, name="hidden")(hidden))
-        return Linear(spec.num_actions, name="q_values")(hidden)
+        features = observation.reshape(observation.shape[0], -1)
+        return jax.nn.relu(Linear(hidden_size, name="hidden")(features))
 
     return network
 
@@ -51,4 +58,5 @@ def make_network(spec, hidden_size=64):
 if __name__ == "__main__":
     network = "--network.factory=custom_network:make_network"
     arguments = "--network.args={hidden_size: 128}"
-    sys.exit(main(["train", str(CONFIG), network, arguments, *sys.argv[1:]]))
+    flags = [network, arguments, "--network.head=dueling"]
+    sys.exit(main(["train", str(CONFIG), *flags, *sys.argv[1:]]))

@@ -31,7 +31,8 @@ def make_numbered(lengths):
     return VectorEnvironment(environments, SPEC)
 
 
-def act(observation):
+def act(observation, first):
+    assert first.shape == (len(observation),)
     return np.zeros(len(observation), np.int32)
 
 
@@ -56,10 +57,11 @@ def test_an_evaluation_begins_with_whole_episodes():
 
 
 def test_actions_follow_observations():
-    seen = []
+    seen, begins = [], []
 
-    def follow(observation):
+    def follow(observation, first):
         seen.append(observation.copy())
+        begins.append(first.tolist())
         return observation[:, 2] % 3
 
     environment = VectorEnvironment([Rewarding(4, seed) for seed in (7, 8)], SPEC)
@@ -67,15 +69,29 @@ def test_actions_follow_observations():
     np.testing.assert_array_equal(evaluate(environment, follow, 2, always), [3, 3])
     steps = [[[7, 1, step], [8, 1, step]] for step in range(4)]
     np.testing.assert_array_equal(seen, steps)
+    assert begins == [[True] * 2] + [[False] * 2] * 3
+
+
+def test_each_first_step_of_an_episode_is_told():
+    begins = []
+
+    def watch(observation, first):
+        begins.append(first.astype(int).tolist())
+        np.testing.assert_array_equal(first, observation[:, 2] == 0)
+        return act(observation, first)
+
+    environment = VectorEnvironment([Rewarding(1), Rewarding(2)], SPEC)
+    evaluate(environment, watch, 4, always)
+    assert begins == [[1, 1], [1, 0], [1, 1], [1, 0]]
 
 
 @pytest.mark.parametrize("allowed", [0, 5])
 def test_an_evaluation_gives_up_before_the_next_step_when_it_is_told_to(allowed):
     taken = []
 
-    def count(observation):
+    def count(observation, first):
         taken.append(1)
-        return act(observation)
+        return act(observation, first)
 
     returns = evaluate(make_numbered([3]), count, 100, lambda: len(taken) < allowed)
     assert returns is None
@@ -221,7 +237,7 @@ def test_a_version_is_frozen_for_a_whole_evaluation(services, config):
 
 
 def test_a_network_with_state_acts_with_its_statistics(services, config):
-    network = NetworkConfig("example_networks:batch_norm", {"decay": 0.5})
+    network = NetworkConfig("example_networks:batch_norm", {"decay": 0.5}, head="none")
     config = dataclasses.replace(
         config, environment="test_evaluator:Normalised", network=network
     )
@@ -249,6 +265,19 @@ def test_a_network_with_state_acts_with_its_statistics(services, config):
     publish(run.variables, 2, params, averages(1.5, 1.0))
     row = run.await_rows(2)[1]
     assert row["mean_return"] == 3 * 1
+
+
+def test_each_episode_begins_with_an_empty_memory(services, config):
+    # The agent takes the actions 0, 1, 2, 0, 1 of each episode, all of them together
+    # 4; kept over its end, the memory would go on with 2, 0, 1, 2, 0, which are 5.
+    network = NetworkConfig("mlp", core="gru", core_size=1)
+    config = dataclasses.replace(
+        config, agent="counting_agents:make_counter", network=network
+    )
+    run = Run(services, config)
+    publish(run.variables, 1, q_values(0.0))
+    (row,) = run.await_rows(1)
+    assert (row["min_return"], row["max_return"]) == (4, 4)
 
 
 def test_an_evaluator_stops_at_once_in_the_middle_of_an_evaluation(services, config):

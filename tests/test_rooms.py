@@ -22,7 +22,7 @@ LAYERS = (
     ("__main__",),
     ("cli",),
     ("launch",),
-    ("program",),
+    ("program", "serial"),
     ("evaluator",),
     ("actor", "learner"),
     ("coordinator",),
@@ -41,6 +41,7 @@ OWNERS = {
     "launchpad": ("launch", "program"),
     "courier": ("launch", "program"),
     "ray": ("launch",),
+    "flashbax": ("serial",),
     "ale_py": ("environments",),
     "bsuite": ("environments",),
     "Box2D": ("environments",),
@@ -80,7 +81,7 @@ LIGHT_MODULES = (
     "distrl.launch.host",
 )
 HEAVY_PACKAGES = PURE_PACKAGES | set(OWNERS) | {
-    "dm_env", "flashbax", "jaxlib", "matplotlib", "orbax", "pandas", "tensorboard",
+    "dm_env", "jaxlib", "matplotlib", "orbax", "pandas", "tensorboard",
     "tree",
 }  # fmt: skip
 

@@ -25,8 +25,11 @@ def boltzmann(key: chex.PRNGKey, q: jax.Array, temperature: jax.Array) -> jax.Ar
     """Draws actions from the softmax of Q / temperature; 0 is the best action."""
 
     def sample(key: chex.PRNGKey, q: jax.Array, temperature: jax.Array) -> jax.Array:
-        # Gumbel's trick, written so that a temperature of 0 needs no division.
-        return jnp.argmax(q + temperature * jax.random.gumbel(key, q.shape))
+        # Gumbel's trick, written so that a temperature of 0 needs no division; the
+        # same noise breaks the ties that it leaves.
+        noise = jax.random.gumbel(key, q.shape)
+        noisy = q + temperature * noise
+        return jnp.argmax(jnp.where(noisy == jnp.max(noisy), noise, -jnp.inf))
 
     return _draw(jax.vmap(sample), key, q, temperature)
 

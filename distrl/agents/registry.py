@@ -2,7 +2,7 @@
 
 from distrl.agents.agent import Agent
 from distrl.config.schema import Config
-from distrl.factories import Named, find_factory, preload
+from distrl.factories import Named, check_keywords, find_factory, preload
 from distrl.types import EnvironmentSpec
 
 _AGENTS = {
@@ -71,9 +71,12 @@ def make_agent(config: Config, spec: EnvironmentSpec) -> Agent:
     """Returns the agent that the configuration names.
 
     One of a user's own, `package.module:factory`, is called as
-    `factory(config, spec)`.
+    `factory(config, spec, **config.agent_args)`.
 
     Raises:
-      ConfigError: there is no such agent, or its network cannot be made.
+      ConfigError: there is no such agent, it does not take the arguments, or its
+        network cannot be made.
     """
-    return find_factory("agent", config.agent, _AGENTS)(config, spec)
+    factory = find_factory("agent", config.agent, _AGENTS)
+    check_keywords("agent_args", factory, config.agent_args, positional=2)
+    return factory(config, spec, **config.agent_args)

@@ -1,5 +1,7 @@
 """What losses share: the loss of TD errors, scales of values, fields with no use."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import rlax
@@ -24,10 +26,10 @@ def td_loss(td_error: jax.Array, config: LossConfig) -> jax.Array:
         (DQN, Nature 518) before importance weights and the mean scale it.
     """
 
-    def measure(td_error: jax.Array) -> jax.Array:
+    def measure(td_error: jax.Array) -> Any:
         if config.huber_delta is None:
-            return jnp.asarray(rlax.l2_loss(td_error))
-        return jnp.asarray(rlax.huber_loss(td_error, config.huber_delta))
+            return rlax.l2_loss(td_error)
+        return rlax.huber_loss(td_error, config.huber_delta)
 
     bound = config.max_abs_td_gradient
     if bound is None:

@@ -243,9 +243,11 @@ class Config:
     run_dir: str | None = None
     """The directory of the run; null makes a new one, runs/NAME-TIME."""
     agent: str = "double_dqn"
-    """A name of `distrl list agents`."""
+    """A name of `distrl list agents`, or `package.module:factory` of your own."""
+    agent_args: dict[str, Any] = field(default_factory=dict)
+    """Keyword arguments of an agent of your own; ours have none but fields."""
     environment: str = "bsuite:catch/0"
-    """bsuite:NAME/INDEX, gym:ID or package.module:factory, each with ?key=value."""
+    """bsuite:NAME/INDEX, gym:ID, minatar:GAME or package.module:factory, ?key=value."""
     environment_args: dict[str, Any] = field(default_factory=dict)
     """Keyword arguments of the environment, beside those in its address."""
     network: NetworkConfig = field(default_factory=NetworkConfig)

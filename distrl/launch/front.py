@@ -35,6 +35,7 @@ from distrl.telemetry.csv_log import read_status
 from distrl.telemetry.progress import Progress
 from distrl.telemetry.status import Status
 
+_PROGRAM = "distrl.program:make_program"
 _TICK_SECONDS = 0.25
 # What the host needs beyond launch.stop_seconds to reap its nodes and say so.
 _FAREWELL_SECONDS = 1.0
@@ -56,20 +57,26 @@ class Outcome:
 def run(
     config: Config,
     *,
-    program: str | Callable[..., Any] = "distrl.program:make_program",
+    program: str | Callable[..., Any] = _PROGRAM,
     progress: Progress | None = None,
 ) -> Outcome:
     """Runs a program to its end: a stop condition, a failure, or a signal.
 
     Args:
       config: the whole configuration of the run.
-      program: `make_program(config, spec) -> lp.Program`, or `module:function`.
+      program: `make_program(config, spec) -> lp.Program`, or `module:function`; the
+        serial back end has its own and takes no other.
       progress: where to show progress; None shows it on stderr.
 
     Raises:
       ConfigError: something does not fit; nothing was started.
     """
     check_config(config)
+    if config.launch.backend == "serial" and program != _PROGRAM:
+        raise ConfigError(
+            "launch.backend = 'serial': it runs a loop of its own, not the program "
+            "that was passed; take processes, threads or launchpad for that"
+        )
     config = dataclasses.replace(
         config, run_dir=str(choose_run_dir(config.name, config.run_dir))
     )

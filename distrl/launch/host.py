@@ -63,6 +63,8 @@ def _serve(channel: Channel, request: dict[str, Any]) -> None:
     from distrl.launch.checking import check_parts
 
     config, make_program = pickle.loads(base64.b64decode(request["payload"]))
+    if config.launch.backend == "serial":
+        make_program = "distrl.launch.serial:make_serial_program"
     if isinstance(make_program, str):
         make_program = _resolve(make_program)
     _preload(config.environment)
@@ -77,7 +79,7 @@ def _serve(channel: Channel, request: dict[str, Any]) -> None:
     _redirect_output(message["log"])
     program = make_program(config, spec)
     outlive_parent()
-    if config.launch.backend == "processes":
+    if config.launch.backend in ("processes", "serial"):
         from distrl.launch.processes import Supervisor
 
         Supervisor(config, channel).run(program)

@@ -1,41 +1,48 @@
 import jax
 import numpy as np
+import pytest
+from counting_agents import make_counter
 from dm_env import specs
 
-from distrl.actor.policy import compile_policy, make_policy
+from distrl.actor.policy import Player
 from distrl.agents import make_agent
-from distrl.config import Config
+from distrl.agents.acting import epsilon_greedy
+from distrl.config import Config, NetworkConfig
 from distrl.types import EnvironmentSpec
 
 SPEC = EnvironmentSpec(specs.Array((4,), np.float32), num_actions=3)
 OBSERVATION = np.random.default_rng(0).normal(size=(16, 4)).astype(np.float32)
+GREEDY = np.zeros(16, np.float32)
+NETWORK = NetworkConfig("mlp", {"hidden_sizes": [8]})
+CONFIG = Config(agent="double_dqn", network=NETWORK)
 
 
-def test_the_greedy_policy_takes_the_largest_q_value():
-    agent = make_agent(Config(), SPEC)
-    key = jax.random.PRNGKey(0)
-    params, network_state = agent.init(key)
-    policy = make_policy(agent)
-    greedy = np.zeros(16, np.float32)
-    action, _ = policy(params, network_state, key, OBSERVATION, greedy)
-    q = agent.q_values(params, network_state, key, OBSERVATION)
-    np.testing.assert_array_equal(action, np.argmax(q, axis=-1))
-    assert action.dtype == np.int32
+def make_player(agent, mode="act", seed=0, count=16):
+    return Player(agent, epsilon_greedy, mode, count, jax.random.PRNGKey(seed))
+
+
+def test_a_greedy_player_takes_the_largest_q_value_and_gives_it_on():
+    agent = make_agent(CONFIG, SPEC)
+    params, network_state = agent.init(jax.random.PRNGKey(0))
+    choice = make_player(agent).act(params, network_state, OBSERVATION, GREEDY)
+    q, _ = agent.q_values(params, network_state, None, OBSERVATION, (), "act")
+    np.testing.assert_allclose(choice.q, q, rtol=1e-5)
+    np.testing.assert_array_equal(choice.action, np.argmax(q, axis=-1))
+    assert isinstance(choice.action, np.ndarray) and choice.action.dtype == np.int32
+    assert choice.carry == ()
 
 
 def test_a_chain_of_keys_gives_new_actions_and_can_be_repeated():
-    agent = make_agent(Config(), SPEC)
+    agent = make_agent(CONFIG, SPEC)
     params, network_state = agent.init(jax.random.PRNGKey(0))
-    policy = make_policy(agent)
-    epsilon = np.ones(16, np.float32)
 
     def run(seed):
-        key = jax.random.PRNGKey(seed)
-        actions = []
-        for _ in range(3):
-            action, key = policy(params, network_state, key, OBSERVATION, epsilon)
-            actions.append(np.asarray(action))
-        return np.stack(actions)
+        player = make_player(agent, seed=seed)
+        always = np.ones(16, np.float32)
+        choices = [
+            player.act(params, network_state, OBSERVATION, always) for _ in range(3)
+        ]
+        return np.stack([choice.action for choice in choices])
 
     first = run(seed=1)
     np.testing.assert_array_equal(first, run(seed=1))
@@ -44,16 +51,54 @@ def test_a_chain_of_keys_gives_new_actions_and_can_be_repeated():
     assert (first[1] != first[2]).any()
 
 
-def test_a_policy_is_compiled_before_there_are_parameters_and_only_then():
-    agent = make_agent(Config(), SPEC)
-    policy = make_policy(agent)
-    compile_policy(policy, agent, SPEC, 16)
-    assert policy._cache_size() == 1
+def test_noise_is_for_acting_and_new_at_each_step_and_in_each_environment():
+    network = NetworkConfig("mlp", {"hidden_sizes": [8]}, noisy=True)
+    agent = make_agent(Config(agent="double_dqn", network=network), SPEC)
+    params, network_state = agent.init(jax.random.PRNGKey(0))
+    alike = np.tile(OBSERVATION[:1], (16, 1))
+
+    def play(mode):
+        player = make_player(agent, mode)
+        return [
+            np.asarray(player.act(params, network_state, alike, GREEDY).q)
+            for _ in range(2)
+        ]
+
+    first, second = play("act")
+    assert len(np.unique(np.concatenate([first, second]), axis=0)) == 32
+    first, second = play("evaluate")
+    np.testing.assert_array_equal(first, second)
+    np.testing.assert_allclose(first, np.tile(first[:1], (16, 1)), rtol=1e-5)
+
+
+def test_the_recurrent_state_is_kept_until_an_episode_ends():
+    player = make_player(make_counter(None, SPEC), count=3)
+    params, observation, greedy = {}, OBSERVATION[:3], GREEDY[:3]
+    # After the second step the second episode ends, after the third all but it.
+    ends = [(0, 0, 0), (0, 1, 0), (1, 0, 1), (0, 0, 0)]
+    before = [(0, 0, 0), (1, 1, 1), (2, 0, 2), (0, 1, 0)]
+    for last_t, expected in zip(ends, before, strict=True):
+        choice = player.act(params, {}, observation, greedy)
+        np.testing.assert_array_equal(choice.carry[0][:, 0], expected)
+        np.testing.assert_array_equal(choice.action, expected)
+        player.end_episodes(np.array(last_t, bool))
+
+
+@pytest.mark.parametrize("core", ["none", "lstm"])
+def test_a_player_is_compiled_before_there_are_parameters_and_only_then(core):
+    network = NetworkConfig("mlp", {"hidden_sizes": [8]}, core=core, core_size=8)
+    agent = make_agent(Config(agent="double_dqn", network=network), SPEC)
+    player, other = make_player(agent), make_player(agent)
+    player.compile(SPEC)
+    assert player._choose._cache_size() == 1
+    assert player._reset._cache_size() == (0 if core == "none" else 1)
     # As an actor calls it: parameters on the device, the rest from the host.
     params, network_state = jax.device_put(agent.init(jax.random.PRNGKey(3)))
-    key = jax.random.PRNGKey(4)
     for _ in range(3):
-        observation = OBSERVATION.copy()
-        epsilon = np.full(16, 0.5, np.float32)
-        _, key = policy(params, network_state, key, observation, epsilon)
-    assert policy._cache_size() == 1
+        args = (params, network_state, OBSERVATION.copy(), np.full(16, 0.5, np.float32))
+        # Compiling changed nothing.
+        np.testing.assert_array_equal(player.act(*args).action, other.act(*args).action)
+        player.end_episodes(np.arange(16) == 3)
+        other.end_episodes(np.arange(16) == 3)
+    assert player._choose._cache_size() == 1
+    assert player._reset._cache_size() == (0 if core == "none" else 1)

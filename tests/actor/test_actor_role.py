@@ -22,8 +22,9 @@ from distrl.config import (
 from distrl.coordinator import Coordinator
 from distrl.replay import TABLE_NAME
 from distrl.replay.tables import make_signature
+from distrl.seeding import derive_seed
 from distrl.telemetry.csv_log import read_last_row, read_status
-from distrl.types import Transition
+from distrl.types import Trajectory, Transition
 
 
 def q_values(*q):
@@ -84,7 +85,10 @@ class Run:
         wait_until(lambda: self.table.info.current_size >= count, *self.futures)
         samples = self.reader.sample(TABLE_NAME, count, emit_timesteps=False)
         columns = zip(*(sample.data for sample in samples), strict=True)
-        return Transition(*(np.concatenate(column) for column in columns))
+        leaves = [np.concatenate(column) for column in columns]
+        if self.config.replay.sequence_length is None:
+            return Transition(*leaves)
+        return Trajectory(*leaves[:5], carry=tuple(leaves[5:]))
 
 
 def test_n_step_transitions_of_every_environment_arrive(services, config):
@@ -164,6 +168,81 @@ def test_epsilon_follows_the_env_steps_of_the_whole_run(services, config):
     # Another actor is far ahead, so that this one explores all the time.
     run.coordinator.report("actor/1", "life", {"env_steps": 10**6}, {}, False)
     wait_until(lambda: set(run.take(40).action_tm1) == {0, 1, 2}, *run.futures)
+
+
+def test_sequences_arrive_with_the_recurrent_state_at_their_start(services, config):
+    """The agent counts the steps of an episode and acts by the count."""
+    config = dataclasses.replace(
+        config,
+        agent="counting_agents:make_counter",
+        environment="counting_environments:Counting?length=5",
+        network=NetworkConfig("mlp", core="gru", core_size=1),
+        replay=ReplayConfig(sequence_length=3, sequence_period=2),
+    )
+    run = Run(services, config)
+    publish(run.variables, 0, q_values(0, 0, 0))
+    taken = run.take(60)
+    # Of the steps 0 to 4 of an episode the sequences are 0 to 2 and 2 to 4.
+    starts = taken.observation[:, 0, 2]
+    assert set(starts) == {0, 2}
+    np.testing.assert_array_equal(taken.carry[0][:, 0], starts)
+    steps = starts[:, None] + np.arange(3)
+    np.testing.assert_array_equal(taken.action, steps % 3)
+    np.testing.assert_array_equal(taken.reward, steps + 1)
+    np.testing.assert_array_equal(taken.discount, np.where(steps == 4, 0.0, 0.5))
+    np.testing.assert_array_equal(taken.mask, np.ones((60, 3)))
+    np.testing.assert_array_equal(
+        taken.observation[:, :, 2], starts[:, None] + np.arange(4)
+    )
+    # All of it is of one environment and episode.
+    assert (taken.observation[:, :, :2] == taken.observation[:, :1, :2]).all()
+
+
+def test_new_transitions_come_with_priorities_of_the_values_acted_on(services, config):
+    config = dataclasses.replace(
+        config,
+        actor=dataclasses.replace(config.actor, initial_priorities=True),
+        replay=ReplayConfig(kind="prioritized", priority_epsilon=0.0),
+    )
+    run = Run(services, config)
+    publish(run.variables, 0, q_values(0, 1, 0))
+    wait_until(lambda: run.table.info.current_size >= 60, *run.futures)
+    samples = run.reader.sample(TABLE_NAME, 60, emit_timesteps=False)
+    # As above the rewards are 2, 3.5 and 3 from the steps 0, 1 and 2; all values are
+    # 1: |2 + 0.25 - 1|, |3.5 - 1| and |3 - 1|.
+    expected = {0: 1.25, 1: 2.5, 2: 2.0}
+    seen = set()
+    for sample in samples:
+        step = int(sample.data[0][0, 2])
+        assert sample.info.priority == expected[step]
+        seen.add(step)
+    assert seen == {0, 1, 2}
+
+
+def test_no_two_players_draw_the_same(services, config):
+    actor = dataclasses.replace(
+        config.actor, environments=2, exploration=ExplorationConfig(epsilon=1.0)
+    )
+    run = Run(services, dataclasses.replace(config, actor=actor), actors=2)
+    publish(run.variables, 0, q_values(0, 0, 0))
+    actions = {}
+
+    def saw_enough():
+        taken = run.take(60)
+        for begin, action in zip(taken.observation_tm1, taken.action_tm1, strict=True):
+            actions.setdefault(int(begin[0]), {})[tuple(begin[1:])] = int(action)
+        return len(actions) == 4 and min(map(len, actions.values())) >= 30
+
+    wait_until(saw_enough, *run.futures)
+    # The first ten episodes of each environment.
+    rows = [
+        tuple(of[episode, step] for episode in range(1, 11) for step in range(3))
+        for of in actions.values()
+    ]
+    assert len(set(rows)) == 4
+    # What the roles make their keys of.
+    parts = [("actor", 0), ("actor", 1), ("evaluator",), ("learner",)]
+    assert len({derive_seed(config.seed, *part) for part in parts}) == 4
 
 
 @pytest.mark.parametrize("published", [False, True])

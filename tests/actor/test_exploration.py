@@ -1,7 +1,9 @@
+import jax
 import numpy as np
 import pytest
+import scipy.stats
 
-from distrl.actor.exploration import make_amount
+from distrl.actor.exploration import make_amount, make_explore
 from distrl.config.schema import ActorConfig, Config, ExplorationConfig
 
 
@@ -73,3 +75,50 @@ def test_constant_schedules_cannot_be_overwritten():
     value = make_amount(_config(schedule="apex"), 0)(0)
     with pytest.raises(ValueError, match="read-only"):
         value[0] = 1.0
+
+
+def test_boltzmann_takes_the_temperature_and_the_others_an_epsilon():
+    config = _config(schedule="boltzmann", temperature=0.25, epsilon=0.7)
+    value = make_amount(config, 0)(10**6)
+    assert value.dtype == np.float32
+    np.testing.assert_array_equal(value, np.full(3, 0.25, np.float32))
+
+
+Q = np.array([1.0, 2.0, 2.0, 0.0], np.float32)
+
+
+def _count_actions(schedule, amount, draws=8192):
+    """How often each action is taken where the values are Q."""
+    explore = jax.jit(make_explore(_config(schedule=schedule)))
+    q, amounts = np.tile(Q, (draws, 1)), np.full(draws, amount, np.float32)
+    return np.bincount(explore(jax.random.PRNGKey(0), q, amounts), minlength=4)
+
+
+def _is_likely(counts, weights):
+    """Whether less likely counts come more than once in a million samples."""
+    weights = np.array(weights, np.float64)
+    expected = weights / weights.sum() * counts.sum()
+    return scipy.stats.chisquare(counts, expected).pvalue > 1e-6
+
+
+@pytest.mark.parametrize("temperature", [0.3, 1.0, 3.0])
+def test_boltzmann_draws_in_proportion_to_exp_of_q_over_the_temperature(temperature):
+    counts = _count_actions("boltzmann", temperature)
+    assert _is_likely(counts, np.exp(Q / temperature))
+    # The test can fail: twice the temperature would be found out.
+    assert not _is_likely(counts, np.exp(Q / (2 * temperature)))
+
+
+@pytest.mark.parametrize("schedule", ["fixed", "linear", "apex"])
+def test_the_others_are_epsilon_greedy(schedule):
+    # A quarter of 0.4 falls on each action, the rest on the two best.
+    counts = _count_actions(schedule, 0.4)
+    assert _is_likely(counts, [0.1, 0.4, 0.4, 0.1])
+    assert not _is_likely(counts, [0.08, 0.42, 0.42, 0.08])
+
+
+@pytest.mark.parametrize("schedule", ["fixed", "boltzmann"])
+def test_nothing_to_explore_is_greedy_and_takes_one_of_the_best(schedule):
+    counts = _count_actions(schedule, 0.0)
+    assert counts[0] == counts[3] == 0
+    assert _is_likely(counts[1:3], [0.5, 0.5])

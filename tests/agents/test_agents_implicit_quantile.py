@@ -1,7 +1,7 @@
 """IQN where the quantiles that it draws can be told from outside.
 
-The torso is a table, so that the features of a state are one number an action; its
-product with the embedding of a quantile is the action's value (network.head: none).
+The torso is a table, so that the features of a state are one number an action; the
+head passes on their products with the embedding of a quantile.
 """
 
 import jax
@@ -26,7 +26,7 @@ MANY = 4000
 def make_tabular(**loss):
     config = Config(
         agent=FAMILIES["iqn"],
-        network=NetworkConfig("example_networks:tabular", {"states": 2}, head="none"),
+        network=NetworkConfig("example_networks:tabular", {"states": 2}),
         loss=LossConfig(**loss),
     )
     return make_agent(config, SPEC)
@@ -40,6 +40,7 @@ def make_params(table, slope=0.0):
             "w": jnp.zeros((64, 2)).at[1].set(slope),
             "b": jnp.ones(2),
         },
+        "values_0": {"w": jnp.eye(2), "b": jnp.zeros(2)},
     }
 
 

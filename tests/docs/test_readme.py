@@ -2,50 +2,20 @@
 
 import os
 import re
-import shlex
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 from typing import get_args
 
 import pytest
 import tomli
+from pages import PAGES, README, ROOT, read_blocks, read_commands, read_prose
 
 from distrl.config import load_config
 from distrl.config.flags import read_flags
 from distrl.config.schema import Backend
 from distrl.environments import read_spec
 from distrl.program import make_program
-
-ROOT = Path(__file__).parents[2]
-README = ROOT / "README.md"
-PAGES = [README, *sorted((ROOT / "docs").glob("**/*.md"))]
-
-
-def read_blocks(page, language=None):
-    """Returns the code blocks of a page, fenced or indented; comments are kept."""
-    text = page.read_text()
-    fenced = re.findall(r"^```(\w*)\n(.*?)^```", text, re.M | re.S)
-    blocks = [body for name, body in fenced if language in (None, name)]
-    if language is None:
-        rest = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
-        indented = re.findall(r"(?<=\n\n)((?:    .*\n|\n)+)", rest)
-        blocks += [textwrap.dedent(body) for body in indented]
-    return blocks
-
-
-def read_commands(page):
-    """Returns the words of each shell line of a page that begins with `distrl`."""
-    joined = "\n".join(read_blocks(page)).replace("\\\n", " ")
-    lines = [line for line in joined.splitlines() if line.startswith("distrl ")]
-    return [shlex.split(line, comments=True)[1:] for line in lines]
-
-
-def read_prose(page):
-    """Returns the text of a page without its code blocks."""
-    return re.sub(r"^```.*?^```", "", page.read_text(), flags=re.M | re.S)
-
 
 COMMANDS = [words for page in PAGES for words in read_commands(page)]
 TRAINING = [

@@ -1,5 +1,7 @@
 """Optimisers by name: first steps worked out by hand, and every message."""
 
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +9,7 @@ import optax
 import pytest
 
 from distrl.agents.agent import Agent, LossOutput
-from distrl.config import Config, LearnerConfig
+from distrl.config import Config, LearnerConfig, load_config
 from distrl.errors import ConfigError
 from distrl.learner.optimizer import make_optimizer, select_matrices
 from distrl.learner.state import first_replica, init_state, replicate
@@ -93,6 +95,15 @@ def test_centred_rmsprop_by_hand(eps_in_sqrt):
     else:
         expected = [-0.2 / 1.01, -0.4 / (np.sqrt(2.75) + 0.01)]
     np.testing.assert_allclose(updates, expected, rtol=1e-5)
+
+
+def test_the_published_rmsprop_of_minatar():
+    # PyTorch's, with alpha = 0.95, lr = 0.00025 and eps = 0.01 beside the root. A
+    # gradient of 2: m = 0.1, n = 0.2, variance 0.2 - 0.01 = 0.19.
+    config = load_config(str(Path(__file__).parents[2] / "configs/minatar_dqn.yaml"))
+    updates = take_updates(config.learner, jnp.array([2.0]))
+    expected = -0.00025 * 2.0 / (np.sqrt(0.19) + 0.01)
+    np.testing.assert_allclose(updates, [expected], rtol=1e-5)
 
 
 def test_sgd_with_momentum_by_hand():

@@ -65,6 +65,17 @@ def test_a_network_of_ones_own_solves_catch(tmp_path):
     assert "hidden_size: 96" in config
 
 
+def test_an_agent_of_ones_own_solves_catch(tmp_path):
+    run_dir = tmp_path / "run"
+    done = run("custom_agent.py", f"--run_dir={run_dir}", cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    # It was solved before stop.env_steps was reached.
+    assert done.stdout.startswith("done (evaluation_return ")
+    assert read(run_dir, "result.json")["evaluation_return"] >= 0.95
+    config = (run_dir / "config.yaml").read_text()
+    assert "agent: custom_agent:make_agent" in config
+
+
 def test_a_network_of_ones_own_is_found_by_the_fresh_processes_of_launchpad(tmp_path):
     flags = ["--launch.backend=launchpad", "--run_dir=run", "--actor.count=1"]
     flags += ["--stop.evaluation_return=null", "--stop.learner_steps=1"]

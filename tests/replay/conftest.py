@@ -13,10 +13,20 @@ from distrl.config.schema import (
     Config,
     LaunchConfig,
     LearnerConfig,
+    NetworkConfig,
     ReplayConfig,
 )
 from distrl.replay.tables import make_table
-from distrl.types import EnvironmentSpec, Transition
+from distrl.types import EnvironmentSpec, Trajectory, Transition
+
+
+def observe(x):
+    """The observations of numbers, of any shape."""
+    pixels = np.arange(12).reshape(4, 3) + 7 * x[..., None, None]
+    return {
+        "pixels": (pixels % 256).astype(np.uint8),
+        "speed": np.stack([np.sqrt(x), -x / 3], axis=-1).astype(np.float32),
+    }
 
 
 class Replay:
@@ -40,7 +50,14 @@ class Replay:
             return s.getsockname()[1]
 
     @staticmethod
-    def config(batch_size=64, steps_per_dispatch=2, launch=None, actor=None, **replay):
+    def config(
+        batch_size=64,
+        steps_per_dispatch=2,
+        launch=None,
+        actor=None,
+        core="none",
+        **replay,
+    ):
         replay = {"min_size": 1, "samples_per_insert": None} | replay
         return Config(
             replay=ReplayConfig(**replay),
@@ -49,6 +66,7 @@ class Replay:
             ),
             launch=LaunchConfig(**(launch or {})),
             actor=ActorConfig(**(actor or {})),
+            network=NetworkConfig(core=core, core_size=5),
         )
 
     def serve(self, config, table=None, port=None):
@@ -68,20 +86,33 @@ class Replay:
     def batch(ids):
         """The transitions with these ids: the reward is the id."""
         ids = np.asarray(ids, np.int64)
-
-        def observe(x):
-            pixels = np.arange(12).reshape(4, 3) + 7 * x[:, None, None]
-            return {
-                "pixels": (pixels % 256).astype(np.uint8),
-                "speed": np.stack([np.sqrt(x), -x / 3], axis=-1).astype(np.float32),
-            }
-
         return Transition(
             observation_tm1=observe(ids),
             action_tm1=(ids % 3).astype(np.int32),
             reward_t=ids.astype(np.float32),
             discount_t=(ids / 7).astype(np.float32),
             observation_t=observe(ids + 1),
+        )
+
+    @staticmethod
+    def sequences(ids, length, parts):
+        """The sequences with these ids: the first reward is the id.
+
+        Their recurrent states have `parts` arrays, of 5 units each.
+        """
+        ids = np.asarray(ids, np.int64)
+        steps = ids[:, None] + np.arange(length + 1)
+        now = steps[:, :-1]
+        return Trajectory(
+            observation=observe(steps),
+            action=(now % 3).astype(np.int32),
+            reward=now.astype(np.float32),
+            discount=(now / 7).astype(np.float32),
+            mask=(now % 2).astype(np.float32),
+            carry=tuple(
+                (ids[:, None] + 100.0 * part + np.arange(5)).astype(np.float32)
+                for part in range(parts)
+            ),
         )
 
     @staticmethod

@@ -80,6 +80,28 @@ def test_draws_in_proportion_to_priority_to_the_exponent(replay, exponent):
     assert scipy.stats.chisquare(counts, expected * counts.sum()).pvalue > 1e-6
 
 
+def test_draws_in_proportion_to_the_priorities_that_an_actor_gave(replay):
+    config = replay.config(
+        batch_size=256,
+        steps_per_dispatch=8,
+        kind="prioritized",
+        priority_exponent=0.6,
+        priority_epsilon=0.0,
+        sequence_length=2,
+    )
+    address, _ = replay.serve(config)
+    given = np.arange(1.0, 9.0)
+    writer = BlockWriter(address, config, replay.spec, 0, threading.Event())
+    writer.write(replay.sequences(range(8), 2, 0), given.astype(np.float32))
+    writer.close()
+    superbatch = ReplaySampler(address, config, replay.spec).read()
+    ids = superbatch.items.reward[:, 0].astype(int)
+    expected = given**0.6 / (given**0.6).sum()
+    np.testing.assert_allclose(superbatch.probabilities, expected[ids], rtol=1e-4)
+    counts = np.bincount(ids, minlength=8)
+    assert scipy.stats.chisquare(counts, expected * counts.sum()).pvalue > 1e-6
+
+
 def test_new_items_have_priority_one_and_the_last_of_equal_keys_counts(replay):
     config, address = _fill(replay, 1)
     _wait_for_priority(replay, address, 1.0)

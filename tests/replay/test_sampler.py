@@ -3,10 +3,12 @@ import threading
 import numpy as np
 import pytest
 import scipy.stats
+import tree
 
 from distrl.config.limits import derive_limits
 from distrl.replay.sampler import ReplaySampler
 from distrl.replay.writer import BlockWriter
+from distrl.types import Trajectory
 
 
 def _write(replay, config, address, ids):
@@ -43,6 +45,33 @@ def test_round_trip_is_bit_exact(replay, block):
             seen.add((int(key), tuple(ids)))
     assert len({key for key, _ in seen}) == len(seen)
     assert {i for _, ids in seen for i in ids} <= set(range(256))
+    sampler.close()
+
+
+@pytest.mark.parametrize(("core", "parts"), [("none", 0), ("gru", 1), ("lstm", 2)])
+def test_round_trip_of_sequences_is_bit_exact(replay, core, parts):
+    config = replay.config(
+        batch_size=8, sequence_length=4, core=core, kind="prioritized"
+    )
+    address, table = replay.serve(config)
+    written = replay.sequences(range(16), 4, parts)
+    writer = BlockWriter(address, config, replay.spec, 0, threading.Event())
+    assert writer.write(written) == 16
+    writer.close()
+    assert table.info.current_size == 16
+
+    sampler = ReplaySampler(address, config, replay.spec)
+    keys, probabilities, got = sampler.read()
+    assert keys.shape == probabilities.shape == (16,)
+    assert isinstance(got, Trajectory) and type(got.carry) is tuple
+    expected = replay.sequences(got.reward[:, 0], 4, parts)
+    tree.assert_same_structure(got, expected)
+
+    def check(have, want):
+        assert have.dtype == want.dtype
+        np.testing.assert_array_equal(have, want)
+
+    tree.map_structure(check, got, expected)
     sampler.close()
 
 

@@ -13,6 +13,20 @@ def test_signature_has_a_block_of_each_part(replay):
     assert signature.reward_t == signature.discount_t == tf.TensorSpec((8,), tf.float32)
 
 
+@pytest.mark.parametrize(("core", "parts"), [("none", 0), ("gru", 1), ("lstm", 2)])
+def test_signature_of_a_sequence_is_one_item_with_its_recurrent_state(
+    replay, core, parts
+):
+    config = replay.config(sequence_length=4, core=core)
+    signature = make_signature(config, replay.spec)
+    assert signature.observation["pixels"] == tf.TensorSpec((1, 5, 4, 3), tf.uint8)
+    assert signature.action == tf.TensorSpec((1, 4), tf.int32)
+    assert signature.mask == signature.reward == signature.discount
+    assert signature.mask == tf.TensorSpec((1, 4), tf.float32)
+    assert signature.carry == (tf.TensorSpec((1, 5), tf.float32),) * parts
+    assert make_table(config, replay.spec).info.current_size == 0
+
+
 def test_sizes_count_items(replay):
     config = replay.config(
         transitions_per_item=8,

@@ -113,6 +113,28 @@ def test_copies_what_it_is_given(replay, block):
     np.testing.assert_array_equal(_drain(address, table).ravel(), np.arange(8))
 
 
+def test_given_priorities_reach_the_table_and_none_is_lost_for_ever(replay):
+    config = replay.config(kind="prioritized", priority_epsilon=0.25)
+    address, table = replay.serve(config)
+    writer = BlockWriter(address, config, replay.spec, 0, threading.Event())
+    writer.write(replay.batch([]), np.zeros(0, np.float32))
+    writer.write(replay.batch([0, 1, 2]), np.array([0.0, 2.0, 3.5], np.float32))
+    writer.write(replay.batch([3]))
+    writer.close()
+    samples = reverb.Client(address).sample(TABLE_NAME, 200, emit_timesteps=False)
+    priorities = {int(s.data[3][0]): s.info.priority for s in samples}
+    # With what is added; without one given, as if the TD error were 1.
+    assert priorities == {0: 0.25, 1: 2.25, 2: 3.75, 3: 1.0}
+
+
+def test_priorities_of_blocks_are_refused(replay):
+    config = replay.config(transitions_per_item=8)
+    address, _ = replay.serve(config)
+    writer = BlockWriter(address, config, replay.spec, 0, threading.Event())
+    with pytest.raises(ValueError, match="blocks of 8"):
+        writer.write(replay.batch(range(8)), np.ones(8, np.float32))
+
+
 def test_ends_within_half_a_second_of_stop_while_the_limiter_refuses(replay):
     config = replay.config(
         transitions_per_item=1, min_size=10, samples_per_insert=2.0, error_buffer=8.0

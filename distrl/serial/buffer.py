@@ -1,0 +1,146 @@
+"""Replay on the device: flashbax's ring of items and its tree of priorities.
+
+flashbax's own prioritised buffer (0.0.1) is made for overlapping sequences of steps.
+For single items it hides the oldest two, gives new ones the largest priority there
+ever was, draws in the order of the ring, and takes as long as the update. So the
+ring and the tree are flashbax's, what is drawn and written is decided here.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+from flashbax.buffers import sum_tree, trajectory_buffer
+
+from distrl.config import ReplayConfig
+
+
+class BufferState(NamedTuple):
+    """All that replay holds.
+
+    Attributes:
+      ring: flashbax's `TrajectoryBufferState`: items `[1, capacity, ...]`, the slot
+        that is written next, and whether all slots have been.
+      tree: flashbax's `SumTreeState` over priority^priority_exponent of each slot;
+        `()` in uniform replay.
+    """
+
+    ring: Any
+    tree: Any
+
+
+class Draw(NamedTuple):
+    """Items drawn independently of each other, with replacement.
+
+    Attributes:
+      slots: `[size] int32`, where they are.
+      items: a `Transition` or `Trajectory` of `[size, ...]`.
+      probabilities: `[size] float32`, of each draw.
+    """
+
+    slots: jax.Array
+    items: Any
+    probabilities: jax.Array
+
+
+class Buffer(NamedTuple):
+    """Pure functions; the oldest items leave first.
+
+    Attributes:
+      init: `(item) -> BufferState`, empty; `item` is a nest of specs or arrays.
+      add: `(state, items [M, ...], priorities [M] float32) -> BufferState`, M at most
+        the capacity. Uniform replay does not read the priorities.
+      draw: `(state, key, size) -> Draw`, of a state that is not empty.
+      set_priorities: `(state, slots [M], priorities [M]) -> BufferState`; of a slot
+        that is there twice the last one counts.
+    """
+
+    init: Callable[..., BufferState]
+    add: Callable[..., BufferState]
+    draw: Callable[..., Draw]
+    set_priorities: Callable[..., BufferState]
+
+
+def make_buffer(config: ReplayConfig) -> Buffer:
+    """Returns uniform or prioritised replay (arXiv 1511.05952) of single items.
+
+    An item is drawn in proportion to priority^priority_exponent, which is 0 for a
+    priority of 0; while all are 0, uniformly. Reverb does the same.
+    """
+    capacity = config.capacity
+    is_prioritized = config.kind == "prioritized"
+
+    def init(item: Any) -> BufferState:
+        empty = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), item)
+        # A time axis as long as the buffer, of which single steps are drawn.
+        ring = trajectory_buffer.init(empty, 1, capacity)
+        return BufferState(ring, sum_tree.init(capacity) if is_prioritized else ())
+
+    def add(state: BufferState, items: Any, priorities: jax.Array) -> BufferState:
+        ring = trajectory_buffer.add(state.ring, jax.tree.map(lambda x: x[None], items))
+        if not is_prioritized:
+            return BufferState(ring, ())
+        slots = jnp.arange(len(priorities)) + state.ring.current_index
+        return set_priorities(state._replace(ring=ring), slots % capacity, priorities)
+
+    def draw(state: BufferState, key: chex.PRNGKey, size: int) -> Draw:
+        held = jnp.where(state.ring.is_full, capacity, state.ring.current_index)
+        uniform_key, tree_key = jax.random.split(key)
+        slots = jax.random.randint(uniform_key, (size,), 0, held)
+        probabilities = jnp.full(size, 1.0 / held, jnp.float32)
+        if is_prioritized:
+            slots, probabilities = _draw_from_tree(
+                state.tree, tree_key, slots, probabilities
+            )
+        items = jax.tree.map(lambda x: x[0, slots], state.ring.experience)
+        return Draw(slots, items, probabilities)
+
+    def set_priorities(
+        state: BufferState, slots: jax.Array, priorities: jax.Array
+    ) -> BufferState:
+        if not is_prioritized:
+            return state
+        powers = jnp.where(priorities > 0, priorities**config.priority_exponent, 0.0)
+        return state._replace(tree=_write_leaves(state.tree, slots, powers))
+
+    return Buffer(init, add, draw, set_priorities)
+
+
+def _draw_from_tree(
+    tree: sum_tree.SumTreeState,
+    key: chex.PRNGKey,
+    uniform_slots: jax.Array,
+    uniform_probabilities: jax.Array,
+) -> tuple[jax.Array, jax.Array]:
+    """Returns slots `[size]` by their weight, and the probabilities of their draws."""
+    values = jax.random.uniform(key, uniform_slots.shape)
+    slots = jax.vmap(sum_tree.sample, (None, None, 0))(tree, None, values)
+    weights = sum_tree.get_batch(tree, slots)
+    # Rounding may end one draw in many millions behind the last leaf that weighs.
+    slots = jnp.where(weights > 0, slots, slots[jnp.argmax(weights)])
+    weights = jnp.where(weights > 0, weights, jnp.max(weights))
+    total = tree.nodes[0]
+    return (
+        jnp.where(total > 0, slots, uniform_slots),
+        jnp.where(total > 0, weights / total, uniform_probabilities),
+    )
+
+
+def _write_leaves(
+    tree: sum_tree.SumTreeState, slots: jax.Array, weights: jax.Array
+) -> sum_tree.SumTreeState:
+    """Returns the tree with new leaves, and the sums above them computed anew.
+
+    flashbax adds differences to the sums, one leaf after the other: slower, and its
+    rounding errors add up for the whole run.
+    """
+    order = jnp.arange(len(slots))
+    last = jax.ops.segment_max(order, slots, num_segments=tree.capacity)[slots]
+    place = slots + 2**tree.tree_depth - 1
+    nodes = tree.nodes.at[place].set(weights[last])
+    for _ in range(tree.tree_depth):
+        place = (place - 1) // 2
+        nodes = nodes.at[place].set(nodes[2 * place + 1] + nodes[2 * place + 2])
+    return tree.replace(nodes=nodes)

@@ -1,0 +1,164 @@
+"""The loop: act, insert, learn, evaluate, in one process and in a fixed order."""
+
+import contextlib
+import threading
+import time
+from typing import Any
+
+import jax
+
+from distrl.agents import make_agent
+from distrl.config import Config
+from distrl.coordinator import find_stop_reason
+from distrl.learner.update import UpdateOutput
+from distrl.serial.buffer import make_buffer
+from distrl.serial.learning import init_serial_state, make_learn, read_variables
+from distrl.serial.playing import SerialActor, SerialEvaluator
+from distrl.serial.pool import ItemPool
+from distrl.serial.record import RunRecord
+from distrl.serial.state import Counts, SerialState
+from distrl.types import EnvironmentSpec, StopSignal
+
+
+def run_serial(
+    config: Config, spec: EnvironmentSpec, stop: StopSignal | None = None
+) -> SerialState:
+    """Trains in this thread until a stop condition holds or `stop` is set.
+
+    Everything happens in a fixed order and draws from keys derived from the seed, so
+    that two runs on the same kind of machine end with the same bits, unless
+    `stop.seconds` or `stop` ended them. There is one actor, whatever `actor.count`
+    says, and it always acts on the newest parameters.
+
+    Each draw is a single item, so `replay.transitions_per_item`, `shuffle_steps`,
+    `prefetch` and `error_buffer` mean nothing here, nor do the fields of publishing
+    and fetching. An evaluation makes all else wait: `evaluation.period` is worth
+    setting well above the distributed program's.
+
+    Args:
+      config: the whole configuration. Where `run_dir` is None no file is written.
+      spec: of the environment.
+      stop: ends the loop; checked before every step of the environments.
+
+    Returns:
+      The state at the end.
+    """
+    with _Run(config, spec, stop or threading.Event()) as run:
+        return run.finish()
+
+
+def count_superbatches_due(config: Config, counts: Counts) -> int:
+    """Returns how many superbatches are to be learned from before the next step.
+
+    As many as are, whole, within `samples_per_insert` of what was inserted since replay
+    held `min_size`, as Reverb counts it; without that limit one.
+    """
+    replay = config.replay
+    if counts.inserted < max(1, replay.min_size):
+        return 0
+    if replay.samples_per_insert is None:
+        return 1
+    superbatch = config.learner.batch_size * config.learner.steps_per_dispatch
+    allowed = replay.samples_per_insert * (counts.inserted - replay.min_size)
+    return max(0, int((allowed - counts.sampled) // superbatch))
+
+
+class _Run:
+    """One run: its parts, and where it is."""
+
+    def __init__(self, config: Config, spec: EnvironmentSpec, stop: StopSignal):
+        devices = jax.local_devices()[: config.learner.devices]
+        agent = make_agent(config, spec)
+        buffer = make_buffer(config.replay)
+        self._config = config
+        self._stop = stop
+        self._learn = make_learn(config, agent, buffer, devices)
+        self._insert = jax.jit(buffer.add, donate_argnums=0)
+        self._state = init_serial_state(config, spec, agent, buffer, devices)
+        self._variables = read_variables(self._state.train)
+        self._evaluate_at = config.evaluation.period
+        self._exploration = 0.0
+        self._output: UpdateOutput | None = None
+        self._reason: str | None = None
+        size = min(config.actor.environments, config.replay.capacity)
+        self._pool = ItemPool(size, config.replay.priority_epsilon)
+        self._open = contextlib.ExitStack()
+        self._actor = self._keep(SerialActor(config, spec, agent))
+        self._evaluator = self._keep(SerialEvaluator(config, spec, agent))
+        self._record = self._keep(RunRecord(config))
+
+    def __enter__(self) -> "_Run":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self._open.close()
+
+    def finish(self) -> SerialState:
+        """Goes on to the end."""
+        while self._goes_on():
+            self._act()
+            for _ in range(count_superbatches_due(self._config, self._counts)):
+                if not self._goes_on():
+                    break
+                self._learn_once()
+        if self._output is not None:
+            self._record.write_learning(self._counts, self._exploration, self._output)
+        self._record.write_status(self._counts, self._reason, last=True)
+        return self._state
+
+    @property
+    def _counts(self) -> Counts:
+        return self._state.counts
+
+    def _keep(self, part: Any) -> Any:
+        self._open.callback(part.close)
+        return part
+
+    def _goes_on(self) -> bool:
+        if self._reason is None:
+            status = self._record.find_status(self._counts)
+            self._reason = find_stop_reason(self._config.stop, status)
+        self._record.write_status(self._counts, None, last=False)
+        return self._reason is None and not self._stop.is_set()
+
+    def _act(self) -> None:
+        """Takes a step in each environment and inserts what is complete."""
+        state, counts = self._state, self._counts
+        played = self._actor.step(*self._variables, counts.env_steps)
+        self._exploration = played.exploration
+        self._record.add_returns(played.returns)
+        self._pool.put(played.items)
+        held, inserted = state.buffer, counts.inserted
+        for items, priorities in self._pool.take():
+            held = self._insert(held, items, priorities)
+            inserted += len(priorities)
+        counts = counts._replace(
+            env_steps=counts.env_steps + self._config.actor.environments,
+            episodes=counts.episodes + len(played.returns),
+            inserted=inserted,
+        )
+        self._state = state._replace(buffer=held, counts=counts)
+
+    def _learn_once(self) -> None:
+        """Makes one dispatch, and the evaluation that it makes due."""
+        self._state, self._output = self._learn(self._state)
+        self._variables = read_variables(self._state.train)
+        if self._counts.dispatches % self._config.learner.metrics_period == 0:
+            self._record.write_learning(self._counts, self._exploration, self._output)
+        if self._counts.learner_steps >= self._evaluate_at:
+            self._evaluate_at = (
+                self._counts.learner_steps + self._config.evaluation.period
+            )
+            self._evaluate()
+
+    def _evaluate(self) -> None:
+        started = time.monotonic()
+
+        def go_on() -> bool:
+            self._record.write_status(self._counts, None, last=False)
+            return not self._stop.is_set()
+
+        returns = self._evaluator.run(*self._variables, go_on)
+        if returns is not None:
+            seconds = time.monotonic() - started
+            self._record.write_evaluation(self._counts, returns, seconds)

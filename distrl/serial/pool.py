@@ -1,0 +1,53 @@
+"""Items on their way to replay, in groups of one size so that nothing recompiles."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import numpy as np
+
+from distrl.actor.experience import Items
+
+# What Reverb's writer gives items that come without a priority.
+_INITIAL_PRIORITY = 1.0
+
+
+class ItemPool:
+    """Takes items in any number and gives them back, in order, `size` at a time."""
+
+    def __init__(self, size: int, priority_epsilon: float):
+        """Starts empty.
+
+        Args:
+          size: the items of a group.
+          priority_epsilon: added to the priorities that items come with.
+        """
+        self._size = size
+        self._epsilon = np.float32(priority_epsilon)
+        self._held: tuple[Any, np.ndarray] | None = None
+
+    def put(self, items: Items) -> None:
+        """Adds items; their arrays are kept, not copied."""
+        count = len(jax.tree.leaves(items.data)[0])
+        if items.priorities is None:
+            priorities = np.full(count, _INITIAL_PRIORITY, np.float32)
+        else:
+            priorities = np.asarray(items.priorities, np.float32) + self._epsilon
+        new = (items.data, priorities)
+        if self._held is not None:
+            new = jax.tree.map(lambda *x: np.concatenate(x), self._held, new)
+        self._held = new
+
+    def take(self) -> Iterator[tuple[Any, np.ndarray]]:
+        """Yields whole groups: items `[size, ...]` and priorities `[size] float32`."""
+        if self._held is None:
+            return
+        held, count = self._held, len(self._held[1])
+        whole = count - count % self._size
+        for start in range(0, whole, self._size):
+            yield _slice(held, start, start + self._size)
+        self._held = _slice(held, whole, count) if whole < count else None
+
+
+def _slice(nest: Any, start: int, stop: int) -> Any:
+    return jax.tree.map(lambda x: x[start:stop], nest)

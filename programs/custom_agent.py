@@ -1,0 +1,43 @@
+"""A loss of your own in the distributed program, without touching distrl.
+
+Q-learning whose target is not the largest value of the next state but its mellowmax
+(arXiv 1612.05628), log(mean(exp(omega q))) / omega: a soft maximum that never exceeds
+the largest value, and so overestimates less. With omega to infinity it is DQN.
+
+    python programs/custom_agent.py [--field.path value ...]
+"""
+
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+
+from distrl.agents.td_errors import td_loss
+from distrl.agents.transition_agent import ItemLoss, make_transition_agent
+from distrl.cli.main import main
+
+CONFIG = Path(__file__).parent.parent / "configs" / "catch.yaml"
+
+
+def mellowmax(q, omega):
+    """Returns the soft maximum of values `[A]`."""
+    return (jax.nn.logsumexp(omega * q) - jnp.log(q.shape[0])) / omega
+
+
+def make_agent(config, spec, omega=10.0):
+    """Returns the agent; distrl calls it with the run's configuration."""
+
+    def learn(estimates, a_tm1, r_t, discount_t):
+        """Returns the loss of one transition."""
+        value_t = mellowmax(estimates.target_values_t, omega)
+        target = jax.lax.stop_gradient(r_t + discount_t * value_t)
+        td_error = target - estimates.values_tm1[a_tm1]
+        return ItemLoss(td_loss(td_error, config.loss), td_error)
+
+    return make_transition_agent(config, spec, learn)
+
+
+if __name__ == "__main__":
+    agent = "--agent=custom_agent:make_agent"
+    sys.exit(main(["train", str(CONFIG), agent, *sys.argv[1:]]))

@@ -1,0 +1,140 @@
+"""The pages of the agents say what presets, defaults and metrics are."""
+
+import argparse
+import functools
+import re
+
+import jax
+import numpy as np
+import pytest
+from dm_env import specs
+from pages import AGENTS, PAGES, ROOT, read_commands, read_rows
+
+from distrl.agents import list_agents, make_agent
+from distrl.config import load_config
+from distrl.config.flags import read_flags
+from distrl.config.plain_yaml import load_yaml
+from distrl.config.presets import PRESETS
+from distrl.items import make_item_spec, make_zeros
+from distrl.types import EnvironmentSpec
+
+NAMES = list(list_agents())
+TABLE = {
+    re.match(r"\[(\w+)\]", row[0])[1]: row[1:]
+    for row in read_rows(AGENTS / "README.md")
+    if row[0].startswith("[")
+}
+BENCHMARKS = [
+    words
+    for page in PAGES
+    for words in read_commands(page, "python -m benchmarks.solve")
+]
+PROGRAMS = [
+    words
+    for page in PAGES
+    for words in read_commands(page, "python")
+    if ".py" in words[0]
+]
+
+
+def read_page(name):
+    return AGENTS / f"{name}.md"
+
+
+def read_fields(cell):
+    """Returns the fields in a cell, each written `name: value`."""
+    found = re.findall(r"`([\w.]+: [^`]+)`", cell)
+    return {
+        name: value for each in found for name, value in load_yaml(each, "").items()
+    }
+
+
+def test_every_agent_has_a_page_and_a_row():
+    pages = {page.stem for page in AGENTS.glob("*.md")} - {"README"}
+    assert pages == set(TABLE) == set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_row_names_the_paper_and_what_the_name_brings(name):
+    _, paper, parts, defaults = TABLE[name]
+    assert paper in list_agents()[name]
+    preset = PRESETS.get(name)
+    assert read_fields(parts) == (dict(preset.parts) if preset else {})
+    assert read_fields(defaults) == (dict(preset.defaults) if preset else {})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_has_all_its_parts(name):
+    text = read_page(name).read_text()
+    headings = re.findall(r"^#+ (.*)$", text, re.M)
+    assert headings == [
+        name,
+        "Equations",
+        "Hyperparameters",
+        "Deviations from the paper",
+        "Metrics",
+        "Results",
+    ]
+    assert TABLE[name][1] in text
+    assert any(f"--agent={name}" in words for words in read_commands(read_page(name)))
+    configs = [
+        words[words.index("--config") + 1]
+        for words in read_commands(read_page(name), "python -m benchmarks.solve")
+        if words[words.index("--agents") + 1] == name
+    ]
+    assert configs == ["configs/catch.yaml", "configs/cartpole.yaml"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_defaults_on_a_page_are_those_of_the_agent(name):
+    config = load_config(None, {"agent": name})
+    fields = [row for row in read_rows(read_page(name)) if row[0].startswith("`")]
+    assert fields
+    for field, default, paper in fields:
+        field = field.strip("`")
+        value = functools.reduce(getattr, field.split("."), config)
+        # What follows a comma says what a value means.
+        assert load_yaml(default.partition(",")[0], field) == value, field
+        assert paper
+
+
+@pytest.mark.parametrize("words", BENCHMARKS, ids=" ".join)
+def test_a_benchmark_is_of_whole_configurations(words):
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--config")
+    parser.add_argument("--agents", nargs="+")
+    parser.add_argument("--seeds", type=int, nargs="+")
+    options, flags = parser.parse_known_args(words)
+    for agent in options.agents:
+        assert agent in NAMES
+        load_config(
+            str(ROOT / options.config), {"agent": agent, **read_flags(flags)[1]}
+        )
+
+
+@pytest.mark.parametrize("words", PROGRAMS, ids=" ".join)
+def test_a_program_that_is_run_is_there_and_takes_its_flags(words):
+    path, *flags = words
+    assert (ROOT / path).exists()
+    load_config(str(ROOT / "configs" / "catch.yaml"), read_flags(flags)[1])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_metrics_of_an_agent_are_those_that_are_described(name):
+    config = load_config(None, {"agent": name, "network.args": {"hidden_sizes": [4]}})
+    spec = EnvironmentSpec(specs.Array((2,), np.float32), num_actions=3)
+    agent = make_agent(config, spec)
+    batch = make_zeros(make_item_spec(config, spec), 4)
+
+    def read_metrics(key):
+        params, state = agent.init(key)
+        keys, weights = jax.random.split(key, 4), np.ones(4, np.float32)
+        return agent.loss(params, params, state, keys, batch, weights)[1].metrics
+
+    metrics = jax.eval_shape(read_metrics, jax.random.PRNGKey(0))
+    described = {
+        row[0].strip("`")
+        for row in read_rows(AGENTS / "README.md")
+        if re.fullmatch(r"`[a-z_]+`", row[0]) and row[0].strip("`") not in NAMES
+    }
+    assert set(metrics) | {"time", "learner_steps", "steps_per_second"} == described

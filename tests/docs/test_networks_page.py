@@ -1,0 +1,74 @@
+"""What docs/networks.md says of fields, torsos and a torso of one's own is so."""
+
+import inspect
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+from dm_env import specs
+
+from distrl.config import NetworkConfig, load_config
+from distrl.config.fields import list_fields, show_value
+from distrl.factories import find_factory
+from distrl.networks import check_network, list_networks
+from distrl.networks.registry import _NETWORKS
+from distrl.types import EnvironmentSpec
+
+PAGE = (Path(__file__).parents[2] / "docs" / "networks.md").read_text()
+FRAMES = EnvironmentSpec(specs.Array((84, 84, 4), np.uint8), num_actions=4)
+
+
+def read_blocks(language):
+    return re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.M | re.S)
+
+
+def read_rows(title):
+    """Returns the cells of each row of the table whose first column has a title."""
+    (table,) = re.findall(rf"^\| {title} \|.*\n\|[-| ]+\n((?:\|.*\n)+)", PAGE, re.M)
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines()]
+    return {row[0].strip("`"): row[1:] for row in rows}
+
+
+def test_every_field_has_a_row_with_its_default():
+    fields = [name for name in list_fields() if name.startswith("network.")]
+    rows = read_rows("field")
+    assert sorted(rows) == sorted(fields)
+    config = NetworkConfig()
+    for name, (default, _) in rows.items():
+        value = getattr(config, name.removeprefix("network."))
+        assert default.strip("`") == (
+            value if isinstance(value, str) else show_value(value)
+        )
+
+
+def test_every_torso_has_a_row_with_its_arguments():
+    rows = read_rows("name")
+    assert sorted(rows) == sorted(list_networks())
+    for name, (_, told) in rows.items():
+        factory = find_factory("network.factory", name, _NETWORKS)
+        parameters = list(inspect.signature(factory).parameters.values())[1:]
+        for parameter in parameters:
+            default = parameter.default
+            value = list(default) if isinstance(default, tuple) else default
+            assert f"`{parameter.name}: {value}`" in told
+        assert told.count("`") == 2 * len(parameters)
+
+
+def test_the_yaml_is_a_network_for_atari(tmp_path):
+    (block,) = read_blocks("yaml")
+    (tmp_path / "atari.yaml").write_text(block)
+    network = load_config(str(tmp_path / "atari.yaml")).network
+    assert (network.factory, network.head) == ("atari", "dueling")
+    check_network(network, FRAMES)
+
+
+def test_the_torso_of_ones_own_runs(tmp_path, monkeypatch):
+    (block,) = read_blocks("python")
+    (tmp_path / "my_torso.py").write_text(block)
+    monkeypatch.syspath_prepend(tmp_path)
+    network = NetworkConfig("my_torso:make_torso", {"size": 128}, "dueling")
+    try:
+        check_network(network, FRAMES)
+    finally:
+        sys.modules.pop("my_torso", None)

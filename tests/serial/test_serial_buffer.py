@@ -1,0 +1,183 @@
+"""Replay in the serial back end: what stays, and how often each item is drawn."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from dm_env import specs
+from flashbax.buffers import sum_tree
+
+from distrl.config import ReplayConfig
+from distrl.serial.buffer import BufferState, make_buffer
+
+# The 99.9% points of chi-square for 3 and 4 degrees of freedom.
+CHI_SQUARE = {3: 16.27, 4: 18.47}
+DRAWS = 20_000
+
+
+class Replay:
+    """A buffer of single numbers, its functions jitted."""
+
+    def __init__(self, capacity, **fields):
+        self.buffer = make_buffer(ReplayConfig(capacity=capacity, **fields))
+        self.state = self.buffer.init(specs.Array((), np.int32))
+        self._add = jax.jit(self.buffer.add, donate_argnums=0)
+        self._draw = jax.jit(self.buffer.draw, static_argnums=2)
+        self._set = jax.jit(self.buffer.set_priorities, donate_argnums=0)
+
+    def add(self, items, priorities=None):
+        items = np.asarray(items, np.int32)
+        if priorities is None:
+            priorities = np.ones(len(items))
+        self.state = self._add(self.state, items, np.asarray(priorities, np.float32))
+
+    def set(self, slots, priorities):
+        slots, priorities = np.asarray(slots, np.int32), np.asarray(priorities)
+        self.state = self._set(self.state, slots, priorities.astype(np.float32))
+
+    def draw(self):
+        return self._draw(self.state, jax.random.PRNGKey(0), DRAWS)
+
+    def count(self):
+        """Returns how often each number was drawn."""
+        items, counts = np.unique(self.draw().items, return_counts=True)
+        return dict(zip(items.tolist(), counts.tolist(), strict=True))
+
+
+def assert_drawn_by(counts, probabilities):
+    """Pearson's test of counts by the probabilities of the numbers."""
+    total = sum(counts.values())
+    assert set(counts) <= set(probabilities)
+    statistic = sum(
+        (counts.get(item, 0) - total * p) ** 2 / (total * p)
+        for item, p in probabilities.items()
+    )
+    assert statistic < CHI_SQUARE[len(probabilities) - 1]
+
+
+KINDS = pytest.mark.parametrize("kind", ["uniform", "prioritized"])
+
+
+@KINDS
+def test_only_what_was_added_is_drawn_and_the_oldest_leaves_first(kind):
+    replay = Replay(5, kind=kind)
+    replay.add([0, 1])
+    assert set(replay.count()) == {0, 1}
+    replay.add([2, 3])
+    assert set(replay.count()) == {0, 1, 2, 3}
+    replay.add([4, 5])  # 5 takes the slot of 0
+    assert set(replay.count()) == {1, 2, 3, 4, 5}
+    replay.add([6, 7])
+    replay.add([8, 9])
+    replay.add([10, 11])
+    assert set(replay.count()) == {7, 8, 9, 10, 11}
+
+
+@KINDS
+def test_alike_items_are_drawn_alike_and_say_so(kind):
+    replay = Replay(5, kind=kind)
+    for start in range(0, 14, 2):
+        replay.add([start, start + 1])
+    assert_drawn_by(replay.count(), dict.fromkeys(range(9, 14), 0.2))
+    np.testing.assert_allclose(replay.draw().probabilities, 0.2, rtol=1e-6)
+
+
+def test_prioritised_draws_are_in_proportion_to_the_power_of_the_priority():
+    replay = Replay(4, kind="prioritized", priority_exponent=0.5)
+    replay.add([10, 11], [1.0, 4.0])
+    replay.add([12, 13], [9.0, 16.0])
+    # Their roots are 1, 2, 3, 4, which sum to 10.
+    shares = {10: 0.1, 11: 0.2, 12: 0.3, 13: 0.4}
+    assert_drawn_by(replay.count(), shares)
+    drawn = replay.draw()
+    wanted = [shares[item] for item in drawn.items.tolist()]
+    np.testing.assert_allclose(drawn.probabilities, wanted, rtol=1e-6)
+
+
+def test_a_tree_that_is_no_power_of_two_ends_with_the_last_item():
+    replay = Replay(5, kind="prioritized", priority_exponent=1.0)
+    replay.add([0, 1, 2, 3, 4], [1, 1, 1, 1, 6])
+    shares = {0: 0.1, 1: 0.1, 2: 0.1, 3: 0.1, 4: 0.6}
+    assert_drawn_by(replay.count(), shares)
+
+
+def test_draws_come_in_no_order():
+    replay = Replay(100, kind="prioritized")
+    replay.add(np.arange(100))
+    first, second = np.split(np.asarray(replay.draw().items), 2)
+    # Each half's mean is 49.5, its standard error 28.9 / sqrt(10,000) = 0.29.
+    assert abs(first.mean() - 49.5) < 1.2
+    assert abs(second.mean() - 49.5) < 1.2
+
+
+def test_a_priority_is_set_anew_and_the_last_of_two_counts():
+    replay = Replay(4, kind="prioritized", priority_exponent=1.0)
+    replay.add([0, 1, 2, 3])
+    replay.set([2, 0, 2], [9.0, 2.0, 5.0])
+    # 2, 1, 5, 1 of 9.
+    assert_drawn_by(replay.count(), {0: 2 / 9, 1: 1 / 9, 2: 5 / 9, 3: 1 / 9})
+    assert replay.state.tree.nodes[0] == 9.0
+
+
+def test_a_new_item_does_not_inherit_the_priority_of_its_slot():
+    replay = Replay(2, kind="prioritized", priority_exponent=1.0)
+    replay.add([0, 1], [100.0, 1.0])
+    replay.add([2], [1.0])
+    np.testing.assert_allclose(replay.draw().probabilities, 0.5)
+    assert set(replay.count()) == {1, 2}
+
+
+def test_a_priority_of_zero_is_never_drawn_unless_all_are():
+    replay = Replay(4, kind="prioritized", priority_exponent=0.0)
+    replay.add([0, 1, 2], [0.0, 3.0, 5.0])
+    # 0^0 is 0 here, as in Reverb; the others weigh 1.
+    assert set(replay.count()) == {1, 2}
+    np.testing.assert_allclose(replay.draw().probabilities, 0.5)
+    replay.set([0, 1, 2], [0.0, 0.0, 0.0])
+    assert set(replay.count()) == {0, 1, 2}
+    np.testing.assert_allclose(replay.draw().probabilities, 1 / 3, rtol=1e-6)
+
+
+def test_sums_stay_exact_over_many_changes():
+    # Differences, as flashbax adds them, would leave the rounding error of each.
+    replay = Replay(37, kind="prioritized", priority_exponent=1.0)
+    rng = np.random.default_rng(0)
+    leaves = np.zeros(37, np.float32)
+    for _ in range(200):
+        slots = rng.integers(37, size=8)
+        values = (10.0 ** rng.uniform(-6, 6, size=8)).astype(np.float32)
+        replay.set(slots, values)
+        for slot, value in zip(slots, values, strict=True):
+            leaves[slot] = value
+    sums = np.pad(leaves, (0, 64 - 37))
+    levels = [sums]
+    while len(sums) > 1:
+        sums = sums[::2] + sums[1::2]
+        levels.insert(0, sums)
+    np.testing.assert_array_equal(replay.state.tree.nodes, np.concatenate(levels))
+
+
+def test_flashbax_reads_its_tree_as_before():
+    replay = Replay(6, kind="prioritized", priority_exponent=1.0)
+    values = jnp.array([5.0, 1.0, 2.0, 7.0, 3.0])
+    replay.set(jnp.arange(5), values)
+    theirs = sum_tree.set_batch_scan(sum_tree.init(6), jnp.arange(5), values)
+    np.testing.assert_array_equal(replay.state.tree.nodes, theirs.nodes)
+    assert replay.state.tree.tree_depth == theirs.tree_depth
+
+
+def test_a_nest_keeps_its_dtypes():
+    buffer = make_buffer(ReplayConfig(capacity=3))
+    pixels, number = specs.Array((2, 2), np.uint8), specs.Array((), np.int32)
+    item = {"pixels": pixels, "none": (), "a": number}
+    state = jax.jit(functools.partial(buffer.init, item))()
+    pixels = np.full((2, 2, 2), 255, np.uint8)
+    items = {"pixels": pixels, "none": (), "a": np.array([3, 4], np.int32)}
+    state = buffer.add(state, items, np.ones(2, np.float32))
+    assert isinstance(state, BufferState)
+    drawn = buffer.draw(state, jax.random.PRNGKey(1), 4).items
+    assert drawn["pixels"].dtype == np.uint8
+    np.testing.assert_array_equal(drawn["pixels"], np.full((4, 2, 2), 255))
+    assert set(np.asarray(drawn["a"]).tolist()) <= {3, 4}

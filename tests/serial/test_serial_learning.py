@@ -1,0 +1,122 @@
+"""One dispatch: the learner's own update, on what was drawn."""
+
+import jax
+import numpy as np
+import pytest
+from dm_env import specs
+
+from distrl.agents import make_agent
+from distrl.config import config_from_dict
+from distrl.items import make_item_spec
+from distrl.learner.optimizer import make_optimizer
+from distrl.learner.state import first_replica, init_state, replicate
+from distrl.learner.superbatch import split_superbatch
+from distrl.learner.update import make_update
+from distrl.serial.buffer import make_buffer
+from distrl.serial.learning import init_serial_state, make_learn, read_variables
+from distrl.types import EnvironmentSpec
+
+SPEC = EnvironmentSpec(specs.Array((3,), np.float32), num_actions=2)
+CONFIG = config_from_dict(
+    {
+        "agent": "dqn",
+        "network": {"args": {"hidden_sizes": [4]}},
+        "replay": {"kind": "prioritized", "capacity": 32, "priority_epsilon": 0.5},
+        "learner": {"batch_size": 8, "steps_per_dispatch": 2},
+    }
+)
+KEY = jax.random.PRNGKey(3)
+BUFFER = make_buffer(CONFIG.replay)
+DRAW = jax.jit(BUFFER.draw, static_argnums=2)
+
+
+class Learning:
+    """A state with 32 items of different priorities, and its dispatch."""
+
+    def __init__(self, num_devices):
+        self.devices = jax.local_devices()[:num_devices]
+        self.agent = make_agent(CONFIG, SPEC)
+        self.learn = make_learn(CONFIG, self.agent, BUFFER, self.devices)
+        state = init_serial_state(CONFIG, SPEC, self.agent, BUFFER, self.devices)
+        rng = np.random.default_rng(0)
+        items = jax.tree.map(
+            lambda x: rng.normal(size=(32, *x.shape)).astype(x.dtype),
+            make_item_spec(CONFIG, SPEC),
+        )
+        priorities = rng.uniform(0.1, 3, size=32).astype(np.float32)
+        held = jax.jit(BUFFER.add)(state.buffer, items, priorities)
+        self.state = state._replace(buffer=held)
+
+
+@pytest.fixture(scope="module")
+def alone():
+    """The states before and after a dispatch on one device, and what it gave."""
+    learning = Learning(1)
+    drawn = DRAW(learning.state.buffer, jax.random.fold_in(learning.state.key, 0), 16)
+    before = jax.tree.map(np.array, learning.state)
+    after, output = learning.learn(learning.state)
+    return before, after, jax.tree.map(np.array, drawn), output, learning
+
+
+def test_a_dispatch_is_the_update_of_what_was_drawn(alone):
+    before, after, drawn, output, learning = alone
+    update = make_update(
+        learning.agent, make_optimizer(CONFIG.learner), CONFIG, learning.devices
+    )
+    items, probabilities = split_superbatch((drawn.items, drawn.probabilities), 1, 2)
+    train, wanted = update(before.train, items, probabilities)
+    jax.tree.map(np.testing.assert_array_equal, after.train, train)
+    jax.tree.map(np.testing.assert_array_equal, output, wanted)
+
+
+def test_a_dispatch_counts_and_leaves_the_key(alone):
+    before, after, _, _, _ = alone
+    assert after.counts == before.counts._replace(
+        sampled=16, dispatches=1, learner_steps=2
+    )
+    np.testing.assert_array_equal(after.key, before.key)
+
+
+def test_what_was_drawn_has_its_new_priority(alone):
+    before, after, drawn, output, _ = alone
+    # Of 32 leaves the first is node 31.
+    wanted = np.array(before.buffer.tree.nodes[31:])
+    priorities = np.asarray(output.priorities).reshape(16) + np.float32(0.5)
+    for slot, priority in zip(drawn.slots, priorities, strict=True):
+        wanted[slot] = priority**CONFIG.replay.priority_exponent
+    assert np.any(wanted != before.buffer.tree.nodes[31:])
+    np.testing.assert_allclose(after.buffer.tree.nodes[31:], wanted, rtol=1e-6)
+
+
+def test_the_next_dispatch_draws_anew(alone):
+    _, after, drawn, _, _ = alone
+    again = DRAW(after.buffer, jax.random.fold_in(after.key, 1), 16)
+    assert np.any(again.slots != drawn.slots)
+
+
+def test_two_devices_learn_the_same(alone):
+    _, after, _, output, _ = alone
+    learning = Learning(2)
+    state, shared = learning.learn(learning.state)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6),
+        first_replica(state.train.params),
+        first_replica(after.train.params),
+    )
+    np.testing.assert_allclose(
+        np.swapaxes(shared.priorities, 0, 1).reshape(16),
+        np.asarray(output.priorities).reshape(16),
+        rtol=1e-5,
+    )
+    np.testing.assert_allclose(
+        state.buffer.tree.nodes, after.buffer.tree.nodes, rtol=1e-5
+    )
+
+
+def test_the_variables_are_those_of_one_replica():
+    agent = make_agent(CONFIG, SPEC)
+    train = init_state(agent, make_optimizer(CONFIG.learner), KEY)
+    spread = replicate(train, jax.local_devices()[:2])
+    params, network_state = read_variables(spread)
+    jax.tree.map(np.testing.assert_array_equal, params, train.params)
+    assert network_state == {}

@@ -1,0 +1,185 @@
+"""The loop: the same bits for a seed, the configured limits, the files of a run."""
+
+import csv
+import dataclasses
+import threading
+
+import jax
+import numpy as np
+import pytest
+
+from distrl.config import config_from_dict
+from distrl.environments import read_spec
+from distrl.serial import Counts, run_serial
+from distrl.serial.loop import count_superbatches_due
+from distrl.telemetry.csv_log import read_status
+
+# What clocks say differs between two runs.
+CLOCKS = {"time", "seconds", "steps_per_second"}
+TINY = {
+    "environment": "bsuite:catch/0",
+    "network": {"args": {"hidden_sizes": [8]}},
+    "actor": {"environments": 4, "n_step": 2},
+    "replay": {"capacity": 200, "min_size": 40, "samples_per_insert": 4.0},
+    "learner": {
+        "devices": 1,
+        "batch_size": 8,
+        "steps_per_dispatch": 2,
+        "metrics_period": 3,
+    },
+    "evaluation": {"episodes": 4, "environments": 2, "period": 50},
+    "stop": {"learner_steps": 150},
+}
+
+
+def make_config(**changes):
+    """Returns TINY with sections replaced in part."""
+    tree = {**TINY}
+    for name, value in changes.items():
+        is_section = isinstance(value, dict)
+        tree[name] = {**TINY.get(name, {}), **value} if is_section else value
+    return config_from_dict(tree)
+
+
+def run(config, stop=None):
+    return run_serial(config, read_spec(config.environment, {}), stop)
+
+
+def read_rows(run_dir, node):
+    """Returns the rows of a node's file without what clocks say."""
+    with open(run_dir / "metrics" / f"{node}.csv", newline="") as file:
+        return [
+            {name: cell for name, cell in row.items() if name not in CLOCKS}
+            for row in csv.DictReader(file)
+        ]
+
+
+def assert_same_bits(first, second):
+    assert jax.tree.structure(first) == jax.tree.structure(second)
+    jax.tree.map(np.testing.assert_array_equal, first, second)
+
+
+def differ(first, second):
+    changed = jax.tree.map(lambda a, b: bool(np.any(a != b)), first, second)
+    return any(jax.tree.leaves(changed))
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Two runs of one seed with files, and one of another seed without."""
+    directories = [tmp_path_factory.mktemp("run") for _ in range(2)]
+    config = make_config()
+    states = [
+        run(dataclasses.replace(config, run_dir=str(directory)))
+        for directory in directories
+    ]
+    return directories, states, run(dataclasses.replace(config, seed=2))
+
+
+def test_two_runs_of_a_seed_end_with_the_same_bits(runs):
+    _, (first, second), other = runs
+    assert_same_bits(first, second)
+    assert differ(first.train.params, other.train.params)
+
+
+def test_two_runs_of_a_seed_write_the_same_rows(runs):
+    directories, _, _ = runs
+    for node in ("learner", "actor/0", "evaluator"):
+        first, second = (read_rows(directory, node) for directory in directories)
+        assert first == second
+        assert first
+
+
+def test_the_rows_come_when_they_are_due(runs):
+    directories, (state, _), _ = runs
+    steps = [int(r["learner_steps"]) for r in read_rows(directories[0], "learner")]
+    # Every three dispatches of two steps; the last of them is the end.
+    assert steps == list(range(6, 151, 6))
+    steps = [int(r["learner_steps"]) for r in read_rows(directories[0], "evaluator")]
+    assert steps == [50, 100, 150]
+    assert all(r["episodes"] == "4" for r in read_rows(directories[0], "evaluator"))
+    status = read_status(directories[0] / "metrics" / "coordinator.csv")
+    counts = state.counts
+    assert status.reason == "learner_steps 150 reached 150"
+    assert (status.env_steps, status.episodes) == (counts.env_steps, counts.episodes)
+    assert status.samples_per_insert == counts.sampled / counts.inserted
+    assert status.replay_size == min(counts.inserted, 200)
+    assert status.evaluation_step == 150
+    assert list((directories[0] / "tensorboard" / "learner").glob("events*"))
+
+
+def test_the_counts_keep_the_limits_of_replay(runs):
+    counts = runs[1][0].counts
+    assert counts.learner_steps == 150
+    assert counts.dispatches == 75
+    assert counts.sampled == 75 * 16
+    # Of 4 * (inserted - 40) samples, whole superbatches of 16; it just reached them.
+    assert counts.sampled <= 4 * (counts.inserted - 40)
+    assert 4 * (counts.inserted - 40) - counts.sampled < 4 * 16
+    # One step of two is pending in each of the four environments, at most.
+    assert counts.env_steps - 4 <= counts.inserted <= counts.env_steps
+    # Catch has episodes of 9 steps.
+    assert counts.episodes == counts.env_steps // 4 // 9 * 4
+
+
+def test_prioritised_replay_gives_the_same_bits_too():
+    config = make_config(
+        replay={"kind": "prioritized"}, stop={"learner_steps": 60}, agent="dqn"
+    )
+    first, second = run(config), run(config)
+    assert_same_bits(first, second)
+    # Priorities came back: new items have 1, and 2 in 10,000 TD errors have it.
+    size = min(first.counts.inserted, 200)
+    leaves = np.asarray(first.buffer.tree.nodes)[255 : 255 + size]
+    assert np.all(leaves > 0)
+    assert np.mean(leaves == 1.0) < 0.5
+
+
+def test_without_a_limit_there_is_a_superbatch_a_step():
+    config = make_config(
+        replay={"samples_per_insert": None, "min_size": 16},
+        actor={"n_step": 1},
+        evaluation={"period": 10_000},
+        stop={"learner_steps": None, "env_steps": 40},
+    )
+    counts = run(config).counts
+    assert counts.env_steps == counts.inserted == 40
+    # After each of the steps 4 to 9: at the tenth the run is at its end.
+    assert counts.dispatches == 6
+
+
+def test_a_stop_that_is_set_ends_the_loop_before_it_acts(tmp_path):
+    stop = threading.Event()
+    stop.set()
+    config = dataclasses.replace(make_config(), run_dir=str(tmp_path))
+    state = run(config, stop)
+    assert state.counts == Counts()
+    status = read_status(tmp_path / "metrics" / "coordinator.csv")
+    assert status.reason is None
+
+
+def test_a_return_that_is_reached_ends_the_run():
+    # Nothing in Catch returns less than -1.
+    config = make_config(stop={"learner_steps": None, "evaluation_return": -1.0})
+    assert run(config).counts.learner_steps == 50
+
+
+def due(inserted, sampled=0, **replay):
+    counts = Counts(inserted=inserted, sampled=sampled)
+    return count_superbatches_due(make_config(replay=replay), counts)
+
+
+def test_superbatches_are_due_when_all_of_them_is_allowed():
+    # 16 samples at 4 an insert: after 4 inserts beyond the first 40.
+    assert due(inserted=39, samples_per_insert=1e9) == 0
+    assert due(inserted=43) == 0
+    assert due(inserted=44) == 1
+    assert due(inserted=44, sampled=16) == 0
+    assert due(inserted=51) == 2
+    assert due(inserted=52, sampled=32) == 1
+    assert due(inserted=41, samples_per_insert=0.5) == 0
+
+
+def test_without_a_limit_one_superbatch_is_due():
+    assert due(inserted=39, samples_per_insert=None) == 0
+    assert due(inserted=40, sampled=160, samples_per_insert=None) == 1

@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+import tree
+from dm_env import specs
+
+from distrl.config import Config, NetworkConfig, ReplayConfig
+from distrl.items import make_item_spec, make_zeros, stack_specs
+from distrl.networks.core import make_initial_carry
+from distrl.types import EnvironmentSpec, Trajectory, Transition
+
+SPEC = EnvironmentSpec(
+    {
+        "pixels": specs.BoundedArray((4, 3), np.uint8, 0, 255),
+        "rest": (specs.DiscreteArray(5), specs.Array((2,), np.float32)),
+    },
+    num_actions=3,
+)
+
+
+def test_a_transition_has_two_observations_and_scalars():
+    item = make_item_spec(Config(), SPEC)
+    assert isinstance(item, Transition)
+    for observation in (item.observation_tm1, item.observation_t):
+        assert observation["pixels"] == specs.Array((4, 3), np.uint8)
+        assert observation["rest"][0] == specs.Array((), np.int32)
+    assert item.action_tm1 == specs.Array((), np.int32)
+    assert item.reward_t == item.discount_t == specs.Array((), np.float32)
+
+
+@pytest.mark.parametrize("core", ["none", "gru", "lstm"])
+def test_a_sequence_has_one_more_observation_and_the_recurrent_state(core):
+    network = NetworkConfig(core=core, core_size=7)
+    config = Config(network=network, replay=ReplayConfig(sequence_length=6))
+    item = make_item_spec(config, SPEC)
+    assert isinstance(item, Trajectory)
+    assert item.observation["pixels"] == specs.Array((7, 4, 3), np.uint8)
+    assert item.observation["rest"][1] == specs.Array((7, 2), np.float32)
+    assert item.action == specs.Array((6,), np.int32)
+    assert item.reward == item.discount == item.mask == specs.Array((6,), np.float32)
+    # It is what the network begins an episode with, of one environment.
+    initial = make_initial_carry(network, 1)
+    assert type(item.carry) is tuple and len(item.carry) == len(initial)
+    for spec, leaf in zip(item.carry, initial, strict=True):
+        assert (1, *spec.shape) == leaf.shape and spec.dtype == leaf.dtype
+
+
+def test_items_are_stacked_and_filled_with_zeros():
+    config = Config(
+        network=NetworkConfig(core="lstm", core_size=7),
+        replay=ReplayConfig(sequence_length=6),
+    )
+    item = make_item_spec(config, SPEC)
+    assert stack_specs(item, 2).mask == specs.Array((2, 6), np.float32)
+    zeros = make_zeros(item, 3)
+    tree.assert_same_structure(zeros, item)
+    assert zeros.observation["pixels"].dtype == np.uint8
+    assert zeros.observation["pixels"].shape == (3, 7, 4, 3)
+    assert zeros.carry[1].shape == (3, 7)
+    assert not any(leaf.any() for leaf in tree.flatten(zeros))
