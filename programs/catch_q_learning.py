@@ -32,11 +32,8 @@ def main(seed: int) -> bool:
     environment, evaluation_environment = Catch(seed=seed), Catch(seed=seed + 10_000)
     num_actions = environment.action_spec().num_values
     spec = EnvironmentSpec(environment.observation_spec(), num_actions)
-    config = Config(
-        agent="dqn",
-        learner=LearnerConfig(learning_rate=1e-3),
-        loss=LossConfig(huber_delta=None),  # The squared loss.
-    )
+    squared_loss, learner = LossConfig(huber_delta=None), LearnerConfig()
+    config = Config(agent="dqn", loss=squared_loss, learner=learner)
     agent = make_agent(config, spec)
     optimizer = make_optimizer(config.learner)
 
@@ -57,8 +54,8 @@ def main(seed: int) -> bool:
 
     def act(observation, epsilon):
         epsilons = np.full(1, epsilon, np.float32)
-        choice = player.act(params, network_state, observation[None], epsilons)
-        return int(choice.action[0])
+        chosen = player.act(params, network_state, observation[None], epsilons)
+        return int(chosen.action[0])
 
     def evaluate():
         total = 0.0
