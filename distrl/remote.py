@@ -1,12 +1,15 @@
 """Remote calls that are tried again for a while, and given up when a run stops."""
 
+import contextlib
 import time
+from collections.abc import Iterator
 from concurrent import futures
 from typing import Any
 
 from distrl.types import StopSignal
 
-# How long a call may wait for its answer once the run stops.
+# How long a call may wait for its answer once the run stops, and how long before
+# the stop reaches a node its servers may already have ended.
 _FAREWELL_SECONDS = 1.0
 _SLICE_SECONDS = 0.1
 # The destructor of a Courier client waits for its calls, so these are kept.
@@ -76,3 +79,20 @@ class RemoteCaller:
                 if now >= deadline:
                     _ABANDONED.append(self._client)
                     raise
+
+
+@contextlib.contextmanager
+def forgive_at_the_end(stop: StopSignal) -> Iterator[None]:
+    """Lets a lost server pass if the run is ending: a server may end first.
+
+    Args:
+      stop: waited for, for a moment; if it is not set, the error was one.
+
+    Raises:
+      RuntimeError: what the block raised.
+    """
+    try:
+        yield
+    except RuntimeError:
+        if not stop.wait(_FAREWELL_SECONDS):
+            raise

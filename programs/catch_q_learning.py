@@ -15,9 +15,10 @@ import numpy as np
 import optax
 from bsuite.environments.catch import Catch
 
-from distrl.actor.policy import make_policy
+from distrl.actor.policy import Player
 from distrl.agents import make_agent
-from distrl.config import Config, LearnerConfig
+from distrl.agents.acting import epsilon_greedy
+from distrl.config import Config, LearnerConfig, LossConfig
 from distrl.learner.optimizer import make_optimizer
 from distrl.types import EnvironmentSpec, Transition
 
@@ -31,31 +32,30 @@ def main(seed: int) -> bool:
     environment, evaluation_environment = Catch(seed=seed), Catch(seed=seed + 10_000)
     num_actions = environment.action_spec().num_values
     spec = EnvironmentSpec(environment.observation_spec(), num_actions)
-    learner = LearnerConfig(learning_rate=1e-3, huber_delta=None)  # None: l2 loss.
-    config = Config(agent="dqn", learner=learner)
+    squared_loss, learner = LossConfig(huber_delta=None), LearnerConfig()
+    config = Config(agent="dqn", loss=squared_loss, learner=learner)
     agent = make_agent(config, spec)
     optimizer = make_optimizer(config.learner)
-    policy = make_policy(agent)
 
-    key, init_key = jax.random.split(jax.random.PRNGKey(seed))
+    key, init_key, play_key = jax.random.split(jax.random.PRNGKey(seed), 3)
+    player = Player(agent, epsilon_greedy, "act", 1, play_key)
     params, network_state = jax.jit(agent.init)(init_key)
     optimizer_state = optimizer.init(params)
 
     @jax.jit
     def update(params, optimizer_state, key, transition):
-        weights = np.ones(BATCH, np.float32)
+        weights, keys = np.ones(BATCH, np.float32), jax.random.split(key, BATCH)
         # Plain Q-learning bootstraps from the network itself: target = params.
         gradients, _ = jax.grad(agent.loss, has_aux=True)(
-            params, params, network_state, key, transition, weights
+            params, params, network_state, keys, transition, weights
         )
         updates, optimizer_state = optimizer.update(gradients, optimizer_state)
         return optax.apply_updates(params, updates), optimizer_state
 
     def act(observation, epsilon):
-        nonlocal key
         epsilons = np.full(1, epsilon, np.float32)
-        action, key = policy(params, network_state, key, observation[None], epsilons)
-        return int(action[0])
+        chosen = player.act(params, network_state, observation[None], epsilons)
+        return int(chosen.action[0])
 
     def evaluate():
         total = 0.0

@@ -7,7 +7,7 @@ import time
 import courier
 import pytest
 
-from distrl.remote import RemoteCaller
+from distrl.remote import RemoteCaller, forgive_at_the_end
 
 
 class Service:
@@ -82,3 +82,22 @@ def test_a_stopping_run_does_not_wait_for_a_server_that_has_gone():
         began = time.monotonic()
         assert _make_caller(client, 60.0, stop).call("fetch", 0) is None
         assert time.monotonic() - began < 10
+
+
+def test_a_server_that_ends_before_the_node_hears_of_the_stop_is_no_failure():
+    stop = threading.Event()
+    timer = threading.Timer(0.1, stop.set)
+    timer.start()
+    with forgive_at_the_end(stop):
+        raise RuntimeError("Socket closed")
+    timer.join()
+
+
+def test_a_server_that_is_lost_is_a_failure():
+    began = time.monotonic()
+    with (
+        pytest.raises(RuntimeError, match="Socket closed"),
+        forgive_at_the_end(threading.Event()),
+    ):
+        raise RuntimeError("Socket closed")
+    assert time.monotonic() - began < 5.0

@@ -15,6 +15,7 @@ from distrl.agents import make_agent
 from distrl.config import Config
 from distrl.coordinator import Reporter
 from distrl.environments import VectorEnvironment, make_environment
+from distrl.remote import forgive_at_the_end
 from distrl.replay import BlockWriter
 from distrl.seeding import derive_seed
 from distrl.telemetry.metrics import MetricsLog
@@ -85,7 +86,8 @@ def run_actor(
                 carry_tm1=choice.carry,
             )
         )
-        writer.write(*items)
+        with forgive_at_the_end(stop):
+            writer.write(*items)
         player.end_episodes(step.last_t)
         observation = step.observation
         env_steps += len(environment)

@@ -20,7 +20,8 @@ def load_config(path: str | None, overrides: Mapping[str, Any] = _NOTHING) -> Co
     """Returns the checked configuration in a YAML file, with overrides.
 
     An agent among the overrides, if the file names another one, brings what goes with
-    its name (`distrl.config.presets`), whatever the file says of that.
+    its name (`distrl.config.presets`), whatever the file says of that; what goes with
+    the name in the file goes.
 
     Args:
       path: a YAML file; None starts from the defaults.
@@ -31,8 +32,10 @@ def load_config(path: str | None, overrides: Mapping[str, Any] = _NOTHING) -> Co
     """
     tree = {} if path is None else read_file(path)
     agent = overrides.get("agent")
-    if isinstance(agent, str) and agent in PRESETS and agent != tree.get("agent"):
-        for name, value in PRESETS[agent].items():
+    if agent is not None and agent != tree.get("agent"):
+        for name, _ in _find_preset(tree.get("agent")):
+            _remove(tree, name)
+        for name, value in _find_preset(agent):
             _override(tree, name, value)
     for name, value in overrides.items():
         _override(tree, name, value)
@@ -89,6 +92,20 @@ def check_name(name: str, value: Any) -> None:
     inside = any(each in fields and fields[each].is_mapping for each in above)
     if not inside or not all(parts):
         raise refuse_name(name, value)
+
+
+def _find_preset(agent: Any) -> list[tuple[str, Any]]:
+    """Returns the fields that go with a name; whatever it is, it is checked later."""
+    preset = PRESETS.get(agent) if isinstance(agent, str) else None
+    return [] if preset is None else list(preset.items())
+
+
+def _remove(tree: Any, name: str) -> None:
+    *parents, last = name.split(".")
+    for parent in parents:
+        tree = tree.get(parent) if isinstance(tree, dict) else None
+    if isinstance(tree, dict):
+        tree.pop(last, None)
 
 
 def _override(tree: dict[str, Any], name: str, value: Any) -> None:

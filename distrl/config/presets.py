@@ -77,6 +77,7 @@ PRESETS: Mapping[str, Preset] = types.MappingProxyType(
                 "replay.kind": "prioritized",
                 "replay.transitions_per_item": None,
                 "replay.sequence_length": 20,
+                "replay.sequence_period": None,
                 "actor.exploration.schedule": "apex",
                 "actor.n_step": 5,
                 "loss.value_transform": "signed_hyperbolic",

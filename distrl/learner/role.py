@@ -16,6 +16,7 @@ from distrl.learner.optimizer import make_optimizer
 from distrl.learner.state import TrainState, first_replica, init_state, replicate
 from distrl.learner.superbatch import join_superbatch
 from distrl.learner.update import UpdateOutput, make_update
+from distrl.remote import forgive_at_the_end
 from distrl.replay import PriorityUpdater, ReplaySampler
 from distrl.seeding import derive_seed
 from distrl.telemetry.metrics import MetricsLog
@@ -68,7 +69,9 @@ def run_learner(
     while not stop.is_set():
         if reporter.is_due():
             reporter.send()
-        superbatch = feed.get(_POLL_SECONDS)
+        superbatch = None
+        with forgive_at_the_end(stop):
+            superbatch = feed.get(_POLL_SECONDS)
         if superbatch is None:
             continue
         state, output = update(state, superbatch.items, superbatch.probabilities)
@@ -79,7 +82,8 @@ def run_learner(
         learner_steps += config.learner.steps_per_dispatch
         reporter.count(learner_steps=config.learner.steps_per_dispatch)
         if priorities is not None:
-            priorities.check()
+            with forgive_at_the_end(stop):
+                priorities.check()
             priorities.put(superbatch.keys, output.priorities)
         if learner_steps - published >= config.learner.publish_period:
             published = learner_steps

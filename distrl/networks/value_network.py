@@ -75,6 +75,11 @@ def make_value_network(
       ConfigError: a part cannot be made; when it is applied, also if it gives values
         of another shape.
     """
+    if is_implicit and config.network.head == "none":
+        raise ConfigError(
+            f"network.head = none: agent {config.agent!r} embeds quantiles between "
+            "torso and head; set it to linear or dueling"
+        )
     torso = make_torso(config.network, spec)
     head = make_head(config.network, spec.num_actions, num_outputs)
     has_core = config.network.core != "none"

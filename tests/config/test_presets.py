@@ -68,6 +68,22 @@ def test_an_agent_in_a_flag_brings_what_goes_with_it(tmp_path):
     assert chosen.actor.n_step == 2
 
 
+def test_another_agent_in_a_flag_loses_what_went_with_the_file_s(tmp_path):
+    file = tmp_path / "own.yaml"
+    file.write_text(
+        "agent: r2d2\nnetwork: {core: gru, core_size: 32}\n"
+        "replay: {sequence_length: 12, sequence_period: 3, min_size: 100}\n"
+    )
+    config = load_config(str(file), {"agent": "dqn"})
+    assert config.network.core == "none"
+    assert config.replay.sequence_length is None
+    assert config.replay.kind == "uniform"
+    assert config.replay.min_size == 100
+    file.write_text("agent: r2d2\nnetwork: 3\n")
+    with pytest.raises(ConfigError, match="network = 3"):
+        load_config(str(file), {"agent": "dqn"})
+
+
 def test_an_agent_without_its_parts_is_refused():
     with pytest.raises(ConfigError) as raised:
         check_config(Config(agent="rainbow"))

@@ -91,17 +91,17 @@ def test_a_superbatch_is_cut_over_devices_in_its_order(services, num_devices):
     for superbatch, sampled in zip(fed, sampler.sampled, strict=False):
         np.testing.assert_array_equal(superbatch.keys, sampled.keys)
         assert superbatch.keys.dtype == np.uint64
-        rewards = superbatch.transitions.reward_t
+        rewards = superbatch.items.reward_t
         assert rewards.shape == (num_devices, STEPS, share)
         assert [shard.device for shard in rewards.addressable_shards] == devices
         # Step k of device d holds the transitions k * 8 + d * share, and on.
         for d, k, i in np.ndindex(rewards.shape):
             number = k * BATCH + d * share + i
-            reward = sampled.transitions.reward_t[number]
+            reward = sampled.items.reward_t[number]
             assert rewards[d, k, i] == reward
-            observation = superbatch.transitions.observation_tm1["x"][d, k, i]
+            observation = superbatch.items.observation_tm1["x"][d, k, i]
             np.testing.assert_array_equal(observation, [reward, -reward])
-            assert superbatch.transitions.action_tm1[d, k, i] == reward % 2
+            assert superbatch.items.action_tm1[d, k, i] == reward % 2
             chance = superbatch.probabilities[d, k, i]
             assert chance == sampled.probabilities[number]
         # 64 transitions are 32 items of two, all drawn alike.

@@ -157,7 +157,7 @@ def test_priorities_go_back_to_replay(services, config):
 
 
 def test_the_state_of_a_network_is_published(services, config):
-    network = NetworkConfig("example_networks:batch_norm")
+    network = NetworkConfig("example_networks:batch_norm", head="none")
     run = Run(services, dataclasses.replace(config, network=network), mean=5.0)
     first = run.client.await_first()
     run.wait_until(lambda: run.service.newest_version() >= 2)

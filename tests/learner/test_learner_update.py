@@ -22,23 +22,24 @@ def init_scalar(key):
     return jnp.zeros(()), {}
 
 
-def scalar_loss(params, target_params, network_state, key, transition, weights):
+def scalar_loss(params, target_params, network_state, keys, transition, weights):
     """Has the gradient mean(weights * reward): SGD with rate 1 subtracts it."""
-    del target_params, key
+    del target_params, keys
     rewards = transition.reward_t
     metrics = {"reward": rewards.mean(), "max_reward": rewards.max()}
     output = LossOutput(weights, metrics, network_state)
     return params * jnp.mean(weights * rewards), output
 
 
-def noisy_loss(params, target_params, network_state, key, transition, weights):
+def noisy_loss(params, target_params, network_state, keys, transition, weights):
     del target_params, transition
-    noise = jax.random.uniform(key, weights.shape)
+    assert keys.shape == (*weights.shape, 2)
+    noise = jax.vmap(jax.random.uniform)(keys)
     return params * noise.mean(), LossOutput(noise, {}, network_state)
 
 
-SCALAR = Agent(init_scalar, None, None, scalar_loss)
-NOISY = Agent(init_scalar, None, None, noisy_loss)
+SCALAR = Agent(init_scalar, lambda size: (), None, scalar_loss)
+NOISY = Agent(init_scalar, lambda size: (), None, noisy_loss)
 
 
 def make_config(kind="uniform", exponent=0.5, **learner):
@@ -158,7 +159,7 @@ def test_a_target_that_would_never_be_updated_is_refused():
         start(SCALAR, 1, config)
 
 
-def test_noise_differs_between_devices_steps_and_seeds_but_the_key_does_not():
+def test_noise_differs_between_items_steps_and_seeds_but_the_key_does_not():
     state, output = take_steps(NOISY, np.zeros(16), 4, 2)
     noise = np.asarray(output.priorities).reshape(8, 2)
     assert len(np.unique(noise)) == 16
@@ -168,6 +169,19 @@ def test_noise_differs_between_devices_steps_and_seeds_but_the_key_does_not():
     np.testing.assert_array_equal(again.priorities, output.priorities)
     _, other = take_steps(NOISY, np.zeros(16), 4, 2, seed=1)
     assert (other.priorities != output.priorities).all()
+
+
+@pytest.mark.parametrize("num_devices", [1, 4])
+def test_what_is_drawn_for_an_item_does_not_depend_on_the_devices(num_devices):
+    state, output = take_steps(NOISY, np.zeros(16), num_devices, 2)
+    # Step n draws for the item i of its batch from the key folded with n and i.
+    key = state.key[0]
+    expected = [
+        jax.random.uniform(jax.random.fold_in(jax.random.fold_in(key, step), item))
+        for step in range(2)
+        for item in range(8)
+    ]
+    np.testing.assert_array_equal(join_superbatch(output.priorities), expected)
 
 
 def test_two_dispatches_of_one_step_are_one_dispatch_of_two():

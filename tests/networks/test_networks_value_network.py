@@ -229,3 +229,5 @@ def test_bad_parts_are_told_when_the_network_is_made():
         make(args={"hidden_size": [3]})
     with pytest.raises(ConfigError, match="network.head_args"):
         make(head_args={"hidden_size": [3]})
+    with pytest.raises(ConfigError, match="network.head = none"):
+        make(head="none", is_implicit=True)
