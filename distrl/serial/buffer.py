@@ -140,7 +140,12 @@ def _write_leaves(
     last = jax.ops.segment_max(order, slots, num_segments=tree.capacity)[slots]
     place = slots + 2**tree.tree_depth - 1
     nodes = tree.nodes.at[place].set(weights[last])
-    for _ in range(tree.tree_depth):
+
+    def go_up(_: int, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, ...]:
+        nodes, place = carry
         place = (place - 1) // 2
-        nodes = nodes.at[place].set(nodes[2 * place + 1] + nodes[2 * place + 2])
+        sums = nodes[2 * place + 1] + nodes[2 * place + 2]
+        return nodes.at[place].set(sums), place
+
+    nodes, _ = jax.lax.fori_loop(0, tree.tree_depth, go_up, (nodes, place))
     return tree.replace(nodes=nodes)

@@ -1,0 +1,89 @@
+"""What the loop says of itself: statuses, and rows at most once a step."""
+
+import csv
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from distrl.config import Config, ReplayConfig
+from distrl.learner.update import UpdateOutput
+from distrl.serial.record import RunRecord
+from distrl.serial.state import Counts
+
+CONFIG = Config(replay=ReplayConfig(capacity=1_000))
+COUNTS = Counts(
+    env_steps=1_600, episodes=3, inserted=1_200, sampled=2_400, learner_steps=80
+)
+
+
+@pytest.fixture
+def record(tmp_path):
+    made = RunRecord(dataclasses.replace(CONFIG, run_dir=str(tmp_path)))
+    yield made
+    made.close()
+
+
+def read_rows(run_dir, node):
+    with open(run_dir / "metrics" / f"{node}.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def make_output(loss):
+    metrics = jax.pmap(lambda x: {"loss": x})(np.array([loss], np.float32))
+    return UpdateOutput(metrics, priorities=None)
+
+
+def test_a_status_has_the_counts_and_the_ratio_of_replay(record):
+    status = record.find_status(COUNTS)
+    assert (status.env_steps, status.learner_steps, status.episodes) == (1_600, 80, 3)
+    assert status.samples_per_insert == 2.0
+    assert status.replay_size == 1_000
+    assert status.staleness == 0.0
+    assert status.training_return is None
+    assert status.evaluation_return is None
+    assert record.find_status(Counts()).samples_per_insert is None
+
+
+def test_the_training_return_is_of_the_latest_hundred_episodes(record):
+    record.add_returns([50.0])
+    record.add_returns([0.0] * 50 + [1.0] * 50)
+    assert record.find_status(COUNTS).training_return == 0.5
+
+
+def test_an_evaluation_is_remembered_and_the_best_one_too(record, tmp_path):
+    for step, returns in ((10, [1.0, 3.0]), (20, [0.0, 1.0])):
+        counts = COUNTS._replace(learner_steps=step)
+        record.write_evaluation(counts, np.array(returns), seconds=0.25)
+    status = record.find_status(COUNTS)
+    assert (status.evaluation_step, status.evaluation_return) == (20, 0.5)
+    assert status.best_return == 2.0
+    first = read_rows(tmp_path, "evaluator")[0]
+    assert (first["learner_steps"], first["episodes"]) == ("10", "2")
+    assert (first["min_return"], first["max_return"]) == ("1.0", "3.0")
+
+
+def test_the_rows_of_learner_and_actor_come_once_a_step(record, tmp_path):
+    record.write_learning(COUNTS, 0.25, make_output(2.5))
+    record.write_learning(COUNTS, 0.25, make_output(7.5))
+    (row,) = read_rows(tmp_path, "learner")
+    assert (row["learner_steps"], row["loss"]) == ("80", "2.5")
+    (row,) = read_rows(tmp_path, "actor/0")
+    assert (row["env_steps"], row["exploration"]) == ("1600", "0.25")
+
+
+def test_a_status_is_written_when_it_is_due_and_at_the_end(record, tmp_path):
+    record.write_status(COUNTS, None, last=False)
+    record.write_status(COUNTS, None, last=False)  # launch.report_seconds too soon
+    record.write_status(COUNTS, "it is enough", last=True)
+    rows = read_rows(tmp_path, "coordinator")
+    assert [row["reason"] for row in rows] == ["", "it is enough"]
+
+
+def test_without_a_run_dir_nothing_is_written():
+    record = RunRecord(CONFIG)
+    record.write_status(COUNTS, None, last=True)
+    record.write_evaluation(COUNTS, np.array([1.0]), seconds=0.0)
+    assert record.find_status(COUNTS).evaluation_return == 1.0
+    record.close()
