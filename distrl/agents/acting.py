@@ -1,12 +1,10 @@
 """From Q values to actions."""
 
-import warnings
 from collections.abc import Callable
 
 import chex
 import jax
 import jax.numpy as jnp
-import rlax
 
 Explore = Callable[[chex.PRNGKey, jax.Array, jax.Array], jax.Array]
 """`(key, q [B, A], amount [B] float32) -> action [B] int32`; with an amount of 0 the
@@ -15,9 +13,13 @@ best action, one of the best where several are alike."""
 
 def epsilon_greedy(key: chex.PRNGKey, q: jax.Array, epsilon: jax.Array) -> jax.Array:
     """Draws any action with a probability of epsilon, the best one otherwise."""
-    with warnings.catch_warnings():  # RLax says that it may move to Distrax.
-        warnings.simplefilter("ignore", PendingDeprecationWarning)
-        sample = jax.vmap(rlax.epsilon_greedy().sample)
+
+    def sample(key: chex.PRNGKey, q: jax.Array, epsilon: jax.Array) -> jax.Array:
+        coin_key, action_key, best_key = jax.random.split(key, 3)
+        action = jax.random.randint(action_key, (), 0, q.size)
+        explores = jax.random.uniform(coin_key) < epsilon
+        return jnp.where(explores, action, _pick_best(best_key, q))
+
     return _draw(sample, key, q, epsilon)
 
 
@@ -25,13 +27,23 @@ def boltzmann(key: chex.PRNGKey, q: jax.Array, temperature: jax.Array) -> jax.Ar
     """Draws actions from the softmax of Q / temperature; 0 is the best action."""
 
     def sample(key: chex.PRNGKey, q: jax.Array, temperature: jax.Array) -> jax.Array:
-        # Gumbel's trick, written so that a temperature of 0 needs no division; the
-        # same noise breaks the ties that it leaves.
-        noise = jax.random.gumbel(key, q.shape)
-        noisy = q + temperature * noise
-        return jnp.argmax(jnp.where(noisy == jnp.max(noisy), noise, -jnp.inf))
+        # Gumbel's trick, written so that a temperature of 0 needs no division.
+        noise_key, best_key = jax.random.split(key)
+        noise = jax.random.gumbel(noise_key, q.shape)
+        return _pick_best(best_key, q + temperature * noise)
 
-    return _draw(jax.vmap(sample), key, q, temperature)
+    return _draw(sample, key, q, temperature)
+
+
+def _pick_best(key: chex.PRNGKey, values: jax.Array) -> jax.Array:
+    """Returns the place of the largest of `[A]`, of several alike any.
+
+    RLax compares values with their maximum. XLA may compute the two apart from each
+    other and round them differently, and then none is the best; so `argmax` it is, of
+    a random order.
+    """
+    order = jax.random.permutation(key, values.size)
+    return order[jnp.argmax(values[order])]
 
 
 def _draw(
@@ -43,4 +55,4 @@ def _draw(
     chex.assert_rank([q, amount], [2, 1])
     chex.assert_equal_shape_prefix([q, amount], 1)
     keys = jax.random.split(key, amount.shape[0])
-    return sample(keys, q, amount).astype(jnp.int32)
+    return jax.vmap(sample)(keys, q, amount).astype(jnp.int32)

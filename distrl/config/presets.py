@@ -78,6 +78,7 @@ PRESETS: Mapping[str, Preset] = types.MappingProxyType(
                 "replay.transitions_per_item": None,
                 "replay.sequence_length": 20,
                 "replay.sequence_period": None,
+                "learner.batch_size": 64,
                 "actor.exploration.schedule": "apex",
                 "actor.n_step": 5,
                 "loss.value_transform": "signed_hyperbolic",
