@@ -56,6 +56,7 @@ def run_evaluator(
             reporter.send()
         return not stop.is_set()
 
+    player.compile(spec)
     variables.await_first()
     while keep_alive():
         snapshot = variables.fetch()

@@ -13,46 +13,51 @@ best action, one of the best where several are alike."""
 
 def epsilon_greedy(key: chex.PRNGKey, q: jax.Array, epsilon: jax.Array) -> jax.Array:
     """Draws any action with a probability of epsilon, the best one otherwise."""
-
-    def sample(key: chex.PRNGKey, q: jax.Array, epsilon: jax.Array) -> jax.Array:
-        coin_key, action_key, best_key = jax.random.split(key, 3)
-        action = jax.random.randint(action_key, (), 0, q.size)
-        explores = jax.random.uniform(coin_key) < epsilon
-        return jnp.where(explores, action, _pick_best(best_key, q))
-
-    return _draw(sample, key, q, epsilon)
+    _check(q, epsilon)
+    batch_size, num_actions = q.shape
+    # All from one draw: on the CPU each costs more than what is made of it.
+    draw = jax.random.uniform(key, (batch_size, num_actions + 2))
+    explores = draw[:, 0] < epsilon
+    # A draw is below 1, but its product may be rounded up.
+    action = jnp.minimum((draw[:, 1] * num_actions).astype(jnp.int32), num_actions - 1)
+    return jnp.where(explores, action, pick_best(q, draw[:, 2:]))
 
 
 def boltzmann(key: chex.PRNGKey, q: jax.Array, temperature: jax.Array) -> jax.Array:
     """Draws actions from the softmax of Q / temperature; 0 is the best action."""
-
-    def sample(key: chex.PRNGKey, q: jax.Array, temperature: jax.Array) -> jax.Array:
-        # Gumbel's trick, written so that a temperature of 0 needs no division.
-        noise_key, best_key = jax.random.split(key)
-        noise = jax.random.gumbel(noise_key, q.shape)
-        return _pick_best(best_key, q + temperature * noise)
-
-    return _draw(sample, key, q, temperature)
+    _check(q, temperature)
+    noise_key, best_key = jax.random.split(key)
+    # Gumbel's trick, written so that a temperature of 0 needs no division.
+    noise = jax.random.gumbel(noise_key, q.shape)
+    values = q + temperature[:, None] * noise
+    return pick_best(values, jax.random.uniform(best_key, q.shape))
 
 
-def _pick_best(key: chex.PRNGKey, values: jax.Array) -> jax.Array:
-    """Returns the place of the largest of `[A]`, of several alike any.
+def pick_best(values: jax.Array, draw: jax.Array) -> jax.Array:
+    """Returns the places of the largest values, `[B] int32`.
 
     RLax compares values with their maximum. XLA may compute the two apart from each
-    other and round them differently, and then none is the best; so `argmax` it is, of
-    a random order.
+    other and round them differently, and then none is the best. Here each value is
+    read once.
+
+    Args:
+      values: `[B, A] float32`.
+      draw: `[B, A] float32`, from 0 to 1; of values that are alike the one with the
+        largest draw is taken.
     """
-    order = jax.random.permutation(key, values.size)
-    return order[jnp.argmax(values[order])]
+
+    def choose(one: tuple, other: tuple) -> tuple:
+        is_better = other[0] > one[0]
+        is_better |= (other[0] == one[0]) & (other[1] > one[1])
+        return jax.tree.map(lambda x, y: jnp.where(is_better, y, x), one, other)
+
+    places = jax.lax.broadcasted_iota(jnp.int32, values.shape, 1)
+    lowest = (jnp.float32(-jnp.inf), jnp.float32(-1.0), jnp.int32(0))
+    _, _, best = jax.lax.reduce((values, draw, places), lowest, choose, (1,))
+    return best
 
 
-def _draw(
-    sample: Callable[..., jax.Array],
-    key: chex.PRNGKey,
-    q: jax.Array,
-    amount: jax.Array,
-) -> jax.Array:
+def _check(q: jax.Array, amount: jax.Array) -> None:
     chex.assert_rank([q, amount], [2, 1])
     chex.assert_equal_shape_prefix([q, amount], 1)
-    keys = jax.random.split(key, amount.shape[0])
-    return jax.vmap(sample)(keys, q, amount).astype(jnp.int32)
+    chex.assert_type(q, jnp.float32)

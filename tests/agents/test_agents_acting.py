@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from distrl.agents.acting import boltzmann, epsilon_greedy
+from distrl.agents.acting import boltzmann, epsilon_greedy, pick_best
 
 Q = np.array([[0.0, 3.0, 1.0], [5.0, 5.0, -1.0]], np.float32)
 EXPLORE = {"epsilon_greedy": epsilon_greedy, "boltzmann": boltzmann}
@@ -70,3 +70,9 @@ def test_an_amount_for_each_environment_is_needed(name):
     for amount in (jnp.zeros(2), jnp.zeros(())):
         with pytest.raises(AssertionError):
             EXPLORE[name](jax.random.PRNGKey(0), q, amount)
+
+
+def test_the_best_is_found_by_value_and_then_by_draw():
+    values = jnp.array([[1.0, 3.0, 3.0], [2.0, 2.0, 1.0], [-jnp.inf, -jnp.inf, -4.0]])
+    draw = jnp.array([[0.9, 0.1, 0.2], [0.6, 0.5, 0.9], [0.1, 0.2, 0.0]])
+    assert pick_best(values, draw).tolist() == [2, 0, 2]
