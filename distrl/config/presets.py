@@ -30,7 +30,9 @@ class Preset:
         yield from self.parts.items()
 
 
-_WITHOUT_EPSILON = {
+# As in the papers: the noise is in the last two layers, and explores alone.
+_EXPLORED_BY_NOISE = {
+    "network.head_args": {"hidden_sizes": [64]},
     "actor.exploration.schedule": "fixed",
     "actor.exploration.epsilon": 0.0,
 }
@@ -44,7 +46,7 @@ PRESETS: Mapping[str, Preset] = types.MappingProxyType(
             base="double_dqn",
         ),
         "noisy_dqn": Preset(
-            parts={"network.noisy": True}, defaults=_WITHOUT_EPSILON, base="dqn"
+            parts={"network.noisy": True}, defaults=_EXPLORED_BY_NOISE, base="dqn"
         ),
         "rainbow": Preset(
             parts={
@@ -53,7 +55,7 @@ PRESETS: Mapping[str, Preset] = types.MappingProxyType(
                 "replay.kind": "prioritized",
             },
             defaults={
-                **_WITHOUT_EPSILON,
+                **_EXPLORED_BY_NOISE,
                 "replay.transitions_per_item": None,
                 "replay.priority_exponent": 0.5,
                 "actor.n_step": 3,
