@@ -82,7 +82,7 @@ def test_a_page_has_all_its_parts(name):
         for words in read_commands(read_page(name), "python -m benchmarks.solve")
         if words[words.index("--agents") + 1] == name
     ]
-    assert configs == ["configs/catch.yaml", "configs/cartpole.yaml"]
+    assert configs[:2] == ["configs/catch.yaml", "configs/cartpole.yaml"]
 
 
 @pytest.mark.parametrize("name", NAMES)
