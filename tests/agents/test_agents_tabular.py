@@ -127,8 +127,9 @@ def find_munchausen_targets(q, alpha=0.9, temperature=0.03, clip=-1.0):
 
 OPTIMAL = iterate(find_optimal_targets)
 SOFT = iterate(find_munchausen_targets)
-LINEAR = {"factory": "mlp", "args": {"hidden_sizes": []}}
-HIDDEN = {"factory": "mlp", "args": {"hidden_sizes": [64]}}
+# A head of one layer, whatever goes with the name: behind LINEAR it is a table.
+LINEAR = {"factory": "mlp", "args": {"hidden_sizes": []}, "head_args": {}}
+HIDDEN = {"factory": "mlp", "args": {"hidden_sizes": [64]}, "head_args": {}}
 ATOMS = {"num_atoms": 21, "v_min": -2.0, "v_max": 3.0}
 SAMPLES = {"tau_samples": 4, "target_tau_samples": 4, "policy_tau_samples": 16}
 
