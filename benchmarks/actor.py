@@ -75,9 +75,8 @@ def measure_bare_loop(seconds: float) -> float:
 
     from distrl.actor.exploration import make_explore
     from distrl.actor.policy import Player
-    from distrl.actor.role import make_vector_environment
     from distrl.agents import make_agent
-    from distrl.environments import read_spec
+    from distrl.environments import make_vector_environment, read_spec
 
     config = make_config(32, 1)
     jax.config.update("jax_cpu_enable_async_dispatch", False)

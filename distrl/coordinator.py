@@ -11,10 +11,9 @@ from typing import Any
 from distrl.config import Config, StopConfig
 from distrl.remote import RemoteCaller
 from distrl.telemetry.metrics import MetricsLog
+from distrl.telemetry.rates import Rates
 from distrl.telemetry.status import Status
 from distrl.types import StopSignal
-
-_RATE_SECONDS = 1.0
 
 
 class Coordinator:
@@ -38,7 +37,7 @@ class Coordinator:
         self._left: set[str] = set()
         self._evaluation: tuple[int, float] | None = None
         self._best: float | None = None
-        self._rates = _Rates(self._started)
+        self._rates = Rates(self._started)
 
     def report(
         self,
@@ -212,27 +211,6 @@ def find_stop_reason(stop: StopConfig, status: Status) -> str | None:
         if limit is not None and value is not None and value >= limit:
             return f"{name} {value:g} reached {limit:g}"
     return None
-
-
-class _Rates:
-    """Rates of env_steps and learner_steps over at least a second."""
-
-    def __init__(self, now: float):
-        self._at = (now, 0, 0)
-        self._rates = (0.0, 0.0)
-
-    def update(
-        self, now: float, env_steps: int, learner_steps: int
-    ) -> tuple[float, float]:
-        then, env_then, learner_then = self._at
-        seconds = now - then
-        if seconds >= _RATE_SECONDS:
-            self._rates = (
-                (env_steps - env_then) / seconds,
-                (learner_steps - learner_then) / seconds,
-            )
-            self._at = (now, env_steps, learner_steps)
-        return self._rates
 
 
 def _mean(values: list[float]) -> float:

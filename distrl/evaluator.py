@@ -8,12 +8,12 @@ import jax
 import numpy as np
 
 from distrl.actor.policy import Player
-from distrl.actor.role import make_vector_environment
 from distrl.agents import make_agent
 from distrl.agents.acting import epsilon_greedy
+from distrl.agents.agent import Agent
 from distrl.config import Config
 from distrl.coordinator import Reporter
-from distrl.environments import VectorEnvironment
+from distrl.environments import VectorEnvironment, make_vector_environment
 from distrl.seeding import derive_seed
 from distrl.telemetry.metrics import MetricsLog
 from distrl.types import EnvironmentSpec, StopSignal
@@ -37,18 +37,10 @@ def run_evaluator(
       stop: ends the role.
     """
     jax.config.update("jax_cpu_enable_async_dispatch", False)
-    environment = make_vector_environment(
-        config, spec, config.evaluation.environments, "evaluator", 0
-    )
+    evaluation = Evaluation(config, spec, make_agent(config, spec))
     variables = VariableClient(variable_service, config, stop)
     reporter = Reporter(coordinator, "evaluator", config, stop)
     log = MetricsLog(config, "evaluator")
-    key = jax.random.PRNGKey(derive_seed(config.seed, "evaluator"))
-    player = Player(
-        make_agent(config, spec), epsilon_greedy, "evaluate", len(environment), key
-    )
-    epsilon = np.full(config.evaluation.environments, config.evaluation.epsilon)
-    epsilon = epsilon.astype(np.float32)
     due = config.evaluation.period
 
     def keep_alive() -> bool:
@@ -56,7 +48,7 @@ def run_evaluator(
             reporter.send()
         return not stop.is_set()
 
-    player.compile(spec)
+    evaluation.compile()
     variables.await_first()
     while keep_alive():
         snapshot = variables.fetch()
@@ -65,14 +57,7 @@ def run_evaluator(
             continue
         due = snapshot.learner_steps + config.evaluation.period
         started = time.monotonic()
-
-        def act(observation: Any, last_t: np.ndarray, held: Any = snapshot) -> Any:
-            player.end_episodes(last_t)
-            return player.act(
-                held.params, held.network_state, observation, epsilon
-            ).action
-
-        returns = evaluate(environment, act, config.evaluation.episodes, keep_alive)
+        returns = evaluation.run(snapshot.params, snapshot.network_state, keep_alive)
         if returns is None:
             break
         reporter.send_evaluation(snapshot.learner_steps, float(np.mean(returns)))
@@ -82,17 +67,64 @@ def run_evaluator(
                 "learner_steps": snapshot.learner_steps,
                 "version": snapshot.version,
                 "env_steps": reporter.run_env_steps,
-                "episodes": len(returns),
-                "mean_return": float(np.mean(returns)),
-                "std_return": float(np.std(returns)),
-                "min_return": float(np.min(returns)),
-                "max_return": float(np.max(returns)),
+                **summarize_returns(returns),
                 "seconds": round(time.monotonic() - started, 3),
             },
         )
     reporter.send(last=True)
-    environment.close()
+    evaluation.close()
     log.close()
+
+
+class Evaluation:
+    """Whole greedy episodes of frozen parameters, in environments of its own."""
+
+    def __init__(self, config: Config, spec: EnvironmentSpec, agent: Agent):
+        """Makes `evaluation.environments` environments."""
+        count = config.evaluation.environments
+        key = jax.random.PRNGKey(derive_seed(config.seed, "evaluator"))
+        self._spec = spec
+        self._episodes = config.evaluation.episodes
+        self._environment = make_vector_environment(config, spec, count, "evaluator", 0)
+        self._player = Player(agent, epsilon_greedy, "evaluate", count, key)
+        self._epsilon = np.full(count, config.evaluation.epsilon, np.float32)
+
+    def compile(self) -> None:
+        """Compiles the policy before there are parameters."""
+        self._player.compile(self._spec)
+
+    def run(
+        self, params: Any, network_state: Any, go_on: Callable[[], bool]
+    ) -> np.ndarray | None:
+        """Returns the returns `[evaluation.episodes] float64`; None if it gave up.
+
+        Args:
+          params: the network's parameters.
+          network_state: the network's state.
+          go_on: asked before each step; False gives up.
+        """
+
+        def act(observation: Any, first: np.ndarray) -> np.ndarray:
+            self._player.end_episodes(first)
+            choice = self._player.act(params, network_state, observation, self._epsilon)
+            return choice.action
+
+        return evaluate(self._environment, act, self._episodes, go_on)
+
+    def close(self) -> None:
+        """Closes the environments."""
+        self._environment.close()
+
+
+def summarize_returns(returns: np.ndarray) -> dict[str, float]:
+    """Returns what a row of metrics says of the returns of an evaluation, `[N]`."""
+    return {
+        "episodes": len(returns),
+        "mean_return": float(np.mean(returns)),
+        "std_return": float(np.std(returns)),
+        "min_return": float(np.min(returns)),
+        "max_return": float(np.max(returns)),
+    }
 
 
 def evaluate(

@@ -6,6 +6,7 @@ import numpy as np
 import tree
 from dm_env import specs
 
+from distrl.config.limits import list_carry_sizes
 from distrl.config.schema import Config, NetworkConfig
 from distrl.types import EnvironmentSpec, Trajectory, Transition
 
@@ -42,8 +43,7 @@ def make_item_spec(config: Config, spec: EnvironmentSpec) -> Any:
 
 def make_carry_spec(network: NetworkConfig) -> tuple[specs.Array, ...]:
     """Returns the recurrent state of one environment; `()` where there is none."""
-    units = specs.Array((network.core_size,), np.float32)
-    return {"none": (), "gru": (units,), "lstm": (units, units)}[network.core]
+    return tuple(specs.Array((n,), np.float32) for n in list_carry_sizes(network))
 
 
 def stack_specs(nest: Any, count: int) -> Any:
@@ -51,6 +51,21 @@ def stack_specs(nest: Any, count: int) -> Any:
     return tree.map_structure(
         lambda leaf: specs.Array((count, *leaf.shape), leaf.dtype), nest
     )
+
+
+def fill_priorities(
+    priorities: np.ndarray | None, count: int, epsilon: float
+) -> np.ndarray:
+    """Returns the priorities of `count` new items, `[count] float64`.
+
+    Args:
+      priorities: `[count]`, not negative, those of the actor; None where there are
+        none: such items count as if their TD error were 1, until they are learned from.
+      epsilon: `replay.priority_epsilon`, added to those of the actor.
+    """
+    if priorities is None:
+        return np.ones(count)
+    return np.asarray(priorities, np.float64) + epsilon
 
 
 def make_zeros(nest: Any, count: int) -> Any:

@@ -11,10 +11,16 @@ from counting_environments import SPEC, Counting, Rewarding
 from dm_env import specs
 from real_services import Services, WatchedVariables, publish, wait_until
 
+from distrl.agents import make_agent
 from distrl.config import Config, EvaluationConfig, LaunchConfig, NetworkConfig
 from distrl.coordinator import Coordinator
 from distrl.environments import VectorEnvironment, make_spec
-from distrl.evaluator import evaluate, run_evaluator
+from distrl.evaluator import (
+    Evaluation,
+    evaluate,
+    run_evaluator,
+    summarize_returns,
+)
 from distrl.telemetry.csv_log import read_status
 from distrl.telemetry.status import Status
 
@@ -298,3 +304,29 @@ def test_an_evaluator_without_parameters_stops(services, config):
     services.stop.set()
     run.future.result(5)
     assert run.rows() == []
+
+
+def test_an_evaluation_is_greedy_and_gives_up_when_told_to():
+    config = Config(
+        environment="counting_environments:Rewarding",
+        network=NetworkConfig("example_networks:constant", head="none"),
+        evaluation=EvaluationConfig(episodes=4, environments=2),
+    )
+    evaluation = Evaluation(config, SPEC, make_agent(config, SPEC))
+    params = {"~": {"q": np.array([0.0, 2.0, 1.0], np.float32)}}
+    # The best action is 1, and the reward is the action, three times an episode.
+    returns = evaluation.run(params, {}, always)
+    np.testing.assert_array_equal(returns, [3.0] * 4)
+    assert evaluation.run(params, {}, lambda: False) is None
+    evaluation.close()
+
+
+def test_returns_are_summarized():
+    assert summarize_returns(np.array([1.0, 3.0, 5.0, 3.0])) == {
+        "episodes": 4,
+        "mean_return": 3.0,
+        # The squares of -2, 0, 2, 0 have a mean of 2.
+        "std_return": pytest.approx(2**0.5),
+        "min_return": 1.0,
+        "max_return": 5.0,
+    }

@@ -4,7 +4,7 @@ import tree
 from dm_env import specs
 
 from distrl.config import Config, NetworkConfig, ReplayConfig
-from distrl.items import make_item_spec, make_zeros, stack_specs
+from distrl.items import fill_priorities, make_item_spec, make_zeros, stack_specs
 from distrl.networks.core import make_initial_carry
 from distrl.types import EnvironmentSpec, Trajectory, Transition
 
@@ -57,3 +57,9 @@ def test_items_are_stacked_and_filled_with_zeros():
     assert zeros.observation["pixels"].shape == (3, 7, 4, 3)
     assert zeros.carry[1].shape == (3, 7)
     assert not any(leaf.any() for leaf in tree.flatten(zeros))
+
+
+def test_new_items_without_a_priority_count_as_a_td_error_of_1():
+    assert fill_priorities(None, 3, epsilon=0.5).tolist() == [1.0, 1.0, 1.0]
+    filled = fill_priorities(np.array([0.0, 2.0], np.float32), 2, epsilon=0.5)
+    assert filled.tolist() == [0.5, 2.5]

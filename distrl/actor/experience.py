@@ -1,6 +1,7 @@
 """From steps of E environments to the items that replay holds."""
 
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -47,90 +48,42 @@ class Items(NamedTuple):
     priorities: np.ndarray | None
 
 
-class Experience(Protocol):
-    """Turns steps into items."""
+class Experience:
+    """Turns steps into items, the rewards clipped if so configured."""
+
+    def __init__(self, add: Callable[[ActorStep], Items], max_abs_reward: float | None):
+        """Takes what adds a step to an accumulator, and the bound of rewards."""
+        self._add = add
+        self._max_abs_reward = max_abs_reward
 
     def add(self, step: ActorStep) -> Items:
         """Adds a step of every environment and returns what became complete."""
+        reward_t = clip_rewards(step.reward_t, self._max_abs_reward)
+        return self._add(step._replace(reward_t=reward_t))
 
 
 def make_experience(config: Config) -> Experience:
     """Returns what the configuration keeps: n-step transitions or sequences."""
-    if config.replay.sequence_length is not None:
-        return _Sequences(config)
-    if config.actor.initial_priorities:
-        return _PrioritizedTransitions(config)
-    return _Transitions(config)
-
-
-class _Transitions:
-    """N-step transitions, the rewards clipped if so configured."""
-
-    def __init__(self, config: Config):
-        self._max_abs_reward = config.actor.max_abs_reward
-        self._accumulator = NStepAccumulator(
-            config.actor.environments, config.actor.n_step, config.actor.discount
+    actor, length = config.actor, config.replay.sequence_length
+    # The first six fields of a step are what every accumulator takes first.
+    if length is not None:
+        sequences = SequenceAccumulator(
+            actor.environments, length, sequence_period(config), actor.discount
         )
-
-    def add(self, step: ActorStep) -> Items:
-        """Adds a step of every environment and returns what became complete."""
-        data = self._accumulator.add(
-            step.observation_tm1,
-            step.action_tm1,
-            clip_rewards(step.reward_t, self._max_abs_reward),
-            step.discount_t,
-            step.last_t,
-            step.observation_t,
+        return Experience(
+            lambda step: Items(sequences.add(*step[:6], step.carry_tm1), None),
+            actor.max_abs_reward,
         )
-        return Items(data, None)
-
-
-class _PrioritizedTransitions:
-    """N-step transitions with the TD errors of the values acted on (Ape-X)."""
-
-    def __init__(self, config: Config):
-        self._max_abs_reward = config.actor.max_abs_reward
-        self._accumulator = PrioritizedAccumulator(config)
-
-    def add(self, step: ActorStep) -> Items:
-        """Adds a step of every environment and returns what became complete."""
-        data, priorities = self._accumulator.add(
-            step.observation_tm1,
-            step.action_tm1,
-            clip_rewards(step.reward_t, self._max_abs_reward),
-            step.discount_t,
-            step.last_t,
-            step.observation_t,
-            step.q_tm1,
+    if actor.initial_priorities:
+        prioritized = PrioritizedAccumulator(config)
+        return Experience(
+            lambda step: Items(*prioritized.add(*step[:6], step.q_tm1)),
+            actor.max_abs_reward,
         )
-        return Items(data, priorities)
-
-
-class _Sequences:
-    """Overlapping sequences with the recurrent state at their start (R2D2)."""
-
-    def __init__(self, config: Config):
-        assert config.replay.sequence_length is not None
-        self._max_abs_reward = config.actor.max_abs_reward
-        self._accumulator = SequenceAccumulator(
-            config.actor.environments,
-            config.replay.sequence_length,
-            sequence_period(config),
-            config.actor.discount,
-        )
-
-    def add(self, step: ActorStep) -> Items:
-        """Adds a step of every environment and returns what became complete."""
-        data = self._accumulator.add(
-            step.observation_tm1,
-            step.action_tm1,
-            clip_rewards(step.reward_t, self._max_abs_reward),
-            step.discount_t,
-            step.last_t,
-            step.observation_t,
-            step.carry_tm1,
-        )
-        return Items(data, None)
+    transitions = NStepAccumulator(actor.environments, actor.n_step, actor.discount)
+    return Experience(
+        lambda step: Items(transitions.add(*step[:6]), None), actor.max_abs_reward
+    )
 
 
 def clip_rewards(reward_t: np.ndarray, bound: float | None) -> np.ndarray:

@@ -8,13 +8,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from distrl.actor.experience import ActorStep, make_experience
-from distrl.actor.exploration import make_amount, make_explore
-from distrl.actor.policy import Player
+from distrl.actor.exploration import make_amount
+from distrl.actor.interaction import Interaction
 from distrl.agents import make_agent
 from distrl.config import Config
 from distrl.coordinator import Reporter
-from distrl.environments import VectorEnvironment, make_environment
 from distrl.remote import forgive_at_the_end
 from distrl.replay import BlockWriter
 from distrl.seeding import derive_seed
@@ -49,14 +47,7 @@ def run_actor(
     name = f"actor/{index}"
     # A batch this small gains nothing from a queue of computations.
     jax.config.update("jax_cpu_enable_async_dispatch", False)
-    environment = make_vector_environment(
-        config, spec, config.actor.environments, "actor", index
-    )
-    key = jax.random.PRNGKey(derive_seed(config.seed, "actor", index))
-    player = Player(
-        make_agent(config, spec), make_explore(config), "act", len(environment), key
-    )
-    experience = make_experience(config)
+    interaction = Interaction(config, spec, make_agent(config, spec), index)
     amount_at = make_amount(config, index)
     variables = VariableClient(variable_service, config, stop)
     reporter = Reporter(coordinator, name, config, stop)
@@ -66,35 +57,19 @@ def run_actor(
     writer = BlockWriter(replay_address, config, spec, seed, stop)
     env_steps, logged = 0, time.monotonic()
     amount = amount_at(0)
-    observation = environment.reset()
-    player.compile(spec)
+    interaction.compile()
     if variables.await_first() is not None:
         variables.follow()
     while not stop.is_set():
         held = variables.latest()
-        choice = player.act(held.params, held.network_state, observation, amount)
-        step = environment.step(choice.action)
-        items = experience.add(
-            ActorStep(
-                observation_tm1=observation,
-                action_tm1=choice.action,
-                reward_t=step.reward_t,
-                discount_t=step.discount_t,
-                last_t=step.last_t,
-                observation_t=step.observation_t,
-                q_tm1=choice.q,
-                carry_tm1=choice.carry,
-            )
-        )
+        items, episodes = interaction.step(held.params, held.network_state, amount)
         with forgive_at_the_end(stop):
             writer.write(*items)
-        player.end_episodes(step.last_t)
-        observation = step.observation
-        env_steps += len(environment)
-        reporter.count(env_steps=len(environment))
-        if step.episodes:
-            returns.extend(episode.episode_return for episode in step.episodes)
-            reporter.count(episodes=len(step.episodes))
+        env_steps += config.actor.environments
+        reporter.count(env_steps=config.actor.environments)
+        if episodes:
+            returns.extend(episode.episode_return for episode in episodes)
+            reporter.count(episodes=len(episodes))
         if reporter.is_due():
             reporter.gauge(held_learner_steps=held.learner_steps)
             recent = statistics.fmean(returns) if returns else None
@@ -108,9 +83,7 @@ def run_actor(
                     env_steps,
                     {
                         "env_steps": env_steps,
-                        "training_return": statistics.fmean(returns)
-                        if returns
-                        else None,
+                        "training_return": recent,
                         "exploration": float(np.mean(amount)),
                         "version": held.version,
                         "learner_steps": held.learner_steps,
@@ -118,23 +91,5 @@ def run_actor(
                 )
     reporter.send(last=True)
     writer.close()
-    environment.close()
+    interaction.close()
     log.close()
-
-
-def make_vector_environment(
-    config: Config, spec: EnvironmentSpec, count: int, role: str, index: int
-) -> VectorEnvironment:
-    """Returns `count` environments, each with a seed of its own in the whole run."""
-    return VectorEnvironment(
-        [
-            make_environment(
-                config.environment,
-                config.environment_args,
-                derive_seed(config.seed, f"{role} environment", index, i),
-                last_action_reward=config.network.last_action_reward,
-            )
-            for i in range(count)
-        ],
-        spec,
-    )

@@ -10,8 +10,8 @@ from distrl.agents.agent import Agent
 from distrl.agents.q_learning import q_learning_td_error
 from distrl.agents.td_errors import refuse_fields
 from distrl.agents.transition_agent import Estimates, ItemLoss, make_transition_agent
-from distrl.config.schema import Config, LossConfig
-from distrl.errors import ConfigError
+from distrl.config.checks import check_atoms
+from distrl.config.schema import Config
 from distrl.types import EnvironmentSpec
 
 
@@ -71,7 +71,8 @@ def categorical_q_loss(
 def _make_categorical(config: Config, spec: EnvironmentSpec, is_double: bool) -> Agent:
     """Returns the agent; the Huber loss has no part in it."""
     refuse_fields(config, "max_abs_td_gradient", "value_transform")
-    atoms = _make_atoms(config.loss)
+    check_atoms(config.loss)
+    atoms = jnp.linspace(config.loss.v_min, config.loss.v_max, config.loss.num_atoms)
 
     def expect(logits: jax.Array) -> jax.Array:
         return jax.nn.softmax(logits) @ atoms
@@ -97,13 +98,3 @@ def _make_categorical(config: Config, spec: EnvironmentSpec, is_double: bool) ->
         num_outputs=config.loss.num_atoms,
         is_double=is_double,
     )
-
-
-def _make_atoms(config: LossConfig) -> jax.Array:
-    if config.v_min >= config.v_max:
-        raise ConfigError(
-            f"loss.v_min = {config.v_min:g} and loss.v_max = {config.v_max:g}: "
-            "v_min has to be below v_max; between them lie the discounted returns "
-            "that can be learned"
-        )
-    return jnp.linspace(config.v_min, config.v_max, config.num_atoms)

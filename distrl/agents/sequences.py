@@ -11,8 +11,8 @@ import rlax
 from distrl.agents.agent import Agent, LossOutput
 from distrl.agents.td_errors import find_transform, td_loss
 from distrl.agents.transition_agent import make_q_values
+from distrl.config.checks import check_sequence_length
 from distrl.config.schema import Config
-from distrl.errors import ConfigError
 from distrl.networks.value_network import make_value_network
 from distrl.types import EnvironmentSpec, Trajectory
 
@@ -34,7 +34,7 @@ def make_r2d2(config: Config, spec: EnvironmentSpec) -> Agent:
     Raises:
       ConfigError: there are no sequences, or nothing of them is left to learn from.
     """
-    _check_length(config)
+    check_sequence_length(config)
     network = make_value_network(config, spec)
     transform = find_transform(config.loss)
     burn_in, mix = config.loss.burn_in, config.loss.priority_mix
@@ -176,20 +176,6 @@ def sequence_td_error(
 def _average(x: jax.Array, mask: jax.Array) -> jax.Array:
     """Returns the mean over the steps, `[B]` of `[B, T]`; 0 where there are none."""
     return jnp.sum(x * mask, axis=1) / jnp.maximum(jnp.sum(mask, axis=1), 1.0)
-
-
-def _check_length(config: Config) -> None:
-    length, burn_in = config.replay.sequence_length, config.loss.burn_in
-    if length is None:
-        raise ConfigError(
-            f"replay.sequence_length = null: agent {config.agent!r} learns from "
-            "sequences; set their length in steps, for example 20"
-        )
-    if burn_in >= length:
-        raise ConfigError(
-            f"loss.burn_in = {burn_in}: it must be below replay.sequence_length = "
-            f"{length}, or there is nothing to learn from"
-        )
 
 
 def _check_batch(

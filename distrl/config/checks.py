@@ -7,7 +7,7 @@ from distrl.config.fields import show_value
 from distrl.config.limits import count_per_item, derive_limits, smallest_error_buffer
 from distrl.config.presets import PRESETS, SEQUENCE_AGENTS
 from distrl.config.reading import config_from_dict, config_to_tree
-from distrl.config.schema import Config
+from distrl.config.schema import Config, LossConfig
 from distrl.errors import ConfigError
 
 
@@ -20,6 +20,7 @@ def check_config(config: Config) -> None:
     _check_names(config)
     _check_agent(config)
     _check_network(config)
+    check_atoms(config.loss)
     _check_sequences(config)
     _check_replay_sizes(config)
     _check_rate_limit(config)
@@ -48,6 +49,31 @@ def check_devices(config: Config, num_devices: int) -> None:
         raise ConfigError(
             f"learner.batch_size = {batch_size}: it must be a multiple of {share}, "
             "the number of devices that share it (learner.devices sets that number)"
+        )
+
+
+def check_atoms(loss: LossConfig) -> None:
+    """Raises ConfigError unless the smallest value is below the largest."""
+    if loss.v_min >= loss.v_max:
+        raise ConfigError(
+            f"loss.v_min = {loss.v_min:g} and loss.v_max = {loss.v_max:g}: v_min must "
+            "be below v_max; between them lie the discounted returns that can be "
+            "learned"
+        )
+
+
+def check_sequence_length(config: Config) -> None:
+    """Raises ConfigError unless there are sequences, with steps to learn from."""
+    length, burn_in = config.replay.sequence_length, config.loss.burn_in
+    if length is None:
+        raise ConfigError(
+            f"replay.sequence_length = null: agent {config.agent!r} learns from "
+            "sequences; set their length in steps, for example 20"
+        )
+    if burn_in >= length:
+        raise ConfigError(
+            f"loss.burn_in = {burn_in}: it must be below replay.sequence_length = "
+            f"{length}, or there is nothing to learn from"
         )
 
 
@@ -99,11 +125,6 @@ def _check_network(config: Config) -> None:
             f"network.core = {network.core}: a recurrent core learns from sequences; "
             "set replay.sequence_length, for example by agent r2d2"
         )
-    if config.loss.v_min >= config.loss.v_max:
-        raise ConfigError(
-            f"loss.v_min = {config.loss.v_min:g}: it must be below loss.v_max = "
-            f"{config.loss.v_max:g}"
-        )
 
 
 def _check_sequences(config: Config) -> None:
@@ -111,10 +132,7 @@ def _check_sequences(config: Config) -> None:
     is_ours = ":" not in config.agent
     if length is None:
         if config.agent in SEQUENCE_AGENTS:
-            raise ConfigError(
-                f"replay.sequence_length = null: agent {config.agent!r} learns from "
-                "sequences; set their length in steps, for example 20"
-            )
+            check_sequence_length(config)
         if replay.sequence_period is not None:
             raise ConfigError(
                 f"replay.sequence_period = {replay.sequence_period}: there are no "
@@ -132,11 +150,7 @@ def _check_sequences(config: Config) -> None:
                 f"replay.sequence_period = {replay.sequence_period}: it must be at "
                 f"most replay.sequence_length = {length}, or steps are lost"
             )
-        if config.loss.burn_in >= length:
-            raise ConfigError(
-                f"loss.burn_in = {config.loss.burn_in}: it must be below "
-                f"replay.sequence_length = {length}, or there is nothing to learn from"
-            )
+        check_sequence_length(config)
     if config.actor.initial_priorities and (
         replay.kind != "prioritized" or length is not None
     ):

@@ -7,7 +7,7 @@ Reverb counts items; the configuration counts transitions. An item holds
 import math
 from dataclasses import dataclass
 
-from distrl.config.schema import Config
+from distrl.config.schema import Config, NetworkConfig
 
 # Large enough that Reverb's cost per item no longer counts.
 _TRANSITIONS_PER_ITEM = 32
@@ -52,6 +52,12 @@ def sequence_period(config: Config) -> int:
     if replay.sequence_period is not None:
         return replay.sequence_period
     return max(1, (replay.sequence_length or 1) // 2)
+
+
+def list_carry_sizes(network: NetworkConfig) -> tuple[int, ...]:
+    """Returns the units of each vector of an environment's recurrent state."""
+    size = network.core_size
+    return {"none": (), "gru": (size,), "lstm": (size, size)}[network.core]
 
 
 def derive_limits(config: Config) -> ReplayLimits:

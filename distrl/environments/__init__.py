@@ -11,7 +11,12 @@ Example:
 """
 
 from distrl.environments.listing import EnvironmentEntry, list_environments
-from distrl.environments.registry import make_environment, preload_suite, read_spec
+from distrl.environments.registry import (
+    make_environment,
+    make_vector_environment,
+    preload_suite,
+    read_spec,
+)
 from distrl.environments.spec import make_spec
 from distrl.environments.vector import Episode, VectorEnvironment, VectorStep
 
@@ -23,6 +28,7 @@ __all__ = [
     "list_environments",
     "make_environment",
     "make_spec",
+    "make_vector_environment",
     "preload_suite",
     "read_spec",
 ]

@@ -9,6 +9,7 @@ from typing import Any
 import dm_env
 import numpy as np
 
+from distrl.config import Config
 from distrl.environments.actions import ShiftedActions, count_actions
 from distrl.environments.address import Address, parse_address
 from distrl.environments.factory import build_by_factory
@@ -16,6 +17,7 @@ from distrl.environments.last_action_reward import LastActionReward
 from distrl.environments.spec import make_spec
 from distrl.environments.vector import VectorEnvironment
 from distrl.errors import ConfigError
+from distrl.seeding import derive_seed
 from distrl.types import EnvironmentSpec
 
 ENTRY_POINTS = "distrl.environments"
@@ -95,6 +97,32 @@ def preload_suite(uri: str) -> None:
 
         if list_minatar():
             import_minatar()
+
+
+def make_vector_environment(
+    config: Config, spec: EnvironmentSpec, count: int, role: str, index: int
+) -> VectorEnvironment:
+    """Returns `count` environments, each with a seed of its own in the whole run.
+
+    Args:
+      config: the run's configuration.
+      spec: of the environment.
+      count: E.
+      role: `actor` or `evaluator`, for the seeds.
+      index: which one of its role steps them, from 0.
+    """
+    return VectorEnvironment(
+        [
+            make_environment(
+                config.environment,
+                config.environment_args,
+                derive_seed(config.seed, f"{role} environment", index, i),
+                last_action_reward=config.network.last_action_reward,
+            )
+            for i in range(count)
+        ],
+        spec,
+    )
 
 
 def find_plugins() -> dict[str, metadata.EntryPoint]:

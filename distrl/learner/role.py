@@ -15,7 +15,7 @@ from distrl.learner.feed import Feed, put_superbatch
 from distrl.learner.optimizer import make_optimizer
 from distrl.learner.state import TrainState, first_replica, init_state, replicate
 from distrl.learner.superbatch import join_superbatch
-from distrl.learner.update import UpdateOutput, make_update
+from distrl.learner.update import UpdateOutput, make_update, read_metrics
 from distrl.remote import forgive_at_the_end
 from distrl.replay import PriorityUpdater, ReplaySampler
 from distrl.seeding import derive_seed
@@ -109,10 +109,7 @@ class _Metrics:
 
     def write(self, learner_steps: int, output: UpdateOutput) -> None:
         """Adds a row, unless there is one of this step; waits for the device."""
-        values = {
-            name: float(np.asarray(value.addressable_data(0)).reshape(()))
-            for name, value in output.metrics.items()
-        }
+        values = read_metrics(output)
         now, (then, before) = time.monotonic(), self._written
         if learner_steps == before:
             return

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from distrl.agents.agent import Agent
@@ -26,6 +27,14 @@ class UpdateOutput(NamedTuple):
 
     metrics: dict[str, jax.Array]
     priorities: jax.Array
+
+
+def read_metrics(output: UpdateOutput) -> dict[str, float]:
+    """Returns the metrics of an update as numbers; waits for the device."""
+    return {
+        name: float(np.asarray(value.addressable_data(0)).reshape(()))
+        for name, value in output.metrics.items()
+    }
 
 
 def average_network_state(network_state: Any) -> Any:

@@ -1,19 +1,8 @@
 """The convolutional torso of DQN."""
 
 from collections.abc import Sequence
-from typing import Any
 
-import haiku as hk
-import jax
-
-from distrl.networks.arguments import check_sizes
-from distrl.networks.images import (
-    append_others,
-    check_convolutions,
-    convolve,
-    make_layers,
-    to_image,
-)
+from distrl.networks.images import make_convolutional, make_layers
 from distrl.networks.registry import Torso
 from distrl.types import EnvironmentSpec
 
@@ -42,14 +31,5 @@ def make_atari(
     Raises:
       ConfigError: an argument has no such value, or observations no such shape.
     """
-    check_sizes("hidden_sizes", hidden_sizes)
     layers = make_layers(channels, kernels, strides)
-    check_convolutions("atari", spec, layers)
-
-    def torso(observation: Any, is_training: bool) -> jax.Array:
-        del is_training
-        features = convolve(to_image(observation), layers)
-        features = append_others(features, observation)
-        return hk.nets.MLP(hidden_sizes, activate_final=True)(features)
-
-    return torso
+    return make_convolutional("atari", spec, layers, hidden_sizes)

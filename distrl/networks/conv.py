@@ -1,19 +1,9 @@
 """The small convolutional torso."""
 
 from collections.abc import Sequence
-from typing import Any
-
-import haiku as hk
-import jax
 
 from distrl.networks.arguments import check_size, check_sizes
-from distrl.networks.images import (
-    Layer,
-    append_others,
-    check_convolutions,
-    convolve,
-    to_image,
-)
+from distrl.networks.images import Layer, make_convolutional
 from distrl.networks.registry import Torso
 from distrl.types import EnvironmentSpec
 
@@ -40,15 +30,6 @@ def make_conv(
       ConfigError: an argument has no such value, or observations no such shape.
     """
     check_sizes("channels", channels)
-    check_sizes("hidden_sizes", hidden_sizes)
     check_size("kernel", kernel)
     layers = [Layer(size, kernel, stride=1) for size in channels]
-    check_convolutions("conv", spec, layers)
-
-    def torso(observation: Any, is_training: bool) -> jax.Array:
-        del is_training
-        features = convolve(to_image(observation), layers)
-        features = append_others(features, observation)
-        return hk.nets.MLP(hidden_sizes, activate_final=True)(features)
-
-    return torso
+    return make_convolutional("conv", spec, layers, hidden_sizes)

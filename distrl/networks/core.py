@@ -6,6 +6,7 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 
+from distrl.config.limits import list_carry_sizes
 from distrl.config.schema import NetworkConfig
 
 
@@ -39,5 +40,4 @@ class Core:
 
 def make_initial_carry(config: NetworkConfig, batch_size: int) -> tuple[Any, ...]:
     """Returns zeros: `()`, `([B, N],)` of a GRU, `([B, N], [B, N])` of an LSTM."""
-    parts = {"none": 0, "gru": 1, "lstm": 2}[config.core]
-    return (jnp.zeros((batch_size, config.core_size)),) * parts
+    return tuple(jnp.zeros((batch_size, n)) for n in list_carry_sizes(config))

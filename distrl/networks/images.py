@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from distrl.errors import ConfigError
 from distrl.networks.arguments import check_sizes
 from distrl.networks.observations import describe, flatten, to_float
+from distrl.networks.registry import Torso
 from distrl.types import EnvironmentSpec
 
 
@@ -95,6 +96,37 @@ def check_convolutions(
             "Set smaller kernels or strides, or fewer channels; 'impala' takes an "
             "image of any size."
         )
+
+
+def make_convolutional(
+    factory: str,
+    spec: EnvironmentSpec,
+    layers: Sequence[Layer],
+    hidden_sizes: Sequence[int],
+) -> Torso:
+    """Returns convolutions without padding, then an MLP, with ReLUs.
+
+    What is beside the image goes into the MLP.
+
+    Args:
+      factory: the torso's name, for messages.
+      spec: of the environment.
+      layers: the convolutions.
+      hidden_sizes: the units of each hidden layer after them.
+
+    Raises:
+      ConfigError: an argument has no such value, or observations no such shape.
+    """
+    check_sizes("hidden_sizes", hidden_sizes)
+    check_convolutions(factory, spec, layers)
+
+    def torso(observation: Any, is_training: bool) -> jax.Array:
+        del is_training
+        features = convolve(to_image(observation), layers)
+        features = append_others(features, observation)
+        return hk.nets.MLP(hidden_sizes, activate_final=True)(features)
+
+    return torso
 
 
 def to_image(observation: Any) -> jax.Array:

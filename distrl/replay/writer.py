@@ -9,12 +9,11 @@ import tree
 
 from distrl.config.limits import count_per_item
 from distrl.config.schema import Config
+from distrl.items import fill_priorities
 from distrl.replay.connection import ServerProbe
 from distrl.replay.tables import TABLE_NAME
 from distrl.types import EnvironmentSpec, StopSignal
 
-# New items count as if their TD error were 1, until the learner has seen them.
-_INITIAL_PRIORITY = 1.0
 # Reverb warns at about 50 unconfirmed items: 32 plus the 8 before the next look.
 _MAX_UNCONFIRMED = 32
 _ITEMS_PER_FLUSH = 8
@@ -132,10 +131,7 @@ class BlockWriter:
         if not self._connect(len(leaves)):
             return 0
         assert self._writer is not None
-        if priorities is None:
-            priorities = np.full(len(leaves[0]), _INITIAL_PRIORITY)
-        else:
-            priorities = np.asarray(priorities, np.float64) + self._epsilon
+        priorities = fill_priorities(priorities, len(leaves[0]), self._epsilon)
         for index, item in enumerate(zip(*leaves, strict=True)):
             self._writer.append(item)
             if not self._columns:

@@ -1,19 +1,23 @@
 """The loop: act, insert, learn, evaluate, in one process and in a fixed order."""
 
 import contextlib
+import dataclasses
 import threading
 import time
 from typing import Any
 
 import jax
+import numpy as np
 
+from distrl.actor.exploration import make_amount
+from distrl.actor.interaction import Interaction
 from distrl.agents import make_agent
 from distrl.config import Config
 from distrl.coordinator import find_stop_reason
+from distrl.evaluator import Evaluation
 from distrl.learner.update import UpdateOutput
 from distrl.serial.buffer import make_buffer
 from distrl.serial.learning import init_serial_state, make_learn, read_variables
-from distrl.serial.playing import SerialActor, SerialEvaluator
 from distrl.serial.pool import ItemPool
 from distrl.serial.record import RunRecord
 from distrl.serial.state import Counts, SerialState
@@ -84,8 +88,11 @@ class _Run:
         size = min(config.actor.environments, config.replay.capacity)
         self._pool = ItemPool(size, config.replay.priority_epsilon)
         self._open = contextlib.ExitStack()
-        self._actor = self._keep(SerialActor(config, spec, agent))
-        self._evaluator = self._keep(SerialEvaluator(config, spec, agent))
+        # Actor 0 of a run that has no other.
+        actor = dataclasses.replace(config.actor, count=1)
+        self._amount_at = make_amount(dataclasses.replace(config, actor=actor), 0)
+        self._interaction = self._keep(Interaction(config, spec, agent, 0))
+        self._evaluation = self._keep(Evaluation(config, spec, agent))
         self._record = self._keep(RunRecord(config))
 
     def __enter__(self) -> "_Run":
@@ -125,17 +132,18 @@ class _Run:
     def _act(self) -> None:
         """Takes a step in each environment and inserts what is complete."""
         state, counts = self._state, self._counts
-        played = self._actor.step(*self._variables, counts.env_steps)
-        self._exploration = played.exploration
-        self._record.add_returns(played.returns)
-        self._pool.put(played.items)
+        amount = self._amount_at(counts.env_steps)
+        items, episodes = self._interaction.step(*self._variables, amount)
+        self._exploration = float(np.mean(amount))
+        self._record.add_returns([each.episode_return for each in episodes])
+        self._pool.put(items)
         held, inserted = state.buffer, counts.inserted
-        for items, priorities in self._pool.take():
-            held = self._insert(held, items, priorities)
+        for group, priorities in self._pool.take():
+            held = self._insert(held, group, priorities)
             inserted += len(priorities)
         counts = counts._replace(
             env_steps=counts.env_steps + self._config.actor.environments,
-            episodes=counts.episodes + len(played.returns),
+            episodes=counts.episodes + len(episodes),
             inserted=inserted,
         )
         self._state = state._replace(buffer=held, counts=counts)
@@ -159,7 +167,7 @@ class _Run:
             self._record.write_status(self._counts, None, last=False)
             return not self._stop.is_set()
 
-        returns = self._evaluator.run(*self._variables, go_on)
+        returns = self._evaluation.run(*self._variables, go_on)
         if returns is not None:
             seconds = time.monotonic() - started
             self._record.write_evaluation(self._counts, returns, seconds)

@@ -7,9 +7,7 @@ import jax
 import numpy as np
 
 from distrl.actor.experience import Items
-
-# What Reverb's writer gives items that come without a priority.
-_INITIAL_PRIORITY = 1.0
+from distrl.items import fill_priorities
 
 
 class ItemPool:
@@ -23,17 +21,14 @@ class ItemPool:
           priority_epsilon: added to the priorities that items come with.
         """
         self._size = size
-        self._epsilon = np.float32(priority_epsilon)
+        self._epsilon = priority_epsilon
         self._held: tuple[Any, np.ndarray] | None = None
 
     def put(self, items: Items) -> None:
         """Adds items; their arrays are kept, not copied."""
         count = len(jax.tree.leaves(items.data)[0])
-        if items.priorities is None:
-            priorities = np.full(count, _INITIAL_PRIORITY, np.float32)
-        else:
-            priorities = np.asarray(items.priorities, np.float32) + self._epsilon
-        new = (items.data, priorities)
+        priorities = fill_priorities(items.priorities, count, self._epsilon)
+        new = (items.data, priorities.astype(np.float32))
         if self._held is not None:
             new = jax.tree.map(lambda *x: np.concatenate(x), self._held, new)
         self._held = new

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from distrl.config import Config
-from distrl.learner.update import UpdateOutput
+from distrl.evaluator import summarize_returns
+from distrl.learner.update import UpdateOutput, read_metrics
 from distrl.serial.state import Counts
 from distrl.telemetry.metrics import MetricsLog
+from distrl.telemetry.rates import Rates
 from distrl.telemetry.status import Status
 
 _RECENT_EPISODES = 100
-_RATE_SECONDS = 1.0
 _NODES = ("actor/0", "coordinator", "evaluator", "learner")
 
 
@@ -41,8 +42,7 @@ class RunRecord:
         self._best: float | None = None
         self._started = time.monotonic()
         self._status_due = self._started
-        self._rated_at = (self._started, Counts())
-        self._rates = (0.0, 0.0)
+        self._rates = Rates(self._started)
         self._learner_row = (self._started, 0)
 
     def add_returns(self, returns: list[float]) -> None:
@@ -75,7 +75,9 @@ class RunRecord:
         if now < self._status_due and not last:
             return
         self._status_due = now + self._config.launch.report_seconds
-        env_rate, learner_rate = self._update_rates(now, counts)
+        env_rate, learner_rate = self._rates.update(
+            now, counts.env_steps, counts.learner_steps
+        )
         status = dataclasses.replace(
             self.find_status(counts),
             env_steps_per_second=round(env_rate, 1),
@@ -92,13 +94,9 @@ class RunRecord:
         if not self._logs or counts.learner_steps == before:
             return
         self._learner_row = (now, counts.learner_steps)
-        values = {
-            name: float(np.asarray(value.addressable_data(0)).reshape(()))
-            for name, value in output.metrics.items()
-        }
         rate = (counts.learner_steps - before) / (now - then)
         row = {"learner_steps": counts.learner_steps, "steps_per_second": rate}
-        self._write("learner", counts.learner_steps, {**row, **values})
+        self._write("learner", counts.learner_steps, {**row, **read_metrics(output)})
         actor_row = {
             "env_steps": counts.env_steps,
             "training_return": self._training_return,
@@ -119,11 +117,7 @@ class RunRecord:
             "learner_steps": counts.learner_steps,
             "version": counts.dispatches,
             "env_steps": counts.env_steps,
-            "episodes": len(returns),
-            "mean_return": mean,
-            "std_return": float(np.std(returns)),
-            "min_return": float(np.min(returns)),
-            "max_return": float(np.max(returns)),
+            **summarize_returns(returns),
             "seconds": round(seconds, 3),
         }
         self._write("evaluator", counts.learner_steps, row)
@@ -140,13 +134,3 @@ class RunRecord:
     def _write(self, node: str, step: int, row: Mapping[str, Any]) -> None:
         if node in self._logs:
             self._logs[node].write(step, row)
-
-    def _update_rates(self, now: float, counts: Counts) -> tuple[float, float]:
-        then, before = self._rated_at
-        seconds = now - then
-        if seconds >= _RATE_SECONDS:
-            env_steps = counts.env_steps - before.env_steps
-            learner_steps = counts.learner_steps - before.learner_steps
-            self._rates = (env_steps / seconds, learner_steps / seconds)
-            self._rated_at = (now, counts)
-        return self._rates

@@ -9,7 +9,7 @@ import reverb
 from counting_environments import SPEC
 from real_services import Services, WatchedVariables, publish, wait_until
 
-from distrl.actor.role import make_vector_environment, run_actor
+from distrl.actor.role import run_actor
 from distrl.config import (
     ActorConfig,
     Config,
@@ -20,6 +20,7 @@ from distrl.config import (
     ReplayConfig,
 )
 from distrl.coordinator import Coordinator
+from distrl.environments import make_vector_environment
 from distrl.replay import TABLE_NAME
 from distrl.replay.tables import make_signature
 from distrl.seeding import derive_seed

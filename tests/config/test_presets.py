@@ -114,7 +114,7 @@ def test_an_agent_without_its_parts_is_refused():
         ({"network.head": "none", "network.noisy": True}, "network.noisy"),
         ({"actor.initial_priorities": True}, "only transitions in a prioritised"),
         ({"agent": "r2d2", "actor.initial_priorities": True}, "only transitions"),
-        ({"loss.v_min": 10.0}, "below loss.v_max = 10"),
+        ({"loss.v_min": 10.0}, "loss.v_min = 10 and loss.v_max = 10"),
         ({"agent": "r2d2", "replay.transitions_per_item": 4}, "must be 1"),
     ],
 )

@@ -183,3 +183,15 @@ def test_superbatches_are_due_when_all_of_them_is_allowed():
 def test_without_a_limit_one_superbatch_is_due():
     assert due(inserted=39, samples_per_insert=None) == 0
     assert due(inserted=40, sampled=160, samples_per_insert=None) == 1
+
+
+def test_its_actor_is_actor_0_of_a_run_without_others(tmp_path):
+    config = make_config(
+        actor={"count": 7, "environments": 3, "exploration": {"schedule": "apex"}},
+        stop={"learner_steps": 2},
+    )
+    run(dataclasses.replace(config, run_dir=str(tmp_path)))
+    # Ape-X over 3 environments, not 21: 0.4^1, 0.4^4.5, 0.4^8.
+    wanted = np.mean([0.4, 0.4**4.5, 0.4**8])
+    exploration = float(read_rows(tmp_path, "actor/0")[-1]["exploration"])
+    assert exploration == pytest.approx(wanted, rel=1e-6)

@@ -1,0 +1,26 @@
+"""The rates of a run's counts."""
+
+_PERIOD_SECONDS = 1.0
+
+
+class Rates:
+    """Rates of env_steps and learner_steps, each over at least a second."""
+
+    def __init__(self, now: float):
+        """Starts to count at `now`, in seconds of a monotonic clock."""
+        self._at = (now, 0, 0)
+        self._rates = (0.0, 0.0)
+
+    def update(
+        self, now: float, env_steps: int, learner_steps: int
+    ) -> tuple[float, float]:
+        """Takes the counts at `now` and returns both rates, per second."""
+        then, env_then, learner_then = self._at
+        seconds = now - then
+        if seconds >= _PERIOD_SECONDS:
+            self._rates = (
+                (env_steps - env_then) / seconds,
+                (learner_steps - learner_then) / seconds,
+            )
+            self._at = (now, env_steps, learner_steps)
+        return self._rates
