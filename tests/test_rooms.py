@@ -30,8 +30,9 @@ LAYERS = (
     ("agents",),
     ("networks",),
     ("items", "telemetry"),
+    ("checkpoints",),
     ("config", "factories", "remote"),
-    ("errors", "seeding", "types", "root"),
+    ("errors", "seeding", "session", "types", "root"),
 )
 
 # Only these rooms import these packages.
@@ -42,6 +43,7 @@ OWNERS = {
     "courier": ("launch", "program"),
     "ray": ("launch",),
     "flashbax": ("serial",),
+    "orbax": ("checkpoints",),
     "ale_py": ("environments",),
     "bsuite": ("environments",),
     "Box2D": ("environments",),

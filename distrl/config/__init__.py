@@ -5,6 +5,7 @@ from distrl.config.parse import config_to_yaml, load_config
 from distrl.config.reading import config_from_dict
 from distrl.config.schema import (
     ActorConfig,
+    CheckpointConfig,
     Config,
     EvaluationConfig,
     ExplorationConfig,
@@ -18,6 +19,7 @@ from distrl.config.schema import (
 
 __all__ = [
     "ActorConfig",
+    "CheckpointConfig",
     "Config",
     "EvaluationConfig",
     "ExplorationConfig",

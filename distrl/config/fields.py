@@ -111,11 +111,18 @@ RANGES: Mapping[str, Range] = types.MappingProxyType(
         "stop.learner_steps": _COUNT,
         "stop.seconds": _POSITIVE,
         "stop.evaluation_return": Range(),
+        "checkpoint.period_seconds": _POSITIVE,
+        "checkpoint.period_learner_steps": _COUNT,
+        "checkpoint.keep": _COUNT,
+        "checkpoint.save_seconds": _POSITIVE,
         "launch.stop_seconds": _POSITIVE,
         "launch.report_seconds": _POSITIVE,
         "launch.silent_seconds": _POSITIVE,
         "launch.rpc_seconds": _POSITIVE,
         "launch.connect_seconds": _POSITIVE,
+        "launch.max_restarts": Range(low=0, high=_LARGEST),
+        "launch.restart_window_seconds": _POSITIVE,
+        "launch.restart_delay_seconds": Range(low=0),
     }
 )
 """The range of every number in the tree."""

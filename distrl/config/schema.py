@@ -213,6 +213,22 @@ class StopConfig:
 
 
 @dataclass(frozen=True)
+class CheckpointConfig:
+    """What a run keeps, so that it can go on after an end or a crash."""
+
+    period_seconds: float | None = 60.0
+    """The seconds between two checkpoints; null makes one at the end only."""
+    period_learner_steps: int | None = None
+    """The learner_steps between two checkpoints; the one that `serial` obeys."""
+    keep: int = 2
+    """The newest checkpoints that are kept."""
+    save_replay: bool = True
+    """Save what replay holds, too; without it replay is filled anew."""
+    save_seconds: float = 60.0
+    """The seconds that a checkpoint may take; then it is given up."""
+
+
+@dataclass(frozen=True)
 class LaunchConfig:
     """How the program runs on this machine."""
 
@@ -225,11 +241,19 @@ class LaunchConfig:
     report_seconds: float = 0.25
     """The seconds between two reports of a node to the coordinator."""
     silent_seconds: float = 30.0
-    """The seconds without a report after which a node counts as silent."""
+    """The seconds without a sign of life after which a node counts as dead."""
     rpc_seconds: float = 10.0
     """The time limit of one remote call."""
     connect_seconds: float = 60.0
     """The seconds that a node waits for another one to be there at all."""
+    restart: Literal["never", "killed", "always"] = "killed"
+    """What is started again: nodes that were killed or hang; or also failed ones."""
+    max_restarts: int = 5
+    """The restarts of one node within the window; one more fails the run."""
+    restart_window_seconds: float = 60.0
+    """The window in which the restarts of a node are counted."""
+    restart_delay_seconds: float = 0.25
+    """The seconds before a restart; they double with each in the window."""
 
 
 @dataclass(frozen=True)
@@ -264,5 +288,7 @@ class Config:
     """The greedy evaluations of one frozen version of the parameters."""
     stop: StopConfig = field(default_factory=StopConfig)
     """When a run is done: the first condition that holds."""
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    """What a run keeps, so that it can go on after an end or a crash."""
     launch: LaunchConfig = field(default_factory=LaunchConfig)
     """How the program runs on this machine."""
