@@ -58,7 +58,11 @@ def restore_tree(directory: Path, like: _Tree) -> _Tree:
                     "network, optimiser or agent"
                 )
         found = checkpointer.restore(directory, blank)
-    return jax.tree.map(lambda x, y: np.asarray(y).reshape(x.shape), like, found)
+
+    def mend(wanted: Any, array: Any) -> np.ndarray:
+        return np.ravel(array)[: math.prod(wanted.shape)].reshape(wanted.shape)
+
+    return jax.tree.map(mend, like, found)
 
 
 def _stand_in(array: Any) -> Any:
