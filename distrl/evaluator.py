@@ -15,6 +15,7 @@ from distrl.checkpoints import find_best, save_best
 from distrl.config import Config
 from distrl.coordinator import Reporter
 from distrl.environments import VectorEnvironment, make_vector_environment
+from distrl.node_log import say
 from distrl.seeding import derive_seed
 from distrl.telemetry.metrics import MetricsLog
 from distrl.types import EnvironmentSpec, StopSignal
@@ -109,7 +110,7 @@ class BestKeeper:
                 self._episodes,
             )
         except Exception as error:
-            print(f"the best parameters were not saved: {error}", flush=True)
+            say(f"the best parameters were not saved: {error}")
 
 
 class Evaluation:

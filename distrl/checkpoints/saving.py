@@ -9,6 +9,7 @@ from typing import Protocol
 
 from distrl.checkpoints.layout import LAST, begin_part
 from distrl.config.schema import Config
+from distrl.node_log import say
 from distrl.types import StopSignal
 
 _SLICE_SECONDS = 0.02
@@ -118,7 +119,7 @@ class PartSaver:
             part.write(begin_part(self._run_dir, name, self._part))
         except Exception as failure:
             error = f"{type(failure).__name__}: {failure}"
-            print(f"checkpoint {name}: {self._part} was not saved: {error}", flush=True)
+            say(f"checkpoint {name}: {self._part} was not saved: {error}")
         self._outcome = _Outcome(name, part.learner_steps, error)
 
     def _is_busy(self) -> bool:
@@ -146,7 +147,7 @@ class PartSaver:
                 saved = now
             too_long = now - begun > save_seconds
             if too_long or (saved is not None and now - saved > report_seconds):
-                print(f"{self._part}: the last save was given up", flush=True)
+                say(f"{self._part}: the last save was given up")
                 return
             if self._reports.is_due():
                 self._reports.send()

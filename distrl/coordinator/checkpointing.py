@@ -15,6 +15,7 @@ from distrl.checkpoints import (
 from distrl.config import Config
 from distrl.coordinator.memory import Memory, write_memory
 from distrl.coordinator.plan import Attempt, CheckpointPlan
+from distrl.node_log import say
 
 
 class CheckpointDirector:
@@ -149,7 +150,7 @@ class CheckpointDirector:
             self._unwritten = False
         except OSError as error:
             if not self._unwritten:
-                _say(f"the counts of the run cannot be written: {error}")
+                say(f"the counts of the run cannot be written: {error}")
             self._unwritten = True
 
     def _give_up(self, reason: str) -> None:
@@ -160,7 +161,7 @@ class CheckpointDirector:
 
     def _fail(self, line: str) -> None:
         self._memory.failed_saves += 1
-        _say(line)
+        say(line)
 
     def _lament(self, final: Attempt) -> None:
         if not self._final_failed:
@@ -200,9 +201,5 @@ class CheckpointDirector:
         else:
             with self._lock:
                 self._memory.checkpoint = whole.progress.learner_steps
-            _say(f"saved {whole.describe()}")
+            say(f"saved {whole.describe()}")
         self._changed.set()
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)

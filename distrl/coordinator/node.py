@@ -11,6 +11,7 @@ from distrl.config import Config
 from distrl.coordinator.checkpointing import CheckpointDirector
 from distrl.coordinator.memory import recall_run
 from distrl.coordinator.stopping import find_stop_reason
+from distrl.node_log import say
 from distrl.session import Session
 from distrl.telemetry.metrics import MetricsLog
 from distrl.telemetry.rates import Rates
@@ -45,7 +46,7 @@ class Coordinator:
         self._started = time.monotonic()
         self._lock = threading.Lock()
         self._changed = threading.Event()
-        self._memory = recall_run(config.run_dir, session or Session(), _say)
+        self._memory = recall_run(config.run_dir, session or Session(), say)
         self._checkpoints = CheckpointDirector(
             config, self._memory, self._started, self._lock, self._changed
         )
@@ -239,7 +240,3 @@ class Coordinator:
 
 def _mean(values: list[float]) -> float:
     return sum(values) / len(values)
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)

@@ -7,6 +7,7 @@ import numpy as np
 
 from distrl.checkpoints import Checkpoint, Part, restore_newest, restore_tree, save_tree
 from distrl.learner.state import TrainState, first_replica
+from distrl.node_log import say
 
 PART = "learner"
 
@@ -27,10 +28,10 @@ def restore_state(run_dir: str | Path, initial: TrainState) -> TrainState:
         if checkpoint is None or part is None:
             return initial
         state = restore_tree(part, initial)
-        print(f"the learner goes on from {checkpoint.describe()}", flush=True)
+        say(f"the learner goes on from {checkpoint.describe()}")
         return state
 
-    return restore_newest(run_dir, restore, print)
+    return restore_newest(run_dir, restore, say)
 
 
 def take_part(state: TrainState) -> Part:

@@ -8,13 +8,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import reverb
+from reverb.reverb_types import TableInfo
 
 from distrl.checkpoints import Checkpoint, Part, make_scratch, restore_newest
 from distrl.config.schema import Config
+from distrl.node_log import say
 
 PART = "replay/0"
 # Reverb's default makes a temporary directory at each start, and leaves it there.
 _NOWHERE = "/dev/null/replay"
+# What a table takes from the checkpoint and not from the program, silently.
+_SETTINGS = ("signature", "sampler_options", "max_size")
+_LIMITS = ("samples_per_insert", "min_diff", "max_diff", "min_size_to_sample")
 
 
 def start_server(
@@ -31,7 +36,8 @@ def start_server(
       port: the port to serve at, on all interfaces.
 
     Raises:
-      RuntimeError: what was saved is of a table with another signature.
+      RuntimeError: what was saved is of a table with another signature, size,
+        sampler or rate limiter: Reverb would go on with those.
     """
     run_dir = config.run_dir
     if run_dir is None or not config.checkpoint.save_replay:
@@ -50,10 +56,35 @@ def start_server(
             server.stop()
             raise FileNotFoundError(f"{part} was removed while it was read")
         if checkpoint is not None and part is not None:
-            print(f"replay goes on from {checkpoint.describe()}", flush=True)
+            _check_settings(server, make_table().info, part)
+            say(f"replay goes on from {checkpoint.describe()}")
         return server
 
-    return restore_newest(run_dir, start, print)
+    return restore_newest(run_dir, start, say)
+
+
+def _check_settings(server: reverb.Server, wanted: TableInfo, part: Path) -> None:
+    """Ends the server and raises if it holds a table of other settings."""
+    held = server.localhost_client().server_info()[wanted.name]
+    pairs = {
+        **{name: (getattr(held, name), getattr(wanted, name)) for name in _SETTINGS},
+        **{
+            name: (
+                getattr(held.rate_limiter_info, name),
+                getattr(wanted.rate_limiter_info, name),
+            )
+            for name in _LIMITS
+        },
+    }
+    for name, (saved, configured) in pairs.items():
+        if saved != configured:
+            server.stop()
+            raise RuntimeError(
+                f"{part} holds a replay with another {name}: {saved}, and not "
+                f"{configured}. Reverb cannot change it. Take the replay, learner "
+                "and environment settings of the run that saved it, or set "
+                "checkpoint.save_replay to false to begin with an empty replay."
+            )
 
 
 def take_part(server: reverb.Server) -> Part:
