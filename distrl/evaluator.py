@@ -1,5 +1,6 @@
 """The evaluator: greedy episodes of one frozen version of the parameters."""
 
+import dataclasses
 import time
 from collections.abc import Callable
 from typing import Any
@@ -83,6 +84,7 @@ class Evaluation:
         """Makes `evaluation.environments` environments."""
         count = config.evaluation.environments
         key = jax.random.PRNGKey(derive_seed(config.seed, "evaluator"))
+        self._config = config
         self._spec = spec
         self._episodes = config.evaluation.episodes
         self._environment = make_vector_environment(config, spec, count, "evaluator", 0)
@@ -92,6 +94,16 @@ class Evaluation:
     def compile(self) -> None:
         """Compiles the policy before there are parameters."""
         self._player.compile(self._spec)
+
+    def start_anew(self, seed: int) -> None:
+        """Begins as one that was just made with another seed; compiles nothing."""
+        config = dataclasses.replace(self._config, seed=seed)
+        count = config.evaluation.environments
+        self._environment.close()
+        self._environment = make_vector_environment(
+            config, self._spec, count, "evaluator", 0
+        )
+        self._player.start_anew(jax.random.PRNGKey(derive_seed(seed, "evaluator")))
 
     def run(
         self, params: Any, network_state: Any, go_on: Callable[[], bool]

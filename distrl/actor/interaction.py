@@ -1,5 +1,6 @@
 """An actor's side of its environments: act, step, and make items of what came."""
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -29,7 +30,9 @@ class Interaction:
         """
         count = config.actor.environments
         key = jax.random.PRNGKey(derive_seed(config.seed, "actor", index))
+        self._config = config
         self._spec = spec
+        self._index = index
         self._environment = make_vector_environment(config, spec, count, "actor", index)
         self._player = Player(agent, make_explore(config), "act", count, key)
         self._experience = make_experience(config)
@@ -38,6 +41,19 @@ class Interaction:
     def compile(self) -> None:
         """Compiles the policy before there are parameters."""
         self._player.compile(self._spec)
+
+    def start_anew(self, seed: int) -> None:
+        """Begins as one that was just made with another seed; compiles nothing."""
+        config = dataclasses.replace(self._config, seed=seed)
+        count, index = config.actor.environments, self._index
+        self._environment.close()
+        self._environment = make_vector_environment(
+            config, self._spec, count, "actor", index
+        )
+        key = jax.random.PRNGKey(derive_seed(seed, "actor", index))
+        self._player.start_anew(key)
+        self._experience = make_experience(config)
+        self._observation = self._environment.reset()
 
     def step(
         self, params: Any, network_state: Any, amount: np.ndarray

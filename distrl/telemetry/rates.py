@@ -6,9 +6,9 @@ _PERIOD_SECONDS = 1.0
 class Rates:
     """Rates of env_steps and learner_steps, each over at least a second."""
 
-    def __init__(self, now: float):
-        """Starts to count at `now`, in seconds of a monotonic clock."""
-        self._at = (now, 0, 0)
+    def __init__(self, now: float, env_steps: int = 0, learner_steps: int = 0):
+        """Starts from counts at `now`, in seconds of a monotonic clock."""
+        self._at = (now, env_steps, learner_steps)
         self._rates = (0.0, 0.0)
 
     def update(
