@@ -29,7 +29,7 @@ def describe_end(status: int, raised: bool, fault: str | None) -> tuple[End, str
     return end, f"ended by itself, exit code {code}, while the run went on"
 
 
-def read_log_end(run_dir: str | None, node: str) -> str:
+def read_log_end(run_dir: str, node: str) -> str:
     """Returns the last lines of a node's log, under a line that says so."""
     log = node_file(run_dir, "logs", node, ".log")
     try:
