@@ -1,5 +1,6 @@
 """Messages between the front process and the host process it started."""
 
+import contextlib
 import json
 import socket
 from typing import Any
@@ -40,6 +41,11 @@ class Channel:
         except OSError:
             return False
         return True
+
+    def offer(self, message: dict[str, Any]) -> None:
+        """Sends a small message, unless the other end is behind or gone."""
+        with contextlib.suppress(OSError):
+            self._socket.send(json.dumps(message).encode(), socket.MSG_DONTWAIT)
 
     def receive(self) -> dict[str, Any] | None:
         """Waits for a message; None when the other end is closed."""

@@ -11,8 +11,8 @@ from distrl.launch import run
 from distrl.telemetry.progress import Progress
 
 
-def launch(run_dir, program):
-    launch_config = LaunchConfig(backend="launchpad", stop_seconds=5.0)
+def launch(run_dir, program, stop_seconds=5.0):
+    launch_config = LaunchConfig(backend="launchpad", stop_seconds=stop_seconds)
     return run(
         Config(run_dir=str(run_dir), launch=launch_config),
         program=program,
@@ -51,4 +51,12 @@ def test_a_node_that_fails_ends_the_others_and_is_named(tmp_path):
     assert outcome.result["error"]["node"] == "second"
     last = outcome.result["error"]["traceback"].splitlines()[-1]
     assert last == "ValueError: the second one broke"
+    assert read_states(tmp_path) == {"first": "ended", "second": "failed"}
+
+
+def test_a_node_that_ends_while_the_run_goes_on_is_a_failure(tmp_path):
+    outcome = launch(tmp_path, tiny_programs.ending, stop_seconds=2.0)
+    assert outcome.exit_code == 1
+    assert outcome.result["error"]["node"] == "second"
+    assert "ended by itself" in outcome.result["error"]["traceback"]
     assert read_states(tmp_path) == {"first": "ended", "second": "failed"}
