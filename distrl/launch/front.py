@@ -26,7 +26,8 @@ from distrl.errors import ConfigError
 from distrl.launch.channel import Channel
 from distrl.launch.reaping import adopt_orphans, kill_session
 from distrl.launch.records import Records
-from distrl.launch.run_directory import choose_run_dir, make_run_dir
+from distrl.launch.resuming import Resumption, begin_resumption
+from distrl.launch.run_directory import choose_run_dir, make_run_dir, reopen_run_dir
 from distrl.telemetry.csv_log import read_status
 from distrl.telemetry.progress import Progress
 from distrl.telemetry.status import Status
@@ -55,7 +56,7 @@ def run(
     *,
     program: str | Callable[..., Any] = _PROGRAM,
     progress: Progress | None = None,
-    resumes: int = 0,
+    resume: bool = False,
 ) -> Outcome:
     """Runs a program to its end: a stop condition, a failure, or a signal.
 
@@ -64,7 +65,8 @@ def run(
       program: `make_program(config, spec) -> lp.Program`, or `module:function`; the
         serial back end has its own and takes no other.
       progress: where to show progress; None shows it on stderr.
-      resumes: how often the run was resumed, this time included.
+      resume: go on with the run in `run_dir` from its newest whole checkpoint; the
+        configuration is that of `distrl.config.load_run`.
 
     Raises:
       ConfigError: something does not fit; nothing was started.
@@ -75,11 +77,14 @@ def run(
             "launch.backend = 'serial': it runs a loop of its own, not the program "
             "that was passed; take processes, threads or launchpad for that"
         )
-    config = dataclasses.replace(
-        config, run_dir=str(choose_run_dir(config.name, config.run_dir))
-    )
+    if resume:
+        run_dir = Path(config.run_dir or "").absolute()
+    else:
+        run_dir = choose_run_dir(config.name, config.run_dir)
+    config = dataclasses.replace(config, run_dir=str(run_dir))
     shown = Progress() if progress is None else progress
-    front = _Front(config, program, shown, resumes)
+    resumption = begin_resumption(config, run_dir, shown.note) if resume else None
+    front = _Front(config, program, shown, resumption)
     try:
         return front.run()
     finally:
@@ -95,12 +100,15 @@ class _Front:
         config: Config,
         program: str | Callable[..., Any],
         progress: Progress,
-        resumes: int,
+        resumption: Resumption | None,
     ):
         self._config = config
         self._program = program
         self._progress = progress
-        self._resumes = resumes
+        self._resumption = resumption
+        self._lock = None if resumption is None else resumption.lock
+        # Where the run is until this session has a status of its own.
+        self._first_status = Status() if resumption is None else resumption.status
         self._started = time.monotonic()
         self._run_dir = Path(config.run_dir or "")
         self._records = Records(self._run_dir, progress.note)
@@ -146,7 +154,7 @@ class _Front:
             {
                 "sys_path": ["" if p == os.getcwd() else p for p in sys.path],
                 "isolate": self._config.launch.isolate,
-                "resumes": self._resumes,
+                "resumes": 0 if self._resumption is None else self._resumption.number,
                 "payload": self._encode((self._config, self._program)),
             }
         )
@@ -179,6 +187,8 @@ class _Front:
         self._output.close()
         os.close(self._wakeup)
         os.close(self._waker)
+        if self._lock is not None:
+            os.close(self._lock)
 
     def _encode(self, value: Any) -> str:
         return base64.b64encode(cloudpickle.dumps(value)).decode()
@@ -247,13 +257,18 @@ class _Front:
             self._deadline += self._config.checkpoint.save_seconds
 
     def _start_nodes(self) -> None:
-        make_run_dir(self._run_dir, config_to_yaml(self._config))
+        config_yaml = config_to_yaml(self._config)
+        if self._resumption is None:
+            self._lock = make_run_dir(self._run_dir, config_yaml)
+        else:
+            reopen_run_dir(self._run_dir, config_yaml)
         self._made_run_dir = True
         self._progress.start(self._config)
         self._progress.stage("starting the nodes")
         log = str(self._run_dir / "logs" / "launcher.log")
         payload = self._encode(self._config)
-        self._channel.send({"do": "start", "payload": payload, "log": log})
+        message = {"do": "start", "payload": payload, "log": log}
+        self._channel.send(message, self._lock)
 
     def _warn_exposed(self, reason: str) -> None:
         self._progress.note(
@@ -273,13 +288,17 @@ class _Front:
 
     def _read_status(self) -> Status | None:
         path = self._run_dir / "metrics" / "coordinator.csv"
-        return read_status(path) if self._made_run_dir else None
+        status = read_status(path) if self._made_run_dir else None
+        # What was there before this session says nothing of it.
+        is_stale = self._resumption is not None and status == self._resumption.stale
+        return None if is_stale else status
 
     def _show_status(self) -> None:
         status = self._read_status()
         if status is None or self._deadline is not None:
             return
-        if status.learner_steps > 0 and not self._learning:
+        learned = status.learner_steps > self._first_status.learner_steps
+        if learned and not self._learning:
             self._learning = True
             self._progress.stage("training")
         self._progress.update(status)
@@ -287,7 +306,7 @@ class _Front:
     def _conclude(self) -> Outcome:
         if not self._ended:
             kill_session(self._host.pid)
-        status = self._read_status() or Status()
+        status = self._read_status() or self._first_status
         if self._error is not None:
             verdict, code = "failed", 1
             reason = f"{self._error['node']} failed"

@@ -79,6 +79,8 @@ def _serve(channel: Channel, request: dict[str, Any]) -> None:
     message = channel.receive()
     if message is None or message["do"] != "start":
         return
+    # message["descriptor"], the run directory's lock, stays open here and in every
+    # node, so that it lasts as long as any of them.
     config = pickle.loads(base64.b64decode(message["payload"]))
     _redirect_output(message["log"])
     program = make_program(config, spec)
