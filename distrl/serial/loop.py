@@ -5,6 +5,7 @@ import dataclasses
 import threading
 import time
 from collections.abc import Iterable
+from concurrent import futures
 from typing import Any
 
 import jax
@@ -25,6 +26,8 @@ from distrl.serial.record import RunRecord
 from distrl.serial.saving import restore_state, save_state
 from distrl.serial.state import Counts, SerialState
 from distrl.types import EnvironmentSpec, StopSignal
+
+_SIGN_SECONDS = 0.1
 
 
 def run_serial(
@@ -193,7 +196,12 @@ class _Run:
         if counts.learner_steps == 0 or counts == self._saved:
             return
         progress = self._record.find_progress(counts)
-        if save_state(self._config, self._state, progress):
+        with futures.ThreadPoolExecutor(1) as executor:
+            saving = executor.submit(save_state, self._config, self._state, progress)
+            while futures.wait([saving], _SIGN_SECONDS).not_done:
+                # That this thread looks at the signal is what shows that it lives.
+                self._stop.is_set()
+        if saving.result():
             self._saved = counts
 
     def _learn_once(self) -> None:

@@ -47,11 +47,12 @@ def save_state(config: Config, state: SerialState, progress: RunProgress) -> boo
         if config.checkpoint.save_replay:
             save_tree(begin_part(config.run_dir, name, _REPLAY), state.buffer)
         complete_checkpoint(config.run_dir, name, progress, config.checkpoint.keep)
-    except OSError as error:
+    except Exception as error:
         discard_partials(config.run_dir)
         print(
             f"serial: checkpoint {name} of learner step {progress.learner_steps:,} "
-            f"could not be saved, and the run goes on without it: {error}",
+            f"could not be saved, and the run goes on without it: "
+            f"{type(error).__name__}: {error}",
             flush=True,
         )
         return False
