@@ -12,13 +12,14 @@ from distrl.actor.policy import Player
 from distrl.agents import make_agent
 from distrl.agents.acting import epsilon_greedy
 from distrl.agents.agent import Agent
+from distrl.checkpoints import find_best, save_best
 from distrl.config import Config
 from distrl.coordinator import Reporter
 from distrl.environments import VectorEnvironment, make_vector_environment
 from distrl.seeding import derive_seed
 from distrl.telemetry.metrics import MetricsLog
 from distrl.types import EnvironmentSpec, StopSignal
-from distrl.variables import VariableClient
+from distrl.variables import Snapshot, VariableClient
 
 
 def run_evaluator(
@@ -43,6 +44,7 @@ def run_evaluator(
     reporter = Reporter(coordinator, "evaluator", config, stop)
     log = MetricsLog(config, "evaluator")
     due = config.evaluation.period
+    best = BestKeeper(config)
 
     def keep_alive() -> bool:
         if reporter.is_due():
@@ -61,7 +63,9 @@ def run_evaluator(
         returns = evaluation.run(snapshot.params, snapshot.network_state, keep_alive)
         if returns is None:
             break
-        reporter.send_evaluation(snapshot.learner_steps, float(np.mean(returns)))
+        mean_return = float(np.mean(returns))
+        reporter.send_evaluation(snapshot.learner_steps, mean_return)
+        best.offer(snapshot, mean_return)
         log.write(
             snapshot.learner_steps,
             {
@@ -75,6 +79,38 @@ def run_evaluator(
     reporter.send(last=True)
     evaluation.close()
     log.close()
+
+
+class BestKeeper:
+    """Saves the parameters of the best evaluation of the run, its earlier lives' too.
+
+    What cannot be saved is said in the log, and tried again at the next that is better.
+    """
+
+    def __init__(self, config: Config):
+        """Looks for the best evaluation so far."""
+        assert config.run_dir is not None
+        self._run_dir = config.run_dir
+        self._episodes = config.evaluation.episodes
+        self._best = find_best(config.run_dir)
+
+    def offer(self, snapshot: Snapshot, mean_return: float) -> None:
+        """Saves what was evaluated if nothing was better."""
+        so_far = -np.inf if self._best is None else self._best.mean_return
+        # Not a number is no return to be kept.
+        if not mean_return > so_far:
+            return
+        variables = jax.tree.map(np.asarray, (snapshot.params, snapshot.network_state))
+        try:
+            self._best = save_best(
+                self._run_dir,
+                variables,
+                snapshot.learner_steps,
+                mean_return,
+                self._episodes,
+            )
+        except Exception as error:
+            print(f"the best parameters were not saved: {error}", flush=True)
 
 
 class Evaluation:

@@ -102,6 +102,7 @@ def _serve(channel: Channel, request: dict[str, Any]) -> None:
 def _preload(environment: str) -> None:
     """Imports what nodes would import, each for itself, when they need it."""
     from distrl.agents import preload_agents
+    from distrl.checkpoints import preload_orbax
     from distrl.environments import preload_suite
     from distrl.networks import preload_networks
     from distrl.telemetry.tensorboard_log import preload_tensorboard
@@ -110,6 +111,7 @@ def _preload(environment: str) -> None:
     preload_networks()
     preload_suite(environment)
     preload_tensorboard()
+    preload_orbax()
 
 
 def _resolve(reference: str) -> Callable[..., Any]:
