@@ -26,13 +26,15 @@ def test_an_end_is_of_a_kind_and_has_words(status, raised, fault, end, words):
 
 
 def test_the_end_of_a_log_is_quoted_and_one_that_is_not_there_is_said(tmp_path):
-    assert "No such file" in read_log_end(str(tmp_path), "actor/0")
+    assert "No such file" in read_log_end(str(tmp_path), "actor/0", "killed")
     log = tmp_path / "logs" / "actor" / "0.log"
     log.write_bytes(b"".join(b"line %d \xff\n" % i for i in range(100)))
-    lines = read_log_end(str(tmp_path), "actor/0").splitlines()
+    lines = read_log_end(str(tmp_path), "actor/0", "killed").splitlines()
     assert lines[0] == f"The end of {log}:"
     assert len(lines) == 16
     assert lines[-1].startswith("line 99")
+    # Of a node that hung it ends with where its threads were.
+    assert len(read_log_end(str(tmp_path), "actor/0", "hung").splitlines()) == 61
 
 
 def test_a_full_disk_loses_a_line_of_the_launchers_log(monkeypatch):
