@@ -8,6 +8,8 @@ from distrl.launch.restarts import End
 from distrl.launch.run_directory import node_file
 
 _LOG_LINES = 15
+# Where all threads of a node that hung were; the main thread is the last.
+_DUMP_LINES = 60
 
 
 def describe_end(status: int, raised: bool, fault: str | None) -> tuple[End, str]:
@@ -29,11 +31,12 @@ def describe_end(status: int, raised: bool, fault: str | None) -> tuple[End, str
     return end, f"ended by itself, exit code {code}, while the run went on"
 
 
-def read_log_end(run_dir: str, node: str) -> str:
+def read_log_end(run_dir: str, node: str, end: End) -> str:
     """Returns the last lines of a node's log, under a line that says so."""
+    count = _DUMP_LINES if end == "hung" else _LOG_LINES
     log = node_file(run_dir, "logs", node, ".log")
     try:
-        lines = log.read_text(errors="replace").splitlines()[-_LOG_LINES:]
+        lines = log.read_text(errors="replace").splitlines()[-count:]
     except OSError as error:
         lines = [str(error)]
     return "\n".join([f"The end of {log}:", *lines])

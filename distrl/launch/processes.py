@@ -182,7 +182,7 @@ class Supervisor:
         # The run goes on only while every node does.
         self._failed = name
         if name not in self._errors:
-            log = read_log_end(self._surroundings.run_dir, name)
+            log = read_log_end(self._surroundings.run_dir, name, end)
             self._errors[name] = f"The process {child.cause}. {log}"
         if decision.reason is not None:
             self._errors[name] = f"{decision.reason}\n{self._errors[name]}"

@@ -56,7 +56,6 @@ class Records:
           restarts: how often it has been, now.
         """
         self._nodes[name].update(pid=pid, state="running", restarts=restarts)
-        self._note(f"{name} {cause}; started again ({restarts})")
         self._write_program()
         row = {
             "time": round(time.time(), 3),
@@ -65,6 +64,7 @@ class Records:
             "restarts": restarts,
         }
         self._write(lambda: self._append(row))
+        self._note(f"{name} {cause}; started again ({restarts})")
 
     def end(self, result: Mapping[str, Any]) -> None:
         """Notes how the run ended; a node that still runs is killed."""

@@ -44,8 +44,9 @@ def decide(
     if recent >= launch.max_restarts:
         reason = None
         if recent:
+            times = "once" if recent == 1 else f"{recent} times"
             reason = (
-                f"It had been started again {recent} times within {window:g} s, as "
+                f"It had been started again {times} within {window:g} s, as "
                 "often as launch.max_restarts allows in launch.restart_window_seconds."
             )
         return Decision(None, reason)
