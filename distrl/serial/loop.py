@@ -16,7 +16,7 @@ from distrl.actor.interaction import Interaction
 from distrl.agents import make_agent
 from distrl.config import Config
 from distrl.coordinator import find_stop_reason
-from distrl.evaluator import Evaluation
+from distrl.evaluator import BestKeeper, Evaluation
 from distrl.learner.update import UpdateOutput
 from distrl.seeding import derive_seed
 from distrl.serial.buffer import make_buffer
@@ -26,6 +26,7 @@ from distrl.serial.record import RunRecord
 from distrl.serial.saving import restore_state, save_state
 from distrl.serial.state import Counts, SerialState
 from distrl.types import EnvironmentSpec, StopSignal
+from distrl.variables import Snapshot
 
 _SIGN_SECONDS = 0.1
 
@@ -108,6 +109,7 @@ class _Run:
         self._interaction = self._keep(Interaction(drawn, spec, agent, 0))
         self._evaluation = self._keep(Evaluation(drawn, spec, agent))
         self._record = self._keep(RunRecord(config, progress))
+        self._best = None if config.run_dir is None else BestKeeper(config)
         self._saved: Counts | None = self._counts
 
     def __enter__(self) -> "_Run":
@@ -222,6 +224,13 @@ class _Run:
             return not self._stop.is_set()
 
         returns = self._evaluation.run(*self._variables, go_on)
-        if returns is not None:
-            seconds = time.monotonic() - started
-            self._record.write_evaluation(self._counts, returns, seconds)
+        if returns is None:
+            return
+        seconds = time.monotonic() - started
+        self._record.write_evaluation(self._counts, returns, seconds)
+        if self._best is not None:
+            counts = self._counts
+            snapshot = Snapshot(
+                counts.dispatches, counts.learner_steps, *self._variables
+            )
+            self._best.offer(snapshot, float(np.mean(returns)))
