@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from distrl.checkpoints import RunProgress
+from distrl.checkpoints import RunProgress, find_best
 from distrl.config import Config
 from distrl.evaluator import summarize_returns
 from distrl.learner.update import UpdateOutput, read_metrics
@@ -50,6 +50,10 @@ class RunRecord:
         if before.evaluation_step is not None and before.evaluation_return is not None:
             self._evaluation = (before.evaluation_step, before.evaluation_return)
         self._best = before.best_return
+        best = None if config.run_dir is None else find_best(config.run_dir)
+        if best is not None:
+            # It may be newer than the checkpoint.
+            self._keep_best(best.mean_return)
         now = time.monotonic()
         self._started = now - before.seconds
         self._status_due = now
@@ -137,7 +141,7 @@ class RunRecord:
         """Takes the returns of an evaluation and adds a row of the evaluator."""
         mean = float(np.mean(returns))
         self._evaluation = (counts.learner_steps, mean)
-        self._best = mean if self._best is None else max(self._best, mean)
+        self._keep_best(mean)
         row = {
             "learner_steps": counts.learner_steps,
             "version": counts.dispatches,
@@ -160,6 +164,10 @@ class RunRecord:
     @property
     def _training_return(self) -> float | None:
         return statistics.fmean(self._returns) if self._returns else None
+
+    def _keep_best(self, mean_return: float) -> None:
+        if self._best is None or mean_return > self._best:
+            self._best = mean_return
 
     def _write(self, node: str, step: int, row: Mapping[str, Any]) -> None:
         if node in self._logs:

@@ -17,6 +17,7 @@ from distrl.checkpoints import (
     save_tree,
 )
 from distrl.config import Config
+from distrl.learner.checkpoint import check_finite
 from distrl.learner.state import first_replica, replicate
 from distrl.serial.state import Counts, SerialState
 
@@ -28,8 +29,8 @@ _REPLAY = "serial/replay"
 def save_state(config: Config, state: SerialState, progress: RunProgress) -> bool:
     """Makes a checkpoint of the state in `run_dir`, if there is one.
 
-    A failure, for example of a full disk, ends nothing: it is printed, and what was
-    half written is removed.
+    A failure, for example of a full disk or parameters that are not finite, ends
+    nothing: it is printed, and what was half written is removed.
 
     Args:
       config: the whole configuration.
@@ -43,7 +44,9 @@ def save_state(config: Config, state: SerialState, progress: RunProgress) -> boo
         return False
     name = next_number(config.run_dir)
     try:
-        save_tree(begin_part(config.run_dir, name, _STATE), _to_tree(state))
+        tree = _to_tree(state)
+        check_finite(tree["train"])
+        save_tree(begin_part(config.run_dir, name, _STATE), tree)
         if config.checkpoint.save_replay:
             save_tree(begin_part(config.run_dir, name, _REPLAY), state.buffer)
         complete_checkpoint(config.run_dir, name, progress, config.checkpoint.keep)
