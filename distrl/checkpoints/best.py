@@ -58,7 +58,7 @@ def save_best(
       episodes: of their evaluation.
 
     Raises:
-      OSError: the disk is full, for example; those before them stay.
+      OSError, ValueError: the disk is full, for example; those before them stay.
     """
     folder = Path(run_dir) / "best"
     path, partial = folder / str(learner_steps), folder / _PARTIAL

@@ -39,6 +39,9 @@ def test_nodes_are_fresh_processes_with_logs_and_devices_of_their_own(tmp_path):
     assert notes["learner"]["answer"] == 42
     assert notes["learner"]["platforms"] == os.environ.get("JAX_PLATFORMS")
     assert notes["actor0"]["platforms"] == "cpu"
+    session = notes["learner"]["session"]
+    assert session == notes["actor0"]["session"]
+    assert (len(session["id"]), session["number"], session["restarts"]) == (32, 0, 0)
     log = (tmp_path / "logs" / "learner.log").read_text()
     assert "learned something\nand complained\n" in log
     assert not list((tmp_path / "logs").rglob("*.error"))

@@ -1,5 +1,6 @@
 """Programs of a node or two, for tests of how they are launched and how they end."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -49,6 +50,7 @@ def stopping(config, spec):
             actions=spec.num_actions,
             platforms=os.environ.get("JAX_PLATFORMS"),
             network=os.readlink("/proc/self/ns/net"),
+            session=dataclasses.asdict(read_session()),
         )
         await_files(config.run_dir, "actor0.json", "actor1.json")
         print("learned something", flush=True)
@@ -65,6 +67,7 @@ def stopping(config, spec):
             platforms=os.environ.get("JAX_PLATFORMS"),
             jax_platforms=jax.config.jax_platforms,
             main=threading.current_thread() is threading.main_thread(),
+            session=dataclasses.asdict(read_session()),
         )
         wait_for_stop()
 
