@@ -47,7 +47,7 @@ class RemoteCaller:
         self._patience = patience_seconds
         self._stop = stop
         self._failing_since: float | None = None
-        self._connection = (
+        self._connection: _Connection | _InProcess = (
             _Connection(client, stop, wait_seconds)
             if hasattr(client, "futures")
             else _InProcess(client)
