@@ -7,11 +7,13 @@ kernel does know, and ends a bare connection together with the process.
 
 import contextlib
 import socket
+import time
 
 # What a client of HTTP/2 begins with: its preface and settings, which are the
 # defaults. A gRPC server ends a connection that does not say as much.
 _GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
 _CHUNK_BYTES = 4096
+_LAST_SECONDS = 0.2
 
 
 def is_listening(address: str, timeout: float) -> bool:
@@ -55,6 +57,19 @@ class LifeLine:
         except OSError:
             pass
         self._socket.close()
+        return True
+
+    def explains_failure(self) -> bool:
+        """Returns whether that server has ended; waits for it for a moment.
+
+        To be asked when a call has failed: of the connections of a process that
+        dies, this one may be ended last.
+        """
+        end = time.monotonic() + _LAST_SECONDS
+        while not self.is_cut():
+            if time.monotonic() > end:
+                return False
+            time.sleep(_LAST_SECONDS / 20)
         return True
 
     def close(self) -> None:

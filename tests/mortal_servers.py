@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import time
+from pathlib import Path
 
 from distrl.ports import is_listening
 
@@ -49,6 +50,12 @@ class MortalServer:
     def freeze(self):
         """Stops its threads; the kernel still accepts connections."""
         os.kill(self._process.pid, signal.SIGSTOP)
+        threads = Path(f"/proc/{self._process.pid}/task")
+        while not all(
+            "State:\tT" in (thread / "status").read_text()
+            for thread in threads.iterdir()
+        ):
+            time.sleep(0.001)
 
     def thaw(self):
         """Lets it go on."""

@@ -10,6 +10,13 @@ from distrl.ports import is_listening
 
 _ATTEMPT_SECONDS = 0.05
 
+MAX_FAILURES = 5
+"""The calls in a row that may fail at a server that is there.
+
+Channels of a process to one address share their connections. One that nobody has
+used since the server was restarted fails once, and is then made anew.
+"""
+
 
 class ServerProbe:
     """Waits for a server in slices, and gives up after a limit in all."""

@@ -14,7 +14,7 @@ import tree
 from distrl.config.limits import count_per_item, derive_limits
 from distrl.config.schema import Config
 from distrl.ports import LifeLine
-from distrl.replay.connection import ServerProbe
+from distrl.replay.connection import MAX_FAILURES, ServerProbe
 from distrl.replay.tables import TABLE_NAME, make_signature
 from distrl.types import EnvironmentSpec
 
@@ -83,22 +83,24 @@ class ReplaySampler:
         """
         if self.has_lost_server():
             self._forget_server()
-        if self._iterator is None:
+        if self._line is None:
             if not self._probe.wait(_SILENCE_SECONDS):
                 return None
-            if self._line is None:
-                try:
-                    self._line = LifeLine(self._address)
-                except OSError:  # it ended in this very moment
-                    return None
+            try:
+                self._line = LifeLine(self._address)
+            except OSError:  # it ended in this very moment
+                return None
+        if self._iterator is None:
             self._iterator = self._make_iterator(self._items - self._held)
         try:
             part = next(self._iterator, None)
-        except tf.errors.OpError:
-            if not self.has_lost_server():
+        except (tf.errors.UnavailableError, tf.errors.CancelledError):
+            self._failures += 1
+            if self._failures > MAX_FAILURES and not self._line.explains_failure():
                 raise
             self._forget_server()
             return None
+        self._failures = 0
         if part is None:
             self._iterator = None
             return None
@@ -140,6 +142,7 @@ class ReplaySampler:
         self._iterator: Iterator[Any] | None = None
         self._parts: list[Any] = []
         self._held = 0
+        self._failures = 0
 
     def _forget_server(self) -> None:
         """Drops what hangs on a server that has ended; what it gave is kept."""

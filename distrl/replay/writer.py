@@ -12,7 +12,7 @@ from distrl.config.limits import count_per_item
 from distrl.config.schema import Config
 from distrl.items import fill_priorities
 from distrl.ports import LifeLine
-from distrl.replay.connection import ServerProbe
+from distrl.replay.connection import MAX_FAILURES, ServerProbe
 from distrl.replay.tables import TABLE_NAME
 from distrl.types import EnvironmentSpec, StopSignal
 
@@ -147,7 +147,7 @@ class BlockWriter:
             try:
                 self._append(item, float(priorities[index]))
             except _WriterError:
-                if not self._has_lost_server():
+                if self._line is None or not self._line.explains_failure():
                     raise
                 self._disconnect()
             if self._unflushed == _ITEMS_PER_FLUSH and not self._flush():
@@ -174,25 +174,33 @@ class BlockWriter:
                 self._writer.flush(
                     _MAX_UNCONFIRMED, timeout_ms=int(1000 * _SLICE_SECONDS)
                 )
-            except _WriterError as error:
-                if self._has_lost_server():
-                    self._disconnect()
-                    return True
-                if not isinstance(error, reverb.DeadlineExceededError):
+            except reverb.DeadlineExceededError:
+                if not self._has_lost_server():
+                    continue
+                self._disconnect()
+            except _WriterError:
+                if self._line is None or not self._line.explains_failure():
                     raise
-                continue
+                self._disconnect()
             self._unflushed = 0
             return True
         return False
 
     def _connect(self, num_leaves: int) -> bool:
         """Waits for the server; False if stopped meanwhile."""
+        failures = 0
         while self._writer is None and not self._stop.is_set():
             if not self._probe.wait(_SLICE_SECONDS):
                 continue
-            with contextlib.suppress(OSError):  # it ended in this very moment
+            try:
                 self._line = LifeLine(self._address)
                 self._writer = self._make_writer(num_leaves)
+            except OSError:  # it ended in this very moment
+                continue
+            except RuntimeError:
+                failures += 1
+                if failures > MAX_FAILURES:
+                    raise
         return self._writer is not None
 
     def _make_writer(self, num_leaves: int) -> reverb.TrajectoryWriter:
