@@ -18,7 +18,14 @@ from distrl.types import EnvironmentSpec
 class Interaction:
     """Steps E = `actor.environments` environments in lock-step, exploring."""
 
-    def __init__(self, config: Config, spec: EnvironmentSpec, agent: Agent, index: int):
+    def __init__(
+        self,
+        config: Config,
+        spec: EnvironmentSpec,
+        agent: Agent,
+        index: int,
+        life: tuple[int, ...] = (),
+    ):
         """Resets the environments.
 
         Args:
@@ -26,11 +33,14 @@ class Interaction:
           spec: of the environment.
           agent: whose values are acted on.
           index: which actor this is, from 0.
+          life: of the actor (`Session.indices`), which draws other numbers in each.
         """
         count = config.actor.environments
-        key = jax.random.PRNGKey(derive_seed(config.seed, "actor", index))
+        key = jax.random.PRNGKey(derive_seed(config.seed, "actor", index, *life))
         self._spec = spec
-        self._environment = make_vector_environment(config, spec, count, "actor", index)
+        self._environment = make_vector_environment(
+            config, spec, count, "actor", index, life
+        )
         self._player = Player(agent, make_explore(config), "act", count, key)
         self._experience = make_experience(config)
         self._observation = self._environment.reset()
