@@ -18,7 +18,6 @@ from distrl.config import Config
 from distrl.coordinator import find_stop_reason
 from distrl.evaluator import BestKeeper, Evaluation
 from distrl.learner.update import UpdateOutput
-from distrl.seeding import derive_seed
 from distrl.serial.buffer import make_buffer
 from distrl.serial.learning import init_serial_state, make_learn, read_variables
 from distrl.serial.pool import ItemPool
@@ -105,9 +104,8 @@ class _Run:
         # Actor 0 of a run that has no other.
         actor = dataclasses.replace(config.actor, count=1)
         self._amount_at = make_amount(dataclasses.replace(config, actor=actor), 0)
-        drawn = dataclasses.replace(config, seed=self._episodes_seed)
-        self._interaction = self._keep(Interaction(drawn, spec, agent, 0))
-        self._evaluation = self._keep(Evaluation(drawn, spec, agent))
+        self._interaction = self._keep(Interaction(config, spec, agent, 0, self._life))
+        self._evaluation = self._keep(Evaluation(config, spec, agent, self._life))
         self._record = self._keep(RunRecord(config, progress))
         self._best = None if config.run_dir is None else BestKeeper(config)
         self._saved: Counts | None = self._counts
@@ -135,12 +133,10 @@ class _Run:
         return self._state.counts
 
     @property
-    def _episodes_seed(self) -> int:
-        """From what environments and players draw that begin at this moment."""
+    def _life(self) -> tuple[int, ...]:
+        """What names, for their seeds, episodes that begin at this moment."""
         env_steps = self._counts.env_steps
-        if env_steps == 0:
-            return self._config.seed
-        return derive_seed(self._config.seed, "episodes", env_steps)
+        return () if env_steps == 0 else (env_steps,)
 
     def _keep(self, part: Any) -> Any:
         self._open.callback(part.close)
@@ -186,8 +182,8 @@ class _Run:
             if period is not None and done >= period:
                 self._save()
                 self._checkpointed_step = self._counts.learner_steps
-                self._interaction.start_anew(self._episodes_seed)
-                self._evaluation.start_anew(self._episodes_seed)
+                self._interaction.start_anew(self._life)
+                self._evaluation.start_anew(self._life)
                 # A run that is resumed here begins by acting.
                 return
 
