@@ -26,6 +26,7 @@ TINY = {
     "stop": {"learner_steps": 80},
 }
 SMALL = {"head_args": {"hidden_sizes": [8]}}
+UNEVALUATED = {"period": 1_000}
 KINDS = {
     "dqn": {"agent": "dqn"},
     # Noisy, prioritised, three steps, and one superbatch a step of the environments.
@@ -34,9 +35,14 @@ KINDS = {
         "network": SMALL,
         "loss": {"num_atoms": 5},
         "replay": {"samples_per_insert": None},
+        "evaluation": UNEVALUATED,
     },
     # Recurrent; items come in groups of many sizes.
-    "r2d2": {"agent": "r2d2", "replay": {"sequence_length": 6, "capacity": 20}},
+    "r2d2": {
+        "agent": "r2d2",
+        "replay": {"sequence_length": 6, "capacity": 20},
+        "evaluation": UNEVALUATED,
+    },
 }
 
 
@@ -92,8 +98,9 @@ def test_a_run_that_was_resumed_ends_with_the_same_bits(kind, uninterrupted, tmp
     resumed = run(make_config(parts, kind))
     assert state.counts.learner_steps == resumed.counts.learner_steps == 80
     assert not differ(state, resumed)
-    assert read_evaluations(whole) == read_evaluations(parts)
-    assert [step for step, _ in read_evaluations(parts)] == ["30", "60"]
+    if kind == "dqn":
+        assert read_evaluations(whole) == read_evaluations(parts)
+        assert [step for step, _ in read_evaluations(parts)] == ["30", "60"]
     assert differ(half.train.params, resumed.train.params)
 
 
