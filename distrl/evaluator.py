@@ -11,13 +11,14 @@ from distrl.actor.policy import Player
 from distrl.agents import make_agent
 from distrl.agents.acting import epsilon_greedy
 from distrl.agents.agent import Agent
+from distrl.checkpoints import find_best, save_best
 from distrl.config import Config
 from distrl.coordinator import Reporter
 from distrl.environments import VectorEnvironment, make_vector_environment
 from distrl.seeding import derive_seed
 from distrl.telemetry.metrics import MetricsLog
 from distrl.types import EnvironmentSpec, StopSignal
-from distrl.variables import VariableClient
+from distrl.variables import Snapshot, VariableClient
 
 
 def run_evaluator(
@@ -26,6 +27,7 @@ def run_evaluator(
     variable_service: Any,
     coordinator: Any,
     stop: StopSignal,
+    life: tuple[int, ...] = (),
 ) -> None:
     """Evaluates the newest version, again and again, until `stop` is set.
 
@@ -35,13 +37,15 @@ def run_evaluator(
       variable_service: a client of `VariableService`.
       coordinator: a client of `Coordinator`.
       stop: ends the role.
+      life: of the node (`Session.indices`), which draws other numbers in each.
     """
     jax.config.update("jax_cpu_enable_async_dispatch", False)
-    evaluation = Evaluation(config, spec, make_agent(config, spec))
+    evaluation = Evaluation(config, spec, make_agent(config, spec), life)
     variables = VariableClient(variable_service, config, stop)
     reporter = Reporter(coordinator, "evaluator", config, stop)
     log = MetricsLog(config, "evaluator")
     due = config.evaluation.period
+    best = BestKeeper(config)
 
     def keep_alive() -> bool:
         if reporter.is_due():
@@ -60,7 +64,9 @@ def run_evaluator(
         returns = evaluation.run(snapshot.params, snapshot.network_state, keep_alive)
         if returns is None:
             break
-        reporter.send_evaluation(snapshot.learner_steps, float(np.mean(returns)))
+        mean_return = float(np.mean(returns))
+        reporter.send_evaluation(snapshot.learner_steps, mean_return)
+        best.offer(snapshot, mean_return)
         log.write(
             snapshot.learner_steps,
             {
@@ -76,22 +82,73 @@ def run_evaluator(
     log.close()
 
 
+class BestKeeper:
+    """Saves the parameters of the best evaluation of the run, its earlier lives' too.
+
+    What cannot be saved is said in the log, and tried again at the next that is better.
+    """
+
+    def __init__(self, config: Config):
+        """Looks for the best evaluation so far."""
+        assert config.run_dir is not None
+        self._run_dir = config.run_dir
+        self._episodes = config.evaluation.episodes
+        self._best = find_best(config.run_dir)
+
+    def offer(self, snapshot: Snapshot, mean_return: float) -> None:
+        """Saves what was evaluated if nothing was better."""
+        so_far = -np.inf if self._best is None else self._best.mean_return
+        # Not a number is no return to be kept.
+        if not mean_return > so_far:
+            return
+        variables = jax.tree.map(np.asarray, (snapshot.params, snapshot.network_state))
+        try:
+            self._best = save_best(
+                self._run_dir,
+                variables,
+                snapshot.learner_steps,
+                mean_return,
+                self._episodes,
+            )
+        except Exception as error:
+            print(f"the best parameters were not saved: {error}", flush=True)
+
+
 class Evaluation:
     """Whole greedy episodes of frozen parameters, in environments of its own."""
 
-    def __init__(self, config: Config, spec: EnvironmentSpec, agent: Agent):
+    def __init__(
+        self,
+        config: Config,
+        spec: EnvironmentSpec,
+        agent: Agent,
+        life: tuple[int, ...] = (),
+    ):
         """Makes `evaluation.environments` environments."""
         count = config.evaluation.environments
-        key = jax.random.PRNGKey(derive_seed(config.seed, "evaluator"))
+        key = jax.random.PRNGKey(derive_seed(config.seed, "evaluator", *life))
+        self._config = config
         self._spec = spec
         self._episodes = config.evaluation.episodes
-        self._environment = make_vector_environment(config, spec, count, "evaluator", 0)
+        self._environment = make_vector_environment(
+            config, spec, count, "evaluator", 0, life
+        )
         self._player = Player(agent, epsilon_greedy, "evaluate", count, key)
         self._epsilon = np.full(count, config.evaluation.epsilon, np.float32)
 
     def compile(self) -> None:
         """Compiles the policy before there are parameters."""
         self._player.compile(self._spec)
+
+    def start_anew(self, life: tuple[int, ...]) -> None:
+        """Begins as one that was just made for another life; compiles nothing."""
+        config = self._config
+        self._environment.close()
+        self._environment = make_vector_environment(
+            config, self._spec, config.evaluation.environments, "evaluator", 0, life
+        )
+        seed = derive_seed(config.seed, "evaluator", *life)
+        self._player.start_anew(jax.random.PRNGKey(seed))
 
     def run(
         self, params: Any, network_state: Any, go_on: Callable[[], bool]

@@ -11,6 +11,7 @@ from distrl.coordinator import Coordinator, Reporter
 from distrl.evaluator import run_evaluator
 from distrl.learner.role import run_learner
 from distrl.replay import serve_replay
+from distrl.session import read_session
 from distrl.types import EnvironmentSpec
 from distrl.variables import VariableService
 
@@ -62,7 +63,7 @@ def make_program(config: Config, spec: EnvironmentSpec) -> lp.Program:
 
 def make_coordinator(config: Config) -> Coordinator:
     """Returns the coordinator of this node's program."""
-    return Coordinator(config, lp.stop_event(), lp.stop)
+    return Coordinator(config, lp.stop_event(), lp.stop, read_session())
 
 
 def replay_node(
@@ -77,7 +78,7 @@ def replay_node(
         reporter.send()
 
     port = int(address.resolve().rpartition(":")[2])
-    serve_replay(config, spec, port, stop, report)
+    serve_replay(config, spec, port, stop, report, reporter)
     reporter.send(last=True)
 
 
@@ -102,12 +103,21 @@ def actor_node(
     coordinator: Any,
 ) -> None:
     """Runs one actor."""
-    stop = lp.stop_event()
-    run_actor(config, spec, index, replay.resolve(), variables, coordinator, stop)
+    run_actor(
+        config,
+        spec,
+        index,
+        replay.resolve(),
+        variables,
+        coordinator,
+        lp.stop_event(),
+        read_session().indices,
+    )
 
 
 def evaluator_node(
     config: Config, spec: EnvironmentSpec, variables: Any, coordinator: Any
 ) -> None:
     """Runs the evaluator."""
-    run_evaluator(config, spec, variables, coordinator, lp.stop_event())
+    life = read_session().indices
+    run_evaluator(config, spec, variables, coordinator, lp.stop_event(), life)

@@ -24,6 +24,7 @@ def make_program(config, spec):
     from distrl.evaluator import run_evaluator
     from distrl.learner.role import run_learner
     from distrl.replay import serve_replay
+    from distrl.session import read_session
     from distrl.variables import VariableService
 
     program = lp.Program(config.name)
@@ -37,8 +38,9 @@ def make_program(config, spec):
     )
 
     # The coordinator ends the program, so it is made where lp.stop works: in its node.
+    # The session tells it whether it is to go on where an earlier life of it was.
     def make_coordinator():
-        return Coordinator(config, lp.stop_event(), lp.stop)
+        return Coordinator(config, lp.stop_event(), lp.stop, read_session())
 
     coordinator = program.add_node(
         lp.CourierNode(make_coordinator, courier_client_kwargs=limits),
@@ -57,7 +59,7 @@ def make_program(config, spec):
             reporter.send()
 
         port = int(address.resolve().rpartition(":")[2])
-        serve_replay(config, spec, port, lp.stop_event(), report)
+        serve_replay(config, spec, port, lp.stop_event(), report, reporter)
         reporter.send(last=True)
 
     replay_node = lp.PyNode(replay, coordinator)

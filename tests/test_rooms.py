@@ -32,7 +32,7 @@ LAYERS = (
     ("items", "telemetry"),
     ("checkpoints",),
     ("config", "factories", "remote"),
-    ("errors", "seeding", "session", "types", "root"),
+    ("errors", "ports", "seeding", "session", "types", "root"),
 )
 
 # Only these rooms import these packages.

@@ -10,19 +10,27 @@ Its parts belong together. A directory without the leading dot is whole, unless 
 disk damaged it: then its files differ from the manifest and the one before is taken.
 """
 
+import contextlib
 import json
 import os
 import shutil
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from distrl.checkpoints.progress import RunProgress
+
+LAST = "last"
+"""What the checkpoint that a run makes at its end is called until it is whole."""
 
 _MANIFEST = "manifest.json"
 _PROGRESS = "progress.json"
 _CHUNK_BYTES = 1 << 20
+# What is begun, what is removed, and where Reverb writes before its part is whole.
+_HIDDEN = ("partial", "old", "scratch")
+_Restored = TypeVar("_Restored")
 
 
 @dataclass(frozen=True)
@@ -66,21 +74,45 @@ def begin_part(run_dir: str | Path, name: str, part: str) -> Path:
     return path
 
 
+def make_scratch(run_dir: str | Path, node: str) -> Path:
+    """Returns an empty hidden directory, for a node that needs one while it saves.
+
+    Args:
+      run_dir: of the run.
+      node: the node's name, for example `replay/0`.
+    """
+    path = _folder(run_dir) / f".scratch-{node.replace('/', '-')}"
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(parents=True)
+    return path
+
+
 def complete_checkpoint(
-    run_dir: str | Path, name: str, progress: RunProgress, keep: int
+    run_dir: str | Path,
+    name: str,
+    progress: RunProgress,
+    keep: int,
+    parts: Collection[str] = (),
+    partial_name: str | None = None,
 ) -> Checkpoint:
     """Makes a checkpoint whole, and removes all but the `keep` newest.
 
     Args:
       run_dir: of the run.
-      name: of the checkpoint whose parts were saved.
+      name: of the new checkpoint, for example `000008`.
       progress: how far the run was.
       keep: how many whole ones stay.
+      parts: what it must hold, for example `learner`.
+      partial_name: the name under which its parts were saved; None for `name`.
 
     Raises:
-      OSError: the disk is full, for example; no whole checkpoint was touched.
+      OSError: a part is missing or the disk is full, for example; no whole
+        checkpoint was touched.
     """
-    partial, path = _partial(run_dir, name), _folder(run_dir) / name
+    partial, path = _partial(run_dir, partial_name or name), _folder(run_dir) / name
+    for part in parts:
+        if not (partial / part).is_dir():
+            raise FileNotFoundError(f"the part {part} of checkpoint {name} is missing")
     partial.mkdir(parents=True, exist_ok=True)
     _write(partial / _PROGRESS, json.dumps(progress.to_dict(), indent=2))
     files = {
@@ -88,22 +120,29 @@ def complete_checkpoint(
         for file in _list_files(partial)
     }
     _write(partial / _MANIFEST, json.dumps(files, indent=1))
-    _flush_directory(partial)
+    for directory in [*filter(Path.is_dir, partial.rglob("*")), partial]:
+        _flush_directory(directory)
     os.rename(partial, path)
     _flush_directory(path.parent)
     for old in list_checkpoints(run_dir)[keep:]:
         # Out of sight first: half a checkpoint must never look like a whole one.
         hidden = old.with_name(f".old-{old.name}")
-        old.rename(hidden)
+        with contextlib.suppress(OSError):
+            old.rename(hidden)
         shutil.rmtree(hidden, ignore_errors=True)
     return Checkpoint(path, progress)
 
 
+def discard_partial(run_dir: str | Path, name: str) -> None:
+    """Removes the parts of a checkpoint that is given up."""
+    shutil.rmtree(_partial(run_dir, name), ignore_errors=True)
+
+
 def discard_partials(run_dir: str | Path) -> None:
     """Removes what crashes left half made or half removed."""
-    folder = _folder(run_dir)
-    for path in folder.glob(".*") if folder.is_dir() else ():
-        shutil.rmtree(path, ignore_errors=True)
+    for word in _HIDDEN:
+        for path in _folder(run_dir).glob(f".{word}-*"):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def list_checkpoints(run_dir: str | Path) -> list[Path]:
@@ -130,13 +169,51 @@ def find_newest_checkpoint(
       run_dir: of the run.
       warn: takes one line for each damaged one that was passed over.
     """
-    for path in list_checkpoints(run_dir):
-        fault = _find_fault(path)
-        if fault is None:
-            data = json.loads((path / _PROGRESS).read_text())
-            return Checkpoint(path, RunProgress.from_dict(data))
-        warn(f"checkpoint {path.name} is damaged ({fault}); taking the one before it")
-    return None
+    while True:
+        listed, faults, whole = list_checkpoints(run_dir), [], None
+        for path in listed:
+            fault = _find_fault(path)
+            if fault is None:
+                whole = path
+                break
+            faults.append(f"checkpoint {path.name} is damaged ({fault})")
+        # A newer one may have been completed meanwhile, and an older one removed.
+        if not faults or list_checkpoints(run_dir) == listed:
+            break
+    taken = "there is none before it" if whole is None else f"taking {whole.name}"
+    for line in faults:
+        warn(f"{line}: {taken}")
+    if whole is None:
+        return None
+    data = json.loads((whole / _PROGRESS).read_text())
+    return Checkpoint(whole, RunProgress.from_dict(data))
+
+
+def restore_newest(
+    run_dir: str | Path,
+    restore: Callable[[Checkpoint | None], _Restored],
+    warn: Callable[[str], object],
+) -> _Restored:
+    """Returns what `restore` makes of the newest whole checkpoint; of None without.
+
+    A newer one may be completed, and the one that is being read removed. Then it
+    begins again.
+
+    Args:
+      run_dir: of the run.
+      restore: called with the checkpoint to go on from, or None.
+      warn: takes one line for each damaged one that was passed over.
+    """
+    while True:
+        checkpoint = find_newest_checkpoint(run_dir, warn)
+        try:
+            restored = restore(checkpoint)
+        except Exception:
+            if checkpoint is None or checkpoint.path.exists():
+                raise
+            continue
+        if checkpoint is None or checkpoint.path.exists():
+            return restored
 
 
 def _folder(run_dir: str | Path) -> Path:
@@ -151,6 +228,8 @@ def _find_fault(path: Path) -> str | None:
     """Returns what is wrong with a checkpoint; None when nothing is."""
     try:
         files = json.loads((path / _MANIFEST).read_text())
+        if _PROGRESS not in files:
+            return f"{_MANIFEST} does not name {_PROGRESS}"
         for name, expected in files.items():
             if _measure(path / name) != expected:
                 return f"{name} has changed"

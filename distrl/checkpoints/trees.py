@@ -1,6 +1,7 @@
 """Nests of arrays on disk, by Orbax; reading them runs no code of the file's."""
 
 import importlib
+import math
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,13 +17,14 @@ def save_tree(directory: Path, tree: Any) -> None:
     """Writes a nest of arrays into a new directory; returns when it is whole.
 
     Args:
-      directory: absolute; it must not be there yet.
+      directory: it must not be there yet.
       tree: nest of numpy or JAX arrays; keys must be raw `[2] uint32` ones.
     """
+    import jax
     import orbax.checkpoint as ocp
 
     with ocp.StandardCheckpointer() as checkpointer:
-        checkpointer.save(directory.absolute(), tree)
+        checkpointer.save(directory.absolute(), jax.tree.map(_stand_in, tree))
         checkpointer.wait_until_finished()
 
 
@@ -36,24 +38,55 @@ def restore_tree(directory: Path, like: _Tree) -> _Tree:
 
     Raises:
       ValueError: what is there has another structure, shape or dtype.
+      OSError: it is not there.
     """
     import jax
     import numpy as np
     import orbax.checkpoint as ocp
 
-    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), like)
-    blank = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
+    directory = directory.absolute()
+    blank = jax.tree.map(lambda x: _stand_in(np.zeros(x.shape, x.dtype)), like)
     with ocp.StandardCheckpointer() as checkpointer:
-        found = checkpointer.restore(directory.absolute(), blank)
+        # Orbax itself would turn the saved dtypes into those that are asked for.
+        held = _describe(checkpointer.metadata(directory).tree)
+        wanted = _describe(blank)
+        for name in sorted(held.keys() | wanted.keys()):
+            if held.get(name) != wanted.get(name):
+                raise ValueError(
+                    f"{directory} holds {held.get(name, 'nothing')} for {name}, where "
+                    f"{wanted.get(name, 'nothing')} is needed: it is of another "
+                    "network, optimiser or agent"
+                )
+        found = checkpointer.restore(directory, blank)
 
-    def check(wanted: Any, array: Any) -> np.ndarray:
-        array = np.asarray(array)
-        if array.shape != wanted.shape or array.dtype != wanted.dtype:
-            raise ValueError(
-                f"{directory} holds an array of {array.dtype}{list(array.shape)} where "
-                f"{wanted.dtype}{list(wanted.shape)} is needed: it is of another "
-                "network, optimiser or agent"
-            )
-        return array
+    def mend(wanted: Any, array: Any) -> np.ndarray:
+        return np.ravel(array)[: math.prod(wanted.shape)].reshape(wanted.shape)
 
-    return jax.tree.map(check, shapes, found)
+    return jax.tree.map(mend, like, found)
+
+
+def _stand_in(array: Any) -> Any:
+    """Returns the array; for an empty one, which Orbax refuses, one with an element."""
+    import numpy as np
+
+    return array if math.prod(array.shape) else np.zeros(1, array.dtype)
+
+
+def _describe(tree: Any) -> dict[str, str]:
+    """Returns dtype and shape of each array by its place in the nest."""
+    import jax
+    import numpy as np
+
+    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return {
+        ".".join(_name(key) for key in path): f"{np.dtype(x.dtype)}{list(x.shape)}"
+        for path, x in leaves
+    }
+
+
+def _name(key: Any) -> str:
+    """Returns a key of a path; on disk a NamedTuple is a dict of its fields."""
+    for attribute in ("key", "name", "idx"):
+        if hasattr(key, attribute):
+            return str(getattr(key, attribute))
+    raise TypeError(f"no name for the key {key!r} of a nest")

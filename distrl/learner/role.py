@@ -8,10 +8,12 @@ import jax
 import numpy as np
 
 from distrl.agents import make_agent
+from distrl.checkpoints import Part, PartSaver
 from distrl.config import Config
 from distrl.coordinator import Reporter
 from distrl.items import make_item_spec, make_zeros
-from distrl.learner.feed import Feed, put_superbatch
+from distrl.learner.checkpoint import PART, restore_state, take_part
+from distrl.learner.feed import DeviceSuperbatch, Feed, put_superbatch
 from distrl.learner.optimizer import make_optimizer
 from distrl.learner.state import TrainState, first_replica, init_state, replicate
 from distrl.learner.superbatch import join_superbatch
@@ -36,76 +38,122 @@ def run_learner(
     coordinator: Any,
     stop: StopSignal,
 ) -> None:
-    """Learns until `stop` is set.
+    """Learns until `stop` is set, from the newest checkpoint on if there is one.
 
     Args:
-      config: the whole configuration.
+      config: the whole configuration, its `run_dir` set.
       spec: of the environment.
       replay_address: host:port of the Reverb server.
       variable_service: a client of `VariableService`.
       coordinator: a client of `Coordinator`.
       stop: ends the role.
     """
-    devices = jax.local_devices()[: config.learner.devices]
-    agent = make_agent(config, spec)
-    optimizer = make_optimizer(config.learner)
-    update = make_update(agent, optimizer, config, devices)
-    key = jax.random.PRNGKey(derive_seed(config.seed, "learner"))
-    initial = init_state(agent, optimizer, key)
-    state = replicate(initial, devices)
     reporter = Reporter(coordinator, "learner", config, stop)
     publisher = Publisher(variable_service, config, stop)
-    publisher.put(0, _variables(state))
-    feed = Feed(ReplaySampler(replay_address, config, spec), config, devices)
-    # Compile while the actors fill replay; the update donates what it is given.
-    spare = replicate(initial, devices)
-    jax.block_until_ready(update(spare, *_zeros(config, spec, devices)))
+    learner = Learner(config, spec, publisher)
+    reporter.count(learner_steps=learner.learner_steps)
+    feed = Feed(ReplaySampler(replay_address, config, spec), config, learner.devices)
+    # While the actors fill replay.
+    learner.compile(spec)
     priorities = None
     if config.replay.kind == "prioritized":
         priorities = PriorityUpdater(replay_address, config, join_superbatch)
-    metrics = _Metrics(config)
-    under_way: collections.deque[UpdateOutput] = collections.deque()
-    dispatches, learner_steps, published = 0, 0, 0
+    saver = PartSaver(config, PART, learner.take_part, reporter, stop)
     while not stop.is_set():
         if reporter.is_due():
             reporter.send()
+        saver.poll()
         superbatch = None
         with forgive_at_the_end(stop):
             superbatch = feed.get(_POLL_SECONDS)
         if superbatch is None:
             continue
-        state, output = update(state, superbatch.items, superbatch.probabilities)
-        under_way.append(output)
-        if len(under_way) > _UNDER_WAY:
-            jax.block_until_ready(under_way.popleft())
-        dispatches += 1
-        learner_steps += config.learner.steps_per_dispatch
+        output = learner.learn(superbatch)
         reporter.count(learner_steps=config.learner.steps_per_dispatch)
         if priorities is not None:
             with forgive_at_the_end(stop):
                 priorities.check()
             priorities.put(superbatch.keys, output.priorities)
-        if learner_steps - published >= config.learner.publish_period:
-            published = learner_steps
-            publisher.put(learner_steps, _variables(state))
-        if dispatches % config.learner.metrics_period == 0:
-            metrics.write(learner_steps, output)
-    if under_way:
-        metrics.write(learner_steps, under_way[-1])
+    learner.write_last_metrics()
+    reporter.send()
+    if learner.learner_steps > 0:
+        saver.finish()
     reporter.send(last=True)
     publisher.close(_POLL_SECONDS)
     if priorities is not None:
         priorities.close()
     feed.close(_POLL_SECONDS)
-    metrics.close()
+    learner.close()
+
+
+class Learner:
+    """The state and its updates; publishes and writes metrics as it goes."""
+
+    def __init__(self, config: Config, spec: EnvironmentSpec, publisher: Publisher):
+        """Restores the newest checkpoint, or begins, and publishes what that gives."""
+        assert config.run_dir is not None
+        self._config = config
+        self.devices = jax.local_devices()[: config.learner.devices]
+        """Those that share a superbatch."""
+        agent, optimizer = make_agent(config, spec), make_optimizer(config.learner)
+        self._update = make_update(agent, optimizer, config, self.devices)
+        key = jax.random.PRNGKey(derive_seed(config.seed, "learner"))
+        initial = init_state(agent, optimizer, key)
+        self._state = replicate(restore_state(config.run_dir, initial), self.devices)
+        self.learner_steps = int(first_replica(self._state.learner_steps))
+        """The SGD steps made so far, those before a checkpoint among them."""
+        self._publisher = publisher
+        self._publish()
+        self._metrics = _Metrics(config, self.learner_steps)
+        self._under_way: collections.deque[UpdateOutput] = collections.deque()
+
+    def compile(self, spec: EnvironmentSpec) -> None:
+        """Compiles the update, on a copy: it donates what it is given."""
+        spare = replicate(first_replica(self._state), self.devices)
+        zeros = _zeros(self._config, spec, self.devices)
+        jax.block_until_ready(self._update(spare, *zeros))
+
+    def learn(self, superbatch: DeviceSuperbatch) -> UpdateOutput:
+        """Begins an update, and waits for one before it when many are under way."""
+        learner = self._config.learner
+        self._state, output = self._update(
+            self._state, superbatch.items, superbatch.probabilities
+        )
+        self._under_way.append(output)
+        if len(self._under_way) > _UNDER_WAY:
+            jax.block_until_ready(self._under_way.popleft())
+        self.learner_steps += learner.steps_per_dispatch
+        if self.learner_steps - self._published >= learner.publish_period:
+            self._publish()
+        dispatches = self.learner_steps // learner.steps_per_dispatch
+        if dispatches % learner.metrics_period == 0:
+            self._metrics.write(self.learner_steps, output)
+        return output
+
+    def take_part(self) -> Part:
+        """Returns what a checkpoint holds of the learner, as it is now."""
+        return take_part(self._state)
+
+    def write_last_metrics(self) -> None:
+        """Adds a row for the newest update, unless it has one."""
+        if self._under_way:
+            self._metrics.write(self.learner_steps, self._under_way[-1])
+
+    def close(self) -> None:
+        """Closes the metrics."""
+        self._metrics.close()
+
+    def _publish(self) -> None:
+        self._published = self.learner_steps
+        self._publisher.put(self.learner_steps, _variables(self._state))
 
 
 class _Metrics:
     """The learner's rows: what the loss says, and how fast it goes."""
 
-    def __init__(self, config: Config):
+    def __init__(self, config: Config, learner_steps: int):
         self._log = MetricsLog(config, "learner")
-        self._written = (time.monotonic(), 0)
+        self._written = (time.monotonic(), learner_steps)
 
     def write(self, learner_steps: int, output: UpdateOutput) -> None:
         """Adds a row, unless there is one of this step; waits for the device."""

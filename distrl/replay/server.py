@@ -1,25 +1,38 @@
 """The replay node: a Reverb server that reports how full it is."""
 
+import contextlib
+import functools
+import math
 from collections.abc import Callable, Mapping
 
 import reverb
 
+from distrl.checkpoints import PartSaver, SaveReports
 from distrl.config.limits import count_per_item
 from distrl.config.schema import Config
+from distrl.replay.checkpoint import PART, start_server, take_part
 from distrl.replay.connection import is_listening
-from distrl.replay.tables import make_table
+from distrl.replay.tables import TABLE_NAME, make_table
 from distrl.types import EnvironmentSpec, StopSignal
 
-# Reverb's default makes a temporary directory at each start, and leaves it there.
-_NOWHERE = "/dev/null/replay"
 
-
-def read_gauges(table: reverb.Table, transitions_per_item: int) -> dict[str, float]:
+def read_gauges(
+    client: reverb.Client, transitions_per_item: int, timeout: float
+) -> dict[str, float]:
     """Returns `replay_size`, `inserted` and `sampled`, all in transitions.
 
-    `inserted` and `sampled` count from the start of the table.
+    `inserted` and `sampled` count from the start of the table, over restarts that
+    went on from a checkpoint.
+
+    Args:
+      client: of the server itself.
+      transitions_per_item: of each item of the table.
+      timeout: the seconds that it may take to answer.
+
+    Raises:
+      reverb.errors.DeadlineExceededError: it took longer.
     """
-    info = table.info
+    info = client.server_info(math.ceil(timeout))[TABLE_NAME]
     limiter = info.rate_limiter_info
     return {
         "replay_size": float(info.current_size * transitions_per_item),
@@ -34,9 +47,11 @@ def serve_replay(
     port: int,
     stop: StopSignal,
     report: Callable[[Mapping[str, float]], object],
-    checkpointer: reverb.checkpointers.CheckpointerBase | None = None,
+    reports: SaveReports | None = None,
 ) -> None:
     """Serves the table until `stop` is set.
+
+    It starts with what the newest checkpoint of the run holds, if there is one.
 
     Args:
       config: the run's configuration.
@@ -45,24 +60,37 @@ def serve_replay(
       stop: ends the server.
       report: takes the gauges of `read_gauges`, at the start and then every
         `launch.report_seconds`.
-      checkpointer: where checkpoints are loaded from and saved; None for nowhere.
+      reports: says when a checkpoint is made, and hears of it; None makes none.
 
     Raises:
-      RuntimeError: the port is taken. Reverb itself would share it silently.
+      RuntimeError: the port is taken. Reverb itself would share it silently. Or what
+        was saved does not fit.
     """
-    if is_listening(f"localhost:{port}", timeout=config.launch.rpc_seconds):
+    limit = config.launch.rpc_seconds
+    if is_listening(f"localhost:{port}", timeout=limit):
         raise RuntimeError(
             f"Port {port} is taken by another server: the replay server cannot "
             "start. Choose another port, or end the other server."
         )
-    if checkpointer is None:
-        checkpointer = reverb.checkpointers.DefaultCheckpointer(_NOWHERE)
-    table = make_table(config, spec)
-    server = reverb.Server([table], port=port, checkpointer=checkpointer)
-    block = count_per_item(config)
+    server = start_server(config, functools.partial(make_table, config, spec), port)
+    client, block = server.localhost_client(), count_per_item(config)
+    saver = None
+    if reports is not None and config.checkpoint.save_replay:
+        saver = PartSaver(
+            config, PART, functools.partial(take_part, server), reports, stop
+        )
     try:
-        report(read_gauges(table, block))
+        gauges = read_gauges(client, block, limit)
+        report(gauges)
         while not stop.wait(config.launch.report_seconds):
-            report(read_gauges(table, block))
+            # A server that is busy with a checkpoint may keep its own client waiting.
+            with contextlib.suppress(reverb.errors.DeadlineExceededError):
+                gauges = read_gauges(client, block, limit)
+            report(gauges)
+            if saver is not None:
+                saver.poll()
+        # Before its first sample there is no step of the learner to go on from.
+        if saver is not None and gauges["sampled"] > 0:
+            saver.finish()
     finally:
         server.stop()

@@ -11,7 +11,7 @@ class Status:
     """
 
     seconds: float = 0.0
-    """Seconds since the coordinator started."""
+    """Seconds that the run has taken, all its sessions together."""
     env_steps: int = 0
     """Calls of environment.step by all actors."""
     learner_steps: int = 0
@@ -36,6 +36,10 @@ class Status:
     """The learner step of the parameters of the latest evaluation."""
     best_return: float | None = None
     """The best mean return of an evaluation."""
+    checkpoint: int | None = None
+    """The learner step of the newest whole checkpoint."""
+    failed_saves: int = 0
+    """The checkpoints that were given up or could not be saved."""
     nodes_alive: int = 0
     """The nodes that reported within launch.silent_seconds."""
     reason: str | None = None

@@ -46,6 +46,7 @@ def test_what_is_not_known_yet_is_none_and_counts_begin_at_zero():
     unknown = {name for name, value in values.items() if value is None}
     assert unknown == {
         *("samples_per_insert", "replay_size", "staleness", "training_return"),
-        *("evaluation_return", "evaluation_step", "best_return", "reason"),
+        *("evaluation_return", "evaluation_step", "best_return", "checkpoint"),
+        "reason",
     }
     assert {values[name] for name in set(values) - unknown} == {0}

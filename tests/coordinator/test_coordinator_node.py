@@ -23,7 +23,7 @@ def test_a_report_sent_twice_counts_once(stop):
     coordinator = _coordinator(stop)
     for _ in range(2):
         answer = coordinator.report("actor/0", "life", {"env_steps": 10}, {}, False)
-    assert answer == {"env_steps": 10, "learner_steps": 0}
+    assert answer == {"env_steps": 10, "learner_steps": 0, "checkpoint": None}
 
 
 def test_a_restarted_node_goes_on_from_where_it_was(stop):

@@ -1,0 +1,66 @@
+"""Replay's part of a checkpoint: Reverb writes it, beside, and it is moved in whole.
+
+Reverb keeps only the newest of what it writes, in a directory that it names. So it
+writes into a scratch directory, and what it wrote becomes the part by a rename.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import reverb
+
+from distrl.checkpoints import Checkpoint, Part, make_scratch, restore_newest
+from distrl.config.schema import Config
+
+PART = "replay/0"
+# Reverb's default makes a temporary directory at each start, and leaves it there.
+_NOWHERE = "/dev/null/replay"
+
+
+def start_server(
+    config: Config, make_table: Callable[[], reverb.Table], port: int
+) -> reverb.Server:
+    """Returns a server that holds what the newest whole checkpoint held.
+
+    Without `run_dir` or `checkpoint.save_replay` it starts empty.
+
+    Args:
+      config: the run's configuration.
+      make_table: returns the empty table. What is restored is in another one, which
+        only the server knows.
+      port: the port to serve at, on all interfaces.
+
+    Raises:
+      RuntimeError: what was saved is of a table with another signature.
+    """
+    run_dir = config.run_dir
+    if run_dir is None or not config.checkpoint.save_replay:
+        nowhere = reverb.checkpointers.DefaultCheckpointer(_NOWHERE)
+        return reverb.Server([make_table()], port=port, checkpointer=nowhere)
+
+    def start(checkpoint: Checkpoint | None) -> reverb.Server:
+        part = None if checkpoint is None else checkpoint.find_part(PART)
+        checkpointer = reverb.checkpointers.DefaultCheckpointer(
+            str(make_scratch(run_dir, PART)),
+            fallback_checkpoint_path=None if part is None else str(part),
+        )
+        server = reverb.Server([make_table()], port=port, checkpointer=checkpointer)
+        if part is not None and not part.exists():
+            # Reverb takes what is not there for an empty replay.
+            server.stop()
+            raise FileNotFoundError(f"{part} was removed while it was read")
+        if checkpoint is not None and part is not None:
+            print(f"replay goes on from {checkpoint.describe()}", flush=True)
+        return server
+
+    return restore_newest(run_dir, start, print)
+
+
+def take_part(server: reverb.Server) -> Part:
+    """Returns what to save of the server: what it holds when the saving begins."""
+    client = server.localhost_client()
+
+    def write(directory: Path) -> None:
+        Path(client.checkpoint()).rename(directory)
+
+    return Part(None, write)

@@ -1,0 +1,344 @@
+"""A checkpoint is whole or passed over, whatever happens to its files."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+
+import pytest
+
+from distrl.checkpoints import layout
+from distrl.checkpoints.layout import (
+    LAST,
+    begin_part,
+    complete_checkpoint,
+    discard_partial,
+    discard_partials,
+    find_newest_checkpoint,
+    list_checkpoints,
+    make_scratch,
+    next_number,
+    restore_newest,
+)
+from distrl.checkpoints.progress import RunProgress
+
+PARTS = ("learner", "replay/0")
+
+
+def save(run_dir, name, steps, keep=2, partial_name=None, content=b"x" * 1000):
+    """Makes a whole checkpoint of two parts."""
+    for part in PARTS:
+        directory = begin_part(run_dir, partial_name or name, part)
+        (directory / "deep").mkdir(parents=True)
+        (directory / "deep" / "data").write_bytes(content + part.encode())
+    progress = RunProgress(learner_steps=steps)
+    return complete_checkpoint(run_dir, name, progress, keep, PARTS, partial_name)
+
+
+def names(run_dir):
+    return [path.name for path in list_checkpoints(run_dir)]
+
+
+def no_warning(line):
+    raise AssertionError(line)
+
+
+def test_a_run_without_checkpoints_has_none(tmp_path):
+    assert find_newest_checkpoint(tmp_path, no_warning) is None
+    assert list_checkpoints(tmp_path) == []
+    assert next_number(tmp_path) == "000001"
+    discard_partials(tmp_path)
+
+
+def test_a_checkpoint_is_found_with_its_parts_and_progress(tmp_path):
+    progress = RunProgress(12.5, 100, 50, 7, 0.5, 40, 0.75, 3)
+    for part in PARTS:
+        begin_part(tmp_path, "000001", part).mkdir(parents=True)
+    complete_checkpoint(tmp_path, "000001", progress, 2, PARTS)
+    found = find_newest_checkpoint(tmp_path, no_warning)
+    assert found.progress == progress
+    assert found.path == tmp_path / "checkpoints" / "000001"
+    assert found.find_part("learner") == found.path / "learner"
+    assert found.find_part("replay/0") == found.path / "replay" / "0"
+    assert found.find_part("replay/1") is None
+    assert found.describe() == "checkpoint 000001 of learner step 50"
+
+
+@pytest.mark.parametrize("keep", [1, 2, 3])
+def test_the_newest_are_kept_and_numbers_go_on(tmp_path, keep):
+    for step in range(1, 6):
+        save(tmp_path, next_number(tmp_path), step, keep)
+    assert names(tmp_path) == ["000005", "000004", "000003"][:keep]
+    assert next_number(tmp_path) == "000006"
+    assert find_newest_checkpoint(tmp_path, no_warning).progress.learner_steps == 5
+    # Nothing hidden is left of those before.
+    assert sorted(os.listdir(tmp_path / "checkpoints")) == sorted(names(tmp_path))
+
+
+def test_the_checkpoint_at_the_end_gets_a_number(tmp_path):
+    save(tmp_path, "000007", 70)
+    save(tmp_path, "000008", 75, partial_name=LAST)
+    assert names(tmp_path) == ["000008", "000007"]
+
+
+def remove_manifest(path):
+    (path / "manifest.json").unlink()
+
+
+def truncate(path):
+    file = path / "learner" / "deep" / "data"
+    file.write_bytes(file.read_bytes()[:-1])
+
+
+def flip(path):
+    file = path / "replay" / "0" / "deep" / "data"
+    content = bytearray(file.read_bytes())
+    content[500] ^= 1
+    file.write_bytes(content)
+
+
+def remove_file(path):
+    (path / "learner" / "deep" / "data").unlink()
+
+
+def change_progress(path):
+    file = path / "progress.json"
+    text = file.read_text()
+    file.write_text(text.replace('"learner_steps": ', '"learner_steps": 9'))
+
+
+def break_manifest(path):
+    (path / "manifest.json").write_text("{half")
+
+
+def empty_manifest(path):
+    (path / "manifest.json").write_text("{}")
+
+
+def list_as_manifest(path):
+    (path / "manifest.json").write_text('["progress.json"]')
+
+
+def binary_manifest(path):
+    (path / "manifest.json").write_bytes(b"\xff\x00\xfe")
+
+
+def empty_everything(path):
+    # What a machine that lost power may leave of files that were not flushed.
+    for file in path.rglob("*"):
+        if file.is_file():
+            os.truncate(file, 0)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [remove_manifest, truncate, flip, remove_file, change_progress, break_manifest]
+    + [empty_manifest, list_as_manifest, binary_manifest, empty_everything],
+)
+def test_a_damaged_one_is_passed_over_and_named(tmp_path, damage):
+    save(tmp_path, "000001", 1)
+    newest = save(tmp_path, "000002", 2)
+    damage(newest.path)
+    lines = []
+    found = find_newest_checkpoint(tmp_path, lines.append)
+    assert found.progress.learner_steps == 1
+    assert len(lines) == 1
+    assert lines[0].startswith("checkpoint 000002 is damaged (")
+    assert lines[0].endswith("taking 000001")
+    # Its number is not given again.
+    assert next_number(tmp_path) == "000003"
+    damage(found.path)
+    lines.clear()
+    assert find_newest_checkpoint(tmp_path, lines.append) is None
+    assert [line.rpartition(": ")[2] for line in lines] == [
+        "there is none before it"
+    ] * 2
+
+
+def test_a_file_where_a_checkpoint_should_be_is_passed_over(tmp_path):
+    save(tmp_path, "000001", 1)
+    (tmp_path / "checkpoints" / "000002").write_text("not a directory")
+    lines = []
+    assert find_newest_checkpoint(tmp_path, lines.append).path.name == "000001"
+    assert len(lines) == 1
+
+
+def test_a_half_made_one_is_never_seen(tmp_path):
+    save(tmp_path, "000001", 1)
+    begin_part(tmp_path, "000002", "learner").mkdir()
+    assert find_newest_checkpoint(tmp_path, no_warning).path.name == "000001"
+    with pytest.raises(FileNotFoundError, match="replay/0 of checkpoint 000002"):
+        complete_checkpoint(tmp_path, "000002", RunProgress(), 2, PARTS)
+    assert names(tmp_path) == ["000001"]
+    discard_partial(tmp_path, "000002")
+    assert os.listdir(tmp_path / "checkpoints") == ["000001"]
+
+
+def test_a_part_begins_anew(tmp_path):
+    first = begin_part(tmp_path, "000001", "learner")
+    first.mkdir()
+    (first / "old").touch()
+    other = begin_part(tmp_path, "000001", "replay/0")
+    other.mkdir()
+    again = begin_part(tmp_path, "000001", "learner")
+    assert again == first
+    assert not again.exists()
+    assert other.exists()
+
+
+def test_what_crashes_leave_is_removed_and_nothing_else(tmp_path):
+    save(tmp_path, "000001", 1)
+    folder = tmp_path / "checkpoints"
+    begin_part(tmp_path, "000002", "learner").mkdir()
+    (folder / ".old-000000" / "learner").mkdir(parents=True)
+    scratch = make_scratch(tmp_path, "replay/0")
+    (scratch / "left").touch()
+    (folder / ".damaged-000009").mkdir()
+    (folder / "coordinator.json").write_text("{}")
+    discard_partials(tmp_path)
+    assert sorted(os.listdir(folder)) == [
+        ".damaged-000009",
+        "000001",
+        "coordinator.json",
+    ]
+    assert list(make_scratch(tmp_path, "replay/0").iterdir()) == []
+
+
+def test_a_full_disk_leaves_the_checkpoints_before(tmp_path):
+    save(tmp_path, "000001", 1)
+    for number in range(60):
+        part = begin_part(tmp_path, "000002", f"learner/{number:040d}")
+        part.mkdir()
+        (part / "data").write_bytes(b"data")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # The manifest of so many files is longer.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            complete_checkpoint(tmp_path, "000002", RunProgress(), 1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert names(tmp_path) == ["000001"]
+    assert find_newest_checkpoint(tmp_path, no_warning).progress.learner_steps == 1
+    complete_checkpoint(tmp_path, "000002", RunProgress(learner_steps=2), 1)
+    assert find_newest_checkpoint(tmp_path, no_warning).progress.learner_steps == 2
+
+
+def test_reading_begins_again_when_a_newer_one_takes_the_place(tmp_path):
+    save(tmp_path, "000001", 1)
+    seen = []
+
+    def restore(checkpoint):
+        seen.append(checkpoint.path.name)
+        if len(seen) == 1:
+            save(tmp_path, "000002", 2, keep=1)
+            checkpoint.find_part("learner").iterdir().__next__()
+        return checkpoint.progress.learner_steps
+
+    assert restore_newest(tmp_path, restore, no_warning) == 2
+    assert seen == ["000001", "000002"]
+
+
+def test_an_error_in_reading_is_told_once(tmp_path):
+    save(tmp_path, "000001", 1)
+
+    def restore(checkpoint):
+        raise ValueError(f"{checkpoint.path.name} is of another network")
+
+    with pytest.raises(ValueError, match="000001 is of another network"):
+        restore_newest(tmp_path, restore, no_warning)
+
+
+def test_without_a_checkpoint_there_is_none_to_read(tmp_path):
+    assert restore_newest(tmp_path, lambda found: found, no_warning) is None
+
+
+def test_a_look_that_is_overtaken_is_not_taken_for_damage(tmp_path, monkeypatch):
+    save(tmp_path, "000001", 1)
+    find_fault = layout._find_fault
+
+    def overtake(path):
+        if path.name == "000001":
+            save(tmp_path, "000002", 2, keep=1)
+        return find_fault(path)
+
+    monkeypatch.setattr(layout, "_find_fault", overtake)
+    assert find_newest_checkpoint(tmp_path, no_warning).path.name == "000002"
+
+
+# Children of one small process, each killed by itself at one of the calls that making
+# a checkpoint consists of: where, is drawn beforehand.
+_KILL = """
+import json, os, random, signal, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from test_checkpoints_layout import *
+
+root, moments = Path(sys.argv[1]), int(sys.argv[3])
+
+
+def complete(number, kill_at):
+    calls = 0
+
+    def count(frame, event, argument):
+        nonlocal calls
+        calls += event in ("call", "c_call")
+        if calls == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    run_dir = root / str(number)
+    for step in (1, 2):
+        save(run_dir, f"{step:06d}", step)
+    for part in PARTS:
+        directory = begin_part(run_dir, "000003", part)
+        directory.mkdir()
+        (directory / "data").write_bytes(b"y" * 3_000_000)
+    progress = RunProgress(learner_steps=3)
+    sys.setprofile(count)
+    complete_checkpoint(run_dir, "000003", progress, 2, PARTS)
+    sys.setprofile(None)
+    return calls
+
+
+total = complete("whole", -1)
+rng = random.Random(5)
+for number, moment in enumerate([rng.randint(1, total) for _ in range(moments)]):
+    if os.fork() == 0:
+        complete(number, moment)
+        os._exit(1)
+    _, status = os.wait()
+    assert os.WTERMSIG(status) == signal.SIGKILL, status
+print(json.dumps(total))
+"""
+
+
+def check_kills(tmp_path, moments):
+    here = os.path.dirname(os.path.abspath(__file__))
+    answer = subprocess.run(
+        [sys.executable, "-c", _KILL, str(tmp_path), here, str(moments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert answer.returncode == 0, answer.stderr
+    # There are many moments to be killed at.
+    assert json.loads(answer.stdout) > 100
+    steps = []
+    for number in range(moments):
+        run_dir = tmp_path / str(number)
+        found = find_newest_checkpoint(run_dir, no_warning)
+        steps.append(found.progress.learner_steps)
+        # Two are whole, and the next run goes on as if nothing had been.
+        whole = names(run_dir)
+        assert whole[:2] == [f"{steps[-1]:06d}", f"{steps[-1] - 1:06d}"]
+        discard_partials(run_dir)
+        save(run_dir, next_number(run_dir), 9)
+        assert find_newest_checkpoint(run_dir, no_warning).progress.learner_steps == 9
+    return steps
+
+
+def test_a_process_that_is_killed_while_it_saves_leaves_a_whole_one(tmp_path):
+    steps = check_kills(tmp_path, 20)
+    # Before the rename and after it.
+    assert set(steps) == {2, 3}
