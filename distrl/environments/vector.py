@@ -1,6 +1,6 @@
 """Many environments stepped in lock-step, with automatic resets."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import dm_env
@@ -16,6 +16,7 @@ from distrl.environments.reading import (
 )
 from distrl.errors import EnvironmentFault
 from distrl.types import EnvironmentSpec
+
 
 class Episode(NamedTuple):
     """An episode that just ended.

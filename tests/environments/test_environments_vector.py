@@ -274,7 +274,9 @@ def test_a_reward_that_is_no_number_is_found(reward):
 def test_a_discount_that_is_no_number_is_found():
     vector = vectorise(Scripted([[(0.0, "much")]]))
     vector.reset()
-    with pytest.raises(EnvironmentFault, match="environment 0 returned the discount 'much'"):
+    with pytest.raises(
+        EnvironmentFault, match="environment 0 returned the discount 'much'"
+    ):
         vector.step(np.zeros(1, np.int32))
 
 
