@@ -196,7 +196,7 @@ def _follow(path: tuple[Any, ...], nest: Any) -> Any:
 
 
 def _limits(dtype: np.dtype) -> tuple[Any, Any]:
-    info = np.finfo(dtype) if dtype.kind == "f" else np.iinfo(dtype)
+    info: Any = np.finfo(dtype) if dtype.kind == "f" else np.iinfo(dtype)
     return info.min, info.max
 
 
