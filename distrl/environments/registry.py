@@ -193,7 +193,8 @@ def _try_out(environment: dm_env.Environment, spec: EnvironmentSpec, uri: str) -
     for call, run in calls.items():
         try:
             run()
-        except Exception as error:
+        except Exception as fault:
+            error = fault.__cause__ or fault  # the environment's own, if it raised
             raise ConfigError(
                 f"environment {uri!r} failed at its first {call}: "
                 f"{type(error).__name__}: {error}"

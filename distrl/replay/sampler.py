@@ -54,6 +54,12 @@ class ReplaySampler:
     sampler of its own (`renew`) and leaves the waiting one to itself.
     """
 
+    _line: LifeLine | None
+    _iterator: Iterator[Any] | None
+    _parts: list[Any]
+    _held: int
+    _failures: int
+
     def __init__(self, address: str, config: Config, spec: EnvironmentSpec):
         """Connects at the first `read`, not here.
 
@@ -138,11 +144,8 @@ class ReplaySampler:
 
     def _reset(self) -> None:
         self._probe = ServerProbe(self._address, self._connect_seconds)
-        self._line: LifeLine | None = None
-        self._iterator: Iterator[Any] | None = None
-        self._parts: list[Any] = []
-        self._held = 0
-        self._failures = 0
+        self._line = self._iterator = None
+        self._parts, self._held, self._failures = [], 0, 0
 
     def _forget_server(self) -> None:
         """Drops what hangs on a server that has ended; what it gave is kept."""
