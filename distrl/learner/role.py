@@ -12,6 +12,7 @@ from distrl.config import Config
 from distrl.coordinator import Reporter
 from distrl.items import make_item_spec, make_zeros
 from distrl.learner.feed import Feed, put_superbatch
+from distrl.learner.health import check_arrays, check_metrics
 from distrl.learner.optimizer import make_optimizer
 from distrl.learner.state import TrainState, first_replica, init_state, replicate
 from distrl.learner.superbatch import join_superbatch
@@ -83,11 +84,18 @@ def run_learner(
         reporter.count(learner_steps=config.learner.steps_per_dispatch)
         if priorities is not None:
             with forgive_at_the_end(stop):
-                priorities.check()
+                try:
+                    priorities.check()
+                except RuntimeError:
+                    # Priorities that are no numbers come of such a loss.
+                    check_metrics(read_metrics(output), learner_steps)
+                    raise
             priorities.put(superbatch.keys, output.priorities)
         if learner_steps - published >= config.learner.publish_period:
             published = learner_steps
-            publisher.put(learner_steps, _variables(state))
+            variables = _variables(state)
+            check_arrays("parameters", variables, learner_steps)
+            publisher.put(learner_steps, variables)
         if dispatches % config.learner.metrics_period == 0:
             metrics.write(learner_steps, output)
     if under_way:
@@ -108,7 +116,11 @@ class _Metrics:
         self._written = (time.monotonic(), 0)
 
     def write(self, learner_steps: int, output: UpdateOutput) -> None:
-        """Adds a row, unless there is one of this step; waits for the device."""
+        """Adds a row, unless there is one of this step; waits for the device.
+
+        Raises:
+          DivergedError: a metric is no number; its row is written all the same.
+        """
         values = read_metrics(output)
         now, (then, before) = time.monotonic(), self._written
         if learner_steps == before:
@@ -119,6 +131,7 @@ class _Metrics:
             {"learner_steps": learner_steps, "steps_per_second": rate, **values},
         )
         self._written = (now, learner_steps)
+        check_metrics(values, learner_steps)
 
     def close(self) -> None:
         self._log.close()

@@ -33,9 +33,7 @@ class VariableService:
             self._payload = payload
             return self._version
 
-    def fetch(
-        self, version: int, life: str = ""
-    ) -> tuple[int, int, bytes | None, str]:
+    def fetch(self, version: int, life: str = "") -> tuple[int, int, bytes | None, str]:
         """Returns (version, learner_steps, payload, life) of the newest snapshot.
 
         Args:
