@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import signal
 import socket
+import threading
 import time
 from pathlib import Path
 
@@ -90,3 +91,11 @@ def serve_object(port, make, *args):
             server.Bind(name, getattr(service, name))
     server.Start()
     server.Join()
+
+
+def make_coordinator(config):
+    """A coordinator that only counts."""
+    from distrl.coordinator import Coordinator
+
+    stop = threading.Event()
+    return Coordinator(config, stop, stop.set)

@@ -138,6 +138,11 @@ class PriorityUpdater:
                 keys, priorities = update
                 values = np.asarray(self._convert(priorities), np.float64)
                 values = values + self._epsilon
+                if not np.isfinite(values).all():
+                    # Reverb would take it, and draw nothing else from then on.
+                    raise ValueError(
+                        f"a new priority is {values[~np.isfinite(values)][0]}"
+                    )
                 updates = dict(zip(keys.tolist(), values.tolist(), strict=True))
                 if line is None or line.is_cut():
                     line = self._connect(probe)

@@ -85,7 +85,7 @@ class BlockWriter:
 
         Raises:
           RuntimeError: the server cannot be reached, or refuses the items.
-          ValueError: priorities for blocks of several.
+          ValueError: priorities for blocks of several, or that are no numbers.
         """
         leaves = [np.asarray(leaf) for leaf in tree.flatten(items)]
         count = len(leaves[0])
@@ -139,6 +139,9 @@ class BlockWriter:
         if self._stop.is_set():
             return 0
         priorities = fill_priorities(priorities, len(leaves[0]), self._epsilon)
+        if not np.isfinite(priorities).all():
+            bad = priorities[~np.isfinite(priorities)][0]
+            raise ValueError(f"an item that was to be written has the priority {bad}")
         if self._writer is not None and self._has_lost_server():
             self._disconnect()
         for index, item in enumerate(zip(*leaves, strict=True)):

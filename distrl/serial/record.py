@@ -12,6 +12,7 @@ import numpy as np
 from distrl.checkpoints import RunProgress, find_best
 from distrl.config import Config
 from distrl.evaluator import summarize_returns
+from distrl.learner.health import check_metrics
 from distrl.learner.update import UpdateOutput, read_metrics
 from distrl.serial.state import Counts
 from distrl.session import read_session
@@ -118,14 +119,20 @@ class RunRecord:
     def write_learning(
         self, counts: Counts, exploration: float, output: UpdateOutput
     ) -> None:
-        """Adds rows of learner and actor, unless there are some of this step."""
+        """Adds rows of learner and actor, unless there are some of this step.
+
+        Raises:
+          DivergedError: a metric is no number; its row is written all the same.
+        """
         now, (then, before) = time.monotonic(), self._learner_row
         if not self._logs or counts.learner_steps == before:
             return
         self._learner_row = (now, counts.learner_steps)
         rate = (counts.learner_steps - before) / (now - then)
         row = {"learner_steps": counts.learner_steps, "steps_per_second": rate}
-        self._write("learner", counts.learner_steps, {**row, **read_metrics(output)})
+        metrics = read_metrics(output)
+        self._write("learner", counts.learner_steps, {**row, **metrics})
+        check_metrics(metrics, counts.learner_steps)
         actor_row = {
             "env_steps": counts.env_steps,
             "training_return": self._training_return,

@@ -17,7 +17,7 @@ from distrl.checkpoints import (
     save_tree,
 )
 from distrl.config import Config
-from distrl.learner.checkpoint import check_finite
+from distrl.learner.health import check_arrays
 from distrl.learner.state import first_replica, replicate
 from distrl.serial.state import Counts, SerialState
 
@@ -45,7 +45,7 @@ def save_state(config: Config, state: SerialState, progress: RunProgress) -> boo
     name = next_number(config.run_dir)
     try:
         tree = _to_tree(state)
-        check_finite(tree["train"])
+        check_arrays("params", tree["train"].params, int(tree["train"].learner_steps))
         save_tree(begin_part(config.run_dir, name, _STATE), tree)
         if config.checkpoint.save_replay:
             save_tree(begin_part(config.run_dir, name, _REPLAY), state.buffer)

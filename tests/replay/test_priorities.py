@@ -268,6 +268,18 @@ def test_an_error_in_the_thread_is_raised_by_check(replay):
     updater.close()
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_priority_that_is_no_number_is_not_sent(replay, bad):
+    config, address = _fill(replay, 2)
+    keys = _read_keys(replay, config, address, 2)
+    updater = PriorityUpdater(address, config)
+    updater.put(keys, np.array([2.0, bad]))
+    assert f"a new priority is {bad}" in str(_await_error(replay, updater).__cause__)
+    samples = reverb.Client(address).sample(TABLE_NAME, 20, emit_timesteps=False)
+    assert {sample.info.priority for sample in samples} == {1.0}
+    updater.close()
+
+
 def test_close_ends_an_idle_thread(replay):
     before = set(threading.enumerate())
     updater = PriorityUpdater("localhost:1", replay.config())

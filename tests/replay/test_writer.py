@@ -213,6 +213,16 @@ def test_gives_up_on_a_server_that_never_comes(replay):
         writer.write(replay.batch([1]))
 
 
+def test_a_priority_that_is_no_number_is_not_written(replay):
+    config = replay.config(kind="prioritized")
+    address, table = replay.serve(config)
+    writer = BlockWriter(address, config, replay.spec, 0, threading.Event())
+    with pytest.raises(ValueError, match="has the priority nan"):
+        writer.write(replay.batch([0, 1]), np.array([1.0, np.nan], np.float32))
+    writer.close()
+    assert table.info.current_size == 0
+
+
 @pytest.fixture
 def server(replay):
     """A server of single transitions that can be killed; `config` is its own."""
