@@ -20,7 +20,7 @@ INSTALLED := $(VENV)/.installed-$(call key,pyproject.toml)
 
 .DEFAULT_GOAL := help
 .PHONY: help install train test test-slow bench bench-actor \
-    bench-learner bench-memory bench-serial bench-solve lock check-cuda clean FORCE
+    bench-learner bench-memory bench-serial bench-soak bench-solve lock check-cuda clean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -52,6 +52,9 @@ bench-memory: $(INSTALLED) ## unique memory of every process
 
 bench-serial: $(INSTALLED) ## CartPole in one process; PEER='...' runs a peer beside it
 	$(BIN)/python -m benchmarks.serial $(ARGS)
+
+bench-soak: $(INSTALLED) ## a quarter of an hour of Catch while random nodes are killed
+	$(BIN)/python -m benchmarks.soak $(ARGS)
 
 bench-solve: $(INSTALLED) ## seconds and env steps to the goal, seed by seed
 	$(BIN)/python -m benchmarks.solve $(ARGS)

@@ -7,13 +7,14 @@ outcome = run(load_config("configs/catch.yaml"))
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["Config", "ConfigError", "Outcome", "load_config", "run"]
+__all__ = ["Config", "ConfigError", "Outcome", "load_config", "load_run", "run"]
 
 _HOMES = {
     "Config": "distrl.config",
     "ConfigError": "distrl.errors",
     "Outcome": "distrl.launch",
     "load_config": "distrl.config",
+    "load_run": "distrl.config",
     "run": "distrl.launch",
 }
 

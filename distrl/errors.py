@@ -1,4 +1,4 @@
-"""The error that a user mends, and the spelling that it offers."""
+"""The errors that a user mends, and the spelling that they offer."""
 
 import difflib
 from collections.abc import Iterable
@@ -8,6 +8,14 @@ class ConfigError(ValueError):
     """Bad input found before anything starts; the command exits with 2.
 
     Its message is whole: the field or name, the value, what is allowed, what to do.
+    """
+
+
+class EnvironmentFault(RuntimeError):
+    """An environment raised, or returned what does not fit its spec.
+
+    Its message names the environment by its index, and the value. What the
+    environment raised is the cause.
     """
 
 

@@ -28,6 +28,7 @@ def run_evaluator(
     variable_service: Any,
     coordinator: Any,
     stop: StopSignal,
+    life: tuple[int, ...] = (),
 ) -> None:
     """Evaluates the newest version, again and again, until `stop` is set.
 
@@ -37,9 +38,10 @@ def run_evaluator(
       variable_service: a client of `VariableService`.
       coordinator: a client of `Coordinator`.
       stop: ends the role.
+      life: of the node (`Session.indices`), which draws other numbers in each.
     """
     jax.config.update("jax_cpu_enable_async_dispatch", False)
-    evaluation = Evaluation(config, spec, make_agent(config, spec))
+    evaluation = Evaluation(config, spec, make_agent(config, spec), life)
     variables = VariableClient(variable_service, config, stop)
     reporter = Reporter(coordinator, "evaluator", config, stop)
     log = MetricsLog(config, "evaluator")
@@ -116,19 +118,38 @@ class BestKeeper:
 class Evaluation:
     """Whole greedy episodes of frozen parameters, in environments of its own."""
 
-    def __init__(self, config: Config, spec: EnvironmentSpec, agent: Agent):
+    def __init__(
+        self,
+        config: Config,
+        spec: EnvironmentSpec,
+        agent: Agent,
+        life: tuple[int, ...] = (),
+    ):
         """Makes `evaluation.environments` environments."""
         count = config.evaluation.environments
-        key = jax.random.PRNGKey(derive_seed(config.seed, "evaluator"))
+        key = jax.random.PRNGKey(derive_seed(config.seed, "evaluator", *life))
+        self._config = config
         self._spec = spec
         self._episodes = config.evaluation.episodes
-        self._environment = make_vector_environment(config, spec, count, "evaluator", 0)
+        self._environment = make_vector_environment(
+            config, spec, count, "evaluator", 0, life
+        )
         self._player = Player(agent, epsilon_greedy, "evaluate", count, key)
         self._epsilon = np.full(count, config.evaluation.epsilon, np.float32)
 
     def compile(self) -> None:
         """Compiles the policy before there are parameters."""
         self._player.compile(self._spec)
+
+    def start_anew(self, life: tuple[int, ...]) -> None:
+        """Begins as one that was just made for another life; compiles nothing."""
+        config = self._config
+        self._environment.close()
+        self._environment = make_vector_environment(
+            config, self._spec, config.evaluation.environments, "evaluator", 0, life
+        )
+        seed = derive_seed(config.seed, "evaluator", *life)
+        self._player.start_anew(jax.random.PRNGKey(seed))
 
     def run(
         self, params: Any, network_state: Any, go_on: Callable[[], bool]

@@ -103,12 +103,21 @@ def actor_node(
     coordinator: Any,
 ) -> None:
     """Runs one actor."""
-    stop = lp.stop_event()
-    run_actor(config, spec, index, replay.resolve(), variables, coordinator, stop)
+    run_actor(
+        config,
+        spec,
+        index,
+        replay.resolve(),
+        variables,
+        coordinator,
+        lp.stop_event(),
+        read_session().indices,
+    )
 
 
 def evaluator_node(
     config: Config, spec: EnvironmentSpec, variables: Any, coordinator: Any
 ) -> None:
     """Runs the evaluator."""
-    run_evaluator(config, spec, variables, coordinator, lp.stop_event())
+    life = read_session().indices
+    run_evaluator(config, spec, variables, coordinator, lp.stop_event(), life)

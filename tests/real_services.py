@@ -74,9 +74,9 @@ class WatchedVariables(VariableService):
         self.held = []
         self.steps = []
 
-    def fetch(self, version):
+    def fetch(self, version, life=""):
         self.held.append(version)
-        return super().fetch(version)
+        return super().fetch(version, life)
 
     def publish(self, learner_steps, payload):
         self.steps.append(learner_steps)

@@ -18,7 +18,14 @@ from distrl.types import EnvironmentSpec
 class Interaction:
     """Steps E = `actor.environments` environments in lock-step, exploring."""
 
-    def __init__(self, config: Config, spec: EnvironmentSpec, agent: Agent, index: int):
+    def __init__(
+        self,
+        config: Config,
+        spec: EnvironmentSpec,
+        agent: Agent,
+        index: int,
+        life: tuple[int, ...] = (),
+    ):
         """Resets the environments.
 
         Args:
@@ -26,11 +33,16 @@ class Interaction:
           spec: of the environment.
           agent: whose values are acted on.
           index: which actor this is, from 0.
+          life: of the actor (`Session.indices`), which draws other numbers in each.
         """
         count = config.actor.environments
-        key = jax.random.PRNGKey(derive_seed(config.seed, "actor", index))
+        key = jax.random.PRNGKey(derive_seed(config.seed, "actor", index, *life))
+        self._config = config
         self._spec = spec
-        self._environment = make_vector_environment(config, spec, count, "actor", index)
+        self._index = index
+        self._environment = make_vector_environment(
+            config, spec, count, "actor", index, life
+        )
         self._player = Player(agent, make_explore(config), "act", count, key)
         self._experience = make_experience(config)
         self._observation = self._environment.reset()
@@ -38,6 +50,18 @@ class Interaction:
     def compile(self) -> None:
         """Compiles the policy before there are parameters."""
         self._player.compile(self._spec)
+
+    def start_anew(self, life: tuple[int, ...]) -> None:
+        """Begins as one that was just made for another life; compiles nothing."""
+        config, index = self._config, self._index
+        self._environment.close()
+        self._environment = make_vector_environment(
+            config, self._spec, config.actor.environments, "actor", index, life
+        )
+        key = jax.random.PRNGKey(derive_seed(config.seed, "actor", index, *life))
+        self._player.start_anew(key)
+        self._experience = make_experience(config)
+        self._observation = self._environment.reset()
 
     def step(
         self, params: Any, network_state: Any, amount: np.ndarray

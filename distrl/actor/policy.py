@@ -96,6 +96,11 @@ class Player:
         if self._initial != () and last_t.any():
             self._carry = self._reset(self._carry, self._initial, last_t)
 
+    def start_anew(self, key: chex.PRNGKey) -> None:
+        """Starts E episodes, and draws from another key."""
+        self._key = key
+        self._carry = self._initial
+
     def compile(self, spec: EnvironmentSpec) -> None:
         """Compiles everything before there are parameters; changes no state."""
         shapes = jax.eval_shape(self._agent.init, self._key)

@@ -32,6 +32,7 @@ def run_actor(
     variable_service: Any,
     coordinator: Any,
     stop: StopSignal,
+    life: tuple[int, ...] = (),
 ) -> None:
     """Acts until `stop` is set.
 
@@ -43,17 +44,18 @@ def run_actor(
       variable_service: a client of `VariableService`.
       coordinator: a client of `Coordinator`.
       stop: ends the role.
+      life: of the node (`Session.indices`), which draws other numbers in each.
     """
     name = f"actor/{index}"
     # A batch this small gains nothing from a queue of computations.
     jax.config.update("jax_cpu_enable_async_dispatch", False)
-    interaction = Interaction(config, spec, make_agent(config, spec), index)
+    interaction = Interaction(config, spec, make_agent(config, spec), index, life)
     amount_at = make_amount(config, index)
     variables = VariableClient(variable_service, config, stop)
     reporter = Reporter(coordinator, name, config, stop)
     log = MetricsLog(config, name)
     returns: collections.deque[float] = collections.deque(maxlen=_RECENT_EPISODES)
-    seed = derive_seed(config.seed, "replay", index)
+    seed = derive_seed(config.seed, "replay", index, *life)
     writer = BlockWriter(replay_address, config, spec, seed, stop)
     env_steps, logged = 0, time.monotonic()
     amount = amount_at(0)

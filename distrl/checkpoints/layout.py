@@ -138,11 +138,18 @@ def discard_partial(run_dir: str | Path, name: str) -> None:
     shutil.rmtree(_partial(run_dir, name), ignore_errors=True)
 
 
-def discard_partials(run_dir: str | Path) -> None:
-    """Removes what crashes left half made or half removed."""
+def discard_partials(run_dir: str | Path, keep_last: bool = False) -> None:
+    """Removes what crashes left half made or half removed.
+
+    Args:
+      run_dir: of the run.
+      keep_last: leave alone what nodes write that save a last time, perhaps just now.
+    """
     for word in _HIDDEN:
         for path in _folder(run_dir).glob(f".{word}-*"):
-            shutil.rmtree(path, ignore_errors=True)
+            is_last = path == _partial(run_dir, LAST) or word == "scratch"
+            if not (keep_last and is_last):
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def list_checkpoints(run_dir: str | Path) -> list[Path]:

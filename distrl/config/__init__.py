@@ -3,6 +3,7 @@
 from distrl.config.checks import check_config, check_devices
 from distrl.config.parse import config_to_yaml, load_config
 from distrl.config.reading import config_from_dict
+from distrl.config.resuming import check_changes, load_run
 from distrl.config.schema import (
     ActorConfig,
     CheckpointConfig,
@@ -29,9 +30,11 @@ __all__ = [
     "NetworkConfig",
     "ReplayConfig",
     "StopConfig",
+    "check_changes",
     "check_config",
     "check_devices",
     "config_from_dict",
     "config_to_yaml",
     "load_config",
+    "load_run",
 ]

@@ -1,4 +1,4 @@
-"""The sizes of replay in Reverb items, derived from a configuration.
+"""What follows from a configuration: the sizes of replay in Reverb items, and more.
 
 Reverb counts items; the configuration counts transitions. An item holds
 `transitions_per_item` of them, and samples per insert is the same ratio in both.
@@ -58,6 +58,14 @@ def list_carry_sizes(network: NetworkConfig) -> tuple[int, ...]:
     """Returns the units of each vector of an environment's recurrent state."""
     size = network.core_size
     return {"none": (), "gru": (size,), "lstm": (size, size)}[network.core]
+
+
+def find_patience(config: Config) -> float:
+    """Returns the seconds for which a node goes on without a server that is silent.
+
+    One that hangs has to be found out first, and started again then.
+    """
+    return config.launch.silent_seconds + config.launch.connect_seconds
 
 
 def derive_limits(config: Config) -> ReplayLimits:

@@ -32,6 +32,8 @@ class NetworkConfig:
     """A recurrent core between torso and head; it learns from sequences."""
     core_size: int = 128
     """The units of the recurrent core."""
+    initial_weights: Literal["haiku", "torch"] = "haiku"
+    """How layers begin: as Haiku's; or uniform and smaller, as PyTorch's."""
     last_action_reward: bool = False
     """Show the network the last action and reward beside the observation."""
 

@@ -112,8 +112,9 @@ class CheckpointDirector:
         for name in given_up:
             discard_partial(self._run_dir, name)
         if begun is not None:
-            # What is there is of an attempt that nobody waits for any more.
-            discard_partials(self._run_dir)
+            # What is there is of an attempt that nobody waits for any more; but nodes
+            # may have heard of the end of the run before this one.
+            discard_partials(self._run_dir, keep_last=True)
         self._complete_ready()
         return begun is not None
 
@@ -185,6 +186,9 @@ class CheckpointDirector:
 
     def _complete(self, attempt: Attempt) -> None:
         assert self._run_dir is not None
+        # A coordinator that is killed right after must not know of fewer steps than
+        # the checkpoint from which a learner goes on.
+        self.remember(attempt.progress.seconds)
         try:
             whole = complete_checkpoint(
                 self._run_dir,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,7 +89,8 @@ def write_memory(run_dir: str | Path, text: str) -> None:
       OSError: the disk is full, for example; what was there stays.
     """
     path = _find_file(run_dir)
-    partial = path.with_name(f".{path.name}")
+    # Two threads may write at once; either's is whole.
+    partial = path.with_name(f".{path.name}.{threading.get_ident()}")
     path.parent.mkdir(parents=True, exist_ok=True)
     partial.write_text(text + "\n")
     os.replace(partial, path)

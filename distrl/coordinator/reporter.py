@@ -5,8 +5,12 @@ import uuid
 from typing import Any
 
 from distrl.config import Config
+from distrl.config.limits import find_patience
 from distrl.remote import RemoteCaller
 from distrl.types import StopSignal
+
+# The longest that a node's loop stands still for a report.
+_WAIT_SECONDS = 1.0
 
 
 class Reporter:
@@ -18,7 +22,7 @@ class Reporter:
         self._life = uuid.uuid4().hex
         self._period = config.launch.report_seconds
         self._caller = RemoteCaller(
-            coordinator, "coordinator", config.launch.silent_seconds, stop
+            coordinator, "coordinator", find_patience(config), stop, _WAIT_SECONDS
         )
         self._counts: dict[str, float] = {}
         self._gauges: dict[str, float] = {}

@@ -100,7 +100,12 @@ def preload_suite(uri: str) -> None:
 
 
 def make_vector_environment(
-    config: Config, spec: EnvironmentSpec, count: int, role: str, index: int
+    config: Config,
+    spec: EnvironmentSpec,
+    count: int,
+    role: str,
+    index: int,
+    life: tuple[int, ...] = (),
 ) -> VectorEnvironment:
     """Returns `count` environments, each with a seed of its own in the whole run.
 
@@ -110,13 +115,14 @@ def make_vector_environment(
       count: E.
       role: `actor` or `evaluator`, for the seeds.
       index: which one of its role steps them, from 0.
+      life: of the node, for the seeds (`Session.indices`).
     """
     return VectorEnvironment(
         [
             make_environment(
                 config.environment,
                 config.environment_args,
-                derive_seed(config.seed, f"{role} environment", index, i),
+                derive_seed(config.seed, f"{role} environment", index, i, *life),
                 last_action_reward=config.network.last_action_reward,
             )
             for i in range(count)
@@ -187,7 +193,8 @@ def _try_out(environment: dm_env.Environment, spec: EnvironmentSpec, uri: str) -
     for call, run in calls.items():
         try:
             run()
-        except Exception as error:
+        except Exception as fault:
+            error = fault.__cause__ or fault  # the environment's own, if it raised
             raise ConfigError(
                 f"environment {uri!r} failed at its first {call}: "
                 f"{type(error).__name__}: {error}"

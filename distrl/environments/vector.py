@@ -1,24 +1,21 @@
 """Many environments stepped in lock-step, with automatic resets."""
 
-import functools
-import operator
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, NoReturn
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import dm_env
 import numpy as np
 import tree
 
-from distrl.types import EnvironmentSpec
-
-_MISFITS = (
-    AttributeError,
-    IndexError,
-    KeyError,
-    OverflowError,
-    TypeError,
-    ValueError,
+from distrl.environments.reading import (
+    MISFITS,
+    find_leaves,
+    read_array,
+    read_discounts,
+    read_rewards,
 )
+from distrl.errors import EnvironmentFault
+from distrl.types import EnvironmentSpec
 
 
 class Episode(NamedTuple):
@@ -56,19 +53,12 @@ class VectorStep(NamedTuple):
     episodes: list[Episode]
 
 
-class _Leaf(NamedTuple):
-    """An array of the observation nest: where it is, and what it has to be."""
-
-    path: tuple[Any, ...]
-    read: Callable[[Any], Any]
-    shape: tuple[int, ...]
-    dtype: np.dtype
-
-
 class VectorEnvironment:
     """E environments in lock-step; an episode's end costs no policy step.
 
-    Arrays that it returns are fresh: it never writes to them again.
+    Arrays that it returns are fresh: it never writes to them again. They hold what
+    the spec allows, and no NaN; whatever else an environment does is an
+    `EnvironmentFault` that names it.
     """
 
     def __init__(
@@ -86,7 +76,7 @@ class VectorEnvironment:
         self._environments = tuple(environments)
         self._steps = [environment.step for environment in environments]
         self._structure = spec.observation
-        self._leaves = _find_leaves(spec.observation)
+        self._leaves = find_leaves(spec.observation)
         self._is_bare = self._leaves[0].path == ()
         self._action_dtype = environments[0].action_spec().dtype
         self._returns = np.zeros(len(environments))  # [E] float64
@@ -98,8 +88,12 @@ class VectorEnvironment:
         return len(self._environments)
 
     def reset(self) -> Any:
-        """Starts an episode in each environment; returns a nest of `[E, ...]`."""
-        timesteps = [environment.reset() for environment in self._environments]
+        """Starts an episode in each environment; returns a nest of `[E, ...]`.
+
+        Raises:
+          EnvironmentFault: an environment fails, or does not fit the spec.
+        """
+        timesteps = [self._reset_one(index) for index in range(len(self))]
         self._returns[:] = 0.0
         self._begins = [self._count] * len(self)
         return self._pack(self._read_all([t.observation for t in timesteps]))
@@ -111,20 +105,15 @@ class VectorEnvironment:
           action: `[E]` integers.
 
         Raises:
-          ValueError: when what an environment returns does not fit the spec.
+          EnvironmentFault: an environment fails, or does not fit the spec.
+          ValueError: the actions are not E integers.
         """
-        actions = self._unpack_actions(action)
-        timesteps = [step(a) for step, a in zip(self._steps, actions, strict=True)]
+        timesteps = self._step_all(self._unpack_actions(action))
         self._count += 1
         step_types, rewards, discounts, observations = zip(*timesteps, strict=True)
-        if dm_env.StepType.FIRST in step_types:
-            _refuse_first(step_types.index(dm_env.StepType.FIRST))
         last = [step_type == dm_env.StepType.LAST for step_type in step_types]
-        reward_t = _read_numbers(rewards, "reward")
-        discount_t = _read_numbers(
-            [1.0 if discount is None else discount for discount in discounts],
-            "discount",
-        )
+        reward_t = read_rewards(rewards)
+        discount_t = read_discounts(discounts)
         self._returns += reward_t
         leaves_t = self._gather(observations)
         observation_t = observation = self._pack(leaves_t)
@@ -136,7 +125,7 @@ class VectorEnvironment:
         return VectorStep(
             observation_t=observation_t,
             reward_t=reward_t.astype(np.float32),
-            discount_t=discount_t.astype(np.float32),
+            discount_t=discount_t,
             last_t=np.array(last),
             observation=observation,
             episodes=episodes,
@@ -152,6 +141,32 @@ class VectorEnvironment:
                 errors.append(error)
         if errors:
             raise errors[0]
+
+    def _step_all(self, actions: list[Any]) -> list[dm_env.TimeStep]:
+        timesteps: list[dm_env.TimeStep] = []
+        try:
+            for step, action in zip(self._steps, actions, strict=True):
+                timesteps.append(step(action))
+        except Exception as error:
+            index = len(timesteps)
+            raise _blame(index, f"step({actions[index]})", error) from error
+        for index, timestep in enumerate(timesteps):
+            _check_time_step(timestep, index, "step()")
+            if timestep.step_type == dm_env.StepType.FIRST:
+                raise EnvironmentFault(
+                    f"environment {index} answered step() with a first time step; an "
+                    "episode has to end with a last one, and reset() has to be called "
+                    "before step()"
+                )
+        return timesteps
+
+    def _reset_one(self, index: int) -> dm_env.TimeStep:
+        try:
+            timestep = self._environments[index].reset()
+        except Exception as error:
+            raise _blame(index, "reset()", error) from error
+        _check_time_step(timestep, index, "reset()")
+        return timestep
 
     def _unpack_actions(self, action: Any) -> list[Any]:
         action = np.asarray(action)
@@ -176,9 +191,9 @@ class VectorEnvironment:
     ) -> list[np.ndarray]:
         leaves = [array.copy() for array in leaves_t]
         for index in indices:
-            observation = self._environments[index].reset().observation
+            observation = self._reset_one(index).observation
             for leaf, array in zip(self._leaves, leaves, strict=True):
-                array[index] = _read_array(leaf, observation, index)
+                array[index] = read_array(leaf, observation, index)
         return leaves
 
     def _gather(self, observations: Sequence[Any]) -> list[np.ndarray]:
@@ -194,7 +209,8 @@ class VectorEnvironment:
                 # Unlike an assignment, this never broadcasts.
                 array = np.array(values, leaf.dtype)
                 fits = array.shape == (len(observations), *leaf.shape)
-            except _MISFITS:
+                fits = fits and leaf.allows(array)
+            except MISFITS:
                 fits = False
             if not fits:
                 return self._read_all(observations)  # says which one is to blame
@@ -204,7 +220,7 @@ class VectorEnvironment:
     def _read_all(self, observations: Sequence[Any]) -> list[np.ndarray]:
         """Does what `_gather` does, more slowly, and checks each array."""
         return [
-            np.stack([_read_array(leaf, o, i) for i, o in enumerate(observations)])
+            np.stack([read_array(leaf, o, i) for i, o in enumerate(observations)])
             for leaf in self._leaves
         ]
 
@@ -214,60 +230,15 @@ class VectorEnvironment:
         )
 
 
-def _find_leaves(structure: Any) -> list[_Leaf]:
-    leaves = []
-    for path, spec in tree.flatten_with_path(structure):
-        read: Callable[[Any], Any] = functools.partial(_follow, path)
-        if len(path) == 1 and not hasattr(structure, "_fields"):
-            read = operator.itemgetter(path[0])  # the same, faster
-        leaves.append(_Leaf(path, read, spec.shape, spec.dtype))
-    return leaves
-
-
-def _follow(path: tuple[Any, ...], nest: Any) -> Any:
-    for key in path:
-        is_field = isinstance(key, str) and hasattr(nest, "_fields")
-        nest = getattr(nest, key) if is_field else nest[key]
-    return nest
-
-
-def _read_array(leaf: _Leaf, observation: Any, index: int) -> np.ndarray:
-    where = f" at {'/'.join(map(str, leaf.path))!r}" if leaf.path else ""
-    expected = f"expected the shape {leaf.shape} of {leaf.dtype}"
-    try:
-        value = leaf.read(observation)
-    except _MISFITS:
-        raise ValueError(
-            f"environment {index} returned an observation that has nothing{where}; "
-            f"{expected}, got {type(observation).__name__}"
-        ) from None
-    array = np.asarray(value)
-    is_lossy = array.dtype.kind == "f" and leaf.dtype.kind != "f"
-    if array.shape != leaf.shape or array.dtype.kind not in "biuf" or is_lossy:
-        raise ValueError(
-            f"environment {index} returned an observation that does not fit its "
-            f"spec{where}; {expected}, got the shape {array.shape} of {array.dtype}"
+def _check_time_step(timestep: Any, index: int, call: str) -> None:
+    if not isinstance(timestep, dm_env.TimeStep):
+        raise EnvironmentFault(
+            f"environment {index} answered {call} with a {type(timestep).__name__}; "
+            "expected a dm_env.TimeStep"
         )
-    return array.astype(leaf.dtype)
 
 
-def _read_numbers(values: Sequence[Any], what: str) -> np.ndarray:
-    """Returns `[E] float64`."""
-    numbers: list[float] = []
-    try:
-        for value in values:
-            numbers.append(float(value))  # refuses None; NumPy takes it for NaN
-    except (TypeError, ValueError):
-        index = len(numbers)
-        raise ValueError(
-            f"environment {index} returned the {what} {values[index]!r}; "
-            "expected a number"
-        ) from None
-    return np.array(numbers)
-
-
-def _refuse_first(index: int) -> NoReturn:
-    raise ValueError(
-        f"environment {index} answered step() with a first time step; an episode has "
-        "to end with a last one, and reset() has to be called before step()"
+def _blame(index: int, call: str, error: Exception) -> EnvironmentFault:
+    return EnvironmentFault(
+        f"environment {index} failed in {call}: {type(error).__name__}: {error}"
     )

@@ -25,12 +25,9 @@ from distrl.config import Config, check_config, config_to_yaml
 from distrl.errors import ConfigError
 from distrl.launch.channel import Channel
 from distrl.launch.reaping import adopt_orphans, kill_session
-from distrl.launch.run_directory import (
-    choose_run_dir,
-    make_run_dir,
-    write_program,
-    write_result,
-)
+from distrl.launch.records import Records
+from distrl.launch.resuming import Resumption, begin_resumption
+from distrl.launch.run_directory import choose_run_dir, make_run_dir, reopen_run_dir
 from distrl.telemetry.csv_log import read_status
 from distrl.telemetry.progress import Progress
 from distrl.telemetry.status import Status
@@ -59,6 +56,7 @@ def run(
     *,
     program: str | Callable[..., Any] = _PROGRAM,
     progress: Progress | None = None,
+    resume: bool = False,
 ) -> Outcome:
     """Runs a program to its end: a stop condition, a failure, or a signal.
 
@@ -67,6 +65,8 @@ def run(
       program: `make_program(config, spec) -> lp.Program`, or `module:function`; the
         serial back end has its own and takes no other.
       progress: where to show progress; None shows it on stderr.
+      resume: go on with the run in `run_dir` from its newest whole checkpoint; the
+        configuration is that of `distrl.config.load_run`.
 
     Raises:
       ConfigError: something does not fit; nothing was started.
@@ -77,11 +77,14 @@ def run(
             "launch.backend = 'serial': it runs a loop of its own, not the program "
             "that was passed; take processes, threads or launchpad for that"
         )
-    config = dataclasses.replace(
-        config, run_dir=str(choose_run_dir(config.name, config.run_dir))
-    )
+    if resume:
+        run_dir = Path(config.run_dir or "").absolute()
+    else:
+        run_dir = choose_run_dir(config.name, config.run_dir)
+    config = dataclasses.replace(config, run_dir=str(run_dir))
     shown = Progress() if progress is None else progress
-    front = _Front(config, program, shown)
+    resumption = begin_resumption(config, run_dir, shown.note) if resume else None
+    front = _Front(config, program, shown, resumption)
     try:
         return front.run()
     finally:
@@ -93,14 +96,22 @@ class _Front:
     """One run, seen from the process that the user started."""
 
     def __init__(
-        self, config: Config, program: str | Callable[..., Any], progress: Progress
+        self,
+        config: Config,
+        program: str | Callable[..., Any],
+        progress: Progress,
+        resumption: Resumption | None,
     ):
         self._config = config
         self._program = program
         self._progress = progress
+        self._resumption = resumption
+        self._lock = None if resumption is None else resumption.lock
+        # Where the run is until this session has a status of its own.
+        self._first_status = Status() if resumption is None else resumption.status
         self._started = time.monotonic()
         self._run_dir = Path(config.run_dir or "")
-        self._nodes: dict[str, dict[str, Any]] = {}
+        self._records = Records(self._run_dir, progress.note)
         self._signal: int | None = None
         self._deadline: float | None = None
         self._error: dict[str, str] | None = None
@@ -108,6 +119,7 @@ class _Front:
         self._made_run_dir = False
         self._learning = False
         self._ended = False
+        self._hurried = False
         self._output = tempfile.TemporaryFile()  # noqa: SIM115, close() does
         self._wakeup, self._waker = os.pipe()
         self._channel, remote = Channel.pair()
@@ -142,6 +154,7 @@ class _Front:
             {
                 "sys_path": ["" if p == os.getcwd() else p for p in sys.path],
                 "isolate": self._config.launch.isolate,
+                "resumes": 0 if self._resumption is None else self._resumption.number,
                 "payload": self._encode((self._config, self._program)),
             }
         )
@@ -155,7 +168,8 @@ class _Front:
                 self._begin_stop()
             if self._channel in ready:
                 self._handle(self._channel.receive())
-            if self._deadline is not None and time.monotonic() > self._deadline:
+            late = self._deadline is not None and time.monotonic() > self._deadline
+            if self._hurried or late:
                 break
             self._show_status()
         return self._conclude()
@@ -173,6 +187,8 @@ class _Front:
         self._output.close()
         os.close(self._wakeup)
         os.close(self._waker)
+        if self._lock is not None:
+            os.close(self._lock)
 
     def _encode(self, value: Any) -> str:
         return base64.b64encode(cloudpickle.dumps(value)).decode()
@@ -188,7 +204,7 @@ class _Front:
             self._signal = number
         else:
             # Asked twice: do not wait for anybody.
-            self._deadline = time.monotonic()
+            self._hurried = True
         os.write(self._waker, b"!")
 
     def _begin_stop(self) -> None:
@@ -196,7 +212,7 @@ class _Front:
         if self._deadline is not None:
             return
         seconds = self._config.launch.stop_seconds + _FAREWELL_SECONDS
-        if not self._nodes or not self._channel.send({"do": "stop"}):
+        if not self._records.has_nodes or not self._channel.send({"do": "stop"}):
             seconds = 0.0
         self._deadline = time.monotonic() + seconds
         self._progress.stage("stopping")
@@ -220,25 +236,39 @@ class _Front:
         elif event == "checked":
             self._start_nodes()
         elif event == "started":
-            for name, facts in message["nodes"].items():
-                self._nodes[name] = {**facts, "state": "running"}
+            self._records.start(message["nodes"])
             self._progress.stage("compiling, and filling replay")
-            write_program(self._run_dir, self._nodes)
         elif event == "node":
-            self._nodes[message["name"]]["state"] = message["state"]
-            write_program(self._run_dir, self._nodes)
+            self._records.set_state(message["name"], message["state"])
+        elif event == "restarted":
+            self._records.restart(
+                message["name"], message["pid"], message["cause"], message["restarts"]
+            )
+        elif event == "saving":
+            self._wait_for_savers()
         elif event == "ended":
             self._error = message["error"]
             self._ended = True
 
+    def _wait_for_savers(self) -> None:
+        """Lets nodes that save a last checkpoint have the time they may take."""
+        self._progress.stage("saving the last checkpoint")
+        if self._deadline is not None:
+            self._deadline += self._config.checkpoint.save_seconds
+
     def _start_nodes(self) -> None:
-        make_run_dir(self._run_dir, config_to_yaml(self._config))
+        config_yaml = config_to_yaml(self._config)
+        if self._resumption is None:
+            self._lock = make_run_dir(self._run_dir, config_yaml)
+        else:
+            reopen_run_dir(self._run_dir, config_yaml)
         self._made_run_dir = True
         self._progress.start(self._config)
         self._progress.stage("starting the nodes")
         log = str(self._run_dir / "logs" / "launcher.log")
         payload = self._encode(self._config)
-        self._channel.send({"do": "start", "payload": payload, "log": log})
+        message = {"do": "start", "payload": payload, "log": log}
+        self._channel.send(message, self._lock)
 
     def _warn_exposed(self, reason: str) -> None:
         self._progress.note(
@@ -258,13 +288,17 @@ class _Front:
 
     def _read_status(self) -> Status | None:
         path = self._run_dir / "metrics" / "coordinator.csv"
-        return read_status(path) if self._made_run_dir else None
+        status = read_status(path) if self._made_run_dir else None
+        # What was there before this session says nothing of it.
+        is_stale = self._resumption is not None and status == self._resumption.stale
+        return None if is_stale else status
 
     def _show_status(self) -> None:
         status = self._read_status()
         if status is None or self._deadline is not None:
             return
-        if status.learner_steps > 0 and not self._learning:
+        learned = status.learner_steps > self._first_status.learner_steps
+        if learned and not self._learning:
             self._learning = True
             self._progress.stage("training")
         self._progress.update(status)
@@ -272,10 +306,7 @@ class _Front:
     def _conclude(self) -> Outcome:
         if not self._ended:
             kill_session(self._host.pid)
-        for facts in self._nodes.values():
-            if facts["state"] == "running":
-                facts["state"] = "killed"
-        status = self._read_status() or Status()
+        status = self._read_status() or self._first_status
         if self._error is not None:
             verdict, code = "failed", 1
             reason = f"{self._error['node']} failed"
@@ -295,10 +326,9 @@ class _Front:
             "evaluation_return": status.evaluation_return,
             "best_return": status.best_return,
             "wall_seconds": round(time.monotonic() - self._started, 3),
-            "restarts": {},
+            "restarts": self._records.restarts,
             "error": self._error,
         }
         if self._made_run_dir:
-            write_program(self._run_dir, self._nodes)
-            write_result(self._run_dir, result)
+            self._records.end(result)
         return Outcome(code, result)

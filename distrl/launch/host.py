@@ -13,6 +13,7 @@ import select
 import socket
 import sys
 import traceback
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +26,7 @@ from distrl.launch.reaping import (
     kill_descendants,
     outlive_parent,
 )
+from distrl.session import Session
 
 
 def main() -> None:
@@ -67,6 +69,8 @@ def _serve(channel: Channel, request: dict[str, Any]) -> None:
         make_program = "distrl.launch.serial:make_serial_program"
     if isinstance(make_program, str):
         make_program = _resolve(make_program)
+    session = Session(uuid.uuid4().hex, request.get("resumes", 0))
+    os.environ.update(session.to_environment())
     _preload(config.environment)
     gc.enable()
     channel.send({"event": "stage", "text": f"checking {config.environment}"})
@@ -75,6 +79,8 @@ def _serve(channel: Channel, request: dict[str, Any]) -> None:
     message = channel.receive()
     if message is None or message["do"] != "start":
         return
+    # message["descriptor"], the run directory's lock, stays open here and in every
+    # node, so that it lasts as long as any of them.
     config = pickle.loads(base64.b64decode(message["payload"]))
     _redirect_output(message["log"])
     program = make_program(config, spec)

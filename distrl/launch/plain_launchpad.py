@@ -1,16 +1,20 @@
 """The launchpad back end: `lp.launch` as Launchpad has it, a fresh process a node."""
 
+import contextlib
 import functools
 import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from typing import Any
 
 import launchpad as lp
+import psutil
 from absl import flags
+from launchpad.launch import worker_manager
 from launchpad.nodes.python.local_multi_processing import PythonProcess
 
 from distrl.config import Config
@@ -19,28 +23,33 @@ from distrl.launch.placement import node_environment
 from distrl.launch.prepare import node_names
 from distrl.launch.reaping import die_with_parent, kill_descendants
 from distrl.launch.run_directory import node_file
+from distrl.launch.stopping import find_stop_limit, is_saver
+
+# The group of a process, as its environment tells it.
+_GROUP = "DISTRL_GROUP"
 
 
 def run_launchpad(program: lp.Program, config: Config, channel: Channel) -> None:
     """Runs `program` by `lp.launch` until it stops; tells the front how it went.
 
-    Launchpad keeps the pids to itself, so program.json has none.
+    Launchpad keeps the pids to itself, so program.json has none. It ends the run when a
+    node fails, is killed or just ends, and starts none again.
     """
     assert config.run_dir is not None
     flags.FLAGS.mark_as_parsed()
-    notice = max(1, int(config.launch.stop_seconds))
-    flags.FLAGS["lp_termination_notice_secs"].value = notice
+    notices = {group: _find_notice(config, group) for group in program.groups}
+    flags.FLAGS["lp_termination_notice_secs"].value = max(notices.values())
     names = node_names(program)
     nodes = [node for group in program.groups.values() for node in group]
     for name, node in zip(names, nodes, strict=True):
         # Launchpad has no hook around a node, and loses its traceback.
         node._partial_function = functools.partial(
-            _run_guarded, node.function, name, config.run_dir, os.getpid()
+            _run_guarded, node.function, name, config, os.getpid()
         )
     # Fresh processes find modules where this one does, next to a script for example.
     paths = {"PYTHONPATH": os.pathsep.join(sys.path)}
     resources = {
-        group: PythonProcess(env={**node_environment(group), **paths})
+        group: PythonProcess(env={**node_environment(group), **paths, _GROUP: group})
         for group in program.groups
     }
     asked_to_stop = threading.Event()
@@ -69,6 +78,14 @@ def run_launchpad(program: lp.Program, config: Config, channel: Channel) -> None
     }
     channel.send({"event": "started", "nodes": facts})
     threading.Thread(target=listen, daemon=True).start()
+
+    def enforce() -> None:
+        manager.stop_event().wait()
+        time.sleep(config.launch.stop_seconds)
+        if _kill_all_but_savers():
+            channel.send({"event": "saving"})
+
+    threading.Thread(target=enforce, daemon=True).start()
     try:
         manager.wait()
     except Exception:
@@ -84,22 +101,51 @@ def run_launchpad(program: lp.Program, config: Config, channel: Channel) -> None
     channel.send({"event": "ended", "error": error})
 
 
+def _find_notice(config: Config, group: str) -> int:
+    """Returns the whole seconds after which Launchpad kills a node that is to end."""
+    return max(1, int(find_stop_limit(config, group)))
+
+
+def _kill_all_but_savers() -> bool:
+    """Kills the nodes that have had their time; True when some are left to save.
+
+    Launchpad itself has one limit for all, and nodes that block signals do not see
+    their own.
+    """
+    left = False
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            group = process.environ().get(_GROUP)
+            if group is not None and is_saver(group):
+                left = True
+            else:
+                process.kill()
+    return left
+
+
 def _run_guarded(
-    function: Callable[[], Any], name: str, run_dir: str, launcher: int
+    function: Callable[[], Any], name: str, config: Config, launcher: int
 ) -> None:
     """Runs a node in its process, with a log file of its own and a last word."""
+    assert config.run_dir is not None
     die_with_parent(launcher)
-    log = node_file(run_dir, "logs", name, ".log")
+    # Else it would have Launchpad's own ten seconds, whatever the launcher gives.
+    manager = worker_manager.get_worker_manager()
+    manager._termination_notice_secs = _find_notice(config, os.environ[_GROUP])
+    log = node_file(config.run_dir, "logs", name, ".log")
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     code = 0
     try:
         function()
+        # Who stopped the program hears of it as all the others do.
+        if not lp.stop_event().wait(config.launch.stop_seconds):
+            raise RuntimeError("The node ended by itself while the run went on.")
     except BaseException:
         text = traceback.format_exc()
         print(text, flush=True)
-        node_file(run_dir, "logs", name, ".error").write_text(text)
+        node_file(config.run_dir, "logs", name, ".error").write_text(text)
         code = 1
     finally:
         sys.stdout.flush()

@@ -12,6 +12,8 @@ from absl import flags
 from launchpad import context as lp_context
 from launchpad.launch import worker_manager
 
+from distrl.launch.signs_of_life import LookedAtEvent
+
 # These groups have an index in their nodes' names even when they have one node.
 _NUMBERED = frozenset({"actor", "replay"})
 
@@ -24,8 +26,8 @@ class StopFlag:
     """
 
     def __init__(self) -> None:
-        """Starts with no stop asked for."""
-        self._event = threading.Event()
+        """Starts with no stop asked for; made by the thread that runs the node."""
+        self._event = LookedAtEvent()
 
     def set(self) -> None:
         """Asks the node to end."""
@@ -50,7 +52,7 @@ class StopFlag:
 
         threading.Thread(target=listen, name="stop", daemon=True).start()
 
-    def stop_event(self) -> threading.Event:
+    def stop_event(self) -> LookedAtEvent:
         """Returns the event that is set when the node is to end."""
         return self._event
 

@@ -2,46 +2,33 @@
 
 This runs in the host process, which has imported everything heavy once but has
 opened no channel and started no JAX back end, so that a node can be forked from it
-at any time.
+at any time, also a second time.
 """
 
-import faulthandler
 import gc
 import os
 import select
 import signal
 import socket
-import sys
 import time
-import traceback
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import launchpad as lp
 from launchpad.context import LaunchType
 
 from distrl.config import Config
 from distrl.launch.channel import Channel
-from distrl.launch.placement import node_environment
-from distrl.launch.prepare import PreparedNode, StopFlag, prepare, run_node
-from distrl.launch.reaping import die_with_parent, kill_descendants
-from distrl.launch.run_directory import node_file
+from distrl.launch.ends import describe_end, note_in_log, read_log_end
+from distrl.launch.forking import NodeProcess, Surroundings, kill_with_dump
+from distrl.launch.prepare import prepare
+from distrl.launch.reaping import group_is_left, kill_descendants
+from distrl.launch.restarts import End, decide
+from distrl.launch.signs_of_life import Watch
+from distrl.launch.stopping import is_late
 
-_TRACEBACK_BYTES = 20_000
-_LOG_LINES = 15
-# A node that is about to be killed writes to its log where its threads are.
-_DUMP_SIGNAL = signal.SIGUSR2
-_DUMP_SECONDS = 0.1
-
-
-@dataclass
-class _Child:
-    """A forked node: `code` is its wait status, once it has ended."""
-
-    node: PreparedNode
-    pid: int
-    code: int | None = None
+# What a node had started must be gone before it starts again, or as good as gone.
+_GROUP_SECONDS = 2.0
+# How exactly restarts and the end of patience come when they should.
+_TIMING_SECONDS = 0.05
 
 
 class Supervisor:
@@ -49,15 +36,21 @@ class Supervisor:
 
     def __init__(self, config: Config, channel: Channel):
         """Takes the run's configuration and the channel to the front process."""
+        assert config.run_dir is not None
         self._config = config
         self._channel = channel
-        # Nodes send their stop requests and tracebacks as datagrams.
-        self._inbox, self._outbox = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._reports = Channel(self._inbox)
-        self._children: dict[str, _Child] = {}
+        # Nodes send stop requests, tracebacks and signs of life as datagrams.
+        self._inbox, outbox = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._reports, self._outbox = Channel(self._inbox), Channel(outbox)
+        self._watch = Watch(config.launch.silent_seconds)
+        self._surroundings = Surroundings(
+            config.run_dir, self._outbox, self._watch.period, self._forget
+        )
+        self._children: dict[str, NodeProcess] = {}
         self._errors: dict[str, str] = {}
         self._failed: str | None = None
-        self._deadline: float | None = None
+        self._stopped_at: float | None = None
+        self._said_saving = False
         self._wakeup, wakeup_writer = os.pipe()
         os.set_blocking(self._wakeup, False)
         os.set_blocking(wakeup_writer, False)
@@ -71,7 +64,8 @@ class Supervisor:
         gc.collect()
         gc.freeze()
         for node in nodes:
-            self._fork(node)
+            self._children[node.name] = NodeProcess(node, self._surroundings)
+            self._start(self._children[node.name])
         self._channel.send(
             {
                 "event": "started",
@@ -81,26 +75,38 @@ class Supervisor:
                 },
             }
         )
-        while self._running():
+        while self._running() or self._waiting():
             self._wait()
         error = None
         if self._failed is not None:
             error = {"node": self._failed, "traceback": self._errors[self._failed]}
         self._channel.send({"event": "ended", "error": error})
 
+    def _start(self, child: NodeProcess) -> None:
+        child.start()
+        self._watch.begin(child.node.name)
+
     def _ask_to_stop(self) -> None:
         """Called in a node, by `lp.stop()`."""
-        Channel(self._outbox).send({"event": "stop"})
+        self._outbox.send({"event": "stop"})
 
-    def _running(self) -> list[_Child]:
-        return [child for child in self._children.values() if child.code is None]
+    def _forget(self) -> None:
+        """Called in a new node: closes what is not its own."""
+        self._channel.close()
+        self._inbox.close()
+
+    def _running(self) -> list[NodeProcess]:
+        return [child for child in self._children.values() if child.status is None]
+
+    def _waiting(self) -> list[NodeProcess]:
+        return [child for child in self._children.values() if child.due is not None]
 
     def _wait(self) -> None:
-        """Handles what happens next, or a deadline."""
-        timeout = None
-        if self._deadline is not None:
-            timeout = max(0.0, self._deadline - time.monotonic())
+        """Handles what happens next, or what is due."""
         sources = [self._channel, self._inbox, self._wakeup]
+        timing = self._stopped_at is not None or self._waiting()
+        timeout = min(_TIMING_SECONDS, self._watch.period)
+        timeout = timeout if timing else self._watch.period
         ready, _, _ = select.select(sources, [], [], timeout)
         if self._channel in ready:
             message = self._channel.receive()
@@ -110,12 +116,16 @@ class Supervisor:
                 os._exit(1)
             if message["do"] == "stop":
                 self._stop_nodes()
+        self._watch.tick()
         self._read_reports()
         if self._wakeup in ready:
             os.read(self._wakeup, 4096)
         self._reap()
-        if self._deadline is not None and time.monotonic() >= self._deadline:
-            self._kill_nodes()
+        if self._stopped_at is None:
+            self._end_hung()
+            self._restart_due()
+        else:
+            self._enforce_stop()
 
     def _read_reports(self) -> None:
         while select.select([self._inbox], [], [], 0)[0]:
@@ -124,8 +134,11 @@ class Supervisor:
                 return
             if report["event"] == "stop":
                 self._stop_nodes()
-            else:
+            elif report["event"] == "error":
                 self._errors[report["node"]] = report["traceback"]
+            elif report["pid"] == self._children[report["node"]].pid:
+                # What a life before this one had sent means nothing now.
+                self._watch.note(report["node"], report["looked"])
 
     def _reap(self) -> None:
         while True:
@@ -137,111 +150,93 @@ class Supervisor:
                 return
             for child in self._running():
                 if child.pid == pid:
-                    self._end(child, status)
+                    self._note_end(child, status)
 
-    def _end(self, child: _Child, status: int) -> None:
-        """Notes that a node ended, and ends the run if it should not have."""
-        child.code = status
+    def _note_end(self, child: NodeProcess, status: int) -> None:
+        """Notes that a node ended, and restarts it or ends the run if so it must."""
+        name = child.node.name
+        child.status = status
         # What the node started belongs to its group, and ends with it.
-        self._signal(child, signal.SIGKILL)
+        child.kill()
+        self._watch.forget(name)
         self._read_reports()
-        name, stopping = child.node.name, self._deadline is not None
-        failed = name in self._errors or (status != 0 and not stopping)
-        state = "ended" if status == 0 else "killed"
-        if failed:
-            state = "failed"
+        end, child.cause = describe_end(status, name in self._errors, child.fault)
+        if self._stopped_at is None:
+            self._restart_or_fail(child, end)
+            return
+        failed = name in self._errors
+        state = "failed" if failed else "ended" if status == 0 else "killed"
         self._channel.send({"event": "node", "name": name, "state": state})
-        if not stopping:
-            # The run goes on only while every node does.
-            self._failed = name
-            self._errors.setdefault(name, self._describe_end(child, status))
-            self._stop_nodes()
-        elif failed and self._failed is None:
+        if failed and self._failed is None:
             self._failed = name
 
-    def _describe_end(self, child: _Child, status: int) -> str:
-        code = os.waitstatus_to_exitcode(status)
-        if code < 0:
-            cause = f"was killed by {signal.Signals(-code).name}"
-        else:
-            cause = f"ended by itself, exit code {code}, while the run went on"
-        log = node_file(self._run_dir, "logs", child.node.name, ".log")
-        lines = log.read_text(errors="replace").splitlines()[-_LOG_LINES:]
-        return "\n".join([f"The process {cause}. The end of {log}:", *lines])
+    def _restart_or_fail(self, child: NodeProcess, end: End) -> None:
+        name, now = child.node.name, time.monotonic()
+        decision = decide(self._config.launch, end, child.restarted_at, now)
+        note_in_log(f"{name} {child.cause}")
+        if decision.delay is not None:
+            self._errors.pop(name, None)
+            child.due = now + decision.delay
+            self._channel.send({"event": "node", "name": name, "state": "restarting"})
+            return
+        # The run goes on only while every node does.
+        self._failed = name
+        if name not in self._errors:
+            log = read_log_end(self._surroundings.run_dir, name, end)
+            self._errors[name] = f"The process {child.cause}. {log}"
+        if decision.reason is not None:
+            self._errors[name] = f"{decision.reason}\n{self._errors[name]}"
+        state = "ended" if end == "ended" else "failed"
+        self._channel.send({"event": "node", "name": name, "state": state})
+        self._stop_nodes()
 
-    @property
-    def _run_dir(self) -> str:
-        assert self._config.run_dir is not None
-        return self._config.run_dir
+    def _restart_due(self) -> None:
+        now = time.monotonic()
+        for child in self._waiting():
+            if child.due is None or now < child.due:
+                continue
+            if group_is_left(child.pid) and now < child.due + _GROUP_SECONDS:
+                # It may hold the node's port; all of it was killed, and will end.
+                continue
+            child.due = None
+            child.restarted_at.append(now)
+            self._restart(child)
+
+    def _restart(self, child: NodeProcess) -> None:
+        self._start(child)
+        name, restarts = child.node.name, len(child.restarted_at)
+        note_in_log(f"{name} was started again ({restarts})")
+        event = {"event": "restarted", "name": name, "pid": child.pid}
+        self._channel.send({**event, "cause": child.cause, "restarts": restarts})
+
+    def _end_hung(self) -> None:
+        hung = self._watch.find_hung()
+        for name, fault in hung.items():
+            self._children[name].fault = fault
+            self._watch.forget(name)
+        kill_with_dump([self._children[name] for name in hung])
 
     def _stop_nodes(self) -> None:
-        if self._deadline is not None:
+        if self._stopped_at is not None:
             return
-        self._deadline = time.monotonic() + self._config.launch.stop_seconds
+        self._stopped_at = time.monotonic()
+        for child in self._waiting():
+            child.due = None
+            event = {"event": "node", "name": child.node.name, "state": "killed"}
+            self._channel.send(event)
         for child in self._running():
-            self._signal(child, signal.SIGTERM)
+            child.signal(signal.SIGTERM)
 
-    def _kill_nodes(self) -> None:
+    def _enforce_stop(self) -> None:
+        """Kills who took too long; those who save may take longer while they live."""
+        assert self._stopped_at is not None
+        passed = time.monotonic() - self._stopped_at
+        late = []
         for child in self._running():
-            self._signal(child, _DUMP_SIGNAL)
-        time.sleep(_DUMP_SECONDS)
-        for child in self._running():
-            self._signal(child, signal.SIGKILL)
-
-    def _signal(self, child: _Child, number: int) -> None:
-        """Signals a node; SIGKILL goes to all that it started, too."""
-        try:
-            if number == signal.SIGKILL:
-                os.killpg(child.pid, number)
-            else:
-                os.kill(child.pid, number)
-        except ProcessLookupError:
-            return
-
-    def _fork(self, node: PreparedNode) -> None:
-        log = node_file(self._run_dir, "logs", node.name, ".log")
-        parent = os.getpid()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        # A stop that comes early waits until the node can hear it.
-        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
-        pid = os.fork()
-        if pid == 0:
-            self._become(node, log, parent)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
-        self._children[node.name] = _Child(node, pid)
-
-    def _become(self, node: PreparedNode, log: Path, parent: int) -> None:
-        """Turns a forked child into a node; does not return."""
-        code = 1
-        try:
-            stop_flag = StopFlag()
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-            stop_flag.set_by_signal(signal.SIGTERM)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
-            os.setpgid(0, 0)
-            die_with_parent(parent)
-            descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-            os.dup2(descriptor, 1)
-            os.dup2(descriptor, 2)
-            faulthandler.register(_DUMP_SIGNAL, all_threads=True)
-            self._channel.close()
-            self._inbox.close()
-            environment = node_environment(node.group)
-            os.environ.update(environment)
-            run_node(node.function, stop_flag, environment)
-            code = 0
-        except BaseException:
-            self._report_error(node.name, traceback.format_exc())
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            # The parent's exit handlers are not this process's to run.
-            os._exit(code)
-
-    def _report_error(self, name: str, text: str) -> None:
-        print(text, file=sys.stderr)
-        message: dict[str, Any] = {"event": "error", "node": name}
-        message["traceback"] = text[-_TRACEBACK_BYTES:]
-        Channel(self._outbox).send(message)
+            group, silence = child.node.group, self._watch.find_silence(child.node.name)
+            if is_late(self._config, group, passed, silence):
+                late.append(child)
+            elif passed >= self._config.launch.stop_seconds and not self._said_saving:
+                self._said_saving = True
+                self._channel.send({"event": "saving"})
+        kill_with_dump(late)

@@ -1,5 +1,6 @@
 """Process facts of Linux that keep anything from being left running."""
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -42,6 +43,21 @@ def kill_session(session: int) -> None:
     children = [child.pid for child in psutil.Process().children()]
     adopted = [pid for pid in children if pid != session and _sid(pid) == session]
     _reap(adopted)
+
+
+def kill_group(group: int) -> None:
+    """Kills every process of a group, if there is any."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGKILL)
+
+
+def group_is_left(group: int) -> bool:
+    """Whether there is a process of a group, or one that waits to be reaped."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def kill_descendants() -> None:

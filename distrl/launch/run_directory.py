@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from distrl.errors import ConfigError
+from distrl.launch.run_lock import NAME as LOCK_NAME
+from distrl.launch.run_lock import lock_run_dir
 
 _VERSIONED = (
     "distrl",
@@ -43,7 +45,12 @@ def choose_run_dir(name: str, run_dir: str | None) -> Path:
         raise ConfigError(
             f"run_dir: {run_dir} is a file. Name a directory that is new or empty."
         )
-    if path.is_dir() and any(path.iterdir()):
+    if (path / "config.yaml").exists():
+        raise ConfigError(
+            f"run_dir: {run_dir} holds a run; `distrl resume {run_dir}` goes on with "
+            "it. For another run name a directory that is new or empty."
+        )
+    if path.is_dir() and _list_content(path):
         raise ConfigError(
             f"run_dir: {run_dir} is not empty, so a run there would mix with what "
             "it holds. Name a directory that is new or empty."
@@ -51,20 +58,65 @@ def choose_run_dir(name: str, run_dir: str | None) -> Path:
     return path
 
 
-def make_run_dir(path: Path, config_yaml: str) -> None:
-    """Makes the directories of a run and saves its resolved configuration.
+def make_run_dir(path: Path, config_yaml: str) -> int:
+    """Makes the directories of a new run and saves its resolved configuration.
+
+    What may hold secrets, as arguments of an environment do, is for its owner only:
+    configuration, result, logs and checkpoints.
+
+    Returns:
+      The descriptor that keeps others from working in it (`lock_run_dir`).
 
     Raises:
-      ConfigError: the directory cannot be made.
+      ConfigError: the directory cannot be made, or another run was faster.
     """
     try:
-        for name in ("metrics", "tensorboard", "logs", "checkpoints"):
-            (path / name).mkdir(parents=True, exist_ok=True)
-        (path / "config.yaml").write_text(config_yaml)
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _refuse_to_make(path, error) from error
+    lock = lock_run_dir(path)
+    try:
+        # Another run may have come and gone since the directory was chosen.
+        choose_run_dir("", str(path))
+        for name in ("metrics", "tensorboard"):
+            (path / name).mkdir()
+        for name in ("logs", "checkpoints"):
+            (path / name).mkdir(mode=0o700)
+        _write_whole(path / "config.yaml", config_yaml)
+    except OSError as error:
+        os.close(lock)
+        raise _refuse_to_make(path, error) from error
+    except ConfigError:
+        os.close(lock)
+        raise
+    return lock
+
+
+def reopen_run_dir(path: Path, config_yaml: str) -> None:
+    """Readies the directory of a run that goes on; its lock is held.
+
+    The configuration is replaced if it has changed, and the one before kept as
+    config-1.yaml, config-2.yaml and so on. How the run ended before is forgotten.
+
+    Raises:
+      ConfigError: it cannot be written to.
+    """
+    saved = path / "config.yaml"
+    try:
+        before = saved.read_text()
+        if before != config_yaml:
+            number = 1
+            while (path / f"config-{number}.yaml").exists():
+                number += 1
+            _write_whole(path / f"config-{number}.yaml", before)
+            _write_whole(saved, config_yaml)
+        (path / "result.json").unlink(missing_ok=True)
+        for error_file in (path / "logs").rglob("*.error"):
+            error_file.unlink()
     except OSError as error:
         raise ConfigError(
-            f"run_dir: {path} cannot be made: {error.strerror}. Name a directory "
-            "that you may write to."
+            f"run_dir: {path} cannot be written to: {error.strerror}. Free some space, "
+            "or resume as the user who owns it."
         ) from error
 
 
@@ -99,8 +151,27 @@ def read_versions() -> dict[str, str]:
     return versions
 
 
+def _list_content(path: Path) -> list[str]:
+    return [name for name in os.listdir(path) if name != LOCK_NAME]
+
+
+def _refuse_to_make(path: Path, error: OSError) -> ConfigError:
+    return ConfigError(
+        f"run_dir: {path} cannot be made: {error.strerror}. Name a directory "
+        "that you may write to."
+    )
+
+
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Writes a file that a reader sees whole or not at all."""
+    _write_whole(path, json.dumps(content, indent=2) + "\n")
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Writes a file for its owner, which a reader sees whole or not at all."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(json.dumps(content, indent=2) + "\n")
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with open(descriptor, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(descriptor)
     partial.replace(path)

@@ -11,13 +11,15 @@ from launchpad.context import LaunchType
 from distrl.config import Config
 from distrl.launch.channel import Channel
 from distrl.launch.prepare import PreparedNode, StopFlag, prepare, run_node
+from distrl.launch.stopping import find_stop_limit
 
 
 def run_threads(program: lp.Program, config: Config, channel: Channel) -> None:
     """Runs `program` in threads until it stops; tells the front how it went.
 
-    A node that fails ends the others. One that ignores the stop ends with the
-    process, which the caller leaves next.
+    A node that fails ends the others: nothing is started again, since a thread cannot
+    be killed. One that ignores the stop ends with the process, which the caller leaves
+    next.
     """
     stop_flag = StopFlag()
     nodes = prepare(program, stop_flag.set, LaunchType.LOCAL_MULTI_THREADING)
@@ -46,26 +48,36 @@ def run_threads(program: lp.Program, config: Config, channel: Channel) -> None:
         thread.start()
     facts = {node.name: {"address": node.address, "pid": None} for node in nodes}
     channel.send({"event": "started", "nodes": facts})
-    error = _await_end(len(nodes), ended, stop_flag, config, channel)
+    groups = {node.name: node.group for node in nodes}
+    error = _await_end(groups, ended, stop_flag, config, channel)
     channel.send({"event": "ended", "error": error})
 
 
 def _await_end(
-    running: int,
+    running: dict[str, str],
     ended: "queue.SimpleQueue[tuple[str, str | None]]",
     stop_flag: StopFlag,
     config: Config,
     channel: Channel,
 ) -> dict[str, str] | None:
-    error, deadline = None, None
-    while running and (deadline is None or time.monotonic() < deadline):
-        if deadline is None and stop_flag.stop_event().is_set():
-            deadline = time.monotonic() + config.launch.stop_seconds
+    """Waits until no node of `running`, from name to group, has time left."""
+    error, stopped_at, said_saving = None, None, False
+    while running:
+        if stopped_at is None and stop_flag.stop_event().is_set():
+            stopped_at = time.monotonic()
+        if stopped_at is not None:
+            passed = time.monotonic() - stopped_at
+            limit = max(find_stop_limit(config, group) for group in running.values())
+            if passed >= limit:
+                break
+            if passed >= config.launch.stop_seconds and not said_saving:
+                said_saving = True
+                channel.send({"event": "saving"})
         try:
             name, text = ended.get(timeout=0.1)
         except queue.Empty:
             continue
-        running -= 1
+        del running[name]
         state = "ended" if text is None else "failed"
         channel.send({"event": "node", "name": name, "state": state})
         stopping = stop_flag.stop_event().is_set()

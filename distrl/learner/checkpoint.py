@@ -2,10 +2,8 @@
 
 from pathlib import Path
 
-import jax
-import numpy as np
-
 from distrl.checkpoints import Checkpoint, Part, restore_newest, restore_tree, save_tree
+from distrl.learner.health import check_arrays
 from distrl.learner.state import TrainState, first_replica
 from distrl.node_log import say
 
@@ -43,26 +41,7 @@ def take_part(state: TrainState) -> Part:
     held = first_replica(state)
 
     def write(directory: Path) -> None:
-        check_finite(held)
+        check_arrays("params", held.params, int(held.learner_steps))
         save_tree(directory, held)
 
     return Part(int(held.learner_steps), write)
-
-
-def check_finite(state: TrainState) -> None:
-    """Refuses a state with which nobody could go on.
-
-    Raises:
-      FloatingPointError: a parameter is NaN or infinite.
-    """
-    leaves, _ = jax.tree_util.tree_flatten_with_path(state.params)
-    for path, leaf in leaves:
-        # Whole numbers are finite; what is no number of numpy's is looked at as one.
-        if np.issubdtype(leaf.dtype, np.integer) or leaf.dtype == bool:
-            continue
-        if not np.all(np.isfinite(np.asarray(leaf, np.float32))):
-            name = "/".join(str(getattr(key, "key", key)) for key in path)
-            raise FloatingPointError(
-                f"the parameter {name} is not finite at learner step "
-                f"{int(state.learner_steps)}"
-            )

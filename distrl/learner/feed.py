@@ -31,20 +31,23 @@ class DeviceSuperbatch(NamedTuple):
 
 
 class Feed:
-    """Samples superbatches and puts them on the devices before they are needed."""
+    """Samples superbatches and puts them on the devices before they are needed.
+
+    A read that waits for a server that has died is left to itself, and a new thread
+    reads from the next server as soon as it is there. A server that only has nothing
+    to give is waited for.
+    """
 
     def __init__(
         self, sampler: ReplaySampler, config: Config, devices: Sequence[jax.Device]
     ):
         """Starts the thread."""
-        self._sampler = sampler
         self._steps = config.learner.steps_per_dispatch
         self._devices = list(devices)
         self._queue: queue.Queue[DeviceSuperbatch] = queue.Queue(maxsize=1)
         self._closed = threading.Event()
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
-        self._thread.start()
+        self._start(sampler)
 
     def get(self, timeout: float) -> DeviceSuperbatch | None:
         """Returns the next superbatch; None when none came within `timeout` seconds.
@@ -57,6 +60,8 @@ class Feed:
         try:
             return self._queue.get(timeout=timeout)
         except queue.Empty:
+            if self._sampler.has_lost_server():
+                self._start(self._sampler.renew())
             return None
 
     def close(self, timeout: float) -> None:
@@ -64,10 +69,20 @@ class Feed:
         self._closed.set()
         self._thread.join(timeout)
 
-    def _run(self) -> None:
+    def _start(self, sampler: ReplaySampler) -> None:
+        self._sampler = sampler
+        self._thread = threading.Thread(
+            target=self._run, args=(sampler,), name="feed", daemon=True
+        )
+        self._thread.start()
+
+    def _run(self, sampler: ReplaySampler) -> None:
+        """Reads until the feed is closed or reads with another sampler."""
         try:
             while not self._closed.is_set():
-                sampled = self._sampler.read()
+                sampled = sampler.read()
+                if self._sampler is not sampler:
+                    return
                 if sampled is not None:
                     self._offer(
                         DeviceSuperbatch(
@@ -76,7 +91,8 @@ class Feed:
                         )
                     )
         except BaseException as error:
-            self._error = error
+            if self._sampler is sampler:
+                self._error = error
 
     def _offer(self, superbatch: DeviceSuperbatch) -> None:
         while not self._closed.is_set():

@@ -14,6 +14,7 @@ from distrl.coordinator import Reporter
 from distrl.items import make_item_spec, make_zeros
 from distrl.learner.checkpoint import PART, restore_state, take_part
 from distrl.learner.feed import DeviceSuperbatch, Feed, put_superbatch
+from distrl.learner.health import check_arrays, check_metrics
 from distrl.learner.optimizer import make_optimizer
 from distrl.learner.state import TrainState, first_replica, init_state, replicate
 from distrl.learner.superbatch import join_superbatch
@@ -72,7 +73,12 @@ def run_learner(
         reporter.count(learner_steps=config.learner.steps_per_dispatch)
         if priorities is not None:
             with forgive_at_the_end(stop):
-                priorities.check()
+                try:
+                    priorities.check()
+                except RuntimeError:
+                    # Priorities that are no numbers come of such a loss.
+                    check_metrics(read_metrics(output), learner.learner_steps)
+                    raise
             priorities.put(superbatch.keys, output.priorities)
     learner.write_last_metrics()
     reporter.send()
@@ -144,8 +150,10 @@ class Learner:
         self._metrics.close()
 
     def _publish(self) -> None:
+        variables = _variables(self._state)
+        check_arrays("parameters", variables, self.learner_steps)
         self._published = self.learner_steps
-        self._publisher.put(self.learner_steps, _variables(self._state))
+        self._publisher.put(self.learner_steps, variables)
 
 
 class _Metrics:
@@ -156,7 +164,11 @@ class _Metrics:
         self._written = (time.monotonic(), learner_steps)
 
     def write(self, learner_steps: int, output: UpdateOutput) -> None:
-        """Adds a row, unless there is one of this step; waits for the device."""
+        """Adds a row, unless there is one of this step; waits for the device.
+
+        Raises:
+          DivergedError: a metric is no number; its row is written all the same.
+        """
         values = read_metrics(output)
         now, (then, before) = time.monotonic(), self._written
         if learner_steps == before:
@@ -167,6 +179,7 @@ class _Metrics:
             {"learner_steps": learner_steps, "steps_per_second": rate, **values},
         )
         self._written = (now, learner_steps)
+        check_metrics(values, learner_steps)
 
     def close(self) -> None:
         self._log.close()

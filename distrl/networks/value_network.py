@@ -1,5 +1,6 @@
 """The whole network as pure functions: torso, core and head put together."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
@@ -13,6 +14,7 @@ from distrl.errors import ConfigError
 from distrl.networks.core import Core, make_initial_carry
 from distrl.networks.heads import make_head
 from distrl.networks.implicit import embed_quantiles
+from distrl.networks.initial_weights import begin_layers
 from distrl.networks.noisy import Noise
 from distrl.networks.observations import describe, zero_observation
 from distrl.networks.registry import make_torso
@@ -117,8 +119,15 @@ def make_value_network(
                 "With network.head = linear or dueling distrl makes the last layer."
             )
 
-    single = hk.transform_with_state(forward)
-    sequence = hk.transform_with_state(forward_sequence)
+    def begin(function: Callable[..., Any]) -> Any:
+        @functools.wraps(function)
+        def call(*args: Any) -> Any:
+            with begin_layers(config.network):
+                return function(*args)
+
+        return hk.transform_with_state(call)
+
+    single, sequence = begin(forward), begin(forward_sequence)
 
     @bind_device_axis
     def init(key: chex.PRNGKey) -> tuple[Any, Any]:

@@ -4,20 +4,18 @@ A gRPC channel that was refused backs off for seconds, and Reverb's calls withou
 time limit wait for ever; so nobody opens a channel before the port accepts.
 """
 
-import socket
 import time
+
+from distrl.ports import is_listening
 
 _ATTEMPT_SECONDS = 0.05
 
+MAX_FAILURES = 5
+"""The calls in a row that may fail at a server that is there.
 
-def is_listening(address: str, timeout: float) -> bool:
-    """Returns whether `host:port` accepts a connection within `timeout` seconds."""
-    host, port = address.rsplit(":", 1)
-    try:
-        socket.create_connection((host, int(port)), timeout).close()
-    except OSError:
-        return False
-    return True
+Channels of a process to one address share their connections. One that nobody has
+used since the server was restarted fails once, and is then made anew.
+"""
 
 
 class ServerProbe:

@@ -9,11 +9,16 @@ from typing import Any
 import numpy as np
 import reverb
 
+from distrl.config.limits import find_patience
 from distrl.config.schema import Config
+from distrl.ports import LifeLine
+from distrl.replay.connection import MAX_FAILURES, ServerProbe
 from distrl.replay.tables import TABLE_NAME
 
 # The updates that may wait. An older one is worth less than a newer one.
 _QUEUE_LENGTH = 16
+# The longest wait for a server before the next look whether the thread is to end.
+_SLICE_SECONDS = 0.25
 
 
 class PriorityUpdater:
@@ -21,6 +26,10 @@ class PriorityUpdater:
 
     The thread also waits for the device, so that the learner does not. Its errors
     are kept, and raised by `check`.
+
+    A server that was restarted is sent the next update as soon as it listens; it
+    ignores the keys of items that it does not hold. The updates that went to a
+    server that died are dropped.
     """
 
     def __init__(
@@ -33,28 +42,27 @@ class PriorityUpdater:
 
         Args:
           address: `host:port` of the replay server.
-          config: `launch.rpc_seconds` is the time limit of an update.
+          config: its `launch` group says how long a server may be away or silent.
           convert: turns what `put` gets into `[K * B]` numpy, in the thread.
         """
         self._address = address
         self._convert = convert
         self._epsilon = config.replay.priority_epsilon
-        self._limit = config.launch.rpc_seconds
+        self._connect_seconds = config.launch.connect_seconds
+        self._patience = find_patience(config)
         self._queue: collections.deque[tuple[np.ndarray, Any]] = collections.deque()
         self._changed = threading.Condition()
         self._closed = False
         self._dropped = 0
         self._error: BaseException | None = None
+        self._line: LifeLine | None = None
         self._busy_since: float | None = None
-        self._thread = threading.Thread(
-            target=self._run, name="priority-updater", daemon=True
-        )
-        self._thread.start()
+        self._start()
 
     @property
     def dropped(self) -> int:
-        """The updates that were dropped because newer ones came faster than they
-        could be sent."""
+        """The updates that were dropped: newer ones came faster than they could be
+        sent, or the server died."""
         with self._changed:
             return self._dropped
 
@@ -76,19 +84,31 @@ class PriorityUpdater:
     def check(self) -> None:
         """Raises what went wrong in the thread; returns at once.
 
+        An update that waits for a server that has ended, which it would do for ever,
+        is left to itself with its thread.
+
         Raises:
-          RuntimeError: the server refused an update, or has not answered one for
-            `launch.rpc_seconds`.
+          RuntimeError: the server refused an update; it has not been there for
+            `launch.connect_seconds`; or it is there, but has not answered for that
+            time and `launch.silent_seconds`.
         """
         with self._changed:
-            error, busy_since = self._error, self._busy_since
+            error, busy_since, line = self._error, self._busy_since, self._line
         if error is not None:
             raise RuntimeError("A priority update failed.") from error
-        if busy_since is not None and time.monotonic() - busy_since > self._limit:
+        if busy_since is None:
+            return
+        if line is not None and line.is_cut():
+            with self._changed:
+                # Not if the thread found out itself meanwhile.
+                if self._busy_since == busy_since:
+                    self._dropped += 1
+                    self._start()
+        elif time.monotonic() - busy_since > self._patience:
             raise RuntimeError(
                 f"The replay server at {self._address} has not answered a priority "
-                f"update for {self._limit:g} seconds (launch.rpc_seconds). Look at "
-                "the log of the replay node."
+                f"update for {self._patience:g} seconds (launch.silent_seconds and "
+                "launch.connect_seconds). Look at the log of the replay node."
             )
 
     def close(self, timeout: float = 0.5) -> None:
@@ -102,25 +122,76 @@ class PriorityUpdater:
             self._changed.notify()
         self._thread.join(timeout)
 
+    def _start(self) -> None:
+        self._line = self._busy_since = None
+        self._thread = threading.Thread(
+            target=self._run, name="priority-updater", daemon=True
+        )
+        self._thread.start()
+
     def _run(self) -> None:
+        probe = ServerProbe(self._address, self._connect_seconds)
+        line: LifeLine | None = None
+        failures = 0
         try:
-            client = reverb.Client(self._address)
-            while True:
-                with self._changed:
-                    self._changed.wait_for(lambda: self._queue or self._closed)
-                    if self._closed:
-                        return
-                    keys, priorities = self._queue.popleft()
+            while (update := self._take()) is not None:
+                keys, priorities = update
                 values = np.asarray(self._convert(priorities), np.float64)
                 values = values + self._epsilon
+                if not np.isfinite(values).all():
+                    # Reverb would take it, and draw nothing else from then on.
+                    raise ValueError(
+                        f"a new priority is {values[~np.isfinite(values)][0]}"
+                    )
                 updates = dict(zip(keys.tolist(), values.tolist(), strict=True))
-                with self._changed:
-                    self._busy_since = time.monotonic()
-                # It has no time limit of its own: `check` watches the clock.
-                client.mutate_priorities(TABLE_NAME, updates)
-                with self._changed:
-                    self._busy_since = None
+                if line is None or line.is_cut():
+                    line = self._connect(probe)
+                    if line is None:
+                        return
+                    client = reverb.Client(self._address)
+                if not self._mark_busy(line):
+                    return
+                # It has no time limit of its own: `check` watches it.
+                try:
+                    client.mutate_priorities(TABLE_NAME, updates)
+                    failures = 0
+                except RuntimeError:
+                    failures += 1
+                    if failures > MAX_FAILURES and not line.explains_failure():
+                        raise
+                    with self._changed:
+                        self._dropped += self._is_current()
+                if not self._mark_busy(None):
+                    return
         except BaseException as error:
             with self._changed:
-                self._error = error
-                self._busy_since = None
+                if self._is_current():
+                    self._error, self._busy_since = error, None
+
+    def _take(self) -> tuple[np.ndarray, Any] | None:
+        """Waits for an update; None if the thread is to end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._queue or self._closed)
+            return None if self._closed else self._queue.popleft()
+
+    def _connect(self, probe: ServerProbe) -> LifeLine | None:
+        """Waits for the server; None if the thread is to end."""
+        while not self._closed:
+            if probe.wait(_SLICE_SECONDS):
+                try:
+                    return LifeLine(self._address)
+                except OSError:  # it ended in this very moment
+                    continue
+        return None
+
+    def _mark_busy(self, line: LifeLine | None) -> bool:
+        """Begins a call to the server of the line, or ends it; False if abandoned."""
+        with self._changed:
+            if not self._is_current():
+                return False
+            self._line = line
+            self._busy_since = None if line is None else time.monotonic()
+            return True
+
+    def _is_current(self) -> bool:
+        return self._thread is threading.current_thread()

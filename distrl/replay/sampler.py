@@ -1,6 +1,8 @@
 """Reads superbatches for the learner."""
 
 import contextlib
+import copy
+import threading
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -11,7 +13,8 @@ import tree
 
 from distrl.config.limits import count_per_item, derive_limits
 from distrl.config.schema import Config
-from distrl.replay.connection import ServerProbe
+from distrl.ports import LifeLine
+from distrl.replay.connection import MAX_FAILURES, ServerProbe
 from distrl.replay.tables import TABLE_NAME, make_signature
 from distrl.types import EnvironmentSpec
 
@@ -46,9 +49,16 @@ class ReplaySampler:
     however slow the actors are.
 
     A server that dies while a read waits leaves that read waiting: Reverb's
-    iterator neither yields nor raises until a server is back at the address. Who
-    calls `read` must therefore be able to end without its thread.
+    iterator neither yields nor raises until seconds after a server is back at the
+    address. `has_lost_server` says so to another thread, which goes on with a
+    sampler of its own (`renew`) and leaves the waiting one to itself.
     """
+
+    _line: LifeLine | None
+    _iterator: Iterator[Any] | None
+    _parts: list[Any]
+    _held: int
+    _failures: int
 
     def __init__(self, address: str, config: Config, spec: EnvironmentSpec):
         """Connects at the first `read`, not here.
@@ -67,10 +77,8 @@ class ReplaySampler:
         self._block = count_per_item(config)
         self._items = derive_limits(config).superbatch
         self._prefetch = config.replay.prefetch
-        self._probe = ServerProbe(address, config.launch.connect_seconds)
-        self._iterator: Iterator[Any] | None = None
-        self._parts: list[Any] = []
-        self._held = 0
+        self._connect_seconds = config.launch.connect_seconds
+        self._reset()
 
     def read(self) -> SampledSuperbatch | None:
         """Returns the next superbatch, or None when replay was silent for a second.
@@ -79,11 +87,26 @@ class ReplaySampler:
           RuntimeError: the server could not be reached for `launch.connect_seconds`.
           tf.errors.OpError: the server refuses, for example another signature.
         """
-        if self._iterator is None:
+        if self.has_lost_server():
+            self._forget_server()
+        if self._line is None:
             if not self._probe.wait(_SILENCE_SECONDS):
                 return None
+            try:
+                self._line = LifeLine(self._address)
+            except OSError:  # it ended in this very moment
+                return None
+        if self._iterator is None:
             self._iterator = self._make_iterator(self._items - self._held)
-        part = next(self._iterator, None)
+        try:
+            part = next(self._iterator, None)
+        except (tf.errors.UnavailableError, tf.errors.CancelledError):
+            self._failures += 1
+            if self._failures > MAX_FAILURES and not self._line.explains_failure():
+                raise
+            self._forget_server()
+            return None
+        self._failures = 0
         if part is None:
             self._iterator = None
             return None
@@ -101,9 +124,35 @@ class ReplaySampler:
         self._parts, self._held = [], 0
         return self._flatten(sample)
 
+    def has_lost_server(self) -> bool:
+        """Returns whether the server that is read from has ended; for any thread.
+
+        False while there is none: `read` looks for it.
+        """
+        line = self._line
+        return line is not None and line.is_cut()
+
+    def renew(self) -> "ReplaySampler":
+        """Returns one like this that has read nothing, for another thread."""
+        fresh = copy.copy(self)
+        fresh._reset()
+        return fresh
+
     def close(self) -> None:
         """Drops the iterator; samples on their way are lost."""
         self._iterator = None
+
+    def _reset(self) -> None:
+        self._probe = ServerProbe(self._address, self._connect_seconds)
+        self._line = self._iterator = None
+        self._parts, self._held, self._failures = [], 0, 0
+
+    def _forget_server(self) -> None:
+        """Drops what hangs on a server that has ended; what it gave is kept."""
+        # In a thread, for the destructor of Reverb's workers may wait for it.
+        left, self._iterator = [self._iterator], None
+        threading.Thread(target=left.clear, daemon=True).start()
+        self._line = None
 
     def _make_iterator(self, items: int) -> Iterator[Any]:
         """Makes an iterator over whole superbatches, or over the missing `items`.

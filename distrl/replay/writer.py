@@ -1,6 +1,7 @@
 """Writes an actor's transitions or sequences to replay, in shuffled blocks."""
 
 import contextlib
+import threading
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ import tree
 from distrl.config.limits import count_per_item
 from distrl.config.schema import Config
 from distrl.items import fill_priorities
-from distrl.replay.connection import ServerProbe
+from distrl.ports import LifeLine
+from distrl.replay.connection import MAX_FAILURES, ServerProbe
 from distrl.replay.tables import TABLE_NAME
 from distrl.types import EnvironmentSpec, StopSignal
 
@@ -19,6 +21,7 @@ _MAX_UNCONFIRMED = 32
 _ITEMS_PER_FLUSH = 8
 # The longest wait between two looks at `stop`.
 _SLICE_SECONDS = 0.25
+_WriterError = (reverb.ReverbError, RuntimeError)
 
 
 class BlockWriter:
@@ -28,6 +31,10 @@ class BlockWriter:
     block would hold the same moment of all their episodes. With G = 1 every
     transition is written at once. Where the rate limiter refuses inserts, `write`
     blocks until it allows them or `stop` is set.
+
+    A server that was restarted at its address is written to as soon as it listens.
+    The items that the one before had not confirmed are lost: at most 40, and none
+    arrives twice.
     """
 
     def __init__(
@@ -60,6 +67,7 @@ class BlockWriter:
         self._stop = stop
         self._probe = ServerProbe(address, config.launch.connect_seconds)
         self._writer: reverb.TrajectoryWriter | None = None
+        self._line: LifeLine | None = None
         self._columns: list[Any] = []
         self._unflushed = 0
 
@@ -77,7 +85,7 @@ class BlockWriter:
 
         Raises:
           RuntimeError: the server cannot be reached, or refuses the items.
-          ValueError: priorities for blocks of several.
+          ValueError: priorities for blocks of several, or that are no numbers.
         """
         leaves = [np.asarray(leaf) for leaf in tree.flatten(items)]
         count = len(leaves[0])
@@ -99,15 +107,15 @@ class BlockWriter:
     def close(self) -> None:
         """Gives pending items one short chance to arrive, and disconnects.
 
-        What is in the pool is dropped. Never blocks longer than a slice.
+        What is in the pool is dropped. Never blocks longer than two slices.
         """
         if self._writer is None:
             return
         # The reason for which they do not arrive no longer matters.
-        with contextlib.suppress(RuntimeError, reverb.DeadlineExceededError):
-            self._writer.flush(0, timeout_ms=int(1000 * _SLICE_SECONDS))
-        self._writer.close()
-        self._writer = None
+        if not self._has_lost_server():
+            with contextlib.suppress(*_WriterError):
+                self._writer.flush(0, timeout_ms=int(1000 * _SLICE_SECONDS))
+        self._disconnect()
 
     def _take_blocks(self) -> list[np.ndarray]:
         """Takes all whole blocks out of the pool, each leaf `[blocks, G, ...]`."""
@@ -128,23 +136,41 @@ class BlockWriter:
         self, leaves: list[np.ndarray], priorities: np.ndarray | None
     ) -> int:
         """Writes items, each leaf `[items, G, ...]`; returns transitions written."""
-        if not self._connect(len(leaves)):
+        if self._stop.is_set():
             return 0
-        assert self._writer is not None
         priorities = fill_priorities(priorities, len(leaves[0]), self._epsilon)
+        if not np.isfinite(priorities).all():
+            bad = priorities[~np.isfinite(priorities)][0]
+            raise ValueError(f"an item that was to be written has the priority {bad}")
+        if self._writer is not None and self._has_lost_server():
+            self._disconnect()
         for index, item in enumerate(zip(*leaves, strict=True)):
-            self._writer.append(item)
-            if not self._columns:
-                self._columns = tree.flatten(self._writer.history)
-            newest = [column[-1] for column in self._columns]
-            self._writer.create_item(TABLE_NAME, float(priorities[index]), newest)
-            self._unflushed += 1
+            if self._writer is None and not self._connect(len(leaves)):
+                return index * self._block
+            try:
+                self._append(item, float(priorities[index]))
+            except _WriterError:
+                if self._line is None or not self._line.explains_failure():
+                    raise
+                self._disconnect()
             if self._unflushed == _ITEMS_PER_FLUSH and not self._flush():
                 return (index + 1) * self._block
         return len(leaves[0]) * self._block
 
+    def _append(self, item: Any, priority: float) -> None:
+        assert self._writer is not None
+        self._writer.append(item)
+        if not self._columns:
+            self._columns = tree.flatten(self._writer.history)
+        newest = [column[-1] for column in self._columns]
+        self._writer.create_item(TABLE_NAME, priority, newest)
+        self._unflushed += 1
+
     def _flush(self) -> bool:
-        """Waits until few items are unconfirmed; False if stopped meanwhile."""
+        """Waits until few items are unconfirmed, or lost; False if stopped meanwhile.
+
+        A server that only refuses inserts, or is frozen, is waited for.
+        """
         assert self._writer is not None
         while not self._stop.is_set():
             try:
@@ -152,22 +178,54 @@ class BlockWriter:
                     _MAX_UNCONFIRMED, timeout_ms=int(1000 * _SLICE_SECONDS)
                 )
             except reverb.DeadlineExceededError:
-                continue
+                if not self._has_lost_server():
+                    continue
+                self._disconnect()
+            except _WriterError:
+                if self._line is None or not self._line.explains_failure():
+                    raise
+                self._disconnect()
             self._unflushed = 0
             return True
         return False
 
     def _connect(self, num_leaves: int) -> bool:
-        """Waits for the server the first time; False if stopped meanwhile."""
-        if self._writer is None:
-            while not self._stop.is_set():
-                if self._probe.wait(_SLICE_SECONDS):
-                    break
-            else:
-                return False
-            writer = reverb.Client(self._address).trajectory_writer(1)
-            # A chunk is what a sample of any of its steps sends and unpacks whole.
-            for index in range(num_leaves):
-                writer.configure((index,), num_keep_alive_refs=1, max_chunk_length=1)
-            self._writer = writer
-        return not self._stop.is_set()
+        """Waits for the server; False if stopped meanwhile."""
+        failures = 0
+        while self._writer is None and not self._stop.is_set():
+            if not self._probe.wait(_SLICE_SECONDS):
+                continue
+            try:
+                self._line = LifeLine(self._address)
+                self._writer = self._make_writer(num_leaves)
+            except OSError:  # it ended in this very moment
+                continue
+            except RuntimeError:
+                failures += 1
+                if failures > MAX_FAILURES:
+                    raise
+        return self._writer is not None
+
+    def _make_writer(self, num_leaves: int) -> reverb.TrajectoryWriter:
+        writer = reverb.Client(self._address).trajectory_writer(1)
+        # A chunk is what a sample of any of its steps sends and unpacks whole.
+        for index in range(num_leaves):
+            writer.configure((index,), num_keep_alive_refs=1, max_chunk_length=1)
+        return writer
+
+    def _has_lost_server(self) -> bool:
+        return self._line is not None and self._line.is_cut()
+
+    def _disconnect(self) -> None:
+        """Drops the writer, and with it what was not confirmed."""
+        assert self._writer is not None
+        # Left alone, it would send its items to the next server of the address. And
+        # it has hung in `close` before: that must not stop an actor.
+        closing = threading.Thread(target=self._writer.close, daemon=True)
+        closing.start()
+        closing.join(_SLICE_SECONDS)
+        if self._line is not None:
+            self._line.close()
+        self._writer = self._line = None
+        self._columns = []
+        self._unflushed = 0

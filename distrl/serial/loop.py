@@ -4,6 +4,8 @@ import contextlib
 import dataclasses
 import threading
 import time
+from collections.abc import Iterable
+from concurrent import futures
 from typing import Any
 
 import jax
@@ -14,14 +16,18 @@ from distrl.actor.interaction import Interaction
 from distrl.agents import make_agent
 from distrl.config import Config
 from distrl.coordinator import find_stop_reason
-from distrl.evaluator import Evaluation
+from distrl.evaluator import BestKeeper, Evaluation
 from distrl.learner.update import UpdateOutput
 from distrl.serial.buffer import make_buffer
 from distrl.serial.learning import init_serial_state, make_learn, read_variables
 from distrl.serial.pool import ItemPool
 from distrl.serial.record import RunRecord
+from distrl.serial.saving import restore_state, save_state
 from distrl.serial.state import Counts, SerialState
 from distrl.types import EnvironmentSpec, StopSignal
+from distrl.variables import Snapshot
+
+_SIGN_SECONDS = 0.1
 
 
 def run_serial(
@@ -38,6 +44,12 @@ def run_serial(
     `prefetch` and `error_buffer` mean nothing here, nor do the fields of publishing
     and fetching. An evaluation makes all else wait: `evaluation.period` is worth
     setting well above the distributed program's.
+
+    If there is a checkpoint in `run_dir`, the run goes on from the newest whole one.
+    One is made at the end and every `checkpoint.period_learner_steps`. The
+    environments are not in it, so every time that period is over the loop begins new
+    episodes in new environments; a run that ends there and is resumed does the same,
+    and ends with the same bits as one that did not end.
 
     Args:
       config: the whole configuration. Where `run_dir` is None no file is written.
@@ -79,9 +91,10 @@ class _Run:
         self._stop = stop
         self._learn = make_learn(config, agent, buffer, devices)
         self._insert = jax.jit(buffer.add, donate_argnums=0)
-        self._state = init_serial_state(config, spec, agent, buffer, devices)
+        state = init_serial_state(config, spec, agent, buffer, devices)
+        self._state, progress = restore_state(config, state, devices)
         self._variables = read_variables(self._state.train)
-        self._evaluate_at = config.evaluation.period
+        self._checkpointed_step = self._counts.learner_steps
         self._exploration = 0.0
         self._output: UpdateOutput | None = None
         self._reason: str | None = None
@@ -91,9 +104,11 @@ class _Run:
         # Actor 0 of a run that has no other.
         actor = dataclasses.replace(config.actor, count=1)
         self._amount_at = make_amount(dataclasses.replace(config, actor=actor), 0)
-        self._interaction = self._keep(Interaction(config, spec, agent, 0))
-        self._evaluation = self._keep(Evaluation(config, spec, agent))
-        self._record = self._keep(RunRecord(config))
+        self._interaction = self._keep(Interaction(config, spec, agent, 0, self._life))
+        self._evaluation = self._keep(Evaluation(config, spec, agent, self._life))
+        self._record = self._keep(RunRecord(config, progress))
+        self._best = None if config.run_dir is None else BestKeeper(config)
+        self._saved: Counts | None = self._counts
 
     def __enter__(self) -> "_Run":
         return self
@@ -105,18 +120,23 @@ class _Run:
         """Goes on to the end."""
         while self._goes_on():
             self._act()
-            for _ in range(count_superbatches_due(self._config, self._counts)):
-                if not self._goes_on():
-                    break
-                self._learn_once()
+            self._learn_due()
         if self._output is not None:
             self._record.write_learning(self._counts, self._exploration, self._output)
         self._record.write_status(self._counts, self._reason, last=True)
+        if self._config.run_dir is not None:
+            self._save()
         return self._state
 
     @property
     def _counts(self) -> Counts:
         return self._state.counts
+
+    @property
+    def _life(self) -> tuple[int, ...]:
+        """What names, for their seeds, episodes that begin at this moment."""
+        env_steps = self._counts.env_steps
+        return () if env_steps == 0 else (env_steps,)
 
     def _keep(self, part: Any) -> Any:
         self._open.callback(part.close)
@@ -137,16 +157,50 @@ class _Run:
         self._exploration = float(np.mean(amount))
         self._record.add_returns([each.episode_return for each in episodes])
         self._pool.put(items)
-        held, inserted = state.buffer, counts.inserted
-        for group, priorities in self._pool.take():
-            held = self._insert(held, group, priorities)
-            inserted += len(priorities)
         counts = counts._replace(
             env_steps=counts.env_steps + self._config.actor.environments,
             episodes=counts.episodes + len(episodes),
-            inserted=inserted,
         )
-        self._state = state._replace(buffer=held, counts=counts)
+        self._state = state._replace(counts=counts)
+        self._insert_all(self._pool.take())
+
+    def _insert_all(self, groups: Iterable[tuple[Any, np.ndarray]]) -> None:
+        held, counts = self._state.buffer, self._counts
+        for items, priorities in groups:
+            held = self._insert(held, items, priorities)
+            counts = counts._replace(inserted=counts.inserted + len(priorities))
+        self._state = self._state._replace(buffer=held, counts=counts)
+
+    def _learn_due(self) -> None:
+        """Learns what is due, but no further than to a checkpoint."""
+        period = self._config.checkpoint.period_learner_steps
+        for _ in range(count_superbatches_due(self._config, self._counts)):
+            if not self._goes_on():
+                return
+            self._learn_once()
+            done = self._counts.learner_steps - self._checkpointed_step
+            if period is not None and done >= period:
+                self._save()
+                self._checkpointed_step = self._counts.learner_steps
+                self._interaction.start_anew(self._life)
+                self._evaluation.start_anew(self._life)
+                # A run that is resumed here begins by acting.
+                return
+
+    def _save(self) -> None:
+        """Inserts what was pending and makes a checkpoint, if anything is new."""
+        self._insert_all(self._pool.flush())
+        counts = self._counts
+        if counts.learner_steps == 0 or counts == self._saved:
+            return
+        progress = self._record.find_progress(counts)
+        with futures.ThreadPoolExecutor(1) as executor:
+            saving = executor.submit(save_state, self._config, self._state, progress)
+            while futures.wait([saving], _SIGN_SECONDS).not_done:
+                # That this thread looks at the signal is what shows that it lives.
+                self._stop.is_set()
+        if saving.result():
+            self._saved = counts
 
     def _learn_once(self) -> None:
         """Makes one dispatch, and the evaluation that it makes due."""
@@ -154,10 +208,8 @@ class _Run:
         self._variables = read_variables(self._state.train)
         if self._counts.dispatches % self._config.learner.metrics_period == 0:
             self._record.write_learning(self._counts, self._exploration, self._output)
-        if self._counts.learner_steps >= self._evaluate_at:
-            self._evaluate_at = (
-                self._counts.learner_steps + self._config.evaluation.period
-            )
+        due = self._record.evaluated_step + self._config.evaluation.period
+        if self._counts.learner_steps >= due:
             self._evaluate()
 
     def _evaluate(self) -> None:
@@ -168,6 +220,13 @@ class _Run:
             return not self._stop.is_set()
 
         returns = self._evaluation.run(*self._variables, go_on)
-        if returns is not None:
-            seconds = time.monotonic() - started
-            self._record.write_evaluation(self._counts, returns, seconds)
+        if returns is None:
+            return
+        seconds = time.monotonic() - started
+        self._record.write_evaluation(self._counts, returns, seconds)
+        if self._best is not None:
+            counts = self._counts
+            snapshot = Snapshot(
+                counts.dispatches, counts.learner_steps, *self._variables
+            )
+            self._best.offer(snapshot, float(np.mean(returns)))

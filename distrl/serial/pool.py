@@ -43,6 +43,13 @@ class ItemPool:
             yield _slice(held, start, start + self._size)
         self._held = _slice(held, whole, count) if whole < count else None
 
+    def flush(self) -> Iterator[tuple[Any, np.ndarray]]:
+        """Yields the whole groups, and then a smaller one if anything is left."""
+        yield from self.take()
+        held, self._held = self._held, None
+        if held is not None:
+            yield held
+
 
 def _slice(nest: Any, start: int, stop: int) -> Any:
     return jax.tree.map(lambda x: x[start:stop], nest)

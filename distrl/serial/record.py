@@ -9,10 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from distrl.checkpoints import RunProgress, find_best
 from distrl.config import Config
 from distrl.evaluator import summarize_returns
+from distrl.learner.health import check_metrics
 from distrl.learner.update import UpdateOutput, read_metrics
 from distrl.serial.state import Counts
+from distrl.session import read_session
 from distrl.telemetry.metrics import MetricsLog
 from distrl.telemetry.rates import Rates
 from distrl.telemetry.status import Status
@@ -29,8 +32,14 @@ class RunRecord:
     who watches the run.
     """
 
-    def __init__(self, config: Config):
-        """Starts the clock of the run."""
+    def __init__(self, config: Config, progress: RunProgress | None = None):
+        """Starts the clock of the run, or goes on with it.
+
+        Args:
+          config: the whole configuration.
+          progress: how far the run was before this process.
+        """
+        before = RunProgress() if progress is None else progress
         self._config = config
         self._logs: dict[str, MetricsLog] = {}
         if config.run_dir is not None:
@@ -39,11 +48,18 @@ class RunRecord:
             maxlen=_RECENT_EPISODES
         )
         self._evaluation: tuple[int, float] | None = None
-        self._best: float | None = None
-        self._started = time.monotonic()
-        self._status_due = self._started
-        self._rates = Rates(self._started)
-        self._learner_row = (self._started, 0)
+        if before.evaluation_step is not None and before.evaluation_return is not None:
+            self._evaluation = (before.evaluation_step, before.evaluation_return)
+        self._best = before.best_return
+        best = None if config.run_dir is None else find_best(config.run_dir)
+        if best is not None:
+            # It may be newer than the checkpoint.
+            self._keep_best(best.mean_return)
+        now = time.monotonic()
+        self._started = now - before.seconds
+        self._status_due = now
+        self._rates = Rates(now, before.env_steps, before.learner_steps)
+        self._learner_row = (now, before.learner_steps)
 
     def add_returns(self, returns: list[float]) -> None:
         """Takes the returns of episodes that ended, exploration included."""
@@ -69,6 +85,20 @@ class RunRecord:
             nodes_alive=1,
         )
 
+    def find_progress(self, counts: Counts) -> RunProgress:
+        """Returns what a checkpoint of this moment says of the run."""
+        status = self.find_status(counts)
+        return RunProgress(
+            seconds=status.seconds,
+            env_steps=status.env_steps,
+            learner_steps=status.learner_steps,
+            episodes=status.episodes,
+            evaluation_return=status.evaluation_return,
+            evaluation_step=status.evaluation_step,
+            best_return=status.best_return,
+            sessions=read_session().number + 1,
+        )
+
     def write_status(self, counts: Counts, reason: str | None, last: bool) -> None:
         """Adds a row of the status, if it is time for one or it is the last."""
         now = time.monotonic()
@@ -89,14 +119,20 @@ class RunRecord:
     def write_learning(
         self, counts: Counts, exploration: float, output: UpdateOutput
     ) -> None:
-        """Adds rows of learner and actor, unless there are some of this step."""
+        """Adds rows of learner and actor, unless there are some of this step.
+
+        Raises:
+          DivergedError: a metric is no number; its row is written all the same.
+        """
         now, (then, before) = time.monotonic(), self._learner_row
         if not self._logs or counts.learner_steps == before:
             return
         self._learner_row = (now, counts.learner_steps)
         rate = (counts.learner_steps - before) / (now - then)
         row = {"learner_steps": counts.learner_steps, "steps_per_second": rate}
-        self._write("learner", counts.learner_steps, {**row, **read_metrics(output)})
+        metrics = read_metrics(output)
+        self._write("learner", counts.learner_steps, {**row, **metrics})
+        check_metrics(metrics, counts.learner_steps)
         actor_row = {
             "env_steps": counts.env_steps,
             "training_return": self._training_return,
@@ -112,7 +148,7 @@ class RunRecord:
         """Takes the returns of an evaluation and adds a row of the evaluator."""
         mean = float(np.mean(returns))
         self._evaluation = (counts.learner_steps, mean)
-        self._best = mean if self._best is None else max(self._best, mean)
+        self._keep_best(mean)
         row = {
             "learner_steps": counts.learner_steps,
             "version": counts.dispatches,
@@ -122,6 +158,11 @@ class RunRecord:
         }
         self._write("evaluator", counts.learner_steps, row)
 
+    @property
+    def evaluated_step(self) -> int:
+        """The learner_steps of the latest evaluation, 0 before the first."""
+        return 0 if self._evaluation is None else self._evaluation[0]
+
     def close(self) -> None:
         """Closes the files."""
         for log in self._logs.values():
@@ -130,6 +171,10 @@ class RunRecord:
     @property
     def _training_return(self) -> float | None:
         return statistics.fmean(self._returns) if self._returns else None
+
+    def _keep_best(self, mean_return: float) -> None:
+        if self._best is None or mean_return > self._best:
+            self._best = mean_return
 
     def _write(self, node: str, step: int, row: Mapping[str, Any]) -> None:
         if node in self._logs:

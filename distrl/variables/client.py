@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 
 from distrl.config import Config
+from distrl.config.limits import find_patience
 from distrl.remote import RemoteCaller
 from distrl.types import StopSignal
 
@@ -15,7 +16,7 @@ class Snapshot(NamedTuple):
     """One frozen version of what a policy needs.
 
     Attributes:
-      version: counts publications, from 1.
+      version: counts publications, from 1 in each life of the service.
       learner_steps: the SGD steps behind it.
       params: nest of arrays.
       network_state: nest of arrays, empty for a network without state.
@@ -33,22 +34,26 @@ class VariableClient:
     def __init__(self, service: Any, config: Config, stop: StopSignal):
         """Takes a client of `VariableService`."""
         self._stop = stop
-        self._caller = RemoteCaller(
-            service, "variables", config.launch.silent_seconds, stop
-        )
+        self._caller = RemoteCaller(service, "variables", find_patience(config), stop)
         self._period = config.actor.fetch_seconds
         self._snapshot: Snapshot | None = None
+        self._life = ""
         self._error: BaseException | None = None
 
     def fetch(self) -> Snapshot | None:
-        """Asks the service once and returns the newest snapshot known here."""
+        """Asks the service once and returns the newest snapshot known here.
+
+        A service that was restarted is empty for a moment; what it gives then is
+        newer, even where its version is not.
+        """
         held = self._snapshot
         version = 0 if held is None else held.version
-        answer = self._caller.call("fetch", version)
+        answer = self._caller.call("fetch", version, self._life)
         if answer is None:
             return held
-        newest, learner_steps, payload = answer
+        newest, learner_steps, payload, life = answer
         if payload is not None:
+            self._life = life
             params, network_state = pickle.loads(payload)
             # On the device once, not at every call of the policy.
             params, network_state = jax.device_put((params, network_state))
@@ -90,16 +95,20 @@ class VariableClient:
 
 
 class Publisher:
-    """Publishes parameters in a thread; a newer one replaces one that waits."""
+    """Publishes parameters in a thread; a newer one replaces one that waits.
+
+    The thread also looks after the service: one that was restarted is empty, and is
+    given the last parameters again, without the learner's doing.
+    """
 
     def __init__(self, service: Any, config: Config, stop: StopSignal):
         """Takes a client of `VariableService` and starts the thread."""
         self._stop = stop
-        self._caller = RemoteCaller(
-            service, "variables", config.launch.silent_seconds, stop
-        )
+        self._caller = RemoteCaller(service, "variables", find_patience(config), stop)
+        self._look_seconds = config.launch.report_seconds
         self._lock = threading.Lock()
         self._waiting: tuple[int, Any] | None = None
+        self._published: tuple[int, bytes] | None = None
         self._wakeup = threading.Event()
         self._closed = False
         self._error: BaseException | None = None
@@ -127,11 +136,14 @@ class Publisher:
     def _run(self) -> None:
         try:
             while True:
-                self._wakeup.wait()
+                self._wakeup.wait(self._look_seconds)
                 self._wakeup.clear()
                 with self._lock:
                     waiting, self._waiting = self._waiting, None
-                if waiting is not None and not self._publish(*waiting):
+                if waiting is None:
+                    if not self._closed:
+                        self._refill()
+                elif not self._publish(*waiting):
                     with self._lock:
                         self._waiting = self._waiting or waiting
                     self._wakeup.set()
@@ -142,5 +154,12 @@ class Publisher:
 
     def _publish(self, learner_steps: int, variables: Any) -> bool:
         payload = pickle.dumps(variables, protocol=pickle.HIGHEST_PROTOCOL)
-        answer = self._caller.call("publish", learner_steps, payload)
-        return answer is not None
+        self._published = (learner_steps, payload)
+        return self._caller.call("publish", learner_steps, payload) is not None
+
+    def _refill(self) -> None:
+        """Publishes once more what a restarted service does not have."""
+        if self._published is None:
+            return
+        if self._caller.call("newest_version") == 0:
+            self._caller.call("publish", *self._published)

@@ -1,18 +1,21 @@
 """The variable service: a node that keeps the newest serialised parameters."""
 
 import threading
+import uuid
 
 
 class VariableService:
     """Holds one snapshot; it is served as it was serialised, once, by the learner.
 
     It is a node of its own, so that actors outlive the learner. Restarted, it is
-    empty until the learner publishes again.
+    empty until the learner publishes again, and counts versions from 1 once more: a
+    version means something only together with the life of the service.
     """
 
     def __init__(self) -> None:
         """Starts empty: version 0 is "nothing published yet"."""
         self._lock = threading.Lock()
+        self._life = uuid.uuid4().hex
         self._version = 0
         self._learner_steps = 0
         self._payload: bytes | None = None
@@ -30,17 +33,18 @@ class VariableService:
             self._payload = payload
             return self._version
 
-    def fetch(self, version: int) -> tuple[int, int, bytes | None]:
-        """Returns (version, learner_steps, payload) of the newest snapshot.
+    def fetch(self, version: int, life: str = "") -> tuple[int, int, bytes | None, str]:
+        """Returns (version, learner_steps, payload, life) of the newest snapshot.
 
         Args:
           version: what the caller holds, 0 for nothing. If that is the newest, the
             payload is None: "unchanged".
+          life: of the service that the caller has it from.
         """
         with self._lock:
-            unchanged = version == self._version
+            unchanged = version == self._version and life == self._life
             payload = None if unchanged else self._payload
-            return self._version, self._learner_steps, payload
+            return self._version, self._learner_steps, payload, self._life
 
     def newest_version(self) -> int:
         """Returns the newest version, 0 while nothing was published."""

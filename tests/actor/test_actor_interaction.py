@@ -37,6 +37,23 @@ def test_a_step_of_every_environment_makes_items():
     assert episodes == []
 
 
+def test_an_actor_that_was_restarted_draws_other_numbers():
+    observed, actions = [], []
+    for life in [(), (0, 1), (0, 1)]:
+        interaction = Interaction(CONFIG, SPEC, AGENT, 2, life)
+        steps = [
+            interaction.step(PARAMS, {}, np.ones(3, np.float32))[0] for _ in range(20)
+        ]
+        interaction.close()
+        observed.append([step.data.observation_tm1[:, 0].tolist() for step in steps])
+        actions.append([step.data.action_tm1.tolist() for step in steps])
+    seeds = [derive_seed(5, "actor environment", 2, i, 0, 1) for i in range(3)]
+    assert observed[1][0] == seeds
+    assert observed[0][0] != observed[1][0]
+    assert actions[0] != actions[1]
+    assert (observed[1], actions[1]) == (observed[2], actions[2])
+
+
 def test_compiling_changes_nothing_of_what_is_done():
     actions = []
     for compiles in (False, True):

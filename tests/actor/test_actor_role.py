@@ -276,6 +276,10 @@ def test_no_two_environments_of_a_run_share_a_seed(config):
     assert len(seeds) == len(set(seeds)) == 3 * 5 + 4
     again = make_vector_environment(config, SPEC, 5, "actor", 0).reset()[:, 0]
     assert again.tolist() == seeds[:5]
+    for life in [(0, 1), (1, 0), (1, 1)]:
+        restarted = make_vector_environment(config, SPEC, 5, "actor", 0, life)
+        seeds += restarted.reset()[:, 0].tolist()
+    assert len(seeds) == len(set(seeds)) == 19 + 15
     other = dataclasses.replace(config, seed=2)
     others = make_vector_environment(other, SPEC, 5, "actor", 0).reset()[:, 0]
     assert set(others.tolist()).isdisjoint(seeds)

@@ -38,8 +38,9 @@ class _Launch:
         self.outcome = Outcome(0, dict(_RESULT))
         self.refusal = None
 
-    def run(self, config, *, program, progress):
+    def run(self, config, *, program, progress, resume):
         assert program == "distrl.program:make_program"
+        assert not resume
         self.configs.append(config)
         print("noise on stdout")
         progress.stage("starting")

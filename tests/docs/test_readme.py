@@ -21,7 +21,10 @@ COMMANDS = [words for page in PAGES for words in read_commands(page)]
 TRAINING = [
     words for words in COMMANDS if words[0] == "train" and words[1:] != ["--help"]
 ]
-ANSWERING = [words for words in COMMANDS if words not in TRAINING]
+# tests/docs/test_resuming_page.py has the commands that go on with a run.
+ANSWERING = [
+    words for words in COMMANDS if words not in TRAINING and words[0] != "resume"
+]
 
 
 def run_distrl(*words):

@@ -14,6 +14,7 @@ from distrl.environments import (
     make_spec,
     read_spec,
 )
+from distrl.errors import EnvironmentFault
 
 # Two steps and a termination; then one step and a truncation.
 LONG_THEN_SHORT = [[(1.0, 1.0), (2.0, 0.0)], [(5.0, 1.0)]]
@@ -235,7 +236,7 @@ ARRAY = specs.Array((2, 3), np.float32)
 )
 def test_an_observation_that_does_not_fit_names_its_environment(spec, bad, words):
     vector = vectorise(Constant(bad, {"a": spec} if spec == () else spec))
-    with pytest.raises(ValueError, match=f"environment 0 .*{words}"):
+    with pytest.raises(EnvironmentFault, match=f"environment 0 .*{words}"):
         vector.reset()
 
 
@@ -245,7 +246,7 @@ def test_an_observation_that_stops_fitting_is_found(bad):
     vector = vectorise(*environments)
     vector.reset()
     environments[1].observation = bad
-    with pytest.raises(ValueError, match="environment 1 .*shape \\(2, 3\\)"):
+    with pytest.raises(EnvironmentFault, match="environment 1 .*shape \\(2, 3\\)"):
         vector.step(np.zeros(3, np.int32))
 
 
@@ -258,7 +259,7 @@ def test_a_first_observation_that_does_not_fit_is_found():
 
     vector = vectorise(Scripted([[(0.0, 1.0)] * 2]), Growing([[(0.0, 1.0)]]))
     vector.reset()
-    with pytest.raises(ValueError, match="environment 1 .*\\(2,\\).*\\(3,\\)"):
+    with pytest.raises(EnvironmentFault, match="environment 1 .*\\(2,\\).*\\(3,\\)"):
         vector.step(np.zeros(2, np.int32))
 
 
@@ -266,14 +267,16 @@ def test_a_first_observation_that_does_not_fit_is_found():
 def test_a_reward_that_is_no_number_is_found(reward):
     vector = vectorise(Scripted([[(0.0, 1.0)]]), Scripted([[(reward, 1.0)]]))
     vector.reset()
-    with pytest.raises(ValueError, match="environment 1 returned the reward"):
+    with pytest.raises(EnvironmentFault, match="environment 1 returned the reward"):
         vector.step(np.zeros(2, np.int32))
 
 
 def test_a_discount_that_is_no_number_is_found():
     vector = vectorise(Scripted([[(0.0, "much")]]))
     vector.reset()
-    with pytest.raises(ValueError, match="environment 0 returned the discount 'much'"):
+    with pytest.raises(
+        EnvironmentFault, match="environment 0 returned the discount 'much'"
+    ):
         vector.step(np.zeros(1, np.int32))
 
 
@@ -282,7 +285,7 @@ def test_a_first_step_in_the_middle_is_found():
         [make_environment("bsuite:catch/0", {}, seed=0)],
         read_spec("bsuite:catch/0", {}),
     )
-    with pytest.raises(ValueError, match="environment 0 .*before step()"):
+    with pytest.raises(EnvironmentFault, match="environment 0 .*before step()"):
         vector.step(np.zeros(1, np.int32))
 
 

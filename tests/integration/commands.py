@@ -16,9 +16,9 @@ _MARK = "DISTRL_TEST_MARK"
 
 
 class Command:
-    """A running `distrl train`, its stderr read line by line."""
+    """A running `distrl train` or `resume`, its stderr read line by line."""
 
-    def __init__(self, run_dir: Path, *flags: str, config: Path = CATCH):
+    def __init__(self, run_dir: Path, *arguments: str):
         self.run_dir = run_dir
         self.mark = uuid.uuid4().hex
         self.lines: list[str] = []
@@ -36,11 +36,8 @@ class Command:
                 sys.executable,
                 "-m",
                 "distrl",
-                "train",
-                str(config),
-                f"--run_dir={run_dir}",
+                *arguments,
                 "--json",
-                *flags,
             ],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -104,7 +101,20 @@ class Command:
 @contextmanager
 def train(run_dir: Path, *flags: str, config: Path = CATCH) -> Iterator[Command]:
     """Starts the command and kills what is left of it in the end."""
-    command = Command(run_dir, *flags, config=config)
+    with _started(run_dir, "train", str(config), f"--run_dir={run_dir}", *flags) as it:
+        yield it
+
+
+@contextmanager
+def resume(run_dir: Path, *flags: str) -> Iterator[Command]:
+    """Goes on with a run, and kills what is left of it in the end."""
+    with _started(run_dir, "resume", str(run_dir), *flags) as command:
+        yield command
+
+
+@contextmanager
+def _started(run_dir: Path, *arguments: str) -> Iterator[Command]:
+    command = Command(run_dir, *arguments)
     try:
         yield command
     finally:

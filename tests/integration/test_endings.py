@@ -75,8 +75,8 @@ def test_a_failing_node_ends_the_run_with_its_traceback(tmp_path, backend):
 
 
 @pytest.mark.parametrize("node", ["actor/1", "learner", "replay/0", "coordinator"])
-def test_a_killed_node_ends_the_run_and_is_named(tmp_path, node):
-    with train(tmp_path / "run", *ENDLESS) as command:
+def test_a_killed_node_ends_the_run_if_nothing_is_restarted(tmp_path, node):
+    with train(tmp_path / "run", *ENDLESS, "--launch.restart=never") as command:
         command.await_line("training")
         os.kill(command.pid_of(node), signal.SIGKILL)
         assert command.finish() == 1

@@ -11,8 +11,8 @@ from distrl.launch import run
 from distrl.telemetry.progress import Progress
 
 
-def launch(run_dir, program):
-    launch_config = LaunchConfig(backend="launchpad", stop_seconds=5.0)
+def launch(run_dir, program, stop_seconds=5.0):
+    launch_config = LaunchConfig(backend="launchpad", stop_seconds=stop_seconds)
     return run(
         Config(run_dir=str(run_dir), launch=launch_config),
         program=program,
@@ -39,6 +39,9 @@ def test_nodes_are_fresh_processes_with_logs_and_devices_of_their_own(tmp_path):
     assert notes["learner"]["answer"] == 42
     assert notes["learner"]["platforms"] == os.environ.get("JAX_PLATFORMS")
     assert notes["actor0"]["platforms"] == "cpu"
+    session = notes["learner"]["session"]
+    assert session == notes["actor0"]["session"]
+    assert (len(session["id"]), session["number"], session["restarts"]) == (32, 0, 0)
     log = (tmp_path / "logs" / "learner.log").read_text()
     assert "learned something\nand complained\n" in log
     assert not list((tmp_path / "logs").rglob("*.error"))
@@ -51,4 +54,12 @@ def test_a_node_that_fails_ends_the_others_and_is_named(tmp_path):
     assert outcome.result["error"]["node"] == "second"
     last = outcome.result["error"]["traceback"].splitlines()[-1]
     assert last == "ValueError: the second one broke"
+    assert read_states(tmp_path) == {"first": "ended", "second": "failed"}
+
+
+def test_a_node_that_ends_while_the_run_goes_on_is_a_failure(tmp_path):
+    outcome = launch(tmp_path, tiny_programs.ending, stop_seconds=2.0)
+    assert outcome.exit_code == 1
+    assert outcome.result["error"]["node"] == "second"
+    assert "ended by itself" in outcome.result["error"]["traceback"]
     assert read_states(tmp_path) == {"first": "ended", "second": "failed"}

@@ -15,12 +15,13 @@ from distrl.launch import run
 from distrl.telemetry.progress import Progress
 
 
-def launch(run_dir, program, stop_seconds=4.0):
+def launch(run_dir, program, stop_seconds=4.0, resumes=0):
     launch_config = LaunchConfig(backend="processes", stop_seconds=stop_seconds)
     return run(
         Config(run_dir=str(run_dir), launch=launch_config),
         program=program,
         progress=Progress(io.StringIO(), interactive=False),
+        resumes=resumes,
     )
 
 
@@ -34,7 +35,7 @@ def read_note(run_dir, name):
 
 
 def test_nodes_are_processes_with_logs_and_devices_of_their_own(tmp_path):
-    outcome = launch(tmp_path, tiny_programs.stopping)
+    outcome = launch(tmp_path, tiny_programs.stopping, resumes=2)
     assert outcome.exit_code == 0
     nodes = read_nodes(tmp_path)
     assert {node["state"] for node in nodes.values()} == {"ended"}
@@ -49,8 +50,12 @@ def test_nodes_are_processes_with_logs_and_devices_of_their_own(tmp_path):
     assert (learner["answer"], learner["actions"]) == (42, 3)
     # The learner sees what devices there are; an actor computes on the CPU.
     assert learner["platforms"] == os.environ.get("JAX_PLATFORMS")
+    session = learner["session"]
+    assert (session["number"], session["restarts"]) == (2, 0)
+    assert len(session["id"]) == 32
     for index in range(2):
         actor = read_note(tmp_path, f"actor{index}")
+        assert actor["session"] == session
         assert actor["pid"] == pids[f"actor/{index}"]
         assert (actor["platforms"], actor["jax_platforms"]) == ("cpu", "cpu")
         assert actor["main"]

@@ -1,6 +1,7 @@
 """The run directory is chosen once and never mixed with another run's."""
 
 import json
+import os
 import stat
 
 import pytest
@@ -10,6 +11,7 @@ from distrl.launch.run_directory import (
     choose_run_dir,
     make_run_dir,
     node_file,
+    reopen_run_dir,
     write_program,
     write_result,
 )
@@ -47,6 +49,25 @@ def test_an_occupied_directory_is_refused(tmp_path, occupied):
 
 def test_an_empty_directory_is_taken(tmp_path):
     assert choose_run_dir("catch", str(tmp_path)) == tmp_path
+    (tmp_path / ".lock").write_text("")
+    assert choose_run_dir("catch", str(tmp_path)) == tmp_path
+
+
+def test_a_directory_with_a_run_names_the_command_that_goes_on_with_it(tmp_path):
+    os.close(make_run_dir(tmp_path, ""))
+    with pytest.raises(ConfigError, match=f"`distrl resume {tmp_path}` goes on"):
+        choose_run_dir("catch", str(tmp_path))
+
+
+def test_of_two_runs_in_one_directory_the_second_is_refused(tmp_path):
+    lock = make_run_dir(tmp_path, "seed: 1\n")
+    with pytest.raises(ConfigError, match="in use"):
+        make_run_dir(tmp_path, "seed: 2\n")
+    os.close(lock)
+    # Also when the first has ended before the second begins.
+    with pytest.raises(ConfigError, match="holds a run"):
+        make_run_dir(tmp_path, "seed: 2\n")
+    assert (tmp_path / "config.yaml").read_text() == "seed: 1\n"
 
 
 def test_a_directory_that_cannot_be_made_is_refused(tmp_path):
@@ -56,7 +77,7 @@ def test_a_directory_that_cannot_be_made_is_refused(tmp_path):
 
 
 def test_the_files_have_the_places_of_the_design(tmp_path):
-    make_run_dir(tmp_path, "seed: 1\n")
+    os.close(make_run_dir(tmp_path, "seed: 1\n"))
     write_program(tmp_path, {"actor/0": {"address": None, "pid": 7, "state": "ended"}})
     write_result(tmp_path, {"status": "done"})
     assert (tmp_path / "config.yaml").read_text() == "seed: 1\n"
@@ -69,3 +90,42 @@ def test_the_files_have_the_places_of_the_design(tmp_path):
     log = node_file(tmp_path, "logs", "actor/0", ".log")
     assert log == tmp_path / "logs" / "actor" / "0.log"
     assert stat.S_ISDIR(log.parent.stat().st_mode)
+
+
+def test_what_may_hold_secrets_is_for_its_owner(tmp_path):
+    os.close(make_run_dir(tmp_path, "seed: 1\n"))
+    write_result(tmp_path, {})
+    reopen_run_dir(tmp_path, "seed: 1\nname: x\n")
+    write_result(tmp_path, {})
+    for name in ("config.yaml", "config-1.yaml", "result.json", "logs", "checkpoints"):
+        assert (tmp_path / name).stat().st_mode & 0o077 == 0, name
+
+
+def test_a_run_that_goes_on_keeps_its_earlier_configurations(tmp_path):
+    os.close(make_run_dir(tmp_path, "one"))
+    for config in ("one", "two", "two", "three"):
+        reopen_run_dir(tmp_path, config)
+    found = {path.name: path.read_text() for path in tmp_path.glob("config*.yaml")}
+    assert found == {
+        "config.yaml": "three",
+        "config-1.yaml": "one",
+        "config-2.yaml": "two",
+    }
+
+
+def test_how_it_ended_before_is_forgotten(tmp_path):
+    os.close(make_run_dir(tmp_path, ""))
+    write_result(tmp_path, {"status": "failed"})
+    error = node_file(tmp_path, "logs", "actor/0", ".error")
+    log = node_file(tmp_path, "logs", "actor/0", ".log")
+    error.write_text("")
+    log.write_text("")
+    reopen_run_dir(tmp_path, "")
+    assert not (tmp_path / "result.json").exists()
+    assert not error.exists()
+    assert log.exists()
+
+
+def test_a_directory_that_cannot_be_written_to_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="cannot be written to"):
+        reopen_run_dir(tmp_path / "gone", "")

@@ -1,8 +1,11 @@
 """The threads back end tells the front who failed."""
 
+import threading
+import time
+
 import launchpad as lp
 
-from distrl.config import Config, LaunchConfig
+from distrl.config import CheckpointConfig, Config, LaunchConfig
 from distrl.launch.channel import Channel
 from distrl.launch.threads import run_threads
 
@@ -19,12 +22,16 @@ def _wait():
     lp.stop_event().wait(10)
 
 
-def _run(*functions):
+def _run(*functions, labels=("node0", "node1"), stop_seconds=5.0, save_seconds=60.0):
     program = lp.Program("test")
-    for index, function in enumerate(functions):
-        program.add_node(lp.PyNode(function), label=f"node{index}")
+    for label, function in zip(labels, functions, strict=True):
+        program.add_node(lp.PyNode(function), label=label)
     near, far = Channel.pair()
-    run_threads(program, Config(launch=LaunchConfig(stop_seconds=5.0)), far)
+    config = Config(
+        launch=LaunchConfig(stop_seconds=stop_seconds),
+        checkpoint=CheckpointConfig(save_seconds=save_seconds),
+    )
+    run_threads(program, config, far)
     events = []
     while not events or events[-1]["event"] != "ended":
         events.append(near.receive())
@@ -50,3 +57,34 @@ def test_a_node_that_ends_while_the_run_goes_on_is_a_failure():
     error = _run(_wait, lambda: None)[-1]["error"]
     assert error["node"] == "node1"
     assert "ended by itself" in error["traceback"]
+
+
+def _save():
+    lp.stop_event().wait(10)
+    # Longer than others have.
+    time.sleep(0.6)
+
+
+def test_a_node_that_saves_has_longer_to_end_than_one_that_does_not():
+    stuck = threading.Event()
+
+    def get_stuck():
+        lp.stop()
+        stuck.wait(30)
+
+    events = _run(_save, get_stuck, labels=("learner", "actor"), stop_seconds=0.2)
+    stuck.set()
+    assert [event["event"] for event in events[1:]] == ["saving", "node", "ended"]
+    assert (events[2]["name"], events[2]["state"]) == ("learner", "ended")
+    assert events[-1]["error"] is None
+
+
+def test_a_node_that_saves_does_not_have_for_ever():
+    events = _run(
+        _save,
+        _stop,
+        labels=("learner", "other"),
+        stop_seconds=0.1,
+        save_seconds=0.1,
+    )
+    assert {event.get("name") for event in events} == {None, "other"}

@@ -1,13 +1,18 @@
 """Programs of a node or two, for tests of how they are launched and how they end."""
 
+import dataclasses
 import json
 import os
 import signal
+import socket
 import sys
 import threading
+import time
 from pathlib import Path
 
 import launchpad as lp
+
+from distrl.session import read_session
 
 
 class Doubler:
@@ -45,6 +50,7 @@ def stopping(config, spec):
             actions=spec.num_actions,
             platforms=os.environ.get("JAX_PLATFORMS"),
             network=os.readlink("/proc/self/ns/net"),
+            session=dataclasses.asdict(read_session()),
         )
         await_files(config.run_dir, "actor0.json", "actor1.json")
         print("learned something", flush=True)
@@ -61,6 +67,7 @@ def stopping(config, spec):
             platforms=os.environ.get("JAX_PLATFORMS"),
             jax_platforms=jax.config.jax_platforms,
             main=threading.current_thread() is threading.main_thread(),
+            session=dataclasses.asdict(read_session()),
         )
         wait_for_stop()
 
@@ -135,6 +142,199 @@ def stubborn(config, spec):
 
     del spec
     return two_nodes(ignore, stop)
+
+
+def count_lives(run_dir, name):
+    """Notes when a life of a node began, and returns how many did before."""
+    path = Path(run_dir, f"{name}.lives")
+    before = len(path.read_text().splitlines()) if path.exists() else 0
+    with path.open("a") as file:
+        file.write(f"{time.monotonic()}\n")
+    assert read_session().restarts == before
+    return before
+
+
+def kill_self():
+    """Ends as by the kernel when memory is short."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def troubled(config, spec):
+    """A service is killed, one node is stopped, and one sits in a loop; once each."""
+    run_dir = config.run_dir
+
+    class Service:
+        """Says who it is."""
+
+        def tell(self):
+            return [os.getpid(), read_session().restarts]
+
+    def get_stopped():
+        if count_lives(run_dir, "stopped") == 0:
+            os.kill(os.getpid(), signal.SIGSTOP)
+        note(config, "stopped")
+        wait_for_stop()
+
+    def spin_for_ever():
+        while True:
+            time.sleep(0.01)
+
+    def loop():
+        assert not lp.stop_event().is_set()
+        if count_lives(run_dir, "looping") == 0:
+            spin_for_ever()
+        note(config, "looping")
+        wait_for_stop()
+
+    def ask(service):
+        first, restarts = service.tell()
+        assert restarts == 0
+        os.kill(first, signal.SIGKILL)
+        while True:
+            assert not lp.stop_event().wait(0.05)
+            try:
+                second, restarts = service.futures.tell().result(5)
+            except Exception:
+                continue
+            if second != first:
+                break
+        assert restarts == 1
+        await_files(run_dir, "stopped.json", "looping.json")
+        note(config, "asker", service=second)
+        lp.stop()
+
+    del spec
+    program = lp.Program("tiny")
+    limits = {"call_timeout": 5}
+    service = program.add_node(
+        lp.CourierNode(Service, courier_client_kwargs=limits), label="service"
+    )
+    program.add_node(lp.PyNode(get_stopped), label="stopped")
+    program.add_node(lp.PyNode(loop), label="looping")
+    program.add_node(lp.PyNode(ask, service), label="asker")
+    return program
+
+
+def dying(config, spec):
+    """The second node is killed as soon as it lives."""
+    del spec
+
+    def die():
+        count_lives(config.run_dir, "second")
+        kill_self()
+
+    return two_nodes(wait_for_stop, die)
+
+
+def killed_once(config, spec):
+    """The second node is killed in its first life, and stops the program later."""
+    del spec
+
+    def work():
+        if count_lives(config.run_dir, "second") == 0:
+            kill_self()
+        lp.stop()
+
+    return two_nodes(wait_for_stop, work)
+
+
+def raising_once(config, spec):
+    """The second node raises in its first life, and stops the program later."""
+    del spec
+
+    def work():
+        if count_lives(config.run_dir, "second") == 0:
+            raise ValueError("the first life broke")
+        lp.stop()
+
+    return two_nodes(wait_for_stop, work)
+
+
+def hanging(config, spec):
+    """The second node looks at its flag once, and then never again."""
+    del config, spec
+
+    def sit_for_ever():
+        while True:
+            time.sleep(0.01)
+
+    def hang():
+        assert not lp.stop_event().is_set()
+        sit_for_ever()
+
+    return two_nodes(wait_for_stop, hang)
+
+
+def leaving_a_port(config, spec):
+    """The second node is killed, and a process that it had started holds its port."""
+    del spec
+    run_dir = config.run_dir
+
+    def serve():
+        server = socket.socket()
+        port = Path(run_dir, "port")
+        if count_lives(run_dir, "second") == 0:
+            server.bind(("127.0.0.1", 0))
+            server.listen()
+            port.write_text(str(server.getsockname()[1]))
+            if os.fork() == 0:
+                while True:
+                    signal.pause()
+            kill_self()
+        server.bind(("127.0.0.1", int(port.read_text())))
+        server.listen()
+        lp.stop()
+
+    return two_nodes(wait_for_stop, serve)
+
+
+def stopped_meanwhile(config, spec):
+    """The first node stops the program when the second one has been killed."""
+    del spec
+
+    def die():
+        count_lives(config.run_dir, "second")
+        kill_self()
+
+    def stop():
+        log = Path(config.run_dir, "died")
+        while not log.exists():
+            assert not lp.stop_event().wait(0.01)
+        lp.stop()
+
+    return two_nodes(stop, die)
+
+
+def saving(config, spec):
+    """At the stop one node saves, one looks busy for ever, and others hang."""
+    del spec
+    limit = config.launch.stop_seconds
+
+    def save():
+        wait_for_stop()
+        done = time.monotonic() + 2 * limit
+        while time.monotonic() < done:
+            lp.stop_event().wait(0.01)
+            time.sleep(0.01)
+        note(config, "saved")
+
+    def look():
+        wait_for_stop()
+        while lp.stop_event().is_set():
+            time.sleep(0.01)
+
+    def hang():
+        wait_for_stop()
+        note(config, "hanging")
+        while True:
+            signal.pause()
+
+    program = lp.Program("tiny")
+    functions = {"learner": save, "replay": look, "coordinator": hang, "actor": look}
+    for label, function in functions.items():
+        program.add_node(lp.PyNode(function), label=label)
+    program.add_node(lp.PyNode(lp.stop), label="stopper")
+    return program
 
 
 def unmakeable(config, spec):

@@ -1,11 +1,13 @@
 """Superbatches reach the devices whole, in order, and ahead of time."""
 
 import threading
+import time
 
 import jax
 import numpy as np
 import pytest
 from dm_env import specs
+from mortal_servers import MortalServer, serve_replay
 from real_services import Services, wait_until
 
 from distrl.config import Config, LaunchConfig, LearnerConfig, ReplayConfig
@@ -151,3 +153,77 @@ def test_an_error_of_the_thread_is_raised_by_get():
             feed.get(0.1)
     assert "localhost:1" in str(caught.value.__cause__)
     feed.close(1)
+
+
+@pytest.fixture
+def server():
+    """A replay server that can be killed; `config` is its own."""
+    mortal = MortalServer(serve_replay, make_config(connect_seconds=20.0), SPEC)
+    mortal.config = make_config(connect_seconds=20.0)
+    mortal.start()
+    yield mortal
+    mortal.kill()
+
+
+def fill_server(server, rewards):
+    writer = BlockWriter(server.address, server.config, SPEC, 0, threading.Event())
+    writer.write(make_transitions(64)._replace(reward_t=np.float32(rewards)))
+    writer.close()
+
+
+@pytest.mark.parametrize("is_empty", [True, False])
+def test_a_restarted_server_is_read_from_at_once(server, is_empty):
+    feed = Feed(
+        ReplaySampler(server.address, server.config, SPEC),
+        server.config,
+        jax.devices()[:1],
+    )
+    for number in range(3):
+        if not is_empty:
+            fill_server(server, [number] * 64)
+            # What was read before the last server ended is used up first.
+            while get(feed).items.reward_t.max() < number:
+                continue
+        assert feed.get(0.01) is None or not is_empty
+        server.kill()
+        # The learner takes all there is and then waits, inside Reverb.
+        while feed.get(0.3) is not None:
+            continue
+        server.start()
+    fill_server(server, [9.0] * 64)
+    began = time.monotonic()
+    while get(feed).items.reward_t.max() < 9.0:
+        continue
+    assert time.monotonic() - began < 4
+    began = time.monotonic()
+    feed.close(5)
+    assert time.monotonic() - began < 3
+
+
+def test_an_empty_table_a_limiter_and_a_frozen_server_are_no_faults(server):
+    sampler = ReplaySampler(server.address, server.config, SPEC)
+    feed = Feed(sampler, server.config, jax.devices()[:1])
+    reading = feed._thread
+    for _ in range(8):
+        assert feed.get(0.2) is None
+    server.freeze()
+    for _ in range(8):
+        assert feed.get(0.2) is None
+    server.thaw()
+    fill_server(server, [1.0] * 64)
+    assert get(feed).items.reward_t.max() == 1.0
+    assert feed._thread is reading
+    feed.close(5)
+
+
+def test_a_server_that_does_not_come_back_is_given_up(server):
+    config = make_config(connect_seconds=0.5)
+    sampler = ReplaySampler(server.address, config, SPEC)
+    feed = Feed(sampler, config, jax.devices()[:1])
+    wait_until(lambda: sampler._line is not None)
+    server.kill()
+    with pytest.raises(RuntimeError, match="reading replay failed") as caught:
+        for _ in range(100):
+            feed.get(0.1)
+    assert "launch.connect_seconds" in str(caught.value.__cause__)
+    feed.close(5)

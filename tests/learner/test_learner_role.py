@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import re
 import time
 
 import jax
@@ -19,6 +20,7 @@ from distrl.config import (
     ReplayConfig,
 )
 from distrl.coordinator import Coordinator
+from distrl.learner.health import DivergedError
 from distrl.learner.role import run_learner
 from distrl.replay import TABLE_NAME, BlockWriter
 from distrl.telemetry.csv_log import read_last_row
@@ -175,6 +177,40 @@ def test_a_learner_that_waits_for_data_stops_at_once(services, config):
     run.wait_until(lambda: run.service.newest_version() == 1)
     run.end()
     assert run.learner_steps() == 0
+
+
+@pytest.mark.parametrize("kind", ["uniform", "prioritized"])
+def test_a_loss_that_is_no_number_ends_the_learner_and_harms_nobody(
+    services, config, kind
+):
+    run = Run(
+        services,
+        dataclasses.replace(
+            config, replay=dataclasses.replace(config.replay, kind=kind)
+        ),
+        mean=np.nan,
+    )
+    error = run.future.exception(60)
+    assert isinstance(error, DivergedError)
+    found = re.match(r"(?:loss = nan|parameters\[.* holds nan) at", str(error))
+    assert found, error
+    # What was published before is all that ever will be.
+    assert run.service.steps == [0]
+    newest = run.client.fetch()
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves(newest.params))
+    client = reverb.Client(run.replay)
+    samples = client.sample(TABLE_NAME, 64, emit_timesteps=False)
+    assert {sample.info.priority for sample in samples} == {1.0}
+
+
+def test_the_row_of_a_loss_that_is_no_number_is_written(services, config):
+    learner = dataclasses.replace(config.learner, publish_period=10**6)
+    run = Run(services, dataclasses.replace(config, learner=learner), mean=np.nan)
+    error = run.future.exception(60)
+    step = STEPS * METRICS
+    assert str(error).startswith(f"loss = nan at learner step {step}. ")
+    row = read_last_row(config.run_dir + "/metrics/learner.csv")
+    assert (row["learner_steps"], row["loss"]) == (str(step), "nan")
 
 
 def test_a_replay_that_is_not_there_is_an_error(services, config):

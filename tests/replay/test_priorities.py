@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import reverb
 import scipy.stats
+from mortal_servers import MortalServer, serve_replay
 
 from distrl.replay.priorities import PriorityUpdater
 from distrl.replay.sampler import ReplaySampler
@@ -137,31 +138,117 @@ def test_no_item_is_lost_for_ever_and_what_is_put_is_converted_in_the_thread(rep
     assert threads == ["priority-updater"] * 2
 
 
-def test_a_server_that_is_gone_is_told_and_blocks_nobody(replay):
-    config, address = _fill(replay, 4, launch={"rpc_seconds": 0.2})
-    keys = _read_keys(replay, config, address, 4)
-    updater = PriorityUpdater(address, config)
-    updater.put(keys, np.full(4, 2.0))
-    _wait_for_priority(replay, address, 2.0)
-    replay.stop()
+@pytest.fixture
+def server(replay):
+    """A replay server that can be killed, with 4 items; `config` is its own."""
+    config = replay.config(
+        kind="prioritized",
+        transitions_per_item=1,
+        priority_epsilon=0.0,
+        launch={"connect_seconds": 20.0, "silent_seconds": 20.0},
+    )
+    mortal = MortalServer(serve_replay, config, replay.spec)
+    mortal.config = config
+    mortal.start()
+    yield mortal
+    mortal.kill()
 
+
+def _fill_server(replay, server):
+    """Writes 4 items and returns their keys."""
+    config = server.config
+    writer = BlockWriter(server.address, config, replay.spec, 0, threading.Event())
+    writer.write(replay.batch(range(4)))
+    writer.close()
+    return _read_keys(replay, config, server.address, 4)
+
+
+@pytest.mark.parametrize("is_under_way", [True, False])
+def test_goes_on_with_a_server_that_was_restarted(replay, server, is_under_way):
+    old = _fill_server(replay, server)
+    updater = PriorityUpdater(server.address, server.config)
+    updater.put(old, np.full(4, 2.0))
+    _wait_for_priority(replay, server.address, 2.0)
+    if is_under_way:
+        server.freeze()
+        updater.put(old, np.full(4, 3.0))
+        replay.wait_until(lambda: updater._busy_since is not None)
+        updater.check()
+    server.kill()
     start = time.monotonic()
     for _ in range(100):
-        updater.put(keys, np.full(4, 3.0))
-    assert time.monotonic() - start < 0.5
-    assert updater.dropped > 0
+        updater.put(old, np.full(4, 3.0))
+        updater.check()
+    assert time.monotonic() - start < 1.0
+    dropped = updater.dropped
+    assert dropped >= 100 - 16 - 1
+    server.start()
+    new = _fill_server(replay, server)
+    updater.check()
+    updater.put(new, np.full(4, 5.0))
+    start = time.monotonic()
+    _wait_for_priority(replay, server.address, 5.0)
+    assert time.monotonic() - start < 3
+    updater.check()
+    updater.close()
 
+
+def test_a_frozen_server_is_waited_for(replay, server):
+    keys = _fill_server(replay, server)
+    updater = PriorityUpdater(server.address, server.config)
+    server.freeze()
+    updater.put(keys, np.full(4, 7.0))
+    replay.wait_until(lambda: updater._busy_since is not None)
+    thread = updater._thread
+    for _ in range(10):
+        updater.check()
+    server.thaw()
+    _wait_for_priority(replay, server.address, 7.0)
+    replay.wait_until(lambda: updater._busy_since is None)
+    assert updater._thread is thread
+    assert updater.dropped == 0
+    updater.close()
+
+
+def _await_error(replay, updater):
     def fails():
         try:
             updater.check()
         except RuntimeError as error:
-            return "priority update" in str(error)
-        return False
+            caught.append(error)
+        return bool(caught)
 
-    replay.wait_until(fails, seconds=5.0)
+    caught = []
+    replay.wait_until(fails, seconds=10.0)
+    return caught[0]
+
+
+def test_a_server_that_does_not_come_back_is_given_up(replay, server):
+    config = replay.config(
+        kind="prioritized", priority_epsilon=0.0, launch={"connect_seconds": 0.3}
+    )
+    keys = _fill_server(replay, server)
+    updater = PriorityUpdater(server.address, config)
+    updater.put(keys, np.full(4, 2.0))
+    _wait_for_priority(replay, server.address, 2.0)
+    server.kill()
+    updater.put(keys, np.full(4, 3.0))
+    error = _await_error(replay, updater)
+    assert "launch.connect_seconds" in str(error.__cause__)
     start = time.monotonic()
     updater.close()
     assert time.monotonic() - start < 1.0
+
+
+def test_a_server_that_is_silent_for_too_long_is_given_up(replay, server):
+    launch = {"connect_seconds": 0.1, "silent_seconds": 0.2}
+    config = replay.config(kind="prioritized", launch=launch)
+    keys = _fill_server(replay, server)
+    updater = PriorityUpdater(server.address, config)
+    server.freeze()
+    updater.put(keys, np.full(4, 3.0))
+    assert "launch.silent_seconds" in str(_await_error(replay, updater))
+    updater.close()
 
 
 def test_an_error_in_the_thread_is_raised_by_check(replay):
@@ -178,6 +265,18 @@ def test_an_error_in_the_thread_is_raised_by_check(replay):
         return False
 
     replay.wait_until(failed)
+    updater.close()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_priority_that_is_no_number_is_not_sent(replay, bad):
+    config, address = _fill(replay, 2)
+    keys = _read_keys(replay, config, address, 2)
+    updater = PriorityUpdater(address, config)
+    updater.put(keys, np.array([2.0, bad]))
+    assert f"a new priority is {bad}" in str(_await_error(replay, updater).__cause__)
+    samples = reverb.Client(address).sample(TABLE_NAME, 20, emit_timesteps=False)
+    assert {sample.info.priority for sample in samples} == {1.0}
     updater.close()
 
 

@@ -4,6 +4,7 @@ import time
 import numpy as np
 import pytest
 import reverb
+from mortal_servers import MortalServer, serve_replay
 
 from distrl.replay.tables import TABLE_NAME, make_signature
 from distrl.replay.writer import BlockWriter
@@ -210,6 +211,121 @@ def test_gives_up_on_a_server_that_never_comes(replay):
     writer = BlockWriter(address, config, replay.spec, 0, threading.Event())
     with pytest.raises(RuntimeError, match="launch.connect_seconds"):
         writer.write(replay.batch([1]))
+
+
+def test_a_priority_that_is_no_number_is_not_written(replay):
+    config = replay.config(kind="prioritized")
+    address, table = replay.serve(config)
+    writer = BlockWriter(address, config, replay.spec, 0, threading.Event())
+    with pytest.raises(ValueError, match="has the priority nan"):
+        writer.write(replay.batch([0, 1]), np.array([1.0, np.nan], np.float32))
+    writer.close()
+    assert table.info.current_size == 0
+
+
+@pytest.fixture
+def server(replay):
+    """A server of single transitions that can be killed; `config` is its own."""
+    config = replay.config(transitions_per_item=1, launch={"connect_seconds": 20.0})
+    mortal = MortalServer(serve_replay, config, replay.spec)
+    mortal.config = config
+    mortal.start()
+    yield mortal
+    mortal.kill()
+
+
+def _read_ids(address, config, spec):
+    """The transitions that a server holds, each as often as it has it."""
+    client = reverb.Client(address)
+    keys = {}
+    size = client.server_info(timeout=10)[TABLE_NAME].current_size
+    while len(keys) < size:
+        for sample in client.sample(TABLE_NAME, 4 * size, emit_timesteps=False):
+            keys[sample.info.key] = int(sample.data[3][0])
+    return sorted(keys.values())
+
+
+@pytest.mark.parametrize("is_back_at_once", [True, False])
+def test_goes_on_within_a_second_of_a_restart_and_doubles_nothing(
+    replay, server, is_back_at_once
+):
+    config = server.config
+    writer = BlockWriter(server.address, config, replay.spec, 0, threading.Event())
+    assert writer.write(replay.batch(range(100))) == 100
+    server.kill()
+    if is_back_at_once:
+        # Its port is never seen closed, so that only the cut line tells.
+        server.start()
+        began = time.monotonic()
+        assert writer.write(replay.batch(range(100, 300))) == 200
+    else:
+        late = threading.Timer(1.5, server.start)
+        late.start()
+        # Not whole before the server is back: it may not be written to the air.
+        assert writer.write(replay.batch(range(100, 300))) == 200
+        late.join()
+        began = time.monotonic()
+    writer.write(replay.batch(range(300, 350)))
+    assert time.monotonic() - began < 3
+    writer.close()
+    ids = _read_ids(server.address, config, replay.spec)
+    assert len(set(ids)) == len(ids)
+    assert ids[-1] == 349
+    lost = set(range(100, 350)) - set(ids)
+    assert len(lost) <= 40
+    assert min(ids) >= 100
+
+
+def test_dies_in_the_middle_of_a_write_again_and_again(replay, server):
+    config, stop = server.config, threading.Event()
+    writer = BlockWriter(server.address, config, replay.spec, 0, stop)
+    written = [0]
+
+    def write():
+        while not stop.is_set():
+            start = written[0]
+            written[0] += writer.write(replay.batch(range(start, start + 16)))
+
+    thread = threading.Thread(target=write, daemon=True)
+    thread.start()
+    for _ in range(3):
+        before = written[0]
+        replay.wait_until(lambda before=before: written[0] > before + 200)
+        server.kill()
+        server.start()
+    before = written[0]
+    replay.wait_until(lambda: written[0] > before + 200)
+    stop.set()
+    thread.join(5.0)
+    assert not thread.is_alive()
+    writer.close()
+    ids = _read_ids(server.address, config, replay.spec)
+    assert len(set(ids)) == len(ids) > 100
+    # What the last server has is one run of ids: nothing was lost since it came.
+    assert ids == list(range(ids[0], ids[-1] + 1))
+
+
+def test_a_frozen_server_is_waited_for(replay, server):
+    writer = BlockWriter(
+        server.address, server.config, replay.spec, 0, threading.Event()
+    )
+    writer.write(replay.batch(range(10)))
+    server.freeze()
+    threading.Timer(1.0, server.thaw).start()
+    assert writer.write(replay.batch(range(10, 200))) == 190
+    writer.close()
+    ids = _read_ids(server.address, server.config, replay.spec)
+    assert ids == list(range(200))
+
+
+def test_a_server_that_does_not_come_back_is_given_up(replay, server):
+    config = replay.config(transitions_per_item=1, launch={"connect_seconds": 0.3})
+    writer = BlockWriter(server.address, config, replay.spec, 0, threading.Event())
+    writer.write(replay.batch(range(10)))
+    server.kill()
+    with pytest.raises(RuntimeError, match="launch.connect_seconds"):
+        writer.write(replay.batch(range(100)))
+    writer.close()
 
 
 def test_a_wrong_shape_is_refused_at_once(replay):

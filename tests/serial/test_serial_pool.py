@@ -35,3 +35,13 @@ def test_priorities_of_the_actor_have_the_epsilon_added():
     pool.put(make_items([0, 1], np.array([0.0, 2.0], np.float32)))
     (group,) = take(pool)
     assert group == ([0, 1], [0.25, 2.25])
+
+
+def test_a_flush_leaves_nothing_behind():
+    pool = ItemPool(2, priority_epsilon=0.0)
+    pool.put(Items(np.arange(5), np.arange(5.0)))
+    groups = [items.tolist() for items, _ in pool.flush()]
+    assert groups == [[0, 1], [2, 3], [4]]
+    assert list(pool.flush()) == []
+    pool.put(Items(np.arange(2), None))
+    assert [items.tolist() for items, _ in pool.take()] == [[0, 1]]

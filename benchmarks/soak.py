@@ -1,0 +1,139 @@
+"""Catch while random nodes are killed: does it survive, and does anything grow?
+
+A run of the whole program goes on for `--minutes`. Every `--period` seconds SIGKILL
+hits a node drawn from the seed. A calm minute before and after lets nodes warm up, so
+that memory and open files of the same node, at the same age, can be compared.
+`make bench-soak` runs it; the exit code is 0 only if the run ended `done`, its last
+evaluation solved Catch, and nothing grew by more than a tenth.
+"""
+
+import argparse
+import csv
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+
+from benchmarks.record import print_record, print_table
+
+_SOLVED = 0.95
+_GROWTH = 0.10
+# Below these a tenth is noise: an allocator's page, a connection that just opened.
+_SMALLEST_GROWTH = {"MiB": 8.0, "files": 4}
+
+
+def read_nodes(run_dir: Path) -> dict[str, int]:
+    """Returns the pid of each node of a run, by its name."""
+    nodes = json.loads((run_dir / "program.json").read_text())["nodes"]
+    return {node["name"]: node["pid"] for node in nodes if node["state"] == "running"}
+
+
+def measure(run_dir: Path, front: int) -> dict[str, dict[str, float]]:
+    """Returns unique memory and open files of every process, by its name."""
+    pids = {**read_nodes(run_dir), "front": front}
+    (host,) = psutil.Process(front).children()
+    pids["host"] = host.pid
+    measured = {}
+    for name, pid in pids.items():
+        process = psutil.Process(pid)
+        measured[name] = {
+            "MiB": process.memory_full_info().uss / 2**20,
+            "files": process.num_fds(),
+        }
+    return measured
+
+
+def kill_at_random(run_dir: Path, seconds: float, period: float, seed: int) -> int:
+    """Kills a random node every `period` seconds; returns how many it killed."""
+    draw = random.Random(seed)
+    end = time.monotonic() + seconds
+    kills = 0
+    while time.monotonic() < end:
+        nodes = read_nodes(run_dir)
+        if nodes:
+            name = draw.choice(sorted(nodes))
+            try:
+                os.kill(nodes[name], signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+            kills += 1
+            print(f"{seconds - (end - time.monotonic()):6.1f} s  SIGKILL {name}")
+            sys.stdout.flush()
+        time.sleep(period)
+    return kills
+
+
+def list_growth(
+    before: dict[str, dict[str, float]], after: dict[str, dict[str, float]]
+) -> list[dict[str, object]]:
+    """Returns a row for each process that was measured twice."""
+    rows: list[dict[str, object]] = []
+    for name in sorted(before.keys() & after.keys()):
+        row: dict[str, object] = {"process": name}
+        for unit, smallest in _SMALLEST_GROWTH.items():
+            then, now = before[name][unit], after[name][unit]
+            row |= {f"{unit} before": then, f"{unit} after": now}
+            row[f"{unit} grew"] = now - then > max(_GROWTH * then, smallest)
+        rows.append(row)
+    return rows
+
+
+def main() -> None:
+    """Prints the kills, a row a process, and how the run ended."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--minutes", type=float, default=15.0)
+    parser.add_argument("--period", type=float, default=10.0)
+    parser.add_argument("--calm", type=float, default=60.0, help="seconds")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--config", default="configs/catch.yaml")
+    options, flags = parser.parse_known_args()
+    print_record()
+    # Some seconds to start, and the calm at either end.
+    seconds = 60 * options.minutes + 2 * options.calm + 20
+    with tempfile.TemporaryDirectory() as directory:
+        run_dir = Path(directory) / "run"
+        command = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "distrl", "train", options.config),
+                *(f"--run_dir={run_dir}", f"--stop.seconds={seconds}"),
+                *("--stop.env_steps=null", "--stop.evaluation_return=null"),
+                *("--launch.max_restarts=10", "--json", *flags),
+            ],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        while not (run_dir / "program.json").exists() and command.poll() is None:
+            time.sleep(0.1)
+        time.sleep(options.calm)
+        before = measure(run_dir, command.pid)
+        kills = kill_at_random(
+            run_dir, 60 * options.minutes, options.period, options.seed
+        )
+        time.sleep(options.calm)
+        after = measure(run_dir, command.pid)
+        answer, _ = command.communicate()
+        result = json.loads(answer)
+        with open(run_dir / "metrics" / "evaluator.csv", newline="") as file:
+            returns = [float(row["mean_return"]) for row in csv.DictReader(file)]
+    rows = list_growth(before, after)
+    print_table(rows)
+    restarts = sum(result["restarts"].values())
+    print(
+        f"{result['status']} ({result['reason']}), exit code {command.returncode}: "
+        f"last return {returns[-1]:.2f}, {kills} kills, {restarts} restarts, "
+        f"{result['env_steps']:,} env_steps, {result['learner_steps']:,} learner_steps"
+    )
+    grew = any(row[f"{unit} grew"] for row in rows for unit in _SMALLEST_GROWTH)
+    survived = result["status"] == "done" and returns[-1] >= _SOLVED
+    raise SystemExit(0 if survived and not grew and restarts == kills else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""How the process of a node ended, in words."""
+
+import contextlib
+import os
+import signal
+
+from distrl.launch.restarts import End
+from distrl.launch.run_directory import node_file
+
+_LOG_LINES = 15
+# Where all threads of a node that hung were; the main thread is the last.
+_DUMP_LINES = 60
+
+
+def describe_end(status: int, raised: bool, fault: str | None) -> tuple[End, str]:
+    """Returns the kind of an end, and words that follow the node's name.
+
+    Args:
+      status: what `os.waitpid` said of the process.
+      raised: whether it sent a traceback.
+      fault: how it hung, if it was killed for that.
+    """
+    if raised:
+        return "failed", "raised an exception"
+    if fault is not None:
+        return "hung", fault
+    code = os.waitstatus_to_exitcode(status)
+    if code < 0:
+        return "killed", f"was killed by {_name_signal(-code)}"
+    end: End = "failed" if code else "ended"
+    return end, f"ended by itself, exit code {code}, while the run went on"
+
+
+def read_log_end(run_dir: str, node: str, end: End) -> str:
+    """Returns the last lines of a node's log, under a line that says so."""
+    count = _DUMP_LINES if end == "hung" else _LOG_LINES
+    log = node_file(run_dir, "logs", node, ".log")
+    try:
+        lines = log.read_text(errors="replace").splitlines()[-count:]
+    except OSError as error:
+        lines = [str(error)]
+    return "\n".join([f"The end of {log}:", *lines])
+
+
+def note_in_log(text: str) -> None:
+    """Prints a line to the launcher's log; a full disk loses it."""
+    with contextlib.suppress(OSError):
+        print(text, flush=True)
+
+
+def _name_signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # One of the many real-time signals.
+        return f"signal {number}"

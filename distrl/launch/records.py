@@ -1,0 +1,91 @@
+"""What the front writes down of a run: its nodes, their restarts, and the result."""
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from distrl.launch.run_directory import write_program, write_result
+from distrl.telemetry.csv_log import CsvLog
+
+_COLUMNS = ("time", "node", "cause", "restarts")
+
+
+class Records:
+    """Keeps program.json, metrics/launcher.csv and result.json.
+
+    A full disk does not end a run: it is said once, and the rest goes on.
+    """
+
+    def __init__(self, run_dir: Path, note: Callable[[str], object]):
+        """Takes the run's directory, and what shows a line that must be seen."""
+        self._run_dir = run_dir
+        self._note = note
+        self._nodes: dict[str, dict[str, Any]] = {}
+        self._complained = False
+
+    @property
+    def has_nodes(self) -> bool:
+        """Whether the nodes have been started."""
+        return bool(self._nodes)
+
+    @property
+    def restarts(self) -> dict[str, int]:
+        """How often each node was started again, where it was."""
+        counts = {name: facts["restarts"] for name, facts in self._nodes.items()}
+        return {name: count for name, count in counts.items() if count > 0}
+
+    def start(self, nodes: Mapping[str, Mapping[str, Any]]) -> None:
+        """Notes the address and the pid of each node."""
+        for name, facts in nodes.items():
+            self._nodes[name] = {**facts, "state": "running", "restarts": 0}
+        self._write_program()
+
+    def set_state(self, name: str, state: str) -> None:
+        """Notes what has become of a node."""
+        self._nodes[name]["state"] = state
+        self._write_program()
+
+    def restart(self, name: str, pid: int, cause: str, restarts: int) -> None:
+        """Notes, and shows, that a node was started again.
+
+        Args:
+          name: of the node.
+          pid: of its new process.
+          cause: how the one before ended, in words that follow the name.
+          restarts: how often it has been, now.
+        """
+        self._nodes[name].update(pid=pid, state="running", restarts=restarts)
+        self._write_program()
+        row = {
+            "time": round(time.time(), 3),
+            "node": name,
+            "cause": cause,
+            "restarts": restarts,
+        }
+        self._write(lambda: self._append(row))
+        self._note(f"{name} {cause}; started again ({restarts})")
+
+    def end(self, result: Mapping[str, Any]) -> None:
+        """Notes how the run ended; a node that still runs is killed."""
+        for facts in self._nodes.values():
+            if facts["state"] in ("running", "restarting"):
+                facts["state"] = "killed"
+        self._write_program()
+        self._write(lambda: write_result(self._run_dir, result))
+
+    def _write_program(self) -> None:
+        self._write(lambda: write_program(self._run_dir, self._nodes))
+
+    def _append(self, row: Mapping[str, Any]) -> None:
+        log = CsvLog(self._run_dir / "metrics" / "launcher.csv", _COLUMNS)
+        log.write(row)
+        log.close()
+
+    def _write(self, write: Callable[[], None]) -> None:
+        try:
+            write()
+        except OSError as error:
+            if not self._complained:
+                self._complained = True
+                self._note(f"{self._run_dir} cannot be written to: {error}")

@@ -1,0 +1,48 @@
+"""Who works in a run directory: one run at a time, until the last of it has ended."""
+
+import fcntl
+import os
+from pathlib import Path
+
+from distrl.errors import ConfigError
+
+NAME = ".lock"
+"""The file in a run directory that is locked; it stays there."""
+
+
+def lock_run_dir(run_dir: Path) -> int:
+    """Returns a descriptor that keeps others from working in a directory.
+
+    The lock lasts until every copy of the descriptor is closed, in this process and in
+    those that inherit it, or that it is sent to; so it ends with the last of a run,
+    however that ends.
+
+    Raises:
+      ConfigError: another run holds it, or it cannot be had.
+    """
+    path = run_dir / NAME
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise ConfigError(
+            f"run_dir: {path} cannot be opened: {error.strerror}. Name a directory "
+            "that you may write to."
+        ) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.truncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    except BlockingIOError:
+        holder = os.pread(descriptor, 20, 0).decode(errors="replace").strip()
+        os.close(descriptor)
+        raise ConfigError(
+            f"run_dir: {run_dir} is in use: a run that process {holder or 'unknown'} "
+            "started works in it, or has not quite ended. Stop that one, or wait."
+        ) from None
+    except OSError as error:
+        os.close(descriptor)
+        raise ConfigError(
+            f"run_dir: {path} cannot be locked: {error.strerror}. Name a directory "
+            "on a file system that has locks."
+        ) from error
+    return descriptor

@@ -1,0 +1,152 @@
+"""Signs of life: how a node's process shows that it works, and who has stopped to.
+
+A node's role asks again and again whether it is to stop. Its process tells the
+supervisor, about once a second, whether its main thread has asked since. So a process
+that is stopped is found, and so is a main thread that is stuck.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import get_ident
+
+from distrl.launch.channel import Channel
+
+_LONGEST_PERIOD = 1.0
+# In how many signs a node has to show that it lives.
+_SIGNS = 4
+
+
+class LookedAtEvent(threading.Event):
+    """An event that knows when the thread that made it looks at it."""
+
+    def __init__(self) -> None:
+        """Starts unset."""
+        super().__init__()
+        self._owner = get_ident()
+        self._looks = 0
+        self._waiting = False
+
+    def is_set(self) -> bool:
+        """Whether it is set; counts as a look."""
+        # Actors ask before every step: `super()` would take as long again as this.
+        if get_ident() == self._owner:
+            self._looks += 1
+        return threading.Event.is_set(self)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Waits up to `timeout` seconds; counts as a look all the time."""
+        if get_ident() != self._owner:
+            return super().wait(timeout)
+        self._waiting = True
+        try:
+            return super().wait(timeout)
+        finally:
+            self._looks += 1
+            self._waiting = False
+
+    def count_looks(self) -> int | None:
+        """Returns how often its thread has looked; None while it waits here."""
+        return None if self._waiting else self._looks
+
+
+def signing_period(silent_seconds: float) -> float:
+    """Returns the seconds between two signs of a node."""
+    return min(_LONGEST_PERIOD, silent_seconds / _SIGNS)
+
+
+def send_signs(name: str, event: LookedAtEvent, outbox: Channel, period: float) -> None:
+    """Starts a thread that sends a sign of life of this process every `period` seconds.
+
+    Args:
+      name: of the node.
+      event: whose thread must look at it now and then.
+      outbox: where the supervisor listens.
+      period: in seconds.
+    """
+
+    def send() -> None:
+        before = 0
+        while True:
+            looks = event.count_looks()
+            sign = {
+                "event": "sign",
+                "node": name,
+                "pid": os.getpid(),
+                "looked": looks is None or looks != before,
+            }
+            before = before if looks is None else looks
+            # One that does not get through is made good by the next.
+            outbox.offer(sign)
+            time.sleep(period)
+
+    threading.Thread(target=send, name="signs", daemon=True).start()
+
+
+@dataclass
+class _Life:
+    """When a node showed itself last; `look` is None before its first."""
+
+    sign: float
+    look: float | None = None
+
+
+class Watch:
+    """Knows for each node how long it has been silent.
+
+    Its clock goes on by two periods at most from one call of `tick` to the next, so
+    that nodes do not look silent when it was this process that was stopped.
+    """
+
+    def __init__(
+        self, silent_seconds: float, clock: Callable[[], float] = time.monotonic
+    ):
+        """Takes `launch.silent_seconds`, and the time in seconds."""
+        self.period = signing_period(silent_seconds)
+        """The seconds after which to call `tick` again, and in which nodes sign."""
+        self._silent = silent_seconds
+        self._clock = clock
+        self._ticked = clock()
+        self._now = 0.0
+        self._lives: dict[str, _Life] = {}
+
+    def tick(self) -> None:
+        """Lets time go on."""
+        now = self._clock()
+        self._now += min(now - self._ticked, 2 * self.period)
+        self._ticked = now
+
+    def begin(self, node: str) -> None:
+        """Expects signs of a node from now on."""
+        self._lives[node] = _Life(self._now)
+
+    def forget(self, node: str) -> None:
+        """Expects nothing of a node any more."""
+        self._lives.pop(node, None)
+
+    def note(self, node: str, looked: bool) -> None:
+        """Takes a sign; `looked` is whether the main thread had looked at its flag."""
+        life = self._lives.get(node)
+        if life is None:
+            return
+        life.sign = self._now
+        if looked:
+            life.look = self._now
+
+    def find_hung(self) -> dict[str, str]:
+        """Returns which nodes hang, with what each has failed to do."""
+        hung = {}
+        for node, life in self._lives.items():
+            limit = f"for {self._silent:g} s (launch.silent_seconds)"
+            if self._now - life.sign > self._silent:
+                hung[node] = f"gave no sign of life {limit}"
+            elif life.look is not None and self._now - life.look > self._silent:
+                hung[node] = f"hung: its main thread did not get on {limit}"
+        return hung
+
+    def find_silence(self, node: str) -> float | None:
+        """Returns the seconds since a main thread looked at its flag; None: never."""
+        life = self._lives.get(node)
+        return None if life is None or life.look is None else self._now - life.look

@@ -1,0 +1,111 @@
+"""The checkpoints of the serial back end: all of its state, and how it comes back."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from distrl.checkpoints import (
+    RunProgress,
+    begin_part,
+    complete_checkpoint,
+    discard_partials,
+    find_newest_checkpoint,
+    next_number,
+    restore_tree,
+    save_tree,
+)
+from distrl.config import Config
+from distrl.learner.health import check_arrays
+from distrl.learner.state import first_replica, replicate
+from distrl.serial.state import Counts, SerialState
+
+# What replay holds is a part of its own, for it may be left out.
+_STATE = "serial/state"
+_REPLAY = "serial/replay"
+
+
+def save_state(config: Config, state: SerialState, progress: RunProgress) -> bool:
+    """Makes a checkpoint of the state in `run_dir`, if there is one.
+
+    A failure, for example of a full disk or parameters that are not finite, ends
+    nothing: it is printed, and what was half written is removed.
+
+    Args:
+      config: the whole configuration.
+      state: all of it is saved, one replica of what is learned.
+      progress: how far the run is.
+
+    Returns:
+      Whether there is a new checkpoint.
+    """
+    if config.run_dir is None:
+        return False
+    name = next_number(config.run_dir)
+    try:
+        tree = _to_tree(state)
+        check_arrays("params", tree["train"].params, int(tree["train"].learner_steps))
+        save_tree(begin_part(config.run_dir, name, _STATE), tree)
+        if config.checkpoint.save_replay:
+            save_tree(begin_part(config.run_dir, name, _REPLAY), state.buffer)
+        complete_checkpoint(config.run_dir, name, progress, config.checkpoint.keep)
+    except Exception as error:
+        discard_partials(config.run_dir)
+        print(
+            f"serial: checkpoint {name} of learner step {progress.learner_steps:,} "
+            f"could not be saved, and the run goes on without it: "
+            f"{type(error).__name__}: {error}",
+            flush=True,
+        )
+        return False
+    return True
+
+
+def restore_state(
+    config: Config, blank: SerialState, devices: Sequence[jax.Device]
+) -> tuple[SerialState, RunProgress | None]:
+    """Returns the state and the progress in the newest whole checkpoint.
+
+    Args:
+      config: the whole configuration.
+      blank: the state at the start; it is returned where there is no checkpoint.
+      devices: those that learn.
+
+    Raises:
+      ValueError: the checkpoint is of another network, optimiser or replay.
+    """
+    checkpoint = None
+    if config.run_dir is not None:
+        checkpoint = find_newest_checkpoint(config.run_dir, _say)
+    part = None if checkpoint is None else checkpoint.find_part(_STATE)
+    if checkpoint is None or part is None:
+        return blank, None
+    _say(f"going on from {checkpoint.describe()}")
+    found = restore_tree(part, _to_tree(blank))
+    counts = Counts(*(int(count) for count in found["counts"]))
+    buffer = blank.buffer
+    replay = checkpoint.find_part(_REPLAY)
+    if replay is None:
+        counts = counts._replace(inserted=0, sampled=0)
+    else:
+        buffer = jax.device_put(restore_tree(replay, blank.buffer), devices[0])
+    state = SerialState(
+        train=replicate(found["train"], devices),
+        buffer=buffer,
+        key=jax.device_put(found["key"], devices[0]),
+        counts=counts,
+    )
+    return state, checkpoint.progress
+
+
+def _to_tree(state: SerialState) -> dict[str, Any]:
+    return {
+        "train": first_replica(state.train),
+        "key": np.asarray(state.key),
+        "counts": np.asarray(state.counts, np.int64),
+    }
+
+
+def _say(line: str) -> None:
+    print(f"serial: {line}", flush=True)

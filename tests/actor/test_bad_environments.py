@@ -1,0 +1,84 @@
+"""Whatever an environment does, it is named, and replay gets nothing of it."""
+
+import threading
+
+import numpy as np
+import pytest
+import reverb
+from integration.faulty_environments import FAULTS, RaisesInStep, Sound
+from real_services import Services, publish
+
+from distrl.actor.role import run_actor
+from distrl.config import ActorConfig, Config, LaunchConfig, NetworkConfig, ReplayConfig
+from distrl.coordinator import Coordinator
+from distrl.environments import make_spec
+from distrl.errors import EnvironmentFault
+from distrl.replay import TABLE_NAME
+from distrl.replay.tables import make_signature
+from distrl.variables import VariableService
+
+SPEC = make_spec(Sound())
+# Those of the two environments' steps before the one at fault.
+GOOD = 2 * (Sound.fault_at - 1)
+
+
+@pytest.fixture
+def services():
+    started = Services()
+    yield started
+    started.close()
+
+
+@pytest.fixture
+def replay(services):
+    """The address and the table of a queue, from which each item is taken once."""
+    config = Config(replay=ReplayConfig(transitions_per_item=1))
+    queue = reverb.Table.queue(TABLE_NAME, 400, signature=make_signature(config, SPEC))
+    return services.serve_replay(config, SPEC, queue)
+
+
+def act(tmp_path, replay, fault):
+    """Runs an actor to its end in environments that have the fault."""
+    config = Config(
+        run_dir=str(tmp_path),
+        environment=f"integration.faulty_environments:{fault.__name__}",
+        network=NetworkConfig("example_networks:constant", head="none"),
+        actor=ActorConfig(environments=2),
+        replay=ReplayConfig(transitions_per_item=1),
+        launch=LaunchConfig(report_seconds=0.02),
+    )
+    stop = threading.Event()
+    variables = VariableService()
+    publish(variables, 0, {"~": {"q": np.array([1, 0], np.float32)}})
+    coordinator = Coordinator(config, stop, stop.set)
+    try:
+        run_actor(config, SPEC, 0, replay[0], variables, coordinator, stop)
+    finally:
+        stop.set()
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+def test_a_fault_is_named_and_does_not_reach_replay(tmp_path, replay, fault):
+    address, table = replay
+    with pytest.raises(EnvironmentFault) as caught:
+        act(tmp_path, replay, fault)
+    assert caught.match(f"^environment 0 .*{FAULTS[fault]}")
+    count = table.info.current_size
+    # At most 40 are still on their way when an actor dies.
+    assert GOOD - 40 <= count <= GOOD
+    client = reverb.Client(address)
+    for sample in client.sample(TABLE_NAME, count, emit_timesteps=False):
+        before, action, reward, discount, after = sample.data
+        for observation in (before, after):
+            assert observation.shape == (1, 3)
+            assert np.all((observation >= 0) & (observation <= 1))
+        assert reward == 1.0
+        assert action in (0, 1)
+        assert 0 <= discount <= 1
+
+
+def test_what_the_environment_raised_is_the_cause(tmp_path, replay):
+    with pytest.raises(EnvironmentFault) as caught:
+        act(tmp_path, replay, RaisesInStep)
+    assert isinstance(caught.value.__cause__, ValueError)
+    assert str(caught.value.__cause__) == "the paddle fell off"

@@ -1,0 +1,166 @@
+"""What a run that goes on may be changed in, and the one message for what not."""
+
+import dataclasses
+
+import pytest
+
+from distrl.config import (
+    CheckpointConfig,
+    Config,
+    config_to_yaml,
+    load_config,
+    load_run,
+)
+from distrl.config.fields import list_fields
+from distrl.config.resuming import check_changes
+from distrl.errors import ConfigError
+
+OTHERS = {bool: lambda x: not x, int: lambda x: (x or 0) + 1, str: lambda x: f"{x}x"}
+
+
+@pytest.fixture
+def run_dir(tmp_path):
+    config = Config(agent="dqn", run_dir="/elsewhere", checkpoint=CheckpointConfig())
+    (tmp_path / "config.yaml").write_text(config_to_yaml(config))
+    return str(tmp_path)
+
+
+def change(config, name, value):
+    """Returns the configuration with one field replaced, unchecked."""
+    section, _, rest = name.partition(".")
+    if rest:
+        value = change(getattr(config, section), rest, value)
+    return dataclasses.replace(config, **{section: value})
+
+
+def make_other(field, value):
+    """Returns another value for a field."""
+    if field.choices:
+        return next(each for each in field.choices if each != value)
+    if field.is_mapping:
+        return {"another": 1}
+    return OTHERS.get(field.kind, lambda x: (x or 0.0) + 0.5)(value)
+
+
+def find(config, name):
+    for part in name.split("."):
+        config = getattr(config, part)
+    return config
+
+
+def find_refused():
+    config = Config()
+    refused = set()
+    for name, field in list_fields().items():
+        other = change(config, name, make_other(field, find(config, name)))
+        try:
+            check_changes(config, other)
+        except ConfigError as error:
+            assert str(error).startswith(f"{name} = "), error
+            refused.add(name)
+    return refused
+
+
+def test_each_field_that_something_saved_depends_on_is_refused_and_no_other():
+    allowed = set(list_fields()) - find_refused()
+    assert allowed == {
+        "name",
+        "run_dir",
+        "actor.count",
+        "actor.environments",
+        "actor.fetch_seconds",
+        *(f for f in list_fields() if f.startswith("actor.exploration.")),
+        "replay.shuffle_steps",
+        "replay.prefetch",
+        "replay.importance_exponent",
+        "learner.devices",
+        "learner.learning_rate",
+        "learner.schedule_args",
+        "learner.target_update_period",
+        "learner.target_update_rate",
+        "learner.publish_period",
+        "learner.metrics_period",
+        *(
+            f
+            for f in list_fields()
+            if f.split(".")[0] in ("evaluation", "stop", "checkpoint", "launch")
+        ),
+    }
+
+
+def test_equal_configurations_fit():
+    check_changes(Config(), Config())
+
+
+@pytest.mark.parametrize("before", ["processes", "threads", "launchpad"])
+def test_the_distributed_back_ends_take_each_others_place(before):
+    saved = change(Config(), "launch.backend", before)
+    for now in ("processes", "threads", "launchpad"):
+        check_changes(saved, change(Config(), "launch.backend", now))
+    serial = change(Config(), "launch.backend", "serial")
+    for pair in ((saved, serial), (serial, saved)):
+        with pytest.raises(ConfigError, match=r"launch\.backend.*form of its own"):
+            check_changes(*pair)
+
+
+def test_the_message_names_field_both_values_and_the_reason(run_dir):
+    with pytest.raises(ConfigError) as caught:
+        load_run(run_dir, {"actor.n_step": 3})
+    assert str(caught.value) == (
+        "actor.n_step = 3: the run has 1, and it must keep that: what replay holds was "
+        "made with it. Begin another run with distrl train."
+    )
+
+
+def test_another_agent_is_named_before_all_that_goes_with_it(run_dir):
+    with pytest.raises(ConfigError, match="^agent = 'rainbow': the run has 'dqn'"):
+        load_run(run_dir, {"agent": "rainbow"})
+
+
+def test_the_same_value_is_no_change(run_dir):
+    same = {"agent": "dqn", "actor.n_step": 1, "seed": 1}
+    assert load_run(run_dir, same) == load_run(run_dir)
+
+
+def test_the_directory_is_where_it_lies_now(run_dir):
+    assert load_run(run_dir).run_dir == run_dir
+    with pytest.raises(ConfigError, match="run_dir = 'there': .*that it is given"):
+        load_run(run_dir, {"run_dir": "there"})
+
+
+def test_what_may_change_changes_and_is_checked(run_dir):
+    config = load_run(run_dir, {"stop.env_steps": 7, "launch.backend": "threads"})
+    assert (config.stop.env_steps, config.launch.backend) == (7, "threads")
+    assert config.agent == "dqn"
+    with pytest.raises(ConfigError, match=r"stop\.env_steps = 0: it must be"):
+        load_run(run_dir, {"stop.env_steps": 0})
+    with pytest.raises(ConfigError, match=r"Did you mean .*stop\.env_steps"):
+        load_run(run_dir, {"stop.env_step": 7})
+
+
+@pytest.mark.parametrize("kind", ["missing", "file", "empty"])
+def test_what_is_no_run_is_refused(tmp_path, kind):
+    path = tmp_path / "run"
+    if kind == "file":
+        path.write_text("")
+    elif kind == "empty":
+        path.mkdir()
+    words = {
+        "missing": "does not exist",
+        "file": "is a file",
+        "empty": "holds no run: there is no config.yaml",
+    }
+    with pytest.raises(ConfigError, match=f"^{path} {words[kind]}"):
+        load_run(str(path))
+
+
+@pytest.mark.parametrize("text", ["- 1", "seed: [", "no_such: 1", "seed: x"])
+def test_a_configuration_that_cannot_be_read_is_refused(tmp_path, text):
+    (tmp_path / "config.yaml").write_text(text)
+    with pytest.raises(ConfigError):
+        load_run(str(tmp_path))
+
+
+def test_a_moved_run_still_loads_what_was_saved(run_dir):
+    saved = load_config(f"{run_dir}/config.yaml")
+    assert dataclasses.replace(load_run(run_dir), run_dir="/elsewhere") == saved

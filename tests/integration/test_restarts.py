@@ -1,0 +1,144 @@
+"""Whoever dies or hangs in a real run is started again, and the run is solved."""
+
+import contextlib
+import csv
+import json
+import os
+import signal
+import time
+
+import pytest
+from integration.commands import train
+
+# Solved at the first evaluation, which comes after a restart.
+LONGER = ["--stop.env_steps=null", "--evaluation.period=6000"]
+KILLED = "was killed by SIGKILL"
+STOPPED = "gave no sign of life for 8 s (launch.silent_seconds)"
+
+
+def read_rows(run_dir, name):
+    path = run_dir / "metrics" / f"{name}.csv"
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def await_checkpoint(command):
+    """Waits for a whole checkpoint and returns its counts."""
+    deadline = time.monotonic() + 60
+    while True:
+        for path in command.run_dir.glob("checkpoints/[0-9]*/progress.json"):
+            # It may have made room for newer ones meanwhile.
+            with contextlib.suppress(FileNotFoundError):
+                return json.loads(path.read_text())
+        assert time.monotonic() < deadline
+        assert command.process.poll() is None, command.stderr
+        time.sleep(0.02)
+
+
+def strike(command, number, victims):
+    """Signals the victims and waits until they have been started again."""
+    pids = {name: command.pid_of(name) for name in victims}
+    for pid in pids.values():
+        os.kill(pid, number)
+    for _ in victims:
+        command.await_line("started again (1)")
+    for name, pid in pids.items():
+        assert command.pid_of(name) != pid
+
+
+def finish_solved(command, victims, cause):
+    """Checks that the run is solved, and tells what was started again."""
+    assert command.finish(timeout=240) == 0, command.stderr
+    command.assert_nothing_is_left()
+    result = command.result
+    assert (result["status"], result["error"]) == ("done", None)
+    assert result["evaluation_return"] >= 0.95
+    assert result["restarts"] == dict.fromkeys(victims, 1)
+    rows = read_rows(command.run_dir, "launcher")
+    assert {row["node"]: (row["cause"], row["restarts"]) for row in rows} == {
+        name: (cause, "1") for name in victims
+    }
+    return {row["node"]: float(row["time"]) for row in rows}
+
+
+def test_a_killed_actor_acts_again(tmp_path):
+    longer = [*LONGER, "--evaluation.period=12000"]
+    with train(tmp_path / "run", *longer) as command:
+        command.await_line("training")
+        strike(command, signal.SIGKILL, ["actor/1"])
+        restarted = finish_solved(command, ["actor/1"], KILLED)
+    rows = read_rows(tmp_path / "run", "actor/1")
+    assert float(rows[-1]["time"]) > restarted["actor/1"]
+
+
+def test_killed_variables_are_published_again(tmp_path):
+    with train(tmp_path / "run", *LONGER) as command:
+        command.await_line("training")
+        strike(command, signal.SIGKILL, ["variables"])
+        finish_solved(command, ["variables"], KILLED)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "victims",
+    [
+        ["learner"],
+        ["replay/0"],
+        ["coordinator"],
+        ["evaluator"],
+        ["actor/0", "actor/1"],
+        ["learner", "replay/0"],
+        ["coordinator", "variables"],
+        ["learner", "coordinator"],
+    ],
+    ids="+".join,
+)
+def test_whoever_is_killed_goes_on_from_the_newest_checkpoint(tmp_path, victims):
+    flags = [*LONGER, "--evaluation.period=12000"]
+    flags += ["--checkpoint.period_learner_steps=500"]
+    with train(tmp_path / "run", *flags) as command:
+        command.await_line("training")
+        counts = await_checkpoint(command)
+        struck = time.time()
+        strike(command, signal.SIGKILL, victims)
+        finish_solved(command, victims, KILLED)
+    after = [
+        row
+        for row in read_rows(tmp_path / "run", "coordinator")
+        if float(row["time"]) > struck
+    ]
+    for name in ("learner_steps", "env_steps", "episodes"):
+        assert min(int(row[name]) for row in after) >= counts[name]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    # Without one actor the others go on, and must not be done too early.
+    ("victim", "period"),
+    [("actor/1", 40_000), ("learner", 6_000), ("replay/0", 6_000)],
+)
+def test_whoever_is_stopped_is_killed_and_started_again(tmp_path, victim, period):
+    flags = [*LONGER, f"--evaluation.period={period}", "--launch.silent_seconds=8"]
+    with train(tmp_path / "run", *flags) as command:
+        command.await_line("training")
+        strike(command, signal.SIGSTOP, [victim])
+        finish_solved(command, [victim], STOPPED)
+
+
+@pytest.mark.slow
+def test_an_environment_that_sits_in_a_step_is_found(tmp_path):
+    """It sits there in every life of the actors, so the run fails in the end."""
+    flags = [*LONGER, "--environment=broken_environments:stick"]
+    flags += ["--launch.silent_seconds=5", "--launch.max_restarts=1"]
+    with train(tmp_path / "run", *flags) as command:
+        command.await_line("started again (1)")
+        assert command.finish(timeout=240) == 1
+        command.assert_nothing_is_left()
+    error = command.result["error"]
+    assert error["node"].startswith("actor/")
+    assert "launch.max_restarts" in error["traceback"]
+    assert "main thread did not get on for 5 s" in error["traceback"]
+    # With where it sits.
+    assert "in _step" in error["traceback"]

@@ -1,0 +1,74 @@
+"""A supervisor in a process of its own, for tests of what it does.
+
+It is a fresh process, as nodes must not be forked from one that has opened a channel,
+but one without the front and the checks, which take most of the time of a whole run.
+"""
+
+import os
+import pickle
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from distrl.config import Config
+from distrl.launch.channel import Channel
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+
+
+def supervise(config, name, log=None):
+    """Returns the events of a program of tiny_programs, from start to end.
+
+    Args:
+      config: of the run; its run_dir is there.
+      name: of the program's maker.
+      log: called with each event, as it arrives, and the channel to answer on.
+    """
+    channel, far = Channel.pair()
+    process = subprocess.Popen(
+        [sys.executable, __file__, str(far.fileno()), name],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        pass_fds=[far.fileno()],
+        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{HERE}"},
+    )
+    far.close()
+    assert process.stdin is not None
+    process.stdin.write(pickle.dumps(config))
+    process.stdin.close()
+    events = []
+    try:
+        while not events or events[-1]["event"] != "ended":
+            event = channel.receive()
+            assert event is not None, process.stdout.read().decode()
+            events.append(event)
+            if log is not None:
+                log(event, channel)
+        assert process.wait(30) == 0
+    finally:
+        channel.close()
+        process.kill()
+        process.wait()
+        process.stdout.close()
+    return events
+
+
+def main():
+    """Runs the supervisor; the nodes find JAX imported, as in the host."""
+    import jax  # noqa: F401
+    import tiny_programs
+
+    from distrl.launch.processes import Supervisor
+    from distrl.launch.reaping import adopt_orphans
+
+    adopt_orphans()
+    config: Config = pickle.loads(sys.stdin.buffer.read())
+    channel = Channel(socket.socket(fileno=int(sys.argv[1])))
+    Supervisor(config, channel).run(getattr(tiny_programs, sys.argv[2])(config, None))
+
+
+if __name__ == "__main__":
+    main()

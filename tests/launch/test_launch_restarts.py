@@ -1,0 +1,79 @@
+"""What is started again, after how long, and when it is enough."""
+
+import dataclasses
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from distrl.config import LaunchConfig
+from distrl.launch.restarts import Decision, decide
+
+LAUNCH = LaunchConfig(
+    max_restarts=3, restart_window_seconds=60.0, restart_delay_seconds=0.5
+)
+
+
+@pytest.mark.parametrize(
+    ("restart", "again"),
+    [
+        ("never", set()),
+        ("killed", {"killed", "hung"}),
+        ("always", {"killed", "hung", "failed"}),
+    ],
+)
+@pytest.mark.parametrize("end", ["killed", "hung", "failed", "ended"])
+def test_the_field_says_which_ends_are_forgiven(restart, again, end):
+    launch = dataclasses.replace(LAUNCH, restart=restart)
+    expected = Decision(0.5 if end in again else None)
+    assert decide(launch, end, [], 100.0) == expected
+
+
+@pytest.mark.parametrize(
+    ("restarted_at", "delay"),
+    [
+        ([], 0.5),
+        ([99.0], 1.0),
+        ([98.0, 99.0], 2.0),
+        # Those before the window count no more.
+        ([1.0, 2.0, 39.9, 99.0], 1.0),
+        ([40.0, 99.0], 2.0),
+    ],
+)
+def test_delays_double_with_each_restart_in_the_window(restarted_at, delay):
+    assert decide(LAUNCH, "killed", restarted_at, 100.0) == Decision(delay)
+
+
+def test_one_more_than_the_window_allows_fails_the_run_and_says_which_fields():
+    decision = decide(LAUNCH, "killed", [97.0, 98.0, 99.0], 100.0)
+    assert decision.delay is None
+    for words in ("3 times within 60 s", "max_restarts", "restart_window_seconds"):
+        assert words in decision.reason
+    # A minute later the same node is forgiven again.
+    assert decide(LAUNCH, "killed", [97.0, 98.0, 99.0], 160.0).delay == 0.5
+
+
+def test_zero_restarts_and_a_delay_of_zero_are_values():
+    none = dataclasses.replace(LAUNCH, max_restarts=0)
+    assert decide(none, "killed", [], 0.0) == Decision(None)
+    at_once = dataclasses.replace(LAUNCH, restart_delay_seconds=0.0)
+    assert decide(at_once, "hung", [1.0, 1.0], 1.0) == Decision(0.0)
+
+
+@given(
+    ages=st.lists(st.floats(0, 1000), max_size=2000),
+    limit=st.integers(0, 3000),
+    window=st.floats(0.001, 1e6),
+    base=st.floats(0, 1e6),
+)
+def test_a_delay_is_finite_and_within_the_window_and_the_limit_holds(
+    ages, limit, window, base
+):
+    launch = LaunchConfig(
+        max_restarts=limit, restart_window_seconds=window, restart_delay_seconds=base
+    )
+    decision = decide(launch, "killed", [1000.0 - age for age in ages], 1000.0)
+    recent = sum(1000.0 - (1000.0 - age) <= window for age in ages)
+    assert (decision.delay is None) == (recent >= limit)
+    if decision.delay is not None:
+        assert min(base, window) <= decision.delay <= window

@@ -1,0 +1,83 @@
+"""The files that the front keeps of a run, and what it says of restarts."""
+
+import csv
+import json
+import shutil
+import time
+
+import pytest
+
+from distrl.launch.records import Records
+
+
+@pytest.fixture
+def notes():
+    return []
+
+
+@pytest.fixture
+def records(tmp_path, notes):
+    (tmp_path / "metrics").mkdir()
+    made = Records(tmp_path, notes.append)
+    assert not made.has_nodes
+    made.start(
+        {
+            "actor/0": {"address": None, "pid": 10},
+            "learner": {"address": "localhost:1", "pid": 11},
+        }
+    )
+    assert made.has_nodes
+    return made
+
+
+def read_nodes(run_dir):
+    program = json.loads((run_dir / "program.json").read_text())
+    return {node.pop("name"): node for node in program["nodes"]}
+
+
+def test_restarts_are_in_every_file_and_said(tmp_path, records, notes):
+    assert records.restarts == {}
+    before = time.time() - 0.001
+    records.set_state("actor/0", "restarting")
+    assert read_nodes(tmp_path)["actor/0"]["state"] == "restarting"
+    records.restart("actor/0", 12, "was killed by SIGKILL", 1)
+    records.restart("actor/0", 13, "hung, it seems", 2)
+    assert notes == [
+        "actor/0 was killed by SIGKILL; started again (1)",
+        "actor/0 hung, it seems; started again (2)",
+    ]
+    assert records.restarts == {"actor/0": 2}
+    assert read_nodes(tmp_path) == {
+        "actor/0": {"address": None, "pid": 13, "state": "running", "restarts": 2},
+        "learner": {
+            "address": "localhost:1",
+            "pid": 11,
+            "state": "running",
+            "restarts": 0,
+        },
+    }
+    with (tmp_path / "metrics" / "launcher.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    times = [float(row.pop("time")) for row in rows]
+    assert before <= times[0] <= times[1] <= time.time()
+    assert rows == [
+        {"node": "actor/0", "cause": "was killed by SIGKILL", "restarts": "1"},
+        {"node": "actor/0", "cause": "hung, it seems", "restarts": "2"},
+    ]
+
+
+def test_the_end_is_written_down_and_what_still_ran_was_killed(tmp_path, records):
+    records.set_state("learner", "ended")
+    records.end({"status": "done"})
+    states = {name: node["state"] for name, node in read_nodes(tmp_path).items()}
+    assert states == {"actor/0": "killed", "learner": "ended"}
+    assert json.loads((tmp_path / "result.json").read_text()) == {"status": "done"}
+
+
+def test_a_directory_that_takes_nothing_is_said_once(tmp_path, records, notes):
+    shutil.rmtree(tmp_path)
+    records.restart("actor/0", 12, "was killed by SIGKILL", 1)
+    records.end({})
+    assert str(tmp_path) in notes[0]
+    assert "No such file" in notes[0]
+    assert notes[1:] == ["actor/0 was killed by SIGKILL; started again (1)"]

@@ -1,0 +1,169 @@
+"""What dies is started again, as often and as soon as the configuration says."""
+
+import csv
+import dataclasses
+import io
+import json
+
+import pytest
+import tiny_programs
+from supervised import supervise
+
+from distrl.config import CheckpointConfig, Config, LaunchConfig
+from distrl.launch import run
+from distrl.telemetry.progress import Progress
+
+LAUNCH = LaunchConfig(
+    stop_seconds=4.0, max_restarts=3, restart_delay_seconds=0.1, silent_seconds=30.0
+)
+
+
+@pytest.fixture
+def run_dir(tmp_path):
+    (tmp_path / "logs").mkdir()
+    return tmp_path
+
+
+def make_config(run_dir, **launch):
+    return Config(run_dir=str(run_dir), launch=dataclasses.replace(LAUNCH, **launch))
+
+
+def find(events, kind, name):
+    return [e for e in events if e["event"] == kind and e["name"] == name]
+
+
+def read_lives(run_dir, name):
+    return [float(line) for line in (run_dir / f"{name}.lives").open()]
+
+
+def test_a_whole_run_goes_on_and_says_what_was_started_again(tmp_path):
+    stream, run_dir = io.StringIO(), tmp_path / "run"
+    outcome = run(
+        make_config(run_dir, silent_seconds=3.0),
+        program=tiny_programs.troubled,
+        progress=Progress(stream, interactive=False),
+    )
+    assert (outcome.exit_code, outcome.result["error"]) == (0, None), outcome.result
+    assert outcome.result["status"] == "done"
+    restarts = {"service": 1, "stopped": 1, "looping": 1}
+    assert outcome.result["restarts"] == restarts
+    causes = {
+        "service": "was killed by SIGKILL",
+        "stopped": "gave no sign of life for 3 s (launch.silent_seconds)",
+        "looping": "hung: its main thread did not get on for 3 s "
+        "(launch.silent_seconds)",
+    }
+    program = json.loads((run_dir / "program.json").read_text())
+    nodes = {node["name"]: node for node in program["nodes"]}
+    assert {node["state"] for node in nodes.values()} == {"ended"}
+    with (run_dir / "metrics" / "launcher.csv").open() as file:
+        rows = {row["node"]: row for row in csv.DictReader(file)}
+    log = (run_dir / "logs" / "launcher.log").read_text()
+    for name, cause in causes.items():
+        assert nodes[name]["restarts"] == restarts[name]
+        assert (rows[name]["cause"], rows[name]["restarts"]) == (cause, "1")
+        assert f"{name} {cause}; started again (1)" in stream.getvalue()
+        assert f"{name} {cause}\n" in log
+        assert f"{name} was started again (1)\n" in log
+    assert nodes["asker"]["restarts"] == 0
+    # Asked through the same handle, at the same address, it was another process.
+    asked = json.loads((run_dir / "asker.json").read_text())
+    assert asked["service"] == nodes["service"]["pid"]
+    # The log says where it hung.
+    assert "in spin_for_ever" in (run_dir / "logs" / "looping.log").read_text()
+
+
+def test_delays_double_and_one_restart_too_many_fails_the_run(run_dir):
+    events = supervise(make_config(run_dir), "dying")
+    restarted = find(events, "restarted", "second")
+    assert [event["restarts"] for event in restarted] == [1, 2, 3]
+    assert len({event["pid"] for event in restarted}) == 3
+    lives = read_lives(run_dir, "second")
+    assert len(lives) == 4
+    delays = [after - before for before, after in zip(lives, lives[1:], strict=False)]
+    for delay, least in zip(delays, (0.1, 0.2, 0.4), strict=True):
+        assert delay >= least
+    error = events[-1]["error"]
+    assert error["node"] == "second"
+    assert "3 times within 60 s" in error["traceback"]
+    assert "was killed by SIGKILL" in error["traceback"]
+    assert find(events, "node", "second")[-1]["state"] == "failed"
+    assert find(events, "node", "first")[-1]["state"] == "ended"
+
+
+@pytest.mark.parametrize(
+    ("program", "restart", "words"),
+    [
+        ("killed_once", "killed", None),
+        ("killed_once", "never", "was killed by SIGKILL"),
+        ("raising_once", "always", None),
+        ("raising_once", "killed", "ValueError: the first life broke"),
+    ],
+)
+def test_the_field_decides_what_is_started_again(run_dir, program, restart, words):
+    events = supervise(make_config(run_dir, restart=restart), program)
+    error = events[-1]["error"]
+    if words is None:
+        assert error is None
+        assert [e["restarts"] for e in find(events, "restarted", "second")] == [1]
+        states = [event["state"] for event in find(events, "node", "second")]
+        assert states == ["restarting", "ended"]
+    else:
+        assert error["node"] == "second"
+        assert words in error["traceback"]
+        assert find(events, "restarted", "second") == []
+        assert len(read_lives(run_dir, "second")) == 1
+
+
+def test_a_node_that_hangs_and_is_not_started_again_fails_the_run(run_dir):
+    config = make_config(run_dir, restart="never", silent_seconds=2.0)
+    error = supervise(config, "hanging")[-1]["error"]
+    assert error["node"] == "second"
+    assert "launch.silent_seconds" in error["traceback"]
+    # With where it was.
+    assert "in sit_for_ever" in error["traceback"]
+
+
+def test_what_a_killed_node_had_started_does_not_hold_its_port(run_dir):
+    events = supervise(
+        make_config(run_dir, restart_delay_seconds=0.0), "leaving_a_port"
+    )
+    assert events[-1]["error"] is None
+    assert len(find(events, "restarted", "second")) == 1
+
+
+def test_a_stop_does_not_wait_for_a_node_that_waits_to_be_started(run_dir):
+    def tell(event, _):
+        if event.get("state") == "restarting":
+            (run_dir / "died").touch()
+
+    config = make_config(run_dir, restart_delay_seconds=100.0)
+    config = dataclasses.replace(
+        config,
+        launch=dataclasses.replace(config.launch, restart_window_seconds=1000.0),
+    )
+    events = supervise(config, "stopped_meanwhile", tell)
+    assert events[-1]["error"] is None
+    assert find(events, "restarted", "second") == []
+    assert find(events, "node", "second")[-1]["state"] == "killed"
+    assert find(events, "node", "first")[-1]["state"] == "ended"
+
+
+def test_nodes_that_save_have_longer_to_end_as_long_as_they_get_on(run_dir):
+    config = make_config(run_dir, stop_seconds=1.5)
+    checkpoint = CheckpointConfig(save_seconds=3.0)
+    events = supervise(dataclasses.replace(config, checkpoint=checkpoint), "saving")
+    kinds = [event["event"] for event in events]
+    assert kinds.count("saving") == 1
+    assert events[-1]["error"] is None
+    ends = {e["name"]: e["state"] for e in events if e["event"] == "node"}
+    assert ends == {
+        "stopper": "ended",
+        "actor/0": "killed",
+        "coordinator": "killed",
+        "learner": "ended",
+        "replay/0": "killed",
+    }
+    order = [e["name"] for e in events if e["event"] == "node"]
+    assert order.index("actor/0") < order.index("learner") < order.index("replay/0")
+    assert (run_dir / "saved.json").exists()

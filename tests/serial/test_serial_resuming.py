@@ -1,0 +1,211 @@
+"""A run that ends and goes on is, bit for bit, the run that did not end."""
+
+import csv
+import dataclasses
+import json
+import shutil
+
+import jax
+import numpy as np
+import pytest
+
+from distrl.checkpoints import find_newest_checkpoint, list_checkpoints
+from distrl.config import config_from_dict
+from distrl.environments import read_spec
+from distrl.serial import Counts, run_serial
+from distrl.telemetry.csv_log import read_status
+
+TINY = {
+    "environment": "bsuite:catch/0",
+    "network": {"args": {"hidden_sizes": [8]}, "core_size": 4},
+    "actor": {"environments": 3, "n_step": 2},
+    "replay": {"capacity": 50, "min_size": 10, "samples_per_insert": 4.0},
+    "learner": {"devices": 1, "batch_size": 4, "steps_per_dispatch": 2},
+    "evaluation": {"episodes": 2, "environments": 2, "period": 30},
+    "checkpoint": {"period_learner_steps": 40},
+    "stop": {"learner_steps": 80},
+}
+SMALL = {"head_args": {"hidden_sizes": [8]}}
+UNEVALUATED = {"period": 1_000}
+KINDS = {
+    "dqn": {"agent": "dqn"},
+    # Noisy, prioritised, three steps, and one superbatch a step of the environments.
+    "rainbow": {
+        "agent": "rainbow",
+        "network": SMALL,
+        "loss": {"num_atoms": 5},
+        "replay": {"samples_per_insert": None},
+        "evaluation": UNEVALUATED,
+    },
+    # Recurrent; items come in groups of many sizes.
+    "r2d2": {
+        "agent": "r2d2",
+        "replay": {"sequence_length": 6, "capacity": 20},
+        "evaluation": UNEVALUATED,
+    },
+}
+
+
+def make_config(run_dir, kind="dqn", **changes):
+    tree = {**TINY, "run_dir": None if run_dir is None else str(run_dir)}
+    for name, value in [*KINDS[kind].items(), *changes.items()]:
+        is_section = isinstance(value, dict)
+        tree[name] = {**tree.get(name, {}), **value} if is_section else value
+    return config_from_dict(tree)
+
+
+def run(config, stop=None):
+    return run_serial(config, read_spec(config.environment, {}), stop)
+
+
+def read_column(run_dir, node, *names):
+    with open(run_dir / "metrics" / f"{node}.csv", newline="") as file:
+        return [tuple(row[name] for name in names) for row in csv.DictReader(file)]
+
+
+def read_evaluations(run_dir):
+    return read_column(run_dir, "evaluator", "learner_steps", "mean_return")
+
+
+def differ(first, second):
+    assert jax.tree.structure(first) == jax.tree.structure(second)
+    changed = jax.tree.map(lambda a, b: bool(np.any(a != b)), first, second)
+    return any(jax.tree.leaves(changed))
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    """The directory and the state of 80 steps of dqn with a checkpoint at 40."""
+    run_dir = tmp_path_factory.mktemp("whole")
+    return run_dir, run(make_config(run_dir))
+
+
+@pytest.fixture
+def ended(uninterrupted, tmp_path):
+    """A copy of that directory, to go on in."""
+    return shutil.copytree(uninterrupted[0], tmp_path / "run")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_run_that_was_resumed_ends_with_the_same_bits(kind, uninterrupted, tmp_path):
+    whole, parts = uninterrupted[0], tmp_path / "parts"
+    state = uninterrupted[1]
+    if kind != "dqn":
+        whole = tmp_path / "whole"
+        state = run(make_config(whole, kind))
+    half = run(make_config(parts, kind, stop={"learner_steps": 40}))
+    assert half.counts.learner_steps == 40
+    resumed = run(make_config(parts, kind))
+    assert state.counts.learner_steps == resumed.counts.learner_steps == 80
+    assert not differ(state, resumed)
+    if kind == "dqn":
+        assert read_evaluations(whole) == read_evaluations(parts)
+        assert [step for step, _ in read_evaluations(parts)] == ["30", "60"]
+    assert differ(half.train.params, resumed.train.params)
+
+
+def test_new_episodes_elsewhere_give_other_bits(uninterrupted):
+    # Or the test above could not fail. And no file is needed for the same bits.
+    config = make_config(None)
+    assert not differ(run(config).train, uninterrupted[1].train)
+    checkpoint = dataclasses.replace(config.checkpoint, period_learner_steps=50)
+    changed = run(dataclasses.replace(config, checkpoint=checkpoint))
+    assert differ(changed.train.params, uninterrupted[1].train.params)
+
+
+def test_checkpoints_are_made_at_the_period_and_at_the_end_once(uninterrupted):
+    # The end was where a period was over, too.
+    names = [path.name for path in list_checkpoints(uninterrupted[0])]
+    assert names == ["000002", "000001"]
+
+
+def test_counts_evaluations_and_the_clock_go_on(ended):
+    before = read_status(ended / "metrics" / "coordinator.csv")
+    counts = run(make_config(ended, stop={"learner_steps": 90})).counts
+    status = read_status(ended / "metrics" / "coordinator.csv")
+    assert counts.learner_steps == status.learner_steps == 90
+    assert status.env_steps == counts.env_steps > before.env_steps
+    assert status.episodes == counts.episodes >= before.episodes
+    assert status.seconds > before.seconds
+    assert status.best_return >= before.best_return
+    steps = [int(step) for step, _ in read_evaluations(ended)]
+    # 30 after the last one, whoever made it.
+    assert steps == [30, 60, 90]
+    learned = read_column(ended, "learner", "learner_steps")
+    assert [int(step) for (step,) in learned] == [80, 90]
+    # Replay was not filled anew: as in a run that did not end, all was learned that
+    # 4 samples an insert allow beyond the first 10, but for less than a superbatch.
+    assert 0 <= 4 * (counts.inserted - 10) - counts.sampled < 4 * 3 + 8
+    # Two are kept.
+    names = [path.name for path in list_checkpoints(ended)]
+    assert names == ["000003", "000002"]
+    progress = find_newest_checkpoint(ended, pytest.fail).progress
+    assert progress.learner_steps == progress.evaluation_step == 90
+    assert progress.best_return == status.best_return
+    assert progress.sessions == 1
+
+
+class StopAfter:
+    """A stop signal that is set once it was asked so many times."""
+
+    def __init__(self, count):
+        self.count = count
+
+    def is_set(self):
+        self.count -= 1
+        return self.count < 0
+
+
+def test_nothing_is_saved_before_anything_was_learned(tmp_path):
+    assert run(make_config(tmp_path), StopAfter(0)).counts == Counts()
+    assert list_checkpoints(tmp_path) == []
+
+
+def test_a_stop_saves_what_is_there_and_it_goes_on_from_it(tmp_path):
+    config = make_config(tmp_path)
+    stopped = run(config, StopAfter(40)).counts
+    assert 0 < stopped.learner_steps < 80
+    progress = find_newest_checkpoint(tmp_path, pytest.fail).progress
+    assert progress.learner_steps == stopped.learner_steps
+    assert progress.env_steps == stopped.env_steps
+    resumed = run(config, StopAfter(0)).counts
+    assert resumed == stopped
+    # Nothing was new, so nothing was saved again.
+    assert len(list_checkpoints(tmp_path)) == 1
+
+
+def test_without_what_replay_held_it_is_filled_anew(ended):
+    before = json.loads((ended / "checkpoints/000002/progress.json").read_text())
+    config = make_config(ended, stop={"learner_steps": 82})
+    unsaving = dataclasses.replace(config.checkpoint, save_replay=False)
+    run(dataclasses.replace(config, checkpoint=unsaving))
+    assert not (list_checkpoints(ended)[0] / "serial" / "replay").exists()
+    more = dataclasses.replace(config.stop, learner_steps=84)
+    counts = run(dataclasses.replace(config, stop=more)).counts
+    assert counts.learner_steps == 84
+    assert TINY["replay"]["min_size"] <= counts.inserted < before["env_steps"]
+
+
+def test_a_damaged_checkpoint_is_passed_over(ended, capfd):
+    (ended / "checkpoints" / "000002" / "progress.json").write_text("{")
+    # From 40 on, not from 80.
+    counts = run(make_config(ended, stop={"learner_steps": 42})).counts
+    assert counts.learner_steps == 42
+    printed = capfd.readouterr().out
+    assert "checkpoint 000002 is damaged" in printed
+    assert "going on from checkpoint 000001 of learner step 40" in printed
+
+
+def test_a_save_that_fails_is_said_and_the_run_goes_on(tmp_path, capfd):
+    # A file where the directory has to be: also root cannot write there.
+    (tmp_path / "checkpoints").write_text("")
+    assert run(make_config(tmp_path)).counts.learner_steps == 80
+    printed = capfd.readouterr().out
+    for step in (40, 80):
+        assert f"learner step {step} could not be saved, and the run" in printed
+
+
+def test_another_network_is_refused(ended):
+    other = make_config(ended, network={"args": {"hidden_sizes": [9]}})
+    with pytest.raises(ValueError, match="another network"):
+        run(other)
