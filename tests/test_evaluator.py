@@ -12,10 +12,12 @@ from dm_env import specs
 from real_services import Services, WatchedVariables, publish, wait_until
 
 from distrl.agents import make_agent
+from distrl.checkpoints import find_best, restore_tree
 from distrl.config import Config, EvaluationConfig, LaunchConfig, NetworkConfig
 from distrl.coordinator import Coordinator
 from distrl.environments import VectorEnvironment, make_spec
 from distrl.evaluator import (
+    BestKeeper,
     Evaluation,
     evaluate,
     run_evaluator,
@@ -23,6 +25,7 @@ from distrl.evaluator import (
 )
 from distrl.telemetry.csv_log import read_status
 from distrl.telemetry.status import Status
+from distrl.variables import Snapshot
 
 
 class Numbered(Counting):
@@ -215,6 +218,36 @@ def test_an_evaluation_is_greedy_and_labelled(services, config):
     publish(run.variables, 14, q_values(0.0, 1.0, 0.0))
     row = run.await_rows(2)[1]
     assert (row["version"], row["learner_steps"], row["mean_return"]) == (4, 14, 5)
+
+
+def test_the_best_parameters_are_kept_and_known_again(services, config):
+    run = Run(services, config)
+    good, bad = q_values(0.0, 0.1, 0.2), q_values(1.0, 0.0, 0.0)
+    for count, (step, params) in enumerate([(5, good), (6, bad)]):
+        publish(run.variables, step, params)
+        run.await_rows(count + 1)
+    best = find_best(config.run_dir)
+    assert (best.learner_steps, best.mean_return, best.episodes) == (5, 10, 40)
+    params, network_state = restore_tree(best.variables, (good, {}))
+    np.testing.assert_array_equal(params["~"]["q"], good["~"]["q"])
+    assert network_state == {}
+    services.stop.set()
+    run.future.result(5)
+    # Another life of the evaluator: what is as good, or worse, does not take its place.
+    keeper = BestKeeper(config)
+    keeper.offer(Snapshot(1, 8, bad, {}), 9.5)
+    keeper.offer(Snapshot(2, 9, good, {}), 10.0)
+    keeper.offer(Snapshot(3, 10, bad, {}), float("nan"))
+    assert find_best(config.run_dir) == best
+    keeper.offer(Snapshot(4, 11, good, {}), 10.5)
+    assert find_best(config.run_dir).learner_steps == 11
+
+
+def test_best_parameters_that_cannot_be_saved_end_nothing(config, capsys):
+    (Path(config.run_dir) / "best").write_text("not a directory")
+    keeper = BestKeeper(config)
+    keeper.offer(Snapshot(1, 8, q_values(1.0, 0.0, 0.0), {}), 9.5)
+    assert "the best parameters were not saved" in capsys.readouterr().out
 
 
 def test_epsilon_is_honoured(services, config):

@@ -19,7 +19,7 @@ PART = "replay/0"
 _NOWHERE = "/dev/null/replay"
 # What a table takes from the checkpoint and not from the program, silently.
 _SETTINGS = ("signature", "sampler_options", "max_size")
-_LIMITS = ("samples_per_insert", "min_diff", "max_diff", "min_size_to_sample")
+_LIMITS = ("samples_per_insert", "min_size_to_sample")
 
 
 def start_server(

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import re
 import time
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -12,7 +13,10 @@ import reverb
 from dm_env import specs
 from real_services import Services, WatchedVariables, wait_until
 
+from distrl.agents import make_agent
+from distrl.checkpoints import find_newest_checkpoint, list_checkpoints
 from distrl.config import (
+    CheckpointConfig,
     Config,
     LaunchConfig,
     LearnerConfig,
@@ -20,8 +24,11 @@ from distrl.config import (
     ReplayConfig,
 )
 from distrl.coordinator import Coordinator
+from distrl.learner.checkpoint import restore_state
 from distrl.learner.health import DivergedError
+from distrl.learner.optimizer import make_optimizer
 from distrl.learner.role import run_learner
+from distrl.learner.state import init_state
 from distrl.replay import TABLE_NAME, BlockWriter
 from distrl.telemetry.csv_log import read_last_row
 from distrl.types import EnvironmentSpec, Transition
@@ -169,6 +176,44 @@ def test_the_state_of_a_network_is_published(services, config):
     means = newest.network_state["batch_norm/~/mean_ema"]["average"]
     np.testing.assert_allclose(means, np.full((1, 5), 5.0), rtol=1e-5)
     assert np.all(first.network_state["batch_norm/~/mean_ema"]["average"] == 0)
+
+
+def test_a_learner_goes_on_from_its_checkpoint(services, config):
+    checkpoint = CheckpointConfig(
+        period_seconds=None, period_learner_steps=10, save_replay=False
+    )
+    config = dataclasses.replace(config, checkpoint=checkpoint)
+    run = Run(services, config)
+    watching = services.start(run.coordinator.run)
+    folder = Path(config.run_dir) / "checkpoints"
+    # Saved while it learns, and once more at the end.
+    run.wait_until(lambda: len(list_checkpoints(config.run_dir)) >= 2)
+    run.end()
+    watching.result(20)
+    steps = run.learner_steps()
+    found = find_newest_checkpoint(config.run_dir, pytest.fail)
+    assert found.progress.learner_steps == steps
+    assert [path.name[0] for path in folder.iterdir()].count(".") == 0
+    agent, optimizer = make_agent(config, SPEC), make_optimizer(config.learner)
+    initial = init_state(agent, optimizer, jax.random.PRNGKey(0))
+    saved = restore_state(config.run_dir, initial)
+    assert saved.learner_steps == steps
+
+    again = Services()
+    try:
+        run = Run(again, config)
+        first = run.client.await_first()
+        assert first.learner_steps == steps
+        jax.tree.map(np.testing.assert_array_equal, first.params, saved.params)
+        # What it reports are the steps of both lives.
+        run.wait_until(lambda: run.learner_steps() > steps)
+        run.end()
+    finally:
+        again.close()
+    with open(config.run_dir + "/metrics/learner.csv", newline="") as file:
+        rows = [int(row["learner_steps"]) for row in csv.DictReader(file)]
+    assert rows == sorted(rows)
+    assert rows[-1] == run.learner_steps()
 
 
 def test_a_learner_that_waits_for_data_stops_at_once(services, config):

@@ -1,0 +1,104 @@
+"""A learner that goes on from a checkpoint computes what it would have computed."""
+
+import jax
+import numpy as np
+import pytest
+from dm_env import specs
+
+from distrl.agents import make_agent
+from distrl.checkpoints import RunProgress, begin_part, complete_checkpoint
+from distrl.config import Config, LearnerConfig, NetworkConfig, ReplayConfig
+from distrl.learner.checkpoint import PART, restore_state, take_part
+from distrl.learner.feed import put_superbatch
+from distrl.learner.optimizer import make_optimizer
+from distrl.learner.state import first_replica, init_state, replicate
+from distrl.learner.update import make_update
+from distrl.types import EnvironmentSpec, Transition
+
+SPEC = EnvironmentSpec(specs.Array((5,), np.float32), num_actions=3)
+DEVICES = 2
+
+
+class Learning:
+    """An update and a superbatch for it; the noisy layers draw from the state's key."""
+
+    def __init__(self, network):
+        config = Config(
+            agent="double_dqn",
+            network=network,
+            replay=ReplayConfig(transitions_per_item=1),
+            learner=LearnerConfig(batch_size=8, steps_per_dispatch=2),
+        )
+        self.devices = jax.local_devices()[:DEVICES]
+        agent, optimizer = make_agent(config, SPEC), make_optimizer(config.learner)
+        self.initial = init_state(agent, optimizer, jax.random.PRNGKey(3))
+        self.update = make_update(agent, optimizer, config, self.devices)
+        rng = np.random.default_rng(0)
+        items = Transition(
+            rng.normal(size=(16, 5)).astype(np.float32),
+            rng.integers(3, size=16).astype(np.int32),
+            rng.normal(size=16).astype(np.float32),
+            np.full(16, 0.9, np.float32),
+            rng.normal(size=(16, 5)).astype(np.float32),
+        )
+        ones = np.ones(16, np.float32)
+        self.superbatch = put_superbatch((items, ones), self.devices, 2)
+
+    def learn(self, state, times):
+        for _ in range(times):
+            state, _ = self.update(state, *self.superbatch)
+        return state
+
+
+@pytest.fixture(scope="module")
+def learning():
+    return Learning(NetworkConfig("mlp", {"hidden_sizes": [4]}, noisy=True))
+
+
+def save(run_dir, state):
+    part = take_part(state)
+    part.write(begin_part(run_dir, "000001", PART))
+    progress = RunProgress(learner_steps=part.learner_steps)
+    complete_checkpoint(run_dir, "000001", progress, 1, [PART])
+
+
+def test_without_a_checkpoint_the_state_is_the_first(learning, tmp_path):
+    assert restore_state(tmp_path, learning.initial) is learning.initial
+
+
+def test_what_follows_a_checkpoint_is_what_would_have_followed(
+    learning, tmp_path, capsys
+):
+    state = learning.learn(replicate(learning.initial, learning.devices), 3)
+    part = take_part(state)
+    assert part.learner_steps == 6
+    # The state goes on, and its buffers are given away, before it is written.
+    expected = first_replica(learning.learn(state, 2))
+    part.write(begin_part(tmp_path, "000001", PART))
+    progress = RunProgress(learner_steps=6)
+    complete_checkpoint(tmp_path, "000001", progress, 1, [PART])
+
+    restored = restore_state(tmp_path, learning.initial)
+    assert int(restored.learner_steps) == 6
+    assert "goes on from checkpoint 000001 of learner step 6" in capsys.readouterr().out
+    found = first_replica(learning.learn(replicate(restored, learning.devices), 2))
+    assert jax.tree.structure(found) == jax.tree.structure(expected)
+    jax.tree.map(np.testing.assert_array_equal, found, expected)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_parameters_that_are_no_numbers_are_not_saved(learning, tmp_path, value):
+    leaves, structure = jax.tree.flatten(learning.initial.params)
+    leaves[-1] = np.full_like(leaves[-1], value)
+    broken = learning.initial._replace(params=jax.tree.unflatten(structure, leaves))
+    with pytest.raises(ArithmeticError, match="params"):
+        save(tmp_path, replicate(broken, learning.devices))
+    assert restore_state(tmp_path, learning.initial) is learning.initial
+
+
+def test_a_checkpoint_of_another_network_is_refused(learning, tmp_path):
+    save(tmp_path, replicate(learning.initial, learning.devices))
+    network = NetworkConfig("mlp", {"hidden_sizes": [6]})
+    other = Learning(network)
+    with pytest.raises(ValueError, match="another network"):
+        restore_state(tmp_path, other.initial)
