@@ -1,6 +1,5 @@
 """How the process of a node ended, in words."""
 
-import contextlib
 import os
 import signal
 
@@ -40,12 +39,6 @@ def read_log_end(run_dir: str, node: str, end: End) -> str:
     except OSError as error:
         lines = [str(error)]
     return "\n".join([f"The end of {log}:", *lines])
-
-
-def note_in_log(text: str) -> None:
-    """Prints a line to the launcher's log; a full disk loses it."""
-    with contextlib.suppress(OSError):
-        print(text, flush=True)
 
 
 def _name_signal(number: int) -> str:

@@ -17,13 +17,14 @@ from launchpad.context import LaunchType
 
 from distrl.config import Config
 from distrl.launch.channel import Channel
-from distrl.launch.ends import describe_end, note_in_log, read_log_end
+from distrl.launch.ends import describe_end, read_log_end
 from distrl.launch.forking import NodeProcess, Surroundings, kill_with_dump
 from distrl.launch.prepare import prepare
 from distrl.launch.reaping import group_is_left, kill_descendants
 from distrl.launch.restarts import End, decide
 from distrl.launch.signs_of_life import Watch
 from distrl.launch.stopping import is_late
+from distrl.node_log import say
 
 # What a node had started must be gone before it starts again, or as good as gone.
 _GROUP_SECONDS = 2.0
@@ -173,7 +174,7 @@ class Supervisor:
     def _restart_or_fail(self, child: NodeProcess, end: End) -> None:
         name, now = child.node.name, time.monotonic()
         decision = decide(self._config.launch, end, child.restarted_at, now)
-        note_in_log(f"{name} {child.cause}")
+        say(f"{name} {child.cause}")
         if decision.delay is not None:
             self._errors.pop(name, None)
             child.due = now + decision.delay
@@ -205,7 +206,7 @@ class Supervisor:
     def _restart(self, child: NodeProcess) -> None:
         self._start(child)
         name, restarts = child.node.name, len(child.restarted_at)
-        note_in_log(f"{name} was started again ({restarts})")
+        say(f"{name} was started again ({restarts})")
         event = {"event": "restarted", "name": name, "pid": child.pid}
         self._channel.send({**event, "cause": child.cause, "restarts": restarts})
 

@@ -19,6 +19,7 @@ from distrl.checkpoints import (
 from distrl.config import Config
 from distrl.learner.health import check_arrays
 from distrl.learner.state import first_replica, replicate
+from distrl.node_log import say
 from distrl.serial.state import Counts, SerialState
 
 # What replay holds is a part of its own, for it may be left out.
@@ -52,11 +53,10 @@ def save_state(config: Config, state: SerialState, progress: RunProgress) -> boo
         complete_checkpoint(config.run_dir, name, progress, config.checkpoint.keep)
     except Exception as error:
         discard_partials(config.run_dir)
-        print(
+        say(
             f"serial: checkpoint {name} of learner step {progress.learner_steps:,} "
             f"could not be saved, and the run goes on without it: "
             f"{type(error).__name__}: {error}",
-            flush=True,
         )
         return False
     return True
@@ -108,4 +108,4 @@ def _to_tree(state: SerialState) -> dict[str, Any]:
 
 
 def _say(line: str) -> None:
-    print(f"serial: {line}", flush=True)
+    say(f"serial: {line}")

@@ -51,6 +51,7 @@ class CsvLog:
 
         Raises:
           ValueError: a name that is no column, or text of more than one line.
+          OSError: the disk is full, for example; it names the file.
         """
         unknown = sorted(set(row).difference(self._fields))
         if unknown:
@@ -69,8 +70,11 @@ class CsvLog:
         self._file.close()
 
     def _append(self, line: str) -> None:
-        self._file.write(line)
-        self._file.flush()
+        try:
+            self._file.write(line)
+            self._file.flush()
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, self._file.name) from error
 
 
 def read_last_row(path: str | os.PathLike[str]) -> dict[str, str] | None:

@@ -38,7 +38,11 @@ class TensorBoardLog:
         )
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
-        """Adds numbers by their tags, all at one step."""
+        """Adds numbers by their tags, all at one step.
+
+        Raises:
+          OSError: the disk is full, for example; it names the file.
+        """
         tags = [
             self._make_summary.Value(tag=tag, simple_value=float(value))
             for tag, value in values.items()
@@ -53,5 +57,8 @@ class TensorBoardLog:
         self._file.close()
 
     def _append(self, event) -> None:
-        self._records.write(event.SerializeToString())
-        self._file.flush()
+        try:
+            self._records.write(event.SerializeToString())
+            self._file.flush()
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, self._file.name) from error

@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from distrl.launch.ends import describe_end, note_in_log, read_log_end
+from distrl.launch.ends import describe_end, read_log_end
 
 
 @pytest.mark.parametrize(
@@ -35,12 +35,3 @@ def test_the_end_of_a_log_is_quoted_and_one_that_is_not_there_is_said(tmp_path):
     assert lines[-1].startswith("line 99")
     # Of a node that hung it ends with where its threads were.
     assert len(read_log_end(str(tmp_path), "actor/0", "hung").splitlines()) == 61
-
-
-def test_a_full_disk_loses_a_line_of_the_launchers_log(monkeypatch):
-    full = open("/dev/full", "w")  # noqa: SIM115, it cannot even be closed
-    with monkeypatch.context() as context:
-        context.setattr("sys.stdout", full)
-        note_in_log("not written")
-    with pytest.raises(OSError, match="No space"):
-        full.close()

@@ -178,3 +178,8 @@ def test_a_cell_of_another_type(path):
     path.write_text("env_steps,seconds\nmany,1\n")
     with pytest.raises(ValueError, match="many"):
         read_status(path)
+
+
+def test_a_full_disk_is_named():
+    with pytest.raises(OSError, match="No space left on device: '/dev/full'"):
+        CsvLog("/dev/full", ["a"])
