@@ -23,7 +23,7 @@ INSTALLED := $(VENV)/.installed-$(call key,pyproject.toml)
     bench-checkpoint bench-learner bench-memory bench-serial bench-soak bench-solve lock check-cuda clean FORCE
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' Makefile
 
 install: $(INSTALLED) ## make .venv, if it is not there yet
 
