@@ -13,7 +13,12 @@ import reverb
 from integration.commands import resume, train
 
 from distrl.agents import make_agent
-from distrl.checkpoints import find_best, find_newest_checkpoint, list_checkpoints
+from distrl.checkpoints import (
+    find_best,
+    find_newest_checkpoint,
+    list_checkpoints,
+    next_number,
+)
 from distrl.config import load_run
 from distrl.environments import read_spec
 from distrl.learner.checkpoint import restore_state
@@ -87,29 +92,33 @@ def test_the_parts_of_a_checkpoint_belong_together(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_a_run_that_is_killed_while_it_saves_always_has_a_whole_checkpoint(tmp_path):
     run_dir = tmp_path / "run"
     rng = random.Random(11)
     flags = [*ENDLESS, "--checkpoint.period_seconds=0.2"]
-    newest = -1
+    newest = 0
     for moment in range(20):
         start = train if moment == 0 else resume
         with start(run_dir, *flags) as command:
-            deadline = time.monotonic() + 90
-            folder = run_dir / "checkpoints"
-            while find_newest_checkpoint(run_dir, lambda line: None) is None:
+            if moment > 0:
+                command.await_line("resuming from")
+            command.await_line("training")
+            deadline = time.monotonic() + 60
+            # One more is whole, and the next has begun.
+            while next_number(run_dir) <= f"{newest + 1:06d}":
+                assert time.monotonic() < deadline
+                assert command.process.poll() is None, command.stderr
+            while not list(run_dir.glob("checkpoints/.partial-*/*")):
                 assert time.monotonic() < deadline
                 assert command.process.poll() is None, command.stderr
             # From the beginning of a part to a while after the rename.
-            while not list(folder.glob(".partial-*/*")):
-                assert time.monotonic() < deadline
-                assert command.process.poll() is None, command.stderr
             time.sleep(rng.uniform(0.0, 0.1))
             os.kill(command.process.pid, signal.SIGKILL)
             command.finish()
             command.assert_nothing_is_left(seconds=10)
         found = find_newest_checkpoint(run_dir, pytest.fail)
         assert int(found.path.name) > newest
-        newest = int(found.path.name) - 1
+        newest = int(found.path.name)
         assert found.find_part("learner") is not None
         assert found.find_part("replay/0") is not None
