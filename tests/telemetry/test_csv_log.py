@@ -2,6 +2,8 @@
 
 import csv
 import dataclasses
+import subprocess
+import sys
 
 import hypothesis
 import pytest
@@ -180,6 +182,20 @@ def test_a_cell_of_another_type(path):
         read_status(path)
 
 
-def test_a_full_disk_is_named():
-    with pytest.raises(OSError, match="No space left on device: '/dev/full'"):
-        CsvLog("/dev/full", ["a"])
+_LIMITED = """
+import resource, signal, sys
+from distrl.telemetry.csv_log import CsvLog
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+log = CsvLog(sys.argv[1], ["a"])
+resource.setrlimit(resource.RLIMIT_FSIZE, (2, 2))
+try:
+    log.write({"a": 1})
+except OSError as error:
+    print(error)
+"""
+
+
+def test_a_disk_that_takes_no_more_is_named(path):
+    command = [sys.executable, "-c", _LIMITED, str(path)]
+    answer = subprocess.run(command, capture_output=True, text=True)
+    assert answer.stdout == f"[Errno 27] File too large: '{path}'\n"
