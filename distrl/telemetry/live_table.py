@@ -93,6 +93,8 @@ def make_figures(status: Status) -> Table:
             + (at_step if status.evaluation_return is not None else ""),
         ),
         ("best evaluation", show_number(status.best_return)),
+        ("checkpoint of step", show_number(status.checkpoint)),
+        ("failed saves", show_number(status.failed_saves)),
     ]
     table = Table.grid(padding=(0, 3))
     for left, right in zip(figures[::2], figures[1::2], strict=True):

@@ -89,6 +89,8 @@ def format_status(status: Status, conditions: Sequence[StopProgress]) -> str:
             f"{show_number(status.evaluation_step)} "
             f"(best {show_number(status.best_return)})"
         )
+    if status.failed_saves > 0:
+        parts.append(f"failed saves {show_number(status.failed_saves)}")
     for each in conditions:
         left = ""
         if each.seconds_left is not None:

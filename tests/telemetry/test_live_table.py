@@ -22,6 +22,7 @@ def test_figures_without_any_figure_yet():
         "samples per insert - replay size -",
         "parameter staleness - nodes alive 0",
         "latest evaluation - best evaluation -",
+        "checkpoint of step - failed saves 0",
     ]
 
 
@@ -31,6 +32,11 @@ def test_figures_of_zero_are_figures():
     assert lines[2] == "samples per insert - replay size 0"
     assert lines[3] == "parameter staleness 0 nodes alive 0"
     assert lines[4].startswith("latest evaluation 0 at step - ")
+
+
+def test_checkpoints_are_figures():
+    lines = _draw(make_figures(Status(checkpoint=12_800, failed_saves=2)))
+    assert lines[5] == "checkpoint of step 12,800 failed saves 2"
 
 
 def test_bars():

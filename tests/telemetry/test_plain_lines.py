@@ -58,6 +58,10 @@ def test_a_status_with_figures_and_the_way_to_each_condition():
     )
 
 
+def test_saves_that_failed_are_told():
+    assert format_status(Status(failed_saves=2), []).endswith(", failed saves 2")
+
+
 def test_lines_have_the_seconds_before_them(clock, stream):
     lines = PlainLines(stream, clock)
     lines.stage("starting")

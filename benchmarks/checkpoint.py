@@ -1,0 +1,227 @@
+"""What a checkpoint stops, and for how long: the learner's loop, sampling, inserting.
+
+The learner copies its state to the host between two updates; the rest is done in a
+thread. Reverb saves while it serves. `make bench-checkpoint` runs it.
+"""
+
+import argparse
+import contextlib
+import io
+import multiprocessing
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.learner import make_transitions
+from benchmarks.record import median, print_record, print_table
+from distrl.config import Config, NetworkConfig, ReplayConfig
+
+NETWORKS = {
+    "mlp 128-128": [128, 128],
+    "20M parameters": [4096, 4096, 768],
+}
+
+
+def measure_learner(hidden_sizes: list[int], repetitions: int) -> dict[str, Any]:
+    """Returns the milliseconds of the copy, of the writing and of restoring."""
+    import jax
+
+    from distrl.agents import make_agent
+    from distrl.checkpoints import RunProgress, begin_part, complete_checkpoint
+    from distrl.environments import read_spec
+    from distrl.learner.checkpoint import PART, restore_state, take_part
+    from distrl.learner.optimizer import make_optimizer
+    from distrl.learner.state import init_state, replicate
+
+    config = Config(network=NetworkConfig("mlp", {"hidden_sizes": hidden_sizes}))
+    spec = read_spec("bsuite:catch/0", {})
+    agent, optimizer = make_agent(config, spec), make_optimizer(config.learner)
+    initial = init_state(agent, optimizer, jax.random.PRNGKey(0))
+    state = jax.block_until_ready(replicate(initial, jax.local_devices()[:1]))
+    times: dict[str, list[float]] = {"copy": [], "write": [], "restore": []}
+    with tempfile.TemporaryDirectory() as directory:
+        for number in range(1, repetitions + 2):
+            name = f"{number:06d}"
+            part = timed(times["copy"], lambda: take_part(state))
+            path = begin_part(directory, name, PART)
+
+            def save(part: Any = part, path: Path = path, name: str = name) -> None:
+                part.write(path)
+                complete_checkpoint(directory, name, RunProgress(), 1, [PART])
+
+            timed(times["write"], save)
+            timed(times["restore"], lambda: restore_state(directory, initial))
+        files = [file for file in Path(directory).rglob("*") if file.is_file()]
+        size = sum(file.stat().st_size for file in files) / 2**20
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(initial.params))
+    return {
+        "parameters": parameters,
+        # The first has caches to fill.
+        "the loop stands still, ms": median(times["copy"][1:]),
+        "written in a thread, ms": median(times["write"][1:]),
+        "restored and checked, ms": median(times["restore"][1:]),
+        "MiB on disk": size,
+    }
+
+
+def timed(times: list[float], function: Callable[[], Any]) -> Any:
+    """Calls a function, adds its milliseconds, and returns what it returned."""
+    started = time.perf_counter()
+    with contextlib.redirect_stdout(io.StringIO()):
+        result = function()
+    times.append(1000 * (time.perf_counter() - started))
+    return result
+
+
+def make_config(run_dir: str, block: int, size: int) -> Config:
+    """Returns the configuration of a replay that holds `size` transitions."""
+    return Config(
+        run_dir=run_dir,
+        environment="bsuite:catch/0",
+        replay=ReplayConfig(
+            capacity=2 * size,
+            min_size=1,
+            samples_per_insert=None,
+            transitions_per_item=block,
+        ),
+    )
+
+
+def serve(config: Config, port: int, asked: Any, answers: Any) -> None:
+    """Serves replay in a process of its own, and saves when it is asked to."""
+    from distrl.checkpoints import begin_part
+    from distrl.environments import read_spec
+    from distrl.replay import make_table
+    from distrl.replay.checkpoint import start_server, take_part
+
+    spec = read_spec(config.environment, {})
+    server = start_server(config, lambda: make_table(config, spec), port)
+    answers.put("serving")
+    assert config.run_dir is not None
+    while asked.get():
+        path = begin_part(config.run_dir, "000001", "replay/0")
+        started = time.perf_counter()
+        take_part(server).write(path)
+        seconds = time.perf_counter() - started
+        size = sum(file.stat().st_size for file in path.iterdir())
+        answers.put((seconds, size))
+    server.stop()
+
+
+class Worker:
+    """Calls a function again and again in a thread, and keeps the longest call."""
+
+    def __init__(self, function: Callable[[], Any]):
+        """Starts the thread."""
+        self.longest = 0.0
+        self.calls = 0
+        self._function = function
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def forget(self) -> None:
+        """Begins to look for the longest call anew."""
+        self.longest, self.calls = 0.0, 0
+
+    def close(self) -> None:
+        """Ends the thread."""
+        self._ended.set()
+        self._thread.join(10)
+
+    def _run(self) -> None:
+        while not self._ended.is_set():
+            started = time.perf_counter()
+            self._function()
+            self.longest = max(self.longest, time.perf_counter() - started)
+            self.calls += 1
+
+
+def measure_replay(block: int, size: int, repetitions: int) -> dict[str, Any]:
+    """Returns how long saving takes, and the longest waits with it and without it."""
+    from distrl.environments import read_spec
+    from distrl.replay import BlockWriter, ReplaySampler
+
+    spec = read_spec("bsuite:catch/0", {})
+    context = multiprocessing.get_context("spawn")
+    asked, answers = context.Queue(), context.Queue()
+    with socket.socket() as s:
+        s.bind(("localhost", 0))
+        port = s.getsockname()[1]
+    address = f"localhost:{port}"
+    with tempfile.TemporaryDirectory() as directory:
+        config = make_config(directory, block, size)
+        arguments = (config, port, asked, answers)
+        process = context.Process(target=serve, args=arguments, daemon=True)
+        process.start()
+        assert answers.get(timeout=120) == "serving"
+        never = threading.Event()
+        writer = BlockWriter(address, config, spec, 0, never)
+        batch = make_transitions(spec, 256, 0)
+        for number in range(-(-size // 256)):
+            writer.write(make_transitions(spec, 256, number))
+        sampler = ReplaySampler(address, config, spec)
+        assert sampler.read() is not None
+        sampling = Worker(sampler.read)
+
+        def insert() -> None:
+            # As quick as a few actors are: the table is to stay as it is.
+            time.sleep(0.05)
+            started = time.perf_counter()
+            writer.write(batch)
+            inserts.append(time.perf_counter() - started)
+
+        inserts: list[float] = []
+        inserting = Worker(insert)
+        quiet, busy, saved, written = [], [], [], []
+        for _ in range(repetitions):
+            sampling.forget()
+            time.sleep(2.0)
+            quiet.append(sampling.longest)
+            sampling.forget()
+            inserts.clear()
+            asked.put(True)
+            saved.append(answers.get(timeout=120))
+            busy.append(sampling.longest)
+            written.append(max(inserts, default=0.0))
+        inserting.close()
+        sampling.close()
+        asked.put(False)
+        process.join(10)
+    return {
+        "transitions": size,
+        "transitions_per_item": block,
+        "saved in, s": median([seconds for seconds, _ in saved]),
+        "MiB on disk": median([bytes_ for _, bytes_ in saved]) / 2**20,
+        "longest read, s": median(busy),
+        "without saving, s": median(quiet),
+        "longest insert, s": median(written),
+    }
+
+
+def main() -> None:
+    """Prints both tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--transitions", type=int, default=100_000)
+    options = parser.parse_args()
+    print_record()
+    rows = [
+        {"network": name, **measure_learner(sizes, options.repetitions)}
+        for name, sizes in NETWORKS.items()
+    ]
+    print_table(rows)
+    print_table(
+        [
+            measure_replay(block, options.transitions, options.repetitions)
+            for block in (32, 1)
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()

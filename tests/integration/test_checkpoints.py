@@ -1,0 +1,124 @@
+"""What a real run leaves in RUN_DIR/checkpoints belongs together and is whole."""
+
+import csv
+import os
+import random
+import signal
+import socket
+import time
+
+import jax
+import pytest
+import reverb
+from integration.commands import resume, train
+
+from distrl.agents import make_agent
+from distrl.checkpoints import (
+    find_best,
+    find_newest_checkpoint,
+    list_checkpoints,
+    next_number,
+)
+from distrl.config import load_run
+from distrl.environments import read_spec
+from distrl.learner.checkpoint import restore_state
+from distrl.learner.optimizer import make_optimizer
+from distrl.learner.state import init_state
+from distrl.replay import TABLE_NAME, make_table
+from distrl.replay.checkpoint import start_server
+
+ENDLESS = ["--stop.evaluation_return=null", "--stop.env_steps=null"]
+
+
+def restore_replay(config, spec):
+    """Returns the items, inserts and samples of a server that goes on with a run."""
+    with socket.socket() as s:
+        s.bind(("localhost", 0))
+        port = s.getsockname()[1]
+    server = start_server(config, lambda: make_table(config, spec), port)
+    try:
+        client: reverb.Client = server.localhost_client()
+        info = client.server_info()[TABLE_NAME]
+        limiter = info.rate_limiter_info
+        completed = limiter.insert_stats.completed, limiter.sample_stats.completed
+        return info.current_size, *completed
+    finally:
+        server.stop()
+
+
+def test_the_parts_of_a_checkpoint_belong_together(tmp_path):
+    run_dir = tmp_path / "run"
+    flags = [*ENDLESS, "--checkpoint.period_learner_steps=400"]
+    with train(run_dir, *flags, "--stop.learner_steps=2000") as command:
+        assert command.finish() == 0, command.stderr
+        command.assert_nothing_is_left()
+    result = command.result
+    found = find_newest_checkpoint(run_dir, pytest.fail)
+    progress = found.progress
+    assert progress.learner_steps == result["learner_steps"] >= 2_000
+    assert progress.env_steps == result["env_steps"]
+    assert progress.episodes == result["episodes"]
+    assert progress.evaluation_return == result["evaluation_return"]
+    assert progress.best_return == result["best_return"]
+    assert find_best(run_dir).mean_return == result["best_return"]
+
+    # It was made at the end, and others on the way; two are kept, and no left-overs.
+    numbers = [int(path.name) for path in list_checkpoints(run_dir)]
+    assert len(numbers) == 2
+    assert numbers[0] >= 4
+    assert sorted(os.listdir(run_dir / "checkpoints")) == sorted(
+        [*(f"{number:06d}" for number in numbers), "coordinator.json"]
+    )
+
+    config = load_run(str(run_dir))
+    spec = read_spec(config.environment, {})
+    agent, optimizer = make_agent(config, spec), make_optimizer(config.learner)
+    initial = init_state(agent, optimizer, jax.random.PRNGKey(0))
+    state = restore_state(run_dir, initial)
+    assert state.learner_steps == progress.learner_steps
+    size, inserts, samples = restore_replay(config, spec)
+    # Items are blocks of 32 transitions. Some of those waited in the actors, which went
+    # on for a moment while replay was saved.
+    assert size == inserts
+    assert 0.75 * progress.env_steps <= 32 * size <= progress.env_steps
+    assert samples * 32 >= progress.learner_steps * config.learner.batch_size
+
+    log = (run_dir / "logs" / "coordinator.log").read_text()
+    assert log.count("saved checkpoint") >= 4
+    with open(run_dir / "metrics" / "coordinator.csv", newline="") as file:
+        last = list(csv.DictReader(file))[-1]
+    assert int(last["checkpoint"]) == progress.learner_steps
+    assert int(last["failed_saves"]) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_a_run_that_is_killed_while_it_saves_always_has_a_whole_checkpoint(tmp_path):
+    run_dir = tmp_path / "run"
+    rng = random.Random(11)
+    flags = [*ENDLESS, "--checkpoint.period_seconds=0.2"]
+    newest = 0
+    for moment in range(20):
+        start = train if moment == 0 else resume
+        with start(run_dir, *flags) as command:
+            if moment > 0:
+                command.await_line("resuming from")
+            command.await_line("training")
+            deadline = time.monotonic() + 60
+            # One more is whole, and the next has begun.
+            while next_number(run_dir) <= f"{newest + 1:06d}":
+                assert time.monotonic() < deadline
+                assert command.process.poll() is None, command.stderr
+            while not list(run_dir.glob("checkpoints/.partial-*/*")):
+                assert time.monotonic() < deadline
+                assert command.process.poll() is None, command.stderr
+            # From the beginning of a part to a while after the rename.
+            time.sleep(rng.uniform(0.0, 0.1))
+            os.kill(command.process.pid, signal.SIGKILL)
+            command.finish()
+            command.assert_nothing_is_left(seconds=10)
+        found = find_newest_checkpoint(run_dir, pytest.fail)
+        assert int(found.path.name) > newest
+        newest = int(found.path.name)
+        assert found.find_part("learner") is not None
+        assert found.find_part("replay/0") is not None
