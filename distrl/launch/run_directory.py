@@ -78,10 +78,7 @@ def make_run_dir(path: Path, config_yaml: str) -> int:
     try:
         # Another run may have come and gone since the directory was chosen.
         choose_run_dir("", str(path))
-        for name in ("metrics", "tensorboard"):
-            (path / name).mkdir()
-        for name in ("logs", "checkpoints"):
-            (path / name).mkdir(mode=0o700)
+        _make_directories(path)
         _write_whole(path / "config.yaml", config_yaml)
     except OSError as error:
         os.close(lock)
@@ -103,6 +100,8 @@ def reopen_run_dir(path: Path, config_yaml: str) -> None:
     """
     saved = path / "config.yaml"
     try:
+        # Somebody may have thrown old logs or metrics away.
+        _make_directories(path)
         before = saved.read_text()
         if before != config_yaml:
             number = 1
@@ -118,6 +117,13 @@ def reopen_run_dir(path: Path, config_yaml: str) -> None:
             f"run_dir: {path} cannot be written to: {error.strerror}. Free some space, "
             "or resume as the user who owns it."
         ) from error
+
+
+def _make_directories(path: Path) -> None:
+    for name in ("metrics", "tensorboard"):
+        (path / name).mkdir(exist_ok=True)
+    for name in ("logs", "checkpoints"):
+        (path / name).mkdir(mode=0o700, exist_ok=True)
 
 
 def node_file(run_dir: str | Path, kind: str, node: str, suffix: str) -> Path:

@@ -10,18 +10,19 @@ import pytest
 import tiny_programs
 from integration.commands import can_isolate
 
+from distrl.checkpoints import RunProgress, complete_checkpoint
 from distrl.config import Config, LaunchConfig
 from distrl.launch import run
 from distrl.telemetry.progress import Progress
 
 
-def launch(run_dir, program, stop_seconds=4.0, resumes=0):
+def launch(run_dir, program, stop_seconds=4.0, resume=False):
     launch_config = LaunchConfig(backend="processes", stop_seconds=stop_seconds)
     return run(
         Config(run_dir=str(run_dir), launch=launch_config),
         program=program,
         progress=Progress(io.StringIO(), interactive=False),
-        resumes=resumes,
+        resume=resume,
     )
 
 
@@ -35,7 +36,10 @@ def read_note(run_dir, name):
 
 
 def test_nodes_are_processes_with_logs_and_devices_of_their_own(tmp_path):
-    outcome = launch(tmp_path, tiny_programs.stopping, resumes=2)
+    # A run that was started twice before: this is its second resume.
+    (tmp_path / "config.yaml").touch()
+    complete_checkpoint(tmp_path, "000001", RunProgress(sessions=2), keep=1)
+    outcome = launch(tmp_path, tiny_programs.stopping, resume=True)
     assert outcome.exit_code == 0
     nodes = read_nodes(tmp_path)
     assert {node["state"] for node in nodes.values()} == {"ended"}
