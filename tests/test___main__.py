@@ -12,7 +12,12 @@ import distrl
     ("arguments", "code", "out", "err"),
     [
         (["--version"], 0, f"distrl {distrl.__version__}\n", ""),
-        ([], 2, "", "distrl: error: name a command: train, doctor, list (or --help)\n"),
+        (
+            [],
+            2,
+            "",
+            "distrl: error: name a command: train, resume, doctor, list (or --help)\n",
+        ),
     ],
 )
 def test_the_module_is_the_command_and_passes_its_exit_code_on(
