@@ -126,7 +126,8 @@ def check_devices() -> list[Finding]:
 
 def check_machine() -> list[Finding]:
     """Checks cores, memory and the limit of open files."""
-    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # A run raises its own limit to the hard one.
+    _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
     return [
         judge_cores(len(os.sched_getaffinity(0))),
         judge_memory(read_available_memory()),
@@ -154,12 +155,12 @@ def judge_memory(available: int) -> Finding:
     return Finding("memory", state, found, advice)
 
 
-def judge_files(soft_limit: int) -> Finding:
-    """Returns the finding for the soft limit of open files."""
-    if soft_limit == resource.RLIM_INFINITY or soft_limit >= _NEEDED_FILES:
-        found = "unlimited" if soft_limit == resource.RLIM_INFINITY else str(soft_limit)
+def judge_files(limit: int) -> Finding:
+    """Returns the finding for the hard limit of open files."""
+    if limit == resource.RLIM_INFINITY or limit >= _NEEDED_FILES:
+        found = "unlimited" if limit == resource.RLIM_INFINITY else str(limit)
         return Finding("open files", "ok", found)
-    found = f"{soft_limit}, needed {_NEEDED_FILES}"
+    found = f"{limit}, needed {_NEEDED_FILES}"
     advice = "raise it in the shell that starts distrl: `ulimit -n 4096`"
     return Finding("open files", "failed", found, advice)
 

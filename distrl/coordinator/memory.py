@@ -92,8 +92,12 @@ def write_memory(run_dir: str | Path, text: str) -> None:
     # Two threads may write at once; either's is whole.
     partial = path.with_name(f".{path.name}.{threading.get_ident()}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial.write_text(text + "\n")
-    os.replace(partial, path)
+    try:
+        partial.write_text(text + "\n")
+        os.replace(partial, path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def recall_run(

@@ -11,13 +11,16 @@ _LOG_LINES = 15
 _DUMP_LINES = 60
 
 
-def describe_end(status: int, raised: bool, fault: str | None) -> tuple[End, str]:
+def describe_end(
+    status: int, raised: bool, fault: str | None, memory_ran_out: bool = False
+) -> tuple[End, str]:
     """Returns the kind of an end, and words that follow the node's name.
 
     Args:
       status: what `os.waitpid` said of the process.
       raised: whether it sent a traceback.
       fault: how it hung, if it was killed for that.
+      memory_ran_out: whether the kernel has just killed a process for its memory.
     """
     if raised:
         return "failed", "raised an exception"
@@ -25,7 +28,10 @@ def describe_end(status: int, raised: bool, fault: str | None) -> tuple[End, str
         return "hung", fault
     code = os.waitstatus_to_exitcode(status)
     if code < 0:
-        return "killed", f"was killed by {_name_signal(-code)}"
+        why = (
+            ", as memory ran out" if code == -signal.SIGKILL and memory_ran_out else ""
+        )
+        return "killed", f"was killed by {_name_signal(-code)}{why}"
     end: End = "failed" if code else "ended"
     return end, f"ended by itself, exit code {code}, while the run went on"
 

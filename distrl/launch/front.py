@@ -21,6 +21,7 @@ from typing import Any
 
 import cloudpickle
 
+from distrl.checkpoints import discard_partials
 from distrl.config import Config, check_config, config_to_yaml
 from distrl.errors import ConfigError
 from distrl.launch.channel import Channel
@@ -330,5 +331,7 @@ class _Front:
             "error": self._error,
         }
         if self._made_run_dir:
+            # On a full disk they hold the room that result.json needs.
+            discard_partials(self._run_dir)
             self._records.end(result)
         return Outcome(code, result)

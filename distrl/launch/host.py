@@ -63,12 +63,14 @@ def _serve(channel: Channel, request: dict[str, Any]) -> None:
     # A collection while jaxlib 0.4.38 registers its pytrees can crash the process.
     gc.disable()
     from distrl.launch.checking import check_parts
+    from distrl.launch.open_files import make_room_for_files
 
     config, make_program = pickle.loads(base64.b64decode(request["payload"]))
     if config.launch.backend == "serial":
         make_program = "distrl.launch.serial:make_serial_program"
     if isinstance(make_program, str):
         make_program = _resolve(make_program)
+    make_room_for_files(config)
     session = Session(uuid.uuid4().hex, request.get("resumes", 0))
     os.environ.update(session.to_environment())
     _preload(config.environment)

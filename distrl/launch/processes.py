@@ -19,6 +19,7 @@ from distrl.config import Config
 from distrl.launch.channel import Channel
 from distrl.launch.ends import describe_end, read_log_end
 from distrl.launch.forking import NodeProcess, Surroundings, kill_with_dump
+from distrl.launch.memory_kills import MemoryKills
 from distrl.launch.prepare import prepare
 from distrl.launch.reaping import group_is_left, kill_descendants
 from distrl.launch.restarts import End, decide
@@ -44,6 +45,7 @@ class Supervisor:
         self._inbox, outbox = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._reports, self._outbox = Channel(self._inbox), Channel(outbox)
         self._watch = Watch(config.launch.silent_seconds)
+        self._memory_kills = MemoryKills()
         self._surroundings = Surroundings(
             config.run_dir, self._outbox, self._watch.period, self._forget
         )
@@ -118,6 +120,7 @@ class Supervisor:
             if message["do"] == "stop":
                 self._stop_nodes()
         self._watch.tick()
+        self._memory_kills.tick()
         self._read_reports()
         if self._wakeup in ready:
             os.read(self._wakeup, 4096)
@@ -161,7 +164,9 @@ class Supervisor:
         child.kill()
         self._watch.forget(name)
         self._read_reports()
-        end, child.cause = describe_end(status, name in self._errors, child.fault)
+        end, child.cause = describe_end(
+            status, name in self._errors, child.fault, self._memory_kills.was_recent()
+        )
         if self._stopped_at is None:
             self._restart_or_fail(child, end)
             return

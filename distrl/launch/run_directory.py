@@ -175,9 +175,13 @@ def _write_json(path: Path, content: Mapping[str, Any]) -> None:
 def _write_whole(path: Path, text: str) -> None:
     """Writes a file for its owner, which a reader sees whole or not at all."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with open(descriptor, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(descriptor)
-    partial.replace(path)
+    try:
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(descriptor, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(descriptor)
+        partial.replace(path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise

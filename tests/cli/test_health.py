@@ -80,11 +80,11 @@ def test_a_missing_package(name):
 
 
 @pytest.mark.parametrize(
-    ("soft_limit", "state"),
+    ("limit", "state"),
     [(1023, "failed"), (1024, "ok"), (resource.RLIM_INFINITY, "ok"), (0, "failed")],
 )
-def test_open_files(soft_limit, state):
-    found = health.judge_files(soft_limit)
+def test_open_files(limit, state):
+    found = health.judge_files(limit)
     assert found.state == state
     assert ("ulimit -n" in found.advice) == (state == "failed")
 

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,7 +18,8 @@ _MARK = "DISTRL_TEST_MARK"
 class Command:
     """A running `distrl train` or `resume`, its stderr read line by line."""
 
-    def __init__(self, run_dir: Path, *arguments: str):
+    def __init__(self, run_dir: Path, *arguments: str, wrapper: Sequence[str] = ()):
+        """Starts the command; `wrapper` is a command that runs what follows it."""
         self.run_dir = run_dir
         self.mark = uuid.uuid4().hex
         self.lines: list[str] = []
@@ -33,6 +34,7 @@ class Command:
         environment.pop("XLA_FLAGS", None)
         self.process = subprocess.Popen(
             [
+                *wrapper,
                 sys.executable,
                 "-m",
                 "distrl",
@@ -99,10 +101,13 @@ class Command:
 
 
 @contextmanager
-def train(run_dir: Path, *flags: str, config: Path = CATCH) -> Iterator[Command]:
+def train(
+    run_dir: Path, *flags: str, config: Path = CATCH, wrapper: Sequence[str] = ()
+) -> Iterator[Command]:
     """Starts the command and kills what is left of it in the end."""
-    with _started(run_dir, "train", str(config), f"--run_dir={run_dir}", *flags) as it:
-        yield it
+    arguments = ["train", str(config), f"--run_dir={run_dir}", *flags]
+    with _started(run_dir, *arguments, wrapper=wrapper) as command:
+        yield command
 
 
 @contextmanager
@@ -113,8 +118,10 @@ def resume(run_dir: Path, *flags: str) -> Iterator[Command]:
 
 
 @contextmanager
-def _started(run_dir: Path, *arguments: str) -> Iterator[Command]:
-    command = Command(run_dir, *arguments)
+def _started(
+    run_dir: Path, *arguments: str, wrapper: Sequence[str] = ()
+) -> Iterator[Command]:
+    command = Command(run_dir, *arguments, wrapper=wrapper)
     try:
         yield command
     finally:

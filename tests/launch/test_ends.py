@@ -25,6 +25,13 @@ def test_an_end_is_of_a_kind_and_has_words(status, raised, fault, end, words):
     assert text.startswith(words)
 
 
+def test_only_a_kill_can_be_for_memory():
+    _, killed = describe_end(signal.SIGKILL, False, None, True)
+    assert killed == "was killed by SIGKILL, as memory ran out"
+    _, crashed = describe_end(signal.SIGSEGV, False, None, True)
+    assert crashed == "was killed by SIGSEGV"
+
+
 def test_the_end_of_a_log_is_quoted_and_one_that_is_not_there_is_said(tmp_path):
     assert "No such file" in read_log_end(str(tmp_path), "actor/0", "killed")
     log = tmp_path / "logs" / "actor" / "0.log"

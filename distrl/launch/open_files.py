@@ -1,0 +1,39 @@
+"""The open files that a run may have, and those that it needs."""
+
+import resource
+
+from distrl.config import Config
+from distrl.errors import ConfigError
+
+# Measured: the largest process of Catch has 5 + 4.5 files for each node, 20 + 12 where
+# all nodes are threads of one process. The rest is for environments.
+_FILES = 32
+_FILES_PER_NODE = {"processes": 5, "launchpad": 5, "threads": 15, "serial": 0}
+# Variable service, coordinator, replay, learner, evaluator.
+_OTHER_NODES = 5
+
+
+def count_needed_files(config: Config) -> int:
+    """Returns how many files the largest process of a run may have open."""
+    nodes = config.actor.count + _OTHER_NODES
+    return _FILES + _FILES_PER_NODE[config.launch.backend] * nodes
+
+
+def make_room_for_files(config: Config) -> None:
+    """Raises this process's limit of open files to the hard one; children inherit it.
+
+    Raises:
+      ConfigError: the hard limit is too low for the run. It would not end with a clear
+        error: Reverb and gRPC wait for ever for a file that they cannot open.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    needed = count_needed_files(config)
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        raise ConfigError(
+            f"open files: this system allows {hard} a process, and a run with "
+            f"{config.actor.count} actors needs {needed}. Raise it where distrl is "
+            f"started (`ulimit -n {needed}`, or LimitNOFILE= of a systemd unit), or "
+            "make actor.count smaller."
+        )

@@ -1,0 +1,58 @@
+"""The limit of open files; each case in a process of its own."""
+
+import subprocess
+import sys
+
+import pytest
+
+from distrl.config import Config
+from distrl.config.schema import ActorConfig, LaunchConfig
+from distrl.launch.open_files import count_needed_files
+
+_PROGRAM = """
+import resource, sys
+from distrl.config import Config
+from distrl.launch.open_files import make_room_for_files
+resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[1]), int(sys.argv[2])))
+try:
+    make_room_for_files(Config(name="x", environment="bsuite:catch/0"))
+except ValueError as error:
+    print(error)
+print(resource.getrlimit(resource.RLIMIT_NOFILE))
+"""
+
+
+def _make_room(soft, hard):
+    return subprocess.run(
+        [sys.executable, "-c", _PROGRAM, str(soft), str(hard)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    ).stdout
+
+
+def test_the_soft_limit_is_raised_to_the_hard_one():
+    assert _make_room(100, 200) == "(200, 200)\n"
+
+
+def test_a_hard_limit_that_is_too_low_is_refused_with_what_to_do():
+    message = _make_room(40, 50)
+    assert "allows 50 a process" in message
+    assert "ulimit -n 67" in message
+
+
+@pytest.mark.parametrize(
+    ("backend", "actors", "needed"),
+    [
+        ("processes", 2, 32 + 5 * 7),
+        ("launchpad", 10, 32 + 5 * 15),
+        ("threads", 2, 32 + 15 * 7),
+        ("serial", 10, 32),
+    ],
+)
+def test_what_is_needed_grows_with_the_nodes(backend, actors, needed):
+    config = Config(
+        actor=ActorConfig(count=actors), launch=LaunchConfig(backend=backend)
+    )
+    assert count_needed_files(config) == needed
