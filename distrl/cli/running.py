@@ -48,8 +48,10 @@ def format_summary(result: Mapping[str, Any]) -> str:
         f"{result['env_steps']:,} env_steps",
         f"{result['learner_steps']:,} learner_steps",
         f"{result['wall_seconds']:.1f} s",
-        _shorten(result["run_dir"]),
     ]
+    # A run that was stopped while it still imported has made none.
+    if os.path.isdir(result["run_dir"]):
+        parts.append(_shorten(result["run_dir"]))
     return f"{result['status']} ({result['reason']}): {', '.join(parts)}"
 
 
