@@ -98,14 +98,15 @@ class Coordinator:
         self._changed.set()
         return answer
 
-    def report_evaluation(self, learner_steps: int, mean_return: float) -> None:
-        """Takes the mean return of one frozen version of the parameters."""
+    def report_evaluation(self, learner_steps: int, mean_return: float) -> bool:
+        """Takes the mean return of one frozen version; True: it was heard."""
         with self._lock:
             memory = self._memory
             memory.evaluation = (int(learner_steps), float(mean_return))
             if memory.best_return is None or mean_return > memory.best_return:
                 memory.best_return = float(mean_return)
         self._changed.set()
+        return True
 
     def report_saved(self, node: str, name: str, learner_steps: int | None) -> bool:
         """Takes note that a node's part of a checkpoint is whole.

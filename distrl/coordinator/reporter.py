@@ -26,6 +26,7 @@ class Reporter:
         )
         self._counts: dict[str, float] = {}
         self._gauges: dict[str, float] = {}
+        self._unheard: list[tuple[int, float]] = []
         self._due = 0.0
         self.run_env_steps = 0
         """The env_steps of the whole run, as of the last report."""
@@ -46,8 +47,9 @@ class Reporter:
         return time.monotonic() >= self._due
 
     def send(self, last: bool = False) -> None:
-        """Reports now; a report that is lost is made good by the next."""
+        """Reports now; what is lost is made good by the next report."""
         self._due = time.monotonic() + self._period
+        self._send_evaluations()
         answer = self._caller.call(
             "report",
             self._node,
@@ -61,8 +63,12 @@ class Reporter:
             self.checkpoint = answer["checkpoint"]
 
     def send_evaluation(self, learner_steps: int, mean_return: float) -> None:
-        """Reports the mean return of one frozen version of the parameters."""
-        self._caller.call("report_evaluation", int(learner_steps), float(mean_return))
+        """Reports the mean return of one frozen version of the parameters.
+
+        If nobody hears it, `send` says it again.
+        """
+        self._unheard.append((int(learner_steps), float(mean_return)))
+        self._send_evaluations()
 
     def send_saved(self, name: str, learner_steps: int | None) -> bool:
         """Says that the node's part of a checkpoint is whole; False if unheard."""
@@ -71,3 +77,9 @@ class Reporter:
     def send_failed_save(self, name: str, error: str) -> bool:
         """Says that the node's part cannot be saved; False if unheard."""
         return bool(self._caller.call("report_failed_save", self._node, name, error))
+
+    def _send_evaluations(self) -> None:
+        while self._unheard:
+            if not self._caller.call("report_evaluation", *self._unheard[0]):
+                return
+            del self._unheard[0]

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from distrl.config import Config, LaunchConfig, StopConfig
-from distrl.coordinator import Coordinator, Reporter, find_stop_reason
+from distrl.coordinator import Coordinator, find_stop_reason
 from distrl.telemetry.csv_log import read_status
 from distrl.telemetry.status import Status
 
@@ -96,17 +96,3 @@ def test_the_end_does_not_wait_for_a_node_that_is_gone(stop, tmp_path):
     stop.set()
     coordinator.run()
     assert read_status(tmp_path / "metrics" / "coordinator.csv").reason is None
-
-
-def test_a_reporter_sends_totals_and_learns_the_counts_of_the_run(stop):
-    coordinator = _coordinator(stop)
-    config = Config(launch=LaunchConfig(report_seconds=1000.0))
-    reporters = [Reporter(coordinator, f"actor/{i}", config, stop) for i in range(2)]
-    for reporter in reporters:
-        assert reporter.is_due()
-        reporter.count(env_steps=4)
-        reporter.count(env_steps=4, episodes=1)
-        reporter.gauge(training_return=1)
-        reporter.send()
-        assert not reporter.is_due()
-    assert [reporter.run_env_steps for reporter in reporters] == [8, 16]

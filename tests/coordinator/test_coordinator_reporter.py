@@ -1,0 +1,64 @@
+"""What a node tells the coordinator, also to one that was away."""
+
+import threading
+
+import courier
+import pytest
+from mortal_servers import MortalServer, make_coordinator, serve_object
+from real_services import wait_until
+
+from distrl.config import Config, LaunchConfig
+from distrl.coordinator import Coordinator, Reporter
+from distrl.telemetry.csv_log import read_status
+
+
+@pytest.fixture
+def stop():
+    return threading.Event()
+
+
+def test_a_reporter_sends_totals_and_learns_the_counts_of_the_run(stop):
+    config = Config(launch=LaunchConfig(report_seconds=1000.0))
+    coordinator = Coordinator(config, stop, stop.set)
+    reporters = [Reporter(coordinator, f"actor/{i}", config, stop) for i in range(2)]
+    for reporter in reporters:
+        assert reporter.is_due()
+        reporter.count(env_steps=4)
+        reporter.count(env_steps=4, episodes=1)
+        reporter.gauge(training_return=1)
+        reporter.send()
+        assert not reporter.is_due()
+    assert [reporter.run_env_steps for reporter in reporters] == [8, 16]
+
+
+def test_an_evaluation_that_nobody_heard_is_said_again(stop, tmp_path):
+    config = Config(run_dir=str(tmp_path))
+    server = MortalServer(serve_coordinator, config)
+    server.start()
+    client = courier.Client(server.address, call_timeout=30)
+    reporter = Reporter(client, "evaluator", config, stop)
+    reporter.send_evaluation(16, 0.25)
+    server.kill()
+    reporter.send_evaluation(24, 0.75)
+    reporter.send_evaluation(32, 0.5)
+    server.start()
+    try:
+
+        def is_heard():
+            reporter.send()
+            status = read_status(tmp_path / "metrics" / "coordinator.csv")
+            return status is not None and status.evaluation_step == 32
+
+        wait_until(is_heard)
+        status = read_status(tmp_path / "metrics" / "coordinator.csv")
+        assert (status.evaluation_return, status.best_return) == (0.5, 0.75)
+    finally:
+        stop.set()
+        server.kill()
+
+
+def serve_coordinator(port, config):
+    """Serves a coordinator that writes its status."""
+    coordinator = make_coordinator(config)
+    threading.Thread(target=coordinator.run, daemon=True).start()
+    serve_object(port, lambda: coordinator)
