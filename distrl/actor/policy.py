@@ -27,6 +27,15 @@ class Choice(NamedTuple):
     carry: Any
 
 
+def place(nest: Any) -> Any:
+    """Returns a nest of arrays on the device that a player acts on, bound to it.
+
+    Where some arrays of a call are bound to a device and others are not, JAX compiles
+    it once more.
+    """
+    return jax.device_put(nest, jax.local_devices()[0])
+
+
 class Player:
     """Acts in E environments; holds their recurrent states and the random key."""
 
@@ -44,8 +53,8 @@ class Player:
         """
         self._agent = agent
         self._count = count
-        self._key = key
-        self._carry = self._initial = agent.initial_carry(count)
+        self._key = place(key)
+        self._carry = self._initial = place(agent.initial_carry(count))
 
         @jax.jit
         def choose(
@@ -80,8 +89,8 @@ class Player:
         """Chooses an action in each environment.
 
         Args:
-          params: the network's parameters.
-          network_state: the network's state.
+          params: the network's parameters, placed by `place`.
+          network_state: the network's state, too.
           observation: nest of `[E, ...]`.
           amount: `[E] float32`, of exploration; 0 is greedy.
         """
@@ -98,13 +107,13 @@ class Player:
 
     def start_anew(self, key: chex.PRNGKey) -> None:
         """Starts E episodes, and draws from another key."""
-        self._key = key
+        self._key = place(key)
         self._carry = self._initial
 
     def compile(self, spec: EnvironmentSpec) -> None:
         """Compiles everything before there are parameters; changes no state."""
         shapes = jax.eval_shape(self._agent.init, self._key)
-        params, network_state = jax.device_put(
+        params, network_state = place(
             jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
         )
         observation = jax.tree.map(

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,14 +11,24 @@ from distrl.agents.agent import Agent
 from distrl.config import Config
 from distrl.items import make_item_spec
 from distrl.learner.optimizer import make_optimizer
-from distrl.learner.state import TrainState, init_state, replicate
+from distrl.learner.state import TrainState, first_replica, init_state, replicate
 from distrl.learner.update import UpdateOutput, make_update
 from distrl.seeding import derive_seed
 from distrl.serial.buffer import Buffer, BufferState
 from distrl.serial.state import Counts, SerialState
 from distrl.types import EnvironmentSpec
 
-Learn = Callable[[SerialState], tuple[SerialState, UpdateOutput]]
+
+class Learning(NamedTuple):
+    """What `make_learning` returns.
+
+    Attributes:
+      compile: `(state)`; compiles the update, and changes nothing.
+      learn: `(state) -> (state, UpdateOutput)`; the given state's buffers are donated.
+    """
+
+    compile: Callable[[SerialState], None]
+    learn: Callable[[SerialState], tuple[SerialState, UpdateOutput]]
 
 
 def init_serial_state(
@@ -40,16 +50,13 @@ def init_serial_state(
     )
 
 
-def make_learn(
+def make_learning(
     config: Config, agent: Agent, buffer: Buffer, devices: Sequence[jax.Device]
-) -> Learn:
+) -> Learning:
     """Returns one dispatch: `learner.steps_per_dispatch` SGD steps on one superbatch.
 
     Draws and priorities are calls of their own beside the learner's update: fused with
     it they were no faster.
-
-    Returns:
-      `learn(state) -> (state, UpdateOutput)`; the given state's buffers are donated.
     """
     steps, batch_size = config.learner.steps_per_dispatch, config.learner.batch_size
     size, share = steps * batch_size, batch_size // len(devices)
@@ -83,6 +90,12 @@ def make_learn(
 
     set_priorities = jax.jit(buffer.set_priorities, donate_argnums=0)
 
+    def compile(state: SerialState) -> None:
+        _, slices = jax.eval_shape(draw, state.buffer, state.key, 0)
+        zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), slices)
+        spare = replicate(first_replica(state.train), devices)
+        jax.block_until_ready(update(spare, *jax.tree.map(spread, *zeros)))
+
     def learn(state: SerialState) -> tuple[SerialState, UpdateOutput]:
         counts = state.counts
         slots, slices = draw(state.buffer, state.key, counts.dispatches)
@@ -99,7 +112,7 @@ def make_learn(
         )
         return state._replace(train=train, buffer=held, counts=counts), output
 
-    return learn
+    return Learning(compile, learn)
 
 
 def _make_spread(devices: Sequence[jax.Device]) -> Callable[..., jax.Array]:

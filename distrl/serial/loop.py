@@ -19,7 +19,7 @@ from distrl.coordinator import find_stop_reason
 from distrl.evaluator import BestKeeper, Evaluation
 from distrl.learner.update import UpdateOutput
 from distrl.serial.buffer import make_buffer
-from distrl.serial.learning import init_serial_state, make_learn, read_variables
+from distrl.serial.learning import init_serial_state, make_learning, read_variables
 from distrl.serial.pool import ItemPool
 from distrl.serial.record import RunRecord
 from distrl.serial.saving import restore_state, save_state
@@ -89,7 +89,7 @@ class _Run:
         buffer = make_buffer(config.replay)
         self._config = config
         self._stop = stop
-        self._learn = make_learn(config, agent, buffer, devices)
+        self._learning = make_learning(config, agent, buffer, devices)
         self._insert = jax.jit(buffer.add, donate_argnums=0)
         state = init_serial_state(config, spec, agent, buffer, devices)
         self._state, progress = restore_state(config, state, devices)
@@ -109,6 +109,10 @@ class _Run:
         self._record = self._keep(RunRecord(config, progress))
         self._best = None if config.run_dir is None else BestKeeper(config)
         self._saved: Counts | None = self._counts
+        # Before it first looks at the signal: what compiles does not hang.
+        self._learning.compile(self._state)
+        self._interaction.compile()
+        self._evaluation.compile()
 
     def __enter__(self) -> "_Run":
         return self
@@ -204,7 +208,7 @@ class _Run:
 
     def _learn_once(self) -> None:
         """Makes one dispatch, and the evaluation that it makes due."""
-        self._state, self._output = self._learn(self._state)
+        self._state, self._output = self._learning.learn(self._state)
         self._variables = read_variables(self._state.train)
         if self._counts.dispatches % self._config.learner.metrics_period == 0:
             self._record.write_learning(self._counts, self._exploration, self._output)

@@ -55,8 +55,11 @@ class VariableClient:
         if payload is not None:
             self._life = life
             params, network_state = pickle.loads(payload)
-            # On the device once, not at every call of the policy.
-            params, network_state = jax.device_put((params, network_state))
+            # On the device once, not at every call of the policy, and bound to it as
+            # the policy's own arrays are.
+            params, network_state = jax.device_put(
+                (params, network_state), jax.local_devices()[0]
+            )
             held = Snapshot(newest, learner_steps, params, network_state)
             self._snapshot = held
         return held

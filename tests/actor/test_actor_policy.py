@@ -4,7 +4,7 @@ import pytest
 from counting_agents import make_counter
 from dm_env import specs
 
-from distrl.actor.policy import Player
+from distrl.actor.policy import Player, place
 from distrl.agents import make_agent
 from distrl.agents.acting import epsilon_greedy
 from distrl.config import Config, NetworkConfig
@@ -93,7 +93,7 @@ def test_a_player_is_compiled_before_there_are_parameters_and_only_then(core):
     assert player._choose._cache_size() == 1
     assert player._reset._cache_size() == (0 if core == "none" else 1)
     # As an actor calls it: parameters on the device, the rest from the host.
-    params, network_state = jax.device_put(agent.init(jax.random.PRNGKey(3)))
+    params, network_state = place(agent.init(jax.random.PRNGKey(3)))
     for _ in range(3):
         args = (params, network_state, OBSERVATION.copy(), np.full(16, 0.5, np.float32))
         # Compiling changed nothing.

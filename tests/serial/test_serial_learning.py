@@ -13,7 +13,7 @@ from distrl.learner.state import first_replica, init_state, replicate
 from distrl.learner.superbatch import split_superbatch
 from distrl.learner.update import make_update
 from distrl.serial.buffer import make_buffer
-from distrl.serial.learning import init_serial_state, make_learn, read_variables
+from distrl.serial.learning import init_serial_state, make_learning, read_variables
 from distrl.types import EnvironmentSpec
 
 SPEC = EnvironmentSpec(specs.Array((3,), np.float32), num_actions=2)
@@ -36,7 +36,7 @@ class Learning:
     def __init__(self, num_devices):
         self.devices = jax.local_devices()[:num_devices]
         self.agent = make_agent(CONFIG, SPEC)
-        self.learn = make_learn(CONFIG, self.agent, BUFFER, self.devices)
+        self.learn = make_learning(CONFIG, self.agent, BUFFER, self.devices).learn
         state = init_serial_state(CONFIG, SPEC, self.agent, BUFFER, self.devices)
         rng = np.random.default_rng(0)
         items = jax.tree.map(

@@ -195,3 +195,25 @@ def test_its_actor_is_actor_0_of_a_run_without_others(tmp_path):
     wanted = np.mean([0.4, 0.4**4.5, 0.4**8])
     exploration = float(read_rows(tmp_path, "actor/0")[-1]["exploration"])
     assert exploration == pytest.approx(wanted, rel=1e-6)
+
+
+def test_networks_are_compiled_before_the_first_look_at_the_signal(caplog):
+    """Else a compilation that takes long would look like a node that hangs."""
+
+    class Signal(threading.Event):
+        before = None
+
+        def is_set(self):
+            if self.before is None:
+                self.before = len(caplog.messages)
+            return super().is_set()
+
+    stop = Signal()
+    with jax.log_compiles(), caplog.at_level("WARNING", "jax"):
+        # A size of its own: nothing is compiled yet.
+        run(make_config(network={"args": {"hidden_sizes": [9]}}), stop)
+    compiled = [line for line in caplog.messages if "Finished XLA compil" in line]
+    later = [m for m in caplog.messages[stop.before :] if "Finished XLA compil" in m]
+    for name in ("update", "choose"):
+        assert [line for line in compiled if name in line]
+        assert not [line for line in later if name in line]
