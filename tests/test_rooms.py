@@ -32,7 +32,7 @@ LAYERS = (
     ("items", "telemetry"),
     ("checkpoints",),
     ("config", "factories", "remote"),
-    ("errors", "node_log", "ports", "seeding", "session", "types", "root"),
+    ("errors", "findings", "node_log", "ports", "seeding", "session", "types", "root"),
 )
 
 # Only these rooms import these packages.
