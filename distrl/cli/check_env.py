@@ -4,10 +4,11 @@ import dataclasses
 import functools
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from distrl.cli.answer import print_answer, reserve_stdout
+from distrl.cli.arguments import read_count, read_values
 from distrl.config.plain_yaml import load_yaml
 from distrl.errors import ConfigError
 from distrl.findings import Finding, format_finding, name_failed
@@ -44,19 +45,19 @@ def main(arguments: list[str]) -> int:
     if not {"-h", "--help"}.isdisjoint(arguments):
         print_answer(_HELP)
         return 0
-    as_json = "--json" in arguments
-    positional, values = read_values([a for a in arguments if a != "--json"])
+    positional, values, switches = read_values(arguments, ("--json",))
     if len(positional) != 1:
         given = " ".join(positional) or "nothing"
         raise ConfigError(
             f"check-env takes one environment and got {given}; for example: "
             "distrl check-env gym:CartPole-v1"
         )
-    steps = _take_number(values, "steps", _STEPS, least=1)
-    seed = _take_number(values, "seed", _SEED, least=0)
+    steps = read_count("steps", values.pop("steps", str(_STEPS)), least=1)
+    seed = read_count("seed", values.pop("seed", str(_SEED)), least=0)
+    args = {key: _read_value(key, text) for key, text in values.items()}
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    check = functools.partial(_check, positional[0], values, steps, seed)
-    if not as_json:
+    check = functools.partial(_check, positional[0], args, steps, seed)
+    if "--json" not in switches:
         findings = check(lambda finding: print_answer(format_finding(finding)))
         print_answer(name_failed(findings))
     else:
@@ -67,40 +68,9 @@ def main(arguments: list[str]) -> int:
     return int(any(finding.state == "failed" for finding in findings))
 
 
-def read_values(arguments: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
-    """Splits arguments into positional ones and `--KEY VALUE` or `--KEY=VALUE`.
-
-    Returns:
-      The positional ones, and the values, YAML, by key; the last one counts.
-
-    Raises:
-      ConfigError: a flag has one dash or no value, or the value is not YAML.
-    """
-    positional: list[str] = []
-    values: dict[str, Any] = {}
-    rest = iter(arguments)
-    for argument in rest:
-        if argument[:1] != "-":
-            positional.append(argument)
-            continue
-        key, equals, text = argument.removeprefix("--").partition("=")
-        if not argument.startswith("--") or not key:
-            raise ConfigError(f"{argument}: there is no such flag; write --KEY VALUE")
-        if not equals:
-            text = next(rest, "--")
-            if text.startswith("--"):
-                raise ConfigError(f"--{key} needs a value: --{key} VALUE")
-        values[key] = load_yaml(text, f"--{key} = {text}")
-    return positional, values
-
-
-def _take_number(values: dict[str, Any], key: str, default: int, least: int) -> int:
-    number = values.pop(key, default)
-    if type(number) is not int or number < least:
-        raise ConfigError(
-            f"--{key} = {number!r}: it must be a whole number, at least {least}"
-        )
-    return number
+def _read_value(key: str, text: str) -> Any:
+    # To YAML nothing is null: an unset shell variable would be one.
+    return load_yaml(text, f"--{key} = {text}") if text.strip() else text
 
 
 def _check(

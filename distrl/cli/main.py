@@ -16,6 +16,7 @@ from distrl.errors import ConfigError, suggest
 _COMMANDS = {
     "train": ("distrl.cli.train", "train an agent as a configuration file says"),
     "resume": ("distrl.cli.resume", "go on with a run from its newest checkpoint"),
+    "evaluate": ("distrl.cli.evaluate", "play episodes of what a run has learned"),
     "check-env": ("distrl.cli.check_env", "check the rules of an environment"),
     "doctor": ("distrl.cli.doctor", "check this machine and what is installed"),
     "list": ("distrl.cli.list_names", "list envs, agents, networks or configs"),

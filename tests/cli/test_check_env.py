@@ -4,9 +4,7 @@ import json
 
 import pytest
 
-from distrl.cli.check_env import read_values
 from distrl.cli.main import main
-from distrl.errors import ConfigError
 
 SOUND = "environments.nonconforming_environments:Sound"
 
@@ -68,18 +66,13 @@ def test_arguments_of_the_environment_and_the_seed(capfd):
     assert read("--seed", "1") == read() != read("--seed", "2")
 
 
-def test_values_are_yaml():
-    arguments = ["a:b", "--size=[1, 2]", "--flag", "true", "--at", "-1", "--name=x=y"]
-    assert read_values(arguments) == (
-        ["a:b"],
-        {"size": [1, 2], "flag": True, "at": -1, "name": "x=y"},
-    )
-
-
-@pytest.mark.parametrize("arguments", [["--size"], ["--size", "--at"], ["-s", "3"]])
-def test_a_flag_is_a_key_and_a_value(arguments):
-    with pytest.raises(ConfigError, match=r"--size needs a value|-s: there is no"):
-        read_values(arguments)
+def test_values_are_yaml(capfd):
+    uri = SOUND.replace("Sound", "Demanding")
+    flags = ["--size=[1, 2]", "--flag", "true", "--at", "-1", "--name=x=y", "--none="]
+    assert main(["check-env", uri, "--steps", "20", *flags]) == 0
+    capfd.readouterr()
+    assert main(["check-env", uri, "--steps", "20", *flags, "--at", "1"]) == 2
+    assert "AssertionError: ([1, 2], True, 1, 'x=y', '')" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -91,10 +84,13 @@ def test_a_flag_is_a_key_and_a_value(arguments):
         (["nowhere_at_all:f"], "'nowhere_at_all' is neither a scheme"),
         ([SOUND + "d"], "Did you mean 'Sound'?"),
         ([SOUND, "--size", "3"], "has no argument 'size'"),
-        ([SOUND, "--steps", "0"], "--steps = 0: it must be a whole number, at least 1"),
+        (
+            [SOUND, "--steps", "0"],
+            "--steps = '0': it must be a whole number, at least 1",
+        ),
         ([SOUND, "--steps", "many"], "--steps = 'many'"),
-        ([SOUND, "--steps", "true"], "--steps = True"),
-        ([SOUND, "--seed", "-1"], "--seed = -1"),
+        ([SOUND, "--steps", "true"], "--steps = 'true'"),
+        ([SOUND, "--seed", "-1"], "--seed = '-1'"),
         ([SOUND, "--steps"], "--steps needs a value"),
     ],
 )

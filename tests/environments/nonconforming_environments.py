@@ -243,3 +243,12 @@ class Prints(Sound):
     def reset(self):
         print("hello from the environment")
         return super().reset()
+
+
+class Demanding(Sound):
+    """Takes arguments of several types, and these values only."""
+
+    def __init__(self, size, flag, at, name, none, seed: int = 0):
+        super().__init__(seed)
+        given = (size, flag, at, name, none)
+        assert given == ([1, 2], True, -1, "x=y", ""), given
