@@ -14,7 +14,11 @@ from distrl.agents.agent import Agent
 from distrl.checkpoints import find_best, save_best
 from distrl.config import Config
 from distrl.coordinator import Reporter
-from distrl.environments import VectorEnvironment, make_vector_environment
+from distrl.environments import (
+    Episode,
+    VectorEnvironment,
+    make_vector_environment,
+)
 from distrl.node_log import say
 from distrl.seeding import derive_seed
 from distrl.telemetry.metrics import MetricsLog
@@ -124,16 +128,19 @@ class Evaluation:
         spec: EnvironmentSpec,
         agent: Agent,
         life: tuple[int, ...] = (),
+        environment: VectorEnvironment | None = None,
     ):
-        """Makes `evaluation.environments` environments."""
-        count = config.evaluation.environments
+        """Takes over `environment`; None makes `evaluation.environments` ones."""
+        if environment is None:
+            environment = make_vector_environment(
+                config, spec, config.evaluation.environments, "evaluator", 0, life
+            )
+        count = len(environment)
         key = jax.random.PRNGKey(derive_seed(config.seed, "evaluator", *life))
         self._config = config
         self._spec = spec
         self._episodes = config.evaluation.episodes
-        self._environment = make_vector_environment(
-            config, spec, count, "evaluator", 0, life
-        )
+        self._environment = environment
         self._player = Player(agent, epsilon_greedy, "evaluate", count, key)
         self._epsilon = np.full(count, config.evaluation.epsilon, np.float32)
 
@@ -161,6 +168,15 @@ class Evaluation:
           network_state: the network's state.
           go_on: asked before each step; False gives up.
         """
+        episodes = self.play(params, network_state, go_on)
+        if episodes is None:
+            return None
+        return np.array([episode.episode_return for episode in episodes])
+
+    def play(
+        self, params: Any, network_state: Any, go_on: Callable[[], bool]
+    ) -> list[Episode] | None:
+        """Returns `evaluation.episodes` episodes; takes what `run` takes."""
 
         def act(observation: Any, first: np.ndarray) -> np.ndarray:
             self._player.end_episodes(first)
@@ -190,7 +206,7 @@ def evaluate(
     act: Callable[[Any, np.ndarray], np.ndarray],
     episodes: int,
     go_on: Callable[[], bool],
-) -> np.ndarray | None:
+) -> list[Episode] | None:
     """Runs whole episodes, the same number in each of the E environments.
 
     To take the first episodes that end would favour the short ones.
@@ -199,22 +215,25 @@ def evaluate(
       environment: E environments; they are reset first.
       act: from observations `[E, ...]` and `[E] bool`, whether each begins an
         episode, to actions `[E] int32`.
-      episodes: how many to run; E divides it.
+      episodes: how many to run; where E does not divide it, the first environments
+        run one more.
       go_on: asked before each step; False gives up.
 
     Returns:
-      The returns `[episodes] float64`, or None when it gave up.
+      The episodes, those of an environment side by side, or None when it gave up.
     """
-    share = episodes // len(environment)
-    returns: list[list[float]] = [[] for _ in range(len(environment))]
+    count = len(environment)
+    shares = [len(range(index, episodes, count)) for index in range(count)]
+    ended: list[list[Episode]] = [[] for _ in shares]
     observation = environment.reset()
-    first = np.ones(len(environment), bool)
-    while any(len(ended) < share for ended in returns):
+    first = np.ones(count, bool)
+    while any(len(each) < share for each, share in zip(ended, shares, strict=True)):
         if not go_on():
             return None
         step = environment.step(act(observation, first))
         observation, first = step.observation, step.last_t
         for episode in step.episodes:
-            if len(returns[episode.environment]) < share:
-                returns[episode.environment].append(episode.episode_return)
-    return np.asarray(returns).reshape(-1)
+            index = episode.environment
+            if len(ended[index]) < shares[index]:
+                ended[index].append(episode)
+    return [episode for each in ended for episode in each]

@@ -40,6 +40,10 @@ def make_numbered(lengths):
     return VectorEnvironment(environments, SPEC)
 
 
+def read_returns(episodes):
+    return [episode.episode_return for episode in episodes]
+
+
 def act(observation, first):
     assert first.shape == (len(observation),)
     return np.zeros(len(observation), np.int32)
@@ -52,9 +56,19 @@ def always():
 def test_each_environment_runs_the_same_number_of_episodes():
     # The first environment ends 20 episodes while the last one ends one.
     environment = make_numbered([1, 3, 20])
-    returns = evaluate(environment, act, 6, always)
-    np.testing.assert_array_equal(returns, [1, 2, 11, 12, 21, 22])
-    assert returns.dtype == np.float64
+    episodes = evaluate(environment, act, 6, always)
+    assert read_returns(episodes) == [1, 2, 11, 12, 21, 22]
+    assert [episode.length for episode in episodes] == [1, 1, 3, 3, 20, 20]
+    assert [episode.environment for episode in episodes] == [0, 0, 1, 1, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("count", "returns"), [(1, [1]), (4, [1, 2, 11, 21]), (5, [1, 2, 11, 12, 21])]
+)
+def test_the_first_environments_run_one_episode_more(count, returns):
+    # How many episodes each runs is settled before any ends, whatever their lengths.
+    episodes = evaluate(make_numbered([20, 3, 1]), act, count, always)
+    assert read_returns(episodes) == returns
 
 
 def test_an_evaluation_begins_with_whole_episodes():
@@ -62,7 +76,7 @@ def test_an_evaluation_begins_with_whole_episodes():
     environment.reset()
     environment.step(np.zeros(1, np.int32))
     # The episode that was under way is given up; the next one is the second.
-    np.testing.assert_array_equal(evaluate(environment, act, 1, always), [2])
+    assert read_returns(evaluate(environment, act, 1, always)) == [2]
 
 
 def test_actions_follow_observations():
@@ -75,7 +89,7 @@ def test_actions_follow_observations():
 
     environment = VectorEnvironment([Rewarding(4, seed) for seed in (7, 8)], SPEC)
     # The steps 0 to 3 have the actions, and so the rewards, 0, 1, 2 and 0.
-    np.testing.assert_array_equal(evaluate(environment, follow, 2, always), [3, 3])
+    assert read_returns(evaluate(environment, follow, 2, always)) == [3, 3]
     steps = [[[7, 1, step], [8, 1, step]] for step in range(4)]
     np.testing.assert_array_equal(seen, steps)
     assert begins == [[True] * 2] + [[False] * 2] * 3
@@ -102,8 +116,8 @@ def test_an_evaluation_gives_up_before_the_next_step_when_it_is_told_to(allowed)
         taken.append(1)
         return act(observation, first)
 
-    returns = evaluate(make_numbered([3]), count, 100, lambda: len(taken) < allowed)
-    assert returns is None
+    episodes = evaluate(make_numbered([3]), count, 100, lambda: len(taken) < allowed)
+    assert episodes is None
     assert len(taken) == allowed
 
 
@@ -350,6 +364,9 @@ def test_an_evaluation_is_greedy_and_gives_up_when_told_to():
     # The best action is 1, and the reward is the action, three times an episode.
     returns = evaluation.run(params, {}, always)
     np.testing.assert_array_equal(returns, [3.0] * 4)
+    assert returns.dtype == np.float64
+    lengths = [episode.length for episode in evaluation.play(params, {}, always)]
+    assert lengths == [3] * 4
     assert evaluation.run(params, {}, lambda: False) is None
     evaluation.close()
 

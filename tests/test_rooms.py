@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = (
     ("__main__",),
     ("cli",),
-    ("launch",),
+    ("launch", "evaluation"),
     ("program", "serial"),
     ("evaluator",),
     ("actor", "learner"),
@@ -32,7 +32,7 @@ LAYERS = (
     ("items", "telemetry"),
     ("checkpoints",),
     ("config", "factories", "remote"),
-    ("errors", "node_log", "ports", "seeding", "session", "types", "root"),
+    ("errors", "findings", "node_log", "ports", "seeding", "session", "types", "root"),
 )
 
 # Only these rooms import these packages.
@@ -43,6 +43,7 @@ OWNERS = {
     "courier": ("launch", "program"),
     "ray": ("launch",),
     "flashbax": ("serial",),
+    "imageio": ("evaluation",),
     "orbax": ("checkpoints",),
     "ale_py": ("environments",),
     "bsuite": ("environments",),
@@ -97,6 +98,7 @@ DISTRIBUTIONS = {
     "absl": "absl-py",
     "courier": "dm-launchpad-nightly",
     "haiku": "dm-haiku",
+    "imageio_ffmpeg": "imageio",
     "launchpad": "dm-launchpad-nightly",
     "orbax": "orbax-checkpoint",
     "reverb": "dm-reverb",

@@ -1,6 +1,6 @@
 """The arguments of the commands that take no configuration."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from distrl.errors import ConfigError, suggest
 
@@ -28,3 +28,54 @@ def read_arguments(
             f"Its flags are {', '.join(known)}."
         )
     return [each for each in arguments if each[:1] != "-"], found
+
+
+def read_values(
+    arguments: Sequence[str], switches: Iterable[str] = ()
+) -> tuple[list[str], dict[str, str], set[str]]:
+    """Splits arguments into positional ones, `--KEY VALUE` or `--KEY=VALUE`, switches.
+
+    Args:
+      arguments: what follows the command.
+      switches: the flags without a value.
+
+    Returns:
+      The positional ones, the text of each value by key (the last one counts), and the
+      switches that are there.
+
+    Raises:
+      ConfigError: a flag has one dash, or no value.
+    """
+    positional: list[str] = []
+    values: dict[str, str] = {}
+    found: set[str] = set()
+    rest = iter(arguments)
+    for argument in rest:
+        if argument in switches:
+            found.add(argument)
+            continue
+        if argument[:1] != "-":
+            positional.append(argument)
+            continue
+        key, equals, text = argument.removeprefix("--").partition("=")
+        if not argument.startswith("--") or not key:
+            raise ConfigError(f"{argument}: there is no such flag; write --KEY VALUE")
+        if not equals:
+            text = next(rest, "--")
+            if text.startswith("--"):
+                raise ConfigError(f"--{key} needs a value: --{key} VALUE")
+        values[key] = text
+    return positional, values, found
+
+
+def read_count(key: str, text: str, least: int) -> int:
+    """Returns the whole number in the text of a flag.
+
+    Raises:
+      ConfigError: it is none, or below `least`.
+    """
+    if text.removeprefix("-").isdecimal() and int(text) >= least:
+        return int(text)
+    raise ConfigError(
+        f"--{key} = {text!r}: it must be a whole number, at least {least}"
+    )

@@ -5,8 +5,9 @@ import json
 
 from distrl.cli.answer import print_answer
 from distrl.cli.arguments import read_arguments
-from distrl.cli.health import CHECKS, Finding
+from distrl.cli.health import CHECKS
 from distrl.errors import ConfigError
+from distrl.findings import Finding, format_finding, name_failed
 
 _HELP = """\
 usage: distrl doctor [--json]
@@ -18,8 +19,6 @@ what to do. Exit codes: 0 nothing failed (warnings may be there), 1 something fa
 flags:
   --json    print {"ok": ..., "findings": [...]} on stdout
   --help    this text"""
-
-_MARKS = {"ok": "ok", "warning": "warning", "failed": "FAILED"}
 
 
 def main(arguments: list[str]) -> int:
@@ -40,18 +39,10 @@ def main(arguments: list[str]) -> int:
             findings.append(finding)
             if "--json" not in flags:
                 print_answer(format_finding(finding))
-    failed = [finding.name for finding in findings if finding.state == "failed"]
+    failed = any(finding.state == "failed" for finding in findings)
     if "--json" in flags:
         rows = [dataclasses.asdict(finding) for finding in findings]
         print_answer(json.dumps({"ok": not failed, "findings": rows}, indent=2))
-    elif failed:
-        print_answer(f"{len(failed)} failed: {', '.join(failed)}")
     else:
-        print_answer("nothing failed")
+        print_answer(name_failed(findings))
     return 1 if failed else 0
-
-
-def format_finding(finding: Finding) -> str:
-    """Returns a finding as a line, and a second one that says what to do."""
-    line = f"{_MARKS[finding.state]:8} {finding.name:24} {finding.found}"
-    return line if not finding.advice else f"{line}\n{'':8} -> {finding.advice}"

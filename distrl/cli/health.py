@@ -9,9 +9,10 @@ import resource
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from distrl.findings import Finding
 
 # These link one TensorFlow ABI, so they move together.
 PINNED = {
@@ -34,23 +35,6 @@ _REINSTALL = (
     "install what requirements.lock pins, in an environment of its own "
     "(in a checkout: `rm -rf .venv`, then `make install`)"
 )
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A line of the doctor.
-
-    Attributes:
-      name: what was checked.
-      state: whether it is as it should be; a warning fails nothing.
-      found: what was found.
-      advice: what to do, if it is not ok.
-    """
-
-    name: str
-    state: Literal["ok", "warning", "failed"]
-    found: str
-    advice: str = ""
 
 
 def check_python(

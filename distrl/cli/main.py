@@ -16,6 +16,8 @@ from distrl.errors import ConfigError, suggest
 _COMMANDS = {
     "train": ("distrl.cli.train", "train an agent as a configuration file says"),
     "resume": ("distrl.cli.resume", "go on with a run from its newest checkpoint"),
+    "evaluate": ("distrl.cli.evaluate", "play episodes of what a run has learned"),
+    "check-env": ("distrl.cli.check_env", "check the rules of an environment"),
     "doctor": ("distrl.cli.doctor", "check this machine and what is installed"),
     "list": ("distrl.cli.list_names", "list envs, agents, networks or configs"),
 }
@@ -63,7 +65,7 @@ def _dispatch(arguments: list[str], program: Callable[..., Any] | None) -> int:
 
 
 def _format_help() -> str:
-    lines = [f"  {name:8}{text}" for name, (_, text) in _COMMANDS.items()]
+    lines = [f"  {name:11}{text}" for name, (_, text) in _COMMANDS.items()]
     return "\n".join(
         [
             "usage: distrl COMMAND [ARGUMENTS]",

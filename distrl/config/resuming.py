@@ -67,13 +67,13 @@ def load_run(run_dir: str, changes: Mapping[str, Any] = _NOTHING) -> Config:
     if not path.is_dir():
         what = "is a file" if path.exists() else "does not exist"
         raise ConfigError(
-            f"{run_dir} {what}; distrl resume takes the directory of a run, for "
-            "example runs/catch-20260131-120000"
+            f"{run_dir} {what}; name the directory of a run, for example "
+            "runs/catch-20260131-120000"
         )
     if not file.exists():
         raise ConfigError(
-            f"{run_dir} holds no run: there is no config.yaml in it; distrl resume "
-            "takes the directory that distrl train made"
+            f"{run_dir} holds no run: there is no config.yaml in it; name the "
+            "directory that distrl train made"
         )
     if "run_dir" in changes:
         raise ConfigError(

@@ -64,15 +64,12 @@ class GymnasiumAdapter(dm_env.Environment):
           ConfigError: for an action space that is not Discrete, or an observation
             space that has no arrays of a fixed shape.
         """
-        gymnasium = import_gymnasium()
-        space = environment.action_space
-        if not isinstance(space, gymnasium.spaces.Discrete):
-            raise refuse_actions(uri, space)
         self._environment = environment
         self._seed = seed
-        self._start = int(space.start)
-        self._action_spec = specs.DiscreteArray(int(space.n), np.int64, name="action")
-        self._observation_spec, self._read = _describe_space(
+        num_actions = count_discrete(environment.action_space, uri)
+        self._start = int(environment.action_space.start)
+        self._action_spec = specs.DiscreteArray(num_actions, np.int64, name="action")
+        self._observation_spec, self._read = describe_space(
             environment.observation_space, "observation", uri
         )
         self._is_over = True
@@ -113,11 +110,26 @@ class GymnasiumAdapter(dm_env.Environment):
         self._environment.close()
 
 
-def _describe_space(space: Any, name: str, uri: str) -> tuple[Any, Reader]:
-    """Returns the spec of an observation space and a function that reads a value."""
+def count_discrete(space: Any, uri: str) -> int:
+    """Returns the number of actions of an action space.
+
+    Raises:
+      ConfigError: it is not Discrete.
+    """
+    if not isinstance(space, import_gymnasium().spaces.Discrete):
+        raise refuse_actions(uri, space)
+    return int(space.n)
+
+
+def describe_space(space: Any, name: str, uri: str) -> tuple[Any, Reader]:
+    """Returns the spec of an observation space and a function that reads a value.
+
+    Raises:
+      ConfigError: it has no arrays of a fixed shape.
+    """
     spaces = import_gymnasium().spaces
     if isinstance(space, spaces.Dict):
-        parts = {k: _describe_space(space[k], str(k), uri) for k in space.spaces}
+        parts = {k: describe_space(space[k], str(k), uri) for k in space.spaces}
         readers = {key: read for key, (_, read) in parts.items()}
         return (
             {key: spec for key, (spec, _) in parts.items()},
@@ -125,7 +137,7 @@ def _describe_space(space: Any, name: str, uri: str) -> tuple[Any, Reader]:
         )
     if isinstance(space, spaces.Tuple):
         items = [
-            _describe_space(item, f"{name}_{i}", uri) for i, item in enumerate(space)
+            describe_space(item, f"{name}_{i}", uri) for i, item in enumerate(space)
         ]
         reads = [read for _, read in items]
         return (

@@ -27,6 +27,7 @@ The entry point's name is the scheme; it is called as `load(rest, args, seed)` a
 returns a dm_env or Gymnasium environment.
 """
 
+_SUITES = ("bsuite", "gym", "minatar")
 _METHODS = ("reset", "step", "observation_spec", "action_spec")
 
 
@@ -47,14 +48,63 @@ def make_environment(
     Raises:
       ConfigError: when there is no such environment, or it cannot be used.
     """
-    address = parse_address(uri, args)
-    built = _build(address, seed)
+    built = build_environment(uri, args, seed)
     try:
-        environment = _adapt(built, uri, seed)
+        environment = adapt_environment(built, uri, seed)
         return LastActionReward(environment, uri) if last_action_reward else environment
     except BaseException:
-        _close_quietly(built)
+        close_quietly(built)
         raise
+
+
+def build_environment(uri: str, args: Mapping[str, Any], seed: int) -> Any:
+    """Returns what a URI names as it is built: a dm_env or a Gymnasium environment.
+
+    The arguments are those of `make_environment`. Its actions and observations need
+    not be what distrl takes.
+
+    Raises:
+      ConfigError: there is no such environment, or what is built is none.
+    """
+    built = _build(parse_address(uri, args), seed)
+    if is_gymnasium(built) or all(
+        callable(getattr(built, name, None)) for name in _METHODS
+    ):
+        return built
+    close_quietly(built)
+    raise ConfigError(
+        f"environment {uri!r} is a {type(built).__module__}."
+        f"{type(built).__name__}; its factory has to return a dm_env.Environment "
+        "or a gymnasium.Env (one of the older `gym` has to be ported to either)."
+    )
+
+
+def adapt_environment(built: Any, uri: str, seed: int) -> dm_env.Environment:
+    """Returns what was built as a dm_env environment with actions 0 to n - 1.
+
+    Args:
+      built: what `build_environment` returned.
+      uri: how messages call it.
+      seed: of the first reset of a Gymnasium environment.
+
+    Raises:
+      ConfigError: its actions are not a single discrete one, or it is one of
+        Gymnasium whose observations cannot be taken.
+    """
+    if is_gymnasium(built):
+        from distrl.environments.gymnasium_suite import GymnasiumAdapter
+
+        return GymnasiumAdapter(built, seed, uri)
+    action_spec = built.action_spec()
+    num_actions = count_actions(action_spec, uri)
+    return built if action_spec.minimum == 0 else ShiftedActions(built, num_actions)
+
+
+def is_gymnasium(built: Any) -> bool:
+    """Returns whether an environment is one of Gymnasium."""
+    # If it is, then Gymnasium is already imported.
+    gymnasium = sys.modules.get("gymnasium")
+    return gymnasium is not None and isinstance(built, gymnasium.Env)
 
 
 def read_spec(
@@ -131,6 +181,12 @@ def make_vector_environment(
     )
 
 
+def find_module(uri: str) -> str | None:
+    """Returns the module that every process imports for a URI; None for a suite's."""
+    scheme = uri.partition(":")[0]
+    return None if scheme in _SUITES or scheme in find_plugins() else scheme
+
+
 def find_plugins() -> dict[str, metadata.EntryPoint]:
     """Returns the schemes that other packages register."""
     found = metadata.entry_points(group=ENTRY_POINTS)
@@ -153,7 +209,7 @@ def _build(address: Address, seed: int) -> Any:
     plugins = find_plugins()
     if address.scheme in plugins:
         return _load_plugin(plugins[address.scheme], address, seed)
-    return build_by_factory(address, seed, ["bsuite", "gym", "minatar", *plugins])
+    return build_by_factory(address, seed, [*_SUITES, *plugins])
 
 
 def _load_plugin(entry_point: metadata.EntryPoint, address: Address, seed: int) -> Any:
@@ -166,24 +222,6 @@ def _load_plugin(entry_point: metadata.EntryPoint, address: Address, seed: int) 
             f"environment {address.uri!r} could not be built by {entry_point.value!r}, "
             f"which registers {address.scheme!r}: {type(error).__name__}: {error}"
         ) from error
-
-
-def _adapt(built: Any, uri: str, seed: int) -> dm_env.Environment:
-    # If it is a Gymnasium environment, then Gymnasium is already imported.
-    gymnasium = sys.modules.get("gymnasium")
-    if gymnasium is not None and isinstance(built, gymnasium.Env):
-        from distrl.environments.gymnasium_suite import GymnasiumAdapter
-
-        return GymnasiumAdapter(built, seed, uri)
-    if not all(callable(getattr(built, name, None)) for name in _METHODS):
-        raise ConfigError(
-            f"environment {uri!r} is a {type(built).__module__}."
-            f"{type(built).__name__}; its factory has to return a dm_env.Environment "
-            "or a gymnasium.Env (one of the older `gym` has to be ported to either)."
-        )
-    action_spec = built.action_spec()
-    num_actions = count_actions(action_spec, uri)
-    return built if action_spec.minimum == 0 else ShiftedActions(built, num_actions)
 
 
 def _try_out(environment: dm_env.Environment, spec: EnvironmentSpec, uri: str) -> None:
@@ -201,8 +239,8 @@ def _try_out(environment: dm_env.Environment, spec: EnvironmentSpec, uri: str) -
             ) from error
 
 
-def _close_quietly(built: Any) -> None:
-    # The error that is on its way says more than one from here.
+def close_quietly(built: Any) -> None:
+    """Closes an environment; what it raises is lost, for another error says more."""
     try:
         built.close()
     except Exception:

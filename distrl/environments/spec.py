@@ -32,7 +32,21 @@ def make_spec(
       ConfigError: for an action or observation spec that distrl cannot take.
     """
     num_actions = count_actions(environment.action_spec(), uri)
-    observation = _convert(environment.observation_spec(), (), uri)
+    observation = convert_observation_spec(environment.observation_spec(), uri)
+    return EnvironmentSpec(observation=observation, num_actions=num_actions)
+
+
+def convert_observation_spec(spec: Any, uri: str) -> Any:
+    """Returns an observation spec with the dtypes in which observations travel.
+
+    Args:
+      spec: an environment's own, a nest of arrays.
+      uri: how messages call the environment.
+
+    Raises:
+      ConfigError: distrl cannot take such observations.
+    """
+    observation = _convert(spec, (), uri)
     if not any(
         leaf.shape == () or all(leaf.shape) for leaf in tree.flatten(observation)
     ):
@@ -40,7 +54,7 @@ def make_spec(
             f"environment {uri!r} has the observation spec {observation!r}, which "
             "holds no numbers; give it at least one array, for example a constant."
         )
-    return EnvironmentSpec(observation=observation, num_actions=num_actions)
+    return observation
 
 
 def choose_dtype(dtype: np.dtype) -> np.dtype | None:

@@ -22,14 +22,27 @@ def restore_state(run_dir: str | Path, initial: TrainState) -> TrainState:
     """
 
     def restore(checkpoint: Checkpoint | None) -> TrainState:
-        part = None if checkpoint is None else checkpoint.find_part(PART)
-        if checkpoint is None or part is None:
+        state = None if checkpoint is None else read_state(checkpoint, initial)
+        if checkpoint is None or state is None:
             return initial
-        state = restore_tree(part, initial)
         say(f"the learner goes on from {checkpoint.describe()}")
         return state
 
     return restore_newest(run_dir, restore, say)
+
+
+def read_state(checkpoint: Checkpoint, like: TrainState) -> TrainState | None:
+    """Returns the learner's state in a checkpoint; None where the learner saved none.
+
+    Args:
+      checkpoint: a whole one.
+      like: a state of the same structure, shapes and dtypes.
+
+    Raises:
+      ValueError: the state that was saved is of another network, optimiser or agent.
+    """
+    part = checkpoint.find_part(PART)
+    return None if part is None else restore_tree(part, like)
 
 
 def take_part(state: TrainState) -> Part:

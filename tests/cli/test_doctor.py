@@ -5,8 +5,9 @@ import json
 import pytest
 
 from distrl.cli import doctor
-from distrl.cli.health import PINNED, PRESENT, Finding
+from distrl.cli.health import PINNED, PRESENT
 from distrl.cli.main import main
+from distrl.findings import Finding
 
 _OK = Finding("Python", "ok", "3.10.13")
 _WARNING = Finding("isolation", "warning", "not possible", "see the manual")

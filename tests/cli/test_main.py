@@ -28,12 +28,14 @@ def _run(*arguments, cwd=None):
 def test_help(flag, capsys):
     assert main([flag]) == 0
     out, err = capsys.readouterr()
-    for command in ("train", "resume", "doctor", "list"):
+    for command in ("train", "resume", "evaluate", "check-env", "doctor", "list"):
         assert f"\n  {command}" in out
     assert err == ""
 
 
-@pytest.mark.parametrize("command", ["train", "resume", "doctor", "list"])
+@pytest.mark.parametrize(
+    "command", ["train", "resume", "evaluate", "check-env", "doctor", "list"]
+)
 @pytest.mark.parametrize("flag", ["--help", "-h"])
 def test_help_of_commands(command, flag, capsys):
     assert main([command, flag]) == 0
@@ -51,7 +53,7 @@ def test_version(capsys):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "name a command: train, resume, doctor, list"),
+        ([], "name a command: train, resume, evaluate, check-env, doctor, list"),
         (["trian"], "trian: there is no such command. Did you mean 'train'?"),
         (["--hepl"], "--hepl: there is no such command"),
         (["doctor", "now"], "doctor takes no arguments and got now"),
@@ -89,6 +91,10 @@ _HEAVY = [
         (["train", "--help"], ["jsonargparse", "yaml"]),
         (["train", "nowhere.yaml"], ["yaml"]),
         (["resume", "nowhere"], ["yaml"]),
+        (["evaluate", "--help"], ["yaml"]),
+        (["evaluate", "nowhere"], ["yaml"]),
+        (["check-env", "--help"], ["yaml"]),
+        (["check-env"], ["yaml"]),
         (["doctor", "--help"], ["yaml"]),
         (["list", "configs"], ["yaml"]),
     ],

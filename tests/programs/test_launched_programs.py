@@ -76,6 +76,16 @@ def test_an_agent_of_ones_own_solves_catch(tmp_path):
     assert "agent: custom_agent:make_agent" in config
 
 
+def test_an_environment_of_ones_own_is_solved(tmp_path):
+    run_dir = tmp_path / "run"
+    done = run("custom_environment.py", f"--run_dir={run_dir}", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("done (evaluation_return ")
+    assert read(run_dir, "result.json")["evaluation_return"] >= 0.95
+    config = (run_dir / "config.yaml").read_text()
+    assert "environment: custom_environment:Corridor" in config
+
+
 def test_a_network_of_ones_own_is_found_by_the_fresh_processes_of_launchpad(tmp_path):
     flags = ["--launch.backend=launchpad", "--run_dir=run", "--actor.count=1"]
     flags += ["--stop.evaluation_return=null", "--stop.learner_steps=1"]

@@ -1,0 +1,89 @@
+"""`distrl check-env URI`: says whether an environment keeps the rules of one."""
+
+import dataclasses
+import functools
+import json
+import os
+from collections.abc import Callable
+from typing import Any
+
+from distrl.cli.answer import print_answer, reserve_stdout
+from distrl.cli.arguments import read_count, read_values
+from distrl.config.plain_yaml import load_yaml
+from distrl.errors import ConfigError
+from distrl.findings import Finding, format_finding, name_failed
+
+_STEPS = 10_000
+_SEED = 1
+
+_HELP = f"""\
+usage: distrl check-env URI [--KEY VALUE ...] [--steps N] [--seed N] [--json]
+
+Builds the environment as a run does, takes random actions in it and says, a line a
+rule, what keeps the rules and what does not, and what to do. Exit codes: 0 nothing
+failed (warnings may be there), 1 a rule failed, 2 bad usage, or an environment that
+cannot be built.
+
+  URI           as in the field environment: bsuite:NAME/INDEX, gym:ID, minatar:GAME
+                or package.module:factory, each with ?key=value&key=value
+
+flags:
+  --KEY VALUE   an argument of the environment, as in the field environment_args; one
+                that is called like a flag below goes into the URI: ?steps=5
+  --steps N     the random actions (default: {_STEPS:,})
+  --seed N      of the environment and of the actions (default: {_SEED})
+  --json        print the list of findings on stdout, and all else on stderr
+  --help        this text"""
+
+
+def main(arguments: list[str]) -> int:
+    """Runs the command and returns its exit code.
+
+    Raises:
+      ConfigError: bad usage, or an environment that cannot be built.
+    """
+    if not {"-h", "--help"}.isdisjoint(arguments):
+        print_answer(_HELP)
+        return 0
+    positional, values, switches = read_values(arguments, ("--json",))
+    if len(positional) != 1:
+        given = " ".join(positional) or "nothing"
+        raise ConfigError(
+            f"check-env takes one environment and got {given}; for example: "
+            "distrl check-env gym:CartPole-v1"
+        )
+    steps = read_count("steps", values.pop("steps", str(_STEPS)), least=1)
+    seed = read_count("seed", values.pop("seed", str(_SEED)), least=0)
+    args = {key: _read_value(key, text) for key, text in values.items()}
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    check = functools.partial(_check, positional[0], args, steps, seed)
+    if "--json" not in switches:
+        findings = check(lambda finding: print_answer(format_finding(finding)))
+        print_answer(name_failed(findings))
+    else:
+        with reserve_stdout() as write:
+            findings = check(lambda finding: None)
+            rows = [dataclasses.asdict(finding) for finding in findings]
+            write(json.dumps(rows, indent=2) + "\n")
+    return int(any(finding.state == "failed" for finding in findings))
+
+
+def _read_value(key: str, text: str) -> Any:
+    # To YAML nothing is null: an unset shell variable would be one.
+    return load_yaml(text, f"--{key} = {text}") if text.strip() else text
+
+
+def _check(
+    uri: str,
+    args: dict[str, Any],
+    steps: int,
+    seed: int,
+    show: Callable[[Finding], object],
+) -> list[Finding]:
+    from distrl.environments.conformance import check_environment
+
+    findings = []
+    for finding in check_environment(uri, args, steps, seed):
+        findings.append(finding)
+        show(finding)
+    return findings

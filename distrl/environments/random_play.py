@@ -1,0 +1,229 @@
+"""Random actions in an environment, and all that is wrong with what it answers.
+
+A vector environment raises at the first fault; this notes each and goes on.
+"""
+
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import dm_env
+import numpy as np
+import psutil
+import tree
+
+from distrl.environments.reading import (
+    MISFITS,
+    Leaf,
+    read_array,
+    read_discounts,
+    read_rewards,
+)
+from distrl.errors import EnvironmentFault
+
+# The part of the steps after which memory is first looked at: what an environment
+# keeps for good it has by then.
+_WARM_UP = 0.25
+_BLAME = "environment 0 "
+
+
+@dataclass
+class Fault:
+    """What was wrong, the first time and how often.
+
+    Attributes:
+      text: the first of them.
+      step: the step at which it was, from 1; 0 is the first reset.
+      count: how many there were.
+    """
+
+    text: str
+    step: int
+    count: int = 1
+
+
+@dataclass
+class Play:
+    """What was seen of an environment under random actions.
+
+    Attributes:
+      steps: taken.
+      is_whole: whether none was left out because the environment raised.
+      observations: that were read, those of resets too.
+      resets: that came after the end of an episode.
+      faults: by rule: `steps`, `resets`, `observations`, `bounds`, `finite numbers`,
+        `rewards`, `discounts`.
+      casts: that had another dtype than the spec says, which distrl mends.
+      returns: of the episodes that ended.
+      lengths: of the same, in steps.
+      truncations: how many of them were cut off, their discount not 0.
+      rewards: the smallest and the largest; None before the first.
+      seconds: in the environment's own calls.
+      warm_memory: bytes of this process after the warm-up; None before.
+      last_memory: the same at the end.
+    """
+
+    steps: int = 0
+    is_whole: bool = True
+    observations: int = 0
+    resets: int = 0
+    faults: dict[str, Fault] = field(default_factory=dict)
+    casts: Fault | None = None
+    returns: list[float] = field(default_factory=list)
+    lengths: list[int] = field(default_factory=list)
+    truncations: int = 0
+    rewards: tuple[float, float] | None = None
+    seconds: float = 0.0
+    warm_memory: int | None = None
+    last_memory: int | None = None
+
+    def note(self, rule: str, text: str) -> None:
+        """Notes a fault at the step that is being taken."""
+        if rule in self.faults:
+            self.faults[rule].count += 1
+        else:
+            self.faults[rule] = Fault(text.removeprefix(_BLAME), self.steps)
+
+
+def draw_actions(environment: dm_env.Environment, steps: int, seed: int) -> list[Any]:
+    """Returns random actions of an environment whose actions are 0 to n - 1."""
+    spec = environment.action_spec()
+    num_actions = int(spec.maximum) + 1
+    drawn = np.random.RandomState(seed).randint(num_actions, size=steps)
+    # As a vector environment hands them over.
+    return drawn.tolist() if spec.dtype == np.int64 else list(drawn.astype(spec.dtype))
+
+
+def play(
+    environment: dm_env.Environment, leaves: Sequence[Leaf], steps: int, seed: int
+) -> Play:
+    """Takes random actions, whatever the environment answers, until it raises.
+
+    Args:
+      environment: as `make_environment` returns it.
+      leaves: the arrays that an observation has to hold.
+      steps: how many to take.
+      seed: of the actions.
+    """
+    seen = Play()
+    declared = _read_dtypes(environment) if leaves else {}
+    memory = psutil.Process()
+    warm = int(steps * _WARM_UP)
+
+    def ask(call: Callable[..., Any], *arguments: Any) -> dm_env.TimeStep:
+        begun = time.perf_counter()
+        answer = call(*arguments)
+        seen.seconds += time.perf_counter() - begun
+        if not isinstance(answer, dm_env.TimeStep):
+            raise TypeError(
+                f"it answered with a {type(answer).__name__}; expected a "
+                "dm_env.TimeStep"
+            )
+        _look(seen, leaves, declared, answer.observation)
+        return answer
+
+    call = "reset()"
+    episode_return, length = 0.0, 0
+    try:
+        if not ask(environment.reset).first():
+            seen.note("resets", "reset() answered with no first time step")
+        for action in draw_actions(environment, steps, seed):
+            call = f"step({action})"
+            seen.steps += 1
+            if seen.steps == warm:
+                seen.warm_memory = memory.memory_info().rss
+            timestep = ask(environment.step, action)
+            if timestep.first():
+                seen.note(
+                    "steps",
+                    "step() answered with a first time step; an episode has to end "
+                    "with a last one",
+                )
+                episode_return, length = 0.0, 0
+                continue
+            reward, discount = _read_numbers(seen, timestep)
+            episode_return += reward
+            length += 1
+            if not timestep.last():
+                continue
+            seen.returns.append(episode_return)
+            seen.lengths.append(length)
+            seen.truncations += discount > 0
+            episode_return, length = 0.0, 0
+            call = "reset()"
+            if not ask(environment.reset).first():
+                seen.note("resets", "reset() answered with no first time step")
+            seen.resets += 1
+    except Exception as error:
+        seen.is_whole = False
+        where = "resets" if call == "reset()" and seen.steps else "steps"
+        seen.note(where, f"{call}: {type(error).__name__}: {error}{_locate(error)}")
+    seen.last_memory = memory.memory_info().rss
+    return seen
+
+
+def _look(
+    seen: Play, leaves: Sequence[Leaf], declared: dict[Any, Any], observation: Any
+) -> None:
+    """Holds an observation against its spec."""
+    seen.observations += 1
+    for leaf in leaves:
+        try:
+            read_array(leaf, observation, 0)
+        except EnvironmentFault as fault:
+            seen.note(_find_rule(leaf, observation), str(fault))
+            continue
+        found = np.asarray(leaf.read(observation)).dtype
+        if found == declared.get(leaf.path, found):
+            continue
+        if seen.casts is None:
+            text = f"{found}{leaf.describe_place()}, the spec has {declared[leaf.path]}"
+            seen.casts = Fault(text, seen.steps, count=0)
+        seen.casts.count += 1
+
+
+def _find_rule(leaf: Leaf, observation: Any) -> str:
+    """Returns which rule an observation breaks that cannot be read."""
+    try:
+        array = np.asarray(leaf.read(observation))
+    except MISFITS:
+        return "observations"
+    if array.shape != leaf.shape or array.dtype.kind not in "biuf":
+        return "observations"
+    if not np.isfinite(array).all():
+        return "finite numbers"
+    is_lossy = array.dtype.kind == "f" and leaf.dtype.kind != "f"
+    return "observations" if is_lossy else "bounds"
+
+
+def _read_numbers(seen: Play, timestep: dm_env.TimeStep) -> tuple[float, float]:
+    """Returns reward and discount, 0 and 1 for those that are no such numbers."""
+    reward, discount = 0.0, 1.0
+    try:
+        reward = float(read_rewards([timestep.reward])[0])
+        low, high = seen.rewards or (reward, reward)
+        seen.rewards = min(low, reward), max(high, reward)
+    except EnvironmentFault as fault:
+        seen.note("rewards", str(fault))
+    try:
+        discount = float(read_discounts([timestep.discount])[0])
+    except EnvironmentFault as fault:
+        seen.note("discounts", str(fault))
+    return reward, discount
+
+
+def _read_dtypes(environment: dm_env.Environment) -> dict[Any, Any]:
+    """Returns the dtype of each array of the environment's own spec."""
+    flat = tree.flatten_with_path(environment.observation_spec())
+    return {path: spec.dtype for path, spec in flat}
+
+
+def _locate(error: Exception) -> str:
+    """Returns where an error was raised, ` (my_environment.py:42)`."""
+    frames = traceback.extract_tb(error.__traceback__)
+    # The first is this module's.
+    if len(frames) < 2 or frames[-1].filename == __file__:
+        return ""
+    return f" ({frames[-1].filename}:{frames[-1].lineno})"

@@ -1,0 +1,138 @@
+"""Plays episodes of what a run has saved, as the run's own evaluator does."""
+
+import contextlib
+import dataclasses
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from distrl.agents import make_agent
+from distrl.agents.agent import Agent
+from distrl.config import Config
+from distrl.environments import Episode, VectorEnvironment, read_spec
+from distrl.environments.rendering import make_rendered_environment
+from distrl.evaluation.saved_variables import SavedVariables, Which, read_variables
+from distrl.evaluation.summary import summarize
+from distrl.evaluation.video import check_video, open_video
+from distrl.evaluator import Evaluation
+from distrl.networks import check_network
+from distrl.seeding import derive_seed
+from distrl.types import EnvironmentSpec
+
+
+def evaluate_run(
+    config: Config,
+    *,
+    which: Which | None = None,
+    episodes: int | None = None,
+    epsilon: float | None = None,
+    seed: int | None = None,
+    video: str | None = None,
+    note: Callable[[str], object] = print,
+) -> dict[str, Any]:
+    """Plays whole episodes of saved parameters; writes nothing into the run.
+
+    Args:
+      config: of the run, its `run_dir` set.
+      which: the checkpoint; None is the best if there is one, or else the latest.
+      episodes: how many, at least 1; None is `evaluation.episodes`.
+      epsilon: the probability of a random action; None is `evaluation.epsilon`.
+      seed: of environments and actions; None derives one from the run's seed, which
+        gives other episodes than those that the run's evaluator played.
+      video: a file for a video of one more episode, the first.
+      note: takes a line about what is going on.
+
+    Returns:
+      What was played and how it went, as plain data for JSON.
+
+    Raises:
+      ConfigError: nothing was saved yet, or something does not fit.
+      EnvironmentFault: an environment failed.
+    """
+    evaluation = config.evaluation
+    count = evaluation.episodes if episodes is None else episodes
+    if count < 1:
+        raise ValueError(f"episodes is {count}; it must be at least 1")
+    config = dataclasses.replace(
+        config,
+        seed=derive_seed(config.seed, "evaluate") if seed is None else seed,
+        evaluation=dataclasses.replace(
+            evaluation,
+            episodes=count,
+            environments=min(evaluation.environments, count),
+            epsilon=evaluation.epsilon if epsilon is None else epsilon,
+        ),
+    )
+    if video is not None:
+        check_video(Path(video))
+    spec = read_spec(
+        config.environment,
+        config.environment_args,
+        last_action_reward=config.network.last_action_reward,
+    )
+    check_network(config.network, spec)
+    agent = make_agent(config, spec)
+    saved = read_variables(config, agent, which, note)
+    note(
+        f"playing {count:,} episodes of the {saved.which} checkpoint, learner step "
+        f"{saved.learner_steps:,}"
+    )
+    shown = None
+    if video is not None:
+        shown = _record(config, spec, agent, saved, Path(video))
+    begun = time.monotonic()
+    with contextlib.closing(Evaluation(config, spec, agent)) as evaluator:
+        played = _play(evaluator, saved)
+    return {
+        "run_dir": config.run_dir,
+        "checkpoint": saved.which,
+        "checkpoint_path": str(saved.path),
+        "learner_steps": saved.learner_steps,
+        "environment": config.environment,
+        "epsilon": config.evaluation.epsilon,
+        "seed": config.seed,
+        **summarize(played),
+        "seconds": round(time.monotonic() - begun, 3),
+        "video": shown,
+    }
+
+
+def _play(evaluation: Evaluation, saved: SavedVariables) -> list[Episode]:
+    played = evaluation.play(saved.params, saved.network_state, lambda: True)
+    assert played is not None
+    return played
+
+
+def _record(
+    config: Config,
+    spec: EnvironmentSpec,
+    agent: Agent,
+    saved: SavedVariables,
+    file: Path,
+) -> dict[str, Any]:
+    """Writes a video of an episode, and returns what happens in it."""
+    config = dataclasses.replace(
+        config,
+        evaluation=dataclasses.replace(config.evaluation, episodes=1, environments=1),
+    )
+    environment = make_rendered_environment(
+        config.environment,
+        config.environment_args,
+        derive_seed(config.seed, "video"),
+        last_action_reward=config.network.last_action_reward,
+    )
+    evaluation = Evaluation(
+        config, spec, agent, environment=VectorEnvironment([environment], spec)
+    )
+    with (
+        contextlib.closing(evaluation),
+        open_video(file, environment.frames_a_second) as take,
+    ):
+        environment.take = take
+        (episode,) = _play(evaluation, saved)
+    return {
+        "file": str(file),
+        "episode_return": episode.episode_return,
+        "length": episode.length,
+    }

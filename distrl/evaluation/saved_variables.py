@@ -1,0 +1,137 @@
+"""The parameters that a run has saved: those of its best evaluation, or the latest."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+
+from distrl.agents.agent import Agent
+from distrl.checkpoints import Checkpoint, find_best, restore_newest, restore_tree
+from distrl.config import Config
+from distrl.errors import ConfigError
+from distrl.learner.checkpoint import read_state
+from distrl.learner.optimizer import make_optimizer
+from distrl.learner.state import TrainState, init_state
+from distrl.serial import read_train_state
+
+Which = Literal["best", "latest"]
+
+
+@dataclass(frozen=True)
+class SavedVariables:
+    """What a run has saved of its network.
+
+    Attributes:
+      which: whether they are those of the best evaluation, or the latest.
+      path: the directory of the checkpoint.
+      learner_steps: the SGD steps that made them.
+      params: nest of arrays.
+      network_state: nest of arrays.
+    """
+
+    which: Which
+    path: Path
+    learner_steps: int
+    params: Any
+    network_state: Any
+
+
+def read_variables(
+    config: Config, agent: Agent, which: Which | None, warn: Callable[[str], object]
+) -> SavedVariables:
+    """Reads what a run has saved; the run may be going on, and is not disturbed.
+
+    Args:
+      config: of the run, its `run_dir` set.
+      agent: the run's.
+      which: None takes the best, and the latest where no evaluation was saved.
+      warn: takes one line for each damaged checkpoint that was passed over.
+
+    Raises:
+      ConfigError: nothing was saved yet, or it cannot be read, for example because
+        it is of another network.
+    """
+    assert config.run_dir is not None
+    found = None
+    if which != "latest":
+        found = _read(config, lambda: _read_best(config, agent))
+    if found is None and which != "best":
+        found = _read(config, lambda: _read_latest(config, agent, warn))
+    if found is None:
+        raise ConfigError(_explain_nothing(config.run_dir, which))
+    return found
+
+
+def _read(
+    config: Config, read: Callable[[], SavedVariables | None]
+) -> SavedVariables | None:
+    try:
+        return read()
+    except ConfigError:
+        raise
+    except Exception as error:
+        raise ConfigError(
+            f"{config.run_dir}: what the run has saved cannot be read by its "
+            f"config.yaml and the code that is here: {error}"
+        ) from error
+
+
+def _read_best(config: Config, agent: Agent) -> SavedVariables | None:
+    assert config.run_dir is not None
+    like = jax.eval_shape(agent.init, jax.random.PRNGKey(0))
+    while True:
+        best = find_best(config.run_dir)
+        if best is None:
+            return None
+        try:
+            params, network_state = restore_tree(best.variables, like)
+        except Exception:
+            # A better one may have taken its place meanwhile.
+            if best.path.exists():
+                raise
+            continue
+        return SavedVariables(
+            "best", best.path, best.learner_steps, params, network_state
+        )
+
+
+def _read_latest(
+    config: Config, agent: Agent, warn: Callable[[str], object]
+) -> SavedVariables | None:
+    assert config.run_dir is not None
+    optimizer = make_optimizer(config.learner)
+
+    def make(key: jax.Array) -> TrainState:
+        return init_state(agent, optimizer, key)
+
+    like = jax.eval_shape(make, jax.random.PRNGKey(0))
+
+    def restore(checkpoint: Checkpoint | None) -> SavedVariables | None:
+        if checkpoint is None:
+            return None
+        state = read_state(checkpoint, like) or read_train_state(checkpoint, like)
+        if state is None:
+            return None
+        return SavedVariables(
+            "latest",
+            checkpoint.path,
+            int(state.learner_steps),
+            state.params,
+            state.network_state,
+        )
+
+    return restore_newest(config.run_dir, restore, warn)
+
+
+def _explain_nothing(run_dir: str, which: Which | None) -> str:
+    if which == "best":
+        return (
+            f"{run_dir} has no best checkpoint: no evaluation was saved yet; wait for "
+            "the first, or take the latest: --checkpoint latest"
+        )
+    return (
+        f"{run_dir} has no whole checkpoint yet; wait for the first evaluation or "
+        "checkpoint of the run (checkpoint.period_seconds), or for its end"
+    )

@@ -1,0 +1,70 @@
+"""A video of one episode, written image by image."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from distrl.errors import ConfigError
+
+SUFFIXES = (".gif", ".mp4")
+INSTALL = "pip install 'imageio[ffmpeg]>=2.31' 'pillow>=10'"
+"""The command that installs the extra `video`; `make` in a checkout installs it."""
+
+# H.264 takes even heights and widths only.
+_BLOCK = 2
+
+
+def check_video(file: Path) -> None:
+    """Checks that a video can be written to a file.
+
+    Raises:
+      ConfigError: it has another ending, its directory is not there, or the package
+        that writes it is missing.
+    """
+    if file.suffix not in SUFFIXES:
+        raise ConfigError(
+            f"--video {file}: the file has to end in {' or '.join(SUFFIXES)}"
+        )
+    if not file.parent.is_dir():
+        raise ConfigError(f"--video {file}: there is no directory {file.parent}")
+    _import_imageio(file)
+
+
+@contextlib.contextmanager
+def open_video(file: Path, frames_a_second: float) -> Iterator[Any]:
+    """Yields a function that takes images; the file is there when all went well.
+
+    Args:
+      file: ends in `.gif` or `.mp4`.
+      frames_a_second: at which it is shown.
+
+    Raises:
+      ConfigError: the package that writes it is missing.
+    """
+    imageio = _import_imageio(file)
+    partial = file.with_name(f".partial-{file.name}")
+    options = {"fps": frames_a_second, "macro_block_size": _BLOCK}
+    if file.suffix == ".gif":
+        options = {"duration": 1_000 / frames_a_second}
+    try:
+        with imageio.get_writer(partial, **options) as writer:
+            yield writer.append_data
+        os.replace(partial, file)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _import_imageio(file: Path) -> Any:
+    try:
+        import imageio.v2 as imageio
+
+        if file.suffix == ".mp4":
+            import imageio_ffmpeg  # noqa: F401
+    except ImportError as error:
+        raise ConfigError(
+            f"--video {file}: the package {error.name} is not installed; install it "
+            f"with: {INSTALL}"
+        ) from error
+    return imageio

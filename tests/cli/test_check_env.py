@@ -1,0 +1,103 @@
+"""`distrl check-env`: its arguments, what it prints, its exit codes."""
+
+import json
+
+import pytest
+
+from distrl.cli.main import main
+
+SOUND = "environments.nonconforming_environments:Sound"
+
+
+def test_a_line_a_rule_and_a_last_one(capsys):
+    assert main(["check-env", SOUND, "--steps", "200"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("ok       builds  ")
+    assert lines[3].split() == ["ok", "steps", "200", "random", "actions"]
+    assert lines[-1] == "nothing failed"
+
+
+def test_what_failed_is_named_with_what_to_do(capsys):
+    uri = SOUND.replace("Sound", "LeavesItsBounds")
+    assert main(["check-env", uri, "--steps=200"]) == 1
+    out = capsys.readouterr().out
+    assert "\nFAILED   bounds  " in out
+    assert "\n         -> widen the bounds of the spec;" in out
+    assert out.splitlines()[-1] == "1 failed: bounds"
+
+
+def test_warnings_fail_nothing(capsys):
+    uri = SOUND.replace("Sound", "TakesNoSeed")
+    assert main(["check-env", uri, "--steps", "200"]) == 0
+    assert "\nwarning  seeding  " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("name", "code"), [("Sound", 0), ("RewardsNothing", 1)])
+def test_json_is_a_list_of_findings(name, code, capfd):
+    uri = SOUND.replace("Sound", name)
+    assert main(["check-env", uri, "--json", "--steps", "200"]) == code
+    out, _ = capfd.readouterr()
+    rows = json.loads(out)
+    assert {row["name"] for row in rows} >= {"builds", "rewards", "memory"}
+    assert all(set(row) == {"name", "state", "found", "advice"} for row in rows)
+    assert any(row["state"] == "failed" for row in rows) is (code == 1)
+
+
+def test_what_an_environment_prints_is_not_in_the_json(capfd):
+    uri = SOUND.replace("Sound", "Prints")
+    assert main(["check-env", uri, "--json", "--steps", "20"]) == 0
+    out, err = capfd.readouterr()
+    assert isinstance(json.loads(out), list)
+    assert err.count("hello from the environment") > 1
+
+
+def test_arguments_of_the_environment_and_the_seed(capfd):
+    uri = SOUND.replace("Sound", "SoundGymnasium")
+
+    def read(*flags):
+        assert main(["check-env", uri, "--json", "--steps=300", *flags]) == 0
+        rows = json.loads(capfd.readouterr().out)
+        return next(row["found"] for row in rows if row["name"] == "episodes")
+
+    assert "mean length 4," in read()
+    assert "mean length 7," in read("--length", "7")
+    assert "mean length 7," in read("--length=7")
+    # Rewards are the random actions.
+    assert read("--seed", "1") == read() != read("--seed", "2")
+
+
+def test_values_are_yaml(capfd):
+    uri = SOUND.replace("Sound", "Demanding")
+    flags = ["--size=[1, 2]", "--flag", "true", "--at", "-1", "--name=x=y", "--none="]
+    assert main(["check-env", uri, "--steps", "20", *flags]) == 0
+    capfd.readouterr()
+    assert main(["check-env", uri, "--steps", "20", *flags, "--at", "1"]) == 2
+    assert "AssertionError: ([1, 2], True, 1, 'x=y', '')" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "check-env takes one environment and got nothing"),
+        (["a:b", "c:d"], "got a:b c:d"),
+        (["catch"], "environment 'catch' is not an address"),
+        (["nowhere_at_all:f"], "'nowhere_at_all' is neither a scheme"),
+        ([SOUND + "d"], "Did you mean 'Sound'?"),
+        ([SOUND, "--size", "3"], "has no argument 'size'"),
+        (
+            [SOUND, "--steps", "0"],
+            "--steps = '0': it must be a whole number, at least 1",
+        ),
+        ([SOUND, "--steps", "many"], "--steps = 'many'"),
+        ([SOUND, "--steps", "true"], "--steps = 'true'"),
+        ([SOUND, "--seed", "-1"], "--seed = '-1'"),
+        ([SOUND, "--steps"], "--steps needs a value"),
+    ],
+)
+def test_bad_usage_is_one_message(arguments, words, capsys):
+    assert main(["check-env", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("distrl: error: ")
+    assert len(err.splitlines()) == 1
+    assert words in err

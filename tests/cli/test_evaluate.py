@@ -1,0 +1,150 @@
+"""`distrl evaluate`: its flags, what it prints, its exit codes."""
+
+import json
+import os
+
+import pytest
+from evaluation.saved_runs import (
+    ACTIONS,
+    prefer,
+    save_as_best,
+    save_latest,
+    write_config,
+)
+
+from distrl.cli import evaluate
+from distrl.cli.main import main
+
+ANSWER = {
+    "run_dir": "runs/catch-1",
+    "checkpoint": "best",
+    "checkpoint_path": "runs/catch-1/best/1616",
+    "learner_steps": 1616,
+    "environment": "bsuite:catch/0",
+    "epsilon": 0.05,
+    "seed": 7,
+    "episodes": 1000,
+    "mean_return": 0.98765,
+    "std_return": 0.25,
+    "min_return": -1.0,
+    "max_return": 1.0,
+    "confidence": 0.95,
+    "interval": [0.97, 1.0],
+    "interval_method": "Student t",
+    "mean_length": 9.0,
+    "min_length": 9,
+    "max_length": 1234,
+    "returns": [],
+    "lengths": [],
+    "seconds": 3.21,
+    "video": None,
+}
+
+
+@pytest.fixture(autouse=True)
+def jax_platforms(monkeypatch):
+    """Puts back what the command sets."""
+    monkeypatch.setenv("JAX_PLATFORMS", os.environ.get("JAX_PLATFORMS", "cpu"))
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+@pytest.fixture
+def config(tmp_path):
+    config = write_config(tmp_path / "run", ACTIONS)
+    save_as_best(config, prefer(2), 20)
+    return config
+
+
+def test_the_answer_as_text():
+    assert evaluate.format_answer(ANSWER) == (
+        "best checkpoint of learner step 1,616 (runs/catch-1/best/1616)\n"
+        "1,000 episodes of bsuite:catch/0, epsilon 0.05, seed 7, 3.2 s\n"
+        "return  mean 0.9877, 95 % confidence interval 0.97 to 1 (Student t)\n"
+        "        standard deviation 0.25, min -1, max 1\n"
+        "length  mean 9, min 9, max 1,234"
+    )
+
+
+def test_the_answer_of_one_episode_with_a_video():
+    video = {"file": "a.gif", "episode_return": 1.0, "length": 1200}
+    text = evaluate.format_answer({**ANSWER, "interval": None, "video": video})
+    assert "mean 0.9877, no confidence interval (one episode)\n" in text
+    assert text.endswith("\nvideo   a.gif: an episode of return 1, 1,200 steps")
+
+
+def test_it_answers_on_stdout_and_talks_on_stderr(config, capfd):
+    assert main(["evaluate", config.run_dir, "--episodes", "3"]) == 0
+    out, err = capfd.readouterr()
+    assert out.startswith("best checkpoint of learner step 20 (")
+    assert "\nreturn  mean 6, 95 % confidence interval 6 to 6 (Student t)\n" in out
+    assert "playing 3 episodes of the best checkpoint" in err
+
+
+def test_json_with_all_flags(config, capfd):
+    save_latest(config, prefer(1), 30)
+    flags = ["--episodes=5", "--checkpoint", "latest", "--epsilon", "0", "--seed=9"]
+    assert main(["evaluate", "--json", config.run_dir, *flags]) == 0
+    answer = json.loads(capfd.readouterr().out)
+    assert set(answer) == set(ANSWER)
+    assert (answer["checkpoint"], answer["learner_steps"]) == ("latest", 30)
+    assert answer["returns"] == [3.0] * 5
+    assert (answer["epsilon"], answer["seed"]) == (0.0, 9)
+
+
+def test_what_an_environment_does_wrong_is_exit_code_1(tmp_path, capfd):
+    values = {**ACTIONS, "environment": "cli.test_evaluate:make_breaking"}
+    config = write_config(tmp_path / "run", values)
+    save_as_best(config, prefer(2), 20)
+    assert main(["evaluate", config.run_dir]) == 1
+    last = capfd.readouterr().err.splitlines()[-1]
+    assert last.startswith("distrl: error: environment 0 returned the reward None")
+
+
+def make_breaking():
+    from counting_environments import Rewarding
+
+    class Breaking(Rewarding):
+        def reward(self, action):
+            # Before, the spec is read, which looks at the first step.
+            return None if self.taken > 1 else 1.0
+
+    return Breaking()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "evaluate takes the directory of one run and got nothing"),
+        (["a", "b"], "got a, b"),
+        (["{run}/no"], "/no does not exist; name the directory of a run"),
+        (["{run}/config.yaml"], "config.yaml is a file"),
+        (["{run}/best"], "best holds no run: there is no config.yaml in it"),
+        (["{run}", "--episodes", "0"], "--episodes = '0': it must be a whole number"),
+        (["{run}", "--episodes", "1.5"], "--episodes = '1.5'"),
+        (["{run}", "--seed", "-1"], "--seed = '-1'"),
+        (["{run}", "--epsilon", "1.5"], "--epsilon = '1.5': it must be a number from"),
+        (["{run}", "--epsilon", "nan"], "--epsilon = 'nan'"),
+        (["{run}", "--checkpoint", "lates"], "Did you mean 'latest'?"),
+        (["{run}", "--checkpoint", "latest"], "has no whole checkpoint yet"),
+        (["{run}", "--episode", "3"], "no such flag. Did you mean 'episodes'?"),
+        (["{run}", "--video", "a.avi"], "--video a.avi: the file has to end in"),
+        (["{run}", "--video"], "--video needs a value"),
+    ],
+)
+def test_bad_usage_is_one_message(config, arguments, words, capsys):
+    arguments = [each.format(run=config.run_dir) for each in arguments]
+    assert main(["evaluate", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert len(err.splitlines()) == 1
+    assert err.startswith("distrl: error: ")
+    assert words in err
+
+
+def test_another_network_than_was_saved_is_one_message(config, tmp_path, capsys):
+    network = {**ACTIONS, "network.factory": "mlp", "network.head": "linear"}
+    write_config(tmp_path / "run", network)
+    assert main(["evaluate", config.run_dir]) == 2
+    err = capsys.readouterr().err
+    assert len(err.splitlines()) == 1
+    assert "it is of another network" in err

@@ -1,0 +1,107 @@
+"""The page about environments of one's own: its code is a program's, it all runs.
+
+Its commands need what the ones before them made, so they run in the order of the page.
+"""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+from environments.nonconforming_environments import FAULT_AT
+from pages import README, ROOT, read_blocks, read_commands, read_rows
+
+from distrl.cli.evaluate import main as evaluate
+from distrl.environments.conformance import check_environment
+from distrl.errors import ConfigError
+from distrl.findings import format_finding
+
+PAGE = ROOT / "docs" / "your_environment.md"
+PROGRAM = ROOT / "programs" / "custom_environment.py"
+COMMANDS = read_commands(PAGE)
+
+
+def run(words, folder):
+    """Runs a command of the page as a user does who sits in the repository."""
+    for name in ("configs", "programs"):
+        if not (folder / name).exists():
+            (folder / name).symlink_to(ROOT / name)
+    environment = {**os.environ, "PYTHONPATH": f"programs{os.pathsep}{ROOT}"}
+    # The tests show four devices to JAX; a run is to see the machine's own.
+    environment.pop("XLA_FLAGS", None)
+    done = subprocess.run(
+        [sys.executable, "-m", "distrl", *words],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_code_of_the_page_is_that_of_the_program():
+    blocks = read_blocks(PAGE, "python")
+    assert len(blocks) == 4
+    text = PROGRAM.read_text()
+    for block in blocks:
+        assert block in text
+
+
+def test_the_lines_of_check_env_are_those_of_the_table():
+    found = check_environment(
+        "environments.nonconforming_environments:LeavesItsBounds", {}, 80, 1
+    )
+    findings = {finding.name: finding for finding in found}
+    described = [row[0].strip("`") for row in read_rows(PAGE)]
+    assert described == list(findings)
+    # The example is what that environment gives, of more steps.
+    (example,) = (block for block in read_blocks(PAGE) if "FAILED" in block)
+    bounds = format_finding(findings["bounds"])
+    assert re.sub(r" \(and .* more\)", "", bounds) in example
+    assert f"at step {FAULT_AT}" in bounds
+
+
+@pytest.mark.parametrize(
+    "words", [words for words in COMMANDS if words[0] == "check-env"], ids=" ".join
+)
+def test_its_environments_keep_all_rules(words, tmp_path):
+    lines = run(words, tmp_path).splitlines()
+    assert lines[-1] == "nothing failed"
+    assert not any(line.startswith("warning") for line in lines)
+
+
+@pytest.mark.slow
+def test_from_nothing_to_a_trained_agent(tmp_path):
+    answers = [run(words, tmp_path) for words in COMMANDS]
+    for words, answer in zip(COMMANDS, answers, strict=True):
+        if words[0] == "train":
+            assert answer.startswith("done (evaluation_return "), words
+        if words[0] == "evaluate" and len(words) == 2:
+            mean = float(re.search(r"return  mean ([\d.]+)", answer)[1])
+            assert mean >= 0.9, words
+    # As many of each as there are environments.
+    kinds = [words[0] for words in COMMANDS]
+    assert kinds.count("train") == 3
+    assert {"check-env", "train", "evaluate"} == set(kinds)
+
+
+def test_a_run_that_is_evaluated_is_first_trained_in():
+    trained = {
+        word.partition("=")[2]
+        for words in COMMANDS
+        for word in words
+        if word.startswith("--run_dir=")
+    }
+    assert {words[1] for words in COMMANDS if words[0] == "evaluate"} == trained
+
+
+def test_the_evaluate_commands_of_all_pages_are_taken(tmp_path):
+    commands = [c for c in read_commands(README) + COMMANDS if c[0] == "evaluate"]
+    assert len(commands) > 3
+    for _, run_dir, *flags in commands:
+        # Their flags are read; then there is no such run.
+        with pytest.raises(ConfigError, match="does not exist"):
+            evaluate([f"{tmp_path}/{run_dir}", *flags])

@@ -1,0 +1,254 @@
+"""An environment for each rule of `distrl check-env`, which breaks that one."""
+
+import threading
+
+import dm_env
+import gymnasium
+import numpy as np
+from dm_env import specs
+
+_LENGTH = 5
+FAULT_AT = 62
+"""The step, of an instance, that a subclass spoils."""
+
+
+class Sound(dm_env.Environment):
+    """Keeps every rule: three random numbers, reward 1, alternating ends."""
+
+    def __init__(self, seed: int = 0):
+        self._random = np.random.RandomState(seed)
+        self._taken = 0
+
+    def reset(self):
+        return dm_env.restart(self._observe())
+
+    def step(self, action):
+        self._taken += 1
+        observation = self._observe()
+        timestep = dm_env.transition(1.0, observation)
+        if self._taken % (2 * _LENGTH) == 0:
+            timestep = dm_env.truncation(1.0, observation)
+        elif self._taken % _LENGTH == 0:
+            timestep = dm_env.termination(1.0, observation)
+        return self._spoil(timestep) if self._taken >= FAULT_AT else timestep
+
+    def observation_spec(self):
+        return specs.BoundedArray((3,), np.float32, 0.0, 1.0, name="observation")
+
+    def action_spec(self):
+        return specs.DiscreteArray(2)
+
+    def _spoil(self, timestep):
+        return timestep
+
+    def _observe(self):
+        return self._random.uniform(size=3).astype(np.float32)
+
+
+class Continuous(Sound):
+    def action_spec(self):
+        return specs.BoundedArray((1,), np.float32, -1.0, 1.0)
+
+
+class SpecOfText(Sound):
+    def observation_spec(self):
+        return specs.StringArray(())
+
+
+class SpecRaises(Sound):
+    def observation_spec(self):
+        raise KeyError("size")
+
+
+class BothWrong(gymnasium.Env):
+    observation_space = gymnasium.spaces.Text(3)
+    action_space = gymnasium.spaces.Box(-1, 1, (1,))
+
+
+class RaisesInStep(Sound):
+    def _spoil(self, timestep):
+        raise ValueError("the paddle fell off")
+
+
+class ReturnsATuple(Sound):
+    def _spoil(self, timestep):
+        return timestep.observation, 1.0, False, False, {}
+
+
+class BeginsAnew(Sound):
+    def _spoil(self, timestep):
+        return dm_env.restart(timestep.observation)
+
+
+class ChangesItsShape(Sound):
+    def _spoil(self, timestep):
+        return timestep._replace(observation=np.zeros((1, 3), np.float32))
+
+
+class ObservesFloat64(Sound):
+    def _observe(self):
+        return super()._observe().astype(np.float64)
+
+
+class LeavesItsBounds(Sound):
+    def _spoil(self, timestep):
+        return timestep._replace(observation=np.array([0, 0, 1.5], np.float32))
+
+
+class ObservesNan(Sound):
+    def _spoil(self, timestep):
+        return timestep._replace(observation=np.array([0, np.nan, 0], np.float32))
+
+
+class RewardsNothing(Sound):
+    def _spoil(self, timestep):
+        return timestep._replace(reward=None)
+
+
+class DiscountsTwice(Sound):
+    def _spoil(self, timestep):
+        return timestep._replace(discount=2.0)
+
+
+class NeverEnds(Sound):
+    def _spoil(self, timestep):
+        return dm_env.transition(1.0, timestep.observation)
+
+    def step(self, action):
+        return self._spoil(super().step(action))
+
+
+class RaisesInReset(Sound):
+    def reset(self):
+        if self._taken >= FAULT_AT:
+            raise OSError("the level file is gone")
+        return super().reset()
+
+
+class ResetsInTheMiddle(Sound):
+    """Answers later resets as if they were steps."""
+
+    def reset(self):
+        timestep = super().reset()
+        return (
+            timestep
+            if self._taken == 0
+            else timestep._replace(step_type=dm_env.StepType.MID)
+        )
+
+
+class RaisesInClose(Sound):
+    def close(self):
+        raise RuntimeError("no window to close")
+
+
+class IgnoresItsSeed(Sound):
+    def __init__(self, seed: int = 0):
+        super().__init__()
+        self._random = np.random.RandomState(None)
+
+
+class TakesNoSeed(Sound):
+    def __init__(self):
+        super().__init__()
+
+
+class DrawsFromTheModule(Sound):
+    """Seeded, but with one generator for all instances."""
+
+    def __init__(self, seed: int = 0):
+        super().__init__(seed)
+        np.random.seed(seed)
+        self._random = np.random
+
+
+class OnlyOne(Sound):
+    """Has something that only one instance can hold."""
+
+    _held = threading.Lock()
+
+    def __init__(self, seed: int = 0):
+        super().__init__(seed)
+        if not self._held.acquire(blocking=False):
+            raise OSError("the port is taken")
+
+    def close(self):
+        self._held.release()
+
+
+class _LockedArray(specs.Array):
+    def __init__(self):
+        super().__init__((3,), np.float32)
+        self._lock = threading.Lock()
+
+    def __reduce__(self):
+        return _LockedArray, (), {"_lock": self._lock}
+
+
+class SpecHoldsALock(Sound):
+    def __init__(self, seed: int = 0):
+        super().__init__(seed)
+        self._spec = _LockedArray()
+
+    def observation_spec(self):
+        return self._spec
+
+
+class KeepsAll(Sound):
+    """Keeps 64 KiB of every step."""
+
+    def __init__(self, seed: int = 0):
+        super().__init__(seed)
+        self._kept = []
+
+    def step(self, action):
+        self._kept.append(np.ones(2**16, np.uint8))
+        return super().step(action)
+
+
+class SoundGymnasium(gymnasium.Env):
+    """Keeps every rule, in Gymnasium's terms."""
+
+    observation_space = gymnasium.spaces.Dict(
+        {
+            "place": gymnasium.spaces.Box(-1.0, 1.0, (2,)),
+            "room": gymnasium.spaces.Discrete(4),
+        }
+    )
+    action_space = gymnasium.spaces.Discrete(3)
+
+    def __init__(self, length: int = 4):
+        self._length = length
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self._taken = 0
+        return self._observe(), {}
+
+    def step(self, action):
+        self._taken += 1
+        is_over = self._taken == self._length
+        return self._observe(), float(action), is_over, False, {}
+
+    def _observe(self):
+        return {
+            "place": self.np_random.uniform(-1, 1, 2).astype(np.float32),
+            "room": int(self.np_random.integers(4)),
+        }
+
+
+class Prints(Sound):
+    """Talks on stdout, as some do."""
+
+    def reset(self):
+        print("hello from the environment")
+        return super().reset()
+
+
+class Demanding(Sound):
+    """Takes arguments of several types, and these values only."""
+
+    def __init__(self, size, flag, at, name, none, seed: int = 0):
+        super().__init__(seed)
+        given = (size, flag, at, name, none)
+        assert given == ([1, 2], True, -1, "x=y", ""), given

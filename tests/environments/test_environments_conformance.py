@@ -1,0 +1,194 @@
+"""The rules of an environment: one that breaks each, and real ones that keep all."""
+
+import numpy as np
+import pytest
+from nonconforming_environments import FAULT_AT
+
+from distrl.environments.conformance import check_environment
+from distrl.errors import ConfigError
+
+HERE = "nonconforming_environments"
+ALL = [
+    "builds", "actions", "observation spec", "steps", "observations", "bounds",
+    "finite numbers", "rewards", "discounts", "episodes", "resets", "close",
+    "seeding", "independence", "launching", "speed", "memory",
+]  # fmt: skip
+
+
+def check(name, steps=200, seed=1, **args):
+    """Returns the findings by name about an environment of the module beside."""
+    uri = name if ":" in name else f"{HERE}:{name}"
+    findings = list(check_environment(uri, args, steps, seed))
+    assert len({finding.name for finding in findings}) == len(findings)
+    return {finding.name: finding for finding in findings}
+
+
+def find_states(found):
+    return {name: f.state for name, f in found.items() if f.state != "ok"}
+
+
+@pytest.mark.parametrize("name", ["Sound", "SoundGymnasium"])
+def test_a_sound_environment_keeps_all_rules(name):
+    found = check(name)
+    assert list(found) == ALL
+    assert find_states(found) == {}
+    assert f"every node imports {HERE} (" in found["launching"].found
+
+
+@pytest.mark.parametrize(
+    ("uri", "warnings"),
+    [
+        ("bsuite:catch/0", {}),
+        ("bsuite:cartpole/0", {}),
+        ("bsuite:deep_sea/0", {"seeding": "warning"}),  # Nothing is random in it.
+        ("gym:CartPole-v1", {}),
+        ("gym:Taxi-v4", {}),
+        ("minatar:breakout", {}),
+    ],
+)
+def test_real_environments_keep_all_rules(uri, warnings):
+    if uri.startswith("minatar"):
+        pytest.importorskip("minatar")
+    found = check(uri, steps=1_000)
+    assert list(found) == ALL
+    assert find_states(found) == warnings
+    assert "every node imports" not in found["launching"].found
+
+
+@pytest.mark.parametrize(
+    ("name", "rule", "state", "words"),
+    [
+        ("Continuous", "actions", "failed", "BoundedArray(shape=(1,)"),
+        ("gym:Pendulum-v1", "actions", "failed", "Box(-2.0, 2.0, (1,), float32)"),
+        ("SpecOfText", "observation spec", "failed", "StringArray"),
+        ("SpecRaises", "observation spec", "failed", "KeyError: 'size'"),
+        ("RaisesInStep", "steps", "failed", f"at step {FAULT_AT}: step("),
+        ("RaisesInStep", "steps", "failed", "ValueError: the paddle fell off"),
+        ("RaisesInStep", "steps", "failed", f"{HERE}.py:"),
+        ("ReturnsATuple", "steps", "failed", "answered with a tuple"),
+        ("BeginsAnew", "steps", "failed", "answered with a first time step"),
+        ("ChangesItsShape", "observations", "failed", "got the shape (1, 3)"),
+        ("ObservesFloat64", "observations", "warning", "are of float64, the spec has"),
+        ("LeavesItsBounds", "bounds", "failed", "observation[2] is 1.5"),
+        ("LeavesItsBounds", "bounds", "failed", f"at step {FAULT_AT}: "),
+        ("LeavesItsBounds", "bounds", "failed", "(and 138 times more)"),
+        ("ObservesNan", "finite numbers", "failed", "observation[1] is nan"),
+        ("RewardsNothing", "rewards", "failed", "the reward None"),
+        ("DiscountsTwice", "discounts", "failed", "the discount 2.0"),
+        ("RaisesInReset", "resets", "failed", "OSError: the level file is gone"),
+        ("ResetsInTheMiddle", "resets", "failed", "no first time step"),
+        ("RaisesInClose", "close", "failed", "RuntimeError: no window to close"),
+        ("OnlyOne", "independence", "failed", "OSError: the port is taken"),
+        ("DrawsFromTheModule", "independence", "failed", "goes another way, from"),
+        ("SpecHoldsALock", "launching", "failed", "cannot be pickled: TypeError"),
+        ("KeepsAll", "memory", "warning", "allowed 8"),
+    ],
+)
+def test_what_breaks_a_rule_is_found_and_breaks_no_other(name, rule, state, words):
+    found = check(name)
+    assert find_states(found) == {rule: state}
+    assert words in found[rule].found
+    assert found[rule].advice
+
+
+@pytest.mark.parametrize("name", ["IgnoresItsSeed", "TakesNoSeed"])
+def test_seeds_are_compared(name):
+    states = find_states(check(name))
+    if name == "IgnoresItsSeed":
+        # Where seeds decide nothing, independence cannot be seen.
+        assert states == {"seeding": "failed", "independence": "warning"}
+    else:
+        assert states == {"seeding": "warning"}
+
+
+def test_what_does_not_end_is_a_warning():
+    found = check("NeverEnds")
+    assert find_states(found) == {"episodes": "warning", "resets": "warning"}
+    assert "none ended within 200 steps" in found["episodes"].found
+    assert "time limit" in found["episodes"].advice
+
+
+def test_ends_are_counted():
+    # Of five steps each, and every second one is cut off.
+    found = check("Sound", steps=203)["episodes"].found
+    assert found.startswith("40 ended: 20 by termination, 20 by truncation;")
+    assert found.endswith("mean length 5, mean return 5")
+
+
+def test_rules_go_on_where_they_can():
+    # What comes before the fault is judged, and so are seeds.
+    found = check("RaisesInStep")
+    assert list(found) == ALL
+    assert found["episodes"].found.startswith("12 ended")
+    # Without a spec all is judged but observations.
+    assert set(ALL) - set(check("SpecOfText")) == {
+        "observations", "bounds", "finite numbers", "launching",
+    }  # fmt: skip
+    # Both are told at once, though nothing can be stepped.
+    found = check("BothWrong")
+    assert find_states(found) == {"actions": "failed", "observation spec": "failed"}
+    assert list(found) == ["builds", "actions", "observation spec"]
+
+
+def test_memory_is_not_told_of_what_ends_in_the_warm_up():
+    found = check("RaisesInStep", steps=1_000)
+    assert find_states(found) == {"steps": "failed", "memory": "warning"}
+    assert found["memory"].found == "not told: too few steps"
+
+
+def test_the_seed_decides_what_is_seen():
+    def read(seed):
+        return check("gym:CartPole-v1", seed=seed)["episodes"].found
+
+    assert read(1) == read(1) != read(2)
+
+
+def test_arguments_reach_the_environment():
+    assert "mean length 7" in check("SoundGymnasium", length=7)["episodes"].found
+    uri = f"{HERE}:SoundGymnasium?length=7"
+    assert "mean length 7" in check(uri)["episodes"].found
+
+
+@pytest.mark.parametrize(
+    ("uri", "words"),
+    [
+        (f"{HERE}:Soud", "Did you mean 'Sound'?"),
+        (f"{HERE}:FAULT_AT", "it has to be a function or class"),
+        ("scripted_environments:make_broken", "the level file is missing"),
+        ("scripted_environments:make_none", "has to return a dm_env.Environment"),
+        ("gym:CartPole-v9", "Gymnasium cannot find"),
+    ],
+)
+def test_what_cannot_be_built_is_no_finding(uri, words):
+    with pytest.raises(ConfigError) as caught:
+        list(check_environment(uri, {}, 10, 1))
+    assert words in str(caught.value)
+
+
+def test_each_environment_is_closed(monkeypatch):
+    import nonconforming_environments
+
+    opened, closed = [], []
+
+    class Watched(nonconforming_environments.Sound):
+        def __init__(self, seed):
+            super().__init__(seed)
+            opened.append(self)
+
+        def close(self):
+            closed.append(self)
+
+    monkeypatch.setattr(nonconforming_environments, "Watched", Watched, raising=False)
+    check("Watched")
+    assert len(opened) > 3
+    assert set(opened) == set(closed)
+    # The one that is closed by the rule is not closed again.
+    assert len(closed) == len(opened)
+
+
+def test_the_global_generator_is_left_alone():
+    np.random.seed(3)
+    expected = np.random.uniform()
+    np.random.seed(3)
+    check("Sound")
+    assert np.random.uniform() == expected

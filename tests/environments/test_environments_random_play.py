@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+from dm_env import specs
+from nonconforming_environments import Sound
+from scripted_environments import Constant, Scripted
+
+from distrl.environments import make_spec
+from distrl.environments.random_play import draw_actions, play
+from distrl.environments.reading import find_leaves
+
+
+def play_in(environment, steps, seed=0):
+    leaves = find_leaves(make_spec(environment).observation)
+    return play(environment, leaves, steps, seed)
+
+
+def test_episodes_and_rewards_are_summed():
+    # Three rewards and a termination, then one and a truncation, and so on.
+    script = [[(1.0, 1.0), (2.0, 1.0), (4.0, 0.0)], [(-1.0, 1.0)]]
+    seen = play_in(Scripted(script), 9)
+    assert seen.steps == 9
+    assert seen.is_whole
+    assert seen.returns == [7.0, -1.0, 7.0, -1.0]
+    assert seen.lengths == [3, 1, 3, 1]
+    assert seen.truncations == 2
+    assert seen.resets == 4
+    assert seen.rewards == (-1.0, 4.0)
+    # One of every step and every reset.
+    assert seen.observations == 9 + 4 + 1
+    assert seen.faults == {}
+    # They are of float64, as the environment's own spec says.
+    assert seen.casts is None
+
+
+def test_actions_are_all_of_them_and_the_seed_decides():
+    environment = Scripted([[(0.0, 1.0)] * 50])
+    play_in(environment, 60, seed=3)
+    assert set(environment.actions) == {0, 1, 2}
+    assert environment.actions == draw_actions(environment, 60, seed=3)
+    assert environment.actions != draw_actions(environment, 60, seed=4)
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.int64])
+def test_actions_have_the_dtype_that_a_run_gives_them(dtype):
+    spec = specs.DiscreteArray(4, dtype)
+    environment = Constant(np.zeros(2), specs.Array((2,), np.float64), spec)
+    (action,) = draw_actions(environment, 1, 0)
+    assert type(action) is (int if dtype == np.int64 else np.int32)
+
+
+def test_casts_are_counted():
+    spec = {"a": specs.Array((2,), np.float32), "b": specs.Array((), np.int32)}
+    observation = {"a": np.zeros(2), "b": np.int32(1)}
+    seen = play_in(Constant(observation, spec), 4)
+    assert (seen.casts.count, seen.casts.step) == (5, 0)
+    assert seen.casts.text == "float64 at 'a', the spec has float32"
+
+
+def test_a_fault_is_noted_once_and_counted():
+    observation = {"a": np.array([0.5, np.inf]), "b": np.int64(3)}
+    spec = {
+        "a": specs.Array((2,), np.float64),
+        "b": specs.BoundedArray((), np.int64, 0, 2),
+    }
+    seen = play_in(Constant(observation, spec), 4)
+    assert set(seen.faults) == {"finite numbers", "bounds"}
+    assert {fault.count for fault in seen.faults.values()} == {5}
+    assert "at 'a': observation[1] is inf" in seen.faults["finite numbers"].text
+    assert seen.faults["bounds"].step == 0
+
+
+def test_memory_is_looked_at_after_the_warm_up():
+    class Kept(Sound):
+        kept = []
+
+        def step(self, action):
+            # Before the warm-up is over, 64 MiB; from then on nothing.
+            if not self.kept:
+                self.kept.append(np.ones(2**26, np.uint8))
+            return super().step(action)
+
+    seen = play_in(Kept(), 40)
+    assert abs(seen.last_memory - seen.warm_memory) < 2**24
+    Kept.kept.clear()
+
+
+def test_without_leaves_observations_are_not_read():
+    seen = play(Constant("text", None), [], 3, 0)
+    assert seen.faults == {}
+    assert seen.steps == 3

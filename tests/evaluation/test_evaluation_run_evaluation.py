@@ -1,0 +1,181 @@
+"""Episodes of saved parameters: which, how many, how greedy; nothing is written."""
+
+import dataclasses
+
+import pytest
+from saved_runs import ACTIONS, prefer, save_as_best, save_latest, write_config
+
+from distrl.config import load_run
+from distrl.errors import ConfigError
+from distrl.evaluation import evaluate_run
+from distrl.launch.run_lock import lock_run_dir
+
+
+@pytest.fixture
+def config(tmp_path):
+    return write_config(tmp_path / "run", ACTIONS)
+
+
+def test_the_best_or_the_latest_is_played(config):
+    save_as_best(config, prefer(2), 20)
+    save_latest(config, prefer(1), 30)
+    answer = evaluate_run(config)
+    assert (answer["checkpoint"], answer["learner_steps"]) == ("best", 20)
+    # Three steps of action 2, in each of the episodes that the configuration says.
+    assert answer["returns"] == [6.0] * 8
+    assert answer["lengths"] == [3] * 8
+    assert answer["environment"] == ACTIONS["environment"]
+    assert answer["video"] is None
+    latest = evaluate_run(config, which="latest", episodes=3)
+    assert (latest["checkpoint"], latest["learner_steps"]) == ("latest", 30)
+    assert latest["returns"] == [3.0] * 3
+    assert latest["interval"] == [3.0, 3.0]
+
+
+@pytest.mark.parametrize("episodes", [1, 2, 7, 9])
+def test_any_number_of_episodes(config, episodes):
+    save_as_best(config, prefer(2), 20)
+    answer = evaluate_run(config, episodes=episodes)
+    assert len(answer["returns"]) == answer["episodes"] == episodes
+
+
+def test_epsilon_is_the_runs_or_what_one_says(config):
+    save_as_best(config, prefer(2), 20)
+    assert evaluate_run(config)["epsilon"] == 0.0
+    random = evaluate_run(config, epsilon=1.0, episodes=40)
+    assert random["epsilon"] == 1.0
+    assert 2.0 < random["mean_return"] < 4.0
+    evaluation = dataclasses.replace(config.evaluation, epsilon=1.0)
+    random = dataclasses.replace(config, evaluation=evaluation)
+    assert evaluate_run(random)["std_return"] > 0
+    # 0.0 is a value.
+    assert evaluate_run(random, epsilon=0.0)["std_return"] == 0
+
+
+def test_the_seed_decides_the_episodes(config):
+    save_as_best(config, prefer(2), 20)
+
+    def play(**options):
+        answer = evaluate_run(config, epsilon=1.0, episodes=20, **options)
+        return answer["returns"], answer["seed"]
+
+    assert play(seed=3) == play(seed=3)
+    assert play(seed=3)[0] != play(seed=4)[0]
+    derived = play()
+    assert derived == play()
+    assert play(seed=derived[1]) == derived
+    # Those of the run's own seed its evaluator has played.
+    assert derived[1] != config.seed
+
+
+def test_a_run_that_is_going_on_is_not_disturbed(config, tmp_path):
+    save_as_best(config, prefer(2), 20)
+    save_latest(config, prefer(1), 30)
+
+    def look():
+        return {
+            path: (path.stat().st_mtime_ns, path.is_file() and path.read_bytes())
+            for path in sorted((tmp_path / "run").rglob("*"))
+        }
+
+    lock_run_dir(tmp_path / "run")
+    before = look()
+    evaluate_run(config)
+    evaluate_run(config, which="latest")
+    assert look() == before
+
+
+@pytest.mark.parametrize(
+    ("which", "values"),
+    [
+        ("best", {"agent": "rainbow"}),
+        ("best", {"agent": "iqn"}),
+        ("latest", {"agent": "r2d2", "network.core_size": 8}),
+        ("latest", {"agent": "double_dqn", "network.last_action_reward": True}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value["agent"],
+)
+def test_agents_of_all_families(tmp_path, which, values):
+    config = write_config(
+        tmp_path / "run",
+        {
+            "environment": "bsuite:catch/0",
+            "network.args": {"hidden_sizes": [8]},
+            "evaluation.episodes": 2,
+            "evaluation.environments": 2,
+            **values,
+        },
+    )
+    if which == "best":
+        save_as_best(config, None, 20)
+    else:
+        save_latest(config, None, 20)
+    answer = evaluate_run(config)
+    assert answer["checkpoint"] == which
+    assert answer["lengths"] == [9, 9]
+
+
+def test_each_episode_begins_with_an_empty_memory(tmp_path):
+    # The actions 0, 1, 2, 0, 1 of each episode are together 4; kept over its end, the
+    # memory would go on with 2, 0, 1, 2, 0.
+    config = write_config(
+        tmp_path / "run",
+        {
+            "environment": "counting_environments:Rewarding?length=5",
+            "agent": "counting_agents:make_counter",
+            "network.core": "gru",
+            "network.core_size": 1,
+            "replay.sequence_length": 4,
+            "evaluation.environments": 2,
+            "evaluation.episodes": 2,
+        },
+    )
+    save_as_best(config, None, 20)
+    assert evaluate_run(config, episodes=6)["returns"] == [4.0] * 6
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a.mp4"])
+def test_a_video_shows_one_more_episode(tmp_path, name):
+    pytest.importorskip("imageio_ffmpeg")
+    pytest.importorskip("pygame")
+    from imageio import v2 as imageio
+
+    config = write_config(
+        tmp_path / "run",
+        {
+            "environment": "gym:CartPole-v1",
+            "network.args": {"hidden_sizes": [4]},
+            "network.last_action_reward": True,
+        },
+    )
+    save_as_best(config, None, 20)
+    file = tmp_path / name
+    answer = evaluate_run(config, episodes=2, epsilon=1.0, video=str(file))
+    shown = answer["video"]
+    assert shown["file"] == str(file)
+    assert shown["episode_return"] == shown["length"] > 0
+    assert len(answer["returns"]) == 2
+    with imageio.get_reader(file) as reader:
+        assert reader.get_data(0).shape == (400, 600, 3)
+        if name.endswith("mp4"):
+            # The first image is of the beginning.
+            assert reader.count_frames() == shown["length"] + 1
+
+
+def test_an_environment_that_renders_nothing_is_refused_before_any_episode(config):
+    pytest.importorskip("imageio")
+    save_as_best(config, prefer(2), 20)
+    with pytest.raises(ConfigError, match="renders no images"):
+        evaluate_run(config, video=f"{config.run_dir}/../a.gif")
+
+
+def test_what_it_plays_is_said(config):
+    save_as_best(config, prefer(2), 1_200)
+    lines = []
+    evaluate_run(load_run(config.run_dir), note=lines.append)
+    assert lines == ["playing 8 episodes of the best checkpoint, learner step 1,200"]
+
+
+def test_no_episodes_are_a_mistake(config):
+    with pytest.raises(ValueError, match="episodes is 0"):
+        evaluate_run(config, episodes=0)

@@ -1,0 +1,137 @@
+"""The best and the latest parameters, of both back ends, whole or not at all."""
+
+import dataclasses
+import shutil
+
+import jax
+import numpy as np
+import pytest
+from saved_runs import (
+    ACTIONS,
+    make_state,
+    prefer,
+    save_as_best,
+    save_latest,
+    write_config,
+)
+
+from distrl.agents import make_agent
+from distrl.config import Config, config_from_dict
+from distrl.environments import read_spec
+from distrl.errors import ConfigError
+from distrl.evaluation import saved_variables
+from distrl.evaluation.saved_variables import read_variables
+from distrl.serial import run_serial
+
+
+def read(config: Config, which=None, warn=print):
+    spec = read_spec(config.environment, config.environment_args)
+    return read_variables(config, make_agent(config, spec), which, warn)
+
+
+@pytest.fixture
+def config(tmp_path):
+    return write_config(tmp_path / "run", ACTIONS)
+
+
+def test_the_best_comes_first_and_either_can_be_asked_for(config):
+    checkpoint = save_latest(config, prefer(1), 30)
+    found = read(config)
+    assert (found.which, found.learner_steps) == ("latest", 30)
+    assert found.path == checkpoint.path
+    np.testing.assert_array_equal(found.params["~"]["q"], [0, 1, 0])
+    best = save_as_best(config, prefer(2), 20)
+    for which in (None, "best"):
+        found = read(config, which)
+        assert (found.which, found.learner_steps) == ("best", 20)
+        assert found.path == best.path
+        np.testing.assert_array_equal(found.params["~"]["q"], [0, 0, 1])
+    assert read(config, "latest").learner_steps == 30
+
+
+@pytest.mark.parametrize(
+    ("which", "words"),
+    [
+        (None, "has no whole checkpoint yet"),
+        ("latest", "has no whole checkpoint yet"),
+        ("best", "--checkpoint latest"),
+    ],
+)
+def test_nothing_saved_is_one_error(config, which, words):
+    if which == "best":
+        save_latest(config, prefer(1), 30)
+    with pytest.raises(ConfigError, match=words):
+        read(config, which)
+
+
+def test_a_damaged_checkpoint_is_passed_over(config):
+    save_latest(config, prefer(1), 30, "000001")
+    newest = save_latest(config, prefer(2), 40, "000002")
+    (newest.path / "progress.json").write_text("{}")
+    lines = []
+    assert read(config, "latest", lines.append).learner_steps == 30
+    (line,) = lines
+    assert "checkpoint 000002 is damaged" in line
+
+
+@pytest.mark.parametrize("which", ["best", "latest"])
+def test_another_network_is_one_error(config, which):
+    save_as_best(config, prefer(2), 20)
+    save_latest(config, prefer(1), 30)
+    network = dataclasses.replace(config.network, factory="mlp", head="linear")
+    with pytest.raises(ConfigError, match="it is of another network") as caught:
+        read(dataclasses.replace(config, network=network), which)
+    assert "config.yaml" in str(caught.value)
+
+
+def test_a_best_that_is_replaced_meanwhile_is_read_anew(config, monkeypatch):
+    first = save_as_best(config, prefer(1), 20, 1.0)
+    restore_tree = saved_variables.restore_tree
+
+    def replace_and_read(directory, like):
+        if directory == first.variables:
+            # Removes the one that is being read.
+            save_as_best(config, prefer(2), 40, 2.0)
+        return restore_tree(directory, like)
+
+    monkeypatch.setattr(saved_variables, "restore_tree", replace_and_read)
+    found = read(config)
+    assert found.learner_steps == 40
+    np.testing.assert_array_equal(found.params["~"]["q"], [0, 0, 1])
+
+
+def test_a_best_that_is_damaged_is_one_error(config):
+    best = save_as_best(config, prefer(1), 20)
+    shutil.rmtree(best.variables)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read(config, "best")
+
+
+def test_the_checkpoint_of_a_serial_run(tmp_path):
+    config = config_from_dict(
+        {
+            "run_dir": str(tmp_path / "run"),
+            "network": {"args": {"hidden_sizes": [8]}},
+            "actor": {"environments": 4},
+            "replay": {"min_size": 32, "capacity": 100},
+            "learner": {"batch_size": 16, "steps_per_dispatch": 2, "devices": 1},
+            "evaluation": {"period": 1_000_000},
+            "stop": {"learner_steps": 6},
+            "launch": {"backend": "serial"},
+        }
+    )
+    write_config(tmp_path / "run", {})
+    state = run_serial(config, read_spec(config.environment, {}))
+    found = read(config)
+    assert (found.which, found.learner_steps) == ("latest", 6)
+    learned = jax.tree.map(lambda x: np.asarray(x)[0], state.train.params)
+    jax.tree.map(np.testing.assert_array_equal, found.params, learned)
+    # They are not those of the beginning.
+    assert any(
+        np.any(one != other)
+        for one, other in zip(
+            jax.tree.leaves(found.params),
+            jax.tree.leaves(make_state(config).params),
+            strict=True,
+        )
+    )

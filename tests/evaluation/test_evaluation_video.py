@@ -1,0 +1,82 @@
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tomli
+
+from distrl.errors import ConfigError
+from distrl.evaluation.video import INSTALL, check_video, open_video
+
+ROOT = Path(__file__).parents[2]
+# Height and width are even and no multiples of 16: nothing is scaled.
+IMAGES = [np.full((38, 54, 3), 10 * i, np.uint8) for i in range(12)]
+
+
+def write(file, rate=20.0):
+    with open_video(file, rate) as take:
+        for image in IMAGES:
+            take(image)
+
+
+def test_a_gif_shows_each_image_for_its_time(tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    write(tmp_path / "a.gif")
+    with image.open(tmp_path / "a.gif") as shown:
+        assert shown.size == (54, 38)
+        durations = []
+        for index in range(shown.n_frames):
+            shown.seek(index)
+            durations.append(shown.info["duration"])
+    assert durations == [50] * 12
+
+
+def test_an_mp4_has_each_image_at_its_size(tmp_path):
+    pytest.importorskip("imageio_ffmpeg")
+    from imageio import v2 as imageio
+
+    write(tmp_path / "a.mp4")
+    with imageio.get_reader(tmp_path / "a.mp4") as shown:
+        assert shown.count_frames() == 12
+        assert shown.get_meta_data()["size"] == (54, 38)
+        assert shown.get_meta_data()["fps"] == 20
+
+
+def test_what_breaks_off_leaves_nothing(tmp_path):
+    pytest.importorskip("imageio")
+    file = tmp_path / "a.gif"
+    file.write_text("the one before")
+    with pytest.raises(ZeroDivisionError), open_video(file, 20.0) as take:
+        take(IMAGES[0])
+        raise ZeroDivisionError
+    assert file.read_text() == "the one before"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("a.avi", "has to end in .gif or .mp4"),
+        ("a", "has to end in .gif or .mp4"),
+        ("no/a.gif", "there is no directory"),
+    ],
+)
+def test_a_file_that_cannot_be_is_refused(tmp_path, name, words):
+    with pytest.raises(ConfigError, match=words):
+        check_video(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("missing", "name"), [("imageio.v2", "a.gif"), ("imageio_ffmpeg", "a.mp4")]
+)
+def test_a_missing_package_says_the_command(tmp_path, monkeypatch, missing, name):
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(ConfigError) as caught:
+        check_video(tmp_path / name)
+    assert str(caught.value).endswith(f"install it with: {INSTALL}")
+
+
+def test_the_command_installs_the_extra():
+    project = tomli.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert re.findall("'(.*?)'", INSTALL) == project["optional-dependencies"]["video"]
