@@ -14,6 +14,9 @@ from distrl.errors import ConfigError, suggest
 
 Reader = Callable[[Any], Any]
 
+INSTALL = {"Box2D": "pip install 'box2d>=2.3.10'"}
+"""The commands that install what some of Gymnasium's own environments need."""
+
 
 def import_gymnasium() -> Any:
     """Imports Gymnasium and switches its warnings off."""
@@ -45,6 +48,14 @@ def load_gymnasium(address: Address, seed: int) -> Any:
                 "another package registers is gym:PACKAGE:ID."
                 f"{suggest(name, gymnasium.registry)}"
             ) from error
+        except gymnasium.error.DependencyNotInstalled as error:
+            for package, command in INSTALL.items():
+                if package in str(error):
+                    raise ConfigError(
+                        f"environment {address.uri!r} needs {package}, which is not "
+                        f"installed; install it with: {command}"
+                    ) from error
+            raise
 
     return call_factory(make, address.args, address.uri)
 
@@ -72,7 +83,7 @@ class GymnasiumAdapter(dm_env.Environment):
         self._seed = seed
         self._start = int(space.start)
         self._action_spec = specs.DiscreteArray(int(space.n), np.int64, name="action")
-        self._observation_spec, self._read = _describe_space(
+        self._observation_spec, self._read = describe_space(
             environment.observation_space, "observation", uri
         )
         self._is_over = True
@@ -113,11 +124,11 @@ class GymnasiumAdapter(dm_env.Environment):
         self._environment.close()
 
 
-def _describe_space(space: Any, name: str, uri: str) -> tuple[Any, Reader]:
+def describe_space(space: Any, name: str, uri: str) -> tuple[Any, Reader]:
     """Returns the spec of an observation space and a function that reads a value."""
     spaces = import_gymnasium().spaces
     if isinstance(space, spaces.Dict):
-        parts = {k: _describe_space(space[k], str(k), uri) for k in space.spaces}
+        parts = {k: describe_space(space[k], str(k), uri) for k in space.spaces}
         readers = {key: read for key, (_, read) in parts.items()}
         return (
             {key: spec for key, (spec, _) in parts.items()},
@@ -125,7 +136,7 @@ def _describe_space(space: Any, name: str, uri: str) -> tuple[Any, Reader]:
         )
     if isinstance(space, spaces.Tuple):
         items = [
-            _describe_space(item, f"{name}_{i}", uri) for i, item in enumerate(space)
+            describe_space(item, f"{name}_{i}", uri) for i, item in enumerate(space)
         ]
         reads = [read for _, read in items]
         return (
