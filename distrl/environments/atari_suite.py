@@ -190,8 +190,8 @@ class Atari:
         return self._action_spec
 
     def close(self) -> None:
-        """Ends the threads of the emulators."""
-        self._environment.close()
+        """Ends the emulators and their threads, once nothing refers to them."""
+        self._environment = None
 
     def _stack(self, frames: np.ndarray) -> np.ndarray:
         # [K, stack, height, width] or [K, stack, height, width, 3]

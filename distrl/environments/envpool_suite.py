@@ -215,7 +215,7 @@ class EnvPool:
         return self._action_spec
 
     def close(self) -> None:
-        """Ends the threads of the pool, which do so when nothing refers to it."""
+        """Ends the pool and its threads, once nothing refers to them."""
         self._pool = None
 
     def _order(self, observation: Any) -> Any:

@@ -7,6 +7,8 @@ import gymnasium
 import numpy as np
 from dm_env import specs
 
+from distrl.environments.batch import BatchStep
+
 
 class Scripted(dm_env.Environment):
     """Plays a list of episodes again and again, whatever the actions are.
@@ -47,6 +49,44 @@ class Scripted(dm_env.Environment):
 
     def action_spec(self) -> specs.BoundedArray:
         return specs.DiscreteArray(3)
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+class ScriptedBatch:
+    """A `Batch` that plays a list of episodes in each of its environments."""
+
+    def __init__(self, scripts: list[list[list[tuple[float, float | None]]]]):
+        self.environments = [Scripted(script) for script in scripts]
+        self.is_closed = False
+
+    def __len__(self) -> int:
+        return len(self.environments)
+
+    def reset(self) -> np.ndarray:
+        return self.reset_some(list(range(len(self))))
+
+    def reset_some(self, indices: list[int]) -> np.ndarray:
+        return np.array([self.environments[i].reset().observation for i in indices])
+
+    def step(self, action: np.ndarray) -> BatchStep:
+        timesteps = [
+            environment.step(a)
+            for environment, a in zip(self.environments, action, strict=True)
+        ]
+        return BatchStep(
+            np.array([t.observation for t in timesteps]),
+            np.array([t.reward for t in timesteps]),
+            np.array([1.0 if t.discount is None else t.discount for t in timesteps]),
+            np.array([t.last() for t in timesteps]),
+        )
+
+    def observation_spec(self) -> specs.Array:
+        return self.environments[0].observation_spec()
+
+    def action_spec(self) -> specs.DiscreteArray:
+        return self.environments[0].action_spec()
 
     def close(self) -> None:
         self.is_closed = True
@@ -175,6 +215,31 @@ def make_multi_discrete() -> gymnasium.Env:
     return Spaces(
         gymnasium.spaces.Box(0, 1, (2,)), gymnasium.spaces.MultiDiscrete([2, 3])
     )
+
+
+class Agents:
+    """Several agents, with the names that PettingZoo gives."""
+
+    possible_agents = ("left", "right")
+
+
+def make_agents() -> Agents:
+    return Agents()
+
+
+def make_tuple_of_actions() -> gymnasium.Env:
+    discrete = gymnasium.spaces.Discrete(2)
+    return Spaces(
+        gymnasium.spaces.Box(0, 1, (2,)), gymnasium.spaces.Tuple([discrete] * 2)
+    )
+
+
+def make_dict_of_actions() -> dm_env.Environment:
+    return _make_with_actions({"left": specs.DiscreteArray(2)})
+
+
+def make_vector_of_gymnasium() -> Any:
+    return gymnasium.make_vec("CartPole-v1", num_envs=2)
 
 
 def make_text() -> gymnasium.Env:
