@@ -25,18 +25,23 @@ class Scripted(dm_env.Environment):
         self._buffer = np.zeros(2)
         self._episode = -1
         self._step = 0
+        self._is_over = True
 
     def reset(self) -> dm_env.TimeStep:
         self._episode += 1
         self._step = 0
+        self._is_over = False
         return dm_env.restart(self._observe())
 
     def step(self, action: Any) -> dm_env.TimeStep:
+        if self._is_over:
+            return self.reset()
         self.actions.append(action)
         script = self.episodes[self._episode % len(self.episodes)]
         reward, discount = script[self._step]
         self._step += 1
         is_last = self._step == len(script)
+        self._is_over = is_last
         step_type = dm_env.StepType.LAST if is_last else dm_env.StepType.MID
         return dm_env.TimeStep(step_type, reward, discount, self._observe())
 
@@ -136,6 +141,7 @@ class Spaces(gymnasium.Env):
         self._count = 0
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
         self.seeds.append(seed)
         self.observation_space.seed(seed)
         return self.observation_space.sample(), {}
