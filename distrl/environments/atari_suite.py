@@ -3,8 +3,10 @@
 The emulator and the preprocessing are ale-py's own, in C++ and in threads.
 """
 
+import dataclasses
 import importlib.util
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,44 @@ from distrl.errors import ConfigError, suggest
 
 INSTALL = "pip install 'ale-py>=0.12'"
 """The command that installs ale-py; `make` in a checkout installs it, too."""
+
+_LEAST = {
+    "frame_skip": 1,
+    "screen_size": 1,
+    "stack_size": 1,
+    "noop_max": 0,
+    "max_episode_frames": 1,
+    "num_threads": 0,
+}
+
+
+@dataclass(frozen=True)
+class AtariOptions:
+    """The preprocessing; the defaults are DQN's, with the sticky actions of
+    Machado et al. 2018 (arXiv 1709.06009)."""
+
+    frame_skip: int = 4
+    """The frames for which an action is repeated; their rewards are summed."""
+    max_pooling: bool = True
+    """Take the brighter of the last two frames, pixel by pixel."""
+    grayscale: bool = True
+    """Show the luminance; otherwise three colours."""
+    screen_size: int = 84
+    """The height and width of a frame, by the mean over areas."""
+    stack_size: int = 4
+    """The frames of an observation, the newest one last."""
+    repeat_action_probability: float = 0.25
+    """Sticky actions: how often a frame repeats the action of the one before."""
+    noop_max: int = 30
+    """A game begins with 0 to so many frames without an action, drawn at random."""
+    terminal_on_life_loss: bool = False
+    """Give a lost life the discount 0; the game, and the episode, go on."""
+    full_action_space: bool = False
+    """Take all 18 actions instead of those that have an effect in the game."""
+    max_episode_frames: int = 108_000
+    """The frames after which an episode is truncated: half an hour of play."""
+    num_threads: int = 0
+    """The threads of an actor that play; 0 is one for each core."""
 
 
 def list_atari() -> list[str]:
@@ -64,64 +104,26 @@ def load_atari(address: Address, seeds: Sequence[int]) -> "Atari":
             f"are {', '.join(games)}.{suggest(game, games)}"
         )
 
-    def make(
-        frame_skip: int = 4,
-        max_pooling: bool = True,
-        grayscale: bool = True,
-        screen_size: int = 84,
-        stack_size: int = 4,
-        repeat_action_probability: float = 0.25,
-        noop_max: int = 30,
-        terminal_on_life_loss: bool = False,
-        full_action_space: bool = False,
-        max_episode_frames: int = 108_000,
-        num_threads: int = 0,
-    ) -> Atari:
-        numbers = [
-            ("frame_skip", frame_skip, 1),
-            ("screen_size", screen_size, 1),
-            ("stack_size", stack_size, 1),
-            ("noop_max", noop_max, 0),
-            ("max_episode_frames", max_episode_frames, 1),
-            ("num_threads", num_threads, 0),
-        ]
-        for name, value, least in numbers:
-            if type(value) is not int or value < least:
-                raise _refuse(address, name, value, f"an integer from {least}")
-        switches = {
-            "max_pooling": max_pooling,
-            "grayscale": grayscale,
-            "terminal_on_life_loss": terminal_on_life_loss,
-            "full_action_space": full_action_space,
-        }
-        for name, value in switches.items():
-            if not isinstance(value, bool):
-                raise _refuse(address, name, value, "true or false")
-        probability = repeat_action_probability
-        if type(probability) not in (int, float) or not 0 <= probability <= 1:
-            raise _refuse(
-                address, "repeat_action_probability", probability, "from 0 to 1"
-            )
-        environment = import_atari().vector_env.AtariVectorEnv(
-            _find_rom(game),
-            len(seeds),
-            num_threads=num_threads,
-            max_num_frames_per_episode=max_episode_frames,
-            repeat_action_probability=probability,
-            full_action_space=full_action_space,
-            img_height=screen_size,
-            img_width=screen_size,
-            grayscale=grayscale,
-            stack_num=stack_size,
-            frameskip=frame_skip,
-            maxpool=max_pooling,
-            noop_max=noop_max + 1,  # ale-py draws a number below it
-            reward_clipping=False,
-            use_fire_reset=False,
-        )
-        return Atari(environment, seeds, terminal_on_life_loss)
-
-    return call_factory(make, address.args, address.uri)
+    options = call_factory(AtariOptions, address.args, address.uri)
+    _check(options, address)
+    environment = import_atari().vector_env.AtariVectorEnv(
+        _find_rom(game),
+        len(seeds),
+        num_threads=options.num_threads,
+        max_num_frames_per_episode=options.max_episode_frames,
+        repeat_action_probability=options.repeat_action_probability,
+        full_action_space=options.full_action_space,
+        img_height=options.screen_size,
+        img_width=options.screen_size,
+        grayscale=options.grayscale,
+        stack_num=options.stack_size,
+        frameskip=options.frame_skip,
+        maxpool=options.max_pooling,
+        noop_max=options.noop_max + 1,  # ale-py draws a number below it
+        reward_clipping=False,
+        use_fire_reset=False,
+    )
+    return Atari(environment, seeds, options.terminal_on_life_loss)
 
 
 class Atari:
@@ -199,10 +201,24 @@ class Atari:
         return np.ascontiguousarray(last).reshape(len(frames), *self._shape)
 
 
-def _refuse(address: Address, name: str, value: Any, needed: str) -> ConfigError:
-    return ConfigError(
-        f"environment {address.uri!r}: {name} is {value!r}; it has to be {needed}."
-    )
+def _check(options: AtariOptions, address: Address) -> None:
+    """Raises a ConfigError for a value that is not what its option has to be."""
+    for field in dataclasses.fields(options):
+        value = getattr(options, field.name)
+        if field.name in _LEAST:
+            least = _LEAST[field.name]
+            fits = type(value) is int and value >= least
+            needed = f"an integer from {least}"
+        elif isinstance(field.default, bool):
+            fits, needed = isinstance(value, bool), "true or false"
+        else:
+            fits = type(value) in (int, float) and 0 <= value <= 1
+            needed = "from 0 to 1"
+        if not fits:
+            raise ConfigError(
+                f"environment {address.uri!r}: {field.name} is {value!r}; it has to be "
+                f"{needed}."
+            )
 
 
 def _name_game(rom: str) -> str:

@@ -89,15 +89,3 @@ def test_it_is_trained_on(installed, tmp_path):
     result = json.loads(done.stdout)
     assert result["status"] == "done"
     assert result["episodes"] == 400 // 5
-
-
-def test_what_it_raises_is_bad_input(installed, tmp_path):
-    done = run_distrl(
-        installed,
-        "train",
-        str(ROOT / "configs" / "catch.yaml"),
-        "--environment=corridor:wide",
-        f"--run_dir={tmp_path / 'run'}",
-    )
-    assert done.returncode == 2
-    assert "'corridor_suite:load', which registers 'corridor'" in done.stderr
