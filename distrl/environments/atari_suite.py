@@ -100,8 +100,8 @@ def load_atari(address: Address, seeds: Sequence[int]) -> "Atari":
         game = _name_game(game)
     if game not in games:
         raise ConfigError(
-            f"environment {address.uri!r}: there is no game {address.rest!r}; there "
-            f"are {', '.join(games)}.{suggest(game, games)}"
+            f"environment {address.uri!r}: there is no game {address.rest!r}."
+            f"{suggest(game, games)} There are {', '.join(games)}."
         )
 
     options = call_factory(AtariOptions, address.args, address.uri)

@@ -6,10 +6,17 @@ import numpy as np
 import pytest
 from dm_env import specs
 
-from distrl.environments import list_environments, make_environment, read_spec
+from distrl.config import Config
+from distrl.environments import (
+    list_environments,
+    make_environment,
+    make_vector_environment,
+    read_spec,
+)
 from distrl.environments.address import parse_address
 from distrl.environments.atari_suite import list_atari, load_atari
 from distrl.errors import ConfigError
+from distrl.evaluator import evaluate
 
 NOOP = np.zeros(1, np.int32)
 DETERMINISTIC = "repeat_action_probability=0&noop_max=0&num_threads=1"
@@ -150,6 +157,22 @@ def test_a_game_is_one_episode_whether_or_not_a_lost_life_ends_the_return(life_l
         if step.last_t.any():
             batch.reset_some(np.flatnonzero(step.last_t).tolist())
     np.testing.assert_array_equal(zeros, [5, 5] if life_loss else [1, 1])
+
+
+def test_an_evaluation_plays_whole_games_though_lost_lives_are_terminal():
+    # The same actions in the same games, whatever is said to learn of a lost life.
+    returns = []
+    for flag in ("true", "false"):
+        uri = f"atari:Breakout?terminal_on_life_loss={flag}"
+        config = Config(seed=3, environment=uri)
+        vector = make_vector_environment(config, read_spec(uri, {}), 2, "evaluator", 0)
+        random = np.random.RandomState(0)
+        returns.append(
+            evaluate(vector, lambda *_, r=random: r.randint(4, size=2), 2, lambda: True)
+        )
+        vector.close()
+    np.testing.assert_array_equal(*returns)
+    assert returns[0].max() > 0
 
 
 def test_a_reset_of_some_leaves_the_others_alone():
