@@ -162,6 +162,7 @@ class EnvPool:
         )
         self._is_image = (
             isinstance(pool.observation_space, spaces.Box)
+            and pool.observation_space.dtype == np.uint8
             and len(pool.observation_space.shape) == 3
             and config.get("channel_first", True)
         )
