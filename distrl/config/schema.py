@@ -273,7 +273,7 @@ class Config:
     agent_args: dict[str, Any] = field(default_factory=dict)
     """Keyword arguments of an agent of your own; ours have none but fields."""
     environment: str = "bsuite:catch/0"
-    """bsuite:NAME/INDEX, gym:ID, minatar:GAME or package.module:factory, ?key=value."""
+    """As atari:Pong or package.module:factory, ?key=value; see `distrl list envs`."""
     environment_args: dict[str, Any] = field(default_factory=dict)
     """Keyword arguments of the environment, beside those in its address."""
     network: NetworkConfig = field(default_factory=NetworkConfig)

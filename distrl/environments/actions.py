@@ -1,5 +1,6 @@
 """The one kind of action that Q-learning here takes: a single discrete one."""
 
+import math
 from typing import Any
 
 import dm_env
@@ -13,14 +14,44 @@ MAX_ACTIONS = 65_536
 
 
 def refuse_actions(uri: str, space: Any) -> ConfigError:
-    """Returns the error for an action space that is not a single discrete one."""
+    """Returns the error for an action space that is not a single discrete one.
+
+    Args:
+      uri: how messages call the environment.
+      space: a Gymnasium space, or a dm_env spec or nest of them.
+    """
     return ConfigError(
         f"environment {uri!r} has the action space {space!r}; distrl needs a single "
-        f"discrete action with at most {MAX_ACTIONS} values. Write a factory that "
-        "wraps the environment and maps 0 to n - 1 to actions of that space (a grid "
-        "over a continuous one, each combination of several), and name it as "
-        "package.module:factory."
+        f"discrete action with at most {MAX_ACTIONS} values. {_advise(space)} Write a "
+        "factory that wraps the environment and maps 0 to n - 1 to its actions, and "
+        "name it as package.module:factory; docs/environments.md has an example."
     )
+
+
+def _advise(space: Any) -> str:
+    """Returns what one can do about a space; Gymnasium's are known by their names."""
+    kind = type(space).__name__
+    dtype = getattr(space, "dtype", None)
+    if isinstance(space, (dict, list, tuple)) or kind in ("Dict", "Tuple"):
+        return (
+            "This one is several actions at once. If one agent takes them, number "
+            "each combination of them; if they are of several agents, train one and "
+            "play the others' actions in the factory."
+        )
+    if isinstance(dtype, np.dtype) and dtype.kind == "f":
+        return (
+            "This one is continuous: choose some of its values, for example a grid, "
+            "and number them."
+        )
+    if kind == "MultiDiscrete":
+        sizes = [int(size) for size in space.nvec.flat]
+        return (
+            f"This one is {len(sizes)} choices at once: number their combinations, "
+            f"{' x '.join(map(str, sizes))} = {math.prod(sizes)}."
+        )
+    if getattr(space, "shape", None):
+        return "This one is several choices at once: number their combinations."
+    return "Choose those actions that matter, and number them."
 
 
 def count_actions(action_spec: Any, uri: str) -> int:

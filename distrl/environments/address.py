@@ -10,7 +10,10 @@ import yaml  # type: ignore[import-untyped]
 
 from distrl.errors import ConfigError
 
-FORMS = "bsuite:NAME/INDEX, gym:ID, minatar:GAME or package.module:factory"
+FORMS = (
+    "atari:GAME, bsuite:NAME/INDEX, envpool:ID, gym:ID, minatar:GAME or "
+    "package.module:factory"
+)
 
 # YAML 1.1 reads a number with an exponent and without a point as text.
 _EXPONENT_NUMBER = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")

@@ -14,6 +14,9 @@ from distrl.errors import ConfigError, suggest
 
 Reader = Callable[[Any], Any]
 
+INSTALL = {"Box2D": "pip install 'box2d>=2.3.10'"}
+"""The commands that install what some of Gymnasium's own environments need."""
+
 
 def import_gymnasium() -> Any:
     """Imports Gymnasium and switches its warnings off."""
@@ -45,6 +48,14 @@ def load_gymnasium(address: Address, seed: int) -> Any:
                 "another package registers is gym:PACKAGE:ID."
                 f"{suggest(name, gymnasium.registry)}"
             ) from error
+        except gymnasium.error.DependencyNotInstalled as error:
+            for package, command in INSTALL.items():
+                if package in str(error):
+                    raise ConfigError(
+                        f"environment {address.uri!r} needs {package}, which is not "
+                        f"installed; install it with: {command}"
+                    ) from error
+            raise
 
     return call_factory(make, address.args, address.uri)
 

@@ -7,6 +7,7 @@ import numpy as np
 from dm_env import specs
 
 from distrl.environments.actions import count_actions
+from distrl.environments.batch import Batch, BatchStep
 
 
 class LastActionReward(dm_env.Environment):
@@ -33,13 +34,7 @@ class LastActionReward(dm_env.Environment):
 
     def observation_spec(self) -> dict[str, Any]:
         """Returns the spec of the dict."""
-        return {
-            "observation": self._environment.observation_spec(),
-            "last_action": specs.BoundedArray(
-                (self._num_actions,), np.float32, 0.0, 1.0, name="last_action"
-            ),
-            "last_reward": specs.Array((), np.float32, name="last_reward"),
-        }
+        return _extend_spec(self._environment.observation_spec(), self._num_actions)
 
     def action_spec(self) -> Any:
         """Returns the spec of the wrapped environment."""
@@ -71,3 +66,63 @@ class LastActionReward(dm_env.Environment):
                 "last_reward": last_reward,
             }
         )
+
+
+class LastActionRewardBatch:
+    """A batch whose observations also say so, as those of `LastActionReward`."""
+
+    def __init__(self, batch: Batch):
+        """Wraps `batch`."""
+        self._batch = batch
+        self._num_actions = batch.action_spec().num_values
+
+    def __len__(self) -> int:
+        """Returns E."""
+        return len(self._batch)
+
+    def reset(self) -> dict[str, Any]:
+        """Starts an episode in each environment."""
+        return self._begin(self._batch.reset(), len(self))
+
+    def reset_some(self, indices: list[int]) -> dict[str, Any]:
+        """Starts an episode in some environments."""
+        return self._begin(self._batch.reset_some(indices), len(indices))
+
+    def step(self, action: np.ndarray) -> BatchStep:
+        """Takes an action in each environment."""
+        step = self._batch.step(action)
+        observation = {
+            "observation": step.observation_t,
+            "last_action": np.eye(self._num_actions, dtype=np.float32)[action],
+            "last_reward": np.asarray(step.reward_t, np.float32),
+        }
+        return step._replace(observation_t=observation)
+
+    def observation_spec(self) -> dict[str, Any]:
+        """Returns the spec of the dict."""
+        return _extend_spec(self._batch.observation_spec(), self._num_actions)
+
+    def action_spec(self) -> specs.DiscreteArray:
+        """Returns the spec of the wrapped batch."""
+        return self._batch.action_spec()
+
+    def close(self) -> None:
+        """Closes the wrapped batch."""
+        self._batch.close()
+
+    def _begin(self, observation: Any, count: int) -> dict[str, Any]:
+        return {
+            "observation": observation,
+            "last_action": np.zeros((count, self._num_actions), np.float32),
+            "last_reward": np.zeros(count, np.float32),
+        }
+
+
+def _extend_spec(observation: Any, num_actions: int) -> dict[str, Any]:
+    return {
+        "observation": observation,
+        "last_action": specs.BoundedArray(
+            (num_actions,), np.float32, 0.0, 1.0, name="last_action"
+        ),
+        "last_reward": specs.Array((), np.float32, name="last_reward"),
+    }

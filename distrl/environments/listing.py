@@ -30,7 +30,9 @@ class EnvironmentEntry:
 def list_environments() -> list[EnvironmentEntry]:
     """Returns the environments that are installed, and the schemes of plugins."""
     return [
+        _describe_atari(),
         *_list_bsuite(),
+        _describe_envpool(),
         *_list_gymnasium(),
         *_list_minatar(),
         *(
@@ -41,6 +43,22 @@ def list_environments() -> list[EnvironmentEntry]:
             "MODULE:FACTORY", "a function that returns a dm_env or Gymnasium one"
         ),
     ]
+
+
+def _describe_atari() -> EnvironmentEntry:
+    from distrl.environments.atari_suite import INSTALL, list_atari
+
+    games = list_atari()
+    text = f"{len(games)} games, as in atari:Pong" if games else _missing(INSTALL)
+    return EnvironmentEntry("atari:GAME", text)
+
+
+def _describe_envpool() -> EnvironmentEntry:
+    # A line for each would import it, which takes seconds.
+    from distrl.environments.envpool_suite import INSTALL, has_envpool
+
+    text = "Atari, Procgen and others in C++, as in envpool:Pong-v5"
+    return EnvironmentEntry("envpool:ID", text if has_envpool() else _missing(INSTALL))
 
 
 def _list_bsuite() -> list[EnvironmentEntry]:
@@ -77,11 +95,15 @@ def _list_minatar() -> list[EnvironmentEntry]:
 
     games = list_minatar()
     if not games:
-        return [EnvironmentEntry("minatar:GAME", f"not installed; {INSTALL}")]
+        return [EnvironmentEntry("minatar:GAME", _missing(INSTALL))]
     return [
         EnvironmentEntry(f"minatar:{game}", "a game of MinAtar, 10 by 10 cells")
         for game in games
     ]
+
+
+def _missing(install: str) -> str:
+    return f"not installed; {install}"
 
 
 def _name_entry_point(entry_point: Any) -> str:

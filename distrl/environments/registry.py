@@ -2,7 +2,7 @@
 
 import importlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
@@ -12,8 +12,12 @@ import numpy as np
 from distrl.config import Config
 from distrl.environments.actions import ShiftedActions, count_actions
 from distrl.environments.address import Address, parse_address
+from distrl.environments.batch import Batch, BatchEnvironment, OneOfBatch
 from distrl.environments.factory import build_by_factory
-from distrl.environments.last_action_reward import LastActionReward
+from distrl.environments.last_action_reward import (
+    LastActionReward,
+    LastActionRewardBatch,
+)
 from distrl.environments.spec import make_spec
 from distrl.environments.vector import VectorEnvironment
 from distrl.errors import ConfigError
@@ -27,7 +31,9 @@ The entry point's name is the scheme; it is called as `load(rest, args, seed)` a
 returns a dm_env or Gymnasium environment.
 """
 
-_SUITES = ("bsuite", "gym", "minatar")
+SCHEMES = ("atari", "bsuite", "envpool", "gym", "minatar")
+"""Our own schemes; a plugin cannot replace one."""
+
 _METHODS = ("reset", "step", "observation_spec", "action_spec")
 
 
@@ -37,8 +43,9 @@ def make_environment(
     """Builds one environment with a single discrete action, 0 to n - 1.
 
     Args:
-      uri: `bsuite:NAME/INDEX`, `gym:ID`, `minatar:GAME` or
-        `package.module:factory`, each with `?key=value&key=value`.
+      uri: `atari:GAME`, `bsuite:NAME/INDEX`, `envpool:ID`, `gym:ID`,
+        `minatar:GAME`, the scheme of a plugin, or `package.module:factory`, each with
+        `?key=value&key=value`.
       args: keyword arguments beside those in the URI.
       seed: an integer below 2**31; the same one gives the same episodes, where
         the environment can be seeded at all.
@@ -67,6 +74,14 @@ def build_environment(uri: str, args: Mapping[str, Any], seed: int) -> Any:
       ConfigError: there is no such environment, or what is built is none.
     """
     built = _build(parse_address(uri, args), seed)
+    agents = getattr(built, "possible_agents", None)  # as of PettingZoo
+    if agents is not None:
+        close_quietly(built)
+        raise ConfigError(
+            f"environment {uri!r} has several agents ({', '.join(map(str, agents))}); "
+            "distrl trains one. Write a factory that returns a dm_env or Gymnasium "
+            "environment of one agent and plays the others' actions itself."
+        )
     if is_gymnasium(built) or all(
         callable(getattr(built, name, None)) for name in _METHODS
     ):
@@ -74,8 +89,8 @@ def build_environment(uri: str, args: Mapping[str, Any], seed: int) -> Any:
     close_quietly(built)
     raise ConfigError(
         f"environment {uri!r} is a {type(built).__module__}."
-        f"{type(built).__name__}; its factory has to return a dm_env.Environment "
-        "or a gymnasium.Env (one of the older `gym` has to be ported to either)."
+        f"{type(built).__name__}; its factory has to return one dm_env.Environment "
+        "or one gymnasium.Env (one of the older `gym` has to be ported to either)."
     )
 
 
@@ -147,6 +162,16 @@ def preload_suite(uri: str) -> None:
 
         if list_minatar():
             import_minatar()
+    elif scheme == "atari":
+        from distrl.environments.atari_suite import import_atari, list_atari
+
+        if list_atari():
+            import_atari()
+    elif scheme == "envpool":
+        from distrl.environments.envpool_suite import has_envpool, import_envpool
+
+        if has_envpool():
+            import_envpool()
 
 
 def make_vector_environment(
@@ -159,6 +184,8 @@ def make_vector_environment(
 ) -> VectorEnvironment:
     """Returns `count` environments, each with a seed of its own in the whole run.
 
+    Those of `atari:` and `envpool:` are stepped by their suites, all at once.
+
     Args:
       config: the run's configuration.
       spec: of the environment.
@@ -167,15 +194,21 @@ def make_vector_environment(
       index: which one of its role steps them, from 0.
       life: of the node, for the seeds (`Session.indices`).
     """
+    uri, args = config.environment, config.environment_args
+    extends = config.network.last_action_reward
+    seeds = [
+        derive_seed(config.seed, f"{role} environment", index, i, *life)
+        for i in range(count)
+    ]
+    batch = _load_batch(parse_address(uri, args), seeds)
+    if batch is not None:
+        if extends:
+            batch = LastActionRewardBatch(batch)
+        return BatchEnvironment(batch, spec)
     return VectorEnvironment(
         [
-            make_environment(
-                config.environment,
-                config.environment_args,
-                derive_seed(config.seed, f"{role} environment", index, i, *life),
-                last_action_reward=config.network.last_action_reward,
-            )
-            for i in range(count)
+            make_environment(uri, args, seed, last_action_reward=extends)
+            for seed in seeds
         ],
         spec,
     )
@@ -184,7 +217,7 @@ def make_vector_environment(
 def find_module(uri: str) -> str | None:
     """Returns the module that every process imports for a URI; None for a suite's."""
     scheme = uri.partition(":")[0]
-    return None if scheme in _SUITES or scheme in find_plugins() else scheme
+    return None if scheme in SCHEMES or scheme in find_plugins() else scheme
 
 
 def find_plugins() -> dict[str, metadata.EntryPoint]:
@@ -193,7 +226,23 @@ def find_plugins() -> dict[str, metadata.EntryPoint]:
     return {entry_point.name: entry_point for entry_point in found}
 
 
+def _load_batch(address: Address, seeds: Sequence[int]) -> Batch | None:
+    """Returns an environment for each seed, None from a suite that makes no batches."""
+    if address.scheme == "atari":
+        from distrl.environments.atari_suite import load_atari
+
+        return load_atari(address, seeds)
+    if address.scheme == "envpool":
+        from distrl.environments.envpool_suite import load_envpool
+
+        return load_envpool(address, seeds)
+    return None
+
+
 def _build(address: Address, seed: int) -> Any:
+    batch = _load_batch(address, [seed])
+    if batch is not None:
+        return OneOfBatch(batch)
     if address.scheme == "bsuite":
         from distrl.environments.bsuite_suite import load_bsuite
 
@@ -209,7 +258,7 @@ def _build(address: Address, seed: int) -> Any:
     plugins = find_plugins()
     if address.scheme in plugins:
         return _load_plugin(plugins[address.scheme], address, seed)
-    return build_by_factory(address, seed, [*_SUITES, *plugins])
+    return build_by_factory(address, seed, [*SCHEMES, *plugins])
 
 
 def _load_plugin(entry_point: metadata.EntryPoint, address: Address, seed: int) -> Any:

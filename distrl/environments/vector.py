@@ -75,17 +75,20 @@ class VectorEnvironment:
             raise ValueError("a VectorEnvironment needs at least one environment")
         self._environments = tuple(environments)
         self._steps = [environment.step for environment in environments]
+        self._action_dtype = environments[0].action_spec().dtype
+        self._begin(len(environments), spec)
+
+    def _begin(self, count: int, spec: EnvironmentSpec) -> None:
         self._structure = spec.observation
         self._leaves = find_leaves(spec.observation)
         self._is_bare = self._leaves[0].path == ()
-        self._action_dtype = environments[0].action_spec().dtype
-        self._returns = np.zeros(len(environments))  # [E] float64
+        self._returns = np.zeros(count)  # [E] float64
         self._count = 0
-        self._begins = [0] * len(environments)
+        self._begins = [0] * count
 
     def __len__(self) -> int:
         """Returns E, the number of environments."""
-        return len(self._environments)
+        return len(self._begins)
 
     def reset(self) -> Any:
         """Starts an episode in each environment; returns a nest of `[E, ...]`.
@@ -93,10 +96,10 @@ class VectorEnvironment:
         Raises:
           EnvironmentFault: an environment fails, or does not fit the spec.
         """
-        timesteps = [self._reset_one(index) for index in range(len(self))]
+        leaves = self._reset_all()
         self._returns[:] = 0.0
         self._begins = [self._count] * len(self)
-        return self._pack(self._read_all([t.observation for t in timesteps]))
+        return self._pack(leaves)
 
     def step(self, action: Any) -> VectorStep:
         """Takes an action in each environment, and resets those whose episode ended.
@@ -108,14 +111,15 @@ class VectorEnvironment:
           EnvironmentFault: an environment fails, or does not fit the spec.
           ValueError: the actions are not E integers.
         """
-        timesteps = self._step_all(self._unpack_actions(action))
+        action = np.asarray(action)
+        if action.shape != (len(self),) or action.dtype.kind not in "iu":
+            raise ValueError(
+                f"expected the actions as {len(self)} integers, got the shape "
+                f"{action.shape} of {action.dtype}"
+            )
+        last, reward_t, discount_t, leaves_t = self._step_all(action)
         self._count += 1
-        step_types, rewards, discounts, observations = zip(*timesteps, strict=True)
-        last = [step_type == dm_env.StepType.LAST for step_type in step_types]
-        reward_t = read_rewards(rewards)
-        discount_t = read_discounts(discounts)
         self._returns += reward_t
-        leaves_t = self._gather(observations)
         observation_t = observation = self._pack(leaves_t)
         episodes: list[Episode] = []
         if True in last:
@@ -142,7 +146,23 @@ class VectorEnvironment:
         if errors:
             raise errors[0]
 
-    def _step_all(self, actions: list[Any]) -> list[dm_env.TimeStep]:
+    def _reset_all(self) -> list[np.ndarray]:
+        """Returns the first observations, an array `[E, ...]` for each leaf."""
+        timesteps = [self._reset_one(index) for index in range(len(self))]
+        return self._read_all([t.observation for t in timesteps])
+
+    def _step_all(
+        self, action: np.ndarray
+    ) -> tuple[list[bool], np.ndarray, np.ndarray, list[np.ndarray]]:
+        """Returns what ended, rewards as float64, discounts, and the observations."""
+        timesteps = self._step_each(self._unpack_actions(action))
+        step_types, rewards, discounts, observations = zip(*timesteps, strict=True)
+        last = [step_type == dm_env.StepType.LAST for step_type in step_types]
+        reward_t = read_rewards(rewards)
+        discount_t = read_discounts(discounts)
+        return last, reward_t, discount_t, self._gather(observations)
+
+    def _step_each(self, actions: list[Any]) -> list[dm_env.TimeStep]:
         timesteps: list[dm_env.TimeStep] = []
         try:
             for step, action in zip(self._steps, actions, strict=True):
@@ -168,13 +188,7 @@ class VectorEnvironment:
         _check_time_step(timestep, index, "reset()")
         return timestep
 
-    def _unpack_actions(self, action: Any) -> list[Any]:
-        action = np.asarray(action)
-        if action.shape != (len(self),) or action.dtype.kind not in "iu":
-            raise ValueError(
-                f"expected the actions as {len(self)} integers, got the shape "
-                f"{action.shape} of {action.dtype}"
-            )
+    def _unpack_actions(self, action: np.ndarray) -> list[Any]:
         if self._action_dtype == np.int64:
             return action.tolist()  # Python's integers are int64, and faster
         return list(action.astype(self._action_dtype))
@@ -189,6 +203,7 @@ class VectorEnvironment:
     def _reset_some(
         self, indices: list[int], leaves_t: list[np.ndarray]
     ) -> list[np.ndarray]:
+        """Returns the observations to act on next: copies, new where one ended."""
         leaves = [array.copy() for array in leaves_t]
         for index in indices:
             observation = self._reset_one(index).observation

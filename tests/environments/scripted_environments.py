@@ -7,6 +7,8 @@ import gymnasium
 import numpy as np
 from dm_env import specs
 
+from distrl.environments.batch import BatchStep
+
 
 class Scripted(dm_env.Environment):
     """Plays a list of episodes again and again, whatever the actions are.
@@ -23,18 +25,23 @@ class Scripted(dm_env.Environment):
         self._buffer = np.zeros(2)
         self._episode = -1
         self._step = 0
+        self._is_over = True
 
     def reset(self) -> dm_env.TimeStep:
         self._episode += 1
         self._step = 0
+        self._is_over = False
         return dm_env.restart(self._observe())
 
     def step(self, action: Any) -> dm_env.TimeStep:
+        if self._is_over:
+            return self.reset()
         self.actions.append(action)
         script = self.episodes[self._episode % len(self.episodes)]
         reward, discount = script[self._step]
         self._step += 1
         is_last = self._step == len(script)
+        self._is_over = is_last
         step_type = dm_env.StepType.LAST if is_last else dm_env.StepType.MID
         return dm_env.TimeStep(step_type, reward, discount, self._observe())
 
@@ -47,6 +54,44 @@ class Scripted(dm_env.Environment):
 
     def action_spec(self) -> specs.BoundedArray:
         return specs.DiscreteArray(3)
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+class ScriptedBatch:
+    """A `Batch` that plays a list of episodes in each of its environments."""
+
+    def __init__(self, scripts: list[list[list[tuple[float, float | None]]]]):
+        self.environments = [Scripted(script) for script in scripts]
+        self.is_closed = False
+
+    def __len__(self) -> int:
+        return len(self.environments)
+
+    def reset(self) -> np.ndarray:
+        return self.reset_some(list(range(len(self))))
+
+    def reset_some(self, indices: list[int]) -> np.ndarray:
+        return np.array([self.environments[i].reset().observation for i in indices])
+
+    def step(self, action: np.ndarray) -> BatchStep:
+        timesteps = [
+            environment.step(a)
+            for environment, a in zip(self.environments, action, strict=True)
+        ]
+        return BatchStep(
+            np.array([t.observation for t in timesteps]),
+            np.array([t.reward for t in timesteps]),
+            np.array([1.0 if t.discount is None else t.discount for t in timesteps]),
+            np.array([t.last() for t in timesteps]),
+        )
+
+    def observation_spec(self) -> specs.Array:
+        return self.environments[0].observation_spec()
+
+    def action_spec(self) -> specs.DiscreteArray:
+        return self.environments[0].action_spec()
 
     def close(self) -> None:
         self.is_closed = True
@@ -96,6 +141,7 @@ class Spaces(gymnasium.Env):
         self._count = 0
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
         self.seeds.append(seed)
         self.observation_space.seed(seed)
         return self.observation_space.sample(), {}
@@ -175,6 +221,31 @@ def make_multi_discrete() -> gymnasium.Env:
     return Spaces(
         gymnasium.spaces.Box(0, 1, (2,)), gymnasium.spaces.MultiDiscrete([2, 3])
     )
+
+
+class Agents:
+    """Several agents, with the names that PettingZoo gives."""
+
+    possible_agents = ("left", "right")
+
+
+def make_agents() -> Agents:
+    return Agents()
+
+
+def make_tuple_of_actions() -> gymnasium.Env:
+    discrete = gymnasium.spaces.Discrete(2)
+    return Spaces(
+        gymnasium.spaces.Box(0, 1, (2,)), gymnasium.spaces.Tuple([discrete] * 2)
+    )
+
+
+def make_dict_of_actions() -> dm_env.Environment:
+    return _make_with_actions({"left": specs.DiscreteArray(2)})
+
+
+def make_vector_of_gymnasium() -> Any:
+    return gymnasium.make_vec("CartPole-v1", num_envs=2)
 
 
 def make_text() -> gymnasium.Env:

@@ -51,7 +51,7 @@ def test_a_module_in_the_directory_of_a_script_is_found(tmp_path, monkeypatch):
     [
         (
             "bsuit:catch/0",
-            ["'bsuit' is neither a scheme (bsuite, gym", "mean 'bsuite'?"],
+            ["'bsuit' is neither a scheme (atari, bsuite, ", "mean 'bsuite'?"],
         ),
         (
             "scripted_environment:make_none",

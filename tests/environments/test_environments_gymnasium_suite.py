@@ -1,3 +1,5 @@
+import sys
+
 import dm_env
 import gymnasium
 import numpy as np
@@ -150,6 +152,7 @@ def test_a_package_that_registers_ids_can_be_named(tmp_path, monkeypatch):
     [
         ("gym:Cartpole-v1", ["cannot find", "distrl list envs", "'CartPole-v1'?"]),
         ("gym:CartPole-v9", ["cannot find", "`v9`", "mean 'CartPole-v1'?"]),
+        ("gym:Taxi-v3", ["could not be built", "Please use `Taxi-v4`"]),
         ("gym:Nowhere/Pong-v5", ["Nowhere", "gym:PACKAGE:ID"]),
         ("gym:no_such_package:Pong-v5", ["no_such_package", "gym:PACKAGE:ID"]),
         ("gym:CartPole v1", ["could not be built", "Malformed"]),
@@ -160,4 +163,14 @@ def test_bad_ids_are_explained(uri, words):
     with pytest.raises(ConfigError) as caught:
         make_environment(uri, {}, seed=0)
     for word in [repr(uri), *words]:
+        assert word in str(caught.value)
+
+
+def test_how_to_install_box2d_is_said_where_it_is_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "Box2D", None)
+    for name in [name for name in sys.modules if name.startswith("gymnasium.envs.box")]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(ConfigError) as caught:
+        make_environment("gym:LunarLander-v3", {}, seed=0)
+    for word in ["'gym:LunarLander-v3' needs Box2D", "pip install 'box2d>="]:
         assert word in str(caught.value)

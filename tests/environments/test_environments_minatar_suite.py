@@ -138,7 +138,10 @@ def test_it_is_listed():
         ("minatar:breakout?sticky_action_prob=true", ["is True;", "from 0 to 1"]),
         ("minatar:breakout?difficulty_ramping=1", ["is 1;", "true or false"]),
         ("minatar:breakout?use_minimal_action_set=x", ["is 'x';", "true or false"]),
-        ("minatr:breakout", ["neither a scheme (bsuite, gym, minatar)", "'minatar'?"]),
+        (
+            "minatr:breakout",
+            ["neither a scheme (atari, bsuite, envpool, gym, minatar)", "'minatar'?"],
+        ),
     ],
 )
 def test_bad_addresses_are_explained(uri, words):

@@ -51,11 +51,26 @@ def test_actions_begin_at_zero(factory, taken, monkeypatch):
 @pytest.mark.parametrize(
     ("uri", "words"),
     [
-        ("gym:Pendulum-v1", ["Box(-2.0, 2.0, (1,), float32)", "Write a factory"]),
-        (f"{HERE}:make_multi_discrete", ["MultiDiscrete([2 3])", "Write a factory"]),
-        (f"{HERE}:make_continuous", ["shape=(1,)", "float32", "Write a factory"]),
-        (f"{HERE}:make_several", ["num_values=2", "num_values=3", "Write a factory"]),
-        (f"{HERE}:make_pair", ["shape=(2,)", "single discrete action"]),
+        (
+            "gym:Pendulum-v1",
+            ["Box(-2.0, 2.0, (1,), float32)", "is continuous: choose some"],
+        ),
+        (
+            f"{HERE}:make_multi_discrete",
+            [
+                "MultiDiscrete([2 3])",
+                "2 choices at once",
+                "2 x 3 = 6",
+                "Write a factor",
+            ],
+        ),
+        (f"{HERE}:make_continuous", ["shape=(1,)", "float32", "is continuous"]),
+        (f"{HERE}:make_several", ["num_values=2", "num_values=3", "several actions"]),
+        (f"{HERE}:make_tuple_of_actions", ["Tuple(Discrete(2)", "several agents"]),
+        (f"{HERE}:make_dict_of_actions", ["{'left': Discrete", "several agents"]),
+        (f"{HERE}:make_agents", ["several agents (left, right)", "Write a factory"]),
+        (f"{HERE}:make_vector_of_gymnasium", ["CartPoleVec", "one gymnasium.Env"]),
+        (f"{HERE}:make_pair", ["shape=(2,)", "several choices", "single discrete"]),
         (f"{HERE}:make_unbounded_actions", ["9223372036854775807", "at most 65536"]),
         (f"{HERE}:make_without_actions", ["action space ()", "single discrete"]),
         (f"{HERE}:make_text", ["observation space Text", "Box, Discrete"]),
@@ -73,8 +88,11 @@ def test_actions_begin_at_zero(factory, taken, monkeypatch):
         ),
         (f"{HERE}:make_none", ["NoneType", "dm_env.Environment", "gymnasium.Env"]),
         (
-            "atari:Pong",
-            ["'atari' is neither a scheme (bsuite, gym, minatar) nor a module"],
+            "atary:Pong",
+            [
+                "'atary' is neither a scheme (atari, bsuite, envpool, gym, minatar)",
+                "mean 'atari'?",
+            ],
         ),
     ],
 )

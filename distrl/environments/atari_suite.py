@@ -1,0 +1,233 @@
+"""The games of the Arcade Learning Environment: `atari:Pong`.
+
+The emulator and the preprocessing are ale-py's own, in C++ and in threads.
+"""
+
+import dataclasses
+import importlib.util
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from dm_env import specs
+
+from distrl.environments.address import Address
+from distrl.environments.batch import BatchStep
+from distrl.environments.factory import call_factory
+from distrl.errors import ConfigError, suggest
+
+INSTALL = "pip install 'ale-py>=0.12'"
+"""The command that installs ale-py; `make` in a checkout installs it, too."""
+
+_LEAST = {
+    "frame_skip": 1,
+    "screen_size": 1,
+    "stack_size": 1,
+    "noop_max": 0,
+    "max_episode_frames": 1,
+    "num_threads": 0,
+}
+
+
+@dataclass(frozen=True)
+class AtariOptions:
+    """The preprocessing; the defaults are DQN's, with the sticky actions of
+    Machado et al. 2018 (arXiv 1709.06009)."""
+
+    frame_skip: int = 4
+    """The frames for which an action is repeated; their rewards are summed."""
+    max_pooling: bool = True
+    """Take the brighter of the last two frames, pixel by pixel."""
+    grayscale: bool = True
+    """Show the luminance; otherwise three colours."""
+    screen_size: int = 84
+    """The height and width of a frame, by the mean over areas."""
+    stack_size: int = 4
+    """The frames of an observation, the newest one last."""
+    repeat_action_probability: float = 0.25
+    """Sticky actions: how often a frame repeats the action of the one before."""
+    noop_max: int = 30
+    """A game begins with 0 to so many frames without an action, drawn at random."""
+    terminal_on_life_loss: bool = False
+    """Give a lost life the discount 0; the game, and the episode, go on."""
+    full_action_space: bool = False
+    """Take all 18 actions instead of those that have an effect in the game."""
+    max_episode_frames: int = 108_000
+    """The frames after which an episode is truncated: half an hour of play."""
+    num_threads: int = 0
+    """The threads of an actor that play; 0 is one for each core."""
+
+
+def list_atari() -> list[str]:
+    """Returns the names of the games; none where ale-py is not installed.
+
+    It imports nothing.
+    """
+    found = importlib.util.find_spec("ale_py")
+    if found is None or found.origin is None:
+        return []
+    roms = Path(found.origin).parent / "roms"
+    return sorted(_name_game(file.stem) for file in roms.glob("*.bin"))
+
+
+def import_atari() -> Any:
+    """Imports ale-py and its adapters for Gymnasium."""
+    import ale_py
+    import ale_py.vector_env
+
+    return ale_py
+
+
+def load_atari(address: Address, seeds: Sequence[int]) -> "Atari":
+    """Builds the game `address.rest`, once for each seed.
+
+    The name is written as in `SpaceInvaders` or in `space_invaders`.
+
+    Raises:
+      ConfigError: ale-py is not installed; for an unknown game or argument.
+    """
+    games = list_atari()
+    if not games:
+        raise ConfigError(
+            f"environment {address.uri!r} needs ale-py, which is not installed; "
+            f"install it with: {INSTALL}"
+        )
+    # Names as of Gymnasium are those of the files without underscores.
+    game = address.rest
+    if "_" in game or game.islower():
+        game = _name_game(game)
+    if game not in games:
+        raise ConfigError(
+            f"environment {address.uri!r}: there is no game {address.rest!r}."
+            f"{suggest(game, games)} There are {', '.join(games)}."
+        )
+
+    options = call_factory(AtariOptions, address.args, address.uri)
+    _check(options, address)
+    environment = import_atari().vector_env.AtariVectorEnv(
+        _find_rom(game),
+        len(seeds),
+        num_threads=options.num_threads,
+        max_num_frames_per_episode=options.max_episode_frames,
+        repeat_action_probability=options.repeat_action_probability,
+        full_action_space=options.full_action_space,
+        img_height=options.screen_size,
+        img_width=options.screen_size,
+        grayscale=options.grayscale,
+        stack_num=options.stack_size,
+        frameskip=options.frame_skip,
+        maxpool=options.max_pooling,
+        noop_max=options.noop_max + 1,  # ale-py draws a number below it
+        reward_clipping=False,
+        use_fire_reset=False,
+    )
+    return Atari(environment, seeds, options.terminal_on_life_loss)
+
+
+class Atari:
+    """E copies of a game, as a `Batch`.
+
+    An observation is `[screen_size, screen_size, stack_size] uint8`, the newest frame
+    last (times 3 without `grayscale`). An episode is a whole game. With
+    `terminal_on_life_loss` a lost life has discount 0, as a termination has, and the
+    game goes on: so does dqn_zoo. Returns are those of whole games all the same.
+    """
+
+    def __init__(
+        self, environment: Any, seeds: Sequence[int], terminal_on_life_loss: bool
+    ):
+        """Wraps an `ale_py.AtariVectorEnv` that steps one environment a seed."""
+        self._environment = environment
+        self._seeds: np.ndarray | None = np.array(seeds, np.int64)
+        self._terminal_on_life_loss = terminal_on_life_loss
+        self._lives = np.zeros(len(seeds), np.int32)
+        self._action_spec = specs.DiscreteArray(
+            int(environment.single_action_space.n), np.int64, name="action"
+        )
+        stack, height, width, *colors = environment.single_observation_space.shape
+        self._shape = (height, width, stack * int(np.prod(colors, dtype=int)))
+
+    def __len__(self) -> int:
+        """Returns E."""
+        return len(self._lives)
+
+    def reset(self) -> np.ndarray:
+        """Starts a game in each environment; the first time with its seed."""
+        frames, info = self._environment.reset(seed=self._seeds)
+        self._seeds = None
+        self._lives = info["lives"].copy()
+        return self._stack(frames)
+
+    def reset_some(self, indices: list[int]) -> np.ndarray:
+        """Starts a game in some environments."""
+        mask = np.zeros(len(self), bool)
+        mask[indices] = True
+        # All are returned, those that are not reset as they are.
+        frames, info = self._environment.reset(options={"reset_mask": mask})
+        self._lives = info["lives"].copy()
+        return self._stack(frames[indices])
+
+    def step(self, action: np.ndarray) -> BatchStep:
+        """Plays `frame_skip` frames in each environment."""
+        frames, reward_t, terminated, truncated, info = self._environment.step(action)
+        ends_return = terminated
+        if self._terminal_on_life_loss:
+            ends_return = terminated | (info["lives"] < self._lives)
+        self._lives = info["lives"].copy()
+        return BatchStep(
+            observation_t=self._stack(frames),
+            reward_t=reward_t,
+            discount_t=1.0 - ends_return,
+            last_t=terminated | truncated,
+        )
+
+    def observation_spec(self) -> specs.BoundedArray:
+        """Returns the spec of the stacked frames."""
+        return specs.BoundedArray(self._shape, np.uint8, 0, 255, name="observation")
+
+    def action_spec(self) -> specs.DiscreteArray:
+        """Returns the spec of actions 0 to n - 1."""
+        return self._action_spec
+
+    def close(self) -> None:
+        """Ends the emulators and their threads, once nothing refers to them."""
+        self._environment = None
+
+    def _stack(self, frames: np.ndarray) -> np.ndarray:
+        # [K, stack, height, width] or [K, stack, height, width, 3]
+        last = np.moveaxis(frames, 1, 3)
+        return np.ascontiguousarray(last).reshape(len(frames), *self._shape)
+
+
+def _check(options: AtariOptions, address: Address) -> None:
+    """Raises a ConfigError for a value that is not what its option has to be."""
+    for field in dataclasses.fields(options):
+        value = getattr(options, field.name)
+        if field.name in _LEAST:
+            least = _LEAST[field.name]
+            fits = type(value) is int and value >= least
+            needed = f"an integer from {least}"
+        elif isinstance(field.default, bool):
+            fits, needed = isinstance(value, bool), "true or false"
+        else:
+            fits = type(value) in (int, float) and 0 <= value <= 1
+            needed = "from 0 to 1"
+        if not fits:
+            raise ConfigError(
+                f"environment {address.uri!r}: {field.name} is {value!r}; it has to be "
+                f"{needed}."
+            )
+
+
+def _name_game(rom: str) -> str:
+    """Returns the name as Gymnasium writes it: `space_invaders`, `SpaceInvaders`."""
+    return rom.title().replace("_", "")
+
+
+def _find_rom(game: str) -> str:
+    from ale_py import roms
+
+    (rom,) = (rom for rom in roms.get_all_rom_ids() if _name_game(rom) == game)
+    return rom

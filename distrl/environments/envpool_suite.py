@@ -1,0 +1,225 @@
+"""The environments of EnvPool (arXiv 2206.10558): `envpool:Pong-v5`.
+
+EnvPool steps E environments in C++ threads by one call.
+"""
+
+import contextlib
+import importlib.util
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from dm_env import specs
+
+from distrl.environments.actions import refuse_actions
+from distrl.environments.address import Address
+from distrl.environments.batch import BatchStep
+from distrl.environments.factory import call_factory
+from distrl.environments.gymnasium_suite import describe_space, import_gymnasium
+from distrl.errors import ConfigError, suggest
+
+INSTALL = "pip install 'envpool>=0.8.4'"
+"""The command that installs EnvPool; `make` in a checkout installs it, too."""
+
+# What a user may not set, and what to do instead.
+_REFUSED = {
+    "num_envs": "set actor.environments and evaluation.environments",
+    "batch_size": "distrl steps all environments of an actor at once",
+    "max_num_players": "distrl trains one agent",
+    "gym_reset_return_info": "it does nothing here",
+    "base_path": "it is that of the installed package",
+    "episodic_life": (
+        "an evaluation has to play whole games; set zero_discount_on_life_loss, with "
+        "which a lost life has discount 0 and the game goes on"
+    ),
+    "reward_clip": (
+        "an evaluation would have clipped returns; set actor.max_abs_reward"
+    ),
+}
+
+# Below these EnvPool ends the process instead of raising.
+_LEAST = {
+    "frame_skip": 1,
+    "img_height": 1,
+    "img_width": 1,
+    "max_episode_steps": 1,
+    "noop_max": 1,
+    "num_threads": 0,
+    "stack_num": 1,
+}
+
+# As `atari:` plays, and with it Machado et al. 2018; EnvPool's own are 0 and true.
+_ATARI_DEFAULTS = {"repeat_action_probability": 0.25, "use_fire_reset": False}
+
+
+def has_envpool() -> bool:
+    """Returns whether EnvPool is installed; it does not import it."""
+    return importlib.util.find_spec("envpool") is not None
+
+
+def import_envpool() -> Any:
+    """Imports EnvPool, which imports the old `gym`, without the notice of that."""
+    with contextlib.redirect_stderr(io.StringIO()):
+        import envpool
+
+    return envpool
+
+
+def load_envpool(address: Address, seeds: Sequence[int]) -> "EnvPool":
+    """Builds a pool of the environment with the id `address.rest`, one for each seed.
+
+    EnvPool takes a single seed: environment i gets the first one plus i.
+
+    Raises:
+      ConfigError: EnvPool is not installed; for an unknown id or argument, or an
+        action space that is not a single discrete action.
+    """
+    uri, name = address.uri, address.rest
+    if not has_envpool():
+        raise ConfigError(
+            f"environment {uri!r} needs EnvPool, which is not installed; install it "
+            f"with: {INSTALL}"
+        )
+    import_gymnasium()  # its warnings off
+    envpool = import_envpool()
+    known = envpool.list_all_envs()
+    if name not in known:
+        raise ConfigError(
+            f"environment {uri!r}: EnvPool has no {name!r}.{suggest(name, known)} "
+            "It has Atari, Procgen, Classic Control, Toy Text and LunarLander, as in "
+            "envpool:Pong-v5; `envpool.list_all_envs()` in Python shows all."
+        )
+    defaults = envpool.make_spec(name).config._asdict()
+    _check_args(address, defaults)
+    args = address.args
+    if "repeat_action_probability" in defaults:
+        args = {**_ATARI_DEFAULTS, **args}
+
+    def make(**args: Any) -> EnvPool:
+        pool = envpool.make(
+            name,
+            env_type="gymnasium",
+            num_envs=len(seeds),
+            # The last one's seed is an int32, too.
+            seed=seeds[0] % (2**31 - len(seeds)),
+            **args,
+        )
+        return EnvPool(pool, uri)
+
+    return call_factory(make, args, uri)
+
+
+def _check_args(address: Address, defaults: Mapping[str, Any]) -> None:
+    place = f"environment {address.uri!r}"
+    allowed = [name for name in defaults if name not in (*_REFUSED, "seed")]
+    for key, value in address.args.items():
+        if key in _REFUSED:
+            raise ConfigError(f"{place}: {key!r} cannot be given: {_REFUSED[key]}.")
+        if key not in allowed:
+            raise ConfigError(
+                f"{place} has no argument {key!r}; it takes {', '.join(allowed)}."
+                f"{suggest(key, allowed)}"
+            )
+        default = defaults[key]
+        kinds = (int, float) if isinstance(default, float) else (type(default),)
+        if type(value) not in kinds:
+            raise ConfigError(
+                f"{place}: {key} is {value!r}; it has to be of the kind of its "
+                f"default, {default!r}."
+            )
+        if key in _LEAST and value < _LEAST[key]:
+            raise ConfigError(
+                f"{place}: {key} is {value!r}; it has to be at least {_LEAST[key]}."
+            )
+
+
+class EnvPool:
+    """A pool of E environments, as a `Batch`.
+
+    Termination has discount 0, truncation 1. EnvPool tells the two apart by the
+    number of steps: what terminates in the very last step that the limit allows
+    counts as truncated. Images are `[height, width, channels]`, EnvPool's own have
+    their channels first.
+    """
+
+    def __init__(self, pool: Any, uri: str = "envpool"):
+        """Wraps a pool that was made for Gymnasium; messages call it `uri`.
+
+        Raises:
+          ConfigError: for an action space that is not a single discrete action, or an
+            observation that distrl cannot take.
+        """
+        spaces = import_gymnasium().spaces
+        space = pool.action_space
+        if not isinstance(space, spaces.Discrete):
+            raise refuse_actions(uri, space)
+        self._pool = pool
+        config = pool.config
+        self._count = config["num_envs"]
+        self._observation_spec, self._read = describe_space(
+            pool.observation_space, "observation", uri
+        )
+        self._is_image = (
+            isinstance(pool.observation_space, spaces.Box)
+            and pool.observation_space.dtype == np.uint8
+            and len(pool.observation_space.shape) == 3
+            and config.get("channel_first", True)
+        )
+        if self._is_image:
+            channels, height, width = self._observation_spec.shape
+            self._observation_spec = specs.BoundedArray(
+                (height, width, channels), np.uint8, 0, 255, name="observation"
+            )
+        self._action_spec = specs.DiscreteArray(int(space.n), np.int64, name="action")
+        self._zero_on_life_loss = config.get("zero_discount_on_life_loss", False)
+        self._lives = np.zeros(self._count, np.int32)
+
+    def __len__(self) -> int:
+        """Returns E."""
+        return self._count
+
+    def reset(self) -> Any:
+        """Starts an episode in each environment."""
+        return self.reset_some(list(range(self._count)))
+
+    def reset_some(self, indices: list[int]) -> Any:
+        """Starts an episode in some environments, while the others wait.
+
+        Left to itself EnvPool would do so in the next step, and ignore its action.
+        """
+        observation, info = self._pool.reset(np.array(indices, np.int32))
+        if self._zero_on_life_loss:
+            self._lives[indices] = info["lives"]
+        return self._order(observation)
+
+    def step(self, action: np.ndarray) -> BatchStep:
+        """Takes an action in each environment."""
+        observation, reward_t, terminated, truncated, info = self._pool.step(action)
+        ends_return = terminated
+        if self._zero_on_life_loss:
+            ends_return = terminated | (info["lives"] < self._lives)
+            self._lives[:] = info["lives"]
+        return BatchStep(
+            observation_t=self._order(observation),
+            reward_t=reward_t,
+            discount_t=1.0 - ends_return,
+            last_t=terminated | truncated,
+        )
+
+    def observation_spec(self) -> Any:
+        """Returns the nest of specs of one environment's observation."""
+        return self._observation_spec
+
+    def action_spec(self) -> specs.DiscreteArray:
+        """Returns the spec of actions 0 to n - 1."""
+        return self._action_spec
+
+    def close(self) -> None:
+        """Ends the pool and its threads, once nothing refers to them."""
+        self._pool = None
+
+    def _order(self, observation: Any) -> Any:
+        if self._is_image:
+            return np.ascontiguousarray(np.moveaxis(observation, 1, 3))
+        return self._read(observation)

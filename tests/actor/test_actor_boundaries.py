@@ -1,0 +1,152 @@
+"""From scripted episodes, through the vector, to n-step transitions.
+
+What replay gets where an episode ends, by termination or truncation, is compared with
+sums that are written out here, step by step, from the script alone.
+"""
+
+import numpy as np
+import pytest
+from environments.scripted_environments import Scripted, ScriptedBatch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from distrl.actor.n_step import NStepAccumulator
+from distrl.environments import VectorEnvironment, make_spec
+from distrl.environments.batch import BatchEnvironment
+
+GAMMA = 0.5
+SPEC = make_spec(Scripted([[(0.0, 1.0)]]))
+
+
+def collect(scripts, n_step, steps, gamma=GAMMA, in_batch=False):
+    """Returns the transitions of `steps` steps, sorted; an action is its time."""
+    if in_batch:
+        vector = BatchEnvironment(ScriptedBatch(scripts), SPEC)
+    else:
+        vector = VectorEnvironment([Scripted(script) for script in scripts], SPEC)
+    accumulator = NStepAccumulator(len(scripts), n_step, gamma)
+    observation = vector.reset()
+    found = []
+    for time in range(steps):
+        action = np.full(len(scripts), time, np.int32)
+        step = vector.step(action)
+        batch = accumulator.add(
+            observation,
+            action,
+            step.reward_t,
+            step.discount_t,
+            step.last_t,
+            step.observation_t,
+        )
+        observation = step.observation
+        for o_tm1, a_tm1, r_t, discount_t, o_t in zip(*batch, strict=True):
+            found.append((*o_tm1, a_tm1, r_t, discount_t, *o_t))
+    return sorted(found)
+
+
+def write_out(scripts, n_step, steps, gamma=GAMMA):
+    """Returns the same from the scripts: (episode, step) is the observation."""
+    found = []
+    for script in scripts:
+        time = episode = 0
+        while time < steps:
+            rewards = script[episode % len(script)]
+            for start in range(len(rewards)):
+                total, factor = 0.0, 1.0
+                end = min(start + n_step, len(rewards))
+                for reward, discount in rewards[start:end]:
+                    total += factor * reward
+                    factor *= gamma * (1.0 if discount is None else discount)
+                # What began is complete only when its last step was taken.
+                if time + end <= steps:
+                    row = (episode, start, time + start, total, factor, episode, end)
+                    found.append(row)
+            time += len(rewards)
+            episode += 1
+    return sorted(found)
+
+
+# Rewards are 1, 2, 4, ... so that a sum tells what went into it.
+FIVE_STEPS = [(1.0, 1.0), (2.0, 1.0), (4.0, 1.0), (8.0, 1.0)]
+
+
+@pytest.mark.parametrize("in_batch", [False, True])
+def test_truncation_in_the_middle_of_a_window(in_batch):
+    # Five steps of which the last truncates, windows of three: 1 + 2/2 + 4/4 = 3, ...
+    script = [[*FIVE_STEPS, (16.0, 1.0)]]
+    assert collect([script], 3, 5, in_batch=in_batch) == [
+        (0, 0, 0, 3.0, 0.125, 0, 3),
+        (0, 1, 1, 6.0, 0.125, 0, 4),
+        (0, 2, 2, 12.0, 0.125, 0, 5),
+        # Shorter windows bootstrap from the final observation, with less discount.
+        (0, 3, 3, 16.0, 0.25, 0, 5),
+        (0, 4, 4, 16.0, 0.5, 0, 5),
+    ]
+
+
+def test_termination_in_the_middle_of_a_window():
+    script = [[*FIVE_STEPS, (16.0, 0.0)]]
+    assert collect([script], 3, 5)[2:] == [
+        (0, 2, 2, 12.0, 0.0, 0, 5),
+        (0, 3, 3, 16.0, 0.0, 0, 5),
+        (0, 4, 4, 16.0, 0.0, 0, 5),
+    ]
+
+
+@pytest.mark.parametrize("n_step", [1, 3])
+@pytest.mark.parametrize(("end", "discount"), [(0.0, 0.0), (1.0, 0.5), (None, 0.5)])
+def test_episodes_of_one_step(n_step, end, discount):
+    # Each is a transition of its own, and no reward crosses a border.
+    assert collect([[[(7.0, end)]]], n_step, 3) == [
+        (0, 0, 0, 7.0, discount, 0, 1),
+        (1, 0, 1, 7.0, discount, 1, 1),
+        (2, 0, 2, 7.0, discount, 2, 1),
+    ]
+
+
+def test_a_termination_at_the_first_step_beside_a_long_episode():
+    short, long = [[(7.0, 0.0)], [(1.0, 1.0)] * 9], [FIVE_STEPS * 3]
+    found = collect([short, long], 2, 4)
+    assert (0, 0, 0, 7.0, 0.0, 0, 1) in found  # is written at once, alone
+    assert (1, 0, 1, 1.5, 0.25, 1, 2) in found
+    assert (0, 0, 0, 2.0, 0.25, 0, 2) in found
+    assert found == write_out([short, long], 2, 4)
+
+
+def test_a_lost_life_cuts_returns_and_the_game_goes_on():
+    # As atari: with terminal_on_life_loss: a discount of 0 that ends no episode.
+    script = [[(1.0, 1.0), (2.0, 0.0), (4.0, 1.0), (8.0, 1.0)]]
+    assert collect([script], 3, 4) == [
+        (0, 0, 0, 2.0, 0.0, 0, 3),
+        (0, 1, 1, 2.0, 0.0, 0, 4),
+        (0, 2, 2, 8.0, 0.25, 0, 4),
+        (0, 3, 3, 8.0, 0.5, 0, 4),
+    ]
+
+
+REWARDS = st.sampled_from([-1.0, 0.0, 1.0, 2.5])
+EPISODE = st.builds(
+    lambda middle, end: [*middle, end],
+    st.lists(st.tuples(REWARDS, st.sampled_from([1.0, 1.0, 0.5, 0.0])), max_size=6),
+    st.tuples(REWARDS, st.sampled_from([0.0, 1.0, None])),
+)
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    scripts=st.lists(st.lists(EPISODE, min_size=1, max_size=4), min_size=1, max_size=5),
+    n_step=st.integers(1, 5),
+    steps=st.integers(1, 20),
+    gamma=st.sampled_from([1.0, 0.99, 0.5, 0.0]),
+    in_batch=st.booleans(),
+)
+def test_equals_what_is_written_out(scripts, n_step, steps, gamma, in_batch):
+    found = collect(scripts, n_step, steps, gamma, in_batch)
+    expected = write_out(scripts, n_step, steps, gamma)
+    assert len(found) == len(expected)
+    if expected:
+        found, expected = (np.array(rows, np.float64) for rows in (found, expected))
+        # Rows of environments that are alike but for rounding may swap places.
+        for rows in (found, expected):
+            rows[:] = rows[np.lexsort(np.round(rows, 4).T)]
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)

@@ -1,0 +1,229 @@
+"""Atari by ale-py: what each option does, seen on short games."""
+
+import sys
+
+import numpy as np
+import pytest
+from dm_env import specs
+
+from distrl.config import Config
+from distrl.environments import (
+    list_environments,
+    make_environment,
+    make_vector_environment,
+    read_spec,
+)
+from distrl.environments.address import parse_address
+from distrl.environments.atari_suite import list_atari, load_atari
+from distrl.errors import ConfigError
+from distrl.evaluator import evaluate
+
+NOOP = np.zeros(1, np.int32)
+DETERMINISTIC = "repeat_action_probability=0&noop_max=0&num_threads=1"
+
+
+def load(address, *seeds):
+    return load_atari(parse_address(address, {}), seeds or (0,))
+
+
+def play(batch, actions):
+    """Returns the observations of a batch of one, the first one included."""
+    frames = [batch.reset()]
+    frames += [batch.step(np.array([action])).observation_t for action in actions]
+    return np.concatenate(frames)
+
+
+def test_the_standard_preprocessing():
+    spec = read_spec("atari:Pong", {})
+    assert spec.observation == specs.BoundedArray((84, 84, 4), np.uint8, 0, 255)
+    assert spec.num_actions == 6
+    observation = load("atari:Pong").reset()
+    assert (observation.shape, observation.dtype) == ((1, 84, 84, 4), np.uint8)
+    # The newest frame is the last; there is nothing before the first.
+    assert observation[..., 3].any()
+    assert not observation[..., :3].any()
+
+
+def test_frames_move_through_the_stack():
+    seen = play(load(f"atari:Pong?{DETERMINISTIC}"), [0, 2, 2, 3, 3])
+    for before, after in zip(seen, seen[1:], strict=False):
+        np.testing.assert_array_equal(before[..., 1:], after[..., :-1])
+
+
+@pytest.mark.parametrize(
+    ("options", "shape"),
+    [
+        ("stack_size=1", (84, 84, 1)),
+        ("screen_size=42&stack_size=2", (42, 42, 2)),
+        ("grayscale=false", (84, 84, 12)),
+    ],
+)
+def test_shapes(options, shape):
+    environment = make_environment(f"atari:Pong?{options}", {}, seed=0)
+    environment.observation_spec().validate(environment.reset().observation)
+    assert environment.observation_spec().shape == shape
+
+
+def test_colors_of_the_newest_frame_are_the_last_three():
+    (frame,) = load(f"atari:Pong?grayscale=false&{DETERMINISTIC}").reset()
+    red, green, blue = np.moveaxis(frame[..., 9:].astype(int), 2, 0)
+    assert (red > blue).any()  # the ground of Pong is brown
+    assert not frame[..., :9].any()
+    assert green.any()
+
+
+def test_a_step_is_frame_skip_frames():
+    # Four steps of one frame and one of four end in the same frame.
+    each = "stack_size=1&max_pooling=false"
+    by_one = load(f"atari:Pong?frame_skip=1&{each}&{DETERMINISTIC}")
+    by_four = load(f"atari:Pong?frame_skip=4&{each}&{DETERMINISTIC}")
+    actions = [0, 2, 2, 3, 3, 0, 2, 2]
+    fine = play(by_one, np.repeat(actions, 4))
+    np.testing.assert_array_equal(play(by_four, actions)[1:], fine[4::4])
+    assert len({frame.tobytes() for frame in fine}) > 8
+
+
+def test_max_pooling_takes_the_brighter_of_the_last_two_frames():
+    options = f"stack_size=1&screen_size=210&{DETERMINISTIC}"
+    plain = load(f"atari:Pong?frame_skip=1&max_pooling=false&{options}")
+    pooled = load(f"atari:Pong?frame_skip=2&{options}")
+    actions = [2, 3] * 30
+    frames = play(plain, np.repeat(actions, 2))
+    seen = play(pooled, actions)
+    assert (seen[1:] >= frames[2::2]).all()
+    assert (seen[1:] != frames[2::2]).any()
+
+
+def test_actions_are_sticky_by_default():
+    actions = np.random.RandomState(0).randint(6, size=40)
+    same = {
+        options: [
+            play(load(f"atari:Pong?noop_max=0&{options}", seed), actions)
+            for seed in (1, 2)
+        ]
+        for options in ("repeat_action_probability=0", "num_threads=1")
+    }
+    np.testing.assert_array_equal(*same["repeat_action_probability=0"])
+    assert (same["num_threads=1"][0] != same["num_threads=1"][1]).any()
+
+
+def test_games_begin_with_a_random_number_of_noops():
+    def count_frames(options):
+        batch = load(f"atari:Pong?{options}", 3)
+        counts = set()
+        for _ in range(25):
+            batch.reset()
+            counts.add(read_frame_number(batch))
+        return counts
+
+    assert count_frames("noop_max=0") == {0}
+    assert count_frames("noop_max=2") == {0, 1, 2}
+
+
+def read_frame_number(batch):
+    # A reset of none tells the state as it is.
+    _, info = batch._environment.reset(options={"reset_mask": np.zeros(1, bool)})
+    return int(info["episode_frame_number"][0])
+
+
+def test_the_full_action_space_has_18_actions():
+    assert read_spec("atari:Pong?full_action_space=true", {}).num_actions == 18
+
+
+def test_the_limit_of_frames_truncates():
+    batch = load("atari:Pong?max_episode_frames=40")
+    batch.reset()
+    steps = [batch.step(NOOP) for _ in range(10)]
+    assert [bool(step.last_t[0]) for step in steps] == [False] * 9 + [True]
+    assert steps[-1].discount_t == 1.0
+    # Not the next game's, which begins without history.
+    assert steps[-1].observation_t[..., 0].any()
+    assert not batch.reset_some([0])[..., 0].any()
+
+
+@pytest.mark.parametrize("life_loss", [False, True])
+def test_a_game_is_one_episode_whether_or_not_a_lost_life_ends_the_return(life_loss):
+    flag = str(life_loss).lower()
+    batch = load(f"atari:Breakout?terminal_on_life_loss={flag}", 5, 6)
+    batch.reset()
+    random = np.random.RandomState(0)
+    zeros, overs = np.zeros(2, int), np.zeros(2, int)
+    # Each loses five lives a game.
+    while overs.min() == 0:
+        step = batch.step(random.randint(4, size=2))
+        assert not (step.last_t & (step.discount_t > 0)).any()
+        zeros += (step.discount_t == 0) & (overs == 0)
+        overs += step.last_t
+        if step.last_t.any():
+            batch.reset_some(np.flatnonzero(step.last_t).tolist())
+    np.testing.assert_array_equal(zeros, [5, 5] if life_loss else [1, 1])
+
+
+def test_an_evaluation_plays_whole_games_though_lost_lives_are_terminal():
+    # The same actions in the same games, whatever is said to learn of a lost life.
+    returns = []
+    for flag in ("true", "false"):
+        uri = f"atari:Breakout?terminal_on_life_loss={flag}"
+        config = Config(seed=3, environment=uri)
+        vector = make_vector_environment(config, read_spec(uri, {}), 2, "evaluator", 0)
+        random = np.random.RandomState(0)
+        returns.append(
+            evaluate(vector, lambda *_, r=random: r.randint(4, size=2), 2, lambda: True)
+        )
+        vector.close()
+    np.testing.assert_array_equal(*returns)
+    assert returns[0].max() > 0
+
+
+def test_a_reset_of_some_leaves_the_others_alone():
+    batch, alone = load("atari:Pong", 1, 2), load("atari:Pong", 2)
+    batch.reset()
+    alone.reset()
+    for t in range(12):
+        step, expected = batch.step(np.array([2, 3])), alone.step(np.array([3]))
+        np.testing.assert_array_equal(step.observation_t[1:], expected.observation_t)
+        if t % 3 == 0:
+            assert batch.reset_some([0]).shape == (1, 84, 84, 4)
+
+
+def test_games_are_known_by_both_spellings():
+    assert {"Pong", "SpaceInvaders", "MsPacman"} <= set(list_atari())
+    assert len(list_atari()) > 100
+    for name in ("MsPacman", "ms_pacman"):
+        assert load(f"atari:{name}").action_spec().num_values == 9
+
+
+def test_it_is_listed():
+    (entry,) = [e for e in list_environments() if e.uri.startswith("atari:")]
+    assert (entry.uri, "atari:Pong" in entry.description) == ("atari:GAME", True)
+
+
+@pytest.mark.parametrize(
+    ("uri", "words"),
+    [
+        ("atari:Pnog", ["no game 'Pnog'", "Breakout", "mean 'Pong'?"]),
+        ("atari:ms_packman", ["no game 'ms_packman'", "mean 'MsPacman'?"]),
+        ("atari:Pong?frameskip=4", ["no argument 'frameskip'", "mean 'frame_skip'?"]),
+        ("atari:Pong?frame_skip=0", ["frame_skip is 0;", "an integer from 1"]),
+        ("atari:Pong?noop_max=-1", ["noop_max is -1;", "an integer from 0"]),
+        ("atari:Pong?stack_size=4.0", ["stack_size is 4.0;", "an integer from 1"]),
+        ("atari:Pong?grayscale=1", ["grayscale is 1;", "true or false"]),
+        ("atari:Pong?repeat_action_probability=2", ["is 2;", "from 0 to 1"]),
+        ("atari:Pong?repeat_action_probability=true", ["is True;", "from 0 to 1"]),
+    ],
+)
+def test_bad_addresses_are_explained(uri, words):
+    with pytest.raises(ConfigError) as caught:
+        make_environment(uri, {}, seed=0)
+    for word in [repr(uri), *words]:
+        assert word in str(caught.value)
+
+
+def test_how_to_install_it_is_said_where_it_is_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ale_py", None)
+    with pytest.raises(ConfigError) as caught:
+        make_environment("atari:Pong", {}, seed=0)
+    for word in ["'atari:Pong'", "not installed", "pip install 'ale-py>="]:
+        assert word in str(caught.value)
+    (entry,) = [e for e in list_environments() if e.uri.startswith("atari:")]
+    assert "pip install 'ale-py>=" in entry.description

@@ -1,0 +1,165 @@
+import numpy as np
+import pytest
+from absl.testing import absltest
+from dm_env import specs, test_utils
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scripted_environments import Scripted, ScriptedBatch
+
+from distrl.environments import Episode, VectorEnvironment, make_spec
+from distrl.environments.batch import BatchEnvironment, OneOfBatch
+from distrl.errors import EnvironmentFault
+
+SPEC = make_spec(Scripted([[(0.0, 1.0)]]))
+NOOP = np.zeros(2, np.int32)
+ENDS = st.sampled_from([0.0, 1.0, None])
+EPISODES = st.lists(
+    st.builds(
+        lambda rewards, end: [(r, 1.0) for r in rewards[:-1]] + [(rewards[-1], end)],
+        st.lists(st.sampled_from([-1.0, 0.0, 2.0]), min_size=1, max_size=5),
+        ENDS,
+    ),
+    min_size=1,
+    max_size=3,
+)
+
+
+class TestConformance(test_utils.EnvironmentTestMixin, absltest.TestCase):
+    """DeepMind's own checks of an environment."""
+
+    def make_object_under_test(self):
+        return OneOfBatch(ScriptedBatch([[[(1.0, 1.0)] * 3, [(2.0, 0.0)]]]))
+
+
+def test_a_known_trajectory():
+    vector = BatchEnvironment(
+        ScriptedBatch([[[(1.0, 1.0), (2.0, 0.0)]], [[(5.0, 1.0)]]]), SPEC
+    )
+    np.testing.assert_array_equal(vector.reset(), [[0, 0], [0, 0]])
+    step = vector.step(NOOP)  # the second is truncated at its first step
+    np.testing.assert_array_equal(step.observation_t, [[0, 1], [0, 1]])
+    np.testing.assert_array_equal(step.observation, [[0, 1], [1, 0]])
+    np.testing.assert_array_equal(step.discount_t, [1.0, 1.0])
+    np.testing.assert_array_equal(step.last_t, [False, True])
+    assert step.episodes == [Episode(1, 5.0, 1)]
+    step = vector.step(NOOP)  # the first terminates, and the second is cut again
+    np.testing.assert_array_equal(step.observation_t, [[0, 2], [1, 1]])
+    np.testing.assert_array_equal(step.observation, [[1, 0], [2, 0]])
+    np.testing.assert_array_equal(step.discount_t, [0.0, 1.0])
+    assert step.episodes == [Episode(0, 3.0, 2), Episode(1, 5.0, 1)]
+    assert step.observation.dtype == step.reward_t.dtype == np.float32
+
+
+@settings(deadline=None, max_examples=60)
+@given(scripts=st.lists(EPISODES, min_size=1, max_size=4), steps=st.integers(1, 12))
+def test_equals_a_vector_of_the_same_environments(scripts, steps):
+    batch = BatchEnvironment(ScriptedBatch(scripts), SPEC)
+    vector = VectorEnvironment([Scripted(script) for script in scripts], SPEC)
+    assert len(batch) == len(vector)
+    np.testing.assert_array_equal(batch.reset(), vector.reset())
+    seen = []
+    for _ in range(steps):
+        action = np.ones(len(scripts), np.int64)
+        seen.append((batch.step(action), vector.step(action)))
+    for step, expected in seen:
+        for value, expected_value in zip(step[:5], expected[:5], strict=True):
+            np.testing.assert_array_equal(value, expected_value)
+            assert value.dtype == expected_value.dtype
+        assert step.episodes == expected.episodes
+
+
+class Faulty(ScriptedBatch):
+    """Answers the second step of its two environments with what a test says."""
+
+    def __init__(self, **answer):
+        super().__init__([[[(0.0, 1.0)] * 5]] * 2)
+        self.answer = answer
+        self.count = 0
+
+    def step(self, action):
+        self.count += 1
+        step = super().step(action)
+        return step._replace(**self.answer) if self.count == 2 else step
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ({"observation_t": np.array([[0, 0], [0, np.nan]])}, "environment 1 .*is nan"),
+        ({"observation_t": np.zeros((2, 3))}, "environment 0 .*shape \\(2,\\)"),
+        ({"observation_t": {"a": np.zeros(2)}}, "environment 0 .*of object"),
+        (
+            {"reward_t": np.array([0.0, np.inf])},
+            "environment 1 returned the reward inf",
+        ),
+        ({"discount_t": np.array([2.0, 1.0])}, "environment 0 returned the discount 2"),
+    ],
+)
+def test_a_fault_names_its_environment(answer, words):
+    vector = BatchEnvironment(Faulty(**answer), SPEC)
+    vector.reset()
+    vector.step(NOOP)
+    with pytest.raises(EnvironmentFault, match=words):
+        vector.step(NOOP)
+
+
+def test_integers_are_not_made_of_fractions():
+    class Halves(ScriptedBatch):
+        def observation_spec(self):
+            return specs.Array((2,), np.int32)
+
+        def reset_some(self, indices):
+            return np.full((len(indices), 2), 0.5)
+
+    batch = Halves([[[(0.0, 1.0)]]])
+    vector = BatchEnvironment(batch, make_spec(OneOfBatch(batch)))
+    with pytest.raises(EnvironmentFault, match="of int32, got .* of float64"):
+        vector.reset()
+
+
+def test_what_a_suite_raises_is_told():
+    class Broken(ScriptedBatch):
+        def step(self, action):
+            raise RuntimeError("the emulator is gone")
+
+        def reset_some(self, indices):
+            if len(indices) == 1:
+                raise RuntimeError("no rom")
+            return super().reset_some(indices)
+
+    vector = BatchEnvironment(Broken([[[(0.0, 1.0)]]] * 2), SPEC)
+    vector.reset()
+    with pytest.raises(
+        EnvironmentFault,
+        match=r"one of the environments 0, 1 failed in step\(\[0, 0\]\): Ru",
+    ):
+        vector.step(NOOP)
+    with pytest.raises(
+        EnvironmentFault, match=r"environment 0 failed in reset\(\): .*rom"
+    ):
+        BatchEnvironment(Broken([[[(0.0, 1.0)]]]), SPEC).reset()
+
+
+def test_refuses_other_actions():
+    vector = BatchEnvironment(ScriptedBatch([[[(0.0, 1.0)]]] * 2), SPEC)
+    vector.reset()
+    for action in (np.zeros(3, np.int32), np.zeros(2)):
+        with pytest.raises(ValueError, match="expected the actions as 2 integers"):
+            vector.step(action)
+
+
+def test_close_closes_the_batch():
+    batch = ScriptedBatch([[[(0.0, 1.0)]]])
+    BatchEnvironment(batch, SPEC).close()
+    assert batch.is_closed
+
+
+def test_one_of_a_batch():
+    environment = OneOfBatch(ScriptedBatch([[[(1.0, 1.0)], [(2.0, 0.0)]]]))
+    assert environment.step(0).first()
+    step = environment.step(0)
+    assert (step.last(), step.reward, step.discount) == (True, 1.0, 1.0)
+    assert environment.step(0).first()
+    assert environment.step(0).discount == 0.0
+    with pytest.raises(ValueError, match="a batch of 1"):
+        OneOfBatch(ScriptedBatch([[[(1.0, 1.0)]]] * 2))

@@ -1,0 +1,191 @@
+"""EnvPool: its resets, its options, and that it agrees with ale-py."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from dm_env import specs
+
+from distrl.environments import list_environments, make_environment, read_spec
+from distrl.environments.address import parse_address
+from distrl.environments.atari_suite import load_atari
+from distrl.environments.batch import BatchEnvironment, OneOfBatch
+from distrl.environments.envpool_suite import load_envpool
+from distrl.environments.spec import make_spec
+from distrl.errors import ConfigError
+
+
+def load(address, seeds=(0,)):
+    return load_envpool(parse_address(address, {}), seeds)
+
+
+@pytest.mark.parametrize(
+    ("uri", "observation", "num_actions"),
+    [
+        ("Pong-v5", specs.BoundedArray((84, 84, 4), np.uint8, 0, 255), 6),
+        ("Pong-v5?gray_scale=false", specs.BoundedArray((84, 84, 12), "u1", 0, 255), 6),
+        ("CoinrunEasy-v0", specs.BoundedArray((64, 64, 3), np.uint8, 0, 255), 15),
+        (
+            "CoinrunEasy-v0?channel_first=false",
+            specs.BoundedArray((64, 64, 3), np.uint8, 0, 255),
+            15,
+        ),
+        # Its own bounds of floats are not held: LunarLander has them wrong.
+        ("LunarLander-v2", specs.Array((8,), np.float32), 4),
+        ("Catch-v0", specs.Array((10, 5), np.float32), 3),
+        ("Taxi-v3", specs.DiscreteArray(500, np.int32), 6),
+        ("Blackjack-v1", specs.BoundedArray((3,), np.int32, 0, 31), 2),
+    ],
+)
+def test_specs(uri, observation, num_actions):
+    spec = read_spec(f"envpool:{uri}", {})
+    assert (spec.observation, spec.num_actions) == (observation, num_actions)
+
+
+def test_no_action_is_lost_where_an_episode_ends():
+    # Catch has 9 steps an episode; with EnvPool's own resets the 10th action would be
+    # taken by nobody, and the ball would begin its fall a step later.
+    batch = load("envpool:Catch-v0", (1, 2))
+    vector = BatchEnvironment(batch, make_spec(OneOfBatch(load("envpool:Catch-v0"))))
+    observation = vector.reset()
+    for step_in_all in range(27):
+        # The row of the ball: the paddle is in the last one.
+        rows = observation[:, :-1].sum(axis=2).argmax(axis=1)
+        np.testing.assert_array_equal(rows, [step_in_all % 9] * 2)
+        step = vector.step(np.ones(2, np.int32))
+        observation = step.observation
+        assert step.last_t.tolist() == [step_in_all % 9 == 8] * 2
+        # The final observation has ball and paddle in the last row.
+        if step.last_t[0]:
+            assert (step.observation_t[:, :-1] == 0).all()
+            assert [episode.length for episode in step.episodes] == [9, 9]
+            np.testing.assert_array_equal(step.discount_t, [0.0, 0.0])
+
+
+def test_a_limit_truncates_and_the_final_observation_is_there():
+    limited = load("envpool:MountainCar-v0?max_episode_steps=4", (3,))
+    free = load("envpool:MountainCar-v0", (3,))
+    np.testing.assert_array_equal(limited.reset(), free.reset())
+    for t in range(4):
+        step = limited.step(np.array([2], np.int32))
+        expected = free.step(np.array([2], np.int32))
+        np.testing.assert_array_equal(step.observation_t, expected.observation_t)
+        assert step.discount_t == 1.0
+        assert step.last_t == (t == 3)
+
+
+def test_environment_i_has_the_first_seed_plus_i():
+    (first, second) = load("envpool:CartPole-v1", (5, 77)).reset()
+    np.testing.assert_array_equal(load("envpool:CartPole-v1", (6,)).reset()[0], second)
+    np.testing.assert_array_equal(load("envpool:CartPole-v1", (5,)).reset()[0], first)
+    # The largest seed there is, of several environments.
+    assert load("envpool:CartPole-v1", (2**31 - 1, 0, 0)).reset().shape == (3, 4)
+
+
+def test_a_lost_life_may_have_discount_zero_while_the_game_goes_on():
+    batch = load("envpool:Breakout-v5?zero_discount_on_life_loss=true", (5,))
+    batch.reset()
+    random = np.random.RandomState(0)
+    zeros = 0
+    while True:
+        step = batch.step(random.randint(4, size=1).astype(np.int32))
+        zeros += int(step.discount_t[0] == 0)
+        if step.last_t[0]:
+            break
+    assert zeros == 5
+
+
+@pytest.mark.parametrize("game", ["Pong", "Breakout", "SpaceInvaders"])
+def test_atari_is_that_of_ale_py_frame_by_frame(game):
+    # Without sticky actions, and with seeds that draw one no-op.
+    options = "repeat_action_probability=0.0&noop_max=1"
+    pool = load(f"envpool:{game}-v5?{options}")
+    ale = load_atari(parse_address(f"atari:{game}?{options}", {}), (0,))
+    ours, theirs = ale.reset(), pool.reset()
+    assert (ours.shape, ours.dtype) == (theirs.shape, theirs.dtype)
+    np.testing.assert_array_equal(ours[..., 3], theirs[..., 3])
+    # The one begins without history, the other with its first frame four times.
+    assert not ours[..., :3].any()
+    np.testing.assert_array_equal(theirs[..., 0], theirs[..., 3])
+    random = np.random.RandomState(0)
+    returned = 0.0
+    for t in range(300):
+        action = random.randint(ale.action_spec().num_values, size=1).astype(np.int32)
+        step, expected = ale.step(action), pool.step(action)
+        if t >= 2:
+            np.testing.assert_array_equal(step.observation_t, expected.observation_t)
+        assert step.reward_t == expected.reward_t
+        assert step.last_t == expected.last_t
+        assert step.discount_t == expected.discount_t
+        returned += abs(step.reward_t[0])
+        if step.last_t:
+            break
+    assert t > 100
+    assert returned > 0 or game == "Breakout"
+
+
+def test_atari_is_sticky_unless_it_is_told_otherwise():
+    pool = load("envpool:Pong-v5")._pool
+    assert pool.config["repeat_action_probability"] == 0.25
+    assert pool.config["use_fire_reset"] is False
+    pool = load("envpool:Pong-v5?repeat_action_probability=0")._pool
+    assert pool.config["repeat_action_probability"] == 0.0
+
+
+def test_the_notice_of_gym_is_not_seen():
+    code = (
+        "from distrl.environments import preload_suite, read_spec\n"
+        "preload_suite('envpool:CartPole-v1')\n"
+        "print(read_spec('envpool:CartPole-v1', {}).num_actions)"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert (ran.stdout.strip(), ran.stderr) == ("2", "")
+
+
+def test_it_is_listed():
+    (entry,) = [e for e in list_environments() if e.uri.startswith("envpool:")]
+    assert (entry.uri, "envpool:Pong-v5" in entry.description) == ("envpool:ID", True)
+
+
+@pytest.mark.parametrize(
+    ("uri", "words"),
+    [
+        ("envpool:Pong-v4", ["EnvPool has no 'Pong-v4'", "mean 'Pong-v5'?"]),
+        ("envpool:Pendulum-v1", ["Box(-2.0, 2.0", "is continuous"]),
+        ("envpool:Pong-v5?frameskip=4", ["no argument 'frameskip'", "'frame_skip'?"]),
+        ("envpool:Pong-v5?num_envs=4", ["'num_envs'", "actor.environments"]),
+        ("envpool:Pong-v5?batch_size=4", ["'batch_size'", "all environments"]),
+        ("envpool:Pong-v5?episodic_life=true", ["zero_discount_on_life_loss"]),
+        ("envpool:Pong-v5?reward_clip=true", ["actor.max_abs_reward"]),
+        # EnvPool ends the process where it gets this one.
+        ("envpool:Pong-v5?noop_max=0", ["noop_max is 0;", "at least 1"]),
+        ("envpool:Pong-v5?gray_scale=1", ["gray_scale is 1;", "its default, True"]),
+        ("envpool:Pong-v5?stack_num=1.5", ["stack_num is 1.5;", "its default, 4"]),
+        ("envpool:Pong-v5?seed=1", ["'seed'", "--seed"]),
+    ],
+)
+def test_bad_addresses_are_explained(uri, words):
+    with pytest.raises(ConfigError) as caught:
+        make_environment(uri, {}, seed=0)
+    for word in [repr(uri), *words]:
+        assert word in str(caught.value)
+
+
+def test_how_to_install_it_is_said_where_it_is_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "envpool", None)
+    with pytest.raises(ConfigError) as caught:
+        make_environment("envpool:Pong-v5", {}, seed=0)
+    for word in ["'envpool:Pong-v5'", "not installed", "pip install 'envpool>="]:
+        assert word in str(caught.value)
+    (entry,) = [e for e in list_environments() if e.uri.startswith("envpool:")]
+    assert "pip install 'envpool>=" in entry.description
