@@ -16,6 +16,8 @@ from distrl.errors import ConfigError, suggest
 _COMMANDS = {
     "train": ("distrl.cli.train", "train an agent as a configuration file says"),
     "resume": ("distrl.cli.resume", "go on with a run from its newest checkpoint"),
+    "sweep": ("distrl.cli.sweep", "run an agent on many ids of bsuite"),
+    "report": ("distrl.cli.report", "score sweeps, and draw them as one page"),
     "doctor": ("distrl.cli.doctor", "check this machine and what is installed"),
     "list": ("distrl.cli.list_names", "list envs, agents, networks or configs"),
 }

@@ -4,6 +4,7 @@ import importlib
 import sys
 from collections.abc import Mapping
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import dm_env
@@ -27,11 +28,19 @@ The entry point's name is the scheme; it is called as `load(rest, args, seed)` a
 returns a dm_env or Gymnasium environment.
 """
 
+BSUITE_LOGS = "bsuite"
+"""The folder of a run directory with a log of bsuite's for each environment."""
+
 _METHODS = ("reset", "step", "observation_spec", "action_spec")
 
 
 def make_environment(
-    uri: str, args: Mapping[str, Any], seed: int, *, last_action_reward: bool = False
+    uri: str,
+    args: Mapping[str, Any],
+    seed: int,
+    *,
+    last_action_reward: bool = False,
+    bsuite_log: Path | None = None,
 ) -> dm_env.Environment:
     """Builds one environment with a single discrete action, 0 to n - 1.
 
@@ -43,12 +52,17 @@ def make_environment(
         the environment can be seeded at all.
       last_action_reward: make the observation a dict that holds the last action and
         reward, too: `LastActionReward`.
+      bsuite_log: the file in which an environment of bsuite logs each episode.
 
     Raises:
       ConfigError: when there is no such environment, or it cannot be used.
     """
     address = parse_address(uri, args)
     built = _build(address, seed)
+    if bsuite_log is not None:
+        from distrl.environments.bsuite_log import log_episodes
+
+        built = log_episodes(built, bsuite_log)
     try:
         environment = _adapt(built, uri, seed)
         return LastActionReward(environment, uri) if last_action_reward else environment
@@ -109,6 +123,8 @@ def make_vector_environment(
 ) -> VectorEnvironment:
     """Returns `count` environments, each with a seed of its own in the whole run.
 
+    Those of an actor log their episodes if `actor.bsuite_log` says so.
+
     Args:
       config: the run's configuration.
       spec: of the environment.
@@ -117,6 +133,9 @@ def make_vector_environment(
       index: which one of its role steps them, from 0.
       life: of the node, for the seeds (`Session.indices`).
     """
+    log = None
+    if role == "actor" and config.actor.bsuite_log and config.run_dir is not None:
+        log = Path(config.run_dir) / BSUITE_LOGS
     return VectorEnvironment(
         [
             make_environment(
@@ -124,6 +143,7 @@ def make_vector_environment(
                 config.environment_args,
                 derive_seed(config.seed, f"{role} environment", index, i, *life),
                 last_action_reward=config.network.last_action_reward,
+                bsuite_log=None if log is None else log / f"{index}-{i}.csv",
             )
             for i in range(count)
         ],
