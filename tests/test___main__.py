@@ -16,7 +16,8 @@ import distrl
             [],
             2,
             "",
-            "distrl: error: name a command: train, resume, doctor, list (or --help)\n",
+            "distrl: error: name a command: train, resume, sweep, report, doctor, list "
+            "(or --help)\n",
         ),
     ],
 )

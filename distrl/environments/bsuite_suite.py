@@ -73,12 +73,13 @@ def _read_span(word: str, indices: str, count: int) -> range:
     """Returns the numbers in `3` or `0-4`."""
     first, dash, last = indices.partition("-")
     known = list(map(str, range(count)))
-    if first not in known or (last if dash else first) not in known:
+    last = last if dash else first
+    if first not in known or last not in known or int(last) < int(first):
         raise ConfigError(
             f"sweep.ids: {word!r} is not an id of bsuite, or a span of them: the last "
             f"of that experiment is {count - 1}"
         )
-    return range(int(first), int(last if dash else first) + 1)
+    return range(int(first), int(last) + 1)
 
 
 def load_bsuite(address: Address, seed: int) -> Any:

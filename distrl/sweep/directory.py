@@ -25,7 +25,7 @@ _CHANGEABLE = ("run_dir", "sweep.ids", "sweep.jobs")
 
 
 class SweepDirectory:
-    """SWEEP_DIR: config.yaml, sweep.json, runs/, logs/ and results/, locked.
+    """SWEEP_DIR: config.yaml, sweep.json, configs/, runs/, logs/, results/; locked.
 
     An id is done when its file is in results/; that is written last.
     """
@@ -47,6 +47,10 @@ class SweepDirectory:
     def results(self) -> Path:
         """The folder that bsuite's loader reads."""
         return self.path / "results"
+
+    def run_config(self, bsuite_id: str) -> Path:
+        """Returns the file with the configuration of an id's run."""
+        return self.path / "configs" / f"{make_safe(bsuite_id)}.yaml"
 
     def run_dir(self, bsuite_id: str) -> Path:
         """Returns the directory of an id's run."""
@@ -117,7 +121,7 @@ def open_sweep(config: Config, command: str) -> SweepDirectory:
     try:
         if known and sweep.config_path.exists():
             _check_same(load_config(str(sweep.config_path)), config)
-        before = {"commands": [], "ids": {}}
+        before: dict[str, Any] = {"commands": [], "ids": {}}
         if known:
             before = json.loads(_record_path(str(path)).read_text())
         sweep.record = {
@@ -126,7 +130,7 @@ def open_sweep(config: Config, command: str) -> SweepDirectory:
             "versions": read_versions(),
             "ids": before["ids"],
         }
-        for name in ("runs", "logs", "results"):
+        for name in ("configs", "runs", "logs", "results"):
             (path / name).mkdir(exist_ok=True)
         write_json(_record_path(str(path)), sweep.record)
         write_whole(sweep.config_path, config_to_yaml(config))

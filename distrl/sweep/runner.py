@@ -1,5 +1,6 @@
 """Runs the ids of a sweep, several at a time, and goes on when one fails."""
 
+import dataclasses
 import json
 import os
 import select
@@ -9,12 +10,14 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from distrl.config import Config, load_config
+from distrl.config import Config, check_config, config_to_yaml
 from distrl.environments import list_bsuite_episodes, select_bsuite_ids
 from distrl.errors import ConfigError
 from distrl.launch.reaping import adopt_orphans, kill_descendants
+from distrl.launch.run_directory import write_whole
 from distrl.reports import write_results
 from distrl.seeding import derive_seed
 from distrl.sweep.directory import SweepDirectory, make_safe
@@ -65,15 +68,13 @@ def run_sweep(
       progress: where to show it.
 
     Raises:
-      ConfigError: what every run would be refused for; nothing was started.
+      ConfigError: as `check_sweep`, or something works in a run still; nothing was
+        started.
     """
-    ids = select_bsuite_ids(config.sweep.ids)
+    ids = check_sweep(config)
     todo = [bsuite_id for bsuite_id in ids if not sweep.is_done(bsuite_id)]
     for bsuite_id in todo:
         sweep.clear(bsuite_id)
-    if todo:
-        first = make_overrides(config, sweep, todo[0])
-        load_config(str(sweep.config_path), first)
     runner = _Runner(config, sweep, progress, todo)
     progress.start(len(ids), len(ids) - len(todo))
     try:
@@ -88,8 +89,13 @@ def run_sweep(
     return SweepOutcome(code, done, runner.failed, left)
 
 
-def check_sweep(config: Config) -> None:
-    """Raises ConfigError for what a sweep sets itself, or bsuite does."""
+def check_sweep(config: Config) -> list[str]:
+    """Returns the ids of a sweep, whose runs can all be made.
+
+    Raises:
+      ConfigError: there are none, or a field is one that a sweep or bsuite sets, or
+        does not fit a run.
+    """
     if config.stop.episodes is not None:
         raise ConfigError(
             f"stop.episodes = {config.stop.episodes}: a sweep takes bsuite's own "
@@ -100,24 +106,29 @@ def check_sweep(config: Config) -> None:
             f"environment_args = {config.environment_args}: the settings of an id are "
             "bsuite's; leave them out in a sweep"
         )
+    ids = select_bsuite_ids(config.sweep.ids)
+    # They differ in nothing that is checked.
+    check_config(make_config(config, ids[0], None))
+    return ids
 
 
-def make_overrides(
-    config: Config, sweep: SweepDirectory, bsuite_id: str
-) -> dict[str, Any]:
-    """Returns what the run of an id has beside the sweep's configuration.
+def make_config(config: Config, bsuite_id: str, run_dir: Path | None) -> Config:
+    """Returns the configuration of the run of an id.
 
     Ids of an experiment may differ in nothing but their seed, so each has its own.
     """
-    return {
-        "name": make_safe(bsuite_id),
-        "run_dir": str(sweep.run_dir(bsuite_id)),
-        "seed": derive_seed(config.seed, f"bsuite {bsuite_id}"),
-        "environment": f"bsuite:{bsuite_id}",
-        "actor.bsuite_log": True,
-        "stop.episodes": count_episodes(config, bsuite_id),
-        "launch.restart": "never",
-    }
+    return dataclasses.replace(
+        config,
+        name=make_safe(bsuite_id),
+        run_dir=None if run_dir is None else str(run_dir),
+        seed=derive_seed(config.seed, f"bsuite {bsuite_id}"),
+        environment=f"bsuite:{bsuite_id}",
+        actor=dataclasses.replace(config.actor, bsuite_log=True),
+        stop=dataclasses.replace(
+            config.stop, episodes=count_episodes(config, bsuite_id)
+        ),
+        launch=dataclasses.replace(config.launch, restart="never"),
+    )
 
 
 def count_episodes(config: Config, bsuite_id: str) -> int:
@@ -186,8 +197,10 @@ class _Runner:
         return bool(self._todo) and is_free and self.signal is None
 
     def _start(self, bsuite_id: str) -> None:
-        overrides = make_overrides(self._config, self._sweep, bsuite_id)
-        flags = [f"--{name}={_to_text(value)}" for name, value in overrides.items()]
+        run_dir = self._sweep.run_dir(bsuite_id)
+        config = make_config(self._config, bsuite_id, run_dir)
+        path = self._sweep.run_config(bsuite_id)
+        write_whole(path, config_to_yaml(config))
         with self._sweep.log(bsuite_id).open("wb") as log:
             process = subprocess.Popen(
                 [
@@ -196,9 +209,8 @@ class _Runner:
                     "distrl.sweep.child",
                     str(os.getpid()),
                     "train",
-                    str(self._sweep.config_path),
+                    str(path),
                     "--json",
-                    *flags,
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -293,7 +305,3 @@ class _Runner:
         self._deadline = time.monotonic() + seconds
         for job in self._jobs.values():
             job.process.terminate()
-
-
-def _to_text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -11,6 +11,8 @@ import pytest
 import distrl
 from distrl.cli.main import main
 
+COMMANDS = ("train", "resume", "sweep", "report", "doctor", "list")
+
 
 def _run(*arguments, cwd=None):
     """Runs the command in a process of its own."""
@@ -28,12 +30,12 @@ def _run(*arguments, cwd=None):
 def test_help(flag, capsys):
     assert main([flag]) == 0
     out, err = capsys.readouterr()
-    for command in ("train", "resume", "doctor", "list"):
+    for command in COMMANDS:
         assert f"\n  {command}" in out
     assert err == ""
 
 
-@pytest.mark.parametrize("command", ["train", "resume", "doctor", "list"])
+@pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("flag", ["--help", "-h"])
 def test_help_of_commands(command, flag, capsys):
     assert main([command, flag]) == 0
@@ -51,7 +53,7 @@ def test_version(capsys):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "name a command: train, resume, doctor, list"),
+        ([], f"name a command: {', '.join(COMMANDS)}"),
         (["trian"], "trian: there is no such command. Did you mean 'train'?"),
         (["--hepl"], "--hepl: there is no such command"),
         (["doctor", "now"], "doctor takes no arguments and got now"),
@@ -89,6 +91,9 @@ _HEAVY = [
         (["train", "--help"], ["jsonargparse", "yaml"]),
         (["train", "nowhere.yaml"], ["yaml"]),
         (["resume", "nowhere"], ["yaml"]),
+        (["sweep", "--help"], ["jsonargparse", "yaml"]),
+        (["sweep", "nowhere.yaml"], ["yaml"]),
+        (["report", "--help"], ["yaml"]),
         (["doctor", "--help"], ["yaml"]),
         (["list", "configs"], ["yaml"]),
     ],
