@@ -71,6 +71,10 @@ def load_run(run_dir: str, changes: Mapping[str, Any] = _NOTHING) -> Config:
             f"{run_dir} {what}; distrl resume takes the directory of a run, for "
             "example runs/catch-20260131-120000"
         )
+    if (path / "sweep.json").exists():
+        raise ConfigError(
+            f"{run_dir} holds a sweep; distrl sweep {run_dir} goes on with it"
+        )
     if not file.exists():
         raise ConfigError(
             f"{run_dir} holds no run: there is no config.yaml in it; distrl resume "

@@ -130,8 +130,11 @@ def open_sweep(config: Config, command: str) -> SweepDirectory:
             "versions": read_versions(),
             "ids": before["ids"],
         }
-        for name in ("configs", "runs", "logs", "results"):
+        for name in ("runs", "results"):
             (path / name).mkdir(exist_ok=True)
+        # As in a run directory, these are for the owner only.
+        for name in ("configs", "logs"):
+            (path / name).mkdir(mode=0o700, exist_ok=True)
         write_json(_record_path(str(path)), sweep.record)
         write_whole(sweep.config_path, config_to_yaml(config))
     except BaseException:

@@ -237,7 +237,8 @@ class _Runner:
 
     def _conclude(self, job: _Job, code: int) -> None:
         seconds = round(time.monotonic() - job.started, 1)
-        result = json.loads(job.output) if job.output else {}
+        # Of a command that was killed it may be half an answer.
+        result = json.loads(job.output) if job.output and code >= 0 else {}
         counts = {name: result.get(name, 0) for name in ("episodes", "env_steps")}
         if self.signal is not None and code != 0:
             facts = {**counts, "seconds": seconds, "reason": "a signal"}

@@ -1,6 +1,7 @@
 """What a run that goes on may be changed in, and the one message for what not."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
@@ -130,6 +131,12 @@ def test_a_run_that_bsuite_is_to_score_begins_again(tmp_path):
     (tmp_path / "config.yaml").write_text(config_to_yaml(config))
     with pytest.raises(ConfigError, match=r"actor\.bsuite_log = true: .*distrl sweep"):
         load_run(str(tmp_path))
+
+
+def test_a_sweep_is_no_run(run_dir):
+    Path(run_dir, "sweep.json").write_text("{}")
+    with pytest.raises(ConfigError, match="holds a sweep; distrl sweep"):
+        load_run(run_dir)
 
 
 def test_the_directory_is_where_it_lies_now(run_dir):

@@ -21,9 +21,11 @@ COMMANDS = [words for page in PAGES for words in read_commands(page)]
 TRAINING = [
     words for words in COMMANDS if words[0] == "train" and words[1:] != ["--help"]
 ]
-# tests/docs/test_resuming_page.py has the commands that go on with a run.
+# test_resuming_page.py has the commands that go on with a run, and test_bsuite_page.py
+# those of sweeps.
+ELSEWHERE = ("resume", "sweep", "report")
 ANSWERING = [
-    words for words in COMMANDS if words not in TRAINING and words[0] != "resume"
+    words for words in COMMANDS if words not in TRAINING and words[0] not in ELSEWHERE
 ]
 
 
