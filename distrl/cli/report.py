@@ -119,12 +119,11 @@ def _format(
     head = ["sweep", "experiment", "score", *PUBLISHED, ""]
     table = [head]
     for row in rows:
-        score = "-" if row["score"] is None else f"{row['score']:.2f}"
         table.append(
             [
                 row["sweep"],
                 row["experiment"],
-                score if row["whole"] or row["score"] is None else f"({score})",
+                row["shown"],
                 *(f"{row[agent]:.2f}" for agent in PUBLISHED),
                 row["state"],
             ]

@@ -10,7 +10,7 @@ from typing import Any
 from distrl.reports.bsuite_scoring import list_experiments
 from distrl.reports.pictures import Bar, Series, draw_bars, draw_radar
 from distrl.reports.published import BOOK, PUBLISHED
-from distrl.reports.scores import ExperimentScore, SweepScores, average_by_tag
+from distrl.reports.scores import SweepScores, average_by_tag
 
 # A radar of fewer axes is a line.
 _LEAST_TAGS = 3
@@ -41,6 +41,7 @@ def make_rows(sweeps: Sequence[SweepScores]) -> list[dict[str, Any]]:
             "experiment": each.experiment,
             "type": each.tags[0],
             "score": each.score,
+            "shown": each.shown,
             "state": each.state,
             "whole": each.is_whole,
             "finished_ids": each.finished,
@@ -116,13 +117,6 @@ def make_page(sweeps: Sequence[SweepScores], command: str) -> str:
     )
 
 
-def show_score(score: ExperimentScore) -> str:
-    """Returns a score in two digits, in brackets unless it is the experiment's."""
-    if score.score is None:
-        return "-"
-    return f"{score.score:.2f}" if score.is_whole else f"({score.score:.2f})"
-
-
 def _show_sweep(sweep: SweepScores) -> str:
     head = ["experiment", "type", html.escape(sweep.name), *PUBLISHED, ""]
     rows = []
@@ -131,7 +125,7 @@ def _show_sweep(sweep: SweepScores) -> str:
         cells = [
             each.experiment,
             each.tags[0],
-            show_score(each),
+            each.shown,
             *published,
             each.state,
         ]

@@ -52,6 +52,13 @@ class ExperimentScore:
             return f"no id finished of {self.ids}{short}"
         return f"partial, {self.finished} of {self.ids} ids{short}"
 
+    @property
+    def shown(self) -> str:
+        """The score in two digits, in brackets unless it is the experiment's."""
+        if self.score is None:
+            return "-"
+        return f"{self.score:.2f}" if self.is_whole else f"({self.score:.2f})"
+
 
 @dataclass(frozen=True)
 class SweepScores:
