@@ -196,9 +196,10 @@ def _show_bars(sweeps: Sequence[SweepScores]) -> str:
 
 def _show_making(sweep: SweepScores) -> str:
     versions = ", ".join(f"{n} {v}" for n, v in sweep.record["versions"].items())
+    commands = "\n".join(sweep.record["commands"])
     return (
         f"<p>{html.escape(sweep.name)}: {html.escape(sweep.record['agent'])}</p>"
-        f"<pre>{html.escape(chr(10).join(sweep.record['commands']))}</pre>"
+        f"<pre>{html.escape(commands)}</pre>"
         f"<p>{html.escape(versions)}</p>"
     )
 

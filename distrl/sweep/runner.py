@@ -16,7 +16,7 @@ from typing import Any
 from distrl.config import Config, check_config, config_to_yaml
 from distrl.environments import list_bsuite_episodes, select_bsuite_ids
 from distrl.errors import ConfigError
-from distrl.launch.reaping import adopt_orphans, kill_descendants
+from distrl.launch.reaping import kill_tree
 from distrl.launch.run_directory import write_whole
 from distrl.reports import write_results
 from distrl.seeding import derive_seed
@@ -154,12 +154,10 @@ class _Runner:
         self._jobs: dict[int, _Job] = {}
         self._deadline: float | None = None
         self._hurried = False
-        self._wakeup, self._waker = os.pipe()
-        self._handlers = {s: signal.signal(s, self._note_signal) for s in _SIGNALS}
         self.signal: int | None = None
         self.failed: dict[str, str] = {}
-        # The host of a run whose command was killed.
-        adopt_orphans()
+        self._wakeup, self._waker = os.pipe()
+        self._handlers = {s: signal.signal(s, self._note_signal) for s in _SIGNALS}
 
     def run(self) -> None:
         """Stays until all ids have ended, or a signal has ended them."""
@@ -176,17 +174,15 @@ class _Runner:
             late = self._deadline is not None and time.monotonic() > self._deadline
             if self._hurried or late:
                 for job in self._jobs.values():
-                    job.process.kill()
+                    kill_tree(job.process.pid)
             for job in self._jobs.values():
                 self._progress.update(job.bsuite_id, self._measure(job))
 
     def close(self) -> None:
         """Ends whatever is left."""
         for job in self._jobs.values():
-            job.process.kill()
+            kill_tree(job.process.pid)
             job.process.wait()
-        kill_descendants()
-        adopt_orphans(False)
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         os.close(self._wakeup)

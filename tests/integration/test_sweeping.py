@@ -87,6 +87,16 @@ def test_a_signal_ends_it(tmp_path, number, code):
     assert "Traceback" not in command.stderr
 
 
+def test_a_second_signal_waits_for_nobody(tmp_path):
+    with sweep(tmp_path / "s", SHORT, IDS) as command:
+        command.await_line("bandit/0 done")
+        for _ in range(2):
+            command.process.send_signal(signal.SIGINT)
+        assert command.finish() == 130
+        command.assert_nothing_is_left()
+    assert answer(command)["left"] == ["catch/0", "memory_len/0"]
+
+
 def test_a_killed_run_fails_its_id_only(tmp_path):
     endless = ["--sweep.ids=bandit/0-1", "--sweep.episodes=1000000"]
     run_dir = tmp_path / "s" / "runs" / "bandit-0"
