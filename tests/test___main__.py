@@ -16,8 +16,8 @@ import distrl
             [],
             2,
             "",
-            "distrl: error: name a command: train, resume, evaluate, check-env, "
-            "doctor, list (or --help)\n",
+            "distrl: error: name a command: train, resume, evaluate, check-env, sweep, "
+            "report, doctor, list (or --help)\n",
         ),
     ],
 )

@@ -21,8 +21,9 @@ ROOT = Path(__file__).parents[1]
 LAYERS = (
     ("__main__",),
     ("cli",),
+    ("sweep",),
     ("launch", "evaluation"),
-    ("program", "serial"),
+    ("program", "reports", "serial"),
     ("evaluator",),
     ("actor", "learner"),
     ("coordinator",),
@@ -46,7 +47,8 @@ OWNERS = {
     "imageio": ("evaluation",),
     "orbax": ("checkpoints",),
     "ale_py": ("environments",),
-    "bsuite": ("environments",),
+    # `reports` has it score what its environments logged.
+    "bsuite": ("environments", "reports"),
     "Box2D": ("environments",),
     "envpool": ("environments",),
     "gym": ("environments",),
@@ -90,7 +92,7 @@ HEAVY_PACKAGES = PURE_PACKAGES | set(OWNERS) | {
 
 # Imported in the function that needs them, never when a module is loaded.
 LATE_PACKAGES = {
-    package for package, owners in OWNERS.items() if owners == ("environments",)
+    package for package, owners in OWNERS.items() if owners[0] == "environments"
 }
 
 # What pyproject.toml calls a package whose import has another name.

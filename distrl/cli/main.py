@@ -18,6 +18,8 @@ _COMMANDS = {
     "resume": ("distrl.cli.resume", "go on with a run from its newest checkpoint"),
     "evaluate": ("distrl.cli.evaluate", "play episodes of what a run has learned"),
     "check-env": ("distrl.cli.check_env", "check the rules of an environment"),
+    "sweep": ("distrl.cli.sweep", "run an agent on many ids of bsuite"),
+    "report": ("distrl.cli.report", "score sweeps, and draw them as one page"),
     "doctor": ("distrl.cli.doctor", "check this machine and what is installed"),
     "list": ("distrl.cli.list_names", "list envs, agents, networks or configs"),
 }

@@ -16,6 +16,7 @@ from distrl.config.schema import (
     NetworkConfig,
     ReplayConfig,
     StopConfig,
+    SweepConfig,
 )
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "NetworkConfig",
     "ReplayConfig",
     "StopConfig",
+    "SweepConfig",
     "check_changes",
     "check_config",
     "check_devices",

@@ -1,12 +1,11 @@
 """The combinations of fields that no run can have."""
 
-import functools
 import math
 
 from distrl.config.fields import show_value
 from distrl.config.limits import count_per_item, derive_limits, smallest_error_buffer
 from distrl.config.presets import PRESETS, SEQUENCE_AGENTS
-from distrl.config.reading import config_from_dict, config_to_tree
+from distrl.config.reading import config_from_dict, config_to_tree, find_value
 from distrl.config.schema import Config, LossConfig
 from distrl.errors import ConfigError
 
@@ -26,6 +25,7 @@ def check_config(config: Config) -> None:
     _check_rate_limit(config)
     _check_learner(config)
     _check_evaluation(config)
+    _check_bsuite_log(config)
     _check_launch(config)
     if config.learner.devices is not None:
         check_devices(config, config.learner.devices)
@@ -100,7 +100,7 @@ def _check_agent(config: Config) -> None:
     if preset is None:
         return
     for name, needed in preset.parts.items():
-        value = functools.reduce(getattr, name.split("."), config)
+        value = find_value(config, name)
         if value != needed:
             parts = ", ".join(f"{n} = {show_value(v)}" for n, v in preset.parts.items())
             raise ConfigError(
@@ -232,6 +232,29 @@ def _check_evaluation(config: Config) -> None:
         raise ConfigError(
             f"evaluation.environments = {environments}: it must divide "
             f"evaluation.episodes = {episodes}, for example {near}"
+        )
+
+
+def _check_bsuite_log(config: Config) -> None:
+    """Refuses what would leave holes in the log, which bsuite would score."""
+    if not config.actor.bsuite_log:
+        return
+    field = "actor.bsuite_log = true"
+    if not config.environment.startswith("bsuite:"):
+        raise ConfigError(
+            f"{field}: environment {config.environment!r} is none of bsuite's; set it "
+            "to false"
+        )
+    if config.launch.restart != "never":
+        raise ConfigError(
+            f"{field}: an actor that is started again begins a log of its own, so "
+            f"launch.restart must be never, and is {config.launch.restart}"
+        )
+    period = config.checkpoint.period_learner_steps
+    if config.launch.backend == "serial" and period is not None:
+        raise ConfigError(
+            f"{field}: with checkpoint.period_learner_steps = {period} the serial "
+            "back end leaves episodes unfinished at each checkpoint; set that to null"
         )
 
 

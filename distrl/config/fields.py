@@ -109,6 +109,7 @@ RANGES: Mapping[str, Range] = types.MappingProxyType(
         "evaluation.period": _COUNT,
         "stop.env_steps": _COUNT,
         "stop.learner_steps": _COUNT,
+        "stop.episodes": _COUNT,
         "stop.seconds": _POSITIVE,
         "stop.evaluation_return": Range(),
         "checkpoint.period_seconds": _POSITIVE,
@@ -123,6 +124,8 @@ RANGES: Mapping[str, Range] = types.MappingProxyType(
         "launch.max_restarts": Range(low=0, high=_LARGEST),
         "launch.restart_window_seconds": _POSITIVE,
         "launch.restart_delay_seconds": Range(low=0),
+        "sweep.jobs": _COUNT,
+        "sweep.episodes": _COUNT,
     }
 )
 """The range of every number in the tree."""

@@ -5,6 +5,7 @@ is an error that names the field, the value, what is allowed and the nearest spe
 """
 
 import dataclasses
+import functools
 import math
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -50,6 +51,11 @@ def config_from_dict(tree: Mapping[str, Any]) -> Config:
 def config_to_tree(config: Config) -> dict[str, Any]:
     """Returns all fields as nested mappings, without checking their values."""
     return _dump_section(config, "")
+
+
+def find_value(config: Config, name: str) -> Any:
+    """Returns a field's value by its dotted name."""
+    return functools.reduce(getattr, name.split("."), config)
 
 
 def _copy_mappings(tree: Mapping[str, Any]) -> dict[str, Any]:

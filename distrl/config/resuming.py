@@ -1,6 +1,5 @@
 """What a run that is resumed may be changed in, and what not."""
 
-import functools
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -8,6 +7,7 @@ from typing import Any
 
 from distrl.config.fields import list_fields, show_value
 from distrl.config.parse import load_config
+from distrl.config.reading import find_value
 from distrl.config.schema import Config
 from distrl.errors import ConfigError
 
@@ -34,6 +34,7 @@ _CHANGEABLE = (
     "stop.",
     "checkpoint.",
     "launch.",
+    "sweep.",
 )
 
 # Why the others stay as they are; the first that a name begins with counts.
@@ -70,17 +71,27 @@ def load_run(run_dir: str, changes: Mapping[str, Any] = _NOTHING) -> Config:
             f"{run_dir} {what}; name the directory of a run, for example "
             "runs/catch-20260131-120000"
         )
+    if (path / "sweep.json").exists():
+        raise ConfigError(
+            f"{run_dir} holds a sweep; distrl sweep {run_dir} goes on with it"
+        )
     if not file.exists():
         raise ConfigError(
             f"{run_dir} holds no run: there is no config.yaml in it; name the "
             "directory that distrl train made"
+        )
+    saved = load_config(str(file), {"run_dir": run_dir})
+    if saved.actor.bsuite_log:
+        raise ConfigError(
+            f"{run_dir} has actor.bsuite_log = true: bsuite scores all episodes from "
+            "the first, and those that were lost are in no checkpoint. Begin the run "
+            "again; distrl sweep does so for each id that is not done."
         )
     if "run_dir" in changes:
         raise ConfigError(
             f"run_dir = {show_value(changes['run_dir'])}: distrl resume goes on in "
             f"the directory that it is given, {run_dir}"
         )
-    saved = load_config(str(file), {"run_dir": run_dir})
     if changes.get("agent", saved.agent) != saved.agent:
         raise _refuse("agent", saved.agent, changes["agent"])
     config = load_config(str(file), {"run_dir": run_dir, **changes})
@@ -96,7 +107,7 @@ def check_changes(saved: Config, config: Config) -> None:
       config: with which it is to go on.
     """
     for name in list_fields():
-        before, now = _find(saved, name), _find(config, name)
+        before, now = find_value(saved, name), find_value(config, name)
         if before != now and not name.startswith(_CHANGEABLE):
             raise _refuse(name, before, now)
     before, now = saved.launch.backend, config.launch.backend
@@ -113,7 +124,3 @@ def _refuse(name: str, before: Any, now: Any) -> ConfigError:
         f"{name} = {show_value(now)}: the run has {show_value(before)}, and it must "
         f"keep that: {reason}. Begin another run with distrl train."
     )
-
-
-def _find(config: Config, name: str) -> Any:
-    return functools.reduce(getattr, name.split("."), config)

@@ -76,6 +76,8 @@ class ActorConfig:
     """Clips every reward that is learned from; null does not. Returns stay whole."""
     initial_priorities: bool = False
     """Prioritised: give new items the TD error of the Q values acted on, not 1."""
+    bsuite_log: bool = False
+    """bsuite: log every training episode in RUN_DIR/bsuite; `distrl sweep` does."""
     exploration: ExplorationConfig = field(default_factory=ExplorationConfig)
     """How often an environment takes a random action."""
 
@@ -208,6 +210,8 @@ class StopConfig:
     """The env_steps of all actors together."""
     learner_steps: int | None = None
     """The SGD steps of the learner."""
+    episodes: int | None = None
+    """The training episodes that the actors have ended, all together."""
     seconds: float | None = None
     """The seconds since the first node started."""
     evaluation_return: float | None = None
@@ -259,6 +263,18 @@ class LaunchConfig:
 
 
 @dataclass(frozen=True)
+class SweepConfig:
+    """What `distrl sweep` runs; the other commands pass it over."""
+
+    ids: str = "testing"
+    """The bsuite ids: `all`, `testing`, a tag, `catch`, `catch/0-4`; with commas."""
+    jobs: int = 1
+    """The ids that are run at the same time."""
+    episodes: int | None = None
+    """The episodes of each id; null is bsuite's own number, the only one scored."""
+
+
+@dataclass(frozen=True)
 class Config:
     """A run: what is learned, by what, where, and for how long."""
 
@@ -294,3 +310,5 @@ class Config:
     """What a run keeps, so that it can go on after an end or a crash."""
     launch: LaunchConfig = field(default_factory=LaunchConfig)
     """How the program runs on this machine."""
+    sweep: SweepConfig = field(default_factory=SweepConfig)
+    """What `distrl sweep` runs; the other commands pass it over."""

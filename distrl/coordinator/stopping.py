@@ -10,6 +10,7 @@ def find_stop_reason(stop: StopConfig, status: Status) -> str | None:
         "evaluation_return": status.evaluation_return,
         "env_steps": status.env_steps,
         "learner_steps": status.learner_steps,
+        "episodes": status.episodes,
         "seconds": status.seconds,
     }
     for name, value in measured.items():

@@ -10,8 +10,10 @@ Example:
   vector = VectorEnvironment(environments, spec)
 """
 
+from distrl.environments.bsuite_suite import list_bsuite_episodes, select_bsuite_ids
 from distrl.environments.listing import EnvironmentEntry, list_environments
 from distrl.environments.registry import (
+    BSUITE_LOGS,
     make_environment,
     make_vector_environment,
     preload_suite,
@@ -21,14 +23,17 @@ from distrl.environments.spec import make_spec
 from distrl.environments.vector import Episode, VectorEnvironment, VectorStep
 
 __all__ = [
+    "BSUITE_LOGS",
     "EnvironmentEntry",
     "Episode",
     "VectorEnvironment",
     "VectorStep",
+    "list_bsuite_episodes",
     "list_environments",
     "make_environment",
     "make_spec",
     "make_vector_environment",
     "preload_suite",
     "read_spec",
+    "select_bsuite_ids",
 ]

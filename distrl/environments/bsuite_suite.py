@@ -24,6 +24,64 @@ def list_bsuite() -> dict[str, int]:
     return counts
 
 
+def list_bsuite_episodes() -> dict[str, int]:
+    """Returns the number of episodes that bsuite scores, by id, in bsuite's order."""
+    from bsuite import sweep
+
+    return {bsuite_id: sweep.EPISODES[bsuite_id] for bsuite_id in sweep.SWEEP}
+
+
+def select_bsuite_ids(text: str) -> list[str]:
+    """Returns the ids that a text names, in bsuite's order, each once.
+
+    Args:
+      text: names with commas or spaces between them: `all`; `testing`, the first id
+        of each experiment without noise and scaling; a tag of bsuite, for example
+        `memory`; an experiment, `catch`; some of its ids, `catch/3` or `catch/0-4`.
+
+    Raises:
+      ConfigError: a name that is none of these, or no name at all.
+    """
+    from bsuite import sweep
+
+    counts = list_bsuite()
+    sets = {"all": sweep.SWEEP, "testing": sweep.TESTING, **sweep.TAGS}
+    selected: set[str] = set()
+    for word in text.replace(",", " ").split():
+        name, slash, indices = word.partition("/")
+        if word in sets:
+            selected.update(sets[word])
+        elif name in counts:
+            span = _read_span(word, indices, counts[name]) if slash else None
+            numbers = range(counts[name]) if span is None else span
+            selected.update(f"{name}/{number}" for number in numbers)
+        else:
+            known = [*sets, *counts]
+            raise ConfigError(
+                f"sweep.ids: bsuite has no {word!r}.{suggest(word, known)} There are "
+                f"{', '.join(known)}, and ids as catch/3 or catch/0-4."
+            )
+    if not selected:
+        raise ConfigError(
+            f"sweep.ids = {text!r}: name what to run, for example testing, or "
+            "catch/0-4, bandit"
+        )
+    return [bsuite_id for bsuite_id in sweep.SWEEP if bsuite_id in selected]
+
+
+def _read_span(word: str, indices: str, count: int) -> range:
+    """Returns the numbers in `3` or `0-4`."""
+    first, dash, last = indices.partition("-")
+    known = list(map(str, range(count)))
+    last = last if dash else first
+    if first not in known or last not in known or int(last) < int(first):
+        raise ConfigError(
+            f"sweep.ids: {word!r} is not an id of bsuite, or a span of them: the last "
+            f"of that experiment is {count - 1}"
+        )
+    return range(int(first), int(last) + 1)
+
+
 def load_bsuite(address: Address, seed: int) -> Any:
     """Builds an experiment with the settings of its sweep.
 

@@ -4,6 +4,7 @@ import importlib
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import dm_env
@@ -34,11 +35,19 @@ returns a dm_env or Gymnasium environment.
 SCHEMES = ("atari", "bsuite", "envpool", "gym", "minatar")
 """Our own schemes; a plugin cannot replace one."""
 
+BSUITE_LOGS = "bsuite"
+"""The folder of a run directory with a log of bsuite's for each environment."""
+
 _METHODS = ("reset", "step", "observation_spec", "action_spec")
 
 
 def make_environment(
-    uri: str, args: Mapping[str, Any], seed: int, *, last_action_reward: bool = False
+    uri: str,
+    args: Mapping[str, Any],
+    seed: int,
+    *,
+    last_action_reward: bool = False,
+    bsuite_log: Path | None = None,
 ) -> dm_env.Environment:
     """Builds one environment with a single discrete action, 0 to n - 1.
 
@@ -51,11 +60,16 @@ def make_environment(
         the environment can be seeded at all.
       last_action_reward: make the observation a dict that holds the last action and
         reward, too: `LastActionReward`.
+      bsuite_log: the file in which an environment of bsuite logs each episode.
 
     Raises:
       ConfigError: when there is no such environment, or it cannot be used.
     """
     built = build_environment(uri, args, seed)
+    if bsuite_log is not None:
+        from distrl.environments.bsuite_log import log_episodes
+
+        built = log_episodes(built, bsuite_log)
     try:
         environment = adapt_environment(built, uri, seed)
         return LastActionReward(environment, uri) if last_action_reward else environment
@@ -184,7 +198,8 @@ def make_vector_environment(
 ) -> VectorEnvironment:
     """Returns `count` environments, each with a seed of its own in the whole run.
 
-    Those of `atari:` and `envpool:` are stepped by their suites, all at once.
+    Those of `atari:` and `envpool:` are stepped by their suites, all at once. Those
+    of an actor log their episodes if `actor.bsuite_log` says so.
 
     Args:
       config: the run's configuration.
@@ -205,10 +220,19 @@ def make_vector_environment(
         if extends:
             batch = LastActionRewardBatch(batch)
         return BatchEnvironment(batch, spec)
+    log = None
+    if role == "actor" and config.actor.bsuite_log and config.run_dir is not None:
+        log = Path(config.run_dir) / BSUITE_LOGS
     return VectorEnvironment(
         [
-            make_environment(uri, args, seed, last_action_reward=extends)
-            for seed in seeds
+            make_environment(
+                uri,
+                args,
+                seed,
+                last_action_reward=extends,
+                bsuite_log=None if log is None else log / f"{index}-{i}.csv",
+            )
+            for i, seed in enumerate(seeds)
         ],
         spec,
     )

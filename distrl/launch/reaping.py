@@ -66,6 +66,16 @@ def kill_descendants() -> None:
         _kill(process.pid)
 
 
+def kill_tree(root: int) -> None:
+    """Kills a child of this process, and every process that descends from it."""
+    tree = [root]
+    with contextlib.suppress(psutil.NoSuchProcess):
+        found = psutil.Process(root).children(recursive=True)
+        tree += [process.pid for process in found]
+    for pid in tree:
+        _kill(pid)
+
+
 def _session_of(pid: int) -> int | None:
     """Returns the session of a process that still runs."""
     try:

@@ -79,7 +79,7 @@ def make_run_dir(path: Path, config_yaml: str) -> int:
         # Another run may have come and gone since the directory was chosen.
         choose_run_dir("", str(path))
         _make_directories(path)
-        _write_whole(path / "config.yaml", config_yaml)
+        write_whole(path / "config.yaml", config_yaml)
     except OSError as error:
         os.close(lock)
         raise _refuse_to_make(path, error) from error
@@ -107,8 +107,8 @@ def reopen_run_dir(path: Path, config_yaml: str) -> None:
             number = 1
             while (path / f"config-{number}.yaml").exists():
                 number += 1
-            _write_whole(path / f"config-{number}.yaml", before)
-            _write_whole(saved, config_yaml)
+            write_whole(path / f"config-{number}.yaml", before)
+            write_whole(saved, config_yaml)
         (path / "result.json").unlink(missing_ok=True)
         for error_file in (path / "logs").rglob("*.error"):
             error_file.unlink()
@@ -136,14 +136,12 @@ def node_file(run_dir: str | Path, kind: str, node: str, suffix: str) -> Path:
 def write_program(run_dir: Path, nodes: Mapping[str, Mapping[str, Any]]) -> None:
     """Writes program.json: each node's name, address, pid and state; versions."""
     listed = [{"name": name, **facts} for name, facts in nodes.items()]
-    _write_json(
-        run_dir / "program.json", {"nodes": listed, "versions": read_versions()}
-    )
+    write_json(run_dir / "program.json", {"nodes": listed, "versions": read_versions()})
 
 
 def write_result(run_dir: Path, result: Mapping[str, Any]) -> None:
     """Writes result.json."""
-    _write_json(run_dir / "result.json", result)
+    write_json(run_dir / "result.json", result)
 
 
 def read_versions() -> dict[str, str]:
@@ -168,11 +166,12 @@ def _refuse_to_make(path: Path, error: OSError) -> ConfigError:
     )
 
 
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    _write_whole(path, json.dumps(content, indent=2) + "\n")
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes a JSON file as `write_whole` does."""
+    write_whole(path, json.dumps(content, indent=2) + "\n")
 
 
-def _write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str) -> None:
     """Writes a file for its owner, which a reader sees whole or not at all."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:

@@ -23,6 +23,25 @@ def show_seconds(seconds: float | None) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+def describe_agent(config: Config) -> str:
+    """Returns what acts, how it explores, and how many there are, on one line."""
+    actor, explore = config.actor, config.actor.exploration
+    exploration = {
+        "fixed": f"epsilon {explore.epsilon:g}",
+        "linear": f"epsilon {explore.initial_epsilon:g} to {explore.epsilon:g} over "
+        f"{explore.decay_env_steps:,} env_steps",
+        "apex": f"epsilon of apex, {explore.apex_base:g}^(1 + {explore.apex_alpha:g} "
+        "i / (N - 1))",
+        "boltzmann": f"softmax of temperature {explore.temperature:g}",
+    }[explore.schedule]
+    # The serial back end has one actor, whatever the configuration says.
+    count = 1 if config.launch.backend == "serial" else actor.count
+    return (
+        f"{config.agent}, {exploration}, actors {count} of environments "
+        f"{actor.environments}, back end {config.launch.backend}, seed {config.seed}"
+    )
+
+
 def describe_run(config: Config) -> str:
     """Returns what a run trains, on what, and when it stops, on one line."""
     actor = config.actor

@@ -11,6 +11,17 @@ import pytest
 import distrl
 from distrl.cli.main import main
 
+COMMANDS = (
+    "train",
+    "resume",
+    "evaluate",
+    "check-env",
+    "sweep",
+    "report",
+    "doctor",
+    "list",
+)
+
 
 def _run(*arguments, cwd=None):
     """Runs the command in a process of its own."""
@@ -28,14 +39,12 @@ def _run(*arguments, cwd=None):
 def test_help(flag, capsys):
     assert main([flag]) == 0
     out, err = capsys.readouterr()
-    for command in ("train", "resume", "evaluate", "check-env", "doctor", "list"):
+    for command in COMMANDS:
         assert f"\n  {command}" in out
     assert err == ""
 
 
-@pytest.mark.parametrize(
-    "command", ["train", "resume", "evaluate", "check-env", "doctor", "list"]
-)
+@pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("flag", ["--help", "-h"])
 def test_help_of_commands(command, flag, capsys):
     assert main([command, flag]) == 0
@@ -53,7 +62,7 @@ def test_version(capsys):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "name a command: train, resume, evaluate, check-env, doctor, list"),
+        ([], f"name a command: {', '.join(COMMANDS)}"),
         (["trian"], "trian: there is no such command. Did you mean 'train'?"),
         (["--hepl"], "--hepl: there is no such command"),
         (["doctor", "now"], "doctor takes no arguments and got now"),
@@ -95,6 +104,9 @@ _HEAVY = [
         (["evaluate", "nowhere"], ["yaml"]),
         (["check-env", "--help"], ["yaml"]),
         (["check-env"], ["yaml"]),
+        (["sweep", "--help"], ["jsonargparse", "yaml"]),
+        (["sweep", "nowhere.yaml"], ["yaml"]),
+        (["report", "--help"], ["yaml"]),
         (["doctor", "--help"], ["yaml"]),
         (["list", "configs"], ["yaml"]),
     ],

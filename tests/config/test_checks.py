@@ -19,6 +19,7 @@ def _change(**changes):
     return config
 
 
+_LOGGED = {"actor": {"bsuite_log": True}, "launch": {"restart": "never"}}
 _PRIORITIZED = {"kind": "prioritized", "transitions_per_item": 1}
 
 
@@ -39,6 +40,8 @@ _PRIORITIZED = {"kind": "prioritized", "transitions_per_item": 1}
         _change(learner={"devices": 4}),
         _change(evaluation={"episodes": 100, "environments": 100}),
         _change(stop={"env_steps": 1}),
+        _change(**_LOGGED),
+        _change(**_LOGGED, checkpoint={"period_learner_steps": 5}),
         _change(seed=0),
         _change(seed=2**31 - 1),
     ],
@@ -108,6 +111,23 @@ def test_possible_configurations(config):
             _change(launch={"report_seconds": 30.0}),
             ["launch.report_seconds = 30", "launch.silent_seconds = 30"],
         ),
+        (
+            _change(actor={"bsuite_log": True}),
+            ["actor.bsuite_log = true", "launch.restart must be never", "killed"],
+        ),
+        (
+            _change(**_LOGGED, environment="gym:CartPole-v1"),
+            ["actor.bsuite_log = true", "'gym:CartPole-v1'", "none of bsuite's"],
+        ),
+        (
+            _change(
+                actor={"bsuite_log": True},
+                launch={"restart": "never", "backend": "serial"},
+                checkpoint={"period_learner_steps": 5},
+            ),
+            ["actor.bsuite_log = true", "checkpoint.period_learner_steps = 5", "null"],
+        ),
+        (_change(stop={"episodes": 0}), ["stop.episodes = 0", "at least 1"]),
         (_change(name="a/b"), ["name = 'a/b'", "run_dir"]),
         (_change(name=".."), ["name = '..'"]),
         (_change(agent=" "), ["agent = ' '", "not blank"]),

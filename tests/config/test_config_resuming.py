@@ -1,12 +1,14 @@
 """What a run that goes on may be changed in, and the one message for what not."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
 from distrl.config import (
     CheckpointConfig,
     Config,
+    config_from_dict,
     config_to_yaml,
     load_config,
     load_run,
@@ -83,7 +85,8 @@ def test_each_field_that_something_saved_depends_on_is_refused_and_no_other():
         *(
             f
             for f in list_fields()
-            if f.split(".")[0] in ("evaluation", "stop", "checkpoint", "launch")
+            if f.split(".")[0]
+            in ("evaluation", "stop", "checkpoint", "launch", "sweep")
         ),
     }
 
@@ -120,6 +123,20 @@ def test_another_agent_is_named_before_all_that_goes_with_it(run_dir):
 def test_the_same_value_is_no_change(run_dir):
     same = {"agent": "dqn", "actor.n_step": 1, "seed": 1}
     assert load_run(run_dir, same) == load_run(run_dir)
+
+
+def test_a_run_that_bsuite_is_to_score_begins_again(tmp_path):
+    logged = {"actor": {"bsuite_log": True}, "launch": {"restart": "never"}}
+    config = config_from_dict(logged)
+    (tmp_path / "config.yaml").write_text(config_to_yaml(config))
+    with pytest.raises(ConfigError, match=r"actor\.bsuite_log = true: .*distrl sweep"):
+        load_run(str(tmp_path))
+
+
+def test_a_sweep_is_no_run(run_dir):
+    Path(run_dir, "sweep.json").write_text("{}")
+    with pytest.raises(ConfigError, match="holds a sweep; distrl sweep"):
+        load_run(run_dir)
 
 
 def test_the_directory_is_where_it_lies_now(run_dir):

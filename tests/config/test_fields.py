@@ -90,7 +90,11 @@ def test_describe(name, words):
         ("exploration.epsilon", "actor.exploration.epsilon"),
         ("replays", "replay"),
         ("stop.env", "stop.env_steps"),
-        ("stop.e", "stop.env_steps' or 'stop.evaluation_return"),
+        ("stop.ep", "stop.episodes"),
+        (
+            "stop.e",
+            "stop.env_steps' or 'stop.episodes' or 'stop.evaluation_return",
+        ),
         ("epsilon", "actor.exploration.epsilon' or 'evaluation.epsilon"),
         ("evaluation.enviroments", "evaluation.environments"),
         ("evaluation.seconds", "stop.seconds"),

@@ -42,6 +42,8 @@ def test_a_restarted_node_goes_on_from_where_it_was(stop):
         (StopConfig(env_steps=5), Status(env_steps=5), "env_steps 5 reached 5"),
         (StopConfig(env_steps=0), Status(), "env_steps 0 reached 0"),
         (StopConfig(learner_steps=8), Status(learner_steps=9), "learner_steps 9"),
+        (StopConfig(episodes=3), Status(episodes=2), None),
+        (StopConfig(episodes=3), Status(episodes=4), "episodes 4 reached 3"),
         (StopConfig(seconds=1.5), Status(seconds=2.0), "seconds 2 reached 1.5"),
         (StopConfig(evaluation_return=0.0), Status(), None),
         (

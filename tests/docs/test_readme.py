@@ -21,13 +21,14 @@ COMMANDS = [words for page in PAGES for words in read_commands(page)]
 TRAINING = [
     words for words in COMMANDS if words[0] == "train" and words[1:] != ["--help"]
 ]
-# tests/docs/test_resuming_page.py has the commands that go on with a run, and
-# tests/docs/test_your_environment_page.py those that need one, or a module.
+# test_resuming_page.py has the commands that go on with a run, test_bsuite_page.py
+# those of sweeps, test_your_environment_page.py those that need a run or a module.
+ELSEWHERE = ("resume", "evaluate", "sweep", "report")
 ANSWERING = [
     words
     for words in COMMANDS
     if words not in TRAINING
-    and words[0] not in ("resume", "evaluate")
+    and words[0] not in ELSEWHERE
     and not any("custom_environment" in word for word in words)
 ]
 

@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 
 from distrl.environments import make_environment, make_spec
-from distrl.environments.bsuite_suite import list_bsuite
+from distrl.environments.bsuite_suite import (
+    list_bsuite,
+    list_bsuite_episodes,
+    select_bsuite_ids,
+)
 from distrl.errors import ConfigError
 
 OFFLINE = [name for name in list_bsuite() if not name.startswith("mnist")]
@@ -26,6 +30,61 @@ def test_there_are_twenty_offline_experiments():
     assert len(OFFLINE) == 20
     assert list_bsuite()["catch"] == 20
     assert list_bsuite()["deep_sea"] == 21
+
+
+@pytest.mark.parametrize(
+    ("text", "ids"),
+    [
+        ("catch/3", ["catch/3"]),
+        ("catch/18-19", ["catch/18", "catch/19"]),
+        # In bsuite's order, each once.
+        ("catch/0, bandit/1 catch/0-1", ["bandit/1", "catch/0", "catch/1"]),
+        ("memory_len/22-22", ["memory_len/22"]),
+    ],
+)
+def test_ids_are_selected(text, ids):
+    assert select_bsuite_ids(text) == ids
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("all", 468),
+        ("testing", 13),
+        ("catch", 20),
+        ("memory", 40),
+        ("basic,catch", 100),
+    ],
+)
+def test_sets_of_ids_are_selected(text, count):
+    selected = select_bsuite_ids(text)
+    assert len(selected) == len(set(selected)) == count
+    assert set(selected) <= set(list_bsuite_episodes())
+
+
+def test_episodes_are_bsuites_own():
+    assert len(list_bsuite_episodes()) == 468
+    assert list_bsuite_episodes()["catch/0"] == 10_000
+    assert list_bsuite_episodes()["cartpole/19"] == 1_000
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "name what to run"),
+        (" , ", "name what to run"),
+        ("cach", "no 'cach'. Did you mean 'catch'?"),
+        ("cach/0", "no 'cach/0'. Did you mean"),
+        ("catch/20", "'catch/20' is not an id .* is 19"),
+        ("catch/0-20", "'catch/0-20' is not an id"),
+        ("catch/", "'catch/' is not an id"),
+        ("catch/3-2", "'catch/3-2' is not an id"),
+        ("testing/0", "no 'testing/0'"),
+    ],
+)
+def test_ids_that_are_none_are_refused(text, words):
+    with pytest.raises(ConfigError, match=f"sweep.ids.*{words}"):
+        select_bsuite_ids(text)
 
 
 @pytest.mark.parametrize("name", OFFLINE)

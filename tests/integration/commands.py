@@ -12,11 +12,12 @@ from pathlib import Path
 import psutil
 
 CATCH = Path(__file__).parents[2] / "configs" / "catch.yaml"
+BSUITE = CATCH.with_name("bsuite.yaml")
 _MARK = "DISTRL_TEST_MARK"
 
 
 class Command:
-    """A running `distrl train` or `resume`, its stderr read line by line."""
+    """A running `distrl train`, `resume` or `sweep`, its stderr read line by line."""
 
     def __init__(self, run_dir: Path, *arguments: str, wrapper: Sequence[str] = ()):
         """Starts the command; `wrapper` is a command that runs what follows it."""
@@ -114,6 +115,14 @@ def train(
 def resume(run_dir: Path, *flags: str) -> Iterator[Command]:
     """Goes on with a run, and kills what is left of it in the end."""
     with _started(run_dir, "resume", str(run_dir), *flags) as command:
+        yield command
+
+
+@contextmanager
+def sweep(sweep_dir: Path, *flags: str, config: Path = BSUITE) -> Iterator[Command]:
+    """Starts a sweep, or goes on with it, and kills what is left of it in the end."""
+    arguments = ["sweep", str(config), f"--run_dir={sweep_dir}", *flags]
+    with _started(sweep_dir, *arguments) as command:
         yield command
 
 

@@ -7,7 +7,7 @@ import sys
 
 import psutil
 
-from distrl.launch.reaping import adopt_orphans, kill_session
+from distrl.launch.reaping import adopt_orphans, kill_session, kill_tree
 
 _ORPHANING = """
 import os, sys
@@ -75,3 +75,23 @@ def test_a_session_is_killed_whole():
     kill_session(leader.pid)
     member.wait(timeout=10)
     assert leader.wait() == -signal.SIGKILL
+
+
+def test_a_tree_is_killed_whole_and_nothing_else():
+    roots = [
+        subprocess.Popen(
+            [sys.executable, "-c", _FAMILY], stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    members = [psutil.Process(int(root.stdout.readline())) for root in roots]
+    kill_tree(roots[0].pid)
+    members[0].wait(timeout=10)
+    assert roots[0].wait() == -signal.SIGKILL
+    assert members[1].is_running()
+    assert roots[1].poll() is None
+    kill_tree(roots[1].pid)
+    members[1].wait(timeout=10)
+    roots[1].wait()
+    for root in roots:
+        root.stdout.close()

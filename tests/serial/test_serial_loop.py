@@ -164,6 +164,27 @@ def test_a_return_that_is_reached_ends_the_run():
     assert run(config).counts.learner_steps == 50
 
 
+def test_episodes_end_the_run_and_are_all_logged(tmp_path):
+    config = make_config(
+        actor={"bsuite_log": True, "environments": 1},
+        launch={"restart": "never"},
+        stop={"learner_steps": None, "episodes": 13},
+    )
+    counts = run(dataclasses.replace(config, run_dir=str(tmp_path))).counts
+    # Catch has episodes of 9 steps.
+    assert (counts.episodes, counts.env_steps) == (13, 117)
+    status = read_status(tmp_path / "metrics" / "coordinator.csv")
+    assert status.reason == "episodes 13 reached 13"
+    with open(tmp_path / "bsuite" / "0-0.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["episode"]) for row in rows] == list(range(1, 14))
+
+
+def test_environments_in_lock_step_make_at_least_the_episodes():
+    config = make_config(stop={"learner_steps": None, "episodes": 13})
+    assert run(config).counts.episodes == 16
+
+
 def due(inserted, sampled=0, **replay):
     counts = Counts(inserted=inserted, sampled=sampled)
     return count_superbatches_due(make_config(replay=replay), counts)

@@ -2,8 +2,13 @@
 
 import pytest
 
-from distrl.config import Config, StopConfig
-from distrl.telemetry.words import describe_run, show_number, show_seconds
+from distrl.config import Config, StopConfig, config_from_dict
+from distrl.telemetry.words import (
+    describe_agent,
+    describe_run,
+    show_number,
+    show_seconds,
+)
 
 
 @pytest.mark.parametrize(
@@ -41,3 +46,27 @@ def test_describe_run():
         "env_steps 50,000 or evaluation_return 0"
     )
     assert describe_run(Config()).endswith("until Ctrl-C")
+
+
+@pytest.mark.parametrize(
+    ("exploration", "words"),
+    [
+        ({"epsilon": 0.05}, "epsilon 0.05"),
+        (
+            {"schedule": "linear", "epsilon": 0.0},
+            "epsilon 1 to 0 over 10,000 env_steps",
+        ),
+        ({"schedule": "apex"}, "epsilon of apex, 0.4^(1 + 7 i / (N - 1))"),
+        ({"schedule": "boltzmann"}, "softmax of temperature 0.1"),
+    ],
+)
+def test_describe_agent(exploration, words):
+    config = config_from_dict({"actor": {"exploration": exploration}})
+    assert describe_agent(config) == (
+        f"double_dqn, {words}, actors 2 of environments 16, back end processes, seed 1"
+    )
+
+
+def test_the_serial_back_end_has_one_actor():
+    config = config_from_dict({"launch": {"backend": "serial"}})
+    assert "actors 1 of environments 16, back end serial" in describe_agent(config)

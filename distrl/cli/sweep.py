@@ -1,0 +1,89 @@
+"""`distrl sweep CONFIG`: runs an agent on many ids of bsuite, several at a time."""
+
+import dataclasses
+import json
+import os
+import shlex
+import sys
+from pathlib import Path
+
+from distrl.cli.answer import print_answer, reserve_stdout
+from distrl.cli.train import SWITCHES
+from distrl.config import Config, load_config
+from distrl.config.flags import format_flags, read_flags
+from distrl.errors import ConfigError
+
+_INTRO = """\
+Runs an agent on the ids of bsuite that sweep.ids names, each as a run of its own for
+bsuite's own number of episodes, and writes bsuite's own logs into SWEEP_DIR/results
+for distrl report. CONFIG is a YAML file, or the directory of a sweep to go on with:
+ids that are done are passed over, others begin again. One id that fails does not end
+the others. Exit codes: 0 all ids are done, 1 some failed (the last lines on stderr say
+why), 2 bad usage or configuration (nothing was started), 130 and 143 stopped by Ctrl-C
+and SIGTERM."""
+
+
+def main(arguments: list[str]) -> int:
+    """Runs the command and returns its exit code.
+
+    Args:
+      arguments: those after `sweep`.
+
+    Raises:
+      ConfigError: bad usage or configuration; nothing was started.
+    """
+    if not {"-h", "--help"}.isdisjoint(arguments):
+        usage = "CONFIG|SWEEP_DIR [--json] [--FIELD VALUE ...]"
+        switches = SWITCHES.replace("print result.json", "print how it ended")
+        print_answer(format_flags("distrl sweep", _INTRO, usage, switches))
+        return 0
+    positional, values, switches_given = read_flags(arguments, ("--json",))
+    if len(positional) != 1:
+        given = ", ".join(positional) or "nothing"
+        raise ConfigError(
+            f"sweep takes one configuration file, or the directory of a sweep, and got "
+            f"{given}; for example: distrl sweep configs/bsuite.yaml --sweep.jobs 2"
+        )
+    path = Path(positional[0])
+    if path.is_dir():
+        if "run_dir" in values:
+            raise ConfigError(
+                f"run_dir = {values['run_dir']}: distrl sweep goes on in the directory "
+                f"that it is given, {path}"
+            )
+        values["run_dir"] = str(path)
+        path = path / "config.yaml"
+    config = load_config(str(path), values)
+    command = shlex.join(["distrl", "sweep", *arguments])
+    if "--json" in switches_given:
+        with reserve_stdout() as write:
+            code, answer = _run(config, command)
+            write(json.dumps(answer, indent=2) + "\n")
+    else:
+        code, answer = _run(config, command)
+        shown = os.path.relpath(answer["sweep_dir"])
+        left = f", {len(answer['left'])} left" if answer["left"] else ""
+        print_answer(
+            f"{len(answer['done'])} ids done, {len(answer['failed'])} failed{left}: "
+            f"distrl report {shown}"
+        )
+    for bsuite_id, reason in answer["failed"].items():
+        print(f"distrl: {bsuite_id} failed: {reason}", file=sys.stderr, flush=True)
+    return code
+
+
+def _run(config: Config, command: str) -> tuple[int, dict]:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from distrl.sweep import check_sweep, open_sweep, run_sweep
+    from distrl.telemetry.sweep_progress import SweepProgress
+
+    check_sweep(config)
+    sweep = open_sweep(config, command)
+    progress = SweepProgress()
+    try:
+        outcome = run_sweep(config, sweep, progress)
+    finally:
+        progress.close()
+        sweep.close()
+    answer = {"sweep_dir": str(sweep.path), **dataclasses.asdict(outcome)}
+    return answer.pop("exit_code"), answer

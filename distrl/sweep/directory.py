@@ -1,0 +1,158 @@
+"""The directory of a sweep: what it is of, what is done, and where each run goes."""
+
+import dataclasses
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from distrl.config import Config, config_to_yaml, load_config
+from distrl.config.fields import list_fields, show_value
+from distrl.config.reading import find_value
+from distrl.errors import ConfigError
+from distrl.launch.run_directory import (
+    choose_run_dir,
+    read_versions,
+    write_json,
+    write_whole,
+)
+from distrl.launch.run_lock import lock_run_dir
+from distrl.telemetry.words import describe_agent
+
+# What another call may have otherwise: which ids it runs, and how many at once.
+_CHANGEABLE = ("run_dir", "sweep.ids", "sweep.jobs")
+
+
+class SweepDirectory:
+    """SWEEP_DIR: config.yaml, sweep.json, configs/, runs/, logs/, results/; locked.
+
+    An id is done when its file is in results/; that is written last.
+    """
+
+    def __init__(self, path: Path, lock: int, record: dict[str, Any]):
+        """Takes what `open_sweep` found."""
+        self.path = path
+        self._lock = lock
+        self.record = record
+        """What sweep.json holds: the `commands` that worked in it, `agent`, `versions`,
+        and `ids`, how the latest run of each ended."""
+
+    @property
+    def config_path(self) -> Path:
+        """The file with the sweep's whole configuration."""
+        return self.path / "config.yaml"
+
+    @property
+    def results(self) -> Path:
+        """The folder that bsuite's loader reads."""
+        return self.path / "results"
+
+    def run_config(self, bsuite_id: str) -> Path:
+        """Returns the file with the configuration of an id's run."""
+        return self.path / "configs" / f"{make_safe(bsuite_id)}.yaml"
+
+    def run_dir(self, bsuite_id: str) -> Path:
+        """Returns the directory of an id's run."""
+        return self.path / "runs" / make_safe(bsuite_id)
+
+    def log(self, bsuite_id: str) -> Path:
+        """Returns the file with what the command of an id's run printed."""
+        return self.path / "logs" / f"{make_safe(bsuite_id)}.log"
+
+    def is_done(self, bsuite_id: str) -> bool:
+        """Whether the id has its result."""
+        name = f"bsuite_id_-_{make_safe(bsuite_id)}.csv"
+        return (self.results / name).exists()
+
+    def clear(self, bsuite_id: str) -> None:
+        """Removes a run that was not done.
+
+        Raises:
+          ConfigError: something works in it still.
+        """
+        run_dir = self.run_dir(bsuite_id)
+        if run_dir.exists():
+            lock = lock_run_dir(run_dir)
+            shutil.rmtree(run_dir)
+            os.close(lock)
+
+    def note(self, bsuite_id: str, **facts: Any) -> None:
+        """Writes down how an id's run ended."""
+        self.record["ids"][bsuite_id] = facts
+        write_json(self.path / "sweep.json", self.record)
+
+    def close(self) -> None:
+        """Lets others in."""
+        os.close(self._lock)
+
+
+def make_safe(bsuite_id: str) -> str:
+    """Returns an id as a file's name: `catch-0`."""
+    return bsuite_id.replace("/", "-")
+
+
+def open_sweep(config: Config, command: str) -> SweepDirectory:
+    """Returns the directory of a sweep, a new one or one that goes on.
+
+    Args:
+      config: of the sweep; `run_dir` is its directory, null for a new one.
+      command: that was given, for the report.
+
+    Raises:
+      ConfigError: the directory is in use, or holds something else, or a sweep with
+        other settings.
+    """
+    known = config.run_dir is not None and _record_path(config.run_dir).exists()
+    if known:
+        path = Path(config.run_dir or "").absolute()
+    else:
+        path = choose_run_dir(config.name, config.run_dir)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        lock = lock_run_dir(path)
+    except OSError as error:
+        raise ConfigError(
+            f"run_dir: {path} cannot be made: {error.strerror}. Name a directory that "
+            "you may write to."
+        ) from error
+    config = dataclasses.replace(config, run_dir=str(path))
+    sweep = SweepDirectory(path, lock, {})
+    try:
+        if known and sweep.config_path.exists():
+            _check_same(load_config(str(sweep.config_path)), config)
+        before: dict[str, Any] = {"commands": [], "ids": {}}
+        if known:
+            before = json.loads(_record_path(str(path)).read_text())
+        sweep.record = {
+            "commands": [*before["commands"], command],
+            "agent": describe_agent(config),
+            "versions": read_versions(),
+            "ids": before["ids"],
+        }
+        for name in ("runs", "results"):
+            (path / name).mkdir(exist_ok=True)
+        # As in a run directory, these are for the owner only.
+        for name in ("configs", "logs"):
+            (path / name).mkdir(mode=0o700, exist_ok=True)
+        write_json(_record_path(str(path)), sweep.record)
+        write_whole(sweep.config_path, config_to_yaml(config))
+    except BaseException:
+        os.close(lock)
+        raise
+    return sweep
+
+
+def _record_path(path: str) -> Path:
+    return Path(path) / "sweep.json"
+
+
+def _check_same(saved: Config, config: Config) -> None:
+    for name in list_fields():
+        before, now = find_value(saved, name), find_value(config, name)
+        if before != now and name not in _CHANGEABLE:
+            raise ConfigError(
+                f"{name} = {show_value(now)}: the sweep in {config.run_dir} has "
+                f"{show_value(before)}, and its ids are to be comparable. Go on with "
+                f"it by distrl sweep {config.run_dir}, or name another run_dir."
+            )

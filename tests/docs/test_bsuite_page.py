@@ -1,0 +1,91 @@
+"""What docs/bsuite.md says of sweeps is so, and its commands fit."""
+
+import re
+
+import pytest
+from pages import PAGES, ROOT, read_commands, read_prose, read_rows
+
+from distrl.cli.report import _read
+from distrl.config import load_config
+from distrl.config.fields import list_fields
+from distrl.config.flags import read_flags
+from distrl.environments import list_bsuite_episodes, select_bsuite_ids
+from distrl.reports.bsuite_scoring import list_experiments
+from distrl.sweep import check_sweep, open_sweep
+
+PAGE = ROOT / "docs" / "bsuite.md"
+BSUITE = ROOT / "configs" / "bsuite.yaml"
+COMMANDS = [
+    words
+    for page in PAGES
+    for words in read_commands(page)
+    if words[0] in ("sweep", "report")
+]
+
+
+def test_there_are_commands_to_check():
+    assert ["sweep", "configs/bsuite.yaml"] in COMMANDS
+    assert any(words[0] == "report" for words in COMMANDS)
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_a_command_of_the_page_is_taken(words, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    command, *arguments = words
+    if command == "report":
+        sweep_dirs, _, _ = _read(arguments)
+        assert sweep_dirs
+        return
+    (place,), values, _ = read_flags(arguments)
+    # The directory of a sweep holds the configuration that it was begun with.
+    if not place.endswith(".yaml"):
+        assert ["sweep", "configs/bsuite.yaml", f"--run_dir={place}"] in COMMANDS
+        place = str(BSUITE)
+    check_sweep(load_config(place, values))
+
+
+def list_named():
+    """Returns what the first cells of the page's tables name."""
+    return {name for row in read_rows(PAGE) for name in re.findall("`([^`]+)`", row[0])}
+
+
+def test_the_fields_of_a_sweep_have_their_row():
+    fields = {name for name in list_fields() if name.startswith("sweep.")}
+    assert fields <= list_named()
+
+
+def test_what_a_sweep_makes_has_its_row(tmp_path):
+    config = load_config(str(BSUITE), {"run_dir": str(tmp_path / "s")})
+    sweep = open_sweep(config, "")
+    sweep.close()
+    made = {path.name for path in sweep.path.iterdir()} - {".lock"}
+    assert made <= {name.rstrip("/") for name in list_named()}
+
+
+def test_every_experiment_has_its_score_and_its_time():
+    names = [n for n in list_experiments() if not n.endswith(("_noise", "_scale"))]
+    rows = [" ".join(row) for row in read_rows(PAGE)]
+    for name in names:
+        assert sum(f"`{name}`" in row for row in rows) >= 2, name
+
+
+def test_the_numbers_of_ids():
+    text = " ".join(read_prose(PAGE).split())
+    config = load_config(str(BSUITE))
+    chosen = select_bsuite_ids(config.sweep.ids)
+    everything = list_bsuite_episodes()
+    assert f"The {len(chosen)} ids that `configs/bsuite.yaml` names" in text
+    assert f"on {len(chosen)} ids of bsuite" in BSUITE.read_text().replace("\n# ", " ")
+    assert f"{len(everything)} ids in all" in text
+    names = list_experiments()
+    assert f"{len(names)} experiments of up to 23 settings" in text
+    whole = [
+        name
+        for name in names
+        if {i for i in everything if i.partition("/")[0] == name} <= set(chosen)
+    ]
+    assert len(whole) == 8
+    assert "eight experiments whole" in text
+    assert not any(each.startswith("mnist") for each in chosen)
+    assert sum(each.startswith("mnist") for each in everything) == 60
+    assert "**MNIST** (60 ids)" in text

@@ -1,0 +1,149 @@
+"""Whole sweeps by the real command: one that fails, one that is killed, the report."""
+
+import csv
+import json
+import os
+import signal
+import time
+
+import psutil
+import pytest
+from integration.commands import sweep
+
+from distrl.cli.main import main
+
+pytestmark = pytest.mark.slow
+
+# Not bsuite's own number, so nothing of this is scored.
+SHORT = "--sweep.episodes=100"
+IDS = "--sweep.ids=bandit/0,memory_len/0,catch/0"
+
+
+def read_episodes(sweep_dir, name):
+    path = sweep_dir / "results" / f"bsuite_id_-_{name}.csv"
+    with path.open(newline="") as file:
+        return [int(row["episode"]) for row in csv.DictReader(file)]
+
+
+def answer(command):
+    return json.loads(command.stdout)
+
+
+def test_one_id_that_fails_does_not_end_the_others(tmp_path, capfd):
+    # A hundred episodes of Catch take 900 steps, those of the others 100 and 200.
+    flags = [SHORT, IDS, "--sweep.jobs=2", "--stop.env_steps=500"]
+    reason = "55 episodes, and 100 are needed; the run ended by env_steps 500"
+    for before in (0, 2):
+        with sweep(tmp_path / "s", *flags) as command:
+            assert command.finish(240) == 1
+            command.assert_nothing_is_left()
+        assert f"3 ids, {before} of them done before" in command.stderr
+        assert answer(command)["done"] == ["bandit/0", "memory_len/0"]
+        assert list(answer(command)["failed"]) == ["catch/0"]
+        assert reason in command.lines[-1]
+        assert command.lines[-1].startswith("distrl: catch/0 failed: ")
+    assert read_episodes(tmp_path / "s", "memory_len-0")[-1] == 100
+    record = json.loads((tmp_path / "s" / "sweep.json").read_text())
+    states = {bsuite_id: facts["status"] for bsuite_id, facts in record["ids"].items()}
+    assert states == {"bandit/0": "done", "memory_len/0": "done", "catch/0": "failed"}
+    page = tmp_path / "page.html"
+    assert main(["report", str(tmp_path / "s"), "--html", str(page)]) == 0
+    out, _ = capfd.readouterr()
+    assert "no id finished of 20, 1 with fewer episodes" in out
+    assert "failed: catch/0: " in out
+    assert reason in page.read_text()
+
+
+def test_after_a_kill_it_goes_on(tmp_path):
+    with sweep(tmp_path / "s", SHORT, IDS) as command:
+        command.await_line("bandit/0 done: 100 episodes")
+        command.process.kill()
+        command.process.wait()
+        command.assert_nothing_is_left(10)
+    (tmp_path / "s" / "runs" / "catch-0").mkdir(exist_ok=True)
+    with sweep(tmp_path / "s", SHORT, IDS) as command:
+        assert command.finish(240) == 0
+        command.assert_nothing_is_left()
+    assert "3 ids, 1 of them done before" in command.stderr
+    assert "bandit/0" not in command.stderr
+    assert answer(command)["done"] == ["bandit/0", "catch/0", "memory_len/0"]
+    for name in ("bandit-0", "catch-0", "memory_len-0"):
+        assert read_episodes(tmp_path / "s", name)[-1] == 100
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+)
+def test_a_signal_ends_it(tmp_path, number, code):
+    with sweep(tmp_path / "s", SHORT, IDS) as command:
+        command.await_line("bandit/0 done")
+        asked = time.monotonic()
+        command.process.send_signal(number)
+        assert command.finish() == code
+        assert time.monotonic() - asked < 12
+        command.assert_nothing_is_left()
+    assert answer(command)["done"] == ["bandit/0"]
+    assert answer(command)["left"] == ["catch/0", "memory_len/0"]
+    assert "Traceback" not in command.stderr
+
+
+def test_a_second_signal_waits_for_nobody(tmp_path):
+    with sweep(tmp_path / "s", SHORT, IDS) as command:
+        command.await_line("bandit/0 done")
+        for _ in range(2):
+            command.process.send_signal(signal.SIGINT)
+        assert command.finish() == 130
+        command.assert_nothing_is_left()
+    assert answer(command)["left"] == ["catch/0", "memory_len/0"]
+
+
+def test_a_killed_run_fails_its_id_only(tmp_path):
+    endless = ["--sweep.ids=bandit/0-1", "--sweep.episodes=1000000"]
+    run_dir = tmp_path / "s" / "runs" / "bandit-0"
+    with sweep(tmp_path / "s", *endless, "--sweep.jobs=2") as command:
+        command.await_line("0 of them done before")
+        for path in (run_dir, run_dir.with_name("bandit-1")):
+            await_file(path / "program.json", command)
+        os.kill(node_of(run_dir), signal.SIGKILL)
+        command.await_line("bandit/0 failed: ")
+        command.process.send_signal(signal.SIGINT)
+        assert command.finish() == 130
+        command.assert_nothing_is_left()
+    assert "killed" in answer(command)["failed"]["bandit/0"]
+    assert answer(command)["left"] == ["bandit/1"]
+
+
+def await_file(path, command):
+    """Waits until a run has written a file; no event tells of it."""
+    deadline = time.monotonic() + 120
+    while not path.exists():
+        assert time.monotonic() < deadline, command.process.poll()
+        psutil.wait_procs([psutil.Process(command.process.pid)], timeout=0.2)
+
+
+def node_of(run_dir):
+    (node,) = json.loads((run_dir / "program.json").read_text())["nodes"]
+    return node["pid"]
+
+
+def test_the_episodes_of_two_actors_are_pooled(tmp_path):
+    flags = [
+        "--launch.backend=processes",
+        "--actor.count=2",
+        "--actor.environments=3",
+        "--sweep.ids=memory_len/2",
+        "--sweep.episodes=200",
+    ]
+    with sweep(tmp_path / "s", *flags) as command:
+        assert command.finish(240) == 0
+        command.assert_nothing_is_left()
+    logs = tmp_path / "s" / "runs" / "memory_len-2" / "bsuite"
+    assert sorted(path.name for path in logs.iterdir()) == [
+        f"{actor}-{environment}.csv" for actor in range(2) for environment in range(3)
+    ]
+    assert read_episodes(tmp_path / "s", "memory_len-2")[-1] == 200
+    path = tmp_path / "s" / "results" / "bsuite_id_-_memory_len-2.csv"
+    with path.open(newline="") as file:
+        last = list(csv.DictReader(file))[-1]
+    # An episode of memory_len/2 has 4 steps, whoever plays it.
+    assert int(last["steps"]) == 200 * int(last["episode_len"])

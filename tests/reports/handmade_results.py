@@ -1,0 +1,199 @@
+"""Results of bsuite by hand, and its scores computed from them the slow way."""
+
+import csv
+import json
+import math
+import random
+
+from bsuite import sweep
+
+# 1, 1.2, 1.4, 1.7, 2, 2.5 and 3 to 10 times a power of ten, where they are whole.
+RATIOS = (10, 12, 14, 17, 20, 25, 30, 40, 50, 60, 70, 80, 90, 100)
+
+# Of each family of experiments: the columns beside the standard ones.
+COLUMNS = {
+    "bandit": ("total_regret",),
+    "mnist": ("total_regret",),
+    "catch": ("total_regret",),
+    "umbrella": ("total_regret",),
+    "mountain_car": ("raw_return",),
+    "cartpole": ("raw_return", "best_episode"),
+    "cartpole_swingup": ("raw_return", "total_upright", "best_episode"),
+    "deep_sea": ("total_bad_episodes", "denoised_return"),
+    "discounting_chain": (),
+    "memory": ("total_perfect", "total_regret"),
+}
+# The range of what an episode adds to a column, so that scores are not all 0 or 1.
+GAINS = {
+    "bandit": (0.0, 0.6),
+    "mnist": (0.0, 2.0),
+    "catch": (0.0, 2.0),
+    "umbrella": (0.2, 0.8),
+    "mountain_car": (-1000.0, -100.0),
+    "cartpole": (0.0, 1000.0),
+    "deep_sea": (0.0, 1.0),
+    "discounting_chain": (1.0, 1.1),
+    "memory": (0.4, 1.0),
+}
+
+
+def find_family(experiment):
+    names = sorted(COLUMNS, key=len, reverse=True)
+    return next(name for name in names if experiment.startswith(name))
+
+
+def list_log_points(episodes):
+    points = {
+        ratio * 10**power // 10
+        for power in range(6)
+        for ratio in RATIOS
+        if ratio * 10**power % 10 == 0
+    }
+    return sorted(point for point in points if 1 <= point <= episodes)
+
+
+def make_results(experiment, episodes=None, ids=None):
+    """Returns the rows of each id of an experiment; the same ones each time."""
+    found = {}
+    for bsuite_id in sweep.SWEEP:
+        name, _, index = bsuite_id.partition("/")
+        if name != experiment or (ids is not None and int(index) not in ids):
+            continue
+        source = random.Random(bsuite_id)
+        points = list_log_points(episodes or sweep.EPISODES[bsuite_id])
+        found[bsuite_id] = make_rows(experiment, points, source)
+    return found
+
+
+def make_rows(experiment, points, source):
+    family = find_family(experiment)
+    low, high = GAINS.get(family, GAINS.get("cartpole"))
+    level = source.uniform(low, high)
+    row = {"steps": 0, "episode": 0, "total_return": 0.0, "best_episode": 0.0}
+    row.update(dict.fromkeys(COLUMNS[family], 0.0))
+    rows = []
+    for point in points:
+        count = point - row["episode"]
+        row["episode"] = point
+        row["steps"] += 9 * count
+        row["total_return"] += count * level
+        row["episode_len"], row["episode_return"] = 9, level
+        # What is bad is bad at first, and less so later.
+        gain = min(high, max(low, level * (1.5 if point < 100 else 1.0)))
+        for column in COLUMNS[family]:
+            row[column] += count * gain
+        row["best_episode"] = max(row["best_episode"], level * source.random())
+        if family == "cartpole_swingup":
+            row["best_episode"] = min(row["best_episode"], 200 * source.random())
+        kept = [
+            *("steps", "episode", "total_return", "episode_len", "episode_return"),
+            *COLUMNS[family],
+        ]
+        rows.append({name: row[name] for name in kept})
+    return rows
+
+
+def write_sweep(path, results, **record):
+    """Writes the directory of a sweep that has these results."""
+    (path / "results").mkdir(parents=True, exist_ok=True)
+    for bsuite_id, rows in results.items():
+        name = f"bsuite_id_-_{bsuite_id.replace('/', '-')}.csv"
+        with (path / "results" / name).open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+    whole = {
+        "commands": ["distrl sweep configs/bsuite.yaml"],
+        "agent": "dqn, epsilon 0.05",
+        "versions": {"bsuite": "0.3.6"},
+        "ids": {},
+        **record,
+    }
+    (path / "sweep.json").write_text(json.dumps(whole))
+
+
+def clip(number):
+    return min(1.0, max(0.0, number))
+
+
+def mean(numbers):
+    numbers = list(numbers)
+    return sum(numbers) / len(numbers)
+
+
+def score_slowly(experiment, results):
+    """Returns the score in the words of docs/bsuite.md, in plain loops."""
+    for suffix, variable in (("_noise", "noise_scale"), ("_scale", "reward_scale")):
+        plain = experiment.removesuffix(suffix)
+        if plain == experiment:
+            continue
+        groups = {}
+        for bsuite_id, rows in results.items():
+            level = sweep.SETTINGS[bsuite_id][variable]
+            groups.setdefault(level, {})[bsuite_id] = rows
+        scores = [score_slowly(plain, group) for group in groups.values()]
+        middle = mean(scores)
+        deviation = math.sqrt(mean((score - middle) ** 2 for score in scores))
+        return 0.5 * (clip(middle) + clip(middle - deviation))
+
+    last = {bsuite_id: rows[-1] for bsuite_id, rows in results.items()}
+
+    def score_regret(regret_of, base):
+        regret = mean(regret_of(row) / row["episode"] for row in last.values())
+        return clip((base - regret) / base)
+
+    def share_of_good(threshold):
+        return mean(
+            max(row["best_episode"] for row in rows) > threshold
+            for rows in results.values()
+        )
+
+    if experiment in ("bandit", "catch"):
+        base = {"bandit": 0.5, "catch": 1.6}[experiment]
+        return score_regret(lambda row: row["total_regret"], base)
+    if experiment == "mnist":
+        late = []
+        for rows in results.values():
+            for before, row in zip(rows, rows[1:], strict=False):
+                if row["episode"] > 9_000:
+                    regret = row["total_regret"] - before["total_regret"]
+                    late.append(1 - regret / (row["episode"] - before["episode"]))
+        accuracy = 0.5 * (mean(late) + 1)
+        return 0.5 * (score_regret(lambda row: row["total_regret"], 1.8) + accuracy)
+    if experiment == "mountain_car":
+        return score_regret(lambda r: -100 * r["episode"] - r["raw_return"], 1000)
+    if experiment == "cartpole":
+        regret = score_regret(lambda r: 1000 * r["episode"] - r["raw_return"], 1000)
+        return 0.5 * (regret + share_of_good(500))
+    if experiment == "cartpole_swingup":
+        # Each id has a height of its own, so the mean over heights is that over ids.
+        scores = []
+        for rows in results.values():
+            row = rows[-1]
+            regret = 700 - row["total_return"] / row["episode"]
+            best = max(each["best_episode"] for each in rows)
+            scores.append(0.5 * (clip((700 - regret) / 700) + (best > 100)))
+        return mean(scores)
+    if experiment in ("deep_sea", "deep_sea_stochastic"):
+        least, share = (1, 0.9) if experiment == "deep_sea" else (100, 0.8)
+        solved = 0
+        for bsuite_id, rows in results.items():
+            good = [
+                row["episode"]
+                for row in rows
+                if row["episode"] >= least
+                and row["total_bad_episodes"] / row["episode"] < share
+            ]
+            limit = 2 ** sweep.SETTINGS[bsuite_id]["size"] + 100
+            solved += bool(good) and good[0] < limit
+        return solved / len(results)
+    if experiment.startswith("memory"):
+        return mean(
+            (row["episode"] - row["total_perfect"]) / 0.5 / row["episode"] < 0.75
+            for row in last.values()
+        )
+    if experiment.startswith("umbrella"):
+        return mean(row["total_regret"] / row["episode"] < 0.5 for row in last.values())
+    assert experiment == "discounting_chain"
+    level = mean(row["total_return"] / row["episode"] for row in last.values())
+    return clip(1 - 10 * (1.1 - level))

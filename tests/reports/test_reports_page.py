@@ -1,0 +1,125 @@
+"""The report: rows, CSV, and a page that needs no other file."""
+
+import base64
+import csv
+import io
+import re
+import xml.etree.ElementTree as ElementTree
+from html.parser import HTMLParser
+
+import pytest
+from reports.handmade_results import make_results, score_slowly, write_sweep
+
+from distrl.reports import PUBLISHED, compare_tags, make_csv, make_page, make_rows
+from distrl.reports.scores import score_sweep
+
+WHOLE = ("memory_len", "memory_size", "deep_sea", "bandit")
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory):
+    path = tmp_path_factory.mktemp("sweeps") / "a <sweep>"
+    results = {}
+    for name in WHOLE:
+        results.update(make_results(name))
+    results.update(make_results("catch", ids=range(3)))
+    results.update(make_results("bandit_noise", episodes=50, ids=[0]))
+    ids = {"mnist/0": {"status": "failed", "reason": "<no network>"}}
+    write_sweep(path, results, ids=ids)
+    return score_sweep(str(path))
+
+
+class Reader(HTMLParser):
+    """Checks that tags are closed in their order, and keeps words and sources."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.text, self.sources = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.sources += [value for name, value in attrs if name in ("src", "href")]
+        if tag not in ("meta", "img"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def read(page):
+    reader = Reader()
+    reader.feed(page)
+    assert reader.open == []
+    return reader
+
+
+def test_rows_have_the_published_scores_beside_them(sweep):
+    rows = {row["experiment"]: row for row in make_rows([sweep])}
+    assert rows["bandit"]["DQN, published"] == 0.88
+    assert rows["bandit"]["whole"]
+    assert (rows["catch"]["finished_ids"], rows["catch"]["whole"]) == (3, False)
+    assert rows["bandit_noise"]["score"] is None
+
+
+def test_the_csv_has_what_the_rows_have(sweep):
+    rows = make_rows([sweep])
+    read_back = list(csv.DictReader(io.StringIO(make_csv(rows))))
+    assert [row["experiment"] for row in read_back] == [r["experiment"] for r in rows]
+    assert float(read_back[0]["score"]) == rows[0]["score"]
+    assert [row["score"] for row in read_back if row["whole"] == "False"][1] == ""
+    assert make_csv([]) == "\n"
+
+
+def test_tags_are_averaged_over_the_same_experiments(sweep):
+    rows = {row["tag"]: row for row in compare_tags([sweep])}
+    assert set(rows) == {"memory", "exploration", "basic"}
+    assert (rows["memory"]["experiments"], rows["memory"]["of"]) == (2, 2)
+    scores = [score_slowly(n, make_results(n)) for n in ("memory_len", "memory_size")]
+    assert rows["memory"][sweep.name] == pytest.approx(sum(scores) / 2)
+    assert (rows["basic"]["experiments"], rows["basic"]["of"]) == (1, 5)
+    # Of bandit alone, not of the five.
+    assert rows["basic"]["DQN, published"] == 0.88
+
+
+def test_two_sweeps_are_compared_on_what_both_have(sweep, tmp_path):
+    write_sweep(tmp_path / "other", make_results("deep_sea"))
+    other = score_sweep(str(tmp_path / "other"))
+    (row,) = compare_tags([sweep, other])
+    assert row["tag"] == "exploration"
+    assert row["other"] == row[sweep.name]
+    page = read(make_page([sweep, other], "distrl report"))
+    assert len(page.sources) == 1
+
+
+def test_the_page_is_whole_in_itself(sweep):
+    page = make_page([sweep], "distrl report 'a <sweep>'")
+    reader = read(page)
+    text = " ".join(" ".join(reader.text).split())
+    for words in (
+        "a <sweep>",
+        "distrl sweep configs/bsuite.yaml",
+        "distrl report 'a <sweep>'",
+        "bsuite 0.3.6",
+        "dqn, epsilon 0.05",
+        "mnist/0: <no network>",
+        "partial, 3 of 20 ids",
+        *PUBLISHED,
+    ):
+        assert words in text
+    assert re.search(r"catch basic \(0\.\d\d\) 0\.91 0\.00", text)
+    assert len(reader.sources) == 2
+    for source in reader.sources:
+        kind, _, data = source.partition(";base64,")
+        assert kind == "data:image/svg+xml"
+        ElementTree.fromstring(base64.b64decode(data))
+    assert "http" not in re.sub('src="[^"]*"', "", page)
+
+
+def test_a_page_of_nothing_says_so(tmp_path):
+    write_sweep(tmp_path / "empty", {})
+    page = read(make_page([score_sweep(str(tmp_path / "empty"))], "distrl report"))
+    text = " ".join(page.text)
+    assert "No id is finished yet" in text
+    assert "there is no mean of a tag" in text

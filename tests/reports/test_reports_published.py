@@ -1,0 +1,32 @@
+"""The published scores: of all experiments, and with the means by tag they have."""
+
+import pytest
+
+from distrl.reports.bsuite_scoring import list_experiments
+from distrl.reports.published import PUBLISHED
+from distrl.reports.scores import average_by_tag
+
+
+@pytest.mark.parametrize("agent", list(PUBLISHED))
+def test_every_experiment_has_a_score(agent):
+    scores = PUBLISHED[agent]
+    assert set(scores) == set(list_experiments())
+    assert all(0 <= score <= 1 for score in scores.values())
+
+
+def test_the_means_of_dqn():
+    scores = PUBLISHED["DQN, published"]
+    means = {tag: mean for tag, (mean, _, _) in average_by_tag(scores).items()}
+    assert means == pytest.approx(
+        {
+            "basic": 0.85,
+            "noise": 0.49,
+            "scale": 0.56,
+            "exploration": 0.0,
+            "credit_assignment": 0.57,
+            "generalization": 0.60,
+            "memory": 0.02,
+        },
+        abs=0.006,
+    )
+    assert sum(scores.values()) / len(scores) == pytest.approx(0.49, abs=0.006)

@@ -1,0 +1,78 @@
+"""What a sweep makes of a configuration; tests/integration runs whole ones."""
+
+import io
+import signal
+
+import pytest
+
+from distrl.config import Config, config_from_dict
+from distrl.environments import select_bsuite_ids
+from distrl.errors import ConfigError
+from distrl.sweep import check_sweep, open_sweep, run_sweep
+from distrl.sweep.runner import make_config
+from distrl.telemetry.sweep_progress import SweepProgress
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    opened = open_sweep(Config(run_dir=str(tmp_path / "s")), "")
+    yield opened
+    opened.close()
+
+
+def test_a_run_has_bsuites_episodes_and_logs_them(sweep):
+    run_dir = sweep.run_dir("cartpole/7")
+    config = make_config(Config(), "cartpole/7", run_dir)
+    assert config.environment == "bsuite:cartpole/7"
+    assert config.stop.episodes == 1_000
+    assert config.actor.bsuite_log
+    assert config.launch.restart == "never"
+    assert config.run_dir == str(sweep.path / "runs" / "cartpole-7")
+
+
+def test_the_episodes_may_be_others():
+    config = config_from_dict({"sweep": {"episodes": 30}})
+    assert make_config(config, "cartpole/7", None).stop.episodes == 30
+
+
+def test_ids_that_differ_in_nothing_else_have_other_seeds():
+    ids = select_bsuite_ids("all")
+    seeds = {make_config(Config(), each, None).seed for each in ids}
+    assert len(seeds) == len(ids)
+    other = {make_config(Config(seed=2), each, None).seed for each in ids}
+    assert seeds.isdisjoint(other)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"stop": {"episodes": 5}}, "stop.episodes = 5: .*sweep.episodes sets another"),
+        ({"environment_args": {"rows": 5}}, "environment_args = .*are bsuite's"),
+        ({"sweep": {"ids": "cach"}}, "Did you mean 'catch'"),
+        (
+            {
+                "launch": {"backend": "serial"},
+                "checkpoint": {"period_learner_steps": 9},
+            },
+            "actor.bsuite_log",
+        ),
+    ],
+)
+def test_what_a_sweep_sets_itself_is_refused(fields, words):
+    assert check_sweep(config_from_dict({"sweep": {"ids": "catch/1"}})) == ["catch/1"]
+    with pytest.raises(ConfigError, match=words):
+        check_sweep(config_from_dict(fields))
+
+
+def test_a_sweep_with_nothing_left_runs_nothing(sweep):
+    for bsuite_id in ("catch/0", "catch/1"):
+        name = f"bsuite_id_-_{bsuite_id.replace('/', '-')}.csv"
+        (sweep.results / name).write_text("")
+    config = config_from_dict({"sweep": {"ids": "catch/0-1"}})
+    handler = signal.getsignal(signal.SIGINT)
+    shown = io.StringIO()
+    outcome = run_sweep(config, sweep, SweepProgress(shown))
+    assert (outcome.exit_code, outcome.done) == (0, ["catch/0", "catch/1"])
+    assert (outcome.failed, outcome.left) == ({}, [])
+    assert "2 ids, 2 of them done before" in shown.getvalue()
+    assert signal.getsignal(signal.SIGINT) is handler
