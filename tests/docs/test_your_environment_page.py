@@ -74,6 +74,7 @@ def test_its_environments_keep_all_rules(words, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_from_nothing_to_a_trained_agent(tmp_path):
     answers = [run(words, tmp_path) for words in COMMANDS]
     for words, answer in zip(COMMANDS, answers, strict=True):
