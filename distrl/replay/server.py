@@ -15,6 +15,9 @@ from distrl.replay.connection import is_listening
 from distrl.replay.tables import TABLE_NAME, make_table
 from distrl.types import EnvironmentSpec, StopSignal
 
+# How long the last gauges may take, while the run ends.
+_LAST_SECONDS = 1.0
+
 
 def read_gauges(
     client: reverb.Client, transitions_per_item: int, timeout: float
@@ -58,8 +61,8 @@ def serve_replay(
       spec: the environment's observations and actions.
       port: the port to serve at, on all interfaces.
       stop: ends the server.
-      report: takes the gauges of `read_gauges`, at the start and then every
-        `launch.report_seconds`.
+      report: takes the gauges of `read_gauges`, at the start, then every
+        `launch.report_seconds`, and at the end.
       reports: says when a checkpoint is made, and hears of it; None makes none.
 
     Raises:
@@ -82,12 +85,14 @@ def serve_replay(
     try:
         gauges = read_gauges(client, block, limit)
         report(gauges)
-        while not stop.wait(config.launch.report_seconds):
+        is_over = False
+        while not is_over:
+            is_over = stop.wait(config.launch.report_seconds)
             # A server that is busy with a checkpoint may keep its own client waiting.
             with contextlib.suppress(reverb.errors.DeadlineExceededError):
-                gauges = read_gauges(client, block, limit)
+                gauges = read_gauges(client, block, _LAST_SECONDS if is_over else limit)
             report(gauges)
-            if saver is not None:
+            if saver is not None and not is_over:
                 saver.poll()
         # Before its first sample there is no step of the learner to go on from.
         if saver is not None and gauges["sampled"] > 0:

@@ -1,5 +1,6 @@
 """An environment for each rule of `distrl check-env`, which breaks that one."""
 
+import mmap
 import threading
 
 import dm_env
@@ -202,7 +203,10 @@ class KeepsAll(Sound):
         self._kept = []
 
     def step(self, action):
-        self._kept.append(np.ones(2**16, np.uint8))
+        # Not from the heap, where memory that was freed before would be used again.
+        page = mmap.mmap(-1, 2**16)
+        page.write(bytes(2**16))
+        self._kept.append(page)
         return super().step(action)
 
 

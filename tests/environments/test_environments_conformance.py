@@ -155,7 +155,7 @@ def test_arguments_reach_the_environment():
         (f"{HERE}:Soud", "Did you mean 'Sound'?"),
         (f"{HERE}:FAULT_AT", "it has to be a function or class"),
         ("scripted_environments:make_broken", "the level file is missing"),
-        ("scripted_environments:make_none", "has to return a dm_env.Environment"),
+        ("scripted_environments:make_none", "has to return one dm_env.Environment"),
         ("gym:CartPole-v9", "Gymnasium cannot find"),
     ],
 )
