@@ -4,7 +4,8 @@ A run of the whole program goes on for `--minutes`. Every `--period` seconds SIG
 hits a node drawn from the seed. A calm minute before and after lets nodes warm up, so
 that memory and open files of the same node, at the same age, can be compared.
 `make bench-soak` runs it; the exit code is 0 only if the run ended `done`, its last
-evaluation solved Catch, and nothing grew by more than a tenth.
+evaluation solved Catch, nothing grew by more than a tenth, and no kill cost more
+learning than two periods between checkpoints.
 """
 
 import argparse
@@ -17,14 +18,18 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psutil
 
 from benchmarks.record import print_record, print_table
+from distrl.config import load_config
 
 _SOLVED = 0.95
 _GROWTH = 0.10
+# In periods between checkpoints: kills may come while one is made.
+_LONGEST_LOSS = 2.0
 # Below these a tenth is noise: an allocator's page, a connection that just opened.
 _SMALLEST_GROWTH = {"MiB": 8.0, "files": 4}
 
@@ -85,6 +90,32 @@ def list_growth(
     return rows
 
 
+def find_longest_loss(rows: Sequence[Mapping[str, str]]) -> float:
+    """Returns the most seconds of learning that a kill cost.
+
+    Args:
+      rows: of coordinator.csv. Where learner_steps fall, what was learned since they
+        were last as few is lost.
+    """
+    longest = 0.0
+    kept: list[tuple[float, int]] = []
+    for row in rows:
+        seconds, steps = float(row["seconds"]), int(row["learner_steps"])
+        if kept and steps < kept[-1][1]:
+            lost_at = kept[-1][0]
+            while kept and kept[-1][1] > steps:
+                kept.pop()
+            longest = max(longest, lost_at - (kept[-1][0] if kept else 0.0))
+        kept.append((seconds, steps))
+    return longest
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Returns the rows of a CSV file."""
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
 def main() -> None:
     """Prints the kills, a row a process, and how the run ended."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -120,8 +151,12 @@ def main() -> None:
         after = measure(run_dir, command.pid)
         answer, _ = command.communicate()
         result = json.loads(answer)
-        with open(run_dir / "metrics" / "evaluator.csv", newline="") as file:
-            returns = [float(row["mean_return"]) for row in csv.DictReader(file)]
+        metrics = run_dir / "metrics"
+        returns = [
+            float(row["mean_return"]) for row in read_rows(metrics / "evaluator.csv")
+        ]
+        loss = find_longest_loss(read_rows(metrics / "coordinator.csv"))
+        config = load_config(str(run_dir / "config.yaml"), {})
     rows = list_growth(before, after)
     print_table(rows)
     restarts = sum(result["restarts"].values())
@@ -130,8 +165,15 @@ def main() -> None:
         f"last return {returns[-1]:.2f}, {kills} kills, {restarts} restarts, "
         f"{result['env_steps']:,} env_steps, {result['learner_steps']:,} learner_steps"
     )
+    period = config.checkpoint.period_seconds
+    assert period is not None
+    print(
+        f"the longest loss was {loss:.0f} s of learning; a checkpoint is due each "
+        f"{period:.0f} s"
+    )
     grew = any(row[f"{unit} grew"] for row in rows for unit in _SMALLEST_GROWTH)
     survived = result["status"] == "done" and returns[-1] >= _SOLVED
+    survived = survived and loss <= _LONGEST_LOSS * period
     raise SystemExit(0 if survived and not grew and restarts == kills else 1)
 
 

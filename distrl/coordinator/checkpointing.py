@@ -50,11 +50,12 @@ class CheckpointDirector:
         self.parts = frozenset(
             {"learner", "replay/0"} if config.checkpoint.save_replay else {"learner"}
         )
+        # A life of the coordinator's may be shorter than the period.
         self._plan = CheckpointPlan(
             config.checkpoint,
             self.parts,
-            now,
-            memory.counts.total("learner_steps"),
+            now - max(0.0, memory.seconds - memory.checkpointed_at),
+            memory.checkpoint or 0,
             memory.number,
         )
         self._ready: Attempt | None = None
@@ -74,7 +75,7 @@ class CheckpointDirector:
         Its part and the others would not belong together.
         """
         if node in self.parts and self._plan.attempt is not None:
-            self._give_up(f"{node} was restarted")
+            self._give_up(f"{node} was restarted", again=True)
 
     def take(self, node: str, name: str, learner_steps: int | None) -> None:
         """Notes that a node's part is whole; with the lock held."""
@@ -154,8 +155,8 @@ class CheckpointDirector:
                 say(f"the counts of the run cannot be written: {error}")
             self._unwritten = True
 
-    def _give_up(self, reason: str) -> None:
-        attempt = self._plan.give_up()
+    def _give_up(self, reason: str, again: bool = False) -> None:
+        attempt = self._plan.give_up(again)
         assert attempt is not None
         self._given_up.append(attempt.name)
         self._fail(f"checkpoint {attempt.name} was given up: {reason}")
@@ -205,5 +206,6 @@ class CheckpointDirector:
         else:
             with self._lock:
                 self._memory.checkpoint = whole.progress.learner_steps
+                self._memory.checkpointed_at = whole.progress.seconds
             say(f"saved {whole.describe()}")
         self._changed.set()

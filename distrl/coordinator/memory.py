@@ -34,6 +34,8 @@ class Memory:
       number: of the newest checkpoint that was begun.
       checkpoint: the learner_steps of the newest whole checkpoint.
       failed_saves: the checkpoints that were given up or could not be saved.
+      checkpointed_at: the seconds that the run had taken when the newest whole
+        checkpoint was begun; 0 without one.
     """
 
     session: str
@@ -45,6 +47,7 @@ class Memory:
     number: int = 0
     checkpoint: int | None = None
     failed_saves: int = 0
+    checkpointed_at: float = 0.0
 
     def to_progress(self, seconds: float) -> RunProgress:
         """Returns how far the run is after so many seconds."""
@@ -138,6 +141,7 @@ def recall_run(
         best_return=max(returns, default=None),
         number=max((int(path.name) for path in list_checkpoints(run_dir)), default=0),
         checkpoint=None if checkpoint is None else progress.learner_steps,
+        checkpointed_at=progress.seconds,
     )
 
 

@@ -43,22 +43,22 @@ class CheckpointPlan:
         self,
         config: CheckpointConfig,
         parts: Collection[str],
-        now: float,
+        then: float,
         learner_steps: int,
         number: int,
     ):
-        """Starts as if a checkpoint had just been made.
+        """Goes on from the newest whole checkpoint, or from the start of the run.
 
         Args:
           config: when one is due, and how long it may take.
           parts: what it must hold: the names of the nodes that save.
-          now: in seconds of a monotonic clock.
-          learner_steps: where the learner is.
+          then: when it was begun, in seconds of a monotonic clock.
+          learner_steps: where the learner was then.
           number: of the newest checkpoint that was begun.
         """
         self._config = config
         self._parts = frozenset(parts)
-        self._last = (now, learner_steps)
+        self._last = self._before = (then, learner_steps)
         self._final: Attempt | None = None
         self.number = number
         """Of the newest checkpoint that was begun."""
@@ -74,7 +74,7 @@ class CheckpointPlan:
         """Begins a checkpoint if it is time; returns it if it did."""
         if self.attempt is not None or not self._is_due(now, progress.learner_steps):
             return None
-        self._last = (now, progress.learner_steps)
+        self._before, self._last = self._last, (now, progress.learner_steps)
         # A number is used once, so that a part which comes late fits nothing.
         number = self._take_number()
         self.attempt = Attempt(number, number, now, progress, set(self._parts))
@@ -86,9 +86,15 @@ class CheckpointPlan:
             return False
         return now - self.attempt.began > self._config.save_seconds
 
-    def give_up(self) -> Attempt | None:
-        """Ends the attempt and returns it; None when there is none."""
+    def give_up(self, again: bool = False) -> Attempt | None:
+        """Ends the attempt and returns it; None when there is none.
+
+        Args:
+          again: the next one is due at once, and not only when its period is over.
+        """
         attempt, self.attempt = self.attempt, None
+        if again:
+            self._last = self._before
         return attempt
 
     def take(self, part: str, name: str, learner_steps: int | None) -> Attempt | None:

@@ -15,6 +15,9 @@ from distrl.checkpoints import (
 )
 from distrl.config import CheckpointConfig, Config, LaunchConfig
 from distrl.coordinator import Coordinator, Reporter
+from distrl.coordinator.checkpointing import CheckpointDirector
+from distrl.coordinator.counts import Counts
+from distrl.coordinator.memory import Memory
 from distrl.telemetry.csv_log import read_status
 
 PARTS = ("learner", "replay/0")
@@ -145,6 +148,20 @@ def test_a_restart_of_a_node_that_saves_gives_the_checkpoint_up(run, node, capsy
     run.save(again, 5)
     run.await_status(checkpoint=5, failed_saves=1)
     assert run.find().path.name == again
+
+
+def test_the_period_goes_on_over_a_restart_of_the_coordinator(tmp_path):
+    config = Config(
+        run_dir=str(tmp_path), checkpoint=CheckpointConfig(period_seconds=60.0)
+    )
+    # The newest checkpoint was begun 50 seconds before its last life ended.
+    counts = Counts({"learner_steps": 9})
+    memory = Memory("a", 1, 70.0, counts, checkpoint=5, checkpointed_at=20.0)
+    director = CheckpointDirector(
+        config, memory, 1000.0, threading.Lock(), threading.Event()
+    )
+    assert not director.direct(1009.9, 79.9)
+    assert director.direct(1010.0, 80.0)
 
 
 def test_a_restart_of_another_node_does_not(run):

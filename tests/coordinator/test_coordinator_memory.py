@@ -48,6 +48,7 @@ def test_another_session_goes_on_from_the_newest_checkpoint(tmp_path):
         30.0, 100, 50, 7, 0.5, 40, 0.75, 2
     )
     assert (memory.session, memory.checkpoint, memory.number) == ("b", 50, 4)
+    assert memory.checkpointed_at == 30.0
     assert memory.failed_saves == 0
 
 

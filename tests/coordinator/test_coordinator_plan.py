@@ -89,6 +89,23 @@ def test_one_that_takes_too_long_is_late_and_its_parts_fit_nothing_more():
     assert plan.take("replay/0", "000002", None).name == "000002"
 
 
+def test_one_given_up_may_be_made_again_at_once():
+    plan = make_plan()
+    plan.begin_if_due(10.0, at(5))
+    plan.give_up()
+    # The disk may be full: a period later is soon enough.
+    assert plan.begin_if_due(19.9, at(6)) is None
+    assert plan.begin_if_due(20.0, at(6)) is not None
+    plan.give_up(again=True)
+    assert plan.begin_if_due(20.1, at(6)).name == "000003"
+
+
+def test_the_period_goes_on_over_a_life_of_the_plan():
+    plan = CheckpointPlan(CheckpointConfig(period_seconds=10.0), PARTS, -7.0, 5, 1)
+    assert plan.begin_if_due(2.9, at(9)) is None
+    assert plan.begin_if_due(3.0, at(9)) is not None
+
+
 def test_without_replay_the_learner_alone_makes_it_whole():
     plan = make_plan(parts=("learner",))
     plan.begin_if_due(10.0, at(5))
