@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import gc
 import os
 import signal
 import sys
@@ -44,7 +45,12 @@ def run_launchpad(program: lp.Program, config: Config, channel: Channel) -> None
     for name, node in zip(names, nodes, strict=True):
         # Launchpad has no hook around a node, and loses its traceback.
         node._partial_function = functools.partial(
-            _run_guarded, node.function, name, config, os.getpid()
+            _run_guarded,
+            _CollectorOff(),
+            node.function,
+            name,
+            config,
+            os.getpid(),
         )
     # Fresh processes find modules where this one does, next to a script for example.
     paths = {"PYTHONPATH": os.pathsep.join(sys.path)}
@@ -101,6 +107,17 @@ def run_launchpad(program: lp.Program, config: Config, channel: Channel) -> None
     channel.send({"event": "ended", "error": error})
 
 
+class _CollectorOff:
+    """Turns the collector off in the process that unpickles it, and becomes None.
+
+    What is unpickled after it imports JAX, and a collection while jaxlib 0.4.38
+    registers its pytrees can crash the process.
+    """
+
+    def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
+        return gc.disable, ()
+
+
 def _find_notice(config: Config, group: str) -> int:
     """Returns the whole seconds after which Launchpad kills a node that is to end."""
     return max(1, int(find_stop_limit(config, group)))
@@ -124,9 +141,10 @@ def _kill_all_but_savers() -> bool:
 
 
 def _run_guarded(
-    function: Callable[[], Any], name: str, config: Config, launcher: int
+    _: None, function: Callable[[], Any], name: str, config: Config, launcher: int
 ) -> None:
     """Runs a node in its process, with a log file of its own and a last word."""
+    gc.enable()
     assert config.run_dir is not None
     die_with_parent(launcher)
     # Else it would have Launchpad's own ten seconds, whatever the launcher gives.

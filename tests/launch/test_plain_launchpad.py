@@ -1,13 +1,17 @@
 """The launchpad back end: Launchpad's own processes, with a last word each."""
 
+import gc
 import io
 import json
 import os
+import pickle
 
+import cloudpickle
 import tiny_programs
 
 from distrl.config import Config, LaunchConfig
 from distrl.launch import run
+from distrl.launch.plain_launchpad import _CollectorOff
 from distrl.telemetry.progress import Progress
 
 
@@ -63,3 +67,11 @@ def test_a_node_that_ends_while_the_run_goes_on_is_a_failure(tmp_path):
     assert outcome.result["error"]["node"] == "second"
     assert "ended by itself" in outcome.result["error"]["traceback"]
     assert read_states(tmp_path) == {"first": "ended", "second": "failed"}
+
+
+def test_the_collector_is_off_for_what_is_unpickled_after_it():
+    try:
+        assert pickle.loads(cloudpickle.dumps(_CollectorOff())) is None
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
