@@ -24,8 +24,9 @@ rule, what keeps the rules and what does not, and what to do. Exit codes: 0 noth
 failed (warnings may be there), 1 a rule failed, 2 bad usage, or an environment that
 cannot be built.
 
-  URI           as in the field environment: bsuite:NAME/INDEX, gym:ID, minatar:GAME
-                or package.module:factory, each with ?key=value&key=value
+  URI           as in the field environment: atari:GAME, bsuite:NAME/INDEX,
+                envpool:ID, gym:ID, minatar:GAME or package.module:factory, each with
+                ?key=value&key=value
 
 flags:
   --KEY VALUE   an argument of the environment, as in the field environment_args; one

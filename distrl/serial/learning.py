@@ -53,7 +53,9 @@ def init_serial_state(
 def make_learning(
     config: Config, agent: Agent, buffer: Buffer, devices: Sequence[jax.Device]
 ) -> Learning:
-    """Returns one dispatch: `learner.steps_per_dispatch` SGD steps on one superbatch.
+    """Returns how a dispatch is compiled and made.
+
+    It is `learner.steps_per_dispatch` SGD steps on one superbatch.
 
     Draws and priorities are calls of their own beside the learner's update: fused with
     it they were no faster.
