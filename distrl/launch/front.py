@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ import cloudpickle
 from distrl.checkpoints import discard_partials
 from distrl.config import Config, check_config, config_to_yaml
 from distrl.errors import ConfigError
+from distrl.launch.caught_signals import CaughtSignals
 from distrl.launch.channel import Channel
 from distrl.launch.reaping import adopt_orphans, kill_session
 from distrl.launch.records import Records
@@ -113,18 +113,14 @@ class _Front:
         self._started = time.monotonic()
         self._run_dir = Path(config.run_dir or "")
         self._records = Records(self._run_dir, progress.note)
-        self._signal: int | None = None
         self._deadline: float | None = None
         self._error: dict[str, str] | None = None
-        self._handlers: dict[int, Any] = {}
         self._made_run_dir = False
         self._learning = False
         self._ended = False
-        self._hurried = False
         self._output = tempfile.TemporaryFile()  # noqa: SIM115, close() does
-        self._wakeup, self._waker = os.pipe()
         self._channel, remote = Channel.pair()
-        self._catch_signals()
+        self._signals = CaughtSignals()
         adopt_orphans()
         self._host = subprocess.Popen(
             [
@@ -162,15 +158,15 @@ class _Front:
         if not self._config.launch.isolate:
             self._warn_exposed("launch.isolate is off")
         while not self._ended:
-            sources = [self._channel, self._wakeup]
+            sources = [self._channel, self._signals]
             ready, _, _ = select.select(sources, [], [], _TICK_SECONDS)
-            if self._wakeup in ready:
-                os.read(self._wakeup, 64)
+            if self._signals in ready:
+                self._signals.read()
                 self._begin_stop()
             if self._channel in ready:
                 self._handle(self._channel.receive())
             late = self._deadline is not None and time.monotonic() > self._deadline
-            if self._hurried or late:
+            if self._signals.is_repeated or late:
                 break
             self._show_status()
         return self._conclude()
@@ -182,31 +178,14 @@ class _Front:
         self._host.wait()
         kill_session(self._host.pid)
         adopt_orphans(False)
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
+        self._signals.close()
         self._channel.close()
         self._output.close()
-        os.close(self._wakeup)
-        os.close(self._waker)
         if self._lock is not None:
             os.close(self._lock)
 
     def _encode(self, value: Any) -> str:
         return base64.b64encode(cloudpickle.dumps(value)).decode()
-
-    def _catch_signals(self) -> None:
-        if threading.current_thread() is not threading.main_thread():
-            return
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._handlers[number] = signal.signal(number, self._note_signal)
-
-    def _note_signal(self, number: int, _: Any) -> None:
-        if self._signal is None:
-            self._signal = number
-        else:
-            # Asked twice: do not wait for anybody.
-            self._hurried = True
-        os.write(self._waker, b"!")
 
     def _begin_stop(self) -> None:
         """Asks the nodes to end; while none has started, the host just ends."""
@@ -222,7 +201,7 @@ class _Front:
         if message is None:
             self._ended = True
             self._host.wait()
-            if self._error is None and self._signal is None:
+            if self._error is None and self._signals.first is None:
                 self._error = {"node": "launcher", "traceback": self._describe_host()}
             return
         event = message["event"]
@@ -311,9 +290,9 @@ class _Front:
         if self._error is not None:
             verdict, code = "failed", 1
             reason = f"{self._error['node']} failed"
-        elif self._signal is not None:
-            verdict, code = "stopped", 128 + self._signal
-            reason = "Ctrl-C" if self._signal == signal.SIGINT else "SIGTERM"
+        elif self._signals.first is not None:
+            verdict, code = "stopped", 128 + self._signals.first
+            reason = "Ctrl-C" if self._signals.first == signal.SIGINT else "SIGTERM"
         else:
             verdict, code = "done", 0
             reason = status.reason or "the program ended"

@@ -16,6 +16,7 @@ from typing import Any
 from distrl.config import Config, check_config, config_to_yaml
 from distrl.environments import list_bsuite_episodes, select_bsuite_ids
 from distrl.errors import ConfigError
+from distrl.launch.caught_signals import CaughtSignals
 from distrl.launch.reaping import kill_tree
 from distrl.launch.run_directory import write_whole
 from distrl.reports import write_results
@@ -27,7 +28,6 @@ from distrl.telemetry.sweep_progress import SweepProgress
 _TICK_SECONDS = 0.5
 # What a run's command needs beyond launch.stop_seconds to say how it ended.
 _FAREWELL_SECONDS = 2.0
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True)
@@ -153,26 +153,28 @@ class _Runner:
         self._todo = list(reversed(todo))
         self._jobs: dict[int, _Job] = {}
         self._deadline: float | None = None
-        self._hurried = False
-        self.signal: int | None = None
         self.failed: dict[str, str] = {}
-        self._wakeup, self._waker = os.pipe()
-        self._handlers = {s: signal.signal(s, self._note_signal) for s in _SIGNALS}
+        self._signals = CaughtSignals()
+
+    @property
+    def signal(self) -> int | None:
+        """The signal that ended the sweep, by its number; None without one."""
+        return self._signals.first
 
     def run(self) -> None:
         """Stays until all ids have ended, or a signal has ended them."""
         while self._jobs or (self._todo and self.signal is None):
             while self._can_start():
                 self._start(self._todo.pop())
-            sources = [self._wakeup, *self._jobs]
+            sources = [self._signals, *self._jobs]
             ready, _, _ = select.select(sources, [], [], _TICK_SECONDS)
-            if self._wakeup in ready:
-                os.read(self._wakeup, 64)
+            if self._signals in ready:
+                self._signals.read()
                 self._begin_stop()
             for descriptor in self._jobs.keys() & set(ready):
                 self._read(descriptor)
             late = self._deadline is not None and time.monotonic() > self._deadline
-            if self._hurried or late:
+            if self._signals.is_repeated or late:
                 for job in self._jobs.values():
                     kill_tree(job.process.pid)
             for job in self._jobs.values():
@@ -183,10 +185,7 @@ class _Runner:
         for job in self._jobs.values():
             kill_tree(job.process.pid)
             job.process.wait()
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
-        os.close(self._wakeup)
-        os.close(self._waker)
+        self._signals.close()
 
     def _can_start(self) -> bool:
         is_free = len(self._jobs) < self._config.sweep.jobs
@@ -286,14 +285,6 @@ class _Runner:
         metrics = self._sweep.run_dir(job.bsuite_id) / "metrics"
         status = read_status(metrics / "coordinator.csv")
         return 0 if status is None else status.episodes
-
-    def _note_signal(self, number: int, _: Any) -> None:
-        if self.signal is None:
-            self.signal = number
-        else:
-            # Asked twice: do not wait for anybody.
-            self._hurried = True
-        os.write(self._waker, b"!")
 
     def _begin_stop(self) -> None:
         if self._deadline is not None:
