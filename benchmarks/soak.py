@@ -1,11 +1,12 @@
 """Catch while random nodes are killed: does it survive, and does anything grow?
 
 A run of the whole program goes on for `--minutes`. Every `--period` seconds SIGKILL
-hits a node drawn from the seed. A calm minute before and after lets nodes warm up, so
-that memory and open files of the same node, at the same age, can be compared.
-`make bench-soak` runs it; the exit code is 0 only if the run ended `done`, its last
-evaluation solved Catch, nothing grew by more than a tenth, and no kill cost more
-learning than two periods between checkpoints.
+hits a node drawn from the seed. A calm time before and after lets nodes warm up, so
+that memory and open files of the same node can be compared: in it some checkpoints
+are made, and all that replay holds is replaced, since the allocator keeps what either
+needs at most. `make bench-soak` runs it; the exit code is 0 only if the run ended
+`done`, its last evaluation solved Catch, nothing grew by more than a tenth, and no kill
+cost more learning than two periods between checkpoints.
 """
 
 import argparse
@@ -30,8 +31,10 @@ _SOLVED = 0.95
 _GROWTH = 0.10
 # In periods between checkpoints: kills may come while one is made.
 _LONGEST_LOSS = 2.0
+# How often replay is replaced in a calm time, once it is full.
+_TURNOVERS = 1.0
 # Below these a tenth is noise: an allocator's page, a connection that just opened.
-_SMALLEST_GROWTH = {"MiB": 8.0, "files": 4}
+_SMALLEST_GROWTH = {"MiB": 2.0, "files": 4}
 
 
 def read_nodes(run_dir: Path) -> dict[str, int]:
@@ -110,6 +113,15 @@ def find_longest_loss(rows: Sequence[Mapping[str, str]]) -> float:
     return longest
 
 
+def count_calm_steps(rows: Sequence[Mapping[str, str]], seconds: float) -> list[int]:
+    """Returns the env_steps in the first and in the last so many seconds of a run."""
+    last = float(rows[-1]["seconds"])
+    counts = [(float(row["seconds"]), int(row["env_steps"])) for row in rows]
+    first_steps = max(steps for at, steps in counts if at <= seconds)
+    late_steps = [steps for at, steps in counts if at >= last - seconds]
+    return [first_steps, late_steps[-1] - late_steps[0]]
+
+
 def read_rows(path: Path) -> list[dict[str, str]]:
     """Returns the rows of a CSV file."""
     with path.open(newline="") as file:
@@ -121,7 +133,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=15.0)
     parser.add_argument("--period", type=float, default=10.0)
-    parser.add_argument("--calm", type=float, default=60.0, help="seconds")
+    parser.add_argument("--calm", type=float, default=150.0, help="seconds")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--config", default="configs/catch.yaml")
     options, flags = parser.parse_known_args()
@@ -135,7 +147,8 @@ def main() -> None:
                 *(sys.executable, "-m", "distrl", "train", options.config),
                 *(f"--run_dir={run_dir}", f"--stop.seconds={seconds}"),
                 *("--stop.env_steps=null", "--stop.evaluation_return=null"),
-                *("--launch.max_restarts=10", "--json", *flags),
+                *("--launch.max_restarts=10", "--checkpoint.period_seconds=20"),
+                *("--json", *flags),
             ],
             stdout=subprocess.PIPE,
             text=True,
@@ -155,7 +168,7 @@ def main() -> None:
         returns = [
             float(row["mean_return"]) for row in read_rows(metrics / "evaluator.csv")
         ]
-        loss = find_longest_loss(read_rows(metrics / "coordinator.csv"))
+        counted = read_rows(metrics / "coordinator.csv")
         config = load_config(str(run_dir / "config.yaml"), {})
     rows = list_growth(before, after)
     print_table(rows)
@@ -167,13 +180,24 @@ def main() -> None:
     )
     period = config.checkpoint.period_seconds
     assert period is not None
+    loss = find_longest_loss(counted)
+    calm_steps = count_calm_steps(counted, options.calm)
     print(
         f"the longest loss was {loss:.0f} s of learning; a checkpoint is due each "
         f"{period:.0f} s"
     )
+    capacity = config.replay.capacity
+    turnovers = min(calm_steps[0] - capacity, calm_steps[1]) / capacity
+    print(
+        f"env_steps in the calm times: {calm_steps[0]:,} and {calm_steps[1]:,}; replay "
+        f"holds {capacity:,}"
+    )
+    if turnovers < _TURNOVERS:
+        print("replay was not replaced: its memory cannot be compared; wait --calm")
     grew = any(row[f"{unit} grew"] for row in rows for unit in _SMALLEST_GROWTH)
     survived = result["status"] == "done" and returns[-1] >= _SOLVED
     survived = survived and loss <= _LONGEST_LOSS * period
+    survived = survived and turnovers >= _TURNOVERS
     raise SystemExit(0 if survived and not grew and restarts == kills else 1)
 
 

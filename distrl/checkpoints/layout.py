@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from distrl.checkpoints.freed_memory import return_freed_memory
 from distrl.checkpoints.progress import RunProgress
 
 LAST = "last"
@@ -27,7 +28,7 @@ LAST = "last"
 
 _MANIFEST = "manifest.json"
 _PROGRESS = "progress.json"
-_CHUNK_BYTES = 1 << 20
+_CHUNK_BYTES = 1 << 16
 # What is begun, what is removed, and where Reverb writes before its part is whole.
 _HIDDEN = ("partial", "old", "scratch")
 _Restored = TypeVar("_Restored")
@@ -124,6 +125,7 @@ def complete_checkpoint(
         _flush_directory(directory)
     os.rename(partial, path)
     _flush_directory(path.parent)
+    return_freed_memory()
     for old in list_checkpoints(run_dir)[keep:]:
         # Out of sight first: half a checkpoint must never look like a whole one.
         hidden = old.with_name(f".old-{old.name}")
@@ -220,6 +222,7 @@ def restore_newest(
                 raise
             continue
         if checkpoint is None or checkpoint.path.exists():
+            return_freed_memory()
             return restored
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from distrl.checkpoints.freed_memory import return_freed_memory
 from distrl.checkpoints.layout import LAST, begin_part
 from distrl.config.schema import Config
 from distrl.node_log import say
@@ -120,7 +121,10 @@ class PartSaver:
         except Exception as failure:
             error = f"{type(failure).__name__}: {failure}"
             say(f"checkpoint {name}: {self._part} was not saved: {error}")
-        self._outcome = _Outcome(name, part.learner_steps, error)
+        steps = part.learner_steps
+        del part
+        return_freed_memory()
+        self._outcome = _Outcome(name, steps, error)
 
     def _is_busy(self) -> bool:
         """Whether a save is under way, or its end not yet heard of."""
