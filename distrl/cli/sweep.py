@@ -55,7 +55,20 @@ def main(arguments: list[str]) -> int:
         path = path / "config.yaml"
     config = load_config(str(path), values)
     command = shlex.join(["distrl", "sweep", *arguments])
-    if "--json" in switches_given:
+    try:
+        return _answer(config, command, "--json" in switches_given)
+    except OSError as error:
+        print(
+            f"distrl: the sweep was ended by a file that cannot be written: {error}. "
+            "Once that is mended, distrl sweep SWEEP_DIR goes on with it.",
+            file=sys.stderr,
+        )
+        return 1
+
+
+def _answer(config: Config, command: str, as_json: bool) -> int:
+    """Runs the sweep, and prints how it ended; returns the exit code."""
+    if as_json:
         with reserve_stdout() as write:
             code, answer = _run(config, command)
             write(json.dumps(answer, indent=2) + "\n")

@@ -55,6 +55,17 @@ def test_a_sweep_that_is_done_says_so(done, capfd):
     assert commands[-1] == f"distrl sweep {done}"
 
 
+def test_a_file_that_cannot_be_written_is_told_in_a_line(done, capfd):
+    (done / "results" / "bsuite_id_-_catch-0.csv").unlink()
+    (done / "configs" / "catch-0.yaml").mkdir()
+    capfd.readouterr()
+    assert main(["sweep", str(done)]) == 1
+    _, err = capfd.readouterr()
+    assert err.splitlines()[-1].startswith("distrl: the sweep was ended by a file that")
+    assert "catch-0.yaml" in err.splitlines()[-1]
+    assert "Traceback" not in err
+
+
 def test_the_answer_as_json(done, capfd):
     capfd.readouterr()
     assert main(["sweep", str(done), "--json"]) == 0
