@@ -59,8 +59,7 @@ def make_update(
 ) -> Callable[..., tuple[TrainState, UpdateOutput]]:
     """Returns the update, compiled at its first call for the given devices.
 
-    Gradients and the network's state are averaged over devices at each step, so
-    that all replicas stay alike. The state's buffers are donated.
+    The state's buffers are donated.
 
     Args:
       agent: whose loss is lowered.
@@ -73,6 +72,26 @@ def make_update(
       leading `[D]`, `items` (a `Transition` or `Trajectory`) a leading `[D, K, b]`;
       `probabilities`, `[D, K, b] float32`, greater than 0, are those with which
       replay drew them. Uniform replay does not read them; they may be None.
+
+    Raises:
+      ConfigError: the target network would never be updated.
+    """
+    update = make_device_update(agent, optimizer, config)
+    return jax.pmap(update, DEVICE_AXIS, devices=devices, donate_argnums=0)
+
+
+def make_device_update(
+    agent: Agent, optimizer: optax.GradientTransformation, config: Config
+) -> Callable[..., tuple[TrainState, UpdateOutput]]:
+    """Returns what each device does of `make_update`'s, to be mapped over DEVICE_AXIS.
+
+    Gradients and the network's state are averaged over devices at each step, so
+    that all replicas stay alike.
+
+    Args:
+      agent: whose loss is lowered.
+      optimizer: applied to the averaged gradients.
+      config: its `learner` and `replay` groups are read.
 
     Raises:
       ConfigError: the target network would never be updated.
@@ -118,7 +137,7 @@ def make_update(
         state, (metrics, priorities) = jax.lax.scan(step, state, (items, weights))
         return state, UpdateOutput(_reduce_metrics(metrics), priorities)
 
-    return jax.pmap(update, DEVICE_AXIS, devices=devices, donate_argnums=0)
+    return update
 
 
 def _draw_keys(state: TrainState, count: int) -> jax.Array:

@@ -208,8 +208,7 @@ class _Run:
 
     def _learn_once(self) -> None:
         """Makes one dispatch, and the evaluation that it makes due."""
-        self._state, self._output = self._learning.learn(self._state)
-        self._variables = read_variables(self._state.train)
+        self._state, self._output, self._variables = self._learning.learn(self._state)
         if self._counts.dispatches % self._config.learner.metrics_period == 0:
             self._record.write_learning(self._counts, self._exploration, self._output)
         due = self._record.evaluated_step + self._config.evaluation.period

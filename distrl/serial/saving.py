@@ -19,8 +19,9 @@ from distrl.checkpoints import (
 )
 from distrl.config import Config
 from distrl.learner.health import check_arrays
-from distrl.learner.state import TrainState, first_replica, replicate
+from distrl.learner.state import TrainState, first_replica
 from distrl.node_log import say
+from distrl.serial.learning import place_state
 from distrl.serial.state import Counts, SerialState
 
 # What replay holds is a part of its own, for it may be left out.
@@ -90,14 +91,9 @@ def restore_state(
     if replay is None:
         counts = counts._replace(inserted=0, sampled=0)
     else:
-        buffer = jax.device_put(restore_tree(replay, blank.buffer), devices[0])
-    state = SerialState(
-        train=replicate(found["train"], devices),
-        buffer=buffer,
-        key=jax.device_put(found["key"], devices[0]),
-        counts=counts,
-    )
-    return state, checkpoint.progress
+        buffer = restore_tree(replay, blank.buffer)
+    state = SerialState(found["train"], buffer, found["key"], counts)
+    return place_state(state, devices), checkpoint.progress
 
 
 def read_train_state(checkpoint: Checkpoint, like: TrainState) -> TrainState | None:

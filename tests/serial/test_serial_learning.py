@@ -54,7 +54,8 @@ def alone():
     learning = Learning(1)
     drawn = DRAW(learning.state.buffer, jax.random.fold_in(learning.state.key, 0), 16)
     before = jax.tree.map(np.array, learning.state)
-    after, output = learning.learn(learning.state)
+    after, output, variables = learning.learn(learning.state)
+    jax.tree.map(np.testing.assert_array_equal, variables, read_variables(after.train))
     return before, after, jax.tree.map(np.array, drawn), output, learning
 
 
@@ -97,7 +98,7 @@ def test_the_next_dispatch_draws_anew(alone):
 def test_two_devices_learn_the_same(alone):
     _, after, _, output, _ = alone
     learning = Learning(2)
-    state, shared = learning.learn(learning.state)
+    state, shared, _ = learning.learn(learning.state)
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6),
         first_replica(state.train.params),
