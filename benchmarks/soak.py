@@ -1,12 +1,14 @@
 """Catch while random nodes are killed: does it survive, and does anything grow?
 
 A run of the whole program goes on for `--minutes`. Every `--period` seconds SIGKILL
-hits a node drawn from the seed. A calm time before and after lets nodes warm up, so
-that memory and open files of the same node can be compared: in it some checkpoints
-are made, and all that replay holds is replaced, since the allocator keeps what either
-needs at most. `make bench-soak` runs it; the exit code is 0 only if the run ended
-`done`, its last evaluation solved Catch, nothing grew by more than a tenth, and no kill
-cost more learning than two periods between checkpoints.
+hits a node drawn from the seed. Before that each node is killed once, so that nodes
+which went on from a checkpoint are compared with such nodes. After either a calm time
+lets them warm up: in it some checkpoints are made, and all that replay holds is
+replaced twice, since the allocator keeps what either needs at most; then memory and
+open files of each are measured. `make bench-soak` runs it; the exit code is 0 only if
+the run ended `done`, its last evaluation solved Catch, nothing grew by more than a
+tenth, nothing was started again that was not killed, and no kill cost more learning
+than two periods between checkpoints. Otherwise the run directory is kept.
 """
 
 import argparse
@@ -14,6 +16,7 @@ import csv
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,15 +27,22 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.record import print_record, print_table
+from benchmarks.record import median, print_record, print_table
+from distrl.checkpoints import list_checkpoints
 from distrl.config import load_config
+from distrl.telemetry.csv_log import read_status
 
 _SOLVED = 0.95
 _GROWTH = 0.10
 # In periods between checkpoints: kills may come while one is made.
 _LONGEST_LOSS = 2.0
-# How often replay is replaced in a calm time, once it is full.
-_TURNOVERS = 1.0
+# How often replay is replaced in a calm time.
+_TURNOVERS = 2.0
+# A learner's memory goes up and down with the superbatches on their way.
+_MEASUREMENTS = 7
+_MEASURE_SECONDS = 3.0
+# To start, to make a checkpoint, to kill each node once, and to measure twice.
+_OTHER_SECONDS = 200.0
 # Below these a tenth is noise: an allocator's page, a connection that just opened.
 _SMALLEST_GROWTH = {"MiB": 2.0, "files": 4}
 
@@ -56,6 +66,42 @@ def measure(run_dir: Path, front: int) -> dict[str, dict[str, float]]:
             "files": process.num_fds(),
         }
     return measured
+
+
+def measure_warm(
+    run_dir: Path, front: int, calm_seconds: float
+) -> tuple[dict[str, dict[str, float]], int]:
+    """Returns the medians of measurements after a calm time, and its env_steps."""
+    begun = count_env_steps(run_dir)
+    time.sleep(calm_seconds)
+    steps = count_env_steps(run_dir) - begun
+    taken = []
+    for _ in range(_MEASUREMENTS):
+        taken.append(measure(run_dir, front))
+        time.sleep(_MEASURE_SECONDS)
+    medians = {
+        name: {unit: median([each[name][unit] for each in taken]) for unit in units}
+        for name, units in taken[0].items()
+    }
+    return medians, steps
+
+
+def count_env_steps(run_dir: Path) -> int:
+    """Returns the env_steps that a run has reported."""
+    status = read_status(run_dir / "metrics" / "coordinator.csv")
+    return 0 if status is None else status.env_steps
+
+
+def kill_each(run_dir: Path, period: float) -> int:
+    """Kills every node once, one each `period` seconds; returns how many there are."""
+    names = sorted(read_nodes(run_dir))
+    for name in names:
+        while name not in (nodes := read_nodes(run_dir)):
+            time.sleep(0.1)
+        os.kill(nodes[name], signal.SIGKILL)
+        print(f"warming up: SIGKILL {name}", flush=True)
+        time.sleep(period)
+    return len(names)
 
 
 def kill_at_random(run_dir: Path, seconds: float, period: float, seed: int) -> int:
@@ -113,15 +159,6 @@ def find_longest_loss(rows: Sequence[Mapping[str, str]]) -> float:
     return longest
 
 
-def count_calm_steps(rows: Sequence[Mapping[str, str]], seconds: float) -> list[int]:
-    """Returns the env_steps in the first and in the last so many seconds of a run."""
-    last = float(rows[-1]["seconds"])
-    counts = [(float(row["seconds"]), int(row["env_steps"])) for row in rows]
-    first_steps = max(steps for at, steps in counts if at <= seconds)
-    late_steps = [steps for at, steps in counts if at >= last - seconds]
-    return [first_steps, late_steps[-1] - late_steps[0]]
-
-
 def read_rows(path: Path) -> list[dict[str, str]]:
     """Returns the rows of a CSV file."""
     with path.open(newline="") as file:
@@ -138,38 +175,34 @@ def main() -> None:
     parser.add_argument("--config", default="configs/catch.yaml")
     options, flags = parser.parse_known_args()
     print_record()
-    # Some seconds to start, and the calm at either end.
-    seconds = 60 * options.minutes + 2 * options.calm + 20
-    with tempfile.TemporaryDirectory() as directory:
-        run_dir = Path(directory) / "run"
-        command = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "distrl", "train", options.config),
-                *(f"--run_dir={run_dir}", f"--stop.seconds={seconds}"),
-                *("--stop.env_steps=null", "--stop.evaluation_return=null"),
-                *("--launch.max_restarts=10", "--checkpoint.period_seconds=20"),
-                *("--json", *flags),
-            ],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        while not (run_dir / "program.json").exists() and command.poll() is None:
-            time.sleep(0.1)
-        time.sleep(options.calm)
-        before = measure(run_dir, command.pid)
-        kills = kill_at_random(
-            run_dir, 60 * options.minutes, options.period, options.seed
-        )
-        time.sleep(options.calm)
-        after = measure(run_dir, command.pid)
-        answer, _ = command.communicate()
-        result = json.loads(answer)
-        metrics = run_dir / "metrics"
-        returns = [
-            float(row["mean_return"]) for row in read_rows(metrics / "evaluator.csv")
-        ]
-        counted = read_rows(metrics / "coordinator.csv")
-        config = load_config(str(run_dir / "config.yaml"), {})
+    run_dir = Path(tempfile.mkdtemp(prefix="soak-")) / "run"
+    seconds = 60 * options.minutes + 2 * options.calm + _OTHER_SECONDS
+    command = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "distrl", "train", options.config),
+            *(f"--run_dir={run_dir}", f"--stop.seconds={seconds}"),
+            *("--stop.env_steps=null", "--stop.evaluation_return=null"),
+            *("--launch.max_restarts=10", "--checkpoint.period_seconds=20"),
+            *("--json", *flags),
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    metrics = run_dir / "metrics"
+    # Trained and checkpointed, so that there is something to go on from.
+    while not list_checkpoints(run_dir) and command.poll() is None:
+        time.sleep(0.1)
+    kills = kill_each(run_dir, options.period)
+    before, steps_before = measure_warm(run_dir, command.pid, options.calm)
+    kills += kill_at_random(run_dir, 60 * options.minutes, options.period, options.seed)
+    after, steps_after = measure_warm(run_dir, command.pid, options.calm)
+    answer, _ = command.communicate()
+    result = json.loads(answer)
+    returns = [
+        float(row["mean_return"]) for row in read_rows(metrics / "evaluator.csv")
+    ]
+    loss = find_longest_loss(read_rows(metrics / "coordinator.csv"))
+    config = load_config(str(run_dir / "config.yaml"), {})
     rows = list_growth(before, after)
     print_table(rows)
     restarts = sum(result["restarts"].values())
@@ -180,25 +213,25 @@ def main() -> None:
     )
     period = config.checkpoint.period_seconds
     assert period is not None
-    loss = find_longest_loss(counted)
-    calm_steps = count_calm_steps(counted, options.calm)
+    capacity = config.replay.capacity
     print(
         f"the longest loss was {loss:.0f} s of learning; a checkpoint is due each "
         f"{period:.0f} s"
     )
-    capacity = config.replay.capacity
-    turnovers = min(calm_steps[0] - capacity, calm_steps[1]) / capacity
     print(
-        f"env_steps in the calm times: {calm_steps[0]:,} and {calm_steps[1]:,}; replay "
+        f"env_steps in the calm times: {steps_before:,} and {steps_after:,}; replay "
         f"holds {capacity:,}"
     )
-    if turnovers < _TURNOVERS:
+    is_warm = min(steps_before, steps_after) >= _TURNOVERS * capacity
+    if not is_warm:
         print("replay was not replaced: its memory cannot be compared; wait --calm")
     grew = any(row[f"{unit} grew"] for row in rows for unit in _SMALLEST_GROWTH)
     survived = result["status"] == "done" and returns[-1] >= _SOLVED
-    survived = survived and loss <= _LONGEST_LOSS * period
-    survived = survived and turnovers >= _TURNOVERS
-    raise SystemExit(0 if survived and not grew and restarts == kills else 1)
+    survived = survived and loss <= _LONGEST_LOSS * period and restarts == kills
+    if not (survived and is_warm) or grew:
+        print(f"failed; the run is in {run_dir}")
+        raise SystemExit(1)
+    shutil.rmtree(run_dir.parent)
 
 
 if __name__ == "__main__":
