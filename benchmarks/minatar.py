@@ -4,6 +4,7 @@
 
 A run directory is one of `distrl train configs/minatar_dqn.yaml` or of another agent
 on one of these games. It prints a row a run, and draws the runs of a game together.
+Rows of other runs that are in the file already stay in it, and are drawn as well.
 """
 
 import argparse
@@ -80,6 +81,23 @@ def thin(run: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
+def add_rows(rows: list[dict[str, Any]], path: Path) -> list[dict[str, Any]]:
+    """Returns the rows with those of other runs in a file before them."""
+    if not path.exists():
+        return rows
+    new = {_name_run(row) for row in rows}
+    with path.open(newline="") as file:
+        held: list[dict[str, Any]] = list(csv.DictReader(file))
+    kept = [
+        {**row, "seed": int(row["seed"])} for row in held if _name_run(row) not in new
+    ]
+    return sorted([*kept, *rows], key=_name_run)
+
+
+def _name_run(row: dict[str, Any]) -> tuple[str, str, int]:
+    return row["game"], row["agent"], int(row["seed"])
+
+
 def draw(rows: Sequence[dict[str, Any]], picture: Path) -> None:
     """Draws a panel a game; a line a run, and the published values as points."""
     import matplotlib
@@ -141,6 +159,7 @@ def main() -> None:
     print_table([summarize(run) for run in runs])
     rows = [row for run in runs for row in thin(run)]
     if options.rows is not None:
+        rows = add_rows(rows, options.rows)
         with options.rows.open("w", newline="") as file:
             writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
             writer.writeheader()
