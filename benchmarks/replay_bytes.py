@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 
 from benchmarks.checkpoint import serve
-from benchmarks.record import print_record, print_table
+from benchmarks.record import median, print_record, print_table
 from distrl.config import Config, load_config
 
 
@@ -69,7 +69,14 @@ def play(config: Config, spec: Any, size: int) -> Iterator[Any]:
 def measure(
     block: int, stack: int | None, size: int, seconds: float
 ) -> dict[str, float]:
-    """Returns the figures of one way to store observations, each for a transition."""
+    """Returns the figures of one way to store observations; bytes are a transition's.
+
+    Args:
+      block: G, the transitions of an item.
+      stack: `replay.frame_stack`.
+      size: the transitions that are played; those of the last pool are not written.
+      seconds: how long samples are read.
+    """
     from distrl.environments import read_spec
     from distrl.replay import BlockWriter, ReplaySampler
 
@@ -104,8 +111,8 @@ def measure(
         asked.put(False)
         process.join(10)
     return {
-        "arrays": unpacked / written,
-        "packed": packed / written,
+        "arrays, bytes": unpacked / written,
+        "compressed": packed / written,
         "server's memory": held / written,
         "checkpoint": saved / written,
         "inserts/s": written / writing,
@@ -139,25 +146,27 @@ def read_chunks(directory: Path) -> tuple[int, int]:
 
 
 def main() -> None:
-    """Prints a table for blocks and one for single transitions."""
+    """Prints a table for blocks and one for single transitions, all of medians."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--transitions", type=int, default=20_000)
     parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--repetitions", type=int, default=3)
     options = parser.parse_args()
     print_record()
     for block in (8, 1):
-        ways = {
-            "whole": measure(block, None, options.transitions, options.seconds),
-            "frames once": measure(block, 4, options.transitions, options.seconds),
-        }
-        whole, once = ways.values()
-        ways["whole / once"] = {name: whole[name] / once[name] for name in whole}
-        print_table(
-            [
-                {f"a transition, G={block}": name, **figures}
-                for name, figures in ways.items()
-            ]
+        runs: dict[str, list[dict[str, float]]] = {"whole": [], "frames once": []}
+        for _ in range(options.repetitions):
+            for stack, way in zip((None, 4), runs, strict=True):
+                runs[way].append(
+                    measure(block, stack, options.transitions, options.seconds)
+                )
+        whole, once = (
+            {name: median([run[name] for run in each]) for name in each[0]}
+            for each in runs.values()
         )
+        ratio = {name: whole[name] / once[name] for name in whole}
+        rows = {"whole": whole, "frames once": once, "whole / frames once": ratio}
+        print_table([{f"G={block}": name, **row} for name, row in rows.items()])
 
 
 if __name__ == "__main__":
