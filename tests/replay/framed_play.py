@@ -87,11 +87,16 @@ class Play:
         return batches
 
     def list_sequences(self, length, period):
-        """Returns batches of sequences; the first reward is the number of each."""
+        """Returns batches of sequences; the first reward is the number of each.
+
+        Their recurrent state is that of an LSTM of 5 units.
+        """
+        rng = np.random.default_rng(self.seed)
         accumulator = SequenceAccumulator(self.environments, length, period, 0.9)
         batches, number = [], 0
         for step in self.list_steps():
-            batch = accumulator.add(*step, ())
+            carry = rng.normal(size=(2, self.environments, 5)).astype(np.float32)
+            batch = accumulator.add(*step, tuple(carry))
             count = len(batch.action)
             reward = batch.reward.copy()
             reward[:, 0] = np.arange(number, number + count)

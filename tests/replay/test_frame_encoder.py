@@ -107,11 +107,11 @@ def test_any_number_of_them_can_be_encoded(replay):
 
 
 def test_sequences_are_stacks_one_behind_the_other(replay):
-    encoder = make_encoder(replay, 100, sequence_length=3)
+    encoder = make_encoder(replay, 100, sequence_length=3, core="lstm")
     (batch, *_) = [b for b in PLAY.list_sequences(3, 3) if len(b.action)]
     frames, words = encoder.encode(batch)
     assert frames.shape == (2, 4 * 4)
-    assert words.shape == (2, 3 * 4)
+    assert words.shape == (2, 4 * 3 + 2 * 5)
     # Each shows the last three frames of the one before.
     stacks = frames.reshape(2, 4, 4)
     np.testing.assert_array_equal(stacks[:, 1:, :3], stacks[:, :-1, 1:])

@@ -115,7 +115,7 @@ def test_every_transition_comes_back_as_it_was(play, n_step, block, shuffle_step
 @given(play=PLAYS, length=st.integers(1, 6), data=st.data())
 def test_every_sequence_comes_back_as_it_was(play, length, data):
     replay = Replay()
-    config = make_config(replay, play, sequence_length=length)
+    config = make_config(replay, play, sequence_length=length, core="lstm")
     batches = play.list_sequences(length, data.draw(st.integers(1, length)))
     address, table = serve(replay, config, play.spec)
     written = write(address, config, play.spec, batches)
