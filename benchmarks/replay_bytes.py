@@ -146,14 +146,15 @@ def read_chunks(directory: Path) -> tuple[int, int]:
 
 
 def main() -> None:
-    """Prints a table for blocks and one for single transitions, all of medians."""
+    """Prints a table of medians for each number of transitions in an item."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--transitions", type=int, default=20_000)
+    parser.add_argument("--blocks", type=int, nargs="+", default=[8, 1])
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--repetitions", type=int, default=3)
     options = parser.parse_args()
     print_record()
-    for block in (8, 1):
+    for block in options.blocks:
         runs: dict[str, list[dict[str, float]]] = {"whole": [], "frames once": []}
         for _ in range(options.repetitions):
             for stack, way in zip((None, 4), runs, strict=True):
