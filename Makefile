@@ -20,7 +20,7 @@ INSTALLED := $(VENV)/.installed-$(call key,pyproject.toml)
 
 .DEFAULT_GOAL := help
 .PHONY: help install train test test-slow bench bench-actor \
-    bench-checkpoint bench-learner bench-memory bench-serial bench-soak bench-solve lock check-cuda clean FORCE
+    bench-checkpoint bench-learner bench-memory bench-replay bench-serial bench-soak bench-solve lock check-cuda clean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' Makefile
@@ -39,7 +39,7 @@ test: $(INSTALLED) ## ruff, mypy and the quick tests
 test-slow: $(INSTALLED) ## the tests that take longer
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
-bench: bench-actor bench-checkpoint bench-learner bench-memory bench-serial bench-solve ## every measurement in benchmarks/
+bench: bench-actor bench-checkpoint bench-learner bench-memory bench-replay bench-serial bench-solve ## every measurement in benchmarks/
 
 bench-actor: $(INSTALLED) ## env steps a second, against a bare loop
 	$(BIN)/python -m benchmarks.actor $(ARGS)
@@ -52,6 +52,9 @@ bench-learner: $(INSTALLED) ## updates a second, against a batch in place
 
 bench-memory: $(INSTALLED) ## unique memory of every process
 	$(BIN)/python -m benchmarks.memory $(ARGS)
+
+bench-replay: $(INSTALLED) ## bytes of Pong in replay, frames stored once against whole
+	$(BIN)/python -m benchmarks.replay_bytes $(ARGS)
 
 bench-serial: $(INSTALLED) ## CartPole in one process; PEER='...' runs a peer beside it
 	$(BIN)/python -m benchmarks.serial $(ARGS)

@@ -1,6 +1,6 @@
 """The shape of what replay holds: transitions, or sequences of an episode's steps."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tree
@@ -9,6 +9,24 @@ from dm_env import specs
 from distrl.config.limits import list_carry_sizes
 from distrl.config.schema import Config, NetworkConfig
 from distrl.types import EnvironmentSpec, Trajectory, Transition
+
+# The fields that hold observations.
+_OBSERVATIONS: dict[type, tuple[str, ...]] = {
+    Transition: ("observation_tm1", "observation_t"),
+    Trajectory: ("observation",),
+}
+
+
+class ItemParts(NamedTuple):
+    """A transition or sequence, a batch of them, or its specs, taken apart.
+
+    Attributes:
+      observations: of each field that holds observations, what it holds.
+      rest: the leaves of the other fields; all have 32 bits.
+    """
+
+    observations: list[Any]
+    rest: list[Any]
 
 
 def make_item_spec(config: Config, spec: EnvironmentSpec) -> Any:
@@ -46,6 +64,30 @@ def make_carry_spec(network: NetworkConfig) -> tuple[specs.Array, ...]:
     return tuple(specs.Array((n,), np.float32) for n in list_carry_sizes(network))
 
 
+def take_apart(item: Any) -> ItemParts:
+    """Returns the observations of a transition or sequence, and all other leaves."""
+    names = _OBSERVATIONS[type(item)]
+    return ItemParts(
+        observations=[getattr(item, name) for name in names],
+        rest=tree.flatten(_list_others(item)),
+    )
+
+
+def put_together(like: Any, parts: ItemParts) -> Any:
+    """Returns an item of these parts, in the structure of another: undoes `take_apart`.
+
+    Args:
+      like: a `Transition` or `Trajectory`.
+      parts: what it is made of.
+    """
+    names = _OBSERVATIONS[type(like)]
+    others = iter(tree.unflatten_as(_list_others(like), parts.rest))
+    observations = iter(parts.observations)
+    return type(like)(
+        *(next(observations if name in names else others) for name in like._fields)
+    )
+
+
 def stack_specs(nest: Any, count: int) -> Any:
     """Returns a nest of specs with a leading axis of `count`."""
     return tree.map_structure(
@@ -73,3 +115,8 @@ def make_zeros(nest: Any, count: int) -> Any:
     return tree.map_structure(
         lambda leaf: np.zeros((count, *leaf.shape), leaf.dtype), nest
     )
+
+
+def _list_others(item: Any) -> list[Any]:
+    names = _OBSERVATIONS[type(item)]
+    return [getattr(item, name) for name in item._fields if name not in names]

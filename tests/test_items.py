@@ -4,7 +4,14 @@ import tree
 from dm_env import specs
 
 from distrl.config import Config, NetworkConfig, ReplayConfig
-from distrl.items import fill_priorities, make_item_spec, make_zeros, stack_specs
+from distrl.items import (
+    fill_priorities,
+    make_item_spec,
+    make_zeros,
+    put_together,
+    stack_specs,
+    take_apart,
+)
 from distrl.networks.core import make_initial_carry
 from distrl.types import EnvironmentSpec, Trajectory, Transition
 
@@ -63,3 +70,22 @@ def test_new_items_without_a_priority_count_as_a_td_error_of_1():
     assert fill_priorities(None, 3, epsilon=0.5).tolist() == [1.0, 1.0, 1.0]
     filled = fill_priorities(np.array([0.0, 2.0], np.float32), 2, epsilon=0.5)
     assert filled.tolist() == [0.5, 2.5]
+
+
+@pytest.mark.parametrize("length", [None, 6])
+def test_an_item_is_taken_apart_and_put_together(length):
+    network = NetworkConfig(core="lstm", core_size=7)
+    config = Config(network=network, replay=ReplayConfig(sequence_length=length))
+    item = make_item_spec(config, SPEC)
+    parts = take_apart(item)
+    if length is None:
+        assert parts.observations == [item.observation_tm1, item.observation_t]
+        assert parts.rest == [item.action_tm1, item.reward_t, item.discount_t]
+    else:
+        assert parts.observations == [item.observation]
+        others = [item.action, item.reward, item.discount, item.mask]
+        assert parts.rest == [*others, *item.carry]
+    # Replay keeps them as words of 32 bits.
+    assert all(leaf.dtype.itemsize == 4 for leaf in parts.rest)
+    again = put_together(item, parts)
+    assert type(again) is type(item) and again == item

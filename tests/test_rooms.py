@@ -30,7 +30,7 @@ LAYERS = (
     ("environments", "replay", "variables"),
     ("agents",),
     ("networks",),
-    ("items", "telemetry"),
+    ("frames", "items", "telemetry"),
     ("checkpoints",),
     ("config", "factories", "remote"),
     ("errors", "findings", "node_log", "ports", "seeding", "session", "types", "root"),

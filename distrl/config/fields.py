@@ -72,6 +72,7 @@ RANGES: Mapping[str, Range] = types.MappingProxyType(
         "replay.samples_per_insert": _POSITIVE,
         "replay.error_buffer": _POSITIVE,
         "replay.transitions_per_item": _COUNT,
+        "replay.frame_stack": Range(low=2, high=_LARGEST),
         "replay.sequence_length": _COUNT,
         "replay.sequence_period": _COUNT,
         "replay.shuffle_steps": Range(low=0, high=_LARGEST),

@@ -60,6 +60,33 @@ def list_carry_sizes(network: NetworkConfig) -> tuple[int, ...]:
     return {"none": (), "gru": (size,), "lstm": (size, size)}[network.core]
 
 
+def count_pooled(config: Config) -> int:
+    """Returns the transitions that an actor shuffles at once; G = 1 waits for none."""
+    replay, block = config.replay, count_per_item(config)
+    if block == 1:
+        return 0
+    return max(replay.shuffle_steps * config.actor.environments, block)
+
+
+def count_kept_frames(config: Config) -> int:
+    """Returns the newest frames that an actor's items may refer to.
+
+    A frame is shown by the items that begin up to `frame_stack` steps after it, which
+    are written when they are `n_step` or `sequence_length` steps long, and shuffled.
+    With as many as this, one that an environment brings in each step is sent once; an
+    item whose observations are no stacks has room beside them.
+    """
+    replay = config.replay
+    stack = replay.frame_stack or 1
+    steps = config.actor.n_step
+    observations = 2
+    if replay.sequence_length is not None:
+        steps = replay.sequence_length
+        observations = steps + 1
+    shared = 2 * count_pooled(config) + config.actor.environments * (stack + steps)
+    return shared + count_per_item(config) * observations * stack
+
+
 def find_patience(config: Config) -> float:
     """Returns the seconds for which a node goes on without a server that is silent.
 

@@ -98,6 +98,8 @@ class ReplayConfig:
     """The samples that actors or learner may run ahead; null derives a safe one."""
     transitions_per_item: int | None = None
     """The transitions in a Reverb item; null is 32, and 1 where it has to be 1."""
+    frame_stack: int | None = None
+    """The frames of an observation, on its last axis, each stored once; null: whole."""
     sequence_length: int | None = None
     """Keep sequences of so many steps, within an episode; null keeps transitions."""
     sequence_period: int | None = None

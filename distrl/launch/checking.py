@@ -9,6 +9,7 @@ from distrl.agents import make_agent
 from distrl.config import Config, check_devices
 from distrl.environments import read_spec
 from distrl.errors import ConfigError
+from distrl.frames import check_frame_stack
 from distrl.items import make_item_spec, make_zeros
 from distrl.learner.optimizer import make_optimizer
 from distrl.networks import check_network
@@ -29,6 +30,7 @@ def check_parts(config: Config) -> EnvironmentSpec:
         config.environment_args,
         last_action_reward=config.network.last_action_reward,
     )
+    check_frame_stack(config.replay.frame_stack, spec)
     check_network(config.network, spec)
     check_agent(config, spec)
     make_optimizer(config.learner)

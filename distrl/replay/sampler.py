@@ -15,7 +15,7 @@ from distrl.config.limits import count_per_item, derive_limits
 from distrl.config.schema import Config
 from distrl.ports import LifeLine
 from distrl.replay.connection import MAX_FAILURES, ServerProbe
-from distrl.replay.tables import TABLE_NAME, make_signature
+from distrl.replay.tables import TABLE_NAME, make_form
 from distrl.types import EnvironmentSpec
 
 # Measured: more than 2 workers, or more samples on their way, are no faster.
@@ -73,7 +73,7 @@ class ReplaySampler:
             tf.config.threading.set_inter_op_parallelism_threads(_TENSORFLOW_THREADS)
             tf.config.threading.set_intra_op_parallelism_threads(1)
         self._address = address
-        self._signature = make_signature(config, spec)
+        self._form = make_form(config, spec)
         self._block = count_per_item(config)
         self._items = derive_limits(config).superbatch
         self._prefetch = config.replay.prefetch
@@ -118,11 +118,8 @@ class ReplaySampler:
             self._iterator = None
         if self._held < self._items:
             return None
-        sample = self._parts[0]
-        if joined:
-            sample = tree.map_structure(lambda *x: np.concatenate(x), *self._parts)
-        self._parts, self._held = [], 0
-        return self._flatten(sample)
+        parts, self._parts, self._held = self._parts, [], 0
+        return self._join(parts)
 
     def has_lost_server(self) -> bool:
         """Returns whether the server that is read from has ended; for any thread.
@@ -160,7 +157,7 @@ class ReplaySampler:
         The iterator's last batch is smaller if replay falls silent.
         """
         whole = items == self._items
-        signature = tree.flatten(self._signature)
+        signature = tree.flatten(self._form.signature)
         dataset = reverb.TrajectoryDataset(
             server_address=self._address,
             table=TABLE_NAME,
@@ -171,7 +168,7 @@ class ReplaySampler:
             rate_limiter_timeout_ms=int(1000 * _SILENCE_SECONDS),
             max_samples=-1 if whole else items,
         )
-        dataset = dataset.batch(items, drop_remainder=False)
+        dataset = self._form.batch(dataset, items)
         if whole and self._prefetch > 0:
             dataset = dataset.prefetch(self._prefetch)
         options = tf.data.Options()
@@ -180,18 +177,16 @@ class ReplaySampler:
         options.threading.max_intra_op_parallelism = 1
         return dataset.with_options(options).as_numpy_iterator()
 
-    def _flatten(self, sample: Any) -> SampledSuperbatch:
-        """Joins the axes [items, G] of a sample, one transition of each item in turn.
+    def _join(self, parts: list[Any]) -> SampledSuperbatch:
+        """Joins batches of items, one transition of each item in turn.
 
-        A batch is a run of transitions. In this order it takes from as many items as
-        there are, and its transitions are as little related as they can be.
+        A batch of the learner is a run of transitions. In this order it takes from as
+        many items as there are, and its transitions are as little related as can be.
         """
-        leaves = [
-            leaf.swapaxes(0, 1).reshape(-1, *leaf.shape[2:]) for leaf in sample.data
-        ]
-        probabilities = sample.info.probability.astype(np.float32)
+        infos = [part.info for part in parts]
+        probabilities = np.concatenate([info.probability for info in infos])
         return SampledSuperbatch(
-            keys=sample.info.key,
-            probabilities=np.tile(probabilities, self._block),
-            items=tree.unflatten_as(self._signature, leaves),
+            keys=np.concatenate([info.key for info in infos]),
+            probabilities=np.tile(probabilities.astype(np.float32), self._block),
+            items=self._form.decode([part.data for part in parts]),
         )

@@ -3,26 +3,26 @@
 from typing import Any
 
 import reverb
-import tensorflow as tf
-import tree
 
-from distrl.config.limits import count_per_item, derive_limits
+from distrl.config.limits import derive_limits
 from distrl.config.schema import Config
-from distrl.items import make_item_spec, stack_specs
+from distrl.replay.forms import ItemForm, WholeForm
+from distrl.replay.frames import FrameForm
 from distrl.types import EnvironmentSpec
 
 TABLE_NAME = "replay"
 
 
-def make_signature(config: Config, spec: EnvironmentSpec) -> Any:
-    """Returns the `tf.TensorSpec` of each part of an item, `[G, ...]`.
+def make_form(config: Config, spec: EnvironmentSpec) -> ItemForm:
+    """Returns how items lie in Reverb: whole, or as frames (`replay.frame_stack`)."""
+    if config.replay.frame_stack is None:
+        return WholeForm(config, spec)
+    return FrameForm(config, spec)
 
-    Args:
-      config: says what an item is, and gives G, `replay.transitions_per_item`.
-      spec: gives the observations.
-    """
-    items = stack_specs(make_item_spec(config, spec), count_per_item(config))
-    return tree.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), items)
+
+def make_signature(config: Config, spec: EnvironmentSpec) -> Any:
+    """Returns the `tf.TensorSpec` of each part of an item."""
+    return make_form(config, spec).signature
 
 
 def make_table(config: Config, spec: EnvironmentSpec) -> reverb.Table:

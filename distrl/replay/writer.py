@@ -8,12 +8,12 @@ import numpy as np
 import reverb
 import tree
 
-from distrl.config.limits import count_per_item
+from distrl.config.limits import count_per_item, count_pooled
 from distrl.config.schema import Config
 from distrl.items import fill_priorities
 from distrl.ports import LifeLine
 from distrl.replay.connection import MAX_FAILURES, ServerProbe
-from distrl.replay.tables import TABLE_NAME
+from distrl.replay.tables import TABLE_NAME, make_form
 from distrl.types import EnvironmentSpec, StopSignal
 
 # Reverb warns at about 50 unconfirmed items: 32 plus the 8 before the next look.
@@ -58,9 +58,8 @@ class BlockWriter:
         self._block = count_per_item(config)
         self._epsilon = config.replay.priority_epsilon
         self._shuffles = config.replay.shuffle_steps > 0
-        self._pool_size = max(
-            config.replay.shuffle_steps * config.actor.environments, self._block
-        )
+        self._pool_size = count_pooled(config)
+        self._encoder = make_form(config, spec).make_encoder()
         self._pool: list[list[np.ndarray]] = []
         self._pooled = 0
         self._rng = np.random.default_rng(seed)
@@ -68,7 +67,6 @@ class BlockWriter:
         self._probe = ServerProbe(address, config.launch.connect_seconds)
         self._writer: reverb.TrajectoryWriter | None = None
         self._line: LifeLine | None = None
-        self._columns: list[Any] = []
         self._unflushed = 0
 
     def write(self, items: Any, priorities: np.ndarray | None = None) -> int:
@@ -87,8 +85,7 @@ class BlockWriter:
           RuntimeError: the server cannot be reached, or refuses the items.
           ValueError: priorities for blocks of several, or that are no numbers.
         """
-        leaves = [np.asarray(leaf) for leaf in tree.flatten(items)]
-        count = len(leaves[0])
+        count = len(tree.flatten(items)[0])
         if priorities is not None and self._block > 1:
             raise ValueError(
                 f"priorities are for single items, not for blocks of {self._block} "
@@ -96,6 +93,7 @@ class BlockWriter:
             )
         if count == 0:
             return 0
+        leaves = self._encoder.encode(items)
         if self._block == 1:
             return self._write_items([leaf[:, None] for leaf in leaves], priorities)
         self._pool.append([np.array(leaf) for leaf in leaves])
@@ -145,7 +143,7 @@ class BlockWriter:
         if self._writer is not None and self._has_lost_server():
             self._disconnect()
         for index, item in enumerate(zip(*leaves, strict=True)):
-            if self._writer is None and not self._connect(len(leaves)):
+            if self._writer is None and not self._connect():
                 return index * self._block
             try:
                 self._append(item, float(priorities[index]))
@@ -159,11 +157,8 @@ class BlockWriter:
 
     def _append(self, item: Any, priority: float) -> None:
         assert self._writer is not None
-        self._writer.append(item)
-        if not self._columns:
-            self._columns = tree.flatten(self._writer.history)
-        newest = [column[-1] for column in self._columns]
-        self._writer.create_item(TABLE_NAME, priority, newest)
+        trajectory = self._encoder.append(self._writer, item)
+        self._writer.create_item(TABLE_NAME, priority, trajectory)
         self._unflushed += 1
 
     def _flush(self) -> bool:
@@ -189,7 +184,7 @@ class BlockWriter:
             return True
         return False
 
-    def _connect(self, num_leaves: int) -> bool:
+    def _connect(self) -> bool:
         """Waits for the server; False if stopped meanwhile."""
         failures = 0
         while self._writer is None and not self._stop.is_set():
@@ -197,7 +192,7 @@ class BlockWriter:
                 continue
             try:
                 self._line = LifeLine(self._address)
-                self._writer = self._make_writer(num_leaves)
+                self._writer = self._encoder.open(reverb.Client(self._address))
             except OSError:  # it ended in this very moment
                 continue
             except RuntimeError:
@@ -205,13 +200,6 @@ class BlockWriter:
                 if failures > MAX_FAILURES:
                     raise
         return self._writer is not None
-
-    def _make_writer(self, num_leaves: int) -> reverb.TrajectoryWriter:
-        writer = reverb.Client(self._address).trajectory_writer(1)
-        # A chunk is what a sample of any of its steps sends and unpacks whole.
-        for index in range(num_leaves):
-            writer.configure((index,), num_keep_alive_refs=1, max_chunk_length=1)
-        return writer
 
     def _has_lost_server(self) -> bool:
         return self._line is not None and self._line.is_cut()
@@ -227,5 +215,4 @@ class BlockWriter:
         if self._line is not None:
             self._line.close()
         self._writer = self._line = None
-        self._columns = []
         self._unflushed = 0

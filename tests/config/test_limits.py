@@ -2,8 +2,14 @@
 
 import pytest
 
-from distrl.config import Config, LearnerConfig, ReplayConfig
-from distrl.config.limits import ReplayLimits, derive_limits, smallest_error_buffer
+from distrl.config import ActorConfig, Config, LearnerConfig, ReplayConfig
+from distrl.config.limits import (
+    ReplayLimits,
+    count_kept_frames,
+    count_pooled,
+    derive_limits,
+    smallest_error_buffer,
+)
 
 
 def derive(batch_size=256, steps_per_dispatch=8, **replay):
@@ -73,3 +79,25 @@ def test_the_error_buffer(replay, error_buffer):
 @pytest.mark.parametrize(("rate", "items"), [(0.25, 1.0), (1.0, 1.0), (32.0, 32.0)])
 def test_the_smallest_error_buffer_is_one_insert_or_one_sample(rate, items):
     assert smallest_error_buffer(rate) == items
+
+
+@pytest.mark.parametrize(
+    ("replay", "n_step", "pooled", "kept"),
+    [
+        # 8 steps of 16 environments; stacks of 4 and a step; 8 whole transitions.
+        ({"transitions_per_item": 8}, 1, 128, 2 * 128 + 16 * 5 + 8 * 8),
+        ({"transitions_per_item": 8}, 3, 128, 2 * 128 + 16 * 7 + 8 * 8),
+        ({"transitions_per_item": 32, "shuffle_steps": 0}, 1, 32, 64 + 80 + 32 * 8),
+        ({"transitions_per_item": 1}, 1, 0, 16 * 5 + 8),
+        ({"kind": "prioritized"}, 3, 0, 16 * 7 + 8),
+        ({"sequence_length": 20}, 1, 0, 16 * 24 + 21 * 4),
+    ],
+)
+def test_what_an_actor_pools_and_the_frames_that_it_may_refer_to(
+    replay, n_step, pooled, kept
+):
+    config = Config(
+        replay=ReplayConfig(frame_stack=4, **replay), actor=ActorConfig(n_step=n_step)
+    )
+    assert count_pooled(config) == pooled
+    assert count_kept_frames(config) == kept

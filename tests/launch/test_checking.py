@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from distrl.config import Config, LearnerConfig, NetworkConfig
+from distrl.config import Config, LearnerConfig, NetworkConfig, ReplayConfig
 from distrl.errors import ConfigError
 from distrl.launch.checking import check_parts
 
@@ -31,6 +31,17 @@ def test_it_returns_the_spec_of_the_environment():
         (
             {"network": NetworkConfig("example_networks:wrong_width")},
             ["gives [4, 10, 5] float32", "needed are features [4, any number]"],
+        ),
+        (
+            {"replay": ReplayConfig(frame_stack=3)},
+            ["replay.frame_stack = 3", "divide the last axis", "[10, 5]", "example 5"],
+        ),
+        (
+            {
+                "replay": ReplayConfig(frame_stack=5),
+                "network": NetworkConfig(last_action_reward=True),
+            },
+            ["replay.frame_stack = 5", "is a dict", "network.last_action_reward"],
         ),
         # The tests force four devices.
         ({"learner": LearnerConfig(devices=8)}, ["learner.devices = 8", "JAX shows 4"]),

@@ -1,0 +1,174 @@
+"""What a transition of Pong takes in replay: frames once, against observations whole.
+
+Both ways get the very same transitions, of one actor that plays at random, in two runs
+of the same seeds. `make bench-replay` runs it. Ratios are taken in one run.
+"""
+
+import argparse
+import multiprocessing
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from benchmarks.checkpoint import serve
+from benchmarks.record import median, print_record, print_table
+from distrl.config import Config, load_config
+
+
+def make_config(run_dir: str, block: int, stack: int | None, size: int) -> Config:
+    """Returns Pong's configuration, with a replay that holds all `size` transitions."""
+    return load_config(
+        "configs/pong.yaml",
+        {
+            "run_dir": run_dir,
+            "replay.capacity": 2 * size,
+            "replay.min_size": block,
+            "replay.samples_per_insert": None,
+            "replay.transitions_per_item": block,
+            "replay.frame_stack": stack,
+        },
+    )
+
+
+def play(config: Config, spec: Any, size: int) -> Iterator[Any]:
+    """Yields batches of transitions, `size` in all, of an actor that acts at random."""
+    import numpy as np
+
+    from distrl.actor.experience import ActorStep, make_experience
+    from distrl.environments import make_vector_environment
+
+    count = config.actor.environments
+    environment = make_vector_environment(config, spec, count, "actor", 0)
+    experience, rng = make_experience(config), np.random.default_rng(config.seed)
+    observation = environment.reset()
+    for _ in range(-(-size // count)):
+        action = rng.integers(0, spec.num_actions, count).astype(np.int32)
+        step = environment.step(action)
+        yield experience.add(
+            ActorStep(
+                observation_tm1=observation,
+                action_tm1=action,
+                reward_t=step.reward_t,
+                discount_t=step.discount_t,
+                last_t=step.last_t,
+                observation_t=step.observation_t,
+                q_tm1=None,
+                carry_tm1=(),
+            )
+        ).data
+        observation = step.observation
+    environment.close()
+
+
+def measure(
+    block: int, stack: int | None, size: int, seconds: float
+) -> dict[str, float]:
+    """Returns the figures of one way to store observations; bytes are a transition's.
+
+    Args:
+      block: G, the transitions of an item.
+      stack: `replay.frame_stack`.
+      size: the transitions that are played; those of the last pool are not written.
+      seconds: how long samples are read.
+    """
+    from distrl.environments import read_spec
+    from distrl.replay import BlockWriter, ReplaySampler
+
+    context = multiprocessing.get_context("spawn")
+    asked, answers = context.Queue(), context.Queue()
+    with socket.socket() as s:
+        s.bind(("localhost", 0))
+        port = s.getsockname()[1]
+    address = f"localhost:{port}"
+    with tempfile.TemporaryDirectory() as directory:
+        config = make_config(directory, block, stack, size)
+        spec = read_spec(config.environment, config.environment_args)
+        arguments = (config, port, asked, answers)
+        process = context.Process(target=serve, args=arguments, daemon=True)
+        process.start()
+        assert answers.get(timeout=120) == "serving"
+        server = psutil.Process(process.pid)
+        writer = BlockWriter(address, config, spec, 0, threading.Event())
+        sampler = ReplaySampler(address, config, spec)
+        written, writing, empty = 0, 0.0, server.memory_full_info().uss
+        for batch in play(config, spec, size):
+            started = time.perf_counter()
+            written += writer.write(batch)
+            writing += time.perf_counter() - started
+        writer.close()
+        held = server.memory_full_info().uss - empty
+        sampled = measure_rate(sampler.read, seconds)
+        sampler.close()
+        asked.put(True)
+        _, saved = answers.get(timeout=120)
+        unpacked, packed = read_chunks(Path(directory))
+        asked.put(False)
+        process.join(10)
+    return {
+        "arrays, bytes": unpacked / written,
+        "compressed": packed / written,
+        "server's memory": held / written,
+        "checkpoint": saved / written,
+        "inserts/s": written / writing,
+        "samples/s": sampled,
+    }
+
+
+def measure_rate(read: Callable[[], Any], seconds: float) -> float:
+    """Returns the transitions that `read` gives in a second."""
+    while read() is None:
+        pass
+    count, started = 0, time.perf_counter()
+    while time.perf_counter() - started < seconds:
+        superbatch = read()
+        count += 0 if superbatch is None else len(superbatch.probabilities)
+    return count / (time.perf_counter() - started)
+
+
+def read_chunks(directory: Path) -> tuple[int, int]:
+    """Returns the bytes of all arrays in a checkpoint of Reverb, and packed."""
+    import tensorflow as tf
+    from reverb.cc import schema_pb2
+
+    (path,) = directory.rglob("chunks.tfrecord")
+    unpacked = packed = 0
+    for record in tf.data.TFRecordDataset(str(path), "ZLIB").as_numpy_iterator():
+        chunk = schema_pb2.ChunkData.FromString(record)
+        unpacked += chunk.data_uncompressed_size
+        packed += sum(len(each.tensor_content) for each in chunk.data.tensors)
+    return unpacked, packed
+
+
+def main() -> None:
+    """Prints a table of medians for each number of transitions in an item."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--transitions", type=int, default=20_000)
+    parser.add_argument("--blocks", type=int, nargs="+", default=[8, 1])
+    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--repetitions", type=int, default=3)
+    options = parser.parse_args()
+    print_record()
+    for block in options.blocks:
+        runs: dict[str, list[dict[str, float]]] = {"whole": [], "frames once": []}
+        for _ in range(options.repetitions):
+            for stack, way in zip((None, 4), runs, strict=True):
+                runs[way].append(
+                    measure(block, stack, options.transitions, options.seconds)
+                )
+        whole, once = (
+            {name: median([run[name] for run in each]) for name in each[0]}
+            for each in runs.values()
+        )
+        ratio = {name: whole[name] / once[name] for name in whole}
+        rows = {"whole": whole, "frames once": once, "whole / frames once": ratio}
+        print_table([{f"G={block}": name, **row} for name, row in rows.items()])
+
+
+if __name__ == "__main__":
+    main()

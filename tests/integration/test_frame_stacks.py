@@ -1,0 +1,87 @@
+"""Stacks of frames through the whole program, and over a resume, stay what they are."""
+
+import socket
+
+import numpy as np
+import pytest
+from integration.commands import resume, train
+from integration.stacked_environments import STACK, Stacked, stack
+
+from distrl.config import load_run
+from distrl.replay import ReplaySampler, make_table
+from distrl.replay.checkpoint import start_server
+from distrl.types import EnvironmentSpec
+
+FLAGS = [
+    "--environment=stacked_environments:Stacked",
+    f"--replay.frame_stack={STACK}",
+    "--replay.capacity=3000",
+    "--replay.samples_per_insert=null",
+    "--learner.batch_size=32",
+    "--actor.count=1",
+    "--actor.n_step=2",
+    "--evaluation.episodes=5",
+    "--evaluation.environments=5",
+    "--stop.evaluation_return=null",
+    "--stop.env_steps=null",
+]
+
+
+def read_saved(config, spec):
+    """A superbatch of what the newest checkpoint holds."""
+    with socket.socket() as s:
+        s.bind(("localhost", 0))
+        port = s.getsockname()[1]
+    server = start_server(config, lambda: make_table(config, spec), port)
+    try:
+        sampler = ReplaySampler(f"localhost:{port}", config, spec)
+        superbatch = sampler.read()
+        sampler.close()
+        return superbatch.items
+    finally:
+        server.stop()
+
+
+def check_transitions(items):
+    """Checks every pixel against what the newest frame says that it is."""
+    starts = [x[0, :3, -1].tolist() for x in items.observation_tm1]
+    ends = [x[0, :3, -1].tolist() for x in items.observation_t]
+    np.testing.assert_array_equal(items.observation_tm1, [stack(*x) for x in starts])
+    np.testing.assert_array_equal(items.observation_t, [stack(*x) for x in ends])
+    for start, end, reward in zip(starts, ends, items.reward_t, strict=True):
+        assert start[:2] == end[:2]
+        steps = end[2] - start[2]
+        assert steps in (1, 2)
+        assert reward == pytest.approx(1.0 if steps == 1 else 1.99)
+
+
+def check_run(run_dir, *flags):
+    """Trains, resumes, and checks what replay holds in the end."""
+    flags = [*FLAGS, *flags, "--stop.learner_steps=80"]
+    with train(run_dir, *flags) as command:
+        assert command.finish(timeout=300) == 0, command.stderr
+        command.assert_nothing_is_left()
+    with resume(run_dir, "--replay.frame_stack=null") as command:
+        assert command.finish() == 2
+    assert "replay.frame_stack = null: the run has 3" in command.stderr
+    with resume(run_dir, "--stop.learner_steps=160") as command:
+        assert command.finish(timeout=300) == 0, command.stderr
+        command.assert_nothing_is_left()
+    assert command.result["learner_steps"] >= 160
+    config = load_run(str(run_dir))
+    spec = EnvironmentSpec(Stacked().observation_spec(), 2)
+    items = read_saved(config, spec)
+    assert items.observation_tm1.shape == (256, 5, 5, STACK)
+    check_transitions(items)
+
+
+@pytest.mark.timeout(700)
+def test_a_run_learns_from_stacks_and_goes_on(tmp_path):
+    check_run(tmp_path / "run", "--replay.transitions_per_item=8")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(700)
+def test_a_run_with_priorities_learns_from_stacks_and_goes_on(tmp_path):
+    flags = ["--replay.kind=prioritized", "--replay.transitions_per_item=1"]
+    check_run(tmp_path / "run", *flags)

@@ -1,0 +1,110 @@
+"""Episodes whose observations are stacks of frames, or only say that they are."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import tree
+from dm_env import specs
+
+from distrl.actor.n_step import NStepAccumulator
+from distrl.actor.sequence import SequenceAccumulator
+from distrl.types import EnvironmentSpec
+
+
+@dataclass(frozen=True)
+class Play:
+    """What is played; every choice is drawn from the seed.
+
+    Attributes:
+      environments: E, that step together.
+      steps: of each of them.
+      stack: S, the frames of an observation.
+      channels: C, of a frame.
+      dtype: of the observations.
+      values: of which frames are made; few ones make frames that are the same.
+      episode: the steps of an episode, on average.
+      honest: whether an observation shows the frames of the ones before it.
+      seed: of all that is drawn.
+    """
+
+    environments: int = 3
+    steps: int = 40
+    stack: int = 4
+    channels: int = 1
+    dtype: type = np.uint8
+    values: int = 256
+    episode: int = 10
+    honest: bool = True
+    seed: int = 0
+
+    @property
+    def spec(self):
+        """Of the environment."""
+        shape = (3, 2, self.stack * self.channels)
+        return EnvironmentSpec(specs.Array(shape, self.dtype), 3)
+
+    def list_steps(self):
+        """Yields what an accumulator takes of every step."""
+        rng = np.random.default_rng(self.seed)
+        count = self.environments
+        shape = (count, 3, 2, self.channels)
+
+        def draw():
+            return rng.integers(0, self.values, shape).astype(self.dtype)
+
+        def push(observation, frame):
+            if not self.honest:
+                return np.concatenate([draw() for _ in range(self.stack)], -1)
+            return np.concatenate([observation[..., self.channels :], frame], -1)
+
+        begin = np.zeros((*shape[:-1], self.stack * self.channels), self.dtype)
+        observation = push(begin, draw())
+        for _ in range(self.steps):
+            observation_t = push(observation, draw())
+            last = rng.random(count) < 1 / self.episode
+            terminated = last & (rng.random(count) < 0.5)
+            yield (
+                observation,
+                rng.integers(0, 3, count).astype(np.int32),
+                rng.normal(size=count).astype(np.float32),
+                np.where(terminated, 0, 1).astype(np.float32),
+                last,
+                observation_t,
+            )
+            observation = observation_t.copy()
+            observation[last] = push(begin, draw())[last]
+
+    def list_transitions(self, n_step=1):
+        """Returns batches of n-step transitions; the reward is the number of each."""
+        accumulator = NStepAccumulator(self.environments, n_step, 0.9)
+        batches, number = [], 0
+        for step in self.list_steps():
+            batch = accumulator.add(*step)
+            count = len(batch.action_tm1)
+            ids = np.arange(number, number + count).astype(np.float32)
+            batches.append(batch._replace(reward_t=ids))
+            number += count
+        return batches
+
+    def list_sequences(self, length, period):
+        """Returns batches of sequences; the first reward is the number of each.
+
+        Their recurrent state is that of an LSTM of 5 units.
+        """
+        rng = np.random.default_rng(self.seed)
+        accumulator = SequenceAccumulator(self.environments, length, period, 0.9)
+        batches, number = [], 0
+        for step in self.list_steps():
+            carry = rng.normal(size=(2, self.environments, 5)).astype(np.float32)
+            batch = accumulator.add(*step, tuple(carry))
+            count = len(batch.action)
+            reward = batch.reward.copy()
+            reward[:, 0] = np.arange(number, number + count)
+            batches.append(batch._replace(reward=reward))
+            number += count
+        return batches
+
+
+def join_batches(batches):
+    """Returns all batches as one."""
+    return tree.map_structure(lambda *parts: np.concatenate(parts), *batches)

@@ -1,0 +1,326 @@
+"""Frames are stored once, and what comes back is what was written, bit by bit."""
+
+import dataclasses
+import threading
+
+import numpy as np
+import pytest
+import reverb
+import tensorflow as tf
+import tree
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mortal_servers import MortalServer, serve_replay
+from replay.conftest import Replay
+from replay.framed_play import Play, join_batches
+from reverb.cc import schema_pb2
+
+from distrl.errors import ConfigError
+from distrl.replay.sampler import ReplaySampler
+from distrl.replay.tables import TABLE_NAME, make_form, make_signature, make_table
+from distrl.replay.writer import BlockWriter
+
+
+def make_config(replay, play, actor=None, **fields):
+    """A configuration for what is played."""
+    actor = {"environments": play.environments, **(actor or {})}
+    return replay.config(actor=actor, frame_stack=play.stack, **fields)
+
+
+def serve(replay, config, spec):
+    """A table that gives each item once, in the order in which it came."""
+    signature = make_signature(config, spec)
+    table = reverb.Table.queue(TABLE_NAME, 10_000, signature=signature)
+    return replay.serve(config, table)
+
+
+def write(address, config, spec, batches, seed=0):
+    """Returns how many of the batches were written, in all."""
+    writer = BlockWriter(address, config, spec, seed, threading.Event())
+    written = sum(writer.write(batch) for batch in batches)
+    writer.close()
+    return written
+
+
+def drain(address, table, config, spec):
+    """Everything that a queue holds, decoded from batches of one item."""
+    size = table.info.current_size
+    samples = reverb.Client(address).sample(TABLE_NAME, size, emit_timesteps=False)
+    parts = [[np.asarray(x)[None] for x in sample.data] for sample in samples]
+    return make_form(config, spec).decode(parts)
+
+
+def name(items):
+    """The numbers of transitions or sequences."""
+    if hasattr(items, "reward_t"):
+        return items.reward_t.astype(int)
+    return items.reward[:, 0].astype(int)
+
+
+def assert_same_bits(got, want):
+    tree.assert_same_structure(got, want)
+    for have, right in zip(tree.flatten(got), tree.flatten(want), strict=True):
+        assert (have.shape, have.dtype) == (right.shape, right.dtype)
+        assert have.tobytes() == right.tobytes()
+
+
+def pick(items, rows):
+    return tree.map_structure(lambda x: x[rows], items)
+
+
+PLAYS = st.builds(
+    Play,
+    environments=st.integers(1, 4),
+    steps=st.integers(1, 30),
+    stack=st.integers(2, 4),
+    channels=st.integers(1, 2),
+    dtype=st.sampled_from([np.uint8, np.float32]),
+    # With one value all frames are the same, and in a row.
+    values=st.sampled_from([1, 2, 256]),
+    episode=st.sampled_from([1, 3, 20]),
+    honest=st.booleans(),
+    seed=st.integers(0, 2**16),
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    play=PLAYS,
+    n_step=st.integers(1, 5),
+    block=st.sampled_from([1, 2, 8]),
+    shuffle_steps=st.integers(0, 3),
+)
+def test_every_transition_comes_back_as_it_was(play, n_step, block, shuffle_steps):
+    replay = Replay()
+    config = make_config(
+        replay,
+        play,
+        actor={"n_step": n_step},
+        transitions_per_item=block,
+        shuffle_steps=shuffle_steps,
+    )
+    batches = play.list_transitions(n_step)
+    address, table = serve(replay, config, play.spec)
+    written = write(address, config, play.spec, batches)
+    assert table.info.current_size * block == written
+    if written:
+        got = drain(address, table, config, play.spec)
+        ids = name(got)
+        assert len(set(ids)) == len(ids) == written
+        assert_same_bits(got, pick(join_batches(batches), ids))
+    replay.stop()
+
+
+@settings(max_examples=25, deadline=None)
+@given(play=PLAYS, length=st.integers(1, 6), data=st.data())
+def test_every_sequence_comes_back_as_it_was(play, length, data):
+    replay = Replay()
+    config = make_config(replay, play, sequence_length=length, core="lstm")
+    batches = play.list_sequences(length, data.draw(st.integers(1, length)))
+    address, table = serve(replay, config, play.spec)
+    written = write(address, config, play.spec, batches)
+    assert table.info.current_size == written
+    if written:
+        got = drain(address, table, config, play.spec)
+        assert_same_bits(got, join_batches(batches))
+    replay.stop()
+
+
+@pytest.mark.parametrize(("block", "kind"), [(8, "uniform"), (1, "prioritized")])
+def test_the_sampler_gives_what_was_written(replay, block, kind):
+    # Episodes of one step or so: items differ in the number of their frames.
+    play = Play(environments=8, steps=32, episode=2)
+    config = make_config(
+        replay, play, kind=kind, transitions_per_item=block, shuffle_steps=4
+    )
+    batches = play.list_transitions()
+    address, table = replay.serve(config, make_table(config, play.spec))
+    assert write(address, config, play.spec, batches) == 256
+    sampler = ReplaySampler(address, config, play.spec)
+    keys_of = {}
+    for _ in range(4):
+        keys, probabilities, got = sampler.read()
+        ids = name(got)
+        assert_same_bits(got, pick(join_batches(batches), ids))
+        np.testing.assert_allclose(probabilities, block / 256)
+        # One transition of each item in turn: column i is the item of key i.
+        for key, column in zip(keys, ids.reshape(block, -1).T, strict=True):
+            assert keys_of.setdefault(int(key), tuple(column)) == tuple(column)
+    sampler.close()
+
+
+def test_parts_that_came_one_after_the_other_are_joined(replay):
+    # One sample an insert: what comes first is short of a superbatch of 64.
+    play = Play(environments=8, steps=12, episode=3)
+    config = make_config(
+        replay,
+        play,
+        batch_size=32,
+        transitions_per_item=1,
+        min_size=10,
+        samples_per_insert=1.0,
+        error_buffer=20.0,
+    )
+    batches = play.list_transitions()
+    address, _ = replay.serve(config, make_table(config, play.spec))
+    writer = BlockWriter(address, config, play.spec, 0, threading.Event())
+    sampler = ReplaySampler(address, config, play.spec)
+    for batch in batches[:4]:
+        writer.write(batch)
+    assert sampler.read() is None
+    for batch in batches[4:]:
+        writer.write(batch)
+    superbatch = sampler.read()
+    assert superbatch.keys.shape == (64,)
+    got = superbatch.items
+    assert_same_bits(got, pick(join_batches(batches), name(got)))
+    sampler.close()
+    writer.close()
+
+
+def read_chunks(path):
+    """The uncompressed bytes of each chunk that a checkpoint of Reverb holds."""
+    records = tf.data.TFRecordDataset(f"{path}/chunks.tfrecord", "ZLIB")
+    return [
+        schema_pb2.ChunkData.FromString(record).data_uncompressed_size
+        for record in records.as_numpy_iterator()
+    ]
+
+
+def count_stored(replay, config, spec, batches, directory):
+    """Writes batches; returns the transitions, the frames and the chunks stored."""
+    server = reverb.Server(
+        [make_table(config, spec)],
+        port=replay.free_port(),
+        checkpointer=reverb.checkpointers.DefaultCheckpointer(str(directory)),
+    )
+    written = write(f"localhost:{server.port}", config, spec, batches)
+    chunks = read_chunks(server.localhost_client().checkpoint())
+    server.stop()
+    frame = make_form(config, spec).signature.frames
+    size = int(np.prod(frame.shape[1:])) * frame.dtype.size
+    return written, chunks.count(size), len(chunks)
+
+
+@pytest.mark.parametrize("block", [1, 8])
+@pytest.mark.parametrize("n_step", [1, 3])
+def test_each_frame_is_stored_once(replay, tmp_path, block, n_step):
+    # 384 transitions of 4 environments, without an end.
+    play = Play(
+        environments=4,
+        steps=95 + n_step,
+        values=2**31 - 1,
+        dtype=np.int32,
+        episode=10**9,
+    )
+    config = make_config(
+        replay,
+        play,
+        actor={"n_step": n_step},
+        transitions_per_item=block,
+        shuffle_steps=4,
+    )
+    batches = play.list_transitions(n_step)
+    written, frames, chunks = count_stored(replay, config, play.spec, batches, tmp_path)
+    assert written == 384
+    # One of each step, that of the beginning, and zeros before it. The first items of
+    # n steps bring n frames at once, of which one may be forgotten too early.
+    once = 4 * (play.steps + 1) + 1
+    assert once <= frames <= once + (4 if n_step > 1 else 0)
+    assert chunks == frames + 384 / block
+
+
+def test_where_episodes_end_only_their_zeros_are_stored_again(replay, tmp_path):
+    play = Play(environments=4, steps=96, values=2**31 - 1, dtype=np.int32)
+    config = make_config(replay, play, transitions_per_item=8, shuffle_steps=4)
+    batches = play.list_transitions()
+    written, frames, _ = count_stored(replay, config, play.spec, batches, tmp_path)
+    ended = sum(step[4].sum() for step in play.list_steps())
+    assert written == 384 and ended > 20
+    assert 4 * 97 < frames <= 4 * 97 + ended + ended
+
+
+def test_what_only_says_that_it_stacks_is_stored_whole(replay, tmp_path):
+    play = Play(environments=4, steps=32, values=2**31 - 1, dtype=np.int32)
+    play = dataclasses.replace(play, honest=False)
+    config = make_config(replay, play, transitions_per_item=8, shuffle_steps=4)
+    batches = play.list_transitions()
+    written, frames, _ = count_stored(replay, config, play.spec, batches, tmp_path)
+    # An observation is shown twice, unless an episode ends there.
+    assert 128 * 4 <= frames <= 2 * 128 * 4 and written == 128
+
+
+def test_items_of_another_shape_are_refused_at_once(replay):
+    play = Play(environments=2, steps=3)
+    config = make_config(replay, play, transitions_per_item=1)
+    writer = BlockWriter("localhost:1", config, play.spec, 0, threading.Event())
+    (batch, *_) = play.list_transitions()
+    for wrong, words in [
+        (batch._replace(reward_t=batch.reward_t[:, None]), r"float32 \[1\] .* \[\]"),
+        (
+            batch._replace(observation_t=batch.observation_t.astype(np.int16)),
+            r"int16 \[3, 2, 4\] where replay holds uint8 \[3, 2, 4\]",
+        ),
+    ]:
+        with pytest.raises(ValueError, match=words):
+            writer.write(wrong)
+
+
+def test_an_environment_without_stacks_is_refused(replay):
+    config = replay.config(frame_stack=3)
+    for make in (make_form, make_table):
+        with pytest.raises(ConfigError, match=r"replay.frame_stack = 3.*is a dict"):
+            make(config, replay.spec)
+
+
+def test_what_the_writer_is_given_may_change_afterwards(replay):
+    play = Play(environments=4, steps=8)
+    config = make_config(replay, play, transitions_per_item=8, shuffle_steps=4)
+    batches = play.list_transitions()
+    want = join_batches(batches)
+    address, table = serve(replay, config, play.spec)
+    writer = BlockWriter(address, config, play.spec, 0, threading.Event())
+    for batch in batches:
+        writer.write(batch)
+        for leaf in batch:
+            leaf[:] = 0
+    writer.close()
+    got = drain(address, table, config, play.spec)
+    assert len(name(got)) == 32
+    assert_same_bits(got, pick(want, name(got)))
+
+
+@pytest.mark.parametrize("block", [1, 8])
+def test_a_server_that_is_back_gets_the_frames_of_the_one_before(replay, block):
+    play = Play(environments=4, steps=80)
+    config = make_config(
+        replay,
+        play,
+        transitions_per_item=block,
+        shuffle_steps=4,
+        launch={"connect_seconds": 20.0},
+    )
+    batches = play.list_transitions()
+    server = MortalServer(serve_replay, config, play.spec)
+    server.start()
+    try:
+        writer = BlockWriter(server.address, config, play.spec, 0, threading.Event())
+        for batch in batches[:42]:
+            writer.write(batch)
+        server.kill()
+        server.start()
+        for batch in batches[42:]:
+            writer.write(batch)
+        writer.close()
+        client = reverb.Client(server.address)
+        size = client.server_info(timeout=10)[TABLE_NAME].current_size
+        assert size > 0
+        samples = client.sample(TABLE_NAME, 20 * size, emit_timesteps=False)
+        parts = [[np.asarray(x)[None] for x in sample.data] for sample in samples]
+    finally:
+        server.kill()
+    got = make_form(config, play.spec).decode(parts)
+    ids = name(got)
+    # The first items of the new server show frames that the old one had.
+    assert ids.min() < 4 * (42 + 4) and ids.max() >= 4 * 76
+    assert_same_bits(got, pick(join_batches(batches), ids))
