@@ -1,31 +1,10 @@
-"""Process facts of Linux that keep anything from being left running."""
+"""Kills what must not be left running: a session, a group, a tree of processes."""
 
 import contextlib
-import ctypes
 import os
 import signal
 
 import psutil
-
-_PR_SET_PDEATHSIG = 1
-_PR_SET_CHILD_SUBREAPER = 36
-
-
-def die_with_parent(parent: int) -> None:
-    """Has the kernel kill this process as soon as its parent `parent` ends."""
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
-
-
-def outlive_parent() -> None:
-    """Undoes `die_with_parent`: this process sees to its own end."""
-    _prctl(_PR_SET_PDEATHSIG, 0)
-
-
-def adopt_orphans(adopt: bool = True) -> None:
-    """Makes this process the parent of descendants whose parent ended."""
-    _prctl(_PR_SET_CHILD_SUBREAPER, int(adopt))
 
 
 def kill_session(session: int) -> None:
@@ -107,10 +86,3 @@ def _reap(pids: list[int]) -> None:
             os.waitpid(pid, 0)
         except ChildProcessError:
             continue
-
-
-def _prctl(option: int, value: int) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(option, value, 0, 0, 0) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))

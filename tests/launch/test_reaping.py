@@ -7,21 +7,8 @@ import sys
 
 import psutil
 
-from distrl.launch.reaping import adopt_orphans, kill_session, kill_tree
-
-_ORPHANING = """
-import os, sys
-from distrl.launch.reaping import die_with_parent
-parent = os.getpid()
-child = os.fork()
-if child == 0:
-    die_with_parent(parent)
-    print(os.getpid(), flush=True)
-    import signal
-    while True:
-        signal.pause()
-os.wait()
-"""
+from distrl.children import adopt_orphans
+from distrl.launch.reaping import kill_session, kill_tree
 
 _FAMILY = """
 import subprocess, sys
@@ -29,16 +16,6 @@ child = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"]
 print(child.pid, flush=True)
 child.wait()
 """
-
-
-def test_a_child_dies_with_a_parent_that_is_killed():
-    parent = subprocess.Popen(
-        [sys.executable, "-c", _ORPHANING], stdout=subprocess.PIPE, text=True
-    )
-    child = psutil.Process(int(parent.stdout.readline()))
-    parent.send_signal(signal.SIGKILL)
-    parent.wait()
-    assert child.wait(timeout=10) is None or not child.is_running()
 
 
 _ORPHANED = """
