@@ -15,7 +15,7 @@ from distrl.children import DUMP_SIGNAL, die_with_parent
 from distrl.launch.channel import Channel
 from distrl.launch.placement import node_environment
 from distrl.launch.prepare import PreparedNode, StopFlag, run_node
-from distrl.launch.reaping import kill_group
+from distrl.launch.reaping import catches_signal, find_children, kill_group
 from distrl.launch.run_directory import node_file
 from distrl.launch.signs_of_life import send_signs
 from distrl.session import Session, read_session
@@ -88,6 +88,14 @@ def kill_with_dump(processes: Sequence[NodeProcess]) -> None:
     for process in processes:
         process.signal(DUMP_SIGNAL)
     time.sleep(_DUMP_SECONDS)
+    # What one waits for may be an environment in a process of its own.
+    started = [pid for process in processes for pid in find_children(process.pid)]
+    dumping = [pid for pid in started if catches_signal(pid, DUMP_SIGNAL)]
+    for pid in dumping:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, DUMP_SIGNAL)
+    if dumping:
+        time.sleep(_DUMP_SECONDS)
     for process in processes:
         process.kill()
 

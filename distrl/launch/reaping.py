@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+from pathlib import Path
 
 import psutil
 
@@ -37,6 +38,24 @@ def group_is_left(group: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def find_children(pid: int) -> list[int]:
+    """Returns the children of a process; none if it has gone."""
+    try:
+        return [child.pid for child in psutil.Process(pid).children()]
+    except psutil.Error:
+        return []
+
+
+def catches_signal(pid: int, number: int) -> bool:
+    """Whether a process has a handler for a signal; False if it has gone."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+    (caught,) = (s for s in status.splitlines() if s.startswith("SigCgt:"))
+    return bool(int(caught.split()[1], 16) >> (number - 1) & 1)
 
 
 def kill_descendants() -> None:
