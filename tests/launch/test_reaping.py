@@ -8,7 +8,12 @@ import sys
 import psutil
 
 from distrl.children import adopt_orphans
-from distrl.launch.reaping import kill_session, kill_tree
+from distrl.launch.reaping import (
+    catches_signal,
+    find_children,
+    kill_session,
+    kill_tree,
+)
 
 _FAMILY = """
 import subprocess, sys
@@ -72,3 +77,24 @@ def test_a_tree_is_killed_whole_and_nothing_else():
     roots[1].wait()
     for root in roots:
         root.stdout.close()
+
+
+_CATCHING = """
+import faulthandler, signal
+faulthandler.register(signal.SIGUSR2)
+print("ready", flush=True)
+signal.pause()
+"""
+
+
+def test_who_catches_a_signal_is_told():
+    child = subprocess.Popen([sys.executable, "-c", _CATCHING], stdout=subprocess.PIPE)
+    child.stdout.readline()
+    assert child.pid in find_children(os.getpid())
+    assert catches_signal(child.pid, signal.SIGUSR2)
+    assert not catches_signal(child.pid, signal.SIGUSR1)
+    child.kill()
+    child.wait()
+    child.stdout.close()
+    assert not catches_signal(child.pid, signal.SIGUSR2)
+    assert find_children(child.pid) == []
