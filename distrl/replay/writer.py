@@ -68,7 +68,6 @@ class BlockWriter:
         self._probe = ServerProbe(address, config.launch.connect_seconds)
         self._writer: reverb.TrajectoryWriter | None = None
         self._line: LifeLine | None = None
-        self._columns: list[Any] = []
         self._unflushed = 0
 
     def write(self, items: Any, priorities: np.ndarray | None = None) -> int:
@@ -159,11 +158,12 @@ class BlockWriter:
 
     def _append(self, item: Any, priority: float) -> None:
         assert self._writer is not None
-        self._writer.append(item)
-        if not self._columns:
-            self._columns = tree.flatten(self._writer.history)
-        newest = [column[-1] for column in self._columns]
-        self._writer.create_item(TABLE_NAME, priority, newest)
+        # TrajectoryWriter's own append and create_item walk through nests in Python,
+        # which takes as long as all else that an item costs here. An item is a flat
+        # tuple, so what they call in the end is called at once.
+        columns = self._writer._writer
+        references = [[reference] for reference in columns.Append(list(item))]
+        columns.CreateItem(TABLE_NAME, priority, references, [True] * len(item))
         self._unflushed += 1
 
     def _flush(self) -> bool:
@@ -211,6 +211,8 @@ class BlockWriter:
         # A chunk is what a sample of any of its steps sends and unpacks whole.
         for index in range(num_leaves):
             writer.configure((index,), num_keep_alive_refs=1, max_chunk_length=1)
+        # It configures the columns that it knows of.
+        writer._update_structure((None,) * num_leaves)
         return writer
 
     def _has_lost_server(self) -> bool:
@@ -227,5 +229,4 @@ class BlockWriter:
         if self._line is not None:
             self._line.close()
         self._writer = self._line = None
-        self._columns = []
         self._unflushed = 0
