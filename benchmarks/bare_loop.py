@@ -22,6 +22,8 @@ def run_bare_loop(config: Config, seconds: float) -> float:
         env={**os.environ, **node_environment("actor")},
         input=payload,
         stdout=subprocess.PIPE,
+        # As a run's nodes: the scheduler may share processors by sessions.
+        start_new_session=True,
         check=True,
     )
     return float(answer.stdout)
