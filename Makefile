@@ -20,10 +20,11 @@ INSTALLED := $(VENV)/.installed-$(call key,pyproject.toml)
 
 .DEFAULT_GOAL := help
 .PHONY: help install train test test-slow bench bench-actor \
-    bench-checkpoint bench-learner bench-memory bench-replay bench-serial bench-soak bench-solve lock check-cuda clean FORCE
+    bench-checkpoint bench-environments bench-learner bench-memory bench-replay bench-serial \
+    bench-soak bench-solve lock check-cuda clean FORCE
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' Makefile
 
 install: $(INSTALLED) ## make .venv, if it is not there yet
 
@@ -39,13 +40,16 @@ test: $(INSTALLED) ## ruff, mypy and the quick tests
 test-slow: $(INSTALLED) ## the tests that take longer
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
-bench: bench-actor bench-checkpoint bench-learner bench-memory bench-replay bench-serial bench-solve ## every measurement in benchmarks/
+bench: bench-actor bench-checkpoint bench-environments bench-learner bench-memory bench-replay bench-serial bench-solve ## every measurement in benchmarks/
 
 bench-actor: $(INSTALLED) ## env steps a second, against a bare loop
 	$(BIN)/python -m benchmarks.actor $(ARGS)
 
 bench-checkpoint: $(INSTALLED) ## how long a checkpoint stops the learner and replay
 	$(BIN)/python -m benchmarks.checkpoint $(ARGS)
+
+bench-environments: $(INSTALLED) ## the actor beside bare environments, for several E
+	$(BIN)/python -m benchmarks.environments $(ARGS)
 
 bench-learner: $(INSTALLED) ## updates a second, against a batch in place
 	$(BIN)/python -m benchmarks.learner $(ARGS)

@@ -6,15 +6,12 @@ The bare loop steps the same 16 environments with the same player and keeps noth
 
 import argparse
 import dataclasses
-import subprocess
-import sys
-import time
 from typing import Any
 
+from benchmarks.bare_loop import run_bare_loop
 from benchmarks.program import measure_rate
 from benchmarks.record import median, print_record, print_table
 from distrl.config import ActorConfig, Config, ReplayConfig
-from distrl.launch.placement import node_environment
 
 ENVIRONMENT = "bsuite:catch/0"
 # Measured on two cores, two actors, bound by its actors: see docs/benchmarks.md.
@@ -68,40 +65,6 @@ def publish_once(config: Config, spec: Any, variables: Any) -> None:
     stop.wait()
 
 
-def measure_bare_loop(seconds: float) -> float:
-    """Returns env steps a second of environments and policy alone."""
-    import jax
-    import numpy as np
-
-    from distrl.actor.exploration import make_explore
-    from distrl.actor.policy import Player
-    from distrl.agents import make_agent
-    from distrl.environments import make_vector_environment, read_spec
-
-    config = make_config(32, 1)
-    jax.config.update("jax_cpu_enable_async_dispatch", False)
-    spec = read_spec(
-        config.environment,
-        config.environment_args,
-        last_action_reward=config.network.last_action_reward,
-    )
-    agent = make_agent(config, spec)
-    count = config.actor.environments
-    environment = make_vector_environment(config, spec, count, "actor", 0)
-    key = jax.random.PRNGKey(0)
-    player = Player(agent, make_explore(config), "act", count, key)
-    params, state = jax.device_put(agent.init(key))
-    epsilon = np.full(count, 0.05, np.float32)
-    observation = environment.reset()
-    player.compile(spec)
-    steps, started = 0, time.perf_counter()
-    while time.perf_counter() - started < seconds:
-        action = player.act(params, state, observation, epsilon).action
-        observation = environment.step(action).observation
-        steps += count
-    return steps / (time.perf_counter() - started)
-
-
 def make_config(block: int, actors: int) -> Config:
     """Returns the configuration of one row; nothing limits the inserts."""
     replay = ReplayConfig(samples_per_insert=None, transitions_per_item=block)
@@ -110,34 +73,16 @@ def make_config(block: int, actors: int) -> Config:
     )
 
 
-def run_bare_loop(seconds: float) -> float:
-    """Runs `measure_bare_loop` in a process that is set up as an actor is."""
-    import os
-
-    answer = subprocess.run(
-        [sys.executable, "-m", "benchmarks.actor", "--bare", str(seconds)],
-        env={**os.environ, **node_environment("actor")},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return float(answer.stdout)
-
-
 def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--repetitions", type=int, default=3)
-    parser.add_argument("--bare", type=float, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.bare is not None:
-        print(measure_bare_loop(options.bare))
-        return
     print_record()
     rates: dict[str, list[float]] = {"bare": [], "G=32": [], "G=8": [], "G=1": []}
     for _ in range(options.repetitions):
-        rates["bare"].append(run_bare_loop(options.seconds))
+        rates["bare"].append(run_bare_loop(make_config(32, 1), options.seconds))
         for block in (32, 8, 1):
             config = make_config(block, 1)
             rate = measure_rate(config, "env_steps", options.seconds, make_program)

@@ -28,7 +28,9 @@ def measure_rate(
     """
     rows = run_and_read(config, seconds, program)
     counted = [(float(row["seconds"]), float(row[column])) for row in rows]
-    begun = next(time for time, count in counted if count > 0)
+    begun = next((time for time, count in counted if count > 0), None)
+    if begun is None:
+        raise SystemExit("nothing was counted in the time: measure for longer")
     # The first fifth is caches that fill and compilers that end.
     steady = [row for row in counted if row[0] >= begun + seconds / 5]
     (first, low), (last, high) = steady[0], steady[-1]

@@ -33,7 +33,17 @@ LAYERS = (
     ("frames", "items", "telemetry"),
     ("checkpoints",),
     ("config", "factories", "remote"),
-    ("errors", "findings", "node_log", "ports", "seeding", "session", "types", "root"),
+    (
+        "children",
+        "errors",
+        "findings",
+        "node_log",
+        "ports",
+        "seeding",
+        "session",
+        "types",
+        "root",
+    ),
 )
 
 # Only these rooms import these packages.

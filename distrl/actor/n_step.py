@@ -107,30 +107,37 @@ class NStepAccumulator:
         """Returns the whole oldest row: nothing ended and every window is full."""
         oldest = (self._slot + 1) % self._n_step
         self._pending -= 1
-        return self._gather(oldest, slice(None), observation_t, observation_t)
+        # A row of a ring is a view of it.
+        return Transition(
+            observation_tm1=self._rebuild(
+                [x[oldest].copy() for x in self._observations or ()], observation_t
+            ),
+            action_tm1=self._actions[oldest].copy(),
+            reward_t=self._rewards[oldest].copy(),
+            discount_t=self._discounts[oldest].copy(),
+            observation_t=observation_t,
+        )
 
     def _pop_where(self, last_t: np.ndarray, observation_t: Any) -> Transition:
         """Returns full windows, and all that is pending where an episode ended."""
         full = self._pending == self._n_step
         leaves = last_t | ((self._ages == self._n_step - 1) & full)
-        age, environment = np.nonzero(leaves & (self._ages < self._pending))
+        age, environment = (leaves & (self._ages < self._pending)).nonzero()
         slot = (self._slot - self._ages[age, 0]) % self._n_step
         self._pending -= full
         self._pending[last_t] = 0
-        bootstrap = jax.tree_util.tree_map(lambda x: x[environment], observation_t)
-        return self._gather(slot, environment, observation_t, bootstrap)
-
-    def _gather(
-        self, slot: Any, environment: Any, like: Any, bootstrap: Any
-    ) -> Transition:
-        """Copies entries of the rings: basic indexing gives views of them."""
-        assert self._observations is not None
-        observations = [np.array(x[slot, environment]) for x in self._observations]
-        treedef = jax.tree_util.tree_structure(like)
+        finals = jax.tree_util.tree_leaves(observation_t)
         return Transition(
-            observation_tm1=jax.tree_util.tree_unflatten(treedef, observations),
-            action_tm1=np.array(self._actions[slot, environment]),
-            reward_t=np.array(self._rewards[slot, environment]),
-            discount_t=np.array(self._discounts[slot, environment]),
-            observation_t=bootstrap,
+            observation_tm1=self._rebuild(
+                [x[slot, environment] for x in self._observations or ()], observation_t
+            ),
+            action_tm1=self._actions[slot, environment],
+            reward_t=self._rewards[slot, environment],
+            discount_t=self._discounts[slot, environment],
+            observation_t=self._rebuild(
+                [x[environment] for x in finals], observation_t
+            ),
         )
+
+    def _rebuild(self, leaves: list[np.ndarray], like: Any) -> Any:
+        return jax.tree_util.tree_structure(like).unflatten(leaves)

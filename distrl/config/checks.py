@@ -9,6 +9,9 @@ from distrl.config.reading import config_from_dict, config_to_tree, find_value
 from distrl.config.schema import Config, LossConfig
 from distrl.errors import ConfigError
 
+# How addresses begin whose suites step all environments of an actor at once.
+_STEPPED_AT_ONCE = ("atari:", "envpool:")
+
 
 def check_config(config: Config) -> None:
     """Raises ConfigError unless each field and all of them together make a run.
@@ -25,6 +28,7 @@ def check_config(config: Config) -> None:
     _check_rate_limit(config)
     _check_learner(config)
     _check_evaluation(config)
+    _check_environment_processes(config)
     _check_bsuite_log(config)
     _check_launch(config)
     if config.learner.devices is not None:
@@ -233,6 +237,23 @@ def _check_evaluation(config: Config) -> None:
             f"evaluation.environments = {environments}: it must divide "
             f"evaluation.episodes = {episodes}, for example {near}"
         )
+
+
+def _check_environment_processes(config: Config) -> None:
+    for section in ("actor", "evaluation"):
+        processes = find_value(config, f"{section}.environment_processes")
+        environments = find_value(config, f"{section}.environments")
+        field = f"{section}.environment_processes = {processes}"
+        if processes > environments:
+            raise ConfigError(
+                f"{field}: each process steps one environment at least, so it must be "
+                f"at most {section}.environments = {environments}"
+            )
+        if processes and config.environment.startswith(_STEPPED_AT_ONCE):
+            raise ConfigError(
+                f"{field}: environment {config.environment!r} is stepped by its suite, "
+                "all at once and in threads of its own (num_threads); set it to 0"
+            )
 
 
 def _check_bsuite_log(config: Config) -> None:

@@ -19,6 +19,7 @@ _CHANGEABLE = (
     "run_dir",
     "actor.count",
     "actor.environments",
+    "actor.environment_processes",
     "actor.fetch_seconds",
     "actor.exploration.",
     "replay.shuffle_steps",

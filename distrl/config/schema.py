@@ -66,6 +66,8 @@ class ActorConfig:
     """The number of actor processes."""
     environments: int = 16
     """The environments a process steps in lock-step."""
+    environment_processes: int = 0
+    """The processes in which an actor steps them; 0 steps them in its own."""
     discount: float = 0.99
     """The discount gamma; it is applied here, when returns are summed, only."""
     n_step: int = 1
@@ -198,6 +200,8 @@ class EvaluationConfig:
     """The whole episodes of an evaluation."""
     environments: int = 25
     """The environments stepped in lock-step; they must divide the episodes."""
+    environment_processes: int = 0
+    """The processes in which they are stepped; 0 steps them in the evaluator's own."""
     epsilon: float = 0.0
     """The probability of a random action."""
     period: int = 100

@@ -137,28 +137,35 @@ def read_array(leaf: Leaf, observation: Any, index: int) -> np.ndarray:
     return cast
 
 
-def read_rewards(values: Sequence[Any]) -> np.ndarray:
-    """Returns `[E] float64`.
+def read_rewards(values: Sequence[Any], first: int = 0) -> np.ndarray:
+    """Returns `[E] float64`; messages call the environments `first` and so on.
 
     Raises:
       EnvironmentFault: one is not a finite number of float32.
     """
-    return _read_numbers(values, "reward", -_LARGEST, _LARGEST, "a finite number")
+    return _read_numbers(
+        values, first, "reward", -_LARGEST, _LARGEST, "a finite number"
+    )
 
 
-def read_discounts(values: Sequence[Any]) -> np.ndarray:
-    """Returns `[E] float32`; None is 1.
+def read_discounts(values: Sequence[Any], first: int = 0) -> np.ndarray:
+    """Returns `[E] float32`; None is 1. Messages call the first one `first`.
 
     Raises:
       EnvironmentFault: one is not from 0 to 1.
     """
     numbers = [1.0 if value is None else value for value in values]
-    read = _read_numbers(numbers, "discount", 0.0, 1.0, "a number from 0 to 1")
+    read = _read_numbers(numbers, first, "discount", 0.0, 1.0, "a number from 0 to 1")
     return read.astype(np.float32)
 
 
 def _read_numbers(
-    values: Sequence[Any], what: str, low: float, high: float, expected: str
+    values: Sequence[Any],
+    first: int,
+    what: str,
+    low: float,
+    high: float,
+    expected: str,
 ) -> np.ndarray:
     if _NUMBERS.issuperset(map(type, values)):
         numbers = list(map(float, values))
@@ -169,7 +176,7 @@ def _read_numbers(
     return np.array(
         [
             _read_number(value, index, what, low, high, expected)
-            for index, value in enumerate(values)
+            for index, value in enumerate(values, first)
         ]
     )
 

@@ -1,5 +1,6 @@
 """From a URI to an environment: who builds it, and what is accepted."""
 
+import functools
 import importlib
 import sys
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,7 @@ from distrl.environments.last_action_reward import (
     LastActionReward,
     LastActionRewardBatch,
 )
+from distrl.environments.processes import ProcessEnvironment
 from distrl.environments.spec import make_spec
 from distrl.environments.vector import VectorEnvironment
 from distrl.errors import ConfigError
@@ -198,8 +200,9 @@ def make_vector_environment(
 ) -> VectorEnvironment:
     """Returns `count` environments, each with a seed of its own in the whole run.
 
-    Those of `atari:` and `envpool:` are stepped by their suites, all at once. Those
-    of an actor log their episodes if `actor.bsuite_log` says so.
+    Those of `atari:` and `envpool:` are stepped by their suites, all at once; others
+    in this process, or where `environment_processes` says so in some of their own.
+    Those of an actor log their episodes if `actor.bsuite_log` says so.
 
     Args:
       config: the run's configuration.
@@ -223,19 +226,25 @@ def make_vector_environment(
     log = None
     if role == "actor" and config.actor.bsuite_log and config.run_dir is not None:
         log = Path(config.run_dir) / BSUITE_LOGS
-    return VectorEnvironment(
-        [
-            make_environment(
-                uri,
-                args,
-                seed,
-                last_action_reward=extends,
-                bsuite_log=None if log is None else log / f"{index}-{i}.csv",
-            )
-            for i, seed in enumerate(seeds)
-        ],
-        spec,
-    )
+    builders = [
+        functools.partial(
+            make_environment,
+            uri,
+            args,
+            seed,
+            last_action_reward=extends,
+            bsuite_log=None if log is None else log / f"{index}-{i}.csv",
+        )
+        for i, seed in enumerate(seeds)
+    ]
+    processes = config.evaluation.environment_processes
+    if role == "actor":
+        processes = config.actor.environment_processes
+    if processes:
+        # What ends with the actor has to be done before it is killed.
+        close_seconds = config.launch.stop_seconds / 2
+        return ProcessEnvironment(builders, processes, spec, close_seconds)
+    return VectorEnvironment([build() for build in builders], spec)
 
 
 def find_module(uri: str) -> str | None:

@@ -62,7 +62,10 @@ class VectorEnvironment:
     """
 
     def __init__(
-        self, environments: Sequence[dm_env.Environment], spec: EnvironmentSpec
+        self,
+        environments: Sequence[dm_env.Environment],
+        spec: EnvironmentSpec,
+        first: int = 0,
     ):
         """Takes the environments over; `close` closes them.
 
@@ -70,15 +73,17 @@ class VectorEnvironment:
           environments: at least one, with actions 0 to n - 1, as `make_environment`
             returns them.
           spec: the spec that `make_spec` gives for each of them.
+          first: the index by which messages call the first of them.
         """
         if not environments:
             raise ValueError("a VectorEnvironment needs at least one environment")
         self._environments = tuple(environments)
         self._steps = [environment.step for environment in environments]
         self._action_dtype = environments[0].action_spec().dtype
-        self._begin(len(environments), spec)
+        self._begin(len(environments), spec, first)
 
-    def _begin(self, count: int, spec: EnvironmentSpec) -> None:
+    def _begin(self, count: int, spec: EnvironmentSpec, first: int = 0) -> None:
+        self._first = first
         self._structure = spec.observation
         self._leaves = find_leaves(spec.observation)
         self._is_bare = self._leaves[0].path == ()
@@ -158,8 +163,8 @@ class VectorEnvironment:
         timesteps = self._step_each(self._unpack_actions(action))
         step_types, rewards, discounts, observations = zip(*timesteps, strict=True)
         last = [step_type == dm_env.StepType.LAST for step_type in step_types]
-        reward_t = read_rewards(rewards)
-        discount_t = read_discounts(discounts)
+        reward_t = read_rewards(rewards, self._first)
+        discount_t = read_discounts(discounts, self._first)
         return last, reward_t, discount_t, self._gather(observations)
 
     def _step_each(self, actions: list[Any]) -> list[dm_env.TimeStep]:
@@ -168,9 +173,9 @@ class VectorEnvironment:
             for step, action in zip(self._steps, actions, strict=True):
                 timesteps.append(step(action))
         except Exception as error:
-            index = len(timesteps)
-            raise _blame(index, f"step({actions[index]})", error) from error
-        for index, timestep in enumerate(timesteps):
+            call = f"step({actions[len(timesteps)]})"
+            raise _blame(self._first + len(timesteps), call, error) from error
+        for index, timestep in enumerate(timesteps, self._first):
             _check_time_step(timestep, index, "step()")
             if timestep.step_type == dm_env.StepType.FIRST:
                 raise EnvironmentFault(
@@ -184,8 +189,8 @@ class VectorEnvironment:
         try:
             timestep = self._environments[index].reset()
         except Exception as error:
-            raise _blame(index, "reset()", error) from error
-        _check_time_step(timestep, index, "reset()")
+            raise _blame(self._first + index, "reset()", error) from error
+        _check_time_step(timestep, self._first + index, "reset()")
         return timestep
 
     def _unpack_actions(self, action: np.ndarray) -> list[Any]:
@@ -208,7 +213,7 @@ class VectorEnvironment:
         for index in indices:
             observation = self._reset_one(index).observation
             for leaf, array in zip(self._leaves, leaves, strict=True):
-                array[index] = read_array(leaf, observation, index)
+                array[index] = read_array(leaf, observation, self._first + index)
         return leaves
 
     def _gather(self, observations: Sequence[Any]) -> list[np.ndarray]:
@@ -234,8 +239,9 @@ class VectorEnvironment:
 
     def _read_all(self, observations: Sequence[Any]) -> list[np.ndarray]:
         """Does what `_gather` does, more slowly, and checks each array."""
+        numbered = list(enumerate(observations, self._first))
         return [
-            np.stack([read_array(leaf, o, i) for i, o in enumerate(observations)])
+            np.stack([read_array(leaf, o, index) for index, o in numbered])
             for leaf in self._leaves
         ]
 

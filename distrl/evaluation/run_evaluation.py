@@ -54,13 +54,15 @@ def evaluate_run(
     count = evaluation.episodes if episodes is None else episodes
     if count < 1:
         raise ValueError(f"episodes is {count}; it must be at least 1")
+    environments = min(evaluation.environments, count)
     config = dataclasses.replace(
         config,
         seed=derive_seed(config.seed, "evaluate") if seed is None else seed,
         evaluation=dataclasses.replace(
             evaluation,
             episodes=count,
-            environments=min(evaluation.environments, count),
+            environments=environments,
+            environment_processes=min(evaluation.environment_processes, environments),
             epsilon=evaluation.epsilon if epsilon is None else epsilon,
         ),
     )

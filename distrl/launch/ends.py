@@ -3,6 +3,7 @@
 import os
 import signal
 
+from distrl.children import name_signal
 from distrl.launch.restarts import End
 from distrl.launch.run_directory import node_file
 
@@ -31,7 +32,7 @@ def describe_end(
         why = (
             ", as memory ran out" if code == -signal.SIGKILL and memory_ran_out else ""
         )
-        return "killed", f"was killed by {_name_signal(-code)}{why}"
+        return "killed", f"was killed by {name_signal(-code)}{why}"
     end: End = "failed" if code else "ended"
     return end, f"ended by itself, exit code {code}, while the run went on"
 
@@ -45,10 +46,3 @@ def read_log_end(run_dir: str, node: str, end: End) -> str:
     except OSError as error:
         lines = [str(error)]
     return "\n".join([f"The end of {log}:", *lines])
-
-
-def _name_signal(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:  # One of the many real-time signals.
-        return f"signal {number}"

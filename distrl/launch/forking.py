@@ -11,16 +11,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from distrl.children import DUMP_SIGNAL, die_with_parent
 from distrl.launch.channel import Channel
 from distrl.launch.placement import node_environment
 from distrl.launch.prepare import PreparedNode, StopFlag, run_node
-from distrl.launch.reaping import die_with_parent, kill_group
+from distrl.launch.reaping import catches_signal, find_children, kill_group
 from distrl.launch.run_directory import node_file
 from distrl.launch.signs_of_life import send_signs
 from distrl.session import Session, read_session
 
-# A node that is about to be killed writes to its log where its threads are.
-_DUMP_SIGNAL = signal.SIGUSR2
 _DUMP_SECONDS = 0.1
 _TRACEBACK_BYTES = 20_000
 
@@ -87,8 +86,16 @@ def kill_with_dump(processes: Sequence[NodeProcess]) -> None:
     if not processes:
         return
     for process in processes:
-        process.signal(_DUMP_SIGNAL)
+        process.signal(DUMP_SIGNAL)
     time.sleep(_DUMP_SECONDS)
+    # What one waits for may be an environment in a process of its own.
+    started = [pid for process in processes for pid in find_children(process.pid)]
+    dumping = [pid for pid in started if catches_signal(pid, DUMP_SIGNAL)]
+    for pid in dumping:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, DUMP_SIGNAL)
+    if dumping:
+        time.sleep(_DUMP_SECONDS)
     for process in processes:
         process.kill()
 
@@ -132,7 +139,7 @@ def _become(
         descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         os.dup2(descriptor, 1)
         os.dup2(descriptor, 2)
-        faulthandler.register(_DUMP_SIGNAL, all_threads=True)
+        faulthandler.register(DUMP_SIGNAL, all_threads=True)
         surroundings.forget()
         send_signs(
             node.name,

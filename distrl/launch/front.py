@@ -21,11 +21,12 @@ from typing import Any
 import cloudpickle
 
 from distrl.checkpoints import discard_partials
+from distrl.children import adopt_orphans
 from distrl.config import Config, check_config, config_to_yaml
 from distrl.errors import ConfigError
 from distrl.launch.caught_signals import CaughtSignals
 from distrl.launch.channel import Channel
-from distrl.launch.reaping import adopt_orphans, kill_session
+from distrl.launch.reaping import kill_session
 from distrl.launch.records import Records
 from distrl.launch.resuming import Resumption, begin_resumption
 from distrl.launch.run_directory import choose_run_dir, make_run_dir, reopen_run_dir

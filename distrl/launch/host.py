@@ -17,15 +17,11 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+from distrl.children import adopt_orphans, die_with_parent, outlive_parent
 from distrl.errors import ConfigError
 from distrl.launch.channel import Channel
 from distrl.launch.isolation import enter_isolation
-from distrl.launch.reaping import (
-    adopt_orphans,
-    die_with_parent,
-    kill_descendants,
-    outlive_parent,
-)
+from distrl.launch.reaping import kill_descendants
 from distrl.session import Session
 
 

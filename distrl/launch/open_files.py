@@ -15,8 +15,13 @@ _OTHER_NODES = 5
 
 def count_needed_files(config: Config) -> int:
     """Returns how many files the largest process of a run may have open."""
-    nodes = config.actor.count + _OTHER_NODES
-    return _FILES + _FILES_PER_NODE[config.launch.backend] * nodes
+    count, backend = config.actor.count, config.launch.backend
+    # One for each process of environments that a node has started.
+    each = config.actor.environment_processes
+    evaluation = config.evaluation.environment_processes
+    started = {"threads": count * each + evaluation, "serial": each + evaluation}
+    files = _FILES + _FILES_PER_NODE[backend] * (count + _OTHER_NODES)
+    return files + started.get(backend, max(each, evaluation))
 
 
 def make_room_for_files(config: Config) -> None:

@@ -18,11 +18,12 @@ from absl import flags
 from launchpad.launch import worker_manager
 from launchpad.nodes.python.local_multi_processing import PythonProcess
 
+from distrl.children import die_with_parent
 from distrl.config import Config
 from distrl.launch.channel import Channel
 from distrl.launch.placement import node_environment
 from distrl.launch.prepare import node_names
-from distrl.launch.reaping import die_with_parent, kill_descendants
+from distrl.launch.reaping import kill_descendants
 from distrl.launch.run_directory import node_file
 from distrl.launch.stopping import find_stop_limit, is_saver
 

@@ -1,31 +1,11 @@
-"""Process facts of Linux that keep anything from being left running."""
+"""Kills what must not be left running: a session, a group, a tree of processes."""
 
 import contextlib
-import ctypes
 import os
 import signal
+from pathlib import Path
 
 import psutil
-
-_PR_SET_PDEATHSIG = 1
-_PR_SET_CHILD_SUBREAPER = 36
-
-
-def die_with_parent(parent: int) -> None:
-    """Has the kernel kill this process as soon as its parent `parent` ends."""
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
-
-
-def outlive_parent() -> None:
-    """Undoes `die_with_parent`: this process sees to its own end."""
-    _prctl(_PR_SET_PDEATHSIG, 0)
-
-
-def adopt_orphans(adopt: bool = True) -> None:
-    """Makes this process the parent of descendants whose parent ended."""
-    _prctl(_PR_SET_CHILD_SUBREAPER, int(adopt))
 
 
 def kill_session(session: int) -> None:
@@ -58,6 +38,24 @@ def group_is_left(group: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def find_children(pid: int) -> list[int]:
+    """Returns the children of a process; none if it has gone."""
+    try:
+        return [child.pid for child in psutil.Process(pid).children()]
+    except psutil.Error:
+        return []
+
+
+def catches_signal(pid: int, number: int) -> bool:
+    """Whether a process has a handler for a signal; False if it has gone."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+    (caught,) = (s for s in status.splitlines() if s.startswith("SigCgt:"))
+    return bool(int(caught.split()[1], 16) >> (number - 1) & 1)
 
 
 def kill_descendants() -> None:
@@ -107,10 +105,3 @@ def _reap(pids: list[int]) -> None:
             os.waitpid(pid, 0)
         except ChildProcessError:
             continue
-
-
-def _prctl(option: int, value: int) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(option, value, 0, 0, 0) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))

@@ -23,14 +23,20 @@ class ItemEncoder(Protocol):
     def encode(self, items: Any) -> list[np.ndarray]:
         """Returns a batch of transitions or sequences as arrays `[M, ...]`.
 
-        Rows of them, `[G, ...]`, are what `append` takes.
+        Rows of them, `[G, ...]`, are what `write` takes.
         """
 
     def open(self, client: reverb.Client) -> reverb.TrajectoryWriter:
         """Returns a writer to a server that has nothing yet from this encoder."""
 
-    def append(self, writer: reverb.TrajectoryWriter, item: Sequence[Any]) -> Any:
-        """Appends an item's data and returns the trajectory that refers to it."""
+    def write(
+        self,
+        writer: reverb.TrajectoryWriter,
+        table: str,
+        priority: float,
+        item: Sequence[Any],
+    ) -> None:
+        """Appends an item's data, and the item that refers to it."""
 
 
 class ItemForm(Protocol):
@@ -91,7 +97,6 @@ class WholeEncoder:
     def __init__(self, num_leaves: int):
         """Takes the number of the parts."""
         self._num_leaves = num_leaves
-        self._columns: list[Any] = []
 
     def encode(self, items: Any) -> list[np.ndarray]:
         """Returns the parts themselves."""
@@ -99,19 +104,28 @@ class WholeEncoder:
 
     def open(self, client: reverb.Client) -> reverb.TrajectoryWriter:
         """Returns a writer that remembers one step."""
-        self._columns = []
         writer = client.trajectory_writer(1)
         # A chunk is what a sample of any of its steps sends and unpacks whole.
         for index in range(self._num_leaves):
             writer.configure((index,), num_keep_alive_refs=1, max_chunk_length=1)
+        # It configures the columns that it knows of.
+        writer._update_structure((None,) * self._num_leaves)
         return writer
 
-    def append(self, writer: reverb.TrajectoryWriter, item: Sequence[Any]) -> Any:
-        """Appends an item's data and returns the trajectory that refers to it."""
-        writer.append(item)
-        if not self._columns:
-            self._columns = tree.flatten(writer.history)
-        return [column[-1] for column in self._columns]
+    def write(
+        self,
+        writer: reverb.TrajectoryWriter,
+        table: str,
+        priority: float,
+        item: Sequence[Any],
+    ) -> None:
+        """Appends an item's data, and the item that refers to it."""
+        # TrajectoryWriter's own append and create_item walk through nests in Python,
+        # which takes as long as all else that an item costs here. An item is a flat
+        # tuple, so what they call in the end is called at once.
+        columns = writer._writer
+        references = [[reference] for reference in columns.Append(list(item))]
+        columns.CreateItem(table, priority, references, [True] * len(item))
 
 
 def take_in_turn(leaf: np.ndarray) -> np.ndarray:

@@ -89,6 +89,16 @@ class FrameEncoder:
             writer.configure((index,), num_keep_alive_refs=kept, max_chunk_length=1)
         return writer
 
+    def write(
+        self,
+        writer: reverb.TrajectoryWriter,
+        table: str,
+        priority: float,
+        item: Sequence[Any],
+    ) -> None:
+        """Appends an item's data, and the item that refers to it."""
+        writer.create_item(table, priority, self.append(writer, item))
+
     def append(self, writer: reverb.TrajectoryWriter, item: Sequence[Any]) -> Any:
         """Appends an item's data and returns the trajectory that refers to it.
 

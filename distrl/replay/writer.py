@@ -157,8 +157,7 @@ class BlockWriter:
 
     def _append(self, item: Any, priority: float) -> None:
         assert self._writer is not None
-        trajectory = self._encoder.append(self._writer, item)
-        self._writer.create_item(TABLE_NAME, priority, trajectory)
+        self._encoder.write(self._writer, TABLE_NAME, priority, item)
         self._unflushed += 1
 
     def _flush(self) -> bool:

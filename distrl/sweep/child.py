@@ -6,7 +6,7 @@ The sweep starts it as `python -m distrl.sweep.child PARENT ARGUMENTS`.
 import runpy
 import sys
 
-from distrl.launch.reaping import die_with_parent
+from distrl.children import die_with_parent
 
 
 def main() -> None:

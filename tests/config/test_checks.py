@@ -92,6 +92,18 @@ def test_possible_configurations(config):
             ["replay.transitions_per_item = 32", "must be 1", "prioritized"],
         ),
         (
+            _change(actor={"environments": 4, "environment_processes": 5}),
+            ["actor.environment_processes = 5", "at most actor.environments = 4"],
+        ),
+        (
+            _change(evaluation={"environment_processes": 26}),
+            ["evaluation.environment_processes = 26", "evaluation.environments = 25"],
+        ),
+        (
+            _change(actor={"environment_processes": 2}, environment="atari:Pong"),
+            ["actor.environment_processes = 2", "'atari:Pong'", "set it to 0"],
+        ),
+        (
             _change(learner={"target_update_rate": 0.01}),
             ["target_update_period = 100", "target_update_rate = 0.01", "exactly one"],
         ),

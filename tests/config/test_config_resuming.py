@@ -70,6 +70,7 @@ def test_each_field_that_something_saved_depends_on_is_refused_and_no_other():
         "run_dir",
         "actor.count",
         "actor.environments",
+        "actor.environment_processes",
         "actor.fetch_seconds",
         *(f for f in list_fields() if f.startswith("actor.exploration.")),
         "replay.shuffle_steps",

@@ -16,12 +16,12 @@ def read(path):
         return list(csv.DictReader(file))
 
 
-def make_vector(run_dir, role="actor", bsuite_log=True):
+def make_vector(run_dir, role="actor", bsuite_log=True, processes=0):
     config = config_from_dict(
         {
             "run_dir": str(run_dir),
             "environment": "bsuite:catch/0",
-            "actor": {"bsuite_log": bsuite_log},
+            "actor": {"bsuite_log": bsuite_log, "environment_processes": processes},
         }
     )
     spec = read_spec("bsuite:catch/0", {})
@@ -58,8 +58,9 @@ def test_the_log_changes_nothing_that_an_actor_sees(tmp_path):
         np.testing.assert_array_equal(one.observation, other.observation)
 
 
-def test_the_environments_of_an_actor_have_a_file_each(tmp_path):
-    environment = make_vector(tmp_path)
+@pytest.mark.parametrize("processes", [0, 2])
+def test_the_environments_of_an_actor_have_a_file_each(tmp_path, processes):
+    environment = make_vector(tmp_path, processes=processes)
     environment.reset()
     for _ in range(18):
         environment.step(np.zeros(2, np.int32))

@@ -13,8 +13,9 @@ from gymnasium import spaces
 from gymnasium.utils.env_checker import check_env
 from scripted_environments import Spaces
 
-from distrl.config import Config, NetworkConfig
+from distrl.config import ActorConfig, Config, NetworkConfig
 from distrl.environments import make_environment, make_vector_environment, read_spec
+from distrl.environments.processes import ProcessEnvironment
 from distrl.seeding import derive_seed
 
 E = 3
@@ -86,9 +87,10 @@ for _name, _uri in ONE_A_SUITE.items():
     globals()[f"Test{_name}"] = make_test(_uri)
 
 
-def configure(uri, last_action_reward=False):
+def configure(uri, last_action_reward=False, processes=0):
     network = NetworkConfig(last_action_reward=last_action_reward)
-    return Config(seed=SEED, environment=uri, network=network)
+    actor = ActorConfig(environments=E, environment_processes=processes)
+    return Config(seed=SEED, environment=uri, network=network, actor=actor)
 
 
 def find_seeds(uri):
@@ -129,9 +131,30 @@ def validate(spec, observation):
 )
 def test_a_vector_is_what_its_environments_are_alone(sample, extends):
     """Also: the same seed, the same trajectory; with last action and reward or not."""
+    check_conformance(sample, extends)
+
+
+@pytest.mark.parametrize(
+    ("uri", "extends"),
+    [
+        ("bsuite:catch/0", True),
+        ("minatar:breakout", False),
+        ("gym:CartPole-v1?max_episode_steps=15", False),
+        ("gym:Blackjack-v1", False),
+        ("scripted_environments:RandomWalk?length=4", True),
+    ],
+)
+def test_so_it_is_in_processes_of_its_own(uri, extends):
+    (sample,) = (sample for sample in SAMPLES if sample.uri == uri)
+    check_conformance(sample, extends, processes=2)
+
+
+def check_conformance(sample, extends, processes=0):
     uri = sample.uri
     spec = read_spec(uri, {}, last_action_reward=extends)
-    vector = make_vector_environment(configure(uri, extends), spec, E, "actor", 0)
+    config = configure(uri, extends, processes)
+    vector = make_vector_environment(config, spec, E, "actor", 0)
+    assert isinstance(vector, ProcessEnvironment) == (processes > 0)
     singles = [
         make_environment(uri, {}, seed, last_action_reward=extends)
         for seed in find_seeds(uri)

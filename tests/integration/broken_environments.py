@@ -1,5 +1,6 @@
 """Environments that misbehave, for the tests of how a run ends."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -35,6 +36,18 @@ class StubbornCatch(catch.Catch):
         return super()._step(action)
 
 
+class CrashingCatch(catch.Catch):
+    """Catch that has the process end by SIGSEGV at its 50th step."""
+
+    _taken = 0
+
+    def _step(self, action: int) -> dm_env.TimeStep:
+        self._taken += 1
+        if self._taken == 50:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return super()._step(action)
+
+
 class SpawningCatch(catch.Catch):
     """Catch that starts a process of its own."""
 
@@ -60,6 +73,11 @@ def fail(seed: int = 0) -> dm_env.Environment:
 def stick(seed: int = 0) -> dm_env.Environment:
     """A factory."""
     return StubbornCatch(seed=seed)
+
+
+def crash(seed: int = 0) -> dm_env.Environment:
+    """A factory."""
+    return CrashingCatch(seed=seed)
 
 
 def spawn(seed: int = 0) -> dm_env.Environment:

@@ -1,12 +1,13 @@
 """The limit of open files; each case in a process of its own."""
 
+import dataclasses
 import subprocess
 import sys
 
 import pytest
 
 from distrl.config import Config
-from distrl.config.schema import ActorConfig, LaunchConfig
+from distrl.config.schema import ActorConfig, EvaluationConfig, LaunchConfig
 from distrl.launch.open_files import count_needed_files
 
 _PROGRAM = """
@@ -56,3 +57,17 @@ def test_what_is_needed_grows_with_the_nodes(backend, actors, needed):
         actor=ActorConfig(count=actors), launch=LaunchConfig(backend=backend)
     )
     assert count_needed_files(config) == needed
+
+
+@pytest.mark.parametrize(
+    ("backend", "more"), [("processes", 6), ("threads", 2 * 4 + 6), ("serial", 4 + 6)]
+)
+def test_each_process_of_environments_needs_one(backend, more):
+    config = Config(launch=LaunchConfig(backend=backend))
+    with_processes = dataclasses.replace(
+        config,
+        actor=ActorConfig(count=2, environment_processes=4),
+        evaluation=EvaluationConfig(environment_processes=6),
+    )
+    needed = count_needed_files(with_processes) - count_needed_files(config)
+    assert needed == more

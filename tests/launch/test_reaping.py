@@ -7,21 +7,13 @@ import sys
 
 import psutil
 
-from distrl.launch.reaping import adopt_orphans, kill_session, kill_tree
-
-_ORPHANING = """
-import os, sys
-from distrl.launch.reaping import die_with_parent
-parent = os.getpid()
-child = os.fork()
-if child == 0:
-    die_with_parent(parent)
-    print(os.getpid(), flush=True)
-    import signal
-    while True:
-        signal.pause()
-os.wait()
-"""
+from distrl.children import adopt_orphans
+from distrl.launch.reaping import (
+    catches_signal,
+    find_children,
+    kill_session,
+    kill_tree,
+)
 
 _FAMILY = """
 import subprocess, sys
@@ -29,16 +21,6 @@ child = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"]
 print(child.pid, flush=True)
 child.wait()
 """
-
-
-def test_a_child_dies_with_a_parent_that_is_killed():
-    parent = subprocess.Popen(
-        [sys.executable, "-c", _ORPHANING], stdout=subprocess.PIPE, text=True
-    )
-    child = psutil.Process(int(parent.stdout.readline()))
-    parent.send_signal(signal.SIGKILL)
-    parent.wait()
-    assert child.wait(timeout=10) is None or not child.is_running()
 
 
 _ORPHANED = """
@@ -95,3 +77,24 @@ def test_a_tree_is_killed_whole_and_nothing_else():
     roots[1].wait()
     for root in roots:
         root.stdout.close()
+
+
+_CATCHING = """
+import faulthandler, signal
+faulthandler.register(signal.SIGUSR2)
+print("ready", flush=True)
+signal.pause()
+"""
+
+
+def test_who_catches_a_signal_is_told():
+    child = subprocess.Popen([sys.executable, "-c", _CATCHING], stdout=subprocess.PIPE)
+    child.stdout.readline()
+    assert child.pid in find_children(os.getpid())
+    assert catches_signal(child.pid, signal.SIGUSR2)
+    assert not catches_signal(child.pid, signal.SIGUSR1)
+    child.kill()
+    child.wait()
+    child.stdout.close()
+    assert not catches_signal(child.pid, signal.SIGUSR2)
+    assert find_children(child.pid) == []

@@ -1,0 +1,323 @@
+"""Environments in other processes: what they play, and how they and those end."""
+
+import functools
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import NamedTuple
+
+import numpy as np
+import perilous_environments as perilous
+import psutil
+import pytest
+import tree
+from dm_env import specs
+from perilous_environments import AT, Perilous
+from scripted_environments import Constant, RandomWalk, Scripted
+
+from distrl.environments import VectorEnvironment, make_environment, make_spec
+from distrl.environments.processes import ProcessEnvironment
+from distrl.errors import ConfigError, EnvironmentFault
+
+SPEC = make_spec(Perilous())
+SECONDS = 5.0
+
+
+@pytest.fixture
+def start():
+    """Starts processes; closes them, and looks that none is left."""
+    before = set(psutil.Process().children())
+    started = []
+
+    def start(builders, processes, spec=SPEC, close_seconds=SECONDS):
+        vector = ProcessEnvironment(builders, processes, spec, close_seconds)
+        started.append(vector)
+        return vector
+
+    yield start
+    for vector in started:
+        vector.close()
+    assert set(psutil.Process().children()) == before
+
+
+def find_workers():
+    return [p for p in psutil.Process().children() if "worker" in p.cmdline()[2]]
+
+
+def step_to(vector, step):
+    """Takes the steps before the one that is to go wrong."""
+    vector.reset()
+    noop = np.zeros(len(vector), np.int32)
+    for _ in range(step - 1):
+        vector.step(noop)
+    return noop
+
+
+# The steps of an episode and the discount of the last.
+EPISODES = [(1, 0.0), (3, 1.0), (1, 1.0), (4, 0.5), (2, 0.0), (2, None)]
+
+
+def make_scripts(count):
+    """The same episodes for each environment, each begins with another one."""
+    script = [
+        [(float(step), 1.0) for step in range(1, length)] + [(0.1, discount)]
+        for length, discount in EPISODES
+    ]
+    return [script[i:] + script[:i] for i in range(count)]
+
+
+@pytest.mark.parametrize(("count", "processes"), [(5, 2), (3, 3), (2, 1)])
+def test_equals_a_vector_of_the_same_environments(start, count, processes):
+    scripts = make_scripts(count)
+    vector = VectorEnvironment([Scripted(script) for script in scripts], SPEC)
+    builders = [functools.partial(Scripted, script) for script in scripts]
+    other = start(builders, processes)
+    assert len(other) == count
+    np.testing.assert_array_equal(other.reset(), vector.reset())
+    seen = []
+    for number in range(40):
+        if number == 25:
+            np.testing.assert_array_equal(other.reset(), vector.reset())
+        action = np.ones(count, np.int64)
+        seen.append((other.step(action), vector.step(action)))
+    ends = set()
+    for step, expected in seen:  # of which nothing is overwritten meanwhile
+        for value, expected_value in zip(step[:5], expected[:5], strict=True):
+            np.testing.assert_array_equal(value, expected_value)
+            assert value.dtype == expected_value.dtype
+        assert step.episodes == expected.episodes
+        assert (step.observation is step.observation_t) == (not step.episodes)
+        ends |= {(e.length == 1, step.discount_t[e.environment]) for e in step.episodes}
+    assert {(True, 0.0), (True, 1.0), (False, 0.0), (False, 1.0)} <= ends
+
+
+class Pair(NamedTuple):
+    left: object
+    right: object
+
+
+def test_nests_keep_their_structure(start):
+    spec = {
+        "image": specs.Array((2, 3), np.uint8),
+        "more": (specs.Array((), np.int64), Pair(*[specs.Array((3,), np.bool_)] * 2)),
+        "empty": specs.Array((0, 2), np.float32),
+    }
+    observations = [
+        {
+            "image": np.full((2, 3), 200 + i, np.uint8),
+            "more": (i, Pair(np.array([True, False, True]), np.zeros(3, np.bool_))),
+            "empty": np.zeros((0, 2), np.float32),
+            "extra": "is not read",
+        }
+        for i in range(3)
+    ]
+    builders = [functools.partial(Constant, o, spec) for o in observations]
+    made = make_spec(builders[0]())
+    vector = VectorEnvironment([build() for build in builders], made)
+    other = start(builders, 2, made)
+    action = np.zeros(3, np.int32)
+    for found, expected in (
+        (other.reset(), vector.reset()),
+        (other.step(action).observation, vector.step(action).observation),
+    ):
+        tree.assert_same_structure(found, expected)
+        assert type(found["more"][1]) is Pair
+        tree.map_structure(np.testing.assert_array_equal, found, expected)
+        tree.map_structure(lambda x, y: x.dtype == y.dtype or 1 / 0, found, expected)
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (perilous.Crashing, "process of environments 2 to 3 was killed by SIGSEGV"),
+        (
+            perilous.Leaving,
+            "process of environments 2 to 3 ended by itself, exit code 7",
+        ),
+        (perilous.Killed, "was killed by SIGKILL, by somebody or since memory ran out"),
+        (perilous.Orphaning, "environments 2 to 3 ended by itself, exit code 7"),
+    ],
+)
+def test_a_process_that_ends_is_told_with_its_environments(start, fault, words):
+    children = psutil.Process().children(recursive=True)
+    vector = start([Perilous, Perilous, fault, Perilous, Perilous], 3)
+    noop = step_to(vector, AT)
+    with pytest.raises(EnvironmentFault, match=words):
+        vector.step(noop)
+    # And again, if somebody asks.
+    with pytest.raises(EnvironmentFault, match=words):
+        vector.reset()
+    vector.close()
+    for process in psutil.Process().children(recursive=True):
+        if process not in children:
+            process.kill()
+
+
+def test_one_environment_alone_is_named_alone(start):
+    vector = start([Perilous, perilous.Leaving], 2)
+    noop = step_to(vector, AT)
+    with pytest.raises(EnvironmentFault, match="process of environment 1 ended"):
+        vector.step(noop)
+
+
+def find_fault(vector):
+    noop = step_to(vector, AT - 1)
+    with pytest.raises(EnvironmentFault) as caught:
+        for _ in range(2):
+            vector.step(noop)
+    return caught.value
+
+
+@pytest.mark.parametrize("fault", ["Raising", "RaisingInReset", "Misfit"])
+def test_a_fault_has_the_message_that_it_has_in_this_process(start, fault):
+    builders = [Perilous, Perilous, Perilous, getattr(perilous, fault)]
+    expected = find_fault(VectorEnvironment([build() for build in builders], SPEC))
+    vector = start(builders, 2)
+    found = find_fault(vector)
+    assert str(found) == str(expected)
+    assert str(found).startswith("environment 3 ")
+    # With where it was raised, if it was.
+    assert (found.__cause__ is None) == (expected.__cause__ is None)
+    if found.__cause__ is not None:
+        assert "perilous_environments.py" in str(found.__cause__)
+    # The others are still in step with their processes.
+    vector.reset() if fault != "RaisingInReset" else None
+
+
+def test_what_cannot_be_built_is_told(start):
+    with pytest.raises(
+        RuntimeError, match="environments 2 to 3 could not be built: OS"
+    ):
+        start([Perilous] * 3 + [perilous.Unbuildable], 2)
+    builder = functools.partial(make_environment, "bsuite:catch/99", {}, 0)
+    with pytest.raises(ConfigError) as caught:
+        start([builder], 1)
+    with pytest.raises(ConfigError) as expected:
+        builder()
+    assert str(caught.value) == str(expected.value)
+    with pytest.raises(EnvironmentFault, match="environment 0 ended by itself"):
+        start([functools.partial(os._exit, 3)], 1)
+    assert not find_workers()
+
+
+@pytest.mark.parametrize("processes", [0, 3])
+def test_there_is_an_environment_for_each_process(start, processes):
+    with pytest.raises(ValueError, match=f"{processes} processes for 2 environments"):
+        start([Perilous] * 2, processes)
+
+
+def test_refuses_other_actions(start):
+    vector = start([Perilous] * 2, 1)
+    vector.reset()
+    with pytest.raises(ValueError, match="expected the actions as 2 integers"):
+        vector.step(np.zeros(3, np.int32))
+
+
+def test_close_waits_for_all_and_raises_the_first_error(start):
+    vector = start([Perilous, perilous.RaisingInClose], 2)
+    workers = find_workers()
+    with pytest.raises(
+        EnvironmentFault, match="environment 1 failed in close.*licence"
+    ):
+        vector.close()
+    assert not any(worker.is_running() for worker in workers)
+    vector.close()  # once more does nothing
+
+
+def test_close_kills_what_does_not_end(start, capfd):
+    vector = start([Perilous, perilous.StuckInClose], 2, close_seconds=0.5)
+    begun = time.monotonic()
+    vector.close()
+    assert time.monotonic() - begun < 3
+    assert not find_workers()
+    assert "environment 1 did not close in time" in capfd.readouterr().out
+
+
+class Interrupted(Exception):
+    pass
+
+
+def test_close_kills_what_hangs_in_a_step(start):
+    def interrupt(*_):
+        raise Interrupted
+
+    vector = start([perilous.Stuck, Perilous], 2, close_seconds=0.5)
+    noop = step_to(vector, AT)
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.5)
+    with pytest.raises(Interrupted):
+        vector.step(noop)
+    signal.signal(signal.SIGALRM, before)
+    begun = time.monotonic()
+    vector.close()
+    assert time.monotonic() - begun < 3
+    assert not find_workers()
+
+
+def test_an_answer_that_came_too_late_is_not_taken_for_another(start):
+    def interrupt(*_):
+        raise Interrupted
+
+    vector = start([functools.partial(Scripted, [[(1.0, 1.0)] * 9])], 1)
+    vector.reset()
+    (worker,) = vector._workers
+    receive = worker._receive
+    worker._receive = interrupt
+    with pytest.raises(Interrupted):
+        vector.step(np.zeros(1, np.int32))
+    worker._receive = receive
+    np.testing.assert_array_equal(vector.reset(), [[1, 0]])
+    np.testing.assert_array_equal(
+        vector.step(np.zeros(1, np.int32)).observation, [[1, 1]]
+    )
+
+
+def test_signals_for_the_end_of_a_run_do_not_end_a_process(start):
+    vector = start([Perilous], 1)
+    vector.reset()
+    (worker,) = find_workers()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        worker.send_signal(number)
+    vector.step(np.zeros(1, np.int32))
+
+
+def test_a_process_is_small_and_imports_neither_jax_nor_tensorflow(start):
+    vector = start([functools.partial(RandomWalk, seed=i) for i in range(2)], 1)
+    vector.reset()
+    (worker,) = find_workers()
+    mapped = " ".join(m.path for m in worker.memory_maps())
+    assert "numpy" in mapped
+    assert not any(name in mapped for name in ("jaxlib", "tensorflow", "reverb"))
+    assert worker.memory_full_info().uss < 40 * 2**20
+
+
+_ACTOR = """
+import sys, numpy as np
+from distrl.environments import make_spec
+from distrl.environments.processes import ProcessEnvironment
+import perilous_environments as perilous
+builders = [perilous.Perilous, perilous.Stuck]
+vector = ProcessEnvironment(builders, 2, make_spec(perilous.Perilous()), 5.0)
+vector.reset()
+print("up", flush=True)
+while True:
+    vector.step(np.zeros(2, np.int32))
+"""
+
+
+def test_the_processes_die_with_the_one_that_started_them():
+    actor = subprocess.Popen(
+        [sys.executable, "-c", _ACTOR],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
+    assert actor.stdout.readline() == b"up\n"
+    workers = psutil.Process(actor.pid).children()
+    assert len(workers) == 2
+    actor.kill()
+    actor.wait()
+    actor.stdout.close()
+    _, alive = psutil.wait_procs(workers, timeout=5)
+    assert not alive
