@@ -179,12 +179,14 @@ def test_parts_that_came_one_after_the_other_are_joined(replay):
 
 
 def read_chunks(path):
-    """The uncompressed bytes of each chunk that a checkpoint of Reverb holds."""
+    """The uncompressed bytes of each chunk that a checkpoint of Reverb holds.
+
+    A chunk that its writer sends again, under its key, may be there twice: Reverb does
+    so in one of a hundred runs on a busy machine.
+    """
     records = tf.data.TFRecordDataset(f"{path}/chunks.tfrecord", "ZLIB")
-    return [
-        schema_pb2.ChunkData.FromString(record).data_uncompressed_size
-        for record in records.as_numpy_iterator()
-    ]
+    chunks = map(schema_pb2.ChunkData.FromString, records.as_numpy_iterator())
+    return list({x.chunk_key: x.data_uncompressed_size for x in chunks}.values())
 
 
 def count_stored(replay, config, spec, batches, directory):
@@ -224,10 +226,9 @@ def test_each_frame_is_stored_once(replay, tmp_path, block, n_step):
     written, frames, chunks = count_stored(replay, config, play.spec, batches, tmp_path)
     assert written == 384
     # One of each step, that of the beginning, and zeros before it. The first items of
-    # n steps bring n frames at once, of which one may be forgotten too early. And once
-    # in some ten runs a checkpoint of Reverb held one more than these.
+    # n steps bring n frames at once, of which one may be forgotten too early.
     once = 4 * (play.steps + 1) + 1
-    assert once <= frames <= once + 4
+    assert once <= frames <= once + (4 if n_step > 1 else 0)
     assert chunks == frames + 384 / block
 
 
