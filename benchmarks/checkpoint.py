@@ -7,8 +7,6 @@ thread. Reverb saves while it serves. `make bench-checkpoint` runs it.
 import argparse
 import contextlib
 import io
-import multiprocessing
-import socket
 import tempfile
 import threading
 import time
@@ -18,6 +16,7 @@ from typing import Any
 
 from benchmarks.learner import make_transitions
 from benchmarks.record import median, print_record, print_table
+from benchmarks.replay_process import ReplayProcess
 from distrl.config import Config, NetworkConfig, ReplayConfig
 
 NETWORKS = {
@@ -91,27 +90,6 @@ def make_config(run_dir: str, block: int, size: int) -> Config:
     )
 
 
-def serve(config: Config, port: int, asked: Any, answers: Any) -> None:
-    """Serves replay in a process of its own, and saves when it is asked to."""
-    from distrl.checkpoints import begin_part
-    from distrl.environments import read_spec
-    from distrl.replay import make_table
-    from distrl.replay.checkpoint import start_server, take_part
-
-    spec = read_spec(config.environment, {})
-    server = start_server(config, lambda: make_table(config, spec), port)
-    answers.put("serving")
-    assert config.run_dir is not None
-    while asked.get():
-        path = begin_part(config.run_dir, "000001", "replay/0")
-        started = time.perf_counter()
-        take_part(server).write(path)
-        seconds = time.perf_counter() - started
-        size = sum(file.stat().st_size for file in path.iterdir())
-        answers.put((seconds, size))
-    server.stop()
-
-
 class Worker:
     """Calls a function again and again in a thread, and keeps the longest call."""
 
@@ -147,24 +125,18 @@ def measure_replay(block: int, size: int, repetitions: int) -> dict[str, Any]:
     from distrl.replay import BlockWriter, ReplaySampler
 
     spec = read_spec("bsuite:catch/0", {})
-    context = multiprocessing.get_context("spawn")
-    asked, answers = context.Queue(), context.Queue()
-    with socket.socket() as s:
-        s.bind(("localhost", 0))
-        port = s.getsockname()[1]
-    address = f"localhost:{port}"
-    with tempfile.TemporaryDirectory() as directory:
-        config = make_config(directory, block, size)
-        arguments = (config, port, asked, answers)
-        process = context.Process(target=serve, args=arguments, daemon=True)
-        process.start()
-        assert answers.get(timeout=120) == "serving"
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        contextlib.closing(
+            ReplayProcess(config := make_config(directory, block, size))
+        ) as replay,
+    ):
         never = threading.Event()
-        writer = BlockWriter(address, config, spec, 0, never)
+        writer = BlockWriter(replay.address, config, spec, 0, never)
         batch = make_transitions(spec, 256, 0)
         for number in range(-(-size // 256)):
             writer.write(make_transitions(spec, 256, number))
-        sampler = ReplaySampler(address, config, spec)
+        sampler = ReplaySampler(replay.address, config, spec)
         assert sampler.read() is not None
         sampling = Worker(sampler.read)
 
@@ -184,14 +156,11 @@ def measure_replay(block: int, size: int, repetitions: int) -> dict[str, Any]:
             quiet.append(sampling.longest)
             sampling.forget()
             inserts.clear()
-            asked.put(True)
-            saved.append(answers.get(timeout=120))
+            saved.append(replay.save())
             busy.append(sampling.longest)
             written.append(max(inserts, default=0.0))
         inserting.close()
         sampling.close()
-        asked.put(False)
-        process.join(10)
     return {
         "transitions": size,
         "transitions_per_item": block,

@@ -5,8 +5,7 @@ of the same seeds. `make bench-replay` runs it. Ratios are taken in one run.
 """
 
 import argparse
-import multiprocessing
-import socket
+import contextlib
 import tempfile
 import threading
 import time
@@ -16,8 +15,8 @@ from typing import Any
 
 import psutil
 
-from benchmarks.checkpoint import serve
 from benchmarks.record import median, print_record, print_table
+from benchmarks.replay_process import ReplayProcess
 from distrl.config import Config, load_config
 
 
@@ -80,36 +79,24 @@ def measure(
     from distrl.environments import read_spec
     from distrl.replay import BlockWriter, ReplaySampler
 
-    context = multiprocessing.get_context("spawn")
-    asked, answers = context.Queue(), context.Queue()
-    with socket.socket() as s:
-        s.bind(("localhost", 0))
-        port = s.getsockname()[1]
-    address = f"localhost:{port}"
     with tempfile.TemporaryDirectory() as directory:
         config = make_config(directory, block, stack, size)
         spec = read_spec(config.environment, config.environment_args)
-        arguments = (config, port, asked, answers)
-        process = context.Process(target=serve, args=arguments, daemon=True)
-        process.start()
-        assert answers.get(timeout=120) == "serving"
-        server = psutil.Process(process.pid)
-        writer = BlockWriter(address, config, spec, 0, threading.Event())
-        sampler = ReplaySampler(address, config, spec)
-        written, writing, empty = 0, 0.0, server.memory_full_info().uss
-        for batch in play(config, spec, size):
-            started = time.perf_counter()
-            written += writer.write(batch)
-            writing += time.perf_counter() - started
-        writer.close()
-        held = server.memory_full_info().uss - empty
-        sampled = measure_rate(sampler.read, seconds)
-        sampler.close()
-        asked.put(True)
-        _, saved = answers.get(timeout=120)
-        unpacked, packed = read_chunks(Path(directory))
-        asked.put(False)
-        process.join(10)
+        with contextlib.closing(ReplayProcess(config)) as replay:
+            server = psutil.Process(replay.pid)
+            writer = BlockWriter(replay.address, config, spec, 0, threading.Event())
+            sampler = ReplaySampler(replay.address, config, spec)
+            written, writing, empty = 0, 0.0, server.memory_full_info().uss
+            for batch in play(config, spec, size):
+                started = time.perf_counter()
+                written += writer.write(batch)
+                writing += time.perf_counter() - started
+            writer.close()
+            held = server.memory_full_info().uss - empty
+            sampled = measure_samples(sampler.read, seconds)
+            sampler.close()
+            _, saved = replay.save()
+            unpacked, packed = read_chunks(Path(directory))
     return {
         "arrays, bytes": unpacked / written,
         "compressed": packed / written,
@@ -120,7 +107,7 @@ def measure(
     }
 
 
-def measure_rate(read: Callable[[], Any], seconds: float) -> float:
+def measure_samples(read: Callable[[], Any], seconds: float) -> float:
     """Returns the transitions that `read` gives in a second."""
     while read() is None:
         pass

@@ -41,6 +41,8 @@ _TURNOVERS = 2.0
 # A learner's memory goes up and down with the superbatches on their way.
 _MEASUREMENTS = 7
 _MEASURE_SECONDS = 3.0
+# In which a node is started again; more is a failure.
+_RESTART_SECONDS = 60.0
 # To start, to make a checkpoint, to kill each node once, and to measure twice.
 _OTHER_SECONDS = 200.0
 # Below these a tenth is noise: an allocator's page, a connection that just opened.
@@ -96,7 +98,10 @@ def kill_each(run_dir: Path, period: float) -> int:
     """Kills every node once, one each `period` seconds; returns how many there are."""
     names = sorted(read_nodes(run_dir))
     for name in names:
+        deadline = time.monotonic() + _RESTART_SECONDS
         while name not in (nodes := read_nodes(run_dir)):
+            if time.monotonic() > deadline:
+                raise SystemExit(f"{name} is not there; the run is in {run_dir}")
             time.sleep(0.1)
         os.kill(nodes[name], signal.SIGKILL)
         print(f"warming up: SIGKILL {name}", flush=True)

@@ -105,12 +105,13 @@ class NStepAccumulator:
 
     def _pop_oldest(self, observation_t: Any) -> Transition:
         """Returns the whole oldest row: nothing ended and every window is full."""
+        assert self._observations is not None
         oldest = (self._slot + 1) % self._n_step
         self._pending -= 1
         # A row of a ring is a view of it.
         return Transition(
             observation_tm1=self._rebuild(
-                [x[oldest].copy() for x in self._observations or ()], observation_t
+                [x[oldest].copy() for x in self._observations], observation_t
             ),
             action_tm1=self._actions[oldest].copy(),
             reward_t=self._rewards[oldest].copy(),
@@ -120,6 +121,7 @@ class NStepAccumulator:
 
     def _pop_where(self, last_t: np.ndarray, observation_t: Any) -> Transition:
         """Returns full windows, and all that is pending where an episode ended."""
+        assert self._observations is not None
         full = self._pending == self._n_step
         leaves = last_t | ((self._ages == self._n_step - 1) & full)
         age, environment = (leaves & (self._ages < self._pending)).nonzero()
@@ -129,7 +131,7 @@ class NStepAccumulator:
         finals = jax.tree_util.tree_leaves(observation_t)
         return Transition(
             observation_tm1=self._rebuild(
-                [x[slot, environment] for x in self._observations or ()], observation_t
+                [x[slot, environment] for x in self._observations], observation_t
             ),
             action_tm1=self._actions[slot, environment],
             reward_t=self._rewards[slot, environment],

@@ -121,10 +121,8 @@ class PartSaver:
         except Exception as failure:
             error = f"{type(failure).__name__}: {failure}"
             say(f"checkpoint {name}: {self._part} was not saved: {error}")
-        steps = part.learner_steps
-        del part
         return_freed_memory()
-        self._outcome = _Outcome(name, steps, error)
+        self._outcome = _Outcome(name, part.learner_steps, error)
 
     def _is_busy(self) -> bool:
         """Whether a save is under way, or its end not yet heard of."""

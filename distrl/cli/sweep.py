@@ -59,7 +59,7 @@ def main(arguments: list[str]) -> int:
         return _answer(config, command, "--json" in switches_given)
     except OSError as error:
         print(
-            f"distrl: the sweep was ended by a file that cannot be written: {error}. "
+            f"distrl: the sweep has ended, since the system refused: {error}. "
             "Once that is mended, distrl sweep SWEEP_DIR goes on with it.",
             file=sys.stderr,
         )

@@ -76,8 +76,8 @@ def count_kept_frames(config: Config) -> int:
     With as many as this, one that an environment brings in each step is sent once; an
     item whose observations are no stacks has room beside them.
     """
-    replay = config.replay
-    stack = replay.frame_stack or 1
+    replay, stack = config.replay, config.replay.frame_stack
+    assert stack is not None
     steps = config.actor.n_step
     observations = 2
     if replay.sequence_length is not None:

@@ -57,8 +57,9 @@ class ItemForm(Protocol):
     def decode(self, parts: Sequence[Sequence[np.ndarray]]) -> Any:
         """Returns the items in batches, `[items * G, ...]`, joined as they come.
 
-        One transition of each item in turn: a batch is a run of transitions, and in
-        this order it takes from as many items as there are.
+        One transition of each item in turn: a batch of the learner is a run of
+        transitions, and in this order it takes from as many items as there are, so that
+        they are as little related as they can be.
 
         Args:
           parts: batches of items, each the leaves of the signature with an axis before.

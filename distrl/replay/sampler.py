@@ -178,11 +178,7 @@ class ReplaySampler:
         return dataset.with_options(options).as_numpy_iterator()
 
     def _join(self, parts: list[Any]) -> SampledSuperbatch:
-        """Joins batches of items, one transition of each item in turn.
-
-        A batch of the learner is a run of transitions. In this order it takes from as
-        many items as there are, and its transitions are as little related as can be.
-        """
+        """Joins batches of items, one transition of each item in turn."""
         infos = [part.info for part in parts]
         probabilities = np.concatenate([info.probability for info in infos])
         return SampledSuperbatch(

@@ -77,11 +77,13 @@ def make_learning(
     """Returns how a dispatch is compiled and made.
 
     It is `learner.steps_per_dispatch` SGD steps on one superbatch. On one device all
-    of it is one call, which halves the time of an update of a small network; on
-    several the superbatch is drawn on the first and spread.
+    of it is one call, which takes a third to a half off the time of a small network's
+    update; on several the superbatch is drawn on the first and spread.
     """
-    make = _make_dispatch if len(devices) == 1 else _make_spread_dispatch
-    dispatch = make(config, agent, buffer, devices)
+    if len(devices) == 1:
+        dispatch = _make_dispatch(config, agent, buffer)
+    else:
+        dispatch = _make_spread_dispatch(config, agent, buffer, devices)
     size = config.learner.steps_per_dispatch * config.learner.batch_size
 
     def compile(state: SerialState) -> None:
@@ -106,7 +108,7 @@ def make_learning(
 
 
 def _make_dispatch(
-    config: Config, agent: Agent, buffer: Buffer, devices: Sequence[jax.Device]
+    config: Config, agent: Agent, buffer: Buffer
 ) -> Callable[..., tuple[TrainState, BufferState, UpdateOutput, Any]]:
     """Returns the dispatch on one device: one compiled call."""
     steps, batch_size = config.learner.steps_per_dispatch, config.learner.batch_size

@@ -61,7 +61,7 @@ def test_a_file_that_cannot_be_written_is_told_in_a_line(done, capfd):
     capfd.readouterr()
     assert main(["sweep", str(done)]) == 1
     _, err = capfd.readouterr()
-    assert err.splitlines()[-1].startswith("distrl: the sweep was ended by a file that")
+    assert err.splitlines()[-1].startswith("distrl: the sweep has ended, since")
     assert "catch-0.yaml" in err.splitlines()[-1]
     assert "Traceback" not in err
 

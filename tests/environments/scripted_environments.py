@@ -6,8 +6,22 @@ import dm_env
 import gymnasium
 import numpy as np
 from dm_env import specs
+from hypothesis import strategies as st
 
 from distrl.environments.batch import BatchStep
+
+EPISODES = st.lists(
+    st.lists(
+        st.tuples(
+            st.integers(-5, 5).map(float), st.sampled_from([0.0, 0.5, 1.0, None])
+        ),
+        min_size=1,
+        max_size=4,
+    ),
+    min_size=1,
+    max_size=3,
+)
+"""Scripts of `Scripted`, drawn by hypothesis."""
 
 
 class Scripted(dm_env.Environment):

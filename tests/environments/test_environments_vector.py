@@ -5,7 +5,7 @@ import pytest
 from dm_env import specs
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scripted_environments import Constant, Scripted
+from scripted_environments import EPISODES, Constant, Scripted
 
 from distrl.environments import (
     Episode,
@@ -78,19 +78,6 @@ def test_reset_begins_new_episodes_and_new_returns():
     np.testing.assert_array_equal(vector.reset(), [[1, 0]])
     assert vector.step(np.zeros(1, np.int32)).episodes == []
     assert vector.step(np.zeros(1, np.int32)).episodes == [Episode(0, 2.0, 2)]
-
-
-EPISODES = st.lists(
-    st.lists(
-        st.tuples(
-            st.integers(-5, 5).map(float), st.sampled_from([0.0, 0.5, 1.0, None])
-        ),
-        min_size=1,
-        max_size=4,
-    ),
-    min_size=1,
-    max_size=3,
-)
 
 
 def play_slowly(scripts, steps):

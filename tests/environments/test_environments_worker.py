@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scripted_environments import Scripted
+from scripted_environments import EPISODES, Scripted
 
 from distrl.environments import VectorEnvironment, make_spec
 from distrl.environments.reading import find_leaves
@@ -19,17 +19,6 @@ from distrl.errors import EnvironmentFault
 
 SPEC = make_spec(Scripted([[(0.0, 1.0)]]))
 LEAVES = find_leaves(SPEC.observation)
-EPISODES = st.lists(
-    st.lists(
-        st.tuples(
-            st.integers(-5, 5).map(float), st.sampled_from([0.0, 0.5, 1.0, None])
-        ),
-        min_size=1,
-        max_size=4,
-    ),
-    min_size=1,
-    max_size=3,
-)
 
 
 def share(count):

@@ -1,0 +1,107 @@
+"""The process of a node: where it prints, what it says of an error, how it is killed.
+
+Each test is a fresh process, as nodes must not be forked from one that has threads.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from distrl.launch.channel import Channel
+from distrl.launch.forking import NodeProcess, Surroundings, kill_with_dump
+from distrl.launch.prepare import PreparedNode
+
+
+def speak():
+    """Says where it is."""
+    print("group", os.getpgrp() == os.getpid(), os.environ["DISTRL_RESTARTS"])
+
+
+def fail():
+    """Raises."""
+    raise ValueError("lost the ball")
+
+
+def sit():
+    """Is stuck where its log is to name it."""
+    print("seated", flush=True)
+    threading.Event().wait(60)
+
+
+def count():
+    """Says which of its lives this is."""
+    print("life", os.environ["DISTRL_RESTARTS"])
+
+
+@pytest.fixture
+def fork(tmp_path):
+    """Runs a node of this module in a fresh process; returns what came of it."""
+
+    def fork(name, *arguments):
+        command = [sys.executable, __file__, str(tmp_path), name, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        log = (tmp_path / "logs" / "node" / "0.log").read_text()
+        return json.loads(done.stdout), log
+
+    return fork
+
+
+def test_a_node_has_its_own_log_and_group(fork):
+    result, log = fork("speak")
+    assert result["code"] == 0
+    assert log == "group True 0\n"
+
+
+def test_an_error_is_sent_and_logged(fork):
+    result, log = fork("fail")
+    assert result["code"] == 1
+    (error,) = (e for e in result["events"] if e["event"] == "error")
+    assert error["node"] == "node/0"
+    assert error["traceback"].endswith("ValueError: lost the ball\n")
+    assert "ValueError: lost the ball" in log
+
+
+def test_the_next_life_knows_that_it_is_one_and_has_the_same_log(fork):
+    _, log = fork("count", "again")
+    assert log == "life 0\nlife 1\n"
+
+
+def test_one_that_is_killed_says_first_where_it_was(fork):
+    result, log = fork("sit", "kill")
+    assert result["code"] == -signal.SIGKILL
+    assert log.startswith("seated\n")
+    assert "in sit" in log
+
+
+def main():
+    """Forks the node that the arguments name, and prints its end and its messages."""
+    run_dir, name, *what = sys.argv[1:]
+    near, far = Channel.pair()
+    node = PreparedNode("node/0", "node", None, globals()[name])
+    process = NodeProcess(node, Surroundings(run_dir, far, 1.0, near.close))
+    process.start()
+    if "kill" in what:
+        log = Path(run_dir) / "logs" / "node" / "0.log"
+        while not (log.exists() and log.read_text()):
+            near.receive()  # a sign of life
+        kill_with_dump([process])
+    _, status = os.waitpid(process.pid, 0)
+    if "again" in what:
+        process.restarted_at.append(0.0)
+        process.start()
+        _, status = os.waitpid(process.pid, 0)
+    far.close()
+    events = list(iter(near.receive, None))
+    code = os.waitstatus_to_exitcode(status)
+    print(json.dumps({"code": code, "events": events}))
+
+
+if __name__ == "__main__":
+    main()
