@@ -23,7 +23,7 @@ from distrl.node_log import say
 from distrl.seeding import derive_seed
 from distrl.telemetry.metrics import MetricsLog
 from distrl.types import EnvironmentSpec, StopSignal
-from distrl.variables import Snapshot, VariableClient
+from distrl.variables import Snapshot, VariableClient, find_source
 
 
 def run_evaluator(
@@ -39,14 +39,15 @@ def run_evaluator(
     Args:
       config: the whole configuration.
       spec: of the environment.
-      variable_service: a client of `VariableService`.
+      variable_service: a client of the node that `find_source` names.
       coordinator: a client of `Coordinator`.
       stop: ends the role.
       life: of the node (`Session.indices`), which draws other numbers in each.
     """
     jax.config.update("jax_cpu_enable_async_dispatch", False)
     evaluation = Evaluation(config, spec, make_agent(config, spec), life)
-    variables = VariableClient(variable_service, config, stop)
+    source = find_source(config, config.actor.count)
+    variables = VariableClient(variable_service, config, stop, source)
     reporter = Reporter(coordinator, "evaluator", config, stop)
     log = MetricsLog(config, "evaluator")
     due = config.evaluation.period

@@ -13,7 +13,7 @@ from distrl.learner.role import run_learner
 from distrl.replay import serve_replay
 from distrl.session import read_session
 from distrl.types import EnvironmentSpec
-from distrl.variables import VariableService
+from distrl.variables import SERVICE, VariableRelay, VariableService, find_source
 
 
 def make_program(config: Config, spec: EnvironmentSpec) -> lp.Program:
@@ -27,8 +27,17 @@ def make_program(config: Config, spec: EnvironmentSpec) -> lp.Program:
     client = {"call_timeout": config.launch.rpc_seconds}
 
     variables = program.add_node(
-        lp.CourierNode(VariableService, courier_client_kwargs=client), label="variables"
+        lp.CourierNode(VariableService, courier_client_kwargs=client), label=SERVICE
     )
+    sources = {SERVICE: variables}
+    if config.variables.relays:
+        with program.group("relay"):
+            for index in range(config.variables.relays):
+                sources[f"relay/{index}"] = program.add_node(
+                    lp.CourierNode(
+                        make_relay, config, variables, courier_client_kwargs=client
+                    )
+                )
     coordinator = program.add_node(
         lp.CourierNode(make_coordinator, config, courier_client_kwargs=client),
         label="coordinator",
@@ -50,12 +59,18 @@ def make_program(config: Config, spec: EnvironmentSpec) -> lp.Program:
                     spec,
                     index,
                     replay_address,
-                    variables,
+                    sources[find_source(config, index)],
                     coordinator,
                 )
             )
     program.add_node(
-        lp.PyNode(evaluator_node, config, spec, variables, coordinator),
+        lp.PyNode(
+            evaluator_node,
+            config,
+            spec,
+            sources[find_source(config, config.actor.count)],
+            coordinator,
+        ),
         label="evaluator",
     )
     return program
@@ -64,6 +79,11 @@ def make_program(config: Config, spec: EnvironmentSpec) -> lp.Program:
 def make_coordinator(config: Config) -> Coordinator:
     """Returns the coordinator of this node's program."""
     return Coordinator(config, lp.stop_event(), lp.stop, read_session())
+
+
+def make_relay(config: Config, variables: Any) -> VariableRelay:
+    """Returns a relay of the variable service."""
+    return VariableRelay(variables, config, lp.stop_event())
 
 
 def replay_node(

@@ -93,6 +93,20 @@ def serve_object(port, make, *args):
     server.Join()
 
 
+def serve_relay(port, config, address):
+    """Serves a relay of the variable service at `address`, which may be away."""
+    import courier
+
+    from distrl.variables import VariableRelay
+
+    client = courier.Client(address, call_timeout=5)
+    relay = VariableRelay(client, config, threading.Event())
+    server = courier.Server(None, port)
+    server.Bind("fetch", relay.fetch)
+    server.Start()
+    relay.run()
+
+
 def make_coordinator(config):
     """A coordinator that only counts."""
     from distrl.coordinator import Coordinator

@@ -67,16 +67,23 @@ class Services:
 
 
 class WatchedVariables(VariableService):
-    """Keeps the versions that clients said they held, and the steps published."""
+    """Keeps the versions that clients said they held, and the steps published.
+
+    `answered` has both versions of each fetch, where the client was given a payload.
+    """
 
     def __init__(self):
         super().__init__()
         self.held = []
         self.steps = []
+        self.answered = []
 
     def fetch(self, version, life=""):
         self.held.append(version)
-        return super().fetch(version, life)
+        answer = super().fetch(version, life)
+        if answer[2] is not None:
+            self.answered.append((version, answer[0]))
+        return answer
 
     def publish(self, learner_steps, payload):
         self.steps.append(learner_steps)

@@ -7,13 +7,18 @@ import launchpad as lp
 import pytest
 from counting_environments import SPEC
 
-from distrl.config import ActorConfig, Config
+from distrl.config import ActorConfig, Config, VariablesConfig
 from distrl.launch.prepare import node_names
 from distrl.program import make_program
 
 
-def make(count):
-    config = Config(name="wired", actor=ActorConfig(count=count), run_dir="nowhere")
+def make(count, relays=0):
+    config = Config(
+        name="wired",
+        actor=ActorConfig(count=count),
+        variables=VariablesConfig(relays=relays),
+        run_dir="nowhere",
+    )
     return make_program(config, SPEC)
 
 
@@ -49,6 +54,27 @@ def test_who_talks_to_whom():
         assert list_partners(actor) == {"variables", "coordinator"}
     assert list_partners(groups["variables"][0]) == set()
     assert list_partners(groups["coordinator"][0]) == set()
+
+
+@pytest.mark.parametrize("relays", [1, 2])
+def test_relays_stand_between_the_service_and_all_but_the_learner(relays):
+    program = make(3, relays)
+    groups = program.groups
+    names = [name for name in node_names(program) if name.startswith("relay")]
+    assert names == [f"relay/{index}" for index in range(relays)]
+    (service,) = groups["variables"][0].addresses
+    addresses = [relay.addresses[0] for relay in groups["relay"]]
+
+    def sources(node):
+        called = [handle._address for handle in node.input_handles]
+        return [each for each in called if each in (service, *addresses)]
+
+    assert sources(groups["learner"][0]) == [service]
+    assert [sources(relay) for relay in groups["relay"]] == [[service]] * relays
+    clients = [*groups["actor"], groups["evaluator"][0]]
+    assert [sources(client) for client in clients] == [
+        [addresses[index % relays]] for index in range(4)
+    ]
 
 
 def test_every_client_has_the_time_limit_of_the_configuration():

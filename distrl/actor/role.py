@@ -18,7 +18,7 @@ from distrl.replay import BlockWriter
 from distrl.seeding import derive_seed
 from distrl.telemetry.metrics import MetricsLog
 from distrl.types import EnvironmentSpec, StopSignal
-from distrl.variables import VariableClient
+from distrl.variables import VariableClient, find_source
 
 _RECENT_EPISODES = 100
 _METRICS_SECONDS = 1.0
@@ -41,7 +41,7 @@ def run_actor(
       spec: of the environment.
       index: which actor this is, from 0.
       replay_address: host:port of the Reverb server.
-      variable_service: a client of `VariableService`.
+      variable_service: a client of the node that `find_source` names.
       coordinator: a client of `Coordinator`.
       stop: ends the role.
       life: of the node (`Session.indices`), which draws other numbers in each.
@@ -51,7 +51,8 @@ def run_actor(
     jax.config.update("jax_cpu_enable_async_dispatch", False)
     interaction = Interaction(config, spec, make_agent(config, spec), index, life)
     amount_at = make_amount(config, index)
-    variables = VariableClient(variable_service, config, stop)
+    source = find_source(config, index)
+    variables = VariableClient(variable_service, config, stop, source)
     reporter = Reporter(coordinator, name, config, stop)
     log = MetricsLog(config, name)
     returns: collections.deque[float] = collections.deque(maxlen=_RECENT_EPISODES)
@@ -73,7 +74,10 @@ def run_actor(
             returns.extend(episode.episode_return for episode in episodes)
             reporter.count(episodes=len(episodes))
         if reporter.is_due():
-            reporter.gauge(held_learner_steps=held.learner_steps)
+            staleness = variables.staleness()
+            reporter.gauge(
+                held_learner_steps=held.learner_steps, staleness_seconds=staleness
+            )
             recent = statistics.fmean(returns) if returns else None
             if recent is not None:
                 reporter.gauge(training_return=recent)
@@ -89,6 +93,7 @@ def run_actor(
                         "exploration": float(np.mean(amount)),
                         "version": held.version,
                         "learner_steps": held.learner_steps,
+                        "staleness_seconds": round(staleness, 3),
                     },
                 )
     reporter.send(last=True)

@@ -17,6 +17,7 @@ from distrl.config.schema import (
     ReplayConfig,
     StopConfig,
     SweepConfig,
+    VariablesConfig,
 )
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "ReplayConfig",
     "StopConfig",
     "SweepConfig",
+    "VariablesConfig",
     "check_changes",
     "check_config",
     "check_devices",

@@ -3,7 +3,12 @@
 import math
 
 from distrl.config.fields import show_value
-from distrl.config.limits import count_per_item, derive_limits, smallest_error_buffer
+from distrl.config.limits import (
+    count_per_item,
+    derive_limits,
+    smallest_error_buffer,
+    usual_staleness,
+)
 from distrl.config.presets import PRESETS, SEQUENCE_AGENTS
 from distrl.config.reading import config_from_dict, config_to_tree, find_value
 from distrl.config.schema import Config, LossConfig
@@ -27,6 +32,7 @@ def check_config(config: Config) -> None:
     _check_replay_sizes(config)
     _check_rate_limit(config)
     _check_learner(config)
+    _check_variables(config)
     _check_evaluation(config)
     _check_environment_processes(config)
     _check_bsuite_log(config)
@@ -225,6 +231,23 @@ def _check_learner(config: Config) -> None:
             f"learner.target_update_period = {show_value(period)} and "
             f"learner.target_update_rate = {show_value(rate)}: set exactly one of "
             "them, for example a period of 100, and the other to null"
+        )
+
+
+def _check_variables(config: Config) -> None:
+    relays, actors = config.variables.relays, config.actor.count
+    if relays > actors:
+        raise ConfigError(
+            f"variables.relays = {relays}: a relay without an actor of its own has no "
+            f"use, so it must be at most actor.count = {actors}"
+        )
+    usual, stale = usual_staleness(config), config.variables.stale_seconds
+    if stale is not None and stale <= usual:
+        raise ConfigError(
+            f"variables.stale_seconds = {stale:g}: actors are up to {usual:g} s behind "
+            f"when all is well, with actor.fetch_seconds = "
+            f"{config.actor.fetch_seconds:g} and variables.relays = {relays}; set it "
+            "above that, or to null"
         )
 
 

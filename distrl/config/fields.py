@@ -90,6 +90,8 @@ RANGES: Mapping[str, Range] = types.MappingProxyType(
         "learner.target_update_rate": Range(low=0, high=1, above_low=True),
         "learner.publish_period": _COUNT,
         "learner.metrics_period": _COUNT,
+        "variables.relays": Range(low=0, high=_LARGEST),
+        "variables.stale_seconds": _POSITIVE,
         "loss.huber_delta": _POSITIVE,
         "loss.max_abs_td_gradient": _POSITIVE,
         "loss.num_atoms": Range(low=2, high=_LARGEST),

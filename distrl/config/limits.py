@@ -11,6 +11,8 @@ from distrl.config.schema import Config, NetworkConfig
 
 # Large enough that Reverb's cost per item no longer counts.
 _TRANSITIONS_PER_ITEM = 32
+# Longer than a restart of the variable service takes, which is no reason to worry.
+_STALE_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,23 @@ def find_patience(config: Config) -> float:
     One that hangs has to be found out first, and started again then.
     """
     return config.launch.silent_seconds + config.launch.connect_seconds
+
+
+def usual_staleness(config: Config) -> float:
+    """Returns the seconds that an actor may be behind the variable service.
+
+    That is a period of fetching for each of those who fetch, one after the other; what
+    the fetches themselves take comes on top.
+    """
+    levels = 2 if config.variables.relays else 1
+    return levels * config.actor.fetch_seconds
+
+
+def find_stale_seconds(config: Config) -> float:
+    """Returns the seconds behind the variable service that are too many."""
+    if config.variables.stale_seconds is not None:
+        return config.variables.stale_seconds
+    return usual_staleness(config) + _STALE_SECONDS
 
 
 def derive_limits(config: Config) -> ReplayLimits:

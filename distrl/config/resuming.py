@@ -31,6 +31,7 @@ _CHANGEABLE = (
     "learner.target_update_",
     "learner.publish_period",
     "learner.metrics_period",
+    "variables.",
     "evaluation.",
     "stop.",
     "checkpoint.",

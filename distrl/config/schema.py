@@ -153,6 +153,16 @@ class LearnerConfig:
 
 
 @dataclass(frozen=True)
+class VariablesConfig:
+    """The way of the parameters from the learner to those who act."""
+
+    relays: int = 0
+    """The nodes that hand parameters on; actors share them. 0: from the service."""
+    stale_seconds: float | None = None
+    """How far an actor may be behind before a line says so; null: 10 s too much."""
+
+
+@dataclass(frozen=True)
 class LossConfig:
     """What the learner lowers; each agent reads what it is made of."""
 
@@ -306,6 +316,8 @@ class Config:
     """The Reverb server between actors and learner."""
     learner: LearnerConfig = field(default_factory=LearnerConfig)
     """The updates on the accelerator."""
+    variables: VariablesConfig = field(default_factory=VariablesConfig)
+    """The way of the parameters from the learner to those who act."""
     loss: LossConfig = field(default_factory=LossConfig)
     """What the learner lowers; each agent reads what it is made of."""
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)

@@ -209,6 +209,7 @@ class Coordinator:
             )
             inserted, sampled = self._gauge("inserted"), self._gauge("sampled")
             held = self._gauge("held_learner_steps", min)
+            behind = self._gauge("staleness_seconds", max)
             silent = self._config.launch.silent_seconds
             size = self._gauge("replay_size")
             return Status(
@@ -223,6 +224,7 @@ class Coordinator:
                 staleness=(
                     None if held is None else max(0.0, progress.learner_steps - held)
                 ),
+                staleness_seconds=None if behind is None else round(behind, 3),
                 training_return=self._gauge("training_return", _mean),
                 evaluation_return=progress.evaluation_return,
                 evaluation_step=progress.evaluation_step,

@@ -20,7 +20,8 @@ def count_needed_files(config: Config) -> int:
     each = config.actor.environment_processes
     evaluation = config.evaluation.environment_processes
     started = {"threads": count * each + evaluation, "serial": each + evaluation}
-    files = _FILES + _FILES_PER_NODE[backend] * (count + _OTHER_NODES)
+    nodes = count + config.variables.relays + _OTHER_NODES
+    files = _FILES + _FILES_PER_NODE[backend] * nodes
     return files + started.get(backend, max(each, evaluation))
 
 

@@ -15,7 +15,7 @@ from launchpad.launch import worker_manager
 from distrl.launch.signs_of_life import LookedAtEvent
 
 # These groups have an index in their nodes' names even when they have one node.
-_NUMBERED = frozenset({"actor", "replay"})
+_NUMBERED = frozenset({"actor", "relay", "replay"})
 
 
 class StopFlag:

@@ -78,6 +78,7 @@ class RunRecord:
             else None,
             replay_size=min(counts.inserted, self._config.replay.capacity),
             staleness=0.0,
+            staleness_seconds=0.0,
             training_return=self._training_return,
             evaluation_return=evaluation,
             evaluation_step=step,

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from distrl.config.schema import Config
+from distrl.telemetry.staleness import show_staleness
 from distrl.telemetry.status import Status
 from distrl.telemetry.stop_progress import StopProgress
 from distrl.telemetry.words import describe_run, show_number, show_seconds
@@ -85,7 +86,7 @@ def make_figures(status: Status) -> Table:
         ("learner steps", show_number(status.learner_steps)),
         ("samples per insert", show_number(status.samples_per_insert)),
         ("replay size", show_number(status.replay_size)),
-        ("parameter staleness", show_number(status.staleness)),
+        ("parameter staleness", show_staleness(status)),
         ("nodes alive", show_number(status.nodes_alive)),
         (
             "latest evaluation",

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import TextIO
 
 from distrl.config.schema import Config
+from distrl.telemetry.staleness import show_staleness
 from distrl.telemetry.status import Status
 from distrl.telemetry.stop_progress import StopProgress
 from distrl.telemetry.words import describe_run, show_number, show_seconds
@@ -81,7 +82,7 @@ def format_status(status: Status, conditions: Sequence[StopProgress]) -> str:
         f"({show_number(status.learner_steps_per_second)}/s)",
         f"samples/insert {show_number(status.samples_per_insert)}",
         f"replay {show_number(status.replay_size)}",
-        f"staleness {show_number(status.staleness)}",
+        f"staleness {show_staleness(status)}",
     ]
     if status.evaluation_return is not None:
         parts.append(

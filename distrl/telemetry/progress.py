@@ -8,6 +8,7 @@ from typing import Protocol, TextIO
 
 from distrl.config.schema import Config
 from distrl.telemetry.plain_lines import PlainLines
+from distrl.telemetry.staleness import StalenessWatch
 from distrl.telemetry.status import Status
 from distrl.telemetry.stop_progress import StopProgress, StopTracker
 
@@ -48,6 +49,7 @@ class Progress:
             interactive = stream.isatty() and os.environ.get("TERM") != "dumb"
         began = clock()
         self._tracker: StopTracker | None = None
+        self._watch: StalenessWatch | None = None
         self._display: _Display | None = _make_display(
             stream, interactive, lambda: clock() - began
         )
@@ -60,12 +62,16 @@ class Progress:
     def start(self, config: Config) -> None:
         """Shows what is run; the stop conditions of `update` are its."""
         self._tracker = StopTracker(config.stop)
+        self._watch = StalenessWatch(config)
         if self._display is not None:
             self._display.start(config)
 
     def update(self, status: Status) -> None:
         """Shows the counts and rates of the run; often is fine."""
         conditions = [] if self._tracker is None else self._tracker.update(status)
+        line = None if self._watch is None else self._watch.update(status)
+        if line is not None:
+            self.note(line)
         if self._display is not None:
             self._display.update(status, conditions)
 

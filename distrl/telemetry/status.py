@@ -28,6 +28,8 @@ class Status:
     """Transitions in replay."""
     staleness: float | None = None
     """Learner steps by which the actors' parameters are behind, the largest."""
+    staleness_seconds: float | None = None
+    """Seconds since an actor's parameters were the newest published, the largest."""
     training_return: float | None = None
     """The mean return of the actors' latest episodes, exploration included."""
     evaluation_return: float | None = None

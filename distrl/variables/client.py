@@ -2,6 +2,8 @@
 
 import pickle
 import threading
+import time
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -10,6 +12,8 @@ from distrl.config import Config
 from distrl.config.limits import find_patience
 from distrl.remote import RemoteCaller
 from distrl.types import StopSignal
+from distrl.variables.following import Follower
+from distrl.variables.relay import FIRST_SECONDS, SERVICE
 
 
 class Snapshot(NamedTuple):
@@ -31,38 +35,48 @@ class Snapshot(NamedTuple):
 class VariableClient:
     """Fetches the newest snapshot, when asked or in a thread of its own."""
 
-    def __init__(self, service: Any, config: Config, stop: StopSignal):
-        """Takes a client of `VariableService`."""
+    def __init__(
+        self,
+        source: Any,
+        config: Config,
+        stop: StopSignal,
+        node: str = SERVICE,
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        """Makes a client.
+
+        Args:
+          source: a client of `VariableService`, or of a `VariableRelay`.
+          config: the whole configuration.
+          stop: ends the waiting and the thread.
+          node: the name of the source's node (`find_source`).
+          clock: the time in seconds.
+        """
         self._stop = stop
-        self._caller = RemoteCaller(service, "variables", find_patience(config), stop)
+        self._clock = clock
+        self._follower = Follower(source, node, config, stop, clock)
         self._period = config.actor.fetch_seconds
         self._snapshot: Snapshot | None = None
-        self._life = ""
+        self._confirmed = clock()
         self._error: BaseException | None = None
 
     def fetch(self) -> Snapshot | None:
-        """Asks the service once and returns the newest snapshot known here.
-
-        A service that was restarted is empty for a moment; what it gives then is
-        newer, even where its version is not.
-        """
-        held = self._snapshot
-        version = 0 if held is None else held.version
-        answer = self._caller.call("fetch", version, self._life)
-        if answer is None:
-            return held
-        newest, learner_steps, payload, life = answer
-        if payload is not None:
-            self._life = life
-            params, network_state = pickle.loads(payload)
+        """Asks once and returns the newest snapshot known here."""
+        news = self._follower.ask()
+        if news is None:
+            return self._snapshot
+        if news.payload is not None:
+            params, network_state = pickle.loads(news.payload)
             # On the device once, not at every call of the policy, and bound to it as
             # the policy's own arrays are.
             params, network_state = jax.device_put(
                 (params, network_state), jax.local_devices()[0]
             )
-            held = Snapshot(newest, learner_steps, params, network_state)
-            self._snapshot = held
-        return held
+            self._snapshot = Snapshot(
+                news.version, news.learner_steps, params, network_state
+            )
+        self._confirmed = news.confirmed
+        return self._snapshot
 
     def await_first(self) -> Snapshot | None:
         """Waits for the first publication; None when the run stops before it."""
@@ -70,7 +84,7 @@ class VariableClient:
             snapshot = self.fetch()
             if snapshot is not None:
                 return snapshot
-            self._stop.wait(min(self._period, 0.05))
+            self._stop.wait(min(self._period, FIRST_SECONDS))
         return None
 
     def follow(self) -> None:
@@ -88,6 +102,15 @@ class VariableClient:
         if self._snapshot is None:
             raise RuntimeError("no parameters yet: call await_first before latest")
         return self._snapshot
+
+    def staleness(self) -> float:
+        """Returns the seconds since the newest fetched was the service's newest.
+
+        It is `usual_staleness` at most, and what the fetches took, while all goes well.
+        What was published meanwhile is not known here yet. Before the first snapshot
+        it counts from the start.
+        """
+        return self._clock() - self._confirmed
 
     def _follow(self) -> None:
         try:
@@ -107,7 +130,7 @@ class Publisher:
     def __init__(self, service: Any, config: Config, stop: StopSignal):
         """Takes a client of `VariableService` and starts the thread."""
         self._stop = stop
-        self._caller = RemoteCaller(service, "variables", find_patience(config), stop)
+        self._caller = RemoteCaller(service, SERVICE, find_patience(config), stop)
         self._look_seconds = config.launch.report_seconds
         self._lock = threading.Lock()
         self._waiting: tuple[int, Any] | None = None

@@ -3,6 +3,9 @@
 import threading
 import uuid
 
+Answer = tuple[int, int, bytes | None, str, float]
+"""What `fetch` returns, here and at a relay."""
+
 
 class VariableService:
     """Holds one snapshot; it is served as it was serialised, once, by the learner.
@@ -33,18 +36,22 @@ class VariableService:
             self._payload = payload
             return self._version
 
-    def fetch(self, version: int, life: str = "") -> tuple[int, int, bytes | None, str]:
-        """Returns (version, learner_steps, payload, life) of the newest snapshot.
+    def fetch(self, version: int, life: str = "") -> Answer:
+        """Returns the newest snapshot: version, learner_steps, payload, life, age.
 
         Args:
           version: what the caller holds, 0 for nothing. If that is the newest, the
             payload is None: "unchanged".
           life: of the service that the caller has it from.
+
+        Returns:
+          The age is the seconds since it was the newest here for certain: 0. At a
+          relay, which answers in the same form, it is more.
         """
         with self._lock:
             unchanged = version == self._version and life == self._life
             payload = None if unchanged else self._payload
-            return self._version, self._learner_steps, payload, self._life
+            return self._version, self._learner_steps, payload, self._life, 0.0
 
     def newest_version(self) -> int:
         """Returns the newest version, 0 while nothing was published."""

@@ -39,6 +39,10 @@ _PRIORITIZED = {"kind": "prioritized", "transitions_per_item": 1}
         _change(learner={"target_update_period": None, "target_update_rate": 0.01}),
         _change(learner={"devices": 4}),
         _change(evaluation={"episodes": 100, "environments": 100}),
+        _change(actor={"count": 2}, variables={"relays": 2}),
+        # Without relays parameters are fetched once on their way.
+        _change(actor={"fetch_seconds": 5.0}, variables={"stale_seconds": 10.0}),
+        _change(actor={"fetch_seconds": 1000.0}),
         _change(stop={"env_steps": 1}),
         _change(**_LOGGED),
         _change(**_LOGGED, checkpoint={"period_learner_steps": 5}),
@@ -118,6 +122,17 @@ def test_possible_configurations(config):
         (
             _change(evaluation={"environments": 30}),
             ["evaluation.environments = 30", "evaluation.episodes = 100", "example 10"],
+        ),
+        (
+            _change(actor={"count": 2}, variables={"relays": 3}),
+            ["variables.relays = 3", "at most actor.count = 2"],
+        ),
+        (
+            _change(
+                actor={"fetch_seconds": 5.0},
+                variables={"relays": 1, "stale_seconds": 10.0},
+            ),
+            ["variables.stale_seconds = 10", "up to 10 s behind", "fetch_seconds = 5"],
         ),
         (
             _change(launch={"report_seconds": 30.0}),

@@ -87,7 +87,7 @@ def test_each_field_that_something_saved_depends_on_is_refused_and_no_other():
             f
             for f in list_fields()
             if f.split(".")[0]
-            in ("evaluation", "stop", "checkpoint", "launch", "sweep")
+            in ("variables", "evaluation", "stop", "checkpoint", "launch", "sweep")
         ),
     }
 

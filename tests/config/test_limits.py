@@ -2,13 +2,21 @@
 
 import pytest
 
-from distrl.config import ActorConfig, Config, LearnerConfig, ReplayConfig
+from distrl.config import (
+    ActorConfig,
+    Config,
+    LearnerConfig,
+    ReplayConfig,
+    VariablesConfig,
+)
 from distrl.config.limits import (
     ReplayLimits,
     count_kept_frames,
     count_pooled,
     derive_limits,
+    find_stale_seconds,
     smallest_error_buffer,
+    usual_staleness,
 )
 
 
@@ -101,3 +109,16 @@ def test_what_an_actor_pools_and_the_frames_that_it_may_refer_to(
     )
     assert count_pooled(config) == pooled
     assert count_kept_frames(config) == kept
+
+
+@pytest.mark.parametrize(("relays", "usual"), [(0, 3.0), (1, 6.0), (4, 6.0)])
+def test_parameters_are_fetched_once_more_where_there_are_relays(relays, usual):
+    actor = ActorConfig(count=4, fetch_seconds=3.0)
+    config = Config(actor=actor, variables=VariablesConfig(relays=relays))
+    assert usual_staleness(config) == usual
+    assert find_stale_seconds(config) == usual + 10.0
+
+
+def test_what_is_too_stale_may_be_set():
+    config = Config(variables=VariablesConfig(stale_seconds=0.5))
+    assert find_stale_seconds(config) == 0.5

@@ -69,8 +69,20 @@ def test_a_run_ends_by_its_condition_and_leaves_the_last_counts(stop, tmp_path):
         "replay/0", "a", {}, {"inserted": 50.0, "sampled": 100.0, "replay_size": 7.0}, 0
     )
     coordinator.report("learner", "a", {"learner_steps": 30}, {}, False)
-    coordinator.report("actor/0", "a", {"env_steps": 60, "episodes": 6}, {}, False)
-    coordinator.report("actor/1", "a", {"env_steps": 60}, {"held_learner_steps": 20}, 0)
+    coordinator.report(
+        "actor/0",
+        "a",
+        {"env_steps": 60, "episodes": 6},
+        {"staleness_seconds": 0.125},
+        False,
+    )
+    coordinator.report(
+        "actor/1",
+        "a",
+        {"env_steps": 60},
+        {"held_learner_steps": 20, "staleness_seconds": 0.25},
+        0,
+    )
     coordinator.report_evaluation(16, 0.5)
     coordinator.report_evaluation(24, 0.25)
     assert stop.wait(10)
@@ -87,6 +99,7 @@ def test_a_run_ends_by_its_condition_and_leaves_the_last_counts(stop, tmp_path):
     assert status.samples_per_insert == 2.0
     assert status.replay_size == 7
     assert status.staleness == 11
+    assert status.staleness_seconds == 0.25
     assert status.nodes_alive == 4
 
 

@@ -63,6 +63,12 @@ def finish_solved(command, victims, cause):
     return {row["node"]: float(row["time"]) for row in rows}
 
 
+def assert_follows(run_dir, actor, since):
+    """Fails unless an actor got newer parameters after a time."""
+    rows = [row for row in read_rows(run_dir, actor) if float(row["time"]) > since]
+    assert int(rows[-1]["learner_steps"]) > int(rows[0]["learner_steps"])
+
+
 def test_a_killed_actor_acts_again(tmp_path):
     longer = [*LONGER, "--evaluation.period=12000"]
     with train(tmp_path / "run", *longer) as command:
@@ -78,6 +84,29 @@ def test_killed_variables_are_published_again(tmp_path):
         command.await_line("training")
         strike(command, signal.SIGKILL, ["variables"])
         finish_solved(command, ["variables"], KILLED)
+
+
+def test_a_killed_relay_follows_again(tmp_path):
+    with train(tmp_path / "run", *LONGER, "--variables.relays=2") as command:
+        command.await_line("training")
+        strike(command, signal.SIGKILL, ["relay/0"])
+        restarted = finish_solved(command, ["relay/0"], KILLED)
+    assert_follows(command.run_dir, "actor/0", restarted["relay/0"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "victims", [["variables"], ["variables", "relay/0", "relay/1"]], ids="+".join
+)
+def test_a_service_that_was_killed_shows_through_its_relays(tmp_path, victims):
+    flags = [*LONGER, "--evaluation.period=12000", "--variables.relays=2"]
+    with train(tmp_path / "run", *flags) as command:
+        command.await_line("training")
+        strike(command, signal.SIGKILL, victims)
+        restarted = finish_solved(command, victims, KILLED)
+    # Each has a relay of its own.
+    for actor in ("actor/0", "actor/1"):
+        assert_follows(command.run_dir, actor, max(restarted.values()))
 
 
 @pytest.mark.slow

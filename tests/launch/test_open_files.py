@@ -7,7 +7,12 @@ import sys
 import pytest
 
 from distrl.config import Config
-from distrl.config.schema import ActorConfig, EvaluationConfig, LaunchConfig
+from distrl.config.schema import (
+    ActorConfig,
+    EvaluationConfig,
+    LaunchConfig,
+    VariablesConfig,
+)
 from distrl.launch.open_files import count_needed_files
 
 _PROGRAM = """
@@ -57,6 +62,13 @@ def test_what_is_needed_grows_with_the_nodes(backend, actors, needed):
         actor=ActorConfig(count=actors), launch=LaunchConfig(backend=backend)
     )
     assert count_needed_files(config) == needed
+
+
+def test_relays_are_nodes():
+    config = Config(actor=ActorConfig(count=2))
+    relayed = dataclasses.replace(config, variables=VariablesConfig(relays=2))
+    four = dataclasses.replace(config, actor=ActorConfig(count=4))
+    assert count_needed_files(relayed) == count_needed_files(four)
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,7 @@ def test_a_status_has_the_counts_and_the_ratio_of_replay(record):
     assert status.samples_per_insert == 2.0
     assert status.replay_size == 1_000
     assert status.staleness == 0.0
+    assert status.staleness_seconds == 0.0
     assert status.training_return is None
     assert status.evaluation_return is None
     assert record.find_status(Counts()).samples_per_insert is None

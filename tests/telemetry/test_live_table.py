@@ -27,10 +27,12 @@ def test_figures_without_any_figure_yet():
 
 
 def test_figures_of_zero_are_figures():
-    status = Status(staleness=0.0, replay_size=0, evaluation_return=0.0)
+    status = Status(
+        staleness=0.0, staleness_seconds=0.0, replay_size=0, evaluation_return=0.0
+    )
     lines = _draw(make_figures(status))
     assert lines[2] == "samples per insert - replay size 0"
-    assert lines[3] == "parameter staleness 0 nodes alive 0"
+    assert lines[3] == "parameter staleness 0 (0 s) nodes alive 0"
     assert lines[4].startswith("latest evaluation 0 at step - ")
 
 

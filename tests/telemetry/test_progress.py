@@ -22,6 +22,7 @@ _STATUS = Status(
     samples_per_insert=31.94,
     replay_size=2_400,
     staleness=16.0,
+    staleness_seconds=0.127,
     evaluation_return=0.25,
     evaluation_step=500,
     best_return=0.5,
@@ -64,7 +65,7 @@ def test_plain_lines(clock, stream):
         "until env_steps 10,000",
         "    2.5 s  training",
         "    2.5 s  env_steps 2,500 (625/s), learner_steps 600 (150/s), "
-        "samples/insert 31.9, replay 2,400, staleness 16, "
+        "samples/insert 31.9, replay 2,400, staleness 16 (0.127 s), "
         "evaluation 0.25 at step 500 (best 0.5), 25% of env_steps",
     ]
 

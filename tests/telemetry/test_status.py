@@ -19,6 +19,7 @@ FULL = Status(
     samples_per_insert=1 / 3,
     replay_size=0,
     staleness=0.0,
+    staleness_seconds=0.125,
     training_return=-1.25,
     evaluation_return=0.0,
     evaluation_step=0,
@@ -45,7 +46,8 @@ def test_what_is_not_known_yet_is_none_and_counts_begin_at_zero():
     values = dataclasses.asdict(Status())
     unknown = {name for name, value in values.items() if value is None}
     assert unknown == {
-        *("samples_per_insert", "replay_size", "staleness", "training_return"),
+        *("samples_per_insert", "replay_size", "staleness"),
+        *("staleness_seconds", "training_return"),
         *("evaluation_return", "evaluation_step", "best_return", "checkpoint"),
         "reason",
     }

@@ -11,11 +11,11 @@ def test_an_empty_service_has_version_0_and_no_payload():
 def test_a_newer_snapshot_comes_with_its_payload_and_the_same_one_without():
     service = VariableService()
     assert service.publish(10, b"a") == 1
-    *newest, life = service.fetch(0)
-    assert newest == [1, 10, b"a"]
-    assert service.fetch(1, life) == (1, 10, None, life)
+    *newest, life, age = service.fetch(0)
+    assert (newest, age) == ([1, 10, b"a"], 0.0)
+    assert service.fetch(1, life) == (1, 10, None, life, 0.0)
     assert service.publish(20, b"b") == 2
-    assert service.fetch(1, life) == (2, 20, b"b", life)
+    assert service.fetch(1, life) == (2, 20, b"b", life, 0.0)
 
 
 def test_a_restarted_service_tells_a_client_nothing_until_the_next_publication():
