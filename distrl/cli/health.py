@@ -9,10 +9,10 @@ import resource
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Literal
 
 from distrl.findings import Finding
+from distrl.launch.machine import read_memory
 
 # These link one TensorFlow ABI, so they move together.
 PINNED = {
@@ -114,7 +114,7 @@ def check_machine() -> list[Finding]:
     _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
     return [
         judge_cores(len(os.sched_getaffinity(0))),
-        judge_memory(read_available_memory()),
+        judge_memory(read_memory("MemAvailable")),
         judge_files(files),
     ]
 
@@ -177,22 +177,6 @@ CHECKS: tuple[Callable[[], list[Finding]], ...] = (
     check_devices,
 )
 """All checks, in the order in which they are shown."""
-
-
-def read_available_memory(root: Path = Path("/")) -> int:
-    """Returns the bytes that are free for programs, in this container if it is one.
-
-    Args:
-      root: where `proc` and `sys` are.
-    """
-    lines = (root / "proc/meminfo").read_text().splitlines()
-    facts = dict(line.split(":", 1) for line in lines)
-    available = int(facts["MemAvailable"].split()[0]) * 1024
-    try:
-        limit = int((root / "sys/fs/cgroup/memory.max").read_text())
-    except (OSError, ValueError):  # No container, or one without a limit: `max`.
-        return available
-    return min(available, limit)
 
 
 def run_python(code: str, seconds: float = _IMPORT_SECONDS) -> tuple[bool, str]:

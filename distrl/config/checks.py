@@ -2,6 +2,7 @@
 
 import math
 
+from distrl.config.environment_variables import check_environment_variables
 from distrl.config.fields import show_value
 from distrl.config.limits import (
     count_per_item,
@@ -309,3 +310,4 @@ def _check_launch(config: Config) -> None:
             f"launch.report_seconds = {report:g}: it must be below "
             f"launch.silent_seconds = {silent:g}, or every node counts as silent"
         )
+    check_environment_variables(config.launch)

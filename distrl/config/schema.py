@@ -258,6 +258,8 @@ class LaunchConfig:
     """`processes`; `threads`; `launchpad`, plain lp.launch; `serial`, one loop."""
     isolate: bool = True
     """Cut the program off from the network, where the system allows it."""
+    environment: dict[str, Any] = field(default_factory=dict)
+    """Environment variables of a group's nodes: `{learner: {JAX_PLATFORMS: cpu}}`."""
     stop_seconds: float = 8.0
     """The seconds that nodes have to end; then they are killed."""
     report_seconds: float = 0.25

@@ -1,5 +1,7 @@
 """The checks that need the parts themselves: environment, network, devices."""
 
+import collections
+import os
 from typing import Any
 
 import jax
@@ -11,6 +13,8 @@ from distrl.environments import read_spec
 from distrl.errors import ConfigError
 from distrl.frames import check_frame_stack
 from distrl.items import make_item_spec, make_zeros
+from distrl.launch.placement import chosen_environment
+from distrl.launch.prepare import configure_jax
 from distrl.learner.optimizer import make_optimizer
 from distrl.networks import check_network
 from distrl.networks.observations import describe
@@ -36,6 +40,27 @@ def check_parts(config: Config) -> EnvironmentSpec:
     make_optimizer(config.learner)
     check_devices(config, jax.local_device_count())
     return spec
+
+
+def check_where_it_learns(config: Config) -> tuple[EnvironmentSpec, str]:
+    """Checks the parts under the environment variables of the node that learns.
+
+    It sets them, so this is for a process of its own.
+
+    Returns:
+      The environment's spec, and the devices that share a superbatch, in words.
+
+    Raises:
+      ConfigError: as `check_parts`.
+    """
+    group = "serial" if config.launch.backend == "serial" else "learner"
+    environment = chosen_environment(group, config.launch.environment)
+    os.environ.update(environment)
+    configure_jax(environment)
+    spec = check_parts(config)
+    kinds = [device.device_kind for device in jax.local_devices()]
+    counts = collections.Counter(kinds[: config.learner.devices])
+    return spec, ", ".join(f"{count} x {kind}" for kind, count in counts.items())
 
 
 def check_agent(config: Config, spec: EnvironmentSpec) -> None:

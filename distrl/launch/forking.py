@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -33,12 +33,14 @@ class Surroundings:
       outbox: where a node sends its signs of life and its traceback.
       sign_period: the seconds between two signs of life.
       forget: called in the node, to close what is the supervisor's own.
+      environment: `launch.environment`.
     """
 
     run_dir: str
     outbox: Channel
     sign_period: float
     forget: Callable[[], None]
+    environment: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass
@@ -147,7 +149,7 @@ def _become(
             surroundings.outbox,
             surroundings.sign_period,
         )
-        environment = node_environment(node.group)
+        environment = node_environment(node.group, surroundings.environment)
         os.environ.update(environment)
         os.environ.update(session.to_environment())
         run_node(node.function, stop_flag, environment)

@@ -26,11 +26,13 @@ from distrl.config import Config, check_config, config_to_yaml
 from distrl.errors import ConfigError
 from distrl.launch.caught_signals import CaughtSignals
 from distrl.launch.channel import Channel
+from distrl.launch.placement import GROUPS, check_groups, describe_place
 from distrl.launch.reaping import kill_session
 from distrl.launch.records import Records
 from distrl.launch.resuming import Resumption, begin_resumption
 from distrl.launch.run_directory import choose_run_dir, make_run_dir, reopen_run_dir
 from distrl.telemetry.csv_log import read_status
+from distrl.telemetry.placement import group_placements
 from distrl.telemetry.progress import Progress
 from distrl.telemetry.status import Status
 
@@ -74,6 +76,8 @@ def run(
       ConfigError: something does not fit; nothing was started.
     """
     check_config(config)
+    if program == _PROGRAM:
+        check_groups(config.launch, GROUPS)
     if config.launch.backend == "serial" and program != _PROGRAM:
         raise ConfigError(
             "launch.backend = 'serial': it runs a loop of its own, not the program "
@@ -117,6 +121,7 @@ class _Front:
         self._deadline: float | None = None
         self._error: dict[str, str] | None = None
         self._made_run_dir = False
+        self._devices = ""
         self._learning = False
         self._ended = False
         self._output = tempfile.TemporaryFile()  # noqa: SIM115, close() does
@@ -215,9 +220,10 @@ class _Front:
         elif event == "refused":
             raise ConfigError(message["message"])
         elif event == "checked":
+            self._devices = message["devices"]
             self._start_nodes()
         elif event == "started":
-            self._records.start(message["nodes"])
+            self._place(message["nodes"])
             self._progress.stage("compiling, and filling replay")
         elif event == "node":
             self._records.set_state(message["name"], message["state"])
@@ -230,6 +236,18 @@ class _Front:
         elif event == "ended":
             self._error = message["error"]
             self._ended = True
+
+    def _place(self, nodes: dict[str, dict[str, Any]]) -> None:
+        """Notes and shows where nodes are that have been started.
+
+        What they say of that themselves counts; the rest is of this machine.
+        """
+        placed = {}
+        for name, facts in nodes.items():
+            here = describe_place(name, self._config.launch, self._devices)
+            placed[name] = {**here, **facts}
+        self._records.start(placed)
+        self._progress.place(group_placements(placed))
 
     def _wait_for_savers(self) -> None:
         """Lets nodes that save a last checkpoint have the time they may take."""

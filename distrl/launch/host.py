@@ -21,6 +21,7 @@ from distrl.children import adopt_orphans, die_with_parent, outlive_parent
 from distrl.errors import ConfigError
 from distrl.launch.channel import Channel
 from distrl.launch.isolation import enter_isolation
+from distrl.launch.placement import GROUPS, check_groups
 from distrl.launch.reaping import kill_descendants
 from distrl.session import Session
 
@@ -58,7 +59,7 @@ def main() -> None:
 def _serve(channel: Channel, request: dict[str, Any]) -> None:
     # A collection while jaxlib 0.4.38 registers its pytrees can crash the process.
     gc.disable()
-    from distrl.launch.checking import check_parts
+    from distrl.launch.checking import check_where_it_learns
     from distrl.launch.open_files import make_room_for_files
 
     config, make_program = pickle.loads(base64.b64decode(request["payload"]))
@@ -72,8 +73,8 @@ def _serve(channel: Channel, request: dict[str, Any]) -> None:
     _preload(config.environment)
     gc.enable()
     channel.send({"event": "stage", "text": f"checking {config.environment}"})
-    spec = _check_in_child(channel, lambda: check_parts(config))
-    channel.send({"event": "checked"})
+    spec, devices = _check_in_child(channel, lambda: check_where_it_learns(config))
+    channel.send({"event": "checked", "devices": devices})
     message = channel.receive()
     if message is None or message["do"] != "start":
         return
@@ -82,6 +83,7 @@ def _serve(channel: Channel, request: dict[str, Any]) -> None:
     config = pickle.loads(base64.b64decode(message["payload"]))
     _redirect_output(message["log"])
     program = make_program(config, spec)
+    check_groups(config.launch, GROUPS.union(program.groups))
     outlive_parent()
     if config.launch.backend in ("processes", "serial"):
         from distrl.launch.processes import Supervisor

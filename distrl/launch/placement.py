@@ -1,22 +1,118 @@
 """Which devices and how many threads the nodes of a group may use."""
 
 import os
+import socket
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from distrl.config.fields import show_value
+from distrl.config.schema import LaunchConfig
+from distrl.errors import ConfigError, suggest
+from distrl.launch.machine import read_memory
 
 _ONE_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 # Measured with jaxlib 0.4.38: an update of a small network is 1.4 to 1.6 times as fast
 # on the CPU without the runtime that overlaps operations. Other devices ignore it.
 _PLAIN_RUNTIME = "--xla_cpu_use_thunk_runtime=false"
 _ACCELERATED = frozenset({"learner", "serial"})
+_NOTHING: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
+
+GROUPS = frozenset(
+    {
+        "actor",
+        "coordinator",
+        "evaluator",
+        "learner",
+        "relay",
+        "replay",
+        "serial",
+        "variables",
+    }
+)
+"""The groups of nodes that our own programs may have."""
+
+DEVICE_VARIABLES = (
+    "CUDA_VISIBLE_DEVICES",
+    "JAX_PLATFORMS",
+    "OMP_NUM_THREADS",
+    "XLA_FLAGS",
+    "XLA_PYTHON_CLIENT_ALLOCATOR",
+    "XLA_PYTHON_CLIENT_MEM_FRACTION",
+    "XLA_PYTHON_CLIENT_PREALLOCATE",
+)
+"""The variables that decide a node's devices, its threads and their memory."""
 
 
-def node_environment(group: str) -> dict[str, str]:
+def node_environment(
+    group: str, chosen: Mapping[str, Mapping[str, Any]] = _NOTHING
+) -> dict[str, str]:
     """Returns the environment variables of a group's nodes.
 
     The learner sees whatever devices JAX shows, and so does the serial back end's one
     node, which learns too. Every other group computes on one CPU thread: a policy's
     batch is small, and the cores belong to many actors.
+
+    Args:
+      group: of the program.
+      chosen: `launch.environment`, which comes before all that.
     """
+    environment = {
+        "JAX_PLATFORMS": "cpu",
+        "XLA_FLAGS": _ONE_THREAD,
+        "OMP_NUM_THREADS": "1",
+    }
     if group in _ACCELERATED:
         flags = os.environ.get("XLA_FLAGS", "")
-        return {"XLA_FLAGS": f"{flags} {_PLAIN_RUNTIME}".strip()}
-    return {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": _ONE_THREAD, "OMP_NUM_THREADS": "1"}
+        environment = {"XLA_FLAGS": f"{flags} {_PLAIN_RUNTIME}".strip()}
+    return {**environment, **chosen_environment(group, chosen)}
+
+
+def chosen_environment(
+    group: str, chosen: Mapping[str, Mapping[str, Any]]
+) -> dict[str, str]:
+    """Returns what `launch.environment` has for a group, as text."""
+    return {name: str(value) for name, value in chosen.get(group, {}).items()}
+
+
+def device_variables(group: str, launch: LaunchConfig) -> dict[str, str]:
+    """Returns those of `DEVICE_VARIABLES` that a group's nodes have, also inherited."""
+    environment = dict(os.environ)
+    # Threads have the environment of their process, whatever their group.
+    if launch.backend != "threads":
+        environment.update(node_environment(group, launch.environment))
+    return {name: environment[name] for name in DEVICE_VARIABLES if name in environment}
+
+
+def describe_place(node: str, launch: LaunchConfig, devices: str) -> dict[str, Any]:
+    """Returns what program.json says of where a node of this machine is.
+
+    Args:
+      node: its name.
+      launch: of the run.
+      devices: those that JAX shows to the node that learns, in words.
+    """
+    group = node.partition("/")[0]
+    place: dict[str, Any] = {
+        "host": socket.gethostname(),
+        "memory_mib": read_memory("MemTotal") // 2**20,
+        "device_variables": device_variables(group, launch),
+    }
+    return {**place, "jax_devices": devices} if group in _ACCELERATED else place
+
+
+def check_groups(launch: LaunchConfig, groups: Iterable[str]) -> None:
+    """Raises ConfigError where `launch.environment` names a group that there is not.
+
+    Args:
+      launch: of the run.
+      groups: those of the program.
+    """
+    known = sorted(groups)
+    for group, variables in launch.environment.items():
+        if group not in known:
+            raise ConfigError(
+                f"launch.environment.{group} = {show_value(variables)}: there is no "
+                f"such group of nodes.{suggest(group, known)} The groups are "
+                f"{', '.join(known)}."
+            )

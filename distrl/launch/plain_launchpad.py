@@ -55,9 +55,13 @@ def run_launchpad(program: lp.Program, config: Config, channel: Channel) -> None
         )
     # Fresh processes find modules where this one does, next to a script for example.
     paths = {"PYTHONPATH": os.pathsep.join(sys.path)}
-    resources = {
-        group: PythonProcess(env={**node_environment(group), **paths, _GROUP: group})
+    environments = {
+        group: node_environment(group, config.launch.environment)
         for group in program.groups
+    }
+    resources = {
+        group: PythonProcess(env={**environment, **paths, _GROUP: group})
+        for group, environment in environments.items()
     }
     asked_to_stop = threading.Event()
 

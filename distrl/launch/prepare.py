@@ -126,13 +126,33 @@ def run_node(
       stop_flag: answers `lp.stop_event` in this thread.
       environment: the environment variables that the caller has set for the node.
     """
-    if "JAX_PLATFORMS" in environment:
-        import jax
-
-        # JAX read the variable when it was imported, before the fork.
-        jax.config.update("jax_platforms", environment["JAX_PLATFORMS"])
+    configure_jax(environment)
     worker_manager._WORKER_MANAGERS.manager = stop_flag
     function()
+
+
+def configure_jax(environment: Mapping[str, str]) -> None:
+    """Has JAX obey its variables in an environment that came after its import.
+
+    It reads those whose names begin with JAX when it is imported, before the fork;
+    those of XLA and of CUDA when it starts a back end, which is after it.
+    """
+    ours = {name: text for name, text in environment.items() if name.startswith("JAX_")}
+    if not ours:
+        return
+    import jax
+
+    for variable, text in ours.items():
+        name = variable.lower()
+        if name in jax.config.values:
+            jax.config.update(name, _parse_like(jax.config.values[name], text))
+
+
+def _parse_like(value: Any, text: str) -> Any:
+    """Returns what a variable's text means for an option that has this value."""
+    if isinstance(value, bool):
+        return text.lower() in ("1", "on", "t", "true", "y", "yes")
+    return type(value)(text) if isinstance(value, (int, float)) else text
 
 
 def _walk(program: lp.Program) -> list[tuple[str, Any]]:

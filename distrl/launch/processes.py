@@ -47,7 +47,11 @@ class Supervisor:
         self._watch = Watch(config.launch.silent_seconds)
         self._memory_kills = MemoryKills()
         self._surroundings = Surroundings(
-            config.run_dir, self._outbox, self._watch.period, self._forget
+            config.run_dir,
+            self._outbox,
+            self._watch.period,
+            self._forget,
+            config.launch.environment,
         )
         self._children: dict[str, NodeProcess] = {}
         self._errors: dict[str, str] = {}

@@ -36,7 +36,7 @@ class Records:
         return {name: count for name, count in counts.items() if count > 0}
 
     def start(self, nodes: Mapping[str, Mapping[str, Any]]) -> None:
-        """Notes the address and the pid of each node."""
+        """Notes where each node is: host, devices, address, pid."""
         for name, facts in nodes.items():
             self._nodes[name] = {**facts, "state": "running", "restarts": 0}
         self._write_program()

@@ -134,7 +134,7 @@ def node_file(run_dir: str | Path, kind: str, node: str, suffix: str) -> Path:
 
 
 def write_program(run_dir: Path, nodes: Mapping[str, Mapping[str, Any]]) -> None:
-    """Writes program.json: each node's name, address, pid and state; versions."""
+    """Writes program.json: each node's name, place and state; versions."""
     listed = [{"name": name, **facts} for name, facts in nodes.items()]
     write_json(run_dir / "program.json", {"nodes": listed, "versions": read_versions()})
 

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from distrl.config.schema import Config
+from distrl.telemetry.placement import GroupPlacement
 from distrl.telemetry.staleness import show_staleness
 from distrl.telemetry.status import Status
 from distrl.telemetry.stop_progress import StopProgress
@@ -48,6 +49,10 @@ class LiveTable:
         self._config = config
         self._live.start(refresh=True)
 
+    def place(self, rows: Sequence[GroupPlacement]) -> None:
+        """Prints where the nodes are above the table, where it stays."""
+        self._console.print(make_placement(rows))
+
     def update(self, status: Status, conditions: Sequence[StopProgress]) -> None:
         """Shows the counts and rates of a run."""
         self._shown = (status, conditions)
@@ -74,6 +79,22 @@ class LiveTable:
             status, conditions = self._shown
             lines += [make_figures(status), make_bars(conditions)]
         return Group(*lines)
+
+
+def make_placement(rows: Sequence[GroupPlacement]) -> Table:
+    """Returns where the nodes are, a row a group."""
+    table = Table(box=None, padding=(0, 3, 0, 0), header_style="dim")
+    for title in ("group", "nodes", "host", "devices", "memory of the host"):
+        table.add_column(title, overflow="fold")
+    for row in rows:
+        table.add_row(
+            row.group,
+            show_number(row.nodes),
+            " ".join(row.hosts),
+            row.devices,
+            f"{show_number(row.memory_mib)} MiB",
+        )
+    return table
 
 
 def make_figures(status: Status) -> Table:

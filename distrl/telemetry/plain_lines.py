@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import TextIO
 
 from distrl.config.schema import Config
+from distrl.telemetry.placement import GroupPlacement
 from distrl.telemetry.staleness import show_staleness
 from distrl.telemetry.status import Status
 from distrl.telemetry.stop_progress import StopProgress
@@ -39,6 +40,9 @@ class PlainLines:
     def start(self, config: Config) -> None:
         """Prints what is run."""
         self._print(describe_run(config))
+
+    def place(self, rows: Sequence[GroupPlacement]) -> None:
+        """Prints nothing: it would be half a page before the first line of a log."""
 
     def update(self, status: Status, conditions: Sequence[StopProgress]) -> None:
         """Prints the status if it is time, or if there is a better evaluation."""

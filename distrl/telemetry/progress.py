@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, TextIO
 
 from distrl.config.schema import Config
+from distrl.telemetry.placement import GroupPlacement
 from distrl.telemetry.plain_lines import PlainLines
 from distrl.telemetry.staleness import StalenessWatch
 from distrl.telemetry.status import Status
@@ -17,6 +18,8 @@ class _Display(Protocol):
     def stage(self, text: str) -> None: ...
 
     def start(self, config: Config) -> None: ...
+
+    def place(self, rows: Sequence[GroupPlacement]) -> None: ...
 
     def update(self, status: Status, conditions: Sequence[StopProgress]) -> None: ...
 
@@ -65,6 +68,11 @@ class Progress:
         self._watch = StalenessWatch(config)
         if self._display is not None:
             self._display.start(config)
+
+    def place(self, rows: Sequence[GroupPlacement]) -> None:
+        """Shows on a terminal where the nodes are; elsewhere program.json is enough."""
+        if self._display is not None:
+            self._display.place(rows)
 
     def update(self, status: Status) -> None:
         """Shows the counts and rates of the run; often is fine."""

@@ -104,25 +104,6 @@ def test_cores(cores, state):
     assert health.judge_cores(cores).state == state
 
 
-@pytest.mark.parametrize(
-    ("limit", "expected"),
-    [
-        (None, 4 * _GIB),
-        ("max\n", 4 * _GIB),
-        (f"{_GIB}\n", _GIB),
-        (f"{9 * _GIB}", 4 * _GIB),
-    ],
-)
-def test_available_memory(tmp_path, limit, expected):
-    (tmp_path / "proc").mkdir()
-    meminfo = f"MemTotal: 99999999 kB\nMemAvailable:   {4 * _GIB // 1024} kB\n"
-    (tmp_path / "proc" / "meminfo").write_text(meminfo)
-    if limit is not None:
-        (tmp_path / "sys" / "fs" / "cgroup").mkdir(parents=True)
-        (tmp_path / "sys" / "fs" / "cgroup" / "memory.max").write_text(limit)
-    assert health.read_available_memory(tmp_path) == expected
-
-
 def test_run_python_gives_the_last_line():
     assert health.run_python("print('a'); print('b')") == (True, "b")
     ok, text = health.run_python("raise ImportError('no reverb')")

@@ -1,6 +1,24 @@
-"""The learner has the devices; all others have one CPU thread."""
+"""The learner has the devices, all others one CPU thread; or what was chosen."""
 
-from distrl.launch.placement import node_environment
+import socket
+
+import pytest
+from counting_environments import SPEC
+
+from distrl.config import ActorConfig, Config, LaunchConfig, VariablesConfig
+from distrl.errors import ConfigError
+from distrl.launch.placement import (
+    DEVICE_VARIABLES,
+    GROUPS,
+    check_groups,
+    chosen_environment,
+    describe_place,
+    device_variables,
+    node_environment,
+)
+from distrl.launch.prepare import node_names
+from distrl.launch.serial import make_serial_program
+from distrl.program import make_program
 
 
 def test_the_learner_sees_what_jax_shows(monkeypatch):
@@ -16,3 +34,62 @@ def test_all_others_compute_on_one_cpu_thread():
         environment = node_environment(group)
         assert environment["JAX_PLATFORMS"] == "cpu"
         assert "intra_op_parallelism_threads=1" in environment["XLA_FLAGS"]
+
+
+def test_what_was_chosen_comes_before_the_rest():
+    chosen = {"learner": {"CUDA_VISIBLE_DEVICES": 1}, "actor": {"OMP_NUM_THREADS": 4}}
+    assert node_environment("learner", chosen)["CUDA_VISIBLE_DEVICES"] == "1"
+    assert node_environment("actor", chosen) == {
+        **node_environment("actor"),
+        "OMP_NUM_THREADS": "4",
+    }
+    assert node_environment("replay", chosen) == node_environment("replay")
+    assert chosen_environment("actor", chosen) == {"OMP_NUM_THREADS": "4"}
+    assert chosen_environment("replay", chosen) == {}
+
+
+def test_the_variables_that_decide_devices_are_told_and_no_others(monkeypatch):
+    for name in DEVICE_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    chosen = {"learner": {"CUDA_VISIBLE_DEVICES": 1, "TOKEN": "secret"}}
+    launch = LaunchConfig(environment=chosen)
+    told = device_variables("learner", launch)
+    assert told.pop("XLA_FLAGS") == node_environment("learner")["XLA_FLAGS"]
+    assert told == {"CUDA_VISIBLE_DEVICES": "1"}
+    # What a node inherits decides, too.
+    assert device_variables("actor", launch)["CUDA_VISIBLE_DEVICES"] == "0,1"
+    # Threads have no other environment than their process.
+    threads = LaunchConfig(backend="threads")
+    assert device_variables("actor", threads) == {"CUDA_VISIBLE_DEVICES": "0,1"}
+
+
+def test_the_place_of_a_node():
+    learner = describe_place("learner", LaunchConfig(), "2 x cpu")
+    assert learner["host"] == socket.gethostname()
+    assert learner["memory_mib"] > 0
+    assert learner["jax_devices"] == "2 x cpu"
+    actor = describe_place("actor/3", LaunchConfig(), "2 x cpu")
+    assert "jax_devices" not in actor
+    assert actor["device_variables"]["JAX_PLATFORMS"] == "cpu"
+
+
+def test_a_group_that_there_is_not_gets_the_nearest():
+    check_groups(LaunchConfig(environment={"actor": {}}), GROUPS)
+    launch = LaunchConfig(environment={"actors": {"A": "1"}})
+    with pytest.raises(ConfigError) as caught:
+        check_groups(launch, GROUPS)
+    message = str(caught.value)
+    assert message.startswith("launch.environment.actors = {'A': '1'}: there is no")
+    assert "Did you mean 'actor'?" in message
+
+
+def test_the_groups_are_those_of_our_programs():
+    config = Config(
+        actor=ActorConfig(count=1),
+        variables=VariablesConfig(relays=1),
+        run_dir="nowhere",
+    )
+    programs = [make_program(config, SPEC), make_serial_program(config, SPEC)]
+    named = {name for program in programs for name in node_names(program)}
+    assert {name.partition("/")[0] for name in named} == GROUPS

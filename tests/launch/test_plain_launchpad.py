@@ -15,8 +15,12 @@ from distrl.launch.plain_launchpad import _CollectorOff
 from distrl.telemetry.progress import Progress
 
 
-def launch(run_dir, program, stop_seconds=5.0):
-    launch_config = LaunchConfig(backend="launchpad", stop_seconds=stop_seconds)
+def launch(run_dir, program, stop_seconds=5.0, environment=None):
+    launch_config = LaunchConfig(
+        backend="launchpad",
+        stop_seconds=stop_seconds,
+        environment=environment or {},
+    )
     return run(
         Config(run_dir=str(run_dir), launch=launch_config),
         program=program,
@@ -30,7 +34,8 @@ def read_states(run_dir):
 
 
 def test_nodes_are_fresh_processes_with_logs_and_devices_of_their_own(tmp_path):
-    outcome = launch(tmp_path, tiny_programs.stopping)
+    chosen = {"actor": {"WORD": 7, "PYTHONPATH": "nowhere"}}
+    outcome = launch(tmp_path, tiny_programs.stopping, environment=chosen)
     assert outcome.exit_code == 0
     assert outcome.result["status"] == "done"
     names = ["doubler", "actor/0", "actor/1", "learner"]
@@ -43,6 +48,7 @@ def test_nodes_are_fresh_processes_with_logs_and_devices_of_their_own(tmp_path):
     assert notes["learner"]["answer"] == 42
     assert notes["learner"]["platforms"] == os.environ.get("JAX_PLATFORMS")
     assert notes["actor0"]["platforms"] == "cpu"
+    assert (notes["actor0"]["word"], notes["learner"]["word"]) == ("7", None)
     session = notes["learner"]["session"]
     assert session == notes["actor0"]["session"]
     assert (len(session["id"]), session["number"], session["restarts"]) == (32, 0, 0)

@@ -92,3 +92,29 @@ def test_a_signal_sets_the_flag_whatever_thread_it_reaches():
         [sys.executable, "-c", _DEAF_MAIN], capture_output=True, text=True, timeout=60
     )
     assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
+
+
+_CONFIGURED = """
+import jax
+from distrl.launch.prepare import configure_jax
+configure_jax({
+    "JAX_PLATFORMS": "cpu",
+    "JAX_ENABLE_X64": "True",
+    "JAX_DEBUG_NANS": "0",
+    "JAX_COMPILATION_CACHE_DIR": "there",
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "2.5",
+    "JAX_NO_SUCH_OPTION": "1",
+    "OMP_NUM_THREADS": "1",
+})
+values = jax.config.values
+print(values["jax_platforms"], values["jax_enable_x64"], values["jax_debug_nans"],
+      values["jax_compilation_cache_dir"],
+      values["jax_persistent_cache_min_compile_time_secs"], jax.numpy.zeros(1).dtype)
+"""
+
+
+def test_jax_obeys_its_variables_although_it_was_imported_before():
+    done = subprocess.run(
+        [sys.executable, "-c", _CONFIGURED], capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout == "cpu True False there 2.5 float64\n", done.stderr

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import socket
 from pathlib import Path
 
 import psutil
@@ -12,12 +13,15 @@ from integration.commands import can_isolate
 
 from distrl.checkpoints import RunProgress, complete_checkpoint
 from distrl.config import Config, LaunchConfig
+from distrl.errors import ConfigError
 from distrl.launch import run
 from distrl.telemetry.progress import Progress
 
 
-def launch(run_dir, program, stop_seconds=4.0, resume=False):
-    launch_config = LaunchConfig(backend="processes", stop_seconds=stop_seconds)
+def launch(run_dir, program, stop_seconds=4.0, resume=False, environment=None):
+    launch_config = LaunchConfig(
+        backend="processes", stop_seconds=stop_seconds, environment=environment or {}
+    )
     return run(
         Config(run_dir=str(run_dir), launch=launch_config),
         program=program,
@@ -120,3 +124,39 @@ def test_a_node_that_ignores_the_stop_is_killed_with_what_it_started(tmp_path):
     states = {name: node["state"] for name, node in read_nodes(tmp_path).items()}
     assert states == {"first": "killed", "second": "ended"}
     assert not psutil.pid_exists(int(Path(tmp_path, "grandchild").read_text()))
+
+
+TWO_DEVICES = "--xla_force_host_platform_device_count=2"
+
+
+def test_a_group_has_the_environment_that_was_chosen_for_it(tmp_path):
+    environment = {
+        "learner": {"XLA_FLAGS": TWO_DEVICES, "WORD": "yes"},
+        "mine": {"JAX_ENABLE_X64": 1, "WORD": 7},
+    }
+    outcome = launch(tmp_path, tiny_programs.placed, environment=environment)
+    assert outcome.exit_code == 0, outcome.result["error"]
+    note = read_note(tmp_path, "learner")
+    assert (note["devices"], note["word"]) == (2, "yes")
+    note = read_note(tmp_path, "mine")
+    assert (note["dtype"], note["word"]) == ("float64", "7")
+    nodes = read_nodes(tmp_path)
+    assert nodes["learner"]["jax_devices"] == "2 x cpu"
+    assert nodes["learner"]["device_variables"]["XLA_FLAGS"] == TWO_DEVICES
+    assert nodes["mine"]["device_variables"]["JAX_PLATFORMS"] == "cpu"
+    assert {node["host"] for node in nodes.values()} == {socket.gethostname()}
+    assert all(node["memory_mib"] > 0 for node in nodes.values())
+
+
+def test_the_devices_that_are_checked_are_the_learners(tmp_path):
+    flags = "--xla_force_host_platform_device_count=3"
+    environment = {"learner": {"XLA_FLAGS": flags}}
+    with pytest.raises(ConfigError, match="learner.batch_size = 256.*multiple of 3"):
+        launch(tmp_path / "run", tiny_programs.placed, environment=environment)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_group_that_a_program_has_not_is_refused_before_a_node_starts(tmp_path):
+    with pytest.raises(ConfigError, match="no such group.*Did you mean 'mine'"):
+        launch(tmp_path, tiny_programs.placed, environment={"mines": {"WORD": 1}})
+    assert not (tmp_path / "program.json").exists()

@@ -15,6 +15,34 @@ import launchpad as lp
 from distrl.session import read_session
 
 
+def placed(config, spec):
+    """A learner that says what it computes with, and a node of a group of one's own."""
+
+    def learn():
+        import jax
+
+        note(
+            config,
+            "learner",
+            devices=len(jax.local_devices()),
+            word=os.environ.get("WORD"),
+        )
+        await_files(config.run_dir, "mine.json")
+        lp.stop()
+
+    def be_mine():
+        import jax
+
+        dtype = str(jax.numpy.zeros(1).dtype)
+        note(config, "mine", dtype=dtype, word=os.environ.get("WORD"))
+        wait_for_stop()
+
+    program = lp.Program("tiny")
+    program.add_node(lp.PyNode(learn), label="learner")
+    program.add_node(lp.PyNode(be_mine), label="mine")
+    return program
+
+
 class Doubler:
     """A service with a method."""
 
@@ -49,6 +77,7 @@ def stopping(config, spec):
             answer=doubler.double(21),
             actions=spec.num_actions,
             platforms=os.environ.get("JAX_PLATFORMS"),
+            word=os.environ.get("WORD"),
             network=os.readlink("/proc/self/ns/net"),
             session=dataclasses.asdict(read_session()),
         )
@@ -65,6 +94,7 @@ def stopping(config, spec):
             config,
             f"actor{index}",
             platforms=os.environ.get("JAX_PLATFORMS"),
+            word=os.environ.get("WORD"),
             jax_platforms=jax.config.jax_platforms,
             main=threading.current_thread() is threading.main_thread(),
             session=dataclasses.asdict(read_session()),

@@ -4,7 +4,8 @@ import io
 
 from rich.console import Console
 
-from distrl.telemetry.live_table import make_bars, make_figures
+from distrl.telemetry.live_table import make_bars, make_figures, make_placement
+from distrl.telemetry.placement import GroupPlacement
 from distrl.telemetry.status import Status
 from distrl.telemetry.stop_progress import StopProgress
 
@@ -58,3 +59,15 @@ def test_bars():
 
 def test_no_conditions_no_bars():
     assert "".join(_draw(make_bars([]))) == ""
+
+
+def test_placement():
+    rows = [
+        GroupPlacement("learner", 1, ("box",), "1 x H100", 24_049),
+        GroupPlacement("actor", 128, ("box", "other"), "JAX_PLATFORMS=cpu", 512),
+    ]
+    assert _draw(make_placement(rows)) == [
+        "group nodes host devices memory of the host",
+        "learner 1 box 1 x H100 24,049 MiB",
+        "actor 128 box other JAX_PLATFORMS=cpu 512 MiB",
+    ]

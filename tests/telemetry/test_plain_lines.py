@@ -4,6 +4,7 @@ import io
 
 import pytest
 
+from distrl.telemetry.placement import GroupPlacement
 from distrl.telemetry.plain_lines import PlainLines, format_status
 from distrl.telemetry.status import Status
 from distrl.telemetry.stop_progress import StopProgress
@@ -124,3 +125,9 @@ def test_a_reader_that_is_gone_does_not_end_the_run(clock):
     lines.update(Status(), [])
     lines.note("nobody hears")
     lines.close()
+
+
+def test_where_the_nodes_are_is_left_to_program_json(clock, stream):
+    lines = PlainLines(stream, clock)
+    lines.place([GroupPlacement("learner", 1, ("box",), "1 x H100", 24_049)])
+    assert stream.getvalue() == ""

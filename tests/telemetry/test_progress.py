@@ -174,6 +174,7 @@ def test_a_terminal_is_found_out(is_terminal, term, interactive, stream, monkeyp
 _SHOW = """
 import sys
 from distrl.config import Config, StopConfig
+from distrl.telemetry.placement import GroupPlacement
 from distrl.telemetry.progress import Progress
 from distrl.telemetry.status import Status
 progress = Progress()
@@ -215,6 +216,7 @@ def test_the_table_on_a_terminal():
         f"config = Config(name='catch', stop={_CONFIG.stop!r})\n"
         "progress.start(config)\n"
         "progress.note('not isolated [really]')\n"
+        "progress.place([GroupPlacement('actor', 7, ('box',), 'cpu', 512)])\n"
         f"progress.update({_STATUS!r})\n"
         "progress.close()\nprogress.close()"
     )
@@ -223,7 +225,7 @@ def test_the_table_on_a_terminal():
         "importing", "catch: double_dqn on bsuite:catch/0", "env steps/s", "625",
         "learner steps/s", "150", "samples per insert", "31.9", "replay size", "2,400",
         "parameter staleness", "16", "0.25 at step 500", "best evaluation", "0.5",
-        "2,500 of 10,000", "note: not isolated [really]",
+        "2,500 of 10,000", "box", "512 MiB", "note: not isolated [really]",
     ):  # fmt: skip
         assert words in shown
     assert shown.rindex(_SHOW_CURSOR) > shown.rindex(_HIDE)
