@@ -83,8 +83,8 @@ class LiveTable:
 
 def make_placement(rows: Sequence[GroupPlacement]) -> Table:
     """Returns where the nodes are, a row a group."""
-    table = Table(box=None, padding=(0, 3, 0, 0), header_style="dim")
-    for title in ("group", "nodes", "host", "devices", "memory of the host"):
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for title in ("group", "nodes", "host", "devices", "memory"):
         table.add_column(title, overflow="fold")
     for row in rows:
         table.add_row(

@@ -67,7 +67,7 @@ def test_placement():
         GroupPlacement("actor", 128, ("box", "other"), "JAX_PLATFORMS=cpu", 512),
     ]
     assert _draw(make_placement(rows)) == [
-        "group nodes host devices memory of the host",
+        "group nodes host devices memory",
         "learner 1 box 1 x H100 24,049 MiB",
         "actor 128 box other JAX_PLATFORMS=cpu 512 MiB",
     ]
