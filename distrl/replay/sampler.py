@@ -3,7 +3,6 @@
 import contextlib
 import copy
 import threading
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +14,7 @@ from distrl.config.limits import count_per_item, derive_limits
 from distrl.config.schema import Config
 from distrl.ports import LifeLine
 from distrl.replay.connection import MAX_FAILURES, ServerProbe
+from distrl.replay.iteration import CancelableIterator
 from distrl.replay.tables import TABLE_NAME, make_form
 from distrl.types import EnvironmentSpec
 
@@ -54,12 +54,12 @@ class ReplaySampler:
 
     A server that dies while a read waits leaves that read waiting: Reverb's
     iterator neither yields nor raises until seconds after a server is back at the
-    address. So another thread asks for a sampler to go on with (`recover`), and
-    leaves the waiting one to itself.
+    address. So another thread ends the wait and goes on with a sampler of its own
+    (`recover`). It does not count on the end of what waits inside Reverb.
     """
 
     _line: LifeLine | None
-    _iterator: Iterator[Any] | None
+    _iterator: CancelableIterator | None
     _parts: list[Any]
     _held: int
     _failures: int
@@ -107,7 +107,7 @@ class ReplaySampler:
         if self._iterator is None:
             self._iterator = self._make_iterator(self._items - self._held)
         try:
-            part = next(self._iterator, None)
+            part = self._iterator.next()
         except (tf.errors.UnavailableError, tf.errors.CancelledError):
             self._failures += 1
             if self._failures > MAX_FAILURES and not self._line.explains_failure():
@@ -132,11 +132,14 @@ class ReplaySampler:
     def recover(self) -> "ReplaySampler | None":
         """Returns one like this that has read nothing, if the server has ended.
 
-        To be called by another thread than the one that reads, which may not get on.
+        To be called by another thread than the one that reads, whose read is given up.
         None while there is no server, too: `read` looks for it, and gets on.
         """
         if not self._has_lost_server():
             return None
+        iterator = self._iterator
+        if iterator is not None:
+            iterator.cancel()
         fresh = copy.copy(self)
         fresh._reset()
         return fresh
@@ -161,7 +164,7 @@ class ReplaySampler:
         threading.Thread(target=left.clear, daemon=True).start()
         self._line = None
 
-    def _make_iterator(self, items: int) -> Iterator[Any]:
+    def _make_iterator(self, items: int) -> CancelableIterator:
         """Makes an iterator over whole shares, or over the missing `items`.
 
         The iterator's last batch is smaller if replay falls silent.
@@ -185,7 +188,7 @@ class ReplaySampler:
         options.autotune.enabled = False
         options.threading.private_threadpool_size = _TENSORFLOW_THREADS
         options.threading.max_intra_op_parallelism = 1
-        return dataset.with_options(options).as_numpy_iterator()
+        return CancelableIterator(dataset.with_options(options))
 
     def _join(self, parts: list[Any]) -> SampledSuperbatch:
         """Joins batches of items, one transition of each item in turn."""
