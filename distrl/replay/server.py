@@ -96,8 +96,10 @@ def serve_replay(
             report(gauges)
             if saver is not None and not is_over:
                 saver.poll()
-        # Before its first sample there is no step of the learner to go on from.
-        if saver is not None and gauges["sampled"] > 0:
+        # Before its first sample there is no step of the learner to go on from. But one
+        # that was started again may have given none, while other shards gave theirs.
+        is_learned_from = reports is not None and reports.run_learner_steps > 0
+        if saver is not None and (gauges["sampled"] > 0 or is_learned_from):
             saver.finish()
     finally:
         server.stop()
