@@ -31,7 +31,7 @@ def make_program(config: Config, spec: Any) -> Any:
         lp.CourierNode(nodes.make_coordinator, config), label="coordinator"
     )
     address = lp.Address("replay")
-    replay = lp.PyNode(nodes.replay_node, config, spec, address, coordinator)
+    replay = lp.PyNode(nodes.replay_node, config, spec, 0, address, coordinator)
     address.assign(replay)
     program.add_node(replay, label="replay")
     program.add_node(lp.PyNode(publish_once, config, spec, variables), label="learner")

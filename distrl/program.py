@@ -1,12 +1,13 @@
 """The program: which nodes there are and who talks to whom; wiring and no more."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import launchpad as lp
 
 from distrl.actor.role import run_actor
 from distrl.config import Config
+from distrl.config.limits import name_shard
 from distrl.coordinator import Coordinator, Reporter
 from distrl.evaluator import run_evaluator
 from distrl.learner.role import run_learner
@@ -42,12 +43,14 @@ def make_program(config: Config, spec: EnvironmentSpec) -> lp.Program:
         lp.CourierNode(make_coordinator, config, courier_client_kwargs=client),
         label="coordinator",
     )
-    replay_address = lp.Address("replay")
-    replay = lp.PyNode(replay_node, config, spec, replay_address, coordinator)
-    replay_address.assign(replay)
-    program.add_node(replay, label="replay")
+    shards = [lp.Address("replay") for _ in range(config.replay.shards)]
+    with program.group("replay"):
+        for shard, address in enumerate(shards):
+            replay = lp.PyNode(replay_node, config, spec, shard, address, coordinator)
+            address.assign(replay)
+            program.add_node(replay)
     program.add_node(
-        lp.PyNode(learner_node, config, spec, replay_address, variables, coordinator),
+        lp.PyNode(learner_node, config, spec, shards, variables, coordinator),
         label="learner",
     )
     with program.group("actor"):
@@ -58,7 +61,7 @@ def make_program(config: Config, spec: EnvironmentSpec) -> lp.Program:
                     config,
                     spec,
                     index,
-                    replay_address,
+                    shards[index % len(shards)],
                     sources[find_source(config, index)],
                     coordinator,
                 )
@@ -87,31 +90,36 @@ def make_relay(config: Config, variables: Any) -> VariableRelay:
 
 
 def replay_node(
-    config: Config, spec: EnvironmentSpec, address: lp.Address, coordinator: Any
+    config: Config,
+    spec: EnvironmentSpec,
+    shard: int,
+    address: lp.Address,
+    coordinator: Any,
 ) -> None:
-    """Runs the replay server at `address`."""
+    """Runs the server of a shard of replay at `address`."""
     stop = lp.stop_event()
-    reporter = Reporter(coordinator, "replay/0", config, stop)
+    reporter = Reporter(coordinator, name_shard(shard), config, stop)
 
     def report(gauges: Mapping[str, float]) -> None:
         reporter.gauge(**gauges)
         reporter.send()
 
     port = int(address.resolve().rpartition(":")[2])
-    serve_replay(config, spec, port, stop, report, reporter)
+    serve_replay(config, spec, port, stop, report, reporter, shard)
     reporter.send(last=True)
 
 
 def learner_node(
     config: Config,
     spec: EnvironmentSpec,
-    replay: lp.Address,
+    shards: Sequence[lp.Address],
     variables: Any,
     coordinator: Any,
 ) -> None:
     """Runs the learner."""
     stop = lp.stop_event()
-    run_learner(config, spec, replay.resolve(), variables, coordinator, stop)
+    addresses = [address.resolve() for address in shards]
+    run_learner(config, spec, addresses, variables, coordinator, stop)
 
 
 def actor_node(

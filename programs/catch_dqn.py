@@ -47,36 +47,41 @@ def make_program(config, spec):
         label="coordinator",
     )
 
-    # The replay server is a plain function that serves at an address. Launchpad binds
-    # the address when it launches, and whoever holds it can then resolve it.
-    address = lp.Address("replay")
+    # A replay server is a plain function that serves at an address. Launchpad binds
+    # the address when it launches, and whoever holds it can then resolve it. Several
+    # share replay between them; each has actors of its own.
+    addresses = [lp.Address("replay") for _ in range(config.replay.shards)]
 
-    def replay(coordinator):
-        reporter = Reporter(coordinator, "replay/0", config, lp.stop_event())
+    def replay(shard, coordinator):
+        reporter = Reporter(coordinator, f"replay/{shard}", config, lp.stop_event())
 
         def report(gauges):
             reporter.gauge(**gauges)
             reporter.send()
 
-        port = int(address.resolve().rpartition(":")[2])
-        serve_replay(config, spec, port, lp.stop_event(), report, reporter)
+        port = int(addresses[shard].resolve().rpartition(":")[2])
+        serve_replay(config, spec, port, lp.stop_event(), report, reporter, shard)
         reporter.send(last=True)
 
-    replay_node = lp.PyNode(replay, coordinator)
-    address.assign(replay_node)
-    program.add_node(replay_node, label="replay")
+    with program.group("replay"):
+        for shard, address in enumerate(addresses):
+            replay_node = lp.PyNode(replay, shard, coordinator)
+            address.assign(replay_node)
+            program.add_node(replay_node)
 
     # The other roles are functions, too. Handles among their arguments arrive as
     # clients of the nodes they came from.
     def learner(variables, coordinator):
         stop = lp.stop_event()
-        run_learner(config, spec, address.resolve(), variables, coordinator, stop)
+        shards = [address.resolve() for address in addresses]
+        run_learner(config, spec, shards, variables, coordinator, stop)
 
     program.add_node(lp.PyNode(learner, variables, coordinator), label="learner")
 
     def actor(index, variables, coordinator):
         stop = lp.stop_event()
-        run_actor(config, spec, index, address.resolve(), variables, coordinator, stop)
+        shard = addresses[index % len(addresses)].resolve()
+        run_actor(config, spec, index, shard, variables, coordinator, stop)
 
     with program.group("actor"):
         for index in range(config.actor.count):

@@ -60,7 +60,9 @@ class Program:
             for name in ("variables", "coordinator")
         ]
         self.futures = [
-            services.start(run_learner, config, SPEC, replay, *clients, services.stop),
+            services.start(
+                run_learner, config, SPEC, [replay], *clients, services.stop
+            ),
             services.start(run_actor, config, SPEC, 0, replay, *clients, services.stop),
         ]
 

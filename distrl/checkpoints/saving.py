@@ -33,6 +33,7 @@ class SaveReports(Protocol):
     """What a node hears and says of its saves; `Reporter` is one."""
 
     checkpoint: str | None
+    run_learner_steps: int
 
     def is_due(self) -> bool:
         """Whether it is time to report."""

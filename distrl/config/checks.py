@@ -31,6 +31,7 @@ def check_config(config: Config) -> None:
     check_atoms(config.loss)
     _check_sequences(config)
     _check_replay_sizes(config)
+    _check_shards(config)
     _check_rate_limit(config)
     _check_learner(config)
     _check_variables(config)
@@ -175,6 +176,7 @@ def _check_sequences(config: Config) -> None:
 def _check_replay_sizes(config: Config) -> None:
     replay, limits = config.replay, derive_limits(config)
     block = count_per_item(config)
+    shard = f", in each of {replay.shards} shards" if replay.shards > 1 else ""
     if replay.kind == "prioritized" and block != 1:
         raise ConfigError(
             f"replay.transitions_per_item = {block}: it must be 1 (or null) with "
@@ -199,13 +201,32 @@ def _check_replay_sizes(config: Config) -> None:
     if replay.min_size > replay.capacity or limits.min_size > limits.capacity:
         raise ConfigError(
             f"replay.min_size = {replay.min_size}: it must be at most "
-            f"replay.capacity = {replay.capacity} (in items of {block}: "
+            f"replay.capacity = {replay.capacity} (in items of {block}{shard}: "
             f"{limits.min_size} and {limits.capacity}), or learning never starts"
         )
-    if limits.capacity < limits.superbatch:
+    if limits.capacity < limits.share:
         raise ConfigError(
             f"replay.capacity = {replay.capacity}: it must hold one superbatch at "
             f"least, learner.batch_size * learner.steps_per_dispatch = {transitions}"
+        )
+
+
+def _check_shards(config: Config) -> None:
+    shards, actors = config.replay.shards, config.actor.count
+    if actors % shards:
+        raise ConfigError(
+            f"replay.shards = {shards}: it must divide actor.count = {actors}, so that "
+            "all shards are filled alike, for example "
+            f"{math.gcd(shards, actors)}; or set actor.count to a multiple of {shards}"
+        )
+    items = config.learner.batch_size * config.learner.steps_per_dispatch
+    items //= count_per_item(config)
+    if items % shards:
+        raise ConfigError(
+            f"replay.shards = {shards}: it must divide the items of a superbatch, "
+            "learner.batch_size * learner.steps_per_dispatch / "
+            f"replay.transitions_per_item = {items}, of which each shard gives an "
+            f"equal share, for example {math.gcd(shards, items)}"
         )
 
 
@@ -214,11 +235,11 @@ def _check_rate_limit(config: Config) -> None:
     if replay.samples_per_insert is None or replay.error_buffer is None:
         return
     smallest = smallest_error_buffer(replay.samples_per_insert)
-    smallest *= count_per_item(config)
+    smallest *= count_per_item(config) * replay.shards
     if replay.error_buffer < smallest:
         raise ConfigError(
             f"replay.error_buffer = {replay.error_buffer:g}: it must be at least "
-            f"{smallest:g}, replay.transitions_per_item * max(1, "
+            f"{smallest:g}, replay.transitions_per_item * replay.shards * max(1, "
             "replay.samples_per_insert), or actors and learner wait for each other "
             "for ever; null derives a safe one"
         )

@@ -68,6 +68,7 @@ RANGES: Mapping[str, Range] = types.MappingProxyType(
         "actor.exploration.apex_base": Range(low=0, high=1, above_low=True),
         "actor.exploration.apex_alpha": Range(low=0),
         "actor.exploration.temperature": _POSITIVE,
+        "replay.shards": _COUNT,
         "replay.capacity": _COUNT,
         "replay.min_size": _COUNT,
         "replay.samples_per_insert": _POSITIVE,

@@ -1,7 +1,8 @@
 """What follows from a configuration: the sizes of replay in Reverb items, and more.
 
 Reverb counts items; the configuration counts transitions. An item holds
-`transitions_per_item` of them, and samples per insert is the same ratio in both.
+`transitions_per_item` of them, and samples per insert is the same ratio in both. The
+configuration is of the whole, and each of its `shards` has an equal part of it.
 """
 
 import math
@@ -17,19 +18,19 @@ _STALE_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class ReplayLimits:
-    """Replay in items.
+    """A shard of replay in items; one that is the only one is the whole.
 
     Attributes:
       capacity: the items kept.
       min_size: the items that must be there before the first sample.
-      superbatch: the items that the learner takes at once.
+      share: the items that the learner takes at once, a superbatch's share.
       samples_per_insert: the samples of an item on average; None for no limit.
       error_buffer: the samples by which either side may run ahead.
     """
 
     capacity: int
     min_size: int
-    superbatch: int
+    share: int
     samples_per_insert: float | None
     error_buffer: float
 
@@ -37,6 +38,16 @@ class ReplayLimits:
 def smallest_error_buffer(samples_per_insert: float) -> float:
     """Returns the smallest error buffer, in items, with which nobody waits for ever."""
     return max(1.0, samples_per_insert)
+
+
+def name_shard(shard: int) -> str:
+    """Returns the name of a shard's node and of its part of a checkpoint."""
+    return f"replay/{shard}"
+
+
+def list_shards(config: Config) -> tuple[str, ...]:
+    """Returns the names of all shards of replay, in their order."""
+    return tuple(map(name_shard, range(config.replay.shards)))
 
 
 def count_per_item(config: Config) -> int:
@@ -115,21 +126,22 @@ def find_stale_seconds(config: Config) -> float:
 
 
 def derive_limits(config: Config) -> ReplayLimits:
-    """Returns the limits of replay, in items."""
+    """Returns the limits of each shard of replay, in items."""
     replay, learner = config.replay, config.learner
-    block = count_per_item(config)
-    superbatch = learner.batch_size * learner.steps_per_dispatch // block
+    # A whole's transitions in an item of one of its shards.
+    divisor = count_per_item(config) * replay.shards
+    share = learner.batch_size * learner.steps_per_dispatch // divisor
     spi = replay.samples_per_insert
     if replay.error_buffer is not None:
-        error_buffer = replay.error_buffer / block
+        error_buffer = replay.error_buffer / divisor
     else:
-        # A whole superbatch may be on its way, and `prefetch` more may wait.
-        ahead = superbatch * (replay.prefetch + 2.0)
+        # A whole share may be on its way, and `prefetch` more may wait.
+        ahead = share * (replay.prefetch + 2.0)
         error_buffer = max(ahead, 2 * smallest_error_buffer(spi or 1.0))
     return ReplayLimits(
-        capacity=replay.capacity // block,
-        min_size=math.ceil(replay.min_size / block),
-        superbatch=superbatch,
+        capacity=replay.capacity // divisor,
+        min_size=math.ceil(replay.min_size / divisor),
+        share=share,
         samples_per_insert=spi,
         error_buffer=error_buffer,
     )

@@ -86,10 +86,12 @@ class ActorConfig:
 
 @dataclass(frozen=True)
 class ReplayConfig:
-    """The Reverb server between actors and learner."""
+    """The Reverb servers between actors and learner."""
 
     kind: Literal["uniform", "prioritized"] = "uniform"
     """How items are drawn: all alike, or by their TD error (arXiv 1511.05952)."""
+    shards: int = 1
+    """The servers that share replay and the actors: a divisor of actor.count."""
     capacity: int = 100_000
     """The transitions (or sequences) kept; the oldest leave first."""
     min_size: int = 1_000
@@ -315,7 +317,7 @@ class Config:
     actor: ActorConfig = field(default_factory=ActorConfig)
     """The processes that act, and the transitions they write."""
     replay: ReplayConfig = field(default_factory=ReplayConfig)
-    """The Reverb server between actors and learner."""
+    """The Reverb servers between actors and learner."""
     learner: LearnerConfig = field(default_factory=LearnerConfig)
     """The updates on the accelerator."""
     variables: VariablesConfig = field(default_factory=VariablesConfig)

@@ -13,6 +13,7 @@ from distrl.checkpoints import (
     discard_partials,
 )
 from distrl.config import Config
+from distrl.config.limits import list_shards
 from distrl.coordinator.memory import Memory, write_memory
 from distrl.coordinator.plan import Attempt, CheckpointPlan
 from distrl.node_log import say
@@ -48,7 +49,9 @@ class CheckpointDirector:
         self._changed = changed
         # The nodes that save, and the names of their parts.
         self.parts = frozenset(
-            {"learner", "replay/0"} if config.checkpoint.save_replay else {"learner"}
+            {"learner", *list_shards(config)}
+            if config.checkpoint.save_replay
+            else {"learner"}
         )
         # A life of the coordinator's may be shorter than the period.
         self._plan = CheckpointPlan(

@@ -30,6 +30,8 @@ class Reporter:
         self._due = 0.0
         self.run_env_steps = 0
         """The env_steps of the whole run, as of the last report."""
+        self.run_learner_steps = 0
+        """The SGD steps of the run, as of the last report."""
         self.checkpoint: str | None = None
         """The checkpoint that is being made, as of the last report."""
 
@@ -60,6 +62,7 @@ class Reporter:
         )
         if answer is not None:
             self.run_env_steps = int(answer["env_steps"])
+            self.run_learner_steps = int(answer["learner_steps"])
             self.checkpoint = answer["checkpoint"]
 
     def send_evaluation(self, learner_steps: int, mean_return: float) -> None:

@@ -9,8 +9,8 @@ from distrl.errors import ConfigError
 # all nodes are threads of one process. The rest is for environments.
 _FILES = 32
 _FILES_PER_NODE = {"processes": 5, "launchpad": 5, "threads": 15, "serial": 0}
-# Variable service, coordinator, replay, learner, evaluator.
-_OTHER_NODES = 5
+# Variable service, coordinator, learner, evaluator.
+_OTHER_NODES = 4
 
 
 def count_needed_files(config: Config) -> int:
@@ -20,7 +20,7 @@ def count_needed_files(config: Config) -> int:
     each = config.actor.environment_processes
     evaluation = config.evaluation.environment_processes
     started = {"threads": count * each + evaluation, "serial": each + evaluation}
-    nodes = count + config.variables.relays + _OTHER_NODES
+    nodes = count + config.variables.relays + config.replay.shards + _OTHER_NODES
     files = _FILES + _FILES_PER_NODE[backend] * nodes
     return files + started.get(backend, max(each, evaluation))
 

@@ -2,6 +2,7 @@
 
 import collections
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -20,7 +21,7 @@ from distrl.learner.state import TrainState, first_replica, init_state, replicat
 from distrl.learner.superbatch import join_superbatch
 from distrl.learner.update import UpdateOutput, make_update, read_metrics
 from distrl.remote import forgive_at_the_end
-from distrl.replay import PriorityUpdater, ReplaySampler
+from distrl.replay import PriorityRouter, make_sampler
 from distrl.seeding import derive_seed
 from distrl.telemetry.metrics import MetricsLog
 from distrl.types import EnvironmentSpec, StopSignal
@@ -34,7 +35,7 @@ _UNDER_WAY = 2
 def run_learner(
     config: Config,
     spec: EnvironmentSpec,
-    replay_address: str,
+    replay_addresses: Sequence[str],
     variable_service: Any,
     coordinator: Any,
     stop: StopSignal,
@@ -44,7 +45,7 @@ def run_learner(
     Args:
       config: the whole configuration, its `run_dir` set.
       spec: of the environment.
-      replay_address: host:port of the Reverb server.
+      replay_addresses: host:port of the Reverb server of each shard of replay.
       variable_service: a client of `VariableService`.
       coordinator: a client of `Coordinator`.
       stop: ends the role.
@@ -53,12 +54,13 @@ def run_learner(
     publisher = Publisher(variable_service, config, stop)
     learner = Learner(config, spec, publisher)
     reporter.count(learner_steps=learner.learner_steps)
-    feed = Feed(ReplaySampler(replay_address, config, spec), config, learner.devices)
+    sampler = make_sampler(replay_addresses, config, spec)
+    feed = Feed(sampler, config, learner.devices)
     # While the actors fill replay.
     learner.compile(spec)
     priorities = None
     if config.replay.kind == "prioritized":
-        priorities = PriorityUpdater(replay_address, config, join_superbatch)
+        priorities = PriorityRouter(replay_addresses, config, join_superbatch)
     saver = PartSaver(config, PART, learner.take_part, reporter, stop)
     while not stop.is_set():
         if reporter.is_due():
@@ -79,7 +81,7 @@ def run_learner(
                     # Priorities that are no numbers come of such a loss.
                     check_metrics(read_metrics(output), learner.learner_steps)
                     raise
-            priorities.put(superbatch.keys, output.priorities)
+            priorities.put(superbatch.keys, superbatch.shards, output.priorities)
     learner.write_last_metrics()
     reporter.send()
     if learner.learner_steps > 0:

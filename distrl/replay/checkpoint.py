@@ -1,4 +1,4 @@
-"""Replay's part of a checkpoint: Reverb writes it, beside, and it is moved in whole.
+"""A shard's part of a checkpoint: Reverb writes it, beside, and it is moved in whole.
 
 Reverb keeps only the newest of what it writes, in a directory that it names. So it
 writes into a scratch directory, and what it wrote becomes the part by a rename.
@@ -11,10 +11,10 @@ import reverb
 from reverb.reverb_types import TableInfo
 
 from distrl.checkpoints import Checkpoint, Part, make_scratch, restore_newest
+from distrl.config.limits import name_shard
 from distrl.config.schema import Config
 from distrl.node_log import say
 
-PART = "replay/0"
 # Reverb's default makes a temporary directory at each start, and leaves it there.
 _NOWHERE = "/dev/null/replay"
 # What a table takes from the checkpoint and not from the program, silently.
@@ -23,9 +23,9 @@ _LIMITS = ("samples_per_insert", "min_size_to_sample")
 
 
 def start_server(
-    config: Config, make_table: Callable[[], reverb.Table], port: int
+    config: Config, make_table: Callable[[], reverb.Table], port: int, shard: int = 0
 ) -> reverb.Server:
-    """Returns a server that holds what the newest whole checkpoint held.
+    """Returns a server that holds what the newest whole checkpoint held of its shard.
 
     Without `run_dir` or `checkpoint.save_replay` it starts empty.
 
@@ -34,6 +34,7 @@ def start_server(
       make_table: returns the empty table. What is restored is in another one, which
         only the server knows.
       port: the port to serve at, on all interfaces.
+      shard: which of `replay.shards` it is, from 0.
 
     Raises:
       RuntimeError: what was saved is of a table with another signature, size,
@@ -43,11 +44,12 @@ def start_server(
     if run_dir is None or not config.checkpoint.save_replay:
         nowhere = reverb.checkpointers.DefaultCheckpointer(_NOWHERE)
         return reverb.Server([make_table()], port=port, checkpointer=nowhere)
+    name = name_shard(shard)
 
     def start(checkpoint: Checkpoint | None) -> reverb.Server:
-        part = None if checkpoint is None else checkpoint.find_part(PART)
+        part = None if checkpoint is None else checkpoint.find_part(name)
         checkpointer = reverb.checkpointers.DefaultCheckpointer(
-            str(make_scratch(run_dir, PART)),
+            str(make_scratch(run_dir, name)),
             fallback_checkpoint_path=None if part is None else str(part),
         )
         server = reverb.Server([make_table()], port=port, checkpointer=checkpointer)
@@ -57,7 +59,7 @@ def start_server(
             raise FileNotFoundError(f"{part} was removed while it was read")
         if checkpoint is not None and part is not None:
             _check_settings(server, make_table().info, part)
-            say(f"replay goes on from {checkpoint.describe()}")
+            say(f"{name} goes on from {checkpoint.describe()}")
         return server
 
     return restore_newest(run_dir, start, say)

@@ -1,10 +1,10 @@
-"""Sends priorities back to replay without making the learner wait."""
+"""Sends priorities back to a shard of replay without making the learner wait."""
 
 import collections
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import reverb
@@ -19,6 +19,12 @@ from distrl.replay.tables import TABLE_NAME
 _QUEUE_LENGTH = 16
 # The longest wait for a server before the next look whether the thread is to end.
 _SLICE_SECONDS = 0.25
+
+
+class _Update(NamedTuple):
+    keys: np.ndarray
+    priorities: Any
+    rows: np.ndarray | None
 
 
 class PriorityUpdater:
@@ -50,7 +56,7 @@ class PriorityUpdater:
         self._epsilon = config.replay.priority_epsilon
         self._connect_seconds = config.launch.connect_seconds
         self._patience = find_patience(config)
-        self._queue: collections.deque[tuple[np.ndarray, Any]] = collections.deque()
+        self._queue: collections.deque[_Update] = collections.deque()
         self._changed = threading.Condition()
         self._closed = False
         self._dropped = 0
@@ -66,19 +72,22 @@ class PriorityUpdater:
         with self._changed:
             return self._dropped
 
-    def put(self, keys: np.ndarray, priorities: Any) -> None:
+    def put(
+        self, keys: np.ndarray, priorities: Any, rows: np.ndarray | None = None
+    ) -> None:
         """Leaves an update for the thread; never blocks, may drop the oldest.
 
         Args:
-          keys: `[K * B] uint64`, of the items; of equal ones the last counts.
+          keys: `[N] uint64`, of the items; of equal ones the last counts.
           priorities: what `convert` turns into `[K * B]`, not negative;
             `replay.priority_epsilon` is added, and the table applies the exponent.
+          rows: `[N] int`, which of them are those of the keys; None for all.
         """
         with self._changed:
             if len(self._queue) == _QUEUE_LENGTH:
                 self._queue.popleft()
                 self._dropped += 1
-            self._queue.append((keys, priorities))
+            self._queue.append(_Update(keys, priorities, rows))
             self._changed.notify()
 
     def check(self) -> None:
@@ -135,15 +144,17 @@ class PriorityUpdater:
         failures = 0
         try:
             while (update := self._take()) is not None:
-                keys, priorities = update
-                values = np.asarray(self._convert(priorities), np.float64)
+                values = np.asarray(self._convert(update.priorities), np.float64)
+                if update.rows is not None:
+                    values = values[update.rows]
                 values = values + self._epsilon
                 if not np.isfinite(values).all():
                     # Reverb would take it, and draw nothing else from then on.
                     raise ValueError(
                         f"a new priority is {values[~np.isfinite(values)][0]}"
                     )
-                updates = dict(zip(keys.tolist(), values.tolist(), strict=True))
+                pairs = zip(update.keys.tolist(), values.tolist(), strict=True)
+                updates = dict(pairs)
                 if line is None or line.is_cut():
                     line = self._connect(probe)
                     if line is None:
@@ -168,7 +179,7 @@ class PriorityUpdater:
                 if self._is_current():
                     self._error, self._busy_since = error, None
 
-    def _take(self) -> tuple[np.ndarray, Any] | None:
+    def _take(self) -> _Update | None:
         """Waits for an update; None if the thread is to end."""
         with self._changed:
             self._changed.wait_for(lambda: self._queue or self._closed)

@@ -1,4 +1,4 @@
-"""The replay node: a Reverb server that reports how full it is."""
+"""A replay node: a Reverb server that reports how full it is."""
 
 import contextlib
 import functools
@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 import reverb
 
 from distrl.checkpoints import PartSaver, SaveReports
-from distrl.config.limits import count_per_item
+from distrl.config.limits import count_per_item, name_shard
 from distrl.config.schema import Config
-from distrl.replay.checkpoint import PART, start_server, take_part
+from distrl.replay.checkpoint import start_server, take_part
 from distrl.replay.connection import is_listening
 from distrl.replay.tables import TABLE_NAME, make_table
 from distrl.types import EnvironmentSpec, StopSignal
@@ -51,10 +51,11 @@ def serve_replay(
     stop: StopSignal,
     report: Callable[[Mapping[str, float]], object],
     reports: SaveReports | None = None,
+    shard: int = 0,
 ) -> None:
-    """Serves the table until `stop` is set.
+    """Serves a shard of replay until `stop` is set.
 
-    It starts with what the newest checkpoint of the run holds, if there is one.
+    It starts with what the newest checkpoint of the run holds of it, if there is one.
 
     Args:
       config: the run's configuration.
@@ -64,6 +65,7 @@ def serve_replay(
       report: takes the gauges of `read_gauges`, at the start, then every
         `launch.report_seconds`, and at the end.
       reports: says when a checkpoint is made, and hears of it; None makes none.
+      shard: which of `replay.shards` it is, from 0.
 
     Raises:
       RuntimeError: the port is taken. Reverb itself would share it silently. Or what
@@ -75,13 +77,13 @@ def serve_replay(
             f"Port {port} is taken by another server: the replay server cannot "
             "start. Choose another port, or end the other server."
         )
-    server = start_server(config, functools.partial(make_table, config, spec), port)
+    make = functools.partial(make_table, config, spec)
+    server = start_server(config, make, port, shard)
     client, block = server.localhost_client(), count_per_item(config)
     saver = None
     if reports is not None and config.checkpoint.save_replay:
-        saver = PartSaver(
-            config, PART, functools.partial(take_part, server), reports, stop
-        )
+        take = functools.partial(take_part, server)
+        saver = PartSaver(config, name_shard(shard), take, reports, stop)
     try:
         gauges = read_gauges(client, block, limit)
         report(gauges)
@@ -94,8 +96,10 @@ def serve_replay(
             report(gauges)
             if saver is not None and not is_over:
                 saver.poll()
-        # Before its first sample there is no step of the learner to go on from.
-        if saver is not None and gauges["sampled"] > 0:
+        # Before its first sample there is no step of the learner to go on from. But one
+        # that was started again may have given none, while other shards gave theirs.
+        is_learned_from = reports is not None and reports.run_learner_steps > 0
+        if saver is not None and (gauges["sampled"] > 0 or is_learned_from):
             saver.finish()
     finally:
         server.stop()

@@ -1,4 +1,4 @@
-"""The table of transitions or sequences, and the shape of its items."""
+"""The table of transitions or sequences that each shard holds, and what lies in it."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ def make_signature(config: Config, spec: EnvironmentSpec) -> Any:
 
 
 def make_table(config: Config, spec: EnvironmentSpec) -> reverb.Table:
-    """Returns the empty table, with the sizes of `derive_limits(config)`.
+    """Returns a shard's empty table, with the sizes of `derive_limits(config)`.
 
     `uniform` draws all items alike, `prioritized` in proportion to
     priority^priority_exponent (arXiv 1511.05952); the oldest items leave first.

@@ -88,6 +88,29 @@ def test_possible_configurations(config):
             ["replay.capacity = 2047", "superbatch", "2048"],
         ),
         (
+            _change(replay={"shards": 4}),
+            ["replay.shards = 4", "actor.count = 2", "example 2", "a multiple of 4"],
+        ),
+        (
+            _change(replay={"shards": 3}, actor={"count": 3}),
+            ["replay.shards = 3", "the items of a superbatch", "64", "example 1"],
+        ),
+        (
+            _change(
+                replay={"shards": 2, "capacity": 64, "min_size": 64},
+                learner={"batch_size": 128, "steps_per_dispatch": 1},
+            ),
+            ["replay.capacity = 64", "superbatch", "128"],
+        ),
+        (
+            _change(replay={"shards": 2, "capacity": 127, "min_size": 65}),
+            ["items of 32, in each of 2 shards: 2 and 1"],
+        ),
+        (
+            _change(replay={"shards": 2, "error_buffer": 2047.0}),
+            ["replay.error_buffer = 2047", "at least 2048", "replay.shards"],
+        ),
+        (
             _change(learner={"batch_size": 90}),
             ["replay.transitions_per_item = 32", "divide the superbatch", "720"],
         ),

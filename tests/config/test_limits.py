@@ -15,6 +15,7 @@ from distrl.config.limits import (
     count_pooled,
     derive_limits,
     find_stale_seconds,
+    list_shards,
     smallest_error_buffer,
     usual_staleness,
 )
@@ -31,7 +32,7 @@ def test_the_defaults():
     assert derive() == ReplayLimits(
         capacity=3_125,  # 100,000 / 32
         min_size=32,  # 1,000 / 32 = 31.25, upwards
-        superbatch=64,  # 256 * 8 / 32
+        share=64,  # 256 * 8 / 32
         samples_per_insert=32.0,  # an item is sampled as often as what it holds
         error_buffer=256.0,  # 64 on their way, (2 + 1) * 64 more that may wait
     )
@@ -40,7 +41,7 @@ def test_the_defaults():
 def test_items_of_one_transition_are_the_reference():
     limits = derive(transitions_per_item=1)
     assert (limits.capacity, limits.min_size) == (100_000, 1_000)
-    assert limits.superbatch == 2_048
+    assert limits.share == 2_048
     assert limits.error_buffer == 2_048 * 4
 
 
@@ -60,7 +61,26 @@ def test_capacity_rounds_down_and_the_minimum_up(capacity, min_size, block, item
 
 def test_the_superbatch_in_items():
     limits = derive(batch_size=32, steps_per_dispatch=3, transitions_per_item=16)
-    assert limits.superbatch == 6
+    assert limits.share == 6
+
+
+def test_shards_have_equal_parts_of_the_whole():
+    assert derive(shards=4) == ReplayLimits(
+        capacity=781,  # 100,000 / 32 / 4 = 781.25, downwards
+        min_size=8,  # 1,000 / 32 / 4 = 7.8, upwards
+        share=16,  # 256 * 8 / 32 / 4
+        samples_per_insert=32.0,
+        error_buffer=64.0,  # 16 * (2 + 2), which is twice 32, too
+    )
+    assert derive(shards=4, error_buffer=8_192.0).error_buffer == 64.0
+    # Twice what an insert allows, however small the shares are.
+    assert derive(shards=16).error_buffer == 64.0
+
+
+def test_shards_are_named_like_their_nodes():
+    assert list_shards(Config()) == ("replay/0",)
+    config = Config(replay=ReplayConfig(shards=3))
+    assert list_shards(config) == ("replay/0", "replay/1", "replay/2")
 
 
 @pytest.mark.parametrize(

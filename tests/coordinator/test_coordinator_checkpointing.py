@@ -13,7 +13,8 @@ from distrl.checkpoints import (
     find_newest_checkpoint,
     list_checkpoints,
 )
-from distrl.config import CheckpointConfig, Config, LaunchConfig
+from distrl.config import CheckpointConfig, Config, LaunchConfig, ReplayConfig
+from distrl.config.limits import list_shards
 from distrl.coordinator import Coordinator, Reporter
 from distrl.coordinator.checkpointing import CheckpointDirector
 from distrl.coordinator.counts import Counts
@@ -26,11 +27,12 @@ PARTS = ("learner", "replay/0")
 class Run:
     """A coordinator that runs, and the nodes that save."""
 
-    def __init__(self, tmp_path, **checkpoint):
+    def __init__(self, tmp_path, shards=1, **checkpoint):
         settings = {"period_seconds": 0.02, "save_seconds": 30.0} | checkpoint
         self.config = Config(
             run_dir=str(tmp_path),
             checkpoint=CheckpointConfig(**settings),
+            replay=ReplayConfig(shards=shards),
             launch=LaunchConfig(report_seconds=0.01, stop_seconds=20.0),
         )
         self.folder = tmp_path / "checkpoints"
@@ -38,7 +40,7 @@ class Run:
         self.stop = threading.Event()
         self.coordinator = Coordinator(self.config, self.stop, self.stop.set)
         self.nodes = {}
-        for name in PARTS:
+        for name in ("learner", *list_shards(self.config)):
             self.begin_life(name)
         self.runner = threading.Thread(target=self.coordinator.run, daemon=True)
         self.runner.start()
@@ -119,6 +121,24 @@ def test_a_checkpoint_is_made_whole_and_the_next_has_the_next_number(run, capsys
     # What was not whole at the end is gone.
     assert run.hidden() == []
     assert "saved checkpoint 000001 of learner step 6" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("run", [{"shards": 3}], indirect=True)
+def test_a_checkpoint_is_whole_with_all_shards_of_replay_and_not_before(run, capsys):
+    run.learn(4)
+    first = run.await_wanted()
+    run.save(first, 4, ["learner", "replay/0", "replay/1"])
+    run.nodes["replay/2"].send()
+    assert run.nodes["replay/2"].checkpoint == first
+    # Its part and the others would not belong together.
+    run.begin_life("replay/2")
+    second = run.await_wanted(than=first)
+    assert f"{first} was given up: replay/2 was restarted" in capsys.readouterr().out
+    run.save(second, 4, ["learner", "replay/0", "replay/1", "replay/2"])
+    run.await_status(checkpoint=4, failed_saves=1)
+    found = run.find()
+    assert found.path.name == second
+    assert all(found.find_part(f"replay/{shard}") for shard in range(3))
 
 
 def test_a_part_that_is_told_of_but_not_there_is_no_checkpoint(run, capsys):

@@ -65,9 +65,11 @@ def test_a_run_ends_by_its_condition_and_leaves_the_last_counts(stop, tmp_path):
     )
     runner = threading.Thread(target=coordinator.run)
     runner.start()
-    coordinator.report(
-        "replay/0", "a", {}, {"inserted": 50.0, "sampled": 100.0, "replay_size": 7.0}, 0
-    )
+    # The shards of replay add up.
+    gauges = {"inserted": 20.0, "sampled": 60.0, "replay_size": 3.0}
+    coordinator.report("replay/0", "a", {}, gauges, False)
+    gauges = {"inserted": 30.0, "sampled": 40.0, "replay_size": 4.0}
+    coordinator.report("replay/1", "a", {}, gauges, False)
     coordinator.report("learner", "a", {"learner_steps": 30}, {}, False)
     coordinator.report(
         "actor/0",
@@ -87,7 +89,7 @@ def test_a_run_ends_by_its_condition_and_leaves_the_last_counts(stop, tmp_path):
     coordinator.report_evaluation(24, 0.25)
     assert stop.wait(10)
     coordinator.report("learner", "a", {"learner_steps": 31}, {}, True)
-    for node in ("replay/0", "actor/0", "actor/1"):
+    for node in ("replay/0", "replay/1", "actor/0", "actor/1"):
         coordinator.report(node, "a", {}, {}, True)
     runner.join(10)
     assert not runner.is_alive()
@@ -100,7 +102,7 @@ def test_a_run_ends_by_its_condition_and_leaves_the_last_counts(stop, tmp_path):
     assert status.replay_size == 7
     assert status.staleness == 11
     assert status.staleness_seconds == 0.25
-    assert status.nodes_alive == 4
+    assert status.nodes_alive == 5
 
 
 def test_the_end_does_not_wait_for_a_node_that_is_gone(stop, tmp_path):

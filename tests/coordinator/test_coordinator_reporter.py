@@ -24,11 +24,12 @@ def test_a_reporter_sends_totals_and_learns_the_counts_of_the_run(stop):
     for reporter in reporters:
         assert reporter.is_due()
         reporter.count(env_steps=4)
-        reporter.count(env_steps=4, episodes=1)
+        reporter.count(env_steps=4, episodes=1, learner_steps=3)
         reporter.gauge(training_return=1)
         reporter.send()
         assert not reporter.is_due()
     assert [reporter.run_env_steps for reporter in reporters] == [8, 16]
+    assert [reporter.run_learner_steps for reporter in reporters] == [3, 3]
 
 
 def test_an_evaluation_that_nobody_heard_is_said_again(stop, tmp_path):

@@ -11,6 +11,7 @@ from distrl.config.schema import (
     ActorConfig,
     EvaluationConfig,
     LaunchConfig,
+    ReplayConfig,
     VariablesConfig,
 )
 from distrl.launch.open_files import count_needed_files
@@ -49,17 +50,20 @@ def test_a_hard_limit_that_is_too_low_is_refused_with_what_to_do():
 
 
 @pytest.mark.parametrize(
-    ("backend", "actors", "needed"),
+    ("backend", "actors", "shards", "needed"),
     [
-        ("processes", 2, 32 + 5 * 7),
-        ("launchpad", 10, 32 + 5 * 15),
-        ("threads", 2, 32 + 15 * 7),
-        ("serial", 10, 32),
+        ("processes", 2, 1, 32 + 5 * 7),
+        ("processes", 4, 4, 32 + 5 * 12),
+        ("launchpad", 10, 1, 32 + 5 * 15),
+        ("threads", 2, 1, 32 + 15 * 7),
+        ("serial", 10, 5, 32),
     ],
 )
-def test_what_is_needed_grows_with_the_nodes(backend, actors, needed):
+def test_what_is_needed_grows_with_the_nodes(backend, actors, shards, needed):
     config = Config(
-        actor=ActorConfig(count=actors), launch=LaunchConfig(backend=backend)
+        actor=ActorConfig(count=actors),
+        replay=ReplayConfig(shards=shards),
+        launch=LaunchConfig(backend=backend),
     )
     assert count_needed_files(config) == needed
 

@@ -203,7 +203,7 @@ def test_a_restarted_server_is_read_from_at_once(server, is_empty):
 def test_an_empty_table_a_limiter_and_a_frozen_server_are_no_faults(server):
     sampler = ReplaySampler(server.address, server.config, SPEC)
     feed = Feed(sampler, server.config, jax.devices()[:1])
-    reading = feed._thread
+    reading = feed._thread._thread
     for _ in range(8):
         assert feed.get(0.2) is None
     server.freeze()
@@ -212,7 +212,7 @@ def test_an_empty_table_a_limiter_and_a_frozen_server_are_no_faults(server):
     server.thaw()
     fill_server(server, [1.0] * 64)
     assert get(feed).items.reward_t.max() == 1.0
-    assert feed._thread is reading
+    assert feed._thread._thread is reading
     feed.close(5)
 
 

@@ -80,7 +80,7 @@ class Run:
         coordinator = services.serve(self.coordinator)
         self.future = services.start(
             run_learner,
-            *(config, SPEC, self.replay, variables, coordinator, services.stop),
+            *(config, SPEC, [self.replay], variables, coordinator, services.stop),
         )
 
     def learner_steps(self):
@@ -265,7 +265,7 @@ def test_a_replay_that_is_not_there_is_an_error(services, config):
         run_learner(
             config,
             SPEC,
-            "localhost:1",
+            ["localhost:1"],
             services.serve(VariableService()),
             services.serve(Coordinator(config, services.stop, services.stop.set)),
             services.stop,

@@ -30,6 +30,7 @@ class Reports:
 
     def __init__(self, checkpoint=None):
         self.checkpoint = checkpoint
+        self.run_learner_steps = 0
         self.said = []
 
     def is_due(self):
@@ -47,7 +48,7 @@ class Reports:
 class Server:
     """A replay node in a thread."""
 
-    def __init__(self, replay, config):
+    def __init__(self, replay, config, shard=0):
         self.port = replay.free_port()
         self.stop = threading.Event()
         self.gauges, self.reports, self.error = [], Reports(), None
@@ -55,7 +56,7 @@ class Server:
 
         def run():
             try:
-                serve_replay(*arguments, self.reports)
+                serve_replay(*arguments, self.reports, shard)
             except BaseException as error:
                 self.error = error
 
@@ -90,9 +91,9 @@ def fill(replay, config, address, ids):
     writer.close()
 
 
-def complete(tmp_path, number, name):
+def complete(tmp_path, number, name, parts=(PART,)):
     progress = RunProgress(learner_steps=1)
-    complete_checkpoint(tmp_path, number, progress, 2, [PART], name)
+    complete_checkpoint(tmp_path, number, progress, 2, parts, name)
 
 
 def ask(call):
@@ -309,6 +310,28 @@ def test_before_the_first_sample_nothing_is_saved_at_the_stop(replay, tmp_path):
     replay.wait_until(lambda: server.gauges[-1]["replay_size"] == 30)
     server.end()
     assert (server.error, server.reports.said) == (None, [])
+
+
+def test_each_shard_goes_on_from_its_own_part(replay, tmp_path, capfd):
+    config = configure(replay, tmp_path, shards=2)
+    servers = [Server(replay, config, shard) for shard in range(2)]
+    for server, size in zip(servers, (30, 20), strict=True):
+        fill(replay, config, server.address, range(size))
+    draw(servers[0].address, 5)
+    replay.wait_until(lambda: servers[0].gauges[-1]["sampled"] == 5)
+    # The other one was sampled in an earlier life, which the learner went on from.
+    servers[1].reports.run_learner_steps = 8
+    for server in servers:
+        server.end()
+        assert (server.error, server.reports.said) == (None, [("saved", LAST, None)])
+    complete(tmp_path, "000001", LAST, ["replay/0", "replay/1"])
+    # Whichever comes first, none takes the other's part.
+    for shard, held in ((1, (20, 20, 0)), (0, (30, 30, 5))):
+        again = Server(replay, config, shard)
+        assert read_info(again.address) == held
+        again.end()
+        said = capfd.readouterr().out
+        assert f"replay/{shard} goes on from checkpoint 000001 of learner" in said
 
 
 def test_replay_can_be_left_out(replay, tmp_path):

@@ -139,7 +139,7 @@ def test_the_sampler_gives_what_was_written(replay, block, kind):
     sampler = ReplaySampler(address, config, play.spec)
     keys_of = {}
     for _ in range(4):
-        keys, probabilities, got = sampler.read()
+        keys, probabilities, got, _ = sampler.read()
         ids = name(got)
         assert_same_bits(got, pick(join_batches(batches), ids))
         np.testing.assert_allclose(probabilities, block / 256)

@@ -27,8 +27,9 @@ def test_round_trip_is_bit_exact(replay, block):
     sampler = ReplaySampler(address, config, replay.spec)
     seen = set()
     for _ in range(4):
-        keys, probabilities, got = sampler.read()
+        keys, probabilities, got, shards = sampler.read()
         assert keys.shape == (128 // block,) and keys.dtype == np.uint64
+        assert shards.shape == keys.shape and not shards.any()
         assert probabilities.shape == (128,) and probabilities.dtype == np.float32
         np.testing.assert_allclose(probabilities, block / 256)
         expected = replay.batch(got.reward_t)
@@ -61,8 +62,8 @@ def test_round_trip_of_sequences_is_bit_exact(replay, core, parts):
     assert table.info.current_size == 16
 
     sampler = ReplaySampler(address, config, replay.spec)
-    keys, probabilities, got = sampler.read()
-    assert keys.shape == probabilities.shape == (16,)
+    keys, probabilities, got, shards = sampler.read()
+    assert keys.shape == shards.shape == probabilities.shape == (16,)
     assert isinstance(got, Trajectory) and type(got.carry) is tuple
     expected = replay.sequences(got.reward[:, 0], 4, parts)
     tree.assert_same_structure(got, expected)

@@ -1,0 +1,134 @@
+"""Priorities find the shard of their item."""
+
+import threading
+
+import numpy as np
+import pytest
+import reverb
+from mortal_servers import MortalServer, serve_replay
+
+from distrl.replay.routing import PriorityRouter
+from distrl.replay.sharded import make_sampler
+from distrl.replay.tables import TABLE_NAME
+from distrl.replay.writer import BlockWriter
+
+SHARDS, EACH = 3, 4
+
+
+def configure(replay):
+    return replay.config(
+        batch_size=96,
+        steps_per_dispatch=1,
+        kind="prioritized",
+        shards=SHARDS,
+        priority_epsilon=0.25,
+        launch={"connect_seconds": 20.0, "silent_seconds": 20.0},
+    )
+
+
+def fill(replay, config, addresses):
+    """Writes ids 0 to 3 to the first shard, 4 to 7 to the second, and so on."""
+    for shard, address in enumerate(addresses):
+        writer = BlockWriter(address, config, replay.spec, 0, threading.Event())
+        ids = np.arange(EACH) + EACH * shard
+        assert writer.write(replay.batch(ids)) == EACH
+        writer.close()
+
+
+def read_all(replay, config, addresses):
+    """Returns a superbatch that holds all items."""
+    sampler = make_sampler(addresses, config, replay.spec)
+    while True:
+        superbatch = sampler.read()
+        if superbatch is not None:
+            break
+    sampler.close()
+    assert set(superbatch.items.reward_t.astype(int)) == set(range(SHARDS * EACH))
+    return superbatch
+
+
+def read_priorities(address, key_to_id):
+    samples = reverb.Client(address).sample(TABLE_NAME, 200, emit_timesteps=False)
+    return {
+        key_to_id.get(each.info.key, each.info.key): each.info.priority
+        for each in samples
+    }
+
+
+def make_priorities(superbatch):
+    return (superbatch.items.reward_t + 1).astype(np.float32)
+
+
+def test_each_shard_gets_the_priorities_of_its_items(replay):
+    config = configure(replay)
+    addresses = [replay.serve(config)[0] for _ in range(SHARDS)]
+    fill(replay, config, addresses)
+    superbatch = read_all(replay, config, addresses)
+    key_to_id = dict(
+        zip(superbatch.keys, superbatch.items.reward_t.astype(int), strict=True)
+    )
+    router = PriorityRouter(addresses, config, lambda doubled: doubled / 2)
+    router.put(superbatch.keys, superbatch.shards, 2 * make_priorities(superbatch))
+    for shard, address in enumerate(addresses):
+        ids = range(EACH * shard, EACH * (shard + 1))
+        expected = {i: i + 1.25 for i in ids}
+        replay.wait_until(
+            lambda a=address, e=expected: read_priorities(a, key_to_id) == e
+        )
+    router.check()
+    assert router.dropped == 0
+    router.close()
+
+
+def test_a_shard_that_is_away_loses_only_its_own(replay):
+    config = configure(replay)
+    mortal = MortalServer(serve_replay, config, replay.spec)
+    mortal.start()
+    addresses = [replay.serve(config)[0] for _ in range(SHARDS - 1)]
+    addresses.append(mortal.address)
+    fill(replay, config, addresses)
+    superbatch = read_all(replay, config, addresses)
+    key_to_id = dict(
+        zip(superbatch.keys, superbatch.items.reward_t.astype(int), strict=True)
+    )
+    router = PriorityRouter(addresses, config)
+    mortal.kill()
+    try:
+        for factor in (1.0, 2.0):
+            priorities = factor * make_priorities(superbatch)
+            router.put(superbatch.keys, superbatch.shards, priorities)
+            for shard, address in enumerate(addresses[:-1]):
+                ids = range(EACH * shard, EACH * (shard + 1))
+                expected = {i: factor * (i + 1) + 0.25 for i in ids}
+                replay.wait_until(
+                    lambda a=address, e=expected: read_priorities(a, key_to_id) == e
+                )
+            router.check()
+        # Back at its address, and empty: it passes over the keys that it has not.
+        mortal.start()
+        fill(replay, config, addresses)
+        address = addresses[-1]
+        samples = reverb.Client(address).sample(TABLE_NAME, 1, emit_timesteps=False)
+        key = next(samples).info.key
+        keys = np.array([superbatch.keys[0], key], np.uint64)
+        router.put(keys, np.array([SHARDS - 1] * 2), np.array([7.0, 9.0]))
+        replay.wait_until(lambda: 9.25 in read_priorities(address, {}).values())
+        router.check()
+    finally:
+        router.close()
+        mortal.kill()
+
+
+def test_one_shard_that_does_not_come_back_is_an_error(replay):
+    config = replay.config(
+        kind="prioritized", shards=2, launch={"connect_seconds": 0.05}
+    )
+    address, _ = replay.serve(config)
+    router = PriorityRouter([address, "localhost:1"], config)
+    router.put(np.zeros(2, np.uint64), np.arange(2), np.ones(2))
+    with pytest.raises(RuntimeError, match="A priority update failed") as caught:
+        for _ in range(1000):
+            router.check()
+            threading.Event().wait(0.01)
+    assert "localhost:1" in str(caught.value.__cause__)
+    router.close()

@@ -1,0 +1,337 @@
+"""Superbatches of several servers: even, in proportion, and whole when one dies."""
+
+import dataclasses
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import reverb
+import scipy.stats
+import tree
+from mortal_servers import MortalServer, serve_shard
+
+from distrl.checkpoints import RunProgress, begin_part, complete_checkpoint
+from distrl.config.limits import derive_limits, list_shards
+from distrl.replay.priorities import PriorityUpdater
+from distrl.replay.sampler import ReplaySampler
+from distrl.replay.sharded import make_sampler
+from distrl.replay.tables import TABLE_NAME
+from distrl.replay.writer import BlockWriter
+
+
+class Shards:
+    """Servers of the shards of one replay, in this process; transitions to each."""
+
+    def __init__(self, replay, **settings):
+        settings = {"batch_size": 256, "steps_per_dispatch": 8} | settings
+        self.replay, self.config = replay, replay.config(**settings)
+        self.addresses, self.tables = [], []
+        for _ in range(self.config.replay.shards):
+            address, table = replay.serve(self.config)
+            self.addresses.append(address)
+            self.tables.append(table)
+        self.sampler = make_sampler(self.addresses, self.config, replay.spec)
+
+    def write(self, shard, ids):
+        write(self.replay, self.config, self.addresses[shard], ids)
+
+    def read(self):
+        return read(self.sampler)
+
+
+def write(replay, config, address, ids):
+    writer = BlockWriter(address, config, replay.spec, 0, threading.Event())
+    assert writer.write(replay.batch(ids)) == len(ids)
+    writer.close()
+
+
+def read(sampler, seconds=30):
+    """Returns the next superbatch, however long replay is silent before it."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        superbatch = sampler.read()
+        if superbatch is not None:
+            return superbatch
+    raise AssertionError("no superbatch came")
+
+
+def read_counts(address):
+    """Returns size, inserts and samples of a server."""
+    info = reverb.Client(address).server_info(10)[TABLE_NAME]
+    limiter = info.rate_limiter_info
+    return (
+        info.current_size,
+        limiter.insert_stats.completed,
+        limiter.sample_stats.completed,
+    )
+
+
+@pytest.fixture
+def make(replay):
+    made = []
+
+    def make_shards(**settings):
+        made.append(Shards(replay, **settings))
+        return made[-1]
+
+    yield make_shards
+    for shards in made:
+        shards.sampler.close()
+
+
+@pytest.mark.parametrize("block", [1, 4])
+def test_all_items_of_all_shards_are_drawn_alike(make, replay, block):
+    shards = make(shards=4, min_size=128, transitions_per_item=block, shuffle_steps=0)
+    for shard in range(4):
+        shards.write(shard, range(32 * shard, 32 * (shard + 1)))
+    counts = np.zeros(128)
+    for _ in range(10):
+        superbatch = shards.read()
+        ids = superbatch.items.reward_t.astype(int)
+        np.testing.assert_allclose(superbatch.probabilities, block / 128, rtol=1e-6)
+        # Whole and unmixed: each is what was written by its id.
+        tree.map_structure(
+            np.testing.assert_array_equal, superbatch.items, replay.batch(ids)
+        )
+        # Each batch has an equal share of each shard.
+        for batch in ids.reshape(8, 256):
+            np.testing.assert_array_equal(np.bincount(batch // 32), [64] * 4)
+        # The first transitions of all items, the second ones, and so on.
+        for run in ids.reshape(block, -1):
+            np.testing.assert_array_equal(run // 32, superbatch.shards)
+        assert superbatch.keys.shape == superbatch.shards.shape == (2048 // block,)
+        counts += np.bincount(ids, minlength=128)
+    # The transitions of an item are drawn together.
+    draws = counts.reshape(-1, block)[:, 0]
+    assert scipy.stats.chisquare(draws).pvalue > 1e-6
+    # The test can fail: a draw in proportion to 1 + id / 128 would be found out.
+    skewed = 1 + np.arange(len(draws)) / len(draws)
+    skewed *= draws.sum() / skewed.sum()
+    assert scipy.stats.chisquare(draws, skewed).pvalue < 1e-6
+
+
+def change_priorities(shards, priorities):
+    """Gives items the priorities of their ids; returns the key of each id."""
+    size = len(priorities)
+    keys, held_by = np.zeros(size, np.uint64), np.zeros(size, int)
+    while not keys.all():
+        superbatch = shards.read()
+        ids = superbatch.items.reward_t.astype(int)
+        keys[ids], held_by[ids] = superbatch.keys, superbatch.shards
+    for shard, address in enumerate(shards.addresses):
+        updater = PriorityUpdater(address, shards.config)
+        updater.put(keys[held_by == shard], priorities[held_by == shard])
+        client = reverb.Client(address)
+        highest = priorities[held_by == shard].max()
+        shards.replay.wait_until(
+            lambda client=client, highest=highest: any(
+                each.info.priority == highest
+                for each in client.sample(TABLE_NAME, 50, emit_timesteps=False)
+            )
+        )
+        updater.check()
+        updater.close()
+    return keys
+
+
+@pytest.mark.parametrize("exponent", [0.0, 0.6])
+@pytest.mark.parametrize("scales", [(1, 1, 1, 1), (1, 2, 4, 9)])
+def test_prioritised_draws_are_in_proportion_over_the_whole(make, exponent, scales):
+    """Shards whose priorities add up alike; where they do not, as the items say."""
+    shards = make(
+        shards=4,
+        kind="prioritized",
+        priority_exponent=exponent,
+        priority_epsilon=0.0,
+        prefetch=1,
+    )
+    for shard in range(4):
+        shards.write(shard, range(8 * shard, 8 * (shard + 1)))
+    rng = np.random.default_rng(0)
+    priorities = np.concatenate(
+        [scale * rng.permutation(np.arange(1.0, 9.0)) for scale in scales]
+    )
+    keys = change_priorities(shards, priorities)
+    weights = (priorities**exponent).reshape(4, 8)
+    each = (weights / weights.sum(axis=1, keepdims=True)).ravel() / 4
+    if len(set(scales)) == 1:
+        np.testing.assert_allclose(each, weights.ravel() / weights.sum())
+    # What was drawn before the change is used up first.
+    while not np.allclose(
+        (last := shards.read()).probabilities,
+        each[last.items.reward_t.astype(int)],
+        rtol=1e-4,
+    ):
+        continue
+    counts = np.zeros(32)
+    for _ in range(10):
+        superbatch = shards.read()
+        ids = superbatch.items.reward_t.astype(int)
+        np.testing.assert_allclose(superbatch.probabilities, each[ids], rtol=1e-4)
+        np.testing.assert_array_equal(superbatch.keys, keys[ids])
+        np.testing.assert_array_equal(superbatch.shards, ids // 8)
+        counts += np.bincount(ids, minlength=32)
+    assert scipy.stats.chisquare(counts, each * counts.sum()).pvalue > 1e-6
+
+
+def test_learning_begins_when_all_shards_hold_their_part_of_the_minimum(make):
+    shards = make(shards=2, transitions_per_item=1, min_size=20)
+    shards.write(0, range(50))
+    shards.write(1, range(100, 109))
+    # The first one alone has more than min_size; and several silences are too few.
+    assert [shards.sampler.read() for _ in range(3)] == [None] * 3
+    shards.write(1, [109])
+    ids = shards.read().items.reward_t
+    assert ids.min() < 50 and ids.max() >= 100
+
+
+def test_who_waits_for_actors_is_not_waited_for_and_the_limits_hold(make):
+    # One sample an insert, 64 ahead in each shard, superbatches of 32 from each.
+    shards = make(
+        batch_size=64,
+        steps_per_dispatch=1,
+        shards=2,
+        transitions_per_item=1,
+        min_size=20,
+        samples_per_insert=1.0,
+        error_buffer=128.0,
+    )
+    limits = derive_limits(shards.config)
+    assert (limits.share, limits.error_buffer) == (32, 64.0)
+    for shard in range(2):
+        shards.write(shard, range(100 * shard, 100 * shard + 10))
+    # Both give their two shares, and then have no more to give.
+    for _ in range(2):
+        assert np.bincount(shards.read().shards).tolist() == [32, 32]
+    assert shards.sampler.read() is None
+    # The first one's actors go on: all comes from it, and its items weigh whole.
+    for begin in (10, 74):
+        shards.write(0, range(begin, begin + 64))
+        superbatch = shards.read()
+        assert set(superbatch.shards) == {0}
+        # Drawn as it grew; a half of each, and the latest would be of twice as many.
+        size = shards.tables[0].info.current_size
+        assert 1 / superbatch.probabilities.min() <= size * 1.001
+    assert shards.sampler.read() is None
+    # The second one's come back, and so does its share.
+    for shard in range(2):
+        shards.write(shard, range(200, 232))
+    superbatch = shards.read()
+    assert np.bincount(superbatch.shards).tolist() == [32, 32]
+    # Nothing was thrown away, and neither limit passed.
+    drawn = [160 + 64, 64 + 32]
+    for shard, table in enumerate(shards.tables):
+        stats = table.info.rate_limiter_info
+        assert stats.sample_stats.completed == drawn[shard]
+        inserts = stats.insert_stats.completed
+        assert drawn[shard] == inserts - limits.min_size + limits.error_buffer
+
+
+def test_the_addresses_must_be_as_many_as_the_shards(replay):
+    config = replay.config(shards=2)
+    with pytest.raises(ValueError, match=r"replay\.shards = 2: .* 1 replay nodes"):
+        make_sampler(["localhost:1"], config, replay.spec)
+    one = make_sampler(["localhost:1"], replay.config(), replay.spec)
+    assert type(one) is ReplaySampler
+
+
+def test_a_shard_that_is_not_there_is_an_error_that_names_it(replay):
+    config = replay.config(shards=2, launch={"connect_seconds": 0.5})
+    address, _ = replay.serve(config)
+    write(replay, config, address, range(256))
+    sampler = make_sampler([address, "localhost:1"], config, replay.spec)
+    with pytest.raises(RuntimeError, match="reading replay failed") as caught:
+        read(sampler)
+    assert "localhost:1 for 0.5 seconds" in str(caught.value.__cause__)
+    sampler.close()
+
+
+@pytest.fixture
+def mortal(replay, tmp_path):
+    """A shard in this process and one that can be killed, each with a limit."""
+    config = replay.config(
+        batch_size=64,
+        steps_per_dispatch=1,
+        shards=2,
+        transitions_per_item=1,
+        min_size=20,
+        samples_per_insert=1.0,
+        error_buffer=128.0,
+        launch={"connect_seconds": 30.0},
+    )
+    config = dataclasses.replace(config, run_dir=str(tmp_path))
+    server = MortalServer(serve_shard, config, replay.spec, 1)
+    server.config = config
+    server.start()
+    yield server
+    server.kill()
+
+
+def save(config, address):
+    """Makes a whole checkpoint of the second shard; the other part is empty."""
+    for name in list_shards(config):
+        part = begin_part(config.run_dir, "000001", name)
+        if name == "replay/1":
+            Path(reverb.Client(address).checkpoint()).rename(part)
+        else:
+            part.mkdir()
+    progress = RunProgress(learner_steps=1)
+    complete_checkpoint(config.run_dir, "000001", progress, 1, list_shards(config))
+
+
+def split(superbatches):
+    """Returns the ids that came from each shard."""
+    ids = np.concatenate([each.items.reward_t for each in superbatches]).astype(int)
+    shards = np.concatenate([each.shards for each in superbatches])
+    return [ids[shards == shard].tolist() for shard in range(2)]
+
+
+def test_a_killed_shard_goes_on_from_its_checkpoint_and_the_others_meanwhile(
+    replay, mortal
+):
+    config = mortal.config
+    address, _ = replay.serve(config)
+    sampler = make_sampler([address, mortal.address], config, replay.spec)
+    # Ids below 1000 are the first shard's. Each allows 64 samples of 10 items.
+    write(replay, config, address, range(10))
+    write(replay, config, mortal.address, range(1000, 1010))
+    begun = [read(sampler), read(sampler)]
+    assert [len(ids) for ids in split(begun)] == [64, 64]
+    saved = read_counts(mortal.address)
+    assert saved == (10, 10, 64)
+    save(config, mortal.address)
+    # What comes after the checkpoint goes with the server.
+    write(replay, config, mortal.address, range(1010, 1015))
+    mortal.kill()
+    # The first one gives all, as much as its own limit allows, and no id twice as
+    # often as it was drawn.
+    write(replay, config, address, range(10, 138))
+    alone = [read(sampler), read(sampler)]
+    given, none = split(alone)
+    assert (len(given), none) == (128, []) and set(given) <= set(range(138))
+    assert sampler.read() is None
+    assert read_counts(address) == (138, 138, 64 + 128)
+
+    mortal.start()
+    assert ask(lambda: read_counts(mortal.address)) == saved
+    # Both go on where their limits were: 64 inserts each are 64 samples.
+    write(replay, config, address, range(138, 202))
+    write(replay, config, mortal.address, range(1020, 1084))
+    again = [read(sampler), read(sampler)]
+    assert [len(ids) for ids in split(again)] == [64, 64]
+    assert set(split(again)[1]) <= {*range(1000, 1010), *range(1020, 1084)}
+    assert read_counts(mortal.address) == (74, 74, 128)
+    assert read_counts(address) == (202, 202, 64 + 128 + 64)
+    sampler.close()
+
+
+def ask(call):
+    """Calls until the channel to a server that was killed has been made anew."""
+    for _ in range(20):
+        try:
+            return call()
+        except RuntimeError as error:
+            failure = error
+    raise failure
