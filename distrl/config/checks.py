@@ -2,6 +2,7 @@
 
 import math
 
+from distrl.config.cluster import check_cluster
 from distrl.config.fields import show_value
 from distrl.config.limits import count_per_item, derive_limits, smallest_error_buffer
 from distrl.config.presets import PRESETS, SEQUENCE_AGENTS
@@ -31,6 +32,7 @@ def check_config(config: Config) -> None:
     _check_environment_processes(config)
     _check_bsuite_log(config)
     _check_launch(config)
+    check_cluster(config.launch)
     if config.learner.devices is not None:
         check_devices(config, config.learner.devices)
 

@@ -147,7 +147,7 @@ def _become(
             surroundings.outbox,
             surroundings.sign_period,
         )
-        environment = node_environment(node.group)
+        environment = {**node_environment(node.group), **node.environment}
         os.environ.update(environment)
         os.environ.update(session.to_environment())
         run_node(node.function, stop_flag, environment)

@@ -1,0 +1,17 @@
+"""The shape that is known early is that of the program."""
+
+import pytest
+
+from distrl.config import ActorConfig, Config
+from distrl.environments import read_spec
+from distrl.launch.cluster.shape import count_nodes
+from distrl.program import make_program
+
+
+@pytest.mark.parametrize("actors", [1, 3])
+def test_it_is_the_shape_of_our_program(actors):
+    config = Config(actor=ActorConfig(count=actors), run_dir="/nowhere")
+    program = make_program(config, read_spec(config.environment, {}))
+    groups = {group: len(nodes) for group, nodes in program.groups.items()}
+    assert count_nodes(config) == groups
+    assert list(count_nodes(config)) == list(groups)
