@@ -88,7 +88,7 @@ class _Driver:
         session = Session(uuid.uuid4().hex, request.get("resumes", 0))
         self._session = session.to_environment()
         self._placement: Placement | None = None
-        self._token: Path | None = None
+        self._token = request["token"]
         self._sites: list[Site] = []
         self._count = 0
         # The machines' messages; a byte in the pipe wakes who waits for them.
@@ -123,7 +123,6 @@ class _Driver:
         check_demands(demands, self._groups, list_machines(), read_available())
         self._stage("placing the nodes")
         bundles = {name: demands[name.partition("/")[0]] for name in self._names}
-        self._token = _make_token(Path(self._config.run_dir or ""))
         self._placement = Placement(bundles, launch.strategy)
         self._place(self._names, 0.0)
         while not self._stopping or any(s.state != "ended" for s in self._sites):
@@ -142,7 +141,6 @@ class _Driver:
         limit = threading.Timer(self._config.launch.stop_seconds, os._exit, (1,))
         limit.daemon = True
         limit.start()
-        self._forget_token()
         for site in self._sites:
             site.link.end()
         if self._placement is not None:
@@ -152,10 +150,6 @@ class _Driver:
 
     def _stage(self, text: str) -> None:
         self._channel.send({"event": "stage", "text": text})
-
-    def _forget_token(self) -> None:
-        if self._token is not None:
-            self._token.unlink(missing_ok=True)
 
     def _tell(self, sender: Any, message: dict[str, Any]) -> None:
         """Called in any thread: hands a message to the loop."""
@@ -175,6 +169,8 @@ class _Driver:
             # message["descriptor"], the run directory's lock, stays open here.
             redirect_output(message["log"])
             self._has_run_dir = True
+            # By which machines that come later know that they see the run's disk.
+            self._token = str(Path(self._config.run_dir or "", "config.yaml"))
             self._advance()
 
     def _place(self, names: list[str], delay: float) -> None:
@@ -257,9 +253,7 @@ class _Driver:
         for key, names in places.items():
             site = next((s for s in self._sites if s.link.key == key), None)
             if site is None:
-                link = Link(
-                    self._config, key, self._request, str(self._token), self._tell
-                )
+                link = Link(self._config, key, self._request, self._token, self._tell)
                 self._sites.append(Site(link, self._count, names))
                 self._count += 1
             else:
@@ -317,8 +311,6 @@ class _Driver:
         if self._is_approved or self._spec is None or not described:
             return
         self._is_approved = True
-        # The run directory may be where it is, and has to be empty.
-        self._forget_token()
         self._channel.send({"event": "checked"})
 
     def _advance(self) -> None:
@@ -479,21 +471,4 @@ class _Driver:
             gone = "was lost" if name in names else "was ended"
             self._causes[name] = f"{gone} as {site} {reason}"
             self._channel.send({"event": "node", "name": name, "state": "restarting"})
-        self._token = _make_token(Path(self._config.run_dir or ""))
         self._place(moved, decision.delay)
-
-
-def _make_token(run_dir: Path) -> Path:
-    """Makes a file by which machines know whether they see the run's disk."""
-    place = run_dir
-    while not place.is_dir():
-        place = place.parent
-    token = place / f".distrl-{uuid.uuid4().hex}"
-    try:
-        token.touch()
-    except OSError as error:
-        raise ConfigError(
-            f"run_dir: {place} cannot be written to: {error.strerror}. Name a "
-            "directory that you may write to."
-        ) from error
-    return token
