@@ -40,6 +40,9 @@ class Agent:
         """
         self._patience = patience
         self._asked = time.monotonic()
+        # All of them: a run has a few for each node.
+        self._messages: list[dict[str, Any]] = []
+        self._receiving = threading.Lock()
         self._channel, remote = Channel.pair()
         self._output = tempfile.TemporaryFile()  # noqa: SIM115, ends with the process
         self._zygote = _start_zygote(remote.fileno(), self._output)
@@ -64,23 +67,31 @@ class Agent:
             "sees": os.path.exists(token),
         }
 
-    def receive(self) -> list[dict[str, Any]]:
+    def receive(self, seen: int) -> list[dict[str, Any]]:
         """Waits a while for messages of the zygote, and returns those that came.
 
         The last of all is `closed`, with what the zygote had printed.
+
+        Args:
+          seen: how many the launcher has. An answer may have been lost on its way.
         """
         self._asked = time.monotonic()
-        messages: list[dict[str, Any]] = []
+        with self._receiving:
+            if len(self._messages) <= seen:
+                self._read_messages()
+            self._asked = time.monotonic()
+            return self._messages[seen:]
+
+    def _read_messages(self) -> None:
         timeout = _POLL_SECONDS
         while select.select([self._channel], [], [], timeout)[0]:
             message = self._channel.receive()
             if message is None:
-                messages.append({"event": "closed", "printed": self._describe_end()})
-                break
-            messages.append(message)
+                message = {"event": "closed", "printed": self._describe_end()}
+            self._messages.append(message)
+            if message["event"] == "closed":
+                return
             timeout = 0.0
-        self._asked = time.monotonic()
-        return messages
 
     def send(self, message: dict[str, Any]) -> None:
         """Passes a message on to the zygote, if it is still there."""

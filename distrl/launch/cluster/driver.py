@@ -298,7 +298,7 @@ class _Driver:
         elif message["event"] == "checked":
             self._spec = message["spec"]
             self._approve()
-        else:
+        elif site.state == "building":
             site.state = "bound"
             for name, ports in message["ports"].items():
                 if ports:

@@ -46,6 +46,9 @@ class Link:
         agent = remote.options(
             num_cpus=0,
             max_concurrency=_AGENT_THREADS,
+            # Over a connection that fails a call is made again, until Ray knows
+            # that the agent is dead.
+            max_task_retries=-1,
             scheduling_strategy=NodeAffinitySchedulingStrategy(key, soft=False),
         )
         self._agent = agent.remote(request, find_patience(config))
@@ -70,8 +73,11 @@ class Link:
             facts = ray.get(self._agent.describe.remote(token), timeout=limit)
             self._tell(self, {"event": "described", **facts})
             limit = self._launch.silent_seconds
+            seen = 0
             while True:
-                for message in ray.get(self._agent.receive.remote(), timeout=limit):
+                asked = self._agent.receive.remote(seen)
+                for message in ray.get(asked, timeout=limit):
+                    seen += 1
                     self._tell(self, message)
                     if message["event"] == "closed":
                         return
