@@ -2,6 +2,7 @@
 
 import math
 
+from distrl.config.cluster import check_cluster
 from distrl.config.environment_variables import check_environment_variables
 from distrl.config.fields import show_value
 from distrl.config.limits import (
@@ -39,6 +40,7 @@ def check_config(config: Config) -> None:
     _check_environment_processes(config)
     _check_bsuite_log(config)
     _check_launch(config)
+    check_cluster(config.launch)
     if config.learner.devices is not None:
         check_devices(config, config.learner.devices)
 

@@ -9,7 +9,7 @@ A step count always says which step it counts: `env_steps` are calls of
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Backend = Literal["processes", "threads", "launchpad", "serial"]
+Backend = Literal["processes", "threads", "launchpad", "serial", "ray"]
 
 
 @dataclass(frozen=True)
@@ -254,10 +254,10 @@ class CheckpointConfig:
 
 @dataclass(frozen=True)
 class LaunchConfig:
-    """How the program runs on this machine."""
+    """How the program runs, on this machine or on a cluster."""
 
     backend: Backend = "processes"
-    """`processes`; `threads`; `launchpad`, plain lp.launch; `serial`, one loop."""
+    """`processes`; `threads`; `launchpad`, lp.launch; `serial`, one loop; `ray`."""
     isolate: bool = True
     """Cut the program off from the network, where the system allows it."""
     environment: dict[str, Any] = field(default_factory=dict)
@@ -280,6 +280,14 @@ class LaunchConfig:
     """The window in which the restarts of a node are counted."""
     restart_delay_seconds: float = 0.25
     """The seconds before a restart; they double with each in the window."""
+    address: str | None = None
+    """ray: the running cluster, host:port or `auto`; null starts one here."""
+    resources: dict[str, Any] = field(default_factory=dict)
+    """ray: what a node of a group takes, `{learner: {num_gpus: 1}, ...}`."""
+    strategy: Literal["spread", "pack"] = "spread"
+    """ray: `spread` the nodes over all machines, or `pack` them on few."""
+    runtime_env: dict[str, Any] = field(default_factory=dict)
+    """ray: how your code gets to the machines, `{working_dir: .}` for example."""
 
 
 @dataclass(frozen=True)
@@ -331,6 +339,6 @@ class Config:
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     """What a run keeps, so that it can go on after an end or a crash."""
     launch: LaunchConfig = field(default_factory=LaunchConfig)
-    """How the program runs on this machine."""
+    """How the program runs, on this machine or on a cluster."""
     sweep: SweepConfig = field(default_factory=SweepConfig)
     """What `distrl sweep` runs; the other commands pass it over."""

@@ -149,7 +149,9 @@ def _become(
             surroundings.outbox,
             surroundings.sign_period,
         )
-        environment = node_environment(node.group, surroundings.environment)
+        own = node_environment(node.group, surroundings.environment)
+        # What the user chose comes before what a cluster gave.
+        environment = {**node.environment, **own}
         os.environ.update(environment)
         os.environ.update(session.to_environment())
         run_node(node.function, stop_flag, environment)

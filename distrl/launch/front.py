@@ -26,17 +26,18 @@ from distrl.config import Config, check_config, config_to_yaml
 from distrl.errors import ConfigError
 from distrl.launch.caught_signals import CaughtSignals
 from distrl.launch.channel import Channel
+from distrl.launch.host import OUR_PROGRAM
 from distrl.launch.placement import GROUPS, check_groups, describe_place
 from distrl.launch.reaping import kill_session
 from distrl.launch.records import Records
 from distrl.launch.resuming import Resumption, begin_resumption
 from distrl.launch.run_directory import choose_run_dir, make_run_dir, reopen_run_dir
+from distrl.launch.token import make_token
 from distrl.telemetry.csv_log import read_status
 from distrl.telemetry.placement import group_placements
 from distrl.telemetry.progress import Progress
 from distrl.telemetry.status import Status
 
-_PROGRAM = "distrl.program:make_program"
 _TICK_SECONDS = 0.25
 # What the host needs beyond launch.stop_seconds to reap its nodes and say so.
 _FAREWELL_SECONDS = 1.0
@@ -58,7 +59,7 @@ class Outcome:
 def run(
     config: Config,
     *,
-    program: str | Callable[..., Any] = _PROGRAM,
+    program: str | Callable[..., Any] = OUR_PROGRAM,
     progress: Progress | None = None,
     resume: bool = False,
 ) -> Outcome:
@@ -76,12 +77,12 @@ def run(
       ConfigError: something does not fit; nothing was started.
     """
     check_config(config)
-    if program == _PROGRAM:
+    if program == OUR_PROGRAM:
         check_groups(config.launch, GROUPS)
-    if config.launch.backend == "serial" and program != _PROGRAM:
+    if config.launch.backend == "serial" and program != OUR_PROGRAM:
         raise ConfigError(
             "launch.backend = 'serial': it runs a loop of its own, not the program "
-            "that was passed; take processes, threads or launchpad for that"
+            "that was passed; take processes, threads, launchpad or ray for that"
         )
     if resume:
         run_dir = Path(config.run_dir or "").absolute()
@@ -118,6 +119,10 @@ class _Front:
         self._started = time.monotonic()
         self._run_dir = Path(config.run_dir or "")
         self._records = Records(self._run_dir, progress.note)
+        launch = config.launch
+        # A Ray of its own is on this machine alone.
+        self._is_spread = launch.backend == "ray" and launch.address is not None
+        self._token = make_token(self._run_dir) if launch.backend == "ray" else None
         self._deadline: float | None = None
         self._error: dict[str, str] | None = None
         self._made_run_dir = False
@@ -156,12 +161,15 @@ class _Front:
         self._channel.send(
             {
                 "sys_path": ["" if p == os.getcwd() else p for p in sys.path],
-                "isolate": self._config.launch.isolate,
+                "isolate": self._config.launch.isolate and not self._is_spread,
                 "resumes": 0 if self._resumption is None else self._resumption.number,
                 "payload": self._encode((self._config, self._program)),
+                "token": None if self._token is None else str(self._token),
             }
         )
-        if not self._config.launch.isolate:
+        if self._is_spread:
+            self._warn_exposed("the machines of a cluster have to reach each other")
+        elif not self._config.launch.isolate:
             self._warn_exposed("launch.isolate is off")
         while not self._ended:
             sources = [self._channel, self._signals]
@@ -179,6 +187,7 @@ class _Front:
 
     def close(self) -> None:
         """Ends whatever is left of the host and its nodes."""
+        self._forget_token()
         if not self._ended:
             kill_session(self._host.pid)
         self._host.wait()
@@ -228,9 +237,10 @@ class _Front:
         elif event == "node":
             self._records.set_state(message["name"], message["state"])
         elif event == "restarted":
-            self._records.restart(
-                message["name"], message["pid"], message["cause"], message["restarts"]
-            )
+            facts = ("name", "pid", "cause", "restarts", "moved")
+            self._records.restart(**{f: message[f] for f in facts if f in message})
+        elif event == "note":
+            self._progress.note(message["text"])
         elif event == "saving":
             self._wait_for_savers()
         elif event == "ended":
@@ -255,7 +265,13 @@ class _Front:
         if self._deadline is not None:
             self._deadline += self._config.checkpoint.save_seconds
 
+    def _forget_token(self) -> None:
+        if self._token is not None:
+            self._token.unlink(missing_ok=True)
+
     def _start_nodes(self) -> None:
+        # It may be in the run directory, which has to be empty.
+        self._forget_token()
         config_yaml = config_to_yaml(self._config)
         if self._resumption is None:
             self._lock = make_run_dir(self._run_dir, config_yaml)

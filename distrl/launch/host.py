@@ -6,24 +6,27 @@ run it must import nothing that starts a thread, numpy among them.
 
 import base64
 import gc
-import importlib
 import os
 import pickle
-import select
 import socket
 import sys
 import traceback
 import uuid
-from collections.abc import Callable
 from typing import Any
 
 from distrl.children import adopt_orphans, die_with_parent, outlive_parent
+from distrl.config import Config
 from distrl.errors import ConfigError
 from distrl.launch.channel import Channel
+from distrl.launch.checking_child import check_in_child
 from distrl.launch.isolation import enter_isolation
+from distrl.launch.loading import load_function, preload, redirect_output
 from distrl.launch.placement import GROUPS, check_groups
 from distrl.launch.reaping import kill_descendants
 from distrl.session import Session
+
+OUR_PROGRAM = "distrl.program:make_program"
+"""The program of `distrl train`."""
 
 
 def main() -> None:
@@ -57,23 +60,34 @@ def main() -> None:
 
 
 def _serve(channel: Channel, request: dict[str, Any]) -> None:
+    config, make_program = pickle.loads(base64.b64decode(request["payload"]))
+    if config.launch.backend == "ray" and make_program == OUR_PROGRAM:
+        from distrl.launch.cluster.shape import count_nodes
+
+        _run_cluster(channel, config, count_nodes(config), request)
+        return
     # A collection while jaxlib 0.4.38 registers its pytrees can crash the process.
     gc.disable()
     from distrl.launch.checking import check_where_it_learns
     from distrl.launch.open_files import make_room_for_files
 
-    config, make_program = pickle.loads(base64.b64decode(request["payload"]))
     if config.launch.backend == "serial":
         make_program = "distrl.launch.serial:make_serial_program"
     if isinstance(make_program, str):
-        make_program = _resolve(make_program)
+        make_program = load_function(make_program)
     make_room_for_files(config)
     session = Session(uuid.uuid4().hex, request.get("resumes", 0))
     os.environ.update(session.to_environment())
-    _preload(config.environment)
+    preload(config.environment)
     gc.enable()
     channel.send({"event": "stage", "text": f"checking {config.environment}"})
-    spec, devices = _check_in_child(channel, lambda: check_where_it_learns(config))
+    spec, devices = check_in_child(channel, lambda: check_where_it_learns(config))
+    if config.launch.backend == "ray":
+        groups = make_program(config, spec).groups
+        check_groups(config.launch, GROUPS.union(groups))
+        counts = {group: len(nodes) for group, nodes in groups.items()}
+        _run_cluster(channel, config, counts, request)
+        return
     channel.send({"event": "checked", "devices": devices})
     message = channel.receive()
     if message is None or message["do"] != "start":
@@ -81,7 +95,7 @@ def _serve(channel: Channel, request: dict[str, Any]) -> None:
     # message["descriptor"], the run directory's lock, stays open here and in every
     # node, so that it lasts as long as any of them.
     config = pickle.loads(base64.b64decode(message["payload"]))
-    _redirect_output(message["log"])
+    redirect_output(message["log"])
     program = make_program(config, spec)
     check_groups(config.launch, GROUPS.union(program.groups))
     outlive_parent()
@@ -99,78 +113,14 @@ def _serve(channel: Channel, request: dict[str, Any]) -> None:
         run_launchpad(program, config, channel)
 
 
-def _preload(environment: str) -> None:
-    """Imports what nodes would import, each for itself, when they need it."""
-    from distrl.agents import preload_agents
-    from distrl.checkpoints import preload_orbax
-    from distrl.environments import preload_suite
-    from distrl.networks import preload_networks
-    from distrl.telemetry.tensorboard_log import preload_tensorboard
+def _run_cluster(
+    channel: Channel, config: Config, groups: dict[str, int], request: dict[str, Any]
+) -> None:
+    """Runs a program whose groups have so many nodes each on a Ray cluster."""
+    from distrl.launch.cluster.driver import run_cluster
 
-    preload_agents()
-    preload_networks()
-    preload_suite(environment)
-    preload_tensorboard()
-    preload_orbax()
-
-
-def _resolve(reference: str) -> Callable[..., Any]:
-    module, _, attribute = reference.partition(":")
-    return getattr(importlib.import_module(module), attribute)
-
-
-def _check_in_child(channel: Channel, check: Callable[[], Any]) -> Any:
-    """Runs `check` in a fork, so that this process starts no JAX back end.
-
-    Raises:
-      ConfigError: `check` raised one.
-      RuntimeError: `check` failed in another way.
-    """
-    reader, writer = os.pipe()
-    parent = os.getpid()
-    child = os.fork()
-    if child == 0:
-        try:
-            die_with_parent(parent)
-            os.close(reader)
-            answer: tuple[str, Any]
-            try:
-                answer = ("value", check())
-            except ConfigError as error:
-                answer = ("refused", str(error))
-            except Exception:
-                answer = ("failed", traceback.format_exc())
-            with os.fdopen(writer, "wb") as file:
-                pickle.dump(answer, file)
-        finally:
-            sys.stderr.flush()
-            os._exit(0)
-    os.close(writer)
-    select.select([reader, channel], [], [])
-    with os.fdopen(reader, "rb") as file:
-        data = b"" if _closed(channel) else file.read()
-    os.waitpid(child, 0)
-    if not data:
-        raise RuntimeError("the check of environment and network did not end")
-    kind, value = pickle.loads(data)
-    if kind == "refused":
-        raise ConfigError(value)
-    if kind == "failed":
-        raise RuntimeError(f"the check of environment and network failed:\n{value}")
-    return value
-
-
-def _closed(channel: Channel) -> bool:
-    """Whether the front has ended; it sends nothing while a check runs."""
-    if not select.select([channel], [], [], 0)[0]:
-        return False
-    os._exit(1)
-
-
-def _redirect_output(log: str) -> None:
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    os.dup2(descriptor, 1)
-    os.dup2(descriptor, 2)
+    outlive_parent()
+    run_cluster(config, channel, groups, request)
 
 
 if __name__ == "__main__":

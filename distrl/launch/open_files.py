@@ -8,7 +8,13 @@ from distrl.errors import ConfigError
 # Measured: the largest process of Catch has 5 + 4.5 files for each node, 20 + 12 where
 # all nodes are threads of one process. The rest is for environments.
 _FILES = 32
-_FILES_PER_NODE = {"processes": 5, "launchpad": 5, "threads": 15, "serial": 0}
+_FILES_PER_NODE = {
+    "processes": 5,
+    "launchpad": 5,
+    "threads": 15,
+    "serial": 0,
+    "ray": 5,
+}
 # Variable service, coordinator, learner, evaluator.
 _OTHER_NODES = 4
 

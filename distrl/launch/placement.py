@@ -75,9 +75,11 @@ def chosen_environment(
     return {name: str(value) for name, value in chosen.get(group, {}).items()}
 
 
-def device_variables(group: str, launch: LaunchConfig) -> dict[str, str]:
+def device_variables(
+    group: str, launch: LaunchConfig, inherited: Mapping[str, str]
+) -> dict[str, str]:
     """Returns those of `DEVICE_VARIABLES` that a group's nodes have, also inherited."""
-    environment = dict(os.environ)
+    environment = dict(inherited)
     # Threads have the environment of their process, whatever their group.
     if launch.backend != "threads":
         environment.update(node_environment(group, launch.environment))
@@ -96,7 +98,7 @@ def describe_place(node: str, launch: LaunchConfig, devices: str) -> dict[str, A
     place: dict[str, Any] = {
         "host": socket.gethostname(),
         "memory_mib": read_memory("MemTotal") // 2**20,
-        "device_variables": device_variables(group, launch),
+        "device_variables": device_variables(group, launch, os.environ),
     }
     return {**place, "jax_devices": devices} if group in _ACCELERATED else place
 

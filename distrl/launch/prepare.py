@@ -3,19 +3,19 @@
 import os
 import signal
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import launchpad as lp
 from absl import flags
+from launchpad import address as lp_address
 from launchpad import context as lp_context
 from launchpad.launch import worker_manager
 
+from distrl.launch.names import name_nodes
 from distrl.launch.signs_of_life import LookedAtEvent
-
-# These groups have an index in their nodes' names even when they have one node.
-_NUMBERED = frozenset({"actor", "relay", "replay"})
 
 
 class StopFlag:
@@ -70,18 +70,31 @@ class PreparedNode:
       group: the label of its group in the program.
       address: its first address, or None where nobody calls it.
       function: runs the node until it ends.
+      environment: variables of this node's own, beside those of its group.
     """
 
     name: str
     group: str
     address: str | None
     function: Callable[[], Any]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+class _Bound(lp_address.AbstractAddressBuilder):
+    """An address that was chosen before."""
+
+    def __init__(self, address: str):
+        self._address = address
+
+    def build(self) -> str:
+        return self._address
 
 
 def prepare(
     program: lp.Program,
     stop_program: Callable[[], None],
     launch_type: lp_context.LaunchType,
+    addresses: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> list[PreparedNode]:
     """Binds a program's addresses and connects its handles.
 
@@ -89,19 +102,26 @@ def prepare(
       program: the program; it can be prepared once.
       stop_program: what `lp.stop()` calls in a node.
       launch_type: what the nodes are told they run under.
+      addresses: all of a node, by its name; those of nodes that are not in it are
+        free ports of this machine.
     """
     # Launchpad reads absl flags at run time, and nobody here parses them.
     flags.FLAGS.mark_as_parsed()
     for node in program.get_all_nodes():
         node.launch_context.initialize(launch_type, None, program_stopper=stop_program)
-    for group, nodes in program.groups.items():
-        for node in nodes:
-            for handle in node.input_handles:
-                handle.connect(node, group)
-            for address in node.addresses:
-                address.bind(lp.SimpleLocalAddressBuilder())
+    named = list(zip(_walk(program), node_names(program), strict=True))
+    for (group, node), name in named:
+        for handle in node.input_handles:
+            handle.connect(node, group)
+        builders: list[lp_address.AbstractAddressBuilder]
+        if name in addresses:
+            builders = [_Bound(address) for address in addresses[name]]
+        else:
+            builders = [lp.SimpleLocalAddressBuilder() for _ in node.addresses]
+        for address, builder in zip(node.addresses, builders, strict=True):
+            address.bind(builder)
     prepared = []
-    for (group, node), name in zip(_walk(program), node_names(program), strict=True):
+    for (group, node), name in named:
         address = node.addresses[0].resolve() if node.addresses else None
         prepared.append(PreparedNode(name, group, address, node.function))
     return prepared
@@ -109,11 +129,13 @@ def prepare(
 
 def node_names(program: lp.Program) -> list[str]:
     """Returns the name of each node, in the order of the program's groups."""
-    names = []
-    for group, nodes in program.groups.items():
-        numbered = len(nodes) > 1 or group in _NUMBERED
-        names += [f"{group}/{i}" if numbered else group for i in range(len(nodes))]
-    return names
+    return name_nodes({group: len(nodes) for group, nodes in program.groups.items()})
+
+
+def count_addresses(program: lp.Program) -> dict[str, int]:
+    """Returns how many addresses each node has, by its name."""
+    counts = [len(node.addresses) for _, node in _walk(program)]
+    return dict(zip(node_names(program), counts, strict=True))
 
 
 def run_node(

@@ -5,6 +5,7 @@ opened no channel and started no JAX back end, so that a node can be forked from
 at any time, also a second time.
 """
 
+import dataclasses
 import gc
 import os
 import select
@@ -20,9 +21,10 @@ from distrl.launch.channel import Channel
 from distrl.launch.ends import describe_end, read_log_end
 from distrl.launch.forking import NodeProcess, Surroundings, kill_with_dump
 from distrl.launch.memory_kills import MemoryKills
-from distrl.launch.prepare import prepare
+from distrl.launch.prepare import PreparedNode, prepare
 from distrl.launch.reaping import group_is_left, kill_descendants
 from distrl.launch.restarts import End, decide
+from distrl.launch.share import Share
 from distrl.launch.signs_of_life import Watch
 from distrl.launch.stopping import is_late
 from distrl.node_log import say
@@ -53,6 +55,7 @@ class Supervisor:
             self._forget,
             config.launch.environment,
         )
+        self._nodes: dict[str, PreparedNode] = {}
         self._children: dict[str, NodeProcess] = {}
         self._errors: dict[str, str] = {}
         self._failed: str | None = None
@@ -64,30 +67,44 @@ class Supervisor:
         signal.set_wakeup_fd(wakeup_writer)
         signal.signal(signal.SIGCHLD, lambda *_: None)
 
-    def run(self, program: lp.Program) -> None:
-        """Runs `program` until every node has ended; tells the front how it went."""
-        nodes = prepare(program, self._ask_to_stop, LaunchType.LOCAL_MULTI_PROCESSING)
+    def run(self, program: lp.Program, share: Share | None = None) -> None:
+        """Runs `program` until every node has ended; tells the front how it went.
+
+        Args:
+          program: the whole of it.
+          share: what of it runs on this machine; None is all of it.
+        """
+        addresses = {} if share is None else share.addresses
+        nodes = prepare(
+            program, self._ask_to_stop, LaunchType.LOCAL_MULTI_PROCESSING, addresses
+        )
+        self._nodes = {node.name: node for node in nodes}
         # What is shared with the nodes stays shared: the collector must not touch it.
         gc.collect()
         gc.freeze()
-        for node in nodes:
-            self._children[node.name] = NodeProcess(node, self._surroundings)
-            self._start(self._children[node.name])
-        self._channel.send(
-            {
-                "event": "started",
-                "nodes": {
-                    child.node.name: {"address": child.node.address, "pid": child.pid}
-                    for child in self._children.values()
-                },
-            }
-        )
+        self._begin(Share.of_all(self._nodes) if share is None else share)
         while self._running() or self._waiting():
             self._wait()
         error = None
         if self._failed is not None:
             error = {"node": self._failed, "traceback": self._errors[self._failed]}
         self._channel.send({"event": "ended", "error": error})
+
+    def _begin(self, share: Share) -> None:
+        """Starts nodes that this machine has had none of."""
+        begun = {}
+        for name, restarts in share.restarts.items():
+            if name in self._children:
+                continue  # A network may deliver a request twice.
+            environment = share.environments.get(name, {})
+            node = dataclasses.replace(self._nodes[name], environment=environment)
+            # The restarts of a node that comes from another machine count on.
+            earlier = [time.monotonic()] * restarts
+            child = NodeProcess(node, self._surroundings, restarted_at=earlier)
+            self._children[name] = child
+            self._start(child)
+            begun[name] = {"address": node.address, "pid": child.pid}
+        self._channel.send({"event": "started", "nodes": begun})
 
     def _start(self, child: NodeProcess) -> None:
         child.start()
@@ -123,6 +140,8 @@ class Supervisor:
                 os._exit(1)
             if message["do"] == "stop":
                 self._stop_nodes()
+            elif message["do"] == "add" and self._stopped_at is None:
+                self._begin(Share(**message["share"]))
         self._watch.tick()
         self._memory_kills.tick()
         self._read_reports()
@@ -230,6 +249,8 @@ class Supervisor:
         if self._stopped_at is not None:
             return
         self._stopped_at = time.monotonic()
+        # Where other machines run the rest of the program, they are to stop, too.
+        self._channel.send({"event": "stopping"})
         for child in self._waiting():
             child.due = None
             event = {"event": "node", "name": child.node.name, "state": "killed"}

@@ -46,7 +46,14 @@ class Records:
         self._nodes[name]["state"] = state
         self._write_program()
 
-    def restart(self, name: str, pid: int, cause: str, restarts: int) -> None:
+    def restart(
+        self,
+        name: str,
+        pid: int,
+        cause: str,
+        restarts: int,
+        moved: Mapping[str, Any] | None = None,
+    ) -> None:
         """Notes, and shows, that a node was started again.
 
         Args:
@@ -54,8 +61,10 @@ class Records:
           pid: of its new process.
           cause: how the one before ended, in words that follow the name.
           restarts: how often it has been, now.
+          moved: where it is now, if its machine was lost; that was shown already.
         """
         self._nodes[name].update(pid=pid, state="running", restarts=restarts)
+        self._nodes[name].update(moved or {})
         self._write_program()
         row = {
             "time": round(time.time(), 3),
@@ -64,7 +73,8 @@ class Records:
             "restarts": restarts,
         }
         self._write(lambda: self._append(row))
-        self._note(f"{name} {cause}; started again ({restarts})")
+        if moved is None:
+            self._note(f"{name} {cause}; started again ({restarts})")
 
     def end(self, result: Mapping[str, Any]) -> None:
         """Notes how the run ended; a node that still runs is killed."""

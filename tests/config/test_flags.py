@@ -113,7 +113,7 @@ def test_help_is_grouped_by_section():
     text = format_flags("distrl train", "Trains.", "CONFIG", "switches:")
     docs = {
         "network": "The Haiku network: a torso, a recurrent core if set, and a head:",
-        "launch": "How the program runs on this machine:",
+        "launch": "How the program runs, on this machine or on a cluster:",
     }
     for section, title in docs.items():
         after = text[text.index(f"\n{title}\n") :]

@@ -51,17 +51,19 @@ def test_what_was_chosen_comes_before_the_rest():
 def test_the_variables_that_decide_devices_are_told_and_no_others(monkeypatch):
     for name in DEVICE_VARIABLES:
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    inherited = {"CUDA_VISIBLE_DEVICES": "0,1", "HOME": "/nowhere"}
     chosen = {"learner": {"CUDA_VISIBLE_DEVICES": 1, "TOKEN": "secret"}}
     launch = LaunchConfig(environment=chosen)
-    told = device_variables("learner", launch)
+    told = device_variables("learner", launch, inherited)
     assert told.pop("XLA_FLAGS") == node_environment("learner")["XLA_FLAGS"]
     assert told == {"CUDA_VISIBLE_DEVICES": "1"}
     # What a node inherits decides, too.
-    assert device_variables("actor", launch)["CUDA_VISIBLE_DEVICES"] == "0,1"
+    assert device_variables("actor", launch, inherited)["CUDA_VISIBLE_DEVICES"] == "0,1"
     # Threads have no other environment than their process.
     threads = LaunchConfig(backend="threads")
-    assert device_variables("actor", threads) == {"CUDA_VISIBLE_DEVICES": "0,1"}
+    assert device_variables("actor", threads, inherited) == {
+        "CUDA_VISIBLE_DEVICES": "0,1"
+    }
 
 
 def test_the_place_of_a_node():

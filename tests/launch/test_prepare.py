@@ -7,7 +7,13 @@ import threading
 import launchpad as lp
 from launchpad.context import LaunchType
 
-from distrl.launch.prepare import StopFlag, node_names, prepare, run_node
+from distrl.launch.prepare import (
+    StopFlag,
+    count_addresses,
+    node_names,
+    prepare,
+    run_node,
+)
 
 
 class Doubler:
@@ -63,6 +69,16 @@ def test_prepared_nodes_talk_to_each_other_and_stop():
         thread.join(30)
     assert not any(thread.is_alive() for thread in threads)
     assert sorted(answers) == [True, True, 42]
+
+
+def test_addresses_that_were_chosen_before_are_bound():
+    program = _make_program([])
+    counts = {"service": 1, "actor/0": 0, "waiter/0": 0, "waiter/1": 0}
+    assert count_addresses(program) == counts
+    launch_type = LaunchType.LOCAL_MULTI_PROCESSING
+    addresses = {"service": ["10.1.2.3:77"], "actor/0": []}
+    nodes = prepare(program, lambda: None, launch_type, addresses)
+    assert [n.address for n in nodes] == ["10.1.2.3:77", None, None, None]
 
 
 def test_a_stop_flag_answers_what_launchpad_asks():

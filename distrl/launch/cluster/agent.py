@@ -1,0 +1,148 @@
+"""On a machine of the cluster: starts the zygote there, and carries its messages.
+
+An `Agent` is a Ray actor. Its process is Ray's, so it imports nothing heavy and forks
+nothing; all that runs a node is in the session of a process that it starts.
+"""
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import distrl
+from distrl.launch.channel import Channel
+from distrl.launch.machine import read_memory
+from distrl.launch.reaping import kill_session
+
+_POLL_SECONDS = 1.0
+# How long a file that was just made may take to be seen through a shared disk.
+_SHARING_SECONDS = 5.0
+_PRINTED_LINES = 20
+
+
+class Agent:
+    """Lets the launcher talk to the processes of a run on one machine."""
+
+    def __init__(self, request: dict[str, Any], patience: float):
+        """Starts the zygote, which begins to import.
+
+        Args:
+          request: its first message.
+          patience: the seconds without a call of `receive` after which the launcher
+            counts as gone, and everything here is ended.
+        """
+        self._patience = patience
+        self._asked = time.monotonic()
+        # All of them: a run has a few for each node.
+        self._messages: list[dict[str, Any]] = []
+        self._receiving = threading.Lock()
+        self._channel, remote = Channel.pair()
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115, ends with the process
+        self._zygote = _start_zygote(remote.fileno(), self._output)
+        remote.close()
+        self._channel.send(request)
+        threading.Thread(target=self._watch_launcher, daemon=True).start()
+
+    def describe(self, token: str) -> dict[str, Any]:
+        """Returns who this machine is, and whether it sees a file.
+
+        Args:
+          token: the file, which the launcher has just made.
+        """
+        import ray
+
+        deadline = time.monotonic() + _SHARING_SECONDS
+        while not os.path.exists(token) and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS / 10)
+        return {
+            "ip": ray.util.get_node_ip_address(),
+            "host": socket.gethostname(),
+            "memory_mib": read_memory("MemTotal") // 2**20,
+            "sees": os.path.exists(token),
+        }
+
+    def receive(self, seen: int) -> list[dict[str, Any]]:
+        """Waits a while for messages of the zygote, and returns those that came.
+
+        The last of all is `closed`, with what the zygote had printed.
+
+        Args:
+          seen: how many the launcher has. An answer may have been lost on its way.
+        """
+        self._asked = time.monotonic()
+        with self._receiving:
+            if len(self._messages) <= seen:
+                self._read_messages()
+            self._asked = time.monotonic()
+            return self._messages[seen:]
+
+    def _read_messages(self) -> None:
+        timeout = _POLL_SECONDS
+        while select.select([self._channel], [], [], timeout)[0]:
+            message = self._channel.receive()
+            if message is None:
+                message = {"event": "closed", "printed": self._describe_end()}
+            self._messages.append(message)
+            if message["event"] == "closed":
+                return
+            timeout = 0.0
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Passes a message on to the zygote, if it is still there."""
+        self._channel.send(message)
+
+    def end(self) -> None:
+        """Ends all processes of the run on this machine, whatever they do."""
+        kill_session(self._zygote.pid)
+
+    def _watch_launcher(self) -> None:
+        """Ends everything, this process too, once the launcher asks no more."""
+        while time.monotonic() - self._asked < self._patience:
+            time.sleep(_POLL_SECONDS)
+        self.end()
+        os._exit(1)
+
+    def _describe_end(self) -> str:
+        code = self._zygote.wait()
+        # What it left behind, if it was killed, is ours to end.
+        kill_session(self._zygote.pid)
+        cause = f"exit code {code}"
+        if code < 0:
+            cause = f"killed by {signal.Signals(-code).name}"
+        self._output.seek(0)
+        lines = self._output.read().decode(errors="replace").splitlines()
+        text = f"The process that runs the nodes of this machine ended: {cause}."
+        return "\n".join([text, *lines[-_PRINTED_LINES:]])
+
+
+def _start_zygote(descriptor: int, output: Any) -> "subprocess.Popen[bytes]":
+    root = str(Path(distrl.__file__).parents[1])
+    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {"TF_CPP_MIN_LOG_LEVEL": "1", **os.environ}
+    environment["PYTHONPATH"] = os.pathsep.join(paths)
+    with contextlib.suppress(KeyError):
+        # Ray's own, for its workers; node groups say for themselves what they use.
+        del environment["OMP_NUM_THREADS"]
+    return subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "distrl.launch.cluster.machine",
+            str(descriptor),
+            str(os.getpid()),
+        ],
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        pass_fds=[descriptor],
+        start_new_session=True,
+        env=environment,
+    )

@@ -1,0 +1,486 @@
+"""The driver of a run on a cluster: places the program, and joins what machines say.
+
+It runs in the host process in the place of a supervisor, which every machine has one
+of. It imports neither JAX nor TensorFlow, so that it is there while machines import.
+"""
+
+import os
+import queue
+import select
+import threading
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+from distrl.config import Config
+from distrl.errors import ConfigError
+from distrl.launch.channel import Channel
+from distrl.launch.cluster.connection import (
+    connect,
+    disconnect,
+    list_machines,
+    read_available,
+)
+from distrl.launch.cluster.demands import (
+    check_demands,
+    describe_demands,
+    list_demands,
+)
+from distrl.launch.cluster.link import Link
+from distrl.launch.cluster.placing import Placement
+from distrl.launch.cluster.site import Site, are_bound, describe_loss
+from distrl.launch.loading import redirect_output
+from distrl.launch.names import name_nodes
+from distrl.launch.placement import device_variables
+from distrl.launch.reaping import kill_descendants
+from distrl.launch.restarts import decide
+from distrl.launch.run_directory import node_file
+from distrl.node_log import say
+from distrl.session import Session
+
+_DEVICES = "CUDA_VISIBLE_DEVICES"
+
+
+def run_cluster(
+    config: Config,
+    channel: Channel,
+    groups: dict[str, int],
+    request: dict[str, Any],
+) -> None:
+    """Runs the program of a request on a cluster until it has ended.
+
+    Args:
+      config: the whole configuration.
+      channel: to the front process.
+      groups: how many nodes each group of the program has.
+      request: what the front asked the host for.
+
+    What does not fit, or is not there, is told before anything starts.
+    """
+    driver = _Driver(config, channel, groups, request)
+    try:
+        driver.run()
+    except ConfigError as error:
+        # It may take a while to leave Ray.
+        channel.send({"event": "refused", "message": str(error)})
+    finally:
+        driver.close()
+
+
+class _Driver:
+    """One run on a cluster."""
+
+    def __init__(
+        self,
+        config: Config,
+        channel: Channel,
+        groups: dict[str, int],
+        request: dict[str, Any],
+    ):
+        self._config = config
+        self._channel = channel
+        self._groups = groups
+        self._names = name_nodes(groups)
+        self._request = {
+            "payload": request["payload"],
+            "sys_path": [path or os.getcwd() for path in request["sys_path"]],
+        }
+        session = Session(uuid.uuid4().hex, request.get("resumes", 0))
+        self._session = session.to_environment()
+        self._placement: Placement | None = None
+        self._token = request["token"]
+        self._sites: list[Site] = []
+        self._count = 0
+        # The machines' messages; a byte in the pipe wakes who waits for them.
+        self._inbox: queue.SimpleQueue[tuple[Any, dict[str, Any]]]
+        self._inbox = queue.SimpleQueue()
+        self._wakeup, self._waker = os.pipe()
+        self._placing = 0
+        self._unplaced: list[str] = []
+        self._spec: str | None = None
+        self._learner_devices = ""
+        self._is_checking = False
+        self._is_approved = False
+        self._has_run_dir = False
+        self._begun = False
+        self._called: frozenset[str] | None = None
+        self._addresses: dict[str, list[str]] = {}
+        self._devices: dict[str, str] = {}
+        self._restarts = dict.fromkeys(self._names, 0)
+        self._causes: dict[str, str] = {}
+        self._facts: dict[str, dict[str, Any]] = {}
+        self._lost_at: list[float] = []
+        self._stopping = False
+        self._said_saving = False
+        self._error: dict[str, str] | None = None
+        self._ended: set[str] = set()
+
+    def run(self) -> None:
+        launch = self._config.launch
+        where = "a Ray of its own" if launch.address is None else launch.address
+        self._stage(f"connecting to {where}")
+        connect(launch)
+        demands = list_demands(launch, self._groups)
+        check_demands(demands, self._groups, list_machines(), read_available())
+        self._stage("placing the nodes")
+        bundles = {name: demands[name.partition("/")[0]] for name in self._names}
+        self._placement = Placement(bundles, launch.strategy)
+        self._place(self._names, 0.0)
+        while not self._stopping or any(s.state != "ended" for s in self._sites):
+            sources = [self._channel, self._wakeup]
+            for source in select.select(sources, [], [])[0]:
+                if source is self._channel:
+                    self._hear_front()
+                else:
+                    os.read(self._wakeup, 1)
+                    self._handle(*self._inbox.get())
+        self._channel.send({"event": "ended", "error": self._error})
+
+    def close(self) -> None:
+        """Ends what runs on the machines, and leaves the cluster."""
+        # Whatever Ray does meanwhile, the run has ended.
+        limit = threading.Timer(self._config.launch.stop_seconds, os._exit, (1,))
+        limit.daemon = True
+        limit.start()
+        for site in self._sites:
+            site.link.end()
+        if self._placement is not None:
+            self._placement.release()
+        disconnect()
+        limit.cancel()
+
+    def _stage(self, text: str) -> None:
+        self._channel.send({"event": "stage", "text": text})
+
+    def _tell(self, sender: Any, message: dict[str, Any]) -> None:
+        """Called in any thread: hands a message to the loop."""
+        self._inbox.put((sender, message))
+        os.write(self._waker, b"!")
+
+    def _hear_front(self) -> None:
+        message = self._channel.receive()
+        if message is None:
+            # The front was killed: nobody is left to end this run but us.
+            self.close()
+            kill_descendants()
+            os._exit(1)
+        if message["do"] == "stop":
+            self._stop()
+        elif message["do"] == "start":
+            # message["descriptor"], the run directory's lock, stays open here.
+            redirect_output(message["log"])
+            self._has_run_dir = True
+            # By which machines that come later know that they see the run's disk.
+            self._token = str(Path(self._config.run_dir or "", "config.yaml"))
+            self._advance()
+
+    def _place(self, names: list[str], delay: float) -> None:
+        """Finds in a thread where nodes are, or are now; `placed` comes of it."""
+        self._placing += 1
+        self._unplaced += names
+        names = list(self._unplaced)
+        number, placement = self._placing, self._placement
+        assert placement is not None
+        limit = self._config.launch.connect_seconds
+
+        def place() -> None:
+            message: dict[str, Any] = {"event": "placed", "number": number}
+            try:
+                time.sleep(delay)
+                found = placement.locate(limit)
+                message["keys"] = found
+                if found is not None:
+                    message["devices"] = placement.read_devices(names, limit)
+            except Exception as error:
+                message["keys"], message["reason"] = None, str(error)
+            self._tell(None, {**message, "names": names})
+
+        threading.Thread(target=place, daemon=True).start()
+
+    def _handle(self, link: Link | None, message: dict[str, Any]) -> None:
+        if link is None:
+            self._settle(message)
+            return
+        site = next((site for site in self._sites if site.link is link), None)
+        if site is None or site.state == "ended":
+            return  # It was given up meanwhile.
+        event = message["event"]
+        if event == "described":
+            self._meet(site, message)
+        elif event in ("ready", "bound", "checked"):
+            self._note_progress(site, message)
+        elif event == "started":
+            self._note_started(site, message["nodes"])
+        elif event == "node":
+            if message["state"] != "restarting":
+                self._ended.add(message["name"])
+            self._channel.send(message)
+        elif event == "restarted":
+            self._restarts[message["name"]] = message["restarts"]
+            self._channel.send(message)
+        elif event == "saving":
+            if not self._said_saving:
+                self._said_saving = True
+                self._channel.send(message)
+        elif event == "stopping":
+            self._stop(site)
+        elif event == "ended":
+            self._note_end(site, message["error"])
+        elif event == "refused":
+            if self._has_run_dir:
+                self._fail("launcher", f"{site}: {message['message']}")
+            raise ConfigError(message["message"])
+        elif event == "closed":
+            say(message["printed"])
+            self._lose(site, "lost the process that ran its nodes", message["printed"])
+        else:
+            self._lose(site, message["reason"])
+
+    def _settle(self, message: dict[str, Any]) -> None:
+        """Starts what is missing on the machines on which nodes were placed."""
+        if message["number"] != self._placing or self._stopping:
+            return
+        if message["keys"] is None:
+            self._give_up_placing(message.get("reason"))
+            return
+        self._unplaced = []
+        self._devices.update(message["devices"])
+        places: dict[str, list[str]] = {}
+        for name in message["names"]:
+            places.setdefault(message["keys"][name], []).append(name)
+        if not self._begun:
+            count = f"{len(places)} machine{'s' if len(places) > 1 else ''}"
+            self._stage(f"importing JAX, TensorFlow and Reverb on {count}")
+        for key, names in places.items():
+            site = next((s for s in self._sites if s.link.key == key), None)
+            if site is None:
+                link = Link(self._config, key, self._request, self._token, self._tell)
+                self._sites.append(Site(link, self._count, names))
+                self._count += 1
+            else:
+                site.late += names
+                self._start_late(site)
+
+    def _give_up_placing(self, reason: str | None) -> None:
+        limit = self._config.launch.connect_seconds
+        demands = list_demands(self._config.launch, self._groups)
+        text = (
+            f"Ray found no place for {describe_demands(demands, self._groups)} within "
+            f"launch.connect_seconds = {limit:g}"
+        )
+        if reason is not None:
+            text += f": {reason}"
+        if self._begun:
+            self._fail("launcher", text)
+            return
+        raise ConfigError(
+            f"launch.resources: {text}. In all there is enough, but not side by side "
+            "on the machines: want less for a node, or have fewer nodes."
+        )
+
+    def _meet(self, site: Site, facts: dict[str, Any]) -> None:
+        site.ip = facts["ip"]
+        named = {"machine": site.ip, "host": facts["host"]}
+        site.facts = {**named, "memory_mib": facts["memory_mib"]}
+        if facts["sees"]:
+            self._approve()
+            return
+        text = (
+            f"run_dir: {facts['host']} ({site.ip}) does not see "
+            f"{self._config.run_dir}, which is on the launcher's disk. Name a "
+            "directory that all machines share, as one of NFS"
+        )
+        if self._begun:
+            self._fail("launcher", text)
+            return
+        raise ConfigError(f"{text}.")
+
+    def _note_progress(self, site: Site, message: dict[str, Any]) -> None:
+        if message["event"] == "ready":
+            site.state = "ready"
+        elif message["event"] == "checked":
+            self._spec, self._learner_devices = message["spec"], message["devices"]
+            self._approve()
+        elif site.state == "building":
+            site.state = "bound"
+            for name, ports in message["ports"].items():
+                if ports:
+                    self._addresses[name] = [f"{site.ip}:{port}" for port in ports]
+        self._advance()
+
+    def _approve(self) -> None:
+        """Lets the front make the run directory, once nothing speaks against it."""
+        described = self._sites and all(site.ip for site in self._sites)
+        if self._is_approved or self._spec is None or not described:
+            return
+        self._is_approved = True
+        self._channel.send({"event": "checked", "devices": self._learner_devices})
+
+    def _advance(self) -> None:
+        """Tells each machine what comes next, as far as that is known."""
+        if self._spec is None:
+            self._check()
+            return
+        if not self._has_run_dir or self._stopping:
+            return
+        for site in self._sites:
+            if site.state == "ready":
+                site.state = "building"
+                log = f"machine/{site.number}"
+                path = node_file(self._config.run_dir or "", "logs", log, ".log")
+                site.link.send(
+                    {
+                        "do": "build",
+                        "session": self._session,
+                        "log": str(path),
+                        "spec": self._spec,
+                        "names": site.names,
+                    }
+                )
+        if not are_bound(self._sites, self._called):
+            return
+        self._called = frozenset(self._addresses)
+        for site in self._sites:
+            if site.state == "bound":
+                site.state = "starting"
+                site.link.send({"do": "start", "share": self._share(site.names)})
+
+    def _check(self) -> None:
+        """Has the learner's machine try what the program is made of."""
+        if self._is_checking:
+            return
+        learner = "learner" if "learner" in self._names else self._names[0]
+        site = next((s for s in self._sites if learner in s.names), None)
+        if site is None or site.state != "ready":
+            return
+        self._is_checking = True
+        self._stage(f"checking {self._config.environment}")
+        environment = self._environments([learner]).get(learner, {})
+        site.link.send({"do": "check", "environment": environment})
+
+    def _environments(self, names: list[str]) -> dict[str, dict[str, str]]:
+        return {n: {_DEVICES: self._devices[n]} for n in names if n in self._devices}
+
+    def _share(self, names: list[str]) -> dict[str, Any]:
+        return {
+            "restarts": {name: self._restarts[name] for name in names},
+            "addresses": self._addresses,
+            "environments": self._environments(names),
+        }
+
+    def _start_late(self, site: Site) -> None:
+        """Starts nodes that were moved to a machine once its own run."""
+        if site.state == "running" and site.late:
+            share = self._share(site.late)
+            site.link.send({"do": "add", "share": share})
+            site.names += site.late
+            site.late = []
+
+    def _note_started(self, site: Site, nodes: dict[str, dict[str, Any]]) -> None:
+        for name, facts in nodes.items():
+            given = self._environments([name]).get(name, {})
+            variables = device_variables(
+                name.partition("/")[0], self._config.launch, given
+            )
+            self._facts[name] = {
+                **facts,
+                **site.facts,
+                "device_variables": variables,
+            }
+        if site.state == "starting":
+            site.state = "running"
+        if self._begun:
+            for name in nodes:
+                self._note_moved(name)
+        elif all(site.state == "running" for site in self._sites):
+            self._begun = True
+            ordered = {name: self._facts[name] for name in self._names}
+            self._channel.send({"event": "started", "nodes": ordered})
+        if self._stopping:
+            site.link.send({"do": "stop"})
+        self._start_late(site)
+
+    def _note_moved(self, name: str) -> None:
+        facts = self._facts[name]
+        self._channel.send(
+            {
+                "event": "restarted",
+                "name": name,
+                "pid": facts["pid"],
+                "cause": self._causes[name],
+                "restarts": self._restarts[name],
+                "moved": {k: v for k, v in facts.items() if k != "pid"},
+            }
+        )
+
+    def _stop(self, asker: Site | None = None) -> None:
+        """Has all machines end their nodes; one that has not begun ends at once."""
+        self._stopping = True
+        for site in self._sites:
+            if site is asker or site.state == "ended":
+                continue
+            if site.has_begun:
+                site.link.send({"do": "stop"})
+            else:
+                self._end(site)
+
+    def _end(self, site: Site) -> None:
+        """Ends a machine's part without asking."""
+        site.state = "ended"
+        site.link.end()
+        for name in site.all_names:
+            if self._begun and name not in self._ended:
+                self._channel.send({"event": "node", "name": name, "state": "killed"})
+
+    def _note_end(self, site: Site, error: dict[str, str] | None) -> None:
+        site.state = "ended"
+        if self._error is None:
+            self._error = error
+        if not self._stopping:
+            self._stop()
+
+    def _fail(self, node: str, text: str) -> None:
+        say(text)
+        if self._error is None:
+            self._error = {"node": node, "traceback": text}
+        self._stop()
+
+    def _lose(self, site: Site, reason: str, printed: str = "") -> None:
+        """Starts nodes again that were on a machine which is not there any more."""
+        names = site.all_names
+        if self._stopping:
+            self._end(site)
+            return
+        if not self._begun:
+            self._end(site)
+            text = "\n".join(filter(None, [f"{site} {reason}.", printed]))
+            self._fail("launcher", text)
+            return
+        now = time.monotonic()
+        decision = decide(self._config.launch, "killed", self._lost_at, now)
+        is_whole = bool((self._called or frozenset()).intersection(names))
+        if decision.delay is None:
+            self._end(site)
+            text = f"{site} {reason}, and {', '.join(names)} with it."
+            self._fail(names[0], "\n".join(filter(None, [text, decision.reason])))
+            return
+        self._lost_at.append(now)
+        text = describe_loss(site, reason, is_whole)
+        say(text)
+        self._channel.send({"event": "note", "text": text})
+        lost = self._sites if is_whole else [site]
+        for each in lost:
+            each.link.end()
+        moved = [name for each in lost for name in each.all_names]
+        self._sites = [each for each in self._sites if each not in lost]
+        if is_whole:
+            # Nodes that were still to be placed are among them.
+            moved, self._unplaced = list(self._names), []
+            self._addresses = {}
+        for name in moved:
+            self._restarts[name] += 1
+            gone = "was lost" if name in names else "was ended"
+            self._causes[name] = f"{gone} as {site} {reason}"
+            self._channel.send({"event": "node", "name": name, "state": "restarting"})
+        self._place(moved, decision.delay)

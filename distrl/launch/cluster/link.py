@@ -1,0 +1,103 @@
+"""The launcher's end of a machine: starts the agent there, and listens to it."""
+
+import contextlib
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from distrl.config import Config
+from distrl.config.limits import find_patience
+from distrl.launch.cluster.agent import Agent
+from distrl.launch.cluster.connection import list_machines
+
+# `receive` waits on one thread of the agent while the others answer.
+_AGENT_THREADS = 4
+_REASON_LETTERS = 300
+
+
+class Link:
+    """A machine's agent, with a thread that asks it for messages again and again."""
+
+    def __init__(
+        self,
+        config: Config,
+        key: str,
+        request: dict[str, Any],
+        token: str,
+        tell: Callable[["Link", dict[str, Any]], object],
+    ):
+        """Starts an agent.
+
+        Args:
+          config: of the run.
+          key: of the machine.
+          request: what its zygote is to import.
+          token: a file that the machine has to see.
+          tell: called in the thread with each message. The first is `described`; the
+            last is `closed`, from the agent, or `lost`, when it does not answer.
+        """
+        import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        self.key = key
+        self._launch = config.launch
+        self._tell = tell
+        remote: Any = ray.remote(Agent)
+        agent = remote.options(
+            num_cpus=0,
+            max_concurrency=_AGENT_THREADS,
+            # Over a connection that fails a call is made again, until Ray knows
+            # that the agent is dead.
+            max_task_retries=-1,
+            scheduling_strategy=NodeAffinitySchedulingStrategy(key, soft=False),
+        )
+        self._agent = agent.remote(request, find_patience(config))
+        threading.Thread(target=self._listen, args=(token,), daemon=True).start()
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Sends a message to the zygote; one that is lost shows in `tell`."""
+        self._agent.send.remote(message)
+
+    def end(self) -> None:
+        """Ends the agent, and with it all that runs on its machine."""
+        import ray
+
+        with contextlib.suppress(Exception):
+            ray.kill(self._agent)
+
+    def _listen(self, token: str) -> None:
+        import ray
+
+        limit = self._launch.connect_seconds
+        try:
+            facts = ray.get(self._agent.describe.remote(token), timeout=limit)
+            self._tell(self, {"event": "described", **facts})
+            limit = self._launch.silent_seconds
+            seen = 0
+            while True:
+                asked = self._agent.receive.remote(seen)
+                for message in ray.get(asked, timeout=limit):
+                    seen += 1
+                    self._tell(self, message)
+                    if message["event"] == "closed":
+                        return
+        except Exception as error:
+            reason = self._explain(error, limit)
+            self._tell(self, {"event": "lost", "reason": reason})
+
+    def _explain(self, error: Exception, limit: float) -> str:
+        """Returns why an agent did not answer, in words that follow the machine's."""
+        import ray
+
+        if isinstance(error, ray.exceptions.GetTimeoutError):
+            return f"did not answer for {limit:g} s"
+        if isinstance(error, ray.exceptions.RuntimeEnvSetupError):
+            return f"could not set launch.runtime_env up: {_shorten(error)}"
+        with contextlib.suppress(Exception):
+            if self.key not in {machine.key for machine in list_machines()}:
+                return "left the cluster"
+        return f"lost its agent: {_shorten(error)}"
+
+
+def _shorten(error: Exception) -> str:
+    return " ".join(str(error).split())[:_REASON_LETTERS]

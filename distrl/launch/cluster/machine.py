@@ -1,0 +1,119 @@
+"""The zygote of a machine: imports once, checks, and runs its nodes as forks.
+
+The `Agent` of the machine starts it as `python -m distrl.launch.cluster.machine FD
+PARENT`. It knows nothing of Ray: what it is told comes over the channel.
+"""
+
+import base64
+import gc
+import os
+import pickle
+import socket
+import sys
+import traceback
+from typing import Any
+
+from distrl.children import adopt_orphans, die_with_parent, outlive_parent
+from distrl.errors import ConfigError
+from distrl.launch.channel import Channel
+from distrl.launch.checking_child import check_in_child
+from distrl.launch.loading import load_function, preload, redirect_output
+from distrl.launch.reaping import kill_descendants
+from distrl.launch.share import Share
+
+
+def main() -> None:
+    """Answers the launcher's requests and ends with the program."""
+    channel = Channel(socket.socket(fileno=int(sys.argv[1])))
+    die_with_parent(int(sys.argv[2]))
+    adopt_orphans()
+    try:
+        _serve(channel)
+    except ConfigError as error:
+        channel.send({"event": "refused", "message": str(error)})
+    except Exception:
+        text = traceback.format_exc()
+        channel.send(
+            {"event": "ended", "error": {"node": "launcher", "traceback": text}}
+        )
+    finally:
+        kill_descendants()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
+
+
+def _serve(channel: Channel) -> None:
+    request = channel.receive()
+    if request is None:
+        return
+    known = set(sys.path)
+    # The launcher's own come first where they are, as they do there.
+    sys.path[:0] = [path for path in request["sys_path"] if path not in known]
+    # A collection while jaxlib 0.4.38 registers its pytrees can crash the process.
+    gc.disable()
+    from distrl.launch.checking import check_where_it_learns
+    from distrl.launch.open_files import make_room_for_files
+    from distrl.launch.prepare import count_addresses
+    from distrl.launch.processes import Supervisor
+
+    config, make_program = pickle.loads(base64.b64decode(request["payload"]))
+    if isinstance(make_program, str):
+        make_program = load_function(make_program)
+    make_room_for_files(config)
+    preload(config.environment)
+    gc.enable()
+    # From here on it notices by the channel that the agent has gone.
+    outlive_parent()
+    channel.send({"event": "ready"})
+    while True:
+        message = channel.receive()
+        if message is None:
+            return
+        if message["do"] == "check":
+            variables = message["environment"]
+
+            def check(given: dict[str, str] = variables) -> Any:
+                os.environ.update(given)
+                return check_where_it_learns(config)
+
+            spec, devices = check_in_child(channel, check)
+            channel.send(
+                {"event": "checked", "spec": _encode(spec), "devices": devices}
+            )
+        elif message["do"] == "build":
+            os.environ.update(message["session"])
+            redirect_output(message["log"])
+            program = make_program(config, _decode(message["spec"]))
+            counts = count_addresses(program)
+            held = {name: _hold_ports(counts[name]) for name in message["names"]}
+            ports = {
+                name: [s.getsockname()[1] for s in sockets]
+                for name, sockets in held.items()
+            }
+            channel.send({"event": "bound", "ports": ports})
+        elif message["do"] == "start":
+            for each in sum(held.values(), []):
+                each.close()
+            Supervisor(config, channel).run(program, Share(**message["share"]))
+            return
+
+
+def _hold_ports(count: int) -> list[socket.socket]:
+    """Takes ports that are free, so that nobody else is given them meanwhile."""
+    held = [socket.socket() for _ in range(count)]
+    for each in held:
+        each.bind(("", 0))
+    return held
+
+
+def _encode(value: Any) -> str:
+    return base64.b64encode(pickle.dumps(value)).decode()
+
+
+def _decode(text: str) -> Any:
+    return pickle.loads(base64.b64decode(text))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""What a process gets ready before nodes are forked from it."""
+
+import importlib
+import os
+from collections.abc import Callable
+from typing import Any
+
+
+def preload(environment: str) -> None:
+    """Imports what nodes would import, each for itself, when they need it."""
+    from distrl.agents import preload_agents
+    from distrl.checkpoints import preload_orbax
+    from distrl.environments import preload_suite
+    from distrl.networks import preload_networks
+    from distrl.telemetry.tensorboard_log import preload_tensorboard
+
+    preload_agents()
+    preload_networks()
+    preload_suite(environment)
+    preload_tensorboard()
+    preload_orbax()
+
+
+def load_function(reference: str) -> Callable[..., Any]:
+    """Returns what `module:function` names."""
+    module, _, attribute = reference.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def redirect_output(log: str) -> None:
+    """Has what this process and its forks print appended to a file."""
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)

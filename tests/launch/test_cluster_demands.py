@@ -1,0 +1,95 @@
+"""What a program wants of a cluster, and what is said of what it cannot have."""
+
+import pytest
+
+from distrl.config import LaunchConfig
+from distrl.errors import ConfigError
+from distrl.launch.cluster.demands import (
+    Machine,
+    check_demands,
+    describe_demands,
+    list_demands,
+)
+
+GROUPS = {"replay": 1, "learner": 1, "actor": 3}
+SMALL = Machine("a", "10.0.0.1", {"CPU": 2.0, "memory": 1e9})
+LARGE = Machine("b", "10.0.0.2", {"CPU": 4.0, "GPU": 1.0, "memory": 1e9, "disk": 2.0})
+AVAILABLE = {"CPU": 6.0, "GPU": 1.0, "memory": 2e9, "disk": 2.0}
+
+
+def demand(**resources):
+    return list_demands(LaunchConfig(resources=resources), GROUPS)
+
+
+def test_resources_get_the_names_that_ray_has():
+    wanted = demand(
+        learner={"num_cpus": 1, "num_gpus": 0.5}, actor={"memory": 5, "x": 1}
+    )
+    assert wanted["learner"] == {"CPU": 1.0, "GPU": 0.5}
+    assert wanted["actor"] == {"memory": 5.0, "x": 1.0}
+
+
+def test_nothing_is_a_value_and_not_what_is_taken_where_nothing_is_said():
+    wanted = demand(learner={"num_cpus": 0}, replay={})
+    assert "CPU" not in wanted["learner"]
+    assert wanted["replay"] == wanted["learner"]
+    assert 0 < wanted["actor"]["CPU"] < 0.1
+    # So a program fits on a machine whatever its number of actors.
+    check_demands(wanted, {**GROUPS, "actor": 100}, [SMALL], SMALL.resources)
+
+
+def test_a_group_that_is_not_there_is_named_with_the_nearest():
+    with pytest.raises(ConfigError) as caught:
+        demand(learners={"num_gpus": 1})
+    assert "no group 'learners'" in str(caught.value)
+    assert "Did you mean 'learner'?" in str(caught.value)
+
+
+def test_what_fits_passes():
+    wanted = demand(learner={"num_gpus": 1, "num_cpus": 3}, actor={"num_cpus": 0.7})
+    check_demands(wanted, GROUPS, [SMALL, LARGE], AVAILABLE)
+
+
+@pytest.mark.parametrize(
+    ("resources", "words"),
+    [
+        (
+            {"learner": {"num_gpus": 2}},
+            [
+                "launch.resources.learner = {num_gpus: 2}: no machine",
+                "10.0.0.1 has 0 num_gpus",
+                "10.0.0.2 has 1 num_gpus",
+            ],
+        ),
+        (
+            {"actor": {"num_cpus": 2}, "learner": {"num_cpus": 1}},
+            [
+                "launch.resources.actor = {num_cpus: 2}",
+                "3 of them take 6 num_cpus",
+                "4.99 num_cpus is left of the 6 num_cpus",
+            ],
+        ),
+        (
+            {"actor": {"disk": 1}},
+            ["3 of them take 3 disk", "2 disk is left of the 2 disk"],
+        ),
+        ({"replay": {"licence": 1}}, ["no machine", "10.0.0.1 has 0 licence"]),
+    ],
+)
+def test_what_does_not_fit_is_said_by_group_with_what_lacks(resources, words):
+    with pytest.raises(ConfigError) as caught:
+        check_demands(demand(**resources), GROUPS, [SMALL, LARGE], AVAILABLE)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_a_cluster_without_machines_has_room_for_nothing():
+    with pytest.raises(ConfigError, match="no machine at all"):
+        check_demands(demand(), GROUPS, [], {})
+
+
+def test_demands_are_described_in_a_line():
+    wanted = demand(learner={"num_gpus": 1}, replay={"x": 2}, actor={"num_cpus": 1})
+    assert describe_demands(wanted, GROUPS) == (
+        "1 replay of {x: 2}, 1 learner of {num_gpus: 1}, 3 actor of {num_cpus: 1}"
+    )
