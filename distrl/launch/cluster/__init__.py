@@ -1,0 +1,1 @@
+"""The ray back end: the same program on the machines of a Ray cluster."""
