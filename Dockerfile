@@ -8,10 +8,11 @@ FROM python:3.10-slim-bookworm
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends make procps wget \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --create-home --uid 1000 distrl
+    && useradd --create-home --uid 1000 distrl \
+    && install --directory --owner=distrl /opt/distrl
 
 USER distrl
-WORKDIR /home/distrl/distrl
+WORKDIR /opt/distrl
 
 # The lock alone first: a change of the code downloads nothing again.
 COPY --chown=distrl .ci .ci
@@ -24,5 +25,5 @@ RUN make install \
     && if [ -n "$EXTRA" ]; then .venv/bin/pip install --editable ".[$EXTRA]"; fi \
     && rm -rf ~/.cache
 
-ENV PATH=/home/distrl/distrl/.venv/bin:$PATH
+ENV PATH=/opt/distrl/.venv/bin:$PATH
 CMD ["distrl", "doctor"]

@@ -1,4 +1,4 @@
-"""The files of docs/recipes and the Dockerfile: that they fit the lock and each other."""
+"""The files of docs/recipes and the Dockerfile: they fit the lock and each other."""
 
 import re
 import shlex
