@@ -19,7 +19,7 @@ LOCKED := $(VENV)/.locked-$(call key,requirements.lock)
 INSTALLED := $(VENV)/.installed-$(call key,pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test test-slow bench bench-actor \
+.PHONY: help install locked train test test-slow bench bench-actor \
     bench-checkpoint bench-environments bench-learner bench-memory bench-replay bench-serial \
     bench-soak bench-solve lock check-cuda clean FORCE
 
@@ -27,6 +27,8 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' Makefile
 
 install: $(INSTALLED) ## make .venv, if it is not there yet
+
+locked: $(LOCKED) ## the same without distrl itself, for a container's layer
 
 train: $(INSTALLED) ## solve Catch through the whole program
 	$(BIN)/distrl train configs/catch.yaml $(ARGS)
