@@ -20,8 +20,8 @@ INSTALLED := $(VENV)/.installed-$(call key,pyproject.toml)
 
 .DEFAULT_GOAL := help
 .PHONY: help install locked train test test-slow bench bench-actor \
-    bench-checkpoint bench-environments bench-learner bench-memory bench-replay bench-serial \
-    bench-soak bench-solve lock check-cuda clean FORCE
+    bench-checkpoint bench-environments bench-learner bench-memory bench-replay bench-scale \
+    bench-serial bench-soak bench-solve lock check-cuda clean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' Makefile
@@ -61,6 +61,9 @@ bench-memory: $(INSTALLED) ## unique memory of every process
 
 bench-replay: $(INSTALLED) ## bytes of Pong in replay, frames stored once against whole
 	$(BIN)/python -m benchmarks.replay_bytes $(ARGS)
+
+bench-scale: $(INSTALLED) ## many actors: efficiency, memory, staleness, with relays and without
+	$(BIN)/python -m benchmarks.scale $(ARGS)
 
 bench-serial: $(INSTALLED) ## CartPole in one process; PEER='...' runs a peer beside it
 	$(BIN)/python -m benchmarks.serial $(ARGS)

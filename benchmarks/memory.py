@@ -19,20 +19,28 @@ from distrl.launch import run
 from distrl.telemetry.progress import Progress
 
 
-def read_memory(run_dir: Path, names: dict[int, str]) -> dict[str, float]:
-    """Returns the unique memory, in MiB, of every process below this one."""
+def read_memory(
+    run_dir: Path, names: dict[int, str], front: psutil.Process
+) -> dict[str, float]:
+    """Returns the unique memory, in MiB, of a command and every process below it.
+
+    Args:
+      run_dir: of the run.
+      names: of its nodes by pid, kept from call to call, since nodes end.
+      front: the command's process.
+    """
     program = run_dir / "program.json"
     if program.exists():
         nodes = json.loads(program.read_text())["nodes"]
         names.update({node["pid"]: node["name"] for node in nodes})
     memory = {}
-    for process in psutil.Process().children(recursive=True):
+    for process in front.children(recursive=True):
         try:
             name = names.get(process.pid, "launcher host")
             memory[name] = process.memory_full_info().uss / 2**20
         except psutil.Error:
             continue
-    memory["front"] = psutil.Process().memory_full_info().uss / 2**20
+    memory["front"] = front.memory_full_info().uss / 2**20
     return memory
 
 
@@ -55,7 +63,7 @@ def main() -> None:
         def watch() -> None:
             nonlocal total
             while not ended.wait(0.5):
-                memory = read_memory(run_dir, names)
+                memory = read_memory(run_dir, names, psutil.Process())
                 total = max(total, sum(memory.values()))
                 for name, size in memory.items():
                     peaks[name] = max(peaks.get(name, 0.0), size)

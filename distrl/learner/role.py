@@ -135,7 +135,7 @@ class Learner:
             self._publish()
         dispatches = self.learner_steps // learner.steps_per_dispatch
         if dispatches % learner.metrics_period == 0:
-            self._metrics.write(self.learner_steps, output)
+            self._write_metrics(output)
         return output
 
     def take_part(self) -> Part:
@@ -145,11 +145,14 @@ class Learner:
     def write_last_metrics(self) -> None:
         """Adds a row for the newest update, unless it has one."""
         if self._under_way:
-            self._metrics.write(self.learner_steps, self._under_way[-1])
+            self._write_metrics(self._under_way[-1])
 
     def close(self) -> None:
         """Closes the metrics."""
         self._metrics.close()
+
+    def _write_metrics(self, output: UpdateOutput) -> None:
+        self._metrics.write(self.learner_steps, output, self._publisher.seconds)
 
     def _publish(self) -> None:
         variables = _variables(self._state)
@@ -165,8 +168,15 @@ class _Metrics:
         self._log = MetricsLog(config, "learner")
         self._written = (time.monotonic(), learner_steps)
 
-    def write(self, learner_steps: int, output: UpdateOutput) -> None:
+    def write(
+        self, learner_steps: int, output: UpdateOutput, publish_seconds: float | None
+    ) -> None:
         """Adds a row, unless there is one of this step; waits for the device.
+
+        Args:
+          learner_steps: made so far.
+          output: of the newest update.
+          publish_seconds: how long the newest publication took.
 
         Raises:
           DivergedError: a metric is no number; its row is written all the same.
@@ -178,7 +188,12 @@ class _Metrics:
         rate = (learner_steps - before) / (now - then)
         self._log.write(
             learner_steps,
-            {"learner_steps": learner_steps, "steps_per_second": rate, **values},
+            {
+                "learner_steps": learner_steps,
+                "steps_per_second": rate,
+                "publish_seconds": publish_seconds,
+                **values,
+            },
         )
         self._written = (now, learner_steps)
         check_metrics(values, learner_steps)

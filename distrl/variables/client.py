@@ -137,6 +137,8 @@ class Publisher:
         self._published: tuple[int, bytes] | None = None
         self._wakeup = threading.Event()
         self._closed = False
+        self.seconds: float | None = None
+        """How long the newest publication took; None before there was one."""
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
         self._thread.start()
@@ -179,9 +181,13 @@ class Publisher:
             self._error = error
 
     def _publish(self, learner_steps: int, variables: Any) -> bool:
+        began = time.monotonic()
         payload = pickle.dumps(variables, protocol=pickle.HIGHEST_PROTOCOL)
         self._published = (learner_steps, payload)
-        return self._caller.call("publish", learner_steps, payload) is not None
+        if self._caller.call("publish", learner_steps, payload) is None:
+            return False
+        self.seconds = time.monotonic() - began
+        return True
 
     def _refill(self) -> None:
         """Publishes once more what a restarted service does not have."""

@@ -156,6 +156,8 @@ def test_an_actor_follows_newer_parameters_and_reports_its_counts(services, conf
     assert status.env_steps >= int(row["env_steps"])
     assert status.training_return == 6.0
     assert status.staleness == 50 - 30
+    assert status.staleness_seconds >= 0
+    assert float(row["staleness_seconds"]) >= 0
 
 
 def test_epsilon_follows_the_env_steps_of_the_whole_run(services, config):

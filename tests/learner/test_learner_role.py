@@ -146,6 +146,7 @@ def test_a_learner_publishes_reports_and_writes_metrics(services, config):
     assert numbers[-1] == run.learner_steps()
     for row in written:
         assert float(row["steps_per_second"]) > 0
+        assert float(row["publish_seconds"]) > 0
         assert np.isfinite(float(row["loss"]))
 
 
