@@ -110,6 +110,7 @@ def test_a_killed_shard_goes_on_from_its_part_and_the_others_serve_meanwhile(tmp
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("kind", ["uniform", "prioritized"])
 def test_four_shards_need_as_many_env_steps_as_one(tmp_path, kind):
     """The same actors with one server and with four, three seeds of each."""
