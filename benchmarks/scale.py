@@ -1,4 +1,4 @@
-"""What the number of actors costs: from one of them to many, with relays and without.
+"""What the number of actors costs, with relays and without, with one shard and more.
 
 The actors' environments wait in `step`, so that two cores can have many of them. How
 many steps they would make if all else were free is known; `efficiency` is the share of
@@ -22,7 +22,6 @@ import psutil
 from benchmarks.memory import read_memory
 from benchmarks.record import median, print_record, print_table
 from distrl.config import Config, config_to_yaml, load_config
-from distrl.config.fields import list_fields
 
 # Those that report beside actors and replay: learner, evaluator.
 _OTHERS = 2
@@ -141,30 +140,31 @@ def make_config(
     options: argparse.Namespace, actors: int, relays: int, shards: int
 ) -> Config:
     """Returns a configuration in which actors wait, and learning takes little."""
-    values = {
-        "name": "scale",
-        "environment": "benchmarks.waiting:Waiting",
-        "environment_args": {"wait": options.wait},
-        "network.args": {"hidden_sizes": [options.width, options.width]},
-        "actor.count": actors,
-        "actor.environments": 1,
-        "variables.relays": relays,
-        "replay.transitions_per_item": 1,
-        "replay.min_size": 128,
-        "replay.samples_per_insert": 8.0,
-        "learner.batch_size": 32,
-        "learner.steps_per_dispatch": 2,
-        "learner.publish_period": 2,
-        "learner.metrics_period": 1,
-        "evaluation.episodes": 1,
-        "evaluation.environments": 1,
-        "evaluation.period": _NEVER,
-        "checkpoint.period_seconds": None,
-        "checkpoint.save_replay": False,
-    }
-    if shards > 1:
-        values["replay.shards"] = shards
-    return load_config(None, values)
+    return load_config(
+        None,
+        {
+            "name": "scale",
+            "environment": "benchmarks.waiting:Waiting",
+            "environment_args": {"wait": options.wait},
+            "network.args": {"hidden_sizes": [options.width, options.width]},
+            "actor.count": actors,
+            "actor.environments": 1,
+            "variables.relays": relays,
+            "replay.shards": shards,
+            "replay.transitions_per_item": 1,
+            "replay.min_size": 128,
+            "replay.samples_per_insert": 8.0,
+            "learner.batch_size": 32,
+            "learner.steps_per_dispatch": 2,
+            "learner.publish_period": 2,
+            "learner.metrics_period": 1,
+            "evaluation.episodes": 1,
+            "evaluation.environments": 1,
+            "evaluation.period": _NEVER,
+            "checkpoint.period_seconds": None,
+            "checkpoint.save_replay": False,
+        },
+    )
 
 
 def parse_options() -> argparse.Namespace:
@@ -173,7 +173,7 @@ def parse_options() -> argparse.Namespace:
     counts: Mapping[str, list[int]] = {
         "actors": [1, 4, 16, 64, 128],
         "relays": [0, 4],
-        "shards": [1],
+        "shards": [1, 2, 4],
     }
     for name, default in counts.items():
         parser.add_argument(f"--{name}", type=int, nargs="+", default=default)
@@ -183,10 +183,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument(
         "--limit", type=float, default=300.0, help="seconds to start in"
     )
-    options = parser.parse_args()
-    if max(options.shards) > 1 and "replay.shards" not in list_fields():
-        parser.error("--shards: this version of distrl has no replay.shards")
-    return options
+    return parser.parse_args()
 
 
 def main() -> None:
@@ -195,8 +192,8 @@ def main() -> None:
     print_record()
     for shards in options.shards:
         for relays in options.relays:
-            fewest = max(relays, shards, 1)
-            counts = [actors for actors in options.actors if actors >= fewest]
+            # Every relay has an actor, and all shards have equally many.
+            counts = [n for n in options.actors if n >= relays and n % shards == 0]
             if not counts:
                 continue
             rows = []

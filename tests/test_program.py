@@ -5,17 +5,19 @@ import dataclasses
 import cloudpickle
 import launchpad as lp
 import pytest
+import tree
 from counting_environments import SPEC
 
-from distrl.config import ActorConfig, Config, VariablesConfig
+from distrl.config import ActorConfig, Config, ReplayConfig, VariablesConfig
 from distrl.launch.prepare import node_names
 from distrl.program import make_program
 
 
-def make(count, relays=0):
+def make(count, relays=0, shards=1):
     config = Config(
         name="wired",
         actor=ActorConfig(count=count),
+        replay=ReplayConfig(shards=shards),
         variables=VariablesConfig(relays=relays),
         run_dir="nowhere",
     )
@@ -77,6 +79,25 @@ def test_relays_stand_between_the_service_and_all_but_the_learner(relays):
     ]
 
 
+def test_each_shard_has_an_address_and_the_actors_are_spread_over_them():
+    groups = make(6, shards=3).groups
+    shards = [node.addresses for node in groups["replay"]]
+    assert [len(addresses) for addresses in shards] == [1, 1, 1]
+
+    def find_shards(node):
+        """The shards whose addresses a node gets, in their order."""
+        arguments = tree.flatten(node._func_args)
+        return [
+            shards.index([each]) for each in arguments if isinstance(each, lp.Address)
+        ]
+
+    assert [find_shards(node) for node in groups["actor"]] == 2 * [[0], [1], [2]]
+    assert find_shards(groups["learner"][0]) == [0, 1, 2]
+    assert [find_shards(node) for node in groups["replay"]] == [[0], [1], [2]]
+    names = [name for name in node_names(make(6, shards=3)) if "replay" in name]
+    assert names == ["replay/0", "replay/1", "replay/2"]
+
+
 def test_every_client_has_the_time_limit_of_the_configuration():
     config = dataclasses.replace(Config(), run_dir="nowhere")
     launch = dataclasses.replace(config.launch, rpc_seconds=2.5)
@@ -89,7 +110,7 @@ def test_every_client_has_the_time_limit_of_the_configuration():
 
 
 def test_the_functions_of_the_nodes_travel_to_other_processes():
-    program = make(2)
+    program = make(2, shards=2)
     for node in program.get_all_nodes():
         node.launch_context.initialize(
             lp.context.LaunchType.LOCAL_MULTI_PROCESSING, None

@@ -42,9 +42,9 @@ def run_serial(
 
     Each draw is a single item, so `replay.transitions_per_item`, `shuffle_steps`,
     `prefetch` and `error_buffer` mean nothing here, nor do the fields of publishing
-    and fetching. `replay.frame_stack` saves nothing: items lie whole in the ring. An
-    evaluation makes all else wait: `evaluation.period` is worth setting well above the
-    distributed program's.
+    and fetching. `replay.frame_stack` saves nothing: items lie whole in the ring. Nor
+    are there `replay.shards` of it. An evaluation makes all else wait:
+    `evaluation.period` is worth setting well above the distributed program's.
 
     If there is a checkpoint in `run_dir`, the run goes on from the newest whole one.
     One is made at the end and every `checkpoint.period_learner_steps`. The

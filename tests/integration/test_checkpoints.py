@@ -4,13 +4,12 @@ import csv
 import os
 import random
 import signal
-import socket
 import time
 
 import jax
 import pytest
-import reverb
 from integration.commands import resume, train
+from integration.restored import restore_replay
 
 from distrl.agents import make_agent
 from distrl.checkpoints import (
@@ -24,26 +23,8 @@ from distrl.environments import read_spec
 from distrl.learner.checkpoint import restore_state
 from distrl.learner.optimizer import make_optimizer
 from distrl.learner.state import init_state
-from distrl.replay import TABLE_NAME, make_table
-from distrl.replay.checkpoint import start_server
 
 ENDLESS = ["--stop.evaluation_return=null", "--stop.env_steps=null"]
-
-
-def restore_replay(config, spec):
-    """Returns the items, inserts and samples of a server that goes on with a run."""
-    with socket.socket() as s:
-        s.bind(("localhost", 0))
-        port = s.getsockname()[1]
-    server = start_server(config, lambda: make_table(config, spec), port)
-    try:
-        client: reverb.Client = server.localhost_client()
-        info = client.server_info()[TABLE_NAME]
-        limiter = info.rate_limiter_info
-        completed = limiter.insert_stats.completed, limiter.sample_stats.completed
-        return info.current_size, *completed
-    finally:
-        server.stop()
 
 
 def test_the_parts_of_a_checkpoint_belong_together(tmp_path):

@@ -119,6 +119,7 @@ def test_a_service_that_was_killed_shows_through_its_relays(tmp_path, victims):
         ["evaluator"],
         ["actor/0", "actor/1"],
         ["learner", "replay/0"],
+        ["replay/0", "replay/1"],
         ["coordinator", "variables"],
         ["learner", "coordinator"],
     ],
@@ -127,6 +128,7 @@ def test_a_service_that_was_killed_shows_through_its_relays(tmp_path, victims):
 def test_whoever_is_killed_goes_on_from_the_newest_checkpoint(tmp_path, victims):
     flags = [*LONGER, "--evaluation.period=12000"]
     flags += ["--checkpoint.period_learner_steps=500"]
+    flags += ["--replay.shards=2"] * ("replay/1" in victims)
     with train(tmp_path / "run", *flags) as command:
         command.await_line("training")
         counts = await_checkpoint(command)

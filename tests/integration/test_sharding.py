@@ -1,0 +1,126 @@
+"""A real run over four shards of replay: it learns, saves, goes on, and loses one."""
+
+import json
+import os
+import signal
+import time
+
+import pytest
+from integration.commands import resume, train
+from integration.restored import restore_replay
+
+from distrl.checkpoints import find_newest_checkpoint
+from distrl.config import load_run
+from distrl.environments import read_spec
+from distrl.telemetry.csv_log import read_status
+
+SHARDS = [f"replay/{shard}" for shard in range(4)]
+SHARDED = ["--replay.shards=4", "--actor.count=4"]
+ENDLESS = ["--stop.evaluation_return=null", "--stop.env_steps=null"]
+
+
+def restore_all(run_dir):
+    """Returns the items, inserts and samples of each shard in the newest checkpoint."""
+    config = load_run(str(run_dir))
+    spec = read_spec(config.environment, {})
+    return [restore_replay(config, spec, shard) for shard in range(4)]
+
+
+def await_learner_steps(command, learner_steps):
+    deadline = time.monotonic() + 90
+    while True:
+        status = read_status(command.run_dir / "metrics" / "coordinator.csv")
+        if status is not None and status.learner_steps >= learner_steps:
+            return status
+        assert time.monotonic() < deadline
+        assert command.process.poll() is None, command.stderr
+        time.sleep(0.02)
+
+
+def test_four_shards_solve_catch_and_a_resumed_run_has_the_same_four(tmp_path):
+    run_dir = tmp_path / "run"
+    with train(run_dir, *SHARDED) as command:
+        assert command.finish() == 0, command.stderr
+        command.assert_nothing_is_left()
+    assert command.result["evaluation_return"] >= 0.95
+    assert command.result["restarts"] == {}
+    program = json.loads((run_dir / "program.json").read_text())
+    names = {node["name"] for node in program["nodes"]}
+    assert {name for name in names if name.startswith("replay")} == set(SHARDS)
+
+    # All hold as much and gave as much, give or take what is under way.
+    found = find_newest_checkpoint(run_dir, pytest.fail)
+    assert all(found.find_part(name) for name in ["learner", *SHARDS])
+    before = restore_all(run_dir)
+    sizes, inserts, samples = zip(*before, strict=True)
+    assert sizes == inserts
+    env_steps = found.progress.env_steps
+    # Items of 32 transitions; some waited in the actors.
+    assert 0.7 * env_steps <= 32 * sum(sizes) <= env_steps
+    assert max(samples) - min(samples) <= 0.3 * max(samples)
+    status = read_status(run_dir / "metrics" / "coordinator.csv")
+    # The last reports came while replay was saved, or before.
+    assert 0 < status.replay_size <= 32 * sum(sizes)
+
+    with resume(run_dir, "--replay.shards=2") as command:
+        assert command.finish() == 2
+    assert "replay.shards = 2: the run has 4" in command.stderr
+    assert len(command.stderr.splitlines()) == 1
+
+    flags = [*ENDLESS, f"--stop.learner_steps={found.progress.learner_steps + 400}"]
+    with resume(run_dir, *flags) as command:
+        assert command.finish() == 0, command.stderr
+    for name in SHARDS:
+        log = (run_dir / "logs" / f"{name}.log").read_text()
+        assert f"{name} goes on from {found.describe()}" in log
+    for then, now in zip(before, restore_all(run_dir), strict=True):
+        assert all(a < b for a, b in zip(then, now, strict=True))
+
+
+def test_a_killed_shard_goes_on_from_its_part_and_the_others_serve_meanwhile(tmp_path):
+    run_dir = tmp_path / "run"
+    flags = [*SHARDED, *ENDLESS, "--launch.restart_delay_seconds=8"]
+    with train(run_dir, *flags, "--checkpoint.period_learner_steps=300") as command:
+        command.await_line("training")
+        await_learner_steps(command, 100)
+        while (found := find_newest_checkpoint(run_dir, print)) is None:
+            await_learner_steps(command, 100)
+        victim = command.pid_of("replay/2")
+        os.kill(victim, signal.SIGKILL)
+        struck = await_learner_steps(command, found.progress.learner_steps)
+        await_learner_steps(command, struck.learner_steps + 200)
+        # Nobody has been started again yet.
+        assert command.pid_of("replay/2") == victim
+        command.await_line("replay/2 was killed by SIGKILL; started again (1)")
+        again = await_learner_steps(command, struck.learner_steps)
+        await_learner_steps(command, again.learner_steps + 600)
+        command.process.send_signal(signal.SIGTERM)
+        assert command.finish() == 143
+        command.assert_nothing_is_left()
+    assert command.result["restarts"] == {"replay/2": 1}
+    log = (run_dir / "logs" / "replay" / "2.log").read_text()
+    assert "replay/2 goes on from checkpoint" in log
+    ended = find_newest_checkpoint(run_dir, pytest.fail)
+    assert ended.progress.learner_steps == command.result["learner_steps"]
+    counts = restore_all(run_dir)
+    # The killed one took part again: 75 superbatches, with 16 items of each shard.
+    assert all(samples > 600 // 8 * 16 // 2 for _, _, samples in counts)
+    # It lost what came after its checkpoint, and the others gave more instead.
+    assert min(counts, key=lambda count: count[2]) == counts[2]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("kind", ["uniform", "prioritized"])
+def test_four_shards_need_as_many_env_steps_as_one(tmp_path, kind):
+    """The same actors with one server and with four, three seeds of each."""
+    needed = {1: [], 4: []}
+    for seed in (10, 11, 12):
+        for shards, env_steps in needed.items():
+            flags = [*SHARDED, f"--replay.shards={shards}", f"--seed={seed}"]
+            flags += [f"--replay.kind={kind}", "--stop.env_steps=null"]
+            with train(tmp_path / f"{shards}-{seed}", *flags) as command:
+                assert command.finish(timeout=240) == 0, command.stderr
+            env_steps.append(command.result["env_steps"])
+    # Seeds alone differ by as much.
+    assert sum(needed[4]) <= 1.5 * sum(needed[1]), needed
