@@ -29,12 +29,16 @@ from distrl.launch.cluster.demands import (
 )
 from distrl.launch.cluster.link import Link
 from distrl.launch.cluster.placing import Placement
-from distrl.launch.cluster.site import Site, are_bound, describe_loss
+from distrl.launch.cluster.site import (
+    Site,
+    are_bound,
+    describe_loss,
+    find_bound_to_disk,
+)
 from distrl.launch.loading import redirect_output
 from distrl.launch.names import name_nodes
 from distrl.launch.reaping import kill_descendants
 from distrl.launch.restarts import decide
-from distrl.launch.run_directory import node_file
 from distrl.node_log import say
 from distrl.session import Session
 
@@ -229,6 +233,9 @@ class _Driver:
             if self._has_run_dir:
                 self._fail("launcher", f"{site}: {message['message']}")
             raise ConfigError(message["message"])
+        elif event == "uncollected":
+            text = f"what {site} writes cannot be collected: {message['reason']}"
+            self._channel.send({"event": "note", "text": text})
         elif event == "closed":
             say(message["printed"])
             self._lose(site, "lost the process that ran its nodes", message["printed"])
@@ -258,6 +265,7 @@ class _Driver:
                 self._count += 1
             else:
                 site.late += names
+                self._check_disk(site)
                 self._start_late(site)
 
     def _give_up_placing(self, reason: str | None) -> None:
@@ -278,19 +286,25 @@ class _Driver:
         )
 
     def _meet(self, site: Site, facts: dict[str, Any]) -> None:
-        site.ip = facts["ip"]
-        if facts["sees"]:
-            self._approve()
+        site.ip, site.own = facts["ip"], facts["own"]
+        self._check_disk(site)
+        self._approve()
+
+    def _check_disk(self, site: Site) -> None:
+        """Refuses nodes that save on a machine that does not see the run's disk."""
+        bound = find_bound_to_disk(site.all_names)
+        if site.own is None or not bound:
             return
+        group = bound[0].partition("/")[0]
         text = (
-            f"run_dir: {facts['host']} ({site.ip}) does not see "
-            f"{self._config.run_dir}, which is on the launcher's disk. Name a "
-            "directory that all machines share, as one of NFS"
+            f"run_dir: machine {site.ip} does not see {self._config.run_dir}, and "
+            f"{', '.join(bound)} would save there. Name a directory that all machines "
+            "share, or keep these groups on machines that see it, for example by "
+            f"launch.resources: {{{group}: {{'node:ADDRESS': 0.01}}}}"
         )
-        if self._begun:
-            self._fail("launcher", text)
-            return
-        raise ConfigError(f"{text}.")
+        if not self._begun:
+            raise ConfigError(text)
+        self._fail("launcher", text)
 
     def _note_progress(self, site: Site, message: dict[str, Any]) -> None:
         if message["event"] == "ready":
@@ -323,13 +337,14 @@ class _Driver:
         for site in self._sites:
             if site.state == "ready":
                 site.state = "building"
-                log = f"machine/{site.number}"
-                path = node_file(self._config.run_dir or "", "logs", log, ".log")
+                if site.own is not None:
+                    site.link.collect()
                 site.link.send(
                     {
                         "do": "build",
                         "session": self._session,
-                        "log": str(path),
+                        "log": f"machine/{site.number}",
+                        "run_dir": site.own,
                         "spec": self._spec,
                         "names": site.names,
                     }
