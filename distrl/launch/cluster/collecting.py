@@ -47,7 +47,7 @@ def read_added(root: Path, known: dict[str, int]) -> list[Piece]:
             data = file.read(_CHUNK_BYTES)
         if path.suffix == _ROWS:
             data = data[: data.rfind(b"\n") + 1]
-        if data:
+        if data or name not in known:
             pieces.append(Piece(name, start, data))
     return pieces
 
@@ -67,7 +67,8 @@ def add_pieces(root: Path, pieces: list[Piece], known: dict[str, int]) -> None:
         path = root / piece.path
         path.parent.mkdir(parents=True, exist_ok=True)
         data = piece.data
-        if piece.start == 0 and path.suffix == _ROWS and path.exists():
+        goes_on = piece.start == 0 and path.exists() and path.stat().st_size > 0
+        if goes_on and path.suffix == _ROWS:
             data = data.partition(b"\n")[2]
         with path.open("ab") as file:
             file.write(data)

@@ -91,6 +91,7 @@ class _Driver:
         }
         session = Session(uuid.uuid4().hex, request.get("resumes", 0))
         self._session = session.to_environment()
+        self._is_connected = False
         self._placement: Placement | None = None
         self._token = request["token"]
         self._sites: list[Site] = []
@@ -120,9 +121,12 @@ class _Driver:
 
     def run(self) -> None:
         launch = self._config.launch
-        where = "a Ray of its own" if launch.address is None else launch.address
-        self._stage(f"connecting to {where}")
+        if launch.address is None:
+            self._stage("starting Ray")
+        else:
+            self._stage(f"connecting to the cluster {launch.address}")
         connect(launch)
+        self._is_connected = True
         demands = list_demands(launch, self._groups)
         check_demands(demands, self._groups, list_machines(), read_available())
         self._stage("placing the nodes")
@@ -149,7 +153,8 @@ class _Driver:
             site.link.end()
         if self._placement is not None:
             self._placement.release()
-        disconnect()
+        if self._is_connected:
+            disconnect()
         limit.cancel()
 
     def _stage(self, text: str) -> None:
