@@ -18,6 +18,8 @@ _MARK = "DISTRL_TEST_CLUSTER"
 # What a run starts on a machine: the Ray actor, and the zygote with its forks.
 _OURS = ("ray::Agent", "ray::DeviceHolder", "distrl.launch.cluster.machine")
 
+_TRIES = 4
+
 
 class RayCluster:
     """A cluster, from its start to `close`."""
@@ -109,18 +111,24 @@ class RayCluster:
         raise AssertionError(f"the cluster ended: {self._process.wait()}")
 
 
+def insist(add_node, **arguments):
+    """Adds a machine; Ray gives it 30 s, and a busy host may need another try."""
+    for _ in range(_TRIES - 1):
+        try:
+            return add_node(**arguments)
+        except Exception as error:
+            print(error, file=sys.stderr)
+    return add_node(**arguments)
+
+
 def serve(machines):
     """Runs a cluster and answers what is asked on stdin."""
     import ray
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster(
-        initialize_head=True,
-        head_node_args={"include_dashboard": False, **machines[0]},
-    )
-    nodes = [cluster.head_node]
-    nodes += [cluster.add_node(**arguments) for arguments in machines[1:]]
-    cluster.wait_for_nodes()
+    cluster = Cluster()
+    nodes = [insist(cluster.add_node, include_dashboard=False, **machines[0])]
+    nodes += [insist(cluster.add_node, **arguments) for arguments in machines[1:]]
     print(f"> {cluster.address}", flush=True)
     for line in sys.stdin:
         what, value = json.loads(line)
@@ -128,7 +136,7 @@ def serve(machines):
         if what == "remove":
             cluster.remove_node(nodes[value], allow_graceful=False)
         elif what == "add":
-            nodes.append(cluster.add_node(**value))
+            nodes.append(insist(cluster.add_node, **value))
         else:
             if not ray.is_initialized():
                 ray.init(cluster.address, log_to_driver=False)

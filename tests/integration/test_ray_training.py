@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from integration.commands import train
+from integration.commands import resume, train
 from ray_clusters import RayCluster
 
 ENDLESS = ["--stop.evaluation_return=null", "--stop.env_steps=null"]
@@ -87,6 +87,19 @@ def test_a_signal_ends_a_run(tmp_path, cluster, number, code):
     assert "Traceback" not in command.stderr
 
 
+def test_a_signal_ends_a_run_whose_machines_still_import(tmp_path, cluster):
+    with train(tmp_path / "run", *ENDLESS, *on(cluster, PLACES)) as command:
+        command.await_line("importing JAX, TensorFlow and Reverb on 2 machines")
+        asked = time.monotonic()
+        command.process.send_signal(signal.SIGINT)
+        assert command.finish() == 130
+        assert time.monotonic() - asked < 10
+        command.assert_nothing_is_left()
+        cluster.assert_nothing_is_left()
+    assert "Traceback" not in command.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_failing_node_ends_the_run_with_its_traceback(tmp_path, cluster):
     flags = [*ENDLESS, "--environment=broken_environments:fail"]
     with train(tmp_path / "run", *flags, *on(cluster, PLACES)) as command:
@@ -95,6 +108,21 @@ def test_a_failing_node_ends_the_run_with_its_traceback(tmp_path, cluster):
     assert command.result["status"] == "failed"
     assert command.result["error"]["node"].startswith("actor/")
     assert "ValueError: the paddle fell off" in command.stderr.splitlines()[-1]
+
+
+def test_a_run_goes_on_where_it_was_stopped(tmp_path, cluster):
+    run_dir = tmp_path / "run"
+    with train(run_dir, *ENDLESS, *on(cluster, PLACES)) as command:
+        command.await_line("training")
+        command.process.send_signal(signal.SIGTERM)
+        assert command.finish() == 143
+    before = command.result["learner_steps"]
+    assert before > 0
+    with resume(run_dir, f"--stop.learner_steps={before + 100}") as command:
+        assert command.finish(timeout=240) == 0, command.stderr
+        cluster.assert_nothing_is_left()
+    assert f"learner step {before}" in command.stderr.replace(",", "")
+    assert command.result["learner_steps"] >= before + 100
 
 
 @pytest.mark.parametrize("victim", ["front", "host"])

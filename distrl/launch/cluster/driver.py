@@ -29,13 +29,17 @@ from distrl.launch.cluster.demands import (
 )
 from distrl.launch.cluster.link import Link
 from distrl.launch.cluster.placing import Placement
-from distrl.launch.cluster.site import Site, are_bound, describe_loss
+from distrl.launch.cluster.site import (
+    Site,
+    are_bound,
+    describe_loss,
+    find_bound_to_disk,
+)
 from distrl.launch.loading import redirect_output
 from distrl.launch.names import name_nodes
 from distrl.launch.placement import device_variables
 from distrl.launch.reaping import kill_descendants
 from distrl.launch.restarts import decide
-from distrl.launch.run_directory import node_file
 from distrl.node_log import say
 from distrl.session import Session
 
@@ -88,6 +92,7 @@ class _Driver:
         }
         session = Session(uuid.uuid4().hex, request.get("resumes", 0))
         self._session = session.to_environment()
+        self._is_connected = False
         self._placement: Placement | None = None
         self._token = request["token"]
         self._sites: list[Site] = []
@@ -118,9 +123,12 @@ class _Driver:
 
     def run(self) -> None:
         launch = self._config.launch
-        where = "a Ray of its own" if launch.address is None else launch.address
-        self._stage(f"connecting to {where}")
+        if launch.address is None:
+            self._stage("starting Ray")
+        else:
+            self._stage(f"connecting to the cluster {launch.address}")
         connect(launch)
+        self._is_connected = True
         demands = list_demands(launch, self._groups)
         check_demands(demands, self._groups, list_machines(), read_available())
         self._stage("placing the nodes")
@@ -147,7 +155,8 @@ class _Driver:
             site.link.end()
         if self._placement is not None:
             self._placement.release()
-        disconnect()
+        if self._is_connected:
+            disconnect()
         limit.cancel()
 
     def _stage(self, text: str) -> None:
@@ -231,6 +240,9 @@ class _Driver:
             if self._has_run_dir:
                 self._fail("launcher", f"{site}: {message['message']}")
             raise ConfigError(message["message"])
+        elif event == "uncollected":
+            text = f"what {site} writes cannot be collected: {message['reason']}"
+            self._channel.send({"event": "note", "text": text})
         elif event == "closed":
             say(message["printed"])
             self._lose(site, "lost the process that ran its nodes", message["printed"])
@@ -260,6 +272,7 @@ class _Driver:
                 self._count += 1
             else:
                 site.late += names
+                self._check_disk(site)
                 self._start_late(site)
 
     def _give_up_placing(self, reason: str | None) -> None:
@@ -280,21 +293,27 @@ class _Driver:
         )
 
     def _meet(self, site: Site, facts: dict[str, Any]) -> None:
-        site.ip = facts["ip"]
+        site.ip, site.own = facts["ip"], facts["own"]
         named = {"machine": site.ip, "host": facts["host"]}
         site.facts = {**named, "memory_mib": facts["memory_mib"]}
-        if facts["sees"]:
-            self._approve()
+        self._check_disk(site)
+        self._approve()
+
+    def _check_disk(self, site: Site) -> None:
+        """Refuses nodes that save on a machine that does not see the run's disk."""
+        bound = find_bound_to_disk(site.all_names)
+        if site.own is None or not bound:
             return
+        group = bound[0].partition("/")[0]
         text = (
-            f"run_dir: {facts['host']} ({site.ip}) does not see "
-            f"{self._config.run_dir}, which is on the launcher's disk. Name a "
-            "directory that all machines share, as one of NFS"
+            f"run_dir: machine {site.ip} does not see {self._config.run_dir}, and "
+            f"{', '.join(bound)} would save there. Name a directory that all machines "
+            "share, or keep these groups on machines that see it, for example by "
+            f"launch.resources: {{{group}: {{'node:ADDRESS': 0.01}}}}"
         )
-        if self._begun:
-            self._fail("launcher", text)
-            return
-        raise ConfigError(f"{text}.")
+        if not self._begun:
+            raise ConfigError(text)
+        self._fail("launcher", text)
 
     def _note_progress(self, site: Site, message: dict[str, Any]) -> None:
         if message["event"] == "ready":
@@ -327,13 +346,14 @@ class _Driver:
         for site in self._sites:
             if site.state == "ready":
                 site.state = "building"
-                log = f"machine/{site.number}"
-                path = node_file(self._config.run_dir or "", "logs", log, ".log")
+                if site.own is not None:
+                    site.link.collect()
                 site.link.send(
                     {
                         "do": "build",
                         "session": self._session,
-                        "log": str(path),
+                        "log": f"machine/{site.number}",
+                        "run_dir": site.own,
                         "spec": self._spec,
                         "names": site.names,
                     }
