@@ -37,6 +37,7 @@ LAYERS = (
         "children",
         "errors",
         "findings",
+        "machine",
         "node_log",
         "ports",
         "seeding",

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from distrl.findings import Finding
-from distrl.launch.machine import read_memory
+from distrl.machine import read_memory
 
 # These link one TensorFlow ABI, so they move together.
 PINNED = {

@@ -9,7 +9,7 @@ from typing import Any
 from distrl.config.fields import show_value
 from distrl.config.schema import LaunchConfig
 from distrl.errors import ConfigError, suggest
-from distrl.launch.machine import read_memory
+from distrl.machine import read_memory
 
 _ONE_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 # Measured with jaxlib 0.4.38: an update of a small network is 1.4 to 1.6 times as fast

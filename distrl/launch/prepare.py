@@ -14,8 +14,16 @@ from launchpad import address as lp_address
 from launchpad import context as lp_context
 from launchpad.launch import worker_manager
 
+from distrl.errors import ConfigError
 from distrl.launch.names import name_nodes
 from distrl.launch.signs_of_life import LookedAtEvent
+
+# As JAX reads them.
+_TRUTH = {
+    **dict.fromkeys(("1", "on", "t", "true", "y", "yes"), True),
+    **dict.fromkeys(("0", "off", "f", "false", "n", "no"), False),
+}
+_KINDS = {bool: "true or false", int: "a whole number", float: "a number"}
 
 
 class StopFlag:
@@ -158,6 +166,9 @@ def configure_jax(environment: Mapping[str, str]) -> None:
 
     It reads those whose names begin with JAX when it is imported, before the fork;
     those of XLA and of CUDA when it starts a back end, which is after it.
+
+    Raises:
+      ConfigError: a value that JAX does not take.
     """
     ours = {name: text for name, text in environment.items() if name.startswith("JAX_")}
     if not ours:
@@ -167,14 +178,19 @@ def configure_jax(environment: Mapping[str, str]) -> None:
     for variable, text in ours.items():
         name = variable.lower()
         if name in jax.config.values:
-            jax.config.update(name, _parse_like(jax.config.values[name], text))
+            jax.config.update(name, _parse(variable, text, jax.config.values[name]))
 
 
-def _parse_like(value: Any, text: str) -> Any:
+def _parse(variable: str, text: str, value: Any) -> Any:
     """Returns what a variable's text means for an option that has this value."""
-    if isinstance(value, bool):
-        return text.lower() in ("1", "on", "t", "true", "y", "yes")
-    return type(value)(text) if isinstance(value, (int, float)) else text
+    try:
+        if isinstance(value, bool):
+            return _TRUTH[text.lower()]
+        return type(value)(text) if isinstance(value, (int, float)) else text
+    except (KeyError, ValueError):
+        raise ConfigError(
+            f"{variable} = {text!r}: JAX takes {_KINDS[type(value)]} there"
+        ) from None
 
 
 def _walk(program: lp.Program) -> list[tuple[str, Any]]:

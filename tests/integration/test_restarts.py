@@ -159,6 +159,23 @@ def test_whoever_is_stopped_is_killed_and_started_again(tmp_path, victim, period
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("relays", [0, 2])
+def test_actors_that_are_too_far_behind_are_told_of(tmp_path, relays):
+    flags = [*LONGER, f"--variables.relays={relays}", "--variables.stale_seconds=5"]
+    with train(tmp_path / "run", *flags) as command:
+        command.await_line("training")
+        pid = command.pid_of("variables")
+        os.kill(pid, signal.SIGSTOP)
+        command.await_line("s behind the variable service, more than 5 s")
+        os.kill(pid, signal.SIGCONT)
+        command.await_line("all actors have new parameters again")
+        assert command.finish(timeout=240) == 0, command.stderr
+    assert command.result["restarts"] == {}
+    rows = read_rows(tmp_path / "run", "coordinator")
+    assert max(float(row["staleness_seconds"] or 0) for row in rows) > 5
+
+
+@pytest.mark.slow
 def test_an_environment_that_sits_in_a_step_is_found(tmp_path):
     """It sits there in every life of the actors, so the run fails in the end."""
     flags = [*LONGER, "--environment=broken_environments:stick"]

@@ -136,3 +136,13 @@ def test_a_bad_configuration_does_not_even_start_a_host(tmp_path):
 
 def test_an_outcome_is_what_it_says():
     assert Outcome(0, {}) == Outcome(exit_code=0, result={})
+
+
+def test_a_group_that_our_program_has_not_is_refused_before_anything_starts(tmp_path):
+    launch_config = LaunchConfig(environment={"learnr": {"CUDA_VISIBLE_DEVICES": 0}})
+    config = Config(run_dir=str(tmp_path / "run"), launch=launch_config)
+    before = list_children()
+    with pytest.raises(ConfigError, match="environment.learnr.*Did you mean 'learner'"):
+        run(config, progress=Progress(io.StringIO(), interactive=False))
+    assert list_children() == before
+    assert not (tmp_path / "run").exists()

@@ -5,10 +5,13 @@ import sys
 import threading
 
 import launchpad as lp
+import pytest
 from launchpad.context import LaunchType
 
+from distrl.errors import ConfigError
 from distrl.launch.prepare import (
     StopFlag,
+    configure_jax,
     count_addresses,
     node_names,
     prepare,
@@ -108,6 +111,19 @@ def test_a_signal_sets_the_flag_whatever_thread_it_reaches():
         [sys.executable, "-c", _DEAF_MAIN], capture_output=True, text=True, timeout=60
     )
     assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "words"),
+    [
+        ("JAX_DEBUG_NANS", "maybe", "true or false"),
+        ("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "long", "a number"),
+        ("JAX_TRACER_ERROR_NUM_TRACEBACK_FRAMES", "1.5", "a whole number"),
+    ],
+)
+def test_what_jax_does_not_take_is_refused(variable, text, words):
+    with pytest.raises(ConfigError, match=f"{variable} = '{text}': JAX takes {words}"):
+        configure_jax({variable: text})
 
 
 _CONFIGURED = """

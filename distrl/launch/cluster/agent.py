@@ -21,8 +21,8 @@ from typing import Any
 import distrl
 from distrl.launch.channel import Channel
 from distrl.launch.cluster.collecting import Piece, read_added
-from distrl.launch.machine import read_memory
 from distrl.launch.reaping import kill_session
+from distrl.machine import read_memory
 
 _POLL_SECONDS = 1.0
 # How long a file that was just made may take to be seen through a shared disk.

@@ -2,7 +2,7 @@
 
 import pytest
 
-from distrl.launch.machine import read_memory
+from distrl.machine import read_memory
 
 _GIB = 2**30
 
