@@ -50,7 +50,10 @@ class CancelableIterator:
         return tf.nest.pack_sequence_as(self._spec, list(map(_to_numpy, tensors)))
 
     def cancel(self) -> None:
-        """Ends `next`, now and from now on; for any thread, and returns at once."""
+        """Ends `next`, now and from now on; for any thread.
+
+        It may wait until Reverb has given up its connections, about a second.
+        """
         self._cancellation.start_cancel()
 
 

@@ -139,7 +139,7 @@ class ReplaySampler:
             return None
         iterator = self._iterator
         if iterator is not None:
-            iterator.cancel()
+            threading.Thread(target=iterator.cancel, daemon=True).start()
         fresh = copy.copy(self)
         fresh._reset()
         return fresh
