@@ -2,23 +2,27 @@
 
 import dataclasses
 import json
+from collections.abc import Iterator
 
 from distrl.cli.answer import print_answer
 from distrl.cli.arguments import read_arguments
-from distrl.cli.health import CHECKS
+from distrl.cli.health import CHECKS, CLUSTER_CHECKS, IMPORT_SECONDS
 from distrl.errors import ConfigError
 from distrl.findings import Finding, format_finding, name_failed
 
 _HELP = """\
-usage: distrl doctor [--json]
+usage: distrl doctor [--cluster ADDRESS] [--json]
 
 Checks Python, the installed versions, JAX devices, cores, memory, the limit of open
 files and whether a program can be isolated from the network. A line that fails says
 what to do. Exit codes: 0 nothing failed (warnings may be there), 1 something failed.
 
 flags:
-  --json    print {"ok": ..., "findings": [...]} on stdout
-  --help    this text"""
+  --cluster ADDRESS    check every machine of the Ray cluster at host:port (or auto):
+                       its versions, devices, memory and open files, its clock, and
+                       that each machine reaches ports of all others
+  --json               print {"ok": ..., "findings": [...]} on stdout
+  --help               this text"""
 
 
 def main(arguments: list[str]) -> int:
@@ -27,18 +31,18 @@ def main(arguments: list[str]) -> int:
     Raises:
       ConfigError: bad usage.
     """
-    positional, flags = read_arguments("doctor", arguments, ("--json",))
+    rest, cluster = _take_cluster(arguments)
+    positional, flags = read_arguments("doctor", rest, ("--cluster", "--json"))
     if positional:
         raise ConfigError(f"doctor takes no arguments and got {' '.join(positional)}")
     if "--help" in flags:
         print_answer(_HELP)
         return 0
     findings: list[Finding] = []
-    for check in CHECKS:
-        for finding in check():
-            findings.append(finding)
-            if "--json" not in flags:
-                print_answer(format_finding(finding))
+    for finding in _find(cluster):
+        findings.append(finding)
+        if "--json" not in flags:
+            print_answer(format_finding(finding))
     failed = any(finding.state == "failed" for finding in findings)
     if "--json" in flags:
         rows = [dataclasses.asdict(finding) for finding in findings]
@@ -46,3 +50,28 @@ def main(arguments: list[str]) -> int:
     else:
         print_answer(name_failed(findings))
     return 1 if failed else 0
+
+
+def _take_cluster(arguments: list[str]) -> tuple[list[str], str | None]:
+    """Returns the arguments without `--cluster ADDRESS`, and the address."""
+    for i, argument in enumerate(arguments):
+        key, equals, address = argument.partition("=")
+        if key != "--cluster":
+            continue
+        before, after = arguments[:i], arguments[i + 1 :]
+        if not equals:
+            if not after or after[0].startswith("-"):
+                raise ConfigError("--cluster needs a value: --cluster HOST:PORT")
+            address = after.pop(0)
+        return before + after, address
+    return arguments, None
+
+
+def _find(cluster: str | None) -> Iterator[Finding]:
+    if cluster is None:
+        for check in CHECKS:
+            yield from check()
+        return
+    from distrl.launch.cluster.examining import examine_cluster
+
+    yield from examine_cluster(cluster, CLUSTER_CHECKS, IMPORT_SECONDS)

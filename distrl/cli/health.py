@@ -30,7 +30,8 @@ _NEEDED_MEMORY = 1 * _GIB
 _WISHED_MEMORY = 2 * _GIB
 _WISHED_CORES = 2
 # TensorFlow takes 7 s to import on two idle cores, and much more on a busy machine.
-_IMPORT_SECONDS = 180.0
+IMPORT_SECONDS = 180.0
+"""The seconds that a check may take which imports all that is heavy."""
 _REINSTALL = (
     "install what requirements.lock pins, in an environment of its own "
     "(in a checkout: `rm -rf .venv`, then `make install`)"
@@ -178,6 +179,15 @@ CHECKS: tuple[Callable[[], list[Finding]], ...] = (
 )
 """All checks, in the order in which they are shown."""
 
+CLUSTER_CHECKS: tuple[Callable[[], list[Finding]], ...] = (
+    check_python,
+    check_versions,
+    check_machine,
+    check_imports,
+    check_devices,
+)
+"""Those that are made on each machine of a cluster, where nothing can be isolated."""
+
 
 def read_available_memory(root: Path = Path("/")) -> int:
     """Returns the bytes that are free for programs, in this container if it is one.
@@ -195,7 +205,7 @@ def read_available_memory(root: Path = Path("/")) -> int:
     return min(available, limit)
 
 
-def run_python(code: str, seconds: float = _IMPORT_SECONDS) -> tuple[bool, str]:
+def run_python(code: str, seconds: float = IMPORT_SECONDS) -> tuple[bool, str]:
     """Runs code in a process of its own.
 
     Returns:

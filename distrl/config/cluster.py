@@ -15,7 +15,8 @@ def check_cluster(launch: LaunchConfig) -> None:
 
     Whether the cluster is there, and has them, is seen when it is connected to.
     """
-    _check_address(launch.address)
+    if launch.address is not None:
+        check_address(launch.address)
     for group, wanted in launch.resources.items():
         field = f"launch.resources.{group}"
         if not isinstance(wanted, dict):
@@ -27,8 +28,9 @@ def check_cluster(launch: LaunchConfig) -> None:
             _check_amount(f"{field}.{name}", name, amount)
 
 
-def _check_address(address: str | None) -> None:
-    if address is None or address == "auto":
+def check_address(address: str) -> None:
+    """Raises ConfigError unless an address can be one of a running cluster."""
+    if address == "auto":
         return
     field = f"launch.address = {show_value(address)}"
     if address.startswith("ray://"):
