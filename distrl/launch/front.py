@@ -31,6 +31,7 @@ from distrl.launch.reaping import kill_session
 from distrl.launch.records import Records
 from distrl.launch.resuming import Resumption, begin_resumption
 from distrl.launch.run_directory import choose_run_dir, make_run_dir, reopen_run_dir
+from distrl.launch.token import make_token
 from distrl.telemetry.csv_log import read_status
 from distrl.telemetry.progress import Progress
 from distrl.telemetry.status import Status
@@ -117,6 +118,7 @@ class _Front:
         launch = config.launch
         # A Ray of its own is on this machine alone.
         self._is_spread = launch.backend == "ray" and launch.address is not None
+        self._token = make_token(self._run_dir) if launch.backend == "ray" else None
         self._deadline: float | None = None
         self._error: dict[str, str] | None = None
         self._made_run_dir = False
@@ -157,6 +159,7 @@ class _Front:
                 "isolate": self._config.launch.isolate and not self._is_spread,
                 "resumes": 0 if self._resumption is None else self._resumption.number,
                 "payload": self._encode((self._config, self._program)),
+                "token": None if self._token is None else str(self._token),
             }
         )
         if self._is_spread:
@@ -179,6 +182,7 @@ class _Front:
 
     def close(self) -> None:
         """Ends whatever is left of the host and its nodes."""
+        self._forget_token()
         if not self._ended:
             kill_session(self._host.pid)
         self._host.wait()
@@ -243,7 +247,13 @@ class _Front:
         if self._deadline is not None:
             self._deadline += self._config.checkpoint.save_seconds
 
+    def _forget_token(self) -> None:
+        if self._token is not None:
+            self._token.unlink(missing_ok=True)
+
     def _start_nodes(self) -> None:
+        # It may be in the run directory, which has to be empty.
+        self._forget_token()
         config_yaml = config_to_yaml(self._config)
         if self._resumption is None:
             self._lock = make_run_dir(self._run_dir, config_yaml)

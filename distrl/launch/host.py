@@ -41,7 +41,6 @@ def main() -> None:
         refusal = enter_isolation()
         if refusal is not None:
             channel.send({"event": "not_isolated", "reason": refusal})
-    channel.send({"event": "stage", "text": "importing JAX, TensorFlow and Reverb"})
     try:
         _serve(channel, request)
     except ConfigError as error:
@@ -65,6 +64,7 @@ def _serve(channel: Channel, request: dict[str, Any]) -> None:
 
         _run_cluster(channel, config, count_nodes(config), request)
         return
+    channel.send({"event": "stage", "text": "importing JAX, TensorFlow and Reverb"})
     # A collection while jaxlib 0.4.38 registers its pytrees can crash the process.
     gc.disable()
     from distrl.launch.checking import check_parts

@@ -90,6 +90,8 @@ class Supervisor:
         """Starts nodes that this machine has had none of."""
         begun = {}
         for name, restarts in share.restarts.items():
+            if name in self._children:
+                continue  # A network may deliver a request twice.
             environment = share.environments.get(name, {})
             node = dataclasses.replace(self._nodes[name], environment=environment)
             # The restarts of a node that comes from another machine count on.

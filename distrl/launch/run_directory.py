@@ -78,7 +78,7 @@ def make_run_dir(path: Path, config_yaml: str) -> int:
     try:
         # Another run may have come and gone since the directory was chosen.
         choose_run_dir("", str(path))
-        _make_directories(path)
+        make_directories(path)
         write_whole(path / "config.yaml", config_yaml)
     except OSError as error:
         os.close(lock)
@@ -101,7 +101,7 @@ def reopen_run_dir(path: Path, config_yaml: str) -> None:
     saved = path / "config.yaml"
     try:
         # Somebody may have thrown old logs or metrics away.
-        _make_directories(path)
+        make_directories(path)
         before = saved.read_text()
         if before != config_yaml:
             number = 1
@@ -119,7 +119,8 @@ def reopen_run_dir(path: Path, config_yaml: str) -> None:
         ) from error
 
 
-def _make_directories(path: Path) -> None:
+def make_directories(path: Path) -> None:
+    """Makes those of a run directory's directories that are not there."""
     for name in ("metrics", "tensorboard"):
         (path / name).mkdir(exist_ok=True)
     for name in ("logs", "checkpoints"):

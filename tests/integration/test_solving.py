@@ -6,8 +6,10 @@ import json
 import pytest
 from integration.commands import train
 
+BACKENDS = ["processes", "threads", "launchpad", "ray", "serial"]
 
-@pytest.mark.parametrize("backend", ["processes", "threads", "launchpad"])
+
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_each_back_end_solves_catch(tmp_path, backend):
     run_dir = tmp_path / "run"
     with train(run_dir, f"--launch.backend={backend}") as command:

@@ -7,6 +7,7 @@ nothing; all that runs a node is in the session of a process that it starts.
 import contextlib
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -19,6 +20,7 @@ from typing import Any
 
 import distrl
 from distrl.launch.channel import Channel
+from distrl.launch.cluster.collecting import Piece, read_added
 from distrl.launch.reaping import kill_session
 
 _POLL_SECONDS = 1.0
@@ -40,6 +42,10 @@ class Agent:
         """
         self._patience = patience
         self._asked = time.monotonic()
+        self._own: str | None = None
+        # All of them: a run has a few for each node.
+        self._messages: list[dict[str, Any]] = []
+        self._receiving = threading.Lock()
         self._channel, remote = Channel.pair()
         self._output = tempfile.TemporaryFile()  # noqa: SIM115, ends with the process
         self._zygote = _start_zygote(remote.fileno(), self._output)
@@ -48,39 +54,58 @@ class Agent:
         threading.Thread(target=self._watch_launcher, daemon=True).start()
 
     def describe(self, token: str) -> dict[str, Any]:
-        """Returns who this machine is, and whether it sees a file.
+        """Returns who this machine is, and where its nodes write.
 
         Args:
-          token: the file, which the launcher has just made.
+          token: a file that the launcher has just made. Where it is not seen, `own`
+            is a directory of this machine, which `collect` reads.
         """
         import ray
 
         deadline = time.monotonic() + _SHARING_SECONDS
         while not os.path.exists(token) and time.monotonic() < deadline:
             time.sleep(_POLL_SECONDS / 10)
+        if not os.path.exists(token) and self._own is None:
+            self._own = tempfile.mkdtemp(prefix="distrl-")
         return {
             "ip": ray.util.get_node_ip_address(),
             "host": socket.gethostname(),
-            "sees": os.path.exists(token),
+            "own": self._own,
         }
 
-    def receive(self) -> list[dict[str, Any]]:
+    def collect(self, known: dict[str, int]) -> list[Piece]:
+        """Returns what was added to the files of this machine's own directory.
+
+        Args:
+          known: how many bytes of each file the launcher has.
+        """
+        return [] if self._own is None else read_added(Path(self._own), known)
+
+    def receive(self, seen: int) -> list[dict[str, Any]]:
         """Waits a while for messages of the zygote, and returns those that came.
 
         The last of all is `closed`, with what the zygote had printed.
+
+        Args:
+          seen: how many the launcher has. An answer may have been lost on its way.
         """
         self._asked = time.monotonic()
-        messages: list[dict[str, Any]] = []
+        with self._receiving:
+            if len(self._messages) <= seen:
+                self._read_messages()
+            self._asked = time.monotonic()
+            return self._messages[seen:]
+
+    def _read_messages(self) -> None:
         timeout = _POLL_SECONDS
         while select.select([self._channel], [], [], timeout)[0]:
             message = self._channel.receive()
             if message is None:
-                messages.append({"event": "closed", "printed": self._describe_end()})
-                break
-            messages.append(message)
+                message = {"event": "closed", "printed": self._describe_end()}
+            self._messages.append(message)
+            if message["event"] == "closed":
+                return
             timeout = 0.0
-        self._asked = time.monotonic()
-        return messages
 
     def send(self, message: dict[str, Any]) -> None:
         """Passes a message on to the zygote, if it is still there."""
@@ -89,6 +114,8 @@ class Agent:
     def end(self) -> None:
         """Ends all processes of the run on this machine, whatever they do."""
         kill_session(self._zygote.pid)
+        if self._own is not None:
+            shutil.rmtree(self._own, ignore_errors=True)
 
     def _watch_launcher(self) -> None:
         """Ends everything, this process too, once the launcher asks no more."""

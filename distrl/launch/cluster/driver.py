@@ -10,7 +10,6 @@ import select
 import threading
 import time
 import uuid
-from pathlib import Path
 from typing import Any
 
 from distrl.config import Config
@@ -29,16 +28,14 @@ from distrl.launch.cluster.demands import (
 )
 from distrl.launch.cluster.link import Link
 from distrl.launch.cluster.placing import Placement
-from distrl.launch.cluster.site import Site, are_bound, describe_loss
+from distrl.launch.cluster.site import Site, describe_loss
+from distrl.launch.cluster.starting import Starter, check_disk
 from distrl.launch.loading import redirect_output
 from distrl.launch.names import name_nodes
 from distrl.launch.reaping import kill_descendants
 from distrl.launch.restarts import decide
-from distrl.launch.run_directory import node_file
 from distrl.node_log import say
 from distrl.session import Session
-
-_DEVICES = "CUDA_VISIBLE_DEVICES"
 
 
 def run_cluster(
@@ -86,9 +83,15 @@ class _Driver:
             "sys_path": [path or os.getcwd() for path in request["sys_path"]],
         }
         session = Session(uuid.uuid4().hex, request.get("resumes", 0))
-        self._session = session.to_environment()
+        self._starter = Starter(
+            config,
+            self._names,
+            session.to_environment(),
+            request["token"],
+            self._stage,
+        )
+        self._is_connected = False
         self._placement: Placement | None = None
-        self._token: Path | None = None
         self._sites: list[Site] = []
         self._count = 0
         # The machines' messages; a byte in the pipe wakes who waits for them.
@@ -97,15 +100,7 @@ class _Driver:
         self._wakeup, self._waker = os.pipe()
         self._placing = 0
         self._unplaced: list[str] = []
-        self._spec: str | None = None
-        self._is_checking = False
-        self._is_approved = False
-        self._has_run_dir = False
         self._begun = False
-        self._called: frozenset[str] | None = None
-        self._addresses: dict[str, list[str]] = {}
-        self._devices: dict[str, str] = {}
-        self._restarts = dict.fromkeys(self._names, 0)
         self._causes: dict[str, str] = {}
         self._facts: dict[str, dict[str, Any]] = {}
         self._lost_at: list[float] = []
@@ -116,14 +111,16 @@ class _Driver:
 
     def run(self) -> None:
         launch = self._config.launch
-        where = "a Ray of its own" if launch.address is None else launch.address
-        self._stage(f"connecting to {where}")
+        if launch.address is None:
+            self._stage("starting Ray")
+        else:
+            self._stage(f"connecting to the cluster {launch.address}")
         connect(launch)
+        self._is_connected = True
         demands = list_demands(launch, self._groups)
         check_demands(demands, self._groups, list_machines(), read_available())
         self._stage("placing the nodes")
         bundles = {name: demands[name.partition("/")[0]] for name in self._names}
-        self._token = _make_token(Path(self._config.run_dir or ""))
         self._placement = Placement(bundles, launch.strategy)
         self._place(self._names, 0.0)
         while not self._stopping or any(s.state != "ended" for s in self._sites):
@@ -142,20 +139,16 @@ class _Driver:
         limit = threading.Timer(self._config.launch.stop_seconds, os._exit, (1,))
         limit.daemon = True
         limit.start()
-        self._forget_token()
         for site in self._sites:
             site.link.end()
         if self._placement is not None:
             self._placement.release()
-        disconnect()
+        if self._is_connected:
+            disconnect()
         limit.cancel()
 
     def _stage(self, text: str) -> None:
         self._channel.send({"event": "stage", "text": text})
-
-    def _forget_token(self) -> None:
-        if self._token is not None:
-            self._token.unlink(missing_ok=True)
 
     def _tell(self, sender: Any, message: dict[str, Any]) -> None:
         """Called in any thread: hands a message to the loop."""
@@ -174,8 +167,8 @@ class _Driver:
         elif message["do"] == "start":
             # message["descriptor"], the run directory's lock, stays open here.
             redirect_output(message["log"])
-            self._has_run_dir = True
-            self._advance()
+            self._starter.begin()
+            self._starter.advance(self._sites)
 
     def _place(self, names: list[str], delay: float) -> None:
         """Finds in a thread where nodes are, or are now; `placed` comes of it."""
@@ -211,7 +204,9 @@ class _Driver:
         if event == "described":
             self._meet(site, message)
         elif event in ("ready", "bound", "checked"):
-            self._note_progress(site, message)
+            self._starter.note(site, message)
+            self._approve()
+            self._starter.advance(self._sites)
         elif event == "started":
             self._note_started(site, message["nodes"])
         elif event == "node":
@@ -219,7 +214,7 @@ class _Driver:
                 self._ended.add(message["name"])
             self._channel.send(message)
         elif event == "restarted":
-            self._restarts[message["name"]] = message["restarts"]
+            self._starter.restarts[message["name"]] = message["restarts"]
             self._channel.send(message)
         elif event == "saving":
             if not self._said_saving:
@@ -230,9 +225,12 @@ class _Driver:
         elif event == "ended":
             self._note_end(site, message["error"])
         elif event == "refused":
-            if self._has_run_dir:
-                self._fail("launcher", f"{site}: {message['message']}")
-            raise ConfigError(message["message"])
+            if not self._begun:
+                raise ConfigError(message["message"])
+            self._fail("launcher", f"{site}: {message['message']}")
+        elif event == "uncollected":
+            text = f"what {site} writes cannot be collected: {message['reason']}"
+            self._channel.send({"event": "note", "text": text})
         elif event == "closed":
             say(message["printed"])
             self._lose(site, "lost the process that ran its nodes", message["printed"])
@@ -247,7 +245,7 @@ class _Driver:
             self._give_up_placing(message.get("reason"))
             return
         self._unplaced = []
-        self._devices.update(message["devices"])
+        self._starter.devices.update(message["devices"])
         places: dict[str, list[str]] = {}
         for name in message["names"]:
             places.setdefault(message["keys"][name], []).append(name)
@@ -258,13 +256,14 @@ class _Driver:
             site = next((s for s in self._sites if s.link.key == key), None)
             if site is None:
                 link = Link(
-                    self._config, key, self._request, str(self._token), self._tell
+                    self._config, key, self._request, self._starter.token, self._tell
                 )
                 self._sites.append(Site(link, self._count, names))
                 self._count += 1
             else:
                 site.late += names
-                self._start_late(site)
+                self._check_disk(site)
+                self._starter.start_late(site)
 
     def _give_up_placing(self, reason: str | None) -> None:
         limit = self._config.launch.connect_seconds
@@ -284,102 +283,21 @@ class _Driver:
         )
 
     def _meet(self, site: Site, facts: dict[str, Any]) -> None:
-        site.ip = facts["ip"]
-        if facts["sees"]:
-            self._approve()
-            return
-        text = (
-            f"run_dir: {facts['host']} ({site.ip}) does not see "
-            f"{self._config.run_dir}, which is on the launcher's disk. Name a "
-            "directory that all machines share, as one of NFS"
-        )
-        if self._begun:
-            self._fail("launcher", text)
-            return
-        raise ConfigError(f"{text}.")
+        site.ip, site.own = facts["ip"], facts["own"]
+        self._check_disk(site)
+        self._approve()
 
-    def _note_progress(self, site: Site, message: dict[str, Any]) -> None:
-        if message["event"] == "ready":
-            site.state = "ready"
-        elif message["event"] == "checked":
-            self._spec = message["spec"]
-            self._approve()
-        else:
-            site.state = "bound"
-            for name, ports in message["ports"].items():
-                if ports:
-                    self._addresses[name] = [f"{site.ip}:{port}" for port in ports]
-        self._advance()
+    def _check_disk(self, site: Site) -> None:
+        try:
+            check_disk(site, self._config.run_dir)
+        except ConfigError as error:
+            if not self._begun:
+                raise
+            self._fail("launcher", str(error))
 
     def _approve(self) -> None:
-        """Lets the front make the run directory, once nothing speaks against it."""
-        described = self._sites and all(site.ip for site in self._sites)
-        if self._is_approved or self._spec is None or not described:
-            return
-        self._is_approved = True
-        # The run directory may be where it is, and has to be empty.
-        self._forget_token()
-        self._channel.send({"event": "checked"})
-
-    def _advance(self) -> None:
-        """Tells each machine what comes next, as far as that is known."""
-        if self._spec is None:
-            self._check()
-            return
-        if not self._has_run_dir or self._stopping:
-            return
-        for site in self._sites:
-            if site.state == "ready":
-                site.state = "building"
-                log = f"machine/{site.number}"
-                path = node_file(self._config.run_dir or "", "logs", log, ".log")
-                site.link.send(
-                    {
-                        "do": "build",
-                        "session": self._session,
-                        "log": str(path),
-                        "spec": self._spec,
-                        "names": site.names,
-                    }
-                )
-        if not are_bound(self._sites, self._called):
-            return
-        self._called = frozenset(self._addresses)
-        for site in self._sites:
-            if site.state == "bound":
-                site.state = "starting"
-                site.link.send({"do": "start", "share": self._share(site.names)})
-
-    def _check(self) -> None:
-        """Has the learner's machine try what the program is made of."""
-        if self._is_checking:
-            return
-        learner = "learner" if "learner" in self._names else self._names[0]
-        site = next((s for s in self._sites if learner in s.names), None)
-        if site is None or site.state != "ready":
-            return
-        self._is_checking = True
-        self._stage(f"checking {self._config.environment}")
-        environment = self._environments([learner]).get(learner, {})
-        site.link.send({"do": "check", "environment": environment})
-
-    def _environments(self, names: list[str]) -> dict[str, dict[str, str]]:
-        return {n: {_DEVICES: self._devices[n]} for n in names if n in self._devices}
-
-    def _share(self, names: list[str]) -> dict[str, Any]:
-        return {
-            "restarts": {name: self._restarts[name] for name in names},
-            "addresses": self._addresses,
-            "environments": self._environments(names),
-        }
-
-    def _start_late(self, site: Site) -> None:
-        """Starts nodes that were moved to a machine once its own run."""
-        if site.state == "running" and site.late:
-            share = self._share(site.late)
-            site.link.send({"do": "add", "share": share})
-            site.names += site.late
-            site.late = []
+        if self._starter.approve(self._sites):
+            self._channel.send({"event": "checked"})
 
     def _note_started(self, site: Site, nodes: dict[str, dict[str, Any]]) -> None:
         for name, facts in nodes.items():
@@ -395,7 +313,7 @@ class _Driver:
             self._channel.send({"event": "started", "nodes": ordered})
         if self._stopping:
             site.link.send({"do": "stop"})
-        self._start_late(site)
+        self._starter.start_late(site)
 
     def _note_moved(self, name: str) -> None:
         facts = self._facts[name]
@@ -405,7 +323,7 @@ class _Driver:
                 "name": name,
                 "pid": facts["pid"],
                 "cause": self._causes[name],
-                "restarts": self._restarts[name],
+                "restarts": self._starter.restarts[name],
                 "moved": {key: facts[key] for key in ("address", "machine")},
             }
         )
@@ -455,7 +373,7 @@ class _Driver:
             return
         now = time.monotonic()
         decision = decide(self._config.launch, "killed", self._lost_at, now)
-        is_whole = bool((self._called or frozenset()).intersection(names))
+        is_whole = bool((self._starter.called or frozenset()).intersection(names))
         if decision.delay is None:
             self._end(site)
             text = f"{site} {reason}, and {', '.join(names)} with it."
@@ -473,27 +391,10 @@ class _Driver:
         if is_whole:
             # Nodes that were still to be placed are among them.
             moved, self._unplaced = list(self._names), []
-            self._addresses = {}
+            self._starter.forget_addresses()
         for name in moved:
-            self._restarts[name] += 1
+            self._starter.restarts[name] += 1
             gone = "was lost" if name in names else "was ended"
             self._causes[name] = f"{gone} as {site} {reason}"
             self._channel.send({"event": "node", "name": name, "state": "restarting"})
-        self._token = _make_token(Path(self._config.run_dir or ""))
         self._place(moved, decision.delay)
-
-
-def _make_token(run_dir: Path) -> Path:
-    """Makes a file by which machines know whether they see the run's disk."""
-    place = run_dir
-    while not place.is_dir():
-        place = place.parent
-    token = place / f".distrl-{uuid.uuid4().hex}"
-    try:
-        token.touch()
-    except OSError as error:
-        raise ConfigError(
-            f"run_dir: {place} cannot be written to: {error.strerror}. Name a "
-            "directory that you may write to."
-        ) from error
-    return token

@@ -3,16 +3,19 @@
 import contextlib
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from distrl.config import Config
 from distrl.config.limits import find_patience
 from distrl.launch.cluster.agent import Agent
+from distrl.launch.cluster.collecting import add_pieces
 from distrl.launch.cluster.connection import list_machines
 
 # `receive` waits on one thread of the agent while the others answer.
 _AGENT_THREADS = 4
 _REASON_LETTERS = 300
+_COLLECT_SECONDS = 1.0
 
 
 class Link:
@@ -46,21 +49,56 @@ class Link:
         agent = remote.options(
             num_cpus=0,
             max_concurrency=_AGENT_THREADS,
+            # Over a connection that fails a call is made again, until Ray knows
+            # that the agent is dead.
+            max_task_retries=-1,
             scheduling_strategy=NodeAffinitySchedulingStrategy(key, soft=False),
         )
         self._agent = agent.remote(request, find_patience(config))
+        self._run_dir = Path(config.run_dir or "")
+        self._collector: threading.Thread | None = None
+        self._is_over = threading.Event()
         threading.Thread(target=self._listen, args=(token,), daemon=True).start()
 
     def send(self, message: dict[str, Any]) -> None:
         """Sends a message to the zygote; one that is lost shows in `tell`."""
         self._agent.send.remote(message)
 
+    def collect(self) -> None:
+        """Begins to bring what the machine's nodes write to the run directory."""
+        self._collector = threading.Thread(target=self._collect, daemon=True)
+        self._collector.start()
+
     def end(self) -> None:
         """Ends the agent, and with it all that runs on its machine."""
         import ray
 
+        self._is_over.set()
+        if self._collector is not None:
+            self._collector.join(self._launch.stop_seconds)
         with contextlib.suppress(Exception):
+            if self._collector is not None:
+                # It has a directory to remove.
+                ray.get(self._agent.end.remote(), timeout=self._launch.stop_seconds)
             ray.kill(self._agent)
+
+    def _collect(self) -> None:
+        import ray
+
+        known: dict[str, int] = {}
+        try:
+            is_last = False
+            while not is_last:
+                is_last = self._is_over.wait(_COLLECT_SECONDS)
+                asked = self._agent.collect.remote(known)
+                pieces = ray.get(asked, timeout=self._launch.silent_seconds)
+                add_pieces(self._run_dir, pieces, known)
+                # A file may be longer than a piece.
+                is_last = is_last and not pieces
+        except ray.exceptions.RayError:
+            return  # `_listen` says that the machine is lost.
+        except OSError as error:
+            self._tell(self, {"event": "uncollected", "reason": str(error)})
 
     def _listen(self, token: str) -> None:
         import ray
@@ -70,8 +108,11 @@ class Link:
             facts = ray.get(self._agent.describe.remote(token), timeout=limit)
             self._tell(self, {"event": "described", **facts})
             limit = self._launch.silent_seconds
+            seen = 0
             while True:
-                for message in ray.get(self._agent.receive.remote(), timeout=limit):
+                asked = self._agent.receive.remote(seen)
+                for message in ray.get(asked, timeout=limit):
+                    seen += 1
                     self._tell(self, message)
                     if message["event"] == "closed":
                         return

@@ -5,20 +5,25 @@ PARENT`. It knows nothing of Ray: what it is told comes over the channel.
 """
 
 import base64
+import dataclasses
 import gc
 import os
 import pickle
 import socket
 import sys
 import traceback
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from distrl.children import adopt_orphans, die_with_parent, outlive_parent
+from distrl.config import Config
 from distrl.errors import ConfigError
 from distrl.launch.channel import Channel
 from distrl.launch.checking_child import check_in_child
 from distrl.launch.loading import load_function, preload, redirect_output
 from distrl.launch.reaping import kill_descendants
+from distrl.launch.run_directory import make_directories, node_file
 from distrl.launch.share import Share
 
 
@@ -52,7 +57,7 @@ def _serve(channel: Channel) -> None:
     sys.path[:0] = [path for path in request["sys_path"] if path not in known]
     # A collection while jaxlib 0.4.38 registers its pytrees can crash the process.
     gc.disable()
-    from distrl.launch.checking import check_parts
+    import distrl.launch.checking  # noqa: F401, so that all forks share it
     from distrl.launch.open_files import make_room_for_files
     from distrl.launch.placement import node_environment
     from distrl.launch.prepare import count_addresses
@@ -73,16 +78,15 @@ def _serve(channel: Channel) -> None:
             return
         if message["do"] == "check":
             environment = {**node_environment("learner"), **message["environment"]}
-
-            def check(variables: dict[str, str] = environment) -> Any:
-                os.environ.update(variables)
-                return check_parts(config)
-
-            spec = check_in_child(channel, check)
+            spec = check_in_child(channel, partial(_check, config, environment))
             channel.send({"event": "checked", "spec": _encode(spec)})
         elif message["do"] == "build":
             os.environ.update(message["session"])
-            redirect_output(message["log"])
+            if message["run_dir"] is not None:
+                config = dataclasses.replace(config, run_dir=message["run_dir"])
+                make_directories(Path(message["run_dir"]))
+            log = node_file(config.run_dir, "logs", message["log"], ".log")
+            redirect_output(str(log))
             program = make_program(config, _decode(message["spec"]))
             counts = count_addresses(program)
             held = {name: _hold_ports(counts[name]) for name in message["names"]}
@@ -96,6 +100,15 @@ def _serve(channel: Channel) -> None:
                 each.close()
             Supervisor(config, channel).run(program, Share(**message["share"]))
             return
+
+
+def _check(config: Config, environment: dict[str, str]) -> Any:
+    """Tries what a run is made of, as the learner would find it."""
+    from distrl.launch.checking import check_parts
+
+    # JAX has not looked at them yet.
+    os.environ.update(environment)
+    return check_parts(config)
 
 
 def _hold_ports(count: int) -> list[socket.socket]:

@@ -5,6 +5,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from distrl.launch.cluster.link import Link
+from distrl.launch.stopping import is_saver
+
+# It saves the best parameters.
+_KEEPER = "evaluator"
 
 State = Literal[
     "importing", "ready", "building", "bound", "starting", "running", "ended"
@@ -21,6 +25,7 @@ class Site:
       names: the nodes that are there, or are to start there together.
       late: nodes that are to start there once the others run.
       ip: its address; empty until it has described itself.
+      own: the run directory of its own that it has where it does not see the run's.
       state: how far it is.
     """
 
@@ -29,6 +34,7 @@ class Site:
     names: list[str]
     late: list[str] = field(default_factory=list)
     ip: str = ""
+    own: str | None = None
     state: State = "importing"
 
     @property
@@ -57,6 +63,15 @@ def are_bound(sites: Iterable[Site], called: frozenset[str] | None) -> bool:
     if called is None:
         return not waiting
     return not any(called.intersection(site.names) for site in waiting)
+
+
+def find_bound_to_disk(names: Iterable[str]) -> list[str]:
+    """Returns the nodes that must see the run's disk: checkpoints are made of parts.
+
+    What the others write is only added to, and can be brought to the launcher.
+    """
+    groups = {name: name.partition("/")[0] for name in names}
+    return [n for n, group in groups.items() if is_saver(group) or group == _KEEPER]
 
 
 def describe_loss(site: Site, reason: str, is_whole: bool) -> str:

@@ -1,0 +1,163 @@
+"""Small programs on a real Ray cluster: devices, failures, custom code, the doctor."""
+
+import dataclasses
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import launchpad as lp
+import pytest
+from ray_clusters import RayCluster
+
+from distrl.config import Config, LaunchConfig
+from distrl.errors import ConfigError
+from distrl.launch import run
+from distrl.telemetry.progress import Progress
+
+HERE = Path(__file__).parent
+MACHINES = (
+    {"num_cpus": 1},
+    {"num_cpus": 1, "num_gpus": 2, "resources": {"large": 9.0}},
+)
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    started = RayCluster(*MACHINES)
+    yield started
+    started.close()
+
+
+def launch(cluster, run_dir, program, **fields):
+    """Returns the outcome of a program on a cluster, and the lines of its progress."""
+    stream = io.StringIO()
+    launch_config = LaunchConfig(
+        backend="ray", address=cluster.address, stop_seconds=8.0
+    )
+    config = Config(
+        run_dir=str(run_dir), launch=dataclasses.replace(launch_config, **fields)
+    )
+    progress = Progress(stream, interactive=False)
+    return run(config, program=program, progress=progress), stream.getvalue()
+
+
+def looking(config, spec):
+    """Each node notes what it sees of devices and variables, and the last one stops."""
+    run_dir = config.run_dir
+
+    def look(name, last):
+        seen = {key: os.environ.get(key) for key in ("CUDA_VISIBLE_DEVICES", "CARRIED")}
+        Path(run_dir, f"{name}.json").write_text(json.dumps(seen))
+        if last:
+            while len(list(Path(run_dir).glob("*.json"))) < 4:  # program.json, too
+                assert not lp.stop_event().wait(0.05)
+            lp.stop()
+        else:
+            assert lp.stop_event().wait(120)
+
+    del spec
+    program = lp.Program("looking")
+    for name in ("learner", "other", "third"):
+        program.add_node(lp.PyNode(look, name, name == "third"), label=name)
+    return program
+
+
+def failing(config, spec):
+    """One node fails while another waits on the other machine."""
+    del config, spec
+
+    def fail():
+        raise ValueError("the second one broke")
+
+    program = lp.Program("failing")
+    program.add_node(lp.PyNode(lambda: lp.stop_event().wait(120)), label="first")
+    program.add_node(lp.PyNode(fail), label="second")
+    return program
+
+
+def test_a_node_sees_the_devices_that_ray_gives_it(tmp_path, cluster):
+    free = cluster.read_free()
+    outcome, _ = launch(
+        cluster,
+        tmp_path / "run",
+        looking,
+        resources={
+            "learner": {"num_gpus": 1},
+            "other": {"large": 1},
+            "third": {"num_gpus": 1, "num_cpus": 0},
+        },
+        runtime_env={"env_vars": {"CARRIED": "to the machines"}},
+    )
+    assert outcome.exit_code == 0, outcome.result
+    seen = {
+        name: json.loads((tmp_path / "run" / f"{name}.json").read_text())
+        for name in ("learner", "other", "third")
+    }
+    devices = {name: facts["CUDA_VISIBLE_DEVICES"] for name, facts in seen.items()}
+    assert {devices["learner"], devices["third"]} == {"0", "1"}
+    assert devices["other"] == ""
+    assert {facts["CARRIED"] for facts in seen.values()} == {"to the machines"}
+    cluster.assert_nothing_is_left()
+    assert cluster.read_free() == free
+
+
+def test_a_node_that_fails_ends_those_of_other_machines(tmp_path, cluster):
+    outcome, _ = launch(
+        cluster, tmp_path / "run", failing, resources={"second": {"large": 1}}
+    )
+    assert outcome.exit_code == 1
+    error = outcome.result["error"]
+    assert error["node"] == "second"
+    assert "ValueError: the second one broke" in error["traceback"]
+    program = json.loads((tmp_path / "run" / "program.json").read_text())
+    states = {node["name"]: node["state"] for node in program["nodes"]}
+    assert states == {"first": "ended", "second": "failed"}
+
+
+def test_amounts_that_fit_on_no_one_machine_are_refused(tmp_path, cluster):
+    with pytest.raises(ConfigError, match="other = {large: 10}: no machine"):
+        launch(cluster, tmp_path / "run", looking, resources={"other": {"large": 10}})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_there_but_not_side_by_side_is_refused(tmp_path, cluster):
+    resources = {
+        "learner": {"num_cpus": 0.6},
+        "other": {"num_cpus": 0.6},
+        "third": {"num_cpus": 0.6},
+    }
+    with pytest.raises(ConfigError, match=r"no place for 1 learner of {num_cpus: 0.6}"):
+        launch(
+            cluster,
+            tmp_path / "run",
+            looking,
+            resources=resources,
+            connect_seconds=3.0,
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_doctor_examines_every_machine(cluster):
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "distrl",
+            "doctor",
+            f"--cluster={cluster.address}",
+            "--json",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=280,
+    )
+    answer = json.loads(done.stdout)
+    assert (done.returncode, answer["ok"]) == (0, True), answer
+    names = [row["name"] for row in answer["findings"]]
+    for what in ("distrl", "versions", "dm-reverb", "JAX devices", "clock", "ports"):
+        assert len([name for name in names if name.endswith(f" {what}")]) == 2
+    ports = [r["found"] for r in answer["findings"] if r["name"].endswith(" ports")]
+    assert ports == ["reaches a port of each of 2 machines"] * 2

@@ -1,0 +1,166 @@
+"""The same program on a Ray cluster of several machines: it solves, fails and ends."""
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from integration.commands import resume, train
+from ray_clusters import RayCluster
+
+ENDLESS = ["--stop.evaluation_return=null", "--stop.env_steps=null"]
+# Which machine is for what; the head is for neither.
+MACHINES = (
+    {"num_cpus": 1},
+    {"num_cpus": 2, "resources": {"services": 9.0, "learning": 9.0}},
+    {"num_cpus": 2, "resources": {"acting": 9.0}},
+)
+PLACES = (
+    "--launch.resources={variables: {services: 1}, coordinator: {services: 1}, "
+    "replay: {services: 1}, learner: {learning: 1}, actor: {acting: 1}, "
+    "evaluator: {acting: 1}}"
+)
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    started = RayCluster(*MACHINES, module_paths=(str(Path(__file__).parent),))
+    yield started
+    started.close()
+
+
+def on(cluster, *flags):
+    return ["--launch.backend=ray", f"--launch.address={cluster.address}", *flags]
+
+
+def read_nodes(command):
+    program = json.loads((command.run_dir / "program.json").read_text())
+    return {node["name"]: node for node in program["nodes"]}
+
+
+def test_two_machines_solve_catch(tmp_path, cluster):
+    free = cluster.read_free()
+    with train(tmp_path / "run", *on(cluster, PLACES)) as command:
+        command.await_line("importing JAX, TensorFlow and Reverb on 2 machines")
+        command.await_line("training")
+        parents = {
+            name: psutil.Process(node["pid"]).ppid()
+            for name, node in read_nodes(command).items()
+        }
+        assert command.finish(timeout=240) == 0, command.stderr
+        command.assert_nothing_is_left()
+        cluster.assert_nothing_is_left()
+    result = command.result
+    assert (result["status"], result["error"]) == ("done", None)
+    assert result["evaluation_return"] >= 0.95
+    # Each machine forked its own.
+    services = {parents[n] for n in ("variables", "coordinator", "replay/0", "learner")}
+    workers = {parents[n] for n in ("actor/0", "actor/1", "evaluator")}
+    assert (len(services), len(workers), len(services | workers)) == (1, 1, 2)
+    nodes = read_nodes(command)
+    assert {node["state"] for node in nodes.values()} == {"ended"}
+    for name, node in nodes.items():
+        called = name in ("variables", "coordinator", "replay/0")
+        assert (node["address"] is not None) == called
+        if called:
+            assert node["address"].startswith(f"{node['machine']}:")
+    assert "not isolated (the machines of a cluster" in command.stderr
+    assert cluster.read_free() == free
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+)
+def test_a_signal_ends_a_run(tmp_path, cluster, number, code):
+    with train(tmp_path / "run", *ENDLESS, *on(cluster, PLACES)) as command:
+        command.await_line("training")
+        asked = time.monotonic()
+        command.process.send_signal(number)
+        assert command.finish() == code
+        assert time.monotonic() - asked < 10
+        command.assert_nothing_is_left()
+        cluster.assert_nothing_is_left()
+    assert command.result["status"] == "stopped"
+    assert "Traceback" not in command.stderr
+
+
+def test_a_signal_ends_a_run_whose_machines_still_import(tmp_path, cluster):
+    with train(tmp_path / "run", *ENDLESS, *on(cluster, PLACES)) as command:
+        command.await_line("importing JAX, TensorFlow and Reverb on 2 machines")
+        asked = time.monotonic()
+        command.process.send_signal(signal.SIGINT)
+        assert command.finish() == 130
+        assert time.monotonic() - asked < 10
+        command.assert_nothing_is_left()
+        cluster.assert_nothing_is_left()
+    assert "Traceback" not in command.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failing_node_ends_the_run_with_its_traceback(tmp_path, cluster):
+    flags = [*ENDLESS, "--environment=broken_environments:fail"]
+    with train(tmp_path / "run", *flags, *on(cluster, PLACES)) as command:
+        assert command.finish(timeout=180) == 1
+        cluster.assert_nothing_is_left()
+    assert command.result["status"] == "failed"
+    assert command.result["error"]["node"].startswith("actor/")
+    assert "ValueError: the paddle fell off" in command.stderr.splitlines()[-1]
+
+
+def test_a_run_goes_on_where_it_was_stopped(tmp_path, cluster):
+    run_dir = tmp_path / "run"
+    with train(run_dir, *ENDLESS, *on(cluster, PLACES)) as command:
+        command.await_line("training")
+        command.process.send_signal(signal.SIGTERM)
+        assert command.finish() == 143
+    before = command.result["learner_steps"]
+    assert before > 0
+    with resume(run_dir, f"--stop.learner_steps={before + 100}") as command:
+        assert command.finish(timeout=240) == 0, command.stderr
+        cluster.assert_nothing_is_left()
+    assert f"learner step {before}" in command.stderr.replace(",", "")
+    assert command.result["learner_steps"] >= before + 100
+
+
+@pytest.mark.parametrize("victim", ["front", "host"])
+def test_nothing_outlives_a_command_that_is_killed(tmp_path, cluster, victim):
+    flags = [*ENDLESS, "--environment=broken_environments:spawn"]
+    with train(tmp_path / "run", *flags, *on(cluster, PLACES)) as command:
+        command.await_line("training")
+        assert len(cluster.left_running()) > 2
+        pid = command.process.pid if victim == "front" else command.host_pid()
+        os.kill(pid, signal.SIGKILL)
+        command.finish()
+        command.assert_nothing_is_left()
+        cluster.assert_nothing_is_left()
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (
+            ["--launch.resources={learner: {num_gpus: 1}}"],
+            [
+                "launch.resources.learner = {num_gpus: 1}",
+                "no machine",
+                "has 0 num_gpus",
+            ],
+        ),
+        (["--launch.resources={leaner: {}}"], ["no group 'leaner'", "'learner'"]),
+        (["--launch.address=127.0.0.1:1"], ["127.0.0.1:1", "nothing listens there"]),
+        (["--environment=bsuite:cacth/0"], ["Did you mean 'catch'?"]),
+    ],
+)
+def test_what_does_not_fit_starts_nothing(tmp_path, cluster, flags, words):
+    with train(tmp_path / "run", *on(cluster), *flags) as command:
+        assert command.finish() == 2
+        command.assert_nothing_is_left()
+        cluster.assert_nothing_is_left()
+    assert len([x for x in command.stderr.splitlines() if "error:" in x]) == 1
+    for word in words:
+        assert word in command.stderr
+    assert "Traceback" not in command.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,28 @@
+"""What is said when there is no cluster."""
+
+import socket
+import sys
+
+import pytest
+
+from distrl.config import LaunchConfig
+from distrl.errors import ConfigError
+from distrl.launch.cluster.connection import connect
+
+
+def test_an_address_where_nobody_listens_is_refused_at_once():
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{closed.getsockname()[1]}"
+        with pytest.raises(ConfigError) as caught:
+            connect(LaunchConfig(backend="ray", address=address))
+    message = str(caught.value)
+    assert f"launch.address = '{address}'" in message
+    assert "nothing listens there" in message
+    assert "ray start" in message
+
+
+def test_a_ray_that_is_not_installed_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ConfigError, match=r"distrl\[ray\]"):
+        connect(LaunchConfig(backend="ray"))

@@ -1,0 +1,147 @@
+"""The zygote of a machine, asked over a channel as its agent does; without Ray."""
+
+import base64
+import dataclasses
+import json
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import cloudpickle
+import psutil
+import pytest
+import tiny_programs
+
+from distrl.config import Config
+from distrl.launch.channel import Channel
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+SESSION = {"DISTRL_SESSION": "s", "DISTRL_RESUMES": "0"}
+
+
+class Zygote:
+    """A zygote process and this end of its channel."""
+
+    def __init__(self, config, program):
+        self.channel, far = Channel.pair()
+        self.process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "distrl.launch.cluster.machine",
+                str(far.fileno()),
+                str(os.getpid()),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            pass_fds=[far.fileno()],
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        far.close()
+        value = cloudpickle.dumps((config, program))
+        payload = base64.b64encode(value).decode()
+        self.channel.send({"sys_path": [str(HERE)], "payload": payload})
+
+    def read(self, last):
+        """Returns the message of the name `last`; those before it are passed over."""
+        while True:
+            message = self.channel.receive()
+            assert message is not None, self.process.stdout.read().decode()
+            if message["event"] == last:
+                return message
+
+    def build(self, spec, names, run_dir=None):
+        self.channel.send(
+            {
+                "do": "build",
+                "session": SESSION,
+                "log": "machine/0",
+                "run_dir": run_dir,
+                "spec": spec,
+                "names": names,
+            }
+        )
+        return self.read("bound")["ports"]
+
+
+@pytest.fixture
+def start():
+    started = []
+
+    def make(config, program):
+        started.append(Zygote(config, program))
+        return started[-1]
+
+    yield make
+    for each in started:
+        each.channel.close()
+        each.process.kill()
+        each.process.wait()
+        each.process.stdout.close()
+
+
+def test_it_checks_binds_and_runs_its_share(start, tmp_path):
+    config = Config(run_dir=str(tmp_path / "elsewhere"))
+    zygote = start(config, "tiny_programs:stopping")
+    zygote.read("ready")
+    zygote.channel.send({"do": "check", "environment": {}})
+    spec = zygote.read("checked")["spec"]
+    assert pickle.loads(base64.b64decode(spec)).num_actions == 3
+    names = ["doubler", "actor/0", "actor/1", "learner"]
+    ports = zygote.build(spec, names, str(tmp_path))
+    assert [len(ports[name]) for name in names] == [1, 0, 0, 0]
+    share = {
+        "restarts": {**dict.fromkeys(names, 0), "actor/1": 2},
+        "addresses": {"doubler": [f"127.0.0.1:{ports['doubler'][0]}"]},
+        "environments": {"learner": {"JAX_PLATFORMS": "cpu"}},
+    }
+    zygote.channel.send({"do": "start", "share": share})
+    nodes = zygote.read("started")["nodes"]
+    assert list(nodes) == names
+    assert nodes["doubler"]["address"] == share["addresses"]["doubler"][0]
+    assert zygote.read("ended")["error"] is None
+    assert zygote.process.wait(30) == 0
+    # Its own directory was written to, and what is its own was given to each node.
+    learner = json.loads((tmp_path / "learner.json").read_text())
+    assert (learner["answer"], learner["platforms"]) == (42, "cpu")
+    lives = [
+        json.loads((tmp_path / f"actor{i}.json").read_text())["session"]
+        for i in range(2)
+    ]
+    assert [life["restarts"] for life in lives] == [0, 2]
+    assert (tmp_path / "logs" / "machine" / "0.log").exists()
+
+
+def test_a_part_that_does_not_fit_is_refused(start, tmp_path):
+    config = dataclasses.replace(
+        Config(run_dir=str(tmp_path)), environment="bsuite:cacth/0"
+    )
+    zygote = start(config, "tiny_programs:stopping")
+    zygote.read("ready")
+    zygote.channel.send({"do": "check", "environment": {}})
+    assert "Did you mean 'catch'?" in zygote.read("refused")["message"]
+    assert zygote.process.wait(30) == 0
+
+
+def test_it_ends_with_its_nodes_when_its_agent_has_gone(start, tmp_path):
+    (tmp_path / "logs").mkdir()
+    zygote = start(Config(run_dir=str(tmp_path)), tiny_programs.hanging)
+    zygote.read("ready")
+    zygote.build(base64.b64encode(pickle.dumps(None)).decode(), ["first"])
+    share = {"restarts": {"first": 0}, "addresses": {}, "environments": {}}
+    zygote.channel.send({"do": "start", "share": share})
+    pid = zygote.read("started")["nodes"]["first"]["pid"]
+    node = psutil.Process(pid)
+    # A request that comes twice, as over a bad network, changes nothing.
+    zygote.channel.send({"do": "add", "share": share})
+    zygote.channel.send({"do": "add", "share": {**share, "restarts": {"second": 1}}})
+    assert list(zygote.read("started")["nodes"]) == []
+    assert list(zygote.read("started")["nodes"]) == ["second"]
+    zygote.channel.close()
+    zygote.process.wait(30)
+    _, alive = psutil.wait_procs([node], timeout=10)
+    assert not alive

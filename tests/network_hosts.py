@@ -1,0 +1,157 @@
+"""Two hosts that are really apart: network namespaces, joined by a veth pair.
+
+Each has an address of its own and reaches the other by that pair only; the second has
+its own /tmp/ray, too. They share the other files.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).parents[1]
+_MARK = "DISTRL_TEST_HOSTS"
+_PORT = 6379
+_TRIES = 4
+
+
+def why_not() -> str | None:
+    """Returns why hosts cannot be made here; None where they can."""
+    if os.geteuid() != 0:
+        return "network namespaces with a veth pair need root"
+    if shutil.which("ip") is None:
+        return "there is no `ip` (iproute2)"
+    name = f"distrl-{uuid.uuid4().hex[:6]}"
+    made = subprocess.run(["ip", "netns", "add", name], capture_output=True, text=True)
+    if made.returncode != 0:
+        return f"no network namespace can be made: {made.stderr.strip()}"
+    subprocess.run(["ip", "netns", "del", name], check=True)
+    return None
+
+
+class NetworkHosts:
+    """Two hosts with Ray running on both, from the start to `close`."""
+
+    addresses = ("10.77.0.1", "10.77.0.2")
+
+    def __init__(self, hidden: Path | None = None):
+        """Makes the hosts and starts Ray.
+
+        Args:
+          hidden: a directory that the second does not share: it sees an empty one.
+        """
+        self.mark = uuid.uuid4().hex
+        self._names = [f"distrl-{self.mark[:6]}-{i}" for i in range(2)]
+        self._processes: list[subprocess.Popen] = []
+        self.address = f"{self.addresses[0]}:{_PORT}"
+        private = ["/tmp/ray", *([str(hidden)] if hidden else [])]
+        mounts = " && ".join(f"mount -t tmpfs none {path}" for path in private)
+        self._wrappers = [
+            ["ip", "netns", "exec", self._names[0]],
+            [
+                *["ip", "netns", "exec", self._names[1], "sh", "-c"],
+                f'{mounts} && exec "$@"',
+                "sh",
+            ],
+        ]
+        Path("/tmp/ray").mkdir(exist_ok=True)
+        try:
+            self._make()
+            self._start_ray()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def wrapper(self) -> list[str]:
+        """What runs a command on the first host."""
+        return self._wrappers[0]
+
+    def left_running(self, word: str) -> list[psutil.Process]:
+        """Returns the processes of the hosts whose command line has a word in it."""
+        left = []
+        for process in psutil.process_iter():
+            try:
+                marked = process.environ().get(_MARK) == self.mark
+                if marked and word in " ".join(process.cmdline()):
+                    left.append(process)
+            except psutil.Error:
+                continue
+        return left
+
+    def close(self) -> None:
+        """Ends Ray and takes the hosts away."""
+        for process in self._processes:
+            process.terminate()
+        for process in self.left_running(""):
+            process.kill()
+        for process in self._processes:
+            process.wait()
+        for name in self._names:
+            subprocess.run(["ip", "netns", "del", name], capture_output=True)
+
+    def _make(self) -> None:
+        ends = [f"dv{self.mark[:6]}{i}" for i in range(2)]
+        for name in self._names:
+            _ip("netns", "add", name)
+        _ip("link", "add", ends[0], "type", "veth", "peer", "name", ends[1])
+        for name, end, address in zip(self._names, ends, self.addresses, strict=True):
+            _ip("link", "set", end, "netns", name)
+            _ip("-n", name, "addr", "add", f"{address}/24", "dev", end)
+            _ip("-n", name, "link", "set", end, "up")
+            _ip("-n", name, "link", "set", "lo", "up")
+
+    def _start_ray(self) -> None:
+        head = ["--head", f"--port={_PORT}", "--include-dashboard=false"]
+        self._start(0, *head)
+        self._start(1, f"--address={self.address}")
+
+    def _start(self, index: int, *arguments: str) -> None:
+        """Starts a machine; Ray gives it 30 s, and a busy host may need another try."""
+        for _ in range(_TRIES):
+            self._try_to_start(index, *arguments)
+            if self._has_machines(index + 1):
+                return
+        raise AssertionError("Ray did not come up")
+
+    def _try_to_start(self, index: int, *arguments: str) -> None:
+        environment = {
+            **os.environ,
+            _MARK: self.mark,
+            "PYTHONPATH": str(ROOT),
+            "RAY_USAGE_STATS_ENABLED": "0",
+        }
+        environment.pop("XLA_FLAGS", None)
+        command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block"]
+        command += [f"--node-ip-address={self.addresses[index]}", "--num-cpus=2"]
+        self._processes.append(
+            subprocess.Popen(
+                [*self._wrappers[index], *command, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env=environment,
+            )
+        )
+
+    def _has_machines(self, count: int) -> bool:
+        """Waits until Ray has so many machines; False when the last has given up."""
+        code = (
+            "import ray, sys; ray.init(sys.argv[1], log_to_driver=False)\n"
+            "sys.exit(sum(n['Alive'] for n in ray.nodes()) != int(sys.argv[2]))"
+        )
+        command = [*self.wrapper, sys.executable, "-c", code, self.address, str(count)]
+        while subprocess.run(command, capture_output=True).returncode != 0:
+            if self._processes[-1].poll() is not None:
+                return False
+            time.sleep(0.5)
+        return True
+
+
+def _ip(*arguments: str) -> None:
+    subprocess.run(["ip", *arguments], check=True, capture_output=True)

@@ -1,0 +1,150 @@
+"""Ray clusters of several machines on this one, each in a process of its own.
+
+Ray's own `Cluster` starts them. The tests' process stays out of it: it has JAX, and
+commands are what connects.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).parents[1]
+_MARK = "DISTRL_TEST_CLUSTER"
+# What a run starts on a machine: the Ray actor, and the zygote with its forks.
+_OURS = ("ray::Agent", "ray::DeviceHolder", "distrl.launch.cluster.machine")
+
+_TRIES = 4
+
+
+class RayCluster:
+    """A cluster, from its start to `close`."""
+
+    def __init__(self, *machines: dict, module_paths: tuple[str, ...] = ()):
+        """Starts a machine for each mapping of `ray start`'s arguments.
+
+        Args:
+          machines: the first is the head; for example `{"num_cpus": 2}`.
+          module_paths: directories of modules that nodes import.
+        """
+        self.mark = uuid.uuid4().hex
+        environment = {
+            **os.environ,
+            _MARK: self.mark,
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "PYTHONPATH": os.pathsep.join([str(ROOT), *module_paths]),
+        }
+        # The tests show four devices to JAX; a run is to see the machine's own.
+        environment.pop("XLA_FLAGS", None)
+        self._process = subprocess.Popen(
+            [sys.executable, __file__, json.dumps(machines)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=environment,
+        )
+        self.address = self._read()
+
+    def remove(self, index: int) -> None:
+        """Kills a machine, as if its power had failed; the head is 0."""
+        self._ask("remove", index)
+
+    def add(self, **arguments) -> None:
+        """Starts another machine; it is the last."""
+        self._ask("add", arguments)
+
+    def read_free(self) -> dict[str, float]:
+        """Returns the resources that nobody uses, of all machines together."""
+        return json.loads(self._ask("free", None))
+
+    def left_running(self) -> list[psutil.Process]:
+        """Returns what runs started on the machines, and is still there."""
+        left = []
+        for process in psutil.process_iter():
+            try:
+                marked = process.environ().get(_MARK) == self.mark
+                ours = any(word in " ".join(process.cmdline()) for word in _OURS)
+                if marked and ours and process.status() != psutil.STATUS_ZOMBIE:
+                    left.append(process)
+            except psutil.Error:
+                continue
+        return left
+
+    def assert_nothing_is_left(self, seconds: float = 10.0) -> None:
+        """Fails if a process of a run outlives its command by `seconds`."""
+        _, alive = psutil.wait_procs(self.left_running(), timeout=seconds)
+        assert not alive, [(p.pid, p.cmdline()) for p in alive]
+
+    def close(self) -> None:
+        """Ends the cluster."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            self._process.wait(30)
+        finally:
+            self._process.kill()
+            self._process.wait()
+            for process in psutil.process_iter():
+                try:
+                    if process.environ().get(_MARK) == self.mark:
+                        process.kill()
+                except psutil.Error:
+                    continue
+            self._process.stdout.close()
+
+    def _ask(self, what, value) -> str:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps([what, value]) + "\n")
+        self._process.stdin.flush()
+        return self._read()
+
+    def _read(self) -> str:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            if line.startswith("> "):
+                return line[2:].strip()
+        raise AssertionError(f"the cluster ended: {self._process.wait()}")
+
+
+def insist(add_node, **arguments):
+    """Adds a machine; Ray gives it 30 s, and a busy host may need another try."""
+    for _ in range(_TRIES - 1):
+        try:
+            return add_node(**arguments)
+        except Exception as error:
+            print(error, file=sys.stderr)
+    return add_node(**arguments)
+
+
+def serve(machines):
+    """Runs a cluster and answers what is asked on stdin."""
+    import ray
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster()
+    nodes = [insist(cluster.add_node, include_dashboard=False, **machines[0])]
+    nodes += [insist(cluster.add_node, **arguments) for arguments in machines[1:]]
+    print(f"> {cluster.address}", flush=True)
+    for line in sys.stdin:
+        what, value = json.loads(line)
+        answer = "done"
+        if what == "remove":
+            cluster.remove_node(nodes[value], allow_graceful=False)
+        elif what == "add":
+            nodes.append(insist(cluster.add_node, **value))
+        else:
+            if not ray.is_initialized():
+                ray.init(cluster.address, log_to_driver=False)
+            answer = json.dumps(ray.available_resources())
+        print(f"> {answer}", flush=True)
+    ray.shutdown()
+    cluster.shutdown()
+
+
+if __name__ == "__main__":
+    serve(json.loads(sys.argv[1]))
