@@ -68,12 +68,13 @@ class Agent:
             time.sleep(_POLL_SECONDS / 10)
         if not os.path.exists(token) and self._own is None:
             self._own = tempfile.mkdtemp(prefix="distrl-")
-        return {
-            "ip": ray.util.get_node_ip_address(),
+        ip = ray.util.get_node_ip_address()
+        place = {
+            "machine": ip,
             "host": socket.gethostname(),
             "memory_mib": read_memory("MemTotal") // 2**20,
-            "own": self._own,
         }
+        return {"ip": ip, "own": self._own, "place": place}
 
     def collect(self, known: dict[str, int]) -> list[Piece]:
         """Returns what was added to the files of this machine's own directory.

@@ -10,7 +10,6 @@ import select
 import threading
 import time
 import uuid
-from pathlib import Path
 from typing import Any
 
 from distrl.config import Config
@@ -29,21 +28,14 @@ from distrl.launch.cluster.demands import (
 )
 from distrl.launch.cluster.link import Link
 from distrl.launch.cluster.placing import Placement
-from distrl.launch.cluster.site import (
-    Site,
-    are_bound,
-    describe_loss,
-    find_bound_to_disk,
-)
+from distrl.launch.cluster.site import Site, describe_loss
+from distrl.launch.cluster.starting import Starter, check_disk
 from distrl.launch.loading import redirect_output
 from distrl.launch.names import name_nodes
-from distrl.launch.placement import device_variables
 from distrl.launch.reaping import kill_descendants
 from distrl.launch.restarts import decide
 from distrl.node_log import say
 from distrl.session import Session
-
-_DEVICES = "CUDA_VISIBLE_DEVICES"
 
 
 def run_cluster(
@@ -91,10 +83,15 @@ class _Driver:
             "sys_path": [path or os.getcwd() for path in request["sys_path"]],
         }
         session = Session(uuid.uuid4().hex, request.get("resumes", 0))
-        self._session = session.to_environment()
+        self._starter = Starter(
+            config,
+            self._names,
+            session.to_environment(),
+            request["token"],
+            self._stage,
+        )
         self._is_connected = False
         self._placement: Placement | None = None
-        self._token = request["token"]
         self._sites: list[Site] = []
         self._count = 0
         # The machines' messages; a byte in the pipe wakes who waits for them.
@@ -103,16 +100,7 @@ class _Driver:
         self._wakeup, self._waker = os.pipe()
         self._placing = 0
         self._unplaced: list[str] = []
-        self._spec: str | None = None
-        self._learner_devices = ""
-        self._is_checking = False
-        self._is_approved = False
-        self._has_run_dir = False
         self._begun = False
-        self._called: frozenset[str] | None = None
-        self._addresses: dict[str, list[str]] = {}
-        self._devices: dict[str, str] = {}
-        self._restarts = dict.fromkeys(self._names, 0)
         self._causes: dict[str, str] = {}
         self._facts: dict[str, dict[str, Any]] = {}
         self._lost_at: list[float] = []
@@ -179,10 +167,8 @@ class _Driver:
         elif message["do"] == "start":
             # message["descriptor"], the run directory's lock, stays open here.
             redirect_output(message["log"])
-            self._has_run_dir = True
-            # By which machines that come later know that they see the run's disk.
-            self._token = str(Path(self._config.run_dir or "", "config.yaml"))
-            self._advance()
+            self._starter.begin()
+            self._starter.advance(self._sites)
 
     def _place(self, names: list[str], delay: float) -> None:
         """Finds in a thread where nodes are, or are now; `placed` comes of it."""
@@ -218,7 +204,9 @@ class _Driver:
         if event == "described":
             self._meet(site, message)
         elif event in ("ready", "bound", "checked"):
-            self._note_progress(site, message)
+            self._starter.note(site, message)
+            self._approve()
+            self._starter.advance(self._sites)
         elif event == "started":
             self._note_started(site, message["nodes"])
         elif event == "node":
@@ -226,7 +214,7 @@ class _Driver:
                 self._ended.add(message["name"])
             self._channel.send(message)
         elif event == "restarted":
-            self._restarts[message["name"]] = message["restarts"]
+            self._starter.restarts[message["name"]] = message["restarts"]
             self._channel.send(message)
         elif event == "saving":
             if not self._said_saving:
@@ -237,9 +225,9 @@ class _Driver:
         elif event == "ended":
             self._note_end(site, message["error"])
         elif event == "refused":
-            if self._has_run_dir:
-                self._fail("launcher", f"{site}: {message['message']}")
-            raise ConfigError(message["message"])
+            if not self._begun:
+                raise ConfigError(message["message"])
+            self._fail("launcher", f"{site}: {message['message']}")
         elif event == "uncollected":
             text = f"what {site} writes cannot be collected: {message['reason']}"
             self._channel.send({"event": "note", "text": text})
@@ -257,7 +245,7 @@ class _Driver:
             self._give_up_placing(message.get("reason"))
             return
         self._unplaced = []
-        self._devices.update(message["devices"])
+        self._starter.devices.update(message["devices"])
         places: dict[str, list[str]] = {}
         for name in message["names"]:
             places.setdefault(message["keys"][name], []).append(name)
@@ -267,13 +255,15 @@ class _Driver:
         for key, names in places.items():
             site = next((s for s in self._sites if s.link.key == key), None)
             if site is None:
-                link = Link(self._config, key, self._request, self._token, self._tell)
+                link = Link(
+                    self._config, key, self._request, self._starter.token, self._tell
+                )
                 self._sites.append(Site(link, self._count, names))
                 self._count += 1
             else:
                 site.late += names
                 self._check_disk(site)
-                self._start_late(site)
+                self._starter.start_late(site)
 
     def _give_up_placing(self, reason: str | None) -> None:
         limit = self._config.launch.connect_seconds
@@ -293,121 +283,28 @@ class _Driver:
         )
 
     def _meet(self, site: Site, facts: dict[str, Any]) -> None:
-        site.ip, site.own = facts["ip"], facts["own"]
-        named = {"machine": site.ip, "host": facts["host"]}
-        site.facts = {**named, "memory_mib": facts["memory_mib"]}
+        site.ip, site.own, site.place = facts["ip"], facts["own"], facts["place"]
         self._check_disk(site)
         self._approve()
 
     def _check_disk(self, site: Site) -> None:
-        """Refuses nodes that save on a machine that does not see the run's disk."""
-        bound = find_bound_to_disk(site.all_names)
-        if site.own is None or not bound:
-            return
-        group = bound[0].partition("/")[0]
-        text = (
-            f"run_dir: machine {site.ip} does not see {self._config.run_dir}, and "
-            f"{', '.join(bound)} would save there. Name a directory that all machines "
-            "share, or keep these groups on machines that see it, for example by "
-            f"launch.resources: {{{group}: {{'node:ADDRESS': 0.01}}}}"
-        )
-        if not self._begun:
-            raise ConfigError(text)
-        self._fail("launcher", text)
-
-    def _note_progress(self, site: Site, message: dict[str, Any]) -> None:
-        if message["event"] == "ready":
-            site.state = "ready"
-        elif message["event"] == "checked":
-            self._spec, self._learner_devices = message["spec"], message["devices"]
-            self._approve()
-        elif site.state == "building":
-            site.state = "bound"
-            for name, ports in message["ports"].items():
-                if ports:
-                    self._addresses[name] = [f"{site.ip}:{port}" for port in ports]
-        self._advance()
+        try:
+            check_disk(site, self._config.run_dir)
+        except ConfigError as error:
+            if not self._begun:
+                raise
+            self._fail("launcher", str(error))
 
     def _approve(self) -> None:
-        """Lets the front make the run directory, once nothing speaks against it."""
-        described = self._sites and all(site.ip for site in self._sites)
-        if self._is_approved or self._spec is None or not described:
-            return
-        self._is_approved = True
-        self._channel.send({"event": "checked", "devices": self._learner_devices})
-
-    def _advance(self) -> None:
-        """Tells each machine what comes next, as far as that is known."""
-        if self._spec is None:
-            self._check()
-            return
-        if not self._has_run_dir or self._stopping:
-            return
-        for site in self._sites:
-            if site.state == "ready":
-                site.state = "building"
-                if site.own is not None:
-                    site.link.collect()
-                site.link.send(
-                    {
-                        "do": "build",
-                        "session": self._session,
-                        "log": f"machine/{site.number}",
-                        "run_dir": site.own,
-                        "spec": self._spec,
-                        "names": site.names,
-                    }
-                )
-        if not are_bound(self._sites, self._called):
-            return
-        self._called = frozenset(self._addresses)
-        for site in self._sites:
-            if site.state == "bound":
-                site.state = "starting"
-                site.link.send({"do": "start", "share": self._share(site.names)})
-
-    def _check(self) -> None:
-        """Has the learner's machine try what the program is made of."""
-        if self._is_checking:
-            return
-        learner = "learner" if "learner" in self._names else self._names[0]
-        site = next((s for s in self._sites if learner in s.names), None)
-        if site is None or site.state != "ready":
-            return
-        self._is_checking = True
-        self._stage(f"checking {self._config.environment}")
-        environment = self._environments([learner]).get(learner, {})
-        site.link.send({"do": "check", "environment": environment})
-
-    def _environments(self, names: list[str]) -> dict[str, dict[str, str]]:
-        return {n: {_DEVICES: self._devices[n]} for n in names if n in self._devices}
-
-    def _share(self, names: list[str]) -> dict[str, Any]:
-        return {
-            "restarts": {name: self._restarts[name] for name in names},
-            "addresses": self._addresses,
-            "environments": self._environments(names),
-        }
-
-    def _start_late(self, site: Site) -> None:
-        """Starts nodes that were moved to a machine once its own run."""
-        if site.state == "running" and site.late:
-            share = self._share(site.late)
-            site.link.send({"do": "add", "share": share})
-            site.names += site.late
-            site.late = []
+        if self._starter.approve(self._sites):
+            devices = self._starter.learner_devices
+            self._channel.send({"event": "checked", "devices": devices})
 
     def _note_started(self, site: Site, nodes: dict[str, dict[str, Any]]) -> None:
         for name, facts in nodes.items():
-            given = self._environments([name]).get(name, {})
-            variables = device_variables(
-                name.partition("/")[0], self._config.launch, given
-            )
-            self._facts[name] = {
-                **facts,
-                **site.facts,
-                "device_variables": variables,
-            }
+            variables = self._starter.list_device_variables(name)
+            place = {**site.place, "device_variables": variables}
+            self._facts[name] = {**facts, **place}
         if site.state == "starting":
             site.state = "running"
         if self._begun:
@@ -419,7 +316,7 @@ class _Driver:
             self._channel.send({"event": "started", "nodes": ordered})
         if self._stopping:
             site.link.send({"do": "stop"})
-        self._start_late(site)
+        self._starter.start_late(site)
 
     def _note_moved(self, name: str) -> None:
         facts = self._facts[name]
@@ -429,8 +326,8 @@ class _Driver:
                 "name": name,
                 "pid": facts["pid"],
                 "cause": self._causes[name],
-                "restarts": self._restarts[name],
-                "moved": {k: v for k, v in facts.items() if k != "pid"},
+                "restarts": self._starter.restarts[name],
+                "moved": {key: facts[key] for key in facts if key != "pid"},
             }
         )
 
@@ -479,7 +376,7 @@ class _Driver:
             return
         now = time.monotonic()
         decision = decide(self._config.launch, "killed", self._lost_at, now)
-        is_whole = bool((self._called or frozenset()).intersection(names))
+        is_whole = bool((self._starter.called or frozenset()).intersection(names))
         if decision.delay is None:
             self._end(site)
             text = f"{site} {reason}, and {', '.join(names)} with it."
@@ -497,9 +394,9 @@ class _Driver:
         if is_whole:
             # Nodes that were still to be placed are among them.
             moved, self._unplaced = list(self._names), []
-            self._addresses = {}
+            self._starter.forget_addresses()
         for name in moved:
-            self._restarts[name] += 1
+            self._starter.restarts[name] += 1
             gone = "was lost" if name in names else "was ended"
             self._causes[name] = f"{gone} as {site} {reason}"
             self._channel.send({"event": "node", "name": name, "state": "restarting"})

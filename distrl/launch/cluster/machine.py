@@ -78,9 +78,8 @@ def _serve(channel: Channel) -> None:
         if message["do"] == "check":
             check = partial(_check, config, message["environment"])
             spec, devices = check_in_child(channel, check)
-            channel.send(
-                {"event": "checked", "spec": _encode(spec), "devices": devices}
-            )
+            told = {"event": "checked", "spec": _encode(spec), "devices": devices}
+            channel.send(told)
         elif message["do"] == "build":
             os.environ.update(message["session"])
             if message["run_dir"] is not None:

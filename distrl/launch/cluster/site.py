@@ -25,8 +25,8 @@ class Site:
       names: the nodes that are there, or are to start there together.
       late: nodes that are to start there once the others run.
       ip: its address; empty until it has described itself.
-      facts: what program.json says of it.
       own: the run directory of its own that it has where it does not see the run's.
+      place: what program.json says of it.
       state: how far it is.
     """
 
@@ -35,8 +35,8 @@ class Site:
     names: list[str]
     late: list[str] = field(default_factory=list)
     ip: str = ""
-    facts: dict[str, Any] = field(default_factory=dict)
     own: str | None = None
+    place: dict[str, Any] = field(default_factory=dict)
     state: State = "importing"
 
     @property
