@@ -110,6 +110,7 @@ def test_a_failing_node_ends_the_run_with_its_traceback(tmp_path, cluster):
     assert "ValueError: the paddle fell off" in command.stderr.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_where_it_was_stopped(tmp_path, cluster):
     run_dir = tmp_path / "run"
     with train(run_dir, *ENDLESS, *on(cluster, PLACES)) as command:

@@ -1,0 +1,59 @@
+"""The agent of a machine, without Ray: it starts a zygote and passes messages on."""
+
+import base64
+import os
+import signal
+
+import cloudpickle
+import psutil
+import pytest
+
+from distrl.config import Config
+from distrl.launch.cluster.agent import Agent
+
+
+@pytest.fixture
+def agent(tmp_path):
+    value = cloudpickle.dumps((Config(run_dir=str(tmp_path)), "no.such:program"))
+    payload = base64.b64encode(value).decode()
+    made = Agent({"sys_path": [], "payload": payload}, patience=600.0)
+    yield made
+    made.end()
+
+
+def read_all(agent):
+    """Returns all messages; each is asked for twice, as when an answer was lost."""
+    messages = []
+    while not messages or messages[-1]["event"] != "closed":
+        first = agent.receive(len(messages))
+        assert agent.receive(len(messages))[: len(first)] == first
+        messages += first
+    return messages
+
+
+def test_messages_come_in_order_and_the_last_says_that_the_zygote_ended(agent):
+    ended, closed = read_all(agent)
+    assert ended["event"] == "ended"
+    assert "No module named 'no'" in ended["error"]["traceback"]
+    assert "exit code 0" in closed["printed"]
+
+
+def test_a_zygote_that_is_killed_is_said_to_be(agent):
+    os.kill(agent._zygote.pid, signal.SIGKILL)
+    (closed,) = read_all(agent)
+    assert "killed by SIGKILL" in closed["printed"]
+
+
+def test_an_end_leaves_no_process_and_no_directory(agent, tmp_path):
+    known = tmp_path / "token"
+    known.touch()
+    assert agent.describe(str(known))["own"] is None
+    own = agent.describe(str(tmp_path / "absent"))["own"]
+    with open(f"{own}/x.log", "w") as file:
+        file.write("a line\n")
+    (piece,) = agent.collect({})
+    assert (piece.path, piece.data) == ("x.log", b"a line\n")
+    agent.end()
+    assert not os.path.exists(own)
+    agent._zygote.wait(10)
+    assert not psutil.pid_exists(agent._zygote.pid)
