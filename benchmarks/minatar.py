@@ -24,6 +24,8 @@ PUBLISHED = {
     "breakout": {1_000_000: 9.2},
     "freeway": {1_000_000: 48.0},
 }
+
+_LINES = ("-", "--", ":", "-.")
 _LAST_FRAMES = 100_000
 _POINTS = 100
 
@@ -107,6 +109,7 @@ def draw(rows: Sequence[dict[str, Any]], picture: Path) -> None:
 
     games = sorted({row["game"] for row in rows})
     agents = sorted({row["agent"] for row in rows})
+    seeds = sorted({row["seed"] for row in rows}, key=int)
     figure, panels = pyplot.subplots(
         1, len(games), figsize=(4.6 * len(games), 3.6), squeeze=False
     )
@@ -125,7 +128,7 @@ def draw(rows: Sequence[dict[str, Any]], picture: Path) -> None:
                 color=f"C{agents.index(agent)}",
                 linewidth=1.2,
                 label=f"{agent}, seed {seed}",
-                linestyle="-" if seed == min(r["seed"] for r in rows) else "--",
+                linestyle=_LINES[seeds.index(seed) % len(_LINES)],
             )
         for frames, value in PUBLISHED.get(game, {}).items():
             panel.plot(frames / 1e6, value, "k*", markersize=11, label="DQN, published")
