@@ -126,6 +126,22 @@ def test_a_run_goes_on_where_it_was_stopped(tmp_path, cluster):
     assert command.result["learner_steps"] >= before + 100
 
 
+def test_code_of_ones_own_gets_to_the_machines(tmp_path, cluster):
+    """It is on no path of the command or of Ray's."""
+    code = tmp_path / "code"
+    code.mkdir()
+    (code / "carried_catch.py").write_text(
+        "import bsuite\n\n\ndef make(seed=0):\n"
+        "    del seed\n    return bsuite.load_from_id('catch/0')\n"
+    )
+    flags = [*ENDLESS, "--environment=carried_catch:make", "--stop.learner_steps=100"]
+    flags += [f"--launch.runtime_env={{working_dir: {code}}}"]
+    with train(tmp_path / "run", *flags, *on(cluster, PLACES)) as command:
+        assert command.finish(timeout=180) == 0, command.stderr
+        cluster.assert_nothing_is_left()
+    assert command.result["learner_steps"] >= 100
+
+
 @pytest.mark.parametrize("victim", ["front", "host"])
 def test_nothing_outlives_a_command_that_is_killed(tmp_path, cluster, victim):
     flags = [*ENDLESS, "--environment=broken_environments:spawn"]

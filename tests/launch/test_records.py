@@ -82,3 +82,22 @@ def test_a_directory_that_takes_nothing_is_said_once(tmp_path, records, notes):
     assert str(tmp_path) in notes[0]
     assert "No such file" in notes[0]
     assert notes[1:] == ["actor/0 was killed by SIGKILL; started again (1)"]
+
+
+def test_a_node_that_was_moved_is_noted_where_it_is_and_not_said_again(
+    tmp_path, records, notes
+):
+    records.set_state("learner", "restarting")
+    moved = {"address": "10.0.0.2:7", "machine": "10.0.0.2"}
+    records.restart("learner", 20, "was lost", 1, moved)
+    assert notes == []
+    assert read_nodes(tmp_path)["learner"] == {
+        "address": "10.0.0.2:7",
+        "machine": "10.0.0.2",
+        "pid": 20,
+        "state": "running",
+        "restarts": 1,
+    }
+    with (tmp_path / "metrics" / "launcher.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    assert (row["node"], row["cause"], row["restarts"]) == ("learner", "was lost", "1")
