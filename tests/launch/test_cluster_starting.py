@@ -9,6 +9,8 @@ from distrl.launch.cluster.starting import Starter, check_disk
 
 NAMES = ["replay/0", "learner", "actor/0"]
 
+CHECKED = {"event": "checked", "spec": "spec", "devices": "2 x cpu"}
+
 
 class Recorder:
     """A link that keeps what is sent, and whether its machine's files are brought."""
@@ -65,11 +67,11 @@ def test_nothing_is_built_before_there_is_a_run_directory(starter, sites):
     for index in (0, 1):
         tell(starter, sites, index, event="ready")
     assert not starter.approve(sites)
-    assert tell(starter, sites, 0, event="checked", spec="spec") == ["check"]
+    assert tell(starter, sites, 0, **CHECKED) == ["check"]
     sites[1].ip, ip = "", sites[1].ip
     assert not starter.approve(sites)
     sites[1].ip = ip
-    assert starter.approve(sites)
+    assert starter.approve(sites) == "2 x cpu"
     assert not starter.approve(sites), "it is said once"
     starter.begin()
     starter.advance(sites)
@@ -86,7 +88,7 @@ def test_nothing_is_built_before_there_is_a_run_directory(starter, sites):
 def start_all(starter, sites):
     for index in range(len(sites)):
         tell(starter, sites, index, event="ready")
-    tell(starter, sites, 0, event="checked", spec="spec")
+    tell(starter, sites, 0, **CHECKED)
     starter.begin()
     starter.advance(sites)
     tell(starter, sites, 1, event="bound", ports={"actor/0": []})
@@ -146,3 +148,15 @@ def test_nodes_that_save_need_the_disk(sites):
         check_disk(sites[0], "/runs/x")
     for word in ("10.0.0.1", "/runs/x", "replay/0, learner", "node:ADDRESS"):
         assert word in str(caught.value)
+
+
+def test_program_json_says_where_a_node_is_and_what_decides_its_devices(starter, sites):
+    sites[0].place = {"machine": "10.0.0.1", "host": "a", "memory_mib": 7}
+    starter.devices = {"learner": "2,3"}
+    place = starter.describe_place(sites[0], "learner")
+    variables = place.pop("device_variables")
+    assert place == sites[0].place
+    assert variables["CUDA_VISIBLE_DEVICES"] == "2,3"
+    others = starter.describe_place(sites[0], "replay/0")["device_variables"]
+    assert "CUDA_VISIBLE_DEVICES" not in others
+    assert others["JAX_PLATFORMS"] == "cpu"

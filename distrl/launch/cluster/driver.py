@@ -296,15 +296,13 @@ class _Driver:
             self._fail("launcher", str(error))
 
     def _approve(self) -> None:
-        if self._starter.approve(self._sites):
-            devices = self._starter.learner_devices
+        devices = self._starter.approve(self._sites)
+        if devices is not None:
             self._channel.send({"event": "checked", "devices": devices})
 
     def _note_started(self, site: Site, nodes: dict[str, dict[str, Any]]) -> None:
         for name, facts in nodes.items():
-            variables = self._starter.list_device_variables(name)
-            place = {**site.place, "device_variables": variables}
-            self._facts[name] = {**facts, **place}
+            self._facts[name] = {**facts, **self._starter.describe_place(site, name)}
         if site.state == "starting":
             site.state = "running"
         if self._begun:
@@ -371,8 +369,7 @@ class _Driver:
             return
         if not self._begun:
             self._end(site)
-            text = "\n".join(filter(None, [f"{site} {reason}.", printed]))
-            self._fail("launcher", text)
+            self._fail("launcher", f"{site} {reason}.\n{printed}".strip())
             return
         now = time.monotonic()
         decision = decide(self._config.launch, "killed", self._lost_at, now)

@@ -41,6 +41,8 @@ class Starter:
         self._session = session
         self._stage = stage
         self._spec: str | None = None
+        # Those that share a superbatch, in words.
+        self._learner_devices = ""
         self._is_checking = False
         self._is_approved = False
         self._has_run_dir = False
@@ -51,8 +53,6 @@ class Starter:
         """The nodes that others call; None while that is not known."""
         self.devices: dict[str, str] = {}
         """The GPUs of the nodes that take some."""
-        self.learner_devices = ""
-        """Those that share a superbatch, in words."""
         self.restarts = dict.fromkeys(names, 0)
         """How often each node was started again."""
 
@@ -71,20 +71,20 @@ class Starter:
         if message["event"] == "ready":
             site.state = "ready"
         elif message["event"] == "checked":
-            self._spec, self.learner_devices = message["spec"], message["devices"]
+            self._spec, self._learner_devices = message["spec"], message["devices"]
         elif site.state == "building":
             site.state = "bound"
             for name, ports in message["ports"].items():
                 if ports:
                     self._addresses[name] = [f"{site.ip}:{port}" for port in ports]
 
-    def approve(self, sites: Sequence[Site]) -> bool:
-        """Whether nothing speaks against the run any more; says so once."""
+    def approve(self, sites: Sequence[Site]) -> str | None:
+        """Returns the learner's devices once nothing speaks against the run; once."""
         described = bool(sites) and all(site.ip for site in sites)
         if self._is_approved or self._spec is None or not described:
-            return False
+            return None
         self._is_approved = True
-        return True
+        return self._learner_devices
 
     def advance(self, sites: Sequence[Site]) -> None:
         """Tells each machine what comes next, as far as that is known."""
@@ -112,11 +112,12 @@ class Starter:
             site.names += site.late
             site.late = []
 
-    def list_device_variables(self, name: str) -> dict[str, str]:
-        """Returns the environment variables that decide a node's devices."""
+    def describe_place(self, site: Site, name: str) -> dict[str, Any]:
+        """Returns what program.json says of where a node of a machine is."""
         given = self._environments([name]).get(name, {})
         group = name.partition("/")[0]
-        return device_variables(group, self._config.launch, given)
+        variables = device_variables(group, self._config.launch, given)
+        return {**site.place, "device_variables": variables}
 
     def _check(self, sites: Sequence[Site]) -> None:
         """Has the learner's machine try what the program is made of."""
