@@ -9,6 +9,8 @@ import pytest
 from integration.commands import can_isolate, train
 
 ENDLESS = ["--stop.evaluation_return=null", "--stop.env_steps=null"]
+# Each of its nodes imports for itself, which takes 15 s.
+_LAUNCHPAD = pytest.param("launchpad", marks=pytest.mark.slow)
 SIGNALS = pytest.mark.parametrize(
     ("number", "code", "reason"),
     [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")],
@@ -41,7 +43,7 @@ def test_a_signal_ends_a_run_that_still_imports(tmp_path, number, code, reason):
     assert "Traceback" not in command.stderr
 
 
-@pytest.mark.parametrize("backend", ["processes", "threads", "launchpad"])
+@pytest.mark.parametrize("backend", ["processes", "threads", _LAUNCHPAD])
 def test_a_node_that_ignores_the_stop_is_killed_within_ten_seconds(tmp_path, backend):
     flags = [*ENDLESS, "--environment=broken_environments:stick"]
     run_dir = tmp_path / "run"
@@ -85,7 +87,7 @@ def test_a_killed_node_ends_the_run_if_nothing_is_restarted(tmp_path, node):
     assert "SIGKILL" in command.result["error"]["traceback"]
 
 
-@pytest.mark.parametrize("backend", ["processes", "threads", "launchpad"])
+@pytest.mark.parametrize("backend", ["processes", "threads", _LAUNCHPAD])
 @pytest.mark.parametrize("victim", ["front", "host"])
 def test_nothing_outlives_a_launcher_that_is_killed(tmp_path, backend, victim):
     flags = [*ENDLESS, "--environment=broken_environments:spawn"]

@@ -78,6 +78,7 @@ def failing(config, spec):
     return program
 
 
+@pytest.mark.slow
 def test_a_node_sees_the_devices_that_ray_gives_it(tmp_path, cluster):
     free = cluster.read_free()
     outcome, _ = launch(
@@ -104,6 +105,7 @@ def test_a_node_sees_the_devices_that_ray_gives_it(tmp_path, cluster):
     assert cluster.read_free() == free
 
 
+@pytest.mark.slow
 def test_a_node_that_fails_ends_those_of_other_machines(tmp_path, cluster):
     outcome, _ = launch(
         cluster, tmp_path / "run", failing, resources={"second": {"large": 1}}

@@ -72,7 +72,11 @@ def test_two_machines_solve_catch(tmp_path, cluster):
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+    ("number", "code"),
+    [
+        (signal.SIGINT, 130),
+        pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow),
+    ],
 )
 def test_a_signal_ends_a_run(tmp_path, cluster, number, code):
     with train(tmp_path / "run", *ENDLESS, *on(cluster, PLACES)) as command:
@@ -87,6 +91,7 @@ def test_a_signal_ends_a_run(tmp_path, cluster, number, code):
     assert "Traceback" not in command.stderr
 
 
+@pytest.mark.slow
 def test_a_signal_ends_a_run_whose_machines_still_import(tmp_path, cluster):
     with train(tmp_path / "run", *ENDLESS, *on(cluster, PLACES)) as command:
         command.await_line("importing JAX, TensorFlow and Reverb on 2 machines")
@@ -126,6 +131,7 @@ def test_a_run_goes_on_where_it_was_stopped(tmp_path, cluster):
     assert command.result["learner_steps"] >= before + 100
 
 
+@pytest.mark.slow
 def test_code_of_ones_own_gets_to_the_machines(tmp_path, cluster):
     """It is on no path of the command or of Ray's."""
     code = tmp_path / "code"
@@ -142,6 +148,7 @@ def test_code_of_ones_own_gets_to_the_machines(tmp_path, cluster):
     assert command.result["learner_steps"] >= 100
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("victim", ["front", "host"])
 def test_nothing_outlives_a_command_that_is_killed(tmp_path, cluster, victim):
     flags = [*ENDLESS, "--environment=broken_environments:spawn"]

@@ -77,6 +77,7 @@ def test_four_shards_solve_catch_and_a_resumed_run_has_the_same_four(tmp_path):
         assert all(a < b for a, b in zip(then, now, strict=True))
 
 
+@pytest.mark.slow
 def test_a_killed_shard_goes_on_from_its_part_and_the_others_serve_meanwhile(tmp_path):
     run_dir = tmp_path / "run"
     flags = [*SHARDED, *ENDLESS, "--launch.restart_delay_seconds=8"]
