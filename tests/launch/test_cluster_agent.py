@@ -3,6 +3,8 @@
 import base64
 import os
 import signal
+import subprocess
+import sys
 
 import cloudpickle
 import psutil
@@ -57,3 +59,25 @@ def test_an_end_leaves_no_process_and_no_directory(agent, tmp_path):
     assert not os.path.exists(own)
     agent._zygote.wait(10)
     assert not psutil.pid_exists(agent._zygote.pid)
+
+
+_LEFT_ALONE = """
+import base64, sys, time
+import cloudpickle
+from distrl.config import Config
+from distrl.launch.cluster.agent import Agent
+payload = base64.b64encode(cloudpickle.dumps((Config(), "no.such:program"))).decode()
+agent = Agent({"sys_path": [], "payload": payload}, patience=0.5)
+print(agent._zygote.pid, flush=True)
+time.sleep(250)
+"""
+
+
+def test_a_machine_that_is_cut_off_from_its_launcher_ends_all_by_itself():
+    process = subprocess.Popen(
+        [sys.executable, "-c", _LEFT_ALONE], stdout=subprocess.PIPE, text=True
+    )
+    zygote = int(process.stdout.readline())
+    assert process.wait(120) == 1
+    assert not psutil.pid_exists(zygote)
+    process.stdout.close()

@@ -43,6 +43,7 @@ class Agent:
         """
         self._patience = patience
         self._asked = time.monotonic()
+        self._ended = threading.Event()
         self._own: str | None = None
         # All of them: a run has a few for each node.
         self._messages: list[dict[str, Any]] = []
@@ -116,16 +117,17 @@ class Agent:
 
     def end(self) -> None:
         """Ends all processes of the run on this machine, whatever they do."""
+        self._ended.set()
         kill_session(self._zygote.pid)
         if self._own is not None:
             shutil.rmtree(self._own, ignore_errors=True)
 
     def _watch_launcher(self) -> None:
         """Ends everything, this process too, once the launcher asks no more."""
-        while time.monotonic() - self._asked < self._patience:
-            time.sleep(_POLL_SECONDS)
-        self.end()
-        os._exit(1)
+        while not self._ended.wait(_POLL_SECONDS):
+            if time.monotonic() - self._asked >= self._patience:
+                self.end()
+                os._exit(1)
 
     def _describe_end(self) -> str:
         code = self._zygote.wait()
