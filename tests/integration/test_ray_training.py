@@ -71,12 +71,10 @@ def test_two_machines_solve_catch(tmp_path, cluster):
     assert cluster.read_free() == free
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "code"),
-    [
-        (signal.SIGINT, 130),
-        pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow),
-    ],
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143)],
 )
 def test_a_signal_ends_a_run(tmp_path, cluster, number, code):
     with train(tmp_path / "run", *ENDLESS, *on(cluster, PLACES)) as command:
@@ -105,6 +103,7 @@ def test_a_signal_ends_a_run_whose_machines_still_import(tmp_path, cluster):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_failing_node_ends_the_run_with_its_traceback(tmp_path, cluster):
     flags = [*ENDLESS, "--environment=broken_environments:fail"]
     with train(tmp_path / "run", *flags, *on(cluster, PLACES)) as command:

@@ -86,6 +86,7 @@ def test_killed_variables_are_published_again(tmp_path):
         finish_solved(command, ["variables"], KILLED)
 
 
+@pytest.mark.slow
 def test_a_killed_relay_follows_again(tmp_path):
     with train(tmp_path / "run", *LONGER, "--variables.relays=2") as command:
         command.await_line("training")
