@@ -1,6 +1,6 @@
 """The arguments of the commands that take no configuration."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 
 from distrl.errors import ConfigError, suggest
 
@@ -23,28 +23,30 @@ def read_arguments(
         "--help" if each == "-h" else each for each in arguments if each[:1] == "-"
     }
     for flag in sorted(found.difference(known)):
-        raise ConfigError(
-            f"{flag}: distrl {command} has no such flag.{suggest(flag, known)} "
-            f"Its flags are {', '.join(known)}."
-        )
+        raise _refuse_flag(command, flag, known)
     return [each for each in arguments if each[:1] != "-"], found
 
 
 def read_values(
-    arguments: Sequence[str], switches: Iterable[str] = ()
+    arguments: Sequence[str],
+    switches: Collection[str] = (),
+    command: str = "",
+    keys: Collection[str] | None = None,
 ) -> tuple[list[str], dict[str, str], set[str]]:
     """Splits arguments into positional ones, `--KEY VALUE` or `--KEY=VALUE`, switches.
 
     Args:
       arguments: what follows the command.
       switches: the flags without a value.
+      command: the name of the command, for messages.
+      keys: of the flags with a value; None takes any.
 
     Returns:
       The positional ones, the text of each value by key (the last one counts), and the
       switches that are there.
 
     Raises:
-      ConfigError: a flag has one dash, or no value.
+      ConfigError: a flag has one dash or no value, or there is no such flag.
     """
     positional: list[str] = []
     values: dict[str, str] = {}
@@ -60,6 +62,9 @@ def read_values(
         key, equals, text = argument.removeprefix("--").partition("=")
         if not argument.startswith("--") or not key:
             raise ConfigError(f"{argument}: there is no such flag; write --KEY VALUE")
+        if keys is not None and key not in keys:
+            known = [*(f"--{each}" for each in keys), *switches, "--help"]
+            raise _refuse_flag(command, f"--{key}", known)
         if not equals:
             text = next(rest, "--")
             if text.startswith("--"):
@@ -78,4 +83,11 @@ def read_count(key: str, text: str, least: int) -> int:
         return int(text)
     raise ConfigError(
         f"--{key} = {text!r}: it must be a whole number, at least {least}"
+    )
+
+
+def _refuse_flag(command: str, flag: str, known: Sequence[str]) -> ConfigError:
+    return ConfigError(
+        f"{flag}: distrl {command} has no such flag.{suggest(flag, known)} "
+        f"Its flags are {', '.join(known)}."
     )

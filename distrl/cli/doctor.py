@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator
 
 from distrl.cli.answer import print_answer
-from distrl.cli.arguments import read_arguments
+from distrl.cli.arguments import read_values
 from distrl.cli.health import CHECKS, CLUSTER_CHECKS, IMPORT_SECONDS
 from distrl.errors import ConfigError
 from distrl.findings import Finding, format_finding, name_failed
@@ -31,15 +31,16 @@ def main(arguments: list[str]) -> int:
     Raises:
       ConfigError: bad usage.
     """
-    rest, cluster = _take_cluster(arguments)
-    positional, flags = read_arguments("doctor", rest, ("--cluster", "--json"))
-    if positional:
-        raise ConfigError(f"doctor takes no arguments and got {' '.join(positional)}")
-    if "--help" in flags:
+    if not {"-h", "--help"}.isdisjoint(arguments):
         print_answer(_HELP)
         return 0
+    positional, values, flags = read_values(
+        arguments, ("--json",), "doctor", ("cluster",)
+    )
+    if positional:
+        raise ConfigError(f"doctor takes no arguments and got {' '.join(positional)}")
     findings: list[Finding] = []
-    for finding in _find(cluster):
+    for finding in _find(values.get("cluster")):
         findings.append(finding)
         if "--json" not in flags:
             print_answer(format_finding(finding))
@@ -50,21 +51,6 @@ def main(arguments: list[str]) -> int:
     else:
         print_answer(name_failed(findings))
     return 1 if failed else 0
-
-
-def _take_cluster(arguments: list[str]) -> tuple[list[str], str | None]:
-    """Returns the arguments without `--cluster ADDRESS`, and the address."""
-    for i, argument in enumerate(arguments):
-        key, equals, address = argument.partition("=")
-        if key != "--cluster":
-            continue
-        before, after = arguments[:i], arguments[i + 1 :]
-        if not equals:
-            if not after or after[0].startswith("-"):
-                raise ConfigError("--cluster needs a value: --cluster HOST:PORT")
-            address = after.pop(0)
-        return before + after, address
-    return arguments, None
 
 
 def _find(cluster: str | None) -> Iterator[Finding]:

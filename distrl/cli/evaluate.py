@@ -46,7 +46,9 @@ def main(arguments: list[str]) -> int:
     if not {"-h", "--help"}.isdisjoint(arguments):
         print_answer(_HELP)
         return 0
-    positional, values, switches = read_values(arguments, ("--json",))
+    positional, values, switches = read_values(
+        arguments, ("--json",), "evaluate", _FLAGS
+    )
     if len(positional) != 1:
         given = ", ".join(positional) or "nothing"
         raise ConfigError(
@@ -102,12 +104,6 @@ def format_answer(answer: Mapping[str, Any]) -> str:
 
 def _read_options(values: Mapping[str, str]) -> dict[str, Any]:
     """Returns the arguments of `evaluate_run` in the texts of the flags."""
-    for key in values:
-        if key not in _FLAGS:
-            raise ConfigError(
-                f"--{key}: distrl evaluate has no such flag.{suggest(key, _FLAGS)} "
-                f"Its flags are {', '.join(f'--{flag}' for flag in _FLAGS)}, --json."
-            )
     options: dict[str, Any] = {}
     if "episodes" in values:
         options["episodes"] = read_count("episodes", values["episodes"], least=1)

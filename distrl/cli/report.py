@@ -9,7 +9,7 @@ from typing import Any
 
 from distrl.cli.answer import print_answer, reserve_stdout
 from distrl.cli.arguments import read_values
-from distrl.errors import ConfigError, suggest
+from distrl.errors import ConfigError
 
 _HELP = """\
 usage: distrl report SWEEP_DIR ... [--html FILE] [--csv FILE] [--json]
@@ -73,16 +73,10 @@ def main(arguments: list[str]) -> int:
 
 def _read(arguments: Sequence[str]) -> tuple[list[str], dict[str, str], bool]:
     """Returns the directories, the files by flag, and whether JSON is wanted."""
-    sweep_dirs, files, switches = read_values(arguments, ("--json",))
+    sweep_dirs, files, switches = read_values(arguments, ("--json",), "report", _FILES)
     for key, path in files.items():
         if not path:
             raise ConfigError(f"--{key} needs the name of a file")
-        if key not in _FILES:
-            known = [*(f"--{name}" for name in _FILES), "--json", "--help"]
-            raise ConfigError(
-                f"--{key}: distrl report has no such flag.{suggest(f'--{key}', known)} "
-                f"Its flags are {', '.join(known)}."
-            )
     if not sweep_dirs:
         raise ConfigError(
             "report takes the directories of one or more sweeps and got none; for "

@@ -1,13 +1,14 @@
 """The fields of a run on a Ray cluster: what they may hold."""
 
+import math
 from typing import Any
 
 from distrl.config.fields import show_value
 from distrl.config.schema import LaunchConfig
 from distrl.errors import ConfigError, suggest
 
-STANDARD_RESOURCES = ("num_cpus", "num_gpus", "memory")
-"""The resources that every cluster knows; others are the cluster's own."""
+# Every cluster knows these; others are the cluster's own.
+_STANDARD_RESOURCES = ("num_cpus", "num_gpus", "memory")
 
 
 def check_cluster(launch: LaunchConfig) -> None:
@@ -16,7 +17,7 @@ def check_cluster(launch: LaunchConfig) -> None:
     Whether the cluster is there, and has them, is seen when it is connected to.
     """
     if launch.address is not None:
-        check_address(launch.address)
+        check_address("launch.address", launch.address)
     for group, wanted in launch.resources.items():
         field = f"launch.resources.{group}"
         if not isinstance(wanted, dict):
@@ -28,11 +29,16 @@ def check_cluster(launch: LaunchConfig) -> None:
             _check_amount(f"{field}.{name}", name, amount)
 
 
-def check_address(address: str) -> None:
-    """Raises ConfigError unless an address can be one of a running cluster."""
+def check_address(name: str, address: str) -> None:
+    """Raises ConfigError unless an address can be one of a running cluster.
+
+    Args:
+      name: of the field or flag that gives it.
+      address: `host:port`, or `auto`.
+    """
     if address == "auto":
         return
-    field = f"launch.address = {show_value(address)}"
+    field = f"{name} = {show_value(address)}"
     if address.startswith("ray://"):
         raise ConfigError(
             f"{field}: a Ray client cannot be asked to place a program. Start distrl "
@@ -48,7 +54,8 @@ def check_address(address: str) -> None:
 
 
 def _check_amount(field: str, name: str, amount: Any) -> None:
-    if isinstance(amount, bool) or not isinstance(amount, (int, float)) or amount < 0:
+    is_number = isinstance(amount, (int, float)) and not isinstance(amount, bool)
+    if not is_number or not 0 <= amount < math.inf:
         raise ConfigError(
             f"{field} = {show_value(amount)}: it must be a number, at least 0"
         )
@@ -59,5 +66,5 @@ def _check_amount(field: str, name: str, amount: Any) -> None:
     if name in ("CPU", "GPU", "cpu", "gpu", "cpus", "gpus", "num_cpu", "num_gpu"):
         raise ConfigError(
             f"{field} = {show_value(amount)}: there is no such resource."
-            f"{suggest(name, STANDARD_RESOURCES)}"
+            f"{suggest(name, _STANDARD_RESOURCES)}"
         )

@@ -10,19 +10,17 @@ import os
 import pickle
 import socket
 import sys
-import traceback
 import uuid
+from functools import partial
 from typing import Any
 
 from distrl.children import adopt_orphans, die_with_parent, outlive_parent
 from distrl.config import Config
-from distrl.errors import ConfigError
 from distrl.launch.channel import Channel
 from distrl.launch.checking_child import check_in_child
 from distrl.launch.isolation import enter_isolation
-from distrl.launch.loading import load_function, preload, redirect_output
+from distrl.launch.loading import end_with, load_function, preload, redirect_output
 from distrl.launch.placement import GROUPS, check_groups
-from distrl.launch.reaping import kill_descendants
 from distrl.session import Session
 
 OUR_PROGRAM = "distrl.program:make_program"
@@ -42,20 +40,7 @@ def main() -> None:
         refusal = enter_isolation()
         if refusal is not None:
             channel.send({"event": "not_isolated", "reason": refusal})
-    try:
-        _serve(channel, request)
-    except ConfigError as error:
-        channel.send({"event": "refused", "message": str(error)})
-    except Exception:
-        text = traceback.format_exc()
-        channel.send(
-            {"event": "ended", "error": {"node": "launcher", "traceback": text}}
-        )
-    finally:
-        kill_descendants()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(0)
+    end_with(channel, partial(_serve, channel, request))
 
 
 def _serve(channel: Channel, request: dict[str, Any]) -> None:

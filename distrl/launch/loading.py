@@ -1,9 +1,15 @@
-"""What a process gets ready before nodes are forked from it."""
+"""What a process gets ready before nodes are forked from it, and how it ends."""
 
 import importlib
 import os
+import sys
+import traceback
 from collections.abc import Callable
 from typing import Any
+
+from distrl.errors import ConfigError
+from distrl.launch.channel import Channel
+from distrl.launch.reaping import kill_descendants
 
 
 def preload(environment: str) -> None:
@@ -32,3 +38,26 @@ def redirect_output(log: str) -> None:
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
+
+
+def end_with(channel: Channel, serve: Callable[[], object]) -> None:
+    """Serves, then ends this process and all that descend from it.
+
+    Args:
+      channel: is told what `serve` raised: `refused` what does not fit, `ended` else.
+      serve: what this process is for.
+    """
+    try:
+        serve()
+    except ConfigError as error:
+        channel.send({"event": "refused", "message": str(error)})
+    except Exception:
+        text = traceback.format_exc()
+        channel.send(
+            {"event": "ended", "error": {"node": "launcher", "traceback": text}}
+        )
+    finally:
+        kill_descendants()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)

@@ -63,3 +63,18 @@ def test_this_machine(capsys):
     names = {row["name"] for row in answer["findings"]}
     assert names >= {*PINNED, *PRESENT, "Python", "TensorFlow ABI", "JAX devices"}
     assert names >= {"cores", "memory", "open files", "isolation", "reverb, launchpad"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--cluser=auto"], "--cluser: distrl doctor has no such flag. Did you mean"),
+        (["--jsn"], "--jsn: distrl doctor has no such flag. Did you mean '--json'?"),
+        (["--cluster"], "--cluster needs a value"),
+        (["--cluster=nowhere"], "--cluster = 'nowhere': it must be host:port"),
+        (["auto"], "doctor takes no arguments and got auto"),
+    ],
+)
+def test_bad_arguments(arguments, message, capsys):
+    assert main(["doctor", *arguments]) == 2
+    assert message in capsys.readouterr().err

@@ -62,14 +62,14 @@ def test_an_end_leaves_no_process_and_no_directory(agent, tmp_path):
 
 
 _LEFT_ALONE = """
-import base64, sys, time
+import base64, signal
 import cloudpickle
 from distrl.config import Config
 from distrl.launch.cluster.agent import Agent
 payload = base64.b64encode(cloudpickle.dumps((Config(), "no.such:program"))).decode()
 agent = Agent({"sys_path": [], "payload": payload}, patience=0.5)
 print(agent._zygote.pid, flush=True)
-time.sleep(250)
+signal.pause()
 """
 
 

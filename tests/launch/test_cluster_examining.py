@@ -59,5 +59,5 @@ def test_an_examiner_finds_out_who_does_not_answer():
 
 
 def test_an_address_that_can_be_none_is_refused():
-    with pytest.raises(ConfigError, match="launch.address = 'ray://x:1'"):
+    with pytest.raises(ConfigError, match="--cluster = 'ray://x:1'"):
         list(examine_cluster("ray://x:1", [], 1.0))

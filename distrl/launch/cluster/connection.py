@@ -11,8 +11,12 @@ from distrl.launch.cluster.demands import Machine
 from distrl.ports import is_listening
 
 
-def connect(launch: LaunchConfig) -> None:
+def connect(launch: LaunchConfig, name: str = "launch.address") -> None:
     """Connects this process to the cluster of `launch.address`.
+
+    Args:
+      launch: which cluster, and what is set up there.
+      name: of the field or flag that gave the address, for messages.
 
     Raises:
       ConfigError: Ray is not installed, there is no such cluster, or the runtime
@@ -24,13 +28,13 @@ def connect(launch: LaunchConfig) -> None:
         import ray
     except ImportError as error:
         raise ConfigError(
-            f"launch.backend = 'ray': Ray is not installed here ({error}); install "
-            "distrl's extra: pip install 'distrl[ray]'"
+            f"{name}: Ray is not installed here ({error}); install distrl's extra: "
+            "pip install 'distrl[ray]'"
         ) from error
     address = launch.address
     named = None if address == "auto" else address
     if named is not None and not is_listening(named, launch.rpc_seconds):
-        raise _refuse(launch, "nothing listens there")
+        raise _refuse(launch, name, "nothing listens there")
     options: dict[str, Any] = {"include_dashboard": False} if address is None else {}
     try:
         with warnings.catch_warnings():
@@ -44,7 +48,7 @@ def connect(launch: LaunchConfig) -> None:
             )
     except Exception as error:
         first = str(error).strip().partition("\n")[0]
-        raise _refuse(launch, first or type(error).__name__) from error
+        raise _refuse(launch, name, first or type(error).__name__) from error
 
 
 def list_machines() -> list[Machine]:
@@ -72,14 +76,14 @@ def disconnect() -> None:
     ray.shutdown()
 
 
-def _refuse(launch: LaunchConfig, reason: str) -> ConfigError:
+def _refuse(launch: LaunchConfig, name: str, reason: str) -> ConfigError:
     if launch.address is None:
         return ConfigError(
             f"launch.backend = 'ray': Ray could not be started here: {reason}. "
             "launch.address names a cluster that runs already."
         )
     return ConfigError(
-        f"launch.address = {launch.address!r}: cannot connect to that cluster: "
+        f"{name} = {launch.address!r}: cannot connect to that cluster: "
         f"{reason}. Start distrl on one of its machines (`ray start` makes this "
         "machine one), and give the address that `ray start --head` printed, or auto."
     )

@@ -76,9 +76,9 @@ def examine_cluster(
     Raises:
       ConfigError: there is no such cluster.
     """
-    check_address(address)
+    check_address("--cluster", address)
     with contextlib.ExitStack() as ending:
-        connect(LaunchConfig(address=address))
+        connect(LaunchConfig(address=address), "--cluster")
         ending.callback(disconnect)
         yield from _examine(list_machines(), checks, seconds)
 

@@ -11,18 +11,15 @@ import os
 import pickle
 import socket
 import sys
-import traceback
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from distrl.children import adopt_orphans, die_with_parent, outlive_parent
 from distrl.config import Config
-from distrl.errors import ConfigError
 from distrl.launch.channel import Channel
 from distrl.launch.checking_child import check_in_child
-from distrl.launch.loading import load_function, preload, redirect_output
-from distrl.launch.reaping import kill_descendants
+from distrl.launch.loading import end_with, load_function, preload, redirect_output
 from distrl.launch.run_directory import make_directories, node_file
 from distrl.launch.share import Share
 
@@ -32,20 +29,7 @@ def main() -> None:
     channel = Channel(socket.socket(fileno=int(sys.argv[1])))
     die_with_parent(int(sys.argv[2]))
     adopt_orphans()
-    try:
-        _serve(channel)
-    except ConfigError as error:
-        channel.send({"event": "refused", "message": str(error)})
-    except Exception:
-        text = traceback.format_exc()
-        channel.send(
-            {"event": "ended", "error": {"node": "launcher", "traceback": text}}
-        )
-    finally:
-        kill_descendants()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(0)
+    end_with(channel, partial(_serve, channel))
 
 
 def _serve(channel: Channel) -> None:
