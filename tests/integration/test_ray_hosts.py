@@ -38,7 +38,7 @@ def test_two_hosts_solve_catch(tmp_path, make_hosts):
     with train(run_dir, *flags(hosts), wrapper=hosts.wrapper) as command:
         command.await_line("training")
         assert command.finish(timeout=240) == 0, command.stderr
-        zygotes = hosts.left_running("distrl.launch.cluster.machine")
+        zygotes = hosts.left_running("distrl.launch.cluster.zygote")
         _, alive = psutil.wait_procs(zygotes, timeout=10)
         assert not alive
     assert command.result["evaluation_return"] >= 0.95

@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+from clocks import Clock
 
 from distrl.config import Config
 from distrl.variables import VariableService
@@ -21,19 +22,9 @@ class Slow:
         return (*self.service.fetch(version, life)[:4], 3.0)
 
 
-class Clock:
-    """A time that calls take."""
-
-    def __init__(self):
-        self.now = 100.0
-
-    def __call__(self):
-        return self.now
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return Clock(100.0)
 
 
 def follow(source, clock):

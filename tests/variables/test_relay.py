@@ -6,6 +6,7 @@ import threading
 import courier
 import numpy as np
 import pytest
+from clocks import Clock
 from mortal_servers import MortalServer, serve_object, serve_relay
 from real_services import Services, WatchedVariables, publish, wait_until
 
@@ -22,16 +23,6 @@ from distrl.variables import (
 CONFIG = Config(
     actor=ActorConfig(fetch_seconds=0.01), launch=LaunchConfig(report_seconds=0.05)
 )
-
-
-class Clock:
-    """A time that a test sets."""
-
-    def __init__(self):
-        self.now = 0.0
-
-    def __call__(self):
-        return self.now
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from typing import Any
 
 from distrl.config import Config
 from distrl.config.limits import find_patience
-from distrl.launch.cluster.agent import Agent
 from distrl.launch.cluster.collecting import add_pieces
 from distrl.launch.cluster.connection import list_machines
+from distrl.launch.cluster.machine_agent import MachineAgent
 
 # `receive` waits on one thread of the agent while the others answer.
 _AGENT_THREADS = 4
@@ -45,7 +45,7 @@ class Link:
         self.key = key
         self._launch = config.launch
         self._tell = tell
-        remote: Any = ray.remote(Agent)
+        remote: Any = ray.remote(MachineAgent)
         agent = remote.options(
             num_cpus=0,
             max_concurrency=_AGENT_THREADS,

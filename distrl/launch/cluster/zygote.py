@@ -1,7 +1,7 @@
 """The zygote of a machine: imports once, checks, and runs its nodes as forks.
 
-The `Agent` of the machine starts it as `python -m distrl.launch.cluster.machine FD
-PARENT`. It knows nothing of Ray: what it is told comes over the channel.
+The `MachineAgent` starts it as `python -m distrl.launch.cluster.zygote FD PARENT`. It
+knows nothing of Ray: what it is told comes over the channel.
 """
 
 import base64

@@ -31,7 +31,7 @@ class Zygote:
             [
                 sys.executable,
                 "-m",
-                "distrl.launch.cluster.machine",
+                "distrl.launch.cluster.zygote",
                 str(far.fileno()),
                 str(os.getpid()),
             ],

@@ -1,7 +1,7 @@
 """On a machine of the cluster: starts the zygote there, and carries its messages.
 
-An `Agent` is a Ray actor. Its process is Ray's, so it imports nothing heavy and forks
-nothing; all that runs a node is in the session of a process that it starts.
+A `MachineAgent` is a Ray actor. Its process is Ray's, so it imports nothing heavy and
+forks nothing; all that runs a node is in the session of a process that it starts.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ _SHARING_SECONDS = 5.0
 _PRINTED_LINES = 20
 
 
-class Agent:
+class MachineAgent:
     """Lets the launcher talk to the processes of a run on one machine."""
 
     def __init__(self, request: dict[str, Any], patience: float):
@@ -154,7 +154,7 @@ def _start_zygote(descriptor: int, output: Any) -> "subprocess.Popen[bytes]":
         [
             sys.executable,
             "-m",
-            "distrl.launch.cluster.machine",
+            "distrl.launch.cluster.zygote",
             str(descriptor),
             str(os.getpid()),
         ],

@@ -11,14 +11,14 @@ import psutil
 import pytest
 
 from distrl.config import Config
-from distrl.launch.cluster.agent import Agent
+from distrl.launch.cluster.machine_agent import MachineAgent
 
 
 @pytest.fixture
 def agent(tmp_path):
     value = cloudpickle.dumps((Config(run_dir=str(tmp_path)), "no.such:program"))
     payload = base64.b64encode(value).decode()
-    made = Agent({"sys_path": [], "payload": payload}, patience=600.0)
+    made = MachineAgent({"sys_path": [], "payload": payload}, patience=600.0)
     yield made
     made.end()
 
@@ -65,9 +65,9 @@ _LEFT_ALONE = """
 import base64, signal
 import cloudpickle
 from distrl.config import Config
-from distrl.launch.cluster.agent import Agent
+from distrl.launch.cluster.machine_agent import MachineAgent
 payload = base64.b64encode(cloudpickle.dumps((Config(), "no.such:program"))).decode()
-agent = Agent({"sys_path": [], "payload": payload}, patience=0.5)
+agent = MachineAgent({"sys_path": [], "payload": payload}, patience=0.5)
 print(agent._zygote.pid, flush=True)
 signal.pause()
 """
