@@ -1,0 +1,324 @@
+"""The driver's part of a run: stand-ins for Ray and for machines say what happens."""
+
+import queue
+import select
+import threading
+
+import pytest
+
+from distrl.config import Config, LaunchConfig
+from distrl.errors import ConfigError
+from distrl.launch.channel import Channel
+from distrl.launch.cluster import driver
+from distrl.launch.cluster.demands import Machine
+
+GROUPS = {"replay": 1, "learner": 1, "actor": 2}
+HOME = ["replay/0", "learner"]
+AWAY = ["actor/0", "actor/1"]
+APART = {**dict.fromkeys(HOME, "home"), **dict.fromkeys(AWAY, "away")}
+REQUEST = {"payload": "", "sys_path": [""], "token": "/runs/.token"}
+SECONDS = 10.0
+
+
+class StoodInLink:
+    """A machine that says what a test has it say, and keeps what it is told."""
+
+    def __init__(self, key, tell):
+        self.key = key
+        self._tell = tell
+        self._told = queue.SimpleQueue()
+        self.is_ended = threading.Event()
+
+    def send(self, message):
+        self._told.put(message)
+
+    def collect(self):
+        pass
+
+    def end(self):
+        self.is_ended.set()
+
+    def say(self, event, **facts):
+        self._tell(self, {"event": event, **facts})
+
+    def read(self, what):
+        """Waits for the next message, which is to be `what`."""
+        message = self._told.get(timeout=SECONDS)
+        assert message["do"] == what
+        return message
+
+
+class StoodInCluster:
+    """A cluster whose places a test decides, with a driver in a thread of its own."""
+
+    def __init__(self, monkeypatch):
+        self.keys = APART
+        self.refusal = None
+        self.links = queue.SimpleQueue()
+        self.is_released = self.is_left = False
+        self._front, self._channel = Channel.pair()
+        self._thread = None
+        machines = [Machine(key, key, {"CPU": 2.0}) for key in ("home", "away")]
+        for name, value in {
+            "connect": self._connect,
+            "disconnect": self._disconnect,
+            "list_machines": lambda: machines,
+            "read_available": lambda: {"CPU": 4.0},
+            "Placement": lambda bundles, strategy: self,
+            "Link": self._link,
+            "redirect_output": lambda log: None,
+        }.items():
+            monkeypatch.setattr(driver, name, value)
+
+    def start(self, **launch):
+        config = Config(run_dir="/runs/x", launch=LaunchConfig(**launch))
+        request = (config, self._channel, GROUPS, REQUEST)
+        self._thread = threading.Thread(target=driver.run_cluster, args=request)
+        self._thread.start()
+
+    def ask(self, do, **facts):
+        self._front.send({"do": do, **facts})
+
+    def hear(self, event):
+        """Waits until the front hears of `event`; returns what it hears."""
+        while True:
+            assert select.select([self._front], [], [], SECONDS)[0], event
+            message = self._front.receive()
+            assert message is not None, event
+            if message["event"] == event:
+                return message
+
+    def begin(self, **launch):
+        """Starts a run up to where its nodes run; returns the two machines."""
+        self.start(**launch)
+        home, away = self.links.get(timeout=SECONDS), self.links.get(timeout=SECONDS)
+        for link in (home, away):
+            link.say("described", ip=f"ip-{link.key}", own=None, place={"host": "h"})
+            link.say("ready")
+        home.read("check")
+        home.say("checked", spec="spec", devices="1 x cpu")
+        assert self.hear("checked")["devices"] == "1 x cpu"
+        self.ask("start", log="x.log")
+        bring_up(home, HOME)
+        bring_up(away, AWAY)
+        for link, names in ((home, HOME), (away, AWAY)):
+            link.read("start")
+            link.say("started", nodes=number(names, 1))
+        return home, away
+
+    def finish(self, *links):
+        """Ends all machines' parts, and returns the error that the front hears of."""
+        for link in links:
+            link.read("stop")
+            link.say("ended", error=None)
+        error = self.hear("ended")["error"]
+        self.join()
+        return error
+
+    def join(self):
+        self._thread.join(SECONDS)
+        assert not self._thread.is_alive()
+        assert self.is_left
+
+    def close(self):
+        if self._thread is not None and self._thread.is_alive():
+            self.ask("stop")
+            self._thread.join(SECONDS)
+        self._front.close()
+        self._channel.close()
+
+    # What the driver takes for a placement.
+
+    def locate(self, seconds):
+        return self.keys
+
+    def read_devices(self, names, seconds):
+        return {}
+
+    def release(self):
+        self.is_released = True
+
+    def _connect(self, launch):
+        if self.refusal is not None:
+            raise ConfigError(self.refusal)
+
+    def _disconnect(self):
+        self.is_left = True
+
+    def _link(self, config, key, request, token, tell):
+        link = StoodInLink(key, tell)
+        self.links.put(link)
+        return link
+
+
+def bring_up(link, names):
+    """Has a machine build its part and name its ports: replay alone is called."""
+    assert link.read("build")["names"] == names
+    link.say("bound", ports={name: [7] if name == "replay/0" else [] for name in names})
+
+
+def number(names, pid):
+    return {name: {"pid": pid + i} for i, name in enumerate(names)}
+
+
+@pytest.fixture
+def cluster(monkeypatch):
+    made = StoodInCluster(monkeypatch)
+    yield made
+    made.close()
+
+
+def test_a_run_is_placed_started_and_ended(cluster):
+    home, away = cluster.begin()
+    started = cluster.hear("started")["nodes"]
+    assert list(started) == [*HOME, *AWAY], "in the program's order"
+    assert started["actor/1"]["pid"] == 2
+    assert started["actor/1"]["host"] == "h"
+    away.say("node", name="actor/0", state="done")
+    assert cluster.hear("node")["name"] == "actor/0"
+    home.say("stopping")
+    away.read("stop")
+    away.say("ended", error=None)
+    home.say("ended", error=None)
+    assert cluster.hear("ended")["error"] is None
+    cluster.join()
+    assert cluster.is_released
+    assert home.is_ended.is_set() and away.is_ended.is_set()
+
+
+@pytest.mark.parametrize(
+    ("launch", "words"),
+    [
+        ({"resources": {"learner": {"num_gpus": 1}}}, "no machine of the cluster has"),
+        ({"resources": {"critic": {"num_cpus": 1}}}, "no group 'critic'"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_anything_is_placed(cluster, launch, words):
+    cluster.start(**launch)
+    assert words in cluster.hear("refused")["message"]
+    cluster.join()
+    assert cluster.links.empty()
+    assert not cluster.is_released
+
+
+def test_nodes_that_find_no_place_are_refused_with_the_limit(cluster):
+    cluster.keys = None
+    cluster.start(connect_seconds=7.0)
+    message = cluster.hear("refused")["message"]
+    assert "launch.connect_seconds = 7" in message
+    assert "2 actor of {num_cpus: 0.01}" in message
+    cluster.join()
+    assert cluster.is_released
+
+
+def test_a_machine_that_refuses_its_part_refuses_the_run(cluster):
+    cluster.start()
+    home = cluster.links.get(timeout=SECONDS)
+    home.say("refused", message="environment: no such thing")
+    assert cluster.hear("refused")["message"] == "environment: no such thing"
+    cluster.join()
+    assert home.is_ended.is_set()
+
+
+def test_nodes_that_save_are_refused_where_the_disk_is_not_seen(cluster):
+    cluster.start()
+    home = cluster.links.get(timeout=SECONDS)
+    home.say("described", ip="ip-home", own="/tmp/own", place={})
+    assert "ip-home does not see /runs/x" in cluster.hear("refused")["message"]
+
+
+def test_a_machine_lost_before_the_start_fails_the_run(cluster):
+    cluster.start()
+    cluster.links.get(timeout=SECONDS).say("lost", reason="left the cluster")
+    error = cluster.hear("ended")["error"]
+    assert error == {"node": "launcher", "traceback": "machine home left the cluster."}
+
+
+def test_a_stop_before_the_start_ends_machines_without_asking(cluster):
+    cluster.start()
+    home, away = cluster.links.get(timeout=SECONDS), cluster.links.get(timeout=SECONDS)
+    cluster.ask("stop")
+    assert cluster.hear("ended")["error"] is None
+    assert home.is_ended.is_set() and away.is_ended.is_set()
+
+
+def test_nodes_of_a_lost_machine_start_on_another(cluster):
+    home, away = cluster.begin(restart_delay_seconds=0.0)
+    cluster.hear("started")
+    cluster.keys = dict.fromkeys(APART, "home")
+    away.say("lost", reason="left the cluster")
+    text = cluster.hear("note")["text"]
+    assert text.startswith("machine ip-away left the cluster")
+    assert text.endswith("started again elsewhere")
+    share = home.read("add")["share"]
+    assert share["restarts"] == {"actor/0": 1, "actor/1": 1}
+    assert share["addresses"] == {"replay/0": ["ip-home:7"]}
+    assert away.is_ended.is_set()
+    home.say("started", nodes=number(AWAY, 21))
+    moved = [cluster.hear("restarted") for _ in AWAY]
+    assert [(each["name"], each["pid"]) for each in moved] == [
+        ("actor/0", 21),
+        ("actor/1", 22),
+    ]
+    for each in moved:
+        assert each["cause"] == "was lost as machine ip-away left the cluster"
+        assert each["moved"]["host"] == "h"
+    cluster.ask("stop")
+    assert cluster.finish(home) is None
+
+
+def test_all_start_again_where_others_called_what_was_lost(cluster):
+    home, away = cluster.begin(restart_delay_seconds=0.0)
+    cluster.hear("started")
+    cluster.keys = dict.fromkeys(APART, "new")
+    home.say("lost", reason="left the cluster")
+    text = cluster.hear("note")["text"]
+    assert text.endswith("all start again from the newest checkpoint")
+    new = cluster.links.get(timeout=SECONDS)
+    assert home.is_ended.is_set() and away.is_ended.is_set()
+    new.say("described", ip="ip-new", own=None, place={"host": "h"})
+    new.say("ready")
+    bring_up(new, [*HOME, *AWAY])
+    share = new.read("start")["share"]
+    assert share["addresses"] == {"replay/0": ["ip-new:7"]}, "not the lost one's"
+    assert share["restarts"] == dict.fromkeys(APART, 1)
+    new.say("started", nodes=number(APART, 31))
+    moved = [cluster.hear("restarted") for _ in APART]
+    causes = {each["name"]: each["cause"] for each in moved}
+    assert causes["learner"] == "was lost as machine ip-home left the cluster"
+    assert causes["actor/0"] == "was ended as machine ip-home left the cluster"
+    cluster.ask("stop")
+    assert cluster.finish(new) is None
+
+
+def test_a_lost_machine_fails_a_run_that_restarts_nothing(cluster):
+    home, away = cluster.begin(restart="never")
+    cluster.hear("started")
+    away.say("lost", reason="did not answer for 30 s")
+    error = cluster.finish(home)
+    assert error["node"] == "actor/0"
+    assert error["traceback"] == (
+        "machine ip-away did not answer for 30 s, and actor/0, actor/1 with it."
+    )
+
+
+def test_machines_that_are_lost_again_and_again_fail_the_run(cluster):
+    home, away = cluster.begin(restart_delay_seconds=0.0, max_restarts=1)
+    cluster.hear("started")
+    away.say("lost", reason="left the cluster")
+    back = cluster.links.get(timeout=SECONDS)
+    back.say("described", ip="ip-back", own=None, place={})
+    back.say("lost", reason="left the cluster")
+    error = cluster.finish(home)
+    assert "started again once within 60 s" in error["traceback"]
+
+
+def test_the_first_error_is_the_one_that_is_told(cluster):
+    home, away = cluster.begin()
+    cluster.hear("started")
+    first = {"node": "actor/0", "traceback": "first"}
+    away.say("ended", error=first)
+    home.read("stop")
+    home.say("ended", error={"node": "learner", "traceback": "second"})
+    assert cluster.hear("ended")["error"] == first
+    cluster.join()

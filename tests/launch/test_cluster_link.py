@@ -1,0 +1,107 @@
+"""The launcher's end of a machine, on a real Ray cluster that scripts connect to."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import ray
+from ray_clusters import RayCluster
+
+from distrl.launch.cluster.link import Link
+
+_SCRIPT = """
+import base64, json, queue, sys
+import cloudpickle
+from distrl.config import Config, LaunchConfig
+from distrl.launch.cluster.connection import connect, list_machines
+from distrl.launch.cluster.link import Link
+address, run_dir, token, what = sys.argv[1:]
+launch = LaunchConfig(address=address, connect_seconds=60.0, silent_seconds=60.0)
+config = Config(run_dir=run_dir, launch=launch)
+connect(launch)
+key = list_machines()[0].key
+value = base64.b64encode(cloudpickle.dumps((config, "no.such:program"))).decode()
+told = queue.Queue()
+link = Link(config, key, {"sys_path": [], "payload": value}, token, lambda sender,
+            message: told.put(message))
+messages = [told.get(timeout=60)]
+if what == "collect":
+    link.collect()
+    with open(f"{messages[0]['own']}/x.log", "w") as file:
+        file.write("a line\\n")
+if what == "kill":
+    import ray
+    ray.kill(link._agent)
+while messages[-1]["event"] not in ("closed", "lost"):
+    messages.append(told.get(timeout=60))
+link.end()
+print(json.dumps(messages))
+"""
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    made = RayCluster({"num_cpus": 1})
+    yield made
+    made.close()
+
+
+def listen(cluster, run_dir, token, what):
+    done = subprocess.run(
+        [sys.executable, "-c", _SCRIPT, cluster.address, run_dir, token, what],
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stderr
+    cluster.assert_nothing_is_left()
+    # Before it Ray may print of what it lost.
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.slow
+def test_a_machine_describes_itself_and_tells_all_until_its_end(cluster, tmp_path):
+    token = tmp_path / "token"
+    token.touch()
+    described, ended, closed = listen(cluster, str(tmp_path), str(token), "listen")
+    assert described["event"] == "described"
+    assert described["own"] is None, "it sees the disk"
+    assert described["ip"] and described["place"]["host"]
+    assert "No module named 'no'" in ended["error"]["traceback"]
+    assert closed["event"] == "closed"
+    assert "exit code 0" in closed["printed"]
+
+
+@pytest.mark.slow
+def test_what_a_machine_without_the_disk_writes_is_brought(cluster, tmp_path):
+    messages = listen(cluster, str(tmp_path), str(tmp_path / "absent"), "collect")
+    assert messages[-1]["event"] == "closed"
+    assert (tmp_path / "x.log").read_text() == "a line\n"
+    assert not [m for m in messages if m["event"] == "uncollected"]
+
+
+@pytest.mark.slow
+def test_a_machine_whose_agent_is_killed_is_lost(cluster, tmp_path):
+    last = listen(cluster, str(tmp_path), str(tmp_path / "absent"), "kill")[-1]
+    assert last["event"] == "lost"
+    assert last["reason"].startswith("lost its agent: ")
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ray.exceptions.GetTimeoutError("x"), "did not answer for 30 s"),
+        (
+            ray.exceptions.RuntimeEnvSetupError("no  such\npackage"),
+            "could not set launch.runtime_env up: ",
+        ),
+        (ValueError("no  such\nthing"), "lost its agent: no such thing"),
+    ],
+)
+def test_why_a_machine_does_not_answer_is_told_in_words(error, words):
+    link = Link.__new__(Link)
+    link.key = "abc"
+    reason = link._explain(error, 30.0)
+    assert reason.startswith(words)
+    assert "\n" not in reason
