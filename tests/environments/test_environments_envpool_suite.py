@@ -7,14 +7,14 @@ import sys
 import numpy as np
 import pytest
 from dm_env import specs
+from refusals import assert_refused, assert_says_how_to_install
 
-from distrl.environments import list_environments, make_environment, read_spec
+from distrl.environments import list_environments, read_spec
 from distrl.environments.address import parse_address
 from distrl.environments.atari_suite import load_atari
 from distrl.environments.batch import BatchEnvironment, OneOfBatch
 from distrl.environments.envpool_suite import load_envpool
 from distrl.environments.spec import make_spec
-from distrl.errors import ConfigError
 
 
 def load(address, seeds=(0,)):
@@ -175,17 +175,8 @@ def test_it_is_listed():
     ],
 )
 def test_bad_addresses_are_explained(uri, words):
-    with pytest.raises(ConfigError) as caught:
-        make_environment(uri, {}, seed=0)
-    for word in [repr(uri), *words]:
-        assert word in str(caught.value)
+    assert_refused(uri, words)
 
 
 def test_how_to_install_it_is_said_where_it_is_missing(monkeypatch):
-    monkeypatch.setitem(sys.modules, "envpool", None)
-    with pytest.raises(ConfigError) as caught:
-        make_environment("envpool:Pong-v5", {}, seed=0)
-    for word in ["'envpool:Pong-v5'", "not installed", "pip install 'envpool>="]:
-        assert word in str(caught.value)
-    (entry,) = [e for e in list_environments() if e.uri.startswith("envpool:")]
-    assert "pip install 'envpool>=" in entry.description
+    assert_says_how_to_install(monkeypatch, "envpool:Pong-v5", "envpool", "envpool")

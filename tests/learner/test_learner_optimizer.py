@@ -98,11 +98,11 @@ def test_centred_rmsprop_by_hand(eps_in_sqrt):
 
 
 def test_the_published_rmsprop_of_minatar():
-    # PyTorch's, with alpha = 0.95, lr = 0.00025 and eps = 0.01 beside the root. A
+    # PyTorch's, with alpha = 0.95, lr = 2^-9 and eps = 0.01 beside the root. A
     # gradient of 2: m = 0.1, n = 0.2, variance 0.2 - 0.01 = 0.19.
     config = load_config(str(Path(__file__).parents[2] / "configs/minatar_dqn.yaml"))
     updates = take_updates(config.learner, jnp.array([2.0]))
-    expected = -0.00025 * 2.0 / (np.sqrt(0.19) + 0.01)
+    expected = -(2.0**-9) * 2.0 / (np.sqrt(0.19) + 0.01)
     np.testing.assert_allclose(updates, [expected], rtol=1e-5)
 
 
