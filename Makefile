@@ -8,6 +8,9 @@ export PYTHON
 UV_VERSION := 0.13.9
 EXTRAS := atari box2d dev docs envpool minatar ray reports video
 
+# Tests of programs in one process (tests/conftest.py), and all others in another.
+TWO_AT_ONCE := -n 2 --dist loadgroup
+
 VENV := .venv
 BIN := $(VENV)/bin
 UV ?= $(VENV).uv-$(UV_VERSION)/bin/uv
@@ -37,7 +40,7 @@ test: $(INSTALLED) ## ruff, mypy and the quick tests
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(TWO_AT_ONCE) $(ARGS)
 
 test-slow: $(INSTALLED) ## the tests that take longer
 	$(BIN)/python -m pytest -m slow $(ARGS)
