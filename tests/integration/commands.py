@@ -4,16 +4,19 @@ import json
 import os
 import subprocess
 import sys
+import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 CATCH = Path(__file__).parents[2] / "configs" / "catch.yaml"
 BSUITE = CATCH.with_name("bsuite.yaml")
 _MARK = "DISTRL_TEST_MARK"
+_POLLED_SECONDS = 90.0
 
 
 class Command:
@@ -56,6 +59,15 @@ class Command:
             if text in line:
                 return
         raise AssertionError(f"no line with {text!r} in:\n{''.join(self.lines)}")
+
+    def await_value(self, read: Callable[[], Any]) -> Any:
+        """Polls what no line tells until it is true, and returns it."""
+        deadline = time.monotonic() + _POLLED_SECONDS
+        while not (value := read()):
+            assert self.process.poll() is None, self.stderr
+            assert time.monotonic() < deadline, f"not within {_POLLED_SECONDS:g} s"
+            time.sleep(0.02)
+        return value
 
     def finish(self, timeout: float = 120) -> int:
         """Waits for the end and returns the exit code."""

@@ -26,15 +26,15 @@ def read_rows(run_dir, name):
 
 def await_checkpoint(command):
     """Waits for a whole checkpoint and returns its counts."""
-    deadline = time.monotonic() + 60
-    while True:
+
+    def read():
         for path in command.run_dir.glob("checkpoints/[0-9]*/progress.json"):
             # It may have made room for newer ones meanwhile.
             with contextlib.suppress(FileNotFoundError):
                 return json.loads(path.read_text())
-        assert time.monotonic() < deadline
-        assert command.process.poll() is None, command.stderr
-        time.sleep(0.02)
+        return None
+
+    return command.await_value(read)
 
 
 def strike(command, number, victims):

@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import threading
-import time
 
 import jax
 import numpy as np
@@ -34,14 +33,14 @@ def find_progress(run_dir):
 
 def await_checkpoint(command, learner_steps):
     """Waits for a whole checkpoint of more than so many learner_steps."""
-    deadline = time.monotonic() + 90
-    while True:
+
+    def read():
         newest = find_newest_checkpoint(command.run_dir, print)
-        if newest is not None and newest.progress.learner_steps > learner_steps:
-            return newest.progress
-        assert time.monotonic() < deadline
-        assert command.process.poll() is None, command.stderr
-        time.sleep(0.05)
+        if newest is None or newest.progress.learner_steps <= learner_steps:
+            return None
+        return newest.progress
+
+    return command.await_value(read)
 
 
 def assert_refused(run_dir, words, *flags):

@@ -41,6 +41,11 @@ class StoodInLink:
     def say(self, event, **facts):
         self._tell(self, {"event": event, **facts})
 
+    def arrive(self):
+        """Says where it is, and that it has imported."""
+        self.say("described", ip=f"ip-{self.key}", own=None, place={"host": "h"})
+        self.say("ready")
+
     def read(self, what):
         """Waits for the next message, which is to be `what`."""
         message = self._told.get(timeout=SECONDS)
@@ -93,8 +98,7 @@ class StoodInCluster:
         self.start(**launch)
         home, away = self.links.get(timeout=SECONDS), self.links.get(timeout=SECONDS)
         for link in (home, away):
-            link.say("described", ip=f"ip-{link.key}", own=None, place={"host": "h"})
-            link.say("ready")
+            link.arrive()
         home.read("check")
         home.say("checked", spec="spec", devices="1 x cpu")
         assert self.hear("checked")["devices"] == "1 x cpu"
@@ -118,7 +122,6 @@ class StoodInCluster:
     def join(self):
         self._thread.join(SECONDS)
         assert not self._thread.is_alive()
-        assert self.is_left
 
     def close(self):
         if self._thread is not None and self._thread.is_alive():
@@ -182,7 +185,7 @@ def test_a_run_is_placed_started_and_ended(cluster):
     home.say("ended", error=None)
     assert cluster.hear("ended")["error"] is None
     cluster.join()
-    assert cluster.is_released
+    assert cluster.is_released and cluster.is_left
     assert home.is_ended.is_set() and away.is_ended.is_set()
 
 
@@ -199,6 +202,15 @@ def test_what_does_not_fit_is_refused_before_anything_is_placed(cluster, launch,
     cluster.join()
     assert cluster.links.empty()
     assert not cluster.is_released
+
+
+def test_a_cluster_that_is_not_there_is_refused_and_not_left(cluster):
+    cluster.refusal = "nothing listens there"
+    cluster.start()
+    assert cluster.hear("refused")["message"] == "nothing listens there"
+    cluster.join()
+    assert cluster.links.empty()
+    assert not cluster.is_left
 
 
 def test_nodes_that_find_no_place_are_refused_with_the_limit(cluster):
@@ -276,8 +288,7 @@ def test_all_start_again_where_others_called_what_was_lost(cluster):
     assert text.endswith("all start again from the newest checkpoint")
     new = cluster.links.get(timeout=SECONDS)
     assert home.is_ended.is_set() and away.is_ended.is_set()
-    new.say("described", ip="ip-new", own=None, place={"host": "h"})
-    new.say("ready")
+    new.arrive()
     bring_up(new, [*HOME, *AWAY])
     share = new.read("start")["share"]
     assert share["addresses"] == {"replay/0": ["ip-new:7"]}, "not the lost one's"
@@ -307,7 +318,7 @@ def test_machines_that_are_lost_again_and_again_fail_the_run(cluster):
     cluster.hear("started")
     away.say("lost", reason="left the cluster")
     back = cluster.links.get(timeout=SECONDS)
-    back.say("described", ip="ip-back", own=None, place={})
+    back.arrive()
     back.say("lost", reason="left the cluster")
     error = cluster.finish(home)
     assert "started again once within 60 s" in error["traceback"]

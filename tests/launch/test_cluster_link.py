@@ -8,7 +8,7 @@ import pytest
 import ray
 from ray_clusters import RayCluster
 
-from distrl.launch.cluster.link import Link
+from distrl.launch.cluster.link import explain_silence
 
 _SCRIPT = """
 import base64, json, queue, sys
@@ -23,8 +23,8 @@ connect(launch)
 key = list_machines()[0].key
 value = base64.b64encode(cloudpickle.dumps((config, "no.such:program"))).decode()
 told = queue.Queue()
-link = Link(config, key, {"sys_path": [], "payload": value}, token, lambda sender,
-            message: told.put(message))
+request = {"sys_path": [], "payload": value}
+link = Link(config, key, request, token, lambda sender, message: told.put(message))
 messages = [told.get(timeout=60)]
 if what == "collect":
     link.collect()
@@ -100,8 +100,6 @@ def test_a_machine_whose_agent_is_killed_is_lost(cluster, tmp_path):
     ],
 )
 def test_why_a_machine_does_not_answer_is_told_in_words(error, words):
-    link = Link.__new__(Link)
-    link.key = "abc"
-    reason = link._explain(error, 30.0)
+    reason = explain_silence("abc", error, 30.0)
     assert reason.startswith(words)
     assert "\n" not in reason

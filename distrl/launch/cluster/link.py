@@ -117,21 +117,28 @@ class Link:
                     if message["event"] == "closed":
                         return
         except Exception as error:
-            reason = self._explain(error, limit)
+            reason = explain_silence(self.key, error, limit)
             self._tell(self, {"event": "lost", "reason": reason})
 
-    def _explain(self, error: Exception, limit: float) -> str:
-        """Returns why an agent did not answer, in words that follow the machine's."""
-        import ray
 
-        if isinstance(error, ray.exceptions.GetTimeoutError):
-            return f"did not answer for {limit:g} s"
-        if isinstance(error, ray.exceptions.RuntimeEnvSetupError):
-            return f"could not set launch.runtime_env up: {_shorten(error)}"
-        with contextlib.suppress(Exception):
-            if self.key not in {machine.key for machine in list_machines()}:
-                return "left the cluster"
-        return f"lost its agent: {_shorten(error)}"
+def explain_silence(key: str, error: Exception, limit: float) -> str:
+    """Returns why an agent did not answer, in words that follow the machine's name.
+
+    Args:
+      key: of the machine.
+      error: what asking it raised.
+      limit: the seconds that it had.
+    """
+    import ray
+
+    if isinstance(error, ray.exceptions.GetTimeoutError):
+        return f"did not answer for {limit:g} s"
+    if isinstance(error, ray.exceptions.RuntimeEnvSetupError):
+        return f"could not set launch.runtime_env up: {_shorten(error)}"
+    with contextlib.suppress(Exception):
+        if key not in {machine.key for machine in list_machines()}:
+            return "left the cluster"
+    return f"lost its agent: {_shorten(error)}"
 
 
 def _shorten(error: Exception) -> str:
