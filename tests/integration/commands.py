@@ -16,7 +16,6 @@ import psutil
 CATCH = Path(__file__).parents[2] / "configs" / "catch.yaml"
 BSUITE = CATCH.with_name("bsuite.yaml")
 _MARK = "DISTRL_TEST_MARK"
-_POLLED_SECONDS = 90.0
 
 
 class Command:
@@ -60,12 +59,12 @@ class Command:
                 return
         raise AssertionError(f"no line with {text!r} in:\n{''.join(self.lines)}")
 
-    def await_value(self, read: Callable[[], Any]) -> Any:
+    def await_value(self, read: Callable[[], Any], seconds: float = 90.0) -> Any:
         """Polls what no line tells until it is true, and returns it."""
-        deadline = time.monotonic() + _POLLED_SECONDS
+        deadline = time.monotonic() + seconds
         while not (value := read()):
             assert self.process.poll() is None, self.stderr
-            assert time.monotonic() < deadline, f"not within {_POLLED_SECONDS:g} s"
+            assert time.monotonic() < deadline, f"not within {seconds:g} s"
             time.sleep(0.02)
         return value
 

@@ -110,7 +110,7 @@ def test_a_second_ctrl_c_does_not_wait(tmp_path):
     with train(tmp_path / "run", *flags) as command:
         command.await_line("filling replay")
         log = tmp_path / "run" / "logs" / "actor" / "0.log"
-        command.await_value(lambda: "stuck" in log.read_text())
+        command.await_value(lambda: "stuck" in log.read_text(), seconds=60)
         command.process.send_signal(signal.SIGINT)
         command.await_line("stopping")
         asked = time.monotonic()

@@ -94,7 +94,7 @@ def test_a_full_disk_is_told_and_the_last_checkpoint_stays_whole(tmp_path):
         command.await_line("training")
         seen = Path(f"/proc/{command.process.pid}/root{disk}")
         saved = "run/checkpoints/00*/manifest.json"
-        command.await_value(lambda: list(seen.glob(saved)))
+        command.await_value(lambda: list(seen.glob(saved)), seconds=60)
         with (
             pytest.raises(OSError, match="No space left"),
             open(seen / "filler", "wb", buffering=0) as filler,

@@ -34,7 +34,7 @@ def await_checkpoint(command):
                 return json.loads(path.read_text())
         return None
 
-    return command.await_value(read)
+    return command.await_value(read, seconds=60)
 
 
 def strike(command, number, victims):
