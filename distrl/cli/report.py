@@ -12,19 +12,21 @@ from distrl.cli.arguments import read_values
 from distrl.errors import ConfigError
 
 _HELP = """\
-usage: distrl report SWEEP_DIR ... [--html FILE] [--csv FILE] [--json]
+usage: distrl report SWEEP_DIR ... [--html FILE] [--csv FILE] [--picture FILE] [--json]
 
 Scores what distrl sweep has run so far, as bsuite does, beside the scores of DQN and of
 random actions that bsuite's authors published. A score in brackets is of the finished
 ids only, and is not the experiment's.
 
 flags:
-  --html FILE   write one page, whole in itself: tables, a radar and a bar plot
-  --csv FILE    write the rows
-  --json        print {"experiments": [...], "tags": [...]} on stdout
-  --help        this text"""
+  --html FILE     write one page, whole in itself: tables, a radar and a bar plot
+  --csv FILE      write the rows
+  --picture FILE  draw the bar plot; the name must end with .png or .svg
+  --json          print {"experiments": [...], "tags": [...]} on stdout
+  --help          this text"""
 
-_FILES = ("html", "csv")
+_FILES = ("html", "csv", "picture")
+_KINDS = (".png", ".svg")
 
 
 def main(arguments: list[str]) -> int:
@@ -42,6 +44,7 @@ def main(arguments: list[str]) -> int:
     with reserve_stdout() as write:
         from distrl.reports import (
             compare_tags,
+            draw_scores,
             make_csv,
             make_page,
             make_rows,
@@ -55,13 +58,19 @@ def main(arguments: list[str]) -> int:
                 "of the directories, and give each once"
             )
         rows = make_rows(sweeps)
+        if "picture" in files and not rows:
+            raise ConfigError(
+                f"--picture={files['picture']}: no id of {', '.join(sweep_dirs)} is "
+                "finished yet, so there is nothing to draw"
+            )
         command = shlex.join(["distrl", "report", *arguments])
-        texts = {
-            "html": lambda: make_page(sweeps, command),
-            "csv": lambda: make_csv(rows),
+        contents = {
+            "html": lambda path: make_page(sweeps, command).encode(),
+            "csv": lambda path: make_csv(rows).encode(),
+            "picture": lambda path: draw_scores(sweeps, Path(path).suffix[1:]),
         }
         for key, path in files.items():
-            _write_file(path, texts[key]())
+            _write_file(path, contents[key](path))
         tags = compare_tags(sweeps)
         if as_json:
             write(json.dumps({"experiments": rows, "tags": tags}, indent=2) + "\n")
@@ -77,6 +86,11 @@ def _read(arguments: Sequence[str]) -> tuple[list[str], dict[str, str], bool]:
     for key, path in files.items():
         if not path:
             raise ConfigError(f"--{key} needs the name of a file")
+    picture = files.get("picture")
+    if picture is not None and Path(picture).suffix not in _KINDS:
+        raise ConfigError(
+            f"--picture={picture}: the name must end with {' or '.join(_KINDS)}"
+        )
     if not sweep_dirs:
         raise ConfigError(
             "report takes the directories of one or more sweeps and got none; for "
@@ -85,9 +99,9 @@ def _read(arguments: Sequence[str]) -> tuple[list[str], dict[str, str], bool]:
     return sweep_dirs, files, "--json" in switches
 
 
-def _write_file(path: str, text: str) -> None:
+def _write_file(path: str, content: bytes) -> None:
     try:
-        Path(path).write_text(text)
+        Path(path).write_bytes(content)
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {error.strerror}") from error
 

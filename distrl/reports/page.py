@@ -117,6 +117,36 @@ def make_page(sweeps: Sequence[SweepScores], command: str) -> str:
     )
 
 
+def draw_scores(sweeps: Sequence[SweepScores], kind: str = "svg") -> bytes:
+    """Returns the bar plot of the experiments that are in any of the sweeps.
+
+    Args:
+      sweeps: at least one; their names differ.
+      kind: `svg` or `png`.
+    """
+    drawn = {each.experiment for sweep in sweeps for each in sweep.experiments}
+    types = {n: tags[0] for n, tags in list_experiments().items() if n in drawn}
+    series = [
+        Series(
+            sweep.name,
+            {
+                each.experiment: Bar(
+                    each.score, "" if each.is_whole else f"{each.finished}/{each.ids}"
+                )
+                for each in sweep.experiments
+                if each.score is not None
+            },
+            {},
+        )
+        for sweep in sweeps
+    ]
+    series += [
+        Series(agent, {n: Bar(scores[n]) for n in types}, {}, True)
+        for agent, scores in PUBLISHED.items()
+    ]
+    return draw_bars(series, types, kind)
+
+
 def _show_sweep(sweep: SweepScores) -> str:
     head = ["experiment", "type", html.escape(sweep.name), *PUBLISHED, ""]
     rows = []
@@ -169,29 +199,9 @@ def _show_tags(rows: Sequence[Mapping[str, Any]], sweeps: Sequence[SweepScores])
 
 
 def _show_bars(sweeps: Sequence[SweepScores]) -> str:
-    drawn = {each.experiment for sweep in sweeps for each in sweep.experiments}
-    types = {n: tags[0] for n, tags in list_experiments().items() if n in drawn}
-    if not types:
+    if not any(sweep.experiments for sweep in sweeps):
         return "<p>No id is finished yet.</p>"
-    series = [
-        Series(
-            sweep.name,
-            {
-                each.experiment: Bar(
-                    each.score, "" if each.is_whole else f"{each.finished}/{each.ids}"
-                )
-                for each in sweep.experiments
-                if each.score is not None
-            },
-            {},
-        )
-        for sweep in sweeps
-    ]
-    series += [
-        Series(agent, {n: Bar(scores[n]) for n in types}, {}, True)
-        for agent, scores in PUBLISHED.items()
-    ]
-    return _show_picture(draw_bars(series, types), "score by experiment")
+    return _show_picture(draw_scores(sweeps), "score by experiment")
 
 
 def _show_making(sweep: SweepScores) -> str:

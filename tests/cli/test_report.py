@@ -46,10 +46,27 @@ def test_json_and_files(sweep, tmp_path, capfd):
     assert "distrl report" in text
 
 
+@pytest.mark.parametrize(
+    ("name", "begin"), [("a.png", b"\x89PNG"), ("a.svg", b"<?xml")]
+)
+def test_a_picture(name, begin, sweep, tmp_path, capfd):
+    assert main(["report", sweep, f"--picture={tmp_path / name}"]) == 0
+    assert (tmp_path / name).read_bytes().startswith(begin)
+    assert str(tmp_path / name) in capfd.readouterr().out
+
+
 def test_a_sweep_without_results(tmp_path, capfd):
     write_sweep(tmp_path / "empty", {})
     assert main(["report", str(tmp_path / "empty")]) == 0
     assert capfd.readouterr().out == "no id is finished yet\n"
+
+
+def test_nothing_to_draw(tmp_path, capfd):
+    write_sweep(tmp_path / "empty", {})
+    picture = tmp_path / "empty.png"
+    assert main(["report", str(tmp_path / "empty"), f"--picture={picture}"]) == 2
+    assert "is finished yet, so there is nothing to draw" in capfd.readouterr().err
+    assert not picture.exists()
 
 
 @pytest.mark.parametrize(
@@ -60,6 +77,10 @@ def test_a_sweep_without_results(tmp_path, capfd):
         (["SWEEP", "--htlm=x"], "Did you mean '--html'?"),
         (["SWEEP", "--html"], "--html needs a value"),
         (["SWEEP", "--csv="], "--csv needs the name of a file"),
+        (
+            ["SWEEP", "--picture", "a.gif"],
+            "--picture=a.gif: the name must end with .png",
+        ),
         (["SWEEP", "SWEEP"], "two sweeps have the same name"),
         (["SWEEP", "--csv", "no/where.csv"], "no/where.csv cannot be written"),
     ],
