@@ -15,6 +15,7 @@ from distrl.sweep import check_sweep, open_sweep
 
 PAGE = ROOT / "docs" / "bsuite.md"
 BSUITE = ROOT / "configs" / "bsuite.yaml"
+R2D2 = ROOT / "configs" / "bsuite_r2d2.yaml"
 COMMANDS = [
     words
     for page in PAGES
@@ -67,6 +68,19 @@ def test_every_experiment_has_its_score_and_its_time():
     rows = [" ".join(row) for row in read_rows(PAGE)]
     for name in names:
         assert sum(f"`{name}`" in row for row in rows) >= 2, name
+
+
+def test_dqn_and_r2d2_differ_only_where_the_file_says():
+    dqn, r2d2 = load_config(str(BSUITE)), load_config(str(R2D2))
+    assert r2d2.sweep == dqn.sweep
+    assert r2d2.actor.exploration == dqn.actor.exploration
+    assert r2d2.actor.discount == dqn.actor.discount
+    assert r2d2.learner.batch_size == dqn.learner.batch_size
+    assert r2d2.replay.capacity == dqn.replay.capacity
+    assert r2d2.replay.min_size == dqn.replay.min_size
+    memory = load_config(str(ROOT / "configs" / "memory.yaml"))
+    assert r2d2.network == memory.network
+    assert r2d2.replay.sequence_length == memory.replay.sequence_length
 
 
 def test_the_numbers_of_ids():
