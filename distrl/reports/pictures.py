@@ -90,7 +90,7 @@ def draw_bars(
         axes.set_xticks(range(len(names)), names, rotation=40, ha="right")
         axes.set_xlim(-0.6, len(names) - 0.4)
         # A score of 0 is a line above the axis, and no score is none.
-        axes.set_ylim(-0.02, 1.12)
+        axes.set_ylim(-0.02, 1.2)
         axes.set_yticks([0, 0.25, 0.5, 0.75, 1])
         axes.set_ylabel("bsuite score")
         axes.grid(axis="y", color="#dddddd", zorder=0)
@@ -171,7 +171,7 @@ def _draw_bands(axes: Any, types: Sequence[str]) -> None:
             axes.axvspan(start - 0.5, end - 0.5, color=_BAND, zorder=0)
         axes.text(
             (start + end - 1) / 2,
-            1.06,
+            1.13,  # Above the note of a bar of 1.
             types[start].replace("_", "\n"),
             ha="center",
             va="center",

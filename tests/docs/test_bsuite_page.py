@@ -1,5 +1,6 @@
 """What docs/bsuite.md says of sweeps is so, and its commands fit."""
 
+import csv
 import re
 
 import pytest
@@ -16,6 +17,7 @@ from distrl.sweep import check_sweep, open_sweep
 PAGE = ROOT / "docs" / "bsuite.md"
 BSUITE = ROOT / "configs" / "bsuite.yaml"
 R2D2 = ROOT / "configs" / "bsuite_r2d2.yaml"
+CHOSEN = select_bsuite_ids(load_config(str(BSUITE)).sweep.ids)
 COMMANDS = [
     words
     for page in PAGES
@@ -85,21 +87,42 @@ def test_dqn_and_r2d2_differ_only_where_the_file_says():
 
 def test_the_numbers_of_ids():
     text = " ".join(read_prose(PAGE).split())
-    config = load_config(str(BSUITE))
-    chosen = select_bsuite_ids(config.sweep.ids)
     everything = list_bsuite_episodes()
-    assert f"The {len(chosen)} ids that `configs/bsuite.yaml` names" in text
-    assert f"on {len(chosen)} ids of bsuite" in BSUITE.read_text().replace("\n# ", " ")
+    assert f"The {len(CHOSEN)} ids that `configs/bsuite.yaml` names" in text
+    assert f"on {len(CHOSEN)} ids of bsuite" in BSUITE.read_text().replace("\n# ", " ")
     assert f"{len(everything)} ids in all" in text
     names = list_experiments()
     assert f"{len(names)} experiments of up to 23 settings" in text
     whole = [
         name
         for name in names
-        if {i for i in everything if i.partition("/")[0] == name} <= set(chosen)
+        if {i for i in everything if i.partition("/")[0] == name} <= set(CHOSEN)
     ]
     assert len(whole) == 8
     assert "eight experiments whole" in text
-    assert not any(each.startswith("mnist") for each in chosen)
+    assert not any(each.startswith("mnist") for each in CHOSEN)
     assert sum(each.startswith("mnist") for each in everything) == 60
     assert "**MNIST** (60 ids)" in text
+
+
+def test_the_scores_are_those_of_the_file_of_rows():
+    with (ROOT / "docs" / "bsuite.csv").open(newline="") as file:
+        measured = list(csv.DictReader(file))
+    sweeps = sorted({row["sweep"] for row in measured})
+    expected = {}
+    for row in measured:
+        cells = expected.setdefault(f"`{row['experiment']}`", {})
+        cells["ids"] = f"{row['finished_ids']} of {row['ids']}"
+        cells[row["sweep"]] = row["shown"]
+        cells["published"] = f"{float(row['DQN, published']):.2f}"
+    text = PAGE.read_text().split("## Scores")[1]
+    table = {}
+    for line in text.splitlines():
+        if line.startswith("| `"):
+            name, *cells = (cell.strip() for cell in line.strip("|").split("|"))
+            table[name] = dict(zip(["ids", *sweeps, "published"], cells, strict=True))
+    assert table == expected
+    for name, cells in expected.items():
+        experiment = name.strip("`")
+        chosen = [i for i in CHOSEN if i.partition("/")[0] == experiment]
+        assert cells["ids"].startswith(f"{len(chosen)} of ")
