@@ -128,6 +128,8 @@ def test_a_program_whose_services_are_lost_starts_again(tmp_path, make_cluster):
 def test_a_machine_too_many_fails_the_run(tmp_path, make_cluster):
     cluster = make_cluster(*FOUR)
     flags = [*FLAGS, f"--launch.address={cluster.address}", "--launch.restart=never"]
+    # It is not to be solved before Ray knows of the loss, which takes it half a minute.
+    flags += ["--stop.evaluation_return=null", "--stop.seconds=100"]
     with train(tmp_path / "run", *flags) as command:
         command.await_line("training")
         cluster.remove(3)

@@ -7,7 +7,7 @@ from distrl.errors import ConfigError
 from distrl.launch.cluster.demands import (
     Machine,
     check_demands,
-    describe_demands,
+    describe_unplaced,
     list_demands,
 )
 
@@ -88,8 +88,12 @@ def test_a_cluster_without_machines_has_room_for_nothing():
         check_demands(demand(), GROUPS, [], {})
 
 
-def test_demands_are_described_in_a_line():
-    wanted = demand(learner={"num_gpus": 1}, replay={"x": 2}, actor={"num_cpus": 1})
-    assert describe_demands(wanted, GROUPS) == (
-        "1 replay of {x: 2}, 1 learner of {num_gpus: 1}, 3 actor of {num_cpus: 1}"
+@pytest.mark.parametrize("reason", [None, "the head is gone"])
+def test_what_is_not_placed_is_described_in_a_line(reason):
+    wanted = {"learner": {"num_gpus": 1}, "replay": {"x": 2}, "actor": {"num_cpus": 1}}
+    launch = LaunchConfig(resources=wanted, connect_seconds=7.0)
+    assert describe_unplaced(launch, GROUPS, reason) == (
+        "Ray found no place for 1 replay of {x: 2}, 1 learner of {num_gpus: 1}, "
+        "3 actor of {num_cpus: 1} within launch.connect_seconds = 7"
+        + ("" if reason is None else ": the head is gone")
     )

@@ -59,6 +59,7 @@ class StoodInCluster:
     def __init__(self, monkeypatch):
         self.keys = APART
         self.refusal = None
+        self.troubles = {}
         self.links = queue.SimpleQueue()
         self.is_released = self.is_left = False
         self._front, self._channel = Channel.pair()
@@ -87,14 +88,28 @@ class StoodInCluster:
     def hear(self, event):
         """Waits until the front hears of `event`; returns what it hears."""
         while True:
-            assert select.select([self._front], [], [], SECONDS)[0], event
-            message = self._front.receive()
-            assert message is not None, event
+            message = self.hear_next()
             if message["event"] == event:
+                return message
+
+    def hear_next(self):
+        """Waits for the next that the front hears, the stages left out."""
+        while True:
+            assert select.select([self._front], [], [], SECONDS)[0]
+            message = self._front.receive()
+            assert message is not None
+            if message["event"] != "stage":
                 return message
 
     def begin(self, **launch):
         """Starts a run up to where its nodes run; returns the two machines."""
+        home, away = self.build(**launch)
+        home.say("started", nodes=number(HOME, 1))
+        away.say("started", nodes=number(AWAY, 1))
+        return home, away
+
+    def build(self, **launch):
+        """Starts a run up to where its nodes are to start; returns the machines."""
         self.start(**launch)
         home, away = self.links.get(timeout=SECONDS), self.links.get(timeout=SECONDS)
         for link in (home, away):
@@ -105,9 +120,8 @@ class StoodInCluster:
         self.ask("start", log="x.log")
         bring_up(home, HOME)
         bring_up(away, AWAY)
-        for link, names in ((home, HOME), (away, AWAY)):
+        for link in (home, away):
             link.read("start")
-            link.say("started", nodes=number(names, 1))
         return home, away
 
     def finish(self, *links):
@@ -132,11 +146,8 @@ class StoodInCluster:
 
     # What the driver takes for a placement.
 
-    def locate(self, seconds):
-        return self.keys
-
-    def read_devices(self, names, seconds):
-        return {}
+    def find(self, names, seconds):
+        return {"keys": self.keys, "devices": {}, **self.troubles}
 
     def release(self):
         self.is_released = True
@@ -189,6 +200,22 @@ def test_a_run_is_placed_started_and_ended(cluster):
     assert home.is_ended.is_set() and away.is_ended.is_set()
 
 
+def test_a_node_that_ends_before_all_have_started_is_told_of_after_them(cluster):
+    home, away = cluster.build()
+    away.say("started", nodes=number(AWAY, 1))
+    away.say("node", name="actor/0", state="failed")
+    away.say("restarted", name="actor/1", pid=9, cause="was killed", restarts=1)
+    away.say("stopping")
+    away.say("ended", error={"node": "actor/0", "traceback": "it broke"})
+    home.read("stop")
+    home.say("started", nodes=number(HOME, 1))
+    heard = [cluster.hear_next() for _ in range(3)]
+    assert [each["event"] for each in heard] == ["started", "node", "restarted"]
+    assert list(heard[0]["nodes"]) == [*HOME, *AWAY]
+    assert (heard[1]["name"], heard[2]["pid"]) == ("actor/0", 9)
+    assert cluster.finish(home)["node"] == "actor/0"
+
+
 @pytest.mark.parametrize(
     ("launch", "words"),
     [
@@ -221,6 +248,12 @@ def test_nodes_that_find_no_place_are_refused_with_the_limit(cluster):
     assert "2 actor of {num_cpus: 0.01}" in message
     cluster.join()
     assert cluster.is_released
+
+
+def test_why_ray_placed_nothing_is_told(cluster):
+    cluster.troubles = {"keys": None, "reason": "the head is gone"}
+    cluster.start()
+    assert "the head is gone" in cluster.hear("refused")["message"]
 
 
 def test_a_machine_that_refuses_its_part_refuses_the_run(cluster):

@@ -17,10 +17,8 @@ from distrl.launch.cluster.placing import Placement
 connect(LaunchConfig(address=sys.argv[1]))
 bundles, strategy, seconds = json.loads(sys.argv[2])
 placement = Placement(bundles, strategy)
-keys = placement.locate(seconds)
-answer = {"keys": keys, "there": [machine.key for machine in list_machines()]}
-if keys is not None:
-    answer["devices"] = placement.read_devices(list(bundles), 60.0)
+answer = placement.find(list(bundles), seconds)
+answer["there"] = [machine.key for machine in list_machines()]
 placement.release()
 print(json.dumps(answer))
 """

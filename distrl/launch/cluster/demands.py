@@ -96,14 +96,20 @@ def check_demands(
             left[resource] = there - amount * count
 
 
-def describe_demands(
-    demands: Mapping[str, Mapping[str, float]], groups: Mapping[str, int]
+def describe_unplaced(
+    launch: LaunchConfig, groups: Mapping[str, int], reason: str | None
 ) -> str:
-    """Returns in a line what each group takes: `1 learner of {num_gpus: 1}, ...`."""
-    return ", ".join(
+    """Returns in a line what Ray did not place in time, and for which `reason`."""
+    demands = list_demands(launch, groups)
+    wanted = ", ".join(
         f"{count} {group} of {_show_all(demands[group])}"
         for group, count in groups.items()
     )
+    text = (
+        f"Ray found no place for {wanted} within launch.connect_seconds = "
+        f"{launch.connect_seconds:g}"
+    )
+    return text if reason is None else f"{text}: {reason}"
 
 
 def _fits(wanted: Mapping[str, float], has: Mapping[str, float]) -> bool:

@@ -23,7 +23,7 @@ from distrl.launch.cluster.connection import (
 )
 from distrl.launch.cluster.demands import (
     check_demands,
-    describe_demands,
+    describe_unplaced,
     list_demands,
 )
 from distrl.launch.cluster.link import Link
@@ -108,6 +108,8 @@ class _Driver:
         self._said_saving = False
         self._error: dict[str, str] | None = None
         self._ended: set[str] = set()
+        # Of nodes that ended before those of another machine had started.
+        self._early: list[dict[str, Any]] = []
 
     def run(self) -> None:
         launch = self._config.launch
@@ -180,16 +182,10 @@ class _Driver:
         limit = self._config.launch.connect_seconds
 
         def place() -> None:
-            message: dict[str, Any] = {"event": "placed", "number": number}
-            try:
-                time.sleep(delay)
-                found = placement.locate(limit)
-                message["keys"] = found
-                if found is not None:
-                    message["devices"] = placement.read_devices(names, limit)
-            except Exception as error:
-                message["keys"], message["reason"] = None, str(error)
-            self._tell(None, {**message, "names": names})
+            time.sleep(delay)
+            found = placement.find(names, limit)
+            found.update(event="placed", number=number, names=names)
+            self._tell(None, found)
 
         threading.Thread(target=place, daemon=True).start()
 
@@ -212,10 +208,10 @@ class _Driver:
         elif event == "node":
             if message["state"] != "restarting":
                 self._ended.add(message["name"])
-            self._channel.send(message)
+            self._report(message)
         elif event == "restarted":
             self._starter.restarts[message["name"]] = message["restarts"]
-            self._channel.send(message)
+            self._report(message)
         elif event == "saving":
             if not self._said_saving:
                 self._said_saving = True
@@ -266,14 +262,7 @@ class _Driver:
                 self._starter.start_late(site)
 
     def _give_up_placing(self, reason: str | None) -> None:
-        limit = self._config.launch.connect_seconds
-        demands = list_demands(self._config.launch, self._groups)
-        text = (
-            f"Ray found no place for {describe_demands(demands, self._groups)} within "
-            f"launch.connect_seconds = {limit:g}"
-        )
-        if reason is not None:
-            text += f": {reason}"
+        text = describe_unplaced(self._config.launch, self._groups, reason)
         if self._begun:
             self._fail("launcher", text)
             return
@@ -308,13 +297,22 @@ class _Driver:
         if self._begun:
             for name in nodes:
                 self._note_moved(name)
-        elif all(site.state == "running" for site in self._sites):
+        elif len(self._facts) == len(self._names):
             self._begun = True
             ordered = {name: self._facts[name] for name in self._names}
             self._channel.send({"event": "started", "nodes": ordered})
+            for message in self._early:
+                self._channel.send(message)
         if self._stopping:
             site.link.send({"do": "stop"})
         self._starter.start_late(site)
+
+    def _report(self, message: dict[str, Any]) -> None:
+        """Says what has become of a node, once the front knows of all."""
+        if self._begun:
+            self._channel.send(message)
+        else:
+            self._early.append(message)
 
     def _note_moved(self, name: str) -> None:
         facts = self._facts[name]

@@ -30,13 +30,32 @@ class Placement:
             [dict(bundle) for bundle in bundles.values()], strategy=strategy.upper()
         )
 
-    def locate(self, seconds: float) -> dict[str, str] | None:
+    def find(self, names: Sequence[str], seconds: float) -> dict[str, Any]:
         """Waits until every node has a place on a machine that is there.
 
+        Args:
+          names: of the nodes whose GPUs are asked for.
+          seconds: that Ray may take for the places, and again for the GPUs.
+
         Returns:
-          The key of each node's machine, by the node's name; None if that took longer
-          than `seconds`.
+          `keys`, of each node's machine by the node's name, and `devices`, the GPUs of
+          each of `names` that takes some. Or `keys` that are None, where that took
+          longer, or where Ray failed: for the `reason` that is there then.
         """
+        try:
+            keys = self._locate(seconds)
+            devices = {} if keys is None else self._read_devices(names, seconds)
+        except Exception as error:
+            return {"keys": None, "reason": str(error)}
+        return {"keys": keys, "devices": devices}
+
+    def release(self) -> None:
+        """Gives back what was reserved."""
+        from ray.util.placement_group import remove_placement_group
+
+        remove_placement_group(self._group)
+
+    def _locate(self, seconds: float) -> dict[str, str] | None:
         from ray.util.placement_group import placement_group_table
 
         deadline = time.monotonic() + seconds
@@ -52,13 +71,7 @@ class Placement:
                 return None
             time.sleep(_POLL_SECONDS)
 
-    def read_devices(self, names: Sequence[str], seconds: float) -> dict[str, str]:
-        """Returns which GPUs Ray gives to each node that takes some.
-
-        Args:
-          names: of the nodes.
-          seconds: that Ray may take to say so.
-        """
+    def _read_devices(self, names: Sequence[str], seconds: float) -> dict[str, str]:
         import ray
         from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
@@ -77,12 +90,6 @@ class Placement:
             ).remote()
             asked[name] = self._holders[name].read_devices.remote()
         return {name: ray.get(a, timeout=seconds) for name, a in asked.items()}
-
-    def release(self) -> None:
-        """Gives back what was reserved."""
-        from ray.util.placement_group import remove_placement_group
-
-        remove_placement_group(self._group)
 
 
 class DeviceHolder:
