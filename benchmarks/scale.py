@@ -149,6 +149,7 @@ def make_config(
             "network.args": {"hidden_sizes": [options.width, options.width]},
             "actor.count": actors,
             "actor.environments": 1,
+            "actor.fetch_seconds": options.fetch,
             "variables.relays": relays,
             "replay.shards": shards,
             "replay.transitions_per_item": 1,
@@ -178,6 +179,9 @@ def parse_options() -> argparse.Namespace:
     for name, default in counts.items():
         parser.add_argument(f"--{name}", type=int, nargs="+", default=default)
     parser.add_argument("--wait", type=float, default=0.1, help="seconds of a step")
+    parser.add_argument(
+        "--fetch", type=float, default=0.1, help="seconds between an actor's fetches"
+    )
     parser.add_argument("--width", type=int, default=256, help="of two layers")
     parser.add_argument("--seconds", type=float, default=20.0, help="that are measured")
     parser.add_argument(
