@@ -73,7 +73,7 @@ class ActorConfig:
     n_step: int = 1
     """The rewards summed before a transition bootstraps."""
     fetch_seconds: float = 0.1
-    """The seconds between two fetches of newer parameters."""
+    """The seconds between fetches of parameters; more is cheaper with many actors."""
     max_abs_reward: float | None = None
     """Clips every reward that is learned from; null does not. Returns stay whole."""
     initial_priorities: bool = False
