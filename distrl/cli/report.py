@@ -65,12 +65,12 @@ def main(arguments: list[str]) -> int:
             )
         command = shlex.join(["distrl", "report", *arguments])
         contents = {
-            "html": lambda path: make_page(sweeps, command).encode(),
-            "csv": lambda path: make_csv(rows).encode(),
-            "picture": lambda path: draw_scores(sweeps, Path(path).suffix[1:]),
+            "html": lambda: make_page(sweeps, command).encode(),
+            "csv": lambda: make_csv(rows).encode(),
+            "picture": lambda: draw_scores(sweeps, Path(files["picture"]).suffix[1:]),
         }
         for key, path in files.items():
-            _write_file(path, contents[key](path))
+            _write_file(path, contents[key]())
         tags = compare_tags(sweeps)
         if as_json:
             write(json.dumps({"experiments": rows, "tags": tags}, indent=2) + "\n")

@@ -121,7 +121,7 @@ def draw_scores(sweeps: Sequence[SweepScores], kind: str = "svg") -> bytes:
     """Returns the bar plot of the experiments that are in any of the sweeps.
 
     Args:
-      sweeps: at least one; their names differ.
+      sweeps: at least one, and of one of them an experiment; their names differ.
       kind: `svg` or `png`.
     """
     drawn = {each.experiment for sweep in sweeps for each in sweep.experiments}

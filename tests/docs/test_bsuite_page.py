@@ -72,7 +72,7 @@ def test_every_experiment_has_its_score_and_its_time():
         assert sum(f"`{name}`" in row for row in rows) >= 2, name
 
 
-def test_dqn_and_r2d2_differ_only_where_the_file_says():
+def test_r2d2_shares_with_dqn_what_its_file_says():
     dqn, r2d2 = load_config(str(BSUITE)), load_config(str(R2D2))
     assert r2d2.sweep == dqn.sweep
     assert r2d2.actor.exploration == dqn.actor.exploration
@@ -80,6 +80,7 @@ def test_dqn_and_r2d2_differ_only_where_the_file_says():
     assert r2d2.learner.batch_size == dqn.learner.batch_size
     assert r2d2.replay.capacity == dqn.replay.capacity
     assert r2d2.replay.min_size == dqn.replay.min_size
+    assert r2d2.replay.samples_per_insert == dqn.replay.samples_per_insert
     memory = load_config(str(ROOT / "configs" / "memory.yaml"))
     assert r2d2.network == memory.network
     assert r2d2.replay.sequence_length == memory.replay.sequence_length
