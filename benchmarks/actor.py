@@ -9,6 +9,7 @@ import dataclasses
 from typing import Any
 
 from benchmarks.bare_loop import run_bare_loop
+from benchmarks.command import end_on_sigterm
 from benchmarks.program import measure_rate
 from benchmarks.record import median, print_record, print_table
 from distrl.config import ActorConfig, Config, ReplayConfig
@@ -79,6 +80,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--repetitions", type=int, default=3)
     options = parser.parse_args()
+    end_on_sigterm()
     print_record()
     rates: dict[str, list[float]] = {"bare": [], "G=32": [], "G=8": [], "G=1": []}
     for _ in range(options.repetitions):

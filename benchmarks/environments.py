@@ -16,6 +16,7 @@ import psutil
 
 from benchmarks.actor import make_program
 from benchmarks.bare_loop import run_bare_loop
+from benchmarks.command import end_on_sigterm
 from benchmarks.program import measure_rate
 from benchmarks.record import median, print_record, print_table
 from distrl.config import Config, load_config
@@ -87,6 +88,7 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", type=int, default=SIZES)
     options = parser.parse_args()
     seconds = options.seconds
+    end_on_sigterm()
     print_record()
     cases = [(name, size) for name in options.only for size in options.sizes]
     bare: dict[Any, list[float]] = {case: [] for case in cases}

@@ -12,6 +12,7 @@ import sys
 import time
 from typing import Any
 
+from benchmarks.command import end_on_sigterm
 from benchmarks.program import measure_rate
 from benchmarks.record import median, print_record, print_table
 from distrl.config import Config, LearnerConfig, NetworkConfig, ReplayConfig
@@ -173,6 +174,7 @@ def main() -> None:
     if options.in_place is not None:
         print(measure_in_place(configure(options.in_place, 32), options.seconds))
         return
+    end_on_sigterm()
     print_record()
     rows = []
     for network in NETWORKS:

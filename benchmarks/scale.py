@@ -9,7 +9,6 @@ import argparse
 import csv
 import itertools
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -19,6 +18,7 @@ from typing import Any
 
 import psutil
 
+from benchmarks.command import end_on_sigterm, start_distrl
 from benchmarks.memory import read_memory
 from benchmarks.record import median, print_record, print_table
 from distrl.config import Config, config_to_yaml, load_config
@@ -78,18 +78,13 @@ def start_run(config: Config) -> Iterator[Run]:
     with tempfile.TemporaryDirectory() as directory:
         file, run_dir = Path(directory) / "scale.yaml", Path(directory) / "run"
         file.write_text(config_to_yaml(config))
-        command = [sys.executable, "-m", "distrl", "train", str(file)]
-        process = subprocess.Popen(
-            [*command, f"--run_dir={run_dir}"],
+        reporters = config.actor.count + config.replay.shards + _OTHERS
+        with start_distrl(
+            ["train", str(file), f"--run_dir={run_dir}"],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-        )
-        reporters = config.actor.count + config.replay.shards + _OTHERS
-        try:
+        ) as process:
             yield Run(run_dir, process, reporters)
-        finally:
-            process.terminate()
-            process.wait()
 
 
 def measure(config: Config, options: argparse.Namespace) -> dict[str, Any]:
@@ -193,6 +188,7 @@ def parse_options() -> argparse.Namespace:
 def main() -> None:
     """Prints a table for each number of relays and shards, a row for each of actors."""
     options = parse_options()
+    end_on_sigterm()
     print_record()
     for shards in options.shards:
         for relays in options.relays:

@@ -18,6 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.command import end_on_sigterm
 from benchmarks.record import print_record, print_table
 
 _WINDOW = 100
@@ -118,6 +119,7 @@ def main() -> None:
     )
     parser.add_argument("--limit", type=float, default=300.0, help="the peer's seconds")
     options, flags = parser.parse_known_args()
+    end_on_sigterm()
     print_record()
     rows = []
     for seed in options.seeds:

@@ -27,6 +27,7 @@ from pathlib import Path
 
 import psutil
 
+from benchmarks.command import end_on_sigterm, start_distrl
 from benchmarks.record import median, print_record, print_table
 from distrl.checkpoints import list_checkpoints
 from distrl.config import load_config
@@ -179,29 +180,29 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--config", default="configs/catch.yaml")
     options, flags = parser.parse_known_args()
+    end_on_sigterm()
     print_record()
     run_dir = Path(tempfile.mkdtemp(prefix="soak-")) / "run"
     seconds = 60 * options.minutes + 2 * options.calm + _OTHER_SECONDS
-    command = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "distrl", "train", options.config),
-            *(f"--run_dir={run_dir}", f"--stop.seconds={seconds}"),
-            *("--stop.env_steps=null", "--stop.evaluation_return=null"),
-            *("--launch.max_restarts=10", "--checkpoint.period_seconds=20"),
-            *("--json", *flags),
-        ],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    arguments = [
+        *("train", options.config),
+        *(f"--run_dir={run_dir}", f"--stop.seconds={seconds}"),
+        *("--stop.env_steps=null", "--stop.evaluation_return=null"),
+        *("--launch.max_restarts=10", "--checkpoint.period_seconds=20"),
+        *("--json", *flags),
+    ]
     metrics = run_dir / "metrics"
-    # Trained and checkpointed, so that there is something to go on from.
-    while not list_checkpoints(run_dir) and command.poll() is None:
-        time.sleep(0.1)
-    kills = kill_each(run_dir, options.period)
-    before, steps_before = measure_warm(run_dir, command.pid, options.calm)
-    kills += kill_at_random(run_dir, 60 * options.minutes, options.period, options.seed)
-    after, steps_after = measure_warm(run_dir, command.pid, options.calm)
-    answer, _ = command.communicate()
+    with start_distrl(arguments, stdout=subprocess.PIPE, text=True) as command:
+        # Trained and checkpointed, so that there is something to go on from.
+        while not list_checkpoints(run_dir) and command.poll() is None:
+            time.sleep(0.1)
+        kills = kill_each(run_dir, options.period)
+        before, steps_before = measure_warm(run_dir, command.pid, options.calm)
+        kills += kill_at_random(
+            run_dir, 60 * options.minutes, options.period, options.seed
+        )
+        after, steps_after = measure_warm(run_dir, command.pid, options.calm)
+        answer, _ = command.communicate()
     result = json.loads(answer)
     returns = [
         float(row["mean_return"]) for row in read_rows(metrics / "evaluator.csv")

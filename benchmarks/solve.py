@@ -13,6 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.command import end_on_sigterm
 from benchmarks.record import print_record, print_table
 
 
@@ -67,6 +68,7 @@ def main() -> None:
     parser.add_argument("--agents", nargs="+", default=[None])
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
     options, flags = parser.parse_known_args()
+    end_on_sigterm()
     print_record()
     for agent in options.agents:
         rows = [run_seed(options.config, agent, seed, flags) for seed in options.seeds]

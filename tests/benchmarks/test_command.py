@@ -1,0 +1,38 @@
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+# A run that would go on for ever, in a benchmark that waits for it.
+BENCHMARK = """
+import sys
+from benchmarks.command import end_on_sigterm, start_distrl
+
+end_on_sigterm()
+arguments = ["train", "configs/catch.yaml", "--stop.evaluation_return=null"]
+with start_distrl([*arguments, *sys.argv[1:]]) as command:
+    print(command.pid, flush=True)
+    command.wait()
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, -signal.SIGINT)]
+)
+def test_a_benchmark_that_is_stopped_leaves_no_command(tmp_path, number, code):
+    flags = [f"--run_dir={tmp_path / 'run'}", "--stop.env_steps=null"]
+    benchmark = subprocess.Popen(
+        [sys.executable, "-c", BENCHMARK, *flags],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert benchmark.stdout is not None
+    with benchmark:
+        command = int(benchmark.stdout.readline())
+        benchmark.send_signal(number)
+        assert benchmark.wait(timeout=60) == code
+    with pytest.raises(ProcessLookupError):
+        os.kill(command, 0)
