@@ -291,6 +291,13 @@ def _build(address: Address, seed: int) -> Any:
     plugins = find_plugins()
     if address.scheme in plugins:
         return _load_plugin(plugins[address.scheme], address, seed)
+    if address.scheme == "dm_control":
+        raise ConfigError(
+            f"environment {address.uri!r}: dm_control has no scheme, for its actions "
+            "are continuous, and which of their values to choose among is yours to "
+            "say. Write a factory that does, and name it as package.module:factory; "
+            "docs/environments.md has one for dm_control."
+        )
     return build_by_factory(address, seed, [*SCHEMES, *plugins])
 
 

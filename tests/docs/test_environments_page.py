@@ -1,11 +1,15 @@
 """What docs/environments.md says of schemes, options and installing is so."""
 
 import dataclasses
+import os
+import re
+import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import tomli
-from pages import ROOT, read_blocks, read_rows
+from pages import ROOT, read_blocks, read_commands, read_rows
 
 from distrl.config.fields import show_value
 from distrl.environments import list_environments, read_spec
@@ -56,13 +60,60 @@ def test_every_option_of_atari_has_a_row_with_its_default():
 
 
 def test_the_factory_runs(tmp_path, monkeypatch):
-    (block,) = read_blocks(PAGE, "python")
+    block, _ = read_blocks(PAGE, "python")
     (tmp_path / "torques.py").write_text(block)
     monkeypatch.syspath_prepend(tmp_path)
     try:
         assert read_spec("torques:Torques?count=7", {}).num_actions == 7
     finally:
         sys.modules.pop("torques", None)
+
+
+@pytest.fixture(scope="module")
+def dm_control(tmp_path_factory):
+    """A folder with dm_control, which is not in the lock, and what it lacks there."""
+    target = tmp_path_factory.mktemp("dm_control")
+    (requirement,) = re.findall(r"pip install '(dm-control.*?)'", PAGE.read_text())
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"),
+            *("--target", target, requirement),
+            *("mujoco", "glfw", "labmaze", "lxml", "pyopengl"),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    if done.returncode != 0:
+        pytest.skip(f"dm_control cannot be installed here: {done.stderr}")
+    return target
+
+
+@pytest.mark.slow
+def test_tasks_of_dm_control_are_trained_on(dm_control, tmp_path):
+    _, block = read_blocks(PAGE, "python")
+    (tmp_path / "discrete_control.py").write_text(block)
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    paths = map(str, (dm_control, tmp_path, ROOT))
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    commands = [c for c in read_commands(PAGE) if "discrete_control" in " ".join(c)]
+    assert [words[0] for words in commands] == ["check-env", "train"]
+    commands[1] += ["--stop.env_steps=10000", f"--run_dir={tmp_path / 'run'}"]
+    check, train = (
+        subprocess.run(
+            [sys.executable, "-m", "distrl", *words],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=200,
+        )
+        for words in commands
+    )
+    assert check.returncode == 0, check.stdout + check.stderr
+    assert "9 discrete ones" in check.stdout
+    assert train.returncode == 0, train.stdout + train.stderr
+    assert "done (env_steps" in train.stderr + train.stdout
 
 
 def test_the_entry_point_is_of_our_group():

@@ -22,15 +22,15 @@ TRAINING = [
     words for words in COMMANDS if words[0] == "train" and words[1:] != ["--help"]
 ]
 # test_resuming_page.py has the commands that go on with a run, test_bsuite_page.py
-# those of sweeps, test_your_environment_page.py those that need a run or a module,
-# test_cluster_doctor.py the one that needs a cluster.
+# those of sweeps, test_your_environment_page.py and test_environments_page.py those
+# that need a run or a module, test_cluster_doctor.py the one that needs a cluster.
 ELSEWHERE = ("resume", "evaluate", "sweep", "report")
 ANSWERING = [
     words
     for words in COMMANDS
     if words not in TRAINING
     and words[0] not in ELSEWHERE
-    and not any("custom_environment" in word for word in words)
+    and not any(re.search("custom_environment|discrete_control", w) for w in words)
     and not any(word.startswith("--cluster") for word in words)
 ]
 

@@ -94,6 +94,7 @@ def test_actions_begin_at_zero(factory, taken, monkeypatch):
                 "mean 'atari'?",
             ],
         ),
+        ("dm_control:cartpole/swingup", ["are continuous", "docs/environments.md"]),
     ],
 )
 def test_what_cannot_be_used_is_explained(uri, words):
