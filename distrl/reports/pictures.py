@@ -83,6 +83,9 @@ def draw_bars(
                         xytext=(0, 2),
                         textcoords="offset points",
                         ha="center",
+                        va="bottom",
+                        # A bar may be no wider than a line of text is high.
+                        rotation=90,
                         fontsize=7,
                         color="#555555",
                     )

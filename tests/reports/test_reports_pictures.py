@@ -1,5 +1,6 @@
 """The pictures: what is drawn, as the shapes of matplotlib's figure."""
 
+import itertools
 import xml.etree.ElementTree as ElementTree
 
 import matplotlib
@@ -59,6 +60,18 @@ def test_bars_have_the_heights_of_the_scores(figures):
     assert written == {"5/20", "basic", "exploration"}
     legend = [text.get_text() for text in axes.get_legend().get_texts()]
     assert legend == ["mine", "DQN, published"]
+
+
+def test_notes_of_bars_side_by_side_do_not_overlap(figures):
+    sweeps = [Series(name, {"catch": Bar(0.9, "15/23")}, {}) for name in "abcd"]
+    types = {name: "basic" for name in "abcdefgh"} | {"catch": "basic"}
+    draw_bars(sweeps, types)
+    (axes,) = figures[0].axes
+    notes = [text for text in axes.texts if "/" in text.get_text()]
+    boxes = [note.get_window_extent() for note in notes]
+    assert len(boxes) == len(sweeps)
+    for left, right in itertools.pairwise(boxes):
+        assert left.x1 <= right.x0
 
 
 def test_a_radar_has_an_axis_a_tag_and_does_not_collapse(figures):
