@@ -1,4 +1,4 @@
-"""Pong, some thousand frames of it, through the real program."""
+"""Pong through the real program: 200,000 frames of whole games, and short ones."""
 
 import csv
 from pathlib import Path
@@ -50,3 +50,40 @@ def test_pong_is_played_and_learned_from(tmp_path, environment):
     assert all(loss >= 0 for loss in losses)
     logs = "".join(path.read_text() for path in run_dir.glob("logs/**/*.log"))
     assert "Gym has been unmaintained" not in command.stderr + logs
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("environment", ["atari:Pong", "envpool:Pong-v5"])
+def test_200_000_frames_are_played_and_learned_from(tmp_path, environment):
+    run_dir = tmp_path / "run"
+    flags = [
+        f"--environment={environment}",
+        f"--stop.env_steps={200_000 // 4}",
+        # A quarter of the preset's updates: they are what takes the time.
+        "--replay.samples_per_insert=2",
+        "--evaluation.period=500",
+        "--evaluation.episodes=2",
+        "--evaluation.environments=2",
+    ]
+    with train(run_dir, *flags, config=PONG) as command:
+        assert command.finish(timeout=1700) == 0, command.stderr
+        command.assert_nothing_is_left()
+    result = command.result
+    assert result["status"] == "done"
+    assert result["reason"].startswith("env_steps")
+    assert result["restarts"] == {}
+    assert 4 * result["env_steps"] >= 200_000
+    # Those of 32 that the samples of all but the first items allow.
+    assert result["learner_steps"] >= 0.8 * 2 * (50_000 - 20_000) / 32
+    # A whole game is 21 points of one side, and takes at least 760 steps.
+    assert 16 <= result["episodes"] <= result["env_steps"] / 700
+    assert -21 <= result["evaluation_return"] <= 21
+    with open(run_dir / "metrics" / "actor" / "0.csv", newline="") as file:
+        training_return = float(list(csv.DictReader(file))[-1]["training_return"])
+    # It has hardly begun to learn: random play loses by some 20 points.
+    assert -21 <= training_return <= -15
+    with open(run_dir / "metrics" / "learner.csv", newline="") as file:
+        losses = [float(row["loss"]) for row in csv.DictReader(file)]
+    assert losses
+    assert all(0 <= loss < 1 for loss in losses)
