@@ -1,6 +1,7 @@
 """What environments there are, for `distrl list envs`."""
 
 import importlib.util
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,10 @@ _REQUIREMENTS = {
     "gymnasium.envs.box2d": "Box2D",
     "gymnasium.envs:_raise_mujoco_py_error": "mujoco_py",
 }
+# Those of Gymnasium whose actions are continuous, or an array: to ask takes building.
+_NOT_DISCRETE = re.compile(
+    "BipedalWalker|CarRacing|Continuous|Pendulum|tabular/CliffWalking|envs.mujoco"
+)
 
 
 @dataclass(frozen=True)
@@ -85,7 +90,10 @@ def _list_gymnasium() -> list[EnvironmentEntry]:
         version = -1 if spec.version is None else spec.version
         known = newest.get((spec.namespace, spec.name))
         if known is None or version > known[0]:
-            entry = EnvironmentEntry(f"gym:{spec.id}", entry_point)
+            text = entry_point
+            if _NOT_DISCRETE.search(f"{spec.id} {entry_point}"):
+                text = f"wrap it, no discrete action (docs/environments.md); {text}"
+            entry = EnvironmentEntry(f"gym:{spec.id}", text)
             newest[spec.namespace, spec.name] = version, entry
     return sorted((entry for _, entry in newest.values()), key=lambda e: e.uri)
 

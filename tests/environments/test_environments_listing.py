@@ -1,5 +1,8 @@
 import re
 
+import gymnasium
+import pytest
+
 from distrl.environments import list_environments, read_spec
 
 
@@ -22,3 +25,15 @@ def test_what_it_lists_can_be_built():
         assert uri in listed
         assert read_spec(uri, {}).num_actions >= 2
     assert not any(re.search("mujoco|Ant-v|GymV2", uri) for uri in listed)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [entry for entry in list_environments() if entry.uri.startswith("gym:")],
+    ids=lambda entry: entry.uri,
+)
+def test_it_says_whose_action_is_not_discrete(entry):
+    environment = gymnasium.make(entry.uri.removeprefix("gym:"))
+    is_discrete = isinstance(environment.action_space, gymnasium.spaces.Discrete)
+    environment.close()
+    assert ("no discrete action" not in entry.description) == is_discrete
