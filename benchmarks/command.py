@@ -7,6 +7,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+# A run takes ten to end, and a last checkpoint.
+_END_SECONDS = 60.0
+
 
 def end_on_sigterm() -> None:
     """Makes SIGTERM unwind this process, as Ctrl-C does: what it started is ended."""
@@ -23,4 +26,7 @@ def start_distrl(
         yield command
     finally:
         command.terminate()
-        command.wait()
+        try:
+            command.wait(_END_SECONDS)
+        finally:
+            command.kill()

@@ -3,12 +3,10 @@
 Its commands need what the ones before them made, so they run in the order of the page.
 """
 
-import os
 import re
-import subprocess
-import sys
 
 import pytest
+from as_a_user import run_distrl
 from environments.nonconforming_environments import FAULT_AT
 from pages import README, ROOT, read_blocks, read_commands, read_rows
 
@@ -23,23 +21,7 @@ COMMANDS = read_commands(PAGE)
 
 
 def run(words, folder):
-    """Runs a command of the page as a user does who sits in the repository."""
-    for name in ("configs", "programs"):
-        if not (folder / name).exists():
-            (folder / name).symlink_to(ROOT / name)
-    environment = {**os.environ, "PYTHONPATH": f"programs{os.pathsep}{ROOT}"}
-    # The tests show four devices to JAX; a run is to see the machine's own.
-    environment.pop("XLA_FLAGS", None)
-    done = subprocess.run(
-        [sys.executable, "-m", "distrl", *words],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    return run_distrl(words, folder, "programs")
 
 
 def test_the_code_of_the_page_is_that_of_the_program():
