@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from dm_env import specs
 
+from distrl.action_masks import split_mask
 from distrl.errors import ConfigError
 from distrl.types import EnvironmentSpec
 
@@ -16,7 +17,7 @@ def check_frame_stack(stack: int | None, spec: EnvironmentSpec) -> None:
       stack: `replay.frame_stack`; None fits everything.
       spec: gives the observations.
     """
-    observation = spec.observation
+    observation, _ = split_mask(spec.observation)
     if stack is None:
         return
     if not isinstance(observation, specs.Array):
@@ -64,5 +65,6 @@ def join_frames(frames: np.ndarray) -> np.ndarray:
 
 def find_frame_spec(spec: EnvironmentSpec, stack: int) -> Any:
     """Returns the `dm_env.specs.Array` of one frame, `[..., C]`."""
-    *shape, channels = spec.observation.shape
-    return specs.Array((*shape, channels // stack), spec.observation.dtype)
+    observation, _ = split_mask(spec.observation)
+    *shape, channels = observation.shape
+    return specs.Array((*shape, channels // stack), observation.dtype)

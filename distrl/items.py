@@ -6,6 +6,7 @@ import numpy as np
 import tree
 from dm_env import specs
 
+from distrl.action_masks import join_mask, split_mask
 from distrl.config.limits import list_carry_sizes
 from distrl.config.schema import Config, NetworkConfig
 from distrl.types import EnvironmentSpec, Trajectory, Transition
@@ -21,8 +22,8 @@ class ItemParts(NamedTuple):
     """A transition or sequence, a batch of them, or its specs, taken apart.
 
     Attributes:
-      observations: of each field that holds observations, what it holds.
-      rest: the leaves of the other fields; all have 32 bits.
+      observations: of each field that holds observations, what it holds beside masks.
+      rest: the leaves of the other fields, which have 32 bits, then the masks.
     """
 
     observations: list[Any]
@@ -68,7 +69,7 @@ def take_apart(item: Any) -> ItemParts:
     """Returns the observations of a transition or sequence, and all other leaves."""
     names = _OBSERVATIONS[type(item)]
     return ItemParts(
-        observations=[getattr(item, name) for name in names],
+        observations=[split_mask(getattr(item, name))[0] for name in names],
         rest=tree.flatten(_list_others(item)),
     )
 
@@ -81,8 +82,9 @@ def put_together(like: Any, parts: ItemParts) -> Any:
       parts: what it is made of.
     """
     names = _OBSERVATIONS[type(like)]
-    others = iter(tree.unflatten_as(_list_others(like), parts.rest))
-    observations = iter(parts.observations)
+    *rest, masks = tree.unflatten_as(_list_others(like), parts.rest)
+    others = iter(rest)
+    observations = map(join_mask, parts.observations, masks or [None] * len(names))
     return type(like)(
         *(next(observations if name in names else others) for name in like._fields)
     )
@@ -119,4 +121,6 @@ def make_zeros(nest: Any, count: int) -> Any:
 
 def _list_others(item: Any) -> list[Any]:
     names = _OBSERVATIONS[type(item)]
-    return [getattr(item, name) for name in item._fields if name not in names]
+    rest = [getattr(item, name) for name in item._fields if name not in names]
+    masks = [split_mask(getattr(item, name))[1] for name in names]
+    return [*rest, [mask for mask in masks if mask is not None]]

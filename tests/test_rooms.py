@@ -34,6 +34,7 @@ LAYERS = (
     ("checkpoints",),
     ("config", "factories", "remote"),
     (
+        "action_masks",
         "children",
         "errors",
         "findings",
@@ -85,7 +86,15 @@ PURE_MODULES = (
     "distrl.learner.update",
 )
 PURE_PACKAGES = {"chex", "distrax", "haiku", "jax", "numpy", "optax", "rlax"}
-PURE_ROOMS = {"config", "errors", "factories", "seeding", "types", "root"}
+PURE_ROOMS = {
+    "action_masks",
+    "config",
+    "errors",
+    "factories",
+    "seeding",
+    "types",
+    "root",
+}
 
 # These start in well under a second, and before numpy starts its threads (a process
 # with threads cannot enter a namespace): nothing that their modules import when they

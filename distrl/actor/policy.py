@@ -9,6 +9,7 @@ import numpy as np
 
 from distrl.agents.acting import Explore
 from distrl.agents.agent import Agent
+from distrl.agents.legal_actions import find_legal, restrict
 from distrl.networks.value_network import Mode
 from distrl.types import EnvironmentSpec
 
@@ -18,7 +19,8 @@ class Choice(NamedTuple):
 
     Attributes:
       action: `[E] int32`, numpy.
-      q: `[E, A] float32`, the values that it was chosen by, on the device.
+      q: `[E, A] float32`, the values that it was chosen by, on the device; those of
+        illegal actions are `ILLEGAL`.
       carry: nest of `[E, ...]`, the recurrent state before the step, on the device.
     """
 
@@ -70,7 +72,9 @@ class Player:
             q, carry = agent.q_values(
                 params, network_state, network_key, observation, carry, mode
             )
-            return explore(action_key, q, amount), q, carry, next_key
+            legal = find_legal(observation)
+            action = explore(action_key, q, amount, legal)
+            return action, restrict(q, legal), carry, next_key
 
         @jax.jit
         def reset(carry: Any, initial: Any, ended: jax.Array) -> Any:

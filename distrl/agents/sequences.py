@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import rlax
 
 from distrl.agents.agent import Agent, LossOutput
+from distrl.agents.legal_actions import find_legal, restrict
 from distrl.agents.td_errors import find_transform, td_loss
 from distrl.agents.transition_agent import make_q_values
 from distrl.config.checks import check_sequence_length
@@ -84,6 +85,11 @@ def make_r2d2(config: Config, spec: EnvironmentSpec) -> Agent:
         q_target, _ = unroll(target_params, averages, target_key, batch, "target")
         q_selector = jax.lax.stop_gradient(q) if is_double else q_target
 
+        def look_at(steps: slice) -> jax.Array | None:
+            return find_legal(jax.tree.map(lambda x: x[:, steps], batch.observation))
+
+        legal_tm1 = look_at(slice(burn_in, -1))
+        legal_t = look_at(slice(burn_in + 1, None))
         q_tm1, mask = q[:, :-1], batch.mask[:, burn_in:]
         td_error = jax.vmap(find_td_error)(
             q_tm1,
@@ -91,8 +97,8 @@ def make_r2d2(config: Config, spec: EnvironmentSpec) -> Agent:
             batch.reward[:, burn_in:],
             batch.discount[:, burn_in:],
             mask,
-            q_target[:, 1:],
-            q_selector[:, 1:],
+            restrict(q_target[:, 1:], legal_t),
+            restrict(q_selector[:, 1:], legal_t),
         )
         value = jnp.mean(weights * jnp.mean(td_loss(td_error, config.loss), axis=1))
         abs_td = jax.lax.stop_gradient(jnp.abs(td_error))
@@ -103,8 +109,12 @@ def make_r2d2(config: Config, spec: EnvironmentSpec) -> Agent:
         metrics = {
             "loss": value,
             "mean_abs_td": jnp.mean(mean_abs_td),
-            "mean_q": jnp.mean(_average(jnp.mean(q_tm1, axis=2), mask)),
-            "max_q": jnp.max(jnp.where(mask[..., None] > 0, q_tm1, lowest)),
+            "mean_q": jnp.mean(
+                _average(jnp.mean(q_tm1, axis=2, where=legal_tm1), mask)
+            ),
+            "max_q": jnp.max(
+                restrict(jnp.where(mask[..., None] > 0, q_tm1, lowest), legal_tm1)
+            ),
         }
         return value, LossOutput(priorities, metrics, new_network_state)
 

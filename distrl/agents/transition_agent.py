@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from distrl.agents.agent import Agent, LossOutput
+from distrl.agents.legal_actions import find_legal, restrict
 from distrl.agents.td_errors import refuse_fields
 from distrl.config.schema import Config
 from distrl.networks.value_network import ValueNetwork, make_value_network
@@ -21,6 +22,9 @@ class Estimates(NamedTuple):
     implicit network, N then being the quantiles that it was asked for. A gradient
     flows into `values_tm1` alone. What a loss does not use is not computed.
 
+    Where actions are masked, `q_selector_t` and the target network's values `[A]` are
+    `ILLEGAL` for those that are not legal, so that no maximum or softmax takes them.
+
     Attributes:
       values_tm1: of the network that learns, where the action was taken.
       target_values_tm1: of the target network, at the same place.
@@ -29,6 +33,9 @@ class Estimates(NamedTuple):
         action is selected: of the online network in double learning, else of the
         target network.
       tau_tm1: `[N] float32`, the quantiles of `values_tm1`; None if not implicit.
+      legal_tm1: `[A] bool`, the actions that were legal where the action was taken;
+        None where the environment has no mask.
+      legal_t: `[A] bool`, those that are legal where the return bootstraps, or None.
     """
 
     values_tm1: Any
@@ -36,6 +43,8 @@ class Estimates(NamedTuple):
     target_values_t: Any
     q_selector_t: Any
     tau_tm1: Any
+    legal_tm1: Any
+    legal_t: Any
 
 
 class ItemLoss(NamedTuple):
@@ -108,6 +117,10 @@ def make_transition_agent(
         observations = (batch.observation_tm1, batch.observation_t)
         chex.assert_tree_shape_prefix(observations, weights.shape)
 
+        legal_tm1, legal_t = map(find_legal, observations)
+        # Only of one value an action is there a maximum to be taken.
+        is_scalar = num_outputs is None and not is_implicit
+
         item_keys = jax.vmap(lambda key: jax.random.split(key, 4))(keys)
         online_key, target_key, selector_key = jax.random.split(item_keys[0, 0], 3)
 
@@ -148,14 +161,21 @@ def make_transition_agent(
             )
         else:
             selector_values_t = target_values_t
+        target_values_tm1 = look(
+            target_params, target_key, batch.observation_tm1, target_tau
+        )
+        q_selector_t = restrict(expect(selector_values_t), legal_t)
+        if is_scalar:
+            target_values_tm1 = restrict(target_values_tm1, legal_tm1)
+            target_values_t = restrict(target_values_t, legal_t)
         estimates = Estimates(
             values_tm1=values_tm1,
-            target_values_tm1=look(
-                target_params, target_key, batch.observation_tm1, target_tau
-            ),
+            target_values_tm1=target_values_tm1,
             target_values_t=target_values_t,
-            q_selector_t=expect(selector_values_t),
+            q_selector_t=q_selector_t,
             tau_tm1=tau_tm1,
+            legal_tm1=legal_tm1,
+            legal_t=legal_t,
         )
         items = jax.vmap(learn)(estimates, a_tm1, r_t, discount_t)
         chex.assert_equal_shape([items.loss, items.td_error, weights])
@@ -166,8 +186,8 @@ def make_transition_agent(
         metrics = {
             "loss": value,
             "mean_abs_td": jnp.mean(td_error),
-            "mean_q": jnp.mean(q_tm1),
-            "max_q": jnp.max(q_tm1),
+            "mean_q": jnp.mean(q_tm1, where=legal_tm1),
+            "max_q": jnp.max(restrict(q_tm1, legal_tm1)),
         }
         priorities = td_error if items.priority is None else items.priority
         return value, LossOutput(priorities, metrics, new_network_state)

@@ -7,6 +7,7 @@ import dm_env
 import numpy as np
 from dm_env import specs
 
+from distrl.action_masks import ACTION_MASK
 from distrl.errors import ConfigError
 
 MAX_ACTIONS = 65_536
@@ -72,6 +73,14 @@ def count_actions(action_spec: Any, uri: str) -> int:
     if num_actions > MAX_ACTIONS:
         raise refuse_actions(uri, action_spec)
     return num_actions
+
+
+def describe_stuck(call: str) -> str:
+    """Returns what is wrong where a call leaves no legal action, for messages."""
+    return (
+        f"returned from {call} an {ACTION_MASK!r} that allows no action; it may be all "
+        "zeros only where an episode terminates, not where it goes on or is truncated"
+    )
 
 
 class ShiftedActions(dm_env.Environment):

@@ -11,6 +11,7 @@ import dm_env
 import numpy as np
 import tree
 
+from distrl.action_masks import ACTION_MASK
 from distrl.environments.actions import count_actions
 from distrl.environments.random_play import Play, play
 from distrl.environments.reading import Leaf, find_leaves
@@ -55,12 +56,16 @@ def check_environment(
     with contextlib.ExitStack() as open_ones:
         open_ones.callback(close_quietly, built)
         actions, num_actions = _judge_actions(built, uri)
-        observation_spec, observation = _judge_spec(built, uri)
+        observation_spec, observation = _judge_spec(built, uri, num_actions)
         yield actions
         yield observation_spec
         if num_actions is None or (observation is None and is_gymnasium(built)):
             return
         environment = adapt_environment(built, uri, seed)
+        if observation is not None:
+            # With a mask in `info`, of which the environment's own spec says nothing.
+            own = environment.observation_spec()
+            observation = convert_observation_spec(own, uri, num_actions)
         leaves = [] if observation is None else find_leaves(observation)
         seen = play(environment, leaves, steps, seed)
         yield from judge_play(seen, leaves)
@@ -83,6 +88,7 @@ def judge_play(seen: Play, leaves: Sequence[Leaf]) -> Iterator[Finding]:
       seen: the answers.
       leaves: the arrays that an observation has to hold; none if that is not known.
     """
+    is_masked = any(leaf.path == (ACTION_MASK,) for leaf in leaves)
     rewards = "none"
     if seen.rewards is not None:
         rewards = "from {:.4g} to {:.4g}".format(*seen.rewards)
@@ -108,6 +114,11 @@ def judge_play(seen: Play, leaves: Sequence[Leaf]) -> Iterator[Finding]:
             "no NaN, no infinity in observations",
             "find where it comes from: a network that sees one has none but NaN left",
         ),
+        (
+            "action masks",
+            "each allows an action, wherever one follows",
+            "allow at least one action in every state in which an episode goes on",
+        ),
         ("rewards", rewards, "return a finite number with every step, not None"),
         (
             "discounts",
@@ -118,6 +129,8 @@ def judge_play(seen: Play, leaves: Sequence[Leaf]) -> Iterator[Finding]:
     )
     for rule, found, advice in rules:
         if not leaves and rule in ("observations", "bounds", "finite numbers"):
+            continue
+        if rule == "action masks" and not is_masked:
             continue
         finding = _judge(seen, rule, found, advice)
         if rule == "observations" and finding.state == "ok" and seen.casts is not None:
@@ -222,7 +235,7 @@ def _judge_actions(built: Any, uri: str) -> tuple[Finding, int | None]:
     return Finding("actions", "ok", f"{number} discrete ones"), number
 
 
-def _judge_spec(built: Any, uri: str) -> tuple[Finding, Any]:
+def _judge_spec(built: Any, uri: str, num_actions: int | None) -> tuple[Finding, Any]:
     def read() -> Any:
         if is_gymnasium(built):
             from distrl.environments.gymnasium_suite import describe_space
@@ -230,7 +243,7 @@ def _judge_spec(built: Any, uri: str) -> tuple[Finding, Any]:
             own, _ = describe_space(built.observation_space, "observation", uri)
         else:
             own = built.observation_spec()
-        return convert_observation_spec(own, uri)
+        return convert_observation_spec(own, uri, num_actions)
 
     observation, error = _attempt(read, uri)
     if error is not None:

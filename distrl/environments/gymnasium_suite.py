@@ -1,5 +1,6 @@
 """Gymnasium environments as dm_env ones, and those installed: `gym:ID`."""
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -7,10 +8,12 @@ import dm_env
 import numpy as np
 from dm_env import specs
 
+from distrl.action_masks import ACTION_MASK, join_mask, split_mask
 from distrl.environments.actions import refuse_actions
 from distrl.environments.address import Address
 from distrl.environments.factory import call_factory
-from distrl.errors import ConfigError, suggest
+from distrl.environments.spec import make_mask_spec
+from distrl.errors import ConfigError, EnvironmentFault, suggest
 
 Reader = Callable[[Any], Any]
 
@@ -65,7 +68,7 @@ class GymnasiumAdapter(dm_env.Environment):
 
     Termination has discount 0, truncation 1. The first reset is seeded, the later
     ones go on from there. Discrete spaces, of actions and of observations, are
-    shifted to begin at 0.
+    shifted to begin at 0. An action mask in `info` becomes a part of the observation.
     """
 
     def __init__(self, environment: Any, seed: int | None, uri: str = "gymnasium"):
@@ -83,23 +86,26 @@ class GymnasiumAdapter(dm_env.Environment):
         self._observation_spec, self._read = describe_space(
             environment.observation_space, "observation", uri
         )
+        self._shows_mask = split_mask(self._observation_spec)[1] is not None
+        # Whether `info` has a mask; None before the first reset.
+        self._informs: bool | None = None
         self._is_over = True
 
     def reset(self) -> dm_env.TimeStep:
         """Starts an episode; the first time with the seed."""
-        observation, _ = self._environment.reset(seed=self._seed)
+        observation, info = self._environment.reset(seed=self._seed)
         self._seed = None
         self._is_over = False
-        return dm_env.restart(self._read(observation))
+        return dm_env.restart(self._join(observation, info))
 
     def step(self, action: Any) -> dm_env.TimeStep:
         """Takes an action, or starts an episode when the last one is over."""
         if self._is_over:
             return self.reset()
-        observation, reward, terminated, truncated, _ = self._environment.step(
+        observation, reward, terminated, truncated, info = self._environment.step(
             int(action) + self._start
         )
-        observation, reward = self._read(observation), float(reward)
+        observation, reward = self._join(observation, info), float(reward)
         if terminated:
             self._is_over = True
             return dm_env.termination(reward, observation)
@@ -109,8 +115,20 @@ class GymnasiumAdapter(dm_env.Environment):
         return dm_env.transition(reward, observation)
 
     def observation_spec(self) -> Any:
-        """Returns a nest of specs like the observation space."""
-        return self._observation_spec
+        """Returns a nest of specs like the observation space, and of a mask in `info`.
+
+        Only a reset can tell whether `info` has a mask. The one that is made here if
+        there was none before has the seed of the first episode, which begins anew.
+        """
+        if self._informs is None:
+            # What it raises, the next reset will raise too.
+            with contextlib.suppress(Exception):
+                _, info = self._environment.reset(seed=self._seed)
+                self._informs = _find_mask(info) is not None
+        if self._shows_mask or not self._informs:
+            return self._observation_spec
+        mask = make_mask_spec(self._action_spec.num_values)
+        return join_mask(self._observation_spec, mask)
 
     def action_spec(self) -> specs.DiscreteArray:
         """Returns the spec of actions 0 to n - 1."""
@@ -119,6 +137,26 @@ class GymnasiumAdapter(dm_env.Environment):
     def close(self) -> None:
         """Closes the Gymnasium environment."""
         self._environment.close()
+
+    def _join(self, observation: Any, info: Any) -> Any:
+        """Returns an observation with the mask in `info`, unless it has its own."""
+        seen, mask = self._read(observation), _find_mask(info)
+        if self._informs is None:
+            self._informs = mask is not None
+        if self._shows_mask:
+            return seen
+        if self._informs != (mask is not None):
+            raise EnvironmentFault(
+                f"info[{ACTION_MASK!r}] is {mask}, but that of the first reset was "
+                f"{'not ' if self._informs else ''}None or missing; give a mask with "
+                "every reset and step, or with none"
+            )
+        return join_mask(seen, mask)
+
+
+def _find_mask(info: Any) -> Any:
+    """Returns the mask in what an environment calls `info`, None if there is none."""
+    return info.get(ACTION_MASK) if isinstance(info, dict) else None
 
 
 def count_discrete(space: Any, uri: str) -> int:

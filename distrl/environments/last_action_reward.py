@@ -6,6 +6,7 @@ import dm_env
 import numpy as np
 from dm_env import specs
 
+from distrl.action_masks import join_mask, split_mask
 from distrl.environments.actions import count_actions
 from distrl.environments.batch import Batch, BatchStep
 
@@ -16,7 +17,8 @@ class LastActionReward(dm_env.Environment):
     It becomes a dict of `observation`, that of the wrapped environment;
     `last_action`, `[A] float32`, one-hot; and `last_reward`, `[] float32`, the
     environment's own, which no configuration clips. Where an episode begins the
-    latter two are zeros; the final observation of an episode holds the last ones.
+    latter two are zeros; the final observation of an episode holds the last ones. An
+    action mask stays at the top of the nest.
     """
 
     def __init__(self, environment: dm_env.Environment, uri: str = "environment"):
@@ -60,11 +62,7 @@ class LastActionReward(dm_env.Environment):
             last_action[action] = 1.0
             last_reward = np.float32(timestep.reward)
         return timestep._replace(
-            observation={
-                "observation": timestep.observation,
-                "last_action": last_action,
-                "last_reward": last_reward,
-            }
+            observation=_extend(timestep.observation, last_action, last_reward)
         )
 
 
@@ -91,12 +89,11 @@ class LastActionRewardBatch:
     def step(self, action: np.ndarray) -> BatchStep:
         """Takes an action in each environment."""
         step = self._batch.step(action)
-        observation = {
-            "observation": step.observation_t,
-            "last_action": np.eye(self._num_actions, dtype=np.float32)[action],
-            "last_reward": np.asarray(step.reward_t, np.float32),
-        }
-        return step._replace(observation_t=observation)
+        last_action = np.eye(self._num_actions, dtype=np.float32)[action]
+        last_reward = np.asarray(step.reward_t, np.float32)
+        return step._replace(
+            observation_t=_extend(step.observation_t, last_action, last_reward)
+        )
 
     def observation_spec(self) -> dict[str, Any]:
         """Returns the spec of the dict."""
@@ -111,18 +108,23 @@ class LastActionRewardBatch:
         self._batch.close()
 
     def _begin(self, observation: Any, count: int) -> dict[str, Any]:
-        return {
-            "observation": observation,
-            "last_action": np.zeros((count, self._num_actions), np.float32),
-            "last_reward": np.zeros(count, np.float32),
-        }
+        last_action = np.zeros((count, self._num_actions), np.float32)
+        return _extend(observation, last_action, np.zeros(count, np.float32))
+
+
+def _extend(observation: Any, last_action: Any, last_reward: Any) -> dict[str, Any]:
+    seen, mask = split_mask(observation)
+    parts = {
+        "observation": seen,
+        "last_action": last_action,
+        "last_reward": last_reward,
+    }
+    return join_mask(parts, mask)
 
 
 def _extend_spec(observation: Any, num_actions: int) -> dict[str, Any]:
-    return {
-        "observation": observation,
-        "last_action": specs.BoundedArray(
-            (num_actions,), np.float32, 0.0, 1.0, name="last_action"
-        ),
-        "last_reward": specs.Array((), np.float32, name="last_reward"),
-    }
+    return _extend(
+        observation,
+        specs.BoundedArray((num_actions,), np.float32, 0.0, 1.0, name="last_action"),
+        specs.Array((), np.float32, name="last_reward"),
+    )

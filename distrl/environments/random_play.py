@@ -14,6 +14,8 @@ import numpy as np
 import psutil
 import tree
 
+from distrl.action_masks import ACTION_MASK, split_mask
+from distrl.environments.actions import describe_stuck
 from distrl.environments.reading import (
     MISFITS,
     Leaf,
@@ -54,7 +56,7 @@ class Play:
       observations: that were read, those of resets too.
       resets: that came after the end of an episode.
       faults: by rule: `steps`, `resets`, `observations`, `bounds`, `finite numbers`,
-        `rewards`, `discounts`.
+        `action masks`, `rewards`, `discounts`.
       casts: that had another dtype than the spec says, which distrl mends.
       returns: of the episodes that ended.
       lengths: of the same, in steps.
@@ -87,13 +89,28 @@ class Play:
             self.faults[rule] = Fault(text.removeprefix(_BLAME), self.steps)
 
 
-def draw_actions(environment: dm_env.Environment, steps: int, seed: int) -> list[Any]:
-    """Returns random actions of an environment whose actions are 0 to n - 1."""
-    spec = environment.action_spec()
-    num_actions = int(spec.maximum) + 1
-    drawn = np.random.RandomState(seed).randint(num_actions, size=steps)
-    # As a vector environment hands them over.
-    return drawn.tolist() if spec.dtype == np.int64 else list(drawn.astype(spec.dtype))
+class RandomActions:
+    """Draws actions in an environment whose actions are 0 to n - 1."""
+
+    def __init__(self, environment: dm_env.Environment, seed: int):
+        """Takes what is to be played; the same seed draws the same actions."""
+        spec = environment.action_spec()
+        self._dtype = spec.dtype
+        self._num_actions = int(spec.maximum) + 1
+        self._random = np.random.RandomState(seed)
+
+    def draw(self, observation: Any) -> Any:
+        """Returns one of the legal actions, each with the same probability.
+
+        Where a mask is no good it returns any action.
+        """
+        _, mask = split_mask(observation)
+        legal: Any = range(self._num_actions)
+        if np.shape(mask) == (self._num_actions,) and np.any(mask):
+            legal = np.flatnonzero(mask)
+        action = legal[self._random.randint(len(legal))]
+        # As a vector environment hands them over.
+        return int(action) if self._dtype == np.int64 else self._dtype.type(action)
 
 
 def play(
@@ -109,12 +126,13 @@ def play(
     """
     seen = Play()
     declared = _read_dtypes(environment) if leaves else {}
+    actions = RandomActions(environment, seed)
     memory = psutil.Process()
     warm = int(steps * _WARM_UP)
 
-    def ask(call: Callable[..., Any], *arguments: Any) -> dm_env.TimeStep:
+    def ask(method: Callable[..., Any], *arguments: Any) -> dm_env.TimeStep:
         begun = time.perf_counter()
-        answer = call(*arguments)
+        answer = method(*arguments)
         seen.seconds += time.perf_counter() - begun
         if not isinstance(answer, dm_env.TimeStep):
             raise TypeError(
@@ -122,14 +140,19 @@ def play(
                 "dm_env.TimeStep"
             )
         _look(seen, leaves, declared, answer.observation)
+        # A mask may be all zeros where nothing is chosen and nothing bootstraps.
+        if not answer.last() or answer.discount != 0:
+            _look_at_mask(seen, leaves, answer.observation, call)
         return answer
 
     call = "reset()"
     episode_return, length = 0.0, 0
     try:
-        if not ask(environment.reset).first():
+        timestep = ask(environment.reset)
+        if not timestep.first():
             seen.note("resets", "reset() answered with no first time step")
-        for action in draw_actions(environment, steps, seed):
+        for _ in range(steps):
+            action = actions.draw(timestep.observation)
             call = f"step({action})"
             seen.steps += 1
             if seen.steps == warm:
@@ -153,7 +176,8 @@ def play(
             seen.truncations += discount > 0
             episode_return, length = 0.0, 0
             call = "reset()"
-            if not ask(environment.reset).first():
+            timestep = ask(environment.reset)
+            if not timestep.first():
                 seen.note("resets", "reset() answered with no first time step")
             seen.resets += 1
     except Exception as error:
@@ -182,6 +206,16 @@ def _look(
             text = f"{found}{leaf.describe_place()}, the spec has {declared[leaf.path]}"
             seen.casts = Fault(text, seen.steps, count=0)
         seen.casts.count += 1
+
+
+def _look_at_mask(
+    seen: Play, leaves: Sequence[Leaf], observation: Any, call: str
+) -> None:
+    """Notes a mask that allows no action, where one has to follow."""
+    if any(leaf.path == (ACTION_MASK,) for leaf in leaves):
+        _, mask = split_mask(observation)
+        if not np.any(mask):
+            seen.note("action masks", describe_stuck(call))
 
 
 def _find_rule(leaf: Leaf, observation: Any) -> str:

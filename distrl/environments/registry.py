@@ -11,6 +11,7 @@ from typing import Any
 import dm_env
 import numpy as np
 
+from distrl.action_masks import split_mask
 from distrl.config import Config
 from distrl.environments.actions import ShiftedActions, count_actions
 from distrl.environments.address import Address, parse_address
@@ -315,17 +316,18 @@ def _load_plugin(entry_point: metadata.EntryPoint, address: Address, seed: int) 
 
 def _try_out(environment: dm_env.Environment, spec: EnvironmentSpec, uri: str) -> None:
     vector = VectorEnvironment([environment], spec)
-    action = np.zeros(1, np.int32)
-    calls = {"reset()": vector.reset, "step(0)": lambda: vector.step(action)}
-    for call, run in calls.items():
-        try:
-            run()
-        except Exception as fault:
-            error = fault.__cause__ or fault  # the environment's own, if it raised
-            raise ConfigError(
-                f"environment {uri!r} failed at its first {call}: "
-                f"{type(error).__name__}: {error}"
-            ) from error
+    call = "reset()"
+    try:
+        _, mask = split_mask(vector.reset())
+        action = np.zeros(1, np.int32) if mask is None else mask.argmax(axis=1)
+        call = f"step({action[0]})"
+        vector.step(action)
+    except Exception as fault:
+        error = fault.__cause__ or fault  # the environment's own, if it raised
+        raise ConfigError(
+            f"environment {uri!r} failed at its first {call}: "
+            f"{type(error).__name__}: {error}"
+        ) from error
 
 
 def close_quietly(built: Any) -> None:

@@ -3,7 +3,8 @@
   bool, float16, float64 -> float32     uint8 -> uint8 (images)
   every other integer -> int32          (values beyond int32 wrap)
 
-A bool becomes float32 and not uint8, since networks take uint8 for pixels.
+A bool becomes float32 and not uint8, since networks take uint8 for pixels. An action
+mask, which no network sees, travels as uint8.
 """
 
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ import numpy as np
 import tree
 from dm_env import specs
 
+from distrl.action_masks import ACTION_MASK, split_mask
 from distrl.environments.actions import count_actions
 from distrl.errors import ConfigError
 from distrl.types import EnvironmentSpec
@@ -32,27 +34,40 @@ def make_spec(
       ConfigError: for an action or observation spec that distrl cannot take.
     """
     num_actions = count_actions(environment.action_spec(), uri)
-    observation = convert_observation_spec(environment.observation_spec(), uri)
+    observation = convert_observation_spec(
+        environment.observation_spec(), uri, num_actions
+    )
     return EnvironmentSpec(observation=observation, num_actions=num_actions)
 
 
-def convert_observation_spec(spec: Any, uri: str) -> Any:
+def make_mask_spec(num_actions: int) -> specs.BoundedArray:
+    """Returns the spec of an action mask, in the dtype in which it travels."""
+    return specs.BoundedArray((num_actions,), np.uint8, 0, 1, name=ACTION_MASK)
+
+
+def convert_observation_spec(
+    spec: Any, uri: str, num_actions: int | None = None
+) -> Any:
     """Returns an observation spec with the dtypes in which observations travel.
 
     Args:
       spec: an environment's own, a nest of arrays.
       uri: how messages call the environment.
+      num_actions: the length of a mask; None if it is not known.
 
     Raises:
       ConfigError: distrl cannot take such observations.
     """
     observation = _convert(spec, (), uri)
-    if not any(
-        leaf.shape == () or all(leaf.shape) for leaf in tree.flatten(observation)
-    ):
+    seen, mask = split_mask(observation)
+    if mask is not None and num_actions is not None:
+        _check_mask_spec(spec[ACTION_MASK], num_actions, uri)
+        observation[ACTION_MASK] = make_mask_spec(num_actions)
+    if not any(leaf.shape == () or all(leaf.shape) for leaf in tree.flatten(seen)):
         raise ConfigError(
             f"environment {uri!r} has the observation spec {observation!r}, which "
-            "holds no numbers; give it at least one array, for example a constant."
+            "holds no numbers for a network; give it at least one array, for example a "
+            "constant."
         )
     return observation
 
@@ -84,6 +99,16 @@ def _convert(spec: Any, path: tuple[Any, ...], uri: str) -> Any:
             "the observation into such arrays, and name it as package.module:factory."
         )
     return spec if dtype == spec.dtype else _cast(spec, dtype)
+
+
+def _check_mask_spec(spec: Any, num_actions: int, uri: str) -> None:
+    fits = isinstance(spec, specs.Array) and spec.dtype.kind in "biu"
+    if not fits or spec.shape != (num_actions,):
+        raise ConfigError(
+            f"environment {uri!r} has the spec {spec!r} for {ACTION_MASK!r}; an action "
+            f"mask is a boolean or integer array of shape ({num_actions},), an entry "
+            "for each action. If it is something else, call it by another name."
+        )
 
 
 def _cast(spec: specs.Array, dtype: np.dtype) -> specs.Array:

@@ -8,7 +8,7 @@ import dm_env
 import numpy as np
 import tree
 
-from distrl.environments.random_play import draw_actions
+from distrl.environments.random_play import RandomActions
 from distrl.environments.registry import close_quietly, make_environment
 from distrl.findings import Finding
 
@@ -72,14 +72,17 @@ def trace(
       steps: how many each takes.
       seed: of the actions, the same for all.
     """
-    actions = draw_actions(environments[0], steps, seed)
-    digests = [[_digest(environment.reset())] for environment in environments]
-    for action in actions:
-        for environment, answers in zip(environments, digests, strict=True):
-            timestep = environment.step(action)
-            answers.append(_digest(timestep))
-            if timestep.last():
-                answers.append(_digest(environment.reset()))
+    actions = [RandomActions(environment, seed) for environment in environments]
+    timesteps = [environment.reset() for environment in environments]
+    digests = [[_digest(timestep)] for timestep in timesteps]
+    for _ in range(steps):
+        for index, environment in enumerate(environments):
+            action = actions[index].draw(timesteps[index].observation)
+            timesteps[index] = environment.step(action)
+            digests[index].append(_digest(timesteps[index]))
+            if timesteps[index].last():
+                timesteps[index] = environment.reset()
+                digests[index].append(_digest(timesteps[index]))
     return digests
 
 

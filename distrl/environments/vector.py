@@ -7,6 +7,8 @@ import dm_env
 import numpy as np
 import tree
 
+from distrl.action_masks import ACTION_MASK
+from distrl.environments.actions import describe_stuck
 from distrl.environments.reading import (
     MISFITS,
     find_leaves,
@@ -87,6 +89,9 @@ class VectorEnvironment:
         self._structure = spec.observation
         self._leaves = find_leaves(spec.observation)
         self._is_bare = self._leaves[0].path == ()
+        paths = [leaf.path for leaf in self._leaves]
+        mask = (ACTION_MASK,)
+        self._mask = paths.index(mask) if mask in paths else None
         self._returns = np.zeros(count)  # [E] float64
         self._count = 0
         self._begins = [0] * count
@@ -102,6 +107,8 @@ class VectorEnvironment:
           EnvironmentFault: an environment fails, or does not fit the spec.
         """
         leaves = self._reset_all()
+        if self._mask is not None:
+            self._require_legal(leaves[self._mask], np.ones(len(self), bool))
         self._returns[:] = 0.0
         self._begins = [self._count] * len(self)
         return self._pack(leaves)
@@ -123,6 +130,10 @@ class VectorEnvironment:
                 f"{action.shape} of {action.dtype}"
             )
         last, reward_t, discount_t, leaves_t = self._step_all(action)
+        if self._mask is not None:
+            # Where an episode terminates, nothing is chosen and nothing bootstraps.
+            goes_on = ~np.array(last) | (discount_t > 0)
+            self._require_legal(leaves_t[self._mask], goes_on, action)
         self._count += 1
         self._returns += reward_t
         observation_t = observation = self._pack(leaves_t)
@@ -130,7 +141,10 @@ class VectorEnvironment:
         if True in last:
             ended = [index for index, is_last in enumerate(last) if is_last]
             episodes = [self._end_episode(index) for index in ended]
-            observation = self._pack(self._reset_some(ended, leaves_t))
+            leaves = self._reset_some(ended, leaves_t)
+            if self._mask is not None:
+                self._require_legal(leaves[self._mask], np.array(last))
+            observation = self._pack(leaves)
         return VectorStep(
             observation_t=observation_t,
             reward_t=reward_t.astype(np.float32),
@@ -184,6 +198,24 @@ class VectorEnvironment:
                     "before step()"
                 )
         return timesteps
+
+    def _require_legal(
+        self, mask: np.ndarray, rows: np.ndarray, action: np.ndarray | None = None
+    ) -> None:
+        """Checks that masks allow an action.
+
+        Args:
+          mask: `[E, A]`, 1 for the legal actions.
+          rows: `[E] bool`, the environments in which they have to.
+          action: `[E]`, what they were stepped with; None after a reset.
+        """
+        stuck = rows & ~mask.any(axis=1)
+        if stuck.any():
+            index = int(stuck.argmax())
+            call = "reset()" if action is None else f"step({action[index]})"
+            raise EnvironmentFault(
+                f"environment {self._first + index} {describe_stuck(call)}"
+            )
 
     def _reset_one(self, index: int) -> dm_env.TimeStep:
         try:

@@ -1,8 +1,10 @@
 """The torsos by name, those of a user's own by address, and their check."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+from distrl.action_masks import split_mask
 from distrl.config.schema import NetworkConfig
 from distrl.errors import ConfigError
 from distrl.factories import Named, check_keywords, find_factory, preload
@@ -50,7 +52,9 @@ def make_torso(config: NetworkConfig, spec: EnvironmentSpec) -> Torso:
 
     A factory of a user's own is called as `factory(spec, **config.args)`. Its
     network gets observations as the environment gives them (uint8 stays uint8);
-    `distrl.networks.observations` has what our own networks begin with.
+    `distrl.networks.observations` has what our own networks begin with. No network
+    sees the mask of the legal actions: neither the spec nor the observations that it
+    gets have one.
 
     Args:
       config: the name or address of a factory, and its keyword arguments.
@@ -61,6 +65,8 @@ def make_torso(config: NetworkConfig, spec: EnvironmentSpec) -> Torso:
     """
     factory = find_factory("network.factory", config.factory, _NETWORKS)
     check_keywords("network.args", factory, config.args)
+    seen, mask = split_mask(spec.observation)
+    spec = dataclasses.replace(spec, observation=seen)
     try:
         network = factory(spec, **config.args)
     except ConfigError:
@@ -77,7 +83,11 @@ def make_torso(config: NetworkConfig, spec: EnvironmentSpec) -> Torso:
             f"{type(network).__name__}; it has to return a function "
             "(observation, is_training) -> features."
         )
-    return network
+    if mask is None:
+        return network
+    return lambda observation, is_training: network(
+        split_mask(observation)[0], is_training
+    )
 
 
 def check_network(config: NetworkConfig, spec: EnvironmentSpec) -> None:

@@ -71,10 +71,7 @@ class FrameEncoder:
         observations, rest = take_apart(items)
         count = len(rest[0])
         frames = [self._find_frames(each).reshape(count, -1) for each in observations]
-        words = [
-            np.ascontiguousarray(leaf).reshape(count, -1).view(np.int32)
-            for leaf in rest
-        ]
+        words = [_find_words(leaf).reshape(count, -1) for leaf in rest]
         return [np.concatenate(frames, axis=1), np.concatenate(words, axis=1)]
 
     def open(self, client: reverb.Client) -> reverb.TrajectoryWriter:
@@ -157,6 +154,13 @@ class FrameEncoder:
         if frame is not None:
             frame.step = self._steps
         self._steps += 1
+
+
+def _find_words(leaf: np.ndarray) -> np.ndarray:
+    """Returns an array as `int32`: its bits, of a mask its numbers."""
+    if leaf.dtype.itemsize == 1:
+        return leaf.astype(np.int32)
+    return np.ascontiguousarray(leaf).view(np.int32)
 
 
 def _check(spec: Any, leaf: Any) -> None:

@@ -89,6 +89,8 @@ class FrameForm:
             return join_frames(stacks).reshape(-1, *leaf.shape)
 
         def unpack(bits: np.ndarray, leaf: Any) -> np.ndarray:
+            if leaf.dtype.itemsize == 1:
+                return bits.astype(leaf.dtype).reshape(-1, *leaf.shape)
             bits = np.ascontiguousarray(bits)
             return bits.view(leaf.dtype).reshape(-1, *leaf.shape)
 

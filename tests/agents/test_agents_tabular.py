@@ -3,6 +3,10 @@
 Three small problems that never meet are one with 21 states and 4 actions, so that one
 compilation serves them all. All transitions are learned from at every step, by the
 real update on one device.
+
+All is learned once more with a mask that forbids the best action of some states. What
+that action brings is known, for it is learned like any other: so an agent that looks at
+its value, when it acts or when it bootstraps, is found.
 """
 
 from typing import Any, NamedTuple
@@ -13,7 +17,10 @@ import optax
 import pytest
 from dm_env import specs
 
+from distrl.actor.policy import Player
 from distrl.agents import list_agents, make_agent
+from distrl.agents.acting import epsilon_greedy
+from distrl.agents.legal_actions import ILLEGAL
 from distrl.config.reading import config_from_dict
 from distrl.learner.state import first_replica, init_state, replicate
 from distrl.learner.superbatch import split_superbatch
@@ -94,11 +101,14 @@ NUM_STATES = 1 + max(step.state for step in PROBLEM)
 SPEC = EnvironmentSpec(specs.Array((NUM_STATES,), np.float32), num_actions=ACTIONS)
 
 
-def iterate(find_targets, iterations=1000):
-    """Returns `[S, A]`: the fixed point of targets made of the table itself."""
+def iterate(find_targets, mask=None, iterations=1000):
+    """Returns `[S, A]`: the fixed point of targets made of the table itself.
+
+    Targets are given minus infinity for what `mask [S, A]` forbids.
+    """
     q = np.zeros((NUM_STATES, ACTIONS))
     for _ in range(iterations):
-        targets = find_targets(q)
+        targets = find_targets(q if mask is None else np.where(mask, q, -np.inf))
         q = np.zeros_like(q)
         for step, target in zip(PROBLEM, targets, strict=True):
             q[step.state, step.action] = target
@@ -127,6 +137,23 @@ def find_munchausen_targets(q, alpha=0.9, temperature=0.03, clip=-1.0):
 
 OPTIMAL = iterate(find_optimal_targets)
 SOFT = iterate(find_munchausen_targets)
+
+# Illegal are the best action of every fifth state, and the worst of every third.
+MASK = np.ones((NUM_STATES, ACTIONS), np.uint8)
+for state in range(NUM_STATES):
+    if state % 5 == 0:
+        MASK[state, OPTIMAL[state].argmax()] = 0
+    if state % 3 == 2:
+        MASK[state, OPTIMAL[state].argmin()] = 0
+MASKED_SPEC = EnvironmentSpec(
+    {
+        "observation": specs.Array((NUM_STATES,), np.float32),
+        "action_mask": specs.BoundedArray((ACTIONS,), np.uint8, 0, 1),
+    },
+    num_actions=ACTIONS,
+)
+MASKED_OPTIMAL = iterate(find_optimal_targets, MASK)
+MASKED_SOFT = iterate(find_munchausen_targets, MASK)
 # A head of one layer, whatever goes with the name: behind LINEAR it is a table.
 LINEAR = {"factory": "mlp", "args": {"hidden_sizes": []}, "head_args": {}}
 HIDDEN = {"factory": "mlp", "args": {"hidden_sizes": [64]}, "head_args": {}}
@@ -184,20 +211,30 @@ CASES = {
 }
 
 
-def make_items(is_sequence):
+def observe(states, is_masked):
+    """Returns the observations of states, in which None allows no action."""
+    observation = np.eye(NUM_STATES, dtype=np.float32)[[s or 0 for s in states]]
+    if not is_masked:
+        return observation
+    mask = [np.zeros_like(MASK[0]) if s is None else MASK[s] for s in states]
+    return {"observation": observation, "action_mask": np.stack(mask)}
+
+
+def make_items(is_sequence, is_masked):
     """Returns all transitions of the problem, or sequences of one step each."""
-    rows = np.eye(NUM_STATES, dtype=np.float32)
     item = Transition(
-        observation_tm1=rows[[step.state for step in PROBLEM]],
+        observation_tm1=observe([step.state for step in PROBLEM], is_masked),
         action_tm1=np.array([step.action for step in PROBLEM], np.int32),
         reward_t=np.array([step.reward for step in PROBLEM], np.float32),
         discount_t=np.array([step.discount for step in PROBLEM], np.float32),
-        observation_t=rows[[step.target or 0 for step in PROBLEM]],
+        observation_t=observe([step.target for step in PROBLEM], is_masked),
     )
     if not is_sequence:
         return item
     return Trajectory(
-        observation=np.stack([item.observation_tm1, item.observation_t], axis=1),
+        observation=jax.tree.map(
+            lambda *x: np.stack(x, axis=1), item.observation_tm1, item.observation_t
+        ),
         action=item.action_tm1[:, None],
         reward=item.reward_t[:, None],
         discount=item.discount_t[:, None],
@@ -206,17 +243,17 @@ def make_items(is_sequence):
     )
 
 
-def learn(case):
-    """Returns values `[S, A]`, and the last metrics."""
+def learn(case, is_masked=False):
+    """Returns values `[S, A]`, greedy actions `[S]`, and the last metrics."""
     groups = {"network": LINEAR, "learner": {"target_update_period": 10}, **case.groups}
     config = config_from_dict({"agent": case.agent, **groups})
-    agent = make_agent(config, SPEC)
+    agent = make_agent(config, MASKED_SPEC if is_masked else SPEC)
     rate = optax.cosine_decay_schedule(case.rate, STEPS * DISPATCHES, alpha=0.01)
     optimizer = optax.adam(rate)
     devices = jax.devices()[:1]
     state = replicate(init_state(agent, optimizer, jax.random.PRNGKey(1)), devices)
     update = make_update(agent, optimizer, config, devices)
-    items = make_items(config.replay.sequence_length is not None)
+    items = make_items(config.replay.sequence_length is not None, is_masked)
     probabilities = np.random.default_rng(0).uniform(0.2, 1.0, len(PROBLEM))
     superbatch = jax.tree.map(
         lambda x: np.tile(x, (STEPS, *[1] * (x.ndim - 1))),
@@ -226,16 +263,16 @@ def learn(case):
     for _ in range(DISPATCHES):
         state, output = update(state, *superbatch)
     first = first_replica(state)
-    observation = np.eye(NUM_STATES, dtype=np.float32)
-    q, _ = agent.q_values(
+    player = Player(
+        agent, epsilon_greedy, "evaluate", NUM_STATES, jax.random.PRNGKey(0)
+    )
+    choice = player.act(
         first.params,
         first.network_state,
-        jax.random.PRNGKey(0),
-        observation,
-        agent.initial_carry(NUM_STATES),
-        "evaluate",
+        observe(range(NUM_STATES), is_masked),
+        np.zeros(NUM_STATES, np.float32),
     )
-    return np.asarray(q), output.metrics
+    return np.asarray(choice.q), choice.action, output.metrics
 
 
 def test_the_fixed_points_by_hand():
@@ -255,9 +292,36 @@ def test_every_agent_has_a_case():
 @pytest.mark.parametrize("name", CASES)
 def test_an_agent_learns_the_fixed_point_and_acts_optimally(name):
     case = CASES[name]
-    q, metrics = learn(case)
+    q, action, metrics = learn(case)
     np.testing.assert_allclose(q, case.expected, atol=case.tolerance)
     # Optimal: the best action by the agent is one of the best by value iteration.
-    chosen = OPTIMAL[np.arange(NUM_STATES), q.argmax(axis=1)]
+    chosen = OPTIMAL[np.arange(NUM_STATES), action]
     np.testing.assert_allclose(chosen, OPTIMAL.max(axis=1), atol=1e-6)
+    assert metrics["mean_abs_td"][0] < 2 * case.tolerance
+
+
+def test_the_mask_changes_what_is_optimal():
+    # Of the pair: action 1 is illegal in state 0. There one can only stay or end,
+    # without a reward; action 1, which nobody may take, would still bring 1 + V(1) / 2.
+    # In state 1 all is legal, V(1) = 2.
+    np.testing.assert_array_equal(MASK[:2], [[1, 0, 1, 1], [1, 1, 1, 1]])
+    by_hand = [[0, 2, 0, 0], [2, 0, 0, 0]]
+    np.testing.assert_allclose(MASKED_OPTIMAL[:2], by_hand, atol=1e-9)
+    # In some states the best is illegal, and in most the value is another for it.
+    best = np.where(MASK, MASKED_OPTIMAL, -np.inf).max(axis=1)
+    assert (MASKED_OPTIMAL.max(axis=1) > best + 0.02).mean() > 0.2
+    assert (OPTIMAL.max(axis=1) > best + 0.02).mean() > 0.6
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_an_agent_learns_the_fixed_point_of_the_legal_actions(name):
+    case = CASES[name]
+    expected = MASKED_SOFT if case.expected is SOFT else MASKED_OPTIMAL
+    q, action, metrics = learn(case, is_masked=True)
+    legal = MASK > 0
+    np.testing.assert_allclose(q[legal], expected[legal], atol=case.tolerance)
+    assert (q[~legal] == ILLEGAL).all()
+    optimal = np.where(legal, MASKED_OPTIMAL, -np.inf)
+    chosen = optimal[np.arange(NUM_STATES), action]
+    np.testing.assert_allclose(chosen, optimal.max(axis=1), atol=1e-6)
     assert metrics["mean_abs_td"][0] < 2 * case.tolerance

@@ -5,7 +5,7 @@ from nonconforming_environments import Sound
 from scripted_environments import Constant, Scripted
 
 from distrl.environments import make_spec
-from distrl.environments.random_play import draw_actions, play
+from distrl.environments.random_play import RandomActions, play
 from distrl.environments.reading import find_leaves
 
 
@@ -36,15 +36,16 @@ def test_actions_are_all_of_them_and_the_seed_decides():
     environment = Scripted([[(0.0, 1.0)] * 50])
     play_in(environment, 60, seed=3)
     assert set(environment.actions) == {0, 1, 2}
-    assert environment.actions == draw_actions(environment, 60, seed=3)
-    assert environment.actions != draw_actions(environment, 60, seed=4)
+    again, others = (RandomActions(environment, seed) for seed in (3, 4))
+    assert environment.actions == [again.draw(None) for _ in range(60)]
+    assert environment.actions != [others.draw(None) for _ in range(60)]
 
 
 @pytest.mark.parametrize("dtype", [np.int32, np.int64])
 def test_actions_have_the_dtype_that_a_run_gives_them(dtype):
     spec = specs.DiscreteArray(4, dtype)
     environment = Constant(np.zeros(2), specs.Array((2,), np.float64), spec)
-    (action,) = draw_actions(environment, 1, 0)
+    action = RandomActions(environment, 0).draw(None)
     assert type(action) is (int if dtype == np.int64 else np.int32)
 
 

@@ -1,0 +1,231 @@
+"""Masks in the loss of every family: by hand, and by what a loss must not see."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from dm_env import specs
+from loss_families import FAMILIES, to_arrays
+
+from distrl.agents import make_agent
+from distrl.agents.legal_actions import ILLEGAL, find_legal, restrict
+from distrl.agents.transition_agent import ItemLoss, make_transition_agent
+from distrl.config import Config, NetworkConfig
+from distrl.config.reading import config_from_dict
+from distrl.types import EnvironmentSpec, Trajectory, Transition
+
+MASK = np.array([[1, 0, 1], [0, 0, 0]], np.uint8)
+LEGAL = [[True, False, True], [True, True, True]]
+
+
+@pytest.mark.parametrize("variant", [lambda f: f, jax.jit, jax.vmap])
+def test_legal_actions_by_hand(variant):
+    observation = {"observation": np.zeros((2, 4)), "action_mask": MASK}
+    legal = variant(find_legal)(observation)
+    # Where nothing is legal an episode is over: nothing is restricted.
+    np.testing.assert_array_equal(legal, LEGAL)
+    q = jnp.array([[1.0, 2, 3], [4, 5, 6]])
+    np.testing.assert_array_equal(
+        variant(restrict)(q, legal), np.float32([[1, ILLEGAL, 3], [4, 5, 6]])
+    )
+
+
+def test_without_a_mask_nothing_is_done():
+    assert find_legal({"observation": np.zeros(3)}) is None
+    q = jnp.ones(3)
+    assert restrict(q, None) is q
+
+
+# By hand, in a table. Three states and three actions; the second is illegal in state 1,
+# the first in state 2, and state 0 allows nothing: it is where an episode ended.
+ALLOWED = np.array([[0, 0, 0], [1, 0, 1], [0, 1, 1]], np.uint8)
+TABLE_SPEC = EnvironmentSpec(
+    {
+        "observation": specs.DiscreteArray(3),
+        "action_mask": specs.BoundedArray((3,), np.uint8, 0, 1),
+    },
+    num_actions=3,
+)
+TABULAR = NetworkConfig("example_networks:tabular", {"states": 3}, head="none")
+ONLINE = {"~": {"q": jnp.array([[1.0, 2, 3], [6, 9, 5], [9, 4, 2]])}}
+TARGET = {"~": {"q": jnp.array([[7.0, 8, 9], [10, 90, 20], [90, 30, 40]])}}
+STATES = np.array([1, 2, 1]), np.array([2, 1, 0])
+ACTION, REWARD, DISCOUNT = [0, 1, 2], [0.5, -1.0, 2.0], [0.9, 0.5, 0.0]
+KEYS = jax.random.split(jax.random.PRNGKey(0), 3)
+ONES = np.ones(3, np.float32)
+
+
+def observe(states):
+    return {"observation": states.astype(np.int32), "action_mask": ALLOWED[states]}
+
+
+def make_transition():
+    action, reward, discount = to_arrays(ACTION, REWARD, DISCOUNT)
+    before, after = map(observe, STATES)
+    return Transition(before, action, reward, discount, after)
+
+
+@pytest.mark.parametrize("variant", [lambda f: f, jax.jit])
+@pytest.mark.parametrize(
+    ("agent", "values_t"),
+    [
+        # The largest legal value of the target network: of 30 and 40, of 10 and 20.
+        ("dqn", [40.0, 20.0, 0.0]),
+        # That of the legal action by the online network: of 4 and 2, of 6 and 5.
+        ("double_dqn", [30.0, 10.0, 0.0]),
+    ],
+)
+def test_bootstrap_values_by_hand(agent, values_t, variant):
+    agent = make_agent(Config(agent=agent, network=TABULAR), TABLE_SPEC)
+    loss = variant(agent.loss)
+    _, output = loss(ONLINE, TARGET, {}, KEYS, make_transition(), ONES)
+    targets = np.array(REWARD) + np.array(DISCOUNT) * values_t
+    np.testing.assert_allclose(output.priorities, np.abs(targets - [6, 4, 5]))
+    # Of what is legal in the states 1, 2 and 1: 6, 5, 4, 2, 6, 5.
+    np.testing.assert_allclose(output.metrics["mean_q"], 28 / 6, rtol=1e-6)
+    np.testing.assert_allclose(output.metrics["max_q"], 6.0)
+
+
+def test_munchausen_by_hand():
+    config = {"munchausen_alpha": 0.5, "munchausen_temperature": 10.0}
+    config |= {"munchausen_clip": -100.0}
+    network = {"factory": TABULAR.factory, "args": {"states": 3}, "head": "none"}
+    config = config_from_dict(
+        {"agent": "munchausen_dqn", "network": network, "loss": config}
+    )
+    agent = make_agent(config, TABLE_SPEC)
+    _, output = agent.loss(ONLINE, TARGET, {}, KEYS, make_transition(), ONES)
+    # Over the legal actions, temperature 10: of [10, 20], [30, 40] and [10, 20] before,
+    # of [30, 40] and [10, 20] after.
+    soft = [10 * np.log(np.e**1 + np.e**2), 10 * np.log(np.e**3 + np.e**4)]
+    log_policy = [10 - soft[0], 30 - soft[1], 20 - soft[0]]
+    targets = np.array(REWARD) + 0.5 * np.array(log_policy)
+    targets += np.array(DISCOUNT) * [soft[1], soft[0], 0.0]
+    np.testing.assert_allclose(
+        output.priorities, np.abs(targets - [6, 4, 5]), rtol=1e-5, atol=1e-5
+    )
+
+
+def test_a_loss_of_a_users_own_is_given_legal_values_and_actions():
+    """Maxima need nothing; a mean takes `where`."""
+
+    def learn(estimates, a_tm1, r_t, discount_t):
+        del a_tm1, r_t
+        best = jnp.max(estimates.target_values_t)
+        mean = jnp.mean(estimates.target_values_t, where=estimates.legal_t)
+        mean_tm1 = jnp.mean(estimates.values_tm1, where=estimates.legal_tm1)
+        return ItemLoss(best, mean, mean_tm1 + 0 * discount_t)
+
+    agent = make_transition_agent(Config(network=TABULAR), TABLE_SPEC, learn)
+    value, output = agent.loss(ONLINE, TARGET, {}, KEYS, make_transition(), ONES)
+    np.testing.assert_allclose(value, (40 + 20 + 9) / 3, rtol=1e-6)
+    np.testing.assert_allclose(output.metrics["mean_abs_td"], (35 + 15 + 8) / 3)
+    np.testing.assert_allclose(output.priorities, [5.5, 3.0, 5.5])
+
+
+# What no loss may see: the values of an action that is never legal.
+NEVER = 2
+BATCH = 5
+WIDE_SPEC = EnvironmentSpec(
+    {
+        "observation": specs.Array((4,), np.float32),
+        "action_mask": specs.BoundedArray((4,), np.uint8, 0, 1),
+    },
+    num_actions=4,
+)
+SEQUENCE = {"replay": {"sequence_length": 3}, "actor": {"n_step": 2}}
+LEARNERS = {
+    **{name: {"agent": address} for name, address in FAMILIES.items()},
+    "noisy_dqn": {"agent": "noisy_dqn"},
+    "r2d2": {"agent": "r2d2", **SEQUENCE},
+    "r2d2, lambda": {"agent": "r2d2", **SEQUENCE, "loss": {"q_lambda": 0.7}},
+    "r2d2, transformed, burn-in": {
+        "agent": "r2d2",
+        "replay": {"sequence_length": 4},
+        "loss": {"value_transform": "signed_hyperbolic", "burn_in": 1},
+        "network": {"core": "gru", "core_size": 3},
+    },
+    "double_dqn, transformed": {
+        "agent": "double_dqn",
+        "loss": {"value_transform": "signed_hyperbolic"},
+    },
+}
+
+
+def make_learner(groups):
+    network = {"factory": "mlp", "args": {"hidden_sizes": [8]}, "head_args": {}}
+    groups = {**groups, "network": {**network, **groups.get("network", {})}}
+    return config_from_dict(groups)
+
+
+def make_batch(config, agent):
+    rng = np.random.default_rng(0)
+    length = config.replay.sequence_length
+    shape = (BATCH,) if length is None else (BATCH, length)
+
+    def draw_observation(shape):
+        mask = rng.integers(0, 2, (*shape, 4)).astype(np.uint8)
+        mask[..., 0] = 1
+        mask[..., NEVER] = 0
+        seen = rng.normal(size=(*shape, 4)).astype(np.float32)
+        return {"observation": seen, "action_mask": mask}
+
+    action = rng.choice([0, 1, 3], shape).astype(np.int32)
+    reward = rng.normal(size=shape).astype(np.float32)
+    discount = np.full(shape, 0.9, np.float32)
+    # The first ends its episode with its first learned step, and allows nothing then.
+    end = config.loss.burn_in
+    discount[0, ...] = 0
+    if length is None:
+        before, after = draw_observation((BATCH,)), draw_observation((BATCH,))
+        after["action_mask"][0] = 0
+        return Transition(before, action, reward, discount, after)
+    observation = draw_observation((BATCH, length + 1))
+    observation["action_mask"][0, end + 1 :] = 0
+    mask = np.ones(shape, np.float32)
+    mask[0, end + 1 :] = 0
+    return Trajectory(
+        observation, action, reward, discount, mask, agent.initial_carry(BATCH)
+    )
+
+
+def spoil(params, amount):
+    """Returns parameters that give other values to the action that is never legal."""
+
+    def change(path, x):
+        name = jax.tree_util.keystr(path)
+        if "values_" not in name or not name.endswith("['b']"):
+            return x
+        return x.reshape(4, -1).at[NEVER].add(amount).reshape(x.shape)
+
+    return jax.tree_util.tree_map_with_path(change, params)
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_no_loss_sees_what_is_never_legal(name):
+    config = make_learner(LEARNERS[name])
+    agent = make_agent(config, WIDE_SPEC)
+    batch = make_batch(config, agent)
+    keys = jax.random.split(jax.random.PRNGKey(1), BATCH)
+    weights = np.ones(BATCH, np.float32)
+
+    @jax.jit
+    def learn(params):
+        params, state = params
+        loss = jax.value_and_grad(
+            lambda online: agent.loss(online, params, state, keys, batch, weights),
+            has_aux=True,
+        )
+        return loss(params)
+
+    params, state = jax.jit(agent.init)(jax.random.PRNGKey(0))
+    (value, output), gradient = learn((params, state))
+    (spoiled_value, spoiled), spoiled_gradient = learn((spoil(params, 1e4), state))
+    for leaf in jax.tree.leaves((value, output, gradient)):
+        assert np.isfinite(leaf).all()
+    np.testing.assert_allclose(value, spoiled_value, rtol=1e-5)
+    np.testing.assert_allclose(output.priorities, spoiled.priorities, rtol=1e-4)
+    np.testing.assert_allclose(output.metrics["mean_q"], spoiled.metrics["mean_q"])
+    np.testing.assert_allclose(output.metrics["max_q"], spoiled.metrics["max_q"])
+    for x, y in zip(*map(jax.tree.leaves, (gradient, spoiled_gradient)), strict=True):
+        np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-6)
