@@ -146,10 +146,10 @@ class GymnasiumAdapter(dm_env.Environment):
         if self._shows_mask:
             return seen
         if self._informs != (mask is not None):
+            now, before = ("no", "one") if self._informs else ("an", "none")
             raise EnvironmentFault(
-                f"info[{ACTION_MASK!r}] is {mask}, but that of the first reset was "
-                f"{'not ' if self._informs else ''}None or missing; give a mask with "
-                "every reset and step, or with none"
+                f"info has {now} {ACTION_MASK!r} here, but that of the first reset had "
+                f"{before}; give a mask with every reset and step, or with none"
             )
         return join_mask(seen, mask)
 

@@ -7,6 +7,7 @@ from dm_env import specs
 from distrl.actor.policy import Player, place
 from distrl.agents import make_agent
 from distrl.agents.acting import epsilon_greedy
+from distrl.agents.legal_actions import ILLEGAL
 from distrl.config import Config, NetworkConfig
 from distrl.types import EnvironmentSpec
 
@@ -30,6 +31,30 @@ def test_a_greedy_player_takes_the_largest_q_value_and_gives_it_on():
     np.testing.assert_array_equal(choice.action, np.argmax(q, axis=-1))
     assert isinstance(choice.action, np.ndarray) and choice.action.dtype == np.int32
     assert choice.carry == ()
+
+
+@pytest.mark.parametrize("epsilon", [0.0, 1.0])
+@pytest.mark.parametrize("head", ["linear", "dueling"])
+@pytest.mark.parametrize("is_noisy", [False, True])
+def test_a_player_takes_legal_actions_and_says_the_values_of_others_are_low(
+    epsilon, head, is_noisy
+):
+    network = NetworkConfig("mlp", {"hidden_sizes": [8]}, head=head, noisy=is_noisy)
+    mask = specs.BoundedArray((3,), np.uint8, 0, 1)
+    spec = EnvironmentSpec({"observation": SPEC.observation, "action_mask": mask}, 3)
+    agent = make_agent(Config(agent="double_dqn", network=network), spec)
+    params, network_state = place(agent.init(jax.random.PRNGKey(0)))
+    player = make_player(agent)
+    player.compile(spec)
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        legal = rng.integers(0, 2, (16, 3)).astype(np.uint8)
+        legal[:, 1] |= ~legal.any(axis=1)
+        observation = {"observation": OBSERVATION, "action_mask": legal}
+        choice = player.act(params, network_state, observation, GREEDY + epsilon)
+        assert legal[np.arange(16), choice.action].all()
+        np.testing.assert_array_equal(np.asarray(choice.q) == ILLEGAL, legal == 0)
+    assert player._choose._cache_size() == 1
 
 
 def test_a_chain_of_keys_gives_new_actions_and_can_be_repeated():

@@ -72,6 +72,45 @@ def test_an_amount_for_each_environment_is_needed(name):
             EXPLORE[name](jax.random.PRNGKey(0), q, amount)
 
 
+MASKS = [[1, 0, 1], [0, 0, 1], [1, 1, 0]]
+
+
+@pytest.mark.parametrize("name", EXPLORE)
+@pytest.mark.parametrize("amount", [0.0, 0.5, 1.0, 1e6])
+@pytest.mark.parametrize("best", [3.0, -1e30, np.inf, -np.inf, np.nan])
+def test_no_action_is_illegal_whatever_the_values_are(name, amount, best):
+    # The second is the best, or the worst, or there is no best.
+    q = np.tile(np.array([[0.0, best, best]], np.float32), (3, 1))
+    legal = np.array(MASKS, bool)
+    amount = np.full(3, min(amount, 1.0) if name == "epsilon_greedy" else amount)
+    keys = jax.random.split(jax.random.PRNGKey(2), 200)
+    explore = jax.jit(jax.vmap(EXPLORE[name], (0, None, None, None)))
+    actions = np.asarray(explore(keys, q, amount.astype(np.float32), legal))
+    assert legal[np.arange(3), actions].all()
+
+
+def test_epsilon_is_shared_by_the_legal_actions_and_the_best_of_them():
+    legal = jnp.array([[True, False, True], [True, False, True], [True, True, True]])
+    amount = jnp.array([1.0, 0.4, 1.0])
+    keys = jax.random.split(jax.random.PRNGKey(1), 3000)
+    draw = jax.vmap(lambda key: epsilon_greedy(key, Q[[0, 0, 0]], amount, legal))
+    actions = np.asarray(jax.jit(draw)(keys))
+    np.testing.assert_allclose(frequencies(actions[:, 0]), [0.5, 0, 0.5], atol=0.03)
+    # Half of 0.4 falls on each of the two; the third has the larger value.
+    np.testing.assert_allclose(frequencies(actions[:, 1]), [0.2, 0, 0.8], atol=0.03)
+    np.testing.assert_allclose(frequencies(actions[:, 2]), np.full(3, 1 / 3), atol=0.03)
+
+
+def test_boltzmann_is_the_softmax_of_the_legal_values():
+    legal = jnp.array([[True, False, True]])
+    keys = jax.random.split(jax.random.PRNGKey(1), 3000)
+    draw = jax.vmap(lambda key: boltzmann(key, Q[:1], jnp.ones(1), legal))
+    actions = np.asarray(jax.jit(draw)(keys))
+    # exp of [0, 1]: 1, 2.718, together 3.718.
+    expected = [0.269, 0, 0.731]
+    np.testing.assert_allclose(frequencies(actions[:, 0]), expected, atol=0.03)
+
+
 def test_the_best_is_found_by_value_and_then_by_draw():
     values = jnp.array([[1.0, 3.0, 3.0], [2.0, 2.0, 1.0], [-jnp.inf, -jnp.inf, -4.0]])
     draw = jnp.array([[0.9, 0.1, 0.2], [0.6, 0.5, 0.9], [0.1, 0.2, 0.0]])

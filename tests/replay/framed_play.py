@@ -6,6 +6,7 @@ import numpy as np
 import tree
 from dm_env import specs
 
+from distrl.action_masks import join_mask
 from distrl.actor.n_step import NStepAccumulator
 from distrl.actor.sequence import SequenceAccumulator
 from distrl.types import EnvironmentSpec
@@ -24,6 +25,7 @@ class Play:
       values: of which frames are made; few ones make frames that are the same.
       episode: the steps of an episode, on average.
       honest: whether an observation shows the frames of the ones before it.
+      masked: whether observations have a mask of the legal actions.
       seed: of all that is drawn.
     """
 
@@ -35,16 +37,29 @@ class Play:
     values: int = 256
     episode: int = 10
     honest: bool = True
+    masked: bool = False
     seed: int = 0
 
     @property
     def spec(self):
         """Of the environment."""
         shape = (3, 2, self.stack * self.channels)
-        return EnvironmentSpec(specs.Array(shape, self.dtype), 3)
+        observation = specs.Array(shape, self.dtype)
+        mask = specs.BoundedArray((3,), np.uint8, 0, 1) if self.masked else None
+        return EnvironmentSpec(join_mask(observation, mask), 3)
 
     def list_steps(self):
         """Yields what an accumulator takes of every step."""
+        rng = np.random.default_rng(self.seed + 1)
+
+        def mask(observation):
+            drawn = rng.integers(0, 2, (len(observation), 3)).astype(np.uint8)
+            return join_mask(observation, drawn if self.masked else None)
+
+        for observation, *step, observation_t in self._list_plain_steps():
+            yield mask(observation), *step, mask(observation_t)
+
+    def _list_plain_steps(self):
         rng = np.random.default_rng(self.seed)
         count = self.environments
         shape = (count, 3, 2, self.channels)

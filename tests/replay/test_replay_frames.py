@@ -79,6 +79,7 @@ PLAYS = st.builds(
     values=st.sampled_from([1, 2, 256]),
     episode=st.sampled_from([1, 3, 20]),
     honest=st.booleans(),
+    masked=st.booleans(),
     seed=st.integers(0, 2**16),
 )
 

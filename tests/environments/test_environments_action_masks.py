@@ -1,0 +1,326 @@
+"""Masks of environments: where they may be, what of them is refused, and how."""
+
+import gymnasium
+import numpy as np
+import pytest
+from dm_env import specs
+from gymnasium import spaces
+from integration import masked_environments
+from integration.masked_environments import CELLS, Board, Native, Parts, Shown
+from scripted_environments import ScriptedBatch
+
+from distrl.action_masks import split_mask
+from distrl.config import load_config
+from distrl.environments import make_environment, make_vector_environment, read_spec
+from distrl.environments.batch import BatchEnvironment
+from distrl.environments.conformance import check_environment
+from distrl.environments.random_play import RandomActions, play
+from distrl.environments.reading import find_leaves
+from distrl.environments.registry import adapt_environment
+from distrl.environments.vector import VectorEnvironment
+from distrl.errors import ConfigError, EnvironmentFault
+from distrl.types import EnvironmentSpec
+
+HERE = "environments.test_environments_action_masks"
+THERE = "integration.masked_environments"
+MASK_SPEC = specs.BoundedArray((CELLS,), np.uint8, 0, 1, name="action_mask")
+
+
+def make_vector(uri, count=3, processes=0, last_action_reward=False):
+    config = load_config(
+        None,
+        {
+            "environment": uri,
+            "actor.environment_processes": processes,
+            "network.last_action_reward": last_action_reward,
+        },
+    )
+    spec = read_spec(uri, {}, last_action_reward=last_action_reward)
+    return make_vector_environment(config, spec, count, "actor", 0), spec
+
+
+@pytest.mark.parametrize("kind", masked_environments.ALL)
+@pytest.mark.parametrize("extends", [False, True])
+@pytest.mark.parametrize("processes", [0, 2])
+def test_whole_episodes_of_legal_actions(kind, extends, processes):
+    uri = f"{THERE}:{kind.__name__}"
+    vector, spec = make_vector(uri, 3, processes, extends)
+    try:
+        assert spec.observation["action_mask"] == MASK_SPEC
+        if extends:
+            seen, _ = split_mask(spec.observation)
+            assert set(seen) == {"observation", "last_action", "last_reward"}
+        mask = vector.reset()["action_mask"]
+        np.testing.assert_array_equal(mask, np.ones((3, CELLS)))
+        lengths = []
+        for turn in range(1, 2 * CELLS + 1):
+            # The last legal one: the best in the end, when nothing else is left.
+            step = vector.step(CELLS - 1 - mask[:, ::-1].argmax(axis=1))
+            left = (CELLS - turn) % CELLS
+            np.testing.assert_array_equal(
+                step.observation_t["action_mask"],
+                [[1] * left + [0] * (CELLS - left)] * 3,
+            )
+            mask = step.observation["action_mask"]
+            assert mask.dtype == np.uint8 and mask.any(axis=1).all()
+            lengths += [episode.length for episode in step.episodes]
+        assert lengths == [CELLS] * 6
+    finally:
+        vector.close()
+
+
+def test_what_a_mask_is_beside():
+    observation = specs.Array((CELLS,), np.float32)
+    for kind in (Board, Shown):
+        seen, _ = split_mask(read_spec(f"{THERE}:{kind.__name__}", {}).observation)
+        assert (seen.shape, seen.dtype) == (observation.shape, observation.dtype)
+    seen, _ = split_mask(read_spec(f"{THERE}:Parts", {}).observation)
+    assert set(seen) == {"filled", "count"}
+
+
+def test_the_mask_of_taxi_is_in_info_and_is_kept():
+    environment = make_environment("gym:Taxi-v4", {}, seed=3)
+    spec = environment.observation_spec()
+    assert spec["action_mask"].shape == (6,)
+    timestep = environment.reset()
+    taxi = gymnasium.make("Taxi-v4")
+    # The reset that looked for the mask took nothing away from the first episode.
+    state, info = taxi.reset(seed=3)
+    actions = RandomActions(environment, 0)
+    for _ in range(100):
+        observation = timestep.observation
+        np.testing.assert_array_equal(observation["action_mask"], info["action_mask"])
+        assert observation["observation"] == state
+        action = actions.draw(observation)
+        assert info["action_mask"][action]
+        state, *_, info = taxi.step(action)
+        timestep = environment.step(action)
+
+
+def test_an_environment_without_a_mask_has_nothing_more():
+    spec = read_spec("gym:CartPole-v1", {})
+    assert split_mask(spec.observation) == (spec.observation, None)
+
+
+class Disobedient(Board):
+    """Masks that are no good from a step on; which ones, the class says."""
+
+    at = 0
+
+    def find_mask(self):
+        mask = super().find_mask()
+        return self.spoil(mask) if self.cells.sum() == self.at else mask
+
+
+class Short(Disobedient):
+    def spoil(self, mask):
+        return mask[1:]
+
+
+class ShortLater(Short):
+    at = 2
+
+
+class Twos(Disobedient):
+    def spoil(self, mask):
+        return 2 * mask
+
+
+class Negative(Disobedient):
+    at = 1
+
+    def spoil(self, mask):
+        return mask - 1
+
+
+class Empty(Disobedient):
+    def spoil(self, mask):
+        return 0 * mask
+
+
+class EmptyLater(Empty):
+    at = 2
+
+
+class Text(Disobedient):
+    at = 1
+
+    def spoil(self, mask):
+        return ["left"] * CELLS
+
+
+class Halves(Disobedient):
+    at = 1
+
+    def spoil(self, mask):
+        return 0.5 * mask
+
+
+class Missing(Disobedient):
+    at = 2
+
+    def spoil(self, mask):
+        return None
+
+
+class Late(Disobedient):
+    def spoil(self, mask):
+        return None
+
+
+class Truncated(Board):
+    """Ends by truncation where nothing is left to do."""
+
+    def step(self, action):
+        observation, reward, is_over, _, info = super().step(action)
+        return observation, reward, False, is_over, info
+
+
+FAULTS = {
+    Short: r"action_mask.*\(5,\).*\(4,\)",
+    ShortLater: r"action_mask.*\(5,\).*\(4,\)",
+    Twos: r"action_mask.* 2; expected 0 (to|or) 1",
+    Negative: r"action_mask.* -1; expected 0 (to|or) 1",
+    Empty: r"reset\(\) an 'action_mask' that allows no action",
+    EmptyLater: r"step\(1\) an 'action_mask' that allows no action",
+    Text: r"action_mask",
+    Halves: r"action_mask",
+    Missing: r"step\(1\).*info has no 'action_mask'.*the first reset had one",
+    Late: r"nothing at 'action_mask'.*\(5,\)",
+    Truncated: r"step\(4\) an 'action_mask' that allows no action.*truncated",
+}
+
+
+def play_badly(kind):
+    """Takes the first legal action, as far as one can tell, in the second of two."""
+    builders, spec = [Board, kind], read_spec(f"{THERE}:Board", {})
+    environments = [adapt_environment(build(), "bad", 0) for build in builders]
+    vector = VectorEnvironment(environments, spec)
+    vector.reset()
+    for action in range(CELLS):
+        vector.step(np.array([action] * 2))
+
+
+@pytest.mark.parametrize("kind", FAULTS, ids=lambda kind: kind.__name__)
+def test_a_bad_mask_is_one_error_that_names_environment_call_and_value(kind):
+    with pytest.raises(EnvironmentFault, match=f"^environment 1 .*{FAULTS[kind]}") as e:
+        play_badly(kind)
+    assert "\n" not in str(e.value)
+
+
+def test_a_bad_mask_is_found_before_anything_starts():
+    words = r"step\(0\).*info has an 'action_mask'.*the first reset had none"
+    with pytest.raises(ConfigError, match=f"{HERE}:Late.*{words}"):
+        read_spec(f"{HERE}:Late", {})
+
+
+@pytest.mark.parametrize("kind", FAULTS, ids=lambda kind: kind.__name__)
+def test_check_env_says_so_too(kind):
+    found = list(check_environment(f"{HERE}:{kind.__name__}", {}, 50, 0))
+    failed = [finding for finding in found if finding.state == "failed"]
+    assert failed
+    assert any("action_mask" in finding.found for finding in failed)
+    if "allows no action" in FAULTS[kind]:
+        assert "action masks" in [finding.name for finding in failed]
+
+
+def test_a_sound_mask_is_a_line_of_check_env():
+    for kind in masked_environments.ALL:
+        found = list(check_environment(f"{THERE}:{kind.__name__}", {}, 100, 0))
+        states = {finding.name: finding.state for finding in found}
+        assert states.pop("seeding") == "warning"  # Nothing in it is random.
+        assert set(states.values()) == {"ok"}
+        assert "action masks" in states
+
+
+def test_a_mask_of_zeros_is_fine_at_the_end_alone():
+    """That of a batch, which has one call for all environments."""
+    script = [[(0.0, 1.0), (0.0, 0.0)]]
+
+    class Masked(ScriptedBatch):
+        def reset_some(self, indices):
+            return self.cover(super().reset_some(indices), [False] * len(indices))
+
+        def step(self, action):
+            step = super().step(action)
+            observation = self.cover(step.observation_t, step.last_t)
+            return step._replace(observation_t=observation)
+
+        def cover(self, observation, last):
+            mask = np.ones((len(observation), 3), np.uint8)
+            mask[np.array(last)] = 0
+            return {"observation": observation, "action_mask": mask}
+
+    spec = EnvironmentSpec(
+        {
+            "observation": specs.Array((2,), np.float32),
+            "action_mask": specs.BoundedArray((3,), np.uint8, 0, 1),
+        },
+        3,
+    )
+    vector = BatchEnvironment(Masked([script] * 2), spec)
+    vector.reset()
+    for _ in range(4):
+        step = vector.step(np.zeros(2, np.int64))
+    assert not step.observation_t["action_mask"].any()
+    assert step.observation["action_mask"].all()
+    # The same ends as truncations: something would be bootstrapped from there.
+    script = [[(0.0, 1.0), (0.0, 1.0)]]
+    vector = BatchEnvironment(Masked([script] * 2), spec)
+    vector.reset()
+    vector.step(np.zeros(2, np.int64))
+    with pytest.raises(EnvironmentFault, match=r"environment 0 .*step\(2\).*no action"):
+        vector.step(np.full(2, 2))
+
+
+@pytest.mark.parametrize(
+    ("space", "words"),
+    [
+        (spaces.MultiBinary(CELLS - 1), r"\(4,\)"),
+        (spaces.Discrete(CELLS), r"\(\)"),
+        (spaces.Box(0, 1, (CELLS,), np.float32), "float32"),
+        (spaces.Box(0, 1, (CELLS, 1), np.int8), r"\(5, 1\)"),
+    ],
+)
+def test_a_space_that_is_no_mask_is_refused(space, words, monkeypatch):
+    monkeypatch.setattr(
+        Shown,
+        "observation_space",
+        spaces.Dict(observation=Board.observation_space, action_mask=space),
+    )
+    uri = f"{THERE}:Shown"
+    with pytest.raises(ConfigError, match=f"{uri}.*{words}.*'action_mask'.*\\(5,\\)"):
+        read_spec(uri, {})
+    found = {f.name: f for f in check_environment(uri, {}, 10, 0)}
+    assert found["observation spec"].state == "failed"
+
+
+def test_a_mask_without_an_observation_is_refused(monkeypatch):
+    monkeypatch.setattr(
+        Native, "observation_spec", lambda self: {"action_mask": MASK_SPEC}
+    )
+    with pytest.raises(ConfigError, match="no numbers"):
+        read_spec(f"{THERE}:Native", {})
+
+
+def test_a_mask_in_the_observation_wins(monkeypatch):
+    monkeypatch.setattr(Parts, "inform", lambda self: {"action_mask": "nothing"})
+    vector, _ = make_vector(f"{THERE}:Parts", 1)
+    assert vector.reset()["action_mask"].tolist() == [[1] * CELLS]
+
+
+def test_random_actions_are_uniform_over_the_legal_ones():
+    environment = make_environment(f"{THERE}:Native", {}, seed=0)
+    actions = RandomActions(environment, 1)
+    mask = np.array([0, 1, 0, 1, 1], bool)
+    drawn = [actions.draw({"observation": 0, "action_mask": mask}) for _ in range(3000)]
+    counts = np.bincount(drawn, minlength=CELLS) / 3000
+    np.testing.assert_allclose(counts, mask / 3, atol=0.03)
+
+
+def test_random_play_takes_no_illegal_action():
+    environment = make_environment(f"{THERE}:Native", {}, seed=0)
+    leaves = find_leaves(read_spec(f"{THERE}:Native", {}).observation)
+    seen = play(environment, leaves, 200, 0)
+    assert seen.is_whole and seen.faults == {}
+    assert np.mean(seen.returns) == pytest.approx(2.28, abs=0.4)
