@@ -20,9 +20,11 @@ from distrl.cli.main import main
 CONFIG = Path(__file__).parent.parent / "configs" / "catch.yaml"
 
 
-def mellowmax(q, omega):
-    """Returns the soft maximum of values `[A]`."""
-    return (jax.nn.logsumexp(omega * q) - jnp.log(q.shape[0])) / omega
+def mellowmax(q, omega, legal=None):
+    """Returns the soft maximum of values `[A]`, with a mask of the legal ones."""
+    best = jnp.max(q)
+    mean = jnp.mean(jnp.exp(omega * (q - best)), where=legal)
+    return best + jnp.log(mean) / omega
 
 
 def make_agent(config, spec, omega=10.0):
@@ -30,7 +32,7 @@ def make_agent(config, spec, omega=10.0):
 
     def learn(estimates, a_tm1, r_t, discount_t):
         """Returns the loss of one transition."""
-        value_t = mellowmax(estimates.target_values_t, omega)
+        value_t = mellowmax(estimates.target_values_t, omega, estimates.legal_t)
         target = jax.lax.stop_gradient(r_t + discount_t * value_t)
         td_error = target - estimates.values_tm1[a_tm1]
         return ItemLoss(td_loss(td_error, config.loss), td_error)

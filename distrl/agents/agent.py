@@ -28,7 +28,8 @@ class Agent(NamedTuple):
         episode, a nest of `[B, ...]`; `()` for agents without memory.
       q_values: `(params, network_state, key, observation [B, ...], carry, mode)
         -> (q [B, A] float32, carry)`, the expected values that actions are chosen
-        by. `mode` is `act`, where noisy layers are noisy, or `evaluate`.
+        by, those of illegal actions too: the player leaves them out. `mode` is `act`,
+        where noisy layers are noisy, or `evaluate`.
       loss: `(params, target_params, network_state, keys, batch, weights)
         -> ([] float32, LossOutput)`. `batch` is a `distrl.types.Transition` or
         `Trajectory` with a leading `[B]`, `weights` are `[B] float32`. `keys` are

@@ -1,11 +1,15 @@
 """An actor's steps: its seeds, its items and the episodes that end."""
 
+import jax
 import numpy as np
+import pytest
 from counting_environments import SPEC
 
 from distrl.actor.interaction import Interaction
+from distrl.actor.policy import place
 from distrl.agents import make_agent
 from distrl.config import config_from_dict
+from distrl.environments import read_spec
 from distrl.seeding import derive_seed
 
 CONFIG = config_from_dict(
@@ -35,6 +39,43 @@ def test_a_step_of_every_environment_makes_items():
     np.testing.assert_array_equal(items.data.discount_t, [0.5] * 3)
     assert items.priorities is None
     assert episodes == []
+
+
+@pytest.mark.parametrize(
+    ("name", "groups"),
+    [
+        ("Board", {"actor": {"n_step": 1}}),
+        ("Board", {"actor": {"n_step": 3}}),
+        ("Board", {"actor": {"n_step": 2, "initial_priorities": True}}),
+        ("Shown", {"replay": {"sequence_length": 3, "sequence_period": 2}}),
+    ],
+)
+def test_the_mask_of_each_observation_is_kept_with_it(name, groups):
+    uri = f"integration.masked_environments:{name}"
+    groups = {"environment": uri, "network": {"args": {"hidden_sizes": []}}, **groups}
+    groups["actor"] = {"environments": 2, **groups.get("actor", {})}
+    if "initial_priorities" in groups["actor"]:
+        groups["replay"] = {"kind": "prioritized"}
+    config = config_from_dict(groups)
+    spec = read_spec(uri, {})
+    agent = make_agent(config, spec)
+    params, network_state = place(agent.init(jax.random.PRNGKey(0)))
+    interaction = Interaction(config, spec, agent, 0)
+    seen = 0
+    for _ in range(23):
+        items, _ = interaction.step(params, network_state, np.full(2, 0.7, np.float32))
+        for part in items.data:
+            if isinstance(part, dict):
+                # A cell is legal if it is empty; what follows an episode is padding.
+                cells, mask = part["observation"], part["action_mask"]
+                is_step = cells.any(axis=-1) | mask.any(axis=-1)
+                np.testing.assert_array_equal(mask[is_step], 1 - cells[is_step])
+                seen += is_step.sum()
+        if items.priorities is not None:
+            # No value of an illegal action is in them.
+            assert (items.priorities < 100).all()
+    interaction.close()
+    assert seen > 60
 
 
 def test_an_actor_that_was_restarted_draws_other_numbers():

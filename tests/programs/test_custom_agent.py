@@ -31,6 +31,10 @@ def test_mellowmax_by_hand(program):
     # log2((2^1 + 2^0) / 2) = log2(1.5)
     q = np.array([1.0, 0.0], np.float32)
     assert program.mellowmax(q, np.log(2.0)) == pytest.approx(np.log2(1.5), rel=1e-5)
+    # The same of the two legal values of three; an illegal one has a very low value.
+    masked, legal = np.array([1.0, -1e30, 0.0], np.float32), np.array([1, 0, 1], bool)
+    value = program.mellowmax(masked, np.log(2.0), legal)
+    assert value == pytest.approx(np.log2(1.5), rel=1e-5)
     same = np.full(3, 0.7, np.float32)
     assert program.mellowmax(same, 10.0) == pytest.approx(0.7, rel=1e-5)
     # Between the mean and the largest, and nearer to it with a larger omega.
