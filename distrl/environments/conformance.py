@@ -63,9 +63,14 @@ def check_environment(
             return
         environment = adapt_environment(built, uri, seed)
         if observation is not None:
-            # With a mask in `info`, of which the environment's own spec says nothing.
+            # A mask in `info` is not in the space that was judged.
             own = environment.observation_spec()
-            observation = convert_observation_spec(own, uri, num_actions)
+            observation, error = _attempt(
+                lambda: convert_observation_spec(own, uri, num_actions), uri
+            )
+            if error is not None:
+                yield Finding("action masks", "failed", *error)
+                return
         leaves = [] if observation is None else find_leaves(observation)
         seen = play(environment, leaves, steps, seed)
         yield from judge_play(seen, leaves)

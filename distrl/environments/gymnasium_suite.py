@@ -12,7 +12,6 @@ from distrl.action_masks import ACTION_MASK, join_mask, split_mask
 from distrl.environments.actions import refuse_actions
 from distrl.environments.address import Address
 from distrl.environments.factory import call_factory
-from distrl.environments.spec import make_mask_spec
 from distrl.errors import ConfigError, EnvironmentFault, suggest
 
 Reader = Callable[[Any], Any]
@@ -87,8 +86,8 @@ class GymnasiumAdapter(dm_env.Environment):
             environment.observation_space, "observation", uri
         )
         self._shows_mask = split_mask(self._observation_spec)[1] is not None
-        # Whether `info` has a mask; None before the first reset.
-        self._informs: bool | None = None
+        # Whether the mask is in `info`; None where only a reset can tell.
+        self._informs = False if self._shows_mask else None
         self._is_over = True
 
     def reset(self) -> dm_env.TimeStep:
@@ -124,11 +123,8 @@ class GymnasiumAdapter(dm_env.Environment):
             # What it raises, the next reset will raise too.
             with contextlib.suppress(Exception):
                 _, info = self._environment.reset(seed=self._seed)
-                self._informs = _find_mask(info) is not None
-        if self._shows_mask or not self._informs:
-            return self._observation_spec
-        mask = make_mask_spec(self._action_spec.num_values)
-        return join_mask(self._observation_spec, mask)
+                self._note_mask(_find_mask(info))
+        return self._observation_spec
 
     def action_spec(self) -> specs.DiscreteArray:
         """Returns the spec of actions 0 to n - 1."""
@@ -141,10 +137,10 @@ class GymnasiumAdapter(dm_env.Environment):
     def _join(self, observation: Any, info: Any) -> Any:
         """Returns an observation with the mask in `info`, unless it has its own."""
         seen, mask = self._read(observation), _find_mask(info)
-        if self._informs is None:
-            self._informs = mask is not None
         if self._shows_mask:
             return seen
+        if self._informs is None:
+            self._note_mask(mask)
         if self._informs != (mask is not None):
             now, before = ("no", "one") if self._informs else ("an", "none")
             raise EnvironmentFault(
@@ -152,6 +148,14 @@ class GymnasiumAdapter(dm_env.Environment):
                 f"{before}; give a mask with every reset and step, or with none"
             )
         return join_mask(seen, mask)
+
+    def _note_mask(self, mask: Any) -> None:
+        """Notes that the first `info` has this mask, or none."""
+        self._informs = mask is not None
+        if self._informs:
+            array = np.asarray(mask)
+            spec = specs.Array(array.shape, array.dtype, name=ACTION_MASK)
+            self._observation_spec = join_mask(self._observation_spec, spec)
 
 
 def _find_mask(info: Any) -> Any:

@@ -249,12 +249,9 @@ def _read_numbers(seen: Play, timestep: dm_env.TimeStep) -> tuple[float, float]:
 
 
 def _read_dtypes(environment: dm_env.Environment) -> dict[Any, Any]:
-    """Returns the dtype of each array of the environment's own spec.
-
-    A mask may have any: if it is in `info`, no spec of the environment's own says so.
-    """
+    """Returns the dtype of each array of the environment's own spec."""
     flat = tree.flatten_with_path(environment.observation_spec())
-    return {path: spec.dtype for path, spec in flat if path != (ACTION_MASK,)}
+    return {path: spec.dtype for path, spec in flat}
 
 
 def _locate(error: Exception) -> str:

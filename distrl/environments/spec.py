@@ -40,11 +40,6 @@ def make_spec(
     return EnvironmentSpec(observation=observation, num_actions=num_actions)
 
 
-def make_mask_spec(num_actions: int) -> specs.BoundedArray:
-    """Returns the spec of an action mask, in the dtype in which it travels."""
-    return specs.BoundedArray((num_actions,), np.uint8, 0, 1, name=ACTION_MASK)
-
-
 def convert_observation_spec(
     spec: Any, uri: str, num_actions: int | None = None
 ) -> Any:
@@ -61,8 +56,7 @@ def convert_observation_spec(
     observation = _convert(spec, (), uri)
     seen, mask = split_mask(observation)
     if mask is not None and num_actions is not None:
-        _check_mask_spec(spec[ACTION_MASK], num_actions, uri)
-        observation[ACTION_MASK] = make_mask_spec(num_actions)
+        observation[ACTION_MASK] = _convert_mask(spec[ACTION_MASK], num_actions, uri)
     if not any(leaf.shape == () or all(leaf.shape) for leaf in tree.flatten(seen)):
         raise ConfigError(
             f"environment {uri!r} has the observation spec {observation!r}, which "
@@ -101,7 +95,7 @@ def _convert(spec: Any, path: tuple[Any, ...], uri: str) -> Any:
     return spec if dtype == spec.dtype else _cast(spec, dtype)
 
 
-def _check_mask_spec(spec: Any, num_actions: int, uri: str) -> None:
+def _convert_mask(spec: Any, num_actions: int, uri: str) -> specs.BoundedArray:
     fits = isinstance(spec, specs.Array) and spec.dtype.kind in "biu"
     if not fits or spec.shape != (num_actions,):
         raise ConfigError(
@@ -109,6 +103,7 @@ def _check_mask_spec(spec: Any, num_actions: int, uri: str) -> None:
             f"mask is a boolean or integer array of shape ({num_actions},), an entry "
             "for each action. If it is something else, call it by another name."
         )
+    return specs.BoundedArray(spec.shape, np.uint8, 0, 1, name=ACTION_MASK)
 
 
 def _cast(spec: specs.Array, dtype: np.dtype) -> specs.Array:

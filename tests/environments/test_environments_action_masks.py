@@ -168,6 +168,22 @@ class Late(Disobedient):
         return None
 
 
+class MissingInDict(Shown):
+    def observe(self):
+        observation = super().observe()
+        if self.cells.sum() == 2:
+            del observation["action_mask"]
+        return observation
+
+
+class MissingInNative(Native):
+    def observe(self):
+        observation = super().observe()
+        if self.cells.sum() == 2:
+            del observation["action_mask"]
+        return observation
+
+
 class Truncated(Board):
     """Ends by truncation where nothing is left to do."""
 
@@ -186,6 +202,8 @@ FAULTS = {
     Text: r"action_mask",
     Halves: r"action_mask",
     Missing: r"step\(1\).*info has no 'action_mask'.*the first reset had one",
+    MissingInDict: r"action_mask",
+    MissingInNative: r"nothing at 'action_mask'.*\(5,\)",
     Late: r"nothing at 'action_mask'.*\(5,\)",
     Truncated: r"step\(4\) an 'action_mask' that allows no action.*truncated",
 }
@@ -208,10 +226,18 @@ def test_a_bad_mask_is_one_error_that_names_environment_call_and_value(kind):
     assert "\n" not in str(e.value)
 
 
-def test_a_bad_mask_is_found_before_anything_starts():
-    words = r"step\(0\).*info has an 'action_mask'.*the first reset had none"
-    with pytest.raises(ConfigError, match=f"{HERE}:Late.*{words}"):
-        read_spec(f"{HERE}:Late", {})
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("Late", r"step\(0\).*info has an 'action_mask'.*the first reset had none"),
+        ("Short", r"shape=\(4,\).*boolean or integer array of shape \(5,\)"),
+        ("Empty", r"reset\(\).*allows no action"),
+        ("Twos", r"reset\(\).*action_mask.* 2; expected"),
+    ],
+)
+def test_a_bad_mask_is_found_before_anything_starts(name, words):
+    with pytest.raises(ConfigError, match=f"{HERE}:{name}.*{words}"):
+        read_spec(f"{HERE}:{name}", {})
 
 
 @pytest.mark.parametrize("kind", FAULTS, ids=lambda kind: kind.__name__)
