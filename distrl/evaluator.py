@@ -1,7 +1,7 @@
 """The evaluator: greedy episodes of one frozen version of the parameters."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -53,7 +53,7 @@ def run_evaluator(
     due = config.evaluation.period
     best = BestKeeper(config)
 
-    def keep_alive() -> bool:
+    def keep_alive(_: int = 0) -> bool:
         if reporter.is_due():
             reporter.send()
         return not stop.is_set()
@@ -67,19 +67,23 @@ def run_evaluator(
             continue
         due = snapshot.learner_steps + config.evaluation.period
         started = time.monotonic()
-        returns = evaluation.run(snapshot.params, snapshot.network_state, keep_alive)
-        if returns is None:
+        episodes = evaluation.play(snapshot.params, snapshot.network_state, keep_alive)
+        if episodes is None:
             break
-        mean_return = float(np.mean(returns))
-        reporter.send_evaluation(snapshot.learner_steps, mean_return)
-        best.offer(snapshot, mean_return)
+        summary = summarize_episodes(episodes)
+        reporter.send_evaluation(
+            snapshot.learner_steps,
+            summary["mean_return"],
+            summary["truncated_episodes"],
+        )
+        best.offer(snapshot, summary["mean_return"])
         log.write(
             snapshot.learner_steps,
             {
                 "learner_steps": snapshot.learner_steps,
                 "version": snapshot.version,
                 "env_steps": reporter.run_env_steps,
-                **summarize_returns(returns),
+                **summary,
                 "seconds": round(time.monotonic() - started, 3),
             },
         )
@@ -159,42 +163,37 @@ class Evaluation:
         seed = derive_seed(config.seed, "evaluator", *life)
         self._player.start_anew(jax.random.PRNGKey(seed))
 
-    def run(
-        self, params: Any, network_state: Any, go_on: Callable[[], bool]
-    ) -> np.ndarray | None:
-        """Returns the returns `[evaluation.episodes] float64`; None if it gave up.
+    def play(
+        self, params: Any, network_state: Any, go_on: Callable[[int], bool]
+    ) -> list[Episode] | None:
+        """Returns `evaluation.episodes` episodes; None if it gave up.
 
         Args:
           params: the network's parameters.
           network_state: the network's state.
-          go_on: asked before each step; False gives up.
+          go_on: asked before each step with the number of episodes that have ended;
+            False gives up.
         """
-        episodes = self.play(params, network_state, go_on)
-        if episodes is None:
-            return None
-        return np.array([episode.episode_return for episode in episodes])
-
-    def play(
-        self, params: Any, network_state: Any, go_on: Callable[[], bool]
-    ) -> list[Episode] | None:
-        """Returns `evaluation.episodes` episodes; takes what `run` takes."""
 
         def act(observation: Any, first: np.ndarray) -> np.ndarray:
             self._player.end_episodes(first)
             choice = self._player.act(params, network_state, observation, self._epsilon)
             return choice.action
 
-        return evaluate(self._environment, act, self._episodes, go_on)
+        limit = self._config.evaluation.max_episode_steps
+        return evaluate(self._environment, act, self._episodes, go_on, limit)
 
     def close(self) -> None:
         """Closes the environments."""
         self._environment.close()
 
 
-def summarize_returns(returns: np.ndarray) -> dict[str, float]:
-    """Returns what a row of metrics says of the returns of an evaluation, `[N]`."""
+def summarize_episodes(episodes: Sequence[Episode]) -> dict[str, Any]:
+    """Returns the columns of a metrics row that describe an evaluation's episodes."""
+    returns = [episode.episode_return for episode in episodes]
     return {
-        "episodes": len(returns),
+        "episodes": len(episodes),
+        "truncated_episodes": sum(episode.is_cut for episode in episodes),
         "mean_return": float(np.mean(returns)),
         "std_return": float(np.std(returns)),
         "min_return": float(np.min(returns)),
@@ -206,11 +205,13 @@ def evaluate(
     environment: VectorEnvironment,
     act: Callable[[Any, np.ndarray], np.ndarray],
     episodes: int,
-    go_on: Callable[[], bool],
+    go_on: Callable[[int], bool],
+    limit: int | None = None,
 ) -> list[Episode] | None:
     """Runs whole episodes, the same number in each of the E environments.
 
-    To take the first episodes that end would favour the short ones.
+    To take the first episodes that end would favour the short ones. An episode that
+    reaches the limit ends there and counts with its return so far.
 
     Args:
       environment: E environments; they are reset first.
@@ -218,7 +219,9 @@ def evaluate(
         episode, to actions `[E] int32`.
       episodes: how many to run; where E does not divide it, the first environments
         run one more.
-      go_on: asked before each step; False gives up.
+      go_on: asked before each step with the number of episodes that have ended; False
+        gives up.
+      limit: the steps after which an episode is cut off; None lets it run.
 
     Returns:
       The episodes, those of an environment side by side, or None when it gave up.
@@ -228,10 +231,10 @@ def evaluate(
     ended: list[list[Episode]] = [[] for _ in shares]
     observation = environment.reset()
     first = np.ones(count, bool)
-    while any(len(each) < share for each, share in zip(ended, shares, strict=True)):
-        if not go_on():
+    while (done := sum(map(len, ended))) < episodes:
+        if not go_on(done):
             return None
-        step = environment.step(act(observation, first))
+        step = environment.step(act(observation, first), limit)
         observation, first = step.observation, step.last_t
         for episode in step.episodes:
             index = episode.environment

@@ -17,6 +17,7 @@ class RunProgress:
       episodes: those that the actors ended.
       evaluation_return: of the latest evaluation; None before the first.
       evaluation_step: the learner_steps of the parameters evaluated.
+      evaluation_truncated: the episodes of it that were cut off.
       best_return: of the best evaluation.
       sessions: how often the run was started: 1, and one more for each resume.
     """
@@ -27,8 +28,17 @@ class RunProgress:
     episodes: int = 0
     evaluation_return: float | None = None
     evaluation_step: int | None = None
+    evaluation_truncated: int | None = None
     best_return: float | None = None
     sessions: int = 1
+
+    @property
+    def evaluation(self) -> tuple[int, float, int] | None:
+        """Step, return and truncated episodes of the latest evaluation."""
+        if self.evaluation_step is None or self.evaluation_return is None:
+            return None
+        truncated = self.evaluation_truncated or 0
+        return self.evaluation_step, self.evaluation_return, truncated
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain data, for JSON."""

@@ -13,12 +13,13 @@ from distrl.errors import ConfigError, EnvironmentFault, suggest
 
 _HELP = """\
 usage: distrl evaluate RUN_DIR [--episodes N] [--checkpoint best|latest] [--epsilon X]
-                       [--seed N] [--video FILE] [--json]
+                       [--seed N] [--max_episode_steps N] [--video FILE] [--json]
 
 Plays whole episodes of what the run in RUN_DIR has learned, as its own evaluator does,
-and prints the mean return with a 95 % confidence interval (Student's t). The run may
-be going on; nothing is written into its directory. Exit codes: 0 done, 1 the
-environment failed, 2 bad usage, no run, or nothing saved that can be read.
+and prints the mean return with a 95 % confidence interval (Student's t). Progress is
+printed on stderr. The run may still be training; nothing is written into its
+directory. Exit codes: 0 done, 1 the environment failed, 2 bad usage, no run, or
+nothing saved that can be read, 130 stopped by Ctrl-C, without a result.
 
 flags:
   --episodes N     the episodes (default: the run's evaluation.episodes)
@@ -28,12 +29,15 @@ flags:
                    evaluation.epsilon)
   --seed N         of environments and actions (default: one derived from the run's,
                    for other episodes than those that the run itself played)
+  --max_episode_steps N
+                   cut off an episode after so many steps and count its return so far
+                   (default: the run's evaluation.max_episode_steps)
   --video FILE     write a video of one more episode, .gif or .mp4, where the
-                   environment renders
+                   environment renders; a .gif shows its first 1,000 steps
   --json           print one object on stdout, and all else on stderr
   --help           this text"""
 
-_FLAGS = ("episodes", "checkpoint", "epsilon", "seed", "video")
+_FLAGS = ("episodes", "checkpoint", "epsilon", "seed", "max_episode_steps", "video")
 _CHECKPOINTS = ("best", "latest")
 
 
@@ -93,11 +97,17 @@ def format_answer(answer: Mapping[str, Any]) -> str:
         f"length  mean {answer['mean_length']:.4g}, min {answer['min_length']:,}, max "
         f"{answer['max_length']:,}",
     ]
+    if answer["truncated_episodes"]:
+        lines.append(
+            f"        {answer['truncated_episodes']:,} truncated at "
+            f"{answer['max_episode_steps']:,} steps, counted with their return so far"
+        )
     if answer["video"] is not None:
         video = answer["video"]
         lines.append(
             f"video   {video['file']}: an episode of return "
             f"{video['episode_return']:.4g}, {video['length']:,} steps"
+            f"{', truncated' if video['truncated'] else ''}"
         )
     return "\n".join(lines)
 
@@ -105,8 +115,9 @@ def format_answer(answer: Mapping[str, Any]) -> str:
 def _read_options(values: Mapping[str, str]) -> dict[str, Any]:
     """Returns the arguments of `evaluate_run` in the texts of the flags."""
     options: dict[str, Any] = {}
-    if "episodes" in values:
-        options["episodes"] = read_count("episodes", values["episodes"], least=1)
+    for flag in ("episodes", "max_episode_steps"):
+        if flag in values:
+            options[flag] = read_count(flag, values[flag], least=1)
     if "seed" in values:
         options["seed"] = read_count("seed", values["seed"], least=0)
     if "epsilon" in values:

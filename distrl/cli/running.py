@@ -42,8 +42,10 @@ def format_summary(result: Mapping[str, Any]) -> str:
     Args:
       result: what result.json holds.
     """
+    truncated = result["evaluation_truncated"]
+    cut = f" ({truncated:,} episodes truncated)" if truncated else ""
     parts = [
-        f"return {_show(result['evaluation_return'])}",
+        f"return {_show(result['evaluation_return'])}{cut}",
         f"best {_show(result['best_return'])}",
         f"{result['env_steps']:,} env_steps",
         f"{result['learner_steps']:,} learner_steps",

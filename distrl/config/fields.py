@@ -111,6 +111,7 @@ RANGES: Mapping[str, Range] = types.MappingProxyType(
         "evaluation.episodes": _COUNT,
         "evaluation.environments": _COUNT,
         "evaluation.environment_processes": Range(low=0, high=_LARGEST),
+        "evaluation.max_episode_steps": _COUNT,
         "evaluation.epsilon": _PROBABILITY,
         "evaluation.period": _COUNT,
         "stop.env_steps": _COUNT,

@@ -29,7 +29,8 @@ class Memory:
       sessions: how often the run was started.
       seconds: that the run had taken when this was written or begun.
       counts: of all nodes.
-      evaluation: of the latest evaluation, learner_steps and mean return.
+      evaluation: of the latest evaluation, learner_steps, mean return and truncated
+        episodes.
       best_return: of the best evaluation.
       number: of the newest checkpoint that was begun.
       checkpoint: the learner_steps of the newest whole checkpoint.
@@ -42,7 +43,7 @@ class Memory:
     sessions: int
     seconds: float
     counts: Counts
-    evaluation: tuple[int, float] | None = None
+    evaluation: tuple[int, float, int] | None = None
     best_return: float | None = None
     number: int = 0
     checkpoint: int | None = None
@@ -51,7 +52,7 @@ class Memory:
 
     def to_progress(self, seconds: float) -> RunProgress:
         """Returns how far the run is after so many seconds."""
-        step, evaluation = self.evaluation or (None, None)
+        step, evaluation, truncated = self.evaluation or (None, None, None)
         return RunProgress(
             seconds=round(seconds, 3),
             env_steps=self.counts.total("env_steps"),
@@ -59,6 +60,7 @@ class Memory:
             episodes=self.counts.total("episodes"),
             evaluation_return=evaluation,
             evaluation_step=step,
+            evaluation_truncated=truncated,
             best_return=self.best_return,
             sessions=self.sessions,
         )
@@ -124,9 +126,6 @@ def recall_run(
         return written
     checkpoint = find_newest_checkpoint(run_dir, warn)
     progress = RunProgress() if checkpoint is None else checkpoint.progress
-    evaluation = None
-    if progress.evaluation_step is not None and progress.evaluation_return is not None:
-        evaluation = (progress.evaluation_step, progress.evaluation_return)
     # The best may be newer than the checkpoint.
     returns = [] if progress.best_return is None else [progress.best_return]
     best = find_best(run_dir)
@@ -137,7 +136,7 @@ def recall_run(
         sessions=sessions,
         seconds=progress.seconds,
         counts=Counts({name: getattr(progress, name) for name in _COUNTED}),
-        evaluation=evaluation,
+        evaluation=progress.evaluation,
         best_return=max(returns, default=None),
         number=max((int(path.name) for path in list_checkpoints(run_dir)), default=0),
         checkpoint=None if checkpoint is None else progress.learner_steps,

@@ -98,13 +98,24 @@ class Coordinator:
         self._changed.set()
         return answer
 
-    def report_evaluation(self, learner_steps: int, mean_return: float) -> bool:
-        """Takes the mean return of one frozen version; True: it was heard."""
+    def report_evaluation(
+        self, learner_steps: int, mean_return: float, truncated: int
+    ) -> bool:
+        """Takes the evaluation of one frozen version.
+
+        Args:
+          learner_steps: of the version.
+          mean_return: of its episodes.
+          truncated: the episodes that were cut off.
+
+        Returns:
+          True: it was heard.
+        """
         with self._lock:
             memory = self._memory
-            memory.evaluation = (int(learner_steps), float(mean_return))
+            memory.evaluation = (learner_steps, mean_return, truncated)
             if memory.best_return is None or mean_return > memory.best_return:
-                memory.best_return = float(mean_return)
+                memory.best_return = mean_return
         self._changed.set()
         return True
 
@@ -228,6 +239,7 @@ class Coordinator:
                 training_return=self._gauge("training_return", _mean),
                 evaluation_return=progress.evaluation_return,
                 evaluation_step=progress.evaluation_step,
+                evaluation_truncated=progress.evaluation_truncated,
                 best_return=progress.best_return,
                 checkpoint=self._memory.checkpoint,
                 failed_saves=self._memory.failed_saves,

@@ -26,7 +26,7 @@ class Reporter:
         )
         self._counts: dict[str, float] = {}
         self._gauges: dict[str, float] = {}
-        self._unheard: list[tuple[int, float]] = []
+        self._unheard: list[tuple[int, float, int]] = []
         self._due = 0.0
         self.run_env_steps = 0
         """The env_steps of the whole run, as of the last report."""
@@ -65,12 +65,15 @@ class Reporter:
             self.run_learner_steps = int(answer["learner_steps"])
             self.checkpoint = answer["checkpoint"]
 
-    def send_evaluation(self, learner_steps: int, mean_return: float) -> None:
-        """Reports the mean return of one frozen version of the parameters.
+    def send_evaluation(
+        self, learner_steps: int, mean_return: float, truncated: int
+    ) -> None:
+        """Reports the evaluation of one frozen version of the parameters.
 
-        If nobody hears it, `send` says it again.
+        If nobody hears it, `send` says it again. The arguments are those of
+        `Coordinator.report_evaluation`.
         """
-        self._unheard.append((int(learner_steps), float(mean_return)))
+        self._unheard.append((int(learner_steps), float(mean_return), int(truncated)))
         self._send_evaluations()
 
     def send_saved(self, name: str, learner_steps: int | None) -> bool:

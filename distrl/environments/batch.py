@@ -85,7 +85,7 @@ class BatchEnvironment(VectorEnvironment):
         return self._read(observation, everyone)
 
     def _step_all(
-        self, action: np.ndarray
+        self, action: np.ndarray, due: list[int]
     ) -> tuple[list[bool], np.ndarray, np.ndarray, list[np.ndarray]]:
         everyone = range(len(self))
         try:

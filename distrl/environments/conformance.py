@@ -162,8 +162,8 @@ def judge_episodes(seen: Play) -> Finding:
             "episodes",
             "warning",
             f"none ended within {seen.steps:,} steps",
-            "try more (--steps); evaluations play whole episodes and wait for their "
-            "ends: one that may go on for ever needs a time limit",
+            "try more (--steps); an evaluation cuts off an episode that has not ended "
+            "after evaluation.max_episode_steps: set that to what an episode may take",
         )
     return Finding(
         "episodes",

@@ -100,10 +100,10 @@ class ProcessEnvironment(VectorEnvironment):
         return [array.copy() for array in self._shared.observation_t]
 
     def _step_all(
-        self, action: np.ndarray
+        self, action: np.ndarray, due: list[int]
     ) -> tuple[list[bool], np.ndarray, np.ndarray, list[np.ndarray]]:
         for worker in self._workers:
-            worker.ask("step", action[worker.rows])
+            worker.ask("step", action[worker.rows], due)
         lasts, rewards, discounts = zip(*self._collect(), strict=True)
         return (
             [is_last for last in lasts for is_last in last],

@@ -40,17 +40,18 @@ class Rendered(dm_env.Environment):
         self.take: Callable[[np.ndarray], object] | None = None
         self._environment = environment
         self._render = render
+        self._has_begun = False
 
     def reset(self) -> dm_env.TimeStep:
         """Starts an episode."""
+        if self._has_begun:
+            self.take = None
+        self._has_begun = True
         return self._show(self._environment.reset())
 
     def step(self, action: Any) -> dm_env.TimeStep:
         """Takes an action."""
-        timestep = self._show(self._environment.step(action))
-        if timestep.last():
-            self.take = None
-        return timestep
+        return self._show(self._environment.step(action))
 
     def observation_spec(self) -> Any:
         """Returns the spec of the wrapped environment."""

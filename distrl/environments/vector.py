@@ -27,11 +27,13 @@ class Episode(NamedTuple):
       environment: its index.
       episode_return: the undiscounted sum of its rewards.
       length: the number of its steps.
+      is_cut: whether the step limit ended it, rather than the environment.
     """
 
     environment: int
     episode_return: float
     length: int
+    is_cut: bool = False
 
 
 class VectorStep(NamedTuple):
@@ -113,11 +115,12 @@ class VectorEnvironment:
         self._begins = [self._count] * len(self)
         return self._pack(leaves)
 
-    def step(self, action: Any) -> VectorStep:
+    def step(self, action: Any, limit: int | None = None) -> VectorStep:
         """Takes an action in each environment, and resets those whose episode ended.
 
         Args:
           action: `[E]` integers.
+          limit: an episode of so many steps is cut off; None lets it run.
 
         Raises:
           EnvironmentFault: an environment fails, or does not fit the spec.
@@ -129,18 +132,22 @@ class VectorEnvironment:
                 f"expected the actions as {len(self)} integers, got the shape "
                 f"{action.shape} of {action.dtype}"
             )
-        last, reward_t, discount_t, leaves_t = self._step_all(action)
+        due = self._find_due(limit)
+        last, reward_t, discount_t, leaves_t = self._step_all(action, due)
+        cut = [index for index in due if not last[index]]
+        for index in cut:
+            last[index] = True
         if self._mask is not None:
             # Where an episode terminates, nothing is chosen and nothing bootstraps.
-            goes_on = ~np.array(last) | (discount_t > 0)
-            self._require_legal(leaves_t[self._mask], goes_on, action)
+            continues = ~np.array(last) | (discount_t > 0)
+            self._require_legal(leaves_t[self._mask], continues, action)
         self._count += 1
         self._returns += reward_t
         observation_t = observation = self._pack(leaves_t)
         episodes: list[Episode] = []
         if True in last:
             ended = [index for index, is_last in enumerate(last) if is_last]
-            episodes = [self._end_episode(index) for index in ended]
+            episodes = [self._end_episode(index, index in cut) for index in ended]
             leaves = self._reset_some(ended, leaves_t)
             if self._mask is not None:
                 self._require_legal(leaves[self._mask], np.array(last))
@@ -170,10 +177,25 @@ class VectorEnvironment:
         timesteps = [self._reset_one(index) for index in range(len(self))]
         return self._read_all([t.observation for t in timesteps])
 
+    def _find_due(self, limit: int | None) -> list[int]:
+        """Returns the environments whose next step is the last that `limit` allows."""
+        if limit is None:
+            return []
+        begin = self._count + 1 - limit
+        return [index for index, begun in enumerate(self._begins) if begun <= begin]
+
     def _step_all(
-        self, action: np.ndarray
+        self, action: np.ndarray, due: list[int]
     ) -> tuple[list[bool], np.ndarray, np.ndarray, list[np.ndarray]]:
-        """Returns what ended, rewards as float64, discounts, and the observations."""
+        """Takes a step.
+
+        Args:
+          action: `[E]` integers.
+          due: the environments whose episode ends with this step in any case.
+
+        Returns:
+          What ended by itself, rewards as float64, discounts, and the observations.
+        """
         timesteps = self._step_each(self._unpack_actions(action))
         step_types, rewards, discounts, observations = zip(*timesteps, strict=True)
         last = [step_type == dm_env.StepType.LAST for step_type in step_types]
@@ -230,9 +252,9 @@ class VectorEnvironment:
             return action.tolist()  # Python's integers are int64, and faster
         return list(action.astype(self._action_dtype))
 
-    def _end_episode(self, index: int) -> Episode:
+    def _end_episode(self, index: int, is_cut: bool) -> Episode:
         length = self._count - self._begins[index]
-        episode = Episode(index, float(self._returns[index]), length)
+        episode = Episode(index, float(self._returns[index]), length, is_cut)
         self._returns[index] = 0.0
         self._begins[index] = self._count
         return episode

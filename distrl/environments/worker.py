@@ -53,17 +53,22 @@ class WorkerEnvironment(VectorEnvironment):
         self._write(self._reset_all())
 
     def step_shared(
-        self, action: np.ndarray
+        self, action: np.ndarray, due: list[int]
     ) -> tuple[list[bool], np.ndarray, np.ndarray]:
         """Takes `[K]` actions; where episodes end, the next ones begin at once.
+
+        Args:
+          action: `[K]` integers.
+          due: the actor's indices of those whose episode ends with this step in any
+            case.
 
         Returns:
           Which ended, the rewards as float64, the discounts as float32.
         """
-        last, reward_t, discount_t, leaves_t = self._step_all(action)
+        last, reward_t, discount_t, leaves_t = self._step_all(action, due)
         self._write(leaves_t)
         for index, is_last in enumerate(last):
-            if is_last:
+            if is_last or self._first + index in due:
                 self._write_first(index)
         return last, reward_t, discount_t
 
@@ -112,7 +117,7 @@ def _serve(connection: Connection) -> None:
     calls: dict[str, Callable[..., Any]] = {
         "build": lambda payload: built.append(_build(pickle.loads(payload))),
         "reset": lambda: built[0].reset_shared(),
-        "step": lambda action: built[0].step_shared(action),
+        "step": lambda action, due: built[0].step_shared(action, due),
         "close": lambda: built[0].close() if built else None,
     }
     while True:

@@ -20,6 +20,8 @@ from distrl.networks import check_network
 from distrl.seeding import derive_seed
 from distrl.types import EnvironmentSpec
 
+_NOTE_SECONDS = 3.0
+
 
 def evaluate_run(
     config: Config,
@@ -28,6 +30,7 @@ def evaluate_run(
     episodes: int | None = None,
     epsilon: float | None = None,
     seed: int | None = None,
+    max_episode_steps: int | None = None,
     video: str | None = None,
     note: Callable[[str], object] = print,
 ) -> dict[str, Any]:
@@ -40,6 +43,8 @@ def evaluate_run(
       epsilon: the probability of a random action; None is `evaluation.epsilon`.
       seed: of environments and actions; None derives one from the run's seed, which
         gives other episodes than those that the run's evaluator played.
+      max_episode_steps: after which an episode is cut off; None is
+        `evaluation.max_episode_steps`.
       video: a file for a video of one more episode, the first.
       note: takes a line about what is going on.
 
@@ -64,6 +69,9 @@ def evaluate_run(
             environments=environments,
             environment_processes=min(evaluation.environment_processes, environments),
             epsilon=evaluation.epsilon if epsilon is None else epsilon,
+            max_episode_steps=evaluation.max_episode_steps
+            if max_episode_steps is None
+            else max_episode_steps,
         ),
     )
     if video is not None:
@@ -82,10 +90,10 @@ def evaluate_run(
     )
     shown = None
     if video is not None:
-        shown = _record(config, spec, agent, saved, Path(video))
+        shown = _record(config, spec, agent, saved, Path(video), note)
     begun = time.monotonic()
     with contextlib.closing(Evaluation(config, spec, agent)) as evaluator:
-        played = _play(evaluator, saved)
+        played = _play(evaluator, saved, count, note)
     return {
         "run_dir": config.run_dir,
         "checkpoint": saved.which,
@@ -93,6 +101,7 @@ def evaluate_run(
         "learner_steps": saved.learner_steps,
         "environment": config.environment,
         "epsilon": config.evaluation.epsilon,
+        "max_episode_steps": config.evaluation.max_episode_steps,
         "seed": config.seed,
         **summarize(played),
         "seconds": round(time.monotonic() - begun, 3),
@@ -100,8 +109,27 @@ def evaluate_run(
     }
 
 
-def _play(evaluation: Evaluation, saved: SavedVariables) -> list[Episode]:
-    played = evaluation.play(saved.params, saved.network_state, lambda: True)
+def _play(
+    evaluation: Evaluation,
+    saved: SavedVariables,
+    count: int,
+    note: Callable[[str], object],
+) -> list[Episode]:
+    """Plays `count` episodes and notes now and then how many have ended."""
+    steps, due = 0, time.monotonic() + _NOTE_SECONDS
+
+    def report(ended: int) -> bool:
+        nonlocal steps, due
+        if time.monotonic() >= due:
+            due += _NOTE_SECONDS
+            note(
+                f"{ended:,} of {count:,} episodes ended, {steps:,} steps in each "
+                "environment"
+            )
+        steps += 1
+        return True
+
+    played = evaluation.play(saved.params, saved.network_state, report)
     assert played is not None
     return played
 
@@ -112,6 +140,7 @@ def _record(
     agent: Agent,
     saved: SavedVariables,
     file: Path,
+    note: Callable[[str], object],
 ) -> dict[str, Any]:
     """Writes a video of an episode, and returns what happens in it."""
     config = dataclasses.replace(
@@ -132,9 +161,10 @@ def _record(
         open_video(file, environment.frames_a_second) as take,
     ):
         environment.take = take
-        (episode,) = _play(evaluation, saved)
+        (episode,) = _play(evaluation, saved, 1, note)
     return {
         "file": str(file),
         "episode_return": episode.episode_return,
         "length": episode.length,
+        "truncated": episode.is_cut,
     }

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from distrl.environments import Episode
-from distrl.evaluator import summarize_returns
+from distrl.evaluator import summarize_episodes
 
 CONFIDENCE = 0.95
 METHOD = "Student t"
@@ -23,7 +23,7 @@ def summarize(episodes: Sequence[Episode]) -> dict[str, Any]:
     lengths = [episode.length for episode in episodes]
     interval = find_interval(returns, CONFIDENCE)
     return {
-        **summarize_returns(returns),
+        **summarize_episodes(episodes),
         "confidence": CONFIDENCE,
         "interval": None if interval is None else list(interval),
         "interval_method": METHOD,

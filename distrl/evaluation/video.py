@@ -1,16 +1,22 @@
 """A video of one episode, written image by image."""
 
 import contextlib
+import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from distrl.errors import ConfigError
 
 SUFFIXES = (".gif", ".mp4")
 INSTALL = "pip install 'imageio[ffmpeg]>=2.31' 'pillow>=10'"
 """The command that installs the extra `video`; `make` in a checkout installs it."""
+
+GIF_IMAGES = 1_000
+"""The most images of a .gif: the writer holds all of them in memory to the end."""
 
 # H.264 takes even heights and widths only.
 _BLOCK = 2
@@ -36,6 +42,8 @@ def check_video(file: Path) -> None:
 def open_video(file: Path, frames_a_second: float) -> Iterator[Any]:
     """Yields a function that takes images; the file is there when all went well.
 
+    A .gif drops images after the first `GIF_IMAGES`.
+
     Args:
       file: ends in `.gif` or `.mp4`.
       frames_a_second: at which it is shown.
@@ -50,7 +58,13 @@ def open_video(file: Path, frames_a_second: float) -> Iterator[Any]:
         options = {"duration": 1_000 / frames_a_second}
     try:
         with imageio.get_writer(partial, **options) as writer:
-            yield writer.append_data
+            numbers = itertools.count()
+
+            def take(image: np.ndarray) -> None:
+                if file.suffix != ".gif" or next(numbers) < GIF_IMAGES:
+                    writer.append_data(image)
+
+            yield take
         os.replace(partial, file)
     finally:
         partial.unlink(missing_ok=True)

@@ -339,6 +339,7 @@ class _Front:
             "learner_steps": status.learner_steps,
             "episodes": status.episodes,
             "evaluation_return": status.evaluation_return,
+            "evaluation_truncated": status.evaluation_truncated,
             "best_return": status.best_return,
             "wall_seconds": round(time.monotonic() - self._started, 3),
             "restarts": self._records.restarts,

@@ -90,6 +90,7 @@ def read_progress(checkpoint: Checkpoint) -> Status:
         episodes=progress.episodes,
         evaluation_return=progress.evaluation_return,
         evaluation_step=progress.evaluation_step,
+        evaluation_truncated=progress.evaluation_truncated,
         best_return=progress.best_return,
     )
 

@@ -14,7 +14,7 @@ import numpy as np
 from distrl.actor.exploration import make_amount
 from distrl.actor.interaction import Interaction
 from distrl.agents import make_agent
-from distrl.config import Config
+from distrl.config import Config, StopConfig
 from distrl.coordinator import find_stop_reason
 from distrl.evaluator import BestKeeper, Evaluation
 from distrl.learner.update import UpdateOutput
@@ -89,6 +89,8 @@ class _Run:
         agent = make_agent(config, spec)
         buffer = make_buffer(config.replay)
         self._config = config
+        # What can begin to hold during an evaluation.
+        self._clock = StopConfig(seconds=config.stop.seconds)
         self._stop = stop
         self._learning = make_learning(config, agent, buffer, devices)
         self._insert = jax.jit(buffer.add, donate_argnums=0)
@@ -123,7 +125,7 @@ class _Run:
 
     def finish(self) -> SerialState:
         """Goes on to the end."""
-        while self._goes_on():
+        while self._goes_on(self._config.stop):
             self._act()
             self._learn_due()
         if self._output is not None:
@@ -147,10 +149,10 @@ class _Run:
         self._open.callback(part.close)
         return part
 
-    def _goes_on(self) -> bool:
+    def _goes_on(self, conditions: StopConfig) -> bool:
         if self._reason is None:
             status = self._record.find_status(self._counts)
-            self._reason = find_stop_reason(self._config.stop, status)
+            self._reason = find_stop_reason(conditions, status)
         self._record.write_status(self._counts, None, last=False)
         return self._reason is None and not self._stop.is_set()
 
@@ -180,7 +182,7 @@ class _Run:
         """Learns what is due, but no further than to a checkpoint."""
         period = self._config.checkpoint.period_learner_steps
         for _ in range(count_superbatches_due(self._config, self._counts)):
-            if not self._goes_on():
+            if not self._goes_on(self._config.stop):
                 return
             self._learn_once()
             done = self._counts.learner_steps - self._checkpointed_step
@@ -218,19 +220,15 @@ class _Run:
 
     def _evaluate(self) -> None:
         started = time.monotonic()
-
-        def go_on() -> bool:
-            self._record.write_status(self._counts, None, last=False)
-            return not self._stop.is_set()
-
-        returns = self._evaluation.run(*self._variables, go_on)
-        if returns is None:
+        episodes = self._evaluation.play(
+            *self._variables, lambda _: self._goes_on(self._clock)
+        )
+        if episodes is None:
             return
-        seconds = time.monotonic() - started
-        self._record.write_evaluation(self._counts, returns, seconds)
+        counts, seconds = self._counts, time.monotonic() - started
+        mean_return = self._record.write_evaluation(counts, episodes, seconds)
         if self._best is not None:
-            counts = self._counts
             snapshot = Snapshot(
                 counts.dispatches, counts.learner_steps, *self._variables
             )
-            self._best.offer(snapshot, float(np.mean(returns)))
+            self._best.offer(snapshot, mean_return)

@@ -4,14 +4,13 @@ import collections
 import dataclasses
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
-
-import numpy as np
 
 from distrl.checkpoints import RunProgress, find_best
 from distrl.config import Config
-from distrl.evaluator import summarize_returns
+from distrl.environments import Episode
+from distrl.evaluator import summarize_episodes
 from distrl.learner.health import check_metrics
 from distrl.learner.update import UpdateOutput, read_metrics
 from distrl.serial.state import Counts
@@ -47,9 +46,7 @@ class RunRecord:
         self._returns: collections.deque[float] = collections.deque(
             maxlen=_RECENT_EPISODES
         )
-        self._evaluation: tuple[int, float] | None = None
-        if before.evaluation_step is not None and before.evaluation_return is not None:
-            self._evaluation = (before.evaluation_step, before.evaluation_return)
+        self._evaluation = before.evaluation
         self._best = before.best_return
         best = None if config.run_dir is None else find_best(config.run_dir)
         if best is not None:
@@ -67,7 +64,7 @@ class RunRecord:
 
     def find_status(self, counts: Counts) -> Status:
         """Returns the status of the run at this moment."""
-        step, evaluation = self._evaluation or (None, None)
+        step, evaluation, truncated = self._evaluation or (None, None, None)
         return Status(
             seconds=round(time.monotonic() - self._started, 3),
             env_steps=counts.env_steps,
@@ -82,6 +79,7 @@ class RunRecord:
             training_return=self._training_return,
             evaluation_return=evaluation,
             evaluation_step=step,
+            evaluation_truncated=truncated,
             best_return=self._best,
             nodes_alive=1,
         )
@@ -96,6 +94,7 @@ class RunRecord:
             episodes=status.episodes,
             evaluation_return=status.evaluation_return,
             evaluation_step=status.evaluation_step,
+            evaluation_truncated=status.evaluation_truncated,
             best_return=status.best_return,
             sessions=read_session().number + 1,
         )
@@ -144,20 +143,22 @@ class RunRecord:
         self._write("actor/0", counts.env_steps, actor_row)
 
     def write_evaluation(
-        self, counts: Counts, returns: np.ndarray, seconds: float
-    ) -> None:
-        """Takes the returns of an evaluation and adds a row of the evaluator."""
-        mean = float(np.mean(returns))
-        self._evaluation = (counts.learner_steps, mean)
+        self, counts: Counts, episodes: Sequence[Episode], seconds: float
+    ) -> float:
+        """Adds an evaluator's row for an evaluation; returns its mean return."""
+        summary = summarize_episodes(episodes)
+        mean, truncated = summary["mean_return"], summary["truncated_episodes"]
+        self._evaluation = (counts.learner_steps, mean, truncated)
         self._keep_best(mean)
         row = {
             "learner_steps": counts.learner_steps,
             "version": counts.dispatches,
             "env_steps": counts.env_steps,
-            **summarize_returns(returns),
+            **summary,
             "seconds": round(seconds, 3),
         }
         self._write("evaluator", counts.learner_steps, row)
+        return mean
 
     @property
     def evaluated_step(self) -> int:

@@ -15,7 +15,12 @@ from distrl.telemetry.placement import GroupPlacement
 from distrl.telemetry.staleness import show_staleness
 from distrl.telemetry.status import Status
 from distrl.telemetry.stop_progress import StopProgress
-from distrl.telemetry.words import describe_run, show_number, show_seconds
+from distrl.telemetry.words import (
+    describe_run,
+    show_evaluation,
+    show_number,
+    show_seconds,
+)
 
 _REDRAWS_PER_SECOND = 4
 _BAR_WIDTH = 30
@@ -99,7 +104,6 @@ def make_placement(rows: Sequence[GroupPlacement]) -> Table:
 
 def make_figures(status: Status) -> Table:
     """Returns the counts and rates of a run, two in a row."""
-    at_step = f" at step {show_number(status.evaluation_step)}"
     figures = [
         ("env steps/s", show_number(status.env_steps_per_second)),
         ("learner steps/s", show_number(status.learner_steps_per_second)),
@@ -109,11 +113,7 @@ def make_figures(status: Status) -> Table:
         ("replay size", show_number(status.replay_size)),
         ("parameter staleness", show_staleness(status)),
         ("nodes alive", show_number(status.nodes_alive)),
-        (
-            "latest evaluation",
-            show_number(status.evaluation_return)
-            + (at_step if status.evaluation_return is not None else ""),
-        ),
+        ("latest evaluation", show_evaluation(status)),
         ("best evaluation", show_number(status.best_return)),
         ("checkpoint of step", show_number(status.checkpoint)),
         ("failed saves", show_number(status.failed_saves)),

@@ -8,7 +8,12 @@ from distrl.telemetry.placement import GroupPlacement
 from distrl.telemetry.staleness import show_staleness
 from distrl.telemetry.status import Status
 from distrl.telemetry.stop_progress import StopProgress
-from distrl.telemetry.words import describe_run, show_number, show_seconds
+from distrl.telemetry.words import (
+    describe_run,
+    show_evaluation,
+    show_number,
+    show_seconds,
+)
 
 _FIRST_INTERVAL = 3.0
 _LAST_INTERVAL = 60.0
@@ -90,8 +95,7 @@ def format_status(status: Status, conditions: Sequence[StopProgress]) -> str:
     ]
     if status.evaluation_return is not None:
         parts.append(
-            f"evaluation {show_number(status.evaluation_return)} at step "
-            f"{show_number(status.evaluation_step)} "
+            f"evaluation {show_evaluation(status)} "
             f"(best {show_number(status.best_return)})"
         )
     if status.failed_saves > 0:

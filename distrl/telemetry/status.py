@@ -36,6 +36,8 @@ class Status:
     """The mean return of the latest evaluation."""
     evaluation_step: int | None = None
     """The learner step of the parameters of the latest evaluation."""
+    evaluation_truncated: int | None = None
+    """The episodes of the latest evaluation that evaluation.max_episode_steps cut."""
     best_return: float | None = None
     """The best mean return of an evaluation."""
     checkpoint: int | None = None

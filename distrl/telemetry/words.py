@@ -3,6 +3,7 @@
 import dataclasses
 
 from distrl.config.schema import Config
+from distrl.telemetry.status import Status
 
 
 def show_number(number: float | None) -> str:
@@ -12,6 +13,16 @@ def show_number(number: float | None) -> str:
     if isinstance(number, int) or abs(number) >= 1000:
         return f"{number:,.0f}"
     return f"{number:.3g}"
+
+
+def show_evaluation(status: Status) -> str:
+    """Returns the latest evaluation on one line; `-` before the first."""
+    shown = show_number(status.evaluation_return)
+    if status.evaluation_return is not None:
+        shown += f" at step {show_number(status.evaluation_step)}"
+    if status.evaluation_truncated:
+        shown += f", {show_number(status.evaluation_truncated)} episodes truncated"
+    return shown
 
 
 def show_seconds(seconds: float | None) -> str:
