@@ -15,13 +15,13 @@ from distrl.agents import make_agent
 from distrl.checkpoints import find_best, restore_tree
 from distrl.config import Config, EvaluationConfig, LaunchConfig, NetworkConfig
 from distrl.coordinator import Coordinator
-from distrl.environments import VectorEnvironment, make_spec
+from distrl.environments import Episode, VectorEnvironment, make_spec
 from distrl.evaluator import (
     BestKeeper,
     Evaluation,
     evaluate,
     run_evaluator,
-    summarize_returns,
+    summarize_episodes,
 )
 from distrl.telemetry.csv_log import read_status
 from distrl.telemetry.status import Status
@@ -116,9 +116,34 @@ def test_an_evaluation_gives_up_before_the_next_step_when_it_is_told_to(allowed)
         taken.append(1)
         return act(observation, first)
 
-    episodes = evaluate(make_numbered([3]), count, 100, lambda: len(taken) < allowed)
+    episodes = evaluate(make_numbered([3]), count, 100, lambda _: len(taken) < allowed)
     assert episodes is None
     assert len(taken) == allowed
+
+
+def test_one_environment_that_never_ends_an_episode_does_not_hold_up_the_others():
+    environment = make_numbered([2, 10**9, 5])
+    episodes = evaluate(environment, act, 6, always, limit=5)
+    assert [(e.environment, e.length, e.is_cut) for e in episodes] == [
+        (0, 2, False),
+        (0, 2, False),
+        (1, 5, True),
+        (1, 5, True),
+        (2, 5, False),
+        (2, 5, False),
+    ]
+
+
+def test_what_is_asked_knows_how_many_episodes_have_ended():
+    seen = []
+
+    def go_on(ended):
+        seen.append(ended)
+        return True
+
+    # The episodes of the first end at 2 and 4, of which it plays two, and one of 3.
+    evaluate(make_numbered([2, 3]), act, 3, go_on)
+    assert seen == [0, 0, 1, 2]
 
 
 # What follows runs the role.
@@ -346,6 +371,19 @@ def test_an_evaluator_stops_at_once_in_the_middle_of_an_evaluation(services, con
     assert run.rows() == []
 
 
+def test_episodes_that_never_end_are_cut_off_and_counted(services, config):
+    evaluation = dataclasses.replace(config.evaluation, max_episode_steps=3)
+    run = Run(services, dataclasses.replace(config, evaluation=evaluation))
+    publish(run.variables, 1, q_values(0.0, 0.1, 0.2))
+    (row,) = run.await_rows(1)
+    # Three steps of action 2, where an episode has five.
+    assert (row["episodes"], row["truncated_episodes"], row["mean_return"]) == (
+        (40, 40, 6)
+    )
+    wait_until(lambda: run.status().evaluation_step == 1, run.future)
+    assert run.status().evaluation_truncated == 40
+
+
 def test_an_evaluator_without_parameters_stops(services, config):
     run = Run(services, config)
     services.stop.set()
@@ -362,18 +400,18 @@ def test_an_evaluation_is_greedy_and_gives_up_when_told_to():
     evaluation = Evaluation(config, SPEC, make_agent(config, SPEC))
     params = {"~": {"q": np.array([0.0, 2.0, 1.0], np.float32)}}
     # The best action is 1, and the reward is the action, three times an episode.
-    returns = evaluation.run(params, {}, always)
-    np.testing.assert_array_equal(returns, [3.0] * 4)
-    assert returns.dtype == np.float64
-    lengths = [episode.length for episode in evaluation.play(params, {}, always)]
-    assert lengths == [3] * 4
-    assert evaluation.run(params, {}, lambda: False) is None
+    episodes = evaluation.play(params, {}, always)
+    assert read_returns(episodes) == [3.0] * 4
+    assert [episode.length for episode in episodes] == [3] * 4
+    assert evaluation.play(params, {}, lambda _: False) is None
     evaluation.close()
 
 
-def test_returns_are_summarized():
-    assert summarize_returns(np.array([1.0, 3.0, 5.0, 3.0])) == {
+def test_episodes_are_summarized():
+    episodes = [Episode(0, value, 2, value == 3.0) for value in (1.0, 3.0, 5.0, 3.0)]
+    assert summarize_episodes(episodes) == {
         "episodes": 4,
+        "truncated_episodes": 2,
         "mean_return": 3.0,
         # The squares of -2, 0, 2, 0 have a mean of 2.
         "std_return": pytest.approx(2**0.5),

@@ -2,6 +2,11 @@
 
 import json
 import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from evaluation.saved_runs import (
@@ -23,7 +28,9 @@ ANSWER = {
     "environment": "bsuite:catch/0",
     "epsilon": 0.05,
     "seed": 7,
+    "max_episode_steps": 10_000,
     "episodes": 1000,
+    "truncated_episodes": 0,
     "mean_return": 0.98765,
     "std_return": 0.25,
     "min_return": -1.0,
@@ -66,10 +73,28 @@ def test_the_answer_as_text():
 
 
 def test_the_answer_of_one_episode_with_a_video():
-    video = {"file": "a.gif", "episode_return": 1.0, "length": 1200}
+    video = {
+        "file": "a.gif",
+        "episode_return": 1.0,
+        "length": 1200,
+        "truncated": False,
+    }
     text = evaluate.format_answer({**ANSWER, "interval": None, "video": video})
     assert "mean 0.9877, no confidence interval (one episode)\n" in text
     assert text.endswith("\nvideo   a.gif: an episode of return 1, 1,200 steps")
+
+
+def test_the_answer_of_truncated_episodes():
+    video = {
+        "file": "a.gif",
+        "episode_return": 1.0,
+        "length": 1200,
+        "truncated": True,
+    }
+    answer = {**ANSWER, "truncated_episodes": 2, "video": video}
+    text = evaluate.format_answer(answer)
+    assert "\n        2 truncated at 10,000 steps, counted with" in text
+    assert text.endswith("an episode of return 1, 1,200 steps, truncated")
 
 
 def test_it_answers_on_stdout_and_talks_on_stderr(config, capfd):
@@ -83,12 +108,40 @@ def test_it_answers_on_stdout_and_talks_on_stderr(config, capfd):
 def test_json_with_all_flags(config, capfd):
     save_latest(config, prefer(1), 30)
     flags = ["--episodes=5", "--checkpoint", "latest", "--epsilon", "0", "--seed=9"]
+    flags += ["--max_episode_steps=2"]
     assert main(["evaluate", "--json", config.run_dir, *flags]) == 0
     answer = json.loads(capfd.readouterr().out)
     assert set(answer) == set(ANSWER)
     assert (answer["checkpoint"], answer["learner_steps"]) == ("latest", 30)
-    assert answer["returns"] == [3.0] * 5
+    assert answer["returns"] == [2.0] * 5
+    assert (answer["truncated_episodes"], answer["max_episode_steps"]) == (5, 2)
     assert (answer["epsilon"], answer["seed"]) == (0.0, 9)
+
+
+@pytest.mark.parametrize("flags", [[], ["--json"]], ids=str)
+def test_progress_is_shown_of_what_never_ends_and_ctrl_c_ends_it(tmp_path, flags):
+    values = {
+        **ACTIONS,
+        "environment": f"counting_environments:Rewarding?length={10**9}",
+        "evaluation.max_episode_steps": None,
+    }
+    config = write_config(tmp_path / "run", values)
+    save_as_best(config, prefer(2), 20)
+    with subprocess.Popen(
+        [sys.executable, "-m", "distrl", "evaluate", config.run_dir, *flags],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+    ) as command:
+        seen = next(line for line in command.stderr if "0 of 8 episodes ended" in line)
+        command.send_signal(signal.SIGINT)
+        out, err = command.communicate(timeout=60)
+    assert re.search(r"[1-9][\d,]* steps in each environment$", seen)
+    assert command.returncode == 130
+    assert out == ""
+    assert err.splitlines()[-1] == "distrl: stopped by Ctrl-C"
+    assert "Traceback" not in err
 
 
 def test_what_an_environment_does_wrong_is_exit_code_1(tmp_path, capfd):
@@ -122,6 +175,7 @@ def make_breaking():
         (["{run}", "--episodes", "0"], "--episodes = '0': it must be a whole number"),
         (["{run}", "--episodes", "1.5"], "--episodes = '1.5'"),
         (["{run}", "--seed", "-1"], "--seed = '-1'"),
+        (["{run}", "--max_episode_steps=0"], "--max_episode_steps = '0'"),
         (["{run}", "--epsilon", "1.5"], "--epsilon = '1.5': it must be a number from"),
         (["{run}", "--epsilon", "nan"], "--epsilon = 'nan'"),
         (["{run}", "--checkpoint", "lates"], "Did you mean 'latest'?"),

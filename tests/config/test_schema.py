@@ -69,6 +69,8 @@ def test_counts_of_steps_say_which_steps():
         name
         for name in list_fields()
         if name.endswith("steps")
-        and not name.endswith(("env_steps", "learner_steps", "shuffle_steps"))
+        and not name.endswith(
+            ("env_steps", "episode_steps", "learner_steps", "shuffle_steps")
+        )
     ]
     assert loose == []

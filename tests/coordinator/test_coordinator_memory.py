@@ -9,7 +9,7 @@ from distrl.coordinator.counts import Counts
 from distrl.coordinator.memory import Memory, recall_run, write_memory
 from distrl.session import Session
 
-PROGRESS = RunProgress(30.0, 100, 50, 7, 0.5, 40, 0.75, 1)
+PROGRESS = RunProgress(30.0, 100, 50, 7, 0.5, 40, 3, 0.75, 1)
 
 
 def no_warning(line):
@@ -19,7 +19,7 @@ def no_warning(line):
 def make_memory(session="a"):
     counts = Counts({"env_steps": 5})
     counts.update("learner", "life", {"learner_steps": 60})
-    return Memory(session, 1, 12.0, counts, (40, 0.5), 0.75, 3, 55, 2)
+    return Memory(session, 1, 12.0, counts, (40, 0.5, 3), 0.75, 3, 55, 2)
 
 
 @pytest.mark.parametrize("session", [Session(), Session("a", 0, 0)])
@@ -35,7 +35,7 @@ def test_a_life_of_the_same_session_goes_on_where_the_last_one_was(tmp_path):
     write_memory(tmp_path, make_memory().to_json(20.0))
     memory = recall_run(tmp_path, Session("a", 0, 1), no_warning)
     assert memory.seconds == 20.0
-    assert memory.to_progress(21.0) == RunProgress(21.0, 5, 60, 0, 0.5, 40, 0.75, 1)
+    assert memory.to_progress(21.0) == RunProgress(21.0, 5, 60, 0, 0.5, 40, 3, 0.75, 1)
     assert (memory.checkpoint, memory.number, memory.failed_saves) == (55, 3, 2)
     assert not memory.counts.update("learner", "life", {"learner_steps": 61})
 
@@ -45,7 +45,7 @@ def test_another_session_goes_on_from_the_newest_checkpoint(tmp_path):
     write_memory(tmp_path, make_memory().to_json(20.0))
     memory = recall_run(tmp_path, Session("b", 1, 0), no_warning)
     assert memory.to_progress(memory.seconds) == RunProgress(
-        30.0, 100, 50, 7, 0.5, 40, 0.75, 2
+        30.0, 100, 50, 7, 0.5, 40, 3, 0.75, 2
     )
     assert (memory.session, memory.checkpoint, memory.number) == ("b", 50, 4)
     assert memory.checkpointed_at == 30.0
@@ -66,7 +66,7 @@ def test_the_best_may_be_newer_than_the_checkpoint(tmp_path):
     (best / "best.json").write_text(json.dumps(facts))
     memory = recall_run(tmp_path, Session("b", 1, 0), no_warning)
     assert memory.best_return == 0.875
-    assert memory.evaluation == (40, 0.5)
+    assert memory.evaluation == (40, 0.5, 3)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"session": "a"}', "\0\0"])

@@ -85,8 +85,8 @@ def test_a_run_ends_by_its_condition_and_leaves_the_last_counts(stop, tmp_path):
         {"held_learner_steps": 20, "staleness_seconds": 0.25},
         0,
     )
-    coordinator.report_evaluation(16, 0.5)
-    coordinator.report_evaluation(24, 0.25)
+    coordinator.report_evaluation(16, 0.5, 3)
+    coordinator.report_evaluation(24, 0.25, 2)
     assert stop.wait(10)
     coordinator.report("learner", "a", {"learner_steps": 31}, {}, True)
     for node in ("replay/0", "replay/1", "actor/0", "actor/1"):
@@ -97,6 +97,7 @@ def test_a_run_ends_by_its_condition_and_leaves_the_last_counts(stop, tmp_path):
     assert status.reason == "env_steps 120 reached 100"
     assert (status.env_steps, status.learner_steps, status.episodes) == (120, 31, 6)
     assert (status.evaluation_return, status.evaluation_step) == (0.25, 24)
+    assert status.evaluation_truncated == 2
     assert status.best_return == 0.5
     assert status.samples_per_insert == 2.0
     assert status.replay_size == 7

@@ -38,10 +38,10 @@ def test_an_evaluation_that_nobody_heard_is_said_again(stop, tmp_path):
     server.start()
     client = courier.Client(server.address, call_timeout=30)
     reporter = Reporter(client, "evaluator", config, stop)
-    reporter.send_evaluation(16, 0.25)
+    reporter.send_evaluation(16, 0.25, 0)
     server.kill()
-    reporter.send_evaluation(24, 0.75)
-    reporter.send_evaluation(32, 0.5)
+    reporter.send_evaluation(24, 0.75, 0)
+    reporter.send_evaluation(32, 0.5, 4)
     server.start()
     try:
 
@@ -53,6 +53,7 @@ def test_an_evaluation_that_nobody_heard_is_said_again(stop, tmp_path):
         wait_until(is_heard)
         status = read_status(tmp_path / "metrics" / "coordinator.csv")
         assert (status.evaluation_return, status.best_return) == (0.5, 0.75)
+        assert status.evaluation_truncated == 4
     finally:
         stop.set()
         server.kill()

@@ -101,7 +101,7 @@ def test_counts_evaluations_and_numbers_outlive_the_coordinator(tmp_path, port):
         learner = Reporter(client, "learner", config, stop)
         actor.count(env_steps=40, episodes=4)
         actor.send()
-        learner.send_evaluation(16, 0.5)
+        learner.send_evaluation(16, 0.5, 1)
         learner.count(learner_steps=20)
 
         def is_asked():

@@ -166,7 +166,7 @@ def test_an_evaluation_plays_whole_games_though_lost_lives_are_terminal():
         vector = make_vector_environment(config, read_spec(uri, {}), 2, "evaluator", 0)
         random = np.random.RandomState(0)
         episodes = evaluate(
-            vector, lambda *_, r=random: r.randint(4, size=2), 2, lambda: True
+            vector, lambda *_, r=random: r.randint(4, size=2), 2, lambda _: True
         )
         returns.append([episode.episode_return for episode in episodes])
         vector.close()

@@ -51,8 +51,12 @@ def test_a_known_trajectory():
 
 
 @settings(deadline=None, max_examples=60)
-@given(scripts=st.lists(EPISODES, min_size=1, max_size=4), steps=st.integers(1, 12))
-def test_equals_a_vector_of_the_same_environments(scripts, steps):
+@given(
+    scripts=st.lists(EPISODES, min_size=1, max_size=4),
+    steps=st.integers(1, 12),
+    limit=st.sampled_from([None, 1, 2, 3]),
+)
+def test_equals_a_vector_of_the_same_environments(scripts, steps, limit):
     batch = BatchEnvironment(ScriptedBatch(scripts), SPEC)
     vector = VectorEnvironment([Scripted(script) for script in scripts], SPEC)
     assert len(batch) == len(vector)
@@ -60,7 +64,7 @@ def test_equals_a_vector_of_the_same_environments(scripts, steps):
     seen = []
     for _ in range(steps):
         action = np.ones(len(scripts), np.int64)
-        seen.append((batch.step(action), vector.step(action)))
+        seen.append((batch.step(action, limit), vector.step(action, limit)))
     for step, expected in seen:
         for value, expected_value in zip(step[:5], expected[:5], strict=True):
             np.testing.assert_array_equal(value, expected_value)

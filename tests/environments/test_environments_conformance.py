@@ -107,7 +107,7 @@ def test_what_does_not_end_is_a_warning():
     found = check("NeverEnds")
     assert find_states(found) == {"episodes": "warning", "resets": "warning"}
     assert "none ended within 200 steps" in found["episodes"].found
-    assert "time limit" in found["episodes"].advice
+    assert "evaluation.max_episode_steps" in found["episodes"].advice
 
 
 def test_ends_are_counted():

@@ -68,8 +68,10 @@ def make_scripts(count):
     return [script[i:] + script[:i] for i in range(count)]
 
 
-@pytest.mark.parametrize(("count", "processes"), [(5, 2), (3, 3), (2, 1)])
-def test_equals_a_vector_of_the_same_environments(start, count, processes):
+@pytest.mark.parametrize(
+    ("count", "processes", "limit"), [(5, 2, None), (5, 2, 2), (3, 3, 3), (2, 1, None)]
+)
+def test_equals_a_vector_of_the_same_environments(start, count, processes, limit):
     scripts = make_scripts(count)
     vector = VectorEnvironment([Scripted(script) for script in scripts], SPEC)
     builders = [functools.partial(Scripted, script) for script in scripts]
@@ -81,7 +83,7 @@ def test_equals_a_vector_of_the_same_environments(start, count, processes):
         if number == 25:
             np.testing.assert_array_equal(other.reset(), vector.reset())
         action = np.ones(count, np.int64)
-        seen.append((other.step(action), vector.step(action)))
+        seen.append((other.step(action, limit), vector.step(action, limit)))
     ends = set()
     for step, expected in seen:  # of which nothing is overwritten meanwhile
         for value, expected_value in zip(step[:5], expected[:5], strict=True):

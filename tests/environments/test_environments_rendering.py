@@ -73,6 +73,16 @@ def test_one_episode_from_its_first_image_to_its_last():
     environment.close()
 
 
+def test_an_episode_that_was_cut_off_is_not_followed_by_an_image_of_the_next():
+    environment = make_rendered_environment(f"{HERE}:Drawn?length=9", {}, 0)
+    images = []
+    environment.take = images.append
+    for call in (environment.reset, lambda: environment.step(0), environment.reset):
+        call()
+    assert [image[0, 0, 0] for image in images] == [20, 21]
+    environment.close()
+
+
 def test_one_of_gymnasium_is_asked_to_render_and_seeded():
     def look(seed):
         environment = make_rendered_environment(f"{HERE}:Framed", {}, seed)

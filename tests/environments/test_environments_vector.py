@@ -80,7 +80,7 @@ def test_reset_begins_new_episodes_and_new_returns():
     assert vector.step(np.zeros(1, np.int32)).episodes == [Episode(0, 2.0, 2)]
 
 
-def play_slowly(scripts, steps):
+def play_slowly(scripts, steps, limit):
     """Yields what a VectorEnvironment has to return, from the scripts alone."""
     places = [(0, 0)] * len(scripts)
     returns = [0.0] * len(scripts)
@@ -89,11 +89,12 @@ def play_slowly(scripts, steps):
         for i, script in enumerate(scripts):
             episode, step = places[i]
             reward, discount = script[episode % len(script)][step]
-            is_last = step + 1 == len(script[episode % len(script)])
+            ends = step + 1 == len(script[episode % len(script)])
+            is_last = ends or step + 1 == limit
             returns[i] += reward
             final.append((episode, step + 1))
             if is_last:
-                episodes.append((i, returns[i], step + 1))
+                episodes.append((i, returns[i], step + 1, not ends))
                 returns[i] = 0.0
             places[i] = (episode + 1, 0) if is_last else (episode, step + 1)
             reward_t.append(reward)
@@ -104,15 +105,19 @@ def play_slowly(scripts, steps):
 
 
 @settings(deadline=None, max_examples=60)
-@given(scripts=st.lists(EPISODES, min_size=1, max_size=4), steps=st.integers(1, 12))
-def test_equals_a_slow_loop_and_never_writes_to_what_it_returned(scripts, steps):
+@given(
+    scripts=st.lists(EPISODES, min_size=1, max_size=4),
+    steps=st.integers(1, 12),
+    limit=st.sampled_from([None, 1, 3]),
+)
+def test_equals_a_slow_loop_and_never_writes_to_what_it_returned(scripts, steps, limit):
     environments = [Scripted(script) for script in scripts]
     vector = vectorise(*environments)
     vector.reset()
     random = np.random.RandomState(0)
     actions = random.randint(3, size=(steps, len(scripts)), dtype=np.int32)
-    seen = [vector.step(action) for action in actions]
-    for step, expected in zip(seen, play_slowly(scripts, steps), strict=True):
+    seen = [vector.step(action, limit) for action in actions]
+    for step, expected in zip(seen, play_slowly(scripts, steps, limit), strict=True):
         for value, expected_value in zip(step[:5], expected[:5], strict=True):
             np.testing.assert_array_equal(value, np.array(expected_value))
         assert step.episodes == expected[5]
@@ -295,3 +300,27 @@ def test_needs_an_environment():
 
 def test_len_is_the_number_of_environments():
     assert len(vectorise(Scripted([[(0.0, 1.0)]]), Scripted([[(0.0, 1.0)]]))) == 2
+
+
+def test_an_episode_is_cut_off_at_the_limit_and_the_next_one_begins():
+    endless, short = [(1.0, 1.0)] * 1_000, [(1.0, 1.0), (2.0, 1.0), (3.0, 0.0)]
+    vector = vectorise(Scripted([endless]), Scripted([short]), Scripted([short[1:]]))
+    vector.reset()
+    steps = [vector.step(np.zeros(3, np.int32), limit=3) for _ in range(6)]
+    assert [step.episodes for step in steps] == [
+        [],
+        [Episode(2, 5.0, 2)],
+        # What ends at its limit has ended by itself.
+        [Episode(0, 3.0, 3, is_cut=True), Episode(1, 6.0, 3)],
+        [Episode(2, 5.0, 2)],
+        [],
+        [
+            Episode(0, 3.0, 3, is_cut=True),
+            Episode(1, 6.0, 3),
+            Episode(2, 5.0, 2),
+        ],
+    ]
+    np.testing.assert_array_equal(steps[2].observation_t[0], [0, 3])
+    np.testing.assert_array_equal(steps[2].observation[0], [1, 0])
+    # It is no termination.
+    np.testing.assert_array_equal(steps[2].discount_t, [1.0, 0.0, 1.0])

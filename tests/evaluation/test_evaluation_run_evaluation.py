@@ -2,7 +2,9 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
+from counting_environments import Rewarding
 from saved_runs import ACTIONS, prefer, save_as_best, save_latest, write_config
 
 from distrl.config import load_run
@@ -189,3 +191,29 @@ def test_what_it_plays_is_said(config):
 def test_no_episodes_are_a_mistake(config):
     with pytest.raises(ValueError, match="episodes is 0"):
         evaluate_run(config, episodes=0)
+
+
+class Drawn(Rewarding):
+    def render(self):
+        return np.zeros((4, 6, 3), np.uint8)
+
+
+def test_a_video_of_what_never_ends_is_cut_off_too(tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    pytest.importorskip("imageio")
+    place = "evaluation.test_evaluation_run_evaluation:Drawn"
+    environment = f"{place}?length={10**9}"
+    config = write_config(tmp_path / "run", {**ACTIONS, "environment": environment})
+    save_as_best(config, prefer(2), 20)
+    file = tmp_path / "a.gif"
+    answer = evaluate_run(config, max_episode_steps=4, episodes=3, video=str(file))
+    assert answer["video"] == {
+        "file": str(file),
+        "episode_return": 8.0,
+        "length": 4,
+        "truncated": True,
+    }
+    assert (answer["truncated_episodes"], answer["returns"]) == (3, [8.0] * 3)
+    with image.open(file) as shown:
+        # Equal images become one that is shown for longer.
+        assert shown.n_frames == 1 and shown.info["duration"] >= 150

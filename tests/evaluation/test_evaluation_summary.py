@@ -7,7 +7,7 @@ from distrl.evaluation.summary import find_interval, summarize
 
 def test_the_statistics_of_four_episodes():
     episodes = [
-        Episode(index, value, length)
+        Episode(index, value, length, is_cut=length == 8)
         for index, (value, length) in enumerate(
             [(1.0, 4), (3.0, 8), (5.0, 2), (3.0, 2)]
         )
@@ -17,6 +17,7 @@ def test_the_statistics_of_four_episodes():
     half = 3.18245 * (8 / 3) ** 0.5 / 2
     assert summary == {
         "episodes": 4,
+        "truncated_episodes": 1,
         "mean_return": 3.0,
         "std_return": pytest.approx(2**0.5),
         "min_return": 1.0,

@@ -7,6 +7,7 @@ import pytest
 import tomli
 
 from distrl.errors import ConfigError
+from distrl.evaluation import video
 from distrl.evaluation.video import INSTALL, check_video, open_video
 
 ROOT = Path(__file__).parents[2]
@@ -30,6 +31,14 @@ def test_a_gif_shows_each_image_for_its_time(tmp_path):
             shown.seek(index)
             durations.append(shown.info["duration"])
     assert durations == [50] * 12
+
+
+def test_a_gif_that_gets_too_long_for_memory_drops_the_rest(tmp_path, monkeypatch):
+    image = pytest.importorskip("PIL.Image")
+    monkeypatch.setattr(video, "GIF_IMAGES", 5)
+    write(tmp_path / "a.gif")
+    with image.open(tmp_path / "a.gif") as shown:
+        assert shown.n_frames == 5
 
 
 def test_an_mp4_has_each_image_at_its_size(tmp_path):

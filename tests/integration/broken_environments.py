@@ -22,6 +22,15 @@ class FailingCatch(catch.Catch):
         return super()._step(action)
 
 
+class EndlessCatch(catch.Catch):
+    """Catch that pays 1 a step and never ends an episode."""
+
+    def step(self, action: int) -> dm_env.TimeStep:
+        if super().step(action).last():
+            self.reset()
+        return dm_env.transition(1.0, self._observation())
+
+
 class StubbornCatch(catch.Catch):
     """Catch that sits in a step for ever and ignores SIGTERM."""
 
@@ -68,6 +77,11 @@ class ContinuousCatch(catch.Catch):
 def fail(seed: int = 0) -> dm_env.Environment:
     """A factory."""
     return FailingCatch(seed=seed)
+
+
+def never_end(seed: int = 0) -> dm_env.Environment:
+    """A factory."""
+    return EndlessCatch(seed=seed)
 
 
 def stick(seed: int = 0) -> dm_env.Environment:

@@ -1,5 +1,6 @@
 """However a run ends, it says how, and nothing is left running."""
 
+import csv
 import os
 import signal
 import time
@@ -102,6 +103,46 @@ def test_nothing_outlives_a_launcher_that_is_killed(tmp_path, backend, victim):
     else:
         assert code == 1
         assert "SIGKILL" in command.result["error"]["traceback"]
+
+
+NEVER_ENDS = [
+    *ENDLESS,
+    "--environment=broken_environments:never_end",
+    "--evaluation.episodes=4",
+    "--evaluation.environments=2",
+]
+
+
+@pytest.mark.parametrize("backend", ["serial", "processes"])
+def test_evaluations_of_episodes_that_never_end_are_reported(tmp_path, backend):
+    flags = ["--evaluation.max_episode_steps=20", "--stop.evaluation_return=20"]
+    flags += ["--stop.seconds=60", f"--launch.backend={backend}"]
+    with train(tmp_path / "run", *NEVER_ENDS, *flags) as command:
+        assert command.finish() == 0
+    # Every step pays 1.
+    assert command.result["reason"] == "evaluation_return 20 reached 20"
+    assert command.result["evaluation_truncated"] == 4
+    with open(tmp_path / "run" / "metrics" / "evaluator.csv", newline="") as file:
+        assert next(csv.DictReader(file))["truncated_episodes"] == "4"
+
+
+@pytest.mark.parametrize("backend", ["serial", "processes"])
+def test_ctrl_c_ends_an_evaluation_that_never_ends_and_it_is_not_reported(
+    tmp_path, backend
+):
+    flags = ["--evaluation.max_episode_steps=null", "--evaluation.period=10"]
+    with train(
+        tmp_path / "run", *NEVER_ENDS, *flags, f"--launch.backend={backend}"
+    ) as command:
+        command.await_line("training")
+        asked = time.monotonic()
+        command.process.send_signal(signal.SIGINT)
+        assert command.finish() == 130
+        assert time.monotonic() - asked < 10
+        command.assert_nothing_is_left()
+    assert command.result["evaluation_return"] is None
+    assert command.result["evaluation_truncated"] is None
+    assert not (tmp_path / "run" / "best").exists()
 
 
 def test_a_second_ctrl_c_does_not_wait(tmp_path):

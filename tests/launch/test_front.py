@@ -84,6 +84,7 @@ def test_a_run_that_is_done_from_a_thread_that_is_not_main(tmp_path):
         "learner_steps": 0,
         "episodes": 0,
         "evaluation_return": None,
+        "evaluation_truncated": None,
         "best_return": None,
         "restarts": {},
         "error": None,

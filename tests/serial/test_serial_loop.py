@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import pytest
 
+from distrl.checkpoints import find_best
 from distrl.config import config_from_dict
 from distrl.environments import read_spec
 from distrl.serial import Counts, run_serial
@@ -238,3 +239,37 @@ def test_networks_are_compiled_before_the_first_look_at_the_signal(caplog):
     for name in ("update", "choose"):
         assert [line for line in compiled if name in line]
         assert not [line for line in later if name in line]
+
+
+# Nothing ends an episode of it but a limit.
+ENDLESS = f"counting_environments:Counting?length={10**9}"
+
+
+def test_the_clock_ends_a_run_in_the_middle_of_an_evaluation(tmp_path):
+    config = make_config(
+        environment=ENDLESS,
+        evaluation={"period": 2, "max_episode_steps": None},
+        stop={"learner_steps": None, "seconds": 3.0},
+    )
+    state = run(dataclasses.replace(config, run_dir=str(tmp_path)))
+    status = read_status(tmp_path / "metrics" / "coordinator.csv")
+    assert status.reason.startswith("seconds 3")
+    # It was not whole, so there is none.
+    assert status.evaluation_return is None
+    assert not (tmp_path / "metrics" / "evaluator.csv").exists()
+    assert find_best(tmp_path) is None
+    assert state.counts.learner_steps == 2
+
+
+def test_episodes_of_an_evaluation_are_cut_off_at_the_limit(tmp_path):
+    config = make_config(
+        environment=ENDLESS,
+        evaluation={"period": 10, "max_episode_steps": 6},
+        stop={"learner_steps": 10},
+    )
+    run(dataclasses.replace(config, run_dir=str(tmp_path)))
+    (row,) = read_rows(tmp_path, "evaluator")
+    # The reward of step t is t.
+    assert (row["mean_return"], row["truncated_episodes"]) == ("21.0", "4")
+    status = read_status(tmp_path / "metrics" / "coordinator.csv")
+    assert (status.evaluation_return, status.evaluation_truncated) == (21.0, 4)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from distrl.config import Config, ReplayConfig
+from distrl.environments import Episode
 from distrl.learner.update import UpdateOutput
 from distrl.serial.record import RunRecord
 from distrl.serial.state import Counts
@@ -56,10 +57,13 @@ def test_the_training_return_is_of_the_latest_hundred_episodes(record):
 def test_an_evaluation_is_remembered_and_the_best_one_too(record, tmp_path):
     for step, returns in ((10, [1.0, 3.0]), (20, [0.0, 1.0])):
         counts = COUNTS._replace(learner_steps=step)
-        record.write_evaluation(counts, np.array(returns), seconds=0.25)
+        episodes = [Episode(0, value, 7, is_cut=value > 0) for value in returns]
+        record.write_evaluation(counts, episodes, seconds=0.25)
     status = record.find_status(COUNTS)
     assert (status.evaluation_step, status.evaluation_return) == (20, 0.5)
     assert status.best_return == 2.0
+    assert status.evaluation_truncated == 1
+    assert record.find_progress(COUNTS).evaluation == (20, 0.5, 1)
     first = read_rows(tmp_path, "evaluator")[0]
     assert (first["learner_steps"], first["episodes"]) == ("10", "2")
     assert (first["min_return"], first["max_return"]) == ("1.0", "3.0")
@@ -85,6 +89,6 @@ def test_a_status_is_written_when_it_is_due_and_at_the_end(record, tmp_path):
 def test_without_a_run_dir_nothing_is_written():
     record = RunRecord(CONFIG)
     record.write_status(COUNTS, None, last=True)
-    record.write_evaluation(COUNTS, np.array([1.0]), seconds=0.0)
+    assert record.write_evaluation(COUNTS, [Episode(0, 1.0, 7)], seconds=0.0) == 1.0
     assert record.find_status(COUNTS).evaluation_return == 1.0
     record.close()

@@ -48,7 +48,8 @@ def test_what_is_not_known_yet_is_none_and_counts_begin_at_zero():
     assert unknown == {
         *("samples_per_insert", "replay_size", "staleness"),
         *("staleness_seconds", "training_return"),
-        *("evaluation_return", "evaluation_step", "best_return", "checkpoint"),
+        *("evaluation_return", "evaluation_step", "evaluation_truncated"),
+        *("best_return", "checkpoint"),
         "reason",
     }
     assert {values[name] for name in set(values) - unknown} == {0}

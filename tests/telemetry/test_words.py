@@ -3,9 +3,11 @@
 import pytest
 
 from distrl.config import Config, StopConfig, config_from_dict
+from distrl.telemetry.status import Status
 from distrl.telemetry.words import (
     describe_agent,
     describe_run,
+    show_evaluation,
     show_number,
     show_seconds,
 )
@@ -70,3 +72,12 @@ def test_describe_agent(exploration, words):
 def test_the_serial_back_end_has_one_actor():
     config = config_from_dict({"launch": {"backend": "serial"}})
     assert "actors 1 of environments 16, back end serial" in describe_agent(config)
+
+
+def test_show_evaluation():
+    status = {"evaluation_return": -1.5, "evaluation_step": 2_000}
+    assert show_evaluation(Status()) == "-"
+    shown = show_evaluation(Status(**status, evaluation_truncated=0))
+    assert shown == "-1.5 at step 2,000"
+    shown = show_evaluation(Status(**status, evaluation_truncated=3))
+    assert shown == "-1.5 at step 2,000, 3 episodes truncated"
