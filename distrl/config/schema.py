@@ -214,7 +214,7 @@ class EvaluationConfig:
     """The environments stepped in lock-step; they must divide the episodes."""
     environment_processes: int = 0
     """The processes in which they are stepped; 0 steps them in the evaluator's own."""
-    max_episode_steps: int | None = 10_000
+    max_episode_steps: int | None = 27_000
     """The steps after which an episode is cut off and counts as it is; null: never."""
     epsilon: float = 0.0
     """The probability of a random action."""
