@@ -17,6 +17,7 @@ RESULT = {
     "learner_steps": 31,
     "episodes": 13,
     "evaluation_return": None,
+    "evaluation_truncated": None,
     "best_return": None,
     "wall_seconds": 2.5,
     "restarts": {},

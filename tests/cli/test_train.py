@@ -23,6 +23,7 @@ _RESULT = {
     "learner_steps": 3100,
     "episodes": 1372,
     "evaluation_return": 0.96,
+    "evaluation_truncated": 0,
     "best_return": 0.97,
     "wall_seconds": 21.34,
     "restarts": {},
