@@ -1,4 +1,4 @@
-"""Runs a command of a page as a user does who sits in the repository."""
+"""Runs commands and scripts of a page as a user does who sits in the repository."""
 
 import os
 import subprocess
@@ -9,6 +9,21 @@ from pages import ROOT
 
 def run_distrl(words, folder, *paths):
     """Returns what `distrl` prints in `folder`; `paths` are where modules are found."""
+    done = call_python(["-m", "distrl", *words], folder, *paths)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def run_script(text, folder):
+    """Returns what a Python script prints in `folder`."""
+    (folder / "script.py").write_text(text)
+    done = call_python(["script.py"], folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def call_python(words, folder, *paths):
+    """Returns the finished process of a Python in `folder`."""
     for name in ("configs", "programs"):
         if not (folder / name).exists():
             (folder / name).symlink_to(ROOT / name)
@@ -16,13 +31,11 @@ def run_distrl(words, folder, *paths):
     environment = {**os.environ, "PYTHONPATH": path}
     # The tests show four devices to JAX; a run is to see the machine's own.
     environment.pop("XLA_FLAGS", None)
-    done = subprocess.run(
-        [sys.executable, "-m", "distrl", *words],
+    return subprocess.run(
+        [sys.executable, *words],
         cwd=folder,
         env=environment,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=900,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout

@@ -28,8 +28,8 @@ def connect(launch: LaunchConfig, name: str = "launch.address") -> None:
         import ray
     except ImportError as error:
         raise ConfigError(
-            f"{name}: Ray is not installed here ({error}); install distrl's extra: "
-            "pip install 'distrl[ray]'"
+            f"{name}: Ray is not installed here ({error}); install the extra in the "
+            "directory of your checkout: pip install --editable '.[ray]'"
         ) from error
     address = launch.address
     named = None if address == "auto" else address

@@ -1,0 +1,232 @@
+"""The commands of the pages are run as a user would, and what comes out is checked.
+
+A command of any page is run unless NOT_RUN names it with a reason. One that trains has
+to learn: its last evaluation must return what LEARNED says of its environment.
+"""
+
+import json
+import re
+import shlex
+import signal
+
+import numpy as np
+import pytest
+from as_a_user import call_python, run_distrl, run_script
+from integration.commands import train
+from pages import PAGES, README, ROOT, read_blocks, read_commands
+
+from distrl.config import load_config, load_run
+from distrl.config.flags import read_flags
+from distrl.coordinator import find_stop_reason
+from distrl.environments import make_environment
+from distrl.environments.random_play import play
+from distrl.telemetry.status import Status
+
+# A pattern in a command, and why nobody runs it here.
+NOT_RUN = {
+    r"^sweep ": "takes hours; test_bsuite_page.py checks the flags",
+    r"^report ": "reads those sweeps; test_bsuite_page.py checks the flags",
+    r"10\.0\.0\.1|^resume /shared/": "needs a Ray cluster of several machines",
+    r"configs/minatar": "takes hours; benchmarks/minatar.py ran them",
+    r"configs/pong": "takes a day; test_pong.py plays 200,000 frames of whole games",
+    r"bsuite:mnist": "downloads MNIST",
+    r"discrete_control": "needs dm_control, which test_environments_page.py installs",
+}
+# What an agent returns that has learned: at least half of the way from random play, of
+# the return in the comment, to the best.
+LEARNED = {
+    "bsuite:catch/0": 0.9,  # -0.6
+    "gym:CartPole-v1": 150.0,  # 22; a command of a page cuts episodes off at 200
+    "gym:Acrobot-v1": -150.0,  # -499
+    "custom_environment:Corridor": 0.9,  # 0.6
+    "custom_environment:GymCorridor": 0.9,
+    "custom_environment:Signpost": 0.9,  # 0.0
+}
+# A pattern in those that stop long before they have learned, and their learner_steps.
+STOPS_EARLY = {r"^train .*runs/half": 1_000, r"^resume runs/half": 2_000}
+# The run that a page resumes without a change, "after Ctrl-C".
+INTERRUPTED = "train configs/catch.yaml --run_dir=runs/catch-1"
+
+# Where the Python of a page is run.
+PYTHON = {
+    "README.md": "test_commands.py",
+    "docs/architecture.md": "test_commands.py",
+    "docs/custom_agent.md": "test_custom_agent_page.py",
+    "docs/environments.md": "test_environments_page.py",
+    "docs/networks.md": "test_networks_page.py",
+    "docs/resuming.md": "test_commands.py",
+    "docs/your_environment.md": "test_your_environment_page.py",
+}
+
+
+def find_reason(words):
+    """Returns why a command is not run; None if it is."""
+    text = " ".join(words)
+    reasons = [why for pattern, why in NOT_RUN.items() if re.search(pattern, text)]
+    return reasons[0] if reasons else None
+
+
+def is_answering(words):
+    return "--help" in words or words[0] in ("check-env", "list", "doctor")
+
+
+def read_config(words):
+    (path,), values, _ = read_flags(words[1:])
+    return load_config(str(ROOT / path), values)
+
+
+COMMANDS = [words for page in PAGES for words in read_commands(page)]
+RUN = {
+    page.relative_to(ROOT): commands
+    for page in PAGES
+    if (
+        commands := [
+            words
+            for words in read_commands(page)
+            if find_reason(words) is None and not is_answering(words)
+        ]
+    )
+}
+ANSWERING = [
+    words for words in COMMANDS if find_reason(words) is None and is_answering(words)
+]
+TRAINING = [words for c in RUN.values() for words in c if words[0] == "train"]
+
+
+def test_there_are_commands_to_check():
+    assert ["train", "configs/cartpole.yaml"] in TRAINING
+    assert ["doctor"] in ANSWERING
+    assert len(RUN) > 15
+
+
+@pytest.mark.parametrize("pattern", NOT_RUN)
+def test_what_is_not_run_is_in_a_page(pattern):
+    assert any(re.search(pattern, " ".join(words)) for words in COMMANDS)
+
+
+@pytest.mark.parametrize("words", TRAINING, ids=" ".join)
+def test_a_training_command_has_an_expectation(words):
+    config = read_config(words)
+    goal = LEARNED[config.environment]
+    # Where the command asks for a return, it is one that counts as learned.
+    if config.stop.evaluation_return is not None:
+        assert config.stop.evaluation_return >= goal
+    if config.environment_args:
+        assert "max_episode_steps" in config.environment_args
+
+
+@pytest.mark.parametrize("uri", LEARNED)
+def test_random_play_is_far_from_what_counts_as_learned(uri, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "programs")
+    returns = play(make_environment(uri, {}, 1), [], 5_000, 1).returns
+    assert len(returns) >= 10
+    error = np.std(returns) / len(returns) ** 0.5
+    assert np.mean(returns) + 10 * error < LEARNED[uri]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [w for w in COMMANDS if w[0] == "resume" and "--stop.env_steps" in " ".join(w)],
+    ids=" ".join,
+)
+def test_a_solved_run_that_is_resumed_has_something_left_to_do(words):
+    _, values, _ = read_flags(words[1:])
+    stop = load_config(str(ROOT / "configs" / "catch.yaml"), values).stop
+    solved = Status(env_steps=20_000, learner_steps=1_500, evaluation_return=1.0)
+    assert find_stop_reason(stop, solved) is None
+
+
+@pytest.mark.parametrize("words", [["--help"], *ANSWERING], ids=" ".join)
+def test_a_command_that_answers_answers(words, tmp_path):
+    done = call_python(["-m", "distrl", *words], tmp_path, "programs")
+    # The doctor may find something on this machine.
+    assert done.returncode in ((0, 1) if words == ["doctor"] else (0,)), done.stderr
+    assert len(done.stdout.splitlines()) > 1
+
+
+def test_a_page_with_python_has_a_test_that_runs_it():
+    pages = {str(p.relative_to(ROOT)) for p in PAGES if read_blocks(p, "python")}
+    assert pages == set(PYTHON)
+    for page, module in PYTHON.items():
+        text = (ROOT / "tests" / "docs" / module).read_text()
+        assert page.rpartition("/")[2] in text
+
+
+def test_the_python_of_the_readme_solves_catch(tmp_path):
+    (block,) = read_blocks(README, "python")
+    evaluation_return, run_dir = run_script(block, tmp_path).split()
+    assert float(evaluation_return) >= 0.95
+    assert (tmp_path / run_dir / "result.json").exists()
+
+
+def test_the_python_of_the_architecture_solves_catch(tmp_path):
+    (block,) = read_blocks(ROOT / "docs" / "architecture.md", "python")
+    env_steps, learner_steps = map(int, run_script(block, tmp_path).split())
+    # It would go on to 50,000 if it did not reach its return.
+    assert 0 < env_steps < 50_000
+    assert learner_steps > 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3_600)
+@pytest.mark.parametrize("page", RUN, ids=str)
+def test_the_commands_of_a_page_do_what_it_says(page, tmp_path):
+    write_modules(page, tmp_path)
+    commands = RUN[page]
+    if ROOT / page == README:
+        # The page resumes and evaluates the run that `make train` made.
+        commands = [read_make_train(), *commands]
+    for words in commands:
+        words = [name_run(word, tmp_path) for word in words]
+        if " ".join(words) == INTERRUPTED:
+            interrupt(tmp_path / "runs" / "catch-1")
+        else:
+            paths = (tmp_path, "programs")
+            output = run_distrl([*words, "--json"], tmp_path, *paths)
+            judge(" ".join(words), json.loads(output), tmp_path)
+    for block in read_blocks(ROOT / page, "python"):
+        if "__main__" in block:
+            assert float(run_script(block, tmp_path).split()[0]) >= 0.9, block
+
+
+def judge(text, result, folder):
+    """Fails if a command that succeeded has not done what it is there for."""
+    goal = LEARNED[load_run(str(folder / result["run_dir"])).environment]
+    if text.startswith("evaluate"):
+        assert result["mean_return"] >= goal, text
+        return
+    assert result["status"] == "done", text
+    early = [n for pattern, n in STOPS_EARLY.items() if re.search(pattern, text)]
+    if early:
+        assert [result["learner_steps"]] == early
+    else:
+        assert result["evaluation_return"] >= goal, text
+
+
+def read_make_train():
+    text = (ROOT / "Makefile").read_text()
+    (recipe,) = re.findall(r"^\t\$\(BIN\)/distrl (train .*) \$\(ARGS\)$", text, re.M)
+    return shlex.split(recipe)
+
+
+def write_modules(page, folder):
+    """Writes the blocks of a page that begin with the name of a module."""
+    for block in read_blocks(ROOT / page, "python"):
+        if name := re.match(r"# (\w+\.py)\n", block):
+            (folder / name[1]).write_text(block)
+
+
+def name_run(word, folder):
+    """Returns the first run there is for `runs/NAME-DATE-TIME`, or the word."""
+    example = re.fullmatch(r"runs/(\w+)-\d{8}-\d{6}", word)
+    if example is None:
+        return word
+    return str(min((folder / "runs").glob(f"{example[1]}-*")).relative_to(folder))
+
+
+def interrupt(run_dir):
+    """Begins a run and ends it by Ctrl-C."""
+    with train(run_dir) as command:
+        command.await_line("training")
+        command.process.send_signal(signal.SIGINT)
+        assert command.finish() == 130
