@@ -59,7 +59,7 @@ bench-environments: $(INSTALLED) ## the actor beside bare environments, for seve
 bench-learner: $(INSTALLED) ## updates a second, against a batch in place
 	$(BIN)/python -m benchmarks.learner $(ARGS)
 
-bench-memory: $(INSTALLED) ## unique memory of every process
+bench-memory: $(INSTALLED) ## private memory of every process
 	$(BIN)/python -m benchmarks.memory $(ARGS)
 
 bench-replay: $(INSTALLED) ## bytes of Pong in replay, frames stored once against whole

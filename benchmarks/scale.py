@@ -39,7 +39,7 @@ class Run:
         self._reporters = reporters
         self._names: dict[int, str] = {}
         self.peak_mib = 0.0
-        """The largest unique memory of all processes together."""
+        """The largest private memory of all processes together."""
 
     def look(self) -> list[dict[str, str]]:
         """Measures the memory; returns the rows since all nodes were acting."""
