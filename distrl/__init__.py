@@ -4,7 +4,10 @@ from distrl import load_config, run
 outcome = run(load_config("configs/catch.yaml"))
 """
 
-from typing import Any
+# Not from typing, which a file of that name in the working directory would shadow.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 __version__ = "0.1.0"
 __all__ = ["Config", "ConfigError", "Outcome", "load_config", "load_run", "run"]
@@ -19,7 +22,7 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     """Imports a public name where it is first used, so that `distrl` is light."""
     import importlib
 

@@ -1,14 +1,73 @@
-"""Child processes on Linux: that they die with their parent, and how they ended."""
+"""Child processes on Linux: how they start, die with their parent, and end."""
 
 import ctypes
+import importlib
 import os
 import signal
+import sys
+
+from distrl.proxies import bypass_proxies
+from distrl.search_path import order_search_path
 
 DUMP_SIGNAL = signal.SIGUSR2
 """Has a process of a run write to its log where its threads are."""
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+
+_is_part_of_run = False
+
+
+def make_command(
+    code: str, *arguments: str, path: list[str] | None = None
+) -> list[str]:
+    """Returns the command that runs `code` in a fresh interpreter.
+
+    Python's own `-c` and `-m` would search the working directory before the standard
+    library.
+
+    Args:
+      code: what it runs.
+      arguments: of the process.
+      path: where it finds modules; None takes the search path of this process.
+    """
+    listed = ascii(order_search_path(sys.path if path is None else path))
+    begin = f"import sys\nsys.path[:] = {listed}\n"
+    return [sys.executable, "-c", begin + code, *arguments]
+
+
+def make_child_command(
+    module: str, *arguments: str, path: list[str] | None = None
+) -> list[str]:
+    """Returns the command of a child of this process that runs `module.main()`.
+
+    The child is killed when this process ends, and calls no node through a proxy.
+
+    Args:
+      module: what it imports.
+      arguments: of the process.
+      path: as in `make_command`.
+    """
+    code = f"from distrl.children import run_child\nrun_child({os.getpid()})"
+    return make_command(code, module, *arguments, path=path)
+
+
+def run_child(parent: int) -> None:
+    """Runs `main` of the module that is this process's first argument, then exits."""
+    die_with_parent(parent)
+    bypass_proxies()
+    sys.exit(importlib.import_module(sys.argv.pop(1)).main())
+
+
+def join_run() -> None:
+    """Notes that this process is part of a run."""
+    global _is_part_of_run
+    _is_part_of_run = True
+
+
+def is_part_of_run() -> bool:
+    """Whether this process, or one that it was forked from, called `join_run`."""
+    return _is_part_of_run
 
 
 def die_with_parent(parent: int) -> None:

@@ -13,6 +13,9 @@ from typing import Any, NamedTuple
 
 from distrl.errors import ConfigError, suggest
 
+# The modules that are being imported, which may import each other.
+_importing: list[str] = []
+
 
 class Named(NamedTuple):
     """A factory of ours.
@@ -127,9 +130,26 @@ def _refuse_address(place: str) -> ConfigError:
     return ConfigError(f"{place} is no address; write 'package.module:factory'.")
 
 
+def check_not_imported() -> None:
+    """Raises ConfigError in a module that is imported for a factory in it."""
+    if _importing:
+        raise refuse_nested(f"the module {_importing[-1]!r}")
+
+
+def refuse_nested(what: str) -> ConfigError:
+    """Returns the error for a run that would start inside a run."""
+    return ConfigError(
+        f"{what} starts a run when it is imported, and every process of a run imports "
+        'it: put the call below `if __name__ == "__main__":`'
+    )
+
+
 def _import_module(place: str, name: str, schemes: Sequence[str]) -> Any:
+    _importing.append(name)
     try:
         return importlib.import_module(name)
+    except ConfigError:  # Of a run that it would start.
+        raise
     except ModuleNotFoundError as error:
         missing = error.name or ""
         if f"{name}.".startswith(f"{missing}."):
@@ -139,6 +159,8 @@ def _import_module(place: str, name: str, schemes: Sequence[str]) -> Any:
         raise _explain_failure(place, name, error) from error
     except Exception as error:
         raise _explain_failure(place, name, error) from error
+    finally:
+        _importing.pop()
 
 
 def _explain_failure(place: str, name: str, error: Exception) -> ConfigError:

@@ -1,5 +1,6 @@
-"""Children die with their parent, and their ends have names."""
+"""Children find what their parent finds, die with it, and their ends have names."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -7,7 +8,8 @@ import sys
 import psutil
 import pytest
 
-from distrl.children import name_signal
+import distrl
+from distrl.children import make_child_command, make_command, name_signal
 
 _ORPHANING = """
 import os, sys
@@ -40,3 +42,71 @@ def test_a_child_dies_with_a_parent_that_is_killed():
 )
 def test_a_signal_has_a_name(number, name):
     assert name_signal(number) == name
+
+
+# Not those that the interpreter itself needs to start.
+_SHADOWED = ("uuid", "random", "token", "logging", "tempfile", "typing", "signal")
+
+
+@pytest.fixture
+def shadows(tmp_path, monkeypatch):
+    """A working directory whose files have the names of standard modules."""
+    for name in _SHADOWED:
+        (tmp_path / f"{name}.py").write_text(f"raise RuntimeError({name!r})\n")
+    (tmp_path / "mine.py").write_text("WHERE = __file__\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(command, **options):
+    return subprocess.run(command, capture_output=True, text=True, **options)
+
+
+@pytest.mark.parametrize("here", ["", "{}"])
+def test_a_fresh_interpreter_finds_the_standard_library_first(
+    shadows, monkeypatch, here
+):
+    monkeypatch.syspath_prepend(here.format(shadows))
+    code = f"import sys, mine, {', '.join(_SHADOWED)}; print(mine.WHERE, *sys.argv[1:])"
+    done = run(make_command(code, "an argument"))
+    assert done.stdout == f"{shadows}/mine.py an argument\n", done.stderr
+
+
+def test_modules_are_found_after_the_working_directory_was_changed(shadows):
+    code = "import os; os.chdir('/'); import mine; print(mine.WHERE)"
+    done = run(make_command(code, path=["", *sys.path]))
+    assert done.stdout == f"{shadows}/mine.py\n", done.stderr
+
+
+def test_a_path_that_is_not_utf_8_is_passed_on():
+    odd = os.fsdecode(b"/no\xff/\xc3\xa9'\"")
+    done = run(make_command("print(ascii(sys.path[0]))", path=[odd, *sys.path]))
+    assert done.stdout == f"{ascii(odd)}\n", done.stderr
+
+
+def test_the_module_is_the_command_from_a_directory_with_such_files(shadows):
+    done = run([sys.executable, "-m", "distrl", "--version"])
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"distrl {distrl.__version__}\n"
+
+
+def test_a_child_runs_the_main_of_a_module():
+    done = run(make_child_command("distrl.cli.main", "--version"))
+    assert (done.returncode, done.stdout) == (0, f"distrl {distrl.__version__}\n")
+    assert run(make_child_command("distrl.cli.main", "trian")).returncode == 2
+
+
+def test_a_child_calls_nodes_without_a_proxy(tmp_path, monkeypatch):
+    (tmp_path / "show.py").write_text(
+        "import os\ndef main(): print(os.environ['no_grpc_proxy'])\n"
+    )
+    monkeypatch.delenv("no_proxy", raising=False)
+    command = make_child_command("show", path=[str(tmp_path), *sys.path])
+    assert run(command).stdout == "localhost,127.0.0.1\n"
+
+
+def test_a_child_does_nothing_for_a_parent_that_has_ended():
+    command = make_child_command("distrl.cli.main", "--version")
+    # The shell's child has another parent than this process.
+    done = run(["sh", "-c", '"$@"; exit $?', "sh", *command])
+    assert (done.returncode, done.stdout) == (1, "")

@@ -32,7 +32,7 @@ LAYERS = (
     ("networks",),
     ("frames", "items", "telemetry"),
     ("checkpoints",),
-    ("config", "factories", "remote"),
+    ("config", "factories", "remote", "startup"),
     (
         "action_masks",
         "children",
@@ -46,6 +46,7 @@ LAYERS = (
         "types",
         "root",
     ),
+    ("proxies", "search_path"),
 )
 
 # Only these rooms import these packages.

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from typing import Literal
 
+from distrl.children import make_command
 from distrl.findings import Finding
 from distrl.machine import read_memory
 
@@ -197,7 +198,7 @@ def run_python(code: str, seconds: float = IMPORT_SECONDS) -> tuple[bool, str]:
     """
     try:
         done = subprocess.run(
-            [sys.executable, "-c", code],
+            make_command(code),
             capture_output=True,
             text=True,
             timeout=seconds,

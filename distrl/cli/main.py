@@ -12,6 +12,8 @@ from typing import Any
 from distrl import __version__
 from distrl.cli.answer import print_answer
 from distrl.errors import ConfigError, suggest
+from distrl.search_path import settle_search_path
+from distrl.startup import settle
 
 _COMMANDS = {
     "train": ("distrl.cli.train", "train an agent as a configuration file says"),
@@ -37,7 +39,9 @@ def main(
       program: the `make_program` that `train` runs; None runs distrl's own.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    settle_search_path()
     try:
+        settle()
         return _dispatch(arguments, program)
     except ConfigError as error:
         print(f"distrl: error: {error}", file=sys.stderr)

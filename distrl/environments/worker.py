@@ -1,7 +1,7 @@
 """A process that builds some of an actor's environments and steps them when told.
 
-`ProcessEnvironment` starts it as `python -m distrl.environments.worker FD PARENT`. It
-imports neither JAX nor TensorFlow. Its standard output is its parent's.
+`ProcessEnvironment` starts it with the number of its connection. It imports neither JAX
+nor TensorFlow. Its standard output is its parent's.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from typing import Any
 import dm_env
 import numpy as np
 
-from distrl.children import DUMP_SIGNAL, die_with_parent
+from distrl.children import DUMP_SIGNAL, join_run
 from distrl.environments.reading import find_leaves, read_array
 from distrl.environments.shared_observations import (
     SharedObservations,
@@ -86,17 +86,16 @@ class WorkerEnvironment(VectorEnvironment):
 def main() -> None:
     """Answers requests until the parent has no more."""
     code = 1
+    join_run()
     try:
         connection = Connection(int(sys.argv[1]))
         # What an environment starts must not keep the connection open.
         os.set_inheritable(connection.fileno(), False)
-        die_with_parent(int(sys.argv[2]))
         # The end of a run is for the actor to see to, which ends this process.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: None)
         faulthandler.enable()
         faulthandler.register(DUMP_SIGNAL, all_threads=True)
-        sys.path[:] = connection.recv()
         _serve(connection)
         code = 0
     except (EOFError, ConnectionError):  # The parent has gone.
@@ -112,7 +111,6 @@ def main() -> None:
 
 
 def _serve(connection: Connection) -> None:
-    # What this names may be in modules that only the parent's path leads to.
     built: list[WorkerEnvironment] = []
     calls: dict[str, Callable[..., Any]] = {
         "build": lambda payload: built.append(_build(pickle.loads(payload))),
@@ -145,7 +143,3 @@ def _answer(number: int, call: Callable[..., Any], arguments: list[Any]) -> Answ
     except Exception as error:
         what = f"{type(error).__name__}: {error}"
         return Answer(number, "Exception", what, traceback.format_exc())
-
-
-if __name__ == "__main__":
-    main()

@@ -1,10 +1,8 @@
 """A process with some of an actor's environments, as the actor sees it."""
 
-import os
 import select
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from multiprocessing import Pipe
@@ -12,7 +10,7 @@ from typing import Any, NamedTuple
 
 import dm_env
 
-from distrl.children import name_signal
+from distrl.children import make_child_command, name_signal
 from distrl.errors import ConfigError, EnvironmentFault
 from distrl.node_log import say
 from distrl.types import EnvironmentSpec
@@ -70,13 +68,7 @@ class WorkerProcess:
         self.rows = rows
         self._connection, remote = Pipe()
         self._process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "distrl.environments.worker",
-                str(remote.fileno()),
-                str(os.getpid()),
-            ],
+            make_child_command("distrl.environments.worker", str(remote.fileno())),
             stdin=subprocess.DEVNULL,
             pass_fds=[remote.fileno(), descriptor],
         )
@@ -84,7 +76,6 @@ class WorkerProcess:
         self._poll = select.poll()
         self._poll.register(self._connection, select.POLLIN)
         self._number = 0
-        self._send(sys.path)
 
     def ask(self, call: str, *arguments: Any) -> None:
         """Sends a request; that the process has ended is for `await_answer` to find."""

@@ -8,9 +8,9 @@ import base64
 import dataclasses
 import os
 import select
+import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -21,9 +21,10 @@ from typing import Any
 import cloudpickle
 
 from distrl.checkpoints import discard_partials
-from distrl.children import adopt_orphans
+from distrl.children import adopt_orphans, is_part_of_run, make_child_command
 from distrl.config import Config, check_config, config_to_yaml
 from distrl.errors import ConfigError
+from distrl.factories import check_not_imported, refuse_nested
 from distrl.launch.caught_signals import CaughtSignals
 from distrl.launch.channel import Channel
 from distrl.launch.host import OUR_PROGRAM
@@ -33,6 +34,7 @@ from distrl.launch.records import Records
 from distrl.launch.resuming import Resumption, begin_resumption
 from distrl.launch.run_directory import choose_run_dir, make_run_dir, reopen_run_dir
 from distrl.launch.token import make_token
+from distrl.startup import settle
 from distrl.telemetry.csv_log import read_status
 from distrl.telemetry.placement import group_placements
 from distrl.telemetry.progress import Progress
@@ -76,6 +78,10 @@ def run(
     Raises:
       ConfigError: something does not fit; nothing was started.
     """
+    settle()
+    check_not_imported()
+    if is_part_of_run():
+        raise refuse_nested("a module")
     check_config(config)
     if program == OUR_PROGRAM:
         check_groups(config.launch, GROUPS)
@@ -130,17 +136,15 @@ class _Front:
         self._learning = False
         self._ended = False
         self._output = tempfile.TemporaryFile()  # noqa: SIM115, close() does
+        # What Launchpad and a Ray of its own leave behind.
+        self._scratch: str | None = None
+        if launch.backend in ("launchpad", "ray") and not self._is_spread:
+            self._scratch = tempfile.mkdtemp(prefix="distrl-")
         self._channel, remote = Channel.pair()
         self._signals = CaughtSignals()
         adopt_orphans()
         self._host = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "distrl.launch.host",
-                str(remote.fileno()),
-                str(os.getpid()),
-            ],
+            make_child_command("distrl.launch.host", str(remote.fileno())),
             stdin=subprocess.DEVNULL,
             stdout=self._output,
             stderr=self._output,
@@ -160,11 +164,11 @@ class _Front:
         self._progress.stage("starting")
         self._channel.send(
             {
-                "sys_path": ["" if p == os.getcwd() else p for p in sys.path],
                 "isolate": self._config.launch.isolate and not self._is_spread,
                 "resumes": 0 if self._resumption is None else self._resumption.number,
                 "payload": self._encode((self._config, self._program)),
                 "token": None if self._token is None else str(self._token),
+                "scratch": self._scratch,
             }
         )
         if self._is_spread:
@@ -193,6 +197,8 @@ class _Front:
         self._host.wait()
         kill_session(self._host.pid)
         adopt_orphans(False)
+        if self._scratch is not None:
+            shutil.rmtree(self._scratch, ignore_errors=True)
         self._signals.close()
         self._channel.close()
         self._output.close()

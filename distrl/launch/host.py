@@ -1,7 +1,7 @@
 """The host process: enters the private network, imports, checks, runs a back end.
 
-The front starts it as `python -m distrl.launch.host FD PARENT`. Until `enter` has
-run it must import nothing that starts a thread, numpy among them.
+The front starts it with the number of its channel. Until `enter_isolation` has run it
+must import nothing that starts a thread, numpy among them.
 """
 
 import base64
@@ -14,7 +14,7 @@ import uuid
 from functools import partial
 from typing import Any
 
-from distrl.children import adopt_orphans, die_with_parent, outlive_parent
+from distrl.children import adopt_orphans, join_run, outlive_parent
 from distrl.config import Config
 from distrl.launch.channel import Channel
 from distrl.launch.checking_child import check_in_child
@@ -30,12 +30,11 @@ OUR_PROGRAM = "distrl.program:make_program"
 def main() -> None:
     """Answers the front's request and ends with the program."""
     channel = Channel(socket.socket(fileno=int(sys.argv[1])))
-    die_with_parent(int(sys.argv[2]))
     adopt_orphans()
+    join_run()
     request = channel.receive()
     if request is None:
         return
-    sys.path[:] = request["sys_path"]
     if request["isolate"]:
         refusal = enter_isolation()
         if refusal is not None:
@@ -95,7 +94,7 @@ def _serve(channel: Channel, request: dict[str, Any]) -> None:
     else:
         from distrl.launch.plain_launchpad import run_launchpad
 
-        run_launchpad(program, config, channel)
+        run_launchpad(program, config, channel, request["scratch"])
 
 
 def _run_cluster(
@@ -106,7 +105,3 @@ def _run_cluster(
 
     outlive_parent()
     run_cluster(config, channel, groups, request)
-
-
-if __name__ == "__main__":
-    main()

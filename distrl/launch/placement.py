@@ -10,6 +10,7 @@ from distrl.config.fields import show_value
 from distrl.config.schema import LaunchConfig
 from distrl.errors import ConfigError, suggest
 from distrl.machine import read_memory
+from distrl.proxies import VARIABLE, join_hosts
 
 _ONE_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 # Measured with jaxlib 0.4.38: an update of a small network is 1.4 to 1.6 times as fast
@@ -72,7 +73,11 @@ def chosen_environment(
     group: str, chosen: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, str]:
     """Returns what `launch.environment` has for a group, as text."""
-    return {name: str(value) for name, value in chosen.get(group, {}).items()}
+    texts = {name: str(value) for name, value in chosen.get(group, {}).items()}
+    if VARIABLE in texts:
+        hosts = os.environ.get(VARIABLE, "").split(",")
+        texts[VARIABLE] = join_hosts(texts[VARIABLE], hosts)
+    return texts
 
 
 def device_variables(

@@ -4,8 +4,10 @@ import contextlib
 import functools
 import gc
 import os
+import shutil
 import signal
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -18,7 +20,7 @@ from absl import flags
 from launchpad.launch import worker_manager
 from launchpad.nodes.python.local_multi_processing import PythonProcess
 
-from distrl.children import die_with_parent
+from distrl.children import die_with_parent, join_run
 from distrl.config import Config
 from distrl.launch.channel import Channel
 from distrl.launch.placement import node_environment
@@ -31,12 +33,22 @@ from distrl.launch.stopping import find_stop_limit, is_saver
 _GROUP = "DISTRL_GROUP"
 
 
-def run_launchpad(program: lp.Program, config: Config, channel: Channel) -> None:
+def run_launchpad(
+    program: lp.Program, config: Config, channel: Channel, scratch: str
+) -> None:
     """Runs `program` by `lp.launch` until it stops; tells the front how it went.
 
     Launchpad keeps the pids to itself, so program.json has none. It ends the run when a
     node fails, is killed or just ends, and starts none again.
+
+    Args:
+      program: what to run.
+      config: the whole configuration.
+      channel: to the front.
+      scratch: a directory that the front removes; Launchpad leaves the nodes, pickled,
+        in a temporary directory.
     """
+    tempfile.tempdir = scratch
     assert config.run_dir is not None
     flags.FLAGS.mark_as_parsed()
     notices = {group: _find_notice(config, group) for group in program.groups}
@@ -47,7 +59,7 @@ def run_launchpad(program: lp.Program, config: Config, channel: Channel) -> None
         # Launchpad has no hook around a node, and loses its traceback.
         node._partial_function = functools.partial(
             _run_guarded,
-            _CollectorOff(),
+            _Preparation(),
             node.function,
             name,
             config,
@@ -68,6 +80,7 @@ def run_launchpad(program: lp.Program, config: Config, channel: Channel) -> None
     def listen() -> None:
         if channel.receive() is None:
             kill_descendants()
+            shutil.rmtree(scratch, ignore_errors=True)
             os._exit(1)
         asked_to_stop.set()
         os.kill(os.getpid(), signal.SIGTERM)
@@ -112,15 +125,18 @@ def run_launchpad(program: lp.Program, config: Config, channel: Channel) -> None
     channel.send({"event": "ended", "error": error})
 
 
-class _CollectorOff:
-    """Turns the collector off in the process that unpickles it, and becomes None.
-
-    What is unpickled after it imports JAX, and a collection while jaxlib 0.4.38
-    registers its pytrees can crash the process.
-    """
+class _Preparation:
+    """Prepares the process that unpickles it for what comes next, and becomes None."""
 
     def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
-        return gc.disable, ()
+        return _prepare_process, ()
+
+
+def _prepare_process() -> None:
+    join_run()
+    # What is unpickled next imports JAX, and a collection while jaxlib 0.4.38 registers
+    # its pytrees can crash the process.
+    gc.disable()
 
 
 def _find_notice(config: Config, group: str) -> int:

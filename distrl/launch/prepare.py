@@ -17,6 +17,7 @@ from launchpad.launch import worker_manager
 from distrl.errors import ConfigError
 from distrl.launch.names import name_nodes
 from distrl.launch.signs_of_life import LookedAtEvent
+from distrl.proxies import bypass_proxies
 
 # As JAX reads them.
 _TRUTH = {
@@ -128,6 +129,11 @@ def prepare(
             builders = [lp.SimpleLocalAddressBuilder() for _ in node.addresses]
         for address, builder in zip(node.addresses, builders, strict=True):
             address.bind(builder)
+    bypass_proxies(
+        address.resolve()
+        for node in program.get_all_nodes()
+        for address in node.addresses
+    )
     prepared = []
     for (group, node), name in named:
         address = node.addresses[0].resolve() if node.addresses else None

@@ -17,6 +17,7 @@ from distrl.agents import make_agent
 from distrl.config import Config, StopConfig
 from distrl.coordinator import find_stop_reason
 from distrl.evaluator import BestKeeper, Evaluation
+from distrl.factories import check_not_imported
 from distrl.learner.update import UpdateOutput
 from distrl.serial.buffer import make_buffer
 from distrl.serial.learning import init_serial_state, make_learning, read_variables
@@ -60,6 +61,7 @@ def run_serial(
     Returns:
       The state at the end.
     """
+    check_not_imported()
     never = threading.Event()
     with _Run(config, spec, never if stop is None else stop) as run:
         return run.finish()

@@ -6,13 +6,13 @@ import os
 import select
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from distrl.children import make_child_command
 from distrl.config import Config, check_config, config_to_yaml
 from distrl.environments import list_bsuite_episodes, select_bsuite_ids
 from distrl.errors import ConfigError
@@ -198,15 +198,7 @@ class _Runner:
         write_whole(path, config_to_yaml(config))
         with self._sweep.log(bsuite_id).open("wb") as log:
             process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "distrl.sweep.child",
-                    str(os.getpid()),
-                    "train",
-                    str(path),
-                    "--json",
-                ],
+                make_child_command("distrl.cli.main", "train", str(path), "--json"),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -43,7 +43,7 @@ def start():
 
 
 def find_workers():
-    return [p for p in psutil.Process().children() if "worker" in p.cmdline()[2]]
+    return [p for p in psutil.Process().children() if "worker" in p.cmdline()[3]]
 
 
 def step_to(vector, step):

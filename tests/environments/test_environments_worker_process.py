@@ -50,7 +50,7 @@ def start():
 
 
 def find_process():
-    (worker,) = (p for p in psutil.Process().children() if "worker" in p.cmdline()[2])
+    (worker,) = (p for p in psutil.Process().children() if "worker" in p.cmdline()[3])
     return worker
 
 

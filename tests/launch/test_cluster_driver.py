@@ -152,7 +152,7 @@ class StoodInCluster:
     def release(self):
         self.is_released = True
 
-    def _connect(self, launch):
+    def _connect(self, launch, directory):
         if self.refusal is not None:
             raise ConfigError(self.refusal)
 

@@ -3,10 +3,8 @@
 import base64
 import dataclasses
 import json
-import os
 import pickle
 import subprocess
-import sys
 from pathlib import Path
 
 import cloudpickle
@@ -14,6 +12,7 @@ import psutil
 import pytest
 import tiny_programs
 
+from distrl.children import make_child_command
 from distrl.config import Config
 from distrl.launch.channel import Channel
 
@@ -28,18 +27,11 @@ class Zygote:
     def __init__(self, config, program):
         self.channel, far = Channel.pair()
         self.process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "distrl.launch.cluster.zygote",
-                str(far.fileno()),
-                str(os.getpid()),
-            ],
+            make_child_command("distrl.launch.cluster.zygote", str(far.fileno())),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             pass_fds=[far.fileno()],
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
         far.close()
         value = cloudpickle.dumps((config, program))

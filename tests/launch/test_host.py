@@ -11,6 +11,7 @@ import pytest
 import tiny_programs
 from integration.commands import can_isolate
 
+from distrl.children import make_child_command
 from distrl.config import Config, NetworkConfig
 from distrl.launch.channel import Channel
 
@@ -24,8 +25,11 @@ class Host:
     def __init__(self):
         self.channel, far = Channel.pair()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "distrl.launch.host"]
-            + [str(far.fileno()), str(os.getpid())],
+            make_child_command(
+                "distrl.launch.host",
+                str(far.fileno()),
+                path=[str(HERE), str(ROOT), *sys.path],
+            ),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -38,7 +42,6 @@ class Host:
         value = cloudpickle.dumps((config, program))
         self.channel.send(
             {
-                "sys_path": [str(HERE), str(ROOT), *sys.path],
                 "isolate": isolate,
                 "payload": base64.b64encode(value).decode(),
             }

@@ -11,7 +11,7 @@ import tiny_programs
 
 from distrl.config import Config, LaunchConfig
 from distrl.launch import run
-from distrl.launch.plain_launchpad import _CollectorOff
+from distrl.launch.plain_launchpad import _Preparation
 from distrl.telemetry.progress import Progress
 
 
@@ -77,7 +77,7 @@ def test_a_node_that_ends_while_the_run_goes_on_is_a_failure(tmp_path):
 
 def test_the_collector_is_off_for_what_is_unpickled_after_it():
     try:
-        assert pickle.loads(cloudpickle.dumps(_CollectorOff())) is None
+        assert pickle.loads(cloudpickle.dumps(_Preparation())) is None
         assert not gc.isenabled()
     finally:
         gc.enable()

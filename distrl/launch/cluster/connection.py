@@ -11,12 +11,26 @@ from distrl.launch.cluster.demands import Machine
 from distrl.ports import is_listening
 
 
-def connect(launch: LaunchConfig, name: str = "launch.address") -> None:
+class _Sealed(list):
+    """A list that stays empty: of directories that workers search before all others.
+
+    Ray adds the working directory of the process that connects, which may hold files
+    with the names of standard modules.
+    """
+
+    def extend(self, _: Any) -> None:
+        """Adds nothing."""
+
+
+def connect(
+    launch: LaunchConfig, name: str = "launch.address", directory: str | None = None
+) -> None:
     """Connects this process to the cluster of `launch.address`.
 
     Args:
       launch: which cluster, and what is set up there.
       name: of the field or flag that gave the address, for messages.
+      directory: for the files and sockets of a cluster that is started here.
 
     Raises:
       ConfigError: Ray is not installed, there is no such cluster, or the runtime
@@ -35,13 +49,18 @@ def connect(launch: LaunchConfig, name: str = "launch.address") -> None:
     named = None if address == "auto" else address
     if named is not None and not is_listening(named, launch.rpc_seconds):
         raise _refuse(launch, name, "nothing listens there")
-    options: dict[str, Any] = {"include_dashboard": False} if address is None else {}
+    options: dict[str, Any] = {}
+    if address is None:
+        options = {"include_dashboard": False, "_temp_dir": directory}
+    job = ray.job_config.JobConfig()
+    job._py_driver_sys_path = _Sealed()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             ray.init(
                 address="local" if address is None else address,
                 runtime_env=launch.runtime_env or None,
+                job_config=job,
                 log_to_driver=False,
                 logging_level=logging.ERROR,
                 **options,

@@ -7,6 +7,8 @@ of. It imports neither JAX nor TensorFlow, so that it is there while machines im
 import os
 import queue
 import select
+import shutil
+import sys
 import threading
 import time
 import uuid
@@ -80,8 +82,9 @@ class _Driver:
         self._names = name_nodes(groups)
         self._request = {
             "payload": request["payload"],
-            "sys_path": [path or os.getcwd() for path in request["sys_path"]],
+            "sys_path": sys.path,
         }
+        self._scratch = request.get("scratch")
         session = Session(uuid.uuid4().hex, request.get("resumes", 0))
         self._starter = Starter(
             config,
@@ -117,7 +120,7 @@ class _Driver:
             self._stage("starting Ray")
         else:
             self._stage(f"connecting to the cluster {launch.address}")
-        connect(launch)
+        connect(launch, directory=self._scratch)
         self._is_connected = True
         demands = list_demands(launch, self._groups)
         check_demands(demands, self._groups, list_machines(), read_available())
@@ -163,6 +166,8 @@ class _Driver:
             # The front was killed: nobody is left to end this run but us.
             self.close()
             kill_descendants()
+            if self._scratch is not None:
+                shutil.rmtree(self._scratch, ignore_errors=True)
             os._exit(1)
         if message["do"] == "stop":
             self._stop()

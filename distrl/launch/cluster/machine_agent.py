@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-import distrl
+from distrl.children import make_child_command
 from distrl.launch.channel import Channel
 from distrl.launch.cluster.collecting import Piece, read_added
 from distrl.launch.reaping import kill_session
@@ -142,22 +142,23 @@ class MachineAgent:
         return "\n".join([text, *lines[-_PRINTED_LINES:]])
 
 
+def list_own_path() -> list[str]:
+    """Returns the search path without the packages that Ray brings along."""
+    import ray
+
+    inside = os.path.join(os.path.dirname(ray.__file__), "")
+    return [path for path in sys.path if not path.startswith(inside)]
+
+
 def _start_zygote(descriptor: int, output: Any) -> "subprocess.Popen[bytes]":
-    root = str(Path(distrl.__file__).parents[1])
-    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {"TF_CPP_MIN_LOG_LEVEL": "1", **os.environ}
-    environment["PYTHONPATH"] = os.pathsep.join(paths)
     with contextlib.suppress(KeyError):
         # Ray's own, for its workers; node groups say for themselves what they use.
         del environment["OMP_NUM_THREADS"]
     return subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "distrl.launch.cluster.zygote",
-            str(descriptor),
-            str(os.getpid()),
-        ],
+        make_child_command(
+            "distrl.launch.cluster.zygote", str(descriptor), path=list_own_path()
+        ),
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=output,

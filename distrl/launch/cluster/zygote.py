@@ -1,7 +1,7 @@
 """The zygote of a machine: imports once, checks, and runs its nodes as forks.
 
-The `MachineAgent` starts it as `python -m distrl.launch.cluster.zygote FD PARENT`. It
-knows nothing of Ray: what it is told comes over the channel.
+The `MachineAgent` starts it with the number of its channel. It knows nothing of Ray:
+what it is told comes over the channel.
 """
 
 import base64
@@ -15,20 +15,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from distrl.children import adopt_orphans, die_with_parent, outlive_parent
+from distrl.children import adopt_orphans, join_run, outlive_parent
 from distrl.config import Config
 from distrl.launch.channel import Channel
 from distrl.launch.checking_child import check_in_child
 from distrl.launch.loading import end_with, load_function, preload, redirect_output
 from distrl.launch.run_directory import make_directories, node_file
 from distrl.launch.share import Share
+from distrl.search_path import find_library_end
 
 
 def main() -> None:
     """Answers the launcher's requests and ends with the program."""
     channel = Channel(socket.socket(fileno=int(sys.argv[1])))
-    die_with_parent(int(sys.argv[2]))
     adopt_orphans()
+    join_run()
     end_with(channel, partial(_serve, channel))
 
 
@@ -36,9 +37,9 @@ def _serve(channel: Channel) -> None:
     request = channel.receive()
     if request is None:
         return
-    known = set(sys.path)
-    # The launcher's own come first where they are, as they do there.
-    sys.path[:0] = [path for path in request["sys_path"] if path not in known]
+    # The launcher's own come before what is installed here, as they do there.
+    end, known = find_library_end(sys.path), set(sys.path)
+    sys.path[end:end] = [path for path in request["sys_path"] if path not in known]
     # A collection while jaxlib 0.4.38 registers its pytrees can crash the process.
     gc.disable()
     import distrl.launch.checking  # noqa: F401, so that all forks share it
@@ -108,7 +109,3 @@ def _encode(value: Any) -> str:
 
 def _decode(text: str) -> Any:
     return pickle.loads(base64.b64decode(text))
-
-
-if __name__ == "__main__":
-    main()

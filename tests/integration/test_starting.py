@@ -1,0 +1,170 @@
+"""It does not matter where and how the real command is started."""
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+
+import pytest
+from integration.commands import CATCH
+
+# An environment in a directory that is relative to the one it leaves.
+_MOVING = """
+import os
+from bsuite.environments.catch import Catch
+
+class Moving(Catch):
+    "Leaves the directory that it was started in, and imports from it afterwards."
+
+    def __init__(self):
+        assert os.environ["http_proxy"]
+        os.chdir("/")
+        super().__init__()
+
+    def _step(self, action):
+        import late
+        return super()._step(late.same(action))
+"""
+_TORSO = """
+from distrl.networks.mlp import make_mlp
+
+def make(spec):
+    return make_mlp(spec, hidden_sizes=[8])
+"""
+_SHADOWED = ("uuid", "random", "token", "logging", "queue", "difflib", "colorsys")
+
+
+@contextlib.contextmanager
+def proxy():
+    """Listens as a proxy would; yields its address, and what it is asked for."""
+    asked = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve():
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = server.accept()
+                    with connection:
+                        asked.append(connection.recv(100).decode(errors="replace"))
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.getsockname()[1]}", asked
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A directory with modules of a user's, and files named like standard ones."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "moving.py").write_text(_MOVING)
+    (tmp_path / "mine" / "late.py").write_text("def same(action): return action\n")
+    (tmp_path / "torso.py").write_text(_TORSO)
+    for name in _SHADOWED:
+        (tmp_path / f"{name}.py").write_text(f"raise RuntimeError({name!r})\n")
+    return tmp_path
+
+
+def start(place, *arguments, **variables):
+    kept = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
+    # The tests show four devices to JAX; a run is to see the machine's own.
+    kept.pop("XLA_FLAGS", None)
+    return subprocess.run(
+        [sys.executable, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=280,
+        cwd=place,
+        env={**kept, "http_proxy": "http://127.0.0.1:9", **variables},
+    )
+
+
+@pytest.mark.parametrize(
+    "backend",
+    [
+        "processes",
+        pytest.param("threads", marks=pytest.mark.slow),
+        pytest.param("launchpad", marks=pytest.mark.slow),
+        pytest.param("ray", marks=pytest.mark.slow),
+    ],
+)
+def test_a_run_needs_neither_its_directory_nor_a_proxy(place, backend):
+    # The names of a Ray's sockets may not be long.
+    with proxy() as (address, asked), tempfile.TemporaryDirectory() as temporary:
+        names = ("http_proxy", "https_proxy", "grpc_proxy", "all_proxy")
+        # In another network nobody would reach the proxy.
+        flags = ["--launch.isolate=false", f"--launch.backend={backend}"]
+        # So every process builds one: an actor, and its process.
+        flags += ["--actor.count=1", "--actor.environment_processes=1"]
+        done = start(
+            place,
+            *["-m", "distrl", "train", str(CATCH), "--environment=moving:Moving"],
+            *["--network.factory=torso:make", "--network.args={}", "--run_dir=run"],
+            *["--stop.env_steps=2000", "--stop.evaluation_return=null", *flags],
+            **dict.fromkeys(names, address),
+            **dict.fromkeys(map(str.upper, names), address),
+            PYTHONPATH="mine",
+            TMPDIR=temporary,
+        )
+        assert done.returncode == 0, done.stderr
+        # Ray's dashboard asks clouds whether it is in one.
+        assert not [text for text in asked if not text.startswith("GET ")], asked
+        # Neither pickles nor the sockets of a Ray of its own.
+        assert os.listdir(temporary) == []
+    assert (place / "run" / "result.json").exists()
+
+
+_UNGUARDED = """
+import os
+from bsuite.environments.catch import Catch
+from distrl import load_config, run
+
+with open("starts.txt", "a") as file:
+    file.write(f"{os.getpid()}\\n")
+
+class Mine(Catch):
+    pass
+
+%s
+config = load_config(%r, {"environment": "script:Mine", "run_dir": "run", **CHANGES})
+print(run(config).result["status"])
+"""
+
+
+@pytest.mark.parametrize(
+    ("changes", "command"),
+    [
+        ({"launch.backend": "serial"}, ["script.py"]),
+        ({"actor.environment_processes": 1}, ["-c", "import script"]),
+    ],
+)
+def test_a_script_without_a_main_guard_starts_no_runs_inside_runs(
+    tmp_path, changes, command
+):
+    script = _UNGUARDED % (f"CHANGES = {changes!r}", str(CATCH))
+    (tmp_path / "script.py").write_text(script)
+    done = start(tmp_path, *command, PYTHONPATH="")
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1] == (
+        "distrl.errors.ConfigError: the module 'script' starts a run when it is "
+        "imported, and every process of a run imports it: put the call below "
+        '`if __name__ == "__main__":`'
+    )
+    # The script itself, and the check of its environment.
+    assert len((tmp_path / "starts.txt").read_text().splitlines()) == 2
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_check_of_an_environment_starts_no_run(tmp_path):
+    (tmp_path / "script.py").write_text(_UNGUARDED % ("CHANGES = {}", str(CATCH)))
+    done = start(tmp_path, "-m", "distrl", "check-env", "script:Mine")
+    assert done.returncode == 2
+    assert "'script' starts a run when it is imported" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "run").exists()

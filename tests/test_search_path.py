@@ -1,0 +1,44 @@
+"""The working directory is searched after the standard library, in every spelling."""
+
+import os
+import sys
+
+import pytest
+
+from distrl.search_path import find_library_end, order_search_path
+
+LIBRARY = os.path.dirname(os.__file__)
+STANDARD = [LIBRARY, f"{LIBRARY}/lib-dynload"]
+
+
+@pytest.mark.parametrize("spelling", ["", ".", "{here}", "{link}"])
+def test_the_working_directory_comes_after_the_library(tmp_path, monkeypatch, spelling):
+    here, link = tmp_path / "here", tmp_path / "link"
+    here.mkdir()
+    link.symlink_to(here)
+    monkeypatch.chdir(here)
+    given = spelling.format(here=here, link=link)
+    ordered = order_search_path([given, "/mine", *STANDARD, "/site"])
+    absolute = str(link) if given == str(link) else str(here)
+    assert ordered == ["/mine", *STANDARD, absolute, "/site"]
+
+
+def test_relative_entries_become_absolute_and_stay_where_they_are(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    ordered = order_search_path(["mine", *STANDARD, "site", ""])
+    expected = [f"{tmp_path}/mine", *STANDARD, f"{tmp_path}/site", str(tmp_path)]
+    assert ordered == expected
+
+
+def test_without_a_working_directory_nothing_is_changed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tmp_path.rmdir()
+    assert order_search_path(["/mine", *STANDARD]) == ["/mine", *STANDARD]
+    tmp_path.mkdir()
+
+
+def test_the_library_of_this_interpreter_is_found():
+    assert sys.path[find_library_end(sys.path) - 1] in STANDARD
+    assert find_library_end(["/mine"]) == 0
