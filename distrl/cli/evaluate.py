@@ -9,6 +9,7 @@ from typing import Any
 from distrl.cli.answer import print_answer, reserve_stdout
 from distrl.cli.arguments import read_count, read_values
 from distrl.config import load_run
+from distrl.config.paths import read_path
 from distrl.errors import ConfigError, EnvironmentFault, suggest
 
 _HELP = """\
@@ -131,7 +132,7 @@ def _read_options(values: Mapping[str, str]) -> dict[str, Any]:
             )
         options["which"] = which
     if "video" in values:
-        options["video"] = values["video"]
+        options["video"] = str(read_path("--video", values["video"]))
     return options
 
 

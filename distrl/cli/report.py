@@ -9,6 +9,7 @@ from typing import Any
 
 from distrl.cli.answer import print_answer, reserve_stdout
 from distrl.cli.arguments import read_values
+from distrl.config.paths import read_path
 from distrl.errors import ConfigError
 
 _HELP = """\
@@ -96,6 +97,8 @@ def _read(arguments: Sequence[str]) -> tuple[list[str], dict[str, str], bool]:
             "report takes the directories of one or more sweeps and got none; for "
             "example: distrl report runs/bsuite-20260131-120000 --html bsuite.html"
         )
+    sweep_dirs = [str(read_path("the sweep", path)) for path in sweep_dirs]
+    files = {key: str(read_path(f"--{key}", path)) for key, path in files.items()}
     return sweep_dirs, files, "--json" in switches
 
 

@@ -5,12 +5,12 @@ import json
 import os
 import shlex
 import sys
-from pathlib import Path
 
 from distrl.cli.answer import print_answer, reserve_stdout
 from distrl.cli.train import SWITCHES
 from distrl.config import Config, load_config
 from distrl.config.flags import format_flags, read_flags
+from distrl.config.paths import read_path
 from distrl.errors import ConfigError
 
 _INTRO = """\
@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> int:
             f"sweep takes one configuration file, or the directory of a sweep, and got "
             f"{given}; for example: distrl sweep configs/bsuite.yaml --sweep.jobs 2"
         )
-    path = Path(positional[0])
+    path = read_path("sweep", positional[0])
     if path.is_dir():
         if "run_dir" in values:
             raise ConfigError(

@@ -7,6 +7,7 @@ from typing import Any
 
 from distrl.config.checks import check_config
 from distrl.config.fields import list_fields, list_sections, refuse_name, show_value
+from distrl.config.paths import read_path
 from distrl.config.plain_yaml import dump_yaml, load_yaml
 from distrl.config.presets import PRESETS
 from distrl.config.reading import config_from_dict, config_to_tree
@@ -61,7 +62,7 @@ def read_file(path: str) -> dict[str, Any]:
       ConfigError: there is no such file, it cannot be read, or it is no mapping.
     """
     try:
-        text = Path(path).read_bytes()
+        text = read_path("the configuration file", path).read_bytes()
     except FileNotFoundError:
         raise ConfigError(
             f"there is no configuration file {path}.{_suggest_file(path)}"

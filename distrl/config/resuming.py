@@ -1,12 +1,12 @@
 """What a run that is resumed may be changed in, and what not."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from distrl.config.fields import list_fields, show_value
 from distrl.config.parse import load_config
+from distrl.config.paths import read_path
 from distrl.config.reading import find_value
 from distrl.config.schema import Config
 from distrl.errors import ConfigError
@@ -65,7 +65,7 @@ def load_run(run_dir: str, changes: Mapping[str, Any] = _NOTHING) -> Config:
       ConfigError: there is no run, its configuration cannot be read, or a change
         does not fit what it has saved.
     """
-    path = Path(run_dir)
+    path = read_path("the run's directory", run_dir)
     file = path / "config.yaml"
     if not path.is_dir():
         what = "is a file" if path.exists() else "does not exist"
@@ -82,7 +82,7 @@ def load_run(run_dir: str, changes: Mapping[str, Any] = _NOTHING) -> Config:
             f"{run_dir} holds no run: there is no config.yaml in it; name the "
             "directory that distrl train made"
         )
-    saved = load_config(str(file), {"run_dir": run_dir})
+    saved = load_config(str(file), {"run_dir": str(path)})
     if saved.actor.bsuite_log:
         raise ConfigError(
             f"{run_dir} has actor.bsuite_log = true: bsuite scores all episodes from "
@@ -96,7 +96,7 @@ def load_run(run_dir: str, changes: Mapping[str, Any] = _NOTHING) -> Config:
         )
     if changes.get("agent", saved.agent) != saved.agent:
         raise _refuse("agent", saved.agent, changes["agent"])
-    config = load_config(str(file), {"run_dir": run_dir, **changes})
+    config = load_config(str(file), {"run_dir": str(path), **changes})
     check_changes(saved, config)
     return config
 

@@ -23,6 +23,7 @@ import cloudpickle
 from distrl.checkpoints import discard_partials
 from distrl.children import adopt_orphans, is_part_of_run, make_child_command
 from distrl.config import Config, check_config, config_to_yaml
+from distrl.config.paths import read_path
 from distrl.errors import ConfigError
 from distrl.factories import check_not_imported, refuse_nested
 from distrl.launch.caught_signals import CaughtSignals
@@ -32,7 +33,12 @@ from distrl.launch.placement import GROUPS, check_groups, describe_place
 from distrl.launch.reaping import kill_session
 from distrl.launch.records import Records
 from distrl.launch.resuming import Resumption, begin_resumption
-from distrl.launch.run_directory import choose_run_dir, make_run_dir, reopen_run_dir
+from distrl.launch.run_directory import (
+    choose_run_dir,
+    discard_run_dir,
+    make_run_dir,
+    reopen_run_dir,
+)
 from distrl.launch.token import make_token
 from distrl.startup import settle
 from distrl.telemetry.csv_log import read_status
@@ -91,18 +97,23 @@ def run(
             "that was passed; take processes, threads, launchpad or ray for that"
         )
     if resume:
-        run_dir = Path(config.run_dir or "").absolute()
+        run_dir = read_path("run_dir", config.run_dir or "")
     else:
         run_dir = choose_run_dir(config.name, config.run_dir)
+    is_default = config.run_dir is None
     config = dataclasses.replace(config, run_dir=str(run_dir))
     shown = Progress() if progress is None else progress
-    resumption = begin_resumption(config, run_dir, shown.note) if resume else None
-    front = _Front(config, program, shown, resumption)
     try:
-        return front.run()
+        resumption = begin_resumption(config, run_dir, shown.note) if resume else None
+        front = _Front(config, program, shown, resumption)
+        try:
+            return front.run()
+        finally:
+            front.close()
+            shown.close()
     finally:
-        front.close()
-        shown.close()
+        if is_default:
+            discard_run_dir(run_dir)
 
 
 class _Front:

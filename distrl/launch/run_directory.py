@@ -1,5 +1,6 @@
 """The files of a run directory that the launcher writes, and their places."""
 
+import contextlib
 import importlib.metadata
 import json
 import os
@@ -8,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from distrl.config.paths import read_path
 from distrl.errors import ConfigError
 from distrl.launch.run_lock import NAME as LOCK_NAME
 from distrl.launch.run_lock import lock_run_dir
@@ -28,19 +30,16 @@ _VERSIONED = (
 
 
 def choose_run_dir(name: str, run_dir: str | None) -> Path:
-    """Returns the absolute directory of a new run; makes nothing.
+    """Returns the absolute directory of a new run.
+
+    One that nobody named is made at once, so that no other run takes it.
 
     Raises:
       ConfigError: `run_dir` holds a run already, or is not a directory.
     """
     if run_dir is None:
-        stem = Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
-        path, count = stem, 1
-        while path.exists():
-            count += 1
-            path = stem.with_name(f"{stem.name}-{count}")
-        return path.absolute()
-    path = Path(run_dir).absolute()
+        return _make_default(name)
+    path = read_path("run_dir", run_dir)
     if path.exists() and not path.is_dir():
         raise ConfigError(
             f"run_dir: {run_dir} is a file. Name a directory that is new or empty."
@@ -56,6 +55,27 @@ def choose_run_dir(name: str, run_dir: str | None) -> Path:
             "it holds. Name a directory that is new or empty."
         )
     return path
+
+
+def _make_default(name: str) -> Path:
+    stem = f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    path, count = read_path("name", f"runs/{stem}"), 1
+    while True:
+        try:
+            path.mkdir(parents=True)
+            return path
+        except FileExistsError:
+            count += 1
+            path = path.with_name(f"{stem}-{count}")
+        except OSError as error:
+            raise _refuse_to_make(path, error) from error
+
+
+def discard_run_dir(path: Path) -> None:
+    """Removes the directory of a run that did not start, if nothing is in it."""
+    with contextlib.suppress(OSError):
+        path.rmdir()
+        path.parent.rmdir()
 
 
 def make_run_dir(path: Path, config_yaml: str) -> int:
@@ -157,7 +177,13 @@ def read_versions() -> dict[str, str]:
 
 
 def _list_content(path: Path) -> list[str]:
-    return [name for name in os.listdir(path) if name != LOCK_NAME]
+    try:
+        return [name for name in os.listdir(path) if name != LOCK_NAME]
+    except OSError as error:
+        raise ConfigError(
+            f"run_dir: {path} cannot be read: {error.strerror}. Name a directory "
+            "that you may read and write."
+        ) from error
 
 
 def _refuse_to_make(path: Path, error: OSError) -> ConfigError:

@@ -9,6 +9,7 @@ from typing import Any
 
 from distrl.config import Config, config_to_yaml, load_config
 from distrl.config.fields import list_fields, show_value
+from distrl.config.paths import read_path
 from distrl.config.reading import find_value
 from distrl.errors import ConfigError
 from distrl.launch.run_directory import (
@@ -103,10 +104,11 @@ def open_sweep(config: Config, command: str) -> SweepDirectory:
       ConfigError: the directory is in use, or holds something else, or a sweep with
         other settings.
     """
-    known = config.run_dir is not None and _record_path(config.run_dir).exists()
-    if known:
-        path = Path(config.run_dir or "").absolute()
-    else:
+    known = False
+    if config.run_dir is not None:
+        path = read_path("run_dir", config.run_dir)
+        known = _record_path(str(path)).exists()
+    if not known:
         path = choose_run_dir(config.name, config.run_dir)
     try:
         path.mkdir(parents=True, exist_ok=True)

@@ -181,7 +181,7 @@ def make_breaking():
         (["{run}", "--checkpoint", "lates"], "Did you mean 'latest'?"),
         (["{run}", "--checkpoint", "latest"], "has no whole checkpoint yet"),
         (["{run}", "--episode", "3"], "no such flag. Did you mean '--episodes'?"),
-        (["{run}", "--video", "a.avi"], "--video a.avi: the file has to end in"),
+        (["{run}", "--video", "a.avi"], "a.avi: the file has to end in"),
         (["{run}", "--video"], "--video needs a value"),
     ],
 )

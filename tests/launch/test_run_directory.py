@@ -3,12 +3,14 @@
 import json
 import os
 import stat
+from concurrent import futures
 
 import pytest
 
 from distrl.errors import ConfigError
 from distrl.launch.run_directory import (
     choose_run_dir,
+    discard_run_dir,
     make_run_dir,
     node_file,
     reopen_run_dir,
@@ -22,17 +24,30 @@ def test_a_default_directory_begins_with_the_name_and_is_new(tmp_path, monkeypat
     first = choose_run_dir("catch", None)
     assert first.parent == tmp_path / "runs"
     assert first.name.startswith("catch-")
-    assert not first.exists()
+    assert list(first.iterdir()) == []
+    discard_run_dir(first)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_two_runs_of_one_second_do_not_share_a_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("time.strftime", lambda _: "20260101-000000")
-    chosen = []
-    for _ in range(3):
-        chosen.append(choose_run_dir("catch", None))
-        chosen[-1].mkdir(parents=True)
-    assert len(set(chosen)) == 3
+    with futures.ThreadPoolExecutor(8) as pool:
+        chosen = list(pool.map(lambda _: choose_run_dir("catch", None), range(8)))
+    assert len(set(chosen)) == 8
+
+
+def test_a_default_directory_that_cannot_be_made_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").write_text("")
+    with pytest.raises(ConfigError, match="runs/catch-.* cannot be made"):
+        choose_run_dir("catch", None)
+
+
+def test_a_directory_with_a_run_is_not_discarded(tmp_path):
+    os.close(make_run_dir(tmp_path / "run", ""))
+    discard_run_dir(tmp_path / "run")
+    assert (tmp_path / "run" / "config.yaml").exists()
 
 
 @pytest.mark.parametrize("occupied", ["file", "full"])
