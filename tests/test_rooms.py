@@ -40,6 +40,7 @@ LAYERS = (
         "findings",
         "machine",
         "node_log",
+        "plain_text",
         "ports",
         "seeding",
         "session",

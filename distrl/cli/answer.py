@@ -5,14 +5,32 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 
+from distrl.plain_text import make_plain
+
+
+class AnswerLost(Exception):
+    """What a command had to say could not be written to stdout."""
+
 
 def print_answer(text: str) -> None:
-    """Prints text on stdout; a reader that has gone, as `head` does, is no error."""
+    """Prints text on stdout; a reader that has gone, as `head` does, is no error.
+
+    Raises:
+      AnswerLost: it cannot be written, for example to a full disk.
+    """
     try:
-        print(text, flush=True)
-    except BrokenPipeError:
+        print(make_plain(text), flush=True)
+    except OSError as error:
         # The interpreter flushes stdout once more when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            raise AnswerLost(error.strerror) from error
+
+
+def print_error(text: str) -> None:
+    """Prints text on stderr, if anybody still reads it."""
+    with contextlib.suppress(OSError):
+        print(make_plain(text), file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
@@ -26,11 +44,13 @@ def reserve_stdout() -> Iterator[Callable[[str], None]]:
     kept = os.dup(1)
 
     def write(text: str) -> None:
-        with (
-            contextlib.suppress(BrokenPipeError),
-            open(kept, "w", closefd=False) as out,
-        ):
-            out.write(text)
+        try:
+            with open(kept, "w", closefd=False) as out:
+                out.write(text)
+        except BrokenPipeError:
+            pass
+        except OSError as error:
+            raise AnswerLost(error.strerror) from error
 
     try:
         os.dup2(2, 1)

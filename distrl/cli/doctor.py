@@ -14,8 +14,9 @@ _HELP = """\
 usage: distrl doctor [--cluster ADDRESS] [--json]
 
 Checks Python, the installed versions, JAX devices, cores, memory, the limit of open
-files and whether a program can be isolated from the network. A line that fails says
-what to do. Exit codes: 0 nothing failed (warnings may be there), 1 something failed.
+files, environment variables that cause trouble, and whether a program can be isolated
+from the network. A line that fails says what to do. Exit codes: 0 nothing failed
+(warnings may be there), 1 something failed.
 
 flags:
   --cluster ADDRESS    check every machine of the Ray cluster at host:port (or auto):

@@ -2,11 +2,10 @@
 
 import json
 import os
-import sys
 from collections.abc import Mapping
 from typing import Any
 
-from distrl.cli.answer import print_answer, reserve_stdout
+from distrl.cli.answer import print_answer, print_error, reserve_stdout
 from distrl.cli.arguments import read_count, read_values
 from distrl.config import load_run
 from distrl.config.paths import read_path
@@ -69,7 +68,7 @@ def main(arguments: list[str]) -> int:
         else:
             print_answer(format_answer(_evaluate(positional[0], options)))
     except EnvironmentFault as fault:
-        print(f"distrl: error: {fault}", file=sys.stderr)
+        print_error(f"distrl: error: {fault}")
         return 1
     return 0
 
@@ -153,7 +152,4 @@ def _evaluate(run_dir: str, options: Mapping[str, Any]) -> dict[str, Any]:
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     from distrl.evaluation import evaluate_run
 
-    def note(line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
-
-    return evaluate_run(config, note=note, **options)
+    return evaluate_run(config, note=print_error, **options)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from distrl.children import make_command
+from distrl.cli.variables import check_variables
 from distrl.findings import Finding
 from distrl.machine import read_memory
 
@@ -174,6 +175,7 @@ CHECKS: tuple[Callable[[], list[Finding]], ...] = (
     check_python,
     check_versions,
     check_machine,
+    check_variables,
     check_isolation,
     check_imports,
     check_devices,
@@ -184,6 +186,7 @@ CLUSTER_CHECKS: tuple[Callable[[], list[Finding]], ...] = (
     check_python,
     check_versions,
     check_machine,
+    check_variables,
     check_imports,
     check_devices,
 )

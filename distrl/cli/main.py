@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from distrl import __version__
-from distrl.cli.answer import print_answer
+from distrl.cli.answer import AnswerLost, print_answer, print_error
 from distrl.errors import ConfigError, suggest
 from distrl.search_path import settle_search_path
 from distrl.startup import settle
@@ -44,10 +44,13 @@ def main(
         settle()
         return _dispatch(arguments, program)
     except ConfigError as error:
-        print(f"distrl: error: {error}", file=sys.stderr)
+        print_error(f"distrl: error: {error}")
         return 2
+    except AnswerLost as error:
+        print_error(f"distrl: error: stdout cannot be written to: {error}")
+        return 1
     except KeyboardInterrupt:
-        print("distrl: stopped by Ctrl-C", file=sys.stderr)
+        print_error("distrl: stopped by Ctrl-C")
         return 130
 
 

@@ -2,11 +2,10 @@
 
 import json
 import os
-import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from distrl.cli.answer import print_answer, reserve_stdout
+from distrl.cli.answer import print_answer, print_error, reserve_stdout
 from distrl.config import Config
 
 
@@ -32,7 +31,7 @@ def run_and_answer(
         code, result = _run(config, program, resume)
         print_answer(format_summary(result))
     if result.get("error") is not None:
-        print(_format_failure(result), file=sys.stderr, flush=True)
+        print_error(_format_failure(result))
     return code
 
 

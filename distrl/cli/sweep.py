@@ -4,9 +4,8 @@ import dataclasses
 import json
 import os
 import shlex
-import sys
 
-from distrl.cli.answer import print_answer, reserve_stdout
+from distrl.cli.answer import print_answer, print_error, reserve_stdout
 from distrl.cli.train import SWITCHES
 from distrl.config import Config, load_config
 from distrl.config.flags import format_flags, read_flags
@@ -58,10 +57,9 @@ def main(arguments: list[str]) -> int:
     try:
         return _answer(config, command, "--json" in switches_given)
     except OSError as error:
-        print(
+        print_error(
             f"distrl: the sweep has ended, since the system refused: {error}. "
-            "Once that is mended, distrl sweep SWEEP_DIR goes on with it.",
-            file=sys.stderr,
+            "Once that is fixed, distrl sweep SWEEP_DIR continues it."
         )
         return 1
 
@@ -81,7 +79,7 @@ def _answer(config: Config, command: str, as_json: bool) -> int:
             f"distrl report {shown}"
         )
     for bsuite_id, reason in answer["failed"].items():
-        print(f"distrl: {bsuite_id} failed: {reason}", file=sys.stderr, flush=True)
+        print_error(f"distrl: {bsuite_id} failed: {reason}")
     return code
 
 

@@ -11,8 +11,11 @@ from typing import Any, Literal, Union, get_args, get_origin
 from distrl.config.schema import Config
 from distrl.errors import ConfigError, find_nearest, offer
 
-# What TensorFlow and Reverb count with; too large to be worth a word in a message.
+# What TensorFlow and Reverb count totals with, and sizes.
 _LARGEST = 2**63 - 1
+_LARGEST_SIZE = 2**31 - 1
+# 30 years: the clocks of Python and Linux cannot wait much longer.
+_LONGEST_SECONDS = 10**9
 
 
 @dataclass(frozen=True)
@@ -41,26 +44,29 @@ class Range:
         low, high = f"{self.low}", f"{self.high}"
         if self.low == -math.inf and self.high == math.inf:
             return ""
-        if self.high >= _LARGEST:
+        # Named only to somebody who has exceeded it.
+        if self.high >= _LONGEST_SECONDS:
             return f"above {low}" if self.above_low else f"at least {low}"
         return f"above {low}, up to {high}" if self.above_low else f"{low} to {high}"
 
 
 _COUNT = Range(low=1, high=_LARGEST)
+_SIZE = Range(low=1, high=_LARGEST_SIZE)
 _POSITIVE = Range(low=0, above_low=True)
+_SECONDS = Range(low=0, high=_LONGEST_SECONDS, above_low=True)
 _PROBABILITY = Range(low=0, high=1)
 
 RANGES: Mapping[str, Range] = types.MappingProxyType(
     {
         "seed": Range(low=0, high=2**31 - 1),
         "network.noisy_sigma": Range(low=0),
-        "network.core_size": _COUNT,
-        "actor.count": _COUNT,
-        "actor.environments": _COUNT,
-        "actor.environment_processes": Range(low=0, high=_LARGEST),
+        "network.core_size": _SIZE,
+        "actor.count": _SIZE,
+        "actor.environments": _SIZE,
+        "actor.environment_processes": Range(low=0, high=_LARGEST_SIZE),
         "actor.discount": _PROBABILITY,
-        "actor.n_step": _COUNT,
-        "actor.fetch_seconds": _POSITIVE,
+        "actor.n_step": _SIZE,
+        "actor.fetch_seconds": _SECONDS,
         "actor.max_abs_reward": _POSITIVE,
         "actor.exploration.epsilon": _PROBABILITY,
         "actor.exploration.initial_epsilon": _PROBABILITY,
@@ -68,70 +74,70 @@ RANGES: Mapping[str, Range] = types.MappingProxyType(
         "actor.exploration.apex_base": Range(low=0, high=1, above_low=True),
         "actor.exploration.apex_alpha": Range(low=0),
         "actor.exploration.temperature": _POSITIVE,
-        "replay.shards": _COUNT,
-        "replay.capacity": _COUNT,
-        "replay.min_size": _COUNT,
+        "replay.shards": _SIZE,
+        "replay.capacity": _SIZE,
+        "replay.min_size": _SIZE,
         "replay.samples_per_insert": _POSITIVE,
         "replay.error_buffer": _POSITIVE,
-        "replay.transitions_per_item": _COUNT,
-        "replay.frame_stack": Range(low=2, high=_LARGEST),
-        "replay.sequence_length": _COUNT,
-        "replay.sequence_period": _COUNT,
-        "replay.shuffle_steps": Range(low=0, high=_LARGEST),
+        "replay.transitions_per_item": _SIZE,
+        "replay.frame_stack": Range(low=2, high=_LARGEST_SIZE),
+        "replay.sequence_length": _SIZE,
+        "replay.sequence_period": _SIZE,
+        "replay.shuffle_steps": Range(low=0, high=_LARGEST_SIZE),
         "replay.priority_exponent": Range(low=0),
         "replay.priority_epsilon": Range(low=0),
         "replay.importance_exponent": _PROBABILITY,
-        "replay.prefetch": _COUNT,
-        "learner.devices": _COUNT,
-        "learner.batch_size": _COUNT,
-        "learner.steps_per_dispatch": _COUNT,
+        "replay.prefetch": _SIZE,
+        "learner.devices": _SIZE,
+        "learner.batch_size": _SIZE,
+        "learner.steps_per_dispatch": _SIZE,
         "learner.learning_rate": _POSITIVE,
         "learner.max_gradient_norm": _POSITIVE,
-        "learner.target_update_period": _COUNT,
+        "learner.target_update_period": _SIZE,
         "learner.target_update_rate": Range(low=0, high=1, above_low=True),
         "learner.publish_period": _COUNT,
         "learner.metrics_period": _COUNT,
-        "variables.relays": Range(low=0, high=_LARGEST),
-        "variables.stale_seconds": _POSITIVE,
+        "variables.relays": Range(low=0, high=_LARGEST_SIZE),
+        "variables.stale_seconds": _SECONDS,
         "loss.huber_delta": _POSITIVE,
         "loss.max_abs_td_gradient": _POSITIVE,
-        "loss.num_atoms": Range(low=2, high=_LARGEST),
+        "loss.num_atoms": Range(low=2, high=_LARGEST_SIZE),
         "loss.v_min": Range(),
         "loss.v_max": Range(),
-        "loss.num_quantiles": _COUNT,
-        "loss.tau_samples": _COUNT,
-        "loss.target_tau_samples": _COUNT,
-        "loss.policy_tau_samples": _COUNT,
+        "loss.num_quantiles": _SIZE,
+        "loss.tau_samples": _SIZE,
+        "loss.target_tau_samples": _SIZE,
+        "loss.policy_tau_samples": _SIZE,
         "loss.munchausen_alpha": _PROBABILITY,
         "loss.munchausen_temperature": _POSITIVE,
         "loss.munchausen_clip": Range(high=0),
-        "loss.burn_in": Range(low=0, high=_LARGEST),
+        "loss.burn_in": Range(low=0, high=_LARGEST_SIZE),
         "loss.q_lambda": _PROBABILITY,
         "loss.priority_mix": _PROBABILITY,
-        "evaluation.episodes": _COUNT,
-        "evaluation.environments": _COUNT,
-        "evaluation.environment_processes": Range(low=0, high=_LARGEST),
+        "evaluation.episodes": _SIZE,
+        "evaluation.environments": _SIZE,
+        "evaluation.environment_processes": Range(low=0, high=_LARGEST_SIZE),
         "evaluation.max_episode_steps": _COUNT,
         "evaluation.epsilon": _PROBABILITY,
         "evaluation.period": _COUNT,
         "stop.env_steps": _COUNT,
         "stop.learner_steps": _COUNT,
         "stop.episodes": _COUNT,
-        "stop.seconds": _POSITIVE,
+        "stop.seconds": _SECONDS,
         "stop.evaluation_return": Range(),
-        "checkpoint.period_seconds": _POSITIVE,
+        "checkpoint.period_seconds": _SECONDS,
         "checkpoint.period_learner_steps": _COUNT,
         "checkpoint.keep": _COUNT,
-        "checkpoint.save_seconds": _POSITIVE,
-        "launch.stop_seconds": _POSITIVE,
-        "launch.report_seconds": _POSITIVE,
-        "launch.silent_seconds": _POSITIVE,
-        "launch.rpc_seconds": _POSITIVE,
-        "launch.connect_seconds": _POSITIVE,
+        "checkpoint.save_seconds": _SECONDS,
+        "launch.stop_seconds": _SECONDS,
+        "launch.report_seconds": _SECONDS,
+        "launch.silent_seconds": _SECONDS,
+        "launch.rpc_seconds": _SECONDS,
+        "launch.connect_seconds": _SECONDS,
         "launch.max_restarts": Range(low=0, high=_LARGEST),
-        "launch.restart_window_seconds": _POSITIVE,
-        "launch.restart_delay_seconds": Range(low=0),
-        "sweep.jobs": _COUNT,
+        "launch.restart_window_seconds": _SECONDS,
+        "launch.restart_delay_seconds": Range(low=0, high=_LONGEST_SECONDS),
+        "sweep.jobs": _SIZE,
         "sweep.episodes": _COUNT,
     }
 )

@@ -104,10 +104,13 @@ def _read_field(field: Field, value: Any) -> Any:
         fits = fits and (field.kind is bool or not isinstance(value, bool))
     else:
         fits = isinstance(value, Mapping)
-    if field.name in RANGES:
-        fits = fits and RANGES[field.name].contains(value)
+    hint = suggest(value, field.choices) if isinstance(value, str) else ""
+    if fits and field.name in RANGES:
+        bounds = RANGES[field.name]
+        fits = bounds.contains(value)
+        if math.isfinite(bounds.high) and value > bounds.high:
+            hint = f" The largest is {bounds.high:,}."
     if not fits:
-        hint = suggest(value, field.choices) if isinstance(value, str) else ""
         raise ConfigError(
             f"{field.name} = {show_value(value)}: it must be {field.describe()}.{hint}"
         )

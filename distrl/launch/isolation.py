@@ -6,6 +6,7 @@ enter before it has a second thread, that is before it imports numpy.
 """
 
 import ctypes
+import errno
 import fcntl
 import os
 import socket
@@ -16,6 +17,13 @@ _CLONE_NEWNET = 0x40000000
 _SIOCGIFFLAGS = 0x8913
 _SIOCSIFFLAGS = 0x8914
 _IFF_UP = 1
+
+# What `unshare` means by an error whose usual words are of disks, or of no help.
+_LIMITS = {
+    errno.ENOSPC: "the limit of user or network namespaces is reached; see sysctl "
+    "user.max_user_namespaces and user.max_net_namespaces",
+    errno.EUSERS: "user namespaces are nested too deeply",
+}
 
 
 def enter_isolation() -> str | None:
@@ -30,7 +38,7 @@ def enter_isolation() -> str | None:
     try:
         if libc.unshare(flags) != 0:
             number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number))
+            raise OSError(number, _LIMITS.get(number, os.strerror(number)))
         if flags & _CLONE_NEWUSER:
             _write("/proc/self/setgroups", "deny")
             _write("/proc/self/uid_map", f"{uid} {uid} 1")

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from distrl.config.schema import Config
+from distrl.plain_text import make_plain
 from distrl.telemetry.placement import GroupPlacement
 from distrl.telemetry.staleness import show_staleness
 from distrl.telemetry.status import Status
@@ -65,7 +66,7 @@ class LiveTable:
 
     def note(self, text: str) -> None:
         """Prints a line above the table, where it stays."""
-        self._console.print(Text(f"note: {text}"), soft_wrap=True)
+        self._console.print(Text(make_plain(f"note: {text}")), soft_wrap=True)
 
     def close(self) -> None:
         """Ends the drawing; what was drawn stays if the run had begun."""
@@ -76,8 +77,8 @@ class LiveTable:
     def _draw(self) -> Group:
         lines: list[Text | Table] = []
         if self._config is not None:
-            lines.append(Text(describe_run(self._config), style="bold"))
-        doing = Text(self._stage, style="cyan")
+            lines.append(Text(make_plain(describe_run(self._config)), style="bold"))
+        doing = Text(make_plain(self._stage), style="cyan")
         doing.append(f"  {show_seconds(self._elapsed())}", style="dim")
         lines.append(doing)
         if self._shown is not None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import TextIO
 
 from distrl.config.schema import Config
+from distrl.plain_text import make_plain
 from distrl.telemetry.placement import GroupPlacement
 from distrl.telemetry.staleness import show_staleness
 from distrl.telemetry.status import Status
@@ -76,7 +77,8 @@ class PlainLines:
         if self._stream is None:
             return
         try:
-            print(f"{self._elapsed():7.1f} s  {text}", file=self._stream, flush=True)
+            line = make_plain(f"{self._elapsed():7.1f} s  {text}")
+            print(line, file=self._stream, flush=True)
         except (OSError, ValueError):
             # Nobody reads any more; the run goes on.
             self._stream = None

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Any, TextIO
 
+from distrl.plain_text import make_plain
+
 
 class SweepProgress:
     """Shows what runs and how each id ended; after `close` every call does nothing."""
@@ -67,7 +69,7 @@ class SweepProgress:
         self._bars = self._stream = None
 
     def _say(self, text: str) -> None:
-        line = f"{self._clock() - self._began:8.1f} s  {text}"
+        line = make_plain(f"{self._clock() - self._began:8.1f} s  {text}")
         if self._bars is not None:
             self._bars.console.print(line, markup=False, soft_wrap=True)
         elif self._stream is not None:

@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from distrl.cli.answer import print_answer, reserve_stdout
 
 
@@ -53,3 +55,44 @@ def test_reserve_stdout_with_a_reader_that_has_gone():
     process.stdout = None
     _, err = process.communicate(b"go\n", timeout=60)
     assert (process.returncode, err) == (0, b"")
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import sys; from distrl.cli.main import main; sys.exit(main(['--version']))",
+        "import sys; from distrl.cli import list_names; from distrl.cli.main import "
+        "main; sys.exit(main(['list', 'agents', '--json']))",
+    ],
+)
+def test_a_full_disk_is_one_sentence(code):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    expected = "distrl: error: stdout cannot be written to: No space left on device\n"
+    assert (done.returncode, done.stderr) == (1, expected)
+
+
+def test_an_error_cannot_control_the_terminal():
+    code = "import sys; from distrl.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "\x1b]0;x\x07"], capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert "\x1b" not in done.stderr
+    assert done.stderr.startswith("distrl: error: \\x1b]0;x\\x07: there is no such")
+
+
+def test_reserve_stdout_says_when_the_answer_is_lost():
+    code = (
+        "from distrl.cli.answer import AnswerLost, reserve_stdout\n"
+        "try:\n"
+        "    with reserve_stdout() as write: write('x')\n"
+        "except AnswerLost as error: import sys; print(error, file=sys.stderr)\n"
+    )
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert (done.returncode, done.stderr) == (0, "No space left on device\n")

@@ -55,8 +55,22 @@ _CASES = [
     ("value for a section", "replay: big", "", ["replay = 'big'", "a mapping"]),
     ("not a number", "", "--stop.seconds .nan", ["stop.seconds = nan", "finite"]),
     ("infinite", "", "--loss.huber_delta .inf", ["loss.huber_delta = inf"]),
-    ("negative seed", "", "--seed -1", ["seed = -1", "0 to 2147483647"]),
+    ("negative seed", "", "--seed -1", ["seed = -1", "at least 0"]),
     ("seed too large", "", "--seed 2147483648", ["seed = 2147483648"]),
+    ("endless", "", "--stop.seconds 1e308", ["1e+308", "largest is 1,000,000,000."]),
+    ("wait", "", "--launch.rpc_seconds 1e10", ["largest is 1,000,000,000."]),
+    (
+        "period too large",
+        "",
+        "--learner.target_update_period 2147483648",
+        ["at least 1, or null. The largest is 2,147,483,647."],
+    ),
+    (
+        "capacity too large",
+        "",
+        "--replay.capacity 3000000000",
+        ["replay.capacity = 3000000000", "largest is 2,147,483,647."],
+    ),
     ("zero actors", "", "--actor.count 0", ["actor.count = 0", "at least 1"]),
     (
         "discount above 1",

@@ -66,7 +66,7 @@ def test_range(bounds, inside, outside, words):
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("seed", "a whole number, 0 to 2147483647"),
+        ("seed", "a whole number, at least 0"),
         ("actor.count", "a whole number, at least 1"),
         ("stop.seconds", "a finite number, above 0, or null"),
         ("stop.evaluation_return", "a finite number, or null"),

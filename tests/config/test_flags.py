@@ -64,7 +64,7 @@ def test_values(arguments, values):
         ),
         (["--sede=3"], "--sede = '3': there is no such field. Did you mean 'seed'?"),
         (["--learner.batch", "3"], "Did you mean 'learner.batch_size'?"),
-        (["--seed"], "--seed needs a value: a whole number, 0 to"),
+        (["--seed"], "--seed needs a value: a whole number, at least 0"),
         (["--seed", "--json"], "--seed needs a value"),
         (["--network.args.x"], "--network.args.x needs a value: any value"),
         (["-s", "3"], "-s: there is no such flag; flags begin with two dashes"),

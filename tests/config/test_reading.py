@@ -69,7 +69,7 @@ def test_arguments_are_copied():
         ({"seed": "3"}, "seed = '3': it must be a whole number"),
         ({"seed": 3.0}, "seed = 3.0: it must be a whole number"),
         ({"seed": None}, "seed = null: it must be a whole number"),
-        ({"seed": 2**31}, "seed = 2147483648: it must be a whole number, 0 to"),
+        ({"seed": 2**31}, "seed = 2147483648: it must be a whole number, at least 0"),
         ({"seed": [1]}, "seed = [1]: it must be a whole number"),
         ({"actor": {"discount": "0.9"}}, "actor.discount = '0.9': it must be a finite"),
         ({"actor": {"discount": False}}, "actor.discount = false: it must be a finite"),

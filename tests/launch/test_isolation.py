@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from distrl.launch.isolation import probe_isolation
 
 _INSIDE = """
@@ -57,3 +59,23 @@ def test_an_ordinary_user_gets_in_where_the_system_allows_and_keeps_the_name():
     )
     user = 65534 if os.geteuid() == 0 else os.geteuid()
     assert answer.stdout.strip() in (f"inside as {user}", "refused"), answer.stderr
+
+
+_NO_MORE = """
+echo 0 > /proc/sys/user/max_net_namespaces || exit 77
+exec "$@"
+"""
+
+
+def test_a_limit_of_namespaces_is_not_told_as_a_full_disk():
+    code = "from distrl.launch.isolation import enter_isolation as e; print(e())"
+    answer = subprocess.run(
+        ["unshare", "--user", "--map-root-user", "sh", "-c", _NO_MORE, "sh"]
+        + [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+    )
+    if answer.returncode:
+        pytest.skip(f"no limit can be set here: {answer.stderr}")
+    assert "sysctl user.max_user_namespaces" in answer.stdout
+    assert "space left" not in answer.stdout
