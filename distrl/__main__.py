@@ -2,11 +2,6 @@
 
 import sys
 
-from distrl.search_path import settle_search_path
-
-# `-m` has put the working directory before the standard library.
-settle_search_path()
-
-from distrl.cli.main import main  # noqa: E402
+from distrl.cli.main import main
 
 sys.exit(main())

@@ -79,9 +79,13 @@ def load_factory(place: str, address: str, schemes: Sequence[str] = ()) -> Calla
         raise _refuse_address(place)
     if not hasattr(module, attribute):
         public = [name for name in dir(module) if not name.startswith("_")]
+        hint = suggest(attribute, public)
+        if module_name == "__main__":
+            hint = (
+                " Each process of a run has its own: put it into a module, in a file."
+            )
         raise ConfigError(
-            f"{place}: the module {module_name!r} has no "
-            f"{attribute!r}.{suggest(attribute, public)}"
+            f"{place}: the module {module_name!r} has no {attribute!r}.{hint}"
         )
     factory = getattr(module, attribute)
     if not callable(factory):

@@ -1,6 +1,6 @@
 """Where modules are found: the working directory after the standard library.
 
-`python -m distrl` imports this before anything that could be shadowed, so it imports
+The command imports this before anything that a file there could replace, so it imports
 only what every interpreter has loaded when it starts.
 """
 

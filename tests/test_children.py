@@ -84,8 +84,14 @@ def test_a_path_that_is_not_utf_8_is_passed_on():
     assert done.stdout == f"{ascii(odd)}\n", done.stderr
 
 
-def test_the_module_is_the_command_from_a_directory_with_such_files(shadows):
-    done = run([sys.executable, "-m", "distrl", "--version"])
+@pytest.mark.parametrize(
+    "start",
+    [["-m", "distrl"], ["-c", "from distrl.cli.main import main; main()"]],
+)
+@pytest.mark.parametrize("paths", ["", "."])
+def test_the_command_works_in_a_directory_with_such_files(shadows, start, paths):
+    environment = {**os.environ, "PYTHONPATH": paths}
+    done = run([sys.executable, *start, "--version"], env=environment)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"distrl {distrl.__version__}\n"
 

@@ -25,6 +25,7 @@ def test_find_factory_by_name_and_by_address():
         ("distrl.enviroments:f", ["'distrl.enviroments'", "mean 'environments'?"]),
         ("os.nothing:sqrt", ["there is no module 'os.nothing'"]),
         ("math:sqtr", ["'math' has no 'sqtr'", "Did you mean 'sqrt'?"]),
+        ("__main__:Mine", ["'__main__' has no 'Mine'", "put it into a module"]),
         ("math:pi", ["'math:pi': 'pi' of the module 'math' is of type float"]),
     ],
 )

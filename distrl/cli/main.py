@@ -12,7 +12,6 @@ from typing import Any
 from distrl import __version__
 from distrl.cli.answer import AnswerLost, print_answer, print_error
 from distrl.errors import ConfigError, suggest
-from distrl.search_path import settle_search_path
 from distrl.startup import settle
 
 _COMMANDS = {
@@ -39,7 +38,6 @@ def main(
       program: the `make_program` that `train` runs; None runs distrl's own.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    settle_search_path()
     try:
         settle()
         return _dispatch(arguments, program)

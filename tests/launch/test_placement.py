@@ -95,3 +95,10 @@ def test_the_groups_are_those_of_our_programs():
     programs = [make_program(config, SPEC), make_serial_program(config, SPEC)]
     named = {name for program in programs for name in node_names(program)}
     assert {name.partition("/")[0] for name in named} == GROUPS
+
+
+def test_a_groups_own_exceptions_from_proxies_leave_nodes_reachable(monkeypatch):
+    monkeypatch.setenv("no_grpc_proxy", "localhost,10.0.0.2")
+    chosen = {"actor": {"no_grpc_proxy": "a.com"}}
+    environment = node_environment("actor", chosen)
+    assert environment["no_grpc_proxy"] == "a.com,localhost,10.0.0.2"

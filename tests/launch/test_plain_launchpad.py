@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pickle
+import tempfile
 
 import cloudpickle
 import tiny_programs
@@ -33,7 +34,12 @@ def read_states(run_dir):
     return {node["name"]: node["state"] for node in program["nodes"]}
 
 
-def test_nodes_are_fresh_processes_with_logs_and_devices_of_their_own(tmp_path):
+def test_nodes_are_fresh_processes_with_logs_and_devices_of_their_own(
+    tmp_path, tmp_path_factory, monkeypatch
+):
+    temporary = tmp_path_factory.mktemp("temporary")
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setattr(tempfile, "tempdir", None)
     chosen = {"actor": {"WORD": 7, "PYTHONPATH": "nowhere"}}
     outcome = launch(tmp_path, tiny_programs.stopping, environment=chosen)
     assert outcome.exit_code == 0
@@ -55,6 +61,8 @@ def test_nodes_are_fresh_processes_with_logs_and_devices_of_their_own(tmp_path):
     log = (tmp_path / "logs" / "learner.log").read_text()
     assert "learned something\nand complained\n" in log
     assert not list((tmp_path / "logs").rglob("*.error"))
+    # Launchpad had put the nodes there, pickled.
+    assert list(temporary.iterdir()) == []
 
 
 def test_a_node_that_fails_ends_the_others_and_is_named(tmp_path):
