@@ -197,7 +197,7 @@ def check_conformance(sample, extends, processes=0):
         assert [episode.environment for episode in step.episodes] == list(
             np.flatnonzero(step.last_t)
         )
-        for index, episode_return, length in step.episodes:
+        for index, episode_return, length, _ in step.episodes:
             assert episode_return == pytest.approx(returns[index], abs=1e-4)
             assert length == lengths[index]
             returns[index] = lengths[index] = 0

@@ -51,7 +51,7 @@ def test_what_is_shared_is_what_a_vector_returns(scripts, split, steps):
         action = np.ones(count, np.int32)
         expected = vector.step(action)
         for rows, part in parts:
-            last, reward_t, discount_t = part.step_shared(action[rows])
+            last, reward_t, discount_t = part.step_shared(action[rows], [])
             np.testing.assert_array_equal(last, expected.last_t[rows])
             np.testing.assert_array_equal(reward_t, expected.reward_t[rows])
             np.testing.assert_array_equal(discount_t, expected.discount_t[rows])
@@ -85,4 +85,4 @@ def test_a_fault_has_the_index_in_the_actor(faulty, words):
     part = WorkerEnvironment(environments, SPEC, 5, share(9))
     part.reset_shared()
     with pytest.raises(EnvironmentFault, match=words):
-        part.step_shared(np.zeros(2, np.int32))
+        part.step_shared(np.zeros(2, np.int32), [])

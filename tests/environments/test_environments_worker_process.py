@@ -59,7 +59,7 @@ def test_a_request_is_answered(start):
     assert worker.await_answer() is None
     worker.ask("reset")
     assert worker.await_answer() is None
-    worker.ask("step", NOOP)
+    worker.ask("step", NOOP, [])
     last, reward_t, discount_t = worker.await_answer()
     assert last == [False, False]
     assert (reward_t.tolist(), discount_t.tolist()) == ([1.0, 1.0], [1.0, 1.0])
@@ -68,7 +68,7 @@ def test_a_request_is_answered(start):
 def test_the_answer_is_that_to_the_last_request(start):
     worker = start(Perilous)
     worker.ask("reset")
-    worker.ask("step", NOOP)
+    worker.ask("step", NOOP, [])
     assert worker.await_answer()[0] == [False, False]
 
 
@@ -108,7 +108,7 @@ def test_what_does_not_end_in_time_is_killed(start, environment, capfd):
     if environment is Stuck:
         worker.ask("reset")
         for _ in range(3):
-            worker.ask("step", NOOP)
+            worker.ask("step", NOOP, [])
     worker.ask("close")
     process = find_process()
     assert worker.end(time.monotonic() + 0.5) is None
