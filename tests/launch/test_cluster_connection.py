@@ -24,5 +24,5 @@ def test_an_address_where_nobody_listens_is_refused_at_once():
 
 def test_a_ray_that_is_not_installed_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(ConfigError, match=r"distrl\[ray\]"):
+    with pytest.raises(ConfigError, match=r"--editable '\.\[ray\]'"):
         connect(LaunchConfig(backend="ray"))

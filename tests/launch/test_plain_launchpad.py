@@ -10,6 +10,7 @@ import tempfile
 import cloudpickle
 import tiny_programs
 
+from distrl.children import is_part_of_run
 from distrl.config import Config, LaunchConfig
 from distrl.launch import run
 from distrl.launch.plain_launchpad import _Preparation
@@ -83,9 +84,12 @@ def test_a_node_that_ends_while_the_run_goes_on_is_a_failure(tmp_path):
     assert read_states(tmp_path) == {"first": "ended", "second": "failed"}
 
 
-def test_the_collector_is_off_for_what_is_unpickled_after_it():
+def test_the_collector_is_off_for_what_is_unpickled_after_it(monkeypatch):
+    # This process becomes part of a run, until the test ends.
+    monkeypatch.setattr("distrl.children._is_part_of_run", False)
     try:
         assert pickle.loads(cloudpickle.dumps(_Preparation())) is None
         assert not gc.isenabled()
+        assert is_part_of_run()
     finally:
         gc.enable()
