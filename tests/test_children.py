@@ -106,7 +106,8 @@ def test_a_child_calls_nodes_without_a_proxy(tmp_path, monkeypatch):
     (tmp_path / "show.py").write_text(
         "import os\ndef main(): print(os.environ['no_grpc_proxy'])\n"
     )
-    monkeypatch.delenv("no_proxy", raising=False)
+    for name in ("no_proxy", "no_grpc_proxy"):
+        monkeypatch.delenv(name, raising=False)
     command = make_child_command("show", path=[str(tmp_path), *sys.path])
     assert run(command).stdout == "localhost,127.0.0.1\n"
 
