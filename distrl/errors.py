@@ -16,7 +16,15 @@ class EnvironmentFault(RuntimeError):
 
     Its message names the environment by its index, and the value. What the
     environment raised is the cause.
+
+    Attributes:
+      rule: the rule of `distrl check-env` that an observation breaks, or None.
     """
+
+    def __init__(self, text: str, rule: str | None = None):
+        """Takes the message, and the rule if it is of an observation."""
+        super().__init__(text)
+        self.rule = rule
 
 
 def find_nearest(word: str, words: Iterable[str]) -> str | None:

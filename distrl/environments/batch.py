@@ -11,6 +11,7 @@ from dm_env import specs
 from distrl.environments.reading import (
     MISFITS,
     Leaf,
+    find_leaves,
     read_array,
     read_discounts,
     read_rewards,
@@ -71,6 +72,7 @@ class BatchEnvironment(VectorEnvironment):
         """Takes the batch over; `spec` is that of each of its environments."""
         self._batch = batch
         self._begin(len(batch), spec)
+        self._leaves = find_leaves(spec.observation, batch.observation_spec())
 
     def close(self) -> None:
         """Closes the batch."""
@@ -82,7 +84,7 @@ class BatchEnvironment(VectorEnvironment):
             observation = self._batch.reset()
         except Exception as error:
             raise _blame(everyone, "reset()", error) from error
-        return self._read(observation, everyone)
+        return self._read(observation, everyone, "reset()")
 
     def _step_all(
         self, action: np.ndarray, due: list[int]
@@ -94,7 +96,7 @@ class BatchEnvironment(VectorEnvironment):
             raise _blame(everyone, f"step({action.tolist()})", error) from error
         reward_t = read_rewards(step.reward_t.tolist())
         discount_t = read_discounts(step.discount_t.tolist())
-        leaves_t = self._read(step.observation_t, everyone)
+        leaves_t = self._read(step.observation_t, everyone, "step()")
         return step.last_t.tolist(), reward_t, discount_t, leaves_t
 
     def _reset_some(
@@ -105,12 +107,15 @@ class BatchEnvironment(VectorEnvironment):
         except Exception as error:
             raise _blame(indices, "reset()", error) from error
         leaves = [array.copy() for array in leaves_t]
-        for leaf, first in zip(leaves, self._read(observation, indices), strict=True):
+        firsts = self._read(observation, indices, "reset()")
+        for leaf, first in zip(leaves, firsts, strict=True):
             leaf[indices] = first
         return leaves
 
-    def _read(self, observation: Any, indices: Sequence[int]) -> list[np.ndarray]:
-        return [_read_leaf(leaf, observation, indices) for leaf in self._leaves]
+    def _read(
+        self, observation: Any, indices: Sequence[int], call: str
+    ) -> list[np.ndarray]:
+        return [_read_leaf(leaf, observation, indices, call) for leaf in self._leaves]
 
 
 class OneOfBatch(dm_env.Environment):
@@ -158,20 +163,21 @@ class OneOfBatch(dm_env.Environment):
         self._batch.close()
 
 
-def _read_leaf(leaf: Leaf, observation: Any, indices: Sequence[int]) -> np.ndarray:
+def _read_leaf(
+    leaf: Leaf, observation: Any, indices: Sequence[int], call: str
+) -> np.ndarray:
     """Returns `[K, ...]` of the environments `indices`, as `reading` wants it."""
     try:
-        array = np.asarray(leaf.read(observation))
-        is_lossy = array.dtype.kind == "f" and leaf.dtype.kind != "f"
-        fits = array.shape == (len(indices), *leaf.shape) and not is_lossy
-        array = array.astype(leaf.dtype, copy=False)
-        fits = fits and leaf.allows(array)
+        array = leaf.convert(np.asarray(leaf.read(observation)), len(indices))
     except MISFITS:
-        fits = False
-    if fits:
+        array = None
+    if array is not None:
         return array
     return np.stack(  # says which environment is to blame
-        [read_array(leaf, _take(observation, k), i) for k, i in enumerate(indices)]
+        [
+            read_array(leaf, _take(observation, k), i, call)
+            for k, i in enumerate(indices)
+        ]
     )
 
 

@@ -62,6 +62,7 @@ def check_environment(
         if num_actions is None or (observation is None and is_gymnasium(built)):
             return
         environment = adapt_environment(built, uri, seed)
+        leaves = []
         if observation is not None:
             # A mask in `info` is not in the space that was judged.
             own = environment.observation_spec()
@@ -71,7 +72,7 @@ def check_environment(
             if error is not None:
                 yield Finding("action masks", "failed", *error)
                 return
-        leaves = [] if observation is None else find_leaves(observation)
+            leaves = find_leaves(observation, own)
         seen = play(environment, leaves, steps, seed)
         yield from judge_play(seen, leaves)
         open_ones.pop_all()
@@ -101,18 +102,18 @@ def judge_play(seen: Play, leaves: Sequence[Leaf]) -> Iterator[Finding]:
         (
             "steps",
             f"{seen.steps:,} random actions",
-            "an actor ends its run on this; mend the line that is named",
+            "an actor ends its run on this; fix what is named",
         ),
         (
             "observations",
             f"{seen.observations:,} have the shapes and kinds of the spec",
-            "return what observation_spec() says, or make it say what is returned",
+            "return what the spec or space says, or make it say what is returned",
         ),
         (
             "bounds",
             "the bounds of the spec hold",
-            "widen the bounds of the spec; where they are only a guess, leave them "
-            "out: specs.Array",
+            "widen the bounds of the spec or space; where they are only a guess, leave "
+            "them out: specs.Array, or Box(-np.inf, np.inf)",
         ),
         (
             "finite numbers",
@@ -124,7 +125,7 @@ def judge_play(seen: Play, leaves: Sequence[Leaf]) -> Iterator[Finding]:
             "each allows an action, wherever one follows",
             "allow at least one action in every state in which an episode goes on",
         ),
-        ("rewards", rewards, "return a finite number with every step, not None"),
+        ("rewards", rewards, "return a finite number with every step"),
         (
             "discounts",
             "from 0 to 1",
@@ -229,9 +230,9 @@ def judge_memory(seen: Play) -> Finding:
 def _judge_actions(built: Any, uri: str) -> tuple[Finding, int | None]:
     def count() -> int:
         if is_gymnasium(built):
-            from distrl.environments.gymnasium_suite import count_discrete
+            from distrl.environments.gymnasium_suite import read_action_space
 
-            return count_discrete(built.action_space, uri)
+            return read_action_space(built, uri)
         return count_actions(built.action_spec(), uri)
 
     number, error = _attempt(count, uri)
@@ -243,9 +244,9 @@ def _judge_actions(built: Any, uri: str) -> tuple[Finding, int | None]:
 def _judge_spec(built: Any, uri: str, num_actions: int | None) -> tuple[Finding, Any]:
     def read() -> Any:
         if is_gymnasium(built):
-            from distrl.environments.gymnasium_suite import describe_space
+            from distrl.environments.gymnasium_suite import read_observation_space
 
-            own, _ = describe_space(built.observation_space, "observation", uri)
+            own = read_observation_space(built, uri)
         else:
             own = built.observation_spec()
         return convert_observation_spec(own, uri, num_actions)

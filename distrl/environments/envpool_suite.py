@@ -157,8 +157,8 @@ class EnvPool:
         self._pool = pool
         config = pool.config
         self._count = config["num_envs"]
-        self._observation_spec, self._read = describe_space(
-            pool.observation_space, "observation", uri
+        self._observation_spec = describe_space(
+            pool.observation_space, "observation", uri, has_float_bounds=False
         )
         self._is_image = (
             isinstance(pool.observation_space, spaces.Box)
@@ -222,4 +222,4 @@ class EnvPool:
     def _order(self, observation: Any) -> Any:
         if self._is_image:
             return np.ascontiguousarray(np.moveaxis(observation, 1, 3))
-        return self._read(observation)
+        return observation

@@ -1,7 +1,8 @@
 """Gymnasium environments as dm_env ones, and those installed: `gym:ID`."""
 
 import contextlib
-from collections.abc import Callable
+import re
+from types import TracebackType
 from typing import Any
 
 import dm_env
@@ -12,12 +13,25 @@ from distrl.action_masks import ACTION_MASK, join_mask, split_mask
 from distrl.environments.actions import refuse_actions
 from distrl.environments.address import Address
 from distrl.environments.factory import call_factory
+from distrl.environments.reading import read_number, show
+from distrl.environments.spec import CategoricalArray
 from distrl.errors import ConfigError, EnvironmentFault, suggest
-
-Reader = Callable[[Any], Any]
 
 INSTALL = {"Box2D": "pip install 'box2d>=2.3.10'"}
 """The commands that install what some of Gymnasium's own environments need."""
+
+_OLD_RESET = (
+    "If this is the API of Gym before 0.26, write `def reset(self, *, seed=None, "
+    "options=None)` and return `observation, {}`"
+)
+_OLD_STEP = (
+    "If this is the API of Gym before 0.26, return `observation, reward, terminated, "
+    "truncated, info` instead of `observation, reward, done, info`: truncated where "
+    "only a time limit ends the episode, terminated where anything else does"
+)
+_NO_SEED = re.compile(
+    r"\breset\(\) got an unexpected keyword argument '(seed|options)'"
+)
 
 
 def import_gymnasium() -> Any:
@@ -66,8 +80,9 @@ class GymnasiumAdapter(dm_env.Environment):
     """A Gymnasium environment with a Discrete action space, as a dm_env one.
 
     Termination has discount 0, truncation 1. The first reset is seeded, the later
-    ones go on from there. Discrete spaces, of actions and of observations, are
-    shifted to begin at 0. An action mask in `info` becomes a part of the observation.
+    ones go on from there. Actions are shifted to begin at 0. Observations and rewards
+    are handed over as they are: `VectorEnvironment` checks them. An action mask in
+    `info` becomes a part of the observation.
     """
 
     def __init__(self, environment: Any, seed: int | None, uri: str = "gymnasium"):
@@ -79,37 +94,69 @@ class GymnasiumAdapter(dm_env.Environment):
         """
         self._environment = environment
         self._seed = seed
-        num_actions = count_discrete(environment.action_space, uri)
+        num_actions = read_action_space(environment, uri)
         self._start = int(environment.action_space.start)
         self._action_spec = specs.DiscreteArray(num_actions, np.int64, name="action")
-        self._observation_spec, self._read = describe_space(
-            environment.observation_space, "observation", uri
-        )
+        self._observation_spec = read_observation_space(environment, uri)
         self._shows_mask = split_mask(self._observation_spec)[1] is not None
         # Whether the mask is in `info`; None where only a reset can tell.
         self._informs = False if self._shows_mask else None
         self._is_over = True
 
     def reset(self) -> dm_env.TimeStep:
-        """Starts an episode; the first time with the seed."""
-        observation, info = self._environment.reset(seed=self._seed)
+        """Starts an episode; the first time with the seed.
+
+        Raises:
+          EnvironmentFault: it does not answer as Gymnasium's environments do.
+        """
+        try:
+            result = self._environment.reset(seed=self._seed)
+        except (TypeError, ValueError) as error:
+            _explain_old_api("reset()", error, _OLD_RESET)
+            raise
+        if not _is_tuple(result, 2) or not isinstance(result[1], dict):
+            raise EnvironmentFault(
+                f"returned {show(result)} from reset(); expected a tuple of an "
+                f"observation and an info, which is a dict. {_OLD_RESET}"
+            )
         self._seed = None
         self._is_over = False
-        return dm_env.restart(self._join(observation, info))
+        return dm_env.restart(self._join(result[0], result[1], "reset()"))
 
     def step(self, action: Any) -> dm_env.TimeStep:
-        """Takes an action, or starts an episode when the last one is over."""
+        """Takes an action, or starts an episode when the last one is over.
+
+        Raises:
+          EnvironmentFault: it does not answer as Gymnasium's environments do.
+        """
         if self._is_over:
             return self.reset()
-        observation, reward, terminated, truncated, info = self._environment.step(
-            int(action) + self._start
-        )
-        observation, reward = self._join(observation, info), float(reward)
+        try:
+            result = self._environment.step(int(action) + self._start)
+        except ValueError as error:
+            _explain_old_api(f"step({action})", error, _OLD_STEP)
+            raise
+        if not _is_tuple(result, 5):
+            values = f"{len(result)} values, " if isinstance(result, tuple) else ""
+            raise EnvironmentFault(
+                f"returned {values}{show(result)} from step(); expected a tuple of 5: "
+                f"observation, reward, terminated, truncated, info. {_OLD_STEP}"
+            )
+        observation, reward, terminated, truncated, info = result
+        if not isinstance(info, dict):
+            raise EnvironmentFault(
+                f"returned the info {show(info)} from step(); expected a dict"
+            )
+        observation = self._join(observation, info, f"step({action})")
+        terminated = _read_flag("terminated", terminated)
+        truncated = _read_flag("truncated", truncated)
+        self._is_over = terminated or truncated
+        number = read_number(reward)
+        # What is none is left for the check of rewards to name.
+        reward = reward if number is None else number
         if terminated:
-            self._is_over = True
             return dm_env.termination(reward, observation)
         if truncated:
-            self._is_over = True
             return dm_env.truncation(reward, observation)
         return dm_env.transition(reward, observation)
 
@@ -134,20 +181,21 @@ class GymnasiumAdapter(dm_env.Environment):
         """Closes the Gymnasium environment."""
         self._environment.close()
 
-    def _join(self, observation: Any, info: Any) -> Any:
+    def _join(self, observation: Any, info: Any, call: str) -> Any:
         """Returns an observation with the mask in `info`, unless it has its own."""
-        seen, mask = self._read(observation), _find_mask(info)
         if self._shows_mask:
-            return seen
+            return observation
+        mask = _find_mask(info)
         if self._informs is None:
             self._note_mask(mask)
         if self._informs != (mask is not None):
             now, before = ("no", "one") if self._informs else ("an", "none")
             raise EnvironmentFault(
-                f"info has {now} {ACTION_MASK!r} here, but that of the first reset had "
-                f"{before}; give a mask with every reset and step, or with none"
+                f"answered {call}: info has {now} {ACTION_MASK!r} here, but that of "
+                f"the first reset had {before}; give a mask with every reset and step, "
+                "or with none"
             )
-        return join_mask(seen, mask)
+        return join_mask(observation, mask)
 
     def _note_mask(self, mask: Any) -> None:
         """Notes that the first `info` has this mask, or none."""
@@ -163,70 +211,122 @@ def _find_mask(info: Any) -> Any:
     return info.get(ACTION_MASK) if isinstance(info, dict) else None
 
 
-def count_discrete(space: Any, uri: str) -> int:
-    """Returns the number of actions of an action space.
+def read_action_space(environment: Any, uri: str) -> int:
+    """Returns the number of actions of a Gymnasium environment.
 
     Raises:
-      ConfigError: it is not Discrete.
+      ConfigError: its action space is not Discrete.
     """
+    space = getattr(environment, "action_space", None)
+    _check_package(space, "action", uri)
     if not isinstance(space, import_gymnasium().spaces.Discrete):
         raise refuse_actions(uri, space)
     return int(space.n)
 
 
-def describe_space(space: Any, name: str, uri: str) -> tuple[Any, Reader]:
-    """Returns the spec of an observation space and a function that reads a value.
+def read_observation_space(environment: Any, uri: str) -> Any:
+    """Returns the nest of specs of a Gymnasium environment's observations.
+
+    Raises:
+      ConfigError: its observation space has no arrays of a fixed shape.
+    """
+    # Gymnasium's own environments leave such bounds: LunarLander-v3 climbs out.
+    classes = type(environment.unwrapped).__mro__
+    is_own = any(each.__module__.startswith("gymnasium.envs.") for each in classes)
+    space = getattr(environment, "observation_space", None)
+    return describe_space(space, "observation", uri, has_float_bounds=not is_own)
+
+
+def describe_space(space: Any, name: str, uri: str, *, has_float_bounds: bool) -> Any:
+    """Returns the nest of specs of an observation space.
+
+    Args:
+      space: Gymnasium's.
+      name: of the specs.
+      uri: how messages call the environment.
+      has_float_bounds: whether floats keep the bounds of their space.
 
     Raises:
       ConfigError: it has no arrays of a fixed shape.
     """
     spaces = import_gymnasium().spaces
+    _check_package(space, "observation", uri)
+
+    def describe(part: Any, key: Any) -> Any:
+        return describe_space(part, key, uri, has_float_bounds=has_float_bounds)
+
     if isinstance(space, spaces.Dict):
-        parts = {k: describe_space(space[k], str(k), uri) for k in space.spaces}
-        readers = {key: read for key, (_, read) in parts.items()}
-        return (
-            {key: spec for key, (spec, _) in parts.items()},
-            lambda value: {key: read(value[key]) for key, read in readers.items()},
-        )
+        return {key: describe(space[key], str(key)) for key in space.spaces}
     if isinstance(space, spaces.Tuple):
-        items = [
-            describe_space(item, f"{name}_{i}", uri) for i, item in enumerate(space)
-        ]
-        reads = [read for _, read in items]
-        return (
-            tuple(spec for spec, _ in items),
-            lambda value: tuple(read(x) for read, x in zip(reads, value, strict=True)),
-        )
+        return tuple(describe(item, f"{name}_{i}") for i, item in enumerate(space))
     if isinstance(space, spaces.Discrete):
-        start = int(space.start)
-        spec = specs.DiscreteArray(int(space.n), np.int32, name)
-        return spec, lambda value: np.int32(value - start)
-    bounds = _read_bounds(space)
-    if bounds is None:
+        start, count = int(space.start), int(space.n)
+        if start == 0:
+            return specs.DiscreteArray(count, np.int64, name)
+        return CategoricalArray((), np.int64, start, start + count - 1, name)
+    if isinstance(space, spaces.MultiDiscrete):
+        last = space.start + space.nvec - 1
+        return CategoricalArray(space.shape, space.dtype, space.start, last, name)
+    if isinstance(space, spaces.MultiBinary):
+        return specs.BoundedArray(space.shape, space.dtype, 0, 1, name)
+    if not isinstance(space, spaces.Box):
         raise ConfigError(
             f"environment {uri!r} has the observation space {space!r}; distrl takes "
             "Box, Discrete, MultiDiscrete and MultiBinary spaces, and Tuple and Dict "
             "of them. Wrap the environment in a factory that turns the observation "
             "into one of these, and name it as package.module:factory."
         )
-    dtype = space.dtype
-    if dtype.kind == "f":
-        # Its own environments leave such bounds: LunarLander-v3 climbs out of them.
-        spec = specs.Array(space.shape, dtype, name)
-    else:
-        spec = specs.BoundedArray(space.shape, dtype, *bounds, name=name)
-    return spec, lambda value: np.asarray(value, dtype)
+    if space.dtype.kind == "f" and not has_float_bounds:
+        return specs.Array(space.shape, space.dtype, name)
+    low, high = _shrink(space.low), _shrink(space.high)
+    return specs.BoundedArray(space.shape, space.dtype, low, high, name)
 
 
-def _read_bounds(space: Any) -> tuple[Any, Any] | None:
-    spaces = import_gymnasium().spaces
-    if isinstance(space, spaces.Box):
-        return _shrink(space.low), _shrink(space.high)
-    if isinstance(space, spaces.MultiDiscrete):
-        return space.start, space.start + space.nvec - 1
-    if isinstance(space, spaces.MultiBinary):
-        return 0, 1
-    return None
+def _check_package(space: Any, what: str, uri: str) -> None:
+    if isinstance(space, import_gymnasium().spaces.Space) or space is None:
+        return
+    kind = type(space)
+    package = kind.__module__.partition(".")[0]
+    raise ConfigError(
+        f"environment {uri!r} has the {what} space {space!r}, which is of the package "
+        f"{package!r} ({kind.__module__}.{kind.__qualname__}); distrl reads those of "
+        f"gymnasium. Make it gymnasium.spaces.{kind.__name__}: `from gymnasium import "
+        f"spaces` instead of `from {package} import spaces`."
+    )
+
+
+def _is_tuple(result: Any, length: int) -> bool:
+    return isinstance(result, (tuple, list)) and len(result) == length
+
+
+def _read_flag(name: str, value: Any) -> bool:
+    if value is True or value is False:
+        return value
+    number = read_number(value)
+    if number is None or number not in (0.0, 1.0):
+        raise EnvironmentFault(
+            f"returned {name} = {show(value)} from step(); expected True or False"
+        )
+    return bool(number)
+
+
+def _explain_old_api(call: str, error: Exception, advice: str) -> None:
+    """Raises an error with advice where the old API is why an environment raised."""
+    is_unpacking = isinstance(error, ValueError) and "values to unpack" in str(error)
+    is_wrappers = is_unpacking and _is_in_gymnasium(error.__traceback__)
+    if is_wrappers or _NO_SEED.search(str(error)):
+        raise EnvironmentFault(
+            f"failed in {call}: {type(error).__name__}: {error}. {advice}"
+        ) from error
+
+
+def _is_in_gymnasium(traceback: TracebackType | None) -> bool:
+    """Returns whether it was code of Gymnasium, such as a wrapper, that raised."""
+    module = ""
+    while traceback is not None:
+        module = traceback.tb_frame.f_globals.get("__name__", "")
+        traceback = traceback.tb_next
+    return module.startswith("gymnasium.")
 
 
 def _shrink(bound: np.ndarray) -> np.ndarray:

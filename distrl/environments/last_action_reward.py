@@ -9,6 +9,7 @@ from dm_env import specs
 from distrl.action_masks import join_mask, split_mask
 from distrl.environments.actions import count_actions
 from distrl.environments.batch import Batch, BatchStep
+from distrl.environments.reading import read_number
 
 
 class LastActionReward(dm_env.Environment):
@@ -60,7 +61,8 @@ class LastActionReward(dm_env.Environment):
         # An environment may answer step() with the first step of an episode.
         if not timestep.first():
             last_action[action] = 1.0
-            last_reward = np.float32(timestep.reward)
+            # What is no number is left for the check of rewards to name.
+            last_reward = np.float32(read_number(timestep.reward) or 0.0)
         return timestep._replace(
             observation=_extend(timestep.observation, last_action, last_reward)
         )
@@ -90,9 +92,8 @@ class LastActionRewardBatch:
         """Takes an action in each environment."""
         step = self._batch.step(action)
         last_action = np.eye(self._num_actions, dtype=np.float32)[action]
-        last_reward = np.asarray(step.reward_t, np.float32)
         return step._replace(
-            observation_t=_extend(step.observation_t, last_action, last_reward)
+            observation_t=_extend(step.observation_t, last_action, step.reward_t)
         )
 
     def observation_spec(self) -> dict[str, Any]:

@@ -12,16 +12,15 @@ from typing import Any
 import dm_env
 import numpy as np
 import psutil
-import tree
 
 from distrl.action_masks import ACTION_MASK, split_mask
 from distrl.environments.actions import describe_stuck
 from distrl.environments.reading import (
-    MISFITS,
     Leaf,
     read_array,
     read_discounts,
     read_rewards,
+    show,
 )
 from distrl.errors import EnvironmentFault
 
@@ -125,7 +124,6 @@ def play(
       seed: of the actions.
     """
     seen = Play()
-    declared = _read_dtypes(environment) if leaves else {}
     actions = RandomActions(environment, seed)
     memory = psutil.Process()
     warm = int(steps * _WARM_UP)
@@ -135,11 +133,10 @@ def play(
         answer = method(*arguments)
         seen.seconds += time.perf_counter() - begun
         if not isinstance(answer, dm_env.TimeStep):
-            raise TypeError(
-                f"it answered with a {type(answer).__name__}; expected a "
-                "dm_env.TimeStep"
+            raise EnvironmentFault(
+                f"returned {show(answer)} from {call}; expected a dm_env.TimeStep"
             )
-        _look(seen, leaves, declared, answer.observation)
+        _look(seen, leaves, answer.observation, call)
         # A mask may be all zeros where nothing is chosen and nothing bootstraps.
         if not answer.last() or answer.discount != 0:
             _look_at_mask(seen, leaves, answer.observation, call)
@@ -183,27 +180,27 @@ def play(
     except Exception as error:
         seen.is_whole = False
         where = "resets" if call == "reset()" and seen.steps else "steps"
-        seen.note(where, f"{call}: {type(error).__name__}: {error}{_locate(error)}")
+        text = f"{call}: {type(error).__name__}: {error}{_locate(error)}"
+        seen.note(where, str(error) if isinstance(error, EnvironmentFault) else text)
     seen.last_memory = memory.memory_info().rss
     return seen
 
 
-def _look(
-    seen: Play, leaves: Sequence[Leaf], declared: dict[Any, Any], observation: Any
-) -> None:
+def _look(seen: Play, leaves: Sequence[Leaf], observation: Any, call: str) -> None:
     """Holds an observation against its spec."""
     seen.observations += 1
     for leaf in leaves:
         try:
-            read_array(leaf, observation, 0)
+            read_array(leaf, observation, 0, call)
         except EnvironmentFault as fault:
-            seen.note(_find_rule(leaf, observation), str(fault))
+            assert fault.rule is not None
+            seen.note(fault.rule, str(fault))
             continue
         found = np.asarray(leaf.read(observation)).dtype
-        if found == declared.get(leaf.path, found):
+        if found == leaf.declared:
             continue
         if seen.casts is None:
-            text = f"{found}{leaf.describe_place()}, the spec has {declared[leaf.path]}"
+            text = f"{found}{leaf.describe_place()}, the spec has {leaf.declared}"
             seen.casts = Fault(text, seen.steps, count=0)
         seen.casts.count += 1
 
@@ -216,20 +213,6 @@ def _look_at_mask(
         _, mask = split_mask(observation)
         if not np.any(mask):
             seen.note("action masks", describe_stuck(call))
-
-
-def _find_rule(leaf: Leaf, observation: Any) -> str:
-    """Returns which rule an observation breaks that cannot be read."""
-    try:
-        array = np.asarray(leaf.read(observation))
-    except MISFITS:
-        return "observations"
-    if array.shape != leaf.shape or array.dtype.kind not in "biuf":
-        return "observations"
-    if not np.isfinite(array).all():
-        return "finite numbers"
-    is_lossy = array.dtype.kind == "f" and leaf.dtype.kind != "f"
-    return "observations" if is_lossy else "bounds"
 
 
 def _read_numbers(seen: Play, timestep: dm_env.TimeStep) -> tuple[float, float]:
@@ -246,12 +229,6 @@ def _read_numbers(seen: Play, timestep: dm_env.TimeStep) -> tuple[float, float]:
     except EnvironmentFault as fault:
         seen.note("discounts", str(fault))
     return reward, discount
-
-
-def _read_dtypes(environment: dm_env.Environment) -> dict[Any, Any]:
-    """Returns the dtype of each array of the environment's own spec."""
-    flat = tree.flatten_with_path(environment.observation_spec())
-    return {path: spec.dtype for path, spec in flat}
 
 
 def _locate(error: Exception) -> str:

@@ -1,9 +1,11 @@
-"""What environments return, read as arrays and numbers that are what they have to be.
+"""What environments return, checked before it is converted to arrays and numbers.
 
 An observation that leaves the bounds of its spec, or holds NaN or an infinity, would
-be learnt from for as long as replay keeps it; so would such a reward.
+be learnt from for as long as replay keeps it; so would such a reward. A cast hides
+what was wrong, so the checks see the values as the environment returned them.
 """
 
+import contextlib
 import functools
 import operator
 from collections.abc import Callable, Sequence
@@ -27,6 +29,7 @@ MISFITS = (
 
 _NUMBERS = frozenset((bool, int, float, np.float32, np.float64, np.int32, np.int64))
 _LARGEST = float(np.finfo(np.float32).max)
+_SHOWN = 120
 
 
 class Leaf:
@@ -35,32 +38,84 @@ class Leaf:
     Attributes:
       read: takes it out of an observation.
       shape: of one environment's.
+      declared: the dtype that the environment's own spec has.
       dtype: in which it travels.
+      is_whole: whether it holds integers or booleans.
     """
 
-    def __init__(self, path: tuple[Any, ...], spec: specs.Array, structure: Any):
-        """Takes the path to an array of a nest, its spec, and the nest of specs."""
+    def __init__(
+        self,
+        path: tuple[Any, ...],
+        spec: specs.Array,
+        structure: Any,
+        declared: np.dtype,
+    ):
+        """Takes the path to an array of a nest, its spec as it travels, and the nest.
+
+        `declared` is the dtype that it has in the environment's own spec.
+        """
         self.path = path
-        self.read: Callable[[Any], Any] = functools.partial(_follow, path)
-        if len(path) == 1 and not hasattr(structure, "_fields"):
+        lengths = _list_lengths(path, structure)
+        self.read: Callable[[Any], Any] = functools.partial(_follow, path, lengths)
+        if len(path) == 1 and lengths == [None]:
             self.read = operator.itemgetter(path[0])  # the same, faster
         self.shape = spec.shape
+        self.declared = declared
         self.dtype = spec.dtype
-        self._low, self._high = _find_bounds(spec)
+        self.is_whole = declared.kind in "biu"
+        self._low, self._high = _find_bounds(spec, declared)
         self._has_numbers = self._low.ndim == self._high.ndim == 0
+        limits = _limits(declared if self.is_whole else self.dtype)
         self._is_free = bool(
-            np.all(self._low == _limits(self.dtype)[0])
-            and np.all(self._high == _limits(self.dtype)[1])
+            np.all(self._low == limits[0]) and np.all(self._high == limits[1])
         )
 
-    def allows(self, array: np.ndarray) -> bool:
-        """Returns whether the bounds hold for an array `[E, ...]`, and no NaN is there.
+    def convert(self, array: np.ndarray, count: int) -> np.ndarray | None:
+        """Returns K observations in the dtype in which they travel.
 
-        It costs a few microseconds: an actor asks at each step.
+        It costs a few microseconds: an actor asks at each step. What it does not take,
+        `read_array` looks at more closely.
+
+        Args:
+          array: `[K, ...]`, as the environments gave it.
+          count: K.
+
+        Returns:
+          `[K, ...]`; None if something does not fit, or may not.
         """
-        if self._is_free:
-            if self.dtype.kind != "f":
-                return True
+        kinds = "biu" if self.is_whole else "biuf"
+        if array.shape != (count, *self.shape) or array.dtype.kind not in kinds:
+            return None
+        if not self.is_whole:
+            if array.dtype != self.dtype:
+                with np.errstate(over="ignore"):
+                    array = array.astype(self.dtype)
+            return array if self._allows(array) else None
+        # Integers are looked at before a narrower dtype makes other ones of them.
+        if (self._is_free and array.dtype == self.declared) or self._allows(array):
+            return array.astype(self.dtype, copy=False)
+        return None
+
+    def find_offence(self, array: np.ndarray) -> tuple[int, ...] | None:
+        """Returns the index of the first number that is not allowed, or None."""
+        fits = (array >= self._low) & (array <= self._high)
+        return None if fits.all() else tuple(map(int, np.argwhere(~fits)[0]))
+
+    def describe_bounds(self, index: tuple[int, ...]) -> str:
+        """Returns what a number of the array may be, in words."""
+        low = np.broadcast_to(self._low, self.shape)[index]
+        high = np.broadcast_to(self._high, self.shape)[index]
+        if not self.is_whole and (low, high) == _limits(self.dtype):
+            return "a finite number"
+        return f"{low} to {high}"
+
+    def describe_place(self) -> str:
+        """Returns ` at 'a/b'`, or nothing for an observation that is one array."""
+        return f" at {'/'.join(map(str, self.path))!r}" if self.path else ""
+
+    def _allows(self, array: np.ndarray) -> bool:
+        """Returns whether the bounds hold for an array, and no NaN is there."""
+        if self._is_free and not self.is_whole:
             # NaN and infinity spread through the sum of squares; large numbers may
             # overflow it, so that one looks at all of them.
             flat = array.ravel()
@@ -72,73 +127,78 @@ class Leaf:
             return bool(array.min() >= self._low and array.max() <= self._high)
         return bool(((array >= self._low) & (array <= self._high)).all())
 
-    def find_offence(self, array: np.ndarray) -> tuple[int, ...] | None:
-        """Returns the index of the first number that is not allowed, or None."""
-        fits = (array >= self._low) & (array <= self._high)
-        return None if fits.all() else tuple(map(int, np.argwhere(~fits)[0]))
 
-    def describe_bounds(self, index: tuple[int, ...]) -> str:
-        """Returns what a number of the array may be, in words."""
-        low = np.broadcast_to(self._low, self.shape)[index]
-        high = np.broadcast_to(self._high, self.shape)[index]
-        if self.dtype.kind == "f" and (low, high) == _limits(self.dtype):
-            return "a finite number"
-        return f"{low} to {high}"
+def find_leaves(structure: Any, own: Any = None) -> list[Leaf]:
+    """Returns the arrays of a nest of specs.
 
-    def describe_place(self) -> str:
-        """Returns ` at 'a/b'`, or nothing for an observation that is one array."""
-        return f" at {'/'.join(map(str, self.path))!r}" if self.path else ""
-
-
-def find_leaves(structure: Any) -> list[Leaf]:
-    """Returns the arrays of a nest of specs."""
-    return [
-        Leaf(path, spec, structure) for path, spec in tree.flatten_with_path(structure)
-    ]
+    Args:
+      structure: the nest as it travels.
+      own: the nest that the environment itself declares, with its own dtypes; None
+        if they are those of `structure`.
+    """
+    leaves = []
+    for path, spec in tree.flatten_with_path(structure):
+        try:
+            declared = _follow(path, [None] * len(path), own).dtype
+        except MISFITS:  # What is not there, `read_array` will say.
+            declared = spec.dtype
+        leaves.append(Leaf(path, spec, structure, declared))
+    return leaves
 
 
-def read_array(leaf: Leaf, observation: Any, index: int) -> np.ndarray:
-    """Returns an array of one environment's observation.
+def read_array(leaf: Leaf, observation: Any, index: int, call: str) -> np.ndarray:
+    """Returns an array of one environment's observation, in its travelling dtype.
 
     Args:
       leaf: which one.
       observation: the environment's.
       index: of the environment.
+      call: what returned it, `reset()` or `step()`.
 
     Raises:
       EnvironmentFault: it is not there, or is not what the spec says.
     """
+    begin = f"environment {index} returned an observation from {call}"
     where = leaf.describe_place()
-    expected = f"expected the shape {leaf.shape} of {leaf.dtype}"
+    expected = f"expected the shape {leaf.shape} of {leaf.declared}"
     try:
         value = leaf.read(observation)
-    except MISFITS:
-        raise EnvironmentFault(
-            f"environment {index} returned an observation that has nothing{where}; "
-            f"{expected}, got {type(observation).__name__}"
-        ) from None
-    array = np.asarray(value)
-    is_lossy = array.dtype.kind == "f" and leaf.dtype.kind != "f"
-    if array.shape != leaf.shape or array.dtype.kind not in "biuf" or is_lossy:
-        raise EnvironmentFault(
-            f"environment {index} returned an observation that does not fit its "
-            f"spec{where}; {expected}, got the shape {array.shape} of {array.dtype}"
-        )
+    except MISFITS as error:
+        why = f": {error}" if isinstance(error, _WrongLength) else ""
+        text = f"{begin} that has nothing{where}{why}; {expected}, got "
+        raise EnvironmentFault(text + show(observation), "observations") from None
+    try:
+        array = np.asarray(value)
+    except MISFITS:  # lists of different lengths
+        array = np.array(None)
+    if array.shape != leaf.shape or array.dtype.kind not in "biuf":
+        got = f"the shape {array.shape} of {array.dtype}"
+        got = got if array.dtype.kind in "biuf" else show(value)
+        text = f"{begin} that does not fit its spec{where}; {expected}, got {got}"
+        raise EnvironmentFault(text, "observations")
     with np.errstate(over="ignore"):
-        cast = array.astype(leaf.dtype)
+        cast = array if leaf.is_whole else array.astype(leaf.dtype)
     offence = leaf.find_offence(cast)
     if offence is not None:
-        at = f"[{', '.join(map(str, offence))}]" if offence else ""
-        raise EnvironmentFault(
-            f"environment {index} returned an observation outside its spec{where}: "
-            f"observation{at} is {array[offence]}; expected "
-            f"{leaf.describe_bounds(offence)}"
-        )
-    return cast
+        text = f"{begin} outside its spec{where}: {_name_number(array, offence)}"
+        is_finite = np.isfinite(array[offence])
+        rule = "bounds" if is_finite else "finite numbers"
+        text += f"; expected {leaf.describe_bounds(offence)}"
+        raise EnvironmentFault(text, rule)
+    if leaf.is_whole and array.dtype.kind == "f":
+        fractions = np.argwhere(array != np.rint(array))
+        if len(fractions):
+            number = _name_number(array, tuple(map(int, fractions[0])))
+            text = f"{begin} that does not fit its spec{where}: {number}; expected "
+            kind = f"a whole number, since the spec has {leaf.declared}"
+            raise EnvironmentFault(text + kind, "observations")
+    return cast.astype(leaf.dtype)
 
 
 def read_rewards(values: Sequence[Any], first: int = 0) -> np.ndarray:
     """Returns `[E] float64`; messages call the environments `first` and so on.
+
+    An array that holds exactly one number is taken as that number.
 
     Raises:
       EnvironmentFault: one is not a finite number of float32.
@@ -159,6 +219,15 @@ def read_discounts(values: Sequence[Any], first: int = 0) -> np.ndarray:
     return read.astype(np.float32)
 
 
+def show(value: Any) -> str:
+    """Returns what a value is, in one short line for messages."""
+    text = " ".join(repr(value).split())
+    text = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    kind = type(value).__name__
+    is_clear = value is None or isinstance(value, (bool, int, float))
+    return text if is_clear or text.startswith(kind) else f"{text} ({kind})"
+
+
 def _read_numbers(
     values: Sequence[Any],
     first: int,
@@ -167,53 +236,90 @@ def _read_numbers(
     high: float,
     expected: str,
 ) -> np.ndarray:
-    if _NUMBERS.issuperset(map(type, values)):
-        numbers = list(map(float, values))
-        total = sum(numbers)
-        # A NaN or an infinity leaves no difference of 0.
-        if total - total == 0.0 and low <= min(numbers) and max(numbers) <= high:
-            return np.array(numbers)
-    return np.array(
-        [
-            _read_number(value, index, what, low, high, expected)
-            for index, value in enumerate(values, first)
-        ]
-    )
+    with contextlib.suppress(OverflowError):  # of a huge int
+        if _NUMBERS.issuperset(map(type, values)):
+            numbers = list(map(float, values))
+            total = sum(numbers)
+            # A NaN or an infinity leaves no difference of 0.
+            if total - total == 0.0 and low <= min(numbers) and max(numbers) <= high:
+                return np.array(numbers)
+    read = np.empty(len(values))
+    for place, value in enumerate(values):
+        number = read_number(value)
+        if number is None or not low <= number <= high:
+            raise EnvironmentFault(
+                f"environment {first + place} returned the {what} {show(value)} from "
+                f"step(); expected {expected}"
+            )
+        read[place] = number
+    return read
 
 
-def _read_number(
-    value: Any, index: int, what: str, low: float, high: float, expected: str
-) -> float:
+def read_number(value: Any) -> float | None:
+    """Returns a number, or the only one of an array; None of all else."""
+    if isinstance(value, float):
+        return value
+    if isinstance(value, (list, tuple)):
+        return None
     try:
-        number = float(value)  # refuses None; NumPy takes it for NaN
-    except (TypeError, ValueError):
-        number = np.nan
-    if isinstance(value, str) or not low <= number <= high:
-        raise EnvironmentFault(
-            f"environment {index} returned the {what} {value!r}; expected {expected}"
-        )
-    return number
+        array = np.asarray(value)
+        # Neither text nor complex numbers, of which float() would make some.
+        if array.dtype.kind in "biuf" and array.size == 1:
+            return float(array.reshape(()))
+    except MISFITS:
+        pass
+    return None
 
 
-def _follow(path: tuple[Any, ...], nest: Any) -> Any:
+class _WrongLength(IndexError):
+    """A tuple has more or fewer parts than its spec."""
+
+
+def _list_lengths(path: tuple[Any, ...], structure: Any) -> list[int | None]:
+    """Returns how many parts each nest on a path has; None for one of names."""
+    lengths: list[int | None] = []
     for key in path:
+        lengths.append(len(structure) if isinstance(structure, (tuple, list)) else None)
+        structure = _follow((key,), [None], structure)
+    return lengths
+
+
+def _follow(path: tuple[Any, ...], lengths: Sequence[int | None], nest: Any) -> Any:
+    for key, length in zip(path, lengths, strict=True):
+        if length is not None and len(nest) != length:
+            raise _WrongLength(f"it has {len(nest)} parts instead of {length}")
         is_field = isinstance(key, str) and hasattr(nest, "_fields")
         nest = getattr(nest, key) if is_field else nest[key]
     return nest
 
 
+def _name_number(array: np.ndarray, index: tuple[int, ...]) -> str:
+    at = f"[{', '.join(map(str, index))}]" if index else ""
+    return f"observation{at} is {array[index]}"
+
+
 def _limits(dtype: np.dtype) -> tuple[Any, Any]:
+    if dtype.kind == "b":
+        return 0, 1
     info: Any = np.finfo(dtype) if dtype.kind == "f" else np.iinfo(dtype)
     return info.min, info.max
 
 
-def _find_bounds(spec: specs.Array) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the lowest and highest allowed number, or arrays of them."""
+def _find_bounds(
+    spec: specs.Array, declared: np.dtype
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the lowest and highest allowed number, or arrays of them.
+
+    Those of integers are also what both dtypes can hold, the one that is declared and
+    the one in which they travel.
+    """
     least, most = _limits(spec.dtype)
-    if not isinstance(spec, specs.BoundedArray):
-        return np.asarray(least), np.asarray(most)
-    low, high = np.asarray(spec.minimum), np.asarray(spec.maximum)
-    if spec.dtype == np.int32 and (np.any(low == least) or np.any(high == most)):
-        # Made of wider integers, which may have wrapped.
-        return np.asarray(least), np.asarray(most)
-    return np.maximum(low, least), np.minimum(high, most)
+    is_whole = declared.kind in "biu"
+    if is_whole:
+        own = _limits(declared)
+        least, most = max(least, own[0]), min(most, own[1])
+    low, high = np.asarray(least), np.asarray(most)
+    if isinstance(spec, specs.BoundedArray):
+        low = np.clip(np.asarray(spec.minimum), least, most)
+        high = np.clip(np.asarray(spec.maximum), least, most)
+    return (low.astype(np.int64), high.astype(np.int64)) if is_whole else (low, high)

@@ -24,7 +24,7 @@ from distrl.environments.last_action_reward import (
 from distrl.environments.processes import ProcessEnvironment
 from distrl.environments.spec import make_spec
 from distrl.environments.vector import VectorEnvironment
-from distrl.errors import ConfigError
+from distrl.errors import ConfigError, EnvironmentFault
 from distrl.seeding import derive_seed
 from distrl.types import EnvironmentSpec
 
@@ -107,7 +107,8 @@ def build_environment(uri: str, args: Mapping[str, Any], seed: int) -> Any:
     raise ConfigError(
         f"environment {uri!r} is a {type(built).__module__}."
         f"{type(built).__name__}; its factory has to return one dm_env.Environment "
-        "or one gymnasium.Env (one of the older `gym` has to be ported to either)."
+        "or one gymnasium.Env. One of the older `gym` has to be ported to either: see "
+        "https://gymnasium.farama.org/introduction/migration_guide/."
     )
 
 
@@ -324,10 +325,10 @@ def _try_out(environment: dm_env.Environment, spec: EnvironmentSpec, uri: str) -
         vector.step(action)
     except Exception as fault:
         error = fault.__cause__ or fault  # the environment's own, if it raised
-        raise ConfigError(
-            f"environment {uri!r} failed at its first {call}: "
-            f"{type(error).__name__}: {error}"
-        ) from error
+        what = f"failed at its first {call}: {type(error).__name__}: {error}"
+        if isinstance(error, EnvironmentFault):
+            what = str(fault).removeprefix("environment 0 ")
+        raise ConfigError(f"environment {uri!r} {what}") from error
 
 
 def close_quietly(built: Any) -> None:

@@ -1,7 +1,7 @@
 """The one place that says in what dtype observations travel.
 
   bool, float16, float64 -> float32     uint8 -> uint8 (images)
-  every other integer -> int32          (values beyond int32 wrap)
+  every other integer -> int32          (values beyond int32 are refused)
 
 A bool becomes float32 and not uint8, since networks take uint8 for pixels. An action
 mask, which no network sees, travels as uint8.
@@ -19,6 +19,23 @@ from distrl.action_masks import ACTION_MASK, split_mask
 from distrl.environments.actions import count_actions
 from distrl.errors import ConfigError
 from distrl.types import EnvironmentSpec
+
+
+class CategoricalArray(specs.BoundedArray):
+    """Integers that name categories, as those of Gymnasium's `MultiDiscrete`.
+
+    A `DiscreteArray` is the same for one integer from 0.
+    """
+
+    @property
+    def num_values(self) -> np.ndarray:
+        """The number of values of each integer, of the array's shape or `[]`."""
+        return self.maximum.astype(np.int64) - self.minimum + 1
+
+    def __reduce__(self) -> Any:
+        """Pickles it as what it is; dm_env would make a `BoundedArray` of it."""
+        _, arguments = super().__reduce__()
+        return CategoricalArray, arguments
 
 
 def make_spec(
@@ -117,6 +134,7 @@ def _cast(spec: specs.Array, dtype: np.dtype) -> specs.Array:
         minimum = np.clip(minimum, limits.min, limits.max)
         maximum = np.clip(maximum, limits.min, limits.max)
     with np.errstate(over="ignore"):  # a bound beyond float32 is infinite
-        return specs.BoundedArray(
-            spec.shape, dtype, minimum.astype(dtype), maximum.astype(dtype), spec.name
-        )
+        minimum, maximum = minimum.astype(dtype), maximum.astype(dtype)
+    is_categorical = isinstance(spec, CategoricalArray)
+    kind = CategoricalArray if is_categorical else specs.BoundedArray
+    return kind(spec.shape, dtype, minimum, maximum, spec.name)

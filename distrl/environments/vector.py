@@ -15,9 +15,13 @@ from distrl.environments.reading import (
     read_array,
     read_discounts,
     read_rewards,
+    show,
 )
 from distrl.errors import EnvironmentFault
 from distrl.types import EnvironmentSpec
+
+# In the order of how often they come: an actor looks at each step.
+_STEP_TYPES = (dm_env.StepType.MID, dm_env.StepType.LAST, dm_env.StepType.FIRST)
 
 
 class Episode(NamedTuple):
@@ -175,7 +179,10 @@ class VectorEnvironment:
     def _reset_all(self) -> list[np.ndarray]:
         """Returns the first observations, an array `[E, ...]` for each leaf."""
         timesteps = [self._reset_one(index) for index in range(len(self))]
-        return self._read_all([t.observation for t in timesteps])
+        # Only after a reset does a Gymnasium environment know of a mask in `info`.
+        own = self._environments[0].observation_spec()
+        self._leaves = find_leaves(self._structure, own)
+        return self._read_all([t.observation for t in timesteps], "reset()")
 
     def _find_due(self, limit: int | None) -> list[int]:
         """Returns the environments whose next step is the last that `limit` allows."""
@@ -267,7 +274,9 @@ class VectorEnvironment:
         for index in indices:
             observation = self._reset_one(index).observation
             for leaf, array in zip(self._leaves, leaves, strict=True):
-                array[index] = read_array(leaf, observation, self._first + index)
+                array[index] = read_array(
+                    leaf, observation, self._first + index, "reset()"
+                )
         return leaves
 
     def _gather(self, observations: Sequence[Any]) -> list[np.ndarray]:
@@ -280,22 +289,22 @@ class VectorEnvironment:
                     if self._is_bare
                     else [leaf.read(observation) for observation in observations]
                 )
-                # Unlike an assignment, this never broadcasts.
-                array = np.array(values, leaf.dtype)
-                fits = array.shape == (len(observations), *leaf.shape)
-                fits = fits and leaf.allows(array)
+                # Unlike an assignment, this never broadcasts. It keeps the dtype that
+                # they have, so that no cast hides what they are.
+                array = leaf.convert(np.array(values), len(observations))
             except MISFITS:
-                fits = False
-            if not fits:
-                return self._read_all(observations)  # says which one is to blame
+                array = None
+            if array is None:
+                # Says which one is to blame, if one is.
+                return self._read_all(observations, "step()")
             arrays.append(array)
         return arrays
 
-    def _read_all(self, observations: Sequence[Any]) -> list[np.ndarray]:
+    def _read_all(self, observations: Sequence[Any], call: str) -> list[np.ndarray]:
         """Does what `_gather` does, more slowly, and checks each array."""
         numbered = list(enumerate(observations, self._first))
         return [
-            np.stack([read_array(leaf, o, index) for index, o in numbered])
+            np.stack([read_array(leaf, o, index, call) for index, o in numbered])
             for leaf in self._leaves
         ]
 
@@ -308,12 +317,19 @@ class VectorEnvironment:
 def _check_time_step(timestep: Any, index: int, call: str) -> None:
     if not isinstance(timestep, dm_env.TimeStep):
         raise EnvironmentFault(
-            f"environment {index} answered {call} with a {type(timestep).__name__}; "
-            "expected a dm_env.TimeStep"
+            f"environment {index} returned {show(timestep)} from {call}; expected a "
+            "dm_env.TimeStep"
+        )
+    if timestep.step_type not in _STEP_TYPES:
+        raise EnvironmentFault(
+            f"environment {index} returned the step type {show(timestep.step_type)} "
+            f"from {call}; expected one of dm_env.StepType"
         )
 
 
 def _blame(index: int, call: str, error: Exception) -> EnvironmentFault:
+    if isinstance(error, EnvironmentFault):  # An adapter found it.
+        return EnvironmentFault(f"environment {index} {error}")
     return EnvironmentFault(
         f"environment {index} failed in {call}: {type(error).__name__}: {error}"
     )

@@ -80,7 +80,7 @@ class WorkerEnvironment(VectorEnvironment):
         observation = self._reset_one(index).observation
         row = self._first + index
         for array, leaf in zip(self._shared.first, self._leaves, strict=True):
-            array[row] = read_array(leaf, observation, row)
+            array[row] = read_array(leaf, observation, row, "reset()")
 
 
 def main() -> None:

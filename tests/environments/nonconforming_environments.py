@@ -256,3 +256,59 @@ class Demanding(Sound):
         super().__init__(seed)
         given = (size, flag, at, name, none)
         assert given == ([1, 2], True, -1, "x=y", ""), given
+
+
+class OldGymnasium(SoundGymnasium):
+    """Answers as the API of Gym before 0.26, in the parts that `old` names."""
+
+    def __init__(self, old: str = "step"):
+        super().__init__()
+        self._old = old
+
+    def reset(self, *, seed=None, options=None):
+        observation, info = super().reset(seed=seed)
+        return observation if self._old == "reset" else (observation, info)
+
+    def step(self, action):
+        observation, reward, is_over, _, info = super().step(action)
+        if self._old == "step":
+            return observation, reward, is_over, info
+        return observation, reward, is_over, False, info
+
+
+class TakesNoSeedGymnasium(SoundGymnasium):
+    def reset(self):
+        return super().reset()
+
+
+class SpoilsGymnasium(SoundGymnasium):
+    """From its second step on, an episode gives what `SPOILS` has under `part`."""
+
+    def __init__(self, part: str):
+        super().__init__()
+        self._part = part
+
+    def step(self, action):
+        answer = list(super().step(action))
+        if self._taken > 1:
+            index, value = SPOILS[self._part]
+            answer[index] = value(answer[index]) if callable(value) else value
+        return tuple(answer)
+
+
+SPOILS = {
+    "room": (0, lambda o: {**o, "room": 1.5}),
+    "far room": (0, lambda o: {**o, "room": 4}),
+    "no room": (0, lambda o: {"place": o["place"]}),
+    "place": (0, lambda o: {**o, "place": np.array([0.0, 1.5])}),
+    "complex place": (0, lambda o: {**o, "place": np.array([0.0, 1j])}),
+    "huge place": (0, lambda o: {**o, "place": np.array([0.0, 1e300])}),
+    "reward": (1, "1.0"),
+    "rewards": (1, np.zeros(2)),
+    "complex reward": (1, np.complex64(1)),
+    "no reward": (1, None),
+    "terminated": (2, None),
+    "truncated": (3, {}),
+    "truncations": (3, np.zeros(2, bool)),
+    "info": (4, None),
+}

@@ -91,12 +91,14 @@ class Faulty(ScriptedBatch):
     [
         ({"observation_t": np.array([[0, 0], [0, np.nan]])}, "environment 1 .*is nan"),
         ({"observation_t": np.zeros((2, 3))}, "environment 0 .*shape \\(2,\\)"),
-        ({"observation_t": {"a": np.zeros(2)}}, "environment 0 .*of object"),
+        ({"observation_t": {"a": np.zeros(2)}}, "environment 0 .*got {'a'.*dict"),
         (
             {"reward_t": np.array([0.0, np.inf])},
             "environment 1 returned the reward inf",
         ),
         ({"discount_t": np.array([2.0, 1.0])}, "environment 0 returned the discount 2"),
+        ({"observation_t": np.array([[0, 0], [1j, 0]])}, "environment 0 .*got array"),
+        ({"observation_t": np.array([["0", "1"]] * 2)}, "environment 0 .*got array"),
     ],
 )
 def test_a_fault_names_its_environment(answer, words):
@@ -117,7 +119,7 @@ def test_integers_are_not_made_of_fractions():
 
     batch = Halves([[[(0.0, 1.0)]]])
     vector = BatchEnvironment(batch, make_spec(OneOfBatch(batch)))
-    with pytest.raises(EnvironmentFault, match="of int32, got .* of float64"):
+    with pytest.raises(EnvironmentFault, match="is 0.5; expected a whole .*int32"):
         vector.reset()
 
 

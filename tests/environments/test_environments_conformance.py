@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from nonconforming_environments import FAULT_AT
 
+from distrl.environments import VectorEnvironment, make_environment, make_spec
 from distrl.environments.conformance import check_environment
-from distrl.errors import ConfigError
+from distrl.errors import ConfigError, EnvironmentFault
 
 HERE = "nonconforming_environments"
 ALL = [
@@ -67,7 +68,7 @@ def test_real_environments_keep_all_rules(uri, warnings):
         ("RaisesInStep", "steps", "failed", f"at step {FAULT_AT}: step("),
         ("RaisesInStep", "steps", "failed", "ValueError: the paddle fell off"),
         ("RaisesInStep", "steps", "failed", f"{HERE}.py:"),
-        ("ReturnsATuple", "steps", "failed", "answered with a tuple"),
+        ("ReturnsATuple", "steps", "failed", "from step("),
         ("BeginsAnew", "steps", "failed", "answered with a first time step"),
         ("ChangesItsShape", "observations", "failed", "got the shape (1, 3)"),
         ("ObservesFloat64", "observations", "warning", "are of float64, the spec has"),
@@ -91,6 +92,55 @@ def test_what_breaks_a_rule_is_found_and_breaks_no_other(name, rule, state, word
     assert find_states(found) == {rule: state}
     assert words in found[rule].found
     assert found[rule].advice
+
+
+@pytest.mark.parametrize(
+    ("part", "rule", "words"),
+    [
+        ("room", "observations", "at 'room': observation is 1.5; expected a whole"),
+        ("far room", "bounds", "at 'room': observation is 4; expected 0 to 3"),
+        ("no room", "observations", "nothing at 'room'"),
+        ("place", "bounds", "observation[1] is 1.5; expected -1.0 to 1.0"),
+        ("complex place", "observations", "at 'place'; expected"),
+        ("huge place", "bounds", "observation[1] is 1e+300; expected"),
+        ("reward", "rewards", "the reward '1.0' (str) from step()"),
+        ("rewards", "rewards", "the reward array([0., 0.]) (ndarray) from step()"),
+        ("complex reward", "rewards", "the reward (1+0j) (complex64) from step()"),
+        ("no reward", "rewards", "the reward None from step()"),
+        ("terminated", "steps", "terminated = None from step(); expected"),
+        ("truncated", "steps", "truncated = {} (dict) from step(); expected True"),
+        ("truncations", "steps", "truncated = array([False, False]) (ndarray) from"),
+        ("info", "steps", "the info None from step(); expected a dict"),
+    ],
+)
+def test_a_gymnasium_environment_fails_where_training_would_end(part, rule, words):
+    found = check("SpoilsGymnasium", part=part)
+    assert find_states(found)[rule] == "failed"
+    assert words in found[rule].found
+    assert "at step 2: " in found[rule].found
+    environment = make_environment(f"{HERE}:SpoilsGymnasium", {"part": part}, 0)
+    vector = VectorEnvironment([environment], make_spec(environment))
+    vector.reset()
+    vector.step(np.zeros(1, np.int32))
+    with pytest.raises(EnvironmentFault) as caught:
+        vector.step(np.zeros(1, np.int32))
+    assert str(caught.value).startswith("environment 0 returned ")
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "words"),
+    [
+        ("OldGymnasium", {"old": "step"}, ["step 1: returned 4 values", "terminated"]),
+        ("OldGymnasium", {"old": "reset"}, ["first reset: returned {'place'", "info"]),
+        ("TakesNoSeedGymnasium", {}, ["first reset: failed in reset()", "'seed'"]),
+    ],
+)
+def test_the_api_of_the_older_gym_is_named(name, args, words):
+    found = check(name, **args)["steps"]
+    assert found.state == "failed"
+    for word in [*words, "API of Gym before 0.26"]:
+        assert word in found.found
 
 
 @pytest.mark.parametrize("name", ["IgnoresItsSeed", "TakesNoSeed"])

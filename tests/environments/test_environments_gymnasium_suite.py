@@ -11,9 +11,10 @@ from gymnasium import spaces
 from refusals import assert_refused
 from scripted_environments import Spaces
 
-from distrl.environments import make_environment, make_spec
+from distrl.environments import VectorEnvironment, make_environment, make_spec
 from distrl.environments.gymnasium_suite import GymnasiumAdapter
-from distrl.errors import ConfigError
+from distrl.environments.spec import CategoricalArray
+from distrl.errors import ConfigError, EnvironmentFault
 
 BOX = spaces.Box(0, 1, (2,))
 NEST = spaces.Dict(
@@ -102,12 +103,10 @@ def test_spaces_become_specs():
     environment = GymnasiumAdapter(Spaces(NEST, spaces.Discrete(2)), seed=0)
     spec = environment.observation_spec()
     assert spec["image"] == specs.BoundedArray((4, 4, 3), np.uint8, 0, 255)
-    assert spec["numbers"][0] == specs.DiscreteArray(3, np.int32)
+    assert spec["numbers"][0] == CategoricalArray((), np.int64, 2, 4)
     assert spec["numbers"][1] == specs.BoundedArray((5,), np.int8, 0, 1)
     assert spec["counts"] == specs.BoundedArray((2,), np.int64, [1, 0], [2, 2])
-    # Gymnasium's own environments leave such bounds.
-    assert type(spec["place"]) is specs.Array
-    assert spec["place"].dtype == np.float64
+    assert spec["place"] == specs.BoundedArray((2,), np.float64, -np.inf, np.inf)
     leaves = tree.flatten(make_spec(environment).observation)
     assert {leaf.dtype for leaf in leaves} == {
         np.dtype(np.float32),
@@ -122,9 +121,123 @@ def test_bounds_that_are_alike_are_one_number():
     assert environment.observation_spec()["counts"].maximum.shape == (2,)
 
 
-def test_discrete_observations_are_shifted():
+def test_discrete_observations_keep_their_start():
     inner = Spaces(spaces.Discrete(1, start=4), spaces.Discrete(2))
-    assert GymnasiumAdapter(inner, seed=0).reset().observation == 0
+    environment = GymnasiumAdapter(inner, seed=0)
+    vector = VectorEnvironment([environment], make_spec(environment))
+    assert vector.reset() == [4]
+
+
+def test_only_gymnasiums_own_environments_may_leave_the_bounds_of_floats():
+    own = make_environment("gym:CartPole-v1", {}, seed=0)
+    assert type(own.observation_spec()) is specs.Array
+    inner = Spaces(spaces.Box(0, 1, (2,)), spaces.Discrete(2))
+    inner.observation_space.sample = lambda: np.array([0.5, 1.5])
+    environment = GymnasiumAdapter(inner, seed=0)
+    vector = VectorEnvironment([environment], make_spec(environment))
+    with pytest.raises(EnvironmentFault, match=r"reset\(\) .*\[1\] is 1.5; .* to 1"):
+        vector.reset()
+
+
+@pytest.mark.parametrize("answer", [np.zeros(2), {"a": 1, "b": 2}, (0.5, None), None])
+def test_a_reset_answers_with_an_observation_and_an_info(answer):
+    inner = Spaces(BOX, spaces.Discrete(2))
+    inner.reset = lambda seed: answer
+    with pytest.raises(EnvironmentFault, match=r"^returned .* from reset\(\); .*0\.26"):
+        GymnasiumAdapter(inner, seed=0).reset()
+
+
+@pytest.mark.parametrize(
+    "answer", [None, np.zeros(5), (0, 1.0, False, {}), (0, 1.0, False, False, {}, 0)]
+)
+def test_a_step_answers_with_five_values(answer):
+    inner = Spaces(BOX, spaces.Discrete(2))
+    inner.step = lambda action: answer
+    environment = GymnasiumAdapter(inner, seed=0)
+    environment.reset()
+    with pytest.raises(EnvironmentFault, match=r"^returned .* from step\(\); .* of 5"):
+        environment.step(0)
+
+
+@pytest.mark.parametrize(
+    "flag", [True, np.bool_(True), 1, np.array(True), np.array([1]), 1.0]
+)
+def test_what_means_true_is_an_end(flag):
+    inner = Spaces(BOX, spaces.Discrete(2), ends=((flag, False), (False, flag)))
+    environment = GymnasiumAdapter(inner, seed=0)
+    environment.reset()
+    assert environment.step(0).discount == 0.0
+    environment.reset()
+    assert environment.step(0).last()
+
+
+@pytest.mark.parametrize("flag", [None, "", "yes", 2, 0.5, np.nan, [], {}, [True]])
+def test_what_is_no_flag_is_refused(flag):
+    for ends, name in [((flag, False), "terminated"), ((False, flag), "truncated")]:
+        inner = Spaces(BOX, spaces.Discrete(2), ends=(ends,))
+        environment = GymnasiumAdapter(inner, seed=0)
+        environment.reset()
+        with pytest.raises(EnvironmentFault, match=f"{name} = .* expected True or"):
+            environment.step(0)
+
+
+def test_the_old_api_is_named_behind_the_wrappers_of_make():
+    gymnasium.register("Old-v0", "nonconforming_environments:OldGymnasium")
+    gymnasium.register("NoSeed-v0", "nonconforming_environments:TakesNoSeedGymnasium")
+    try:
+        old = make_environment("gym:Old-v0?max_episode_steps=5", {}, seed=0)
+        old.reset()
+        with pytest.raises(EnvironmentFault, match=r"step\(0\): Val.*before 0.26"):
+            old.step(0)
+        with pytest.raises(EnvironmentFault, match="keyword argument.*before 0.26"):
+            make_environment("gym:NoSeed-v0", {}, seed=0).reset()
+    finally:
+        del gymnasium.registry["Old-v0"], gymnasium.registry["NoSeed-v0"]
+
+
+def test_another_error_of_an_environment_is_left_as_it_is():
+    inner = Spaces(BOX, spaces.Discrete(2))
+
+    def fail(*_, **__):
+        raise ValueError("not enough values to unpack (expected 2, got 1)")
+
+    inner.reset = fail
+    with pytest.raises(ValueError, match="not enough") as caught:
+        GymnasiumAdapter(inner, seed=0).reset()
+    assert not isinstance(caught.value, EnvironmentFault)
+
+
+class Box:
+    """Looks like a space; its package is that of the tests."""
+
+    shape, dtype = (2,), np.dtype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("observation_space", "action_space", "words"),
+    [
+        (Box(), spaces.Discrete(2), ["observation space", "gymnasium.spaces.Box"]),
+        (BOX, Box(), ["action space", "of the package 'test_environments_gymnasium"]),
+        (None, spaces.Discrete(2), ["observation space None"]),
+        (BOX, None, ["action space None"]),
+    ],
+)
+def test_a_space_of_another_package_is_named(observation_space, action_space, words):
+    with pytest.raises(ConfigError) as caught:
+        GymnasiumAdapter(Spaces(observation_space, action_space), seed=0)
+    for word in words:
+        assert word in str(caught.value)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_spaces_of_the_older_gym_are_named():
+    old = pytest.importorskip("gym.spaces")
+    for inner in (
+        Spaces(old.Box(0, 1, (2,)), spaces.Discrete(2)),
+        Spaces(BOX, old.Discrete(2)),
+    ):
+        with pytest.raises(ConfigError, match="package 'gym' .*gymnasium.spaces"):
+            GymnasiumAdapter(inner, seed=0)
 
 
 @pytest.mark.filterwarnings("error")

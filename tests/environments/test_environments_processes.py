@@ -69,6 +69,25 @@ def make_scripts(count):
 
 
 @pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        ("room", "observation from step() that does not fit its spec at 'room': obs"),
+        ("reward", "the reward '1.0' (str) from step(); expected a finite number"),
+        ("truncated", "truncated = {} (dict) from step(); expected True or False"),
+    ],
+)
+def test_values_are_checked_in_the_process(start, part, words):
+    uri = "nonconforming_environments:SpoilsGymnasium"
+    build = functools.partial(make_environment, uri, {"part": part}, 0)
+    vector = start([build], 1, make_spec(build()))
+    noop = step_to(vector, 2)
+    with pytest.raises(EnvironmentFault) as caught:
+        vector.step(noop)
+    assert str(caught.value).startswith("environment 0 returned ")
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("count", "processes", "limit"), [(5, 2, None), (5, 2, 2), (3, 3, 3), (2, 1, None)]
 )
 def test_equals_a_vector_of_the_same_environments(start, count, processes, limit):

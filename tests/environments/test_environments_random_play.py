@@ -10,7 +10,8 @@ from distrl.environments.reading import find_leaves
 
 
 def play_in(environment, steps, seed=0):
-    leaves = find_leaves(make_spec(environment).observation)
+    spec = environment.observation_spec()
+    leaves = find_leaves(make_spec(environment).observation, spec)
     return play(environment, leaves, steps, seed)
 
 

@@ -14,6 +14,7 @@ from distrl.environments.reading import (
     read_array,
     read_discounts,
     read_rewards,
+    show,
 )
 from distrl.errors import EnvironmentFault
 
@@ -23,7 +24,7 @@ NAN, INF = float("nan"), float("inf")
 
 def leaf_of(spec):
     """The leaf of a spec as it travels."""
-    (leaf,) = find_leaves(make_spec(Constant(None, spec)).observation)
+    (leaf,) = find_leaves(make_spec(Constant(None, spec)).observation, spec)
     return leaf
 
 
@@ -54,49 +55,127 @@ def test_the_bounds_of_a_spec_hold_exactly(spec, good, bad):
     leaf = leaf_of(spec)
     good, bad = np.array(good), np.array(bad)
     np.testing.assert_array_equal(
-        read_array(leaf, good, 0), good.astype(np.float32).astype(leaf.dtype)
+        read_array(leaf, good, 0, "reset()"), good.astype(np.float32).astype(leaf.dtype)
     )
-    with pytest.raises(EnvironmentFault, match="environment 7 .* outside its spec"):
-        read_array(leaf, bad, 7)
-    with np.errstate(over="ignore"):
-        assert leaf.allows(np.stack([good, good]).astype(leaf.dtype))
-        assert not leaf.allows(np.stack([good, bad]).astype(leaf.dtype))
+    with pytest.raises(
+        EnvironmentFault, match=r"environment 7 .* from step\(\) outside its spec"
+    ):
+        read_array(leaf, bad, 7, "step()")
+    both = leaf.convert(np.stack([good, good]), 2)
+    np.testing.assert_array_equal(both, np.stack([good, good]).astype(leaf.dtype))
+    assert both.dtype == leaf.dtype
+    assert leaf.convert(np.stack([good, bad]), 2) is None
 
 
 @pytest.mark.parametrize(
     "spec",
     [
         specs.Array((3,), np.int64),
+        specs.Array((3,), np.int8),
+        specs.Array((3,), np.uint32),
+        specs.Array((3,), np.uint64),
         specs.Array((3,), np.uint8),
         specs.BoundedArray((3,), np.uint8, 0, 255),
-        # Wider integers may wrap where they are made narrower.
-        specs.BoundedArray((3,), np.int64, 0, 2**40),
+        specs.BoundedArray((3,), np.int64, -(2**40), 2**40),
     ],
 )
-def test_integers_without_bounds_are_free(spec):
+def test_integers_without_bounds_have_those_of_both_dtypes(spec):
     leaf = leaf_of(spec)
-    limits = np.iinfo(leaf.dtype)
-    assert leaf.allows(np.array([[limits.min, 0, limits.max]], leaf.dtype))
-    assert leaf.find_offence(np.array([limits.min, 0, limits.max])) is None
+    own = np.iinfo(spec.dtype)
+    least, most = max(own.min, INT32.min), min(own.max, INT32.max)
+    np.testing.assert_array_equal(
+        leaf.convert(np.array([[least, 0, most]], spec.dtype), 1), [[least, 0, most]]
+    )
+    for number in (least - 1, most + 1):
+        wide = np.array([0, number, 0])
+        assert leaf.convert(wide[None], 1) is None
+        with pytest.raises(
+            EnvironmentFault, match=rf"\[1\] is {number}; expected {least} to"
+        ):
+            read_array(leaf, wide, 0, "step()")
+
+
+@pytest.mark.parametrize(
+    ("spec", "good", "bad", "words"),
+    [
+        # Whole numbers are not changed by a cast, whatever they are stored in.
+        (specs.Array((2,), np.int32), [1.0, 2.0], [1.0, 2.5], r"\[1\] is 2.5; .*whole"),
+        (specs.Array((2,), np.uint8), [True, False], [0.99, 0.0], "since .*uint8"),
+        (specs.Array((2,), np.bool_), [1, 0], [0.5, 0.0], "whole .*bool"),
+        (specs.Array((2,), np.bool_), [1.0, 0.0], [2, 0], "is 2; expected 0 to 1"),
+        (specs.DiscreteArray(3), 2.0, 1.5, "observation is 1.5; .* whole"),
+        (specs.Array((2,), np.int8), [1, 2], [NAN, 1], "is nan; expected -128 to 127"),
+        (specs.Array((2,), np.uint8), [9, 9], [256, 0], "is 256; expected 0 to 255"),
+        (specs.Array((2,), np.float32), [1, 2], [1j, 2], r"got \[1j, 2\]"),
+        (specs.Array((2,), np.float32), [True, 2], ["1", "2"], "'1'"),
+        (specs.Array((2,), np.float32), [0, 0], [None, 1.0], "None"),
+        (
+            specs.Array((2,), np.float32),
+            [0, 0],
+            [[1.0], [1.0, 2.0]],
+            r"got \[\[1.0\], ",
+        ),
+        (specs.Array((), np.float32), 3, "3", r"got '3' \(str\)"),
+        (specs.Array((), np.float32), 3, {"a": 1}, "got {'a': 1}"),
+        (specs.Array((), np.float32), 3, 10**400, r"got 1000*\.\.\."),
+    ],
+)
+def test_nothing_is_lost_in_a_cast(spec, good, bad, words):
+    vector = VectorEnvironment([inner := Constant(good, spec)], make_spec(inner))
+    np.testing.assert_array_equal(vector.reset(), [good])
+    step = vector.step(np.zeros(1, np.int32))
+    np.testing.assert_array_equal(step.observation_t, [good])
+    inner.observation = bad
+    with pytest.raises(
+        EnvironmentFault, match=rf"environment 0 .* from step\(\) .*{words}"
+    ):
+        vector.step(np.zeros(1, np.int32))
+    with pytest.raises(
+        EnvironmentFault, match=rf"environment 0 .* from reset\(\) .*{words}"
+    ):
+        vector.reset()
+
+
+def test_a_tuple_has_as_many_parts_as_its_spec():
+    array = specs.Array((), np.float32)
+    inner = Constant((1.0, (2.0, 3.0)), (array, (array, array)))
+    vector = VectorEnvironment([inner], make_spec(inner))
+    assert vector.reset()[1][1] == [3.0]
+    for bad, words in [
+        ((1.0, (2.0, 3.0), 4.0), "3 parts instead of 2"),
+        ((1.0, (2.0,)), "1 parts instead of 2"),
+    ]:
+        inner.observation = bad
+        with pytest.raises(EnvironmentFault, match=words):
+            vector.step(np.zeros(1, np.int32))
+        with pytest.raises(EnvironmentFault, match=words):
+            vector.reset()
 
 
 def test_an_empty_array_among_others_is_allowed():
     leaf = find_leaves(specs.BoundedArray((0,), np.float32, 0, 1))[0]
-    assert leaf.allows(np.zeros((4, 0), np.float32))
+    assert leaf.convert(np.zeros((4, 0), np.float32), 4) is not None
 
 
 def test_a_message_says_where_and_what():
     spec = {"a": (specs.BoundedArray((2, 2), np.float32, 0, [[1, 2], [3, 4]]),)}
     (leaf,) = find_leaves(spec)
     with pytest.raises(EnvironmentFault) as caught:
-        read_array(leaf, {"a": (np.array([[0, 1], [3.5, 4]]),)}, 3)
+        read_array(leaf, {"a": (np.array([[0, 1], [3.5, 4]]),)}, 3, "step()")
     assert str(caught.value) == (
-        "environment 3 returned an observation outside its spec at 'a/0': "
+        "environment 3 returned an observation from step() outside its spec at 'a/0': "
         "observation[1, 0] is 3.5; expected 0.0 to 3.0"
     )
     (leaf,) = find_leaves(specs.Array((), np.float32))
     with pytest.raises(EnvironmentFault, match="observation is nan; .* finite number"):
-        read_array(leaf, NAN, 0)
+        read_array(leaf, NAN, 0, "reset()")
+
+
+def test_a_long_value_is_cut_in_a_message():
+    assert show({1}) == "{1} (set)"
+    assert show(np.zeros(1)) == "array([0.]) (ndarray)"
+    assert len(show("x" * 10_000)) < 200
+    assert "\n" not in show(np.zeros((50, 50)))
 
 
 LARGE = [float(np.float32(x)) for x in (1e38, -3e38, 1e20)]
@@ -118,12 +197,22 @@ def test_the_quick_look_and_the_slow_one_agree(array, low, high, is_wide):
     allowed = bool(
         np.all(np.isfinite(array)) and np.all(array >= low) and np.all(array <= high)
     )
-    assert leaf.allows(array) == allowed
+    assert (leaf.convert(array, 3) is not None) == allowed
     assert all(leaf.find_offence(each) is None for each in array) == allowed
 
 
 @pytest.mark.parametrize(
-    "value", [1, True, -2.5, np.float32(0.5), np.int64(3), np.float16(2), np.zeros(())]
+    "value",
+    [
+        1,
+        True,
+        -2.5,
+        np.float32(0.5),
+        np.int64(3),
+        np.float16(2),
+        np.zeros(()),
+        np.ones(1),
+    ],
 )
 def test_a_number_is_a_reward(value):
     rewards = read_rewards([0.0, value])
@@ -133,10 +222,31 @@ def test_a_number_is_a_reward(value):
 
 @pytest.mark.parametrize(
     "value",
-    [NAN, INF, -INF, 3.5e38, -1e300, None, "1", np.str_("1"), np.zeros(2), 1j, np.nan],
+    [
+        NAN,
+        INF,
+        -INF,
+        3.5e38,
+        -1e300,
+        10**400,
+        None,
+        "1",
+        np.str_("1"),
+        b"1",
+        np.array("1"),
+        np.zeros(2),
+        np.zeros(0),
+        [1.0],
+        (1.0,),
+        {},
+        1j,
+        np.complex64(1),
+    ],
 )
 def test_anything_else_is_none(value):
-    with pytest.raises(EnvironmentFault, match="environment 1 returned the reward"):
+    with pytest.raises(
+        EnvironmentFault, match=r"environment 1 returned the reward .* from step\(\)"
+    ):
         read_rewards([0.0, value, 0.0])
 
 

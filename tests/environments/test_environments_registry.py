@@ -80,11 +80,11 @@ def test_actions_begin_at_zero(factory, taken, monkeypatch):
         (f"{HERE}:make_shape_as_spec", ["observation spec 3 at '0'", "takes nests"]),
         (
             f"{HERE}:make_misfit",
-            ["first reset()", "shape (4,) of float32", "shape (3,) of float64"],
+            ["from reset()", "shape (4,) of float32", "shape (3,) of float64"],
         ),
         (
             f"{HERE}:make_fractions_for_integers",
-            ["first reset()", "of int32", "of float64"],
+            ["from reset()", "is 0.5", "a whole number", "int32"],
         ),
         (f"{HERE}:make_none", ["NoneType", "dm_env.Environment", "gymnasium.Env"]),
         (

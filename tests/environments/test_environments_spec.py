@@ -1,3 +1,4 @@
+import pickle
 from collections import OrderedDict
 from types import MappingProxyType
 from typing import NamedTuple
@@ -9,7 +10,7 @@ from dm_env import specs
 from scripted_environments import Constant
 
 from distrl.environments import make_spec
-from distrl.environments.spec import choose_dtype
+from distrl.environments.spec import CategoricalArray, choose_dtype
 from distrl.errors import ConfigError
 
 
@@ -59,6 +60,15 @@ def test_bounds_are_kept_as_far_as_they_fit():
     assert (real.minimum, real.maximum) == (-np.inf, 0.5)
     discrete = read(specs.DiscreteArray(7, np.int64))
     assert (discrete.num_values, discrete.dtype) == (7, np.int32)
+
+
+def test_categories_stay_categories_when_they_travel():
+    own = CategoricalArray((2,), np.int64, [1, 0], [2, 4], "counts")
+    spec = pickle.loads(pickle.dumps(read(own)))
+    assert type(spec) is CategoricalArray
+    assert spec.dtype == np.int32
+    np.testing.assert_array_equal(spec.num_values, [2, 5])
+    assert spec == own.replace(dtype=np.int32)
 
 
 def test_nests_keep_their_structure_and_mappings_become_dicts():

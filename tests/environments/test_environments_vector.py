@@ -217,13 +217,21 @@ ARRAY = specs.Array((2, 3), np.float32)
         # NumPy would broadcast these.
         (ARRAY, np.zeros(3), "shape \\(2, 3\\) of float32.* \\(3,\\)"),
         (ARRAY, 0.0, "shape \\(2, 3\\) of float32.* \\(\\)"),
-        (ARRAY, None, "got the shape \\(\\) of object"),
-        (ARRAY, "text", "got the shape \\(\\)"),
+        (ARRAY, None, r"got None"),
+        (ARRAY, "text", r"got 'text' \(str\)"),
         ({"a": ARRAY}, {"a": np.zeros((1, 3))}, "at 'a'.*\\(2, 3\\).*\\(1, 3\\)"),
-        ({"a": ARRAY}, {"b": np.zeros((2, 3))}, "nothing at 'a'.*got dict"),
-        ({"a": ARRAY}, np.zeros((2, 3)), "nothing at 'a'.*got ndarray"),
-        ((ARRAY, (ARRAY,)), (np.zeros((2, 3)), ()), "nothing at '1/0'"),
-        (specs.Array((2,), np.int32), np.full(2, 0.5), "of int32.*of float64"),
+        ({"a": ARRAY}, {"b": np.zeros((2, 3))}, "nothing at 'a'.*got {'b'.*dict"),
+        ({"a": ARRAY}, np.zeros((2, 3)), "nothing at 'a'.*got array.*ndarray"),
+        (
+            (ARRAY, (ARRAY,)),
+            (np.zeros((2, 3)), ()),
+            "nothing at '1/0': it has 0 parts",
+        ),
+        (
+            specs.Array((2,), np.int32),
+            np.full(2, 0.5),
+            "is 0.5; .*whole number.*int32",
+        ),
     ],
 )
 def test_an_observation_that_does_not_fit_names_its_environment(spec, bad, words):
@@ -269,6 +277,18 @@ def test_a_discount_that_is_no_number_is_found():
     with pytest.raises(
         EnvironmentFault, match="environment 0 returned the discount 'much'"
     ):
+        vector.step(np.zeros(1, np.int32))
+
+
+@pytest.mark.parametrize("step_type", [None, 3, "last"])
+def test_a_step_type_that_is_none_is_found(step_type):
+    class Odd(Scripted):
+        def step(self, action):
+            return super().step(action)._replace(step_type=step_type)
+
+    vector = vectorise(Odd([[(0.0, 1.0)] * 2]))
+    vector.reset()
+    with pytest.raises(EnvironmentFault, match="environment 0 .*the step type .*step"):
         vector.step(np.zeros(1, np.int32))
 
 

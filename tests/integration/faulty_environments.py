@@ -95,6 +95,19 @@ class ChangesItsDtype(Sound):
         return timestep._replace(observation=np.array(["a", "b", "c"]))
 
 
+class ObservesFractions(Sound):
+    """Counts in integers, but for one step."""
+
+    def spoil(self, timestep):
+        return timestep._replace(observation=np.array([0, 0.5, 1], np.float32))
+
+    def observation_spec(self):
+        return specs.BoundedArray((3,), np.uint8, 0, 1, name="observation")
+
+    def _observe(self):
+        return super()._observe().round().astype(np.uint8)
+
+
 class RewardsNan(Sound):
     def spoil(self, timestep):
         return timestep._replace(reward=np.nan)
@@ -149,21 +162,22 @@ class BeginsAnew(Sound):
 FAULTS = {
     RaisesInStep: r"in step\([01]\): ValueError: the paddle fell off",
     RaisesInReset: r"in reset\(\): OSError: the level file is gone",
-    ForgetsItsArray: r"expected the shape \(3,\) of float32, got .* of object",
-    ObservesNan: r"outside its spec: observation\[1\] is nan; expected 0.0 to 1.0",
+    ForgetsItsArray: r"expected the shape \(3,\) of float32, got None",
+    ObservesNan: r"from step\(\) outside its spec: observation\[1\] is nan; ",
     ObservesInfinity: r"observation\[2\] is inf; expected 0.0 to 1.0",
     LeavesItsBounds: r"observation\[2\] is 1.5; expected 0.0 to 1.0",
     BeginsOutOfBounds: r"observation\[0\] is -0.5; expected 0.0 to 1.0",
     ChangesItsShape: r"shape \(3,\) of float32, got the shape \(1, 3\)",
-    ChangesItsDtype: r"shape \(3,\) of float32, got the shape \(3,\) of <U1",
-    RewardsNan: r"the reward nan; expected a finite number",
-    RewardsInfinity: r"the reward -inf; expected a finite number",
-    RewardsTooMuch: r"the reward 1e\+39; expected a finite number",
-    RewardsNothing: r"the reward None; expected a finite number",
-    RewardsText: r"the reward '1.5'; expected a finite number",
-    DiscountsTwice: r"the discount 2.0; expected a number from 0 to 1",
-    DiscountsNan: r"the discount nan; expected a number from 0 to 1",
-    ReturnsATuple: r"step\(\) with a tuple; expected a dm_env.TimeStep",
+    ChangesItsDtype: r"shape \(3,\) of float32, got array\(\['a', 'b', 'c'\]",
+    ObservesFractions: r"from step\(\) .* observation\[1\] is 0.5; .* whole .* uint8",
+    RewardsNan: r"the reward nan from step\(\); expected a finite number",
+    RewardsInfinity: r"the reward -inf from step\(\); expected a finite number",
+    RewardsTooMuch: r"the reward 1e\+39 from step\(\); expected a finite number",
+    RewardsNothing: r"the reward None from step\(\); expected a finite number",
+    RewardsText: r"the reward '1.5' \(str\) from step\(\); expected a finite number",
+    DiscountsTwice: r"the discount 2.0 from step\(\); expected a number from 0 to 1",
+    DiscountsNan: r"the discount nan from step\(\); expected a number from 0 to 1",
+    ReturnsATuple: r"returned \(array.* from step\(\); expected a dm_env.TimeStep",
     BeginsAnew: r"step\(\) with a first time step",
 }
 """What the message says, after the index of the environment."""

@@ -4,7 +4,7 @@ import re
 
 import pytest
 from integration.commands import train
-from integration.faulty_environments import FAULTS, ObservesNan
+from integration.faulty_environments import FAULTS, ObservesFractions
 
 ENDLESS = ["--stop.evaluation_return=null", "--stop.env_steps=null"]
 
@@ -28,7 +28,7 @@ def check_fault(tmp_path, fault):
 
 
 def test_a_bad_observation_names_node_environment_and_value(tmp_path):
-    check_fault(tmp_path, ObservesNan)
+    check_fault(tmp_path, ObservesFractions)
 
 
 def test_a_loss_that_is_no_number_names_step_and_what_to_do(tmp_path):

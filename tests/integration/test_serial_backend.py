@@ -43,6 +43,20 @@ def test_it_solves_catch_and_a_second_run_ends_the_same(tmp_path):
     assert rows[0]
 
 
+def test_the_default_network_solves_a_problem_of_discrete_states(tmp_path):
+    flags = [
+        SERIAL,
+        "--environment=gym:FrozenLake-v1?is_slippery=false",
+        "--actor.exploration.epsilon=0.2",
+        "--stop.evaluation_return=1",
+    ]
+    with train(tmp_path / "run", *flags) as command:
+        assert command.finish(timeout=240) == 0, command.stderr
+    # Where the state is one number, nothing is learned in 490,000 steps.
+    assert command.result["reason"].startswith("evaluation_return")
+    assert command.result["env_steps"] < 50_000
+
+
 def test_ctrl_c_ends_it(tmp_path):
     with train(tmp_path / "run", SERIAL, *ENDLESS) as command:
         command.await_line("training")
