@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from distrl.networks.images import make_convolutional, make_layers
+from distrl.networks.images import Layout, make_convolutional, make_layers
 from distrl.networks.registry import Torso
 from distrl.types import EnvironmentSpec
 
@@ -13,6 +13,7 @@ def make_atari(
     kernels: Sequence[int] = (8, 4, 3),
     strides: Sequence[int] = (4, 2, 1),
     hidden_sizes: Sequence[int] = (512,),
+    layout: Layout = None,
 ) -> Torso:
     """Returns convolutions without padding, then an MLP, with ReLUs.
 
@@ -22,14 +23,15 @@ def make_atari(
     Args:
       spec: the observation is one image `[height, width]` or `[height, width,
         channels]`, or a nest of one and vectors or numbers, which go into the MLP
-        beside it; bytes are divided by 255.
+        beside it.
       channels: the output channels of each convolution.
       kernels: the height and width of each, in pixels.
       strides: the pixels between two places of each, in both directions.
       hidden_sizes: the units of each hidden layer after the convolutions.
+      layout: `hwc` or `chw`: channels last or first; null asks where it is not clear.
 
     Raises:
       ConfigError: an argument has no such value, or observations no such shape.
     """
     layers = make_layers(channels, kernels, strides)
-    return make_convolutional("atari", spec, layers, hidden_sizes)
+    return make_convolutional("atari", spec, layers, hidden_sizes, layout)

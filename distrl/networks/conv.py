@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from distrl.networks.arguments import check_size, check_sizes
-from distrl.networks.images import Layer, make_convolutional
+from distrl.networks.images import Layer, Layout, make_convolutional
 from distrl.networks.registry import Torso
 from distrl.types import EnvironmentSpec
 
@@ -13,6 +13,7 @@ def make_conv(
     channels: Sequence[int] = (16,),
     kernel: int = 3,
     hidden_sizes: Sequence[int] = (128,),
+    layout: Layout = None,
 ) -> Torso:
     """Returns convolutions of stride 1 without padding, then an MLP, with ReLUs.
 
@@ -25,6 +26,7 @@ def make_conv(
       channels: the output channels of each convolution.
       kernel: the height and width of a convolution, in cells.
       hidden_sizes: the units of each hidden layer after the convolutions.
+      layout: `hwc` or `chw`: channels last or first; null asks where it is not clear.
 
     Raises:
       ConfigError: an argument has no such value, or observations no such shape.
@@ -32,4 +34,4 @@ def make_conv(
     check_sizes("channels", channels)
     check_size("kernel", kernel)
     layers = [Layer(size, kernel, stride=1) for size in channels]
-    return make_convolutional("conv", spec, layers, hidden_sizes)
+    return make_convolutional("conv", spec, layers, hidden_sizes, layout)

@@ -1,7 +1,7 @@
 """What the convolutional torsos share: their observation, and its convolutions."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import haiku as hk
 import jax
@@ -9,9 +9,19 @@ import jax.numpy as jnp
 
 from distrl.errors import ConfigError
 from distrl.networks.arguments import check_sizes
-from distrl.networks.observations import describe, flatten, to_float
+from distrl.networks.observations import (
+    check_one_hot,
+    describe,
+    encode_observation,
+    find_categories,
+    flatten,
+)
 from distrl.networks.registry import Torso
 from distrl.types import EnvironmentSpec
+
+Layout = Literal["hwc", "chw"] | None
+"""Whether the channels of an image `[H, W, C]` come last or first; None asks where it
+is not clear."""
 
 
 class Layer(NamedTuple):
@@ -28,18 +38,20 @@ class Layer(NamedTuple):
     stride: int
 
 
-def find_image(factory: str, spec: EnvironmentSpec) -> Any:
-    """Returns the spec of the image in an observation.
+def find_image(factory: str, spec: EnvironmentSpec, layout: Layout = None) -> Any:
+    """Returns the spec of the image in an observation, and checks what is beside it.
 
     Args:
       factory: the torso's name, for the message.
       spec: of the environment.
+      layout: of an image with channels.
 
     Raises:
-      ConfigError: there is not one image `[height, width]` or `[height, width,
-        channels]`, alone or in a nest with vectors and numbers.
+      ConfigError: there is not one image, alone or in a nest with vectors and numbers;
+        its layout has to be given; or a discrete part has too many values.
     """
     leaves = jax.tree.leaves(spec.observation)
+    leaves = [x for x in leaves if find_categories(x) is None]
     images = [x for x in leaves if len(x.shape) in (2, 3)]
     others = [x for x in leaves if len(x.shape) > 3]
     if len(images) != 1 or others or 0 in images[0].shape:
@@ -49,7 +61,28 @@ def find_image(factory: str, spec: EnvironmentSpec) -> Any:
             f"observation is {describe(spec.observation)}. Use 'mlp' or 'mixed', "
             "which take any."
         )
+    check_layout(images[0], layout)
+    check_one_hot(factory, spec)
     return images[0]
+
+
+def check_layout(image: Any, layout: Layout) -> None:
+    """Checks that it is clear which axis of an image is that of its channels.
+
+    Raises:
+      ConfigError: it is not, or `layout` is not one.
+    """
+    if layout not in (None, "hwc", "chw"):
+        raise ConfigError(
+            f"network.args: layout is {layout!r}; it has to be hwc (height, width, "
+            "channels), chw (channels, height, width) or null."
+        )
+    if layout is None and len(image.shape) == 3 and image.shape[0] < image.shape[2]:
+        raise ConfigError(
+            f"network.args: the image has {describe(image)}, whose first axis is "
+            "shorter than its last, so it is not clear where its channels are; set "
+            "layout to chw if they come first, or to hwc if they come last."
+        )
 
 
 def make_layers(
@@ -73,7 +106,7 @@ def make_layers(
 
 
 def check_convolutions(
-    factory: str, spec: EnvironmentSpec, layers: Sequence[Layer]
+    factory: str, spec: EnvironmentSpec, layers: Sequence[Layer], layout: Layout = None
 ) -> None:
     """Checks that convolutions without padding fit into the observation.
 
@@ -81,15 +114,17 @@ def check_convolutions(
       factory: the torso's name, for the message.
       spec: of the environment.
       layers: the convolutions.
+      layout: of an image with channels.
 
     Raises:
-      ConfigError: the observation is no image, or too small.
+      ConfigError: the observation is not an image, or too small.
     """
-    image = find_image(factory, spec)
+    image = find_image(factory, spec, layout)
     smallest = 1
     for layer in reversed(layers):
         smallest = (smallest - 1) * layer.stride + layer.kernel
-    if min(image.shape[:2]) < smallest:
+    size = image.shape[1:] if _has_channels_first(image, layout) else image.shape[:2]
+    if min(size) < smallest:
         raise ConfigError(
             f"network.args: the convolutions of {factory!r} need an image of {smallest}"
             f" by {smallest} at least; the observation has {describe(image)}. "
@@ -103,6 +138,7 @@ def make_convolutional(
     spec: EnvironmentSpec,
     layers: Sequence[Layer],
     hidden_sizes: Sequence[int],
+    layout: Layout = None,
 ) -> Torso:
     """Returns convolutions without padding, then an MLP, with ReLUs.
 
@@ -113,39 +149,46 @@ def make_convolutional(
       spec: of the environment.
       layers: the convolutions.
       hidden_sizes: the units of each hidden layer after them.
+      layout: of an image with channels.
 
     Raises:
       ConfigError: an argument has no such value, or observations no such shape.
     """
     check_sizes("hidden_sizes", hidden_sizes)
-    check_convolutions(factory, spec, layers)
+    check_convolutions(factory, spec, layers, layout)
 
     def torso(observation: Any, is_training: bool) -> jax.Array:
         del is_training
-        features = convolve(to_image(observation), layers)
+        observation = encode_observation(observation, spec)
+        features = convolve(to_image(observation, layout), layers)
         features = append_others(features, observation)
         return hk.nets.MLP(hidden_sizes, activate_final=True)(features)
 
     return torso
 
 
-def to_image(observation: Any) -> jax.Array:
-    """Returns the one image of a nest as `[B, H, W, C] float32`.
+def to_image(observation: Any, layout: Layout = None) -> jax.Array:
+    """Returns the one image of an encoded nest as `[B, H, W, C]`.
 
-    Bytes are divided by 255; `[B, H, W]` has one channel.
+    An image `[B, H, W]` has one channel.
     """
     (image,) = filter(_is_image, jax.tree.leaves(observation))
-    image = to_float(image)
-    return image[..., None] if image.ndim == 3 else image
+    if image.ndim == 3:
+        return image[..., None]
+    return jnp.moveaxis(image, 1, -1) if layout == "chw" else image
 
 
 def append_others(features: jax.Array, observation: Any) -> jax.Array:
-    """Returns features `[B, F]` with all that is beside the image, flattened."""
+    """Returns features `[B, F]` with all that an encoded nest has beside the image."""
     leaves = jax.tree.leaves(observation)
     others = [x for x in leaves if not _is_image(x)]
     if not others:
         return features
     return jnp.concatenate([features, flatten(others)], axis=-1)
+
+
+def _has_channels_first(image: Any, layout: Layout) -> bool:
+    return layout == "chw" and len(image.shape) == 3
 
 
 def _is_image(x: jax.Array) -> bool:

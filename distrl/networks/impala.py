@@ -7,7 +7,8 @@ import haiku as hk
 import jax
 
 from distrl.networks.arguments import check_size, check_sizes
-from distrl.networks.images import append_others, find_image, to_image
+from distrl.networks.images import Layout, append_others, find_image, to_image
+from distrl.networks.observations import encode_observation
 from distrl.networks.registry import Torso
 from distrl.types import EnvironmentSpec
 
@@ -18,6 +19,7 @@ def make_impala(
     width: int = 1,
     blocks: int = 2,
     hidden_sizes: Sequence[int] = (256,),
+    layout: Layout = None,
 ) -> Torso:
     """Returns the large network of IMPALA (arXiv 1802.01561, figure 3), without LSTM.
 
@@ -28,11 +30,12 @@ def make_impala(
     Args:
       spec: the observation is one image `[height, width]` or `[height, width,
         channels]`, or a nest of one and vectors or numbers, which go into the MLP
-        beside it; bytes are divided by 255.
+        beside it.
       channels: the channels of each section.
       width: what all channels are multiplied with.
       blocks: the residual blocks of a section.
       hidden_sizes: the units of each hidden layer after the sections.
+      layout: `hwc` or `chw`: channels last or first; null asks where it is not clear.
 
     Raises:
       ConfigError: an argument has no such value, or observations no such shape.
@@ -41,11 +44,12 @@ def make_impala(
     check_size("width", width)
     check_size("blocks", blocks)
     check_sizes("hidden_sizes", hidden_sizes)
-    find_image("impala", spec)
+    find_image("impala", spec, layout)
 
     def torso(observation: Any, is_training: bool) -> jax.Array:
         del is_training
-        features = to_image(observation)
+        observation = encode_observation(observation, spec)
+        features = to_image(observation, layout)
         for section in channels:
             size = section * width
             features = hk.Conv2D(size, 3)(features)

@@ -6,15 +6,13 @@ from typing import Any
 import haiku as hk
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from distrl.networks.arguments import check_size, check_sizes
-from distrl.networks.images import Layer, convolve, to_image
-from distrl.networks.observations import flatten
+from distrl.networks.images import Layer, Layout, check_layout, convolve, to_image
+from distrl.networks.observations import find_categories, find_least, flatten, scale
 from distrl.networks.registry import Torso
 from distrl.types import EnvironmentSpec
-
-# Integers of more values are taken as numbers, unless the spec is discrete.
-_MOST_BOUNDED_VALUES = 1024
 
 _Embed = Callable[[jax.Array], jax.Array]
 
@@ -26,12 +24,13 @@ def make_mixed(
     kernel: int = 3,
     stride: int = 1,
     hidden_sizes: Sequence[int] = (128,),
+    layout: Layout = None,
 ) -> Torso:
     """Returns an MLP with ReLUs on an embedding of each leaf of the observation.
 
     What becomes of a leaf depends on its spec:
-      a `DiscreteArray`, or a bounded integer `[]` of at most 1024 values: a vector
-        learned for each value;
+      a discrete one (`find_categories`): a vector learned for each value, their sum
+        where there are several integers;
       `[height, width]` and `[height, width, channels]`: padded convolutions, then a
         linear layer, with ReLUs;
       all others: a linear layer on the flattened leaf, with a ReLU.
@@ -43,6 +42,7 @@ def make_mixed(
       kernel: the height and width of a convolution.
       stride: the cells between two places of a convolution, in both directions.
       hidden_sizes: the units of each hidden layer on the embeddings side by side.
+      layout: `hwc` or `chw`: channels last or first; null asks where it is not clear.
 
     Raises:
       ConfigError: an argument has no such value.
@@ -56,18 +56,26 @@ def make_mixed(
     layers = [Layer(size, kernel, stride) for size in channels]
 
     def make_embed(leaf: Any, name: str) -> _Embed:
-        values = _find_values(leaf)
-        if values is not None:
+        sizes = find_categories(leaf)
+        if sizes is not None:
+            # A row for each value of each integer, one integer after the other.
+            shift = np.cumsum(sizes) - sizes - find_least(leaf)
 
             def look_up(x: jax.Array) -> jax.Array:
-                embed = hk.Embed(len(values), embedding_size, name=f"{name}_embed")
-                return embed(x.astype(jnp.int32) - values.start)
+                table = hk.Embed(sizes.sum(), embedding_size, name=f"{name}_embed")
+                x = x.reshape(x.shape[0], -1).astype(jnp.int32)
+                return table(x + shift).sum(axis=1)
 
             return look_up
+        is_image = len(leaf.shape) in (2, 3)
+        if is_image:
+            check_layout(leaf, layout)
 
         def embed(x: jax.Array) -> jax.Array:
-            if x.ndim in (3, 4):
-                x = convolve(to_image(x), layers, "SAME", name=f"{name}_conv")
+            x = scale(leaf, x)
+            if is_image:
+                image = to_image(x, layout)
+                x = convolve(image, layers, "SAME", name=f"{name}_conv")
             x = hk.Linear(embedding_size, name=f"{name}_linear")(flatten(x))
             return jax.nn.relu(x)
 
@@ -88,13 +96,3 @@ def make_mixed(
         return hk.nets.MLP(hidden_sizes, activate_final=True)(features)
 
     return torso
-
-
-def _find_values(leaf: Any) -> range | None:
-    """Returns the values of a discrete leaf, None of any other."""
-    if hasattr(leaf, "num_values"):
-        return range(leaf.num_values)
-    if leaf.shape != () or leaf.dtype.kind not in "iu" or not hasattr(leaf, "maximum"):
-        return None
-    values = range(int(leaf.minimum), int(leaf.maximum) + 1)
-    return values if 0 < len(values) <= _MOST_BOUNDED_VALUES else None

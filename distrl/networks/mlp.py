@@ -7,7 +7,11 @@ import haiku as hk
 import jax
 
 from distrl.networks.arguments import check_sizes
-from distrl.networks.observations import flatten
+from distrl.networks.observations import (
+    check_one_hot,
+    encode_observation,
+    flatten,
+)
 from distrl.networks.registry import Torso
 from distrl.types import EnvironmentSpec
 
@@ -16,16 +20,19 @@ def make_mlp(spec: EnvironmentSpec, hidden_sizes: Sequence[int] = (64, 64)) -> T
     """Returns an MLP with ReLUs on the flattened, concatenated observation.
 
     Args:
-      spec: any nest of observations.
+      spec: any nest of observations; discrete ones are encoded one-hot.
       hidden_sizes: the units of each layer; none leaves the observation as it is.
 
     Raises:
-      ConfigError: `hidden_sizes` is no list of positive integers.
+      ConfigError: `hidden_sizes` is not a list of positive integers, or a discrete
+        observation has too many values.
     """
     check_sizes("hidden_sizes", hidden_sizes)
+    check_one_hot("mlp", spec)
 
     def torso(observation: Any, is_training: bool) -> jax.Array:
         del is_training
-        return hk.nets.MLP(hidden_sizes, activate_final=True)(flatten(observation))
+        features = flatten(encode_observation(observation, spec))
+        return hk.nets.MLP(hidden_sizes, activate_final=True)(features)
 
     return torso

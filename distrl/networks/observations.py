@@ -1,11 +1,82 @@
-"""What networks begin with: nests of observations made floats, made vectors."""
+"""Observations on their way into a network: encoded by their spec, made vectors."""
 
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from distrl.errors import ConfigError
 from distrl.types import EnvironmentSpec
+
+MAX_ONE_HOT = 1024
+"""The values of a discrete observation that is encoded one-hot; an integer with bounds
+and no more values than these is taken as discrete."""
+
+_MAX_PIXEL_RANGE = 65_535  # of 16-bit images; wider bounds are not those of pixels
+
+
+def find_categories(leaf: Any) -> np.ndarray | None:
+    """Returns how many values each integer of a discrete array has, flattened.
+
+    Discrete are a `DiscreteArray`, a `CategoricalArray`, and one integer with bounds
+    and at most `MAX_ONE_HOT` values. It is None for the spec of any other array.
+    """
+    if hasattr(leaf, "num_values"):
+        return np.broadcast_to(leaf.num_values, leaf.shape).ravel()
+    if leaf.shape != () or leaf.dtype.kind not in "iu" or not hasattr(leaf, "maximum"):
+        return None
+    count = int(leaf.maximum) - int(leaf.minimum) + 1
+    return np.array([count]) if 0 < count <= MAX_ONE_HOT else None
+
+
+def find_least(leaf: Any) -> np.ndarray:
+    """Returns the least value of each integer of a discrete array, flattened."""
+    return np.broadcast_to(np.asarray(leaf.minimum, np.int32), leaf.shape).ravel()
+
+
+def check_one_hot(factory: str, spec: EnvironmentSpec) -> None:
+    """Checks that the discrete parts of an observation are small enough for one-hot.
+
+    Args:
+      factory: the torso's name, for the message.
+      spec: of the environment.
+
+    Raises:
+      ConfigError: one has more values than `MAX_ONE_HOT`.
+    """
+    for leaf in jax.tree.leaves(spec.observation):
+        sizes = find_categories(leaf)
+        if sizes is not None and sizes.sum() > MAX_ONE_HOT:
+            raise ConfigError(
+                f"network.factory: {factory!r} encodes discrete observations one-hot, "
+                f"with at most {MAX_ONE_HOT:,} values; the observation has "
+                f"{sizes.sum():,}. Use 'mixed', which learns a vector for each value; "
+                "if they are quantities and not categories, declare a Box."
+            )
+
+
+def encode_observation(observation: Any, spec: EnvironmentSpec) -> Any:
+    """Returns the nest in float32, each array encoded as its spec says.
+
+    Discrete arrays become one-hot vectors `[B, values]`, side by side for several
+    integers. uint8 arrays and images (of rank 2 or 3) become 0 to 1 by the bounds that
+    they declare, uint8 without bounds by 0 to 255. Float images within -1 to 1, images
+    without bounds, and all else keep their values.
+
+    Args:
+      observation: nest of `[B, ...]`, as the environment gives it.
+      spec: of the environment.
+    """
+    return jax.tree.map(_encode, spec.observation, observation)
+
+
+def scale(leaf: Any, x: jax.Array) -> jax.Array:
+    """Returns `[B, ...] float32`, scaled as `encode_observation` says."""
+    low, span = _find_scale(leaf)
+    x = x.astype(jnp.float32)
+    x = x - low if low else x
+    return x / span if span != 1.0 else x
 
 
 def to_float(observation: Any) -> Any:
@@ -53,3 +124,24 @@ def describe(nest: Any) -> str:
     leaves = jax.tree_util.tree_leaves_with_path(nest)
     parts = [f"{jax.tree_util.keystr(path)} {text(x)}" for path, x in leaves]
     return f"{type(nest).__name__} of {', '.join(parts) or 'nothing'}"
+
+
+def _encode(leaf: Any, x: jax.Array) -> jax.Array:
+    sizes = find_categories(leaf)
+    if sizes is None:
+        return scale(leaf, x)
+    x = x.reshape(x.shape[0], -1).astype(jnp.int32) - find_least(leaf)
+    which = np.repeat(np.arange(len(sizes)), sizes)  # the integer of each output
+    values = np.concatenate([np.arange(size) for size in sizes])
+    return (x[:, which] == values).astype(jnp.float32)
+
+
+def _find_scale(leaf: Any) -> tuple[float, float]:
+    """Returns what is subtracted from an array, and by what it is divided then."""
+    is_byte, is_image = leaf.dtype == np.uint8, len(leaf.shape) in (2, 3)
+    if hasattr(leaf, "maximum") and 0 not in leaf.shape and (is_byte or is_image):
+        low, high = float(np.min(leaf.minimum)), float(np.max(leaf.maximum))
+        is_scaled = leaf.dtype.kind == "f" and low >= -1.0 and high <= 1.0
+        if 0.0 < high - low <= _MAX_PIXEL_RANGE and not is_scaled:
+            return low, high - low
+    return 0.0, 255.0 if is_byte else 1.0

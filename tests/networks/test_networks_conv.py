@@ -41,6 +41,8 @@ def test_bytes_give_what_their_255th_gives():
     params, state = torso.init(jax.random.PRNGKey(0), board, True)
     features, _ = torso.apply(params, state, None, board, False)
     floats = board.astype(np.float32) / 255
+    spec = EnvironmentSpec(specs.Array((4, 4), np.float32), num_actions=2)
+    torso = hk.transform_with_state(make_conv(spec))
     expected, _ = torso.apply(params, state, None, floats, False)
     assert features.max() > 0
     np.testing.assert_allclose(features, expected, rtol=1e-5)

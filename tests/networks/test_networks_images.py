@@ -5,7 +5,10 @@ import numpy as np
 import pytest
 from dm_env import specs
 
+from distrl.config import NetworkConfig
+from distrl.environments.spec import CategoricalArray
 from distrl.errors import ConfigError
+from distrl.networks import check_network, make_torso
 from distrl.networks.images import (
     Layer,
     append_others,
@@ -15,6 +18,7 @@ from distrl.networks.images import (
     make_layers,
     to_image,
 )
+from distrl.networks.observations import encode_observation
 from distrl.types import EnvironmentSpec
 
 NATURE = make_layers([32, 64, 64], [8, 4, 3], [4, 2, 1])
@@ -53,12 +57,63 @@ def test_what_has_not_one_image_is_refused(observation):
         find_image("impala", EnvironmentSpec(observation, 2))
 
 
-def test_images_get_a_channel_and_bytes_become_fractions():
-    image = to_image(jnp.array([[[0, 51]]], jnp.uint8))
-    assert image.dtype == jnp.float32
-    np.testing.assert_allclose(image, [[[[0.0], [0.2]]]])
+def test_images_get_a_channel():
+    image = to_image(jnp.array([[[0.0, 0.2]]]))
+    np.testing.assert_array_equal(image, np.float32([[[[0.0], [0.2]]]]))
     floats = jnp.array([[[[3.0], [-1.0]]]])
     np.testing.assert_array_equal(to_image(floats), floats)
+
+
+def test_channels_that_come_first_are_moved():
+    image = np.arange(24, dtype=np.float32).reshape(1, 2, 3, 4)
+    np.testing.assert_array_equal(to_image(image, "hwc"), image)
+    moved = to_image(image, "chw")
+    assert moved.shape == (1, 3, 4, 2)
+    np.testing.assert_array_equal(moved[0, ..., 1], image[0, 1])
+
+
+@pytest.mark.parametrize("factory", ["conv", "atari", "impala", "mixed"])
+@pytest.mark.parametrize("shape", [(3, 40, 48), (4, 36, 36)])
+def test_where_the_channels_are_is_asked_if_it_is_not_clear(factory, shape):
+    spec = EnvironmentSpec({"image": specs.Array(shape, np.uint8)}, 2)
+    with pytest.raises(ConfigError, match="first axis is shorter .* set layout to chw"):
+        make_torso(NetworkConfig(factory), spec)
+    with pytest.raises(ConfigError, match="layout is 'nchw'; it has to be hwc"):
+        make_torso(NetworkConfig(factory, {"layout": "nchw"}), spec)
+    first = NetworkConfig(factory, {"layout": "chw"})
+    check_network(first, spec)
+    last = EnvironmentSpec({"image": specs.Array((*shape[1:], shape[0]), np.uint8)}, 2)
+    image = np.random.default_rng(0).integers(256, size=(2, *shape)).astype(np.uint8)
+    outputs = []
+    for config, each, observation in [
+        (first, spec, image),
+        (NetworkConfig(factory), last, np.moveaxis(image, 1, -1)),
+    ]:
+        torso = hk.transform_with_state(make_torso(config, each))
+        observation = {"image": observation}
+        params, state = torso.init(jax.random.PRNGKey(0), observation, True)
+        outputs.append(torso.apply(params, state, None, observation, False)[0])
+    np.testing.assert_allclose(*outputs, rtol=1e-5)
+
+
+def test_what_is_discrete_beside_the_image_is_one_hot():
+    spec = EnvironmentSpec(
+        {
+            "cells": CategoricalArray((1, 2), np.int32, 0, [[1, 2]]),
+            "image": specs.Array((2, 2), np.float32),
+        },
+        2,
+    )
+    assert find_image("conv", spec) is spec.observation["image"]
+    batch = {
+        "cells": np.array([[[1, 2]]], np.int32),
+        "image": np.ones((1, 2, 2), np.float32),
+    }
+    features = append_others(jnp.zeros((1, 1)), encode_observation(batch, spec))
+    np.testing.assert_array_equal(features, [[0, 0, 1, 0, 0, 1]])
+    spec.observation["room"] = specs.DiscreteArray(2000)
+    with pytest.raises(ConfigError, match="'conv' encodes .* at most 1,024 .* 2,000"):
+        find_image("conv", spec)
 
 
 def test_vectors_and_numbers_go_beside_the_image():

@@ -8,6 +8,7 @@ import pytest
 from dm_env import specs
 
 from distrl.config import NetworkConfig
+from distrl.environments.spec import CategoricalArray
 from distrl.errors import ConfigError
 from distrl.networks import check_network
 from distrl.networks.mixed import make_mixed
@@ -126,6 +127,18 @@ def test_what_a_leaf_becomes():
         "leaf_7_conv_1": (3, 3, 2, 3),
         "leaf_7_linear": (6, 7),
     }
+
+
+def test_several_integers_have_rows_of_their_own():
+    leaf = CategoricalArray((2,), np.int32, [1, 0], [2, 2])
+    batch = np.array([[1, 2], [2, 0]], np.int32)
+    spec = EnvironmentSpec(leaf, 2)
+    torso, params = init(spec, batch, embedding_size=4, hidden_sizes=[])
+    table = params["leaf_0_embed"]["embeddings"]
+    assert table.shape == (5, 4)
+    features, _ = torso.apply(params, {}, None, batch, False)
+    expected = [table[0] + table[4], table[1] + table[2]]
+    np.testing.assert_allclose(features, expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
 import haiku as hk
 import jax
 import numpy as np
+import pytest
 from dm_env import specs
 
+from distrl.errors import ConfigError
 from distrl.networks.mlp import make_mlp
 from distrl.types import EnvironmentSpec
 
@@ -45,3 +47,12 @@ def test_hidden_layers_have_their_sizes():
     zeros = np.zeros((1, 2, 2), np.uint8)
     params, _ = torso.init(jax.random.PRNGKey(0), zeros, True)
     assert [layer["w"].shape for layer in params.values()] == [(4, 8), (8, 5)]
+
+
+def test_discrete_observations_are_one_hot():
+    spec = EnvironmentSpec(specs.DiscreteArray(16), num_actions=3)
+    torso = hk.transform_with_state(make_mlp(spec, hidden_sizes=[]))
+    features, _ = torso.apply({}, {}, None, np.array([3, 15], np.int32), False)
+    np.testing.assert_array_equal(features, np.eye(16)[[3, 15]])
+    with pytest.raises(ConfigError, match="'mlp' encodes .* Use 'mixed'"):
+        make_mlp(EnvironmentSpec(specs.DiscreteArray(2000), 3))

@@ -116,7 +116,8 @@ def test_evaluation_uses_the_means(noisy):
 
 
 def test_an_implicit_network_answers_each_quantile_by_itself():
-    network = make(is_implicit=True, noisy=True, head="dueling")
+    args = {"hidden_sizes": [32]}  # so many that some are not 0
+    network = make(is_implicit=True, noisy=True, head="dueling", args=args)
     params, state = network.init(KEY)
     tau = jnp.array([[0.1, 0.9, 0.1]] * 4)
     q, carry, _ = network.apply(params, state, KEY, STEP, (), "act", tau)
