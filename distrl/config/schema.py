@@ -131,7 +131,7 @@ class LearnerConfig:
     steps_per_dispatch: int = 8
     """The SGD steps that one call of the device makes."""
     optimizer: str = "adam"
-    """An optimiser of Optax by its name, for example `adamw` or `rmsprop`."""
+    """A name in Optax, as `adamw` or `contrib.muon`; or `package.module:factory`."""
     optimizer_args: dict[str, Any] = field(default_factory=dict)
     """Its keyword arguments, for example `{centered: true}`."""
     learning_rate: float = 1e-3

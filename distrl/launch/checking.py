@@ -37,7 +37,9 @@ def check_parts(config: Config) -> EnvironmentSpec:
     check_frame_stack(config.replay.frame_stack, spec)
     check_network(config.network, spec)
     check_agent(config, spec)
-    make_optimizer(config.learner)
+    agent = make_agent(config, spec)
+    params, _ = jax.eval_shape(agent.init, jax.random.PRNGKey(0))
+    make_optimizer(config.learner, params)
     check_devices(config, jax.local_device_count())
     return spec
 

@@ -1,8 +1,9 @@
-"""Optimisers and learning-rate schedules of Optax, by their names.
+"""Optimisers and learning-rate schedules of Optax by their names, or a user's own.
 
-An optimiser is any function of `optax` whose first argument is `learning_rate` and
-whose update needs nothing but gradients and parameters. A schedule is any function
-of `optax.schedules` whose first argument is the value that it starts from.
+An optimiser is any function of `optax` or `optax.contrib` whose first argument is
+`learning_rate` and whose update needs nothing but gradients and parameters; one of a
+user's own is called in the same way. A schedule is any function of `optax.schedules`
+whose first argument is the value that it starts from.
 """
 
 import functools
@@ -17,12 +18,18 @@ import optax
 
 from distrl.config.schema import LearnerConfig
 from distrl.errors import ConfigError, suggest
-from distrl.factories import check_keywords
+from distrl.factories import check_keywords, load_factory
 
 _MASK_ARGUMENTS = ("mask", "weight_decay_mask")
+_SHAPES = {
+    "b": jax.ShapeDtypeStruct((2,), jnp.float32),
+    "w": jax.ShapeDtypeStruct((3, 2), jnp.float32),
+}
 
 
-def make_optimizer(config: LearnerConfig) -> optax.GradientTransformation:
+def make_optimizer(
+    config: LearnerConfig, params: Any = None
+) -> optax.GradientTransformation:
     """Returns the optimiser of a configuration, tried out without computing anything.
 
     What `optimizer_args` does not name has Optax's default, `eps` among them.
@@ -31,6 +38,9 @@ def make_optimizer(config: LearnerConfig) -> optax.GradientTransformation:
 
     Args:
       config: the fields from `optimizer` to `max_gradient_norm` are read.
+      params: shapes of the network's, on which it is tried out. Without them one of
+        Optax is tried out on two arrays; one of a user's own is not, since it may
+        depend on the names of the parameters.
 
     Raises:
       ConfigError: there is no such optimiser or schedule, it does not take the
@@ -42,9 +52,15 @@ def make_optimizer(config: LearnerConfig) -> optax.GradientTransformation:
     args = {**config.optimizer_args, **_make_mask_args(config, factory)}
     try:
         optimizer = factory(learning_rate, **args)
-        _try_out(optimizer)
+        if not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):
+            raise TypeError(
+                f"it returned a {type(optimizer).__name__}; it has to return an "
+                "optax.GradientTransformation"
+            )
+        if params is not None or not _is_own(config):
+            _try_out(optimizer, _SHAPES if params is None else params)
     except Exception as error:
-        raise _explain_failure(config, factory, args, error) from error
+        raise _explain_failure(config, factory, args, params, error) from error
     if config.max_gradient_norm is None:
         return optimizer
     return optax.chain(optax.clip_by_global_norm(config.max_gradient_norm), optimizer)
@@ -96,12 +112,22 @@ def _read_steps(value: Any) -> Any:
     return {int(k) if k.isdecimal() else k: each for k, each in value.items()}
 
 
+def _is_own(config: LearnerConfig) -> bool:
+    return ":" in config.optimizer
+
+
 def _find_optimizer(name: str) -> Callable[..., optax.GradientTransformation]:
-    known = _find_functions(optax, ("learning_rate",))
+    if ":" in name:
+        return load_factory(f"learner.optimizer: {name!r}", name)
+    first = ("learning_rate",)
+    known = _find_functions(optax, first)
+    contributed = _find_functions(optax.contrib, first)
+    known.update({f"contrib.{each}": contributed[each] for each in contributed})
     if name in known:
         return known[name]
     usable = [each for each in known if _works_by_default(known[each])]
-    raise _refuse_name("learner.optimizer", name, "optimiser", usable)
+    own = " One of your own is package.module:factory."
+    raise _refuse_name("learner.optimizer", name, "optimiser", usable, own)
 
 
 def _find_functions(module: Any, first: tuple[str, ...]) -> dict[str, Callable]:
@@ -127,10 +153,12 @@ def _find_functions(module: Any, first: tuple[str, ...]) -> dict[str, Callable]:
     return found
 
 
-def _refuse_name(field: str, name: str, what: str, known: Iterable[str]) -> ConfigError:
+def _refuse_name(
+    field: str, name: str, what: str, known: Iterable[str], own: str = ""
+) -> ConfigError:
     return ConfigError(
         f"{field} = {name!r}: Optax has no {what} of that name that distrl can use."
-        f"{suggest(name, known)} There are {', '.join(known)}."
+        f"{suggest(name, known)} There are {', '.join(known)}.{own}"
     )
 
 
@@ -175,16 +203,12 @@ def _make_mask_args(config: LearnerConfig, factory: Callable) -> dict[str, Any]:
     )
 
 
-def _try_out(optimizer: optax.GradientTransformation) -> None:
-    """Traces an update as the learner makes it.
+def _try_out(optimizer: optax.GradientTransformation, params: Any = _SHAPES) -> None:
+    """Traces an update as the learner makes it, of parameters of these shapes.
 
     Raises:
       Exception: of any kind, when the learner could not use the optimiser.
     """
-    params = {
-        "b": jax.ShapeDtypeStruct((2,), jnp.float32),
-        "w": jax.ShapeDtypeStruct((3, 2), jnp.float32),
-    }
     state = jax.eval_shape(optimizer.init, params)
     for leaf in jax.tree.leaves(state):
         if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
@@ -217,20 +241,27 @@ def _works_by_default(factory: Callable[..., optax.GradientTransformation]) -> b
 
 
 def _explain_failure(
-    config: LearnerConfig, factory: Callable, args: dict[str, Any], error: Exception
+    config: LearnerConfig,
+    factory: Callable,
+    args: dict[str, Any],
+    params: Any,
+    error: Exception,
 ) -> ConfigError:
-    reason = f"{type(error).__name__}: {error}"
+    reason = _tell(error)
     if config.schedule is not None:
         try:
-            _try_out(factory(config.learning_rate, **args))
+            _try_out(
+                factory(config.learning_rate, **args),
+                _SHAPES if params is None else params,
+            )
         except Exception as other:
-            reason = f"{type(other).__name__}: {other}"
+            reason = _tell(other)
         else:
             return ConfigError(
                 f"learner.schedule = {config.schedule!r}: learner.optimizer = "
                 f"{config.optimizer!r} takes no schedule; set learner.schedule to null."
             )
-    if not args and not _works_by_default(factory):
+    if not args and not _is_own(config) and not _works_by_default(factory):
         return ConfigError(
             f"learner.optimizer = {config.optimizer!r}: distrl cannot use it, since "
             f"its updates take gradients and parameters alone, in a loop. {reason}"
@@ -239,6 +270,11 @@ def _explain_failure(
         f"learner.optimizer: {config.optimizer!r} failed with {_show_args(args)}: "
         f"{reason}"
     )
+
+
+def _tell(error: Exception) -> str:
+    """Returns an error in one line; those of Optax have several."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def _show_args(args: dict[str, Any]) -> str:

@@ -86,6 +86,10 @@ def test_actions_begin_at_zero(factory, taken, monkeypatch):
             f"{HERE}:make_fractions_for_integers",
             ["from reset()", "is 0.5", "a whole number", "int32"],
         ),
+        (
+            "nonconforming_environments:OldGymnasium",
+            ["OldGymnasium' returned 4 values", "API of Gym before 0.26"],
+        ),
         (f"{HERE}:make_none", ["NoneType", "dm_env.Environment", "gymnasium.Env"]),
         (
             "atary:Pong",

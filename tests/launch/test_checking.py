@@ -43,6 +43,20 @@ def test_it_returns_the_spec_of_the_environment():
             },
             ["replay.frame_stack = 5", "is a dict", "network.last_action_reward"],
         ),
+        (
+            {"learner": LearnerConfig(optimizer="own_optimizers:nothing")},
+            ["learner.optimizer: 'own_optimizers:nothing'", "it returned a NoneType"],
+        ),
+        # Tried out on the parameters of the network, which has no such layer.
+        (
+            {
+                "learner": LearnerConfig(
+                    optimizer="own_optimizers:only_layers",
+                    optimizer_args={"layers": ["torso"]},
+                )
+            },
+            ["only_layers' failed", "no ['torso'] in ['mlp/~/linear_0'", "'values_0']"],
+        ),
         # The tests force four devices.
         ({"learner": LearnerConfig(devices=8)}, ["learner.devices = 8", "JAX shows 4"]),
         (

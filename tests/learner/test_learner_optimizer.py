@@ -304,6 +304,67 @@ def test_what_cannot_be_used_is_explained(fields, words):
         assert word in str(caught.value)
 
 
+def test_an_optimizer_of_ones_own_by_hand():
+    config = LearnerConfig(
+        optimizer="own_optimizers:accumulated",
+        optimizer_args={"steps": 3},
+        learning_rate=0.5,
+        max_gradient_norm=None,
+    )
+    updates = take_updates(config, {"x": jnp.array([1.0, 2.0, 6.0, 3.0])})
+    np.testing.assert_allclose(updates["x"], [0.0, 0.0, -1.5, 0.0])
+
+
+def test_a_nested_name_of_optax_with_its_arguments():
+    params = {"w": jnp.ones((2, 2))}
+    gradients = {"w": jnp.array([[[1.0, 2.0], [3.0, 4.0]]])}
+    config = LearnerConfig(
+        optimizer="contrib.muon",
+        optimizer_args={"ns_steps": 3},
+        learning_rate=0.1,
+        max_gradient_norm=None,
+    )
+    updates = take_updates(config, gradients, params)
+    muon = optax.contrib.muon(0.1, ns_steps=3)
+    first = jax.tree.map(lambda x: x[0], gradients)
+    expected, _ = muon.update(first, muon.init(params), params)
+    np.testing.assert_allclose(updates["w"][0], expected["w"], rtol=1e-5)
+
+
+def test_ones_own_is_tried_out_on_the_parameters_of_the_network():
+    config = LearnerConfig(optimizer="own_optimizers:only_layers")
+    make_optimizer(config)  # Without parameters nothing is known of their names.
+    array = jax.ShapeDtypeStruct((2, 3), jnp.float32)
+    make_optimizer(config, {"values_0": {"w": array}, "mlp": {"w": array}})
+    with pytest.raises(ConfigError, match=r"only_layers' failed .* no \('values_0',\)"):
+        make_optimizer(config, {"mlp": {"w": array}})
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "words"),
+    [
+        ("own_optimizers:nope", {}, ["has no 'nope'"]),
+        ("own_optimizer:nothing", {}, ["no module 'own_optimizer'"]),
+        ("own_optimizers:nothing", {}, ["it returned a NoneType; it has to return an"]),
+        ("own_optimizers:unlabelled", {}, ["failed with (): ValueError: "]),
+        ("own_optimizers:growing", {}, ["changes the shape or dtype of its state"]),
+        ("own_optimizers:without_rate", {}, ["too many positional arguments"]),
+        ("own_optimizers:accumulated", {"step": 2}, ["mean 'steps'?"]),
+        ("own_optimizers:accumulated", {"learning_rate": 2}, ["learner.learning_rate"]),
+        ("contrib.moun", {}, ["mean 'contrib.muon'?", "package.module:factory"]),
+        ("contrib.schedule_free", {}, ["no optimiser of that name"]),
+    ],
+)
+def test_what_is_wrong_with_ones_own_is_one_sentence(name, args, words):
+    config = LearnerConfig(optimizer=name, optimizer_args=args)
+    array = jax.ShapeDtypeStruct((2, 3), jnp.float32)
+    with pytest.raises(ConfigError) as caught:
+        make_optimizer(config, {"w": array})
+    for word in ["learner.optimizer", *words]:
+        assert word in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.filterwarnings("ignore:Specifying a key")
 def test_a_state_that_checkpoints_cannot_hold_is_refused():
     with pytest.raises(ConfigError, match="'noisy_sgd': distrl cannot.*typed key"):
