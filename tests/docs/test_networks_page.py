@@ -51,6 +51,7 @@ def test_every_torso_has_a_row_with_its_arguments():
         for parameter in parameters:
             default = parameter.default
             value = list(default) if isinstance(default, tuple) else default
+            value = "null" if value is None else value
             assert f"`{parameter.name}: {value}`" in told
         assert told.count("`") == 2 * len(parameters)
 
