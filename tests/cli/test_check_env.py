@@ -22,7 +22,7 @@ def test_what_failed_is_named_with_what_to_do(capsys):
     assert main(["check-env", uri, "--steps=200"]) == 1
     out = capsys.readouterr().out
     assert "\nFAILED   bounds  " in out
-    assert "\n         -> widen the bounds of the spec;" in out
+    assert "\n         -> widen the bounds of the spec or space;" in out
     assert out.splitlines()[-1] == "1 failed: bounds"
 
 

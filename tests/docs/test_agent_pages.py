@@ -8,14 +8,15 @@ import jax
 import numpy as np
 import pytest
 from dm_env import specs
-from pages import AGENTS, PAGES, ROOT, read_commands, read_rows
+from pages import AGENTS, PAGES, ROOT, read_blocks, read_commands, read_rows
 
 from distrl.agents import list_agents, make_agent
-from distrl.config import load_config
+from distrl.config import LearnerConfig, load_config
 from distrl.config.flags import read_flags
 from distrl.config.plain_yaml import load_yaml
 from distrl.config.presets import PRESETS
 from distrl.items import make_item_spec, make_zeros
+from distrl.learner.optimizer import make_optimizer
 from distrl.types import EnvironmentSpec
 
 NAMES = list(list_agents())
@@ -139,3 +140,23 @@ def test_the_metrics_of_an_agent_are_those_that_are_described(name):
     }
     others = {"time", "learner_steps", "steps_per_second", "publish_seconds"}
     assert set(metrics) | others == described
+
+
+def test_the_optimizer_of_the_page_updates_the_head_at_its_own_rate(
+    tmp_path, monkeypatch
+):
+    (block,) = read_blocks(AGENTS / "README.md", "python")
+    (tmp_path / "optimisers.py").write_text(block)
+    monkeypatch.syspath_prepend(tmp_path)
+    optimizer = make_optimizer(
+        LearnerConfig(
+            optimizer="optimisers:two_rates",
+            optimizer_args={"head_rate": 0.001},
+            learning_rate=0.1,
+        )
+    )
+    params = {"torso": {"w": np.ones(2)}, "values": {"w": np.ones(2)}}
+    updates, _ = optimizer.update(params, optimizer.init(params), params)
+    # Adam's first step is as long as its learning rate.
+    np.testing.assert_allclose(updates["torso"]["w"], -0.1, rtol=1e-4)
+    np.testing.assert_allclose(updates["values"]["w"], -0.001, rtol=1e-4)

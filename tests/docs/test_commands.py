@@ -52,6 +52,7 @@ INTERRUPTED = "train configs/catch.yaml --run_dir=runs/catch-1"
 PYTHON = {
     "README.md": "test_commands.py",
     "docs/action_masks.md": "test_action_masks_page.py",
+    "docs/agents/README.md": "test_agent_pages.py",
     "docs/architecture.md": "test_commands.py",
     "docs/custom_agent.md": "test_custom_agent_page.py",
     "docs/environments.md": "test_environments_page.py",
