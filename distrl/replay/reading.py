@@ -72,6 +72,11 @@ class SamplerThread(Generic[_Read]):
                 self._start(fresh)
             return None
 
+    @property
+    def has_next(self) -> bool:
+        """Whether `get` would return at once."""
+        return not self._queue.empty()
+
     def end(self) -> None:
         """Tells the thread to end; returns at once."""
         self._closed.set()

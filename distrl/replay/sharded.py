@@ -16,6 +16,8 @@ from distrl.types import EnvironmentSpec
 
 # The longest wait between two looks whether a server has ended.
 _SLICE_SECONDS = 0.1
+# The part of the time that may be lost to slow shards.
+_PATIENCE = 0.05
 
 
 def make_sampler(
@@ -48,10 +50,11 @@ def make_sampler(
 class ShardedSampler:
     """Reads an equal share of each superbatch from each shard, in a thread a shard.
 
-    A shard that has given nothing for a second, since its server is away or its rate
-    limiter waits for actors, is waited for no longer: the others give its share, as
-    far as their own rate limiters allow, until it gives again. But none is left out
-    before it has given once: learning begins when all hold their `min_size`.
+    A shard is waited for while the others have no more to give either. If they do, the
+    wait costs them, so it is limited to a second at once and a twentieth of the time on
+    average. Then the others fill in, as far as their own rate limiters allow, and a slow
+    shard gives what it can. But none is left out before it has given once: learning
+    begins when all hold their `min_size`.
 
     The probabilities are those of the draw from the whole: a shard that gives half of
     a superbatch draws each of its items half as often as its server says.
@@ -70,12 +73,11 @@ class ShardedSampler:
             SamplerThread(sampler, _take_as_it_is, self._arrived)
             for sampler in samplers
         ]
-        self._awaited = set(range(len(samplers)))
-        self._has_given = [False] * len(samplers)
-        # How often each has given a share, so that who fills in goes by turns.
+        # How many shares each has given, so that those who fill in take turns.
         self._given = [0] * len(samplers)
         self._shares: list[tuple[int, SampledSuperbatch]] = []
-        self._begun: float | None = None
+        self._patience = SILENCE_SECONDS
+        self._looked = time.monotonic()
 
     def read(self) -> SampledSuperbatch | None:
         """Returns the next superbatch, or None when it was not there in a second.
@@ -83,20 +85,18 @@ class ShardedSampler:
         Raises:
           RuntimeError: reading a shard has failed.
         """
-        now = time.monotonic()
-        if self._begun is None:
-            self._begun = now
-        end = now + SILENCE_SECONDS
+        self._pass_time(held_up=False)
+        end = self._looked + SILENCE_SECONDS
         while True:
             self._arrived.clear()
             self._collect()
             if len(self._shares) == len(self._threads):
-                shares, self._shares, self._begun = self._shares, [], None
+                shares, self._shares = self._shares, []
                 return self._join(shares)
             left = end - time.monotonic()
             if left <= 0:
                 return None
-            self._arrived.wait(min(left, _SLICE_SECONDS))
+            self._wait(min(left, _SLICE_SECONDS))
 
     def recover(self) -> None:
         """Returns None: `read` always gets on; the threads recover by themselves."""
@@ -111,15 +111,27 @@ class ShardedSampler:
         shards = range(len(self._threads))
         missing = set(shards) - {shard for shard, _ in self._shares}
         missing -= {shard for shard in missing if self._take(shard)}
-        assert self._begun is not None
-        if time.monotonic() - self._begun > SILENCE_SECONDS:
-            self._awaited -= {shard for shard in missing if self._has_given[shard]}
-        if missing & self._awaited:
+        if self._patience > 0 or any(self._given[shard] == 0 for shard in missing):
             return
         takes = True
         while takes and len(self._shares) < len(shards):
             by_turns = sorted(shards, key=self._given.__getitem__)
             takes = any(self._take(shard) for shard in by_turns)
+
+    def _wait(self, seconds: float) -> None:
+        """Waits for a share, and counts how long that keeps others from giving."""
+        can_fill_in = any(thread.has_next for thread in self._threads)
+        held_up = can_fill_in and 0 not in self._given
+        if held_up:
+            seconds = min(seconds, max(0.0, self._patience))
+        self._arrived.wait(seconds)
+        self._pass_time(held_up)
+
+    def _pass_time(self, held_up: bool) -> None:
+        now = time.monotonic()
+        earned = (now - self._looked) * (_PATIENCE - held_up)
+        self._looked = now
+        self._patience = min(SILENCE_SECONDS, self._patience + earned)
 
     def _take(self, shard: int) -> bool:
         """Takes a share of a shard if there is one and it is wanted."""
@@ -129,8 +141,6 @@ class ShardedSampler:
         if share is None:
             return False
         self._shares.append((shard, share))
-        self._awaited.add(shard)
-        self._has_given[shard] = True
         self._given[shard] += 1
         return True
 

@@ -16,8 +16,8 @@ from distrl.checkpoints import RunProgress, begin_part, complete_checkpoint
 from distrl.config.limits import derive_limits, list_shards
 from distrl.replay import sharded
 from distrl.replay.priorities import PriorityUpdater
-from distrl.replay.sampler import ReplaySampler
-from distrl.replay.sharded import make_sampler
+from distrl.replay.sampler import ReplaySampler, SampledSuperbatch
+from distrl.replay.sharded import ShardedSampler, make_sampler
 from distrl.replay.tables import TABLE_NAME
 from distrl.replay.writer import BlockWriter
 
@@ -40,6 +40,48 @@ class Shards:
 
     def read(self):
         return read(self.sampler)
+
+
+class Paced:
+    """A shard that gives a share every so many seconds; the first one at once."""
+
+    def __init__(self, shard, seconds):
+        self.shard, self.seconds = shard, seconds
+        self.reads, self.reading_seconds = 0, 0.0
+        self._closed = threading.Event()
+
+    def read(self):
+        began = time.monotonic()
+        if self.reads and self._closed.wait(self.seconds):
+            return None
+        self.reads += 1
+        self.reading_seconds += time.monotonic() - began
+        return SampledSuperbatch(
+            keys=np.arange(2, dtype=np.uint64),
+            probabilities=np.full(2, 0.25, np.float32),
+            items=np.full(2, self.shard),
+            shards=np.full(2, self.shard),
+        )
+
+    def recover(self):
+        return None
+
+    def close(self):
+        self._closed.set()
+
+
+def read_paced(paces, seconds):
+    """Returns shards of these paces, and what was read of them in so many seconds."""
+    shards = [Paced(shard, pace) for shard, pace in enumerate(paces)]
+    sampler = ShardedSampler(shards, 1)
+    superbatches = []
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        superbatches.append(sampler.read())
+    sampler.close()
+    for shard in shards:
+        shard.close()
+    return shards, [each for each in superbatches if each is not None]
 
 
 def write(replay, config, address, ids):
@@ -362,3 +404,42 @@ def ask(call):
         except RuntimeError as error:
             failure = error
     raise failure
+
+
+_FAST = 0.01
+
+
+@pytest.mark.parametrize(
+    "paces",
+    [
+        [_FAST, 0.5],
+        [_FAST, 1.5],
+        [_FAST, 3.0],
+        [0.1, _FAST, _FAST],
+        [_FAST, 0.5, _FAST, 0.3],
+    ],
+)
+def test_slow_shards_do_not_hold_the_others_up(monkeypatch, paces):
+    monkeypatch.setattr(sharded, "SILENCE_SECONDS", 0.1)
+    seconds = 2.0
+    shards, superbatches = read_paced(paces, seconds)
+    for shard in shards:
+        # A shard that is waited for rarely waits itself to get rid of a share.
+        if shard.seconds == _FAST:
+            assert shard.reading_seconds > 0.6 * seconds
+        # What a slow one gives is used, too.
+        used = sum((each.shards == shard.shard).any() for each in superbatches)
+        assert used >= min(shard.reads - 2, len(superbatches))
+    for superbatch in superbatches:
+        parts = np.bincount(superbatch.shards, minlength=len(paces)) / (2 * len(paces))
+        np.testing.assert_allclose(
+            superbatch.probabilities, 0.25 * parts[superbatch.shards]
+        )
+
+
+def test_shards_of_like_pace_give_equal_shares():
+    """One that is a little slower than the others is worth the wait."""
+    _, superbatches = read_paced([0.02, 0.0203, 0.02], 1.5)
+    assert len(superbatches) > 5
+    for superbatch in superbatches:
+        assert np.bincount(superbatch.shards).tolist() == [2, 2, 2]
