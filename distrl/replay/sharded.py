@@ -51,10 +51,10 @@ class ShardedSampler:
     """Reads an equal share of each superbatch from each shard, in a thread a shard.
 
     A shard is waited for while the others have no more to give either. If they do, the
-    wait costs them, so it is limited to a second at once and a twentieth of the time on
-    average. Then the others fill in, as far as their own rate limiters allow, and a slow
-    shard gives what it can. But none is left out before it has given once: learning
-    begins when all hold their `min_size`.
+    wait costs them, so it is limited to a second at once and a twentieth of the time
+    on average. Then the others fill in, as far as their own rate limiters allow, and a
+    slow shard gives what it can. But none is left out before it has given once:
+    learning begins when all hold their `min_size`.
 
     The probabilities are those of the draw from the whole: a shard that gives half of
     a superbatch draws each of its items half as often as its server says.
