@@ -45,7 +45,10 @@ def run_and_read(
         run_dir = Path(directory) / "run"
         # Nodes compile for a few seconds before there is anything to measure.
         stop = StopConfig(seconds=seconds + 6.0)
-        config = dataclasses.replace(config, run_dir=str(run_dir), stop=stop)
+        launch = dataclasses.replace(config.launch, metrics_seconds=0.25)
+        config = dataclasses.replace(
+            config, run_dir=str(run_dir), stop=stop, launch=launch
+        )
         with open("/dev/null", "w") as nowhere:
             progress = Progress(stream=nowhere, interactive=False)
             outcome = run(config, program=program, progress=progress)

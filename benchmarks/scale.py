@@ -159,6 +159,7 @@ def make_config(
             "evaluation.period": _NEVER,
             "checkpoint.period_seconds": None,
             "checkpoint.save_replay": False,
+            "launch.metrics_seconds": 0.25,
         },
     )
 

@@ -33,7 +33,7 @@ from benchmarks.memory import read_private_dirty
 from benchmarks.record import median, print_record, print_table
 from distrl.checkpoints import list_checkpoints
 from distrl.config import load_config
-from distrl.telemetry.csv_log import read_status
+from distrl.telemetry.status import read_status
 
 _SOLVED = 0.95
 _GROWTH = 0.10
@@ -95,7 +95,7 @@ def measure_warm(
 
 def count_env_steps(run_dir: Path) -> int:
     """Returns the env_steps that a run has reported."""
-    status = read_status(run_dir / "metrics" / "coordinator.csv")
+    status = read_status(run_dir)
     return 0 if status is None else status.env_steps
 
 
@@ -195,7 +195,7 @@ def main() -> None:
         *(f"--run_dir={run_dir}", f"--stop.seconds={seconds}"),
         *("--stop.env_steps=null", "--stop.evaluation_return=null"),
         *("--launch.max_restarts=10", "--checkpoint.period_seconds=20"),
-        *("--json", *flags),
+        *("--launch.metrics_seconds=0.25", "--json", *flags),
     ]
     metrics = run_dir / "metrics"
     with start_distrl(arguments, stdout=subprocess.PIPE, text=True) as command:

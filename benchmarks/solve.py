@@ -35,6 +35,7 @@ def run_seed(
                 f"--seed={seed}",
                 f"--run_dir={run_dir}",
                 "--json",
+                "--launch.metrics_seconds=0.25",
                 *flags,
             ],
             stdout=subprocess.PIPE,

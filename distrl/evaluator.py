@@ -49,7 +49,7 @@ def run_evaluator(
     source = find_source(config, config.actor.count)
     variables = VariableClient(variable_service, config, stop, source)
     reporter = Reporter(coordinator, "evaluator", config, stop)
-    log = MetricsLog(config, "evaluator")
+    log = MetricsLog(config, "evaluator", every_row=True)
     due = config.evaluation.period
     best = BestKeeper(config)
 

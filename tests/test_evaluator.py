@@ -23,8 +23,7 @@ from distrl.evaluator import (
     run_evaluator,
     summarize_episodes,
 )
-from distrl.telemetry.csv_log import read_status
-from distrl.telemetry.status import Status
+from distrl.telemetry.status import Status, read_status
 from distrl.variables import Snapshot
 
 
@@ -216,7 +215,7 @@ class Run:
 
     def status(self):
         """The newest row of the coordinator."""
-        return read_status(self.metrics / "coordinator.csv") or Status()
+        return read_status(self.metrics.parent) or Status()
 
     def rows(self):
         try:

@@ -45,6 +45,7 @@ LAYERS = (
         "seeding",
         "session",
         "types",
+        "whole_files",
         "root",
     ),
     ("proxies", "search_path"),

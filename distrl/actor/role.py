@@ -2,7 +2,6 @@
 
 import collections
 import statistics
-import time
 from typing import Any
 
 import jax
@@ -21,7 +20,6 @@ from distrl.types import EnvironmentSpec, StopSignal
 from distrl.variables import VariableClient, find_source
 
 _RECENT_EPISODES = 100
-_METRICS_SECONDS = 1.0
 
 
 def run_actor(
@@ -58,7 +56,7 @@ def run_actor(
     returns: collections.deque[float] = collections.deque(maxlen=_RECENT_EPISODES)
     seed = derive_seed(config.seed, "replay", index, *life)
     writer = BlockWriter(replay_address, config, spec, seed, stop)
-    env_steps, logged = 0, time.monotonic()
+    env_steps = 0
     amount = amount_at(0)
     interaction.compile()
     if variables.await_first() is not None:
@@ -83,19 +81,17 @@ def run_actor(
                 reporter.gauge(training_return=recent)
             reporter.send()
             amount = amount_at(reporter.run_env_steps)
-            if time.monotonic() - logged >= _METRICS_SECONDS:
-                logged = time.monotonic()
-                log.write(
-                    env_steps,
-                    {
-                        "env_steps": env_steps,
-                        "training_return": recent,
-                        "exploration": float(np.mean(amount)),
-                        "version": held.version,
-                        "learner_steps": held.learner_steps,
-                        "staleness_seconds": round(staleness, 3),
-                    },
-                )
+            log.write(
+                env_steps,
+                {
+                    "env_steps": env_steps,
+                    "training_return": recent,
+                    "exploration": float(np.mean(amount)),
+                    "version": held.version,
+                    "learner_steps": held.learner_steps,
+                    "staleness_seconds": round(staleness, 3),
+                },
+            )
     reporter.send(last=True)
     writer.close()
     interaction.close()

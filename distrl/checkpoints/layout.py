@@ -140,17 +140,18 @@ def discard_partial(run_dir: str | Path, name: str) -> None:
     shutil.rmtree(_partial(run_dir, name), ignore_errors=True)
 
 
-def discard_partials(run_dir: str | Path, keep_last: bool = False) -> None:
+def discard_partials(run_dir: str | Path, keep: Collection[str] = ()) -> None:
     """Removes what crashes left half made or half removed.
 
     Args:
       run_dir: of the run.
-      keep_last: leave alone what nodes write that save a last time, perhaps just now.
+      keep: the checkpoints that nodes may be writing at this moment; what they write on
+        the way there is kept, too.
     """
+    kept = {_partial(run_dir, name) for name in keep}
     for word in _HIDDEN:
         for path in _folder(run_dir).glob(f".{word}-*"):
-            is_last = path == _partial(run_dir, LAST) or word == "scratch"
-            if not (keep_last and is_last):
+            if path not in kept and not (kept and word == "scratch"):
                 shutil.rmtree(path, ignore_errors=True)
 
 

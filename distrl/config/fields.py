@@ -131,6 +131,8 @@ RANGES: Mapping[str, Range] = types.MappingProxyType(
         "checkpoint.save_seconds": _SECONDS,
         "launch.stop_seconds": _SECONDS,
         "launch.report_seconds": _SECONDS,
+        "launch.metrics_seconds": _SECONDS,
+        "launch.log_mib": _COUNT,
         "launch.silent_seconds": _SECONDS,
         "launch.rpc_seconds": _SECONDS,
         "launch.connect_seconds": _SECONDS,

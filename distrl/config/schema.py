@@ -268,6 +268,10 @@ class LaunchConfig:
     """The seconds that nodes have to end; then they are killed."""
     report_seconds: float = 0.25
     """The seconds between two reports of a node to the coordinator."""
+    metrics_seconds: float = 5.0
+    """The seconds between two rows of a node's metrics, in CSV and TensorBoard."""
+    log_mib: int = 16
+    """The MiB of its output that are kept of a node, the newest; older goes."""
     silent_seconds: float = 30.0
     """The seconds without a sign of life after which a node counts as dead."""
     rpc_seconds: float = 10.0

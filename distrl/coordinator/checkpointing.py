@@ -116,9 +116,9 @@ class CheckpointDirector:
         for name in given_up:
             discard_partial(self._run_dir, name)
         if begun is not None:
-            # What is there is of an attempt that nobody waits for any more; but nodes
-            # may have heard of the end of the run before this one.
-            discard_partials(self._run_dir, keep_last=True)
+            # The rest is of an attempt that nobody waits for any more. Nodes may have
+            # heard of this one already, and of the end of the run.
+            discard_partials(self._run_dir, keep=(begun.name, LAST))
         self._complete_ready()
         return begun is not None
 

@@ -19,7 +19,7 @@ class Counts:
 
     def __init__(self, base: Mapping[str, float]):
         """Starts from the counts of what came before."""
-        self._past = dict(base)
+        self._totals = dict(base)
         # By node, and then by life, the newest last.
         self._lives: dict[str, dict[str, dict[str, float]]] = {}
 
@@ -27,40 +27,29 @@ class Counts:
         """Takes the totals of a node's life; True if the node has a new life."""
         lives = self._lives.setdefault(node, {})
         new = life not in lives
-        lives.setdefault(life, {}).update(counts)
+        before = lives.setdefault(life, {})
+        for name, total in counts.items():
+            added = total - before.get(name, 0)
+            self._totals[name] = self._totals.get(name, 0) + added
+        before.update(counts)
+        if _ABSOLUTE in counts:
+            newest = next(t for t in reversed(lives.values()) if _ABSOLUTE in t)
+            self._totals[_ABSOLUTE] = newest[_ABSOLUTE]
         while len(lives) > _LIVES:
-            ended = lives.pop(next(iter(lives)))
-            ended.pop(_ABSOLUTE, None)
-            for name, total in ended.items():
-                self._past[name] = self._past.get(name, 0) + total
+            del lives[next(iter(lives))]
         return new and len(lives) > 1
 
     def total(self, name: str) -> int:
-        """Returns a count of the whole run."""
-        if name == _ABSOLUTE:
-            return self._newest()
-        running = [
-            totals.get(name, 0)
-            for lives in self._lives.values()
-            for totals in lives.values()
-        ]
-        return int(self._past.get(name, 0) + sum(running))
-
-    def _newest(self) -> int:
-        """Returns the learner's steps, as its newest life counts them."""
-        for lives in self._lives.values():
-            for totals in reversed(lives.values()):
-                if _ABSOLUTE in totals:
-                    return int(totals[_ABSOLUTE])
-        return int(self._past.get(_ABSOLUTE, 0))
+        """Returns a count of the whole run, at once however many nodes there are."""
+        return int(self._totals.get(name, 0))
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain data, for JSON."""
-        return {"past": self._past, "lives": self._lives}
+        return {"totals": self._totals, "lives": self._lives}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Counts":
         """Returns the counts in what `to_dict` gave."""
-        counts = cls(data["past"])
+        counts = cls(data["totals"])
         counts._lives = {node: dict(lives) for node, lives in data["lives"].items()}
         return counts

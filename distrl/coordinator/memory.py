@@ -1,8 +1,6 @@
 """What the coordinator knows of a run, kept on disk so that its next life knows it."""
 
 import json
-import os
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ from distrl.checkpoints import (
 )
 from distrl.coordinator.counts import Counts
 from distrl.session import Session
+from distrl.whole_files import write_whole
 
 _COUNTED = ("env_steps", "learner_steps", "episodes")
 
@@ -94,15 +93,8 @@ def write_memory(run_dir: str | Path, text: str) -> None:
       OSError: the disk is full, for example; what was there stays.
     """
     path = _find_file(run_dir)
-    # Two threads may write at once; either's is whole.
-    partial = path.with_name(f".{path.name}.{threading.get_ident()}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        partial.write_text(text + "\n")
-        os.replace(partial, path)
-    except OSError:
-        partial.unlink(missing_ok=True)
-        raise
+    write_whole(path, text + "\n", durable=False)
 
 
 def recall_run(

@@ -15,7 +15,7 @@ from distrl.node_log import say
 from distrl.session import Session
 from distrl.telemetry.metrics import MetricsLog
 from distrl.telemetry.rates import Rates
-from distrl.telemetry.status import Status
+from distrl.telemetry.status import Status, write_status
 from distrl.types import StopSignal
 
 _MEMORY_SECONDS = 1.0
@@ -45,6 +45,7 @@ class Coordinator:
         self._stop_program = stop_program
         self._started = time.monotonic()
         self._lock = threading.Lock()
+        # What cannot wait for the next look: an evaluation, a part of a checkpoint.
         self._changed = threading.Event()
         self._memory = recall_run(config.run_dir, session or Session(), say)
         self._checkpoints = CheckpointDirector(
@@ -90,13 +91,11 @@ class Coordinator:
             else:
                 self._left.discard(node)
             total = self._memory.counts.total
-            answer = {
+            return {
                 "env_steps": total("env_steps"),
                 "learner_steps": total("learner_steps"),
                 "checkpoint": self._checkpoints.wanted,
             }
-        self._changed.set()
-        return answer
 
     def report_evaluation(
         self, learner_steps: int, mean_return: float, truncated: int
@@ -150,7 +149,7 @@ class Coordinator:
         """Watches the stop conditions and writes the status until the run ends."""
         log = MetricsLog(self._config, "coordinator")
         reason = None
-        written = remembered = -float("inf")
+        remembered = -float("inf")
         while not self._stop.is_set():
             self._changed.wait(self._config.launch.report_seconds)
             self._changed.clear()
@@ -164,9 +163,7 @@ class Coordinator:
             if began or now - remembered >= _MEMORY_SECONDS:
                 remembered = now
                 self._checkpoints.remember(self._seconds(now))
-            if now - written >= self._config.launch.report_seconds:
-                written = now
-                self._write(log, status)
+            self._write(log, status)
         self._await_farewells()
         self._end_checkpoints()
         self._write(log, dataclasses.replace(self._status(), reason=reason))
@@ -205,6 +202,8 @@ class Coordinator:
         self._checkpoints.remember(seconds)
 
     def _write(self, log: MetricsLog, status: Status) -> None:
+        assert self._config.run_dir is not None
+        write_status(self._config.run_dir, status)
         log.write(status.env_steps, dataclasses.asdict(status))
 
     def _seconds(self, now: float) -> float:

@@ -41,10 +41,9 @@ from distrl.launch.run_directory import (
 )
 from distrl.launch.token import make_token
 from distrl.startup import settle
-from distrl.telemetry.csv_log import read_status
 from distrl.telemetry.placement import group_placements
 from distrl.telemetry.progress import Progress
-from distrl.telemetry.status import Status
+from distrl.telemetry.status import Status, read_status
 
 _TICK_SECONDS = 0.25
 # What the host needs beyond launch.stop_seconds to reap its nodes and say so.
@@ -186,6 +185,7 @@ class _Front:
             self._warn_exposed("the machines of a cluster have to reach each other")
         elif not self._config.launch.isolate:
             self._warn_exposed("launch.isolate is off")
+        ticked = time.monotonic()
         while not self._ended:
             sources = [self._channel, self._signals]
             ready, _, _ = select.select(sources, [], [], _TICK_SECONDS)
@@ -197,7 +197,11 @@ class _Front:
             late = self._deadline is not None and time.monotonic() > self._deadline
             if self._signals.is_repeated or late:
                 break
-            self._show_status()
+            # A large program sends a thousand messages in a row.
+            if time.monotonic() - ticked >= _TICK_SECONDS:
+                ticked = time.monotonic()
+                self._records.flush()
+                self._show_status()
         return self._conclude()
 
     def close(self) -> None:
@@ -319,11 +323,7 @@ class _Front:
         return "\n".join([f"The launcher's host process ended: {cause}.", *printed])
 
     def _read_status(self) -> Status | None:
-        path = self._run_dir / "metrics" / "coordinator.csv"
-        status = read_status(path) if self._made_run_dir else None
-        # What was there before this session says nothing of it.
-        is_stale = self._resumption is not None and status == self._resumption.stale
-        return None if is_stale else status
+        return read_status(self._run_dir) if self._made_run_dir else None
 
     def _show_status(self) -> None:
         status = self._read_status()

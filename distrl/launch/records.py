@@ -14,7 +14,8 @@ _COLUMNS = ("time", "node", "cause", "restarts")
 class Records:
     """Keeps program.json, metrics/launcher.csv and result.json.
 
-    A full disk does not end a run: it is said once, and the rest goes on.
+    program.json is written by `flush`, however many nodes have changed since. A full
+    disk does not end a run: it is said once, and the rest goes on.
     """
 
     def __init__(self, run_dir: Path, note: Callable[[str], object]):
@@ -22,6 +23,7 @@ class Records:
         self._run_dir = run_dir
         self._note = note
         self._nodes: dict[str, dict[str, Any]] = {}
+        self._changed = False
         self._complained = False
 
     @property
@@ -39,12 +41,12 @@ class Records:
         """Notes where each node is: host, devices, address, pid."""
         for name, facts in nodes.items():
             self._nodes[name] = {**facts, "state": "running", "restarts": 0}
-        self._write_program()
+        self._changed = True
 
     def set_state(self, name: str, state: str) -> None:
         """Notes what has become of a node."""
         self._nodes[name]["state"] = state
-        self._write_program()
+        self._changed = True
 
     def restart(
         self,
@@ -65,7 +67,7 @@ class Records:
         """
         self._nodes[name].update(pid=pid, state="running", restarts=restarts)
         self._nodes[name].update(moved or {})
-        self._write_program()
+        self._changed = True
         row = {
             "time": round(time.time(), 3),
             "node": name,
@@ -76,16 +78,20 @@ class Records:
         if moved is None:
             self._note(f"{name} {cause}; started again ({restarts})")
 
+    def flush(self) -> None:
+        """Writes program.json if a node has changed since."""
+        if self._changed:
+            self._changed = False
+            self._write(lambda: write_program(self._run_dir, self._nodes))
+
     def end(self, result: Mapping[str, Any]) -> None:
         """Notes how the run ended; a node that still runs is killed."""
         for facts in self._nodes.values():
             if facts["state"] in ("running", "restarting"):
                 facts["state"] = "killed"
-        self._write_program()
+        self._changed = True
+        self.flush()
         self._write(lambda: write_result(self._run_dir, result))
-
-    def _write_program(self) -> None:
-        self._write(lambda: write_program(self._run_dir, self._nodes))
 
     def _append(self, row: Mapping[str, Any]) -> None:
         log = CsvLog(self._run_dir / "metrics" / "launcher.csv", _COLUMNS)

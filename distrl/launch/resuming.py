@@ -16,7 +16,6 @@ from distrl.config import Config, StopConfig, check_changes, load_run
 from distrl.coordinator import find_stop_reason
 from distrl.errors import ConfigError
 from distrl.launch.run_lock import lock_run_dir
-from distrl.telemetry.csv_log import read_status
 from distrl.telemetry.status import Status
 
 
@@ -28,13 +27,11 @@ class Resumption:
       lock: the descriptor that keeps others out of its directory.
       number: how often it was resumed, this time included; 0 if it starts from zero.
       status: how far it is.
-      stale: the last status that was written before; None if none was.
     """
 
     lock: int
     number: int
     status: Status
-    stale: Status | None
 
 
 def begin_resumption(
@@ -76,7 +73,6 @@ def begin_resumption(
         lock=lock,
         number=0 if checkpoint is None else checkpoint.progress.sessions,
         status=status,
-        stale=read_status(run_dir / "metrics" / "coordinator.csv"),
     )
 
 

@@ -1,8 +1,8 @@
 """The files of a run directory that the launcher writes, and their places."""
 
 import contextlib
+import functools
 import importlib.metadata
-import json
 import os
 import time
 from collections.abc import Mapping
@@ -13,6 +13,8 @@ from distrl.config.paths import read_path
 from distrl.errors import ConfigError
 from distrl.launch.run_lock import NAME as LOCK_NAME
 from distrl.launch.run_lock import lock_run_dir
+from distrl.telemetry.status import STATUS_FILE
+from distrl.whole_files import write_json, write_whole
 
 _VERSIONED = (
     "distrl",
@@ -129,7 +131,8 @@ def reopen_run_dir(path: Path, config_yaml: str) -> None:
                 number += 1
             write_whole(path / f"config-{number}.yaml", before)
             write_whole(saved, config_yaml)
-        (path / "result.json").unlink(missing_ok=True)
+        for name in ("result.json", STATUS_FILE):
+            (path / name).unlink(missing_ok=True)
         for error_file in (path / "logs").rglob("*.error"):
             error_file.unlink()
     except OSError as error:
@@ -157,7 +160,8 @@ def node_file(run_dir: str | Path, kind: str, node: str, suffix: str) -> Path:
 def write_program(run_dir: Path, nodes: Mapping[str, Mapping[str, Any]]) -> None:
     """Writes program.json: each node's name, place and state; versions."""
     listed = [{"name": name, **facts} for name, facts in nodes.items()]
-    write_json(run_dir / "program.json", {"nodes": listed, "versions": read_versions()})
+    content = {"nodes": listed, "versions": read_versions()}
+    write_json(run_dir / "program.json", content, durable=False)
 
 
 def write_result(run_dir: Path, result: Mapping[str, Any]) -> None:
@@ -165,6 +169,7 @@ def write_result(run_dir: Path, result: Mapping[str, Any]) -> None:
     write_json(run_dir / "result.json", result)
 
 
+@functools.cache
 def read_versions() -> dict[str, str]:
     """Returns the installed version of each package that shapes a run."""
     versions = {}
@@ -191,23 +196,3 @@ def _refuse_to_make(path: Path, error: OSError) -> ConfigError:
         f"run_dir: {path} cannot be made: {error.strerror}. Name a directory "
         "that you may write to."
     )
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Writes a JSON file as `write_whole` does."""
-    write_whole(path, json.dumps(content, indent=2) + "\n")
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Writes a file for its owner, which a reader sees whole or not at all."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with open(descriptor, "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(descriptor)
-        partial.replace(path)
-    except OSError:
-        partial.unlink(missing_ok=True)
-        raise

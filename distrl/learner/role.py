@@ -15,7 +15,7 @@ from distrl.coordinator import Reporter
 from distrl.items import make_item_spec, make_zeros
 from distrl.learner.checkpoint import PART, restore_state, take_part
 from distrl.learner.feed import DeviceSuperbatch, Feed, put_superbatch
-from distrl.learner.health import check_arrays, check_metrics
+from distrl.learner.health import DivergedError, check_arrays, check_metrics
 from distrl.learner.optimizer import make_optimizer
 from distrl.learner.state import TrainState, first_replica, init_state, replicate
 from distrl.learner.superbatch import join_superbatch
@@ -196,7 +196,11 @@ class _Metrics:
             },
         )
         self._written = (now, learner_steps)
-        check_metrics(values, learner_steps)
+        try:
+            check_metrics(values, learner_steps)
+        except DivergedError:
+            self.close()
+            raise
 
     def close(self) -> None:
         self._log.close()

@@ -17,7 +17,7 @@ from distrl.serial.state import Counts
 from distrl.session import read_session
 from distrl.telemetry.metrics import MetricsLog
 from distrl.telemetry.rates import Rates
-from distrl.telemetry.status import Status
+from distrl.telemetry.status import Status, write_status
 
 _RECENT_EPISODES = 100
 _NODES = ("actor/0", "coordinator", "evaluator", "learner")
@@ -42,7 +42,10 @@ class RunRecord:
         self._config = config
         self._logs: dict[str, MetricsLog] = {}
         if config.run_dir is not None:
-            self._logs = {node: MetricsLog(config, node) for node in _NODES}
+            self._logs = {
+                node: MetricsLog(config, node, every_row=node != "coordinator")
+                for node in _NODES
+            }
         self._returns: collections.deque[float] = collections.deque(
             maxlen=_RECENT_EPISODES
         )
@@ -100,7 +103,7 @@ class RunRecord:
         )
 
     def write_status(self, counts: Counts, reason: str | None, last: bool) -> None:
-        """Adds a row of the status, if it is time for one or it is the last."""
+        """Writes the status, if it is time for that or it is the last."""
         now = time.monotonic()
         if now < self._status_due and not last:
             return
@@ -114,6 +117,8 @@ class RunRecord:
             learner_steps_per_second=round(learner_rate, 1),
             reason=reason,
         )
+        if self._config.run_dir is not None:
+            write_status(self._config.run_dir, status)
         self._write("coordinator", status.env_steps, dataclasses.asdict(status))
 
     def write_learning(

@@ -18,12 +18,12 @@ from distrl.environments import list_bsuite_episodes, select_bsuite_ids
 from distrl.errors import ConfigError
 from distrl.launch.caught_signals import CaughtSignals
 from distrl.launch.reaping import kill_tree
-from distrl.launch.run_directory import write_whole
 from distrl.reports import write_results
 from distrl.seeding import derive_seed
 from distrl.sweep.directory import SweepDirectory, make_safe
-from distrl.telemetry.csv_log import read_status
+from distrl.telemetry.status import read_status
 from distrl.telemetry.sweep_progress import SweepProgress
+from distrl.whole_files import write_whole
 
 _TICK_SECONDS = 0.5
 # What a run's command needs beyond launch.stop_seconds to say how it ended.
@@ -274,8 +274,7 @@ class _Runner:
 
     def _measure(self, job: _Job) -> int:
         """Returns the episodes that a run has made."""
-        metrics = self._sweep.run_dir(job.bsuite_id) / "metrics"
-        status = read_status(metrics / "coordinator.csv")
+        status = read_status(self._sweep.run_dir(job.bsuite_id))
         return 0 if status is None else status.episodes
 
     def _begin_stop(self) -> None:

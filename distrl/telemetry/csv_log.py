@@ -1,16 +1,11 @@
 """CSV files that one process appends to while others read."""
 
 import csv
-import dataclasses
 import io
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
-
-from distrl.telemetry.status import Status
-
-_TAIL_BYTES = 65_536
+from typing import Any
 
 
 class CsvLog:
@@ -77,67 +72,10 @@ class CsvLog:
             raise OSError(error.errno, error.strerror, self._file.name) from error
 
 
-def read_last_row(path: str | os.PathLike[str]) -> dict[str, str] | None:
-    """Returns the last whole row of a file; None while there is none.
-
-    A row is whole when its line has ended and it has a cell for each column, so this
-    may be called while another process writes.
-    """
-    try:
-        with open(path, "rb") as file:
-            header = file.readline()
-            start = file.tell()
-            end = file.seek(0, os.SEEK_END)
-            file.seek(max(start, end - _TAIL_BYTES))
-            tail = file.read()
-    except FileNotFoundError:
-        return None
-    fields = _parse_row(header)
-    # What follows the last line end is half a row, or nothing.
-    for line in reversed(tail.split(b"\n")[:-1]):
-        cells = _parse_row(line)
-        if fields and len(cells) == len(fields):
-            return dict(zip(fields, cells, strict=True))
-    return None
-
-
-def read_status(path: str | os.PathLike[str]) -> Status | None:
-    """Returns the last row of a coordinator's file as a `Status`.
-
-    Columns that `Status` lacks are left out; an empty cell is the field's default.
-
-    Raises:
-      ValueError: a cell is not of the field's type.
-    """
-    row = read_last_row(path)
-    if row is None:
-        return None
-    values = {}
-    for field in dataclasses.fields(Status):
-        cell = row.get(field.name, "")
-        if cell != "":
-            values[field.name] = _find_type(field.type)(cell)
-    return Status(**values)
-
-
-def _find_type(annotation: Any) -> type:
-    """Returns `int` for `int` and for `Optional[int]`."""
-    inner = [each for each in get_args(annotation) if each is not type(None)]
-    return inner[0] if inner else annotation
-
-
 def _format_row(cells: Sequence[Any]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerow(cells)
     return text.getvalue()
-
-
-def _parse_row(line: bytes) -> list[str]:
-    text = line.decode("utf-8", errors="replace").rstrip("\r\n")
-    try:
-        return next(csv.reader([text]), [])
-    except csv.Error:  # For example NULs, which a machine that lost power leaves.
-        return []
 
 
 def _cut_half_row(path: Path) -> None:

@@ -1,6 +1,14 @@
-"""The status of a run: one row of `metrics/coordinator.csv`."""
+"""The status of a run: now in status.json, before in `metrics/coordinator.csv`."""
 
+import dataclasses
+import json
 from dataclasses import dataclass
+from pathlib import Path
+
+from distrl.whole_files import write_json
+
+STATUS_FILE = "status.json"
+"""The file of the run directory that holds the newest status alone."""
 
 
 @dataclass(frozen=True)
@@ -19,9 +27,9 @@ class Status:
     episodes: int = 0
     """Episodes that the actors ended."""
     env_steps_per_second: float = 0.0
-    """The rate of env_steps since the row before."""
+    """The rate of env_steps over the last second or more."""
     learner_steps_per_second: float = 0.0
-    """The rate of learner_steps since the row before."""
+    """The rate of learner_steps over the last second or more."""
     samples_per_insert: float | None = None
     """Transitions sampled for each transition inserted, over the whole run."""
     replay_size: int | None = None
@@ -48,3 +56,21 @@ class Status:
     """The nodes that reported within launch.silent_seconds."""
     reason: str | None = None
     """Why the run stops, once it does."""
+
+
+def write_status(run_dir: str | Path, status: Status) -> None:
+    """Puts a status in the place of the one before.
+
+    Raises:
+      OSError: the disk is full, for example; it names the file.
+    """
+    path = Path(run_dir) / STATUS_FILE
+    write_json(path, dataclasses.asdict(status), durable=False)
+
+
+def read_status(run_dir: str | Path) -> Status | None:
+    """Returns the newest status of a run; None while there is none to be read."""
+    try:
+        return Status(**json.loads((Path(run_dir) / STATUS_FILE).read_text()))
+    except (OSError, ValueError, TypeError):
+        return None

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import reverb
 from counting_environments import SPEC
+from metrics_rows import read_rows
 from real_services import Services, WatchedVariables, publish, wait_until
 
 from distrl.actor.role import run_actor
@@ -24,7 +25,7 @@ from distrl.environments import make_vector_environment
 from distrl.replay import TABLE_NAME
 from distrl.replay.tables import make_signature
 from distrl.seeding import derive_seed
-from distrl.telemetry.csv_log import read_last_row, read_status
+from distrl.telemetry.status import read_status
 from distrl.types import Trajectory, Transition
 
 
@@ -48,7 +49,7 @@ def config(tmp_path):
             exploration=ExplorationConfig(epsilon=0.0),
         ),
         replay=ReplayConfig(transitions_per_item=1),
-        launch=LaunchConfig(report_seconds=0.02),
+        launch=LaunchConfig(report_seconds=0.02, metrics_seconds=0.02),
     )
 
 
@@ -129,12 +130,12 @@ def test_an_actor_follows_newer_parameters_and_reports_its_counts(services, conf
     assert set(run.take(40).action_tm1) == {1}
     publish(run.variables, 30, q_values(0, 0, 1))
     wait_until(lambda: set(run.take(40).action_tm1) == {2}, *run.futures)
-    # It acts on the newer parameters now; each second it writes a row.
+    # It acts on the newer parameters now; it writes rows of that.
     row = {}
 
     def wrote_newer():
         run.take(40)
-        row.update(read_last_row(run.config.run_dir + "/metrics/actor/0.csv") or {})
+        row.update(*read_rows(run.config.run_dir + "/metrics/actor/0.csv")[-1:])
         return row.get("version") == "2"
 
     wait_until(wrote_newer, *run.futures)
@@ -147,7 +148,7 @@ def test_an_actor_follows_newer_parameters_and_reports_its_counts(services, conf
     services.stop.set()
     run.futures[0].result(10)
     watching.result(10)
-    status = read_status(run.config.run_dir + "/metrics/coordinator.csv")
+    status = read_status(run.config.run_dir)
     # Two environments go in lock-step; their episodes of three steps end together.
     assert status.env_steps % 2 == 0
     assert status.episodes == 2 * (status.env_steps // 2 // 3)

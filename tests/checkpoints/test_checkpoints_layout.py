@@ -344,15 +344,19 @@ def test_a_process_that_is_killed_while_it_saves_leaves_a_whole_one(tmp_path):
     assert set(steps) == {2, 3}
 
 
-def test_what_is_being_saved_at_the_end_of_a_run_may_be_left_alone(tmp_path):
+def test_what_is_being_saved_at_this_moment_may_be_left_alone(tmp_path):
     begin_part(tmp_path, "000002", "learner").mkdir()
+    begun = begin_part(tmp_path, "000003", "learner")
+    begun.mkdir()
     last = begin_part(tmp_path, LAST, "replay/0")
     last.mkdir()
     scratch = make_scratch(tmp_path, "replay/0")
-    discard_partials(tmp_path, keep_last=True)
+    discard_partials(tmp_path, keep=("000003", LAST))
+    assert begun.exists()
     assert last.exists()
     assert scratch.exists()
     assert sorted(os.listdir(tmp_path / "checkpoints")) == [
+        ".partial-000003",
         ".partial-last",
         ".scratch-replay-0",
     ]

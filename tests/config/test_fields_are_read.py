@@ -22,6 +22,8 @@ _READERS = [
     if path.relative_to(_PACKAGE).parts[0] not in _GENERIC
     # It turns the sizes of replay into those that the tables are made with.
     or path == _PACKAGE / "config" / "limits.py"
+    # It says how far rows are apart.
+    or path == _PACKAGE / "telemetry" / "metrics.py"
 ]
 
 

@@ -19,7 +19,7 @@ from distrl.coordinator import Coordinator, Reporter
 from distrl.coordinator.checkpointing import CheckpointDirector
 from distrl.coordinator.counts import Counts
 from distrl.coordinator.memory import Memory
-from distrl.telemetry.csv_log import read_status
+from distrl.telemetry.status import read_status
 
 PARTS = ("learner", "replay/0")
 
@@ -36,7 +36,6 @@ class Run:
             launch=LaunchConfig(report_seconds=0.01, stop_seconds=20.0),
         )
         self.folder = tmp_path / "checkpoints"
-        self.status_file = tmp_path / "metrics" / "coordinator.csv"
         self.stop = threading.Event()
         self.coordinator = Coordinator(self.config, self.stop, self.stop.set)
         self.nodes = {}
@@ -76,7 +75,7 @@ class Run:
             assert self.nodes[part].send_saved(name, steps)
 
     def status(self):
-        return read_status(self.status_file)
+        return read_status(self.config.run_dir)
 
     def await_status(self, **values):
         def holds():

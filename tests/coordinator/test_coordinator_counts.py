@@ -31,6 +31,34 @@ def test_the_steps_of_the_learner_are_those_of_its_newest_life():
     assert counts.total("learner_steps") == 40
 
 
+def test_a_late_report_of_a_life_that_ended_changes_its_own_part_alone():
+    counts = Counts({})
+    counts.update("learner", "a", {"learner_steps": 80, "updates": 4})
+    counts.update("learner", "b", {"learner_steps": 60, "updates": 1})
+    counts.update("learner", "a", {"learner_steps": 90, "updates": 5})
+    assert counts.total("learner_steps") == 60
+    assert counts.total("updates") == 6
+
+
+class Untouchable(dict):
+    """Lives that nobody may walk through."""
+
+    def __iter__(self):
+        raise AssertionError("a report walks through all nodes")
+
+    items = keys = values = __iter__
+
+
+def test_a_report_costs_the_same_for_any_number_of_nodes():
+    counts = Counts({})
+    for index in range(10):
+        counts.update(f"actor/{index}", "a", {"env_steps": 1})
+    counts._lives = Untouchable(counts._lives)
+    counts.update("actor/3", "a", {"env_steps": 5})
+    counts.update("learner", "a", {"learner_steps": 7})
+    assert (counts.total("env_steps"), counts.total("learner_steps")) == (14, 7)
+
+
 def test_counts_go_through_json():
     counts = Counts({"env_steps": 2})
     for life in ("a", "b", "c"):

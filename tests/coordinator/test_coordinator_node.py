@@ -3,11 +3,12 @@
 import threading
 
 import pytest
+from metrics_rows import read_rows
+from real_services import wait_until
 
 from distrl.config import Config, LaunchConfig, StopConfig
 from distrl.coordinator import Coordinator, find_stop_reason
-from distrl.telemetry.csv_log import read_status
-from distrl.telemetry.status import Status
+from distrl.telemetry.status import Status, read_status
 
 
 @pytest.fixture
@@ -93,7 +94,7 @@ def test_a_run_ends_by_its_condition_and_leaves_the_last_counts(stop, tmp_path):
         coordinator.report(node, "a", {}, {}, True)
     runner.join(10)
     assert not runner.is_alive()
-    status = read_status(tmp_path / "metrics" / "coordinator.csv")
+    status = read_status(tmp_path)
     assert status.reason == "env_steps 120 reached 100"
     assert (status.env_steps, status.learner_steps, status.episodes) == (120, 31, 6)
     assert (status.evaluation_return, status.evaluation_step) == (0.25, 24)
@@ -106,6 +107,25 @@ def test_a_run_ends_by_its_condition_and_leaves_the_last_counts(stop, tmp_path):
     assert status.nodes_alive == 5
 
 
+def test_the_status_is_live_and_the_history_is_short(stop, tmp_path):
+    launch = LaunchConfig(report_seconds=0.01, metrics_seconds=1000.0)
+    coordinator = _coordinator(stop, run_dir=str(tmp_path), launch=launch)
+    runner = threading.Thread(target=coordinator.run)
+    runner.start()
+    for steps in range(1, 6):
+        coordinator.report("actor/0", "a", {"env_steps": steps}, {}, False)
+        wait_until(
+            lambda steps=steps: (read_status(tmp_path) or Status()).env_steps == steps
+        )
+    coordinator.report("actor/0", "a", {"env_steps": 7}, {}, True)
+    stop.set()
+    runner.join(10)
+    rows = read_rows(tmp_path / "metrics" / "coordinator.csv")
+    assert len(rows) == 2
+    assert rows[-1]["env_steps"] == "7"
+    assert read_status(tmp_path).env_steps == 7
+
+
 def test_the_end_does_not_wait_for_a_node_that_is_gone(stop, tmp_path):
     coordinator = _coordinator(
         stop, run_dir=str(tmp_path), launch=LaunchConfig(stop_seconds=0.2)
@@ -113,4 +133,4 @@ def test_the_end_does_not_wait_for_a_node_that_is_gone(stop, tmp_path):
     coordinator.report("actor/0", "a", {"env_steps": 1}, {}, False)
     stop.set()
     coordinator.run()
-    assert read_status(tmp_path / "metrics" / "coordinator.csv").reason is None
+    assert read_status(tmp_path).reason is None

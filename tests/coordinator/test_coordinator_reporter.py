@@ -9,7 +9,7 @@ from real_services import wait_until
 
 from distrl.config import Config, LaunchConfig
 from distrl.coordinator import Coordinator, Reporter
-from distrl.telemetry.csv_log import read_status
+from distrl.telemetry.status import read_status
 
 
 @pytest.fixture
@@ -47,11 +47,11 @@ def test_an_evaluation_that_nobody_heard_is_said_again(stop, tmp_path):
 
         def is_heard():
             reporter.send()
-            status = read_status(tmp_path / "metrics" / "coordinator.csv")
+            status = read_status(tmp_path)
             return status is not None and status.evaluation_step == 32
 
         wait_until(is_heard)
-        status = read_status(tmp_path / "metrics" / "coordinator.csv")
+        status = read_status(tmp_path)
         assert (status.evaluation_return, status.best_return) == (0.5, 0.75)
         assert status.evaluation_truncated == 4
     finally:

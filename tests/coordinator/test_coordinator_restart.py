@@ -14,7 +14,7 @@ from real_services import wait_until
 
 from distrl.config import Config, LaunchConfig
 from distrl.coordinator import Reporter
-from distrl.telemetry.csv_log import read_status
+from distrl.telemetry.status import read_status
 
 # As the host does: it imports, and forks the coordinator again when it was killed.
 _HOST = """
@@ -93,7 +93,6 @@ def test_counts_evaluations_and_numbers_outlive_the_coordinator(tmp_path, port):
     stop = threading.Event()
     config = Config(launch=LaunchConfig(report_seconds=0.02))
     notes = Path(tmp_path, "checkpoints", "coordinator.json")
-    status_file = tmp_path / "metrics" / "coordinator.csv"
     try:
         host.start("a 0 0")
         client = courier.Client(f"localhost:{port}", call_timeout=30)
@@ -121,8 +120,8 @@ def test_counts_evaluations_and_numbers_outlive_the_coordinator(tmp_path, port):
             return actor.run_env_steps == 42
 
         wait_until(is_answered)
-        wait_until(lambda: read_status(status_file).env_steps == 42)
-        status = read_status(status_file)
+        wait_until(lambda: read_status(tmp_path).env_steps == 42)
+        status = read_status(tmp_path)
         assert status.seconds >= seconds
         assert (status.learner_steps, status.episodes) == (20, 4)
         assert (status.evaluation_return, status.evaluation_step) == (0.5, 16)
@@ -136,7 +135,7 @@ def test_counts_evaluations_and_numbers_outlive_the_coordinator(tmp_path, port):
         host.start("b 1 0")
         actor.run_env_steps = 0
         wait_until(is_answered)
-        wait_until(lambda: read_status(status_file).best_return is None)
+        wait_until(lambda: read_status(tmp_path).best_return is None)
         assert json.loads(notes.read_text())["sessions"] == 2
     finally:
         stop.set()

@@ -29,6 +29,7 @@ FLAGS = [
     "--evaluation.period=12000",
     "--checkpoint.period_learner_steps=500",
     "--launch.backend=ray",
+    "--launch.metrics_seconds=0.25",
     PLACES,
 ]
 

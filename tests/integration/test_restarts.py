@@ -12,6 +12,7 @@ from integration.commands import train
 
 # Solved at the first evaluation, which comes after a restart.
 LONGER = ["--stop.env_steps=null", "--evaluation.period=6000"]
+LONGER += ["--launch.metrics_seconds=0.25"]
 KILLED = "was killed by SIGKILL"
 STOPPED = "gave no sign of life for 8 s (launch.silent_seconds)"
 
@@ -163,6 +164,7 @@ def test_whoever_is_stopped_is_killed_and_started_again(tmp_path, victim, period
 @pytest.mark.parametrize("relays", [0, 2])
 def test_actors_that_are_too_far_behind_are_told_of(tmp_path, relays):
     flags = [f"--variables.relays={relays}", "--variables.stale_seconds=5"]
+    flags += ["--launch.metrics_seconds=0.25"]
     # It goes on until it is stopped, however long the service is away.
     flags += ["--stop.env_steps=null", "--stop.evaluation_return=null"]
     with train(tmp_path / "run", *flags) as command:

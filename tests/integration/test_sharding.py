@@ -11,7 +11,7 @@ from integration.restored import restore_replay
 from distrl.checkpoints import find_newest_checkpoint
 from distrl.config import load_run
 from distrl.environments import read_spec
-from distrl.telemetry.csv_log import read_status
+from distrl.telemetry.status import read_status
 
 SHARDS = [f"replay/{shard}" for shard in range(4)]
 SHARDED = ["--replay.shards=4", "--actor.count=4"]
@@ -27,7 +27,7 @@ def restore_all(run_dir):
 
 def await_learner_steps(command, learner_steps):
     def read():
-        status = read_status(command.run_dir / "metrics" / "coordinator.csv")
+        status = read_status(command.run_dir)
         if status is None or status.learner_steps < learner_steps:
             return None
         return status
@@ -56,7 +56,7 @@ def test_four_shards_solve_catch_and_a_resumed_run_has_the_same_four(tmp_path):
     # Items of 32 transitions; some waited in the actors.
     assert 0.7 * env_steps <= 32 * sum(sizes) <= env_steps
     assert max(samples) - min(samples) <= 0.3 * max(samples)
-    status = read_status(run_dir / "metrics" / "coordinator.csv")
+    status = read_status(run_dir)
     # The last reports came while replay was saved, or before.
     assert 0 < status.replay_size <= 32 * sum(sizes)
 

@@ -16,7 +16,6 @@ from distrl.errors import ConfigError
 from distrl.launch.resuming import begin_resumption
 from distrl.launch.run_directory import make_run_dir
 from distrl.launch.run_lock import lock_run_dir
-from distrl.telemetry.csv_log import CsvLog
 from distrl.telemetry.status import Status
 
 PROGRESS = RunProgress(
@@ -114,17 +113,6 @@ def test_without_a_whole_one_it_starts_from_zero_and_says_so(run_dir, begin):
     assert (resumption.number, resumption.status) == (0, Status())
     assert notes[-1] == "no whole checkpoint: starting from zero"
     assert list_checkpoints(run_dir) == []
-
-
-def test_what_the_last_session_said_is_told_from_what_this_one_says(run_dir, begin):
-    last = Status(seconds=31.0, env_steps=5_000, reason="enough")
-    log = CsvLog(
-        run_dir / "metrics" / "coordinator.csv",
-        [field.name for field in dataclasses.fields(Status)],
-    )
-    log.write(dataclasses.asdict(last))
-    log.close()
-    assert begin()[0].stale == last
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from distrl.launch.records import Records
+from distrl.launch.run_directory import write_program
 
 
 @pytest.fixture
@@ -30,7 +31,9 @@ def records(tmp_path, notes):
     return made
 
 
-def read_nodes(run_dir):
+def read_nodes(run_dir, records=None):
+    if records is not None:
+        records.flush()
     program = json.loads((run_dir / "program.json").read_text())
     return {node.pop("name"): node for node in program["nodes"]}
 
@@ -40,7 +43,7 @@ def test_restarts_are_in_every_file_and_said(tmp_path, records, notes):
     rounded = 0.001  # times are written in whole milliseconds
     before = time.time() - rounded
     records.set_state("actor/0", "restarting")
-    assert read_nodes(tmp_path)["actor/0"]["state"] == "restarting"
+    assert read_nodes(tmp_path, records)["actor/0"]["state"] == "restarting"
     records.restart("actor/0", 12, "was killed by SIGKILL", 1)
     records.restart("actor/0", 13, "hung, it seems", 2)
     assert notes == [
@@ -48,7 +51,7 @@ def test_restarts_are_in_every_file_and_said(tmp_path, records, notes):
         "actor/0 hung, it seems; started again (2)",
     ]
     assert records.restarts == {"actor/0": 2}
-    assert read_nodes(tmp_path) == {
+    assert read_nodes(tmp_path, records) == {
         "actor/0": {"address": None, "pid": 13, "state": "running", "restarts": 2},
         "learner": {
             "address": "localhost:1",
@@ -91,7 +94,7 @@ def test_a_node_that_was_moved_is_noted_where_it_is_and_not_said_again(
     moved = {"address": "10.0.0.2:7", "machine": "10.0.0.2"}
     records.restart("learner", 20, "was lost", 1, moved)
     assert notes == []
-    assert read_nodes(tmp_path)["learner"] == {
+    assert read_nodes(tmp_path, records)["learner"] == {
         "address": "10.0.0.2:7",
         "machine": "10.0.0.2",
         "pid": 20,
@@ -101,3 +104,25 @@ def test_a_node_that_was_moved_is_noted_where_it_is_and_not_said_again(
     with (tmp_path / "metrics" / "launcher.csv").open() as file:
         (row,) = csv.DictReader(file)
     assert (row["node"], row["cause"], row["restarts"]) == ("learner", "was lost", "1")
+
+
+def test_many_nodes_that_end_are_written_down_at_once(tmp_path, notes, monkeypatch):
+    """A thousand events cost one file, so that what comes after them is in time."""
+    (tmp_path / "metrics").mkdir()
+    written = []
+
+    def count(run_dir, nodes):
+        written.append(run_dir)
+        write_program(run_dir, nodes)
+
+    monkeypatch.setattr("distrl.launch.records.write_program", count)
+    made = Records(tmp_path, notes.append)
+    names = [f"actor/{i}" for i in range(1000)]
+    made.start({name: {"address": None, "pid": 1} for name in names})
+    for name in names:
+        made.set_state(name, "ended")
+    assert written == []
+    made.flush()
+    made.flush()
+    assert written == [tmp_path]
+    assert {node["state"] for node in read_nodes(tmp_path).values()} == {"ended"}

@@ -17,6 +17,7 @@ from distrl.launch.run_directory import (
     write_program,
     write_result,
 )
+from distrl.telemetry.status import Status, read_status, write_status
 
 
 def test_a_default_directory_begins_with_the_name_and_is_new(tmp_path, monkeypatch):
@@ -131,12 +132,14 @@ def test_a_run_that_goes_on_keeps_its_earlier_configurations(tmp_path):
 def test_how_it_ended_before_is_forgotten(tmp_path):
     os.close(make_run_dir(tmp_path, ""))
     write_result(tmp_path, {"status": "failed"})
+    write_status(tmp_path, Status(reason="enough"))
     error = node_file(tmp_path, "logs", "actor/0", ".error")
     log = node_file(tmp_path, "logs", "actor/0", ".log")
     error.write_text("")
     log.write_text("")
     reopen_run_dir(tmp_path, "")
     assert not (tmp_path / "result.json").exists()
+    assert read_status(tmp_path) is None
     assert not error.exists()
     assert log.exists()
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import reverb
 from dm_env import specs
+from metrics_rows import read_rows
 from real_services import Services, WatchedVariables, wait_until
 
 from distrl.agents import make_agent
@@ -30,7 +31,6 @@ from distrl.learner.optimizer import make_optimizer
 from distrl.learner.role import run_learner
 from distrl.learner.state import init_state
 from distrl.replay import TABLE_NAME, BlockWriter
-from distrl.telemetry.csv_log import read_last_row
 from distrl.types import EnvironmentSpec, Transition
 from distrl.variables import VariableClient, VariableService
 
@@ -53,7 +53,7 @@ def config(tmp_path):
             publish_period=PUBLISH,
             metrics_period=METRICS,
         ),
-        launch=LaunchConfig(report_seconds=0.02),
+        launch=LaunchConfig(report_seconds=0.02, metrics_seconds=0.02),
     )
 
 
@@ -116,7 +116,7 @@ def test_a_learner_publishes_reports_and_writes_metrics(services, config):
     assert (first.version, first.learner_steps) == (1, 0)
     rows = config.run_dir + "/metrics/learner.csv"
     run.wait_until(
-        lambda: int((read_last_row(rows) or {}).get("learner_steps", 0)) >= 40
+        lambda: any(int(row["learner_steps"]) >= 40 for row in read_rows(rows))
     )
     run.wait_until(lambda: run.learner_steps() >= 40)
     # A version comes every third dispatch; one that waits may be replaced.
@@ -255,7 +255,7 @@ def test_the_row_of_a_loss_that_is_no_number_is_written(services, config):
     error = run.future.exception(60)
     step = STEPS * METRICS
     assert str(error).startswith(f"loss = nan at learner step {step}. ")
-    row = read_last_row(config.run_dir + "/metrics/learner.csv")
+    row = read_rows(config.run_dir + "/metrics/learner.csv")[-1]
     assert (row["learner_steps"], row["loss"]) == (str(step), "nan")
 
 

@@ -13,7 +13,7 @@ from distrl.config import config_from_dict
 from distrl.environments import read_spec
 from distrl.serial import Counts, run_serial
 from distrl.serial.loop import count_superbatches_due
-from distrl.telemetry.csv_log import read_status
+from distrl.telemetry.status import read_status
 
 # What clocks say differs between two runs.
 CLOCKS = {"time", "seconds", "steps_per_second"}
@@ -99,7 +99,7 @@ def test_the_rows_come_when_they_are_due(runs):
     steps = [int(r["learner_steps"]) for r in read_rows(directories[0], "evaluator")]
     assert steps == [50, 100, 150]
     assert all(r["episodes"] == "4" for r in read_rows(directories[0], "evaluator"))
-    status = read_status(directories[0] / "metrics" / "coordinator.csv")
+    status = read_status(directories[0])
     counts = state.counts
     assert status.reason == "learner_steps 150 reached 150"
     assert (status.env_steps, status.episodes) == (counts.env_steps, counts.episodes)
@@ -155,7 +155,7 @@ def test_a_stop_that_is_set_ends_the_loop_before_it_acts(tmp_path):
     config = dataclasses.replace(make_config(), run_dir=str(tmp_path))
     state = run(config, stop)
     assert state.counts == Counts()
-    status = read_status(tmp_path / "metrics" / "coordinator.csv")
+    status = read_status(tmp_path)
     assert status.reason is None
 
 
@@ -174,7 +174,7 @@ def test_episodes_end_the_run_and_are_all_logged(tmp_path):
     counts = run(dataclasses.replace(config, run_dir=str(tmp_path))).counts
     # Catch has episodes of 9 steps.
     assert (counts.episodes, counts.env_steps) == (13, 117)
-    status = read_status(tmp_path / "metrics" / "coordinator.csv")
+    status = read_status(tmp_path)
     assert status.reason == "episodes 13 reached 13"
     with open(tmp_path / "bsuite" / "0-0.csv", newline="") as file:
         rows = list(csv.DictReader(file))

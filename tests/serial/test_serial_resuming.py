@@ -13,7 +13,7 @@ from distrl.checkpoints import find_newest_checkpoint, list_checkpoints
 from distrl.config import config_from_dict
 from distrl.environments import read_spec
 from distrl.serial import Counts, run_serial
-from distrl.telemetry.csv_log import read_status
+from distrl.telemetry.status import read_status
 
 TINY = {
     "environment": "bsuite:catch/0",
@@ -120,9 +120,9 @@ def test_checkpoints_are_made_at_the_period_and_at_the_end_once(uninterrupted):
 
 
 def test_counts_evaluations_and_the_clock_go_on(ended):
-    before = read_status(ended / "metrics" / "coordinator.csv")
+    before = read_status(ended)
     counts = run(make_config(ended, stop={"learner_steps": 90})).counts
-    status = read_status(ended / "metrics" / "coordinator.csv")
+    status = read_status(ended)
     assert counts.learner_steps == status.learner_steps == 90
     assert status.env_steps == counts.env_steps > before.env_steps
     assert status.episodes == counts.episodes >= before.episodes

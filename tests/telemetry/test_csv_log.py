@@ -1,7 +1,6 @@
 """CSV files that are appended to while they are read."""
 
 import csv
-import dataclasses
 import subprocess
 import sys
 
@@ -9,8 +8,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from distrl.telemetry.csv_log import CsvLog, read_last_row, read_status
-from distrl.telemetry.status import Status
+from distrl.telemetry.csv_log import CsvLog
 
 
 @pytest.fixture
@@ -84,31 +82,6 @@ def test_text_of_more_lines(path, text):
     assert path.read_text() == "a\n"
 
 
-def test_no_file_no_header_no_row(path):
-    assert read_last_row(path) is None
-    for text in ("", "a,", "a,b\n", "a,b\n1,2"):
-        path.write_text(text)
-        assert read_last_row(path) is None
-
-
-@pytest.mark.parametrize("half", ["", "9", "9,", "9,9", "9,9,9"])
-def test_the_last_whole_row(path, half):
-    path.write_text(f"a,b\n1,2\n3,4\n{half}")
-    assert read_last_row(path) == {"a": "3", "b": "4"}
-
-
-@pytest.mark.parametrize("broken", ["9", "9,9,9", "", "\0\0\0"])
-def test_rows_with_too_few_or_too_many_cells_are_passed_over(path, broken):
-    path.write_text(f"a,b\n1,2\n{broken}\n")
-    assert read_last_row(path) == {"a": "1", "b": "2"}
-
-
-def test_only_the_end_of_a_long_file_is_needed(path):
-    rows = "".join(f"{i},{i * 2}\n" for i in range(50_000))
-    path.write_text(f"a,b\n{rows}")
-    assert read_last_row(path) == {"a": "49999", "b": "99998"}
-
-
 _CELL = st.text(
     st.characters(blacklist_categories=["Cs"], blacklist_characters="\r\n\0")
 )
@@ -123,63 +96,8 @@ _CELL = st.text(
 def test_what_is_written_is_read(path, rows):
     path.unlink(missing_ok=True)
     _write(path, ["first", "second"], *({"first": a, "second": b} for a, b in rows))
-    assert tuple(read_last_row(path).values()) == rows[-1]
     with path.open(encoding="utf-8", newline="") as file:
         assert [tuple(row.values()) for row in csv.DictReader(file)] == rows
-
-
-def test_a_status_comes_back_as_it_was(path):
-    status = Status(
-        seconds=1.5,
-        env_steps=10,
-        learner_steps=0,
-        samples_per_insert=31.5,
-        replay_size=0,
-        evaluation_return=-1.0,
-        best_return=0.0,
-    )
-    names = [field.name for field in dataclasses.fields(Status)]
-    log = CsvLog(path, names)
-    log.write(dataclasses.asdict(Status()))
-    assert read_status(path) == Status()
-    log.write(dataclasses.asdict(status))
-    log.close()
-    found = read_status(path)
-    assert found == status
-    assert type(found.env_steps) is int
-    assert type(found.best_return) is float
-
-
-def test_a_status_of_every_field(path):
-    values = {
-        field.name: {"int": 3, "float": 2.5, "str": "x"}[
-            next(
-                kind
-                for kind in ("int", "float", "str")
-                if kind in str(field.type).lower()
-            )
-        ]
-        for field in dataclasses.fields(Status)
-    }
-    _write(path, ["time", *values], {"time": 1.0, **values})
-    assert read_status(path) == Status(**values)
-
-
-def test_no_status_yet(path):
-    assert read_status(path) is None
-    path.write_text("seconds,env_steps\n1.0,2")
-    assert read_status(path) is None
-
-
-def test_a_status_of_fewer_columns(path):
-    path.write_text("env_steps,other\n2,3\n")
-    assert read_status(path) == Status(env_steps=2)
-
-
-def test_a_cell_of_another_type(path):
-    path.write_text("env_steps,seconds\nmany,1\n")
-    with pytest.raises(ValueError, match="many"):
-        read_status(path)
 
 
 _LIMITED = """

@@ -4,10 +4,19 @@ import csv
 import time
 
 import pytest
+from clocks import Clock
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from distrl.config import Config
+from distrl.config import Config, LaunchConfig
+from distrl.telemetry import metrics
 from distrl.telemetry.metrics import MetricsLog
+
+
+@pytest.fixture
+def now(monkeypatch):
+    clock = Clock(1000.0)
+    monkeypatch.setattr(metrics.time, "monotonic", clock)
+    return clock
 
 
 def read_csv(tmp_path, node):
@@ -25,7 +34,7 @@ def read_scalars(tmp_path, node):
 
 
 def test_a_row_is_in_both_places_under_the_name_of_the_node(tmp_path):
-    log = MetricsLog(Config(run_dir=str(tmp_path)), "actor/0")
+    log = MetricsLog(Config(run_dir=str(tmp_path)), "actor/0", every_row=True)
     before = time.time()
     log.write(10, {"loss": 0.5, "version": 0, "reason": None})
     log.write(20, {"loss": None, "version": 3, "reason": "done"})
@@ -55,7 +64,7 @@ def test_a_row_is_there_as_soon_as_it_is_written(tmp_path):
 
 
 def test_the_columns_are_those_of_the_first_row(tmp_path):
-    log = MetricsLog(Config(run_dir=str(tmp_path)), "learner")
+    log = MetricsLog(Config(run_dir=str(tmp_path)), "learner", every_row=True)
     log.write(1, {"loss": 1.0})
     with pytest.raises(ValueError, match="no such columns: gain"):
         log.write(2, {"gain": 1.0})
@@ -69,3 +78,40 @@ def test_a_restarted_node_goes_on_in_its_file(tmp_path):
         log.close()
     assert [row["loss"] for row in read_csv(tmp_path, "learner")] == ["1.0", "2.0"]
     assert read_scalars(tmp_path, "learner") == {"loss": [(1, 1.0), (2, 2.0)]}
+
+
+def read_steps(tmp_path):
+    """Returns the steps of the rows, which are those of TensorBoard's points."""
+    steps = [int(row["step"]) for row in read_csv(tmp_path, "learner")]
+    scalars = read_scalars(tmp_path, "learner")
+    assert scalars == {"step": [(step, float(step)) for step in steps]}
+    return steps
+
+
+def test_rows_are_seconds_apart_and_the_last_is_never_lost(tmp_path, now):
+    launch = LaunchConfig(metrics_seconds=5.0)
+    log = MetricsLog(Config(run_dir=str(tmp_path), launch=launch), "learner")
+    for step in range(48):
+        log.write(step, {"step": step})
+        now.now += 0.25
+    assert read_steps(tmp_path) == [0, 20, 40]
+    log.close()
+    assert read_steps(tmp_path) == [0, 20, 40, 47]
+    log.close()
+    assert read_steps(tmp_path) == [0, 20, 40, 47]
+
+
+def test_a_run_that_ends_at_once_has_its_first_and_last_row(tmp_path, now):
+    log = MetricsLog(Config(run_dir=str(tmp_path)), "learner")
+    for step in range(3):
+        log.write(step, {"step": step})
+    log.close()
+    assert read_steps(tmp_path) == [0, 2]
+
+
+def test_rows_get_further_apart_as_a_log_grows(tmp_path, now, monkeypatch):
+    monkeypatch.setattr(metrics, "_ROWS", 3)
+    log = MetricsLog(Config(run_dir=str(tmp_path)), "learner", every_row=True)
+    for step in range(24):
+        log.write(step, {"step": step})
+    assert read_steps(tmp_path) == [0, 1, 2, 3, 5, 7, 9, 13, 17, 21]

@@ -1,13 +1,11 @@
-"""The status is what a row of the coordinator's file holds."""
+"""The status of a run, in a file that is overwritten."""
 
 import dataclasses
 
 import pytest
 
-from distrl.config import Config, StopConfig
-from distrl.telemetry.csv_log import read_status
-from distrl.telemetry.metrics import MetricsLog
-from distrl.telemetry.status import Status
+from distrl.config import StopConfig
+from distrl.telemetry.status import STATUS_FILE, Status, read_status, write_status
 
 FULL = Status(
     seconds=1.5,
@@ -30,11 +28,24 @@ FULL = Status(
 
 
 @pytest.mark.parametrize("status", [Status(), FULL])
-def test_a_status_comes_back_from_its_row_bit_exact(tmp_path, status):
-    log = MetricsLog(Config(run_dir=str(tmp_path)), "coordinator")
-    log.write(status.env_steps, dataclasses.asdict(status))
-    log.close()
-    assert read_status(tmp_path / "metrics" / "coordinator.csv") == status
+def test_a_status_comes_back_bit_exact(tmp_path, status):
+    write_status(tmp_path, FULL)
+    write_status(tmp_path, status)
+    assert read_status(tmp_path) == status
+    assert [path.name for path in tmp_path.iterdir()] == [STATUS_FILE]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[1]", "null", '{"env_steps": 1, "other": 2}', "\0\0", "\ud800"]
+)
+def test_what_is_damaged_is_no_status(tmp_path, text):
+    (tmp_path / STATUS_FILE).write_bytes(text.encode(errors="surrogatepass"))
+    assert read_status(tmp_path) is None
+
+
+def test_without_a_file_there_is_no_status(tmp_path):
+    assert read_status(tmp_path) is None
+    assert read_status(tmp_path / "gone") is None
 
 
 def test_every_stop_condition_is_a_figure_of_the_status():

@@ -1,0 +1,40 @@
+"""Files that a reader sees whole or not at all."""
+
+import json
+import os
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+def write_json(path: Path, content: Mapping[str, Any], durable: bool = True) -> None:
+    """Writes a JSON file as `write_whole` does."""
+    write_whole(path, json.dumps(content, indent=2) + "\n", durable)
+
+
+def write_whole(path: Path, text: str, durable: bool = True) -> None:
+    """Replaces a file, which only its owner may read.
+
+    Args:
+      path: of the file; its directory must be there.
+      text: what it is to hold.
+      durable: wait until the disk has it. A file that is written again and again need
+        not survive a power failure.
+
+    Raises:
+      OSError: the disk is full, for example; what was there stays.
+    """
+    # Two threads may write at once; either's is whole.
+    partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    try:
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(descriptor, "w") as file:
+            file.write(text)
+            file.flush()
+            if durable:
+                os.fsync(descriptor)
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from error
