@@ -29,6 +29,7 @@ from distrl.factories import check_not_imported, refuse_nested
 from distrl.launch.caught_signals import CaughtSignals
 from distrl.launch.channel import Channel
 from distrl.launch.host import OUR_PROGRAM
+from distrl.launch.log_bound import LogBound
 from distrl.launch.placement import GROUPS, check_groups, describe_place
 from distrl.launch.reaping import kill_session
 from distrl.launch.records import Records
@@ -136,6 +137,7 @@ class _Front:
         self._run_dir = Path(config.run_dir or "")
         self._records = Records(self._run_dir, progress.note)
         launch = config.launch
+        self._logs = LogBound(self._run_dir / "logs", launch.log_mib, progress.note)
         # A Ray of its own is on this machine alone.
         self._is_spread = launch.backend == "ray" and launch.address is not None
         self._token = make_token(self._run_dir) if launch.backend == "ray" else None
@@ -201,6 +203,7 @@ class _Front:
             if time.monotonic() - ticked >= _TICK_SECONDS:
                 ticked = time.monotonic()
                 self._records.flush()
+                self._logs.tick()
                 self._show_status()
         return self._conclude()
 
@@ -363,6 +366,7 @@ class _Front:
             "error": self._error,
         }
         if self._made_run_dir:
+            self._logs.apply()
             # On a full disk they hold the room that result.json needs.
             discard_partials(self._run_dir)
             self._records.end(result)

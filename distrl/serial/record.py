@@ -5,6 +5,7 @@ import dataclasses
 import statistics
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from distrl.checkpoints import RunProgress, find_best
@@ -42,6 +43,7 @@ class RunRecord:
         self._config = config
         self._logs: dict[str, MetricsLog] = {}
         if config.run_dir is not None:
+            Path(config.run_dir).mkdir(parents=True, exist_ok=True)
             self._logs = {
                 node: MetricsLog(config, node, every_row=node != "coordinator")
                 for node in _NODES

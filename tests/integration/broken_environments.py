@@ -45,6 +45,14 @@ class StubbornCatch(catch.Catch):
         return super()._step(action)
 
 
+class TalkingCatch(catch.Catch):
+    """Catch that prints at each step, as C code does: past Python's own streams."""
+
+    def _step(self, action: int) -> dm_env.TimeStep:
+        os.write(1, b"x" * 2_000 + b"\n")
+        return super()._step(action)
+
+
 class CrashingCatch(catch.Catch):
     """Catch that has the process end by SIGSEGV at its 50th step."""
 
@@ -87,6 +95,11 @@ def never_end(seed: int = 0) -> dm_env.Environment:
 def stick(seed: int = 0) -> dm_env.Environment:
     """A factory."""
     return StubbornCatch(seed=seed)
+
+
+def talk(seed: int = 0) -> dm_env.Environment:
+    """Returns an environment that prints much."""
+    return TalkingCatch(seed=seed)
 
 
 def crash(seed: int = 0) -> dm_env.Environment:

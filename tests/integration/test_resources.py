@@ -52,6 +52,27 @@ def test_as_many_files_as_are_asked_for_are_enough(tmp_path, backend, files):
     assert command.result["evaluation_return"] >= 0.95
 
 
+@pytest.mark.parametrize(
+    "backend",
+    [
+        "processes",
+        pytest.param("serial", marks=pytest.mark.slow),
+        pytest.param("threads", marks=pytest.mark.slow),
+        pytest.param("launchpad", marks=pytest.mark.slow),
+    ],
+)
+def test_logs_have_a_bound_whatever_an_environment_prints(tmp_path, backend):
+    flags = ["--environment=broken_environments:talk", f"--launch.backend={backend}"]
+    flags += ["--launch.log_mib=1", "--stop.env_steps=8000"]
+    with train(tmp_path / "run", *ENDLESS[:1], *flags) as command:
+        assert command.finish() == 0, command.stderr
+    assert command.stderr.count("(launch.log_mib)") == 1
+    # 16 MB were printed by two actors, and as much by the evaluator as it had time for.
+    logs = [p for p in (tmp_path / "run" / "logs").rglob("*") if p.is_file()]
+    assert any(path.name.endswith(".log.1") for path in logs)
+    assert sum(path.stat().st_size for path in logs) < 4 * 2**20
+
+
 @pytest.fixture
 def small_memory():
     """A group of processes that may have 1 MiB beyond what each had before it."""

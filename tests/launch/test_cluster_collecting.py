@@ -68,3 +68,16 @@ def test_a_large_file_arrives_in_several_pieces(tmp_path):
         count += 1
     assert count > 1
     assert (target / "events").read_bytes() == data
+
+
+def test_a_log_that_was_emptied_goes_on_and_what_it_held_stays_behind(tmp_path):
+    source, target, known = tmp_path / "a", tmp_path / "b", {}
+    source.mkdir()
+    log = source / "x.log"
+    log.write_bytes(b"old\n" * 100)
+    bring(source, target, known)
+    (source / "x.log.1").write_bytes(log.read_bytes())
+    log.write_bytes(b"new\n")
+    bring(source, target, known)
+    assert (target / "x.log").read_bytes() == b"old\n" * 100 + b"new\n"
+    assert [path.name for path in target.iterdir()] == ["x.log"]

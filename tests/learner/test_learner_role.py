@@ -53,7 +53,7 @@ def config(tmp_path):
             publish_period=PUBLISH,
             metrics_period=METRICS,
         ),
-        launch=LaunchConfig(report_seconds=0.02, metrics_seconds=0.02),
+        launch=LaunchConfig(report_seconds=0.02, metrics_seconds=1e-9),
     )
 
 

@@ -12,6 +12,7 @@ from distrl.environments import Episode
 from distrl.learner.update import UpdateOutput
 from distrl.serial.record import RunRecord
 from distrl.serial.state import Counts
+from distrl.telemetry.status import read_status
 
 CONFIG = Config(replay=ReplayConfig(capacity=1_000))
 COUNTS = Counts(
@@ -81,7 +82,10 @@ def test_the_rows_of_learner_and_actor_come_once_a_step(record, tmp_path):
 def test_a_status_is_written_when_it_is_due_and_at_the_end(record, tmp_path):
     record.write_status(COUNTS, None, last=False)
     record.write_status(COUNTS, None, last=False)  # launch.report_seconds too soon
+    assert read_status(tmp_path).reason is None
     record.write_status(COUNTS, "it is enough", last=True)
+    assert read_status(tmp_path).reason == "it is enough"
+    record.close()
     rows = read_rows(tmp_path, "coordinator")
     assert [row["reason"] for row in rows] == ["", "it is enough"]
 

@@ -1,7 +1,8 @@
 """Files of a machine that does not share the launcher's disk, brought to it.
 
-They are logs, rows and events: what is there stays as it is, and more is added at the
-end. So each is read from where it was left off, and added to its like.
+They are logs, rows and events, and more is added at their end. So each is read from
+where it was left off, and added to its like. A log that was emptied since, because it
+was too long, is read from its start.
 """
 
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import NamedTuple
 _CHUNK_BYTES = 1_000_000
 # Rows are brought whole, so that a reader never meets half of one.
 _ROWS = ".csv"
+_LOG = ".log"
+_OLDER = ".1"
 
 
 class Piece(NamedTuple):
@@ -38,10 +41,12 @@ def read_added(root: Path, known: dict[str, int]) -> list[Piece]:
     pieces = []
     for path in sorted(root.rglob("*")):
         name = str(path.relative_to(root))
-        if not path.is_file() or path.is_symlink():
+        if not path.is_file() or path.is_symlink() or path.suffix == _OLDER:
             continue
-        # A killed node's half row was cut off.
-        start = min(known.get(name, 0), path.stat().st_size)
+        start, size = known.get(name, 0), path.stat().st_size
+        if start > size:
+            # A killed node's half row was cut off, or the log was emptied.
+            start = 0 if path.suffix == _LOG else size
         with path.open("rb") as file:
             file.seek(start)
             data = file.read(_CHUNK_BYTES)

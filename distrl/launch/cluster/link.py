@@ -90,7 +90,7 @@ class Link:
             is_last = False
             while not is_last:
                 is_last = self._is_over.wait(_COLLECT_SECONDS)
-                asked = self._agent.collect.remote(known)
+                asked = self._agent.collect.remote(known, self._launch.log_mib)
                 pieces = ray.get(asked, timeout=self._launch.silent_seconds)
                 add_pieces(self._run_dir, pieces, known)
                 # A file may be longer than a piece.

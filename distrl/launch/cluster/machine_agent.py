@@ -21,6 +21,7 @@ from typing import Any
 from distrl.children import make_child_command
 from distrl.launch.channel import Channel
 from distrl.launch.cluster.collecting import Piece, read_added
+from distrl.launch.log_bound import bound_logs
 from distrl.launch.reaping import kill_session
 from distrl.machine import read_memory
 
@@ -77,13 +78,18 @@ class MachineAgent:
         }
         return {"ip": ip, "own": self._own, "place": place}
 
-    def collect(self, known: dict[str, int]) -> list[Piece]:
+    def collect(self, known: dict[str, int], log_mib: int) -> list[Piece]:
         """Returns what was added to the files of this machine's own directory.
 
         Args:
           known: how many bytes of each file the launcher has.
+          log_mib: the bound for a log.
         """
-        return [] if self._own is None else read_added(Path(self._own), known)
+        if self._own is None:
+            return []
+        pieces = read_added(Path(self._own), known)
+        bound_logs(Path(self._own) / "logs", log_mib)
+        return pieces
 
     def receive(self, seen: int) -> list[dict[str, Any]]:
         """Waits a while for messages of the zygote, and returns those that came.
