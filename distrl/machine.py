@@ -1,10 +1,11 @@
 """The machine that this process runs on, as far as its system tells."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 
 def read_memory(kind: str, root: Path = Path("/")) -> int:
-    """Returns bytes of memory, no more than this container may have if it is one.
+    """Returns bytes of memory, no more than this process's control groups allow.
 
     Args:
       kind: of `/proc/meminfo`, for example `MemTotal` or `MemAvailable`.
@@ -12,9 +13,29 @@ def read_memory(kind: str, root: Path = Path("/")) -> int:
     """
     lines = (root / "proc/meminfo").read_text().splitlines()
     facts = dict(line.split(":", 1) for line in lines)
-    there = int(facts[kind].split()[0]) * 1024
+    sizes = [int(facts[kind].split()[0]) * 1024]
+    for file in _list_limits(root):
+        try:
+            sizes.append(int(file.read_text()))
+        except (OSError, ValueError):  # There is no limit: no file, or `max`.
+            continue
+    return min(sizes)
+
+
+def _list_limits(root: Path) -> Iterator[Path]:
+    """Yields where the limits of our group and those above it are, if it has any."""
     try:
-        limit = int((root / "sys/fs/cgroup/memory.max").read_text())
-    except (OSError, ValueError):  # No container, or one without a limit: `max`.
-        return there
-    return min(there, limit)
+        lines = (root / "proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        lines = []
+    # Of version 2, and of version 1. A container may not show where its group is.
+    groups = {"": "/", "memory": "/"}
+    groups.update({name: path for _, name, path in (x.split(":", 2) for x in lines)})
+    for base, path, name in (
+        ("sys/fs/cgroup", groups[""], "memory.max"),
+        ("sys/fs/cgroup/memory", groups["memory"], "memory.limit_in_bytes"),
+    ):
+        group = root / base / path.lstrip("/")
+        yield group / name
+        for parent in group.relative_to(root / base).parents:
+            yield root / base / parent / name

@@ -27,3 +27,27 @@ def test_memory_of_the_machine_or_of_the_container(tmp_path, limit, available, t
         (tmp_path / "sys" / "fs" / "cgroup" / "memory.max").write_text(limit)
     assert read_memory("MemAvailable", tmp_path) == available
     assert read_memory("MemTotal", tmp_path) == total
+
+
+@pytest.mark.parametrize(
+    ("group", "place", "name"),
+    [
+        ("0::/job/7", "job/7", "memory.max"),
+        ("0::/job/7", "job", "memory.max"),
+        ("0::/job/7", "", "memory.max"),
+        ("4:memory:/job/7\n0::/", "memory/job/7", "memory.limit_in_bytes"),
+        ("4:memory:/job/7\n0::/", "memory/job", "memory.limit_in_bytes"),
+        # Seen from within, a container's group is the root.
+        ("4:memory:/docker/1f\n0::/", "memory", "memory.limit_in_bytes"),
+    ],
+)
+def test_limits_of_a_group_and_of_those_above_it_count(tmp_path, group, place, name):
+    (tmp_path / "proc" / "self").mkdir(parents=True)
+    meminfo = f"MemAvailable: {8 * _GIB // 1024} kB\n"
+    (tmp_path / "proc" / "meminfo").write_text(meminfo)
+    (tmp_path / "proc" / "self" / "cgroup").write_text(f"{group}\n1:cpu:/x\n")
+    assert read_memory("MemAvailable", tmp_path) == 8 * _GIB
+    directory = tmp_path / "sys" / "fs" / "cgroup" / place
+    directory.mkdir(parents=True)
+    (directory / name).write_text(f"{_GIB}\n")
+    assert read_memory("MemAvailable", tmp_path) == _GIB

@@ -15,6 +15,7 @@ from distrl.frames import check_frame_stack
 from distrl.items import make_item_spec, make_zeros
 from distrl.launch.placement import chosen_environment
 from distrl.launch.prepare import configure_jax
+from distrl.launch.replay_memory import check_replay_memory
 from distrl.learner.optimizer import make_optimizer
 from distrl.networks import check_network
 from distrl.networks.observations import describe
@@ -44,13 +45,14 @@ def check_parts(config: Config) -> EnvironmentSpec:
     return spec
 
 
-def check_where_it_learns(config: Config) -> tuple[EnvironmentSpec, str]:
+def check_where_it_learns(config: Config) -> tuple[EnvironmentSpec, str, list[str]]:
     """Checks the parts under the environment variables of the node that learns.
 
     It sets them, so this is for a process of its own.
 
     Returns:
-      The environment's spec, and the devices that share a superbatch, in words.
+      The environment's spec, the devices that share a superbatch, in words, and lines
+      that the user must see.
 
     Raises:
       ConfigError: as `check_parts`.
@@ -62,7 +64,8 @@ def check_where_it_learns(config: Config) -> tuple[EnvironmentSpec, str]:
     spec = check_parts(config)
     kinds = [device.device_kind for device in jax.local_devices()]
     counts = collections.Counter(kinds[: config.learner.devices])
-    return spec, ", ".join(f"{count} x {kind}" for kind, count in counts.items())
+    devices = ", ".join(f"{count} x {kind}" for kind, count in counts.items())
+    return spec, devices, check_replay_memory(config, spec)
 
 
 def check_agent(config: Config, spec: EnvironmentSpec) -> None:

@@ -65,7 +65,11 @@ def _serve(channel: Channel, request: dict[str, Any]) -> None:
     preload(config.environment)
     gc.enable()
     channel.send({"event": "stage", "text": f"checking {config.environment}"})
-    spec, devices = check_in_child(channel, lambda: check_where_it_learns(config))
+    spec, devices, notes = check_in_child(
+        channel, lambda: check_where_it_learns(config)
+    )
+    for text in notes:
+        channel.send({"event": "note", "text": text})
     if config.launch.backend == "ray":
         groups = make_program(config, spec).groups
         check_groups(config.launch, GROUPS.union(groups))

@@ -208,6 +208,8 @@ class _Driver:
             self._starter.note(site, message)
             self._approve()
             self._starter.advance(self._sites)
+        elif event == "note":
+            self._channel.send(message)
         elif event == "started":
             self._note_started(site, message["nodes"])
         elif event == "node":

@@ -62,7 +62,9 @@ def _serve(channel: Channel) -> None:
             return
         if message["do"] == "check":
             check = partial(_check, config, message["environment"])
-            spec, devices = check_in_child(channel, check)
+            spec, devices, notes = check_in_child(channel, check)
+            for text in notes:
+                channel.send({"event": "note", "text": text})
             told = {"event": "checked", "spec": _encode(spec), "devices": devices}
             channel.send(told)
         elif message["do"] == "build":

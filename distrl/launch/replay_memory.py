@@ -1,0 +1,83 @@
+"""Whether replay fits in memory, as far as that can be known before the start."""
+
+import math
+from typing import Any
+
+import jax
+import numpy as np
+import tree
+
+from distrl.config import Config
+from distrl.config.limits import sequence_period
+from distrl.errors import ConfigError
+from distrl.frames import find_frame_spec
+from distrl.items import make_item_spec, take_apart
+from distrl.machine import read_memory
+from distrl.types import EnvironmentSpec
+
+_GIB = 2**30
+_WORD_BYTES = 4
+
+
+def check_replay_memory(config: Config, spec: EnvironmentSpec) -> list[str]:
+    """Compares the memory of a full replay with that of this machine.
+
+    Reverb compresses what it holds, so a replay that looks too large may still fit. The
+    buffer of the serial back end is allocated whole, on the learner's first device.
+
+    Returns:
+      A line that says so if replay may not fit; else none.
+
+    Raises:
+      ConfigError: the buffer of the serial back end cannot fit.
+    """
+    size, capacity = count_item_bytes(config, spec), config.replay.capacity
+    is_serial = config.launch.backend == "serial"
+    available, total = read_memory("MemAvailable"), read_memory("MemTotal")
+    if is_serial:
+        stats = jax.local_devices()[0].memory_stats()
+        if stats is not None:  # None of a CPU, whose memory is the machine's.
+            available = total = stats["bytes_limit"]
+    elif config.launch.backend == "ray":
+        # Each shard may be on a machine of its own.
+        capacity //= config.replay.shards
+    needed = capacity * size
+    if needed <= available:
+        return []
+    kind = "transitions" if config.replay.sequence_length is None else "sequences"
+    where = "" if capacity == config.replay.capacity else "in each shard "
+    largest = available // size * (config.replay.capacity // capacity)
+    line = (
+        f"replay.capacity = {config.replay.capacity}: {capacity:,} {kind} {where}of "
+        f"{_show(size)} take {_show(needed)}, and {_show(available)} of memory are "
+        f"available, enough for a capacity of {largest:,}"
+    )
+    if is_serial and needed > total:
+        raise ConfigError(f"{line}. Set it to that or less.")
+    compressed = "" if is_serial else " (before compression)"
+    return [line + compressed]
+
+
+def count_item_bytes(config: Config, spec: EnvironmentSpec) -> int:
+    """Returns the bytes that a transition or sequence adds to a replay."""
+    item = make_item_spec(config, spec)
+    stack = config.replay.frame_stack
+    if stack is None or config.launch.backend == "serial":
+        return sum(map(_count_bytes, tree.flatten(item)))
+    # Each step brings one frame; an item refers to all that its observations show.
+    frame = find_frame_spec(spec, stack)
+    steps = 1 if config.replay.sequence_length is None else sequence_period(config)
+    observations, rest = take_apart(item)
+    shown = sum(_count_bytes(each) for each in observations) // _count_bytes(frame)
+    words = sum(math.prod(leaf.shape) for leaf in rest) + shown
+    return steps * _count_bytes(frame) + words * _WORD_BYTES
+
+
+def _count_bytes(leaf: Any) -> int:
+    return math.prod(leaf.shape) * np.dtype(leaf.dtype).itemsize
+
+
+def _show(size: float) -> str:
+    if size >= _GIB / 10:
+        return f"{size / _GIB:,.1f} GiB"
+    return f"{size / 2**20:,.1f} MiB" if size >= 2**20 / 10 else f"{size:,} bytes"
