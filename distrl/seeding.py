@@ -1,8 +1,6 @@
-"""Seeds and keys, derived from (seed, role, index), so that no two are alike."""
+"""Seeds and keys, derived from (seed, role, indices), so that no two are alike."""
 
-import zlib
-
-import numpy as np
+import hashlib
 
 
 def derive_seed(seed: int, role: str, *indices: int) -> int:
@@ -11,7 +9,9 @@ def derive_seed(seed: int, role: str, *indices: int) -> int:
     Args:
       seed: the seed of the run.
       role: the name of a role, for example `actor`.
-      *indices: which one of that role, for example (actor, environment).
+      *indices: which one of that role, for example (actor, environment). Another number
+        of indices gives another seed, too.
     """
-    entropy = (seed, zlib.crc32(role.encode()), *indices)
-    return int(np.random.SeedSequence(entropy).generate_state(1)[0] >> 1)
+    text = repr((int(seed), role, *map(int, indices)))
+    digest = hashlib.sha256(text.encode()).digest()
+    return int.from_bytes(digest[:4], "little") >> 1

@@ -1,5 +1,8 @@
 """No two parts of a run share a seed."""
 
+import itertools
+
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +18,21 @@ def test_seeds_of_a_run_are_distinct():
         for i in range(16)
     }
     assert len(seeds) == 3 * 3 * 16 * 16
+
+
+def test_another_number_of_indices_gives_another_seed():
+    calls = [
+        ("actor", *indices)
+        for count in range(5)
+        for indices in itertools.product(range(3), repeat=count)
+    ]
+    # Nor does it matter where the name ends and the numbers begin.
+    calls += [("actor 0",), ("actor, 0",), ("actor', 0",), ("actor", 2**32), ("", 0)]
+    assert len({derive_seed(1, *call) for call in calls}) == len(calls)
+
+
+def test_a_seed_is_the_same_for_numpy_numbers():
+    assert derive_seed(np.int64(3), "actor", np.int32(1)) == derive_seed(3, "actor", 1)
 
 
 @given(st.integers(0, 2**31 - 1), st.text(), st.integers(0, 1000))
