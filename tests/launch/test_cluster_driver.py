@@ -27,7 +27,8 @@ class StoodInLink:
         self.key = key
         self._tell = tell
         self._told = queue.SimpleQueue()
-        self.is_ended = threading.Event()
+        self.is_ending, self.is_ended = threading.Event(), threading.Event()
+        self.others = []
 
     def send(self, message):
         self._told.put(message)
@@ -35,7 +36,13 @@ class StoodInLink:
     def collect(self):
         pass
 
-    def end(self):
+    def begin_end(self):
+        self.is_ending.set()
+
+    def end(self, deadline):
+        assert self.is_ending.is_set()
+        # All machines are ending before the first of them is waited for.
+        assert all(other.is_ending.is_set() for other in self.others)
         self.is_ended.set()
 
     def say(self, event, **facts):
@@ -198,6 +205,24 @@ def test_a_run_is_placed_started_and_ended(cluster):
     cluster.join()
     assert cluster.is_released and cluster.is_left
     assert home.is_ended.is_set() and away.is_ended.is_set()
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_machines_end_side_by_side(cluster, begun):
+    if begun:
+        links = cluster.begin()
+    else:
+        cluster.start()
+        links = [cluster.links.get(timeout=SECONDS) for _ in range(2)]
+    for link in links:
+        link.others = links
+    cluster.ask("stop")
+    if begun:
+        assert cluster.finish(*links) is None
+    else:
+        cluster.hear("ended")
+        cluster.join()
+    assert all(link.is_ended.is_set() for link in links)
 
 
 def test_a_node_that_ends_before_all_have_started_is_told_of_after_them(cluster):

@@ -11,7 +11,7 @@ from ray_clusters import RayCluster
 from distrl.launch.cluster.link import explain_silence
 
 _SCRIPT = """
-import base64, json, queue, sys
+import base64, json, queue, sys, time
 import cloudpickle
 from distrl.config import Config, LaunchConfig
 from distrl.launch.cluster.connection import connect, list_machines
@@ -26,6 +26,12 @@ told = queue.Queue()
 request = {"sys_path": [], "payload": value}
 link = Link(config, key, request, token, lambda sender, message: told.put(message))
 messages = [told.get(timeout=60)]
+if what == "break":
+    from distrl.launch.cluster import link as module
+    module.add_pieces = None
+    link.collect()
+    while messages[-1]["event"] != "uncollected":
+        messages.append(told.get(timeout=60))
 if what == "collect":
     link.collect()
     with open(f"{messages[0]['own']}/x.log", "w") as file:
@@ -35,7 +41,8 @@ if what == "kill":
     ray.kill(link._agent)
 while messages[-1]["event"] not in ("closed", "lost"):
     messages.append(told.get(timeout=60))
-link.end()
+link.begin_end()
+link.end(time.monotonic() + 60)
 print(json.dumps(messages))
 """
 
@@ -79,6 +86,13 @@ def test_what_a_machine_without_the_disk_writes_is_brought(cluster, tmp_path):
     assert messages[-1]["event"] == "closed"
     assert (tmp_path / "x.log").read_text() == "a line\n"
     assert not [m for m in messages if m["event"] == "uncollected"]
+
+
+@pytest.mark.slow
+def test_whatever_stops_the_collection_is_said(cluster, tmp_path):
+    messages = listen(cluster, str(tmp_path), str(tmp_path / "absent"), "break")
+    (told,) = [m for m in messages if m["event"] == "uncollected"]
+    assert told["reason"].startswith("TypeError: ")
 
 
 @pytest.mark.slow

@@ -53,7 +53,7 @@ def test_an_end_leaves_no_process_and_no_directory(agent, tmp_path):
     own = agent.describe(str(tmp_path / "absent"))["own"]
     with open(f"{own}/x.log", "w") as file:
         file.write("a line\n")
-    (piece,) = agent.collect({})
+    (piece,) = agent.collect({}, 1)
     assert (piece.path, piece.data) == ("x.log", b"a line\n")
     agent.end()
     assert not os.path.exists(own)

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 from distrl.config import Config
@@ -140,12 +141,11 @@ class _Driver:
 
     def close(self) -> None:
         """Ends what runs on the machines, and leaves the cluster."""
+        self._end_links(self._sites)
         # Whatever Ray does meanwhile, the run has ended.
         limit = threading.Timer(self._config.launch.stop_seconds, os._exit, (1,))
         limit.daemon = True
         limit.start()
-        for site in self._sites:
-            site.link.end()
         if self._placement is not None:
             self._placement.release()
         if self._is_connected:
@@ -337,21 +337,34 @@ class _Driver:
     def _stop(self, asker: Site | None = None) -> None:
         """Has all machines end their nodes; one that has not begun ends at once."""
         self._stopping = True
+        unbegun = []
         for site in self._sites:
             if site is asker or site.state == "ended":
                 continue
             if site.has_begun:
                 site.link.send({"do": "stop"})
             else:
-                self._end(site)
+                unbegun.append(site)
+        self._end(*unbegun)
 
-    def _end(self, site: Site) -> None:
-        """Ends a machine's part without asking."""
-        site.state = "ended"
-        site.link.end()
-        for name in site.all_names:
-            if self._begun and name not in self._ended:
-                self._channel.send({"event": "node", "name": name, "state": "killed"})
+    def _end(self, *sites: Site) -> None:
+        """Ends the parts of machines without asking."""
+        self._end_links(sites)
+        for site in sites:
+            site.state = "ended"
+            for name in site.all_names:
+                if self._begun and name not in self._ended:
+                    event = {"event": "node", "name": name, "state": "killed"}
+                    self._channel.send(event)
+
+    def _end_links(self, sites: Sequence[Site]) -> None:
+        """Ends machines side by side: they take as long as the slowest of them."""
+        for site in sites:
+            site.link.begin_end()
+        # For what is left to collect, and then for the agents.
+        deadline = time.monotonic() + 2 * self._config.launch.stop_seconds
+        for site in sites:
+            site.link.end(deadline)
 
     def _note_end(self, site: Site, error: dict[str, str] | None) -> None:
         site.state = "ended"
@@ -389,8 +402,7 @@ class _Driver:
         say(text)
         self._channel.send({"event": "note", "text": text})
         lost = self._sites if is_whole else [site]
-        for each in lost:
-            each.link.end()
+        self._end_links(lost)
         moved = [name for each in lost for name in each.all_names]
         self._sites = [each for each in self._sites if each not in lost]
         if is_whole:

@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -69,36 +70,54 @@ class Link:
         self._collector = threading.Thread(target=self._collect, daemon=True)
         self._collector.start()
 
-    def end(self) -> None:
-        """Ends the agent, and with it all that runs on its machine."""
+    def begin_end(self) -> None:
+        """Has the agent end, and with it all that runs on its machine.
+
+        Where something is collected, it ends when that is complete.
+        """
+        self._is_over.set()
+        if self._collector is None:
+            self._kill()
+
+    def end(self, deadline: float) -> None:
+        """Waits until the agent has ended, or the time that `monotonic` gives."""
+        if self._collector is not None:
+            self._collector.join(max(0.0, deadline - time.monotonic()))
+            self._kill()
+
+    def _kill(self) -> None:
         import ray
 
-        self._is_over.set()
-        if self._collector is not None:
-            self._collector.join(self._launch.stop_seconds)
         with contextlib.suppress(Exception):
-            if self._collector is not None:
-                # It has a directory to remove.
-                ray.get(self._agent.end.remote(), timeout=self._launch.stop_seconds)
             ray.kill(self._agent)
 
     def _collect(self) -> None:
         import ray
 
-        known: dict[str, int] = {}
         try:
-            is_last = False
-            while not is_last:
-                is_last = self._is_over.wait(_COLLECT_SECONDS)
-                asked = self._agent.collect.remote(known, self._launch.log_mib)
-                pieces = ray.get(asked, timeout=self._launch.silent_seconds)
-                add_pieces(self._run_dir, pieces, known)
-                # A file may be longer than a piece.
-                is_last = is_last and not pieces
+            self._bring_files()
         except ray.exceptions.RayError:
-            return  # `_listen` says that the machine is lost.
-        except OSError as error:
-            self._tell(self, {"event": "uncollected", "reason": str(error)})
+            pass  # `_listen` says that the machine is lost.
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            self._tell(self, {"event": "uncollected", "reason": reason})
+        self._is_over.wait()
+        with contextlib.suppress(Exception):
+            # It has a directory to remove.
+            ray.get(self._agent.end.remote(), timeout=self._launch.stop_seconds)
+
+    def _bring_files(self) -> None:
+        import ray
+
+        known: dict[str, int] = {}
+        is_last = False
+        while not is_last:
+            is_last = self._is_over.wait(_COLLECT_SECONDS)
+            asked = self._agent.collect.remote(known, self._launch.log_mib)
+            pieces = ray.get(asked, timeout=self._launch.silent_seconds)
+            add_pieces(self._run_dir, pieces, known)
+            # A file may be longer than a piece.
+            is_last = is_last and not pieces
 
     def _listen(self, token: str) -> None:
         import ray

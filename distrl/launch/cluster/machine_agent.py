@@ -132,8 +132,10 @@ class MachineAgent:
         """Ends everything, this process too, once the launcher asks no more."""
         while not self._ended.wait(_POLL_SECONDS):
             if time.monotonic() - self._asked >= self._patience:
-                self.end()
-                os._exit(1)
+                try:
+                    self.end()
+                finally:
+                    os._exit(1)
 
     def _describe_end(self) -> str:
         code = self._zygote.wait()
