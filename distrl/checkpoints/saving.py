@@ -119,10 +119,10 @@ class PartSaver:
         error = None
         try:
             part.write(begin_part(self._run_dir, name, self._part))
-        except Exception as failure:
+            return_freed_memory()
+        except BaseException as failure:
             error = f"{type(failure).__name__}: {failure}"
             say(f"checkpoint {name}: {self._part} was not saved: {error}")
-        return_freed_memory()
         self._outcome = _Outcome(name, part.learner_steps, error)
 
     def _is_busy(self) -> bool:

@@ -190,10 +190,10 @@ class CheckpointDirector:
 
     def _complete(self, attempt: Attempt) -> None:
         assert self._run_dir is not None
-        # A coordinator that is killed right after must not know of fewer steps than
-        # the checkpoint from which a learner goes on.
-        self.remember(attempt.progress.seconds)
         try:
+            # A coordinator that is killed right after must not know of fewer steps than
+            # the checkpoint from which a learner goes on.
+            self.remember(attempt.progress.seconds)
             whole = complete_checkpoint(
                 self._run_dir,
                 attempt.number,

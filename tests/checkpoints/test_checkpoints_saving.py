@@ -112,14 +112,18 @@ def test_a_part_is_saved_once(node):
     assert len(node.reports.said) == 1
 
 
-def test_a_save_that_fails_is_told_and_the_next_is_tried(node, capsys):
-    node.error = OSError("No space left on device")
+@pytest.mark.parametrize(
+    "error",
+    # Also what no library should raise: the thread must not end without a word.
+    [OSError("No space left on device"), SystemExit(3), KeyboardInterrupt()],
+)
+def test_a_save_that_fails_is_told_and_the_next_is_tried(node, capsys, error):
+    node.error = error
     node.reports.checkpoint = "000001"
     node.poll_until(lambda: node.reports.said)
-    assert node.reports.said == [
-        ("failed", "000001", "OSError: No space left on device")
-    ]
-    assert "000001: learner was not saved: OSError" in capsys.readouterr().out
+    told = f"{type(error).__name__}: {error}"
+    assert node.reports.said == [("failed", "000001", told)]
+    assert f"000001: learner was not saved: {told}" in capsys.readouterr().out
     node.error = None
     node.reports.checkpoint = "000002"
     node.poll_until(lambda: len(node.reports.said) == 2)

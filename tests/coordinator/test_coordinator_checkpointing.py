@@ -15,10 +15,10 @@ from distrl.checkpoints import (
 )
 from distrl.config import CheckpointConfig, Config, LaunchConfig, ReplayConfig
 from distrl.config.limits import list_shards
-from distrl.coordinator import Coordinator, Reporter
+from distrl.coordinator import Coordinator, Reporter, checkpointing
 from distrl.coordinator.checkpointing import CheckpointDirector
 from distrl.coordinator.counts import Counts
-from distrl.coordinator.memory import Memory
+from distrl.coordinator.memory import Memory, write_memory
 from distrl.telemetry.status import read_status
 
 PARTS = ("learner", "replay/0")
@@ -206,6 +206,26 @@ def test_a_save_that_fails_is_told_and_tried_again(run, capsys):
     run.nodes["learner"].send_failed_save(name, "its directory is gone")
     run.save("000002", 6)
     run.await_status(checkpoint=6, failed_saves=1)
+
+
+def test_whatever_stops_the_completion_is_told_and_it_is_tried_again(
+    run, capsys, monkeypatch
+):
+    def refuse(run_dir, text):
+        # The loop of the coordinator notes the counts, too.
+        if threading.current_thread().name == "checkpoint":
+            raise TypeError("not a count")
+        write_memory(run_dir, text)
+
+    run.learn(4)
+    name = run.await_wanted()
+    monkeypatch.setattr(checkpointing, "write_memory", refuse)
+    run.save(name, 4)
+    run.await_status(failed_saves=1, checkpoint=None)
+    assert f"{name} was given up: not a count" in capsys.readouterr().out
+    monkeypatch.undo()
+    run.save(run.await_wanted(than=name), 6)
+    run.await_status(failed_saves=1, checkpoint=6)
 
 
 @pytest.mark.parametrize("run", [{"save_seconds": 0.2}], indirect=True)
