@@ -23,8 +23,8 @@ INSTALLED := $(VENV)/.installed-$(call key,pyproject.toml)
 
 .DEFAULT_GOAL := help
 .PHONY: help install locked train test test-slow bench bench-actor \
-    bench-checkpoint bench-environments bench-learner bench-memory bench-replay bench-scale \
-    bench-serial bench-soak bench-solve lock check-cuda clean FORCE
+    bench-checkpoint bench-crowd bench-environments bench-learner bench-memory \
+    bench-replay bench-scale bench-serial bench-soak bench-solve lock check-cuda clean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' Makefile
@@ -52,6 +52,9 @@ bench-actor: $(INSTALLED) ## env steps a second, against a bare loop
 
 bench-checkpoint: $(INSTALLED) ## how long a checkpoint stops the learner and replay
 	$(BIN)/python -m benchmarks.checkpoint $(ARGS)
+
+bench-crowd: $(INSTALLED) ## 1,000 stand-in nodes: what the coordinator takes, start and stop
+	$(BIN)/python -m benchmarks.crowd $(ARGS)
 
 bench-environments: $(INSTALLED) ## the actor beside bare environments, for several E
 	$(BIN)/python -m benchmarks.environments $(ARGS)

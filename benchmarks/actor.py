@@ -29,7 +29,7 @@ def make_program(config: Config, spec: Any) -> Any:
     program = lp.Program("actor-benchmark")
     variables = program.add_node(lp.CourierNode(VariableService), label="variables")
     coordinator = program.add_node(
-        lp.CourierNode(nodes.make_coordinator, config), label="coordinator"
+        nodes.make_coordinator_node(config), label="coordinator"
     )
     address = lp.Address("replay")
     replay = lp.PyNode(nodes.replay_node, config, spec, 0, address, coordinator)

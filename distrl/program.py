@@ -39,10 +39,7 @@ def make_program(config: Config, spec: EnvironmentSpec) -> lp.Program:
                         make_relay, config, variables, courier_client_kwargs=client
                     )
                 )
-    coordinator = program.add_node(
-        lp.CourierNode(make_coordinator, config, courier_client_kwargs=client),
-        label="coordinator",
-    )
+    coordinator = program.add_node(make_coordinator_node(config), label="coordinator")
     shards = [lp.Address("replay") for _ in range(config.replay.shards)]
     with program.group("replay"):
         for shard, address in enumerate(shards):
@@ -82,6 +79,17 @@ def make_program(config: Config, spec: EnvironmentSpec) -> lp.Program:
 def make_coordinator(config: Config) -> Coordinator:
     """Returns the coordinator of this node's program."""
     return Coordinator(config, lp.stop_event(), lp.stop, read_session())
+
+
+def make_coordinator_node(config: Config) -> lp.CourierNode:
+    """Returns the node that all others report to."""
+    return lp.CourierNode(
+        make_coordinator,
+        config,
+        # Its answers wait for nothing, so more threads would only take turns.
+        courier_kwargs={"thread_pool_size": 4},
+        courier_client_kwargs={"call_timeout": config.launch.rpc_seconds},
+    )
 
 
 def make_relay(config: Config, variables: Any) -> VariableRelay:

@@ -1,6 +1,7 @@
 """Counts, stop conditions and status, in one place."""
 
 import threading
+import time
 
 import pytest
 from metrics_rows import read_rows
@@ -124,6 +125,34 @@ def test_the_status_is_live_and_the_history_is_short(stop, tmp_path):
     assert len(rows) == 2
     assert rows[-1]["env_steps"] == "7"
     assert read_status(tmp_path).env_steps == 7
+
+
+def test_a_thousand_nodes_take_a_small_part_of_a_core(stop, tmp_path):
+    """Five seconds of reports, one for each node and second, and of looks at them."""
+    nodes, seconds = 1000, 5
+    coordinator = _coordinator(stop, run_dir=str(tmp_path))
+    gauges = {"held_learner_steps": 1.0, "training_return": 0.5}
+    began = time.thread_time()
+    for second in range(1, seconds + 1):
+        for index in range(nodes):
+            counts = {"env_steps": 16 * second, "episodes": second}
+            answer = coordinator.report(f"actor/{index}", "a", counts, gauges, False)
+    taken = time.thread_time() - began
+    assert answer["env_steps"] == 16 * nodes * seconds
+    # The reports take a fiftieth of that; walking through all nodes took double.
+    assert taken < 0.1 * seconds
+    # The loop goes by its own period, not by the reports.
+    looks = []
+    status = coordinator._status
+    coordinator._status = lambda: looks.append(stop.is_set()) or status()
+    runner = threading.Thread(target=coordinator.run)
+    runner.start()
+    wait_until(lambda: looks)
+    for index in range(nodes):
+        coordinator.report(f"actor/{index}", "a", {}, {}, True)
+    stop.set()
+    runner.join(10)
+    assert len(looks) < 20
 
 
 def test_the_end_does_not_wait_for_a_node_that_is_gone(stop, tmp_path):

@@ -99,6 +99,16 @@ def test_a_run_that_is_done_from_a_thread_that_is_not_main(tmp_path):
     assert list_children() <= children
 
 
+def test_a_thousand_nodes_are_started_and_ended_within_the_limits(tmp_path):
+    """Each of them says how it ended, and what comes last is heard in time."""
+    launch_config = LaunchConfig(backend="threads", stop_seconds=4.0)
+    outcome, _ = launch(tmp_path, tiny_programs.crowded, launch=launch_config)
+    assert (outcome.exit_code, outcome.result["error"]) == (0, None)
+    states = read_states(tmp_path / "run")
+    assert len(states) == 1001
+    assert set(states.values()) == {"ended"}
+
+
 def test_a_program_that_cannot_be_made_is_a_failure_of_the_launcher(tmp_path):
     before = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
     outcome, _ = launch(tmp_path, tiny_programs.unmakeable)

@@ -43,6 +43,16 @@ def placed(config, spec):
     return program
 
 
+def crowded(config, spec):
+    """A thousand nodes that wait, and one that ends the program."""
+    program = lp.Program("tiny")
+    with program.group("actor"):
+        for _ in range(1000):
+            program.add_node(lp.PyNode(wait_for_stop))
+    program.add_node(lp.PyNode(lp.stop), label="learner")
+    return program
+
+
 class Doubler:
     """A service with a method."""
 
