@@ -14,8 +14,8 @@ _COLUMNS = ("time", "node", "cause", "restarts")
 class Records:
     """Keeps program.json, metrics/launcher.csv and result.json.
 
-    program.json is written by `flush`, however many nodes have changed since. A full
-    disk does not end a run: it is said once, and the rest goes on.
+    States that change wait for `flush`: a thousand nodes may end at once. A full disk
+    does not end a run: it is said once, and the rest goes on.
     """
 
     def __init__(self, run_dir: Path, note: Callable[[str], object]):
@@ -42,6 +42,7 @@ class Records:
         for name, facts in nodes.items():
             self._nodes[name] = {**facts, "state": "running", "restarts": 0}
         self._changed = True
+        self.flush()
 
     def set_state(self, name: str, state: str) -> None:
         """Notes what has become of a node."""
@@ -76,6 +77,8 @@ class Records:
         }
         self._write(lambda: self._append(row))
         if moved is None:
+            # Whoever reads the line finds the new process there.
+            self.flush()
             self._note(f"{name} {cause}; started again ({restarts})")
 
     def flush(self) -> None:

@@ -39,7 +39,7 @@ if what == "collect":
 if what == "kill":
     import ray
     ray.kill(link._agent)
-while messages[-1]["event"] not in ("closed", "lost"):
+while {"closed", "lost"}.isdisjoint(each["event"] for each in messages):
     messages.append(told.get(timeout=60))
 link.begin_end()
 link.end(time.monotonic() + 60)

@@ -51,7 +51,7 @@ def test_restarts_are_in_every_file_and_said(tmp_path, records, notes):
         "actor/0 hung, it seems; started again (2)",
     ]
     assert records.restarts == {"actor/0": 2}
-    assert read_nodes(tmp_path, records) == {
+    assert read_nodes(tmp_path) == {
         "actor/0": {"address": None, "pid": 13, "state": "running", "restarts": 2},
         "learner": {
             "address": "localhost:1",
@@ -121,8 +121,8 @@ def test_many_nodes_that_end_are_written_down_at_once(tmp_path, notes, monkeypat
     made.start({name: {"address": None, "pid": 1} for name in names})
     for name in names:
         made.set_state(name, "ended")
-    assert written == []
+    assert len(written) == 1, "at the start"
     made.flush()
     made.flush()
-    assert written == [tmp_path]
+    assert len(written) == 2
     assert {node["state"] for node in read_nodes(tmp_path).values()} == {"ended"}
