@@ -39,7 +39,7 @@ class StoodInLink:
     def begin_end(self):
         self.is_ending.set()
 
-    def end(self, deadline):
+    def end(self, began):
         assert self.is_ending.is_set()
         # All machines are ending before the first of them is waited for.
         assert all(other.is_ending.is_set() for other in self.others)

@@ -11,11 +11,11 @@ from ray_clusters import RayCluster
 from distrl.launch.cluster.link import explain_silence
 
 _SCRIPT = """
-import base64, json, queue, sys, time
+import base64, json, queue, sys
 import cloudpickle
 from distrl.config import Config, LaunchConfig
 from distrl.launch.cluster.connection import connect, list_machines
-from distrl.launch.cluster.link import Link
+from distrl.launch.cluster.link import Link, end_links
 address, run_dir, token, what = sys.argv[1:]
 launch = LaunchConfig(address=address, connect_seconds=60.0, silent_seconds=60.0)
 config = Config(run_dir=run_dir, launch=launch)
@@ -41,8 +41,7 @@ if what == "kill":
     ray.kill(link._agent)
 while {"closed", "lost"}.isdisjoint(each["event"] for each in messages):
     messages.append(told.get(timeout=60))
-link.begin_end()
-link.end(time.monotonic() + 60)
+end_links([link])
 print(json.dumps(messages))
 """
 

@@ -12,7 +12,6 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Sequence
 from typing import Any
 
 from distrl.config import Config
@@ -29,7 +28,7 @@ from distrl.launch.cluster.demands import (
     describe_unplaced,
     list_demands,
 )
-from distrl.launch.cluster.link import Link
+from distrl.launch.cluster.link import Link, end_links
 from distrl.launch.cluster.placing import Placement
 from distrl.launch.cluster.site import Site, describe_loss
 from distrl.launch.cluster.starting import Starter, check_disk
@@ -141,7 +140,7 @@ class _Driver:
 
     def close(self) -> None:
         """Ends what runs on the machines, and leaves the cluster."""
-        self._end_links(self._sites)
+        end_links(site.link for site in self._sites)
         # Whatever Ray does meanwhile, the run has ended.
         limit = threading.Timer(self._config.launch.stop_seconds, os._exit, (1,))
         limit.daemon = True
@@ -337,34 +336,21 @@ class _Driver:
     def _stop(self, asker: Site | None = None) -> None:
         """Has all machines end their nodes; one that has not begun ends at once."""
         self._stopping = True
-        unbegun = []
-        for site in self._sites:
-            if site is asker or site.state == "ended":
-                continue
+        there = [s for s in self._sites if s is not asker and s.state != "ended"]
+        for site in there:
             if site.has_begun:
                 site.link.send({"do": "stop"})
-            else:
-                unbegun.append(site)
-        self._end(*unbegun)
+        self._end(*(site for site in there if not site.has_begun))
 
     def _end(self, *sites: Site) -> None:
         """Ends the parts of machines without asking."""
-        self._end_links(sites)
+        end_links(site.link for site in sites)
         for site in sites:
             site.state = "ended"
             for name in site.all_names:
                 if self._begun and name not in self._ended:
                     event = {"event": "node", "name": name, "state": "killed"}
                     self._channel.send(event)
-
-    def _end_links(self, sites: Sequence[Site]) -> None:
-        """Ends machines side by side: they take as long as the slowest of them."""
-        for site in sites:
-            site.link.begin_end()
-        # For what is left to collect, and then for the agents.
-        deadline = time.monotonic() + 2 * self._config.launch.stop_seconds
-        for site in sites:
-            site.link.end(deadline)
 
     def _note_end(self, site: Site, error: dict[str, str] | None) -> None:
         site.state = "ended"
@@ -402,7 +388,7 @@ class _Driver:
         say(text)
         self._channel.send({"event": "note", "text": text})
         lost = self._sites if is_whole else [site]
-        self._end_links(lost)
+        end_links(each.link for each in lost)
         moved = [name for each in lost for name in each.all_names]
         self._sites = [each for each in self._sites if each not in lost]
         if is_whole:

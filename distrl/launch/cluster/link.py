@@ -3,7 +3,7 @@
 import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -79,10 +79,16 @@ class Link:
         if self._collector is None:
             self._kill()
 
-    def end(self, deadline: float) -> None:
-        """Waits until the agent has ended, or the time that `monotonic` gives."""
+    def end(self, began: float) -> None:
+        """Waits until the agent has ended, but for what is left of its time.
+
+        Args:
+          began: when it was told to, in seconds of the monotonic clock.
+        """
         if self._collector is not None:
-            self._collector.join(max(0.0, deadline - time.monotonic()))
+            # For what is left to collect, and then for the agent.
+            limit = began + 2 * self._launch.stop_seconds
+            self._collector.join(max(0.0, limit - time.monotonic()))
             self._kill()
 
     def _kill(self) -> None:
@@ -138,6 +144,15 @@ class Link:
         except Exception as error:
             reason = explain_silence(self.key, error, limit)
             self._tell(self, {"event": "lost", "reason": reason})
+
+
+def end_links(links: Iterable[Link]) -> None:
+    """Ends machines side by side: they take as long as the slowest of them."""
+    links, began = list(links), time.monotonic()
+    for link in links:
+        link.begin_end()
+    for link in links:
+        link.end(began)
 
 
 def explain_silence(key: str, error: Exception, limit: float) -> str:
