@@ -82,3 +82,17 @@ def test_a_serial_buffer_that_cannot_be_allocated_is_refused():
     assert line.endswith("enough for a capacity of 1,553")
     with pytest.raises(ConfigError, match=r"take 20\.6 GiB.* Set it to that or less"):
         check_replay_memory(make_config("serial", capacity=4_000), PICTURES)
+
+
+def test_a_mask_is_counted_as_it_is_stored():
+    masked = EnvironmentSpec(
+        observation={
+            "observation": STACKS.observation,
+            "action_mask": specs.Array((5,), np.bool_),
+        },
+        num_actions=5,
+    )
+    plain = count_item_bytes(make_config(frame_stack=4), STACKS)
+    # Two observations, a word of 32 bits for each action.
+    size = count_item_bytes(make_config(frame_stack=4), masked)
+    assert size == plain + 2 * 5 * 4

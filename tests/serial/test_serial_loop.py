@@ -252,7 +252,7 @@ def test_the_clock_ends_a_run_in_the_middle_of_an_evaluation(tmp_path):
         stop={"learner_steps": None, "seconds": 3.0},
     )
     state = run(dataclasses.replace(config, run_dir=str(tmp_path)))
-    status = read_status(tmp_path / "metrics" / "coordinator.csv")
+    status = read_status(tmp_path)
     assert status.reason.startswith("seconds 3")
     # It was not whole, so there is none.
     assert status.evaluation_return is None
@@ -271,5 +271,5 @@ def test_episodes_of_an_evaluation_are_cut_off_at_the_limit(tmp_path):
     (row,) = read_rows(tmp_path, "evaluator")
     # The reward of step t is t.
     assert (row["mean_return"], row["truncated_episodes"]) == ("21.0", "4")
-    status = read_status(tmp_path / "metrics" / "coordinator.csv")
+    status = read_status(tmp_path)
     assert (status.evaluation_return, status.evaluation_truncated) == (21.0, 4)
