@@ -45,7 +45,7 @@ def measure_learner(hidden_sizes: list[int], repetitions: int) -> dict[str, Any]
     with tempfile.TemporaryDirectory() as directory:
         for number in range(1, repetitions + 2):
             name = f"{number:06d}"
-            part = timed(times["copy"], lambda: take_part(state))
+            part = timed(times["copy"], lambda: take_part(state, 0))
             path = begin_part(directory, name, PART)
 
             def save(part: Any = part, path: Path = path, name: str = name) -> None:
@@ -53,7 +53,10 @@ def measure_learner(hidden_sizes: list[int], repetitions: int) -> dict[str, Any]
                 complete_checkpoint(directory, name, RunProgress(), 1, [PART])
 
             timed(times["write"], save)
-            timed(times["restore"], lambda: restore_state(directory, initial))
+            timed(
+                times["restore"],
+                lambda: restore_state(directory, initial, config.learner),
+            )
         files = [file for file in Path(directory).rglob("*") if file.is_file()]
         size = sum(file.stat().st_size for file in files) / 2**20
     parameters = sum(leaf.size for leaf in jax.tree.leaves(initial.params))

@@ -117,7 +117,7 @@ def _read_latest(
         return SavedVariables(
             "latest",
             checkpoint.path,
-            int(state.learner_steps),
+            checkpoint.progress.learner_steps,
             state.params,
             state.network_state,
         )

@@ -3,30 +3,37 @@
 from pathlib import Path
 
 from distrl.checkpoints import Checkpoint, Part, restore_newest, restore_tree, save_tree
+from distrl.config import LearnerConfig
 from distrl.learner.health import check_arrays
-from distrl.learner.state import TrainState, first_replica
+from distrl.learner.state import TrainState, first_replica, set_learner_steps
 from distrl.node_log import say
 
 PART = "learner"
 
 
-def restore_state(run_dir: str | Path, initial: TrainState) -> TrainState:
-    """Returns the state in the newest whole checkpoint; `initial` without one.
+def restore_state(
+    run_dir: str | Path, initial: TrainState, config: LearnerConfig
+) -> tuple[TrainState, int]:
+    """Returns the state in the newest whole checkpoint, and its SGD steps.
+
+    Without a checkpoint it returns `initial` and 0.
 
     Args:
       run_dir: of the run.
       initial: the state before the first step, not replicated.
+      config: with which the learner goes on.
 
     Raises:
       ValueError: the state that was saved is of another network, optimiser or agent.
     """
 
-    def restore(checkpoint: Checkpoint | None) -> TrainState:
+    def restore(checkpoint: Checkpoint | None) -> tuple[TrainState, int]:
         state = None if checkpoint is None else read_state(checkpoint, initial)
         if checkpoint is None or state is None:
-            return initial
+            return initial, 0
         say(f"the learner goes on from {checkpoint.describe()}")
-        return state
+        learner_steps = checkpoint.progress.learner_steps
+        return set_learner_steps(state, learner_steps, config), learner_steps
 
     return restore_newest(run_dir, restore, say)
 
@@ -45,8 +52,8 @@ def read_state(checkpoint: Checkpoint, like: TrainState) -> TrainState | None:
     return None if part is None else restore_tree(part, like)
 
 
-def take_part(state: TrainState) -> Part:
-    """Returns what to save of a replicated state, as it is now.
+def take_part(state: TrainState, learner_steps: int) -> Part:
+    """Returns what to save of a replicated state after so many steps, as it is now.
 
     It waits for the updates that are under way and copies the state to the host. The
     next update may then be given the state's buffers.
@@ -54,7 +61,7 @@ def take_part(state: TrainState) -> Part:
     held = first_replica(state)
 
     def write(directory: Path) -> None:
-        check_arrays("params", held.params, int(held.learner_steps))
+        check_arrays("params", held.params, learner_steps)
         save_tree(directory, held)
 
-    return Part(int(held.learner_steps), write)
+    return Part(learner_steps, write)

@@ -107,9 +107,11 @@ class Learner:
         self._update = make_update(agent, optimizer, config, self.devices)
         key = jax.random.PRNGKey(derive_seed(config.seed, "learner"))
         initial = init_state(agent, optimizer, key)
-        self._state = replicate(restore_state(config.run_dir, initial), self.devices)
-        self.learner_steps = int(first_replica(self._state.learner_steps))
+        state, self.learner_steps = restore_state(
+            config.run_dir, initial, config.learner
+        )
         """The SGD steps made so far, those before a checkpoint among them."""
+        self._state = replicate(state, self.devices)
         self._publisher = publisher
         self._publish()
         self._metrics = _Metrics(config, self.learner_steps)
@@ -140,7 +142,7 @@ class Learner:
 
     def take_part(self) -> Part:
         """Returns what a checkpoint holds of the learner, as it is now."""
-        return take_part(self._state)
+        return take_part(self._state, self.learner_steps)
 
     def write_last_metrics(self) -> None:
         """Adds a row for the newest update, unless it has one."""

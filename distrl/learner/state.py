@@ -10,6 +10,9 @@ import numpy as np
 import optax
 
 from distrl.agents.agent import Agent
+from distrl.config import LearnerConfig
+
+_INT32_MAX = 2**31 - 1
 
 
 class TrainState(NamedTuple):
@@ -20,9 +23,10 @@ class TrainState(NamedTuple):
       target_params: nest of arrays, the target network.
       network_state: nest of arrays, for example BatchNorm's averages; may be empty.
       optimizer_state: Optax's.
-      learner_steps: `[] int32`, the SGD steps made.
-      key: `[2] uint32`, a raw key that never changes; step n draws for
-        item i of its batch from it folded with n and i.
+      learner_steps: `[] int32`, the SGD steps made, modulo `find_count_cycle`: a
+        device has no wider integers. The whole count is kept on the host.
+      key: `[2] uint32`, a raw key that never changes; step n draws for item i of its
+        batch from it folded with learner_steps and i.
     """
 
     params: Any
@@ -31,6 +35,24 @@ class TrainState(NamedTuple):
     optimizer_state: Any
     learner_steps: jax.Array
     key: chex.PRNGKey
+
+
+def find_count_cycle(config: LearnerConfig) -> int:
+    """Returns where `TrainState.learner_steps` begins again from 0.
+
+    It is the largest multiple of `target_update_period` that int32 holds, so that the
+    target network is updated in time whatever the whole count is.
+    """
+    period = config.target_update_period or 1
+    return _INT32_MAX // period * period
+
+
+def set_learner_steps(
+    state: TrainState, learner_steps: int, config: LearnerConfig
+) -> TrainState:
+    """Returns a state, not replicated, that has made so many steps in all."""
+    count = learner_steps % find_count_cycle(config)
+    return state._replace(learner_steps=np.asarray(count, np.int32))
 
 
 def init_state(

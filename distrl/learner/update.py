@@ -12,7 +12,7 @@ import optax
 from distrl.agents.agent import Agent
 from distrl.config.schema import Config, LearnerConfig
 from distrl.errors import ConfigError
-from distrl.learner.state import TrainState
+from distrl.learner.state import TrainState, find_count_cycle
 from distrl.networks.replicas import DEVICE_AXIS
 
 
@@ -37,18 +37,27 @@ def read_metrics(output: UpdateOutput) -> dict[str, float]:
     }
 
 
-def average_network_state(network_state: Any) -> Any:
+def average_network_state(network_state: Any, before: Any) -> Any:
     """Returns a network's state averaged over the devices of a pmapped function.
 
-    Of integers, such as the step counters of BatchNorm, it returns the largest.
+    Of integers, such as the step counters of BatchNorm, it returns the largest. One
+    that would wrap keeps its value, as Optax's counters do.
+
+    Args:
+      network_state: nest of arrays, after a step.
+      before: the same nest before that step.
     """
 
-    def average(x: jax.Array) -> jax.Array:
+    def average(x: jax.Array, old: jax.Array) -> jax.Array:
         if jnp.issubdtype(x.dtype, jnp.inexact):
             return jax.lax.pmean(x, DEVICE_AXIS)
-        return jax.lax.pmax(x, DEVICE_AXIS)
+        x = jax.lax.pmax(x, DEVICE_AXIS)
+        if not jnp.issubdtype(x.dtype, jnp.signedinteger):
+            return x
+        limits = jnp.iinfo(x.dtype)
+        return jnp.where((old == limits.max) & (x == limits.min), old, x)
 
-    return jax.tree.map(average, network_state)
+    return jax.tree.map(average, network_state, before)
 
 
 def make_update(
@@ -98,6 +107,7 @@ def make_device_update(
     """
     weigh = _make_weigh(config)
     update_target = _make_update_target(config.learner)
+    cycle = find_count_cycle(config.learner)
     gradient = jax.grad(agent.loss, has_aux=True)
 
     def step(
@@ -118,11 +128,13 @@ def make_device_update(
             gradients, state.optimizer_state, state.params
         )
         params = optax.apply_updates(state.params, updates)
-        learner_steps = state.learner_steps + 1
+        learner_steps = (state.learner_steps + 1) % cycle
         new_state = TrainState(
             params=params,
             target_params=update_target(params, state.target_params, learner_steps),
-            network_state=average_network_state(output.network_state),
+            network_state=average_network_state(
+                output.network_state, state.network_state
+            ),
             optimizer_state=optimizer_state,
             learner_steps=learner_steps,
             key=state.key,

@@ -89,12 +89,12 @@ def make_learning(
     def compile(state: SerialState) -> None:
         train, tree = jax.tree.map(jnp.copy, (state.train, state.buffer.tree))
         held = state.buffer._replace(tree=tree)
-        jax.block_until_ready(dispatch(train, held, state.key, 0))
+        jax.block_until_ready(dispatch(train, held, state.key, _fold(0)))
 
     def learn(state: SerialState) -> tuple[SerialState, UpdateOutput, Any]:
         counts = state.counts
         train, held, output, variables = dispatch(
-            state.train, state.buffer, state.key, counts.dispatches
+            state.train, state.buffer, state.key, _fold(counts.dispatches)
         )
         counts = counts._replace(
             sampled=counts.sampled + size,
@@ -105,6 +105,11 @@ def make_learning(
         return state, output, variables
 
     return Learning(compile, learn)
+
+
+def _fold(count: int) -> np.uint32:
+    """Returns the bits of a count that fit into a key."""
+    return np.uint32(count % 2**32)
 
 
 def _make_dispatch(
@@ -120,7 +125,7 @@ def _make_dispatch(
 
     @functools.partial(jax.jit, donate_argnums=(0, 2))
     def update_drawn(
-        train: TrainState, ring: Any, tree: Any, key: jax.Array, number: int
+        train: TrainState, ring: Any, tree: Any, key: jax.Array, number: np.uint32
     ) -> Any:
         held = BufferState(ring, tree)
         key = jax.random.fold_in(key, number)
@@ -134,7 +139,7 @@ def _make_dispatch(
         return train, tree, output, _drop_axis((train.params, train.network_state))
 
     def dispatch(
-        train: TrainState, held: BufferState, key: jax.Array, number: int
+        train: TrainState, held: BufferState, key: jax.Array, number: np.uint32
     ) -> Any:
         train, tree, *rest = update_drawn(train, held.ring, held.tree, key, number)
         return train, held._replace(tree=tree), *rest
@@ -153,7 +158,7 @@ def _make_spread_dispatch(
     is_prioritized = config.replay.kind == "prioritized"
 
     @jax.jit
-    def draw(state: BufferState, key: jax.Array, number: int) -> Any:
+    def draw(state: BufferState, key: jax.Array, number: np.uint32) -> Any:
         key = jax.random.fold_in(key, number)
         drawn = buffer.draw(state, key, steps * batch_size)
         return drawn.slots, split((drawn.items, drawn.probabilities))
@@ -175,7 +180,7 @@ def _make_spread_dispatch(
     spread = _make_spread(devices)
 
     def dispatch(
-        train: TrainState, held: BufferState, key: jax.Array, number: int
+        train: TrainState, held: BufferState, key: jax.Array, number: np.uint32
     ) -> Any:
         slots, slices = draw(held, key, number)
         train, output = update(train, *jax.tree.map(spread, *slices))

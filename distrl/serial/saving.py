@@ -19,7 +19,7 @@ from distrl.checkpoints import (
 )
 from distrl.config import Config
 from distrl.learner.health import check_arrays
-from distrl.learner.state import TrainState, first_replica
+from distrl.learner.state import TrainState, first_replica, set_learner_steps
 from distrl.node_log import say
 from distrl.serial.learning import place_state
 from distrl.serial.state import Counts, SerialState
@@ -48,7 +48,7 @@ def save_state(config: Config, state: SerialState, progress: RunProgress) -> boo
     name = next_number(config.run_dir)
     try:
         tree = _to_tree(state)
-        check_arrays("params", tree["train"].params, int(tree["train"].learner_steps))
+        check_arrays("params", tree["train"].params, state.counts.learner_steps)
         save_tree(begin_part(config.run_dir, name, _STATE), tree)
         if config.checkpoint.save_replay:
             save_tree(begin_part(config.run_dir, name, _REPLAY), state.buffer)
@@ -92,7 +92,8 @@ def restore_state(
         counts = counts._replace(inserted=0, sampled=0)
     else:
         buffer = restore_tree(replay, blank.buffer)
-    state = SerialState(found["train"], buffer, found["key"], counts)
+    train = set_learner_steps(found["train"], counts.learner_steps, config.learner)
+    state = SerialState(train, buffer, found["key"], counts)
     return place_state(state, devices), checkpoint.progress
 
 

@@ -38,7 +38,7 @@ class SerialState(NamedTuple):
       train: the learner's state, with a leading `[D]`, one copy a device.
       buffer: replay, on the first device.
       key: `[2] uint32`, a raw key that never changes; dispatch n draws from it folded
-        with n.
+        with the lower 32 bits of n.
       counts: how far the run is.
     """
 

@@ -55,8 +55,8 @@ def test_the_parts_of_a_checkpoint_belong_together(tmp_path):
     spec = read_spec(config.environment, {})
     agent, optimizer = make_agent(config, spec), make_optimizer(config.learner)
     initial = init_state(agent, optimizer, jax.random.PRNGKey(0))
-    state = restore_state(run_dir, initial)
-    assert state.learner_steps == progress.learner_steps
+    _, learner_steps = restore_state(run_dir, initial, config.learner)
+    assert learner_steps == progress.learner_steps
     size, inserts, samples = restore_replay(config, spec)
     # Items are blocks of 32 transitions. Some of those waited in the actors, which went
     # on for a moment while replay was saved.

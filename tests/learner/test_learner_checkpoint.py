@@ -1,5 +1,7 @@
 """A learner that goes on from a checkpoint computes what it would have computed."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -22,13 +24,14 @@ DEVICES = 2
 class Learning:
     """An update and a superbatch for it; the noisy layers draw from the state's key."""
 
-    def __init__(self, network):
+    def __init__(self, network, **learner):
         config = Config(
             agent="double_dqn",
             network=network,
             replay=ReplayConfig(transitions_per_item=1),
-            learner=LearnerConfig(batch_size=8, steps_per_dispatch=2),
+            learner=LearnerConfig(batch_size=8, steps_per_dispatch=2, **learner),
         )
+        self.config = config.learner
         self.devices = jax.local_devices()[:DEVICES]
         agent, optimizer = make_agent(config, SPEC), make_optimizer(config.learner)
         self.initial = init_state(agent, optimizer, jax.random.PRNGKey(3))
@@ -55,22 +58,26 @@ def learning():
     return Learning(NetworkConfig("mlp", {"hidden_sizes": [4]}, noisy=True))
 
 
-def save(run_dir, state):
-    part = take_part(state)
+def save(run_dir, state, learner_steps=0):
+    part = take_part(state, learner_steps)
     part.write(begin_part(run_dir, "000001", PART))
     progress = RunProgress(learner_steps=part.learner_steps)
     complete_checkpoint(run_dir, "000001", progress, 1, [PART])
 
 
+def restore(run_dir, learning):
+    return restore_state(run_dir, learning.initial, learning.config)
+
+
 def test_without_a_checkpoint_the_state_is_the_first(learning, tmp_path):
-    assert restore_state(tmp_path, learning.initial) is learning.initial
+    assert restore(tmp_path, learning) == (learning.initial, 0)
 
 
 def test_what_follows_a_checkpoint_is_what_would_have_followed(
     learning, tmp_path, capsys
 ):
     state = learning.learn(replicate(learning.initial, learning.devices), 3)
-    part = take_part(state)
+    part = take_part(state, 6)
     assert part.learner_steps == 6
     # The state goes on, and its buffers are given away, before it is written.
     expected = first_replica(learning.learn(state, 2))
@@ -78,8 +85,8 @@ def test_what_follows_a_checkpoint_is_what_would_have_followed(
     progress = RunProgress(learner_steps=6)
     complete_checkpoint(tmp_path, "000001", progress, 1, [PART])
 
-    restored = restore_state(tmp_path, learning.initial)
-    assert int(restored.learner_steps) == 6
+    restored, learner_steps = restore(tmp_path, learning)
+    assert (int(restored.learner_steps), learner_steps) == (6, 6)
     assert "goes on from checkpoint 000001 of learner step 6" in capsys.readouterr().out
     found = first_replica(learning.learn(replicate(restored, learning.devices), 2))
     assert jax.tree.structure(found) == jax.tree.structure(expected)
@@ -93,7 +100,7 @@ def test_parameters_that_are_no_numbers_are_not_saved(learning, tmp_path, value)
     broken = learning.initial._replace(params=jax.tree.unflatten(structure, leaves))
     with pytest.raises(ArithmeticError, match="params"):
         save(tmp_path, replicate(broken, learning.devices))
-    assert restore_state(tmp_path, learning.initial) is learning.initial
+    assert restore(tmp_path, learning) == (learning.initial, 0)
 
 
 def test_a_checkpoint_of_another_network_is_refused(learning, tmp_path):
@@ -101,4 +108,40 @@ def test_a_checkpoint_of_another_network_is_refused(learning, tmp_path):
     network = NetworkConfig("mlp", {"hidden_sizes": [6]})
     other = Learning(network)
     with pytest.raises(ValueError, match="another network"):
-        restore_state(tmp_path, other.initial)
+        restore(tmp_path, other)
+
+
+def test_counts_and_targets_stay_right_beyond_the_largest_int32(tmp_path):
+    network = NetworkConfig("mlp", {"hidden_sizes": [4]}, noisy=True)
+    learning = Learning(network, target_update_period=3)
+    before = 2**31 - 3
+    save(tmp_path, replicate(learning.initial, learning.devices), before)
+
+    state, learner_steps = restore(tmp_path, learning)
+    assert learner_steps == before
+    state = replicate(state, learning.devices)
+    copied = []
+    for _ in range(4):
+        state = learning.learn(state, 1)
+        learner_steps += 2
+        is_copy = jax.tree.map(np.array_equal, state.params, state.target_params)
+        copied.append(all(jax.tree.leaves(is_copy)))
+        assert first_replica(state.learner_steps) >= 0
+    # 2^31 + 1 is a multiple of 3, and so are 3 and 6 steps later.
+    assert [(before + 2 * n) % 3 == 0 for n in range(1, 5)] == copied
+    assert copied.count(True) == 1
+    save(tmp_path / "later", state, learner_steps)
+    _, learner_steps = restore(tmp_path / "later", learning)
+    assert learner_steps == 2**31 + 5
+
+
+def test_a_target_goes_on_in_step_when_its_period_changes_beyond_int32(tmp_path):
+    network = NetworkConfig("mlp", {"hidden_sizes": [4]})
+    learning = Learning(network, target_update_period=1000)
+    steps = 7 * 2**31 + 5
+    save(tmp_path, replicate(learning.initial, learning.devices), steps)
+    for period in (3, 1000, 2**31 - 1):
+        config = dataclasses.replace(learning.config, target_update_period=period)
+        state, learner_steps = restore_state(tmp_path, learning.initial, config)
+        assert learner_steps == steps
+        assert int(state.learner_steps) % period == steps % period

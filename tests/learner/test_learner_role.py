@@ -197,8 +197,8 @@ def test_a_learner_goes_on_from_its_checkpoint(services, config):
     assert [path.name[0] for path in folder.iterdir()].count(".") == 0
     agent, optimizer = make_agent(config, SPEC), make_optimizer(config.learner)
     initial = init_state(agent, optimizer, jax.random.PRNGKey(0))
-    saved = restore_state(config.run_dir, initial)
-    assert saved.learner_steps == steps
+    saved, learner_steps = restore_state(config.run_dir, initial, config.learner)
+    assert learner_steps == steps
 
     again = Services()
     try:

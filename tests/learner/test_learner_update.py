@@ -212,3 +212,22 @@ def test_the_state_is_donated_and_dispatched_again_without_compilation(num_devic
     assert len(traces) == traced
     assert copy.learner_steps == 1
     assert first_replica(newer_state).learner_steps == 2
+
+
+def counting_loss(params, target_params, network_state, keys, transition, weights):
+    del target_params, keys, transition
+    counted = jax.tree.map(lambda count: count + 1, network_state)
+    return params * 0.0, LossOutput(weights, {}, counted)
+
+
+def test_a_counter_of_a_network_stays_at_the_largest_integer():
+    largest = np.iinfo(np.int32).max
+    agent = Agent(
+        lambda key: (jnp.zeros(()), {"late": jnp.int32(largest - 1), "early": 0}),
+        lambda size: (),
+        None,
+        counting_loss,
+    )
+    state, _ = take_steps(agent, np.ones(6), 2, 3)
+    np.testing.assert_array_equal(state.network_state["late"], [largest, largest])
+    np.testing.assert_array_equal(state.network_state["early"], [3, 3])
