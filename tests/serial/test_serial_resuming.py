@@ -9,11 +9,16 @@ import jax
 import numpy as np
 import pytest
 
-from distrl.checkpoints import find_newest_checkpoint, list_checkpoints
+from distrl.checkpoints import (
+    RunProgress,
+    find_newest_checkpoint,
+    list_checkpoints,
+)
 from distrl.config import config_from_dict
 from distrl.environments import read_spec
 from distrl.serial import Counts, run_serial
 from distrl.telemetry.status import read_status
+from distrl.serial.saving import save_state
 
 TINY = {
     "environment": "bsuite:catch/0",
@@ -172,6 +177,23 @@ def test_a_stop_saves_what_is_there_and_it_goes_on_from_it(tmp_path):
     assert resumed == stopped
     # Nothing was new, so nothing was saved again.
     assert len(list_checkpoints(tmp_path)) == 1
+
+
+def test_no_count_wraps_at_the_largest_int32_or_uint32(uninterrupted, tmp_path):
+    for start in (2**31 - 3, 2**32 - 3):
+        run_dir = tmp_path / str(start)
+        config = make_config(run_dir, stop={"learner_steps": start + 10})
+        counts = Counts(*[start] * len(Counts._fields))
+        progress = RunProgress(env_steps=start, learner_steps=start, episodes=start)
+        assert save_state(config, uninterrupted[1]._replace(counts=counts), progress)
+        after = run(config).counts
+        assert start + 10 <= after.learner_steps < start + 12
+        assert after.dispatches == start + (after.learner_steps - start) // 2
+        assert min(after.env_steps, after.sampled) > start <= after.inserted
+        found = find_newest_checkpoint(run_dir, pytest.fail)
+        assert found.progress.learner_steps == after.learner_steps
+        # The evaluation at the first step is due, and then one every 30.
+        assert [int(step) for step, _ in read_evaluations(run_dir)] == [start + 2]
 
 
 def test_without_what_replay_held_it_is_filled_anew(ended):
