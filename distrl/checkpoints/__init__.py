@@ -15,19 +15,34 @@ from distrl.checkpoints.layout import (
     restore_newest,
 )
 from distrl.checkpoints.progress import RunProgress
+from distrl.checkpoints.run_spec import (
+    Description,
+    check_run_spec,
+    describe_environment,
+    write_run_spec,
+)
 from distrl.checkpoints.saving import Part, PartSaver, SaveReports
-from distrl.checkpoints.trees import preload_orbax, restore_tree, save_tree
+from distrl.checkpoints.trees import (
+    describe_arrays,
+    preload_orbax,
+    restore_tree,
+    save_tree,
+)
 
 __all__ = [
     "LAST",
     "Best",
     "Checkpoint",
+    "Description",
     "Part",
     "PartSaver",
     "RunProgress",
     "SaveReports",
     "begin_part",
+    "check_run_spec",
     "complete_checkpoint",
+    "describe_arrays",
+    "describe_environment",
     "discard_partial",
     "discard_partials",
     "find_best",
@@ -40,4 +55,5 @@ __all__ = [
     "restore_tree",
     "save_best",
     "save_tree",
+    "write_run_spec",
 ]

@@ -48,8 +48,8 @@ def restore_tree(directory: Path, like: _Tree) -> _Tree:
     blank = jax.tree.map(lambda x: _stand_in(np.zeros(x.shape, x.dtype)), like)
     with ocp.StandardCheckpointer() as checkpointer:
         # Orbax itself would turn the saved dtypes into those that are asked for.
-        held = _describe(checkpointer.metadata(directory).tree)
-        wanted = _describe(blank)
+        held = describe_arrays(checkpointer.metadata(directory).tree)
+        wanted = describe_arrays(blank)
         for name in sorted(held.keys() | wanted.keys()):
             if held.get(name) != wanted.get(name):
                 raise ValueError(
@@ -65,23 +65,23 @@ def restore_tree(directory: Path, like: _Tree) -> _Tree:
     return jax.tree.map(mend, like, found)
 
 
-def _stand_in(array: Any) -> Any:
-    """Returns the array; for an empty one, which Orbax refuses, one with an element."""
-    import numpy as np
-
-    return array if math.prod(array.shape) else np.zeros(1, array.dtype)
-
-
-def _describe(tree: Any) -> dict[str, str]:
+def describe_arrays(tree: Any) -> dict[str, str]:
     """Returns dtype and shape of each array by its place in the nest."""
     import jax
     import numpy as np
 
     leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
     return {
-        ".".join(_name(key) for key in path): f"{np.dtype(x.dtype)}{list(x.shape)}"
+        ".".join(_name(key) for key in path): f"{np.dtype(x.dtype)} {list(x.shape)}"
         for path, x in leaves
     }
+
+
+def _stand_in(array: Any) -> Any:
+    """Returns the array; for an empty one, which Orbax refuses, one with an element."""
+    import numpy as np
+
+    return array if math.prod(array.shape) else np.zeros(1, array.dtype)
 
 
 def _name(key: Any) -> str:

@@ -7,8 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from distrl.agents import make_agent
 from distrl.agents.agent import Agent
+from distrl.checkpoints import check_run_spec, describe_environment
 from distrl.config import Config
 from distrl.environments import Episode, VectorEnvironment, read_spec
 from distrl.environments.rendering import make_rendered_environment
@@ -16,6 +19,7 @@ from distrl.evaluation.saved_variables import SavedVariables, Which, read_variab
 from distrl.evaluation.summary import summarize
 from distrl.evaluation.video import check_video, open_video
 from distrl.evaluator import Evaluation
+from distrl.learner.checkpoint import describe_network
 from distrl.networks import check_network
 from distrl.seeding import derive_seed
 from distrl.types import EnvironmentSpec
@@ -81,8 +85,13 @@ def evaluate_run(
         config.environment_args,
         last_action_reward=config.network.last_action_reward,
     )
+    notes = check_run_spec(config, describe_environment(spec))
     check_network(config.network, spec)
     agent = make_agent(config, spec)
+    variables = jax.eval_shape(agent.init, jax.random.PRNGKey(0))
+    check_run_spec(config, describe_network(*variables))
+    for line in notes:
+        note(line)
     saved = read_variables(config, agent, which, note)
     note(
         f"playing {count:,} episodes of the {saved.which} checkpoint, learner step "

@@ -1,6 +1,7 @@
 """The checks that need the parts themselves: environment, network, devices."""
 
 import collections
+import functools
 import os
 from typing import Any
 
@@ -8,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from distrl.agents import make_agent
+from distrl.checkpoints import check_run_spec, describe_environment
 from distrl.config import Config, check_devices
 from distrl.environments import read_spec
 from distrl.errors import ConfigError
@@ -16,33 +18,43 @@ from distrl.items import make_item_spec, make_zeros
 from distrl.launch.placement import chosen_environment
 from distrl.launch.prepare import configure_jax
 from distrl.launch.replay_memory import check_replay_memory
+from distrl.learner.checkpoint import describe_run
 from distrl.learner.optimizer import make_optimizer
+from distrl.learner.state import init_state
 from distrl.networks import check_network
 from distrl.networks.observations import describe
 from distrl.types import EnvironmentSpec
 
 
-def check_parts(config: Config) -> EnvironmentSpec:
-    """Builds what a run is made of, once, and returns the environment's spec.
+def check_parts(config: Config) -> tuple[EnvironmentSpec, list[str]]:
+    """Builds what a run is made of, once.
 
     It starts a JAX back end, so the launcher calls it in a process of its own.
 
+    Returns:
+      The environment's spec, and lines that the user must see.
+
     Raises:
-      ConfigError: the environment, the network, the agent or the devices do not fit.
+      ConfigError: the environment, the network, the agent or the devices do not fit,
+        or a run that is to go on was made with others.
     """
     spec = read_spec(
         config.environment,
         config.environment_args,
         last_action_reward=config.network.last_action_reward,
     )
+    check_run_spec(config, describe_environment(spec))
     check_frame_stack(config.replay.frame_stack, spec)
     check_network(config.network, spec)
     check_agent(config, spec)
     agent = make_agent(config, spec)
-    params, _ = jax.eval_shape(agent.init, jax.random.PRNGKey(0))
-    make_optimizer(config.learner, params)
+    key = jax.random.PRNGKey(0)
+    params, _ = jax.eval_shape(agent.init, key)
+    optimizer = make_optimizer(config.learner, params)
+    state = jax.eval_shape(functools.partial(init_state, agent, optimizer), key)
+    notes = check_run_spec(config, describe_run(spec, state))
     check_devices(config, jax.local_device_count())
-    return spec
+    return spec, notes
 
 
 def check_where_it_learns(config: Config) -> tuple[EnvironmentSpec, str, list[str]]:
@@ -61,11 +73,11 @@ def check_where_it_learns(config: Config) -> tuple[EnvironmentSpec, str, list[st
     environment = chosen_environment(group, config.launch.environment)
     os.environ.update(environment)
     configure_jax(environment)
-    spec = check_parts(config)
+    spec, notes = check_parts(config)
     kinds = [device.device_kind for device in jax.local_devices()]
     counts = collections.Counter(kinds[: config.learner.devices])
     devices = ", ".join(f"{count} x {kind}" for kind, count in counts.items())
-    return spec, devices, check_replay_memory(config, spec)
+    return spec, devices, [*notes, *check_replay_memory(config, spec)]
 
 
 def check_agent(config: Config, spec: EnvironmentSpec) -> None:

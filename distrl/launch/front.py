@@ -33,13 +33,14 @@ from distrl.launch.log_bound import LogBound
 from distrl.launch.placement import GROUPS, check_groups, describe_place
 from distrl.launch.reaping import kill_session
 from distrl.launch.records import Records
-from distrl.launch.resuming import Resumption, begin_resumption
+from distrl.launch.resuming import Resumption, begin_resumption, ready_run
 from distrl.launch.run_directory import (
     choose_run_dir,
     discard_run_dir,
     make_run_dir,
     reopen_run_dir,
 )
+from distrl.launch.run_lock import unlock_unchanged
 from distrl.launch.token import make_token
 from distrl.startup import settle
 from distrl.telemetry.placement import group_placements
@@ -144,6 +145,7 @@ class _Front:
         self._deadline: float | None = None
         self._error: dict[str, str] | None = None
         self._made_run_dir = False
+        self._status: Status | None = None
         self._devices = ""
         self._learning = False
         self._ended = False
@@ -220,7 +222,9 @@ class _Front:
         self._signals.close()
         self._channel.close()
         self._output.close()
-        if self._lock is not None:
+        if self._resumption is not None and not self._made_run_dir:
+            unlock_unchanged(self._resumption.lock, self._resumption.holder)
+        elif self._lock is not None:
             os.close(self._lock)
 
     def _encode(self, value: Any) -> str:
@@ -301,6 +305,7 @@ class _Front:
             self._lock = make_run_dir(self._run_dir, config_yaml)
         else:
             reopen_run_dir(self._run_dir, config_yaml)
+            ready_run(self._run_dir, self._resumption.checkpoint)
         self._made_run_dir = True
         self._progress.start(self._config)
         self._progress.stage("starting the nodes")
@@ -326,7 +331,10 @@ class _Front:
         return "\n".join([f"The launcher's host process ended: {cause}.", *printed])
 
     def _read_status(self) -> Status | None:
-        return read_status(self._run_dir) if self._made_run_dir else None
+        """Returns the newest status of this session that could be read."""
+        if self._made_run_dir:
+            self._status = read_status(self._run_dir) or self._status
+        return self._status
 
     def _show_status(self) -> None:
         status = self._read_status()

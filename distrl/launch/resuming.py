@@ -1,6 +1,5 @@
 """Going on with the run in a directory: from where, and whether at all."""
 
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from distrl.checkpoints import (
 from distrl.config import Config, StopConfig, check_changes, load_run
 from distrl.coordinator import find_stop_reason
 from distrl.errors import ConfigError
-from distrl.launch.run_lock import lock_run_dir
+from distrl.launch.run_lock import lock_run_dir, read_holder, unlock_unchanged
 from distrl.telemetry.status import Status
 
 
@@ -25,22 +24,29 @@ class Resumption:
 
     Attributes:
       lock: the descriptor that keeps others out of its directory.
-      number: how often it was resumed, this time included; 0 if it starts from zero.
-      status: how far it is.
+      holder: what the lock file held before, for `unlock_unchanged`.
+      checkpoint: the one it begins from; None starts from zero.
+      status: how far the run is.
     """
 
     lock: int
-    number: int
+    holder: str
+    checkpoint: Checkpoint | None
     status: Status
+
+    @property
+    def number(self) -> int:
+        """How often the run was resumed, this time included; 0 from zero."""
+        return 0 if self.checkpoint is None else self.checkpoint.progress.sessions
 
 
 def begin_resumption(
     config: Config, run_dir: Path, note: Callable[[str], object]
 ) -> Resumption:
-    """Locks a run's directory and finds where to go on; starts nothing.
+    """Locks a run's directory and finds where to go on; changes and starts nothing.
 
-    Damaged checkpoints that are newer than the one taken are put out of the way, and
-    what crashes left half written is removed.
+    All files of the checkpoint are compared with their checksums. Nodes that start
+    rely on that.
 
     Args:
       config: with which to go on.
@@ -52,6 +58,7 @@ def begin_resumption(
         is saved, or a stop condition holds already.
     """
     check_changes(load_run(str(run_dir)), config)
+    holder = read_holder(run_dir)
     lock = lock_run_dir(run_dir)
     try:
         warnings: list[str] = []
@@ -59,21 +66,24 @@ def begin_resumption(
         status = Status() if checkpoint is None else read_progress(checkpoint)
         _check_stop(config.stop, status, run_dir)
     except BaseException:
-        os.close(lock)
+        unlock_unchanged(lock, holder)
         raise
     for warning in warnings:
         note(warning)
-    discard_partials(run_dir)
-    set_aside_damaged(run_dir, checkpoint)
     if checkpoint is None:
         note("no whole checkpoint: starting from zero")
     else:
         note(f"resuming from {checkpoint.describe()} (env step {status.env_steps:,})")
-    return Resumption(
-        lock=lock,
-        number=0 if checkpoint is None else checkpoint.progress.sessions,
-        status=status,
-    )
+    return Resumption(lock, holder, checkpoint, status)
+
+
+def ready_run(run_dir: Path, checkpoint: Checkpoint | None) -> None:
+    """Removes what crashes left behind, and puts aside damaged checkpoints.
+
+    Those are newer than the one to begin from.
+    """
+    discard_partials(run_dir)
+    set_aside_damaged(run_dir, checkpoint)
 
 
 def read_progress(checkpoint: Checkpoint) -> Status:
@@ -97,7 +107,10 @@ def set_aside_damaged(run_dir: Path, newest: Checkpoint | None) -> None:
         if newest is not None and path == newest.path:
             return
         aside = path.with_name(f"damaged-{path.name}")
-        shutil.rmtree(aside, ignore_errors=True)
+        if aside.is_dir():
+            shutil.rmtree(aside, ignore_errors=True)
+        else:
+            aside.unlink(missing_ok=True)
         path.rename(aside)
 
 

@@ -33,10 +33,10 @@ def lock_run_dir(run_dir: Path) -> int:
         os.truncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
     except BlockingIOError:
-        holder = os.pread(descriptor, 20, 0).decode(errors="replace").strip()
         os.close(descriptor)
+        holder = read_holder(run_dir).strip() or "unknown"
         raise ConfigError(
-            f"run_dir: {run_dir} is in use: a run that process {holder or 'unknown'} "
+            f"run_dir: {run_dir} is in use: a run that process {holder} "
             "started works in it, or has not quite ended. Stop that one, or wait."
         ) from None
     except OSError as error:
@@ -46,3 +46,18 @@ def lock_run_dir(run_dir: Path) -> int:
             "on a file system that has locks."
         ) from error
     return descriptor
+
+
+def read_holder(run_dir: Path) -> str:
+    """Returns what the lock file holds: the process that locked it last."""
+    try:
+        return (run_dir / NAME).read_text(errors="replace")[:20]
+    except OSError:
+        return ""
+
+
+def unlock_unchanged(descriptor: int, holder: str) -> None:
+    """Gives a lock back and leaves its file as `read_holder` found it."""
+    os.truncate(descriptor, 0)
+    os.pwrite(descriptor, holder.encode(), 0)
+    os.close(descriptor)

@@ -1,12 +1,23 @@
 """The learner's part of a checkpoint: its whole state, as of one step."""
 
 from pathlib import Path
+from typing import Any
 
-from distrl.checkpoints import Checkpoint, Part, restore_newest, restore_tree, save_tree
+from distrl.checkpoints import (
+    Checkpoint,
+    Description,
+    Part,
+    describe_arrays,
+    describe_environment,
+    restore_newest,
+    restore_tree,
+    save_tree,
+)
 from distrl.config import LearnerConfig
 from distrl.learner.health import check_arrays
 from distrl.learner.state import TrainState, first_replica, set_learner_steps
 from distrl.node_log import say
+from distrl.types import EnvironmentSpec
 
 PART = "learner"
 
@@ -50,6 +61,26 @@ def read_state(checkpoint: Checkpoint, like: TrainState) -> TrainState | None:
     """
     part = checkpoint.find_part(PART)
     return None if part is None else restore_tree(part, like)
+
+
+def describe_run(spec: EnvironmentSpec, state: TrainState) -> Description:
+    """Returns what a resumed run is compared with: see `distrl.checkpoints.run_spec`.
+
+    Args:
+      spec: of the environment.
+      state: of arrays or of their shapes, not replicated.
+    """
+    return {
+        **describe_environment(spec),
+        **describe_network(state.params, state.network_state),
+        "optimizer": describe_arrays(state.optimizer_state),
+    }
+
+
+def describe_network(params: Any, network_state: Any) -> Description:
+    """Returns the part of `describe_run` that an evaluation depends on, too."""
+    nest = {"params": params, "network_state": network_state}
+    return {"network": describe_arrays(nest)}
 
 
 def take_part(state: TrainState, learner_steps: int) -> Part:

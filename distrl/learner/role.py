@@ -9,11 +9,11 @@ import jax
 import numpy as np
 
 from distrl.agents import make_agent
-from distrl.checkpoints import Part, PartSaver
+from distrl.checkpoints import Part, PartSaver, write_run_spec
 from distrl.config import Config
 from distrl.coordinator import Reporter
 from distrl.items import make_item_spec, make_zeros
-from distrl.learner.checkpoint import PART, restore_state, take_part
+from distrl.learner.checkpoint import PART, describe_run, restore_state, take_part
 from distrl.learner.feed import DeviceSuperbatch, Feed, put_superbatch
 from distrl.learner.health import DivergedError, check_arrays, check_metrics
 from distrl.learner.optimizer import make_optimizer
@@ -107,6 +107,7 @@ class Learner:
         self._update = make_update(agent, optimizer, config, self.devices)
         key = jax.random.PRNGKey(derive_seed(config.seed, "learner"))
         initial = init_state(agent, optimizer, key)
+        write_run_spec(config.run_dir, describe_run(spec, initial))
         state, self.learner_steps = restore_state(
             config.run_dir, initial, config.learner
         )

@@ -14,10 +14,13 @@ import numpy as np
 from distrl.actor.exploration import make_amount
 from distrl.actor.interaction import Interaction
 from distrl.agents import make_agent
+from distrl.checkpoints import write_run_spec
 from distrl.config import Config, StopConfig
 from distrl.coordinator import find_stop_reason
 from distrl.evaluator import BestKeeper, Evaluation
 from distrl.factories import check_not_imported
+from distrl.learner.checkpoint import describe_run
+from distrl.learner.state import first_replica
 from distrl.learner.update import UpdateOutput
 from distrl.serial.buffer import make_buffer
 from distrl.serial.learning import init_serial_state, make_learning, read_variables
@@ -97,6 +100,9 @@ class _Run:
         self._learning = make_learning(config, agent, buffer, devices)
         self._insert = jax.jit(buffer.add, donate_argnums=0)
         state = init_serial_state(config, spec, agent, buffer, devices)
+        if config.run_dir is not None:
+            train = first_replica(state.train)
+            write_run_spec(config.run_dir, describe_run(spec, train))
         self._state, progress = restore_state(config, state, devices)
         self._variables = read_variables(self._state.train)
         self._checkpointed_step = self._counts.learner_steps

@@ -12,14 +12,10 @@ from distrl.config.fields import list_fields, show_value
 from distrl.config.paths import read_path
 from distrl.config.reading import find_value
 from distrl.errors import ConfigError
-from distrl.launch.run_directory import (
-    choose_run_dir,
-    read_versions,
-    write_json,
-    write_whole,
-)
+from distrl.launch.run_directory import choose_run_dir, read_versions
 from distrl.launch.run_lock import lock_run_dir
 from distrl.telemetry.words import describe_agent
+from distrl.whole_files import write_json, write_whole
 
 # What another call may have otherwise: which ids it runs, and how many at once.
 _CHANGEABLE = ("run_dir", "sweep.ids", "sweep.jobs")

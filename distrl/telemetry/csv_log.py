@@ -7,12 +7,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from distrl.node_log import say
+
 
 class CsvLog:
     """Appends rows to a CSV file; each is on disk when `write` returns.
 
     A file that is there is continued; half a row at its end, which a killed process
-    leaves, is cut off.
+    leaves, is cut off. One with another header, such as another version writes, or
+    with damage there, is moved aside, and the log says so.
     """
 
     def __init__(self, path: str | os.PathLike[str], fields: Sequence[str]):
@@ -21,22 +24,18 @@ class CsvLog:
         Args:
           path: the file; its directory must be there.
           fields: the names of the columns.
-
-        Raises:
-          ValueError: the file has another header.
         """
         self._fields = list(fields)
         path = Path(path)
         header = _format_row(self._fields)
-        if path.exists():
+        if path.is_file():
             _cut_half_row(path)
-            with path.open(encoding="utf-8", newline="") as file:
-                first = file.readline()
-            if first not in ("", header):
-                raise ValueError(
-                    f"{path} has the columns {first.strip()}, so rows of "
-                    f"{header.strip()} cannot be added; name another file"
-                )
+            with path.open("rb") as file:
+                fits = file.readline() in (b"", header.encode())
+        else:
+            fits = not path.exists()
+        if not fits:
+            say(f"{path} has other columns: moved to {move_aside(path).name}")
         self._file = path.open("a", encoding="utf-8", newline="")
         if self._file.tell() == 0:
             self._append(header)
@@ -70,6 +69,14 @@ class CsvLog:
             self._file.flush()
         except OSError as error:
             raise OSError(error.errno, error.strerror, self._file.name) from error
+
+
+def move_aside(path: Path) -> Path:
+    """Renames a file to the first of NAME.1, NAME.2, ... that is free."""
+    number = 1
+    while path.with_name(f"{path.name}.{number}").exists():
+        number += 1
+    return path.rename(path.with_name(f"{path.name}.{number}"))
 
 
 def _format_row(cells: Sequence[Any]) -> str:

@@ -12,11 +12,11 @@ from distrl.launch.checking import check_parts
 
 
 def test_it_returns_the_spec_of_the_environment():
-    spec = check_parts(Config(environment="bsuite:catch/0"))
+    spec, _ = check_parts(Config(environment="bsuite:catch/0"))
     assert spec.num_actions == 3
     assert spec.observation.shape == (10, 5)
     assert spec.observation.dtype == np.float32
-    spec = check_parts(Config(environment="gym:CartPole-v1"))
+    spec, _ = check_parts(Config(environment="gym:CartPole-v1"))
     assert (spec.num_actions, spec.observation.shape) == (2, (4,))
 
 
