@@ -1,14 +1,21 @@
 """What a run is made of is built once before anything starts."""
 
 import dataclasses
+import json
 
 import jax
 import numpy as np
 import pytest
+from changing_programs import FIRST
 
+from distrl.agents import make_agent
+from distrl.checkpoints import write_run_spec
 from distrl.config import Config, LearnerConfig, NetworkConfig, ReplayConfig
 from distrl.errors import ConfigError
 from distrl.launch.checking import check_parts
+from distrl.learner.checkpoint import describe_run
+from distrl.learner.optimizer import make_optimizer
+from distrl.learner.state import init_state
 
 
 def test_it_returns_the_spec_of_the_environment():
@@ -71,3 +78,53 @@ def test_what_does_not_fit_is_refused(changes, words):
         check_parts(dataclasses.replace(Config(), **changes))
     for word in words:
         assert word in str(caught.value)
+
+
+@pytest.fixture
+def change(tmp_path):
+    """Checks a run's parts after the environment or the network was changed."""
+    file = tmp_path / "said.json"
+    config = Config(
+        run_dir=str(tmp_path),
+        environment="changing_programs:Changing",
+        environment_args={"file": str(file)},
+        network=NetworkConfig("changing_programs:network", {"file": str(file)}),
+    )
+
+    def check(**changes):
+        file.write_text(json.dumps({**FIRST, **changes}))
+        return check_parts(config)
+
+    spec, _ = check()
+    agent, optimizer = make_agent(config, spec), make_optimizer(config.learner)
+    state = init_state(agent, optimizer, jax.random.PRNGKey(0))
+    write_run_spec(tmp_path, describe_run(spec, state))
+    return check
+
+
+def test_what_has_not_changed_goes_on(change):
+    assert change()[1] == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        # The network would fail for want of the part that it reads.
+        (
+            {"observation": {"view": ["float32", [2, 2], 0, 1]}},
+            "observation['map'] was float32 [2, 2], is gone; observation['speed'] was",
+        ),
+        ({"actions": 3}, "num_actions was 2, is now 3"),
+        ({"hidden": 5}, "params.linear.w was float32 [5, 4], is now float32 [5, 5]"),
+    ],
+)
+def test_a_run_that_has_changed_is_refused(change, changes, words):
+    with pytest.raises(ConfigError) as caught:
+        change(**changes)
+    assert words in str(caught.value)
+
+
+def test_a_run_goes_on_with_corrected_bounds_and_a_warning(change):
+    wider = {**FIRST["observation"], "speed": ["int32", [1], -9, 9]}
+    (line,) = change(observation=wider)[1]
+    assert "observation['speed'] was -1 to 1, is now -9 to 9" in line

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shutil
 
 import pytest
 
@@ -13,9 +14,9 @@ from distrl.checkpoints import (
 )
 from distrl.config import Config, StopConfig, config_to_yaml
 from distrl.errors import ConfigError
-from distrl.launch.resuming import begin_resumption
+from distrl.launch.resuming import begin_resumption, ready_run
 from distrl.launch.run_directory import make_run_dir
-from distrl.launch.run_lock import lock_run_dir
+from distrl.launch.run_lock import lock_run_dir, read_holder
 from distrl.telemetry.status import Status
 
 PROGRESS = RunProgress(
@@ -92,18 +93,25 @@ def test_a_damaged_newest_one_is_put_aside_with_a_note(run_dir, begin):
     damaged = save(run_dir, "000002", learner_steps=2_500)
     (damaged / "progress.json").write_text("{}")
     begin_part(run_dir, "000003", "learner").mkdir()
+    folder = run_dir / "checkpoints"
+    before = sorted(os.listdir(folder))
     resumption, notes = begin()
     assert resumption.status.learner_steps == 1_500
     assert "000002 is damaged (progress.json has changed)" in notes[0]
     assert "checkpoint 000001" in notes[1]
-    folder = run_dir / "checkpoints"
+    # Nothing is touched until the run is known to go on.
+    assert sorted(os.listdir(folder)) == before
+    assert ready_run(run_dir, resumption.checkpoint, pytest.fail) is None
     assert sorted(os.listdir(folder)) == ["000001", "damaged-000002"]
     assert list_checkpoints(run_dir) == [folder / "000001"]
     # The number comes again, and may be damaged again.
-    damaged = save(run_dir, "000002")
-    (damaged / "manifest.json").write_text("")
-    begin()
-    assert sorted(os.listdir(folder)) == ["000001", "damaged-000002"]
+    for make in (shutil.rmtree, lambda path: shutil.rmtree(path) or path.touch()):
+        make(folder / "damaged-000002")
+        damaged = save(run_dir, "000002")
+        (damaged / "manifest.json").write_text("")
+        ready_run(run_dir, begin()[0].checkpoint, pytest.fail)
+        assert sorted(os.listdir(folder)) == ["000001", "damaged-000002"]
+        assert (folder / "damaged-000002").is_dir()
 
 
 def test_without_a_whole_one_it_starts_from_zero_and_says_so(run_dir, begin):
@@ -112,6 +120,7 @@ def test_without_a_whole_one_it_starts_from_zero_and_says_so(run_dir, begin):
     resumption, notes = begin(learner_steps=1_000)
     assert (resumption.number, resumption.status) == (0, Status())
     assert notes[-1] == "no whole checkpoint: starting from zero"
+    ready_run(run_dir, resumption.checkpoint, pytest.fail)
     assert list_checkpoints(run_dir) == []
 
 
@@ -131,7 +140,8 @@ def test_a_stop_condition_that_holds_is_refused(run_dir, begin, stop, reason):
         begin(**stop)
     assert reason in str(caught.value)
     assert f"Raise it, or switch it off with --stop.{name} null." in str(caught.value)
-    # It is free again.
+    # It is free again, and as it was.
+    assert read_holder(run_dir) == f"{os.getpid()}\n"
     begin(**{name: 1e9 if name in ("seconds", "evaluation_return") else 10_000})
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from distrl.errors import ConfigError
 from distrl.launch.channel import Channel
-from distrl.launch.run_lock import NAME, lock_run_dir
+from distrl.launch.run_lock import NAME, lock_run_dir, read_holder, unlock_unchanged
 
 # Holds what it inherits until its stdin is closed.
 HOLD = "import sys; print('there', flush=True); sys.stdin.read()"
@@ -82,3 +82,13 @@ def test_what_cannot_be_locked_is_refused(tmp_path):
     (tmp_path / NAME).mkdir()
     with pytest.raises(ConfigError, match="cannot be opened"):
         lock_run_dir(tmp_path)
+
+
+def test_a_lock_that_is_given_back_leaves_its_file_as_it_was(tmp_path):
+    (tmp_path / NAME).write_text("123\n")
+    holder = read_holder(tmp_path)
+    lock = lock_run_dir(tmp_path)
+    assert read_holder(tmp_path) == f"{os.getpid()}\n"
+    unlock_unchanged(lock, holder)
+    assert (tmp_path / NAME).read_text() == "123\n"
+    os.close(lock_run_dir(tmp_path))

@@ -17,8 +17,8 @@ from distrl.checkpoints import (
 from distrl.config import config_from_dict
 from distrl.environments import read_spec
 from distrl.serial import Counts, run_serial
-from distrl.telemetry.status import read_status
 from distrl.serial.saving import save_state
+from distrl.telemetry.status import read_status
 
 TINY = {
     "environment": "bsuite:catch/0",

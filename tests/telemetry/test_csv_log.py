@@ -43,12 +43,25 @@ def test_a_file_that_is_there_is_continued(path):
     assert path.read_text() == "a,b\n1,\n2,\n"
 
 
-@pytest.mark.parametrize("fields", [["a"], ["b", "a"], ["a", "b", "c"]])
-def test_another_header_is_refused(path, fields):
-    _write(path, ["a", "b"], {"a": 1})
-    with pytest.raises(ValueError, match="has the columns a,b"):
-        CsvLog(path, fields)
-    assert path.read_text() == "a,b\n1,\n"
+@pytest.mark.parametrize(
+    "content", ["a\n1\n", "b,a\n1,2\n", "a,b\r\n1,\r\n", "\udcff\n1\n", "\0\0\n"]
+)
+def test_a_file_with_another_header_is_moved_aside(path, content, capsys):
+    content = content.encode(errors="surrogateescape")
+    for number in (1, 2):
+        path.write_bytes(content)
+        _write(path, ["a", "b"], {"a": 7})
+        assert path.read_text() == "a,b\n7,\n"
+        aside = path.with_name(f"{path.name}.{number}")
+        assert aside.read_bytes() == content
+        assert f"moved to {aside.name}" in capsys.readouterr().out
+
+
+def test_what_is_no_file_is_moved_aside(path):
+    path.mkdir()
+    _write(path, ["a"], {"a": 7})
+    assert path.read_text() == "a\n7\n"
+    assert path.with_name(f"{path.name}.1").is_dir()
 
 
 @pytest.mark.parametrize("half", ["1", "1,2", "1,2,"])
