@@ -11,24 +11,22 @@ disk damaged it: then its files differ from the manifest and the one before is t
 """
 
 import contextlib
-import json
 import os
 import shutil
-import zlib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from distrl.checkpoints.freed_memory import return_freed_memory
+from distrl.checkpoints.manifest import flush_directory, read_facts, write_manifest
 from distrl.checkpoints.progress import RunProgress
+from distrl.whole_files import write_json
 
 LAST = "last"
 """What the checkpoint that a run makes at its end is called until it is whole."""
 
-_MANIFEST = "manifest.json"
 _PROGRESS = "progress.json"
-_CHUNK_BYTES = 1 << 16
 # What is begun, what is removed, and where Reverb writes before its part is whole.
 _HIDDEN = ("partial", "old", "scratch")
 _Restored = TypeVar("_Restored")
@@ -59,6 +57,17 @@ class Checkpoint:
         )
 
 
+def make_folder(run_dir: str | Path) -> Path:
+    """Returns RUN_DIR/checkpoints, made for its owner only if it is not there.
+
+    Raises:
+      OSError: the run directory is not there, for example.
+    """
+    folder = _folder(run_dir)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
 def begin_part(run_dir: str | Path, name: str, part: str) -> Path:
     """Returns the directory for a part of a checkpoint; it is not there yet.
 
@@ -71,6 +80,7 @@ def begin_part(run_dir: str | Path, name: str, part: str) -> Path:
     """
     path = _partial(run_dir, name) / part
     shutil.rmtree(path, ignore_errors=True)
+    make_folder(run_dir)
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
 
@@ -84,7 +94,8 @@ def make_scratch(run_dir: str | Path, node: str) -> Path:
     """
     path = _folder(run_dir) / f".scratch-{node.replace('/', '-')}"
     shutil.rmtree(path, ignore_errors=True)
-    path.mkdir(parents=True)
+    make_folder(run_dir)
+    path.mkdir()
     return path
 
 
@@ -114,17 +125,12 @@ def complete_checkpoint(
     for part in parts:
         if not (partial / part).is_dir():
             raise FileNotFoundError(f"the part {part} of checkpoint {name} is missing")
-    partial.mkdir(parents=True, exist_ok=True)
-    _write(partial / _PROGRESS, json.dumps(progress.to_dict(), indent=2))
-    files = {
-        str(file.relative_to(partial)): _measure(file, flush=True)
-        for file in _list_files(partial)
-    }
-    _write(partial / _MANIFEST, json.dumps(files, indent=1))
-    for directory in [*filter(Path.is_dir, partial.rglob("*")), partial]:
-        _flush_directory(directory)
+    make_folder(run_dir)
+    partial.mkdir(exist_ok=True)
+    write_json(partial / _PROGRESS, progress.to_dict())
+    write_manifest(partial)
     os.rename(partial, path)
-    _flush_directory(path.parent)
+    flush_directory(path.parent)
     return_freed_memory()
     for old in list_checkpoints(run_dir)[keep:]:
         # Out of sight first: half a checkpoint must never look like a whole one.
@@ -171,38 +177,41 @@ def next_number(run_dir: str | Path) -> str:
 
 
 def find_newest_checkpoint(
-    run_dir: str | Path, warn: Callable[[str], object]
+    run_dir: str | Path,
+    warn: Callable[[str], object],
+    verified: bool = False,
+    parts: Collection[str] = (),
 ) -> Checkpoint | None:
     """Returns the newest checkpoint that is whole; None when there is none.
 
     Args:
       run_dir: of the run.
       warn: takes one line for each damaged one that was passed over.
+      verified: the newest was compared with its checksums just now, by the launcher.
+      parts: what it must hold.
     """
     while True:
         listed, faults, whole = list_checkpoints(run_dir), [], None
         for path in listed:
-            fault = _find_fault(path)
-            if fault is None:
-                whole = path
+            try:
+                whole = _read(path, verified, parts)
                 break
-            faults.append(f"checkpoint {path.name} is damaged ({fault})")
+            except (OSError, ValueError) as error:
+                faults.append(f"checkpoint {path.name} is damaged ({error})")
         # A newer one may have been completed meanwhile, and an older one removed.
         if not faults or list_checkpoints(run_dir) == listed:
             break
-    taken = "there is none before it" if whole is None else f"taking {whole.name}"
+    taken = f"taking {whole.path.name}" if whole else "there is none before it"
     for line in faults:
         warn(f"{line}: {taken}")
-    if whole is None:
-        return None
-    data = json.loads((whole / _PROGRESS).read_text())
-    return Checkpoint(whole, RunProgress.from_dict(data))
+    return whole
 
 
 def restore_newest(
     run_dir: str | Path,
     restore: Callable[[Checkpoint | None], _Restored],
     warn: Callable[[str], object],
+    verified: bool = False,
 ) -> _Restored:
     """Returns what `restore` makes of the newest whole checkpoint; of None without.
 
@@ -213,9 +222,10 @@ def restore_newest(
       run_dir: of the run.
       restore: called with the checkpoint to go on from, or None.
       warn: takes one line for each damaged one that was passed over.
+      verified: as of `find_newest_checkpoint`.
     """
     while True:
-        checkpoint = find_newest_checkpoint(run_dir, warn)
+        checkpoint = find_newest_checkpoint(run_dir, warn, verified)
         try:
             restored = restore(checkpoint)
         except Exception:
@@ -235,50 +245,14 @@ def _partial(run_dir: str | Path, name: str) -> Path:
     return _folder(run_dir) / f".partial-{name}"
 
 
-def _find_fault(path: Path) -> str | None:
-    """Returns what is wrong with a checkpoint; None when nothing is."""
-    try:
-        files = json.loads((path / _MANIFEST).read_text())
-        if _PROGRESS not in files:
-            return f"{_MANIFEST} does not name {_PROGRESS}"
-        for name, expected in files.items():
-            if _measure(path / name) != expected:
-                return f"{name} has changed"
-        RunProgress.from_dict(json.loads((path / _PROGRESS).read_text()))
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        return str(error)
-    return None
+def _read(path: Path, verified: bool, parts: Collection[str]) -> Checkpoint:
+    """Reads a checkpoint's progress, once its files are checked.
 
-
-def _list_files(directory: Path) -> Iterator[Path]:
-    """Yields the files below a directory, but not the manifest itself."""
-    for file in sorted(directory.rglob("*")):
-        if file.is_file() and file != directory / _MANIFEST:
-            yield file
-
-
-def _measure(file: Path, flush: bool = False) -> list[int]:
-    """Returns size and CRC-32 of a file; flushes it to the disk if so asked."""
-    size, checksum = 0, 0
-    with file.open("rb") as stream:
-        while chunk := stream.read(_CHUNK_BYTES):
-            size += len(chunk)
-            checksum = zlib.crc32(chunk, checksum)
-        if flush:
-            os.fsync(stream.fileno())
-    return [size, checksum]
-
-
-def _write(path: Path, text: str) -> None:
-    with path.open("w") as file:
-        file.write(text + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _flush_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    Raises:
+      ValueError, OSError: it is damaged.
+    """
+    progress = RunProgress.from_dict(read_facts(path, _PROGRESS, verified))
+    for part in parts:
+        if not (path / part).is_dir():
+            raise ValueError(f"it has no {part}")
+    return Checkpoint(path, progress)

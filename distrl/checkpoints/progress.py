@@ -1,9 +1,13 @@
 """How far a run is: the counts that go on when it is resumed."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
+
+# A float holds all integers up to it, and nodes report some counts as floats.
+_LARGEST = 2**53
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,30 @@ class RunProgress:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "RunProgress":
-        """Returns the progress in what `to_dict` gave; unknown names are left out."""
-        known = {field.name for field in dataclasses.fields(cls)}
-        return cls(**{name: data[name] for name in known & set(data)})
+        """Returns the progress in what `to_dict` gave; unknown names are left out.
+
+        Raises:
+          ValueError: a value is not of its field's type.
+        """
+        return cls(**read_fields(cls, data))
+
+
+def read_fields(kind: type, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what JSON data has for the fields of a dataclass of numbers.
+
+    Raises:
+      ValueError: a value is not of its field's type, or no number can be as large.
+    """
+    found = {}
+    for field in dataclasses.fields(kind):
+        if field.name not in data:
+            continue
+        value = data[field.name]
+        types = get_args(field.type) or (field.type,)
+        is_count = int in types and type(value) is int and 0 <= value <= _LARGEST
+        is_number = float in types and type(value) in (int, float)
+        is_unset = value is None and type(None) in types
+        if not (is_count or is_unset or (is_number and math.isfinite(value))):
+            raise ValueError(f"{field.name} is {value!r:.40}")
+        found[field.name] = value
+    return found

@@ -11,11 +11,13 @@ from distrl.checkpoints import (
     find_best,
     find_newest_checkpoint,
     list_checkpoints,
+    make_folder,
 )
 from distrl.coordinator.counts import Counts
 from distrl.session import Session
 from distrl.whole_files import write_whole
 
+_NAME = "coordinator.json"
 _COUNTED = ("env_steps", "learner_steps", "episodes")
 
 
@@ -92,9 +94,7 @@ def write_memory(run_dir: str | Path, text: str) -> None:
     Raises:
       OSError: the disk is full, for example; what was there stays.
     """
-    path = _find_file(run_dir)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, text + "\n", durable=False)
+    write_whole(make_folder(run_dir) / _NAME, text + "\n", durable=False)
 
 
 def recall_run(
@@ -116,11 +116,11 @@ def recall_run(
     written = _read(run_dir)
     if written is not None and written.session == session.id:
         return written
-    checkpoint = find_newest_checkpoint(run_dir, warn)
+    checkpoint = find_newest_checkpoint(run_dir, warn, session.is_verified)
     progress = RunProgress() if checkpoint is None else checkpoint.progress
     # The best may be newer than the checkpoint.
     returns = [] if progress.best_return is None else [progress.best_return]
-    best = find_best(run_dir)
+    best = find_best(run_dir, warn)
     if best is not None:
         returns.append(best.mean_return)
     return Memory(
@@ -136,13 +136,11 @@ def recall_run(
     )
 
 
-def _find_file(run_dir: str | Path) -> Path:
-    return Path(run_dir) / "checkpoints" / "coordinator.json"
-
-
 def _read(run_dir: str | Path) -> Memory | None:
     """Returns what was written; None without, or of what a lost disk left of it."""
     try:
-        return Memory.from_dict(json.loads(_find_file(run_dir).read_text()))
+        return Memory.from_dict(
+            json.loads(Path(run_dir, "checkpoints", _NAME).read_text())
+        )
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None

@@ -56,7 +56,7 @@ def read_variables(
     assert config.run_dir is not None
     found = None
     if which != "latest":
-        found = _read(config, lambda: _read_best(config, agent))
+        found = _read(config, lambda: _read_best(config, agent, warn))
     if found is None and which != "best":
         found = _read(config, lambda: _read_latest(config, agent, warn))
     if found is None:
@@ -78,11 +78,13 @@ def _read(
         ) from error
 
 
-def _read_best(config: Config, agent: Agent) -> SavedVariables | None:
+def _read_best(
+    config: Config, agent: Agent, warn: Callable[[str], object]
+) -> SavedVariables | None:
     assert config.run_dir is not None
     like = jax.eval_shape(agent.init, jax.random.PRNGKey(0))
     while True:
-        best = find_best(config.run_dir)
+        best = find_best(config.run_dir, warn)
         if best is None:
             return None
         try:
@@ -128,8 +130,8 @@ def _read_latest(
 def _explain_nothing(run_dir: str, which: Which | None) -> str:
     if which == "best":
         return (
-            f"{run_dir} has no best checkpoint: no evaluation was saved yet; wait for "
-            "the first, or take the latest: --checkpoint latest"
+            f"{run_dir} has no whole best checkpoint: no evaluation was saved; wait "
+            "for the first, or take the latest: --checkpoint latest"
         )
     return (
         f"{run_dir} has no whole checkpoint yet; wait for the first evaluation or "

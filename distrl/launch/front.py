@@ -33,7 +33,12 @@ from distrl.launch.log_bound import LogBound
 from distrl.launch.placement import GROUPS, check_groups, describe_place
 from distrl.launch.reaping import kill_session
 from distrl.launch.records import Records
-from distrl.launch.resuming import Resumption, begin_resumption, ready_run
+from distrl.launch.resuming import (
+    Resumption,
+    begin_resumption,
+    judge_checkpoints,
+    ready_run,
+)
 from distrl.launch.run_directory import (
     choose_run_dir,
     discard_run_dir,
@@ -42,6 +47,7 @@ from distrl.launch.run_directory import (
 )
 from distrl.launch.run_lock import unlock_unchanged
 from distrl.launch.token import make_token
+from distrl.launch.watched_directory import WatchedDirectory
 from distrl.startup import settle
 from distrl.telemetry.placement import group_placements
 from distrl.telemetry.progress import Progress
@@ -145,6 +151,7 @@ class _Front:
         self._deadline: float | None = None
         self._error: dict[str, str] | None = None
         self._made_run_dir = False
+        self._watched: WatchedDirectory | None = None
         self._status: Status | None = None
         self._devices = ""
         self._learning = False
@@ -198,6 +205,7 @@ class _Front:
                 self._begin_stop()
             if self._channel in ready:
                 self._handle(self._channel.receive())
+            self._watch_run_dir()
             late = self._deadline is not None and time.monotonic() > self._deadline
             if self._signals.is_repeated or late:
                 break
@@ -220,6 +228,8 @@ class _Front:
         if self._scratch is not None:
             shutil.rmtree(self._scratch, ignore_errors=True)
         self._signals.close()
+        if self._watched is not None:
+            self._watched.close()
         self._channel.close()
         self._output.close()
         if self._resumption is not None and not self._made_run_dir:
@@ -272,8 +282,15 @@ class _Front:
         elif event == "saving":
             self._wait_for_savers()
         elif event == "ended":
-            self._error = message["error"]
+            self._error = self._error or message["error"]
             self._ended = True
+
+    def _watch_run_dir(self) -> None:
+        """Ends a run whose directory was removed: what it still writes is of no use."""
+        missing = self._watched.describe_missing() if self._watched else None
+        if missing is not None and self._error is None:
+            self._error = {"node": "launcher", "traceback": missing}
+            self._begin_stop()
 
     def _place(self, nodes: dict[str, dict[str, Any]]) -> None:
         """Notes and shows where nodes are that have been started.
@@ -307,6 +324,7 @@ class _Front:
             reopen_run_dir(self._run_dir, config_yaml)
             ready_run(self._run_dir, self._resumption.checkpoint)
         self._made_run_dir = True
+        self._watched = WatchedDirectory(self._run_dir)
         self._progress.start(self._config)
         self._progress.stage("starting the nodes")
         log = str(self._run_dir / "logs" / "launcher.log")
@@ -349,6 +367,7 @@ class _Front:
     def _conclude(self) -> Outcome:
         if not self._ended:
             kill_session(self._host.pid)
+        self._watch_run_dir()
         status = self._read_status() or self._first_status
         if self._error is not None:
             verdict, code = "failed", 1
@@ -366,6 +385,7 @@ class _Front:
             "env_steps": status.env_steps,
             "learner_steps": status.learner_steps,
             "episodes": status.episodes,
+            **judge_checkpoints(self._run_dir, status),
             "evaluation_return": status.evaluation_return,
             "evaluation_truncated": status.evaluation_truncated,
             "best_return": status.best_return,

@@ -95,6 +95,12 @@ class Records:
         self._changed = True
         self.flush()
         self._write(lambda: write_result(self._run_dir, result))
+        unsaved = result.get("unsaved_learner_steps")
+        if unsaved:
+            self._note(
+                f"the last checkpoint was not saved: {unsaved:,} learner steps are "
+                f"lost; {self._run_dir / 'logs'} may say why"
+            )
 
     def _append(self, row: Mapping[str, Any]) -> None:
         log = CsvLog(self._run_dir / "metrics" / "launcher.csv", _COLUMNS)

@@ -62,7 +62,8 @@ def begin_resumption(
     lock = lock_run_dir(run_dir)
     try:
         warnings: list[str] = []
-        checkpoint = find_newest_checkpoint(run_dir, warnings.append)
+        part = "serial/state" if config.launch.backend == "serial" else "learner"
+        checkpoint = find_newest_checkpoint(run_dir, warnings.append, parts=[part])
         status = Status() if checkpoint is None else read_progress(checkpoint)
         _check_stop(config.stop, status, run_dir)
     except BaseException:
@@ -99,6 +100,17 @@ def read_progress(checkpoint: Checkpoint) -> Status:
         evaluation_truncated=progress.evaluation_truncated,
         best_return=progress.best_return,
     )
+
+
+def judge_checkpoints(run_dir: Path, status: Status) -> dict[str, int | None]:
+    """Returns what result.json says of the checkpoints of a run that has ended."""
+    newest = find_newest_checkpoint(run_dir, lambda _: None, verified=True)
+    saved = 0 if newest is None else newest.progress.learner_steps
+    return {
+        "checkpoint": saved or None,
+        "unsaved_learner_steps": max(0, status.learner_steps - saved),
+        "failed_saves": status.failed_saves,
+    }
 
 
 def set_aside_damaged(run_dir: Path, newest: Checkpoint | None) -> None:

@@ -16,6 +16,14 @@ from distrl.launch.run_lock import lock_run_dir
 from distrl.telemetry.status import STATUS_FILE
 from distrl.whole_files import write_json, write_whole
 
+DIRECTORIES = {
+    "metrics": 0o777,
+    "tensorboard": 0o777,
+    "logs": 0o700,
+    "checkpoints": 0o700,
+}
+"""The folders of a run directory, and the modes they are made with."""
+
 _VERSIONED = (
     "distrl",
     "jax",
@@ -144,15 +152,16 @@ def reopen_run_dir(path: Path, config_yaml: str) -> None:
 
 def make_directories(path: Path) -> None:
     """Makes those of a run directory's directories that are not there."""
-    for name in ("metrics", "tensorboard"):
-        (path / name).mkdir(exist_ok=True)
-    for name in ("logs", "checkpoints"):
-        (path / name).mkdir(mode=0o700, exist_ok=True)
+    for name, mode in DIRECTORIES.items():
+        (path / name).mkdir(mode=mode, exist_ok=True)
 
 
 def node_file(run_dir: str | Path, kind: str, node: str, suffix: str) -> Path:
     """Returns, for example, RUN_DIR/logs/actor/0.log, and makes its directory."""
-    path = Path(run_dir) / kind / f"{node}{suffix}"
+    folder = Path(run_dir) / kind
+    # As it was, if somebody has removed it.
+    folder.mkdir(mode=DIRECTORIES[kind], exist_ok=True)
+    path = folder / f"{node}{suffix}"
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
 

@@ -17,6 +17,7 @@ from distrl.config import LearnerConfig
 from distrl.learner.health import check_arrays
 from distrl.learner.state import TrainState, first_replica, set_learner_steps
 from distrl.node_log import say
+from distrl.session import read_session
 from distrl.types import EnvironmentSpec
 
 PART = "learner"
@@ -46,7 +47,7 @@ def restore_state(
         learner_steps = checkpoint.progress.learner_steps
         return set_learner_steps(state, learner_steps, config), learner_steps
 
-    return restore_newest(run_dir, restore, say)
+    return restore_newest(run_dir, restore, say, read_session().is_verified)
 
 
 def read_state(checkpoint: Checkpoint, like: TrainState) -> TrainState | None:

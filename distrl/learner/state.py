@@ -52,7 +52,7 @@ def set_learner_steps(
 ) -> TrainState:
     """Returns a state, not replicated, that has made so many steps in all."""
     count = learner_steps % find_count_cycle(config)
-    return state._replace(learner_steps=np.asarray(count, np.int32))
+    return state._replace(learner_steps=jnp.asarray(count, jnp.int32))
 
 
 def init_state(

@@ -14,6 +14,7 @@ from distrl.checkpoints import Checkpoint, Part, make_scratch, restore_newest
 from distrl.config.limits import name_shard
 from distrl.config.schema import Config
 from distrl.node_log import say
+from distrl.session import read_session
 
 # Reverb's default makes a temporary directory at each start, and leaves it there.
 _NOWHERE = "/dev/null/replay"
@@ -62,7 +63,7 @@ def start_server(
             say(f"{name} goes on from {checkpoint.describe()}")
         return server
 
-    return restore_newest(run_dir, start, say)
+    return restore_newest(run_dir, start, say, read_session().is_verified)
 
 
 def _check_settings(server: reverb.Server, wanted: TableInfo, part: Path) -> None:

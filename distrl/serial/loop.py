@@ -138,9 +138,9 @@ class _Run:
             self._learn_due()
         if self._output is not None:
             self._record.write_learning(self._counts, self._exploration, self._output)
-        self._record.write_status(self._counts, self._reason, last=True)
         if self._config.run_dir is not None:
             self._save()
+        self._record.write_status(self._counts, self._reason, last=True)
         return self._state
 
     @property
@@ -216,6 +216,9 @@ class _Run:
                 self._stop.is_set()
         if saving.result():
             self._saved = counts
+            self._record.checkpoint = counts.learner_steps
+        elif self._config.run_dir is not None:
+            self._record.failed_saves += 1
 
     def _learn_once(self) -> None:
         """Makes one dispatch, and the evaluation that it makes due."""

@@ -57,6 +57,10 @@ class RunRecord:
         if best is not None:
             # It may be newer than the checkpoint.
             self._keep_best(best.mean_return)
+        self.checkpoint = before.learner_steps or None
+        """The learner step of the newest whole checkpoint."""
+        self.failed_saves = 0
+        """The checkpoints that could not be saved."""
         now = time.monotonic()
         self._started = now - before.seconds
         self._status_due = now
@@ -86,6 +90,8 @@ class RunRecord:
             evaluation_step=step,
             evaluation_truncated=truncated,
             best_return=self._best,
+            checkpoint=self.checkpoint,
+            failed_saves=self.failed_saves,
             nodes_alive=1,
         )
 

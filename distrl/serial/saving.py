@@ -23,6 +23,7 @@ from distrl.learner.state import TrainState, first_replica, set_learner_steps
 from distrl.node_log import say
 from distrl.serial.learning import place_state
 from distrl.serial.state import Counts, SerialState
+from distrl.session import read_session
 
 # What replay holds is a part of its own, for it may be left out.
 _STATE = "serial/state"
@@ -79,7 +80,8 @@ def restore_state(
     """
     checkpoint = None
     if config.run_dir is not None:
-        checkpoint = find_newest_checkpoint(config.run_dir, _say)
+        verified = read_session().is_verified
+        checkpoint = find_newest_checkpoint(config.run_dir, _say, verified)
     part = None if checkpoint is None else checkpoint.find_part(_STATE)
     if checkpoint is None or part is None:
         return blank, None

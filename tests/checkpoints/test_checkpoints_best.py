@@ -1,5 +1,6 @@
 """The best parameters are kept, and the best is known again."""
 
+import json
 import os
 import resource
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from distrl.checkpoints import find_best, restore_tree, save_best
+from distrl.checkpoints.manifest import write_manifest
 
 
 def make_variables(value):
@@ -63,3 +65,46 @@ def test_a_full_disk_leaves_the_one_before(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert find_best(tmp_path).learner_steps == 100
+
+
+def damage_facts(path):
+    file = path / "best.json"
+    facts = json.loads(file.read_text())
+    file.write_text(json.dumps({**facts, "mean_return": "good"}))
+
+
+def remove_manifest(path):
+    (path / "manifest.json").unlink()
+
+
+def flip(path):
+    file = max(path.rglob("*"), key=lambda each: each.is_file() and each.stat().st_size)
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", [damage_facts, remove_manifest, flip])
+def test_a_damaged_one_is_passed_over_and_named(tmp_path, damage):
+    best = save_best(tmp_path, make_variables(1.0), 100, 0.5, 30)
+    damage(best.path)
+    lines = []
+    assert find_best(tmp_path, lines.append) is None
+    assert len(lines) == 1
+    assert lines[0].startswith("best/100 is damaged (")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"mean_return": "x"}, {"mean_return": None}, {"learner_steps": 0.5}]
+    + [{"episodes": [1]}, {"learner_steps": 2**63}, {"path": "/"}],
+)
+def test_facts_of_other_types_are_passed_over(tmp_path, changes):
+    best = save_best(tmp_path, make_variables(1.0), 100, 0.5, 30)
+    facts = json.loads((best.path / "best.json").read_text())
+    (best.path / "best.json").write_text(json.dumps({**facts, **changes}))
+    (best.path / "manifest.json").unlink()
+    write_manifest(best.path)
+    lines = []
+    assert find_best(tmp_path, lines.append) is None
+    assert "best/100 is damaged" in lines[0]

@@ -256,14 +256,14 @@ def test_without_a_checkpoint_there_is_none_to_read(tmp_path):
 
 def test_a_look_that_is_overtaken_is_not_taken_for_damage(tmp_path, monkeypatch):
     save(tmp_path, "000001", 1)
-    find_fault = layout._find_fault
+    read = layout._read
 
-    def overtake(path):
+    def overtake(path, *rest):
         if path.name == "000001":
             save(tmp_path, "000002", 2, keep=1)
-        return find_fault(path)
+        return read(path, *rest)
 
-    monkeypatch.setattr(layout, "_find_fault", overtake)
+    monkeypatch.setattr(layout, "_read", overtake)
     assert find_newest_checkpoint(tmp_path, no_warning).path.name == "000002"
 
 
@@ -288,6 +288,7 @@ def complete(number, kill_at):
             os.kill(os.getpid(), signal.SIGKILL)
 
     run_dir = root / str(number)
+    run_dir.mkdir()
     for step in (1, 2):
         save(run_dir, f"{step:06d}", step)
     for part in PARTS:

@@ -1,10 +1,9 @@
 """Where a coordinator goes on from: its own notes, or the newest checkpoint."""
 
-import json
-
+import numpy as np
 import pytest
 
-from distrl.checkpoints import RunProgress, complete_checkpoint
+from distrl.checkpoints import RunProgress, complete_checkpoint, save_best
 from distrl.coordinator.counts import Counts
 from distrl.coordinator.memory import Memory, recall_run, write_memory
 from distrl.session import Session
@@ -60,10 +59,7 @@ def test_another_session_without_a_checkpoint_begins_at_zero(tmp_path):
 
 def test_the_best_may_be_newer_than_the_checkpoint(tmp_path):
     complete_checkpoint(tmp_path, "000001", PROGRESS, 2)
-    best = tmp_path / "best" / "70"
-    best.mkdir(parents=True)
-    facts = {"learner_steps": 70, "mean_return": 0.875, "episodes": 30}
-    (best / "best.json").write_text(json.dumps(facts))
+    save_best(tmp_path, {"w": np.ones(1)}, 70, 0.875, 30)
     memory = recall_run(tmp_path, Session("b", 1, 0), no_warning)
     assert memory.best_return == 0.875
     assert memory.evaluation == (40, 0.5, 3)
@@ -82,7 +78,7 @@ def test_a_damaged_checkpoint_is_told_of(tmp_path):
     newest = complete_checkpoint(tmp_path, "000002", RunProgress(learner_steps=9), 2)
     (newest.path / "progress.json").write_text("{}")
     lines = []
-    memory = recall_run(tmp_path, Session("a"), lines.append)
+    memory = recall_run(tmp_path, Session("a", 0, 1), lines.append)
     assert memory.to_progress(0.0).learner_steps == 50
     assert "000002 is damaged" in lines[0]
     # Its number is not given again.

@@ -103,8 +103,24 @@ def test_a_best_that_is_replaced_meanwhile_is_read_anew(config, monkeypatch):
 def test_a_best_that_is_damaged_is_one_error(config):
     best = save_as_best(config, prefer(1), 20)
     shutil.rmtree(best.variables)
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError, match="no whole best checkpoint"):
         read(config, "best")
+
+
+@pytest.mark.parametrize("place", [0.1, 0.5, 0.9])
+def test_a_best_with_a_flipped_bit_is_not_played(config, place):
+    save_latest(config, prefer(0), 10)
+    best = save_as_best(config, prefer(1), 20)
+    files = [path for path in best.variables.rglob("*") if path.is_file()]
+    largest = max(files, key=lambda path: path.stat().st_size)
+    content = bytearray(largest.read_bytes())
+    content[int(place * len(content))] ^= 4
+    largest.write_bytes(content)
+    lines = []
+    found = read(config, warn=lines.append)
+    assert (found.which, found.learner_steps) == ("latest", 10)
+    assert "best/20 is damaged" in lines[0]
+    assert "has changed" in lines[0]
 
 
 def test_the_checkpoint_of_a_serial_run(tmp_path):

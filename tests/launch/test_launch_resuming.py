@@ -14,7 +14,7 @@ from distrl.checkpoints import (
 )
 from distrl.config import Config, StopConfig, config_to_yaml
 from distrl.errors import ConfigError
-from distrl.launch.resuming import begin_resumption, ready_run
+from distrl.launch.resuming import begin_resumption, judge_checkpoints, ready_run
 from distrl.launch.run_directory import make_run_dir
 from distrl.launch.run_lock import lock_run_dir, read_holder
 from distrl.telemetry.status import Status
@@ -157,3 +157,26 @@ def test_a_run_that_is_in_use_is_refused_and_left_alone(run_dir, begin):
         begin()
     assert os.listdir(run_dir / "checkpoints") == [".partial-000001"]
     os.close(lock)
+
+
+def test_a_checkpoint_without_a_learner_is_passed_over(run_dir, begin):
+    save(run_dir, "000001")
+    path = save(run_dir, "000002")
+    (path / "learner").rmdir()
+    resumption, notes = begin()
+    assert resumption.checkpoint.path.name == "000001"
+    assert "000002 is damaged (it has no learner)" in notes[0]
+
+
+@pytest.mark.parametrize(
+    ("saved", "reached", "wanted"), [(None, 0, 0), (None, 7, 7), (1_500, 1_600, 100)]
+)
+def test_what_no_checkpoint_holds_is_counted(run_dir, saved, reached, wanted):
+    if saved is not None:
+        save(run_dir, "000001", learner_steps=saved)
+    status = Status(learner_steps=reached, failed_saves=3)
+    assert judge_checkpoints(run_dir, status) == {
+        "checkpoint": saved,
+        "unsaved_learner_steps": wanted,
+        "failed_saves": 3,
+    }

@@ -11,7 +11,7 @@ import pytest
 import tiny_programs
 from integration.commands import can_isolate
 
-from distrl.checkpoints import RunProgress, complete_checkpoint
+from distrl.checkpoints import RunProgress, begin_part, complete_checkpoint
 from distrl.config import Config, LaunchConfig
 from distrl.errors import ConfigError
 from distrl.launch import run
@@ -42,6 +42,7 @@ def read_note(run_dir, name):
 def test_nodes_are_processes_with_logs_and_devices_of_their_own(tmp_path):
     # A run that was started twice before: this is its second resume.
     (tmp_path / "config.yaml").touch()
+    begin_part(tmp_path, "000001", "learner").mkdir()
     complete_checkpoint(tmp_path, "000001", RunProgress(sessions=2), keep=1)
     outcome = launch(tmp_path, tiny_programs.stopping, resume=True)
     assert outcome.exit_code == 0

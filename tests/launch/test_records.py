@@ -78,6 +78,11 @@ def test_the_end_is_written_down_and_what_still_ran_was_killed(tmp_path, records
     assert json.loads((tmp_path / "result.json").read_text()) == {"status": "done"}
 
 
+def test_a_last_checkpoint_that_was_lost_is_noted(tmp_path, records, notes):
+    records.end({"unsaved_learner_steps": 1234})
+    assert "the last checkpoint was not saved: 1,234 learner steps" in notes[-1]
+
+
 def test_a_directory_that_takes_nothing_is_said_once(tmp_path, records, notes):
     shutil.rmtree(tmp_path)
     records.restart("actor/0", 12, "was killed by SIGKILL", 1)

@@ -7,6 +7,7 @@ from concurrent import futures
 
 import pytest
 
+from distrl.checkpoints import begin_part
 from distrl.errors import ConfigError
 from distrl.launch.run_directory import (
     choose_run_dir,
@@ -147,3 +148,18 @@ def test_how_it_ended_before_is_forgotten(tmp_path):
 def test_a_directory_that_cannot_be_written_to_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="cannot be written to"):
         reopen_run_dir(tmp_path / "gone", "")
+
+
+def test_a_folder_that_is_made_anew_is_for_its_owner_again(tmp_path):
+    os.close(make_run_dir(tmp_path, ""))
+    (tmp_path / "logs").rmdir()
+    (tmp_path / "checkpoints").rmdir()
+    node_file(tmp_path, "logs", "actor/0", ".log")
+    begin_part(tmp_path, "000001", "learner")
+    for name in ("logs", "checkpoints"):
+        assert (tmp_path / name).stat().st_mode & 0o777 == 0o700, name
+    # The run directory itself is not made anew.
+    with pytest.raises(FileNotFoundError):
+        begin_part(tmp_path / "gone", "000001", "learner")
+    with pytest.raises(FileNotFoundError):
+        node_file(tmp_path / "gone", "logs", "actor/0", ".log")

@@ -1,6 +1,7 @@
 """A learner that goes on from a checkpoint computes what it would have computed."""
 
 import dataclasses
+import shutil
 
 import jax
 import numpy as np
@@ -15,6 +16,7 @@ from distrl.learner.feed import put_superbatch
 from distrl.learner.optimizer import make_optimizer
 from distrl.learner.state import first_replica, init_state, replicate
 from distrl.learner.update import make_update
+from distrl.session import Session
 from distrl.types import EnvironmentSpec, Transition
 
 SPEC = EnvironmentSpec(specs.Array((5,), np.float32), num_actions=3)
@@ -130,6 +132,7 @@ def test_counts_and_targets_stay_right_beyond_the_largest_int32(tmp_path):
     # 2^31 + 1 is a multiple of 3, and so are 3 and 6 steps later.
     assert [(before + 2 * n) % 3 == 0 for n in range(1, 5)] == copied
     assert copied.count(True) == 1
+    (tmp_path / "later").mkdir()
     save(tmp_path / "later", state, learner_steps)
     _, learner_steps = restore(tmp_path / "later", learning)
     assert learner_steps == 2**31 + 5
@@ -145,3 +148,22 @@ def test_a_target_goes_on_in_step_when_its_period_changes_beyond_int32(tmp_path)
         state, learner_steps = restore_state(tmp_path, learning.initial, config)
         assert learner_steps == steps
         assert int(state.learner_steps) % period == steps % period
+
+
+@pytest.mark.parametrize("restarts", [0, 1])
+def test_a_first_life_relies_on_the_launcher_and_a_later_one_does_not(
+    learning, tmp_path, monkeypatch, capsys, restarts
+):
+    save(tmp_path, replicate(learning.initial, learning.devices), 5)
+    path = tmp_path / "checkpoints" / "000001"
+    shutil.copytree(path, path.with_name("000002"))
+    (path.with_name("000002") / "learner" / "more").touch()
+    content = (path.with_name("000002") / "progress.json").read_text()
+    (path.with_name("000002") / "progress.json").write_text(
+        content.replace('"learner_steps": 5', '"learner_steps": 7')
+    )
+    for name, value in Session("a", 1, restarts).to_environment().items():
+        monkeypatch.setenv(name, value)
+    _, learner_steps = restore(tmp_path, learning)
+    assert learner_steps == (5 if restarts else 7)
+    assert ("is damaged" in capsys.readouterr().out) == bool(restarts)

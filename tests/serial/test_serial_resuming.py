@@ -182,6 +182,7 @@ def test_a_stop_saves_what_is_there_and_it_goes_on_from_it(tmp_path):
 def test_no_count_wraps_at_the_largest_int32_or_uint32(uninterrupted, tmp_path):
     for start in (2**31 - 3, 2**32 - 3):
         run_dir = tmp_path / str(start)
+        run_dir.mkdir()
         config = make_config(run_dir, stop={"learner_steps": start + 10})
         counts = Counts(*[start] * len(Counts._fields))
         progress = RunProgress(env_steps=start, learner_steps=start, episodes=start)
@@ -225,6 +226,9 @@ def test_a_save_that_fails_is_said_and_the_run_goes_on(tmp_path, capfd):
     printed = capfd.readouterr().out
     for step in (40, 80):
         assert f"learner step {step} could not be saved, and the run" in printed
+    status = read_status(tmp_path / "metrics" / "coordinator.csv")
+    # Once at 40, and at 80 for the period and for the end.
+    assert (status.checkpoint, status.failed_saves) == (None, 3)
 
 
 def test_another_network_is_refused(ended):

@@ -1,0 +1,65 @@
+"""What was lost of a run is reported: its last checkpoint, or its directory."""
+
+import os
+import shutil
+import signal
+
+import pytest
+from integration.commands import train
+
+ENDLESS = ["--stop.evaluation_return=null", "--stop.env_steps=null"]
+# No file may be larger, and what replay holds is.
+SMALL_FILES = ["bash", "-c", 'ulimit -f 100; exec "$@"', "bash"]
+
+
+@pytest.mark.parametrize(
+    "backend", ["processes", pytest.param("serial", marks=pytest.mark.slow)]
+)
+def test_a_last_checkpoint_that_was_lost_is_reported(tmp_path, backend):
+    flags = [*ENDLESS, f"--launch.backend={backend}", "--stop.learner_steps=1500"]
+    run_dir = tmp_path / "run"
+    with train(run_dir, *flags, wrapper=SMALL_FILES) as command:
+        assert command.finish() == 0, command.stderr
+    result = command.result
+    assert result["checkpoint"] is None
+    assert result["unsaved_learner_steps"] == result["learner_steps"] >= 1500
+    assert result["failed_saves"] >= 1
+    assert "note: the last checkpoint was not saved" in command.stderr
+
+
+def test_a_coordinator_that_is_killed_at_the_stop_is_no_excuse(tmp_path):
+    run_dir = tmp_path / "run"
+    flags = [*ENDLESS, "--checkpoint.period_seconds=null", "--launch.restart=never"]
+    with train(run_dir, *flags) as command:
+        command.await_line("training")
+        command.process.send_signal(signal.SIGTERM)
+        command.await_line("stopping")
+        os.kill(command.pid_of("coordinator"), signal.SIGKILL)
+        assert command.finish() in (1, 143)
+    assert command.result["unsaved_learner_steps"] > 0
+    assert "the last checkpoint was not saved" in command.stderr
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        "metrics",
+        pytest.param("checkpoints", marks=pytest.mark.slow),
+        pytest.param("logs", marks=pytest.mark.slow),
+        pytest.param(".", marks=pytest.mark.slow),
+    ],
+)
+def test_a_directory_that_is_removed_fails_the_run(tmp_path, lost):
+    run_dir = tmp_path / "run"
+    flags = [*ENDLESS, "--checkpoint.period_learner_steps=500"]
+    with train(run_dir, *flags) as command:
+        command.await_line("training")
+        shutil.rmtree(run_dir / lost, ignore_errors=True)
+        assert command.finish() == 1, command.stderr
+        command.assert_nothing_is_left()
+    assert "was removed or renamed while the run worked in it" in command.stderr
+    if lost != ".":
+        assert command.result["status"] == "failed"
+    for name in ("checkpoints", "logs"):
+        if (run_dir / name).exists():
+            assert (run_dir / name).stat().st_mode & 0o077 == 0, name
