@@ -52,7 +52,7 @@ def test_a_run_without_checkpoints_has_none(tmp_path):
 
 
 def test_a_checkpoint_is_found_with_its_parts_and_progress(tmp_path):
-    progress = RunProgress(12.5, 100, 50, 7, 0.5, 40, 0.75, 3)
+    progress = RunProgress(12.5, 100, 50, 7, 0.5, 40, 0, 0.75, 3)
     for part in PARTS:
         begin_part(tmp_path, "000001", part).mkdir(parents=True)
     complete_checkpoint(tmp_path, "000001", progress, 2, PARTS)

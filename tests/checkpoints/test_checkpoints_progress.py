@@ -6,7 +6,7 @@ from distrl.checkpoints.progress import RunProgress
 
 
 def test_progress_goes_through_json():
-    for progress in (RunProgress(), RunProgress(0.5, 3, 2, 1, -0.0, 0, -1.5, 4)):
+    for progress in (RunProgress(), RunProgress(0.5, 3, 2, 1, -0.0, 0, 1, -1.5, 4)):
         assert RunProgress.from_dict(json.loads(json.dumps(progress.to_dict()))) == (
             progress
         )
@@ -41,5 +41,5 @@ def test_a_value_of_another_type_is_refused(name, value):
 
 
 def test_counts_go_beyond_int32_and_returns_may_be_unset():
-    progress = RunProgress(1.0, 2**40, 2**33, 2**32, None, None, -5, 2)
+    progress = RunProgress(1.0, 2**40, 2**33, 2**32, None, None, None, -5, 2)
     assert RunProgress.from_dict(progress.to_dict()) == progress
