@@ -59,7 +59,7 @@ def sgd_step(state, batch):
     value, gradients = jax.lax.pmean((value, gradients), DEVICE_AXIS)
     updates, optimizer_state = optimizer.update(gradients, state.optimizer_state)
     params = optax.apply_updates(state.params, updates)
-    network_state = average_network_state(network_state)
+    network_state = average_network_state(network_state, state.network_state)
     return State(params, network_state, optimizer_state), value
 
 

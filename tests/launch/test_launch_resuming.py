@@ -101,7 +101,7 @@ def test_a_damaged_newest_one_is_put_aside_with_a_note(run_dir, begin):
     assert "checkpoint 000001" in notes[1]
     # Nothing is touched until the run is known to go on.
     assert sorted(os.listdir(folder)) == before
-    assert ready_run(run_dir, resumption.checkpoint, pytest.fail) is None
+    ready_run(run_dir, resumption.checkpoint)
     assert sorted(os.listdir(folder)) == ["000001", "damaged-000002"]
     assert list_checkpoints(run_dir) == [folder / "000001"]
     # The number comes again, and may be damaged again.
@@ -109,7 +109,7 @@ def test_a_damaged_newest_one_is_put_aside_with_a_note(run_dir, begin):
         make(folder / "damaged-000002")
         damaged = save(run_dir, "000002")
         (damaged / "manifest.json").write_text("")
-        ready_run(run_dir, begin()[0].checkpoint, pytest.fail)
+        ready_run(run_dir, begin()[0].checkpoint)
         assert sorted(os.listdir(folder)) == ["000001", "damaged-000002"]
         assert (folder / "damaged-000002").is_dir()
 
@@ -120,7 +120,7 @@ def test_without_a_whole_one_it_starts_from_zero_and_says_so(run_dir, begin):
     resumption, notes = begin(learner_steps=1_000)
     assert (resumption.number, resumption.status) == (0, Status())
     assert notes[-1] == "no whole checkpoint: starting from zero"
-    ready_run(run_dir, resumption.checkpoint, pytest.fail)
+    ready_run(run_dir, resumption.checkpoint)
     assert list_checkpoints(run_dir) == []
 
 
