@@ -53,7 +53,7 @@ def test_four_shards_solve_catch_and_a_resumed_run_has_the_same_four(tmp_path):
     sizes, inserts, samples = zip(*before, strict=True)
     assert sizes == inserts
     env_steps = found.progress.env_steps
-    # Items of 32 transitions; some waited in the actors, or came after replay was saved,
+    # Items of 32 transitions; some wait in the actors, or came after replay was saved,
     # which is as many whether the run was short or long.
     assert env_steps - 6_000 <= 32 * sum(sizes) <= env_steps
     assert max(samples) - min(samples) <= 0.3 * max(samples)
