@@ -87,6 +87,16 @@ def adopt_orphans(adopt: bool = True) -> None:
     _prctl(_PR_SET_CHILD_SUBREAPER, int(adopt))
 
 
+def die_of(number: int) -> None:
+    """Ends this process by a signal, whatever handler it has; any thread may call it.
+
+    Python lets only the main thread put the default action back.
+    """
+    ctypes.CDLL(None).signal(number, None)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [number])
+    signal.raise_signal(number)
+
+
 def name_signal(number: int) -> str:
     """Returns the name of a signal: `SIGKILL`."""
     try:

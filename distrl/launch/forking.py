@@ -14,10 +14,11 @@ from typing import Any
 from distrl.children import DUMP_SIGNAL, die_with_parent
 from distrl.launch.channel import Channel
 from distrl.launch.placement import node_environment
-from distrl.launch.prepare import PreparedNode, StopFlag, run_node
+from distrl.launch.prepare import PreparedNode, run_node
 from distrl.launch.reaping import catches_signal, find_children, kill_group
 from distrl.launch.run_directory import node_file
 from distrl.launch.signs_of_life import send_signs
+from distrl.launch.stop_flag import StopFlag, call_when_told
 from distrl.session import Session, read_session
 
 _DUMP_SECONDS = 0.1
@@ -32,6 +33,7 @@ class Surroundings:
       run_dir: of the run.
       outbox: where a node sends its signs of life and its traceback.
       sign_period: the seconds between two signs of life.
+      stop: the pipe that becomes readable when the nodes are to stop.
       forget: called in the node, to close what is the supervisor's own.
       environment: `launch.environment`.
     """
@@ -39,6 +41,7 @@ class Surroundings:
     run_dir: str
     outbox: Channel
     sign_period: float
+    stop: int
     forget: Callable[[], None]
     environment: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
@@ -105,7 +108,7 @@ def kill_with_dump(processes: Sequence[NodeProcess]) -> None:
 def _fork(node: PreparedNode, session: Session, surroundings: Surroundings) -> int:
     parent = os.getpid()
     flush_output()
-    # A stop that comes early waits until the node can hear it.
+    # Until the node has a handler of its own, it would run its parent's.
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     pid = os.fork()
     if pid == 0:
@@ -133,7 +136,7 @@ def _become(
         stop_flag = StopFlag()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        stop_flag.set_by_signal(signal.SIGTERM)
+        stop_flag.die_of(signal.SIGTERM)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
         os.setpgid(0, 0)
         die_with_parent(parent)
@@ -143,6 +146,7 @@ def _become(
         os.dup2(descriptor, 2)
         faulthandler.register(DUMP_SIGNAL, all_threads=True)
         surroundings.forget()
+        call_when_told(surroundings.stop, stop_flag.set)
         send_signs(
             node.name,
             stop_flag.stop_event(),

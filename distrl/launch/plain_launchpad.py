@@ -27,6 +27,7 @@ from distrl.launch.placement import node_environment
 from distrl.launch.prepare import node_names
 from distrl.launch.reaping import kill_descendants
 from distrl.launch.run_directory import node_file
+from distrl.launch.stop_flag import StopPipe, call_when_told, is_told
 from distrl.launch.stopping import find_stop_limit, is_saver
 
 # The group of a process, as its environment tells it.
@@ -55,6 +56,7 @@ def run_launchpad(
     flags.FLAGS["lp_termination_notice_secs"].value = max(notices.values())
     names = node_names(program)
     nodes = [node for group in program.groups.values() for node in group]
+    stop = StopPipe()
     for name, node in zip(names, nodes, strict=True):
         # Launchpad has no hook around a node, and loses its traceback.
         node._partial_function = functools.partial(
@@ -64,6 +66,7 @@ def run_launchpad(
             name,
             config,
             os.getpid(),
+            stop.reader,
         )
     # Fresh processes find modules where this one does, next to a script for example.
     paths = {"PYTHONPATH": os.pathsep.join(sys.path)}
@@ -83,6 +86,8 @@ def run_launchpad(
             shutil.rmtree(scratch, ignore_errors=True)
             os._exit(1)
         asked_to_stop.set()
+        # What the environment's module blocked when it was imported is blocked here.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM, signal.SIGALRM])
         os.kill(os.getpid(), signal.SIGTERM)
 
     failure = None
@@ -105,6 +110,7 @@ def run_launchpad(
 
     def enforce() -> None:
         manager.stop_event().wait()
+        stop.tell()
         time.sleep(config.launch.stop_seconds)
         if _kill_all_but_savers():
             channel.send({"event": "saving"})
@@ -162,9 +168,22 @@ def _kill_all_but_savers() -> bool:
 
 
 def _run_guarded(
-    _: None, function: Callable[[], Any], name: str, config: Config, launcher: int
+    _: None,
+    function: Callable[[], Any],
+    name: str,
+    config: Config,
+    launcher: int,
+    stop: int,
 ) -> None:
-    """Runs a node in its process, with a log file of its own and a last word."""
+    """Runs a node in its process, with a log file of its own and a last word.
+
+    Args:
+      function: the node's own.
+      name: of the node.
+      config: the whole configuration.
+      launcher: the pid of the process that launches.
+      stop: the descriptor of its `StopPipe`.
+    """
     gc.enable()
     assert config.run_dir is not None
     die_with_parent(launcher)
@@ -175,12 +194,20 @@ def _run_guarded(
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
+    # Launchpad tells its nodes by a signal, which an environment may have taken.
+    reader = os.open(f"/proc/{launcher}/fd/{stop}", os.O_RDONLY)
+    call_when_told(reader, manager.stop_event().set)
     code = 0
     try:
         function()
         # Who stopped the program hears of it as all the others do.
-        if not lp.stop_event().wait(config.launch.stop_seconds):
-            raise RuntimeError("The node ended by itself while the run went on.")
+        if not is_told(reader, config.launch.stop_seconds):
+            how = (
+                "was ended by SIGTERM"
+                if lp.stop_event().is_set()
+                else "ended by itself"
+            )
+            raise RuntimeError(f"The node {how} while the run went on.")
     except BaseException:
         text = traceback.format_exc()
         print(text, flush=True)

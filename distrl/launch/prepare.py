@@ -1,8 +1,5 @@
 """Turns a Launchpad program into functions that any back end of ours can run."""
 
-import os
-import signal
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -16,7 +13,7 @@ from launchpad.launch import worker_manager
 
 from distrl.errors import ConfigError
 from distrl.launch.names import name_nodes
-from distrl.launch.signs_of_life import LookedAtEvent
+from distrl.launch.stop_flag import StopFlag
 from distrl.proxies import bypass_proxies
 
 # As JAX reads them.
@@ -25,49 +22,6 @@ _TRUTH = {
     **dict.fromkeys(("0", "off", "f", "false", "n", "no"), False),
 }
 _KINDS = {bool: "true or false", int: "a whole number", float: "a number"}
-
-
-class StopFlag:
-    """What `lp.stop_event` and `lp.wait_for_stop` answer with inside a node.
-
-    It stands in for Launchpad's WorkerManager, which installs signal handlers of
-    its own and kills the process tree.
-    """
-
-    def __init__(self) -> None:
-        """Starts with no stop asked for; made by the thread that runs the node."""
-        self._event = LookedAtEvent()
-
-    def set(self) -> None:
-        """Asks the node to end."""
-        self._event.set()
-
-    def set_by_signal(self, number: int) -> None:
-        """Asks the node to end as soon as this process gets a signal.
-
-        No handler in Python could: it runs in the main thread, which may wait for
-        this very flag without being woken, since a signal reaches any thread, or
-        comes just before the wait. So the wake-up pipe tells a thread.
-        """
-        reader, writer = os.pipe()
-        os.set_blocking(writer, False)
-        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-        signal.signal(number, lambda *_: None)
-
-        def listen() -> None:
-            while os.read(reader, 1)[0] != number:
-                continue
-            self.set()
-
-        threading.Thread(target=listen, name="stop", daemon=True).start()
-
-    def stop_event(self) -> LookedAtEvent:
-        """Returns the event that is set when the node is to end."""
-        return self._event
-
-    def wait_for_stop(self, timeout_secs: float | None = None) -> bool:
-        """Waits up to `timeout_secs` seconds; True when the node is to end."""
-        return self._event.wait(timeout_secs)
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from distrl.launch.reaping import group_is_left, kill_descendants
 from distrl.launch.restarts import End, decide
 from distrl.launch.share import Share
 from distrl.launch.signs_of_life import Watch
+from distrl.launch.stop_flag import StopPipe
 from distrl.launch.stopping import is_late
 from distrl.node_log import say
 
@@ -48,10 +49,12 @@ class Supervisor:
         self._reports, self._outbox = Channel(self._inbox), Channel(outbox)
         self._watch = Watch(config.launch.silent_seconds)
         self._memory_kills = MemoryKills()
+        self._stop = StopPipe()
         self._surroundings = Surroundings(
             config.run_dir,
             self._outbox,
             self._watch.period,
+            self._stop.reader,
             self._forget,
             config.launch.environment,
         )
@@ -118,6 +121,7 @@ class Supervisor:
         """Called in a new node: closes what is not its own."""
         self._channel.close()
         self._inbox.close()
+        self._stop.close_writer()
 
     def _running(self) -> list[NodeProcess]:
         return [child for child in self._children.values() if child.status is None]
@@ -255,8 +259,7 @@ class Supervisor:
             child.due = None
             event = {"event": "node", "name": child.node.name, "state": "killed"}
             self._channel.send(event)
-        for child in self._running():
-            child.signal(signal.SIGTERM)
+        self._stop.tell()
 
     def _enforce_stop(self) -> None:
         """Kills who took too long; those who save may take longer while they live."""

@@ -10,7 +10,8 @@ from launchpad.context import LaunchType
 
 from distrl.config import Config
 from distrl.launch.channel import Channel
-from distrl.launch.prepare import PreparedNode, StopFlag, prepare, run_node
+from distrl.launch.prepare import PreparedNode, prepare, run_node
+from distrl.launch.stop_flag import StopFlag
 from distrl.launch.stopping import find_stop_limit
 
 

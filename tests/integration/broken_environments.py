@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 
 import dm_env
 import numpy as np
@@ -50,6 +51,25 @@ class TalkingCatch(catch.Catch):
 
     def _step(self, action: int) -> dm_env.TimeStep:
         os.write(1, b"x" * 2_000 + b"\n")
+        return super()._step(action)
+
+
+class DeafCatch(catch.Catch):
+    """Catch that takes the signals of its process in the constructor and in a step."""
+
+    _taken = 0
+
+    def __init__(self, seed: int = 0):
+        super().__init__(seed=seed)
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, lambda *_: None)
+            signal.set_wakeup_fd(-1)
+
+    def _step(self, action: int) -> dm_env.TimeStep:
+        self._taken += 1
+        if self._taken == 50:
+            signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals())
+            print("deaf", flush=True)
         return super()._step(action)
 
 
@@ -100,6 +120,11 @@ def stick(seed: int = 0) -> dm_env.Environment:
 def talk(seed: int = 0) -> dm_env.Environment:
     """Returns an environment that prints much."""
     return TalkingCatch(seed=seed)
+
+
+def deafen(seed: int = 0) -> dm_env.Environment:
+    """A factory."""
+    return DeafCatch(seed=seed)
 
 
 def crash(seed: int = 0) -> dm_env.Environment:

@@ -1,6 +1,7 @@
 """However a run ends, it says how, and nothing is left running."""
 
 import csv
+import json
 import os
 import signal
 import time
@@ -60,6 +61,32 @@ def test_a_node_that_ignores_the_stop_is_killed_within_ten_seconds(tmp_path, bac
         assert time.monotonic() - asked < 10
         command.assert_nothing_is_left()
     assert command.result["status"] == "stopped"
+
+
+@pytest.mark.parametrize("backend", ["processes", "serial", "threads", _LAUNCHPAD])
+def test_an_environment_that_takes_signals_does_not_disturb_the_stop(tmp_path, backend):
+    flags = [*ENDLESS, "--environment=broken_environments:deafen"]
+    run_dir = tmp_path / "run"
+    with train(run_dir, *flags, f"--launch.backend={backend}") as command:
+        command.await_line("training")
+        command.process.send_signal(signal.SIGTERM)
+        assert command.finish() == 143
+        command.assert_nothing_is_left()
+    states = json.loads((run_dir / "program.json").read_text())["nodes"]
+    assert {node["state"] for node in states} == {"ended"}
+    # Nobody was killed, so the last checkpoint is there.
+    assert list((run_dir / "checkpoints").glob("[0-9]*"))
+
+
+def test_a_node_that_somebody_terminates_is_started_again(tmp_path):
+    flags = ["--launch.backend=serial", *ENDLESS]
+    with train(tmp_path / "run", *flags) as command:
+        command.await_line("training")
+        os.kill(command.pid_of("serial"), signal.SIGTERM)
+        command.await_line("serial was killed by SIGTERM; started again (1)")
+        command.process.send_signal(signal.SIGINT)
+        assert command.finish() == 130
+    assert command.result["restarts"] == {"serial": 1}
 
 
 @pytest.mark.parametrize("backend", ["processes", "threads", "launchpad"])

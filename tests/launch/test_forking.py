@@ -16,6 +16,7 @@ import pytest
 from distrl.launch.channel import Channel
 from distrl.launch.forking import NodeProcess, Surroundings, kill_with_dump
 from distrl.launch.prepare import PreparedNode
+from distrl.launch.stop_flag import StopPipe
 
 
 def speak():
@@ -85,7 +86,9 @@ def main():
     run_dir, name, *what = sys.argv[1:]
     near, far = Channel.pair()
     node = PreparedNode("node/0", "node", None, globals()[name])
-    process = NodeProcess(node, Surroundings(run_dir, far, 1.0, near.close))
+    process = NodeProcess(
+        node, Surroundings(run_dir, far, 1.0, StopPipe().reader, near.close)
+    )
     process.start()
     if "kill" in what:
         log = Path(run_dir) / "logs" / "node" / "0.log"

@@ -10,13 +10,13 @@ from launchpad.context import LaunchType
 
 from distrl.errors import ConfigError
 from distrl.launch.prepare import (
-    StopFlag,
     configure_jax,
     count_addresses,
     node_names,
     prepare,
     run_node,
 )
+from distrl.launch.stop_flag import StopFlag
 
 
 class Doubler:
@@ -82,35 +82,6 @@ def test_addresses_that_were_chosen_before_are_bound():
     addresses = {"service": ["10.1.2.3:77"], "actor/0": []}
     nodes = prepare(program, lambda: None, launch_type, addresses)
     assert [n.address for n in nodes] == ["10.1.2.3:77", None, None, None]
-
-
-def test_a_stop_flag_answers_what_launchpad_asks():
-    flag = StopFlag()
-    assert flag.wait_for_stop(0) is False
-    flag.set()
-    assert flag.wait_for_stop(0) is True
-    assert flag.stop_event().is_set()
-
-
-_DEAF_MAIN = """
-import os, signal, threading
-from distrl.launch.prepare import StopFlag
-flag = StopFlag()
-flag.set_by_signal(signal.SIGTERM)
-# Another thread takes the signal, so that nothing wakes the main thread.
-threading.Thread(target=threading.Event().wait, daemon=True).start()
-signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
-os.kill(os.getpid(), signal.SIGTERM)
-flag.stop_event().wait()
-print(flag.wait_for_stop())
-"""
-
-
-def test_a_signal_sets_the_flag_whatever_thread_it_reaches():
-    done = subprocess.run(
-        [sys.executable, "-c", _DEAF_MAIN], capture_output=True, text=True, timeout=60
-    )
-    assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
 
 
 @pytest.mark.parametrize(

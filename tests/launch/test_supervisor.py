@@ -96,6 +96,8 @@ def test_delays_double_and_one_restart_too_many_fails_the_run(run_dir):
     [
         ("killed_once", "killed", None),
         ("killed_once", "never", "was killed by SIGKILL"),
+        ("terminated_once", "killed", None),
+        ("terminated_once", "never", "was killed by SIGTERM"),
         ("raising_once", "always", None),
         ("raising_once", "killed", "ValueError: the first life broke"),
     ],
@@ -167,3 +169,11 @@ def test_nodes_that_save_have_longer_to_end_as_long_as_they_get_on(run_dir):
     order = [e["name"] for e in events if e["event"] == "node"]
     assert order.index("actor/0") < order.index("learner") < order.index("replay/0")
     assert (run_dir / "saved.json").exists()
+
+
+def test_a_node_cannot_shut_its_ears_to_the_stop(run_dir):
+    events = supervise(make_config(run_dir), "deaf")
+    assert events[-1]["error"] is None
+    states = {e["name"]: e["state"] for e in events if e["event"] == "node"}
+    names = ("blocked", "handled", "loop", "stopper")
+    assert states == dict.fromkeys(names, "ended")

@@ -1,5 +1,6 @@
 """Programs of a node or two, for tests of how they are launched and how they end."""
 
+import asyncio
 import dataclasses
 import json
 import os
@@ -276,6 +277,56 @@ def killed_once(config, spec):
         lp.stop()
 
     return two_nodes(wait_for_stop, work)
+
+
+def terminated_once(config, spec):
+    """Somebody sends the second node SIGTERM in its first life; it stops the program.
+
+    It does what nodes do that hear of a stop: it ends in order.
+    """
+    del spec
+
+    def work():
+        if count_lives(config.run_dir, "second") == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
+            wait_for_stop()
+        lp.stop()
+
+    return two_nodes(wait_for_stop, work)
+
+
+def take_signals(run_dir, how):
+    """Makes a node deaf to signals, as some environments do."""
+    if how == "blocked":
+        signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals())
+    elif how == "handled":
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, lambda *_: None)
+        signal.set_wakeup_fd(-1)
+    else:
+        loop = asyncio.new_event_loop()
+        loop.add_signal_handler(signal.SIGTERM, print)
+    Path(run_dir, f"{how}.json").touch()
+
+
+def deaf(config, spec):
+    """Three nodes take their signals away; the fourth stops the program."""
+    run_dir = config.run_dir
+
+    def work(how):
+        take_signals(run_dir, how)
+        wait_for_stop()
+
+    def stop():
+        await_files(run_dir, "blocked.json", "handled.json", "loop.json")
+        lp.stop()
+
+    del spec
+    program = lp.Program("tiny")
+    for how in ("blocked", "handled", "loop"):
+        program.add_node(lp.PyNode(work, how), label=how)
+    program.add_node(lp.PyNode(stop), label="stopper")
+    return program
 
 
 def raising_once(config, spec):

@@ -1,0 +1,98 @@
+"""How a node hears that it is to stop: through a pipe, not through a signal.
+
+An environment may replace, block or ignore signals; it cannot take this from its node.
+"""
+
+import os
+import select
+import signal
+import threading
+from collections.abc import Callable
+
+from distrl.children import die_of
+from distrl.launch.signs_of_life import LookedAtEvent
+
+# Whoever signals every process of a run at once (systemd, `pkill -f`) reaches the
+# front, too, and the stop that follows lets the nodes save.
+_GRACE_SECONDS = 2.0
+
+
+class StopPipe:
+    """Tells every process that holds the reading end, all at once and for good."""
+
+    def __init__(self) -> None:
+        """Opens both ends."""
+        self.reader, self._writer = os.pipe()
+
+    def tell(self) -> None:
+        """Makes the pipe readable; nobody ever empties it."""
+        os.write(self._writer, b"!")
+
+    def close_writer(self) -> None:
+        """Called in a node, which only listens."""
+        os.close(self._writer)
+
+
+def is_told(reader: int, seconds: float | None = 0.0) -> bool:
+    """Whether the stop comes within `seconds`; None waits for it without limit.
+
+    It has also come when the process that could tell is gone.
+    """
+    poll = select.poll()
+    poll.register(reader, select.POLLIN)
+    answers = poll.poll(None if seconds is None else 1000 * seconds)
+    # An environment that closed every descriptor closed this one as well.
+    return any(events & (select.POLLIN | select.POLLHUP) for _, events in answers)
+
+
+def call_when_told(reader: int, function: Callable[[], object]) -> None:
+    """Calls `function` in a thread of its own once the stop has come."""
+
+    def listen() -> None:
+        if is_told(reader, None):
+            function()
+
+    threading.Thread(target=listen, name="stop", daemon=True).start()
+
+
+class StopFlag:
+    """What `lp.stop_event` and `lp.wait_for_stop` answer with inside a node.
+
+    It stands in for Launchpad's WorkerManager, which installs signal handlers of
+    its own and kills the process tree.
+    """
+
+    def __init__(self) -> None:
+        """Starts with no stop asked for; made by the thread that runs the node."""
+        self._event = LookedAtEvent()
+
+    def set(self) -> None:
+        """Asks the node to end."""
+        self._event.set()
+
+    def die_of(self, number: int) -> None:
+        """Has a signal end this process, unless the whole run is stopping, too.
+
+        A thread hears of it through the wake-up pipe: a handler in Python runs in the
+        main thread, which may not get to it.
+        """
+        reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        signal.signal(number, lambda *_: None)
+
+        def listen() -> None:
+            while os.read(reader, 1)[0] != number:
+                continue
+            if not self._event.wait(_GRACE_SECONDS):
+                die_of(number)
+
+        threading.Thread(target=listen, name="signals", daemon=True).start()
+
+    def stop_event(self) -> LookedAtEvent:
+        """Returns the event that is set when the node is to end."""
+        return self._event
+
+    def wait_for_stop(self, timeout_secs: float | None = None) -> bool:
+        """Waits up to `timeout_secs` seconds; True when the node is to end."""
+        return self._event.wait(timeout_secs)
