@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from typing import Literal
 
-from distrl.children import make_command
+from distrl.children import make_command, name_signal
 from distrl.cli.variables import check_variables
 from distrl.findings import Finding
 from distrl.machine import read_memory
@@ -213,7 +213,8 @@ def run_python(code: str, seconds: float = IMPORT_SECONDS) -> tuple[bool, str]:
     if done.returncode == 0:
         return True, _last_line(done.stdout)
     last = _last_line(done.stderr)
-    return False, last if done.returncode > 0 else f"signal {-done.returncode}: {last}"
+    killed = done.returncode < 0
+    return False, f"{name_signal(-done.returncode)}: {last}" if killed else last
 
 
 def _last_line(text: str) -> str:

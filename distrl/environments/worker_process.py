@@ -168,7 +168,7 @@ class WorkerProcess:
         elif code < 0:
             how = f"was killed by {name_signal(-code)}"
             if code == -signal.SIGKILL:
-                how += ", by somebody or since memory ran out"
+                how += " (out of memory, or by somebody)"
         else:
             how = f"ended by itself, exit code {code}"
         return EnvironmentFault(f"the process of {self._name()} {how}")

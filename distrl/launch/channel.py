@@ -6,7 +6,10 @@ import os
 import socket
 from typing import Any
 
-_LARGEST_BYTES = 150_000
+# What is larger travels in a file in memory, whose descriptor is sent after this mark:
+# a packet holds no more than the socket's buffer, and arrives whole.
+_PACKET_BYTES = 150_000
+_IN_FILE = b"@"
 
 
 class Channel:
@@ -32,22 +35,20 @@ class Channel:
         Args:
           message: plain data.
           descriptor: an open file that the other end gets, too.
-
-        Raises:
-          ValueError: the message is too large to be sent whole.
         """
         data = json.dumps(message).encode()
-        if len(data) > _LARGEST_BYTES:
-            raise ValueError(
-                f"a message of {len(data)} bytes is over the limit of {_LARGEST_BYTES}"
-            )
-        try:
-            if descriptor is None:
-                self._socket.sendall(data)
-            else:
-                socket.send_fds(self._socket, [data], [descriptor])
-        except OSError:
-            return False
+        descriptors = [] if descriptor is None else [descriptor]
+        with contextlib.ExitStack() as stack:
+            if len(data) > _PACKET_BYTES:
+                file = stack.enter_context(open(os.memfd_create("message"), "w+b"))
+                file.write(data)
+                file.flush()
+                data = _IN_FILE
+                descriptors.append(file.fileno())
+            try:
+                socket.send_fds(self._socket, [data], descriptors)
+            except OSError:
+                return False
         return True
 
     def offer(self, message: dict[str, Any]) -> None:
@@ -61,9 +62,13 @@ class Channel:
         A descriptor that came with it is in it as `descriptor`.
         """
         try:
-            data, descriptors, _, _ = socket.recv_fds(self._socket, _LARGEST_BYTES, 1)
+            data, descriptors, _, _ = socket.recv_fds(self._socket, _PACKET_BYTES, 2)
         except ConnectionError:
             return None
+        if data == _IN_FILE:
+            with open(descriptors.pop(), "rb") as file:
+                file.seek(0)
+                data = file.read()
         message = json.loads(data) if data else None
         for descriptor in descriptors:
             os.set_inheritable(descriptor, False)

@@ -4,12 +4,24 @@ import os
 import signal
 
 from distrl.children import name_signal
+from distrl.launch.quoting import read_last_lines
 from distrl.launch.restarts import End
 from distrl.launch.run_directory import node_file
 
 _LOG_LINES = 15
 # Where all threads of a node that hung were; the main thread is the last.
 _DUMP_LINES = 60
+
+
+def describe_kill(number: int, memory_ran_out: bool) -> str:
+    """Returns `killed by SIGKILL (out of memory)`, for example.
+
+    Args:
+      number: of the signal.
+      memory_ran_out: whether the kernel has just killed a process for its memory.
+    """
+    why = " (out of memory)" if number == signal.SIGKILL and memory_ran_out else ""
+    return f"killed by {name_signal(number)}{why}"
 
 
 def describe_end(
@@ -29,10 +41,7 @@ def describe_end(
         return "hung", fault
     code = os.waitstatus_to_exitcode(status)
     if code < 0:
-        why = (
-            ", as memory ran out" if code == -signal.SIGKILL and memory_ran_out else ""
-        )
-        return "killed", f"was killed by {name_signal(-code)}{why}"
+        return "killed", f"was {describe_kill(-code, memory_ran_out)}"
     end: End = "failed" if code else "ended"
     return end, f"ended by itself, exit code {code}, while the run went on"
 
@@ -42,7 +51,8 @@ def read_log_end(run_dir: str, node: str, end: End) -> str:
     count = _DUMP_LINES if end == "hung" else _LOG_LINES
     log = node_file(run_dir, "logs", node, ".log")
     try:
-        lines = log.read_text(errors="replace").splitlines()[-count:]
+        with log.open("rb") as file:
+            lines = read_last_lines(file.fileno(), count)
     except OSError as error:
         lines = [str(error)]
     return "\n".join([f"The end of {log}:", *lines])

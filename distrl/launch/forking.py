@@ -15,6 +15,7 @@ from distrl.children import DUMP_SIGNAL, die_with_parent
 from distrl.launch.channel import Channel
 from distrl.launch.placement import node_environment
 from distrl.launch.prepare import PreparedNode, run_node
+from distrl.launch.quoting import clip
 from distrl.launch.reaping import catches_signal, find_children, kill_group
 from distrl.launch.run_directory import node_file
 from distrl.launch.signs_of_life import send_signs
@@ -22,7 +23,6 @@ from distrl.launch.stop_flag import StopFlag, call_when_told
 from distrl.session import Session, read_session
 
 _DUMP_SECONDS = 0.1
-_TRACEBACK_BYTES = 20_000
 
 
 @dataclass(frozen=True)
@@ -144,6 +144,7 @@ def _become(
         descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         os.dup2(descriptor, 1)
         os.dup2(descriptor, 2)
+        faulthandler.enable()
         faulthandler.register(DUMP_SIGNAL, all_threads=True)
         surroundings.forget()
         call_when_told(surroundings.stop, stop_flag.set)
@@ -171,7 +172,6 @@ def _become(
 
 
 def _report_error(name: str, text: str, outbox: Channel) -> None:
-    message: dict[str, Any] = {"event": "error", "node": name}
-    message["traceback"] = text[-_TRACEBACK_BYTES:]
-    outbox.send(message)
-    print(text, file=sys.stderr)
+    # First what nobody else has to take.
+    print(text, file=sys.stderr, flush=True)
+    outbox.send({"event": "error", "node": name, "traceback": clip(text)})

@@ -28,9 +28,12 @@ from distrl.errors import ConfigError
 from distrl.factories import check_not_imported, refuse_nested
 from distrl.launch.caught_signals import CaughtSignals
 from distrl.launch.channel import Channel
+from distrl.launch.ends import describe_kill
 from distrl.launch.host import OUR_PROGRAM
 from distrl.launch.log_bound import LogBound
+from distrl.launch.memory_kills import MemoryKills
 from distrl.launch.placement import GROUPS, check_groups, describe_place
+from distrl.launch.quoting import read_last_lines
 from distrl.launch.reaping import kill_session
 from distrl.launch.records import Records
 from distrl.launch.resuming import (
@@ -56,6 +59,7 @@ from distrl.telemetry.status import Status, read_status
 _TICK_SECONDS = 0.25
 # What the host needs beyond launch.stop_seconds to reap its nodes and say so.
 _FAREWELL_SECONDS = 1.0
+_PRINTED_LINES = 20
 
 
 @dataclass(frozen=True)
@@ -163,6 +167,7 @@ class _Front:
             self._scratch = tempfile.mkdtemp(prefix="distrl-")
         self._channel, remote = Channel.pair()
         self._signals = CaughtSignals()
+        self._memory_kills = MemoryKills()
         adopt_orphans()
         self._host = subprocess.Popen(
             make_child_command("distrl.launch.host", str(remote.fileno())),
@@ -214,6 +219,7 @@ class _Front:
                 ticked = time.monotonic()
                 self._records.flush()
                 self._logs.tick()
+                self._memory_kills.tick()
                 self._show_status()
         return self._conclude()
 
@@ -343,9 +349,8 @@ class _Front:
         code = self._host.returncode
         cause = f"exit code {code}"
         if code < 0:
-            cause = f"killed by {signal.Signals(-code).name}"
-        self._output.seek(0)
-        printed = self._output.read().decode(errors="replace").splitlines()[-20:]
+            cause = describe_kill(-code, self._memory_kills.was_recent())
+        printed = read_last_lines(self._output.fileno(), _PRINTED_LINES)
         return "\n".join([f"The launcher's host process ended: {cause}.", *printed])
 
     def _read_status(self) -> Status | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from distrl.errors import ConfigError
 from distrl.launch.channel import Channel
+from distrl.launch.quoting import clip
 from distrl.launch.reaping import kill_descendants
 
 
@@ -52,7 +53,7 @@ def end_with(channel: Channel, serve: Callable[[], object]) -> None:
     except ConfigError as error:
         channel.send({"event": "refused", "message": str(error)})
     except Exception:
-        text = traceback.format_exc()
+        text = clip(traceback.format_exc())
         channel.send(
             {"event": "ended", "error": {"node": "launcher", "traceback": text}}
         )

@@ -1,4 +1,4 @@
-"""Whether the kernel has just killed a process since memory ran out."""
+"""Whether the kernel has just killed a process for its memory."""
 
 import time
 from pathlib import Path

@@ -1,6 +1,7 @@
 """The launchpad back end: `lp.launch` as Launchpad has it, a fresh process a node."""
 
 import contextlib
+import faulthandler
 import functools
 import gc
 import os
@@ -25,6 +26,7 @@ from distrl.config import Config
 from distrl.launch.channel import Channel
 from distrl.launch.placement import node_environment
 from distrl.launch.prepare import node_names
+from distrl.launch.quoting import clip
 from distrl.launch.reaping import kill_descendants
 from distrl.launch.run_directory import node_file
 from distrl.launch.stop_flag import StopPipe, call_when_told, is_told
@@ -194,6 +196,7 @@ def _run_guarded(
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
+    faulthandler.enable()
     # Launchpad tells its nodes by a signal, which an environment may have taken.
     reader = os.open(f"/proc/{launcher}/fd/{stop}", os.O_RDONLY)
     call_when_told(reader, manager.stop_event().set)
@@ -211,7 +214,7 @@ def _run_guarded(
     except BaseException:
         text = traceback.format_exc()
         print(text, flush=True)
-        node_file(config.run_dir, "logs", name, ".error").write_text(text)
+        node_file(config.run_dir, "logs", name, ".error").write_text(clip(text))
         code = 1
     finally:
         sys.stdout.flush()

@@ -11,6 +11,7 @@ from launchpad.context import LaunchType
 from distrl.config import Config
 from distrl.launch.channel import Channel
 from distrl.launch.prepare import PreparedNode, prepare, run_node
+from distrl.launch.quoting import clip
 from distrl.launch.stop_flag import StopFlag
 from distrl.launch.stopping import find_stop_limit
 
@@ -32,7 +33,7 @@ def run_threads(program: lp.Program, config: Config, channel: Channel) -> None:
         except BaseException:
             text = traceback.format_exc()
             print(text, flush=True)
-            ended.put((node.name, text))
+            ended.put((node.name, clip(text)))
         else:
             ended.put((node.name, None))
 

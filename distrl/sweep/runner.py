@@ -4,7 +4,6 @@ import dataclasses
 import json
 import os
 import select
-import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -12,11 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from distrl.children import make_child_command
+from distrl.children import make_child_command, name_signal
 from distrl.config import Config, check_config, config_to_yaml
 from distrl.environments import list_bsuite_episodes, select_bsuite_ids
 from distrl.errors import ConfigError
 from distrl.launch.caught_signals import CaughtSignals
+from distrl.launch.quoting import read_last_lines
 from distrl.launch.reaping import kill_tree
 from distrl.reports import write_results
 from distrl.seeding import derive_seed
@@ -28,6 +28,8 @@ from distrl.whole_files import write_whole
 _TICK_SECONDS = 0.5
 # What a run's command needs beyond launch.stop_seconds to say how it ended.
 _FAREWELL_SECONDS = 2.0
+# Among so many of a command's last lines its error is looked for.
+_LOG_LINES = 50
 
 
 @dataclass(frozen=True)
@@ -263,11 +265,12 @@ class _Runner:
 
     def _describe_failure(self, job: _Job, code: int) -> str:
         """Returns the last line that the command printed, which is the error."""
-        text = self._sweep.log(job.bsuite_id).read_text(errors="replace")
-        lines = [line for line in text.splitlines() if line.strip()]
+        with self._sweep.log(job.bsuite_id).open("rb") as log:
+            lines = read_last_lines(log.fileno(), _LOG_LINES)
+        lines = [line for line in lines if line.strip()]
         refused = [line for line in lines if line.startswith("distrl: error: ")]
         if code < 0:
-            return f"its command was killed by {signal.Signals(-code).name}"
+            return f"its command was killed by {name_signal(-code)}"
         if refused:
             return refused[-1].removeprefix("distrl: error: ")
         return lines[-1] if lines else f"exit code {code}"

@@ -114,7 +114,7 @@ def test_run_python_gives_the_last_line():
 def test_run_python_names_the_signal():
     ok, text = health.run_python("import os; os.kill(os.getpid(), 9)")
     assert not ok
-    assert text.startswith("signal 9")
+    assert text.startswith("SIGKILL")
 
 
 def test_run_python_has_a_limit():

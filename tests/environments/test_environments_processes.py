@@ -157,7 +157,7 @@ def test_nests_keep_their_structure(start):
             perilous.Leaving,
             "process of environments 2 to 3 ended by itself, exit code 7",
         ),
-        (perilous.Killed, "was killed by SIGKILL, by somebody or since memory ran out"),
+        (perilous.Killed, "was killed by SIGKILL .out of memory, or by somebody."),
         (perilous.Orphaning, "environments 2 to 3 ended by itself, exit code 7"),
     ],
 )

@@ -99,7 +99,7 @@ def test_a_node_that_is_killed_for_memory_is_said_to_be(tmp_path, small_memory):
         command.await_line("started again (1)")
         line = command.lines[-1]
         assert command.finish() == 0, command.stderr
-    assert "replay/0 was killed by SIGKILL, as memory ran out" in line
+    assert "replay/0 was killed by SIGKILL (out of memory)" in line
     assert command.result["restarts"] == {"replay/0": 1}
 
 

@@ -1,6 +1,7 @@
 """Messages arrive whole, and an end that is gone is noticed."""
 
-import pytest
+import os
+import socket
 
 from distrl.launch.channel import Channel
 
@@ -20,7 +21,21 @@ def test_a_closed_end_is_none_to_the_reader_and_false_to_the_writer():
     assert near.send({"do": "stop"}) is False
 
 
-def test_a_message_that_cannot_be_sent_whole_is_refused():
-    near, _ = Channel.pair()
-    with pytest.raises(ValueError, match="limit"):
-        near.send({"text": "x" * 200_000})
+def test_a_message_of_any_length_arrives_whole_with_its_descriptor(tmp_path):
+    near, far = Channel.pair()
+    sent = {"text": "\U0001f3d3" * 100_000, "more": ["x" * 500_000]}
+    with (tmp_path / "file").open("w") as file:
+        assert near.send(sent, file.fileno())
+    received = far.receive()
+    assert (
+        os.fstat(received.pop("descriptor")).st_ino == (tmp_path / "file").stat().st_ino
+    )
+    assert received == sent
+
+
+def test_nodes_may_send_long_messages_to_one_who_reads_later():
+    inbox, outbox = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    sent = [{"node": f"actor/{i}", "text": str(i) * 400_000} for i in range(3)]
+    for message in sent:
+        assert Channel(outbox).send(message)
+    assert [Channel(inbox).receive() for _ in sent] == sent

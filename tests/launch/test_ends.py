@@ -27,7 +27,7 @@ def test_an_end_is_of_a_kind_and_has_words(status, raised, fault, end, words):
 
 def test_only_a_kill_can_be_for_memory():
     _, killed = describe_end(signal.SIGKILL, False, None, True)
-    assert killed == "was killed by SIGKILL, as memory ran out"
+    assert killed == "was killed by SIGKILL (out of memory)"
     _, crashed = describe_end(signal.SIGSEGV, False, None, True)
     assert crashed == "was killed by SIGSEGV"
 

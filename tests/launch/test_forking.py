@@ -29,6 +29,16 @@ def fail():
     raise ValueError("lost the ball")
 
 
+def fail_wordily():
+    """Raises with more than a packet holds."""
+    raise ValueError("\U0001f3d3" * 100_000 + " lost")
+
+
+def abort():
+    """Ends as a library does that finds itself broken."""
+    os.abort()
+
+
 def sit():
     """Is stuck where its log is to name it."""
     print("seated", flush=True)
@@ -67,6 +77,20 @@ def test_an_error_is_sent_and_logged(fork):
     assert error["node"] == "node/0"
     assert error["traceback"].endswith("ValueError: lost the ball\n")
     assert "ValueError: lost the ball" in log
+
+
+def test_an_error_of_any_length_is_logged_whole_and_its_end_is_sent(fork):
+    result, log = fork("fail_wordily")
+    (error,) = (e for e in result["events"] if e["event"] == "error")
+    assert error["traceback"].endswith(" lost\n")
+    assert "\U0001f3d3" * 100_000 in log
+
+
+def test_one_that_crashes_says_where_it_was(fork):
+    result, log = fork("abort")
+    assert result["code"] == -signal.SIGABRT
+    assert "Fatal Python error: Aborted" in log
+    assert "in abort" in log
 
 
 def test_the_next_life_knows_that_it_is_one_and_has_the_same_log(fork):

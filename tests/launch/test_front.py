@@ -131,6 +131,20 @@ def test_a_host_that_is_gone_is_a_failure_of_the_launcher(tmp_path):
     assert "host process ended: exit code 9" in traceback
 
 
+def test_a_host_that_is_killed_is_a_failure_with_the_name_of_the_signal(tmp_path):
+    exposed = LaunchConfig(isolate=False)
+    outcome, _ = launch(tmp_path, tiny_programs.killed_oddly, launch=exposed)
+    assert (outcome.exit_code, outcome.result["status"]) == (1, "failed")
+    assert "killed by signal 37" in outcome.result["error"]["traceback"]
+
+
+def test_a_configuration_of_any_length_reaches_the_nodes(tmp_path):
+    words = {"WORD": "\U0001f3d3" * 60_000}
+    exposed = LaunchConfig(environment={"learner": words})
+    outcome, _ = launch(tmp_path, tiny_programs.wordy, launch=exposed)
+    assert outcome.exit_code == 0, outcome.result["error"]
+
+
 def test_what_does_not_fit_starts_nothing(tmp_path):
     children = list_children()
     with pytest.raises(ConfigError, match="Did you mean 'catch'"):

@@ -126,6 +126,13 @@ def test_a_node_that_hangs_and_is_not_started_again_fails_the_run(run_dir):
     assert "in sit_for_ever" in error["traceback"]
 
 
+def test_the_end_of_a_long_line_is_quoted(run_dir):
+    error = supervise(make_config(run_dir), "rambling")[-1]["error"]
+    assert error["node"] == "second"
+    assert "ended by itself, exit code 7" in error["traceback"]
+    assert error["traceback"].endswith("last words")
+
+
 def test_what_a_killed_node_had_started_does_not_hold_its_port(run_dir):
     events = supervise(
         make_config(run_dir, restart_delay_seconds=0.0), "leaving_a_port"

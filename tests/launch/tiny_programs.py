@@ -185,6 +185,17 @@ def stubborn(config, spec):
     return two_nodes(ignore, stop)
 
 
+def rambling(config, spec):
+    """The second node ends after a line that is longer than any message."""
+    del config, spec
+
+    def ramble():
+        print("x" * 300_000, "last words", flush=True)
+        os._exit(7)
+
+    return two_nodes(wait_for_stop, ramble)
+
+
 def count_lives(run_dir, name):
     """Notes when a life of a node began, and returns how many did before."""
     path = Path(run_dir, f"{name}.lives")
@@ -436,6 +447,22 @@ def unmakeable(config, spec):
 def unspeaking(config, spec):
     """Ends the host itself."""
     os._exit(9)
+
+
+def wordy(config, spec):
+    """Stops when the configuration is there in its whole length."""
+    del spec
+
+    def check():
+        assert len(config.launch.environment["learner"]["WORD"]) == 60_000
+        lp.stop()
+
+    return two_nodes(wait_for_stop, check)
+
+
+def killed_oddly(config, spec):
+    """A real-time signal kills the host."""
+    os.kill(os.getpid(), signal.SIGRTMIN + 3)
 
 
 def crash(seed=0):

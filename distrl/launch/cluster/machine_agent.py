@@ -8,7 +8,6 @@ import contextlib
 import os
 import select
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -18,10 +17,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from distrl.children import make_child_command
+from distrl.children import make_child_command, name_signal
 from distrl.launch.channel import Channel
 from distrl.launch.cluster.collecting import Piece, read_added
 from distrl.launch.log_bound import bound_logs
+from distrl.launch.quoting import read_last_lines
 from distrl.launch.reaping import kill_session
 from distrl.machine import read_memory
 
@@ -143,11 +143,10 @@ class MachineAgent:
         kill_session(self._zygote.pid)
         cause = f"exit code {code}"
         if code < 0:
-            cause = f"killed by {signal.Signals(-code).name}"
-        self._output.seek(0)
-        lines = self._output.read().decode(errors="replace").splitlines()
+            cause = f"killed by {name_signal(-code)}"
+        lines = read_last_lines(self._output.fileno(), _PRINTED_LINES)
         text = f"The process that runs the nodes of this machine ended: {cause}."
-        return "\n".join([text, *lines[-_PRINTED_LINES:]])
+        return "\n".join([text, *lines])
 
 
 def list_own_path() -> list[str]:
