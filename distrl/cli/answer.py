@@ -1,11 +1,15 @@
 """What a command says on stdout, apart from all that it says on the way."""
 
 import contextlib
+import errno
 import os
 import sys
 from collections.abc import Callable, Iterator
 
 from distrl.plain_text import make_plain
+
+# Of a pipe and of a terminal whose other end was closed.
+_GONE = (errno.EPIPE, errno.EIO)
 
 
 class AnswerLost(Exception):
@@ -13,7 +17,7 @@ class AnswerLost(Exception):
 
 
 def print_answer(text: str) -> None:
-    """Prints text on stdout; a reader that has gone, as `head` does, is no error.
+    """Prints text on stdout; that nobody reads it any more is not an error.
 
     Raises:
       AnswerLost: it cannot be written, for example to a full disk.
@@ -23,7 +27,7 @@ def print_answer(text: str) -> None:
     except OSError as error:
         # The interpreter flushes stdout once more when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if not isinstance(error, BrokenPipeError):
+        if error.errno not in _GONE:
             raise AnswerLost(error.strerror) from error
 
 
@@ -47,10 +51,9 @@ def reserve_stdout() -> Iterator[Callable[[str], None]]:
         try:
             with open(kept, "w", closefd=False) as out:
                 out.write(text)
-        except BrokenPipeError:
-            pass
         except OSError as error:
-            raise AnswerLost(error.strerror) from error
+            if error.errno not in _GONE:
+                raise AnswerLost(error.strerror) from error
 
     try:
         os.dup2(2, 1)

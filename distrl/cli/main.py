@@ -1,7 +1,8 @@
 """The command `distrl`: finds the subcommand and reports errors.
 
 Exit codes: 0 done; 1 a node or a check failed; 2 bad usage or configuration, and
-nothing was started; 130 and 143 stopped by Ctrl-C and SIGTERM.
+nothing was started; 130 and 143 stopped by Ctrl-C and SIGTERM, 129 by a terminal that
+was closed (SIGHUP).
 """
 
 import importlib

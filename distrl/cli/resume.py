@@ -17,7 +17,7 @@ checkpoint, evaluation, launch, and others that nothing saved depends on (a defa
 below is what a new run has). A run that is done goes on when the condition that ended
 it is raised, for example --stop.env_steps 100000. Exit codes: 0 done, 1 a node
 failed, 2 bad usage or configuration (nothing was started), 130 and 143 stopped by
-Ctrl-C and SIGTERM."""
+Ctrl-C and SIGTERM, 129 by a terminal that was closed (SIGHUP)."""
 
 
 def main(

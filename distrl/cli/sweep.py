@@ -19,7 +19,7 @@ for distrl report. CONFIG is a YAML file, or the directory of a sweep to go on w
 ids that are done are passed over, others begin again. One id that fails does not end
 the others. Exit codes: 0 all ids are done, 1 some failed (the last lines on stderr say
 why), 2 bad usage or configuration (nothing was started), 130 and 143 stopped by Ctrl-C
-and SIGTERM."""
+and SIGTERM, 129 by a terminal that was closed (SIGHUP)."""
 
 
 def main(arguments: list[str]) -> int:

@@ -14,7 +14,7 @@ Trains an agent as the YAML file CONFIG says; flags replace its values, and what
 neither names has the default below. `null` switches an optional field off. Ctrl-C
 stops the run, and `distrl resume` goes on with it. Exit codes: 0 done, 1 a node
 failed, 2 bad usage or configuration (nothing was started), 130 and 143 stopped by
-Ctrl-C and SIGTERM."""
+Ctrl-C and SIGTERM, 129 by a terminal that was closed (SIGHUP)."""
 
 SWITCHES = """\
 flags without a value:

@@ -21,7 +21,12 @@ from typing import Any
 import cloudpickle
 
 from distrl.checkpoints import discard_partials
-from distrl.children import adopt_orphans, is_part_of_run, make_child_command
+from distrl.children import (
+    adopt_orphans,
+    is_part_of_run,
+    make_child_command,
+    name_signal,
+)
 from distrl.config import Config, check_config, config_to_yaml
 from distrl.config.paths import read_path
 from distrl.errors import ConfigError
@@ -67,7 +72,7 @@ class Outcome:
     """How a run ended.
 
     Attributes:
-      exit_code: 0 done, 1 a node failed, 130 or 143 stopped by a signal.
+      exit_code: 0 done, 1 a node failed, 129, 130 or 143 stopped by a signal.
       result: what result.json holds.
     """
 
@@ -379,7 +384,8 @@ class _Front:
             reason = f"{self._error['node']} failed"
         elif self._signals.first is not None:
             verdict, code = "stopped", 128 + self._signals.first
-            reason = "Ctrl-C" if self._signals.first == signal.SIGINT else "SIGTERM"
+            by_key = self._signals.first == signal.SIGINT
+            reason = "Ctrl-C" if by_key else name_signal(self._signals.first)
         else:
             verdict, code = "done", 0
             reason = status.reason or "the program ended"

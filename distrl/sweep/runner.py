@@ -37,7 +37,8 @@ class SweepOutcome:
     """How a sweep ended.
 
     Attributes:
-      exit_code: 0 all ids are done, 1 some failed, 130 or 143 stopped by a signal.
+      exit_code: 0 all ids are done, 1 some failed, 129, 130 or 143 stopped by a
+        signal.
       done: the ids that are done, those of earlier calls among them.
       failed: why the others failed.
       left: the ids that a signal left.

@@ -1,6 +1,5 @@
 """Progress as a table that is redrawn in place, for a terminal."""
 
-import contextlib
 from collections.abc import Callable, Sequence
 from typing import TextIO
 
@@ -71,8 +70,7 @@ class LiveTable:
     def close(self) -> None:
         """Ends the drawing; what was drawn stays if the run had begun."""
         self._live.transient = self._config is None
-        with contextlib.suppress(OSError, ValueError):
-            self._live.stop()
+        self._live.stop()
 
     def _draw(self) -> Group:
         lines: list[Text | Table] = []

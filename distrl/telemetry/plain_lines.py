@@ -29,7 +29,7 @@ class PlainLines:
 
     def __init__(self, stream: TextIO, elapsed: Callable[[], float]):
         """Takes where to print, and the seconds since the start."""
-        self._stream: TextIO | None = stream
+        self._stream = stream
         self._elapsed = elapsed
         self._stage: str | None = None
         self._interval = _FIRST_INTERVAL
@@ -71,17 +71,10 @@ class PlainLines:
         """Prints the last status, if it was not printed."""
         if self._unseen is not None:
             self._print(self._unseen)
-        self._stream = None
 
     def _print(self, text: str) -> None:
-        if self._stream is None:
-            return
-        try:
-            line = make_plain(f"{self._elapsed():7.1f} s  {text}")
-            print(line, file=self._stream, flush=True)
-        except (OSError, ValueError):
-            # Nobody reads any more; the run goes on.
-            self._stream = None
+        line = make_plain(f"{self._elapsed():7.1f} s  {text}")
+        print(line, file=self._stream, flush=True)
 
 
 def format_status(status: Status, conditions: Sequence[StopProgress]) -> str:

@@ -31,7 +31,8 @@ class _Display(Protocol):
 class Progress:
     """A table that is redrawn on a terminal, plain lines now and then elsewhere.
 
-    After `close` the terminal is as it was, and every call does nothing.
+    After `close` the terminal is as it was, and every call does nothing. So it is once
+    the terminal or the reader is gone; the run does not depend on being watched.
     """
 
     def __init__(
@@ -59,20 +60,17 @@ class Progress:
 
     def stage(self, text: str) -> None:
         """Shows what the run is doing, for example `starting the nodes`."""
-        if self._display is not None:
-            self._display.stage(text)
+        self._show(lambda display: display.stage(text))
 
     def start(self, config: Config) -> None:
         """Shows what is run; the stop conditions of `update` are its."""
         self._tracker = StopTracker(config.stop)
         self._watch = StalenessWatch(config)
-        if self._display is not None:
-            self._display.start(config)
+        self._show(lambda display: display.start(config))
 
     def place(self, rows: Sequence[GroupPlacement]) -> None:
         """Shows on a terminal where the nodes are; elsewhere program.json is enough."""
-        if self._display is not None:
-            self._display.place(rows)
+        self._show(lambda display: display.place(rows))
 
     def update(self, status: Status) -> None:
         """Shows the counts and rates of the run; often is fine."""
@@ -80,19 +78,24 @@ class Progress:
         line = None if self._watch is None else self._watch.update(status)
         if line is not None:
             self.note(line)
-        if self._display is not None:
-            self._display.update(status, conditions)
+        self._show(lambda display: display.update(status, conditions))
 
     def note(self, text: str) -> None:
         """Shows a line that must be seen, and stays."""
-        if self._display is not None:
-            self._display.note(text)
+        self._show(lambda display: display.note(text))
 
     def close(self) -> None:
         """Ends the display; a second call does nothing."""
-        display, self._display = self._display, None
-        if display is not None:
-            display.close()
+        self._show(lambda display: display.close())
+        self._display = None
+
+    def _show(self, show: Callable[[_Display], None]) -> None:
+        if self._display is None:
+            return
+        try:
+            show(self._display)
+        except (OSError, ValueError):
+            self._display = None
 
 
 def _make_display(

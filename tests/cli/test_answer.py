@@ -14,6 +14,28 @@ def test_print_answer(capsys):
     assert capsys.readouterr().out == "a\nb\n"
 
 
+_INTO_A_CLOSED_TERMINAL = """
+import os, pty, sys
+from distrl.cli.answer import print_answer, reserve_stdout
+terminal, near = pty.openpty()
+os.dup2(near, 1)
+os.close(terminal)
+print_answer("lost")
+with reserve_stdout() as write:
+    write("lost as well")
+print("went on", file=sys.stderr)
+"""
+
+
+def test_a_terminal_that_was_closed_is_not_an_error():
+    done = subprocess.run(
+        [sys.executable, "-c", _INTO_A_CLOSED_TERMINAL],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "went on\n")
+
+
 def test_reserve_stdout_sends_python_native_and_children_to_stderr(capfd):
     with reserve_stdout() as write:
         print("by print")

@@ -3,19 +3,26 @@
 import csv
 import json
 import os
+import pty
 import signal
+import subprocess
+import sys
 import time
 
 import psutil
 import pytest
-from integration.commands import can_isolate, train
+from integration.commands import CATCH, can_isolate, train
 
 ENDLESS = ["--stop.evaluation_return=null", "--stop.env_steps=null"]
 # Each of its nodes imports for itself, which takes 15 s.
 _LAUNCHPAD = pytest.param("launchpad", marks=pytest.mark.slow)
 SIGNALS = pytest.mark.parametrize(
     ("number", "code", "reason"),
-    [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")],
+    [
+        (signal.SIGINT, 130, "Ctrl-C"),
+        (signal.SIGTERM, 143, "SIGTERM"),
+        (signal.SIGHUP, 129, "SIGHUP"),
+    ],
 )
 
 
@@ -31,6 +38,39 @@ def test_a_signal_ends_a_training_run(tmp_path, number, code, reason):
     assert command.result["status"] == "stopped"
     assert command.result["reason"] == reason
     assert "Traceback" not in command.stderr
+
+
+_IN_TERMINAL = """
+import fcntl, runpy, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+runpy.run_module("distrl", run_name="__main__", alter_sys=True)
+"""
+
+
+def test_a_terminal_that_is_closed_ends_a_run_after_a_last_checkpoint(tmp_path):
+    run_dir = tmp_path / "run"
+    terminal, near = pty.openpty()
+    arguments = ["train", str(CATCH), f"--run_dir={run_dir}", *ENDLESS]
+    process = subprocess.Popen(
+        [sys.executable, "-c", _IN_TERMINAL, *arguments],
+        stdin=near,
+        stdout=near,
+        stderr=near,
+        start_new_session=True,
+    )
+    os.close(near)
+    try:
+        shown = b""
+        while b"training" not in shown:
+            shown = (shown + os.read(terminal, 65_536))[-65_536:]
+        os.close(terminal)
+        assert process.wait(60) == 129
+    finally:
+        process.kill()
+        process.wait()
+    result = json.loads((run_dir / "result.json").read_text())
+    assert (result["status"], result["reason"]) == ("stopped", "SIGHUP")
+    assert list((run_dir / "checkpoints").glob("[0-9]*"))
 
 
 @SIGNALS

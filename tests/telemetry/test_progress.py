@@ -1,5 +1,6 @@
 """What a run shows, on a pipe and on a terminal."""
 
+import contextlib
 import io
 import os
 import pty
@@ -149,6 +150,22 @@ def test_a_reader_that_has_gone_does_not_end_the_run(clock):
     progress.update(_STATUS)
     progress.close()
     with pytest.raises(BrokenPipeError):
+        stream.close()
+
+
+def test_a_terminal_that_was_closed_does_not_end_the_run(clock):
+    terminal, near = pty.openpty()
+    stream = os.fdopen(near, "w")
+    progress = Progress(stream, interactive=True, clock=clock)
+    progress.stage("starting")
+    os.close(terminal)
+    progress.note("nobody reads this")
+    progress.stage("stopping")
+    progress.update(_STATUS)
+    progress.close()
+    with pytest.raises(OSError, match="Input/output error"):
+        os.write(near, b"it is closed indeed")
+    with contextlib.suppress(OSError):
         stream.close()
 
 
