@@ -64,7 +64,8 @@ def read_nodes(run_dir: Path) -> dict[str, int]:
 def measure(run_dir: Path, front: int) -> dict[str, dict[str, float]]:
     """Returns private memory and open files of every process, by its name."""
     pids = {**read_nodes(run_dir), "front": front}
-    (host,) = psutil.Process(front).children()
+    (guard,) = psutil.Process(front).children()
+    (host,) = guard.children()
     pids["host"] = host.pid
     measured = {}
     for name, pid in pids.items():

@@ -16,7 +16,12 @@ from distrl.launch.channel import Channel
 from distrl.launch.placement import node_environment
 from distrl.launch.prepare import PreparedNode, run_node
 from distrl.launch.quoting import clip
-from distrl.launch.reaping import catches_signal, find_children, kill_group
+from distrl.launch.reaping import (
+    catches_signal,
+    find_children,
+    kill_group,
+    mark_process,
+)
 from distrl.launch.run_directory import node_file
 from distrl.launch.signs_of_life import send_signs
 from distrl.launch.stop_flag import StopFlag, call_when_told
@@ -54,6 +59,7 @@ class NodeProcess:
       node: what runs in it.
       surroundings: what it is forked into.
       pid: of the process.
+      mark: of it and of what it started (`mark_process`).
       status: what `os.waitpid` said of it; None while it runs.
       fault: how it hangs, once it was found to.
       cause: of its latest end, in words that follow the node's name.
@@ -64,16 +70,18 @@ class NodeProcess:
     node: PreparedNode
     surroundings: Surroundings
     pid: int = 0
+    mark: int = 0
     status: int | None = None
     fault: str | None = None
     cause: str = ""
     due: float | None = None
     restarted_at: list[float] = field(default_factory=list)
 
-    def start(self) -> None:
+    def start(self, mark: int) -> None:
         """Forks the process: the first, or the next once the last was reaped."""
+        self.mark = mark
         session = replace(read_session(), restarts=len(self.restarted_at))
-        self.pid = _fork(self.node, session, self.surroundings)
+        self.pid = _fork(self.node, session, self.surroundings, mark)
         self.status = self.fault = None
 
     def signal(self, number: int) -> None:
@@ -105,13 +113,16 @@ def kill_with_dump(processes: Sequence[NodeProcess]) -> None:
         process.kill()
 
 
-def _fork(node: PreparedNode, session: Session, surroundings: Surroundings) -> int:
+def _fork(
+    node: PreparedNode, session: Session, surroundings: Surroundings, mark: int
+) -> int:
     parent = os.getpid()
     flush_output()
     # Until the node has a handler of its own, it would run its parent's.
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     pid = os.fork()
     if pid == 0:
+        mark_process(mark)
         _become(node, session, surroundings, parent)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
     # Whoever of the two is first: the group is there when `start` returns.

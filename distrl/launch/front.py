@@ -5,6 +5,7 @@ always end what it started.
 """
 
 import base64
+import contextlib
 import dataclasses
 import os
 import select
@@ -39,7 +40,7 @@ from distrl.launch.log_bound import LogBound
 from distrl.launch.memory_kills import MemoryKills
 from distrl.launch.placement import GROUPS, check_groups, describe_place
 from distrl.launch.quoting import read_last_lines
-from distrl.launch.reaping import kill_session
+from distrl.launch.reaping import MARKS, kill_descendants
 from distrl.launch.records import Records
 from distrl.launch.resuming import (
     Resumption,
@@ -56,12 +57,15 @@ from distrl.launch.run_directory import (
 from distrl.launch.run_lock import unlock_unchanged
 from distrl.launch.token import make_token
 from distrl.launch.watched_directory import WatchedDirectory
+from distrl.launch.working_clock import WorkingClock
 from distrl.startup import settle
 from distrl.telemetry.placement import group_placements
 from distrl.telemetry.progress import Progress
 from distrl.telemetry.status import Status, read_status
 
 _TICK_SECONDS = 0.25
+# More between two ticks is time in which this process was stopped.
+_LONGEST_TICK_SECONDS = 2.0
 # What the host needs beyond launch.stop_seconds to reap its nodes and say so.
 _FAREWELL_SECONDS = 1.0
 _PRINTED_LINES = 20
@@ -150,6 +154,7 @@ class _Front:
         # Where the run is until this session has a status of its own.
         self._first_status = Status() if resumption is None else resumption.status
         self._started = time.monotonic()
+        self._clock = WorkingClock(_LONGEST_TICK_SECONDS)
         self._run_dir = Path(config.run_dir or "")
         self._records = Records(self._run_dir, progress.note)
         launch = config.launch
@@ -216,7 +221,8 @@ class _Front:
             if self._channel in ready:
                 self._handle(self._channel.receive())
             self._watch_run_dir()
-            late = self._deadline is not None and time.monotonic() > self._deadline
+            now = self._clock.tick()
+            late = self._deadline is not None and now > self._deadline
             if self._signals.is_repeated or late:
                 break
             # A large program sends a thousand messages in a row.
@@ -231,10 +237,7 @@ class _Front:
     def close(self) -> None:
         """Ends whatever is left of the host and its nodes."""
         self._forget_token()
-        if not self._ended:
-            kill_session(self._host.pid)
-        self._host.wait()
-        kill_session(self._host.pid)
+        self._end_host()
         adopt_orphans(False)
         if self._scratch is not None:
             shutil.rmtree(self._scratch, ignore_errors=True)
@@ -258,13 +261,13 @@ class _Front:
         seconds = self._config.launch.stop_seconds + _FAREWELL_SECONDS
         if not self._records.has_nodes or not self._channel.send({"do": "stop"}):
             seconds = 0.0
-        self._deadline = time.monotonic() + seconds
+        self._deadline = self._clock.now + seconds
         self._progress.stage("stopping")
 
     def _handle(self, message: dict[str, Any] | None) -> None:
         if message is None:
             self._ended = True
-            self._host.wait()
+            self._end_host()
             if self._error is None and self._signals.first is None:
                 self._error = {"node": "launcher", "traceback": self._describe_host()}
             return
@@ -321,6 +324,18 @@ class _Front:
         if self._deadline is not None:
             self._deadline += self._config.checkpoint.save_seconds
 
+    def _end_host(self) -> None:
+        """Ends what is left of the host: at once, unless it has said goodbye."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._host.wait(_FAREWELL_SECONDS if self._ended else 0.0)
+        # Its guard adopts whatever loses its parent meanwhile, so nothing escapes.
+        kill_descendants(self._host.pid)
+        self._host.kill()
+        self._host.wait()
+        # If the guard was killed, what it had is this process's now.
+        first = os.getpid() * MARKS
+        kill_descendants(os.getpid(), range(first, first + MARKS))
+
     def _forget_token(self) -> None:
         if self._token is not None:
             self._token.unlink(missing_ok=True)
@@ -375,8 +390,7 @@ class _Front:
         self._progress.update(status)
 
     def _conclude(self) -> Outcome:
-        if not self._ended:
-            kill_session(self._host.pid)
+        self._end_host()
         self._watch_run_dir()
         status = self._read_status() or self._first_status
         if self._error is not None:

@@ -1,10 +1,11 @@
-"""The host process: enters the private network, imports, checks, runs a back end.
+"""The host process: is isolated, imports, checks, and runs a back end.
 
-The front starts it with the number of its channel. Until `enter_isolation` has run it
-must import nothing that starts a thread, numpy among them.
+The front starts it with the number of its channel. It becomes the guard, and a fork of
+it the host. Until then it must import nothing that starts a thread, numpy among them.
 """
 
 import base64
+import faulthandler
 import gc
 import os
 import pickle
@@ -14,12 +15,14 @@ import uuid
 from functools import partial
 from typing import Any
 
-from distrl.children import adopt_orphans, join_run, outlive_parent
+from distrl.children import join_run
 from distrl.config import Config
 from distrl.launch.channel import Channel
 from distrl.launch.checking_child import check_in_child
-from distrl.launch.isolation import enter_isolation
+from distrl.launch.guard import fork_guarded
+from distrl.launch.isolation import drop_capabilities, enter_isolation
 from distrl.launch.loading import end_with, load_function, preload, redirect_output
+from distrl.launch.own_pids import can_own_pids
 from distrl.launch.placement import GROUPS, check_groups
 from distrl.session import Session
 
@@ -30,15 +33,25 @@ OUR_PROGRAM = "distrl.program:make_program"
 def main() -> None:
     """Answers the front's request and ends with the program."""
     channel = Channel(socket.socket(fileno=int(sys.argv[1])))
-    adopt_orphans()
     join_run()
+    faulthandler.enable()
     request = channel.receive()
     if request is None:
         return
+    is_isolated = False
     if request["isolate"]:
         refusal = enter_isolation()
-        if refusal is not None:
+        is_isolated = refusal is None
+        if not is_isolated:
             channel.send({"event": "not_isolated", "reason": refusal})
+    try:
+        fork_guarded(channel, is_isolated and can_own_pids())
+    except BlockingIOError as error:
+        text = f"{error.strerror}: the limit of processes (`ulimit -u`) is reached"
+        channel.send({"event": "refused", "message": text})
+        return
+    if is_isolated:
+        drop_capabilities()
     end_with(channel, partial(_serve, channel, request))
 
 
@@ -86,7 +99,6 @@ def _serve(channel: Channel, request: dict[str, Any]) -> None:
     redirect_output(message["log"])
     program = make_program(config, spec)
     check_groups(config.launch, GROUPS.union(program.groups))
-    outlive_parent()
     if config.launch.backend in ("processes", "serial"):
         from distrl.launch.processes import Supervisor
 
@@ -107,5 +119,4 @@ def _run_cluster(
     """Runs a program whose groups have so many nodes each on a Ray cluster."""
     from distrl.launch.cluster.driver import run_cluster
 
-    outlive_parent()
     run_cluster(config, channel, groups, request)

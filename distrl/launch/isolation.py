@@ -12,11 +12,14 @@ import os
 import socket
 import struct
 
+from distrl.launch.own_pids import unshare
+
 _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWNET = 0x40000000
 _SIOCGIFFLAGS = 0x8913
 _SIOCSIFFLAGS = 0x8914
 _IFF_UP = 1
+_CAPABILITY_VERSION = 0x20080522
 
 # What `unshare` means by an error whose usual words are of disks, or of no help.
 _LIMITS = {
@@ -33,20 +36,33 @@ def enter_isolation() -> str | None:
       None when it is inside, else the reason why the system refused.
     """
     uid, gid = os.geteuid(), os.getegid()
-    libc = ctypes.CDLL(None, use_errno=True)
     flags = _CLONE_NEWNET if uid == 0 else _CLONE_NEWNET | _CLONE_NEWUSER
     try:
-        if libc.unshare(flags) != 0:
-            number = ctypes.get_errno()
-            raise OSError(number, _LIMITS.get(number, os.strerror(number)))
+        unshare(flags)
         if flags & _CLONE_NEWUSER:
             _write("/proc/self/setgroups", "deny")
             _write("/proc/self/uid_map", f"{uid} {uid} 1")
             _write("/proc/self/gid_map", f"{gid} {gid} 1")
         _raise_loopback()
     except OSError as error:
-        return f"{error.strerror} (errno {error.errno})"
+        reason = _LIMITS.get(error.errno, error.strerror)
+        return f"{reason} (errno {error.errno})"
     return None
+
+
+def drop_capabilities() -> None:
+    """Gives up what an ordinary user may do in a user namespace of its own.
+
+    An environment could overrule the modes of the user's files with it. Root had all of
+    it before, and keeps it.
+    """
+    if os.geteuid() == 0:
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION, 0)
+    # No set has any: effective, permitted and inheritable, 64 bits each.
+    if libc.capset(header, (ctypes.c_uint32 * 6)()) != 0:
+        raise OSError(ctypes.get_errno(), "capabilities cannot be dropped")
 
 
 def probe_isolation() -> str | None:

@@ -58,7 +58,7 @@ def end_with(channel: Channel, serve: Callable[[], object]) -> None:
             {"event": "ended", "error": {"node": "launcher", "traceback": text}}
         )
     finally:
-        kill_descendants()
+        kill_descendants(os.getpid())
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)

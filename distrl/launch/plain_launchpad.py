@@ -84,7 +84,7 @@ def run_launchpad(
 
     def listen() -> None:
         if channel.receive() is None:
-            kill_descendants()
+            kill_descendants(os.getpid())
             shutil.rmtree(scratch, ignore_errors=True)
             os._exit(1)
         asked_to_stop.set()

@@ -21,8 +21,9 @@ from distrl.launch.channel import Channel
 from distrl.launch.ends import describe_end, read_log_end
 from distrl.launch.forking import NodeProcess, Surroundings, kill_with_dump
 from distrl.launch.memory_kills import MemoryKills
+from distrl.launch.own_pids import find_outside_pid
 from distrl.launch.prepare import PreparedNode, prepare
-from distrl.launch.reaping import group_is_left, kill_descendants
+from distrl.launch.reaping import group_is_left, kill_descendants, read_mark
 from distrl.launch.restarts import End, decide
 from distrl.launch.share import Share
 from distrl.launch.signs_of_life import Watch
@@ -64,6 +65,7 @@ class Supervisor:
         self._failed: str | None = None
         self._stopped_at: float | None = None
         self._said_saving = False
+        self._last_mark = read_mark() or 0
         self._wakeup, wakeup_writer = os.pipe()
         os.set_blocking(self._wakeup, False)
         os.set_blocking(wakeup_writer, False)
@@ -104,14 +106,30 @@ class Supervisor:
             # The restarts of a node that comes from another machine count on.
             earlier = [time.monotonic()] * restarts
             child = NodeProcess(node, self._surroundings, restarted_at=earlier)
+            if not self._start(child):
+                break
             self._children[name] = child
-            self._start(child)
-            begun[name] = {"address": node.address, "pid": child.pid}
+            pid = find_outside_pid(child.pid)
+            begun[name] = {"address": node.address, "pid": pid}
         self._channel.send({"event": "started", "nodes": begun})
 
-    def _start(self, child: NodeProcess) -> None:
-        child.start()
-        self._watch.begin(child.node.name)
+    def _start(self, child: NodeProcess) -> bool:
+        """Forks a node; ends the run in order, and returns False, if it cannot be."""
+        self._last_mark += 1
+        name = child.node.name
+        try:
+            child.start(self._last_mark)
+        except OSError as error:
+            self._failed = name
+            self._errors[name] = (
+                f"The system refused a process for {name}: {error.strerror}. Raise the "
+                "limit of processes (`ulimit -u`, or pids.max of the container), or "
+                "lower actor.count."
+            )
+            self._stop_nodes()
+            return False
+        self._watch.begin(name)
+        return True
 
     def _ask_to_stop(self) -> None:
         """Called in a node, by `lp.stop()`."""
@@ -140,7 +158,7 @@ class Supervisor:
             message = self._channel.receive()
             if message is None:
                 # The front was killed: nobody is left to end this run but us.
-                kill_descendants()
+                kill_descendants(os.getpid())
                 os._exit(1)
             if message["do"] == "stop":
                 self._stop_nodes()
@@ -209,6 +227,8 @@ class Supervisor:
         say(f"{name} {child.cause}")
         if decision.delay is not None:
             self._errors.pop(name, None)
+            # Also what has left the node's group and lost its parent.
+            kill_descendants(os.getpid(), range(child.mark, child.mark + 1))
             child.due = now + decision.delay
             self._channel.send({"event": "node", "name": name, "state": "restarting"})
             return
@@ -236,10 +256,12 @@ class Supervisor:
             self._restart(child)
 
     def _restart(self, child: NodeProcess) -> None:
-        self._start(child)
+        if not self._start(child):
+            return
         name, restarts = child.node.name, len(child.restarted_at)
         say(f"{name} was started again ({restarts})")
-        event = {"event": "restarted", "name": name, "pid": child.pid}
+        pid = find_outside_pid(child.pid)
+        event = {"event": "restarted", "name": name, "pid": pid}
         self._channel.send({**event, "cause": child.cause, "restarts": restarts})
 
     def _end_hung(self) -> None:
@@ -252,7 +274,7 @@ class Supervisor:
     def _stop_nodes(self) -> None:
         if self._stopped_at is not None:
             return
-        self._stopped_at = time.monotonic()
+        self._stopped_at = self._watch.now
         # Where other machines run the rest of the program, they are to stop, too.
         self._channel.send({"event": "stopping"})
         for child in self._waiting():
@@ -264,7 +286,7 @@ class Supervisor:
     def _enforce_stop(self) -> None:
         """Kills who took too long; those who save may take longer while they live."""
         assert self._stopped_at is not None
-        passed = time.monotonic() - self._stopped_at
+        passed = self._watch.now - self._stopped_at
         late = []
         for child in self._running():
             group, silence = child.node.group, self._watch.find_silence(child.node.name)

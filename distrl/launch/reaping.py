@@ -2,10 +2,19 @@
 
 import contextlib
 import os
+import resource
 import signal
+import time
 from pathlib import Path
 
 import psutil
+
+MARKS = 2**20
+"""A run whose front has the pid P marks its processes with P * MARKS and more."""
+
+_RLIMIT_LOCKS = 10
+_KILL_SECONDS = 5.0
+_SLICE_SECONDS = 0.01
 
 
 def kill_session(session: int) -> None:
@@ -58,10 +67,60 @@ def catches_signal(pid: int, number: int) -> bool:
     return bool(int(caught.split()[1], 16) >> (number - 1) & 1)
 
 
-def kill_descendants() -> None:
-    """Kills every process that descends from this one."""
-    for process in psutil.Process().children(recursive=True):
-        _kill(process.pid)
+def mark_process(mark: int) -> None:
+    """Marks this process, and with it all that it starts from now on.
+
+    The mark is a limit that Linux has not looked at since 2.4. It outlasts forks,
+    sessions, other programs and changes of parents, which is what tells who started a
+    process whose parent is gone.
+    """
+    hard = resource.getrlimit(_RLIMIT_LOCKS)[1]
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(_RLIMIT_LOCKS, (mark, hard))
+
+
+def read_mark(pid: int = 0) -> int | None:
+    """Returns the mark of a process, 0 is this one; None if it is gone."""
+    try:
+        return resource.prlimit(pid, _RLIMIT_LOCKS)[0]
+    except OSError:
+        return None
+
+
+def find_descendants(root: int, marks: range | None = None) -> list[int]:
+    """Returns the processes that descend from `root` and still run.
+
+    Args:
+      root: the pid of a process, which is not among them.
+      marks: those that count; None counts all.
+    """
+    found = []
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for process in psutil.Process(root).children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                ended = process.status() == psutil.STATUS_ZOMBIE
+                if not ended and (marks is None or read_mark(process.pid) in marks):
+                    found.append(process.pid)
+    return found
+
+
+def kill_descendants(root: int, marks: range | None = None) -> None:
+    """Kills what `find_descendants` finds until it finds nothing.
+
+    A process may fork while it is looked for. One that cannot be killed, since it waits
+    for a disk, is given up after a while.
+    """
+    give_up = time.monotonic() + _KILL_SECONDS
+    killed: set[int] = set()
+    while found := find_descendants(root, marks):
+        for pid in found:
+            _kill(pid)
+        if time.monotonic() > give_up:
+            return
+        killed.update(found)
+        time.sleep(_SLICE_SECONDS)
+    # Those among them that are children of this process.
+    _reap(sorted(killed))
 
 
 def kill_tree(root: int) -> None:

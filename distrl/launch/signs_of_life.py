@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from threading import get_ident
 
 from distrl.launch.channel import Channel
+from distrl.launch.working_clock import WorkingClock
 
 _LONGEST_PERIOD = 1.0
 # In how many signs a node has to show that it lives.
@@ -96,8 +97,8 @@ class _Life:
 class Watch:
     """Knows for each node how long it has been silent.
 
-    Its clock goes on by two periods at most from one call of `tick` to the next, so
-    that nodes do not look silent when it was this process that was stopped.
+    Its clock counts two periods at most from one call of `tick` to the next, so that
+    nodes do not look silent when it was this process that was stopped.
     """
 
     def __init__(
@@ -107,20 +108,21 @@ class Watch:
         self.period = signing_period(silent_seconds)
         """The seconds after which to call `tick` again, and in which nodes sign."""
         self._silent = silent_seconds
-        self._clock = clock
-        self._ticked = clock()
-        self._now = 0.0
+        self._clock = WorkingClock(2 * self.period, clock)
         self._lives: dict[str, _Life] = {}
+
+    @property
+    def now(self) -> float:
+        """The seconds that this process has worked, as of the last `tick`."""
+        return self._clock.now
 
     def tick(self) -> None:
         """Lets time go on."""
-        now = self._clock()
-        self._now += min(now - self._ticked, 2 * self.period)
-        self._ticked = now
+        self._clock.tick()
 
     def begin(self, node: str) -> None:
         """Expects signs of a node from now on."""
-        self._lives[node] = _Life(self._now)
+        self._lives[node] = _Life(self.now)
 
     def forget(self, node: str) -> None:
         """Expects nothing of a node any more."""
@@ -131,22 +133,22 @@ class Watch:
         life = self._lives.get(node)
         if life is None:
             return
-        life.sign = self._now
+        life.sign = self.now
         if looked:
-            life.look = self._now
+            life.look = self.now
 
     def find_hung(self) -> dict[str, str]:
         """Returns which nodes hang, with what each has failed to do."""
         hung = {}
         for node, life in self._lives.items():
             limit = f"for {self._silent:g} s (launch.silent_seconds)"
-            if self._now - life.sign > self._silent:
+            if self.now - life.sign > self._silent:
                 hung[node] = f"gave no sign of life {limit}"
-            elif life.look is not None and self._now - life.look > self._silent:
+            elif life.look is not None and self.now - life.look > self._silent:
                 hung[node] = f"hung: its main thread did not get on {limit}"
         return hung
 
     def find_silence(self, node: str) -> float | None:
         """Returns the seconds since a main thread looked at its flag; None: never."""
         life = self._lives.get(node)
-        return None if life is None or life.look is None else self._now - life.look
+        return None if life is None or life.look is None else self.now - life.look

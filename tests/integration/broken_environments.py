@@ -86,12 +86,13 @@ class CrashingCatch(catch.Catch):
 
 
 class SpawningCatch(catch.Catch):
-    """Catch that starts a process of its own."""
+    """Catch that starts a process of its own, in a session of its own."""
 
     def __init__(self, seed: int = 0):
         super().__init__(seed=seed)
         self._other = subprocess.Popen(
-            [sys.executable, "-c", "import signal; signal.pause()"]
+            [sys.executable, "-c", "import signal; signal.pause()"],
+            start_new_session=True,
         )
 
 

@@ -154,11 +154,16 @@ def test_a_killed_node_ends_the_run_if_nothing_is_restarted(tmp_path, node):
     assert "SIGKILL" in command.result["error"]["traceback"]
 
 
-@pytest.mark.parametrize("backend", ["processes", "threads", _LAUNCHPAD])
+@pytest.mark.parametrize(
+    ("backend", "isolate"),
+    [("processes", "true"), ("processes", "false"), ("threads", "true")]
+    + [pytest.param("launchpad", "true", marks=pytest.mark.slow)],
+)
 @pytest.mark.parametrize("victim", ["front", "host"])
-def test_nothing_outlives_a_launcher_that_is_killed(tmp_path, backend, victim):
+def test_nothing_outlives_a_launcher_that_is_killed(tmp_path, backend, isolate, victim):
     flags = [*ENDLESS, "--environment=broken_environments:spawn"]
-    with train(tmp_path / "run", *flags, f"--launch.backend={backend}") as command:
+    flags += [f"--launch.backend={backend}", f"--launch.isolate={isolate}"]
+    with train(tmp_path / "run", *flags) as command:
         command.await_line("training")
         pid = command.process.pid if victim == "front" else command.host_pid()
         assert len(command.left_running()) > 2 - (backend == "threads")
@@ -207,6 +212,28 @@ def test_ctrl_c_ends_an_evaluation_that_never_ends_and_it_is_not_reported(tmp_pa
     assert command.result["evaluation_return"] is None
     assert command.result["evaluation_truncated"] is None
     assert not (tmp_path / "run" / "best").exists()
+
+
+def test_a_run_that_is_paused_goes_on_where_it_was(tmp_path):
+    run_dir = tmp_path / "run"
+    flags = [*ENDLESS, "--launch.silent_seconds=4", "--launch.report_seconds=0.1"]
+    with train(run_dir, *flags) as command:
+        command.await_line("training")
+        node = psutil.Process(command.pid_of("learner"))
+        command.process.send_signal(signal.SIGSTOP)
+        command.await_value(lambda: node.status() == psutil.STATUS_STOPPED)
+        paused = time.monotonic()
+        read = (run_dir / "logs" / "launcher.log").read_text
+        before = read()
+        command.await_value(lambda: time.monotonic() - paused > 8)
+        command.process.send_signal(signal.SIGCONT)
+        command.await_value(lambda: node.status() != psutil.STATUS_STOPPED)
+        command.await_line("env_steps")
+        assert read() == before  # Nobody took anybody for silent.
+        command.process.send_signal(signal.SIGTERM)
+        assert command.finish() == 143
+        command.assert_nothing_is_left()
+    assert command.result["restarts"] == {}
 
 
 def test_a_second_ctrl_c_does_not_wait(tmp_path):

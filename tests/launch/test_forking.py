@@ -113,7 +113,7 @@ def main():
     process = NodeProcess(
         node, Surroundings(run_dir, far, 1.0, StopPipe().reader, near.close)
     )
-    process.start()
+    process.start(1)
     if "kill" in what:
         log = Path(run_dir) / "logs" / "node" / "0.log"
         while not (log.exists() and log.read_text()):
@@ -122,7 +122,7 @@ def main():
     _, status = os.waitpid(process.pid, 0)
     if "again" in what:
         process.restarted_at.append(0.0)
-        process.start()
+        process.start(2)
         _, status = os.waitpid(process.pid, 0)
     far.close()
     events = list(iter(near.receive, None))

@@ -40,12 +40,16 @@ def test_a_process_with_threads_can_ask():
 _AS_ORDINARY_USER = """
 import os
 import socket
-from distrl.launch.isolation import enter_isolation
+from distrl.launch.isolation import drop_capabilities, enter_isolation
 if os.geteuid() == 0:
     os.setgroups([])
     os.setgid(65534)
     os.setuid(65534)
 refusal = enter_isolation()
+drop_capabilities()
+with open("/proc/self/status") as file:
+    (effective,) = (line.split()[1] for line in file if line.startswith("CapEff"))
+assert int(effective, 16) == 0, effective
 if refusal is None:
     server = socket.create_server(("localhost", 0))
     socket.create_connection(server.getsockname(), timeout=5)

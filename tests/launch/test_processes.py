@@ -1,5 +1,6 @@
 """The processes back end: a fork a node, watched, and ended with what it started."""
 
+import fcntl
 import io
 import json
 import os
@@ -55,7 +56,6 @@ def test_nodes_are_processes_with_logs_and_devices_of_their_own(tmp_path):
     assert not any(psutil.pid_exists(pid) for pid in pids.values())
 
     learner = read_note(tmp_path, "learner")
-    assert learner["pid"] == pids["learner"]
     assert (learner["answer"], learner["actions"]) == (42, 3)
     # The learner sees what devices there are; an actor computes on the CPU.
     assert learner["platforms"] == os.environ.get("JAX_PLATFORMS")
@@ -65,7 +65,6 @@ def test_nodes_are_processes_with_logs_and_devices_of_their_own(tmp_path):
     for index in range(2):
         actor = read_note(tmp_path, f"actor{index}")
         assert actor["session"] == session
-        assert actor["pid"] == pids[f"actor/{index}"]
         assert (actor["platforms"], actor["jax_platforms"]) == ("cpu", "cpu")
         assert actor["main"]
     inside = learner["network"] != os.readlink("/proc/self/ns/net")
@@ -124,7 +123,8 @@ def test_a_node_that_ignores_the_stop_is_killed_with_what_it_started(tmp_path):
     assert outcome.result["status"] == "done"
     states = {name: node["state"] for name, node in read_nodes(tmp_path).items()}
     assert states == {"first": "killed", "second": "ended"}
-    assert not psutil.pid_exists(int(Path(tmp_path, "grandchild").read_text()))
+    with Path(tmp_path, "grandchild").open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 TWO_DEVICES = "--xla_force_host_platform_device_count=2"

@@ -11,6 +11,8 @@ from distrl.children import adopt_orphans
 from distrl.launch.reaping import (
     catches_signal,
     find_children,
+    find_descendants,
+    kill_descendants,
     kill_session,
     kill_tree,
 )
@@ -98,3 +100,39 @@ def test_who_catches_a_signal_is_told():
     child.stdout.close()
     assert not catches_signal(child.pid, signal.SIGUSR2)
     assert find_children(child.pid) == []
+
+
+_MARKED = """
+import os, signal, sys
+from distrl.launch.reaping import mark_process
+mark_process(int(sys.argv[1]))
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        os.execvp("sh", ["sh", "-c", "echo $$; exec sleep 600"])
+os.wait()
+"""
+
+
+def test_what_somebody_started_is_found_by_its_mark_wherever_it_went():
+    adopt_orphans()
+    try:
+        started = []
+        for mark in ("7", "8"):
+            leader = subprocess.Popen(
+                [sys.executable, "-c", _MARKED, mark], stdout=subprocess.PIPE, text=True
+            )
+            started.append(int(leader.stdout.readline()))
+            leader.kill()
+            leader.wait()
+            leader.stdout.close()
+        marks = range(7, 8)
+        assert started[0] in find_descendants(os.getpid(), marks)
+        assert started[1] not in find_descendants(os.getpid(), marks)
+        kill_descendants(os.getpid(), marks)
+        assert not psutil.pid_exists(started[0])
+        assert psutil.Process(started[1]).status() != psutil.STATUS_ZOMBIE
+        kill_descendants(os.getpid(), range(8, 9))
+        assert not psutil.pid_exists(started[1])
+    finally:
+        adopt_orphans(False)

@@ -2,8 +2,10 @@
 
 import asyncio
 import dataclasses
+import fcntl
 import json
 import os
+import resource
 import signal
 import socket
 import sys
@@ -170,12 +172,12 @@ def stubborn(config, spec):
     run_dir = config.run_dir
 
     def ignore():
-        child = os.fork()
-        if child == 0:
-            signal.pause()
-        Path(run_dir, "grandchild").write_text(str(child))
-        while True:
-            signal.pause()
+        # It is locked as long as one of the two is there.
+        with Path(run_dir, "grandchild").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            os.fork()
+            while True:
+                signal.pause()
 
     def stop():
         await_files(run_dir, "grandchild")
@@ -388,6 +390,41 @@ def leaving_a_port(config, spec):
         lp.stop()
 
     return two_nodes(wait_for_stop, serve)
+
+
+def leaving_a_daemon(config, spec):
+    """The second node is killed; a session that it had started holds a lock."""
+    del spec
+    run_dir = config.run_dir
+
+    def work():
+        with Path(run_dir, "lock").open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if count_lives(run_dir, "second") > 0:
+                lp.stop()
+                return
+            if os.fork() == 0:
+                os.setsid()
+                if os.fork() != 0:
+                    os._exit(0)
+                Path(run_dir, "daemon.json").touch()
+                while True:
+                    signal.pause()
+            await_files(run_dir, "daemon.json")
+            kill_self()
+
+    return two_nodes(wait_for_stop, work)
+
+
+def crowded(config, spec):
+    """The system refuses a process for the first node."""
+    del config, spec
+    if os.getuid() == 0:
+        # Root has no limit, so this supervisor goes on as somebody else.
+        os.setgid(65_534)
+        os.setuid(65_534)
+    resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+    return two_nodes(wait_for_stop, wait_for_stop)
 
 
 def stopped_meanwhile(config, spec):

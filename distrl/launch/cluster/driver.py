@@ -164,7 +164,7 @@ class _Driver:
         if message is None:
             # The front was killed: nobody is left to end this run but us.
             self.close()
-            kill_descendants()
+            kill_descendants(os.getpid())
             if self._scratch is not None:
                 shutil.rmtree(self._scratch, ignore_errors=True)
             os._exit(1)

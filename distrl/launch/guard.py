@@ -1,0 +1,102 @@
+"""The guard: the small process between the front and the host.
+
+It ends when the host does, and the same way, once nothing that the host started is
+left. It ends the host when the front has died. While the front is stopped, as by
+Ctrl-Z, it keeps the host and all nodes stopped.
+"""
+
+import contextlib
+import os
+import signal
+import time
+from pathlib import Path
+from typing import NoReturn
+
+from distrl.children import adopt_orphans, die_of, die_with_parent, outlive_parent
+from distrl.launch.channel import Channel
+from distrl.launch.own_pids import begin_own_pids, enter_own_pids
+from distrl.launch.reaping import (
+    MARKS,
+    find_descendants,
+    kill_descendants,
+    mark_process,
+)
+
+_TICK_SECONDS = 0.5
+# How long a host may take that sees the front's end of the channel closed.
+_FAREWELL_SECONDS = 2.0
+
+
+def fork_guarded(channel: Channel, own_pids: bool) -> None:
+    """Forks the host, and returns in it; this process becomes its guard.
+
+    Args:
+      channel: of the host.
+      own_pids: whether it is to have a PID namespace (`can_own_pids`).
+    """
+    front, guard = os.getppid(), os.getpid()
+    adopt_orphans()
+    mark_process(front * MARKS)
+    # These are for the front, also when every process of the run gets them.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+    if own_pids:
+        begin_own_pids()
+    host = os.fork()
+    if host != 0:
+        channel.close()
+        _guard(front, host)
+    if own_pids:
+        enter_own_pids()
+    # Of a parent outside its namespace a process sees 0.
+    die_with_parent(0 if own_pids else guard)
+    adopt_orphans()
+
+
+def _guard(front: int, host: int) -> NoReturn:
+    outlive_parent()
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
+    orphaned_at: float | None = None
+    paused = False
+    while (status := _reap(host)) is None:
+        signal.sigtimedwait([signal.SIGCHLD], _TICK_SECONDS)
+        if os.getppid() != front:
+            orphaned_at = orphaned_at or time.monotonic()
+            if time.monotonic() - orphaned_at > _FAREWELL_SECONDS:
+                os.kill(host, signal.SIGKILL)
+        stop = _is_stopped(front)
+        if stop or paused:
+            _signal_all(signal.SIGSTOP if stop else signal.SIGCONT)
+        paused = stop
+    kill_descendants(os.getpid())
+    _reap(host)
+    code = os.waitstatus_to_exitcode(status)
+    if code < 0:
+        die_of(-code)
+    os._exit(code)
+
+
+def _reap(host: int) -> int | None:
+    """Reaps children that have ended; returns the status of the host if it has."""
+    found = None
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                break
+            found = status if pid == host else found
+    return found
+
+
+def _is_stopped(pid: int) -> bool:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] == "T"
+
+
+def _signal_all(number: int) -> None:
+    for pid in find_descendants(os.getpid()):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)

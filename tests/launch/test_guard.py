@@ -1,0 +1,111 @@
+"""The guard ends what the host started, and stops while the front does."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+# A front of three lines, whose child becomes a guard and whose grandchild is the host.
+_FRONT = """
+import os, signal, socket, subprocess, sys
+from distrl.children import die_with_parent, adopt_orphans
+from distrl.launch.channel import Channel
+from distrl.launch.guard import fork_guarded
+near, far = Channel.pair()
+front = os.getpid()
+if os.fork() == 0:
+    near.close()
+    os.setsid()
+    die_with_parent(front)
+    fork_guarded(far, False)
+    # One of the host's children has left for a session of its own, and lost its parent.
+    command = "setsid sleep 600 > /dev/null & echo $!"
+    left = subprocess.run(["bash", "-c", command], stdout=subprocess.PIPE, text=True)
+    print(os.getppid(), os.getpid(), left.stdout.strip(), flush=True)
+    if far.receive() is None and "slow" not in sys.argv:
+        os._exit(1)
+    signal.pause()
+far.close()
+status = os.wait()[1]
+print(os.waitstatus_to_exitcode(status), flush=True)
+"""
+
+
+@pytest.fixture
+def start():
+    """Starts a front; returns its process, and those of guard, host and child."""
+    fronts = []
+
+    def start(*arguments):
+        command = [sys.executable, "-c", _FRONT, *arguments]
+        front = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        fronts.append(front)
+        pids = [int(pid) for pid in front.stdout.readline().split()]
+        return front, [psutil.Process(pid) for pid in pids]
+
+    yield start
+    for front in fronts:
+        front.kill()
+        front.wait()
+        front.stdout.close()
+
+
+def await_status(processes, *statuses):
+    for process in processes:
+        deadline = time.monotonic() + 30
+        while process.status() not in statuses:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+
+def test_a_host_that_is_killed_takes_all_with_it_and_is_told(start):
+    front, (guard, host, child) = start()
+    host.kill()
+    assert front.stdout.read() == f"{-signal.SIGKILL}\n"
+    assert not any(process.is_running() for process in (guard, host, child))
+
+
+@pytest.mark.parametrize("speed", ["fast", "slow"])
+def test_nothing_outlives_the_front(start, speed):
+    front, processes = start(speed)
+    front.kill()
+    front.wait()
+    _, alive = psutil.wait_procs(processes, timeout=30)
+    assert not alive
+
+
+def test_a_host_dies_with_its_guard(start):
+    _, (guard, host, _) = start()
+    guard.kill()
+    _, alive = psutil.wait_procs([host], timeout=30)
+    assert not alive
+
+
+def test_everything_stands_still_while_the_front_does(start):
+    front, (guard, host, child) = start()
+    front.send_signal(signal.SIGSTOP)
+    await_status([host, child], psutil.STATUS_STOPPED)
+    front.send_signal(signal.SIGCONT)
+    await_status([host, child], psutil.STATUS_SLEEPING)
+    assert guard.is_running()
+
+
+def test_a_stopped_host_ends_with_the_front_all_the_same(start):
+    front, (guard, host, child) = start()
+    host.suspend()
+    front.kill()
+    _, alive = psutil.wait_procs([guard, host, child], timeout=30)
+    assert not alive
+
+
+def test_sigterm_is_left_to_the_front(start):
+    front, processes = start()
+    for process in processes[:2]:
+        os.kill(process.pid, signal.SIGTERM)
+        os.kill(process.pid, signal.SIGINT)
+    processes[1].kill()
+    assert front.stdout.read() == f"{-signal.SIGKILL}\n"
