@@ -68,6 +68,8 @@ _TICK_SECONDS = 0.25
 _LONGEST_TICK_SECONDS = 2.0
 # What the host needs beyond launch.stop_seconds to reap its nodes and say so.
 _FAREWELL_SECONDS = 1.0
+# What the guard needs to end what a host that was killed has left.
+_GUARD_SECONDS = 10.0
 _PRINTED_LINES = 20
 
 
@@ -327,7 +329,7 @@ class _Front:
     def _end_host(self) -> None:
         """Ends what is left of the host: at once, unless it has said goodbye."""
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._host.wait(_FAREWELL_SECONDS if self._ended else 0.0)
+            self._host.wait(_GUARD_SECONDS if self._ended else 0.0)
         # Its guard adopts whatever loses its parent meanwhile, so nothing escapes.
         kill_descendants(self._host.pid)
         self._host.kill()

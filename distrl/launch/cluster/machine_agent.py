@@ -23,7 +23,6 @@ from distrl.launch.cluster.collecting import Piece, read_added
 from distrl.launch.log_bound import bound_logs
 from distrl.launch.quoting import read_last_lines
 from distrl.launch.reaping import kill_session
-from distrl.launch.working_clock import WorkingClock
 from distrl.machine import read_memory
 
 _POLL_SECONDS = 1.0
@@ -44,8 +43,7 @@ class MachineAgent:
             counts as gone, and everything here is ended.
         """
         self._patience = patience
-        self._clock = WorkingClock(2 * _POLL_SECONDS)
-        self._asked = 0.0
+        self._asked = time.monotonic()
         self._ended = threading.Event()
         self._own: str | None = None
         # All of them: a run has a few for each node.
@@ -101,11 +99,11 @@ class MachineAgent:
         Args:
           seen: how many the launcher has. An answer may have been lost on its way.
         """
-        self._asked = self._clock.now
+        self._asked = time.monotonic()
         with self._receiving:
             if len(self._messages) <= seen:
                 self._read_messages()
-            self._asked = self._clock.now
+            self._asked = time.monotonic()
             return self._messages[seen:]
 
     def _read_messages(self) -> None:
@@ -133,7 +131,7 @@ class MachineAgent:
     def _watch_launcher(self) -> None:
         """Ends everything, this process too, once the launcher asks no more."""
         while not self._ended.wait(_POLL_SECONDS):
-            if self._clock.tick() - self._asked >= self._patience:
+            if time.monotonic() - self._asked >= self._patience:
                 try:
                     self.end()
                 finally:
