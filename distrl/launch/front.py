@@ -5,13 +5,11 @@ always end what it started.
 """
 
 import base64
-import contextlib
 import dataclasses
 import os
 import select
 import shutil
 import signal
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable
@@ -25,7 +23,6 @@ from distrl.checkpoints import discard_partials
 from distrl.children import (
     adopt_orphans,
     is_part_of_run,
-    make_child_command,
     name_signal,
 )
 from distrl.config import Config, check_config, config_to_yaml
@@ -34,13 +31,11 @@ from distrl.errors import ConfigError
 from distrl.factories import check_not_imported, refuse_nested
 from distrl.launch.caught_signals import CaughtSignals
 from distrl.launch.channel import Channel
-from distrl.launch.ends import describe_kill
 from distrl.launch.host import OUR_PROGRAM
+from distrl.launch.host_process import HostProcess
 from distrl.launch.log_bound import LogBound
 from distrl.launch.memory_kills import MemoryKills
 from distrl.launch.placement import GROUPS, check_groups, describe_place
-from distrl.launch.quoting import read_last_lines
-from distrl.launch.reaping import MARKS, kill_descendants
 from distrl.launch.records import Records
 from distrl.launch.resuming import (
     Resumption,
@@ -68,9 +63,6 @@ _TICK_SECONDS = 0.25
 _LONGEST_TICK_SECONDS = 2.0
 # What the host needs beyond launch.stop_seconds to reap its nodes and say so.
 _FAREWELL_SECONDS = 1.0
-# What the guard needs to end what a host that was killed has left.
-_GUARD_SECONDS = 10.0
-_PRINTED_LINES = 20
 
 
 @dataclass(frozen=True)
@@ -172,7 +164,6 @@ class _Front:
         self._devices = ""
         self._learning = False
         self._ended = False
-        self._output = tempfile.TemporaryFile()  # noqa: SIM115, close() does
         # What Launchpad and a Ray of its own leave behind.
         self._scratch: str | None = None
         if launch.backend in ("launchpad", "ray") and not self._is_spread:
@@ -181,20 +172,7 @@ class _Front:
         self._signals = CaughtSignals()
         self._memory_kills = MemoryKills()
         adopt_orphans()
-        self._host = subprocess.Popen(
-            make_child_command("distrl.launch.host", str(remote.fileno())),
-            stdin=subprocess.DEVNULL,
-            stdout=self._output,
-            stderr=self._output,
-            pass_fds=[remote.fileno()],
-            start_new_session=True,
-            env={
-                "TF_CPP_MIN_LOG_LEVEL": "1",
-                **os.environ,
-                # Launchpad reads it when it is imported.
-                "LAUNCHPAD_LOGGING_DIR": str(self._run_dir / "logs" / "launchpad"),
-            },
-        )
+        self._host = HostProcess(remote.fileno(), self._run_dir)
         remote.close()
 
     def run(self) -> Outcome:
@@ -239,7 +217,7 @@ class _Front:
     def close(self) -> None:
         """Ends whatever is left of the host and its nodes."""
         self._forget_token()
-        self._end_host()
+        self._host.end(patiently=self._ended)
         adopt_orphans(False)
         if self._scratch is not None:
             shutil.rmtree(self._scratch, ignore_errors=True)
@@ -247,7 +225,7 @@ class _Front:
         if self._watched is not None:
             self._watched.close()
         self._channel.close()
-        self._output.close()
+        self._host.close()
         if self._resumption is not None and not self._made_run_dir:
             unlock_unchanged(self._resumption.lock, self._resumption.holder)
         elif self._lock is not None:
@@ -269,9 +247,10 @@ class _Front:
     def _handle(self, message: dict[str, Any] | None) -> None:
         if message is None:
             self._ended = True
-            self._end_host()
+            self._host.end(patiently=self._ended)
             if self._error is None and self._signals.first is None:
-                self._error = {"node": "launcher", "traceback": self._describe_host()}
+                text = self._host.describe_end(self._memory_kills.was_recent())
+                self._error = {"node": "launcher", "traceback": text}
             return
         event = message["event"]
         if event == "stage":
@@ -326,18 +305,6 @@ class _Front:
         if self._deadline is not None:
             self._deadline += self._config.checkpoint.save_seconds
 
-    def _end_host(self) -> None:
-        """Ends what is left of the host: at once, unless it has said goodbye."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._host.wait(_GUARD_SECONDS if self._ended else 0.0)
-        # Its guard adopts whatever loses its parent meanwhile, so nothing escapes.
-        kill_descendants(self._host.pid)
-        self._host.kill()
-        self._host.wait()
-        # If the guard was killed, what it had is this process's now.
-        first = os.getpid() * MARKS
-        kill_descendants(os.getpid(), range(first, first + MARKS))
-
     def _forget_token(self) -> None:
         if self._token is not None:
             self._token.unlink(missing_ok=True)
@@ -366,15 +333,6 @@ class _Front:
             "other hosts; see `distrl doctor`"
         )
 
-    def _describe_host(self) -> str:
-        """Says how the host ended without a word, with the last it printed."""
-        code = self._host.returncode
-        cause = f"exit code {code}"
-        if code < 0:
-            cause = describe_kill(-code, self._memory_kills.was_recent())
-        printed = read_last_lines(self._output.fileno(), _PRINTED_LINES)
-        return "\n".join([f"The launcher's host process ended: {cause}.", *printed])
-
     def _read_status(self) -> Status | None:
         """Returns the newest status of this session that could be read."""
         if self._made_run_dir:
@@ -392,7 +350,7 @@ class _Front:
         self._progress.update(status)
 
     def _conclude(self) -> Outcome:
-        self._end_host()
+        self._host.end(patiently=self._ended)
         self._watch_run_dir()
         status = self._read_status() or self._first_status
         if self._error is not None:

@@ -150,7 +150,7 @@ def test_what_a_killed_node_had_started_elsewhere_is_gone_before_the_next_life(r
 
 def test_a_process_that_the_system_refuses_is_one_sentence(run_dir):
     run_dir.chmod(0o777)
-    error = supervise(make_config(run_dir), "crowded")[-1]["error"]
+    error = supervise(make_config(run_dir), "refused")[-1]["error"]
     assert error["node"] == "first"
     assert error["traceback"].startswith("The system refused a process for first: ")
     assert error["traceback"].count("\n") == 0

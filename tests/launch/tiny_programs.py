@@ -416,7 +416,7 @@ def leaving_a_daemon(config, spec):
     return two_nodes(wait_for_stop, work)
 
 
-def crowded(config, spec):
+def refused(config, spec):
     """The system refuses a process for the first node."""
     del config, spec
     if os.getuid() == 0:
