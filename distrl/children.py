@@ -1,5 +1,6 @@
 """Child processes on Linux: how they start, die with their parent, and end."""
 
+import contextlib
 import ctypes
 import importlib
 import os
@@ -68,6 +69,13 @@ def join_run() -> None:
 def is_part_of_run() -> bool:
     """Whether this process, or one that it was forked from, called `join_run`."""
     return _is_part_of_run
+
+
+def flush_output() -> None:
+    """Writes out what was printed; a full disk or a closed stream does not matter."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, OSError, ValueError):
+            stream.flush()
 
 
 def die_with_parent(parent: int) -> None:

@@ -3,6 +3,7 @@
 import atexit
 import os
 import shutil
+import signal
 import sys
 import tempfile
 
@@ -25,6 +26,9 @@ def settle() -> None:
             "the working directory has been deleted; change to one that exists, and "
             "start again"
         ) from None
+    if signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN:
+        # It may be inherited, and then nobody learns how a child process ended.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     _open_streams()
     _find_home()
     if paths := os.environ.get("PYTHONPATH"):

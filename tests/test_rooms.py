@@ -45,6 +45,7 @@ LAYERS = (
         "seeding",
         "session",
         "types",
+        "user_code",
         "whole_files",
         "root",
     ),

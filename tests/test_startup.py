@@ -113,3 +113,26 @@ def test_a_working_directory_that_is_gone_is_refused(tmp_path):
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr.startswith("distrl: error: the working directory has been")
         assert done.stderr.count("\n") == 1
+
+
+def test_ends_of_children_are_told_where_they_were_ignored():
+    code = (
+        "import os, signal, sys\n"
+        "signal.signal(signal.SIGCHLD, signal.SIG_IGN)\n"
+        "os.execv(sys.executable, [sys.executable, '-c', sys.argv[1]])\n"
+    )
+    inner = (
+        "import os\n"
+        "from distrl.startup import settle\n"
+        "settle()\n"
+        "child = os.fork()\n"
+        "child or os._exit(3)\n"
+        "print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, inner],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout == "3\n", done.stderr

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from distrl.children import adopt_orphans
 from distrl.cli.answer import print_answer, reserve_stdout
 from distrl.cli.arguments import read_count, read_values
 from distrl.config.plain_yaml import load_yaml
@@ -15,6 +16,16 @@ from distrl.findings import Finding, format_finding, name_failed
 
 _STEPS = 10_000
 _SEED = 1
+_SECONDS = 600
+# What is looked at after a finding: it is at fault when the process ends there.
+_NEXT = {
+    None: "builds",
+    "builds": "actions",
+    "observation spec": "steps",
+    "resets": "close",
+    "close": "seeding",
+    "seeding": "independence",
+}
 
 _HELP = f"""\
 usage: distrl check-env URI [--KEY VALUE ...] [--steps N] [--seed N] [--json]
@@ -33,6 +44,7 @@ flags:
                 that is called like a flag below goes into the URI: ?steps=5
   --steps N     the random actions (default: {_STEPS:,})
   --seed N      of the environment and of the actions (default: {_SEED})
+  --seconds N   the time limit for each rule (default: {_SECONDS})
   --json        print the list of findings on stdout, and all else on stderr
   --help        this text"""
 
@@ -55,9 +67,10 @@ def main(arguments: list[str]) -> int:
         )
     steps = read_count("steps", values.pop("steps", str(_STEPS)), least=1)
     seed = read_count("seed", values.pop("seed", str(_SEED)), least=0)
+    seconds = read_count("seconds", values.pop("seconds", str(_SECONDS)), least=1)
     args = {key: _read_value(key, text) for key, text in values.items()}
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    check = functools.partial(_check, positional[0], args, steps, seed)
+    check = functools.partial(_check, positional[0], args, steps, seed, seconds)
     if "--json" not in switches:
         findings = check(lambda finding: print_answer(format_finding(finding)))
         print_answer(name_failed(findings))
@@ -79,12 +92,32 @@ def _check(
     args: dict[str, Any],
     steps: int,
     seed: int,
+    seconds: int,
     show: Callable[[Finding], object],
 ) -> list[Finding]:
     from distrl.environments.conformance import check_environment
+    from distrl.launch.checking_child import CheckLost, run_in_child
 
-    findings = []
-    for finding in check_environment(uri, args, steps, seed):
+    def task(tell: Callable[[Finding], None]) -> None:
+        for finding in check_environment(uri, args, steps, seed):
+            tell(finding)
+
+    findings: list[Finding] = []
+
+    def note(finding: Finding) -> None:
         findings.append(finding)
         show(finding)
+
+    # What the environment starts and leaves behind ends with the check.
+    adopt_orphans()
+    try:
+        for finding in run_in_child(task, seconds):
+            note(finding)
+    except CheckLost as lost:
+        rule = _NEXT.get(findings[-1].name if findings else None, "process")
+        advice = (
+            "a node of a run would fail in the same way: return or raise instead; an "
+            "environment that is only slow needs fewer --steps or more --seconds"
+        )
+        note(Finding(rule, "failed", f"the environment {lost}", advice))
     return findings

@@ -129,6 +129,8 @@ RANGES: Mapping[str, Range] = types.MappingProxyType(
         "checkpoint.period_learner_steps": _COUNT,
         "checkpoint.keep": _COUNT,
         "checkpoint.save_seconds": _SECONDS,
+        "launch.check_seconds": _SECONDS,
+        "launch.start_seconds": _SECONDS,
         "launch.stop_seconds": _SECONDS,
         "launch.report_seconds": _SECONDS,
         "launch.metrics_seconds": _SECONDS,

@@ -264,6 +264,10 @@ class LaunchConfig:
     """Cut the program off from the network, where the system allows it."""
     environment: dict[str, Any] = field(default_factory=dict)
     """Environment variables of a group's nodes: `{learner: {JAX_PLATFORMS: cpu}}`."""
+    check_seconds: float | None = 300.0
+    """The seconds that each part of the check before the start may take; null: any."""
+    start_seconds: float | None = 600.0
+    """The seconds in which a node must begin to work, compiling included; null: any."""
     stop_seconds: float = 8.0
     """The seconds that nodes have to end; then they are killed."""
     report_seconds: float = 0.25

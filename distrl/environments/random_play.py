@@ -4,7 +4,6 @@ A vector environment raises at the first fault; this notes each and goes on.
 """
 
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +22,7 @@ from distrl.environments.reading import (
     show,
 )
 from distrl.errors import EnvironmentFault
+from distrl.user_code import locate_error
 
 # The part of the steps after which memory is first looked at: what an environment
 # keeps for good it has by then.
@@ -177,10 +177,10 @@ def play(
             if not timestep.first():
                 seen.note("resets", "reset() answered with no first time step")
             seen.resets += 1
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         seen.is_whole = False
         where = "resets" if call == "reset()" and seen.steps else "steps"
-        text = f"{call}: {type(error).__name__}: {error}{_locate(error)}"
+        text = f"{call}: {type(error).__name__}: {error}{locate_error(error)}"
         seen.note(where, str(error) if isinstance(error, EnvironmentFault) else text)
     seen.last_memory = memory.memory_info().rss
     return seen
@@ -229,12 +229,3 @@ def _read_numbers(seen: Play, timestep: dm_env.TimeStep) -> tuple[float, float]:
     except EnvironmentFault as fault:
         seen.note("discounts", str(fault))
     return reward, discount
-
-
-def _locate(error: Exception) -> str:
-    """Returns where an error was raised, ` (my_environment.py:42)`."""
-    frames = traceback.extract_tb(error.__traceback__)
-    # The first is this module's.
-    if len(frames) < 2 or frames[-1].filename == __file__:
-        return ""
-    return f" ({frames[-1].filename}:{frames[-1].lineno})"

@@ -3,6 +3,7 @@
 import collections
 import functools
 import os
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -25,11 +26,19 @@ from distrl.networks import check_network
 from distrl.networks.observations import describe
 from distrl.types import EnvironmentSpec
 
+_JAX = ("JAX_PLATFORMS", "XLA_FLAGS")
 
-def check_parts(config: Config) -> tuple[EnvironmentSpec, list[str]]:
+
+def check_parts(
+    config: Config, begin: Callable[[str], object] = lambda part: None
+) -> tuple[EnvironmentSpec, list[str]]:
     """Builds what a run is made of, once.
 
     It starts a JAX back end, so the launcher calls it in a process of its own.
+
+    Args:
+      config: of the run.
+      begin: is called with the name of each part before it is checked.
 
     Returns:
       The environment's spec, and lines that the user must see.
@@ -38,6 +47,7 @@ def check_parts(config: Config) -> tuple[EnvironmentSpec, list[str]]:
       ConfigError: the environment, the network, the agent or the devices do not fit,
         or a run that is to go on was made with others.
     """
+    begin(f"environment {config.environment!r}")
     spec = read_spec(
         config.environment,
         config.environment_args,
@@ -45,8 +55,11 @@ def check_parts(config: Config) -> tuple[EnvironmentSpec, list[str]]:
     )
     check_run_spec(config, describe_environment(spec))
     check_frame_stack(config.replay.frame_stack, spec)
+    begin(f"network.factory {config.network.factory!r}")
     check_network(config.network, spec)
+    begin(f"agent {config.agent!r}")
     check_agent(config, spec)
+    begin("learner")
     agent = make_agent(config, spec)
     key = jax.random.PRNGKey(0)
     params, _ = jax.eval_shape(agent.init, key)
@@ -57,10 +70,16 @@ def check_parts(config: Config) -> tuple[EnvironmentSpec, list[str]]:
     return spec, notes
 
 
-def check_where_it_learns(config: Config) -> tuple[EnvironmentSpec, str, list[str]]:
+def check_where_it_learns(
+    config: Config, begin: Callable[[str], object]
+) -> tuple[EnvironmentSpec, str, list[str]]:
     """Checks the parts under the environment variables of the node that learns.
 
     It sets them, so this is for a process of its own.
+
+    Args:
+      config: of the run.
+      begin: as for `check_parts`.
 
     Returns:
       The environment's spec, the devices that share a superbatch, in words, and lines
@@ -73,11 +92,31 @@ def check_where_it_learns(config: Config) -> tuple[EnvironmentSpec, str, list[st
     environment = chosen_environment(group, config.launch.environment)
     os.environ.update(environment)
     configure_jax(environment)
-    spec, notes = check_parts(config)
-    kinds = [device.device_kind for device in jax.local_devices()]
+    begin(_describe_jax())
+    kinds = [device.device_kind for device in _find_devices()]
+    spec, notes = check_parts(config, begin)
     counts = collections.Counter(kinds[: config.learner.devices])
     devices = ", ".join(f"{count} x {kind}" for kind, count in counts.items())
     return spec, devices, [*notes, *check_replay_memory(config, spec)]
+
+
+def _describe_jax() -> str:
+    """Returns what JAX starts with, for a message when it does not."""
+    given = [f"{name} = {os.environ[name]!r}" for name in _JAX if os.environ.get(name)]
+    return f"JAX with {' and '.join(given)}" if given else "JAX"
+
+
+def _find_devices() -> list[jax.Device]:
+    try:
+        return jax.local_devices()
+    except Exception as error:
+        # It is a RuntimeError, or for a platform without a device an AssertionError.
+        text = " ".join(str(error).split()) or "there is no such device"
+        platforms = os.environ.get("JAX_PLATFORMS", "")
+        raise ConfigError(
+            f"JAX_PLATFORMS = {platforms!r}: JAX finds no such device on this machine: "
+            f"{text}; unset it, or set it to cpu"
+        ) from None
 
 
 def check_agent(config: Config, spec: EnvironmentSpec) -> None:

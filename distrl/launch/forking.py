@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from distrl.children import DUMP_SIGNAL, die_with_parent
+from distrl.children import DUMP_SIGNAL, die_with_parent, flush_output
 from distrl.launch.channel import Channel
 from distrl.launch.placement import node_environment
 from distrl.launch.prepare import PreparedNode, run_node
@@ -129,13 +129,6 @@ def _fork(
     with contextlib.suppress(ProcessLookupError):
         os.setpgid(pid, pid)
     return pid
-
-
-def flush_output() -> None:
-    """Writes out what was printed; a full disk is no reason to end."""
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError):
-            stream.flush()
 
 
 def _become(

@@ -79,7 +79,7 @@ def _serve(channel: Channel, request: dict[str, Any]) -> None:
     gc.enable()
     channel.send({"event": "stage", "text": f"checking {config.environment}"})
     spec, devices, notes = check_in_child(
-        channel, lambda: check_where_it_learns(config)
+        channel, partial(check_where_it_learns, config), config.launch.check_seconds
     )
     for text in notes:
         channel.send({"event": "note", "text": text})

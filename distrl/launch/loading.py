@@ -52,7 +52,7 @@ def end_with(channel: Channel, serve: Callable[[], object]) -> None:
         serve()
     except ConfigError as error:
         channel.send({"event": "refused", "message": str(error)})
-    except Exception:
+    except BaseException:
         text = clip(traceback.format_exc())
         channel.send(
             {"event": "ended", "error": {"node": "launcher", "traceback": text}}

@@ -48,7 +48,7 @@ class Supervisor:
         # Nodes send stop requests, tracebacks and signs of life as datagrams.
         self._inbox, outbox = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._reports, self._outbox = Channel(self._inbox), Channel(outbox)
-        self._watch = Watch(config.launch.silent_seconds)
+        self._watch = Watch(config.launch.silent_seconds, config.launch.start_seconds)
         self._memory_kills = MemoryKills()
         self._stop = StopPipe()
         self._surroundings = Surroundings(
@@ -172,6 +172,7 @@ class Supervisor:
         self._reap()
         if self._stopped_at is None:
             self._end_hung()
+            self._note_late()
             self._restart_due()
         else:
             self._enforce_stop()
@@ -270,6 +271,14 @@ class Supervisor:
             self._children[name].fault = fault
             self._watch.forget(name)
         kill_with_dump([self._children[name] for name in hung])
+
+    def _note_late(self) -> None:
+        late = self._watch.find_late()
+        if late:
+            seconds = self._config.launch.silent_seconds
+            text = f"after {seconds:g} s not yet at work: {', '.join(late)}"
+            say(text)
+            self._channel.send({"event": "note", "text": text})
 
     def _stop_nodes(self) -> None:
         if self._stopped_at is not None:

@@ -5,6 +5,7 @@ import os
 import resource
 import signal
 import time
+from collections.abc import Container
 from pathlib import Path
 
 import psutil
@@ -87,24 +88,30 @@ def read_mark(pid: int = 0) -> int | None:
         return None
 
 
-def find_descendants(root: int, marks: range | None = None) -> list[int]:
+def find_descendants(
+    root: int, marks: range | None = None, spared: Container[int] = ()
+) -> list[int]:
     """Returns the processes that descend from `root` and still run.
 
     Args:
       root: the pid of a process, which is not among them.
       marks: those that count; None counts all.
+      spared: pids that do not count.
     """
     found = []
     with contextlib.suppress(psutil.NoSuchProcess):
         for process in psutil.Process(root).children(recursive=True):
             with contextlib.suppress(psutil.NoSuchProcess):
                 ended = process.status() == psutil.STATUS_ZOMBIE
-                if not ended and (marks is None or read_mark(process.pid) in marks):
+                counts = marks is None or read_mark(process.pid) in marks
+                if counts and not ended and process.pid not in spared:
                     found.append(process.pid)
     return found
 
 
-def kill_descendants(root: int, marks: range | None = None) -> None:
+def kill_descendants(
+    root: int, marks: range | None = None, spared: Container[int] = ()
+) -> None:
     """Kills what `find_descendants` finds until it finds nothing.
 
     A process may fork while it is looked for. One that cannot be killed, since it waits
@@ -112,7 +119,7 @@ def kill_descendants(root: int, marks: range | None = None) -> None:
     """
     give_up = time.monotonic() + _KILL_SECONDS
     killed: set[int] = set()
-    while found := find_descendants(root, marks):
+    while found := find_descendants(root, marks, spared):
         for pid in found:
             _kill(pid)
         if time.monotonic() > give_up:

@@ -88,10 +88,12 @@ def send_signs(name: str, event: LookedAtEvent, outbox: Channel, period: float) 
 
 @dataclass
 class _Life:
-    """When a node showed itself last; `look` is None before its first."""
+    """When a node began and last showed itself; `look` is None before its first."""
 
+    begun: float
     sign: float
     look: float | None = None
+    is_late: bool = False
 
 
 class Watch:
@@ -102,12 +104,16 @@ class Watch:
     """
 
     def __init__(
-        self, silent_seconds: float, clock: Callable[[], float] = time.monotonic
+        self,
+        silent_seconds: float,
+        start_seconds: float | None,
+        clock: Callable[[], float] = time.monotonic,
     ):
-        """Takes `launch.silent_seconds`, and the time in seconds."""
+        """Takes both as in `launch`, and the time in seconds."""
         self.period = signing_period(silent_seconds)
         """The seconds after which to call `tick` again, and in which nodes sign."""
         self._silent = silent_seconds
+        self._start = start_seconds
         self._clock = WorkingClock(2 * self.period, clock)
         self._lives: dict[str, _Life] = {}
 
@@ -122,7 +128,7 @@ class Watch:
 
     def begin(self, node: str) -> None:
         """Expects signs of a node from now on."""
-        self._lives[node] = _Life(self.now)
+        self._lives[node] = _Life(self.now, self.now)
 
     def forget(self, node: str) -> None:
         """Expects nothing of a node any more."""
@@ -144,9 +150,25 @@ class Watch:
             limit = f"for {self._silent:g} s (launch.silent_seconds)"
             if self.now - life.sign > self._silent:
                 hung[node] = f"gave no sign of life {limit}"
-            elif life.look is not None and self.now - life.look > self._silent:
+            elif life.look is None:
+                if self._start is not None and self.now - life.begun > self._start:
+                    hung[node] = (
+                        f"did not begin to work within {self._start:g} s "
+                        "(launch.start_seconds)"
+                    )
+            elif self.now - life.look > self._silent:
                 hung[node] = f"hung: its main thread did not get on {limit}"
         return hung
+
+    def find_late(self) -> list[str]:
+        """Returns the nodes that have newly taken `silent_seconds` without working."""
+        late = []
+        for node, life in self._lives.items():
+            waited = self.now - life.begun > self._silent
+            if life.look is None and waited and not life.is_late:
+                life.is_late = True
+                late.append(node)
+        return late
 
     def find_silence(self, node: str) -> float | None:
         """Returns the seconds since a main thread looked at its flag; None: never."""

@@ -1,6 +1,7 @@
 """`distrl check-env`: its arguments, what it prints, its exit codes."""
 
 import json
+import re
 
 import pytest
 
@@ -24,6 +25,28 @@ def test_what_failed_is_named_with_what_to_do(capsys):
     assert "\nFAILED   bounds  " in out
     assert "\n         -> widen the bounds of the spec or space;" in out
     assert out.splitlines()[-1] == "1 failed: bounds"
+
+
+@pytest.mark.parametrize(
+    ("name", "rule", "words"),
+    [
+        ("ExitsInInit", "builds", "the environment called sys.exit('no ROM') ("),
+        ("CrashesInInit", "builds", "the environment was killed by SIGSEGV ("),
+        ("ExitsInStep", "steps", "at step 5: step(0): SystemExit: 3 ("),
+        ("CrashesInStep", "steps", "the environment was killed by SIGABRT ("),
+        ("CrashesInReset", "steps", "the environment ended its process with exit code"),
+        ("HangsInStep", "steps", "the environment did not end within 5 s ("),
+    ],
+)
+def test_leaving_crashing_and_hanging_are_failures(name, rule, words, capsys):
+    uri = f"environments.leaving_environments:{name}"
+    seconds = "5" if name.startswith("Hangs") else "60"
+    flags = ["--steps=50", f"--seconds={seconds}", "--seed=1"]
+    assert main(["check-env", uri, *flags]) == 1
+    out = capsys.readouterr().out
+    (line,) = [line for line in out.splitlines() if line.startswith(f"FAILED   {rule}")]
+    assert re.sub(r"step\(\d\)", "step(0)", line).split("  ")[-1].startswith(words)
+    assert rule in out.splitlines()[-1]
 
 
 def test_warnings_fail_nothing(capsys):
@@ -88,6 +111,7 @@ def test_values_are_yaml(capfd):
             [SOUND, "--steps", "0"],
             "--steps = '0': it must be a whole number, at least 1",
         ),
+        ([SOUND, "--seconds", "0"], "--seconds = '0'"),
         ([SOUND, "--steps", "many"], "--steps = 'many'"),
         ([SOUND, "--steps", "true"], "--steps = 'true'"),
         ([SOUND, "--seed", "-1"], "--seed = '-1'"),

@@ -1,42 +1,168 @@
-"""A check in a child: its answer, its refusal and its failure come back."""
+"""A check in a child always has an answer, whatever the child does."""
 
+import functools
+import multiprocessing
+import operator
 import os
+import signal
+import subprocess
+import sys
+import threading
+import time
 
+import psutil
 import pytest
 
+from distrl.children import adopt_orphans
 from distrl.errors import ConfigError
 from distrl.launch.channel import Channel
 from distrl.launch.checking_child import check_in_child
+
+# The limit of a check that is to end by itself.
+_SECONDS = 60.0
 
 
 @pytest.fixture
 def channel():
     near, far = Channel.pair()
+    adopt_orphans()
     yield near
+    adopt_orphans(False)
     near.close()
     far.close()
 
 
+def refuse_check(channel, function, seconds=_SECONDS):
+    """Returns the message of a check of a part `it` in which `function` is called."""
+
+    def check(begin):
+        begin("it")
+        function()
+
+    with pytest.raises(ConfigError) as caught:
+        check_in_child(channel, check, seconds)
+    return str(caught.value)
+
+
 def test_a_check_answers_from_a_process_of_its_own(channel):
-    assert check_in_child(channel, os.getpid) != os.getpid()
+    answer = check_in_child(channel, lambda begin: (os.getpid(), "x" * 10**6), None)
+    assert answer[0] != os.getpid()
+    assert len(answer[1]) == 10**6
 
 
-def test_a_refusal_is_one_here_too(channel):
+def test_a_refusal_is_one_here_too_and_has_the_users_line(channel):
     def refuse():
-        raise ConfigError("seed = x: no")
+        try:
+            raise KeyError("missing")
+        except KeyError as error:
+            raise ConfigError("seed = x: no") from error
 
-    with pytest.raises(ConfigError, match="seed = x: no"):
-        check_in_child(channel, refuse)
-
-
-def test_a_failure_comes_with_its_traceback(channel):
-    def fail():
-        raise KeyError("what is missing")
-
-    with pytest.raises(RuntimeError, match="KeyError: 'what is missing'"):
-        check_in_child(channel, fail)
+    message = refuse_check(channel, refuse)
+    assert message == f"seed = x: no ({__file__}:{refuse.__code__.co_firstlineno + 2})"
 
 
-def test_a_check_that_takes_its_process_down_is_a_failure(channel):
-    with pytest.raises(RuntimeError, match="did not end"):
-        check_in_child(channel, lambda: os._exit(3))
+def test_a_failure_that_is_not_of_the_users_code_comes_with_its_traceback(channel):
+    with pytest.raises(RuntimeError, match="KeyError: <function"):
+        check_in_child(channel, functools.partial(operator.getitem, {}), _SECONDS)
+
+
+def interrupt():
+    raise KeyboardInterrupt
+
+
+def fail():
+    raise KeyError("lost")
+
+
+def print_and_exit():
+    # Pytest has a stdout of its own.
+    os.write(1, b"".join(b"line %d\n" % number for number in range(9)))
+    sys.exit(2)
+
+
+@pytest.mark.parametrize(
+    ("function", "words", "place"),
+    [
+        (lambda: os._exit(3), "it: the check ended its process with exit code 3", ""),
+        (lambda: os._exit(0), "it: the check ended its process with exit code 0", ""),
+        (os.abort, "it: the check was killed by SIGABRT", ""),
+        (lambda: os.kill(os.getpid(), signal.SIGSEGV), "killed by SIGSEGV", __file__),
+        (lambda: os.kill(os.getpid(), signal.SIGKILL), "was killed by SIGKILL", ""),
+        (lambda: sys.exit("no ROM"), "it: the check called sys.exit('no ROM')", "file"),
+        (interrupt, "it: the check raised KeyboardInterrupt", __file__),
+        (fail, "it: the check raised KeyError: 'lost'", __file__),
+        (print_and_exit, "line 5 | line 6 | line 7 | line 8", __file__),
+    ],
+)
+def test_how_a_check_was_lost_is_one_sentence(channel, function, words, place):
+    message = refuse_check(channel, function)
+    assert words in message
+    assert (f" ({__file__}:" if place else "") in message
+    assert len(message.splitlines()) == 1
+
+
+@pytest.mark.parametrize("wait", [threading.Event().wait, lambda: time.sleep(600)])
+def test_a_check_that_does_not_end_is_given_up_with_its_place(channel, wait):
+    def hang():
+        os.write(2, b"loading level 7\n")
+        wait()
+
+    message = refuse_check(channel, hang, seconds=1.0)
+    assert message.startswith(f"it: the check did not end within 1 s ({__file__}:")
+    assert message.endswith(
+        "; the last it printed: loading level 7 (launch.check_seconds)"
+    )
+
+
+def leave_daemonic(tmp_path):
+    process = multiprocessing.get_context("fork").Process(
+        target=time.sleep, args=(600,), daemon=True
+    )
+    process.start()
+    return process.pid
+
+
+def leave_subprocess(tmp_path):
+    return subprocess.Popen(["sleep", "600"]).pid
+
+
+def leave_double_forked(tmp_path):
+    """As a daemon does: in a session of its own, its parent gone."""
+    file = tmp_path / "pid"
+    middle = os.fork()
+    if middle == 0:
+        os.setsid()
+        last = os.fork()
+        if last == 0:
+            time.sleep(600)
+        file.write_text(str(last))
+        os._exit(0)
+    os.waitpid(middle, 0)
+    return int(file.read_text())
+
+
+@pytest.mark.parametrize(
+    "leave", [leave_daemonic, leave_subprocess, leave_double_forked]
+)
+def test_what_a_check_left_behind_neither_delays_it_nor_lives_on(
+    channel, tmp_path, leave
+):
+    spared = subprocess.Popen(["sleep", "600"])
+    try:
+        pid = check_in_child(channel, lambda begin: leave(tmp_path), _SECONDS)
+        deadline = time.monotonic() + 30
+        while _lives(pid):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        # What was there before is not the check's.
+        assert spared.poll() is None
+    finally:
+        spared.kill()
+        spared.wait()
+
+
+def _lives(pid):
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

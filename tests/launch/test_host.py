@@ -12,7 +12,7 @@ import tiny_programs
 from integration.commands import can_isolate
 
 from distrl.children import make_child_command
-from distrl.config import Config, NetworkConfig
+from distrl.config import Config, LaunchConfig, NetworkConfig
 from distrl.launch.channel import Channel
 
 ROOT = Path(__file__).parents[2]
@@ -108,11 +108,49 @@ def test_it_checks_from_inside_the_isolation_and_waits_for_the_start(host):
     assert host.end() == 0
 
 
+def with_learner(**variables):
+    """The environment variables of the node that learns."""
+    variables.setdefault("JAX_PLATFORMS", "cpu")
+    return Config(launch=LaunchConfig(environment={"learner": variables}))
+
+
 @pytest.mark.parametrize(
     ("config", "words"),
     [
         (Config(environment="bsuite:cacth/0"), "Did you mean 'catch'?"),
         (Config(network=NetworkConfig("mpl")), "Did you mean 'mlp'?"),
+        (
+            Config(environment="tiny_programs:crash"),
+            "environment 'tiny_programs:crash': the check ended its process with "
+            "exit code 3",
+        ),
+        (
+            Config(environment="tiny_programs:leave"),
+            "environment 'tiny_programs:leave': the check called sys.exit('no ROM') "
+            f"({HERE}/tiny_programs.py:",
+        ),
+        (
+            Config(
+                environment="tiny_programs:hang", launch=LaunchConfig(check_seconds=6)
+            ),
+            f"the check did not end within 6 s ({HERE}/tiny_programs.py:",
+        ),
+        (
+            with_learner(JAX_PLATFORMS="nonsense"),
+            "JAX_PLATFORMS = 'nonsense': JAX finds no such device on this machine",
+        ),
+        (
+            with_learner(JAX_PLATFORMS="tpu"),
+            "JAX_PLATFORMS = 'tpu': JAX finds no such device on this machine",
+        ),
+        (
+            with_learner(XLA_FLAGS="--xla_never_heard_of"),
+            "XLA_FLAGS = '--xla_never_heard_of",
+        ),
+        (
+            Config(network=NetworkConfig("tiny_programs:make_broken_network")),
+            f"({HERE}/tiny_programs.py:",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused(host, config, words):
@@ -124,7 +162,6 @@ def test_what_does_not_fit_is_refused(host, config, words):
 @pytest.mark.parametrize(
     ("environment", "program", "words"),
     [
-        ("tiny_programs:crash", tiny_programs.stopping, "check of environment and net"),
         ("bsuite:catch/0", "tiny_programs:absent", "no attribute 'absent'"),
     ],
 )

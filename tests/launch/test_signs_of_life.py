@@ -102,7 +102,7 @@ def go_on(watch, clock, seconds, *signs):
 
 
 def test_a_node_without_signs_hangs(clock):
-    watch = Watch(2.0, clock)
+    watch = Watch(2.0, None, clock)
     watch.begin("quiet")
     watch.begin("loud")
     go_on(watch, clock, 2.0, ("loud", False))
@@ -116,7 +116,7 @@ def test_a_node_without_signs_hangs(clock):
 
 
 def test_looks_are_asked_for_from_the_first_one_on(clock):
-    watch = Watch(2.0, clock)
+    watch = Watch(2.0, None, clock)
     watch.begin("node")
     # It imports and compiles.
     go_on(watch, clock, 60.0, ("node", False))
@@ -136,8 +136,28 @@ def test_looks_are_asked_for_from_the_first_one_on(clock):
     assert watch.find_silence("node") is None
 
 
+def test_a_node_that_does_not_begin_to_work_is_named_and_then_hangs(clock):
+    watch = Watch(2.0, 5.0, clock)
+    watch.begin("working")
+    watch.begin("waiting")
+    watch.note("working", True)
+    signs = [("working", True), ("waiting", False)]
+    go_on(watch, clock, 2.0, *signs)
+    assert watch.find_late() == []
+    go_on(watch, clock, 0.5, *signs)
+    assert watch.find_late() == ["waiting"]
+    # Once is enough.
+    assert watch.find_late() == []
+    go_on(watch, clock, 2.5, *signs)
+    assert watch.find_hung() == {}
+    go_on(watch, clock, 0.5, *signs)
+    assert watch.find_hung() == {
+        "waiting": "did not begin to work within 5 s (launch.start_seconds)"
+    }
+
+
 def test_time_in_which_the_supervisor_itself_was_stopped_counts_little(clock):
-    watch = Watch(2.0, clock)
+    watch = Watch(2.0, None, clock)
     watch.begin("node")
     clock.now += 3600.0
     watch.tick()
@@ -147,6 +167,6 @@ def test_time_in_which_the_supervisor_itself_was_stopped_counts_little(clock):
 
 
 def test_a_sign_of_a_node_that_is_not_watched_is_nothing(clock):
-    watch = Watch(2.0, clock)
+    watch = Watch(2.0, None, clock)
     watch.note("gone", True)
     assert watch.find_silence("gone") is None

@@ -132,6 +132,20 @@ def test_the_end_of_a_long_line_is_quoted(run_dir):
     assert error["traceback"].endswith("last words")
 
 
+def test_a_node_that_never_begins_to_work_is_named_and_fails_the_run(run_dir):
+    config = make_config(
+        run_dir, restart="never", silent_seconds=2.0, start_seconds=4.0
+    )
+    events = supervise(config, "never_at_work")
+    notes = [event["text"] for event in events if event["event"] == "note"]
+    assert any("not yet at work" in note and "second" in note for note in notes)
+    error = events[-1]["error"]
+    assert error["node"] == "second"
+    assert "did not begin to work within 4 s" in error["traceback"]
+    # With where it was.
+    assert "in sit_for_ever" in error["traceback"]
+
+
 def test_what_a_killed_node_had_started_does_not_hold_its_port(run_dir):
     events = supervise(
         make_config(run_dir, restart_delay_seconds=0.0), "leaving_a_port"

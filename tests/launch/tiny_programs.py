@@ -369,6 +369,17 @@ def hanging(config, spec):
     return two_nodes(wait_for_stop, hang)
 
 
+def never_at_work(config, spec):
+    """The second node never looks at its flag."""
+    del config, spec
+
+    def sit_for_ever():
+        while True:
+            time.sleep(0.01)
+
+    return two_nodes(wait_for_stop, sit_for_ever)
+
+
 def leaving_a_port(config, spec):
     """The second node is killed, and a process that it had started holds its port."""
     del spec
@@ -505,3 +516,18 @@ def killed_oddly(config, spec):
 def crash(seed=0):
     """An environment that takes its process down."""
     os._exit(3)
+
+
+def leave(seed=0):
+    """An environment that gives up as a program would."""
+    sys.exit("no ROM")
+
+
+def hang(seed=0):
+    """An environment whose constructor never returns."""
+    threading.Event().wait()
+
+
+def make_broken_network(spec):
+    """A factory of a network with an error in it."""
+    return spec.no_such_attribute

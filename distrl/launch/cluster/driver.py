@@ -230,6 +230,8 @@ class _Driver:
             if not self._begun:
                 raise ConfigError(message["message"])
             self._fail("launcher", f"{site}: {message['message']}")
+        elif event == "note":
+            self._channel.send(message)
         elif event == "uncollected":
             text = f"what {site} writes cannot be collected: {message['reason']}"
             self._channel.send({"event": "note", "text": text})

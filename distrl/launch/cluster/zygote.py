@@ -18,7 +18,7 @@ from typing import Any
 from distrl.children import adopt_orphans, join_run, outlive_parent
 from distrl.config import Config
 from distrl.launch.channel import Channel
-from distrl.launch.checking_child import check_in_child
+from distrl.launch.checking_child import Tell, check_in_child
 from distrl.launch.loading import end_with, load_function, preload, redirect_output
 from distrl.launch.run_directory import make_directories, node_file
 from distrl.launch.share import Share
@@ -62,7 +62,9 @@ def _serve(channel: Channel) -> None:
             return
         if message["do"] == "check":
             check = partial(_check, config, message["environment"])
-            spec, devices, notes = check_in_child(channel, check)
+            spec, devices, notes = check_in_child(
+                channel, check, config.launch.check_seconds
+            )
             for text in notes:
                 channel.send({"event": "note", "text": text})
             told = {"event": "checked", "spec": _encode(spec), "devices": devices}
@@ -89,12 +91,12 @@ def _serve(channel: Channel) -> None:
             return
 
 
-def _check(config: Config, environment: dict[str, str]) -> Any:
+def _check(config: Config, environment: dict[str, str], begin: Tell) -> Any:
     """Tries what a run is made of, as the learner would find it."""
     from distrl.launch.checking import check_where_it_learns
 
     os.environ.update(environment)
-    return check_where_it_learns(config)
+    return check_where_it_learns(config, begin)
 
 
 def _hold_ports(count: int) -> list[socket.socket]:
