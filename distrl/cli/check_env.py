@@ -120,4 +120,6 @@ def _check(
             "environment that is only slow needs fewer --steps or more --seconds"
         )
         note(Finding(rule, "failed", f"the environment {lost}", advice))
+    finally:
+        adopt_orphans(False)
     return findings

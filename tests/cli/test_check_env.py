@@ -45,7 +45,8 @@ def test_leaving_crashing_and_hanging_are_failures(name, rule, words, capsys):
     assert main(["check-env", uri, *flags]) == 1
     out = capsys.readouterr().out
     (line,) = [line for line in out.splitlines() if line.startswith(f"FAILED   {rule}")]
-    assert re.sub(r"step\(\d\)", "step(0)", line).split("  ")[-1].startswith(words)
+    found = re.sub(r"step\(\d\)", "step(0)", line).split("  ")[-1]
+    assert found.lstrip().startswith(words)
     assert rule in out.splitlines()[-1]
 
 
