@@ -151,10 +151,11 @@ def test_a_script_without_a_main_guard_starts_no_runs_inside_runs(
     (tmp_path / "script.py").write_text(script)
     done = start(tmp_path, *command, PYTHONPATH="")
     assert done.returncode == 1
+    line = 1 + script.splitlines().index('print(run(config).result["status"])')
     assert done.stderr.strip().splitlines()[-1] == (
         "distrl.errors.ConfigError: the module 'script' starts a run when it is "
         "imported, and every process of a run imports it: put the call below "
-        '`if __name__ == "__main__":`'
+        f'`if __name__ == "__main__":` ({tmp_path / "script.py"}:{line})'
     )
     # The script itself, and the check of its environment.
     assert len((tmp_path / "starts.txt").read_text().splitlines()) == 2
