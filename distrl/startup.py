@@ -6,6 +6,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import threading
 
 from distrl.errors import ConfigError
 
@@ -26,7 +27,8 @@ def settle() -> None:
             "the working directory has been deleted; change to one that exists, and "
             "start again"
         ) from None
-    if signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN:
+    is_main = threading.current_thread() is threading.main_thread()
+    if is_main and signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN:
         # It may be inherited, and then nobody learns how a child process ended.
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     _open_streams()

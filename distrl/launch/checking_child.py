@@ -94,7 +94,13 @@ def run_in_child(
             ending.enter_context(tempfile.TemporaryFile()) for _ in range(3)
         )
         parent = os.getpid()
-        child = os.fork()
+        try:
+            child = os.fork()
+        except OSError as error:
+            raise ConfigError(
+                f"the check cannot start a process: {error.strerror}; raise the limit "
+                "of processes or of memory, or end what you do not need"
+            ) from error
         if child == 0:
             _run(task, parent, told, None if channel is None else printed, stacks)
         ending.callback(_end, child, others)
@@ -150,6 +156,7 @@ def _run(
         told.write(len(data).to_bytes(_SIZE_BYTES, "big") + data)
         told.flush()
 
+    own_pid = os.getpid()
     try:
         die_with_parent(parent)
         faulthandler.enable(stacks)
@@ -172,7 +179,10 @@ def _run(
             if not place and isinstance(error, Exception):
                 last = "failed", traceback.format_exc()
         flush_output()
-        send(*last)
+        # A fork that the user's code made and let go on, as a daemon's parent does, is
+        # not the one to answer.
+        if os.getpid() == own_pid:
+            send(*last)
     finally:
         os._exit(1)
 

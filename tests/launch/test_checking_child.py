@@ -1,5 +1,6 @@
 """A check in a child always has an answer, whatever the child does."""
 
+import errno
 import functools
 import multiprocessing
 import operator
@@ -166,3 +167,23 @@ def _lives(pid):
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def test_a_fork_that_exits_does_not_answer_for_the_check(channel):
+    def daemonise(begin):
+        pid = os.fork()
+        if pid == 0:
+            sys.exit("the parent of a daemon")
+        os.waitpid(pid, 0)
+        return "built"
+
+    assert check_in_child(channel, daemonise, _SECONDS) == "built"
+
+
+def test_a_process_that_the_system_refuses_is_one_sentence(channel, monkeypatch):
+    def refuse():
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(os, "fork", refuse)
+    with pytest.raises(ConfigError, match="cannot start a process: Resource temp"):
+        check_in_child(channel, lambda begin: None, _SECONDS)
