@@ -2,7 +2,9 @@
 
 import csv
 import dataclasses
+import itertools
 import threading
+import types
 
 import jax
 import numpy as np
@@ -245,15 +247,19 @@ def test_networks_are_compiled_before_the_first_look_at_the_signal(caplog):
 ENDLESS = f"counting_environments:Counting?length={10**9}"
 
 
-def test_the_clock_ends_a_run_in_the_middle_of_an_evaluation(tmp_path):
+def test_the_clock_ends_a_run_in_the_middle_of_an_evaluation(tmp_path, monkeypatch):
+    # A second passes whenever the run looks: far fewer than these until it evaluates.
+    ticks = itertools.count()
+    clock = types.SimpleNamespace(monotonic=lambda: float(next(ticks)))
+    monkeypatch.setattr("distrl.serial.record.time", clock)
     config = make_config(
         environment=ENDLESS,
         evaluation={"period": 2, "max_episode_steps": None},
-        stop={"learner_steps": None, "seconds": 3.0},
+        stop={"learner_steps": None, "seconds": 1_000.0},
     )
     state = run(dataclasses.replace(config, run_dir=str(tmp_path)))
     status = read_status(tmp_path)
-    assert status.reason.startswith("seconds 3")
+    assert status.reason.startswith("seconds 1000")
     # It was not whole, so there is none.
     assert status.evaluation_return is None
     assert not (tmp_path / "metrics" / "evaluator.csv").exists()
