@@ -111,11 +111,11 @@ def _find_devices() -> list[jax.Device]:
         return jax.local_devices()
     except Exception as error:
         # It is a RuntimeError, or for a platform without a device an AssertionError.
-        text = " ".join(str(error).split()) or "there is no such device"
+        text = " ".join(str(error).split())
         platforms = os.environ.get("JAX_PLATFORMS", "")
         raise ConfigError(
-            f"JAX_PLATFORMS = {platforms!r}: JAX finds no such device on this machine: "
-            f"{text}; unset it, or set it to cpu"
+            f"JAX_PLATFORMS = {platforms!r}: JAX finds no such device on this machine; "
+            f"unset it, or set it to cpu{f'. JAX says: {text}' if text else ''}"
         ) from None
 
 
