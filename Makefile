@@ -6,7 +6,7 @@
 
 export PYTHON
 UV_VERSION := 0.13.9
-EXTRAS := atari box2d dev docs envpool minatar ray reports video
+EXTRAS := atari box2d dev envpool minatar ray reports video
 
 # Tests of programs in one process (tests/conftest.py), and all others in another.
 TWO_AT_ONCE := -n 2 --dist loadgroup

@@ -298,6 +298,31 @@ def test_every_imported_package_is_declared():
     assert missing == []
 
 
+# Not imported by name, and why they are needed all the same.
+NEEDED_UNSEEN = {
+    "tensorflow-cpu",  # imported as `tensorflow`
+    "tensorflow-probability",  # RLax imports it through Distrax
+    "setuptools",  # TensorBoard 2.12 imports pkg_resources
+    "box2d",  # Gymnasium imports it
+    "pillow",  # imageio writes .gif with it
+    "mypy", "packaging", "pip", "ruff", "wheel", "pytest-timeout", "pytest-xdist",
+}  # fmt: skip
+
+
+def test_every_declared_package_is_imported():
+    project = tomli.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = sum(project["optional-dependencies"].values(), [])
+    declared = read_names(project["dependencies"]) | read_names(extras)
+    used = set()
+    for folder in ("distrl", "tests", "benchmarks", "programs"):
+        for path in (ROOT / folder).rglob("*.py"):
+            for name in re.findall(
+                r"^\s*(?:import|from) (\w+)", path.read_text(), re.M
+            ):
+                used.add(DISTRIBUTIONS.get(name, name.replace("_", "-")))
+    assert declared - used - NEEDED_UNSEEN == set()
+
+
 def write_package(root: Path, sources: dict[str, str]):
     """Writes modules, and a distrl/__init__.py beside them."""
     for name, text in {"distrl/__init__.py": "", **sources}.items():
