@@ -2,6 +2,7 @@
 
 import contextlib
 import faulthandler
+import fcntl
 import os
 import pickle
 import select
@@ -28,6 +29,8 @@ _SIZE_BYTES = 8
 _QUOTED_BYTES = 4096
 _STACK_BYTES = 1_000_000
 _QUOTED_LINES = 4
+# What a check prints is kept for its last lines alone, so it must not fill the disk.
+_PRINTED_BYTES = 2**24
 
 
 class CheckLost(Exception):
@@ -138,6 +141,8 @@ def run_in_child(
                 # The front sends nothing during a check: it has ended.
                 kill_descendants(os.getpid())
                 os._exit(1)
+            if os.fstat(printed.fileno()).st_size > _PRINTED_BYTES:
+                os.ftruncate(printed.fileno(), 0)
             now = time.monotonic()
             passed, seen = passed + min(now - seen, _LONGEST_STEP), now
 
@@ -162,6 +167,9 @@ def _run(
         faulthandler.enable(stacks)
         faulthandler.register(DUMP_SIGNAL, stacks, all_threads=True)
         if printed is not None:
+            # Appended to, so that it is short again after the parent empties it.
+            flags = fcntl.fcntl(printed, fcntl.F_GETFL)
+            fcntl.fcntl(printed, fcntl.F_SETFL, flags | os.O_APPEND)
             os.dup2(printed.fileno(), 1)
             os.dup2(printed.fileno(), 2)
         try:

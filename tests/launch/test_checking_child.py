@@ -169,6 +169,18 @@ def _lives(pid):
         return False
 
 
+def test_what_a_check_prints_does_not_fill_the_disk(channel):
+    def print_much():
+        for written in range(1, 101):
+            os.write(1, b"x" * 2**20)
+            if os.fstat(1).st_size < written * 2**20:
+                os.write(1, b"\nemptied\n")
+                sys.exit(3)
+            time.sleep(0.05)
+
+    assert "emptied" in refuse_check(channel, print_much)
+
+
 def test_a_fork_that_exits_does_not_answer_for_the_check(channel):
     def daemonise(begin):
         pid = os.fork()
