@@ -2,12 +2,13 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from distrl.children import adopt_orphans
 from distrl.cli.answer import print_answer, print_error, reserve_stdout
 from distrl.cli.arguments import read_count, read_values
-from distrl.config import load_run
+from distrl.config import Config, load_run
 from distrl.config.paths import read_path
 from distrl.errors import ConfigError, EnvironmentFault, suggest
 
@@ -150,6 +151,28 @@ def _evaluate(run_dir: str, options: Mapping[str, Any]) -> dict[str, Any]:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     # As the run's own evaluator, beside a learner that may have the accelerator.
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    _check_environment(config)
     from distrl.evaluation import evaluate_run
 
     return evaluate_run(config, note=print_error, **options)
+
+
+def _check_environment(config: Config) -> None:
+    """Builds the environment in a child first, as its constructor may exit or hang.
+
+    Raises:
+      ConfigError: it cannot be built.
+    """
+    from distrl.environments import read_spec
+    from distrl.launch.checking_child import CheckLost, run_in_child
+
+    def build(tell: Callable[[object], object]) -> None:
+        read_spec(config.environment, config.environment_args)
+
+    adopt_orphans()
+    try:
+        list(run_in_child(build, config.launch.check_seconds))
+    except CheckLost as lost:
+        raise ConfigError(f"{config.environment}: the check {lost}") from None
+    finally:
+        adopt_orphans(False)

@@ -164,6 +164,21 @@ def make_breaking():
     return Breaking()
 
 
+def test_a_constructor_that_exits_is_one_message(tmp_path, capfd):
+    values = {**ACTIONS, "environment": "cli.test_evaluate:make_exiting"}
+    config = write_config(tmp_path / "run", values)
+    save_as_best(write_config(tmp_path / "run", ACTIONS), prefer(2), 20)
+    write_config(tmp_path / "run", values)
+    assert main(["evaluate", config.run_dir]) == 2
+    last = capfd.readouterr().err.splitlines()[-1]
+    assert "make_exiting: the check called sys.exit(0)" in last
+    assert "test_evaluate.py" in last
+
+
+def make_exiting():
+    sys.exit(0)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
