@@ -7,7 +7,6 @@ import tree
 from dm_env import specs
 
 from distrl.action_masks import join_mask, split_mask
-from distrl.config.limits import list_carry_sizes
 from distrl.config.schema import Config, NetworkConfig
 from distrl.types import EnvironmentSpec, Trajectory, Transition
 
@@ -62,7 +61,7 @@ def make_item_spec(config: Config, spec: EnvironmentSpec) -> Any:
 
 def make_carry_spec(network: NetworkConfig) -> tuple[specs.Array, ...]:
     """Returns the recurrent state of one environment; `()` where there is none."""
-    return tuple(specs.Array((n,), np.float32) for n in list_carry_sizes(network))
+    return tuple(specs.Array((n,), np.float32) for n in network.carry_sizes)
 
 
 def take_apart(item: Any) -> ItemParts:

@@ -7,7 +7,6 @@ import launchpad as lp
 
 from distrl.actor.role import run_actor
 from distrl.config import Config
-from distrl.config.limits import name_shard
 from distrl.coordinator import Coordinator, Reporter
 from distrl.evaluator import run_evaluator
 from distrl.learner.role import run_learner
@@ -106,7 +105,7 @@ def replay_node(
 ) -> None:
     """Runs the server of a shard of replay at `address`."""
     stop = lp.stop_event()
-    reporter = Reporter(coordinator, name_shard(shard), config, stop)
+    reporter = Reporter(coordinator, config.replay.shard_names[shard], config, stop)
 
     def report(gauges: Mapping[str, float]) -> None:
         reporter.gauge(**gauges)

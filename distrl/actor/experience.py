@@ -8,7 +8,6 @@ import numpy as np
 from distrl.actor.initial_priorities import PrioritizedAccumulator
 from distrl.actor.n_step import NStepAccumulator
 from distrl.actor.sequence import SequenceAccumulator
-from distrl.config.limits import sequence_period
 from distrl.config.schema import Config
 
 
@@ -68,7 +67,7 @@ def make_experience(config: Config) -> Experience:
     # The first six fields of a step are what every accumulator takes first.
     if length is not None:
         sequences = SequenceAccumulator(
-            actor.environments, length, sequence_period(config), actor.discount
+            actor.environments, length, config.replay.sequence_stride, actor.discount
         )
         return Experience(
             lambda step: Items(sequences.add(*step[:6], step.carry_tm1), None),

@@ -5,14 +5,9 @@ import math
 from distrl.config.cluster import check_cluster
 from distrl.config.environment_variables import check_environment_variables
 from distrl.config.fields import show_value
-from distrl.config.limits import (
-    count_per_item,
-    derive_limits,
-    smallest_error_buffer,
-    usual_staleness,
-)
 from distrl.config.presets import PRESETS, SEQUENCE_AGENTS
 from distrl.config.reading import config_from_dict, config_to_tree, find_value
+from distrl.config.replay_sizes import replay_sizes, smallest_error_buffer
 from distrl.config.schema import Config, LossConfig
 from distrl.errors import ConfigError
 
@@ -176,8 +171,8 @@ def _check_sequences(config: Config) -> None:
 
 
 def _check_replay_sizes(config: Config) -> None:
-    replay, limits = config.replay, derive_limits(config)
-    block = count_per_item(config)
+    replay, limits = config.replay, replay_sizes(config)
+    block = config.replay.block_size
     shard = f", in each of {replay.shards} shards" if replay.shards > 1 else ""
     if replay.kind == "prioritized" and block != 1:
         raise ConfigError(
@@ -222,7 +217,7 @@ def _check_shards(config: Config) -> None:
             f"{math.gcd(shards, actors)}; or set actor.count to a multiple of {shards}"
         )
     items = config.learner.batch_size * config.learner.steps_per_dispatch
-    items //= count_per_item(config)
+    items //= config.replay.block_size
     if items % shards:
         raise ConfigError(
             f"replay.shards = {shards}: it must divide the items of a superbatch, "
@@ -237,7 +232,7 @@ def _check_rate_limit(config: Config) -> None:
     if replay.samples_per_insert is None or replay.error_buffer is None:
         return
     smallest = smallest_error_buffer(replay.samples_per_insert)
-    smallest *= count_per_item(config) * replay.shards
+    smallest *= config.replay.block_size * replay.shards
     if replay.error_buffer < smallest:
         raise ConfigError(
             f"replay.error_buffer = {replay.error_buffer:g}: it must be at least "
@@ -265,7 +260,7 @@ def _check_variables(config: Config) -> None:
             f"variables.relays = {relays}: a relay without an actor of its own has no "
             f"use, so it must be at most actor.count = {actors}"
         )
-    usual, stale = usual_staleness(config), config.variables.stale_seconds
+    usual, stale = config.usual_staleness_seconds, config.variables.stale_seconds
     if stale is not None and stale <= usual:
         raise ConfigError(
             f"variables.stale_seconds = {stale:g}: actors are up to {usual:g} s behind "

@@ -9,6 +9,9 @@ A step count always says which step it counts: `env_steps` are calls of
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+# Large enough that Reverb's cost per item no longer matters.
+_BLOCK_SIZE = 32
+
 Backend = Literal["processes", "threads", "launchpad", "serial", "ray"]
 
 
@@ -36,6 +39,12 @@ class NetworkConfig:
     """How layers begin: as Haiku's; or uniform and smaller, as PyTorch's."""
     last_action_reward: bool = False
     """Show the network the last action and reward beside the observation."""
+
+    @property
+    def carry_sizes(self) -> tuple[int, ...]:
+        """The units of each vector of one environment's recurrent state."""
+        size = self.core_size
+        return {"none": (), "gru": (size,), "lstm": (size, size)}[self.core]
 
 
 @dataclass(frozen=True)
@@ -118,6 +127,26 @@ class ReplayConfig:
     """Prioritised: the exponent of the importance weights; 0 weighs all alike."""
     prefetch: int = 2
     """The superbatches that wait on the learner's side."""
+
+    @property
+    def shard_names(self) -> tuple[str, ...]:
+        """The names of the shards' nodes, and of their parts of a checkpoint."""
+        return tuple(f"replay/{shard}" for shard in range(self.shards))
+
+    @property
+    def block_size(self) -> int:
+        """The transitions per Reverb item, G; 1 where an item is a sequence."""
+        if self.transitions_per_item is not None:
+            return self.transitions_per_item
+        is_single = self.kind == "prioritized" or self.sequence_length is not None
+        return 1 if is_single else _BLOCK_SIZE
+
+    @property
+    def sequence_stride(self) -> int:
+        """The steps between the starts of two sequences."""
+        if self.sequence_period is not None:
+            return self.sequence_period
+        return max(1, (self.sequence_length or 1) // 2)
 
 
 @dataclass(frozen=True)
@@ -299,6 +328,14 @@ class LaunchConfig:
     runtime_env: dict[str, Any] = field(default_factory=dict)
     """ray: how your code gets to the machines, `{working_dir: .}` for example."""
 
+    @property
+    def patience_seconds(self) -> float:
+        """How long a node waits for a server that does not answer.
+
+        Long enough to notice that the server hangs, and to restart it.
+        """
+        return self.silent_seconds + self.connect_seconds
+
 
 @dataclass(frozen=True)
 class SweepConfig:
@@ -352,3 +389,12 @@ class Config:
     """How the program runs, on this machine or on a cluster."""
     sweep: SweepConfig = field(default_factory=SweepConfig)
     """What `distrl sweep` runs; the other commands pass it over."""
+
+    @property
+    def usual_staleness_seconds(self) -> float:
+        """How old an actor's parameters may be while all is well.
+
+        One fetch period, or two with relays, which fetch as well; the time that a
+        fetch itself takes comes on top.
+        """
+        return (2 if self.variables.relays else 1) * self.actor.fetch_seconds

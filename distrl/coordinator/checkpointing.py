@@ -13,7 +13,6 @@ from distrl.checkpoints import (
     discard_partials,
 )
 from distrl.config import Config
-from distrl.config.limits import list_shards
 from distrl.coordinator.memory import Memory, write_memory
 from distrl.coordinator.plan import Attempt, CheckpointPlan
 from distrl.node_log import say
@@ -49,7 +48,7 @@ class CheckpointDirector:
         self._changed = changed
         # The nodes that save, and the names of their parts.
         self.parts = frozenset(
-            {"learner", *list_shards(config)}
+            {"learner", *config.replay.shard_names}
             if config.checkpoint.save_replay
             else {"learner"}
         )

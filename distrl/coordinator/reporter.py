@@ -5,7 +5,6 @@ import uuid
 from typing import Any
 
 from distrl.config import Config
-from distrl.config.limits import find_patience
 from distrl.remote import RemoteCaller
 from distrl.types import StopSignal
 
@@ -22,7 +21,11 @@ class Reporter:
         self._life = uuid.uuid4().hex
         self._period = config.launch.report_seconds
         self._caller = RemoteCaller(
-            coordinator, "coordinator", find_patience(config), stop, _WAIT_SECONDS
+            coordinator,
+            "coordinator",
+            config.launch.patience_seconds,
+            stop,
+            _WAIT_SECONDS,
         )
         self._counts: dict[str, float] = {}
         self._gauges: dict[str, float] = {}

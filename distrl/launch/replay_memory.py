@@ -8,7 +8,6 @@ import numpy as np
 import tree
 
 from distrl.config import Config
-from distrl.config.limits import sequence_period
 from distrl.errors import ConfigError
 from distrl.frames import find_frame_spec
 from distrl.items import make_item_spec, take_apart
@@ -66,7 +65,9 @@ def count_item_bytes(config: Config, spec: EnvironmentSpec) -> int:
         return sum(map(_count_bytes, tree.flatten(item)))
     # Each step brings one frame; an item refers to all that its observations show.
     frame = find_frame_spec(spec, stack)
-    steps = 1 if config.replay.sequence_length is None else sequence_period(config)
+    steps = (
+        1 if config.replay.sequence_length is None else config.replay.sequence_stride
+    )
     observations, rest = take_apart(item)
     shown = sum(_count_bytes(each) for each in observations) // _count_bytes(frame)
     words = sum(math.prod(leaf.shape) for leaf in rest) + shown

@@ -6,7 +6,6 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 
-from distrl.config.limits import list_carry_sizes
 from distrl.config.schema import NetworkConfig
 
 
@@ -40,4 +39,4 @@ class Core:
 
 def make_initial_carry(config: NetworkConfig, batch_size: int) -> tuple[Any, ...]:
     """Returns zeros: `()`, `([B, N],)` of a GRU, `([B, N], [B, N])` of an LSTM."""
-    return tuple(jnp.zeros((batch_size, n)) for n in list_carry_sizes(config))
+    return tuple(jnp.zeros((batch_size, n)) for n in config.carry_sizes)

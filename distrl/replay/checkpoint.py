@@ -11,7 +11,6 @@ import reverb
 from reverb.reverb_types import TableInfo
 
 from distrl.checkpoints import Checkpoint, Part, make_scratch, restore_newest
-from distrl.config.limits import name_shard
 from distrl.config.schema import Config
 from distrl.node_log import say
 from distrl.session import read_session
@@ -45,7 +44,7 @@ def start_server(
     if run_dir is None or not config.checkpoint.save_replay:
         nowhere = reverb.checkpointers.DefaultCheckpointer(_NOWHERE)
         return reverb.Server([make_table()], port=port, checkpointer=nowhere)
-    name = name_shard(shard)
+    name = config.replay.shard_names[shard]
 
     def start(checkpoint: Checkpoint | None) -> reverb.Server:
         part = None if checkpoint is None else checkpoint.find_part(name)

@@ -8,7 +8,6 @@ import reverb
 import tensorflow as tf
 import tree
 
-from distrl.config.limits import count_per_item
 from distrl.config.schema import Config
 from distrl.items import make_item_spec, stack_specs
 from distrl.types import EnvironmentSpec
@@ -71,7 +70,7 @@ class WholeForm:
 
     def __init__(self, config: Config, spec: EnvironmentSpec):
         """Takes what says how an item is made."""
-        items = stack_specs(make_item_spec(config, spec), count_per_item(config))
+        items = stack_specs(make_item_spec(config, spec), config.replay.block_size)
         self.signature = tree.map_structure(
             lambda x: tf.TensorSpec(x.shape, x.dtype), items
         )

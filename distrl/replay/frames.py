@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from distrl.config.limits import count_kept_frames, count_per_item
+from distrl.config.replay_sizes import replay_sizes
 from distrl.config.schema import Config
 from distrl.frames import check_frame_stack, find_frame_spec, join_frames
 from distrl.items import ItemParts, make_item_spec, put_together, take_apart
@@ -53,7 +53,7 @@ class FrameForm:
         self.signature = FramedItem(
             frames=tf.TensorSpec((None, *self._frame.shape), self._frame.dtype),
             words=tf.TensorSpec(
-                (count_per_item(config), sum(self._numbers + self._frames)), tf.int32
+                (config.replay.block_size, sum(self._numbers + self._frames)), tf.int32
             ),
         )
 
@@ -101,6 +101,23 @@ class FrameForm:
                 list(map(unpack, columns[:count], rest)),
             ),
         )
+
+
+def count_kept_frames(config: Config) -> int:
+    """Returns how many of the newest frames an actor keeps for its items to share.
+
+    A frame appears in the items that begin up to `frame_stack` steps after it. They are
+    written once they are `n_step` or `sequence_length` steps long, and shuffled. With
+    this many, a frame is sent once if an environment brings one new frame per step;
+    there is room beside them for an item whose observations are not stacks.
+    """
+    replay, steps, observations = config.replay, config.actor.n_step, 2
+    if replay.sequence_length is not None:
+        steps, observations = replay.sequence_length, replay.sequence_length + 1
+    stack = replay.frame_stack
+    assert stack is not None
+    shared = 2 * replay_sizes(config).pool + config.actor.environments * (stack + steps)
+    return shared + replay.block_size * observations * stack
 
 
 def _count(shape: Sequence[int]) -> int:

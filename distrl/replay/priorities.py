@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import reverb
 
-from distrl.config.limits import find_patience
 from distrl.config.schema import Config
 from distrl.ports import LifeLine
 from distrl.replay.connection import MAX_FAILURES, ServerProbe
@@ -55,7 +54,7 @@ class PriorityUpdater:
         self._convert = convert
         self._epsilon = config.replay.priority_epsilon
         self._connect_seconds = config.launch.connect_seconds
-        self._patience = find_patience(config)
+        self._patience = config.launch.patience_seconds
         self._queue: collections.deque[_Update] = collections.deque()
         self._changed = threading.Condition()
         self._closed = False

@@ -10,7 +10,7 @@ import reverb
 import tensorflow as tf
 import tree
 
-from distrl.config.limits import count_per_item, derive_limits
+from distrl.config.replay_sizes import replay_sizes
 from distrl.config.schema import Config
 from distrl.ports import LifeLine
 from distrl.replay.connection import MAX_FAILURES, ServerProbe
@@ -82,8 +82,8 @@ class ReplaySampler:
         self._address = address
         self._shard = shard
         self._form = make_form(config, spec)
-        self._block = count_per_item(config)
-        self._items = derive_limits(config).share
+        self._block = config.replay.block_size
+        self._items = replay_sizes(config).share
         self._prefetch = config.replay.prefetch
         self._connect_seconds = config.launch.connect_seconds
         self._reset()

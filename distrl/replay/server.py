@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 import reverb
 
 from distrl.checkpoints import PartSaver, SaveReports
-from distrl.config.limits import count_per_item, name_shard
 from distrl.config.schema import Config
 from distrl.replay.checkpoint import start_server, take_part
 from distrl.replay.connection import is_listening
@@ -79,11 +78,11 @@ def serve_replay(
         )
     make = functools.partial(make_table, config, spec)
     server = start_server(config, make, port, shard)
-    client, block = server.localhost_client(), count_per_item(config)
+    client, block = server.localhost_client(), config.replay.block_size
     saver = None
     if reports is not None and config.checkpoint.save_replay:
         take = functools.partial(take_part, server)
-        saver = PartSaver(config, name_shard(shard), take, reports, stop)
+        saver = PartSaver(config, config.replay.shard_names[shard], take, reports, stop)
     try:
         gauges = read_gauges(client, block, limit)
         report(gauges)

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import numpy as np
 import tree
 
-from distrl.config.limits import count_per_item
 from distrl.config.schema import Config
 from distrl.replay.reading import Sampler, SamplerThread
 from distrl.replay.sampler import SILENCE_SECONDS, ReplaySampler, SampledSuperbatch
@@ -44,7 +43,7 @@ def make_sampler(
     ]
     if len(samplers) == 1:
         return samplers[0]
-    return ShardedSampler(samplers, count_per_item(config))
+    return ShardedSampler(samplers, config.replay.block_size)
 
 
 class ShardedSampler:

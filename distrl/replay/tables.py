@@ -4,7 +4,7 @@ from typing import Any
 
 import reverb
 
-from distrl.config.limits import derive_limits
+from distrl.config.replay_sizes import replay_sizes
 from distrl.config.schema import Config
 from distrl.replay.forms import ItemForm, WholeForm
 from distrl.replay.frames import FrameForm
@@ -26,31 +26,31 @@ def make_signature(config: Config, spec: EnvironmentSpec) -> Any:
 
 
 def make_table(config: Config, spec: EnvironmentSpec) -> reverb.Table:
-    """Returns a shard's empty table, with the sizes of `derive_limits(config)`.
+    """Returns a shard's empty table, with the sizes of `replay_sizes(config)`.
 
     `uniform` draws all items alike, `prioritized` in proportion to
     priority^priority_exponent (arXiv 1511.05952); the oldest items leave first.
     """
-    limits = derive_limits(config)
+    sizes = replay_sizes(config)
     if config.replay.kind == "prioritized":
         sampler = reverb.selectors.Prioritized(config.replay.priority_exponent)
     else:
         sampler = reverb.selectors.Uniform()
     # Nothing can be drawn from an empty table: Reverb wants at least one item.
-    min_size = max(1, limits.min_size)
-    if limits.samples_per_insert is None:
+    min_size = max(1, sizes.min_size)
+    if sizes.samples_per_insert is None:
         rate_limiter = reverb.rate_limiters.MinSize(min_size)
     else:
         rate_limiter = reverb.rate_limiters.SampleToInsertRatio(
-            samples_per_insert=limits.samples_per_insert,
+            samples_per_insert=sizes.samples_per_insert,
             min_size_to_sample=min_size,
-            error_buffer=limits.error_buffer,
+            error_buffer=sizes.error_buffer,
         )
     return reverb.Table(
         name=TABLE_NAME,
         sampler=sampler,
         remover=reverb.selectors.Fifo(),
-        max_size=limits.capacity,
+        max_size=sizes.capacity,
         rate_limiter=rate_limiter,
         signature=make_signature(config, spec),
     )

@@ -8,7 +8,7 @@ import numpy as np
 import reverb
 import tree
 
-from distrl.config.limits import count_per_item, count_pooled
+from distrl.config.replay_sizes import replay_sizes
 from distrl.config.schema import Config
 from distrl.items import fill_priorities
 from distrl.ports import LifeLine
@@ -55,10 +55,10 @@ class BlockWriter:
           stop: ends every wait.
         """
         self._address = address
-        self._block = count_per_item(config)
+        self._block = config.replay.block_size
         self._epsilon = config.replay.priority_epsilon
         self._shuffles = config.replay.shuffle_steps > 0
-        self._pool_size = count_pooled(config)
+        self._pool_size = replay_sizes(config).pool
         self._encoder = make_form(config, spec).make_encoder()
         self._pool: list[list[np.ndarray]] = []
         self._pooled = 0

@@ -1,9 +1,11 @@
 """How far the actors are behind the variable service, and when that is too much."""
 
-from distrl.config.limits import find_stale_seconds, usual_staleness
 from distrl.config.schema import Config
 from distrl.telemetry.status import Status
 from distrl.telemetry.words import show_number
+
+# Longer than a restart of the variable service takes, which is no reason to warn.
+_TOLERANCE_SECONDS = 10.0
 
 
 def show_staleness(status: Status) -> str:
@@ -18,8 +20,9 @@ class StalenessWatch:
 
     def __init__(self, config: Config):
         """Takes the limit from the configuration."""
-        self._limit = find_stale_seconds(config)
-        self._usual = usual_staleness(config)
+        self._usual = config.usual_staleness_seconds
+        limit = config.variables.stale_seconds
+        self._limit = self._usual + _TOLERANCE_SECONDS if limit is None else limit
         self._is_stale = False
 
     def update(self, status: Status) -> str | None:

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import jax
 
 from distrl.config import Config
-from distrl.config.limits import find_patience
 from distrl.remote import RemoteCaller
 from distrl.types import StopSignal
 from distrl.variables.following import Follower
@@ -106,7 +105,7 @@ class VariableClient:
     def staleness(self) -> float:
         """Returns the seconds since the newest fetched was the service's newest.
 
-        It is `usual_staleness` at most, and what the fetches took, while all goes well.
+        Normally at most `Config.usual_staleness_seconds` and what the fetches took.
         What was published meanwhile is not known here yet. Before the first snapshot
         it counts from the start.
         """
@@ -130,7 +129,9 @@ class Publisher:
     def __init__(self, service: Any, config: Config, stop: StopSignal):
         """Takes a client of `VariableService` and starts the thread."""
         self._stop = stop
-        self._caller = RemoteCaller(service, SERVICE, find_patience(config), stop)
+        self._caller = RemoteCaller(
+            service, SERVICE, config.launch.patience_seconds, stop
+        )
         self._look_seconds = config.launch.report_seconds
         self._lock = threading.Lock()
         self._waiting: tuple[int, Any] | None = None

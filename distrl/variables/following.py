@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from distrl.config import Config
-from distrl.config.limits import find_patience
 from distrl.remote import RemoteCaller
 from distrl.types import StopSignal
 
@@ -44,7 +43,7 @@ class Follower:
         clock: Callable[[], float] = time.monotonic,
     ):
         """Takes a client of what is followed, and the name of its node."""
-        self._caller = RemoteCaller(source, node, find_patience(config), stop)
+        self._caller = RemoteCaller(source, node, config.launch.patience_seconds, stop)
         self._clock = clock
         self._known = (0, "")
 

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from distrl.config import Config, check_config, check_devices
-from distrl.config.limits import derive_limits, smallest_error_buffer
+from distrl.config.replay_sizes import replay_sizes, smallest_error_buffer
 from distrl.errors import ConfigError
 
 
@@ -219,4 +219,4 @@ def test_derived_buffers_are_never_too_small(rate, block):
     replay = {"samples_per_insert": rate, "transitions_per_item": block}
     config = _change(replay=replay)
     check_config(config)
-    assert derive_limits(config).error_buffer >= smallest_error_buffer(rate)
+    assert replay_sizes(config).error_buffer >= smallest_error_buffer(rate)

@@ -21,9 +21,12 @@ _READERS = [
     for path in sorted(_PACKAGE.rglob("*.py"))
     if path.relative_to(_PACKAGE).parts[0] not in _GENERIC
     # It turns the sizes of replay into those that the tables are made with.
-    or path == _PACKAGE / "config" / "limits.py"
-    # It says how far rows are apart.
+    or path == _PACKAGE / "config" / "replay_sizes.py"
+    # What its properties derive, they read.
+    or path == _PACKAGE / "config" / "schema.py"
+    # How often metrics are written, and when to warn of old parameters.
     or path == _PACKAGE / "telemetry" / "metrics.py"
+    or path == _PACKAGE / "telemetry" / "staleness.py"
 ]
 
 
@@ -35,11 +38,16 @@ def _name_owner(node):
 
 def find_reads(source):
     """Returns the (owner, attribute) pairs that a source reads."""
-    return {
-        (_name_owner(node.value), node.attr)
-        for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)
-    }
+    found = set()
+    for block in ast.parse(source).body:
+        # `self` of the schema's classes is the section; of others, nothing that counts.
+        name = block.name if isinstance(block, ast.ClassDef) else ""
+        section = name.removesuffix("Config").lower()
+        for node in ast.walk(block):
+            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+                owner = _name_owner(node.value)
+                found.add((section if owner == "self" else owner, node.attr))
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -58,10 +66,14 @@ def test_field_is_read(name, reads):
 
 
 def test_reads_are_told_from_writes_and_from_other_owners():
-    found = find_reads("a = config.replay.capacity\nself._config.seed\nx.y = 1")
+    found = find_reads(
+        "a = config.replay.capacity\nself._config.seed\nx.y = 1\n"
+        "class ActorConfig:\n    count = self.envs"
+    )
     assert found == {
         ("config", "replay"),
         ("replay", "capacity"),
         ("config", "seed"),
-        ("self", "_config"),
+        ("", "_config"),
+        ("actor", "envs"),
     }

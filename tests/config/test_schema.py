@@ -6,7 +6,7 @@ import inspect
 
 import pytest
 
-from distrl.config import Config, check_config, schema
+from distrl.config import Config, NetworkConfig, ReplayConfig, check_config, schema
 from distrl.config.fields import list_fields, list_sections
 
 CLASSES = [
@@ -74,3 +74,28 @@ def test_counts_of_steps_say_which_steps():
         )
     ]
     assert loose == []
+
+
+def test_the_recurrent_state_by_core():
+    sizes = {c: NetworkConfig(core=c, core_size=3).carry_sizes for c in ("gru", "lstm")}
+    assert sizes == {"gru": (3,), "lstm": (3, 3)}
+    assert NetworkConfig().carry_sizes == ()
+
+
+def test_the_shards_are_named_like_their_nodes():
+    assert ReplayConfig().shard_names == ("replay/0",)
+    assert ReplayConfig(shards=2).shard_names == ("replay/0", "replay/1")
+
+
+@pytest.mark.parametrize(
+    ("replay", "block", "stride"),
+    [
+        (ReplayConfig(), 32, 1),
+        (ReplayConfig(transitions_per_item=8), 8, 1),
+        (ReplayConfig(kind="prioritized"), 1, 1),
+        (ReplayConfig(sequence_length=9), 1, 4),
+        (ReplayConfig(sequence_length=9, sequence_period=2), 1, 2),
+    ],
+)
+def test_what_replay_derives(replay, block, stride):
+    assert (replay.block_size, replay.sequence_stride) == (block, stride)

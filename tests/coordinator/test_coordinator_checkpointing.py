@@ -14,7 +14,6 @@ from distrl.checkpoints import (
     list_checkpoints,
 )
 from distrl.config import CheckpointConfig, Config, LaunchConfig, ReplayConfig
-from distrl.config.limits import list_shards
 from distrl.coordinator import Coordinator, Reporter, checkpointing
 from distrl.coordinator.checkpointing import CheckpointDirector
 from distrl.coordinator.counts import Counts
@@ -39,7 +38,7 @@ class Run:
         self.stop = threading.Event()
         self.coordinator = Coordinator(self.config, self.stop, self.stop.set)
         self.nodes = {}
-        for name in ("learner", *list_shards(self.config)):
+        for name in ("learner", *self.config.replay.shard_names):
             self.begin_life(name)
         self.runner = threading.Thread(target=self.coordinator.run, daemon=True)
         self.runner.start()

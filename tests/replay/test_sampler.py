@@ -5,7 +5,7 @@ import pytest
 import scipy.stats
 import tree
 
-from distrl.config.limits import derive_limits
+from distrl.config.replay_sizes import replay_sizes
 from distrl.replay.sampler import ReplaySampler
 from distrl.replay.writer import BlockWriter
 from distrl.types import Trajectory
@@ -164,7 +164,7 @@ def test_the_ratio_of_samples_to_inserts_is_held(replay):
     stop.set()
     thread.join(5.0)
     assert not thread.is_alive()
-    limits = derive_limits(config)
+    limits = replay_sizes(config)
     stats = table.info.rate_limiter_info
     inserts, samples = stats.insert_stats.completed, stats.sample_stats.completed
     lead = (inserts - limits.min_size) * 4.0 - samples

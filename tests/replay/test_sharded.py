@@ -13,7 +13,7 @@ import tree
 from mortal_servers import MortalServer, serve_shard
 
 from distrl.checkpoints import RunProgress, begin_part, complete_checkpoint
-from distrl.config.limits import derive_limits, list_shards
+from distrl.config.replay_sizes import replay_sizes
 from distrl.replay import sharded
 from distrl.replay.priorities import PriorityUpdater
 from distrl.replay.sampler import ReplaySampler
@@ -225,7 +225,7 @@ def test_who_waits_for_actors_is_not_waited_for_and_the_limits_hold(make):
         samples_per_insert=1.0,
         error_buffer=128.0,
     )
-    limits = derive_limits(shards.config)
+    limits = replay_sizes(shards.config)
     assert (limits.share, limits.error_buffer) == (32, 64.0)
     for shard in range(2):
         shards.write(shard, range(100 * shard, 100 * shard + 10))
@@ -298,14 +298,16 @@ def mortal(replay, tmp_path):
 
 def save(config, address):
     """Makes a whole checkpoint of the second shard; the other part is empty."""
-    for name in list_shards(config):
+    for name in config.replay.shard_names:
         part = begin_part(config.run_dir, "000001", name)
         if name == "replay/1":
             Path(reverb.Client(address).checkpoint()).rename(part)
         else:
             part.mkdir()
     progress = RunProgress(learner_steps=1)
-    complete_checkpoint(config.run_dir, "000001", progress, 1, list_shards(config))
+    complete_checkpoint(
+        config.run_dir, "000001", progress, 1, config.replay.shard_names
+    )
 
 
 def split(superbatches):

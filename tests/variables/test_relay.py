@@ -11,7 +11,6 @@ from mortal_servers import MortalServer, serve_object, serve_relay
 from real_services import Services, WatchedVariables, publish, wait_until
 
 from distrl.config import ActorConfig, Config, LaunchConfig, VariablesConfig
-from distrl.config.limits import usual_staleness
 from distrl.variables import (
     Publisher,
     VariableClient,
@@ -149,7 +148,7 @@ def test_the_bound_of_staleness(stop, clock, relays, seed):
         if held is not None:
             # Just before the next fetch it is as stale as it gets.
             staleness = client.staleness()
-            assert staleness <= usual_staleness(config) + 1e-9
+            assert staleness <= config.usual_staleness_seconds + 1e-9
             # When it was the newest for certain, nothing newer was there.
             newer = published.get(held.version + 1, float("inf"))
             assert newer >= clock.now - staleness - 1e-9

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from distrl.config import Config
-from distrl.config.limits import find_patience
 from distrl.launch.cluster.collecting import add_pieces
 from distrl.launch.cluster.connection import list_machines
 from distrl.launch.cluster.machine_agent import MachineAgent
@@ -55,7 +54,7 @@ class Link:
             max_task_retries=-1,
             scheduling_strategy=NodeAffinitySchedulingStrategy(key, soft=False),
         )
-        self._agent = agent.remote(request, find_patience(config))
+        self._agent = agent.remote(request, config.launch.patience_seconds)
         self._run_dir = Path(config.run_dir or "")
         self._collector: threading.Thread | None = None
         self._is_over = threading.Event()

@@ -1,0 +1,108 @@
+"""Replay in items, by hand."""
+
+import pytest
+
+from distrl.config import Config, LearnerConfig, ReplayConfig
+from distrl.config.replay_sizes import (
+    ReplaySizes,
+    replay_sizes,
+    smallest_error_buffer,
+)
+
+
+def derive(batch_size=256, steps_per_dispatch=8, **replay):
+    learner = LearnerConfig(
+        batch_size=batch_size, steps_per_dispatch=steps_per_dispatch
+    )
+    return replay_sizes(Config(replay=ReplayConfig(**replay), learner=learner))
+
+
+def test_the_defaults():
+    assert derive() == ReplaySizes(
+        capacity=3_125,  # 100,000 / 32
+        min_size=32,  # 1,000 / 32 = 31.25, upwards
+        share=64,  # 256 * 8 / 32
+        samples_per_insert=32.0,  # an item is sampled as often as what it holds
+        error_buffer=256.0,  # 64 in flight, (2 + 1) * 64 more that may wait
+        pool=128,  # 8 steps of 16 environments
+    )
+
+
+def test_items_of_one_transition_are_the_reference():
+    sizes = derive(transitions_per_item=1)
+    assert (sizes.capacity, sizes.min_size) == (100_000, 1_000)
+    assert sizes.share == 2_048
+    assert sizes.error_buffer == 2_048 * 4
+
+
+@pytest.mark.parametrize(
+    ("capacity", "min_size", "block", "items"),
+    [
+        (100, 10, 8, (12, 2)),  # 12.5 down, 1.25 up
+        (96, 16, 8, (12, 2)),
+        (96, 17, 8, (12, 3)),
+        (31, 31, 32, (0, 1)),  # no room at all; check_config refuses it
+    ],
+)
+def test_capacity_rounds_down_and_the_minimum_up(capacity, min_size, block, items):
+    sizes = derive(capacity=capacity, min_size=min_size, transitions_per_item=block)
+    assert (sizes.capacity, sizes.min_size) == items
+
+
+def test_the_superbatch_in_items():
+    sizes = derive(batch_size=32, steps_per_dispatch=3, transitions_per_item=16)
+    assert sizes.share == 6
+
+
+def test_shards_have_equal_parts_of_the_whole():
+    assert derive(shards=4) == ReplaySizes(
+        capacity=781,  # 100,000 / 32 / 4 = 781.25, downwards
+        min_size=8,  # 1,000 / 32 / 4 = 7.8, upwards
+        share=16,  # 256 * 8 / 32 / 4
+        samples_per_insert=32.0,
+        error_buffer=64.0,  # 16 * (2 + 2), which is twice 32, too
+        pool=128,
+    )
+    assert derive(shards=4, error_buffer=8_192.0).error_buffer == 64.0
+    # Twice what an insert allows, however small the shares are.
+    assert derive(shards=16).error_buffer == 64.0
+
+
+@pytest.mark.parametrize(
+    ("replay", "error_buffer"),
+    [
+        # A buffer that is given is in transitions: 1024 / 32.
+        ({"error_buffer": 1024.0}, 32.0),
+        ({"error_buffer": 1024.0, "transitions_per_item": 1}, 1024.0),
+        # Superbatches of 2 items: 2 * (1 + 2), and 2 * (5 + 2).
+        ({"prefetch": 1, "samples_per_insert": 1.0}, 6.0),
+        ({"prefetch": 5, "samples_per_insert": 1.0}, 14.0),
+        # Each insert allows 8 samples: twice 8 is more than 2 * (1 + 2).
+        ({"prefetch": 1, "samples_per_insert": 8.0}, 16.0),
+        # Without a limit nobody waits; it counts as one sample an insert.
+        ({"prefetch": 1, "samples_per_insert": None}, 6.0),
+    ],
+)
+def test_the_error_buffer(replay, error_buffer):
+    sizes = derive(batch_size=64, steps_per_dispatch=1, **replay)
+    assert sizes.error_buffer == error_buffer
+    assert sizes.samples_per_insert == replay.get("samples_per_insert", 32.0)
+
+
+@pytest.mark.parametrize(("rate", "items"), [(0.25, 1.0), (1.0, 1.0), (32.0, 32.0)])
+def test_the_smallest_error_buffer_is_one_insert_or_one_sample(rate, items):
+    assert smallest_error_buffer(rate) == items
+
+
+@pytest.mark.parametrize(
+    ("replay", "pool"),
+    [
+        ({}, 128),  # 8 steps of 16 environments
+        ({"shuffle_steps": 0}, 32),  # one block
+        ({"transitions_per_item": 1}, 0),
+        ({"kind": "prioritized"}, 0),
+        ({"sequence_length": 20}, 0),
+    ],
+)
+def test_the_transitions_that_an_actor_shuffles(replay, pool):
+    assert derive(**replay).pool == pool
