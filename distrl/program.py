@@ -8,7 +8,7 @@ import launchpad as lp
 from distrl.actor.role import run_actor
 from distrl.config import Config
 from distrl.coordinator import Coordinator, Reporter
-from distrl.evaluator import run_evaluator
+from distrl.evaluation.evaluator import run_evaluator
 from distrl.learner.role import run_learner
 from distrl.replay import serve_replay
 from distrl.session import read_session

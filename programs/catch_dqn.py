@@ -21,7 +21,7 @@ def make_program(config, spec):
 
     from distrl.actor.role import run_actor
     from distrl.coordinator import Coordinator, Reporter
-    from distrl.evaluator import run_evaluator
+    from distrl.evaluation.evaluator import run_evaluator
     from distrl.learner.role import run_learner
     from distrl.replay import serve_replay
     from distrl.session import read_session

@@ -1,4 +1,4 @@
-"""Evaluation of what a run has saved, by whoever asks and beside the run itself."""
+"""Evaluation: the evaluator of a run, and `distrl evaluate` of what a run saved."""
 
 from distrl.evaluation.run_evaluation import evaluate_run
 

@@ -1,4 +1,4 @@
-"""Plays episodes of what a run has saved, as the run's own evaluator does."""
+"""`distrl evaluate`: plays episodes of saved parameters as the run's evaluator does."""
 
 import contextlib
 import dataclasses
@@ -15,10 +15,9 @@ from distrl.checkpoints import check_run_spec, describe_environment
 from distrl.config import Config
 from distrl.environments import Episode, VectorEnvironment, read_spec
 from distrl.environments.rendering import make_rendered_environment
-from distrl.evaluation.saved_variables import SavedVariables, Which, read_variables
-from distrl.evaluation.summary import summarize
+from distrl.evaluation.episodes import Evaluation, report_episodes
+from distrl.evaluation.saved_variables import SavedVariables, Which, load_variables
 from distrl.evaluation.video import check_video, open_video
-from distrl.evaluator import Evaluation
 from distrl.learner.checkpoint import describe_network
 from distrl.networks import check_network
 from distrl.seeding import derive_seed
@@ -38,22 +37,22 @@ def evaluate_run(
     video: str | None = None,
     note: Callable[[str], object] = print,
 ) -> dict[str, Any]:
-    """Plays whole episodes of saved parameters; writes nothing into the run.
+    """Plays whole episodes of saved parameters; writes nothing into the run directory.
 
     Args:
       config: of the run, its `run_dir` set.
-      which: the checkpoint; None is the best if there is one, or else the latest.
-      episodes: how many, at least 1; None is `evaluation.episodes`.
-      epsilon: the probability of a random action; None is `evaluation.epsilon`.
-      seed: of environments and actions; None derives one from the run's seed, which
-        gives other episodes than those that the run's evaluator played.
-      max_episode_steps: after which an episode is cut off; None is
+      which: the checkpoint; None uses the best, or the latest if there is no best.
+      episodes: how many, at least 1; None uses `evaluation.episodes`.
+      epsilon: the probability of a random action; None uses `evaluation.epsilon`.
+      seed: of environments and actions; None derives one from the run's seed, so that
+        the episodes are not those that the run's evaluator played.
+      max_episode_steps: cuts off longer episodes; None uses
         `evaluation.max_episode_steps`.
-      video: a file for a video of one more episode, the first.
-      note: takes a line about what is going on.
+      video: a file for a video of one additional episode, which is played first.
+      note: called with a line of progress now and then.
 
     Returns:
-      What was played and how it went, as plain data for JSON.
+      What was played and the statistics of it, as JSON data.
 
     Raises:
       ConfigError: nothing was saved yet, or something does not fit.
@@ -92,7 +91,7 @@ def evaluate_run(
     check_run_spec(config, describe_network(*variables))
     for line in notes:
         note(line)
-    saved = read_variables(config, agent, which, note)
+    saved = load_variables(config, agent, which, note)
     note(
         f"playing {count:,} episodes of the {saved.which} checkpoint, learner step "
         f"{saved.learner_steps:,}"
@@ -112,7 +111,7 @@ def evaluate_run(
         "epsilon": config.evaluation.epsilon,
         "max_episode_steps": config.evaluation.max_episode_steps,
         "seed": config.seed,
-        **summarize(played),
+        **report_episodes(played),
         "seconds": round(time.monotonic() - begun, 3),
         "video": shown,
     }
@@ -124,7 +123,7 @@ def _play(
     count: int,
     note: Callable[[str], object],
 ) -> list[Episode]:
-    """Plays `count` episodes and notes now and then how many have ended."""
+    """Plays `count` episodes and reports progress now and then."""
     steps, due = 0, time.monotonic() + _NOTE_SECONDS
 
     def report(ended: int) -> bool:
@@ -151,7 +150,7 @@ def _record(
     file: Path,
     note: Callable[[str], object],
 ) -> dict[str, Any]:
-    """Writes a video of an episode, and returns what happens in it."""
+    """Writes a video of one episode and returns its statistics."""
     config = dataclasses.replace(
         config,
         evaluation=dataclasses.replace(config.evaluation, episodes=1, environments=1),

@@ -1,11 +1,13 @@
-"""The parameters that a run has saved: those of its best evaluation, or the latest."""
+"""Loads the parameters that a run has saved: of its best evaluation, or the latest."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import haiku as hk
 import jax
+import numpy as np
 
 from distrl.agents.agent import Agent
 from distrl.checkpoints import Checkpoint, find_best, restore_newest, restore_tree
@@ -14,44 +16,47 @@ from distrl.errors import ConfigError
 from distrl.learner.checkpoint import read_state
 from distrl.learner.optimizer import make_optimizer
 from distrl.learner.state import TrainState, init_state
-from distrl.serial import read_train_state
 
 Which = Literal["best", "latest"]
+
+# Where the serial back end saves a TrainState, a random key and its six counts.
+_SERIAL_PART = "serial/state"
+_SERIAL_COUNTS = 6
 
 
 @dataclass(frozen=True)
 class SavedVariables:
-    """What a run has saved of its network.
+    """Parameters loaded from a run directory.
 
     Attributes:
-      which: whether they are those of the best evaluation, or the latest.
+      which: those of the best evaluation, or the latest.
       path: the directory of the checkpoint.
       learner_steps: the SGD steps that made them.
-      params: nest of arrays.
-      network_state: nest of arrays.
+      params: the network's parameters.
+      network_state: the network's state.
     """
 
     which: Which
     path: Path
     learner_steps: int
-    params: Any
-    network_state: Any
+    params: hk.Params
+    network_state: hk.State
 
 
-def read_variables(
+def load_variables(
     config: Config, agent: Agent, which: Which | None, warn: Callable[[str], object]
 ) -> SavedVariables:
-    """Reads what a run has saved; the run may be going on, and is not disturbed.
+    """Loads parameters of a run; the run may still be going and is not disturbed.
 
     Args:
       config: of the run, its `run_dir` set.
-      agent: the run's.
-      which: None takes the best, and the latest where no evaluation was saved.
-      warn: takes one line for each damaged checkpoint that was passed over.
+      agent: the run's agent.
+      which: None takes the best, or the latest if no evaluation was saved.
+      warn: called with one line for each damaged checkpoint that was skipped.
 
     Raises:
-      ConfigError: nothing was saved yet, or it cannot be read, for example because
-        it is of another network.
+      ConfigError: nothing was saved yet, or it cannot be loaded, for example because
+        the network differs.
     """
     assert config.run_dir is not None
     found = None
@@ -73,8 +78,8 @@ def _read(
         raise
     except Exception as error:
         raise ConfigError(
-            f"{config.run_dir}: what the run has saved cannot be read by its "
-            f"config.yaml and the code that is here: {error}"
+            f"{config.run_dir}: the saved parameters do not fit its config.yaml and "
+            f"the installed code: {error}"
         ) from error
 
 
@@ -90,7 +95,7 @@ def _read_best(
         try:
             params, network_state = restore_tree(best.variables, like)
         except Exception:
-            # A better one may have taken its place meanwhile.
+            # A better one may have replaced it meanwhile.
             if best.path.exists():
                 raise
             continue
@@ -113,7 +118,7 @@ def _read_latest(
     def restore(checkpoint: Checkpoint | None) -> SavedVariables | None:
         if checkpoint is None:
             return None
-        state = read_state(checkpoint, like) or read_train_state(checkpoint, like)
+        state = read_state(checkpoint, like) or _read_serial(checkpoint, like)
         if state is None:
             return None
         return SavedVariables(
@@ -127,11 +132,20 @@ def _read_latest(
     return restore_newest(config.run_dir, restore, warn)
 
 
+def _read_serial(checkpoint: Checkpoint, like: TrainState) -> TrainState | None:
+    part = checkpoint.find_part(_SERIAL_PART)
+    if part is None:
+        return None
+    counts = np.zeros(_SERIAL_COUNTS, np.int64)
+    saved: dict[str, Any] = {"train": like, "key": like.key, "counts": counts}
+    return restore_tree(part, saved)["train"]
+
+
 def _explain_nothing(run_dir: str, which: Which | None) -> str:
     if which == "best":
         return (
             f"{run_dir} has no whole best checkpoint: no evaluation was saved; wait "
-            "for the first, or take the latest: --checkpoint latest"
+            "for the first, or use the latest: --checkpoint latest"
         )
     return (
         f"{run_dir} has no whole checkpoint yet; wait for the first evaluation or "

@@ -1,4 +1,4 @@
-"""A video of one episode, written image by image."""
+"""Writes a video of one episode, frame by frame."""
 
 import contextlib
 import itertools
@@ -13,10 +13,10 @@ from distrl.errors import ConfigError
 
 SUFFIXES = (".gif", ".mp4")
 INSTALL = "pip install 'imageio[ffmpeg]>=2.31' 'pillow>=10'"
-"""The command that installs the extra `video`; `make` in a checkout installs it."""
+"""The command that installs the extra `video`; `make` in a checkout includes it."""
 
 GIF_IMAGES = 1_000
-"""The most images of a .gif: the writer holds all of them in memory to the end."""
+"""The most frames of a .gif, which is held in memory until it is written."""
 
 # H.264 takes even heights and widths only.
 _BLOCK = 2
@@ -26,8 +26,8 @@ def check_video(file: Path) -> None:
     """Checks that a video can be written to a file.
 
     Raises:
-      ConfigError: it has another ending, its directory is not there, or the package
-        that writes it is missing.
+      ConfigError: its suffix is unknown, its directory does not exist, or the package
+        that writes it is not installed.
     """
     if file.suffix not in SUFFIXES:
         raise ConfigError(
@@ -40,16 +40,16 @@ def check_video(file: Path) -> None:
 
 @contextlib.contextmanager
 def open_video(file: Path, frames_a_second: float) -> Iterator[Any]:
-    """Yields a function that takes images; the file is there when all went well.
+    """Yields a function that takes frames; the file appears only if all goes well.
 
-    A .gif drops images after the first `GIF_IMAGES`.
+    A .gif drops frames after the first `GIF_IMAGES`.
 
     Args:
       file: ends in `.gif` or `.mp4`.
-      frames_a_second: at which it is shown.
+      frames_a_second: the playback rate.
 
     Raises:
-      ConfigError: the package that writes it is missing.
+      ConfigError: the package that writes it is not installed.
     """
     imageio = _import_imageio(file)
     partial = file.with_name(f".partial-{file.name}")

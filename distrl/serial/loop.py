@@ -17,7 +17,8 @@ from distrl.agents import make_agent
 from distrl.checkpoints import write_run_spec
 from distrl.config import Config, StopConfig
 from distrl.coordinator import find_stop_reason
-from distrl.evaluator import BestKeeper, Evaluation
+from distrl.evaluation.episodes import Evaluation
+from distrl.evaluation.evaluator import BestKeeper
 from distrl.factories import check_not_imported
 from distrl.learner.checkpoint import describe_run
 from distrl.learner.state import first_replica
@@ -198,7 +199,7 @@ class _Run:
                 self._save()
                 self._checkpointed_step = self._counts.learner_steps
                 self._interaction.start_anew(self._life)
-                self._evaluation.start_anew(self._life)
+                self._evaluation.restart(self._life)
                 # A run that is resumed here begins by acting.
                 return
 

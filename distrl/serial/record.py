@@ -11,7 +11,7 @@ from typing import Any
 from distrl.checkpoints import RunProgress, find_best
 from distrl.config import Config
 from distrl.environments import Episode
-from distrl.evaluator import summarize_episodes
+from distrl.evaluation.episodes import summarize_episodes
 from distrl.learner.health import check_metrics
 from distrl.learner.update import UpdateOutput, read_metrics
 from distrl.serial.state import Counts

@@ -7,7 +7,6 @@ import jax
 import numpy as np
 
 from distrl.checkpoints import (
-    Checkpoint,
     RunProgress,
     begin_part,
     complete_checkpoint,
@@ -19,7 +18,7 @@ from distrl.checkpoints import (
 )
 from distrl.config import Config
 from distrl.learner.health import check_arrays
-from distrl.learner.state import TrainState, first_replica, set_learner_steps
+from distrl.learner.state import first_replica, set_learner_steps
 from distrl.node_log import say
 from distrl.serial.learning import place_state
 from distrl.serial.state import Counts, SerialState
@@ -99,33 +98,12 @@ def restore_state(
     return place_state(state, devices), checkpoint.progress
 
 
-def read_train_state(checkpoint: Checkpoint, like: TrainState) -> TrainState | None:
-    """Returns what was learned in a checkpoint; None where another back end saved.
-
-    Args:
-      checkpoint: a whole one.
-      like: a state of the same structure, shapes and dtypes, not replicated.
-
-    Raises:
-      ValueError: the state that was saved is of another network, optimiser or agent.
-    """
-    part = checkpoint.find_part(_STATE)
-    if part is None:
-        return None
-    counts = np.asarray(Counts(), np.int64)
-    return restore_tree(part, _make_tree(like, like.key, counts))["train"]
-
-
-def _make_tree(train: TrainState, key: Any, counts: Any) -> dict[str, Any]:
-    return {"train": train, "key": key, "counts": counts}
-
-
 def _to_tree(state: SerialState) -> dict[str, Any]:
-    return _make_tree(
-        first_replica(state.train),
-        np.asarray(state.key),
-        np.asarray(state.counts, np.int64),
-    )
+    return {
+        "train": first_replica(state.train),
+        "key": np.asarray(state.key),
+        "counts": np.asarray(state.counts, np.int64),
+    }
 
 
 def _say(line: str) -> None:

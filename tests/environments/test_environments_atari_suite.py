@@ -14,7 +14,7 @@ from distrl.environments import (
 )
 from distrl.environments.address import parse_address
 from distrl.environments.atari_suite import list_atari, load_atari
-from distrl.evaluator import evaluate
+from distrl.evaluation.episodes import play_episodes
 
 NOOP = np.zeros(1, np.int32)
 DETERMINISTIC = "repeat_action_probability=0&noop_max=0&num_threads=1"
@@ -165,7 +165,7 @@ def test_an_evaluation_plays_whole_games_though_lost_lives_are_terminal():
         config = Config(seed=3, environment=uri)
         vector = make_vector_environment(config, read_spec(uri, {}), 2, "evaluator", 0)
         random = np.random.RandomState(0)
-        episodes = evaluate(
+        episodes = play_episodes(
             vector, lambda *_, r=random: r.randint(4, size=2), 2, lambda _: True
         )
         returns.append([episode.episode_return for episode in episodes])

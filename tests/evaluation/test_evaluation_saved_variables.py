@@ -20,13 +20,13 @@ from distrl.config import Config, config_from_dict
 from distrl.environments import read_spec
 from distrl.errors import ConfigError
 from distrl.evaluation import saved_variables
-from distrl.evaluation.saved_variables import read_variables
+from distrl.evaluation.saved_variables import load_variables
 from distrl.serial import run_serial
 
 
 def read(config: Config, which=None, warn=print):
     spec = read_spec(config.environment, config.environment_args)
-    return read_variables(config, make_agent(config, spec), which, warn)
+    return load_variables(config, make_agent(config, spec), which, warn)
 
 
 @pytest.fixture

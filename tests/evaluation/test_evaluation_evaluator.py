@@ -1,4 +1,4 @@
-"""Whole greedy episodes of one frozen version, the same number in each environment."""
+"""The evaluator: greedy evaluations of one frozen version, and the best one kept."""
 
 import csv
 import dataclasses
@@ -7,145 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from counting_environments import SPEC, Counting, Rewarding
+from counting_environments import SPEC, Rewarding
 from dm_env import specs
 from real_services import Services, WatchedVariables, publish, wait_until
 
-from distrl.agents import make_agent
 from distrl.checkpoints import find_best, restore_tree
 from distrl.config import Config, EvaluationConfig, LaunchConfig, NetworkConfig
 from distrl.coordinator import Coordinator
-from distrl.environments import Episode, VectorEnvironment, make_spec
-from distrl.evaluator import (
-    BestKeeper,
-    Evaluation,
-    evaluate,
-    run_evaluator,
-    summarize_episodes,
-)
+from distrl.environments import make_spec
+from distrl.evaluation.evaluator import BestKeeper, run_evaluator
 from distrl.telemetry.status import Status, read_status
 from distrl.variables import Snapshot
-
-
-class Numbered(Counting):
-    """An episode's return is ten times the seed plus the episode's number."""
-
-    def reward(self, action):
-        return 10.0 * self.seed + self.episode if self.taken == self.length else 0.0
-
-
-def make_numbered(lengths):
-    environments = [Numbered(length, seed) for seed, length in enumerate(lengths)]
-    return VectorEnvironment(environments, SPEC)
-
-
-def read_returns(episodes):
-    return [episode.episode_return for episode in episodes]
-
-
-def act(observation, first):
-    assert first.shape == (len(observation),)
-    return np.zeros(len(observation), np.int32)
-
-
-def always(*_):
-    return True
-
-
-def test_each_environment_runs_the_same_number_of_episodes():
-    # The first environment ends 20 episodes while the last one ends one.
-    environment = make_numbered([1, 3, 20])
-    episodes = evaluate(environment, act, 6, always)
-    assert read_returns(episodes) == [1, 2, 11, 12, 21, 22]
-    assert [episode.length for episode in episodes] == [1, 1, 3, 3, 20, 20]
-    assert [episode.environment for episode in episodes] == [0, 0, 1, 1, 2, 2]
-
-
-@pytest.mark.parametrize(
-    ("count", "returns"), [(1, [1]), (4, [1, 2, 11, 21]), (5, [1, 2, 11, 12, 21])]
-)
-def test_the_first_environments_run_one_episode_more(count, returns):
-    # How many episodes each runs is settled before any ends, whatever their lengths.
-    episodes = evaluate(make_numbered([20, 3, 1]), act, count, always)
-    assert read_returns(episodes) == returns
-
-
-def test_an_evaluation_begins_with_whole_episodes():
-    environment = make_numbered([4])
-    environment.reset()
-    environment.step(np.zeros(1, np.int32))
-    # The episode that was under way is given up; the next one is the second.
-    assert read_returns(evaluate(environment, act, 1, always)) == [2]
-
-
-def test_actions_follow_observations():
-    seen, begins = [], []
-
-    def follow(observation, first):
-        seen.append(observation.copy())
-        begins.append(first.tolist())
-        return observation[:, 2] % 3
-
-    environment = VectorEnvironment([Rewarding(4, seed) for seed in (7, 8)], SPEC)
-    # The steps 0 to 3 have the actions, and so the rewards, 0, 1, 2 and 0.
-    assert read_returns(evaluate(environment, follow, 2, always)) == [3, 3]
-    steps = [[[7, 1, step], [8, 1, step]] for step in range(4)]
-    np.testing.assert_array_equal(seen, steps)
-    assert begins == [[True] * 2] + [[False] * 2] * 3
-
-
-def test_each_first_step_of_an_episode_is_told():
-    begins = []
-
-    def watch(observation, first):
-        begins.append(first.astype(int).tolist())
-        np.testing.assert_array_equal(first, observation[:, 2] == 0)
-        return act(observation, first)
-
-    environment = VectorEnvironment([Rewarding(1), Rewarding(2)], SPEC)
-    evaluate(environment, watch, 4, always)
-    assert begins == [[1, 1], [1, 0], [1, 1], [1, 0]]
-
-
-@pytest.mark.parametrize("allowed", [0, 5])
-def test_an_evaluation_gives_up_before_the_next_step_when_it_is_told_to(allowed):
-    taken = []
-
-    def count(observation, first):
-        taken.append(1)
-        return act(observation, first)
-
-    episodes = evaluate(make_numbered([3]), count, 100, lambda _: len(taken) < allowed)
-    assert episodes is None
-    assert len(taken) == allowed
-
-
-def test_one_environment_that_never_ends_an_episode_does_not_hold_up_the_others():
-    environment = make_numbered([2, 10**9, 5])
-    episodes = evaluate(environment, act, 6, always, limit=5)
-    assert [(e.environment, e.length, e.is_cut) for e in episodes] == [
-        (0, 2, False),
-        (0, 2, False),
-        (1, 5, True),
-        (1, 5, True),
-        (2, 5, False),
-        (2, 5, False),
-    ]
-
-
-def test_what_is_asked_knows_how_many_episodes_have_ended():
-    seen = []
-
-    def go_on(ended):
-        seen.append(ended)
-        return True
-
-    # The episodes of the first end at 2 and 4, of which it plays two, and one of 3.
-    evaluate(make_numbered([2, 3]), act, 3, go_on)
-    assert seen == [0, 0, 1, 2]
-
-
-# What follows runs the role.
 
 
 class Gate:
@@ -300,7 +172,10 @@ def test_epsilon_is_honoured(services, config):
 
 def test_a_version_is_frozen_for_a_whole_evaluation(services, config):
     GATE.opened.clear()
-    run = Run(services, dataclasses.replace(config, environment="test_evaluator:Gated"))
+    run = Run(
+        services,
+        dataclasses.replace(config, environment="test_evaluation_evaluator:Gated"),
+    )
     publish(run.variables, 10, q_values(0.0, 1.0, 0.0))
     assert GATE.reached.wait(30)
     # The first evaluation is under way when newer parameters come.
@@ -316,7 +191,9 @@ def test_a_version_is_frozen_for_a_whole_evaluation(services, config):
 def test_a_network_with_state_acts_with_its_statistics(services, config):
     network = NetworkConfig("example_networks:batch_norm", {"decay": 0.5}, head="none")
     config = dataclasses.replace(
-        config, environment="test_evaluator:Normalised", network=network
+        config,
+        environment="test_evaluation_evaluator:Normalised",
+        network=network,
     )
     run = Run(services, config, make_spec(Normalised()))
     # Action 2 has the largest Q value where normalised inputs are positive, action 1
@@ -388,32 +265,3 @@ def test_an_evaluator_without_parameters_stops(services, config):
     services.stop.set()
     run.future.result(5)
     assert run.rows() == []
-
-
-def test_an_evaluation_is_greedy_and_gives_up_when_told_to():
-    config = Config(
-        environment="counting_environments:Rewarding",
-        network=NetworkConfig("example_networks:constant", head="none"),
-        evaluation=EvaluationConfig(episodes=4, environments=2),
-    )
-    evaluation = Evaluation(config, SPEC, make_agent(config, SPEC))
-    params = {"~": {"q": np.array([0.0, 2.0, 1.0], np.float32)}}
-    # The best action is 1, and the reward is the action, three times an episode.
-    episodes = evaluation.play(params, {}, always)
-    assert read_returns(episodes) == [3.0] * 4
-    assert [episode.length for episode in episodes] == [3] * 4
-    assert evaluation.play(params, {}, lambda _: False) is None
-    evaluation.close()
-
-
-def test_episodes_are_summarized():
-    episodes = [Episode(0, value, 2, value == 3.0) for value in (1.0, 3.0, 5.0, 3.0)]
-    assert summarize_episodes(episodes) == {
-        "episodes": 4,
-        "truncated_episodes": 2,
-        "mean_return": 3.0,
-        # The squares of -2, 0, 2, 0 have a mean of 2.
-        "std_return": pytest.approx(2**0.5),
-        "min_return": 1.0,
-        "max_return": 5.0,
-    }

@@ -1,0 +1,115 @@
+"""The evaluator node: greedy episodes of one frozen version of the parameters."""
+
+import time
+from typing import Any
+
+import jax
+import numpy as np
+
+from distrl.agents import make_agent
+from distrl.checkpoints import find_best, save_best
+from distrl.config import Config
+from distrl.coordinator import Reporter
+from distrl.evaluation.episodes import Evaluation, summarize_episodes
+from distrl.node_log import say
+from distrl.telemetry.metrics import MetricsLog
+from distrl.types import EnvironmentSpec, StopSignal
+from distrl.variables import Snapshot, VariableClient, find_source
+
+
+def run_evaluator(
+    config: Config,
+    spec: EnvironmentSpec,
+    variable_service: Any,
+    coordinator: Any,
+    stop: StopSignal,
+    incarnation: tuple[int, ...] = (),
+) -> None:
+    """Evaluates the newest parameters again and again until `stop` is set.
+
+    Args:
+      config: the whole configuration.
+      spec: of the environment.
+      variable_service: a client of the node that `find_source` names.
+      coordinator: a client of `Coordinator`.
+      stop: ends the role.
+      incarnation: of the node (`Session.indices`), part of its seeds.
+    """
+    jax.config.update("jax_cpu_enable_async_dispatch", False)
+    evaluation = Evaluation(config, spec, make_agent(config, spec), incarnation)
+    source = find_source(config, config.actor.count)
+    variables = VariableClient(variable_service, config, stop, source)
+    reporter = Reporter(coordinator, "evaluator", config, stop)
+    log = MetricsLog(config, "evaluator", every_row=True)
+    due = config.evaluation.period
+    best = BestKeeper(config)
+
+    def keep_alive(_: int = 0) -> bool:
+        if reporter.is_due():
+            reporter.send()
+        return not stop.is_set()
+
+    evaluation.compile()
+    variables.await_first()
+    while keep_alive():
+        snapshot = variables.fetch()
+        if snapshot is None or snapshot.learner_steps < due:
+            stop.wait(config.actor.fetch_seconds)
+            continue
+        due = snapshot.learner_steps + config.evaluation.period
+        started = time.monotonic()
+        episodes = evaluation.play(snapshot.params, snapshot.network_state, keep_alive)
+        if episodes is None:
+            break
+        summary = summarize_episodes(episodes)
+        reporter.send_evaluation(
+            snapshot.learner_steps,
+            summary["mean_return"],
+            summary["truncated_episodes"],
+        )
+        best.offer(snapshot, summary["mean_return"])
+        log.write(
+            snapshot.learner_steps,
+            {
+                "learner_steps": snapshot.learner_steps,
+                "version": snapshot.version,
+                "env_steps": reporter.run_env_steps,
+                **summary,
+                "seconds": round(time.monotonic() - started, 3),
+            },
+        )
+    reporter.send(last=True)
+    evaluation.close()
+    log.close()
+
+
+class BestKeeper:
+    """Saves the parameters of the best evaluation so far, across restarts.
+
+    A failure to save is logged; the next better evaluation tries again.
+    """
+
+    def __init__(self, config: Config):
+        """Reads the best evaluation of earlier incarnations."""
+        assert config.run_dir is not None
+        self._run_dir = config.run_dir
+        self._episodes = config.evaluation.episodes
+        self._best = find_best(config.run_dir)
+
+    def offer(self, snapshot: Snapshot, mean_return: float) -> None:
+        """Saves the evaluated parameters if none were better."""
+        best_so_far = -np.inf if self._best is None else self._best.mean_return
+        # Written so that NaN is not kept.
+        if not mean_return > best_so_far:
+            return
+        variables = jax.tree.map(np.asarray, (snapshot.params, snapshot.network_state))
+        try:
+            self._best = save_best(
+                self._run_dir,
+                variables,
+                snapshot.learner_steps,
+                mean_return,
+                self._episodes,
+            )
+        except Exception as error:
+            say(f"the best parameters were not saved: {error}")
