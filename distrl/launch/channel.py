@@ -1,23 +1,25 @@
-"""Messages between the front process and the host process it started."""
+"""A pair of connected sockets that carry messages between two processes."""
 
 import contextlib
-import json
 import os
 import socket
-from typing import Any
 
-# What is larger travels in a file in memory, whose descriptor is sent after this mark:
-# a packet holds no more than the socket's buffer, and arrives whole.
+from distrl.launch.messages import Message, from_bytes, to_bytes
+
+# A packet arrives whole, but is no larger than the socket's buffer. Larger messages
+# travel in a memory file, whose descriptor is sent with this mark.
 _PACKET_BYTES = 150_000
 _IN_FILE = b"@"
 
 
 class Channel:
-    """One end of a pair of connected sockets that carry whole JSON messages."""
+    """One end of the pair."""
 
     def __init__(self, endpoint: socket.socket):
         """Takes over `endpoint`, a SEQPACKET or DGRAM Unix socket."""
         self._socket = endpoint
+        self.descriptors: list[int] = []
+        """The open files that came with messages; they stay open in this process."""
 
     @classmethod
     def pair(cls) -> tuple["Channel", "Channel"]:
@@ -29,14 +31,14 @@ class Channel:
         """Returns the file descriptor, for `select`."""
         return self._socket.fileno()
 
-    def send(self, message: dict[str, Any], descriptor: int | None = None) -> bool:
-        """Sends a message; False when the other end is gone.
+    def send(self, message: Message, descriptor: int | None = None) -> bool:
+        """Sends a message; False when the other end is closed.
 
         Args:
-          message: plain data.
-          descriptor: an open file that the other end gets, too.
+          message: what to send.
+          descriptor: an open file to hand to the other end.
         """
-        data = json.dumps(message).encode()
+        data = to_bytes(message)
         descriptors = [] if descriptor is None else [descriptor]
         with contextlib.ExitStack() as stack:
             if len(data) > _PACKET_BYTES:
@@ -51,16 +53,13 @@ class Channel:
                 return False
         return True
 
-    def offer(self, message: dict[str, Any]) -> None:
-        """Sends a small message, unless the other end is behind or gone."""
+    def offer(self, message: Message) -> None:
+        """Sends a small message, unless the other end is behind or closed."""
         with contextlib.suppress(OSError):
-            self._socket.send(json.dumps(message).encode(), socket.MSG_DONTWAIT)
+            self._socket.send(to_bytes(message), socket.MSG_DONTWAIT)
 
-    def receive(self) -> dict[str, Any] | None:
-        """Waits for a message; None when the other end is closed.
-
-        A descriptor that came with it is in it as `descriptor`.
-        """
+    def receive(self) -> Message | None:
+        """Waits for a `Message` and returns it; None when the other end is closed."""
         try:
             data, descriptors, _, _ = socket.recv_fds(self._socket, _PACKET_BYTES, 2)
         except ConnectionError:
@@ -69,11 +68,10 @@ class Channel:
             with open(descriptors.pop(), "rb") as file:
                 file.seek(0)
                 data = file.read()
-        message = json.loads(data) if data else None
         for descriptor in descriptors:
             os.set_inheritable(descriptor, False)
-            message["descriptor"] = descriptor
-        return message
+        self.descriptors += descriptors
+        return from_bytes(data) if data else None
 
     def close(self) -> None:
         """Closes this end."""

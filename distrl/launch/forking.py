@@ -13,6 +13,7 @@ from typing import Any
 
 from distrl.children import DUMP_SIGNAL, die_with_parent, flush_output
 from distrl.launch.channel import Channel
+from distrl.launch.messages import Failure
 from distrl.launch.placement import node_environment
 from distrl.launch.prepare import PreparedNode, run_node
 from distrl.launch.quoting import clip
@@ -178,4 +179,4 @@ def _become(
 def _report_error(name: str, text: str, outbox: Channel) -> None:
     # First what nobody else has to take.
     print(text, file=sys.stderr, flush=True)
-    outbox.send({"event": "error", "node": name, "traceback": clip(text)})
+    outbox.send(Failure(name, clip(text)))

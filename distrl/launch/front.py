@@ -4,7 +4,6 @@ It imports neither JAX nor TensorFlow nor gRPC, so that it answers at once and c
 always end what it started.
 """
 
-import base64
 import dataclasses
 import os
 import select
@@ -16,8 +15,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import cloudpickle
 
 from distrl.checkpoints import discard_partials
 from distrl.children import (
@@ -35,6 +32,24 @@ from distrl.launch.host import OUR_PROGRAM
 from distrl.launch.host_process import HostProcess
 from distrl.launch.log_bound import LogBound
 from distrl.launch.memory_kills import MemoryKills
+from distrl.launch.messages import (
+    Checked,
+    Ended,
+    Failure,
+    Launch,
+    Message,
+    NodeChanged,
+    Note,
+    NotIsolated,
+    Refused,
+    Restarted,
+    Saving,
+    Stage,
+    Start,
+    Started,
+    Stop,
+    pack,
+)
 from distrl.launch.placement import GROUPS, check_groups, describe_place
 from distrl.launch.records import Records
 from distrl.launch.resuming import (
@@ -157,7 +172,7 @@ class _Front:
         self._is_spread = launch.backend == "ray" and launch.address is not None
         self._token = make_token(self._run_dir) if launch.backend == "ray" else None
         self._deadline: float | None = None
-        self._error: dict[str, str] | None = None
+        self._error: Failure | None = None
         self._made_run_dir = False
         self._watched: WatchedDirectory | None = None
         self._status: Status | None = None
@@ -179,13 +194,13 @@ class _Front:
         """Starts the program and stays until it has ended."""
         self._progress.stage("starting")
         self._channel.send(
-            {
-                "isolate": self._config.launch.isolate and not self._is_spread,
-                "resumes": 0 if self._resumption is None else self._resumption.number,
-                "payload": self._encode((self._config, self._program)),
-                "token": None if self._token is None else str(self._token),
-                "scratch": self._scratch,
-            }
+            Launch(
+                payload=pack((self._config, self._program)),
+                isolate=self._config.launch.isolate and not self._is_spread,
+                resumes=0 if self._resumption is None else self._resumption.number,
+                token=None if self._token is None else str(self._token),
+                scratch=self._scratch,
+            )
         )
         if self._is_spread:
             self._warn_exposed("the machines of a cluster have to reach each other")
@@ -231,60 +246,54 @@ class _Front:
         elif self._lock is not None:
             os.close(self._lock)
 
-    def _encode(self, value: Any) -> str:
-        return base64.b64encode(cloudpickle.dumps(value)).decode()
-
     def _begin_stop(self) -> None:
         """Asks the nodes to end; while none has started, the host just ends."""
         if self._deadline is not None:
             return
         seconds = self._config.launch.stop_seconds + _FAREWELL_SECONDS
-        if not self._records.has_nodes or not self._channel.send({"do": "stop"}):
+        if not self._records.has_nodes or not self._channel.send(Stop()):
             seconds = 0.0
         self._deadline = self._clock.now + seconds
         self._progress.stage("stopping")
 
-    def _handle(self, message: dict[str, Any] | None) -> None:
+    def _handle(self, message: Message | None) -> None:
         if message is None:
             self._ended = True
             self._host.end(patiently=self._ended)
             if self._error is None and self._signals.first is None:
                 text = self._host.describe_end(self._memory_kills.was_recent())
-                self._error = {"node": "launcher", "traceback": text}
+                self._error = Failure("launcher", text)
             return
-        event = message["event"]
-        if event == "stage":
-            self._progress.stage(message["text"])
-        elif event == "not_isolated":
-            self._warn_exposed(
-                f"the system refused a private network: {message['reason']}"
-            )
-        elif event == "refused":
-            raise ConfigError(message["message"])
-        elif event == "checked":
-            self._devices = message["devices"]
-            self._start_nodes()
-        elif event == "started":
-            self._place(message["nodes"])
-            self._progress.stage("compiling, and filling replay")
-        elif event == "node":
-            self._records.set_state(message["name"], message["state"])
-        elif event == "restarted":
-            facts = ("name", "pid", "cause", "restarts", "moved")
-            self._records.restart(**{f: message[f] for f in facts if f in message})
-        elif event == "note":
-            self._progress.note(message["text"])
-        elif event == "saving":
-            self._wait_for_savers()
-        elif event == "ended":
-            self._error = self._error or message["error"]
-            self._ended = True
+        match message:
+            case Stage(text):
+                self._progress.stage(text)
+            case Note(text):
+                self._progress.note(text)
+            case NotIsolated(reason):
+                self._warn_exposed(f"the system refused a private network: {reason}")
+            case Refused(text):
+                raise ConfigError(text)
+            case Checked(devices):
+                self._devices = devices
+                self._start_nodes()
+            case Started(nodes):
+                self._place(nodes)
+                self._progress.stage("compiling, and filling replay")
+            case NodeChanged(name, state):
+                self._records.set_state(name, state)
+            case Restarted():
+                self._records.restart(message)
+            case Saving():
+                self._wait_for_savers()
+            case Ended(error):
+                self._error = self._error or error
+                self._ended = True
 
     def _watch_run_dir(self) -> None:
         """Ends a run whose directory was removed: what it still writes is of no use."""
         missing = self._watched.describe_missing() if self._watched else None
         if missing is not None and self._error is None:
-            self._error = {"node": "launcher", "traceback": missing}
+            self._error = Failure("launcher", missing)
             self._begin_stop()
 
     def _place(self, nodes: dict[str, dict[str, Any]]) -> None:
@@ -323,9 +332,7 @@ class _Front:
         self._progress.start(self._config)
         self._progress.stage("starting the nodes")
         log = str(self._run_dir / "logs" / "launcher.log")
-        payload = self._encode(self._config)
-        message = {"do": "start", "payload": payload, "log": log}
-        self._channel.send(message, self._lock)
+        self._channel.send(Start(pack(self._config), log), self._lock)
 
     def _warn_exposed(self, reason: str) -> None:
         self._progress.note(
@@ -355,7 +362,7 @@ class _Front:
         status = self._read_status() or self._first_status
         if self._error is not None:
             verdict, code = "failed", 1
-            reason = f"{self._error['node']} failed"
+            reason = f"{self._error.node} failed"
         elif self._signals.first is not None:
             verdict, code = "stopped", 128 + self._signals.first
             by_key = self._signals.first == signal.SIGINT
@@ -376,7 +383,7 @@ class _Front:
             "best_return": status.best_return,
             "wall_seconds": round(time.monotonic() - self._started, 3),
             "restarts": self._records.restarts,
-            "error": self._error,
+            "error": self._error and dataclasses.asdict(self._error),
         }
         if self._made_run_dir:
             self._logs.apply()

@@ -4,16 +4,13 @@ The front starts it with the number of its channel. It becomes the guard, and a 
 it the host. Until then it must import nothing that starts a thread, numpy among them.
 """
 
-import base64
 import faulthandler
 import gc
 import os
-import pickle
 import socket
 import sys
 import uuid
 from functools import partial
-from typing import Any
 
 from distrl.children import join_run
 from distrl.config import Config
@@ -22,6 +19,16 @@ from distrl.launch.checking_child import check_in_child
 from distrl.launch.guard import fork_guarded
 from distrl.launch.isolation import drop_capabilities, enter_isolation
 from distrl.launch.loading import end_with, load_function, preload, redirect_output
+from distrl.launch.messages import (
+    Checked,
+    Launch,
+    Note,
+    NotIsolated,
+    Refused,
+    Stage,
+    Start,
+    unpack,
+)
 from distrl.launch.own_pids import can_own_pids
 from distrl.launch.placement import GROUPS, check_groups
 from distrl.session import Session
@@ -36,33 +43,33 @@ def main() -> None:
     join_run()
     faulthandler.enable()
     request = channel.receive()
-    if request is None:
+    if not isinstance(request, Launch):
         return
     is_isolated = False
-    if request["isolate"]:
+    if request.isolate:
         refusal = enter_isolation()
         is_isolated = refusal is None
-        if not is_isolated:
-            channel.send({"event": "not_isolated", "reason": refusal})
+        if refusal is not None:
+            channel.send(NotIsolated(refusal))
     try:
         fork_guarded(channel, is_isolated and can_own_pids())
     except BlockingIOError as error:
         text = f"{error.strerror}: the limit of processes (`ulimit -u`) is reached"
-        channel.send({"event": "refused", "message": text})
+        channel.send(Refused(text))
         return
     if is_isolated:
         drop_capabilities()
     end_with(channel, partial(_serve, channel, request))
 
 
-def _serve(channel: Channel, request: dict[str, Any]) -> None:
-    config, make_program = pickle.loads(base64.b64decode(request["payload"]))
+def _serve(channel: Channel, request: Launch) -> None:
+    config, make_program = unpack(request.payload)
     if config.launch.backend == "ray" and make_program == OUR_PROGRAM:
         from distrl.launch.cluster.shape import count_nodes
 
         _run_cluster(channel, config, count_nodes(config), request)
         return
-    channel.send({"event": "stage", "text": "importing JAX, TensorFlow and Reverb"})
+    channel.send(Stage("importing JAX, TensorFlow and Reverb"))
     # A collection while jaxlib 0.4.38 registers its pytrees can crash the process.
     gc.disable()
     from distrl.launch.checking import check_where_it_learns
@@ -73,30 +80,30 @@ def _serve(channel: Channel, request: dict[str, Any]) -> None:
     if isinstance(make_program, str):
         make_program = load_function(make_program)
     make_room_for_files(config)
-    session = Session(uuid.uuid4().hex, request.get("resumes", 0))
+    session = Session(uuid.uuid4().hex, request.resumes)
     os.environ.update(session.to_environment())
     preload(config.environment)
     gc.enable()
-    channel.send({"event": "stage", "text": f"checking {config.environment}"})
+    channel.send(Stage(f"checking {config.environment}"))
     spec, devices, notes = check_in_child(
         channel, partial(check_where_it_learns, config), config.launch.check_seconds
     )
     for text in notes:
-        channel.send({"event": "note", "text": text})
+        channel.send(Note(text))
     if config.launch.backend == "ray":
         groups = make_program(config, spec).groups
         check_groups(config.launch, GROUPS.union(groups))
         counts = {group: len(nodes) for group, nodes in groups.items()}
         _run_cluster(channel, config, counts, request)
         return
-    channel.send({"event": "checked", "devices": devices})
+    channel.send(Checked(devices))
     message = channel.receive()
-    if message is None or message["do"] != "start":
+    if not isinstance(message, Start):
         return
-    # message["descriptor"], the run directory's lock, stays open here and in every
-    # node, so that it lasts as long as any of them.
-    config = pickle.loads(base64.b64decode(message["payload"]))
-    redirect_output(message["log"])
+    # The run directory's lock came with it. It stays open here and in every node, so
+    # that it lasts as long as any of them.
+    config = unpack(message.payload)
+    redirect_output(message.log)
     program = make_program(config, spec)
     check_groups(config.launch, GROUPS.union(program.groups))
     if config.launch.backend in ("processes", "serial"):
@@ -110,11 +117,12 @@ def _serve(channel: Channel, request: dict[str, Any]) -> None:
     else:
         from distrl.launch.plain_launchpad import run_launchpad
 
-        run_launchpad(program, config, channel, request["scratch"])
+        assert request.scratch is not None
+        run_launchpad(program, config, channel, request.scratch)
 
 
 def _run_cluster(
-    channel: Channel, config: Config, groups: dict[str, int], request: dict[str, Any]
+    channel: Channel, config: Config, groups: dict[str, int], request: Launch
 ) -> None:
     """Runs a program whose groups have so many nodes each on a Ray cluster."""
     from distrl.launch.cluster.driver import run_cluster

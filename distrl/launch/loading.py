@@ -9,6 +9,7 @@ from typing import Any
 
 from distrl.errors import ConfigError
 from distrl.launch.channel import Channel
+from distrl.launch.messages import Ended, Failure, Refused
 from distrl.launch.quoting import clip
 from distrl.launch.reaping import kill_descendants
 
@@ -45,18 +46,16 @@ def end_with(channel: Channel, serve: Callable[[], object]) -> None:
     """Serves, then ends this process and all that descend from it.
 
     Args:
-      channel: is told what `serve` raised: `refused` what does not fit, `ended` else.
+      channel: is told what `serve` raised: `Refused` for a ConfigError, else `Ended`.
       serve: what this process is for.
     """
     try:
         serve()
     except ConfigError as error:
-        channel.send({"event": "refused", "message": str(error)})
+        channel.send(Refused(str(error)))
     except BaseException:
         text = clip(traceback.format_exc())
-        channel.send(
-            {"event": "ended", "error": {"node": "launcher", "traceback": text}}
-        )
+        channel.send(Ended(Failure("launcher", text)))
     finally:
         kill_descendants(os.getpid())
         sys.stdout.flush()

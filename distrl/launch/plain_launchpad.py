@@ -24,6 +24,7 @@ from launchpad.nodes.python.local_multi_processing import PythonProcess
 from distrl.children import die_with_parent, join_run
 from distrl.config import Config
 from distrl.launch.channel import Channel
+from distrl.launch.messages import Ended, Failure, NodeChanged, Saving, Started
 from distrl.launch.placement import node_environment
 from distrl.launch.prepare import node_names
 from distrl.launch.quoting import clip
@@ -107,7 +108,7 @@ def run_launchpad(
         }
         for name, node in zip(names, nodes, strict=True)
     }
-    channel.send({"event": "started", "nodes": facts})
+    channel.send(Started(facts))
     threading.Thread(target=listen, daemon=True).start()
 
     def enforce() -> None:
@@ -115,7 +116,7 @@ def run_launchpad(
         stop.tell()
         time.sleep(config.launch.stop_seconds)
         if _kill_all_but_savers():
-            channel.send({"event": "saving"})
+            channel.send(Saving())
 
     threading.Thread(target=enforce, daemon=True).start()
     try:
@@ -125,12 +126,11 @@ def run_launchpad(
         failure += f"What the nodes printed is in {config.run_dir}/logs/launchpad.\n"
     error = _read_error(names, config.run_dir)
     if error is None and failure is not None and not asked_to_stop.is_set():
-        error = {"node": "launchpad", "traceback": failure}
+        error = Failure("launchpad", failure)
     for name in names:
-        failed = error is not None and error["node"] == name
-        state = "failed" if failed else "ended"
-        channel.send({"event": "node", "name": name, "state": state})
-    channel.send({"event": "ended", "error": error})
+        failed = error is not None and error.node == name
+        channel.send(NodeChanged(name, "failed" if failed else "ended"))
+    channel.send(Ended(error))
 
 
 class _Preparation:
@@ -224,11 +224,11 @@ def _run_guarded(
         os._exit(code)
 
 
-def _read_error(names: list[str], run_dir: str) -> dict[str, str] | None:
+def _read_error(names: list[str], run_dir: str) -> Failure | None:
     """Returns the first node's last word, if any node failed."""
     files = {name: node_file(run_dir, "logs", name, ".error") for name in names}
     written = [name for name in names if files[name].exists()]
     if not written:
         return None
     first = min(written, key=lambda name: files[name].stat().st_mtime)
-    return {"node": first, "traceback": files[first].read_text()}
+    return Failure(first, files[first].read_text())

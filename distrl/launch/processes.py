@@ -21,11 +21,25 @@ from distrl.launch.channel import Channel
 from distrl.launch.ends import describe_end, read_log_end
 from distrl.launch.forking import NodeProcess, Surroundings, kill_with_dump
 from distrl.launch.memory_kills import MemoryKills
+from distrl.launch.messages import (
+    AddNodes,
+    Assignment,
+    Ended,
+    Failure,
+    NodeChanged,
+    NodeStatus,
+    Note,
+    Restarted,
+    Saving,
+    Sign,
+    Started,
+    Stop,
+    Stopping,
+)
 from distrl.launch.own_pids import find_outside_pid
 from distrl.launch.prepare import PreparedNode, prepare
 from distrl.launch.reaping import group_is_left, kill_descendants, read_mark
 from distrl.launch.restarts import End, decide
-from distrl.launch.share import Share
 from distrl.launch.signs_of_life import Watch
 from distrl.launch.stop_flag import StopPipe
 from distrl.launch.stopping import is_late
@@ -72,14 +86,14 @@ class Supervisor:
         signal.set_wakeup_fd(wakeup_writer)
         signal.signal(signal.SIGCHLD, lambda *_: None)
 
-    def run(self, program: lp.Program, share: Share | None = None) -> None:
+    def run(self, program: lp.Program, assignment: Assignment | None = None) -> None:
         """Runs `program` until every node has ended; tells the front how it went.
 
         Args:
           program: the whole of it.
-          share: what of it runs on this machine; None is all of it.
+          assignment: what of it runs on this machine; None is all of it.
         """
-        addresses = {} if share is None else share.addresses
+        addresses = {} if assignment is None else assignment.addresses
         nodes = prepare(
             program, self._ask_to_stop, LaunchType.LOCAL_MULTI_PROCESSING, addresses
         )
@@ -87,21 +101,21 @@ class Supervisor:
         # What is shared with the nodes stays shared: the collector must not touch it.
         gc.collect()
         gc.freeze()
-        self._begin(Share.of_all(self._nodes) if share is None else share)
+        self._begin(assignment or Assignment.of_all(self._nodes))
         while self._running() or self._waiting():
             self._wait()
         error = None
         if self._failed is not None:
-            error = {"node": self._failed, "traceback": self._errors[self._failed]}
-        self._channel.send({"event": "ended", "error": error})
+            error = Failure(self._failed, self._errors[self._failed])
+        self._channel.send(Ended(error))
 
-    def _begin(self, share: Share) -> None:
+    def _begin(self, assignment: Assignment) -> None:
         """Starts nodes that this machine has had none of."""
         begun = {}
-        for name, restarts in share.restarts.items():
+        for name, restarts in assignment.restarts.items():
             if name in self._children:
                 continue  # A network may deliver a request twice.
-            environment = share.environments.get(name, {})
+            environment = assignment.environments.get(name, {})
             node = dataclasses.replace(self._nodes[name], environment=environment)
             # The restarts of a node that comes from another machine count on.
             earlier = [time.monotonic()] * restarts
@@ -111,7 +125,7 @@ class Supervisor:
             self._children[name] = child
             pid = find_outside_pid(child.pid)
             begun[name] = {"address": node.address, "pid": pid}
-        self._channel.send({"event": "started", "nodes": begun})
+        self._channel.send(Started(begun))
 
     def _start(self, child: NodeProcess) -> bool:
         """Forks a node; ends the run in order, and returns False, if it cannot be."""
@@ -133,7 +147,7 @@ class Supervisor:
 
     def _ask_to_stop(self) -> None:
         """Called in a node, by `lp.stop()`."""
-        self._outbox.send({"event": "stop"})
+        self._outbox.send(Stop())
 
     def _forget(self) -> None:
         """Called in a new node: closes what is not its own."""
@@ -160,10 +174,10 @@ class Supervisor:
                 # The front was killed: nobody is left to end this run but us.
                 kill_descendants(os.getpid())
                 os._exit(1)
-            if message["do"] == "stop":
+            if isinstance(message, Stop):
                 self._stop_nodes()
-            elif message["do"] == "add" and self._stopped_at is None:
-                self._begin(Share(**message["share"]))
+            elif isinstance(message, AddNodes) and self._stopped_at is None:
+                self._begin(message.assignment)
         self._watch.tick()
         self._memory_kills.tick()
         self._read_reports()
@@ -179,16 +193,14 @@ class Supervisor:
 
     def _read_reports(self) -> None:
         while select.select([self._inbox], [], [], 0)[0]:
-            report = self._reports.receive()
-            if report is None:
-                return
-            if report["event"] == "stop":
-                self._stop_nodes()
-            elif report["event"] == "error":
-                self._errors[report["node"]] = report["traceback"]
-            elif report["pid"] == self._children[report["node"]].pid:
-                # What a life before this one had sent means nothing now.
-                self._watch.note(report["node"], report["looked"])
+            match self._reports.receive():
+                case Stop():
+                    self._stop_nodes()
+                case Failure(name, traceback):
+                    self._errors[name] = traceback
+                case Sign(name, pid, looked) if pid == self._children[name].pid:
+                    # Those of an earlier incarnation mean nothing any more.
+                    self._watch.note(name, looked)
 
     def _reap(self) -> None:
         while True:
@@ -217,8 +229,8 @@ class Supervisor:
             self._restart_or_fail(child, end)
             return
         failed = name in self._errors
-        state = "failed" if failed else "ended" if status == 0 else "killed"
-        self._channel.send({"event": "node", "name": name, "state": state})
+        state: NodeStatus = "failed" if failed else "ended" if status == 0 else "killed"
+        self._channel.send(NodeChanged(name, state))
         if failed and self._failed is None:
             self._failed = name
 
@@ -231,7 +243,7 @@ class Supervisor:
             # Also what has left the node's group and lost its parent.
             kill_descendants(os.getpid(), range(child.mark, child.mark + 1))
             child.due = now + decision.delay
-            self._channel.send({"event": "node", "name": name, "state": "restarting"})
+            self._channel.send(NodeChanged(name, "restarting"))
             return
         # The run goes on only while every node does.
         self._failed = name
@@ -240,8 +252,8 @@ class Supervisor:
             self._errors[name] = f"The process {child.cause}. {log}"
         if decision.reason is not None:
             self._errors[name] = f"{decision.reason}\n{self._errors[name]}"
-        state = "ended" if end == "ended" else "failed"
-        self._channel.send({"event": "node", "name": name, "state": state})
+        state: NodeStatus = "ended" if end == "ended" else "failed"
+        self._channel.send(NodeChanged(name, state))
         self._stop_nodes()
 
     def _restart_due(self) -> None:
@@ -262,8 +274,7 @@ class Supervisor:
         name, restarts = child.node.name, len(child.restarted_at)
         say(f"{name} was started again ({restarts})")
         pid = find_outside_pid(child.pid)
-        event = {"event": "restarted", "name": name, "pid": pid}
-        self._channel.send({**event, "cause": child.cause, "restarts": restarts})
+        self._channel.send(Restarted(name, pid, child.cause, restarts))
 
     def _end_hung(self) -> None:
         hung = self._watch.find_hung()
@@ -278,18 +289,17 @@ class Supervisor:
             seconds = self._config.launch.silent_seconds
             text = f"after {seconds:g} s not yet at work: {', '.join(late)}"
             say(text)
-            self._channel.send({"event": "note", "text": text})
+            self._channel.send(Note(text))
 
     def _stop_nodes(self) -> None:
         if self._stopped_at is not None:
             return
         self._stopped_at = self._watch.now
         # Where other machines run the rest of the program, they are to stop, too.
-        self._channel.send({"event": "stopping"})
+        self._channel.send(Stopping())
         for child in self._waiting():
             child.due = None
-            event = {"event": "node", "name": child.node.name, "state": "killed"}
-            self._channel.send(event)
+            self._channel.send(NodeChanged(child.node.name, "killed"))
         self._stop.tell()
 
     def _enforce_stop(self) -> None:
@@ -303,5 +313,5 @@ class Supervisor:
                 late.append(child)
             elif passed >= self._config.launch.stop_seconds and not self._said_saving:
                 self._said_saving = True
-                self._channel.send({"event": "saving"})
+                self._channel.send(Saving())
         kill_with_dump(late)

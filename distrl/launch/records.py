@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from distrl.launch.messages import Restarted
 from distrl.launch.run_directory import write_program, write_result
 from distrl.telemetry.csv_log import CsvLog
 
@@ -49,37 +50,26 @@ class Records:
         self._nodes[name]["state"] = state
         self._changed = True
 
-    def restart(
-        self,
-        name: str,
-        pid: int,
-        cause: str,
-        restarts: int,
-        moved: Mapping[str, Any] | None = None,
-    ) -> None:
-        """Notes, and shows, that a node was started again.
+    def restart(self, event: Restarted) -> None:
+        """Records that a node was started again, and tells the user.
 
-        Args:
-          name: of the node.
-          pid: of its new process.
-          cause: how the one before ended, in words that follow the name.
-          restarts: how often it has been, now.
-          moved: where it is now, if its machine was lost; that was shown already.
+        The loss of a machine was told before: a node that moved is only recorded.
         """
-        self._nodes[name].update(pid=pid, state="running", restarts=restarts)
-        self._nodes[name].update(moved or {})
+        facts = self._nodes[event.name]
+        facts.update(pid=event.pid, state="running", restarts=event.restarts)
+        facts.update(event.moved or {})
         self._changed = True
         row = {
             "time": round(time.time(), 3),
-            "node": name,
-            "cause": cause,
-            "restarts": restarts,
+            "node": event.name,
+            "cause": event.cause,
+            "restarts": event.restarts,
         }
         self._write(lambda: self._append(row))
-        if moved is None:
-            # Whoever reads the line finds the new process there.
+        if event.moved is None:
+            # Whoever reads the line finds the new process in program.json.
             self.flush()
-            self._note(f"{name} {cause}; started again ({restarts})")
+            self._note(f"{event.name} {event.cause}; started again ({event.restarts})")
 
     def flush(self) -> None:
         """Writes program.json if a node has changed since."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from threading import get_ident
 
 from distrl.launch.channel import Channel
+from distrl.launch.messages import Sign
 from distrl.launch.working_clock import WorkingClock
 
 _LONGEST_PERIOD = 1.0
@@ -72,15 +73,10 @@ def send_signs(name: str, event: LookedAtEvent, outbox: Channel, period: float) 
         before = 0
         while True:
             looks = event.count_looks()
-            sign = {
-                "event": "sign",
-                "node": name,
-                "pid": os.getpid(),
-                "looked": looks is None or looks != before,
-            }
+            looked = looks is None or looks != before
             before = before if looks is None else looks
             # One that does not get through is made good by the next.
-            outbox.offer(sign)
+            outbox.offer(Sign(name, os.getpid(), looked))
             time.sleep(period)
 
     threading.Thread(target=send, name="signs", daemon=True).start()

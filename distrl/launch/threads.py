@@ -10,6 +10,7 @@ from launchpad.context import LaunchType
 
 from distrl.config import Config
 from distrl.launch.channel import Channel
+from distrl.launch.messages import Ended, Failure, NodeChanged, Saving, Started
 from distrl.launch.prepare import PreparedNode, prepare, run_node
 from distrl.launch.quoting import clip
 from distrl.launch.stop_flag import StopFlag
@@ -49,10 +50,10 @@ def run_threads(program: lp.Program, config: Config, channel: Channel) -> None:
     for thread in [*threads, threading.Thread(target=listen, daemon=True)]:
         thread.start()
     facts = {node.name: {"address": node.address, "pid": None} for node in nodes}
-    channel.send({"event": "started", "nodes": facts})
+    channel.send(Started(facts))
     groups = {node.name: node.group for node in nodes}
     error = _await_end(groups, ended, stop_flag, config, channel)
-    channel.send({"event": "ended", "error": error})
+    channel.send(Ended(error))
 
 
 def _await_end(
@@ -61,9 +62,10 @@ def _await_end(
     stop_flag: StopFlag,
     config: Config,
     channel: Channel,
-) -> dict[str, str] | None:
+) -> Failure | None:
     """Waits until no node of `running`, from name to group, has time left."""
-    error, stopped_at, said_saving = None, None, False
+    error: Failure | None = None
+    stopped_at, said_saving = None, False
     while running:
         if stopped_at is None and stop_flag.stop_event().is_set():
             stopped_at = time.monotonic()
@@ -74,17 +76,16 @@ def _await_end(
                 break
             if passed >= config.launch.stop_seconds and not said_saving:
                 said_saving = True
-                channel.send({"event": "saving"})
+                channel.send(Saving())
         try:
             name, text = ended.get(timeout=0.1)
         except queue.Empty:
             continue
         del running[name]
-        state = "ended" if text is None else "failed"
-        channel.send({"event": "node", "name": name, "state": state})
+        channel.send(NodeChanged(name, "ended" if text is None else "failed"))
         stopping = stop_flag.stop_event().is_set()
         if error is None and (text is not None or not stopping):
             text = text or "The node ended by itself while the run went on."
-            error = {"node": name, "traceback": text}
+            error = Failure(name, text)
         stop_flag.set()
     return error

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from distrl.config import Config
 from distrl.launch.channel import Channel
+from distrl.launch.messages import Ended
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -41,7 +42,7 @@ def supervise(config, name, log=None):
     process.stdin.close()
     events = []
     try:
-        while not events or events[-1]["event"] != "ended":
+        while not events or not isinstance(events[-1], Ended):
             event = channel.receive()
             assert event is not None, process.stdout.read().decode()
             events.append(event)

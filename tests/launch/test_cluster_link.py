@@ -11,38 +11,37 @@ from ray_clusters import RayCluster
 from distrl.launch.cluster.link import explain_silence
 
 _SCRIPT = """
-import base64, json, queue, sys
-import cloudpickle
+import dataclasses, json, queue, sys
 from distrl.config import Config, LaunchConfig
 from distrl.launch.cluster.connection import connect, list_machines
 from distrl.launch.cluster.link import Link, end_links
+from distrl.launch.messages import Closed, Import, Lost, Uncollected, pack
 address, run_dir, token, what = sys.argv[1:]
 launch = LaunchConfig(address=address, connect_seconds=60.0, silent_seconds=60.0)
 config = Config(run_dir=run_dir, launch=launch)
 connect(launch)
 key = list_machines()[0].key
-value = base64.b64encode(cloudpickle.dumps((config, "no.such:program"))).decode()
 told = queue.Queue()
-request = {"sys_path": [], "payload": value}
+request = Import(pack((config, "no.such:program")), [])
 link = Link(config, key, request, token, lambda sender, message: told.put(message))
 messages = [told.get(timeout=60)]
 if what == "break":
     from distrl.launch.cluster import link as module
     module.add_pieces = None
     link.collect()
-    while messages[-1]["event"] != "uncollected":
+    while not isinstance(messages[-1], Uncollected):
         messages.append(told.get(timeout=60))
 if what == "collect":
     link.collect()
-    with open(f"{messages[0]['own']}/x.log", "w") as file:
+    with open(f"{messages[0].own}/x.log", "w") as file:
         file.write("a line\\n")
 if what == "kill":
     import ray
     ray.kill(link._agent)
-while {"closed", "lost"}.isdisjoint(each["event"] for each in messages):
+while not any(isinstance(each, Closed | Lost) for each in messages):
     messages.append(told.get(timeout=60))
 end_links([link])
-print(json.dumps(messages))
+print(json.dumps([[type(m).__name__, dataclasses.asdict(m)] for m in messages]))
 """
 
 
@@ -63,7 +62,8 @@ def listen(cluster, run_dir, token, what):
     assert done.returncode == 0, done.stderr
     cluster.assert_nothing_is_left()
     # Before it Ray may print of what it lost.
-    return json.loads(done.stdout.splitlines()[-1])
+    told = json.loads(done.stdout.splitlines()[-1])
+    return [{"event": kind, **facts} for kind, facts in told]
 
 
 @pytest.mark.slow
@@ -71,33 +71,33 @@ def test_a_machine_describes_itself_and_tells_all_until_its_end(cluster, tmp_pat
     token = tmp_path / "token"
     token.touch()
     described, ended, closed = listen(cluster, str(tmp_path), str(token), "listen")
-    assert described["event"] == "described"
+    assert described["event"] == "Described"
     assert described["own"] is None, "it sees the disk"
     assert described["ip"] and described["place"]["host"]
     assert "No module named 'no'" in ended["error"]["traceback"]
-    assert closed["event"] == "closed"
+    assert closed["event"] == "Closed"
     assert "exit code 0" in closed["printed"]
 
 
 @pytest.mark.slow
 def test_what_a_machine_without_the_disk_writes_is_brought(cluster, tmp_path):
     messages = listen(cluster, str(tmp_path), str(tmp_path / "absent"), "collect")
-    assert messages[-1]["event"] == "closed"
+    assert messages[-1]["event"] == "Closed"
     assert (tmp_path / "x.log").read_text() == "a line\n"
-    assert not [m for m in messages if m["event"] == "uncollected"]
+    assert not [m for m in messages if m["event"] == "Uncollected"]
 
 
 @pytest.mark.slow
 def test_whatever_stops_the_collection_is_said(cluster, tmp_path):
     messages = listen(cluster, str(tmp_path), str(tmp_path / "absent"), "break")
-    (told,) = [m for m in messages if m["event"] == "uncollected"]
+    (told,) = [m for m in messages if m["event"] == "Uncollected"]
     assert told["reason"].startswith("TypeError: ")
 
 
 @pytest.mark.slow
 def test_a_machine_whose_agent_is_killed_is_lost(cluster, tmp_path):
     last = listen(cluster, str(tmp_path), str(tmp_path / "absent"), "kill")[-1]
-    assert last["event"] == "lost"
+    assert last["event"] == "Lost"
     assert last["reason"].startswith("lost its agent: ")
 
 

@@ -1,24 +1,22 @@
 """The agent of a machine, without Ray: it starts a zygote and passes messages on."""
 
-import base64
 import os
 import signal
 import subprocess
 import sys
 
-import cloudpickle
 import psutil
 import pytest
 
 from distrl.config import Config
 from distrl.launch.cluster.machine_agent import MachineAgent
+from distrl.launch.messages import Closed, Ended, Import, pack
 
 
 @pytest.fixture
 def agent(tmp_path):
-    value = cloudpickle.dumps((Config(run_dir=str(tmp_path)), "no.such:program"))
-    payload = base64.b64encode(value).decode()
-    made = MachineAgent({"sys_path": [], "payload": payload}, patience=600.0)
+    payload = pack((Config(run_dir=str(tmp_path)), "no.such:program"))
+    made = MachineAgent(Import(payload, []), patience=600.0)
     yield made
     made.end()
 
@@ -26,7 +24,7 @@ def agent(tmp_path):
 def read_all(agent):
     """Returns all messages; each is asked for twice, as when an answer was lost."""
     messages = []
-    while not messages or messages[-1]["event"] != "closed":
+    while not messages or not isinstance(messages[-1], Closed):
         first = agent.receive(len(messages))
         assert agent.receive(len(messages))[: len(first)] == first
         messages += first
@@ -35,22 +33,22 @@ def read_all(agent):
 
 def test_messages_come_in_order_and_the_last_says_that_the_zygote_ended(agent):
     ended, closed = read_all(agent)
-    assert ended["event"] == "ended"
-    assert "No module named 'no'" in ended["error"]["traceback"]
-    assert "exit code 0" in closed["printed"]
+    assert isinstance(ended, Ended)
+    assert "No module named 'no'" in ended.error.traceback
+    assert "exit code 0" in closed.printed
 
 
 def test_a_zygote_that_is_killed_is_said_to_be(agent):
     os.kill(agent._zygote.pid, signal.SIGKILL)
     (closed,) = read_all(agent)
-    assert "killed by SIGKILL" in closed["printed"]
+    assert "killed by SIGKILL" in closed.printed
 
 
 def test_an_end_leaves_no_process_and_no_directory(agent, tmp_path):
     known = tmp_path / "token"
     known.touch()
-    assert agent.describe(str(known))["own"] is None
-    own = agent.describe(str(tmp_path / "absent"))["own"]
+    assert agent.describe(str(known)).own is None
+    own = agent.describe(str(tmp_path / "absent")).own
     with open(f"{own}/x.log", "w") as file:
         file.write("a line\n")
     (piece,) = agent.collect({}, 1)
@@ -62,12 +60,11 @@ def test_an_end_leaves_no_process_and_no_directory(agent, tmp_path):
 
 
 _LEFT_ALONE = """
-import base64, signal
-import cloudpickle
+import signal
 from distrl.config import Config
 from distrl.launch.cluster.machine_agent import MachineAgent
-payload = base64.b64encode(cloudpickle.dumps((Config(), "no.such:program"))).decode()
-agent = MachineAgent({"sys_path": [], "payload": payload}, patience=0.5)
+from distrl.launch.messages import Import, pack
+agent = MachineAgent(Import(pack((Config(), "no.such:program")), []), patience=0.5)
 print(agent._zygote.pid, flush=True)
 signal.pause()
 """

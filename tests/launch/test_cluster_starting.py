@@ -6,10 +6,19 @@ from distrl.config import Config
 from distrl.errors import ConfigError
 from distrl.launch.cluster.site import Site
 from distrl.launch.cluster.starting import Starter, check_disk
+from distrl.launch.messages import (
+    AddNodes,
+    Assignment,
+    Bound,
+    Build,
+    CheckParts,
+    PartsChecked,
+    Ready,
+)
 
 NAMES = ["replay/0", "learner", "actor/0"]
 
-CHECKED = {"event": "checked", "spec": "spec", "devices": "2 x cpu"}
+CHECKED = PartsChecked("spec", "2 x cpu")
 
 
 class Recorder:
@@ -48,26 +57,26 @@ def sites():
     ]
 
 
-def tell(starter, sites, index, **message):
+def tell(starter, sites, index, message):
     starter.note(sites[index], message)
     starter.advance(sites)
-    return [message["do"] for site in sites for message in site.link.sent]
+    return [type(message) for site in sites for message in site.link.sent]
 
 
 def test_the_learners_machine_checks_once_it_has_imported(starter, sites):
     starter.devices["learner"] = "3"
-    assert tell(starter, sites, 1, event="ready") == []
-    assert tell(starter, sites, 0, event="ready") == ["check"]
-    assert sites[0].link.sent[0]["environment"] == {"CUDA_VISIBLE_DEVICES": "3"}
+    assert tell(starter, sites, 1, Ready()) == []
+    assert tell(starter, sites, 0, Ready()) == [CheckParts]
+    assert sites[0].link.sent[0].environment == {"CUDA_VISIBLE_DEVICES": "3"}
     assert starter.stages == ["checking bsuite:catch/0"]
-    assert tell(starter, sites, 1, event="ready") == ["check"]
+    assert tell(starter, sites, 1, Ready()) == [CheckParts]
 
 
 def test_nothing_is_built_before_there_is_a_run_directory(starter, sites):
     for index in (0, 1):
-        tell(starter, sites, index, event="ready")
+        tell(starter, sites, index, Ready())
     assert not starter.approve(sites)
-    assert tell(starter, sites, 0, **CHECKED) == ["check"]
+    assert tell(starter, sites, 0, CHECKED) == [CheckParts]
     sites[1].ip, ip = "", sites[1].ip
     assert not starter.approve(sites)
     sites[1].ip = ip
@@ -77,34 +86,29 @@ def test_nothing_is_built_before_there_is_a_run_directory(starter, sites):
     starter.advance(sites)
     for site in sites:
         built = site.link.sent[-1]
-        assert (built["do"], built["spec"], built["names"]) == (
-            "build",
-            "spec",
-            site.names,
-        )
+        assert isinstance(built, Build)
+        assert (built.spec, built.names) == ("spec", site.names)
     assert starter.token == "/runs/x/config.yaml"
 
 
 def start_all(starter, sites):
     for index in range(len(sites)):
-        tell(starter, sites, index, event="ready")
-    tell(starter, sites, 0, **CHECKED)
+        tell(starter, sites, index, Ready())
+    tell(starter, sites, 0, CHECKED)
     starter.begin()
     starter.advance(sites)
-    tell(starter, sites, 1, event="bound", ports={"actor/0": []})
+    tell(starter, sites, 1, Bound({"actor/0": []}))
     assert sites[1].state == "bound"
-    tell(starter, sites, 0, event="bound", ports={"replay/0": [7], "learner": []})
+    tell(starter, sites, 0, Bound({"replay/0": [7], "learner": []}))
 
 
 def test_all_start_once_the_last_address_is_known(starter, sites):
     starter.restarts["actor/0"] = 2
     start_all(starter, sites)
     assert starter.called == {"replay/0"}
-    shares = [site.link.sent[-1]["share"] for site in sites]
-    assert [share["addresses"] for share in shares] == [
-        {"replay/0": ["10.0.0.1:7"]}
-    ] * 2
-    assert [share["restarts"] for share in shares] == [
+    assigned = [site.link.sent[-1].assignment for site in sites]
+    assert [each.addresses for each in assigned] == [{"replay/0": ["10.0.0.1:7"]}] * 2
+    assert [each.restarts for each in assigned] == [
         {"replay/0": 0, "learner": 0},
         {"actor/0": 2},
     ]
@@ -114,7 +118,7 @@ def test_all_start_once_the_last_address_is_known(starter, sites):
 def test_an_answer_that_comes_twice_starts_nothing_twice(starter, sites):
     start_all(starter, sites)
     count = len(sites[0].link.sent)
-    tell(starter, sites, 0, event="bound", ports={"replay/0": [9], "learner": []})
+    tell(starter, sites, 0, Bound({"replay/0": [9], "learner": []}))
     assert len(sites[0].link.sent) == count
     assert sites[0].state == "starting"
 
@@ -126,16 +130,17 @@ def test_nodes_that_come_late_wait_until_the_others_run(starter, sites):
     assert sites[1].late == ["learner"]
     sites[1].state = "running"
     starter.start_late(sites[1])
-    assert sites[1].link.sent[-1]["do"] == "add"
-    assert sites[1].link.sent[-1]["share"]["restarts"] == {"learner": 0}
+    assert sites[1].link.sent[-1] == AddNodes(
+        Assignment({"learner": 0}, {"replay/0": ["10.0.0.1:7"]})
+    )
     assert (sites[1].names, sites[1].late) == (["actor/0", "learner"], [])
 
 
 def test_a_machine_without_the_disk_writes_to_a_directory_of_its_own(starter, sites):
     sites[1].own = "/tmp/own"
     start_all(starter, sites)
-    (built,) = [m for m in sites[1].link.sent if m["do"] == "build"]
-    assert built["run_dir"] == "/tmp/own"
+    (built,) = [m for m in sites[1].link.sent if isinstance(m, Build)]
+    assert built.run_dir == "/tmp/own"
     assert [site.link.is_collected for site in sites] == [False, True]
 
 

@@ -1,13 +1,10 @@
 """The zygote of a machine, asked over a channel as its agent does; without Ray."""
 
-import base64
 import dataclasses
 import json
-import pickle
 import subprocess
 from pathlib import Path
 
-import cloudpickle
 import psutil
 import pytest
 import tiny_programs
@@ -15,6 +12,22 @@ import tiny_programs
 from distrl.children import make_child_command
 from distrl.config import Config
 from distrl.launch.channel import Channel
+from distrl.launch.messages import (
+    AddNodes,
+    Assignment,
+    Bound,
+    Build,
+    CheckParts,
+    Ended,
+    Import,
+    PartsChecked,
+    Ready,
+    Refused,
+    Started,
+    StartNodes,
+    pack,
+    unpack,
+)
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -34,30 +47,19 @@ class Zygote:
             pass_fds=[far.fileno()],
         )
         far.close()
-        value = cloudpickle.dumps((config, program))
-        payload = base64.b64encode(value).decode()
-        self.channel.send({"sys_path": [str(HERE)], "payload": payload})
+        self.channel.send(Import(pack((config, program)), [str(HERE)]))
 
     def read(self, last):
-        """Returns the message of the name `last`; those before it are passed over."""
+        """Returns the message of the kind `last`; those before it are passed over."""
         while True:
             message = self.channel.receive()
             assert message is not None, self.process.stdout.read().decode()
-            if message["event"] == last:
+            if isinstance(message, last):
                 return message
 
     def build(self, spec, names, run_dir=None):
-        self.channel.send(
-            {
-                "do": "build",
-                "session": SESSION,
-                "log": "machine/0",
-                "run_dir": run_dir,
-                "spec": spec,
-                "names": names,
-            }
-        )
-        return self.read("bound")["ports"]
+        self.channel.send(Build(SESSION, "machine/0", run_dir, spec, names))
+        return self.read(Bound).ports
 
 
 @pytest.fixture
@@ -79,23 +81,23 @@ def start():
 def test_it_checks_binds_and_runs_its_share(start, tmp_path):
     config = Config(run_dir=str(tmp_path / "elsewhere"))
     zygote = start(config, "tiny_programs:stopping")
-    zygote.read("ready")
-    zygote.channel.send({"do": "check", "environment": {}})
-    spec = zygote.read("checked")["spec"]
-    assert pickle.loads(base64.b64decode(spec)).num_actions == 3
+    zygote.read(Ready)
+    zygote.channel.send(CheckParts({}))
+    spec = zygote.read(PartsChecked).spec
+    assert unpack(spec).num_actions == 3
     names = ["doubler", "actor/0", "actor/1", "learner"]
     ports = zygote.build(spec, names, str(tmp_path))
     assert [len(ports[name]) for name in names] == [1, 0, 0, 0]
-    share = {
-        "restarts": {**dict.fromkeys(names, 0), "actor/1": 2},
-        "addresses": {"doubler": [f"127.0.0.1:{ports['doubler'][0]}"]},
-        "environments": {"learner": {"JAX_PLATFORMS": "cpu"}},
-    }
-    zygote.channel.send({"do": "start", "share": share})
-    nodes = zygote.read("started")["nodes"]
+    assignment = Assignment(
+        restarts={**dict.fromkeys(names, 0), "actor/1": 2},
+        addresses={"doubler": [f"127.0.0.1:{ports['doubler'][0]}"]},
+        environments={"learner": {"JAX_PLATFORMS": "cpu"}},
+    )
+    zygote.channel.send(StartNodes(assignment))
+    nodes = zygote.read(Started).nodes
     assert list(nodes) == names
-    assert nodes["doubler"]["address"] == share["addresses"]["doubler"][0]
-    assert zygote.read("ended")["error"] is None
+    assert nodes["doubler"]["address"] == assignment.addresses["doubler"][0]
+    assert zygote.read(Ended).error is None
     assert zygote.process.wait(30) == 0
     # Its own directory was written to, and what is its own was given to each node.
     learner = json.loads((tmp_path / "learner.json").read_text())
@@ -113,26 +115,26 @@ def test_a_part_that_does_not_fit_is_refused(start, tmp_path):
         Config(run_dir=str(tmp_path)), environment="bsuite:cacth/0"
     )
     zygote = start(config, "tiny_programs:stopping")
-    zygote.read("ready")
-    zygote.channel.send({"do": "check", "environment": {}})
-    assert "Did you mean 'catch'?" in zygote.read("refused")["message"]
+    zygote.read(Ready)
+    zygote.channel.send(CheckParts({}))
+    assert "Did you mean 'catch'?" in zygote.read(Refused).text
     assert zygote.process.wait(30) == 0
 
 
 def test_it_ends_with_its_nodes_when_its_agent_has_gone(start, tmp_path):
     (tmp_path / "logs").mkdir()
     zygote = start(Config(run_dir=str(tmp_path)), tiny_programs.hanging)
-    zygote.read("ready")
-    zygote.build(base64.b64encode(pickle.dumps(None)).decode(), ["first"])
-    share = {"restarts": {"first": 0}, "addresses": {}, "environments": {}}
-    zygote.channel.send({"do": "start", "share": share})
-    pid = zygote.read("started")["nodes"]["first"]["pid"]
+    zygote.read(Ready)
+    zygote.build(pack(None), ["first"])
+    assignment = Assignment({"first": 0})
+    zygote.channel.send(StartNodes(assignment))
+    pid = zygote.read(Started).nodes["first"]["pid"]
     node = psutil.Process(pid)
     # A request that comes twice, as over a bad network, changes nothing.
-    zygote.channel.send({"do": "add", "share": share})
-    zygote.channel.send({"do": "add", "share": {**share, "restarts": {"second": 1}}})
-    assert list(zygote.read("started")["nodes"]) == []
-    assert list(zygote.read("started")["nodes"]) == ["second"]
+    zygote.channel.send(AddNodes(assignment))
+    zygote.channel.send(AddNodes(Assignment({"second": 1})))
+    assert list(zygote.read(Started).nodes) == []
+    assert list(zygote.read(Started).nodes) == ["second"]
     zygote.channel.close()
     zygote.process.wait(30)
     _, alive = psutil.wait_procs([node], timeout=10)

@@ -15,6 +15,7 @@ import pytest
 
 from distrl.launch.channel import Channel
 from distrl.launch.forking import NodeProcess, Surroundings, kill_with_dump
+from distrl.launch.messages import Failure
 from distrl.launch.prepare import PreparedNode
 from distrl.launch.stop_flag import StopPipe
 
@@ -73,7 +74,7 @@ def test_a_node_has_its_own_log_and_group(fork):
 def test_an_error_is_sent_and_logged(fork):
     result, log = fork("fail")
     assert result["code"] == 1
-    (error,) = (e for e in result["events"] if e["event"] == "error")
+    (error,) = result["errors"]
     assert error["node"] == "node/0"
     assert error["traceback"].endswith("ValueError: lost the ball\n")
     assert "ValueError: lost the ball" in log
@@ -81,7 +82,7 @@ def test_an_error_is_sent_and_logged(fork):
 
 def test_an_error_of_any_length_is_logged_whole_and_its_end_is_sent(fork):
     result, log = fork("fail_wordily")
-    (error,) = (e for e in result["events"] if e["event"] == "error")
+    (error,) = result["errors"]
     assert error["traceback"].endswith(" lost\n")
     assert "\U0001f3d3" * 100_000 in log
 
@@ -125,9 +126,9 @@ def main():
         process.start(2)
         _, status = os.waitpid(process.pid, 0)
     far.close()
-    events = list(iter(near.receive, None))
+    errors = [m for m in iter(near.receive, None) if isinstance(m, Failure)]
     code = os.waitstatus_to_exitcode(status)
-    print(json.dumps({"code": code, "events": events}))
+    print(json.dumps({"code": code, "errors": [vars(each) for each in errors]}))
 
 
 if __name__ == "__main__":

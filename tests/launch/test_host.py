@@ -1,12 +1,10 @@
 """The host process, spoken to as the front speaks to it."""
 
-import base64
 import os
 import subprocess
 import sys
 from pathlib import Path
 
-import cloudpickle
 import pytest
 import tiny_programs
 from integration.commands import can_isolate
@@ -14,6 +12,15 @@ from integration.commands import can_isolate
 from distrl.children import make_child_command
 from distrl.config import Config, LaunchConfig, NetworkConfig
 from distrl.launch.channel import Channel
+from distrl.launch.messages import (
+    Checked,
+    Ended,
+    Launch,
+    NotIsolated,
+    Refused,
+    Stage,
+    pack,
+)
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
@@ -39,18 +46,12 @@ class Host:
         far.close()
 
     def ask(self, config, program, isolate=False):
-        value = cloudpickle.dumps((config, program))
-        self.channel.send(
-            {
-                "isolate": isolate,
-                "payload": base64.b64encode(value).decode(),
-            }
-        )
+        self.channel.send(Launch(pack((config, program)), isolate))
 
     def read(self, last):
-        """Returns the events up to one of the name `last`."""
+        """Returns the events up to one of the kind `last`."""
         events = []
-        while not events or events[-1]["event"] != last:
+        while not events or not isinstance(events[-1], last):
             events.append(self.channel.receive())
             assert events[-1] is not None, self.process.stdout.read().decode()
         return events
@@ -94,12 +95,12 @@ def test_it_ends_with_a_front_that_is_gone_before_it_asks(host):
 
 def test_it_checks_from_inside_the_isolation_and_waits_for_the_start(host):
     host.ask(Config(), tiny_programs.stopping, isolate=True)
-    events = host.read("checked")
+    events = host.read(Checked)
     isolated = can_isolate()
-    assert ("not_isolated" not in [event["event"] for event in events]) == isolated
+    assert (NotIsolated not in map(type, events)) == isolated
     network = os.readlink(f"/proc/{host.process.pid}/ns/net")
     assert (network != os.readlink("/proc/self/ns/net")) == isolated
-    stages = [event["text"] for event in events if event["event"] == "stage"]
+    stages = [event.text for event in events if isinstance(event, Stage)]
     assert stages == [
         "importing JAX, TensorFlow and Reverb",
         "checking bsuite:catch/0",
@@ -155,7 +156,7 @@ def with_learner(**variables):
 )
 def test_what_does_not_fit_is_refused(host, config, words):
     host.ask(config, tiny_programs.stopping)
-    assert words in host.read("refused")[-1]["message"]
+    assert words in host.read(Refused)[-1].text
     assert host.end() == 0
 
 
@@ -167,7 +168,7 @@ def test_what_does_not_fit_is_refused(host, config, words):
 )
 def test_what_goes_wrong_is_the_launchers_error(host, environment, program, words):
     host.ask(Config(environment=environment), program)
-    error = host.read("ended")[-1]["error"]
-    assert error["node"] == "launcher"
-    assert words in error["traceback"]
+    error = host.read(Ended)[-1].error
+    assert error.node == "launcher"
+    assert words in error.traceback
     assert host.end() == 0

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from distrl.launch.messages import Restarted
 from distrl.launch.records import Records
 from distrl.launch.run_directory import write_program
 
@@ -44,8 +45,8 @@ def test_restarts_are_in_every_file_and_said(tmp_path, records, notes):
     before = time.time() - rounded
     records.set_state("actor/0", "restarting")
     assert read_nodes(tmp_path, records)["actor/0"]["state"] == "restarting"
-    records.restart("actor/0", 12, "was killed by SIGKILL", 1)
-    records.restart("actor/0", 13, "hung, it seems", 2)
+    records.restart(Restarted("actor/0", 12, "was killed by SIGKILL", 1))
+    records.restart(Restarted("actor/0", 13, "hung, it seems", 2))
     assert notes == [
         "actor/0 was killed by SIGKILL; started again (1)",
         "actor/0 hung, it seems; started again (2)",
@@ -85,7 +86,7 @@ def test_a_last_checkpoint_that_was_lost_is_noted(tmp_path, records, notes):
 
 def test_a_directory_that_takes_nothing_is_said_once(tmp_path, records, notes):
     shutil.rmtree(tmp_path)
-    records.restart("actor/0", 12, "was killed by SIGKILL", 1)
+    records.restart(Restarted("actor/0", 12, "was killed by SIGKILL", 1))
     records.end({})
     assert str(tmp_path) in notes[0]
     assert "No such file" in notes[0]
@@ -97,7 +98,7 @@ def test_a_node_that_was_moved_is_noted_where_it_is_and_not_said_again(
 ):
     records.set_state("learner", "restarting")
     moved = {"address": "10.0.0.2:7", "machine": "10.0.0.2"}
-    records.restart("learner", 20, "was lost", 1, moved)
+    records.restart(Restarted("learner", 20, "was lost", 1, moved))
     assert notes == []
     assert read_nodes(tmp_path, records)["learner"] == {
         "address": "10.0.0.2:7",

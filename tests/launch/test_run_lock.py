@@ -8,6 +8,7 @@ import pytest
 
 from distrl.errors import ConfigError
 from distrl.launch.channel import Channel
+from distrl.launch.messages import Stop
 from distrl.launch.run_lock import NAME, lock_run_dir, read_holder, unlock_unchanged
 
 # Holds what it inherits until its stdin is closed.
@@ -64,12 +65,10 @@ def test_a_process_that_is_only_started_does_not_hold_it(tmp_path):
 def test_it_is_handed_on_by_a_channel(tmp_path):
     lock = lock_run_dir(tmp_path)
     here, there = Channel.pair()
-    assert here.send({"do": "start"}, lock)
+    assert here.send(Stop(), lock)
     os.close(lock)
-    message = there.receive()
-    descriptor = message.pop("descriptor")
-    assert message == {"do": "start"}
-    assert not os.get_inheritable(descriptor)
+    assert there.receive() == Stop()
+    (descriptor,) = there.descriptors
     with pytest.raises(ConfigError, match="in use"):
         lock_run_dir(tmp_path)
     os.close(descriptor)

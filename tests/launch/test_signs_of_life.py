@@ -1,11 +1,13 @@
 """A node shows that it works by looking at its stop flag; silence is noticed."""
 
+import os
 import socket
 import threading
 
 import pytest
 
 from distrl.launch.channel import Channel
+from distrl.launch.messages import Sign
 from distrl.launch.signs_of_life import LookedAtEvent, Watch, send_signs, signing_period
 
 
@@ -56,20 +58,15 @@ def test_signs_say_whether_the_main_thread_has_looked_since_the_last():
     near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     inbox, event = Channel(near), LookedAtEvent()
     send_signs("actor/1", event, Channel(far), period=0.01)
-    first = receive(inbox, 1)[0]
-    assert (first["event"], first["node"], first["looked"]) == (
-        "sign",
-        "actor/1",
-        False,
-    )
+    assert receive(inbox, 1) == [Sign("actor/1", os.getpid(), looked=False)]
     event.is_set()
     # One of those that follow says so, and then none any more.
-    while not receive(inbox, 1)[0]["looked"]:
+    while not receive(inbox, 1)[0].looked:
         continue
-    assert not any(sign["looked"] for sign in receive(inbox, 3))
+    assert not any(sign.looked for sign in receive(inbox, 3))
     # Those sent while this thread waited for the flag say that it looks.
     event.wait(0.1)
-    assert sum(sign["looked"] for sign in receive(inbox, 8)) >= 2
+    assert sum(sign.looked for sign in receive(inbox, 8)) >= 2
 
 
 def test_signs_come_once_a_second_or_often_enough_to_be_missed():

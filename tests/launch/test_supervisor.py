@@ -11,6 +11,7 @@ from supervised import supervise
 
 from distrl.config import CheckpointConfig, Config, LaunchConfig
 from distrl.launch import run
+from distrl.launch.messages import NodeChanged, Note, Restarted, Saving
 from distrl.telemetry.progress import Progress
 
 LAUNCH = LaunchConfig(
@@ -29,7 +30,7 @@ def make_config(run_dir, **launch):
 
 
 def find(events, kind, name):
-    return [e for e in events if e["event"] == kind and e["name"] == name]
+    return [e for e in events if isinstance(e, kind) and e.name == name]
 
 
 def read_lives(run_dir, name):
@@ -74,20 +75,20 @@ def test_a_whole_run_goes_on_and_says_what_was_started_again(tmp_path):
 
 def test_delays_double_and_one_restart_too_many_fails_the_run(run_dir):
     events = supervise(make_config(run_dir), "dying")
-    restarted = find(events, "restarted", "second")
-    assert [event["restarts"] for event in restarted] == [1, 2, 3]
-    assert len({event["pid"] for event in restarted}) == 3
+    restarted = find(events, Restarted, "second")
+    assert [event.restarts for event in restarted] == [1, 2, 3]
+    assert len({event.pid for event in restarted}) == 3
     lives = read_lives(run_dir, "second")
     assert len(lives) == 4
     delays = [after - before for before, after in zip(lives, lives[1:], strict=False)]
     for delay, least in zip(delays, (0.1, 0.2, 0.4), strict=True):
         assert delay >= least
-    error = events[-1]["error"]
-    assert error["node"] == "second"
-    assert "3 times within 60 s" in error["traceback"]
-    assert "was killed by SIGKILL" in error["traceback"]
-    assert find(events, "node", "second")[-1]["state"] == "failed"
-    assert find(events, "node", "first")[-1]["state"] == "ended"
+    error = events[-1].error
+    assert error.node == "second"
+    assert "3 times within 60 s" in error.traceback
+    assert "was killed by SIGKILL" in error.traceback
+    assert find(events, NodeChanged, "second")[-1].state == "failed"
+    assert find(events, NodeChanged, "first")[-1].state == "ended"
 
 
 @pytest.mark.parametrize(
@@ -103,33 +104,33 @@ def test_delays_double_and_one_restart_too_many_fails_the_run(run_dir):
 )
 def test_the_field_decides_what_is_started_again(run_dir, program, restart, words):
     events = supervise(make_config(run_dir, restart=restart), program)
-    error = events[-1]["error"]
+    error = events[-1].error
     if words is None:
         assert error is None
-        assert [e["restarts"] for e in find(events, "restarted", "second")] == [1]
-        states = [event["state"] for event in find(events, "node", "second")]
+        assert [e.restarts for e in find(events, Restarted, "second")] == [1]
+        states = [event.state for event in find(events, NodeChanged, "second")]
         assert states == ["restarting", "ended"]
     else:
-        assert error["node"] == "second"
-        assert words in error["traceback"]
-        assert find(events, "restarted", "second") == []
+        assert error.node == "second"
+        assert words in error.traceback
+        assert find(events, Restarted, "second") == []
         assert len(read_lives(run_dir, "second")) == 1
 
 
 def test_a_node_that_hangs_and_is_not_started_again_fails_the_run(run_dir):
     config = make_config(run_dir, restart="never", silent_seconds=2.0)
-    error = supervise(config, "hanging")[-1]["error"]
-    assert error["node"] == "second"
-    assert "launch.silent_seconds" in error["traceback"]
+    error = supervise(config, "hanging")[-1].error
+    assert error.node == "second"
+    assert "launch.silent_seconds" in error.traceback
     # With where it was.
-    assert "in sit_for_ever" in error["traceback"]
+    assert "in sit_for_ever" in error.traceback
 
 
 def test_the_end_of_a_long_line_is_quoted(run_dir):
-    error = supervise(make_config(run_dir), "rambling")[-1]["error"]
-    assert error["node"] == "second"
-    assert "ended by itself, exit code 7" in error["traceback"]
-    assert error["traceback"].endswith("last words")
+    error = supervise(make_config(run_dir), "rambling")[-1].error
+    assert error.node == "second"
+    assert "ended by itself, exit code 7" in error.traceback
+    assert error.traceback.endswith("last words")
 
 
 def test_a_node_that_never_begins_to_work_is_named_and_fails_the_run(run_dir):
@@ -137,42 +138,42 @@ def test_a_node_that_never_begins_to_work_is_named_and_fails_the_run(run_dir):
         run_dir, restart="never", silent_seconds=2.0, start_seconds=4.0
     )
     events = supervise(config, "never_at_work")
-    notes = [event["text"] for event in events if event["event"] == "note"]
+    notes = [event.text for event in events if isinstance(event, Note)]
     assert any("not yet at work" in note and "second" in note for note in notes)
-    error = events[-1]["error"]
-    assert error["node"] == "second"
-    assert "did not begin to work within 4 s" in error["traceback"]
+    error = events[-1].error
+    assert error.node == "second"
+    assert "did not begin to work within 4 s" in error.traceback
     # With where it was.
-    assert "in sit_for_ever" in error["traceback"]
+    assert "in sit_for_ever" in error.traceback
 
 
 def test_what_a_killed_node_had_started_does_not_hold_its_port(run_dir):
     events = supervise(
         make_config(run_dir, restart_delay_seconds=0.0), "leaving_a_port"
     )
-    assert events[-1]["error"] is None
-    assert len(find(events, "restarted", "second")) == 1
+    assert events[-1].error is None
+    assert len(find(events, Restarted, "second")) == 1
 
 
 def test_what_a_killed_node_had_started_elsewhere_is_gone_before_the_next_life(run_dir):
     events = supervise(
         make_config(run_dir, restart_delay_seconds=0.0), "leaving_a_daemon"
     )
-    assert events[-1]["error"] is None
-    assert len(find(events, "restarted", "second")) == 1
+    assert events[-1].error is None
+    assert len(find(events, Restarted, "second")) == 1
 
 
 def test_a_process_that_the_system_refuses_is_one_sentence(run_dir):
     run_dir.chmod(0o777)
-    error = supervise(make_config(run_dir), "refused")[-1]["error"]
-    assert error["node"] == "first"
-    assert error["traceback"].startswith("The system refused a process for first: ")
-    assert error["traceback"].count("\n") == 0
+    error = supervise(make_config(run_dir), "refused")[-1].error
+    assert error.node == "first"
+    assert error.traceback.startswith("The system refused a process for first: ")
+    assert error.traceback.count("\n") == 0
 
 
 def test_a_stop_does_not_wait_for_a_node_that_waits_to_be_started(run_dir):
     def tell(event, _):
-        if event.get("state") == "restarting":
+        if event == NodeChanged("second", "restarting"):
             (run_dir / "died").touch()
 
     config = make_config(run_dir, restart_delay_seconds=100.0)
@@ -181,20 +182,19 @@ def test_a_stop_does_not_wait_for_a_node_that_waits_to_be_started(run_dir):
         launch=dataclasses.replace(config.launch, restart_window_seconds=1000.0),
     )
     events = supervise(config, "stopped_meanwhile", tell)
-    assert events[-1]["error"] is None
-    assert find(events, "restarted", "second") == []
-    assert find(events, "node", "second")[-1]["state"] == "killed"
-    assert find(events, "node", "first")[-1]["state"] == "ended"
+    assert events[-1].error is None
+    assert find(events, Restarted, "second") == []
+    assert find(events, NodeChanged, "second")[-1].state == "killed"
+    assert find(events, NodeChanged, "first")[-1].state == "ended"
 
 
 def test_nodes_that_save_have_longer_to_end_as_long_as_they_get_on(run_dir):
     config = make_config(run_dir, stop_seconds=1.5)
     checkpoint = CheckpointConfig(save_seconds=3.0)
     events = supervise(dataclasses.replace(config, checkpoint=checkpoint), "saving")
-    kinds = [event["event"] for event in events]
-    assert kinds.count("saving") == 1
-    assert events[-1]["error"] is None
-    ends = {e["name"]: e["state"] for e in events if e["event"] == "node"}
+    assert events.count(Saving()) == 1
+    assert events[-1].error is None
+    ends = {e.name: e.state for e in events if isinstance(e, NodeChanged)}
     assert ends == {
         "stopper": "ended",
         "actor/0": "killed",
@@ -202,14 +202,14 @@ def test_nodes_that_save_have_longer_to_end_as_long_as_they_get_on(run_dir):
         "learner": "ended",
         "replay/0": "killed",
     }
-    order = [e["name"] for e in events if e["event"] == "node"]
+    order = [e.name for e in events if isinstance(e, NodeChanged)]
     assert order.index("actor/0") < order.index("learner") < order.index("replay/0")
     assert (run_dir / "saved.json").exists()
 
 
 def test_a_node_cannot_shut_its_ears_to_the_stop(run_dir):
     events = supervise(make_config(run_dir), "deaf")
-    assert events[-1]["error"] is None
-    states = {e["name"]: e["state"] for e in events if e["event"] == "node"}
+    assert events[-1].error is None
+    states = {e.name: e.state for e in events if isinstance(e, NodeChanged)}
     names = ("blocked", "handled", "loop", "stopper")
     assert states == dict.fromkeys(names, "ended")

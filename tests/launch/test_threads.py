@@ -7,6 +7,7 @@ import launchpad as lp
 
 from distrl.config import CheckpointConfig, Config, LaunchConfig
 from distrl.launch.channel import Channel
+from distrl.launch.messages import Ended, NodeChanged, Saving, Started
 from distrl.launch.threads import run_threads
 
 
@@ -33,30 +34,30 @@ def _run(*functions, labels=("node0", "node1"), stop_seconds=5.0, save_seconds=6
     )
     run_threads(program, config, far)
     events = []
-    while not events or events[-1]["event"] != "ended":
+    while not events or not isinstance(events[-1], Ended):
         events.append(near.receive())
     return events
 
 
 def test_a_program_that_stops_itself_ends_without_an_error():
     events = _run(_wait, _stop)
-    assert events[0]["event"] == "started"
-    assert set(events[0]["nodes"]) == {"node0", "node1"}
-    states = {e["name"]: e["state"] for e in events if e["event"] == "node"}
+    assert isinstance(events[0], Started)
+    assert set(events[0].nodes) == {"node0", "node1"}
+    states = {e.name: e.state for e in events if isinstance(e, NodeChanged)}
     assert states == {"node0": "ended", "node1": "ended"}
-    assert events[-1]["error"] is None
+    assert events[-1].error is None
 
 
 def test_the_first_node_to_fail_is_named_with_its_traceback():
-    error = _run(_wait, _fail)[-1]["error"]
-    assert error["node"] == "node1"
-    assert "ValueError: lost the thread" in error["traceback"]
+    error = _run(_wait, _fail)[-1].error
+    assert error.node == "node1"
+    assert "ValueError: lost the thread" in error.traceback
 
 
 def test_a_node_that_ends_while_the_run_goes_on_is_a_failure():
-    error = _run(_wait, lambda: None)[-1]["error"]
-    assert error["node"] == "node1"
-    assert "ended by itself" in error["traceback"]
+    error = _run(_wait, lambda: None)[-1].error
+    assert error.node == "node1"
+    assert "ended by itself" in error.traceback
 
 
 def _save():
@@ -74,9 +75,7 @@ def test_a_node_that_saves_has_longer_to_end_than_one_that_does_not():
 
     events = _run(_save, get_stuck, labels=("learner", "actor"), stop_seconds=0.2)
     stuck.set()
-    assert [event["event"] for event in events[1:]] == ["saving", "node", "ended"]
-    assert (events[2]["name"], events[2]["state"]) == ("learner", "ended")
-    assert events[-1]["error"] is None
+    assert events[1:] == [Saving(), NodeChanged("learner", "ended"), Ended()]
 
 
 def test_a_node_that_saves_does_not_have_for_ever():
@@ -87,4 +86,4 @@ def test_a_node_that_saves_does_not_have_for_ever():
         stop_seconds=0.1,
         save_seconds=0.1,
     )
-    assert {event.get("name") for event in events} == {None, "other"}
+    assert {e.name for e in events if isinstance(e, NodeChanged)} == {"other"}

@@ -33,6 +33,31 @@ from distrl.launch.cluster.placing import Placement
 from distrl.launch.cluster.site import Site, describe_loss
 from distrl.launch.cluster.starting import Starter, check_disk
 from distrl.launch.loading import redirect_output
+from distrl.launch.messages import (
+    Bound,
+    Checked,
+    Closed,
+    Described,
+    Ended,
+    Failure,
+    Import,
+    Launch,
+    Lost,
+    Message,
+    NodeChanged,
+    Note,
+    PartsChecked,
+    Ready,
+    Refused,
+    Restarted,
+    Saving,
+    Stage,
+    Start,
+    Started,
+    Stop,
+    Stopping,
+    Uncollected,
+)
 from distrl.launch.names import name_nodes
 from distrl.launch.reaping import kill_descendants
 from distrl.launch.restarts import decide
@@ -44,7 +69,7 @@ def run_cluster(
     config: Config,
     channel: Channel,
     groups: dict[str, int],
-    request: dict[str, Any],
+    request: Launch,
 ) -> None:
     """Runs the program of a request on a cluster until it has ended.
 
@@ -61,7 +86,7 @@ def run_cluster(
         driver.run()
     except ConfigError as error:
         # It may take a while to leave Ray.
-        channel.send({"event": "refused", "message": str(error)})
+        channel.send(Refused(str(error)))
     finally:
         driver.close()
 
@@ -74,23 +99,21 @@ class _Driver:
         config: Config,
         channel: Channel,
         groups: dict[str, int],
-        request: dict[str, Any],
+        request: Launch,
     ):
         self._config = config
         self._channel = channel
         self._groups = groups
         self._names = name_nodes(groups)
-        self._request = {
-            "payload": request["payload"],
-            "sys_path": sys.path,
-        }
-        self._scratch = request.get("scratch")
-        session = Session(uuid.uuid4().hex, request.get("resumes", 0))
+        self._request = Import(request.payload, sys.path)
+        self._scratch = request.scratch
+        session = Session(uuid.uuid4().hex, request.resumes)
+        assert request.token is not None
         self._starter = Starter(
             config,
             self._names,
             session.to_environment(),
-            request["token"],
+            request.token,
             self._stage,
         )
         self._is_connected = False
@@ -98,7 +121,7 @@ class _Driver:
         self._sites: list[Site] = []
         self._count = 0
         # The machines' messages; a byte in the pipe wakes who waits for them.
-        self._inbox: queue.SimpleQueue[tuple[Any, dict[str, Any]]]
+        self._inbox: queue.SimpleQueue[tuple[Link | None, Any]]
         self._inbox = queue.SimpleQueue()
         self._wakeup, self._waker = os.pipe()
         self._placing = 0
@@ -109,10 +132,10 @@ class _Driver:
         self._lost_at: list[float] = []
         self._stopping = False
         self._said_saving = False
-        self._error: dict[str, str] | None = None
+        self._error: Failure | None = None
         self._ended: set[str] = set()
         # Of nodes that ended before those of another machine had started.
-        self._early: list[dict[str, Any]] = []
+        self._early: list[Message] = []
 
     def run(self) -> None:
         launch = self._config.launch
@@ -136,7 +159,7 @@ class _Driver:
                 else:
                     os.read(self._wakeup, 1)
                     self._handle(*self._inbox.get())
-        self._channel.send({"event": "ended", "error": self._error})
+        self._channel.send(Ended(self._error))
 
     def close(self) -> None:
         """Ends what runs on the machines, and leaves the cluster."""
@@ -152,9 +175,9 @@ class _Driver:
         limit.cancel()
 
     def _stage(self, text: str) -> None:
-        self._channel.send({"event": "stage", "text": text})
+        self._channel.send(Stage(text))
 
-    def _tell(self, sender: Any, message: dict[str, Any]) -> None:
+    def _tell(self, sender: Link | None, message: Any) -> None:
         """Called in any thread: hands a message to the loop."""
         self._inbox.put((sender, message))
         os.write(self._waker, b"!")
@@ -168,11 +191,11 @@ class _Driver:
             if self._scratch is not None:
                 shutil.rmtree(self._scratch, ignore_errors=True)
             os._exit(1)
-        if message["do"] == "stop":
+        if isinstance(message, Stop):
             self._stop()
-        elif message["do"] == "start":
-            # message["descriptor"], the run directory's lock, stays open here.
-            redirect_output(message["log"])
+        elif isinstance(message, Start):
+            # The run directory's lock came with it, and stays open here.
+            redirect_output(message.log)
             self._starter.begin()
             self._starter.advance(self._sites)
 
@@ -188,58 +211,56 @@ class _Driver:
         def place() -> None:
             time.sleep(delay)
             found = placement.find(names, limit)
-            found.update(event="placed", number=number, names=names)
+            found.update(number=number, names=names)
             self._tell(None, found)
 
         threading.Thread(target=place, daemon=True).start()
 
-    def _handle(self, link: Link | None, message: dict[str, Any]) -> None:
+    def _handle(self, link: Link | None, message: Any) -> None:
         if link is None:
             self._settle(message)
             return
         site = next((site for site in self._sites if site.link is link), None)
         if site is None or site.state == "ended":
             return  # It was given up meanwhile.
-        event = message["event"]
-        if event == "described":
-            self._meet(site, message)
-        elif event in ("ready", "bound", "checked"):
-            self._starter.note(site, message)
-            self._approve()
-            self._starter.advance(self._sites)
-        elif event == "note":
-            self._channel.send(message)
-        elif event == "started":
-            self._note_started(site, message["nodes"])
-        elif event == "node":
-            if message["state"] != "restarting":
-                self._ended.add(message["name"])
-            self._report(message)
-        elif event == "restarted":
-            self._starter.restarts[message["name"]] = message["restarts"]
-            self._report(message)
-        elif event == "saving":
-            if not self._said_saving:
-                self._said_saving = True
+        match message:
+            case Described():
+                self._meet(site, message)
+            case Ready() | Bound() | PartsChecked():
+                self._starter.note(site, message)
+                self._approve()
+                self._starter.advance(self._sites)
+            case Note():
                 self._channel.send(message)
-        elif event == "stopping":
-            self._stop(site)
-        elif event == "ended":
-            self._note_end(site, message["error"])
-        elif event == "refused":
-            if not self._begun:
-                raise ConfigError(message["message"])
-            self._fail("launcher", f"{site}: {message['message']}")
-        elif event == "note":
-            self._channel.send(message)
-        elif event == "uncollected":
-            text = f"what {site} writes cannot be collected: {message['reason']}"
-            self._channel.send({"event": "note", "text": text})
-        elif event == "closed":
-            say(message["printed"])
-            self._lose(site, "lost the process that ran its nodes", message["printed"])
-        else:
-            self._lose(site, message["reason"])
+            case Started(nodes):
+                self._note_started(site, nodes)
+            case NodeChanged(name, state):
+                if state != "restarting":
+                    self._ended.add(name)
+                self._report(message)
+            case Restarted():
+                self._starter.restarts[message.name] = message.restarts
+                self._report(message)
+            case Saving():
+                if not self._said_saving:
+                    self._said_saving = True
+                    self._channel.send(message)
+            case Stopping():
+                self._stop(site)
+            case Ended(error):
+                self._note_end(site, error)
+            case Refused(text):
+                if not self._begun:
+                    raise ConfigError(text)
+                self._fail("launcher", f"{site}: {text}")
+            case Uncollected(reason):
+                text = f"what {site} writes cannot be collected: {reason}"
+                self._channel.send(Note(text))
+            case Closed(printed):
+                say(printed)
+                self._lose(site, "lost the process that ran its nodes", printed)
+            case Lost(reason):
+                self._lose(site, reason)
 
     def _settle(self, message: dict[str, Any]) -> None:
         """Starts what is missing on the machines on which nodes were placed."""
@@ -279,8 +300,8 @@ class _Driver:
             "on the machines: want less for a node, or have fewer nodes."
         )
 
-    def _meet(self, site: Site, facts: dict[str, Any]) -> None:
-        site.ip, site.own, site.place = facts["ip"], facts["own"], facts["place"]
+    def _meet(self, site: Site, facts: Described) -> None:
+        site.ip, site.own, site.place = facts.ip, facts.own, facts.place
         self._check_disk(site)
         self._approve()
 
@@ -295,7 +316,7 @@ class _Driver:
     def _approve(self) -> None:
         devices = self._starter.approve(self._sites)
         if devices is not None:
-            self._channel.send({"event": "checked", "devices": devices})
+            self._channel.send(Checked(devices))
 
     def _note_started(self, site: Site, nodes: dict[str, dict[str, Any]]) -> None:
         for name, facts in nodes.items():
@@ -308,14 +329,14 @@ class _Driver:
         elif len(self._facts) == len(self._names):
             self._begun = True
             ordered = {name: self._facts[name] for name in self._names}
-            self._channel.send({"event": "started", "nodes": ordered})
+            self._channel.send(Started(ordered))
             for message in self._early:
                 self._channel.send(message)
         if self._stopping:
-            site.link.send({"do": "stop"})
+            site.link.send(Stop())
         self._starter.start_late(site)
 
-    def _report(self, message: dict[str, Any]) -> None:
+    def _report(self, message: Message) -> None:
         """Says what has become of a node, once the front knows of all."""
         if self._begun:
             self._channel.send(message)
@@ -325,14 +346,13 @@ class _Driver:
     def _note_moved(self, name: str) -> None:
         facts = self._facts[name]
         self._channel.send(
-            {
-                "event": "restarted",
-                "name": name,
-                "pid": facts["pid"],
-                "cause": self._causes[name],
-                "restarts": self._starter.restarts[name],
-                "moved": {key: facts[key] for key in facts if key != "pid"},
-            }
+            Restarted(
+                name,
+                pid=facts["pid"],
+                cause=self._causes[name],
+                restarts=self._starter.restarts[name],
+                moved={key: facts[key] for key in facts if key != "pid"},
+            )
         )
 
     def _stop(self, asker: Site | None = None) -> None:
@@ -341,7 +361,7 @@ class _Driver:
         there = [s for s in self._sites if s is not asker and s.state != "ended"]
         for site in there:
             if site.has_begun:
-                site.link.send({"do": "stop"})
+                site.link.send(Stop())
         self._end(*(site for site in there if not site.has_begun))
 
     def _end(self, *sites: Site) -> None:
@@ -351,10 +371,9 @@ class _Driver:
             site.state = "ended"
             for name in site.all_names:
                 if self._begun and name not in self._ended:
-                    event = {"event": "node", "name": name, "state": "killed"}
-                    self._channel.send(event)
+                    self._channel.send(NodeChanged(name, "killed"))
 
-    def _note_end(self, site: Site, error: dict[str, str] | None) -> None:
+    def _note_end(self, site: Site, error: Failure | None) -> None:
         site.state = "ended"
         if self._error is None:
             self._error = error
@@ -364,7 +383,7 @@ class _Driver:
     def _fail(self, node: str, text: str) -> None:
         say(text)
         if self._error is None:
-            self._error = {"node": node, "traceback": text}
+            self._error = Failure(node, text)
         self._stop()
 
     def _lose(self, site: Site, reason: str, printed: str = "") -> None:
@@ -388,7 +407,7 @@ class _Driver:
         self._lost_at.append(now)
         text = describe_loss(site, reason, is_whole)
         say(text)
-        self._channel.send({"event": "note", "text": text})
+        self._channel.send(Note(text))
         lost = self._sites if is_whole else [site]
         end_links(each.link for each in lost)
         moved = [name for each in lost for name in each.all_names]
@@ -401,5 +420,5 @@ class _Driver:
             self._starter.restarts[name] += 1
             gone = "was lost" if name in names else "was ended"
             self._causes[name] = f"{gone} as {site} {reason}"
-            self._channel.send({"event": "node", "name": name, "state": "restarting"})
+            self._channel.send(NodeChanged(name, "restarting"))
         self._place(moved, decision.delay)

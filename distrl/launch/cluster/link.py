@@ -11,6 +11,7 @@ from distrl.config import Config
 from distrl.launch.cluster.collecting import add_pieces
 from distrl.launch.cluster.connection import list_machines
 from distrl.launch.cluster.machine_agent import MachineAgent
+from distrl.launch.messages import Closed, Import, Lost, Message, Uncollected
 
 # `receive` waits on one thread of the agent while the others answer.
 _AGENT_THREADS = 4
@@ -25,9 +26,9 @@ class Link:
         self,
         config: Config,
         key: str,
-        request: dict[str, Any],
+        request: Import,
         token: str,
-        tell: Callable[["Link", dict[str, Any]], object],
+        tell: Callable[["Link", Message], object],
     ):
         """Starts an agent.
 
@@ -36,8 +37,8 @@ class Link:
           key: of the machine.
           request: what its zygote is to import.
           token: a file that the machine has to see.
-          tell: called in the thread with each message. The first is `described`; the
-            last is `closed`, from the agent, or `lost`, when it does not answer.
+          tell: called in the thread with each message. The first is `Described`; the
+            last is `Closed`, from the agent, or `Lost`, when it does not answer.
         """
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -60,7 +61,7 @@ class Link:
         self._is_over = threading.Event()
         threading.Thread(target=self._listen, args=(token,), daemon=True).start()
 
-    def send(self, message: dict[str, Any]) -> None:
+    def send(self, message: Message) -> None:
         """Sends a message to the zygote; one that is lost shows in `tell`."""
         self._agent.send.remote(message)
 
@@ -105,7 +106,7 @@ class Link:
             pass  # `_listen` says that the machine is lost.
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
-            self._tell(self, {"event": "uncollected", "reason": reason})
+            self._tell(self, Uncollected(reason))
         self._is_over.wait()
         with contextlib.suppress(Exception):
             # It has a directory to remove.
@@ -129,8 +130,8 @@ class Link:
 
         limit = self._launch.connect_seconds
         try:
-            facts = ray.get(self._agent.describe.remote(token), timeout=limit)
-            self._tell(self, {"event": "described", **facts})
+            described = self._agent.describe.remote(token)
+            self._tell(self, ray.get(described, timeout=limit))
             limit = self._launch.silent_seconds
             seen = 0
             while True:
@@ -138,11 +139,11 @@ class Link:
                 for message in ray.get(asked, timeout=limit):
                     seen += 1
                     self._tell(self, message)
-                    if message["event"] == "closed":
+                    if isinstance(message, Closed):
                         return
         except Exception as error:
             reason = explain_silence(self.key, error, limit)
-            self._tell(self, {"event": "lost", "reason": reason})
+            self._tell(self, Lost(reason))
 
 
 def end_links(links: Iterable[Link]) -> None:

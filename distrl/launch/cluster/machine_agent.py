@@ -21,6 +21,7 @@ from distrl.children import make_child_command, name_signal
 from distrl.launch.channel import Channel
 from distrl.launch.cluster.collecting import Piece, read_added
 from distrl.launch.log_bound import bound_logs
+from distrl.launch.messages import Closed, Described, Import, Message
 from distrl.launch.quoting import read_last_lines
 from distrl.launch.reaping import kill_session
 from distrl.machine import read_memory
@@ -34,7 +35,7 @@ _PRINTED_LINES = 20
 class MachineAgent:
     """Lets the launcher talk to the processes of a run on one machine."""
 
-    def __init__(self, request: dict[str, Any], patience: float):
+    def __init__(self, request: Import, patience: float):
         """Starts the zygote, which begins to import.
 
         Args:
@@ -47,7 +48,7 @@ class MachineAgent:
         self._ended = threading.Event()
         self._own: str | None = None
         # All of them: a run has a few for each node.
-        self._messages: list[dict[str, Any]] = []
+        self._messages: list[Message] = []
         self._receiving = threading.Lock()
         self._channel, remote = Channel.pair()
         self._output = tempfile.TemporaryFile()  # noqa: SIM115, ends with the process
@@ -56,7 +57,7 @@ class MachineAgent:
         self._channel.send(request)
         threading.Thread(target=self._watch_launcher, daemon=True).start()
 
-    def describe(self, token: str) -> dict[str, Any]:
+    def describe(self, token: str) -> Described:
         """Returns who this machine is, and where its nodes write.
 
         Args:
@@ -76,7 +77,7 @@ class MachineAgent:
             "host": socket.gethostname(),
             "memory_mib": read_memory("MemTotal") // 2**20,
         }
-        return {"ip": ip, "own": self._own, "place": place}
+        return Described(ip, self._own, place)
 
     def collect(self, known: dict[str, int], log_mib: int) -> list[Piece]:
         """Returns what was added to the files of this machine's own directory.
@@ -91,7 +92,7 @@ class MachineAgent:
         bound_logs(Path(self._own) / "logs", log_mib)
         return pieces
 
-    def receive(self, seen: int) -> list[dict[str, Any]]:
+    def receive(self, seen: int) -> list[Message]:
         """Waits a while for messages of the zygote, and returns those that came.
 
         The last of all is `closed`, with what the zygote had printed.
@@ -111,13 +112,12 @@ class MachineAgent:
         while select.select([self._channel], [], [], timeout)[0]:
             message = self._channel.receive()
             if message is None:
-                message = {"event": "closed", "printed": self._describe_end()}
-            self._messages.append(message)
-            if message["event"] == "closed":
+                self._messages.append(Closed(self._describe_end()))
                 return
+            self._messages.append(message)
             timeout = 0.0
 
-    def send(self, message: dict[str, Any]) -> None:
+    def send(self, message: Message) -> None:
         """Passes a message on to the zygote, if it is still there."""
         self._channel.send(message)
 

@@ -11,6 +11,16 @@ from typing import Any
 from distrl.config import Config
 from distrl.errors import ConfigError
 from distrl.launch.cluster.site import Site, are_bound, find_bound_to_disk
+from distrl.launch.messages import (
+    AddNodes,
+    Assignment,
+    Bound,
+    Build,
+    CheckParts,
+    PartsChecked,
+    Ready,
+    StartNodes,
+)
 from distrl.launch.placement import device_variables
 
 _DEVICES = "CUDA_VISIBLE_DEVICES"
@@ -66,15 +76,15 @@ class Starter:
         """Has every node that is called bound anew, as on other machines."""
         self._addresses = {}
 
-    def note(self, site: Site, message: dict[str, Any]) -> None:
+    def note(self, site: Site, message: Ready | PartsChecked | Bound) -> None:
         """Takes what a machine says of how far it is."""
-        if message["event"] == "ready":
+        if isinstance(message, Ready):
             site.state = "ready"
-        elif message["event"] == "checked":
-            self._spec, self._learner_devices = message["spec"], message["devices"]
+        elif isinstance(message, PartsChecked):
+            self._spec, self._learner_devices = message.spec, message.devices
         elif site.state == "building":
             site.state = "bound"
-            for name, ports in message["ports"].items():
+            for name, ports in message.ports.items():
                 if ports:
                     self._addresses[name] = [f"{site.ip}:{port}" for port in ports]
 
@@ -103,12 +113,12 @@ class Starter:
         for site in sites:
             if site.state == "bound":
                 site.state = "starting"
-                site.link.send({"do": "start", "share": self._share(site.names)})
+                site.link.send(StartNodes(self._assign(site.names)))
 
     def start_late(self, site: Site) -> None:
         """Starts nodes that were moved to a machine, once its own run."""
         if site.state == "running" and site.late:
-            site.link.send({"do": "add", "share": self._share(site.late)})
+            site.link.send(AddNodes(self._assign(site.late)))
             site.names += site.late
             site.late = []
 
@@ -128,31 +138,28 @@ class Starter:
         self._is_checking = True
         self._stage(f"checking {self._config.environment}")
         environment = self._environments([learner]).get(learner, {})
-        site.link.send({"do": "check", "environment": environment})
+        site.link.send(CheckParts(environment))
 
     def _build(self, site: Site) -> None:
+        assert self._spec is not None
         if site.own is not None:
             site.link.collect()
         site.link.send(
-            {
-                "do": "build",
-                "session": self._session,
-                "log": f"machine/{site.number}",
-                "run_dir": site.own,
-                "spec": self._spec,
-                "names": site.names,
-            }
+            Build(
+                session=self._session,
+                log=f"machine/{site.number}",
+                run_dir=site.own,
+                spec=self._spec,
+                names=site.names,
+            )
         )
 
     def _environments(self, names: Sequence[str]) -> dict[str, dict[str, str]]:
         return {n: {_DEVICES: self.devices[n]} for n in names if n in self.devices}
 
-    def _share(self, names: Sequence[str]) -> dict[str, Any]:
-        return {
-            "restarts": {name: self.restarts[name] for name in names},
-            "addresses": self._addresses,
-            "environments": self._environments(names),
-        }
+    def _assign(self, names: Sequence[str]) -> Assignment:
+        restarts = {name: self.restarts[name] for name in names}
+        return Assignment(restarts, self._addresses, self._environments(names))
 
 
 def check_disk(site: Site, run_dir: str | None) -> None:

@@ -4,11 +4,9 @@ The `MachineAgent` starts it with the number of its channel. It knows nothing of
 what it is told comes over the channel.
 """
 
-import base64
 import dataclasses
 import gc
 import os
-import pickle
 import socket
 import sys
 from functools import partial
@@ -20,8 +18,19 @@ from distrl.config import Config
 from distrl.launch.channel import Channel
 from distrl.launch.checking_child import Tell, check_in_child
 from distrl.launch.loading import end_with, load_function, preload, redirect_output
+from distrl.launch.messages import (
+    Bound,
+    Build,
+    CheckParts,
+    Import,
+    Note,
+    PartsChecked,
+    Ready,
+    StartNodes,
+    pack,
+    unpack,
+)
 from distrl.launch.run_directory import make_directories, node_file
-from distrl.launch.share import Share
 from distrl.search_path import find_library_end
 
 
@@ -35,11 +44,11 @@ def main() -> None:
 
 def _serve(channel: Channel) -> None:
     request = channel.receive()
-    if request is None:
+    if not isinstance(request, Import):
         return
     # The launcher's own come before what is installed here, as they do there.
     end, known = find_library_end(sys.path), set(sys.path)
-    sys.path[end:end] = [path for path in request["sys_path"] if path not in known]
+    sys.path[end:end] = [path for path in request.sys_path if path not in known]
     # A collection while jaxlib 0.4.38 registers its pytrees can crash the process.
     gc.disable()
     import distrl.launch.checking  # noqa: F401, so that all forks share it
@@ -47,7 +56,7 @@ def _serve(channel: Channel) -> None:
     from distrl.launch.prepare import count_addresses
     from distrl.launch.processes import Supervisor
 
-    config, make_program = pickle.loads(base64.b64decode(request["payload"]))
+    config, make_program = unpack(request.payload)
     if isinstance(make_program, str):
         make_program = load_function(make_program)
     make_room_for_files(config)
@@ -55,40 +64,39 @@ def _serve(channel: Channel) -> None:
     gc.enable()
     # From here on it notices by the channel that the agent has gone.
     outlive_parent()
-    channel.send({"event": "ready"})
+    channel.send(Ready())
     while True:
-        message = channel.receive()
-        if message is None:
-            return
-        if message["do"] == "check":
-            check = partial(_check, config, message["environment"])
-            spec, devices, notes = check_in_child(
-                channel, check, config.launch.check_seconds
-            )
-            for text in notes:
-                channel.send({"event": "note", "text": text})
-            told = {"event": "checked", "spec": _encode(spec), "devices": devices}
-            channel.send(told)
-        elif message["do"] == "build":
-            os.environ.update(message["session"])
-            if message["run_dir"] is not None:
-                config = dataclasses.replace(config, run_dir=message["run_dir"])
-                make_directories(Path(message["run_dir"]))
-            log = node_file(config.run_dir, "logs", message["log"], ".log")
-            redirect_output(str(log))
-            program = make_program(config, _decode(message["spec"]))
-            counts = count_addresses(program)
-            held = {name: _hold_ports(counts[name]) for name in message["names"]}
-            ports = {
-                name: [s.getsockname()[1] for s in sockets]
-                for name, sockets in held.items()
-            }
-            channel.send({"event": "bound", "ports": ports})
-        elif message["do"] == "start":
-            for each in sum(held.values(), []):
-                each.close()
-            Supervisor(config, channel).run(program, Share(**message["share"]))
-            return
+        match channel.receive():
+            case None:
+                return
+            case CheckParts(environment):
+                check = partial(_check, config, environment)
+                spec, devices, notes = check_in_child(
+                    channel, check, config.launch.check_seconds
+                )
+                for text in notes:
+                    channel.send(Note(text))
+                channel.send(PartsChecked(pack(spec), devices))
+            case Build() as build:
+                os.environ.update(build.session)
+                if build.run_dir is not None:
+                    config = dataclasses.replace(config, run_dir=build.run_dir)
+                    make_directories(Path(build.run_dir))
+                log = node_file(config.run_dir, "logs", build.log, ".log")
+                redirect_output(str(log))
+                program = make_program(config, unpack(build.spec))
+                counts = count_addresses(program)
+                held = {name: _hold_ports(counts[name]) for name in build.names}
+                ports = {
+                    name: [s.getsockname()[1] for s in sockets]
+                    for name, sockets in held.items()
+                }
+                channel.send(Bound(ports))
+            case StartNodes(assignment):
+                for each in sum(held.values(), []):
+                    each.close()
+                Supervisor(config, channel).run(program, assignment)
+                return
 
 
 def _check(config: Config, environment: dict[str, str], begin: Tell) -> Any:
@@ -105,11 +113,3 @@ def _hold_ports(count: int) -> list[socket.socket]:
     for each in held:
         each.bind(("", 0))
     return held
-
-
-def _encode(value: Any) -> str:
-    return base64.b64encode(pickle.dumps(value)).decode()
-
-
-def _decode(text: str) -> Any:
-    return pickle.loads(base64.b64decode(text))
