@@ -86,7 +86,7 @@ def _answer(config: Config, command: str, as_json: bool) -> int:
 def _run(config: Config, command: str) -> tuple[int, dict]:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from distrl.sweep import check_sweep, open_sweep, run_sweep
-    from distrl.telemetry.sweep_progress import SweepProgress
+    from distrl.telemetry.progress import SweepProgress
 
     check_sweep(config)
     sweep = open_sweep(config, command)

@@ -14,8 +14,7 @@ from distrl.coordinator.stopping import find_stop_reason
 from distrl.node_log import say
 from distrl.session import Session
 from distrl.telemetry.metrics import MetricsLog
-from distrl.telemetry.rates import Rates
-from distrl.telemetry.status import Status, write_status
+from distrl.telemetry.status import Rates, Status, write_status
 from distrl.types import StopSignal
 
 _MEMORY_SECONDS = 1.0

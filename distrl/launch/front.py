@@ -69,7 +69,6 @@ from distrl.launch.token import make_token
 from distrl.launch.watched_directory import WatchedDirectory
 from distrl.launch.working_clock import WorkingClock
 from distrl.startup import settle
-from distrl.telemetry.placement import group_placements
 from distrl.telemetry.progress import Progress
 from distrl.telemetry.status import Status, read_status
 
@@ -306,7 +305,7 @@ class _Front:
             here = describe_place(name, self._config.launch, self._devices)
             placed[name] = {**here, **facts}
         self._records.start(placed)
-        self._progress.place(group_placements(placed))
+        self._progress.place(placed)
 
     def _wait_for_savers(self) -> None:
         """Lets nodes that save a last checkpoint have the time they may take."""

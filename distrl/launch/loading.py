@@ -20,7 +20,7 @@ def preload(environment: str) -> None:
     from distrl.checkpoints import preload_orbax
     from distrl.environments import preload_suite
     from distrl.networks import preload_networks
-    from distrl.telemetry.tensorboard_log import preload_tensorboard
+    from distrl.telemetry.metrics import preload_tensorboard
 
     preload_agents()
     preload_networks()

@@ -17,8 +17,7 @@ from distrl.learner.update import UpdateOutput, read_metrics
 from distrl.serial.state import Counts
 from distrl.session import read_session
 from distrl.telemetry.metrics import MetricsLog
-from distrl.telemetry.rates import Rates
-from distrl.telemetry.status import Status, write_status
+from distrl.telemetry.status import Rates, Status, write_status
 
 _RECENT_EPISODES = 100
 _NODES = ("actor/0", "coordinator", "evaluator", "learner")

@@ -21,8 +21,8 @@ from distrl.launch.reaping import kill_tree
 from distrl.reports import write_results
 from distrl.seeding import derive_seed
 from distrl.sweep.directory import SweepDirectory, make_safe
+from distrl.telemetry.progress import SweepProgress
 from distrl.telemetry.status import read_status
-from distrl.telemetry.sweep_progress import SweepProgress
 from distrl.whole_files import write_whole
 
 _TICK_SECONDS = 0.5

@@ -1,1 +1,1 @@
-"""What a run tells: metrics files, TensorBoard, and progress on the terminal."""
+"""Metrics files, TensorBoard, and progress on the terminal."""

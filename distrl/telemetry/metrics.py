@@ -1,6 +1,9 @@
-"""The metrics of one node: a CSV file, and the same numbers for TensorBoard."""
+"""The metrics of one node: the same numbers as CSV and for TensorBoard."""
 
+import importlib
 import itertools
+import os
+import socket
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -8,19 +11,17 @@ from typing import Any
 
 from distrl.config import Config
 from distrl.telemetry.csv_log import CsvLog
-from distrl.telemetry.tensorboard_log import TensorBoardLog
 
-# So that what a run writes has a bound in practice, the distance between two rows is
-# doubled after so many.
+# The distance between two rows doubles after this many, so that the files stay small.
 _ROWS = 10_000
 
 
 class MetricsLog:
     """Writes RUN_DIR/metrics/NODE.csv and RUN_DIR/tensorboard/NODE/.
 
-    There is a row every `launch.metrics_seconds`, or for each call where rows are few
-    or must come at fixed counts. After 10,000 rows there is one in twice the time, or
-    for every second call, and so on. The newest values are written at the end.
+    There is a row every `launch.metrics_seconds`, or, with `every_row`, for each call.
+    After 10,000 rows there is one in twice the time, or for every second call, and so
+    on. The newest values are always written at the end.
     """
 
     def __init__(self, config: Config, node: str, every_row: bool = False):
@@ -29,55 +30,98 @@ class MetricsLog:
         Args:
           config: the whole configuration.
           node: the node's name.
-          every_row: whether each call of `write` adds a row.
+          every_row: add a row at each call of `write`, for nodes that write few rows or
+            write at fixed counts.
         """
         assert config.run_dir is not None
         self._path = Path(config.run_dir) / "metrics" / f"{node}.csv"
         self._directory = Path(config.run_dir) / "tensorboard" / node
-        self._csv: CsvLog | None = None
-        self._tensorboard: TensorBoardLog | None = None
+        self._files: tuple[CsvLog, _EventFile] | None = None
         self._place: Callable[[], float] = time.monotonic
         self._distance = config.launch.metrics_seconds
         if every_row:
             self._place, self._distance = itertools.count().__next__, 1.0
         self._rows = 0
         self._due = 0.0
-        self._held: tuple[int, dict[str, Any]] | None = None
+        self._unwritten: tuple[int, dict[str, Any]] | None = None
 
     def write(self, step: int, values: Mapping[str, Any]) -> None:
         """Takes the newest values, and adds a row of them if one is due.
 
         Args:
-          step: where TensorBoard draws the row's numbers.
-          values: None is an empty cell; what is not a number is left to the CSV.
+          step: the step of these values in TensorBoard.
+          values: None is an empty cell; TensorBoard gets the numbers only.
         """
         place = self._place()
-        self._held = step, {"time": round(time.time(), 3), **values}
+        self._unwritten = step, {"time": round(time.time(), 3), **values}
         if self._rows == 0 or place >= self._due:
             self._due = place + self._distance * 2 ** (self._rows // _ROWS)
-            self._add_held()
+            self._add_row()
 
     def close(self) -> None:
-        """Adds the newest values, unless they are there, and closes the files."""
-        self._add_held()
-        if self._csv is not None:
-            self._csv.close()
-        if self._tensorboard is not None:
-            self._tensorboard.close()
+        """Adds the newest values if they are not written yet, and closes the files."""
+        self._add_row()
+        if self._files is not None:
+            rows, events = self._files
+            rows.close()
+            events.close()
 
-    def _add_held(self) -> None:
-        if self._held is None:
+    def _add_row(self) -> None:
+        if self._unwritten is None:
             return
-        (step, row), self._held = self._held, None
+        (step, row), self._unwritten = self._unwritten, None
         self._rows += 1
-        if self._csv is None or self._tensorboard is None:
+        if self._files is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._csv = CsvLog(self._path, list(row))
-            self._tensorboard = TensorBoardLog(self._directory)
-        self._csv.write(row)
+            self._files = CsvLog(self._path, list(row)), _EventFile(self._directory)
+        rows, events = self._files
+        rows.write(row)
         numbers = {
             name: float(value)
             for name, value in row.items()
             if isinstance(value, (int, float)) and name != "time"
         }
-        self._tensorboard.write(step, numbers)
+        events.write(step, numbers)
+
+
+def preload_tensorboard() -> None:
+    """Imports what a log needs, for a process that forks others."""
+    importlib.import_module("tensorboard.compat.proto.event_pb2")
+    importlib.import_module("tensorboard.summary.writer.record_writer")
+
+
+class _EventFile:
+    """A new event file of TensorBoard; each record is on disk when `write` returns.
+
+    The tensorboard package's own writer would import TensorFlow for its file system.
+    """
+
+    def __init__(self, directory: Path):
+        from tensorboard.compat.proto import event_pb2, summary_pb2
+        from tensorboard.summary.writer.record_writer import RecordWriter
+
+        self._event = event_pb2.Event
+        self._summary = summary_pb2.Summary
+        directory.mkdir(parents=True, exist_ok=True)
+        stem = f"events.out.tfevents.{time.time_ns()}.{socket.gethostname()}"
+        self._file = (directory / f"{stem}.{os.getpid()}").open("xb")
+        self._records = RecordWriter(self._file)
+        self._append(file_version="brain.Event:2")
+
+    def write(self, step: int, numbers: Mapping[str, float]) -> None:
+        tags = [
+            self._summary.Value(tag=tag, simple_value=number)
+            for tag, number in numbers.items()
+        ]
+        self._append(step=step, summary=self._summary(value=tags))
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _append(self, **fields: Any) -> None:
+        event = self._event(wall_time=time.time(), **fields)
+        try:
+            self._records.write(event.SerializeToString())
+            self._file.flush()
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, self._file.name) from error

@@ -1,4 +1,4 @@
-"""The status of a run: now in status.json, before in `metrics/coordinator.csv`."""
+"""The status of a run: counts and rates, the newest of which are in status.json."""
 
 import dataclasses
 import json
@@ -8,18 +8,20 @@ from pathlib import Path
 from distrl.whole_files import write_json
 
 STATUS_FILE = "status.json"
-"""The file of the run directory that holds the newest status alone."""
+"""The file of the run directory that holds the newest status."""
+
+_RATE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
 class Status:
     """The counts and rates of a run at one moment.
 
-    `None` means that there is no figure yet.
+    None: not known yet.
     """
 
     seconds: float = 0.0
-    """Seconds that the run has taken, all its sessions together."""
+    """The duration of the run, all its sessions together."""
     env_steps: int = 0
     """Calls of environment.step by all actors."""
     learner_steps: int = 0
@@ -51,15 +53,39 @@ class Status:
     checkpoint: int | None = None
     """The learner step of the newest whole checkpoint."""
     failed_saves: int = 0
-    """The checkpoints that were given up or could not be saved."""
+    """Checkpoints that were given up or could not be saved."""
     nodes_alive: int = 0
     """The nodes that reported within launch.silent_seconds."""
     reason: str | None = None
     """Why the run stops, once it does."""
 
 
+class Rates:
+    """Rates of env_steps and learner_steps, each over at least a second."""
+
+    def __init__(self, now: float, env_steps: int = 0, learner_steps: int = 0):
+        """Starts from the counts at `now`, in seconds of a monotonic clock."""
+        self._before = (now, env_steps, learner_steps)
+        self._rates = (0.0, 0.0)
+
+    def update(
+        self, now: float, env_steps: int, learner_steps: int
+    ) -> tuple[float, float]:
+        """Takes the counts at `now` and returns both rates, per second."""
+        then, env_steps_then, learner_steps_then = self._before
+        seconds = now - then
+        if seconds >= _RATE_SECONDS:
+            self._rates = (
+                # A restarted learner continues from an earlier step.
+                max(0, env_steps - env_steps_then) / seconds,
+                max(0, learner_steps - learner_steps_then) / seconds,
+            )
+            self._before = (now, env_steps, learner_steps)
+        return self._rates
+
+
 def write_status(run_dir: str | Path, status: Status) -> None:
-    """Puts a status in the place of the one before.
+    """Replaces the status of a run.
 
     Raises:
       OSError: the disk is full, for example; it names the file.
@@ -69,7 +95,7 @@ def write_status(run_dir: str | Path, status: Status) -> None:
 
 
 def read_status(run_dir: str | Path) -> Status | None:
-    """Returns the newest status of a run; None while there is none to be read."""
+    """Returns the newest status of a run; None if there is no readable one."""
     try:
         return Status(**json.loads((Path(run_dir) / STATUS_FILE).read_text()))
     except (OSError, ValueError, TypeError):

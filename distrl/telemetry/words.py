@@ -1,9 +1,14 @@
-"""Numbers, times and runs as a person reads them."""
+"""Numbers, times, runs and nodes as a person reads them."""
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 from distrl.config.schema import Config
 from distrl.telemetry.status import Status
+
+# Long, and nearly always the program's own.
+_UNSHOWN_VARIABLES = frozenset({"XLA_FLAGS"})
 
 
 def show_number(number: float | None) -> str:
@@ -15,27 +20,52 @@ def show_number(number: float | None) -> str:
     return f"{number:.3g}"
 
 
-def show_evaluation(status: Status) -> str:
-    """Returns the latest evaluation on one line; `-` before the first."""
-    shown = show_number(status.evaluation_return)
-    if status.evaluation_return is not None:
-        shown += f" at step {show_number(status.evaluation_step)}"
-    if status.evaluation_truncated:
-        shown += f", {show_number(status.evaluation_truncated)} episodes truncated"
-    return shown
-
-
-def show_seconds(seconds: float | None) -> str:
-    """Returns a time as 0:07, 12:34 or 1:02:03; `-` for None."""
-    if seconds is None:
-        return "-"
+def show_seconds(seconds: float) -> str:
+    """Returns a time as 0:07, 12:34 or 1:02:03."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+def list_figures(status: Status) -> list[tuple[str, str]]:
+    """Returns the names and values of a run's figures; `-` for what is not known."""
+    staleness = show_number(status.staleness)
+    if status.staleness_seconds is not None:
+        staleness += f" ({show_number(status.staleness_seconds)} s)"
+    evaluation = show_number(status.evaluation_return)
+    if status.evaluation_return is not None:
+        evaluation += f" at step {show_number(status.evaluation_step)}"
+        if status.evaluation_truncated:
+            evaluation += (
+                f", {show_number(status.evaluation_truncated)} episodes truncated"
+            )
+        evaluation += f" (best {show_number(status.best_return)})"
+    figures = [
+        ("env_steps", _show_count(status.env_steps, status.env_steps_per_second)),
+        (
+            "learner_steps",
+            _show_count(status.learner_steps, status.learner_steps_per_second),
+        ),
+        ("samples/insert", show_number(status.samples_per_insert)),
+        ("replay", show_number(status.replay_size)),
+        ("staleness", staleness),
+        ("nodes alive", show_number(status.nodes_alive)),
+        ("evaluation", evaluation),
+        ("checkpoint", show_number(status.checkpoint)),
+    ]
+    if status.failed_saves > 0:
+        figures.append(("failed saves", show_number(status.failed_saves)))
+    return figures
+
+
+def stop_conditions(config: Config) -> dict[str, float]:
+    """Returns the target of each stop condition that is set."""
+    conditions = dataclasses.asdict(config.stop).items()
+    return {name: target for name, target in conditions if target is not None}
+
+
 def describe_agent(config: Config) -> str:
-    """Returns what acts, how it explores, and how many there are, on one line."""
+    """Returns the agent, its exploration and the number of actors, on one line."""
     actor, explore = config.actor, config.actor.exploration
     exploration = {
         "fixed": f"epsilon {explore.epsilon:g}",
@@ -56,13 +86,39 @@ def describe_agent(config: Config) -> str:
 def describe_run(config: Config) -> str:
     """Returns what a run trains, on what, and when it stops, on one line."""
     actor = config.actor
-    goals = [
-        f"{name} {show_number(goal)}"
-        for name, goal in dataclasses.asdict(config.stop).items()
-        if goal is not None
-    ]
-    until = " or ".join(goals) or "Ctrl-C"
+    targets = stop_conditions(config).items()
+    until = " or ".join(f"{name} {show_number(target)}" for name, target in targets)
     return (
         f"{config.name}: {config.agent} on {config.environment}, {actor.count} actors "
-        f"of {actor.environments} environments, until {until}"
+        f"of {actor.environments} environments, until {until or 'Ctrl-C'}"
     )
+
+
+def make_node_table(nodes: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
+    """Returns a header, and a row for each group of nodes with the same devices.
+
+    Args:
+      nodes: those of program.json.
+    """
+    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for name, facts in nodes.items():
+        key = (name.partition("/")[0], _describe_devices(facts))
+        groups.setdefault(key, []).append(facts)
+    rows = [["group", "nodes", "host", "devices", "memory"]]
+    for (group, devices), members in groups.items():
+        hosts = " ".join(dict.fromkeys(facts["host"] for facts in members))
+        # Of the smallest of the machines.
+        memory = min(facts["memory_mib"] for facts in members)
+        rows.append([group, f"{len(members):,}", hosts, devices, f"{memory:,} MiB"])
+    return rows
+
+
+def _show_count(count: int, rate: float) -> str:
+    return f"{show_number(count)} ({show_number(rate)}/s)"
+
+
+def _describe_devices(facts: Mapping[str, Any]) -> str:
+    variables = facts["device_variables"].items()
+    words = [f"{k}={v}" for k, v in variables if k not in _UNSHOWN_VARIABLES]
+    seen = facts.get("jax_devices")
+    return " ".join(words if seen is None else [seen, *words])

@@ -10,7 +10,7 @@ from distrl.environments import select_bsuite_ids
 from distrl.errors import ConfigError
 from distrl.sweep import check_sweep, open_sweep, run_sweep
 from distrl.sweep.runner import make_config
-from distrl.telemetry.sweep_progress import SweepProgress
+from distrl.telemetry.progress import SweepProgress
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
-"""What a run shows, on a pipe and on a terminal."""
+"""What a run and a sweep show, on a pipe and on a terminal."""
 
-import contextlib
 import io
 import os
 import pty
@@ -8,13 +7,14 @@ import subprocess
 import sys
 
 import pytest
+from clocks import Clock
 
 from distrl.config import Config, StopConfig
-from distrl.telemetry.progress import Progress
+from distrl.telemetry.progress import Progress, SweepProgress
 from distrl.telemetry.status import Status
 
-_CONFIG = Config(name="catch", stop=StopConfig(env_steps=10_000))
-_STATUS = Status(
+CONFIG = Config(name="catch", stop=StopConfig(env_steps=10_000))
+STATUS = Status(
     seconds=4.0,
     env_steps=2_500,
     learner_steps=600,
@@ -29,19 +29,12 @@ _STATUS = Status(
     best_return=0.5,
     nodes_alive=6,
 )
-
-
-class _Clock:
-    def __init__(self):
-        self.now = 100.0
-
-    def __call__(self):
-        return self.now
+NODES = {"actor/0": {"host": "box", "memory_mib": 512, "device_variables": {}}}
 
 
 @pytest.fixture
 def clock():
-    return _Clock()
+    return Clock(100.0)
 
 
 @pytest.fixture
@@ -49,15 +42,16 @@ def stream():
     return io.StringIO()
 
 
-def test_plain_lines(clock, stream):
+def test_a_pipe_gets_plain_lines(clock, stream):
     progress = Progress(stream, clock=clock)
     progress.stage("starting")
     clock.now += 2.5
     progress.note("not isolated [really]")
-    progress.start(_CONFIG)
+    progress.start(CONFIG)
+    progress.place(NODES)
     progress.stage("training")
     progress.stage("training")
-    progress.update(_STATUS)
+    progress.update(STATUS)
     progress.close()
     assert stream.getvalue().splitlines() == [
         "    0.0 s  starting",
@@ -66,53 +60,41 @@ def test_plain_lines(clock, stream):
         "until env_steps 10,000",
         "    2.5 s  training",
         "    2.5 s  env_steps 2,500 (625/s), learner_steps 600 (150/s), "
-        "samples/insert 31.9, replay 2,400, staleness 16 (0.127 s), "
+        "samples/insert 31.9, replay 2,400, staleness 16 (0.127 s), nodes alive 6, "
         "evaluation 0.25 at step 500 (best 0.5), 25% of env_steps",
     ]
 
 
-def _count_lines(progress, clock, stream, seconds):
-    """Returns the seconds at which a line came, at four updates a second."""
+def test_lines_come_at_intervals_that_grow(clock, stream):
+    progress = Progress(stream, clock=clock)
     printed = []
-    for tick in range(4 * seconds):
+    for tick in range(4 * 600):
         before = len(stream.getvalue())
         progress.update(Status(seconds=tick / 4, env_steps=tick))
         if len(stream.getvalue()) > before:
             printed.append(tick / 4)
         clock.now += 0.25
-    return printed
-
-
-def test_plain_lines_come_at_intervals_that_grow(clock, stream):
-    progress = Progress(stream, clock=clock)
-    printed = _count_lines(progress, clock, stream, 600)
     gaps = [b - a for a, b in zip(printed, printed[1:], strict=False)]
     assert printed[0] == 0.0
-    assert gaps[0] == 3.0
+    assert gaps[:2] == [3.0, 4.5]
     assert gaps == sorted(gaps)
     assert gaps[-1] == 60.0
     assert len(printed) < 20
 
 
-def test_better_evaluations_are_printed_at_once(clock, stream):
+def test_better_evaluations_are_printed_at_once_and_worse_ones_are_not(clock, stream):
     progress = Progress(stream, clock=clock)
     progress.update(Status())
-    for best in (0.0, 0.0, 0.5, 0.5, 0.75):
-        progress.update(Status(evaluation_return=best, best_return=best))
+    for value, best in ((-1.0, -1.0), (-2.0, -1.0), (0.0, 0.0), (0.0, 0.0)):
+        progress.update(Status(evaluation_return=value, best_return=best))
     lines = stream.getvalue().splitlines()
-    assert [line.partition("(best ")[2] for line in lines] == [
-        "",
-        "0)",
-        "0.5)",
-        "0.75)",
-    ]
+    assert [line.partition("(best ")[2] for line in lines] == ["", "-1)", "0)"]
 
 
 def test_the_last_status_is_printed_at_the_end_once(clock, stream):
     progress = Progress(stream, clock=clock)
-    progress.update(Status(env_steps=1))
-    progress.update(Status(env_steps=2))
-    progress.update(Status(env_steps=3))
+    for env_steps in (1, 2, 3):
+        progress.update(Status(env_steps=env_steps))
     assert len(stream.getvalue().splitlines()) == 1
     progress.close()
     progress.close()
@@ -120,17 +102,55 @@ def test_the_last_status_is_printed_at_the_end_once(clock, stream):
     assert "env_steps 3 " in stream.getvalue()
 
 
+def read_percents(stop, statuses, stream):
+    """Returns how far each status is, as lines say it."""
+    clock = Clock()
+    progress = Progress(stream, clock=clock)
+    progress.start(Config(stop=stop))
+    found = []
+    for status in statuses:
+        stream.seek(0)
+        stream.truncate()
+        clock.now += 1000.0
+        progress.update(status)
+        assert " left" not in stream.getvalue()
+        found.append(int(stream.getvalue().partition("% of ")[0].split()[-1]))
+    return found
+
+
+def test_a_return_goes_from_the_first_one_to_its_target(stream):
+    returns = (None, -1.0, 0.0, -2.0, 0.5, 1.0, 2.0)
+    statuses = [Status(evaluation_return=value) for value in returns]
+    # From -1 to 1: 0 is half of the way, -2 is none, 0.5 is three quarters.
+    percents = read_percents(StopConfig(evaluation_return=1.0), statuses, stream)
+    assert percents == [0, 0, 50, 0, 75, 100, 100]
+
+
+def test_a_return_that_began_at_its_target_and_fell(stream):
+    statuses = [Status(evaluation_return=value) for value in (0.0, -1.0)]
+    percents = read_percents(StopConfig(evaluation_return=0.0), statuses, stream)
+    assert percents == [100, 0]
+
+
+def test_a_stale_actor_is_noted(clock, stream):
+    progress = Progress(stream, clock=clock)
+    progress.start(CONFIG)
+    progress.update(Status(staleness_seconds=1000.0))
+    assert "note: an actor's parameters are 1,000 s behind" in stream.getvalue()
+
+
 @pytest.mark.parametrize("interactive", [False, True])
 def test_nothing_is_shown_after_close(interactive, stream):
     progress = Progress(stream, interactive=interactive)
     progress.stage("starting")
-    progress.start(_CONFIG)
+    progress.start(CONFIG)
     progress.close()
     shown = stream.getvalue()
     progress.stage("more")
-    progress.start(_CONFIG)
+    progress.start(CONFIG)
     progress.note("more")
-    progress.update(_STATUS)
+    progress.update(STATUS)
+    progress.place(NODES)
     progress.close()
     assert stream.getvalue() == shown
 
@@ -141,72 +161,27 @@ def test_close_alone_shows_nothing(interactive, stream):
     assert stream.getvalue() == ""
 
 
-def test_a_reader_that_has_gone_does_not_end_the_run(clock):
-    reader, writer = os.pipe()
-    os.close(reader)
-    stream = os.fdopen(writer, "w", buffering=1)
-    progress = Progress(stream, clock=clock)
-    progress.stage("starting")
-    progress.update(_STATUS)
-    progress.close()
-    with pytest.raises(BrokenPipeError):
-        stream.close()
-
-
-def test_a_terminal_that_was_closed_does_not_end_the_run(clock):
-    terminal, near = pty.openpty()
-    stream = os.fdopen(near, "w")
-    progress = Progress(stream, interactive=True, clock=clock)
-    progress.stage("starting")
-    os.close(terminal)
-    progress.note("nobody reads this")
-    progress.stage("stopping")
-    progress.update(_STATUS)
-    progress.close()
-    with pytest.raises(OSError, match="Input/output error"):
-        os.write(near, b"it is closed indeed")
-    with contextlib.suppress(OSError):
-        stream.close()
-
-
 def test_stderr_is_where_it_is_shown(capsys):
     Progress().stage("starting")
     assert capsys.readouterr().err == "    0.0 s  starting\n"
 
 
-@pytest.mark.parametrize(
-    ("is_terminal", "term", "interactive"),
-    [(True, "xterm", True), (True, "dumb", False), (False, "xterm", False)],
-)
-def test_a_terminal_is_found_out(is_terminal, term, interactive, stream, monkeypatch):
-    monkeypatch.setenv("TERM", term)
-    stream.isatty = lambda: is_terminal
-    progress = Progress(stream)
-    progress.stage("starting")
-    progress.start(_CONFIG)
-    progress.close()
-    assert ("\x1b[" in stream.getvalue()) == interactive
-
-
-_SHOW = """
-import sys
+CODE = """
 from distrl.config import Config, StopConfig
-from distrl.telemetry.placement import GroupPlacement
 from distrl.telemetry.progress import Progress
 from distrl.telemetry.status import Status
 progress = Progress()
 progress.stage("importing")
 {lines}
-print("rich" in sys.modules)
 """
+HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 
 
-def _show_on_terminal(lines):
-    """Returns what code shows on a terminal, its stdout, and its exit code."""
+def show_on_terminal(lines):
+    """Returns what code shows on a terminal, and its exit code."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-c", _SHOW.format(lines=lines)],
-        stdout=subprocess.PIPE,
+        [sys.executable, "-c", CODE.format(lines=lines)],
         stderr=theirs,
         env={**os.environ, "TERM": "xterm", "COLUMNS": "100", "LINES": "40"},
     )
@@ -220,54 +195,67 @@ def _show_on_terminal(lines):
         if not block:
             break
         shown += block
-    out, _ = process.communicate(timeout=60)
+    code = process.wait(timeout=60)
     os.close(ours)
-    return shown.decode(), out.decode(), process.returncode
-
-
-_HIDE, _SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
+    return shown.decode(), code
 
 
 def test_the_table_on_a_terminal():
-    shown, out, code = _show_on_terminal(
-        f"config = Config(name='catch', stop={_CONFIG.stop!r})\n"
+    shown, code = show_on_terminal(
+        f"config = Config(name='catch', stop={CONFIG.stop!r})\n"
         "progress.start(config)\n"
         "progress.note('not isolated [really]')\n"
-        "progress.place([GroupPlacement('actor', 7, ('box',), 'cpu', 512)])\n"
-        f"progress.update({_STATUS!r})\n"
+        f"progress.place({NODES!r})\n"
+        f"progress.update({STATUS!r})\n"
         "progress.close()\nprogress.close()"
     )
-    assert (code, out) == (0, "True\n")
+    assert code == 0
     for words in (
-        "importing", "catch: double_dqn on bsuite:catch/0", "env steps/s", "625",
-        "learner steps/s", "150", "samples per insert", "31.9", "replay size", "2,400",
-        "parameter staleness", "16", "0.25 at step 500", "best evaluation", "0.5",
-        "2,500 of 10,000", "box", "512 MiB", "note: not isolated [really]",
+        "importing", "catch: double_dqn on bsuite:catch/0", "env_steps", "625/s",
+        "learner_steps", "150/s", "samples/insert", "31.9", "replay", "2,400",
+        "staleness", "16", "0.25 at step 500 (best 0.5)", "2,500 of 10,000", "box",
+        "512 MiB", "note: not isolated [really]",
     ):  # fmt: skip
         assert words in shown
-    assert shown.rindex(_SHOW_CURSOR) > shown.rindex(_HIDE)
+    assert shown.rindex(SHOW_CURSOR) > shown.rindex(HIDE_CURSOR)
 
 
-def test_the_terminal_is_whole_again_after_an_error():
-    shown, _, code = _show_on_terminal(
+def test_the_terminal_is_restored_after_an_error():
+    shown, code = show_on_terminal(
         "try:\n    raise SystemExit(3)\nfinally:\n    progress.close()"
     )
     assert code == 3
-    assert shown.rindex(_SHOW_CURSOR) > shown.rindex(_HIDE)
+    assert shown.rindex(SHOW_CURSOR) > shown.rindex(HIDE_CURSOR)
 
 
 def test_a_run_that_never_began_leaves_nothing_on_the_terminal():
-    shown, _, _ = _show_on_terminal("progress.close()")
+    shown, _ = show_on_terminal("progress.close()")
     # The line is erased after it was drawn for the last time.
     assert shown.rindex("\x1b[2K") > shown.rindex("importing")
 
 
-def test_rich_is_not_imported_on_a_pipe():
-    done = subprocess.run(
-        [sys.executable, "-c", _SHOW.format(lines="progress.close()")],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert (done.stdout, done.returncode) == ("False\n", 0)
-    assert done.stderr == "    0.0 s  importing\n"
+@pytest.mark.parametrize("interactive", [False, True])
+def test_a_sweep_has_a_line_for_each_id(interactive, clock, stream):
+    progress = SweepProgress(stream, interactive, clock)
+    clock.now += 5.0
+    progress.start(4, 1)
+    progress.begin("catch/0", 200)
+    progress.update("catch/0", 50)
+    progress.begin("mnist/0", 10)
+    clock.now += 5.0
+    progress.end("mnist/0", "failed: no [network]")
+    progress.update("catch/0", 200)
+    clock.now += 5.0
+    progress.end("catch/0", "done: 200 episodes", is_done=True)
+    progress.close()
+    progress.close()
+    lines = [
+        "    5.0 s  4 ids, 1 of them done before",
+        "   10.0 s  mnist/0 failed: no [network] (1 of 4)",
+        "   15.0 s  catch/0 done: 200 episodes (2 of 4)",
+    ]
+    shown = stream.getvalue()
+    if not interactive:
+        assert shown.splitlines() == lines
+    for words in (*lines, "all ids", "2 of 4") if interactive else ():
+        assert words in shown

@@ -5,7 +5,13 @@ import dataclasses
 import pytest
 
 from distrl.config import StopConfig
-from distrl.telemetry.status import STATUS_FILE, Status, read_status, write_status
+from distrl.telemetry.status import (
+    STATUS_FILE,
+    Rates,
+    Status,
+    read_status,
+    write_status,
+)
 
 FULL = Status(
     seconds=1.5,
@@ -38,7 +44,7 @@ def test_a_status_comes_back_bit_exact(tmp_path, status):
 @pytest.mark.parametrize(
     "text", ["", "{", "[1]", "null", '{"env_steps": 1, "other": 2}', "\0\0", "\ud800"]
 )
-def test_what_is_damaged_is_no_status(tmp_path, text):
+def test_a_damaged_file_is_not_a_status(tmp_path, text):
     (tmp_path / STATUS_FILE).write_bytes(text.encode(errors="surrogatepass"))
     assert read_status(tmp_path) is None
 
@@ -53,14 +59,13 @@ def test_every_stop_condition_is_a_figure_of_the_status():
     assert {field.name for field in dataclasses.fields(StopConfig)} <= figures
 
 
-def test_what_is_not_known_yet_is_none_and_counts_begin_at_zero():
-    values = dataclasses.asdict(Status())
-    unknown = {name for name, value in values.items() if value is None}
-    assert unknown == {
-        *("samples_per_insert", "replay_size", "staleness"),
-        *("staleness_seconds", "training_return"),
-        *("evaluation_return", "evaluation_step", "evaluation_truncated"),
-        *("best_return", "checkpoint"),
-        "reason",
-    }
-    assert {values[name] for name in set(values) - unknown} == {0}
+def test_rates_are_over_a_second_at_least():
+    rates = Rates(10.0)
+    assert rates.update(10.5, 100, 10) == (0.0, 0.0)
+    # 300 and 20 in two seconds.
+    assert rates.update(12.0, 300, 20) == (150.0, 10.0)
+    assert rates.update(12.9, 900, 90) == (150.0, 10.0)
+    # 700 and 80 since the update that counted, one second before.
+    assert rates.update(13.0, 1000, 100) == (700.0, 80.0)
+    # A learner that was restarted from an earlier step has no negative rate.
+    assert rates.update(14.0, 1100, 90) == (100.0, 0.0)

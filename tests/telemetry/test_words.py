@@ -1,4 +1,4 @@
-"""Numbers, times and runs in words."""
+"""Numbers, times, runs and nodes in words."""
 
 import pytest
 
@@ -7,7 +7,8 @@ from distrl.telemetry.status import Status
 from distrl.telemetry.words import (
     describe_agent,
     describe_run,
-    show_evaluation,
+    list_figures,
+    make_node_table,
     show_number,
     show_seconds,
 )
@@ -23,22 +24,68 @@ from distrl.telemetry.words import (
         (5123.4, "5,123"),
         (-1234.5, "-1,234"),
         (31.94, "31.9"),
-        (0.95, "0.95"),
         (-0.123456, "-0.123"),
         (float("nan"), "nan"),
         (float("inf"), "inf"),
     ],
 )
-def test_show_number(number, text):
+def test_numbers(number, text):
     assert show_number(number) == text
 
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(None, "-"), (0.0, "0:00"), (7.9, "0:07"), (754, "12:34"), (3723, "1:02:03")],
+    [(0.0, "0:00"), (7.9, "0:07"), (754, "12:34"), (3723, "1:02:03")],
 )
-def test_show_seconds(seconds, text):
+def test_seconds(seconds, text):
     assert show_seconds(seconds) == text
+
+
+def test_figures_that_are_not_known_yet():
+    figures = dict(list_figures(Status()))
+    assert figures["env_steps"] == figures["learner_steps"] == "0 (0/s)"
+    assert figures["nodes alive"] == "0"
+    unknown = ("samples/insert", "replay", "staleness", "evaluation", "checkpoint")
+    assert {figures[name] for name in unknown} == {"-"}
+    assert "failed saves" not in figures
+
+
+def test_figures_of_zero_are_figures():
+    status = Status(
+        samples_per_insert=0.0,
+        replay_size=0,
+        staleness=0.0,
+        staleness_seconds=0.0,
+        evaluation_return=0.0,
+        evaluation_step=0,
+        best_return=0.0,
+        checkpoint=0,
+    )
+    assert dict(list_figures(status)) == {
+        "env_steps": "0 (0/s)",
+        "learner_steps": "0 (0/s)",
+        "samples/insert": "0",
+        "replay": "0",
+        "staleness": "0 (0 s)",
+        "nodes alive": "0",
+        "evaluation": "0 at step 0 (best 0)",
+        "checkpoint": "0",
+    }
+
+
+def test_truncated_episodes_and_failed_saves_are_named():
+    status = Status(
+        evaluation_return=-1.5,
+        evaluation_step=2_000,
+        evaluation_truncated=1_200,
+        best_return=0.5,
+        failed_saves=2,
+    )
+    figures = dict(list_figures(status))
+    assert figures["evaluation"] == (
+        "-1.5 at step 2,000, 1,200 episodes truncated (best 0.5)"
+    )
+    assert figures["failed saves"] == "2"
 
 
 def test_describe_run():
@@ -74,10 +121,24 @@ def test_the_serial_back_end_has_one_actor():
     assert "actors 1 of environments 16, back end serial" in describe_agent(config)
 
 
-def test_show_evaluation():
-    status = {"evaluation_return": -1.5, "evaluation_step": 2_000}
-    assert show_evaluation(Status()) == "-"
-    shown = show_evaluation(Status(**status, evaluation_truncated=0))
-    assert shown == "-1.5 at step 2,000"
-    shown = show_evaluation(Status(**status, evaluation_truncated=3))
-    assert shown == "-1.5 at step 2,000, 3 episodes truncated"
+def test_nodes_of_a_group_whose_devices_differ_have_a_row_each():
+    cpu = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--long=true"}
+
+    def facts(host, memory_mib, **variables):
+        return {"host": host, "memory_mib": memory_mib, "device_variables": variables}
+
+    nodes = {
+        "learner": {
+            **facts("a", 24_049, CUDA_VISIBLE_DEVICES="1"),
+            "jax_devices": "1 x H100",
+        },
+        "actor/0": facts("a", 100, **cpu),
+        "actor/1": facts("b", 50, **cpu),
+        "actor/2": facts("b", 50, CUDA_VISIBLE_DEVICES="2"),
+    }
+    assert make_node_table(nodes) == [
+        ["group", "nodes", "host", "devices", "memory"],
+        ["learner", "1", "a", "1 x H100 CUDA_VISIBLE_DEVICES=1", "24,049 MiB"],
+        ["actor", "2", "a b", "JAX_PLATFORMS=cpu", "50 MiB"],
+        ["actor", "1", "b", "CUDA_VISIBLE_DEVICES=2", "50 MiB"],
+    ]

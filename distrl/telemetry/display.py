@@ -1,0 +1,194 @@
+"""Timed lines for a person; on a terminal also figures and bars, redrawn in place."""
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import TextIO
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress import BarColumn, Progress, Task, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from distrl.plain_text import make_plain
+from distrl.telemetry.words import show_seconds
+
+_REDRAWS_PER_SECOND = 4
+_BAR_WIDTH = 30
+# The time left is predicted from the rate of the last so many seconds.
+_RATE_SECONDS = 20.0
+
+
+class Display:
+    """Prints lines; on a terminal also keeps what else it is given below them.
+
+    Elsewhere it writes the lines only, without escape sequences. After `close`, or once
+    the reader or the terminal is gone, every call does nothing: a run does not depend
+    on being watched.
+
+    Attributes:
+      is_terminal: whether the stream is a terminal that can be redrawn.
+      title: the first line of the redrawn part.
+      stage: its second line, which ends with the seconds since the start.
+      figures: names and values, shown two in a row.
+    """
+
+    def __init__(
+        self,
+        stream: TextIO | None = None,
+        is_terminal: bool | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        """Shows nothing yet.
+
+        Args:
+          stream: where to print; None is stderr.
+          is_terminal: whether to redraw; None finds out.
+          clock: the time in seconds.
+        """
+        self._stream = sys.stderr if stream is None else stream
+        if is_terminal is None:
+            is_terminal = self._stream.isatty() and os.environ.get("TERM") != "dumb"
+        self.is_terminal = is_terminal
+        self.title = self.stage = ""
+        self.figures: Sequence[tuple[str, str]] = ()
+        self._clock = clock
+        self._began = clock()
+        self._is_open = True
+        self._console = _Console(
+            file=self._stream, force_terminal=True, highlight=False
+        )
+        self._bars = Progress(
+            TextColumn("{task.description}", style="dim", markup=False),
+            BarColumn(bar_width=_BAR_WIDTH),
+            TextColumn("{task.fields[text]}", markup=False),
+            get_time=clock,
+            speed_estimate_period=_RATE_SECONDS,
+        )
+        self._live = Live(
+            console=self._console,
+            get_renderable=self._draw,
+            refresh_per_second=_REDRAWS_PER_SECOND,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+
+    @property
+    def elapsed(self) -> float:
+        """The seconds since the start."""
+        return self._clock() - self._began
+
+    def line(self, text: str) -> None:
+        """Prints a line, with the time before it."""
+        line = make_plain(f"{self.elapsed:7.1f} s  {text}")
+        if self.is_terminal:
+            self._try(lambda: self._console.print(Text(line), soft_wrap=True))
+        else:
+            self._try(lambda: print(line, file=self._stream, flush=True))
+
+    def table(self, rows: Sequence[Sequence[str]]) -> None:
+        """Prints a table on a terminal; its first row is the header."""
+        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+        for title in rows[0]:
+            table.add_column(title, overflow="fold")
+        for row in rows[1:]:
+            table.add_row(*(Text(make_plain(cell)) for cell in row))
+        if self.is_terminal:
+            self._try(lambda: self._console.print(table))
+
+    def set_bar(
+        self,
+        name: str,
+        completed: float,
+        total: float,
+        text: str,
+        predict: bool = True,
+    ) -> str:
+        """Adds a bar or moves it, and returns the same in words.
+
+        Args:
+          name: of the bar.
+          completed: how much is done.
+          total: how much there is to do.
+          text: what stands behind the bar.
+          predict: whether the rate says how long the rest takes.
+        """
+        if self._find(name) is None:
+            self._bars.add_task(name, total=total, text="")
+        task = self._find(name)
+        assert task is not None
+        self._bars.update(task.id, completed=completed)
+        seconds = task.time_remaining if predict else None
+        left = "" if seconds is None else f"{show_seconds(seconds)} left"
+        self._bars.update(task.id, text=f"{text}  {left}".rstrip())
+        words = f"{task.percentage:.0f}% of {name}"
+        return f"{words} ({left})" if left else words
+
+    def remove_bar(self, name: str) -> None:
+        """Removes a bar."""
+        task = self._find(name)
+        if task is not None:
+            self._bars.remove_task(task.id)
+
+    def refresh(self) -> None:
+        """Begins to redraw, on a terminal."""
+        if self.is_terminal:
+            self._try(lambda: self._live.start(refresh=True))
+
+    def close(self, erase: bool = False) -> None:
+        """Ends the redrawing, and leaves the terminal as it was.
+
+        Args:
+          erase: remove what was drawn last; printed lines stay.
+        """
+        self._live.transient = erase
+        self._try(self._live.stop)
+        self._is_open = False
+
+    def _find(self, name: str) -> Task | None:
+        tasks = (task for task in self._bars.tasks if task.description == name)
+        return next(tasks, None)
+
+    def _try(self, show: Callable[[], object]) -> None:
+        if not self._is_open:
+            return
+        try:
+            show()
+        except (OSError, ValueError):
+            self._is_open = False
+            with contextlib.suppress(OSError, ValueError):
+                self._live.stop()
+
+    def _draw(self) -> Group:
+        parts: list[RenderableType] = []
+        if self.title:
+            parts.append(Text(make_plain(self.title), style="bold"))
+        if self.stage:
+            stage = Text(make_plain(self.stage), style="cyan")
+            parts.append(stage.append(f"  {show_seconds(self.elapsed)}", style="dim"))
+        if self.figures:
+            parts.append(_make_grid(self.figures))
+        if self._bars.tasks:
+            parts.append(self._bars)
+        return Group(*parts)
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        # Rich would end the process.
+        raise BrokenPipeError
+
+
+def _make_grid(figures: Sequence[tuple[str, str]]) -> Table:
+    grid = Table.grid(padding=(0, 3))
+    for i in range(0, len(figures), 2):
+        cells = [
+            Text(text, style)
+            for pair in figures[i : i + 2]
+            for text, style in zip(pair, ("dim", ""), strict=True)
+        ]
+        grid.add_row(*cells)
+    return grid
