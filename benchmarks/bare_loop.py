@@ -11,7 +11,7 @@ import sys
 import time
 
 from distrl.config import Config
-from distrl.launch.placement import node_environment
+from distrl.launch.devices import node_environment
 
 
 def run_bare_loop(config: Config, seconds: float) -> float:

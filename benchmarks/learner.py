@@ -16,7 +16,7 @@ from benchmarks.command import end_on_sigterm
 from benchmarks.program import measure_rate
 from benchmarks.record import median, print_record, print_table
 from distrl.config import Config, LearnerConfig, NetworkConfig, ReplayConfig
-from distrl.launch.placement import node_environment
+from distrl.launch.devices import node_environment
 
 # Measured on two cores by their own drivers: see docs/benchmarks.md.
 ACME_UPDATES_PER_SECOND = 177

@@ -16,7 +16,7 @@ from distrl.environments import read_spec
 from distrl.errors import ConfigError
 from distrl.frames import check_frame_stack
 from distrl.items import make_item_spec, make_zeros
-from distrl.launch.placement import chosen_environment
+from distrl.launch.devices import chosen_environment
 from distrl.launch.prepare import configure_jax
 from distrl.launch.replay_memory import check_replay_memory
 from distrl.learner.checkpoint import describe_run

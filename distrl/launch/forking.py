@@ -13,8 +13,8 @@ from typing import Any
 
 from distrl.children import DUMP_SIGNAL, die_with_parent, flush_output
 from distrl.launch.channel import Channel
+from distrl.launch.devices import node_environment
 from distrl.launch.messages import Failure
-from distrl.launch.placement import node_environment
 from distrl.launch.prepare import PreparedNode, run_node
 from distrl.launch.quoting import clip
 from distrl.launch.reaping import (

@@ -28,6 +28,8 @@ from distrl.errors import ConfigError
 from distrl.factories import check_not_imported, refuse_nested
 from distrl.launch.caught_signals import CaughtSignals
 from distrl.launch.channel import Channel
+from distrl.launch.devices import describe_place
+from distrl.launch.groups import check_groups
 from distrl.launch.host import OUR_PROGRAM
 from distrl.launch.host_process import HostProcess
 from distrl.launch.log_bound import LogBound
@@ -50,7 +52,6 @@ from distrl.launch.messages import (
     Stop,
     pack,
 )
-from distrl.launch.placement import GROUPS, check_groups, describe_place
 from distrl.launch.records import Records
 from distrl.launch.resuming import (
     Resumption,
@@ -118,7 +119,7 @@ def run(
         raise refuse_nested("a module")
     check_config(config)
     if program == OUR_PROGRAM:
-        check_groups(config.launch, GROUPS)
+        check_groups(config.launch)
     if config.launch.backend == "serial" and program != OUR_PROGRAM:
         raise ConfigError(
             "launch.backend = 'serial': it runs a loop of its own, not the program "

@@ -16,6 +16,7 @@ from distrl.children import join_run
 from distrl.config import Config
 from distrl.launch.channel import Channel
 from distrl.launch.checking_child import check_in_child
+from distrl.launch.groups import check_groups, count_nodes
 from distrl.launch.guard import fork_guarded
 from distrl.launch.isolation import drop_capabilities, enter_isolation
 from distrl.launch.loading import end_with, load_function, preload, redirect_output
@@ -30,7 +31,6 @@ from distrl.launch.messages import (
     unpack,
 )
 from distrl.launch.own_pids import can_own_pids
-from distrl.launch.placement import GROUPS, check_groups
 from distrl.session import Session
 
 OUR_PROGRAM = "distrl.program:make_program"
@@ -65,8 +65,6 @@ def main() -> None:
 def _serve(channel: Channel, request: Launch) -> None:
     config, make_program = unpack(request.payload)
     if config.launch.backend == "ray" and make_program == OUR_PROGRAM:
-        from distrl.launch.cluster.shape import count_nodes
-
         _run_cluster(channel, config, count_nodes(config), request)
         return
     channel.send(Stage("importing JAX, TensorFlow and Reverb"))
@@ -92,7 +90,7 @@ def _serve(channel: Channel, request: Launch) -> None:
         channel.send(Note(text))
     if config.launch.backend == "ray":
         groups = make_program(config, spec).groups
-        check_groups(config.launch, GROUPS.union(groups))
+        check_groups(config.launch, groups)
         counts = {group: len(nodes) for group, nodes in groups.items()}
         _run_cluster(channel, config, counts, request)
         return
@@ -105,7 +103,7 @@ def _serve(channel: Channel, request: Launch) -> None:
     config = unpack(message.payload)
     redirect_output(message.log)
     program = make_program(config, spec)
-    check_groups(config.launch, GROUPS.union(program.groups))
+    check_groups(config.launch, program.groups)
     if config.launch.backend in ("processes", "serial"):
         from distrl.launch.processes import Supervisor
 

@@ -4,6 +4,7 @@ import resource
 
 from distrl.config import Config
 from distrl.errors import ConfigError
+from distrl.launch.groups import count_nodes
 
 # Measured: the largest process of Catch has 5 + 4.5 files for each node, 20 + 12 where
 # all nodes are threads of one process. The rest is for environments.
@@ -15,8 +16,6 @@ _FILES_PER_NODE = {
     "serial": 0,
     "ray": 5,
 }
-# Variable service, coordinator, learner, evaluator.
-_OTHER_NODES = 4
 
 
 def count_needed_files(config: Config) -> int:
@@ -26,8 +25,7 @@ def count_needed_files(config: Config) -> int:
     each = config.actor.environment_processes
     evaluation = config.evaluation.environment_processes
     started = {"threads": count * each + evaluation, "serial": each + evaluation}
-    nodes = count + config.variables.relays + config.replay.shards + _OTHER_NODES
-    files = _FILES + _FILES_PER_NODE[backend] * nodes
+    files = _FILES + _FILES_PER_NODE[backend] * sum(count_nodes(config).values())
     return files + started.get(backend, max(each, evaluation))
 
 

@@ -24,14 +24,15 @@ from launchpad.nodes.python.local_multi_processing import PythonProcess
 from distrl.children import die_with_parent, join_run
 from distrl.config import Config
 from distrl.launch.channel import Channel
+from distrl.launch.devices import node_environment
+from distrl.launch.groups import find_group
 from distrl.launch.messages import Ended, Failure, NodeChanged, Saving, Started
-from distrl.launch.placement import node_environment
 from distrl.launch.prepare import node_names
 from distrl.launch.quoting import clip
 from distrl.launch.reaping import kill_descendants
+from distrl.launch.restarts import stop_limit
 from distrl.launch.run_directory import node_file
 from distrl.launch.stop_flag import StopPipe, call_when_told, is_told
-from distrl.launch.stopping import find_stop_limit, is_saver
 
 # The group of a process, as its environment tells it.
 _GROUP = "DISTRL_GROUP"
@@ -149,7 +150,7 @@ def _prepare_process() -> None:
 
 def _find_notice(config: Config, group: str) -> int:
     """Returns the whole seconds after which Launchpad kills a node that is to end."""
-    return max(1, int(find_stop_limit(config, group)))
+    return max(1, int(stop_limit(config, group)))
 
 
 def _kill_all_but_savers() -> bool:
@@ -162,7 +163,7 @@ def _kill_all_but_savers() -> bool:
     for process in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):
             group = process.environ().get(_GROUP)
-            if group is not None and is_saver(group):
+            if group is not None and find_group(group).saves:
                 left = True
             else:
                 process.kill()

@@ -12,7 +12,7 @@ from launchpad import context as lp_context
 from launchpad.launch import worker_manager
 
 from distrl.errors import ConfigError
-from distrl.launch.names import name_nodes
+from distrl.launch.groups import name_nodes
 from distrl.launch.stop_flag import StopFlag
 from distrl.proxies import bypass_proxies
 

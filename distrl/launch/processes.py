@@ -39,10 +39,9 @@ from distrl.launch.messages import (
 from distrl.launch.own_pids import find_outside_pid
 from distrl.launch.prepare import PreparedNode, prepare
 from distrl.launch.reaping import group_is_left, kill_descendants, read_mark
-from distrl.launch.restarts import End, decide
+from distrl.launch.restarts import End, decide, is_late
 from distrl.launch.signs_of_life import Watch
 from distrl.launch.stop_flag import StopPipe
-from distrl.launch.stopping import is_late
 from distrl.node_log import say
 
 # What a node had started must be gone before it starts again, or as good as gone.

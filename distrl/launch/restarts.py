@@ -1,10 +1,11 @@
-"""When a node that ended is started again: a rule of times, without a process."""
+"""Rules of times: when a node is started again, and when it is late to end."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from distrl.config.schema import LaunchConfig
+from distrl.config import Config, LaunchConfig
+from distrl.launch.groups import find_group
 
 End = Literal["killed", "hung", "failed", "ended"]
 """By a signal; by the launcher, since it hung; with an error; by itself, code 0."""
@@ -59,3 +60,28 @@ def _is_forgiven(launch: LaunchConfig, end: End) -> bool:
     if end in ("killed", "hung"):
         return launch.restart != "never"
     return end == "failed" and launch.restart == "always"
+
+
+def stop_limit(config: Config, group: str) -> float:
+    """Returns the seconds after a stop at which the nodes of a group are killed."""
+    seconds = config.launch.stop_seconds
+    return seconds + config.checkpoint.save_seconds * find_group(group).saves
+
+
+def is_late(config: Config, group: str, passed: float, silence: float | None) -> bool:
+    """Whether a node that still runs has used up its time to end.
+
+    Args:
+      config: of the run.
+      group: of the node.
+      passed: the seconds since the stop.
+      silence: the seconds since its main thread last looked at its stop flag; None if
+        it never has.
+    """
+    launch = config.launch
+    if passed < launch.stop_seconds:
+        return False
+    if silence is None or silence > min(launch.silent_seconds, launch.stop_seconds):
+        # It is not saving: it hangs, or has not even begun.
+        return True
+    return passed >= stop_limit(config, group)

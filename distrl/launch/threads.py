@@ -13,8 +13,8 @@ from distrl.launch.channel import Channel
 from distrl.launch.messages import Ended, Failure, NodeChanged, Saving, Started
 from distrl.launch.prepare import PreparedNode, prepare, run_node
 from distrl.launch.quoting import clip
+from distrl.launch.restarts import stop_limit
 from distrl.launch.stop_flag import StopFlag
-from distrl.launch.stopping import find_stop_limit
 
 
 def run_threads(program: lp.Program, config: Config, channel: Channel) -> None:
@@ -71,7 +71,7 @@ def _await_end(
             stopped_at = time.monotonic()
         if stopped_at is not None:
             passed = time.monotonic() - stopped_at
-            limit = max(find_stop_limit(config, group) for group in running.values())
+            limit = max(stop_limit(config, group) for group in running.values())
             if passed >= limit:
                 break
             if passed >= config.launch.stop_seconds and not said_saving:

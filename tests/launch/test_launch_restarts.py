@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distrl.config import LaunchConfig
-from distrl.launch.restarts import Decision, decide
+from distrl.config import CheckpointConfig, Config, LaunchConfig
+from distrl.launch.restarts import Decision, decide, is_late, stop_limit
 
 LAUNCH = LaunchConfig(
     max_restarts=3, restart_window_seconds=60.0, restart_delay_seconds=0.5
@@ -77,3 +77,35 @@ def test_a_delay_is_finite_and_within_the_window_and_the_limit_holds(
     assert (decision.delay is None) == (recent >= limit)
     if decision.delay is not None:
         assert min(base, window) <= decision.delay <= window
+
+
+CONFIG = Config(
+    launch=LaunchConfig(stop_seconds=8.0, silent_seconds=30.0),
+    checkpoint=CheckpointConfig(save_seconds=60.0),
+)
+
+
+def test_those_who_save_have_longer():
+    for group in ("learner", "replay", "coordinator", "serial"):
+        assert stop_limit(CONFIG, group) == 68.0
+    for group in ("actor", "evaluator", "variables"):
+        assert stop_limit(CONFIG, group) == 8.0
+
+
+@pytest.mark.parametrize(
+    ("group", "passed", "silence", "late"),
+    [
+        ("actor", 7.9, None, False),
+        ("actor", 8.0, 0.0, True),
+        ("learner", 7.9, 7.9, False),
+        ("learner", 8.0, 0.1, False),
+        ("learner", 67.9, 0.1, False),
+        ("learner", 68.0, 0.1, True),
+        # It does not look at its flag any more: it hangs, it does not save.
+        ("learner", 20.0, 8.1, True),
+        # It never has: there is nothing to save.
+        ("replay", 8.0, None, True),
+    ],
+)
+def test_a_node_is_late(group, passed, silence, late):
+    assert is_late(CONFIG, group, passed, silence) == late

@@ -32,6 +32,7 @@ from distrl.launch.cluster.link import Link, end_links
 from distrl.launch.cluster.placing import Placement
 from distrl.launch.cluster.site import Site, describe_loss
 from distrl.launch.cluster.starting import Starter, check_disk
+from distrl.launch.groups import name_nodes
 from distrl.launch.loading import redirect_output
 from distrl.launch.messages import (
     Bound,
@@ -58,7 +59,6 @@ from distrl.launch.messages import (
     Stopping,
     Uncollected,
 )
-from distrl.launch.names import name_nodes
 from distrl.launch.reaping import kill_descendants
 from distrl.launch.restarts import decide
 from distrl.node_log import say

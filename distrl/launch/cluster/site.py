@@ -5,10 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from distrl.launch.cluster.link import Link
-from distrl.launch.stopping import is_saver
-
-# It saves the best parameters.
-_KEEPER = "evaluator"
+from distrl.launch.groups import group_of
 
 State = Literal[
     "importing", "ready", "building", "bound", "starting", "running", "ended"
@@ -72,8 +69,7 @@ def find_bound_to_disk(names: Iterable[str]) -> list[str]:
 
     What the others write is only added to, and can be brought to the launcher.
     """
-    groups = {name: name.partition("/")[0] for name in names}
-    return [n for n, group in groups.items() if is_saver(group) or group == _KEEPER]
+    return [name for name in names if group_of(name).needs_run_dir]
 
 
 def describe_loss(site: Site, reason: str, is_whole: bool) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from distrl.config import Config
 from distrl.errors import ConfigError
 from distrl.launch.cluster.site import Site, are_bound, find_bound_to_disk
+from distrl.launch.devices import device_variables
 from distrl.launch.messages import (
     AddNodes,
     Assignment,
@@ -21,7 +22,6 @@ from distrl.launch.messages import (
     Ready,
     StartNodes,
 )
-from distrl.launch.placement import device_variables
 
 _DEVICES = "CUDA_VISIBLE_DEVICES"
 

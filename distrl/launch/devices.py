@@ -2,13 +2,12 @@
 
 import os
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from distrl.config.fields import show_value
 from distrl.config.schema import LaunchConfig
-from distrl.errors import ConfigError, suggest
+from distrl.launch.groups import find_group, group_of
 from distrl.machine import read_memory
 from distrl.proxies import VARIABLE, join_hosts
 
@@ -16,22 +15,7 @@ _ONE_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1
 # Measured with jaxlib 0.4.38: an update of a small network is 1.4 to 1.6 times as fast
 # on the CPU without the runtime that overlaps operations. Other devices ignore it.
 _PLAIN_RUNTIME = "--xla_cpu_use_thunk_runtime=false"
-_ACCELERATED = frozenset({"learner", "serial"})
 _NOTHING: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
-
-GROUPS = frozenset(
-    {
-        "actor",
-        "coordinator",
-        "evaluator",
-        "learner",
-        "relay",
-        "replay",
-        "serial",
-        "variables",
-    }
-)
-"""The groups of nodes that our own programs may have."""
 
 DEVICE_VARIABLES = (
     "CUDA_VISIBLE_DEVICES",
@@ -63,7 +47,7 @@ def node_environment(
         "XLA_FLAGS": _ONE_THREAD,
         "OMP_NUM_THREADS": "1",
     }
-    if group in _ACCELERATED:
+    if find_group(group).is_accelerated:
         flags = os.environ.get("XLA_FLAGS", "")
         environment = {"XLA_FLAGS": f"{flags} {_PLAIN_RUNTIME}".strip()}
     return {**environment, **chosen_environment(group, chosen)}
@@ -99,27 +83,10 @@ def describe_place(node: str, launch: LaunchConfig, devices: str) -> dict[str, A
       launch: of the run.
       devices: those that JAX shows to the node that learns, in words.
     """
-    group = node.partition("/")[0]
+    group = group_of(node)
     place: dict[str, Any] = {
         "host": socket.gethostname(),
         "memory_mib": read_memory("MemTotal") // 2**20,
-        "device_variables": device_variables(group, launch, os.environ),
+        "device_variables": device_variables(group.name, launch, os.environ),
     }
-    return {**place, "jax_devices": devices} if group in _ACCELERATED else place
-
-
-def check_groups(launch: LaunchConfig, groups: Iterable[str]) -> None:
-    """Raises ConfigError where `launch.environment` names a group that there is not.
-
-    Args:
-      launch: of the run.
-      groups: those of the program.
-    """
-    known = sorted(groups)
-    for group, variables in launch.environment.items():
-        if group not in known:
-            raise ConfigError(
-                f"launch.environment.{group} = {show_value(variables)}: there is no "
-                f"such group of nodes.{suggest(group, known)} The groups are "
-                f"{', '.join(known)}."
-            )
+    return {**place, "jax_devices": devices} if group.is_accelerated else place

@@ -2,23 +2,14 @@
 
 import socket
 
-import pytest
-from counting_environments import SPEC
-
-from distrl.config import ActorConfig, Config, LaunchConfig, VariablesConfig
-from distrl.errors import ConfigError
-from distrl.launch.placement import (
+from distrl.config import LaunchConfig
+from distrl.launch.devices import (
     DEVICE_VARIABLES,
-    GROUPS,
-    check_groups,
     chosen_environment,
     describe_place,
     device_variables,
     node_environment,
 )
-from distrl.launch.prepare import node_names
-from distrl.launch.serial import make_serial_program
-from distrl.program import make_program
 
 
 def test_the_learner_sees_what_jax_shows(monkeypatch):
@@ -74,27 +65,6 @@ def test_the_place_of_a_node():
     actor = describe_place("actor/3", LaunchConfig(), "2 x cpu")
     assert "jax_devices" not in actor
     assert actor["device_variables"]["JAX_PLATFORMS"] == "cpu"
-
-
-def test_a_group_that_there_is_not_gets_the_nearest():
-    check_groups(LaunchConfig(environment={"actor": {}}), GROUPS)
-    launch = LaunchConfig(environment={"actors": {"A": "1"}})
-    with pytest.raises(ConfigError) as caught:
-        check_groups(launch, GROUPS)
-    message = str(caught.value)
-    assert message.startswith("launch.environment.actors = {'A': '1'}: there is no")
-    assert "Did you mean 'actor'?" in message
-
-
-def test_the_groups_are_those_of_our_programs():
-    config = Config(
-        actor=ActorConfig(count=1),
-        variables=VariablesConfig(relays=1),
-        run_dir="nowhere",
-    )
-    programs = [make_program(config, SPEC), make_serial_program(config, SPEC)]
-    named = {name for program in programs for name in node_names(program)}
-    assert {name.partition("/")[0] for name in named} == GROUPS
 
 
 def test_a_groups_own_exceptions_from_proxies_leave_nodes_reachable(monkeypatch):

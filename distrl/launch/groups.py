@@ -1,0 +1,111 @@
+"""The groups of nodes, and what distinguishes one group from another."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from distrl.config import Config
+from distrl.config.fields import show_value
+from distrl.config.schema import LaunchConfig
+from distrl.errors import ConfigError, suggest
+
+
+@dataclass(frozen=True)
+class Group:
+    """A group of nodes. The defaults are those of a group in a program of the user's.
+
+    Attributes:
+      name: of the group: a node is called `learner`, or `actor/0`.
+      count: how many nodes `distrl.program.make_program` has in it.
+      is_numbered: whether a single node has a number, too.
+      saves: whether its nodes may take longer than `launch.stop_seconds` to end, since
+        they save the last checkpoint or wait for those who do.
+      is_accelerated: whether its nodes use the accelerator; the others compute on one
+        CPU thread.
+      needs_run_dir: whether its nodes write parts of checkpoints, so that they must see
+        the disk of the run directory.
+    """
+
+    name: str
+    count: Callable[[Config], int] = lambda config: 0
+    is_numbered: bool = False
+    saves: bool = False
+    is_accelerated: bool = False
+    needs_run_dir: bool = False
+
+
+def _one(_: Config) -> int:
+    return 1
+
+
+# In the order of the program.
+_GROUPS = (
+    Group("variables", _one),
+    Group("relay", lambda config: config.variables.relays, is_numbered=True),
+    Group("coordinator", _one, saves=True, needs_run_dir=True),
+    Group(
+        "replay",
+        lambda config: config.replay.shards,
+        is_numbered=True,
+        saves=True,
+        needs_run_dir=True,
+    ),
+    Group("learner", _one, saves=True, is_accelerated=True, needs_run_dir=True),
+    Group("actor", lambda config: config.actor.count, is_numbered=True),
+    Group("evaluator", _one, needs_run_dir=True),
+)
+# The one node of the serial back end does it all.
+_SERIAL = Group("serial", _one, saves=True, is_accelerated=True, needs_run_dir=True)
+
+GROUPS = {group.name: group for group in (*_GROUPS, _SERIAL)}
+"""The groups of distrl's own programs, by their names."""
+
+
+def find_group(name: str) -> Group:
+    """Returns a group of distrl's own programs or, by default, of another program."""
+    return GROUPS.get(name, Group(name))
+
+
+def group_of(node: str) -> Group:
+    """Returns the group of the node called `node`."""
+    return find_group(node.partition("/")[0])
+
+
+def count_nodes(config: Config) -> dict[str, int]:
+    """Returns how many nodes each group of distrl's own program has, in its order.
+
+    To make the program takes TensorFlow and the environment, which the process that
+    places nodes on a cluster does without.
+    """
+    groups = (_SERIAL,) if config.launch.backend == "serial" else _GROUPS
+    counts = {group.name: group.count(config) for group in groups}
+    return {name: count for name, count in counts.items() if count}
+
+
+def name_nodes(counts: Mapping[str, int]) -> list[str]:
+    """Returns the name of each node, in the order of the groups.
+
+    Args:
+      counts: how many nodes each group of the program has.
+    """
+    names = []
+    for group, count in counts.items():
+        numbered = count > 1 or find_group(group).is_numbered
+        names += [f"{group}/{i}" if numbered else group for i in range(count)]
+    return names
+
+
+def check_groups(launch: LaunchConfig, groups: Iterable[str] = ()) -> None:
+    """Raises ConfigError where `launch.environment` names an unknown group.
+
+    Args:
+      launch: of the run.
+      groups: those of the user's own program.
+    """
+    known = sorted(GROUPS.keys() | groups)
+    for group, variables in launch.environment.items():
+        if group not in known:
+            raise ConfigError(
+                f"launch.environment.{group} = {show_value(variables)}: there is no "
+                f"group of nodes with that name.{suggest(group, known)} The groups are "
+                f"{', '.join(known)}."
+            )

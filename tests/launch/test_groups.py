@@ -1,0 +1,57 @@
+"""The table of groups agrees with distrl's own programs."""
+
+import pytest
+from counting_environments import SPEC
+
+from distrl.config import (
+    ActorConfig,
+    Config,
+    LaunchConfig,
+    ReplayConfig,
+    VariablesConfig,
+)
+from distrl.errors import ConfigError
+from distrl.launch.groups import GROUPS, check_groups, count_nodes, name_nodes
+from distrl.launch.serial import make_serial_program
+from distrl.program import make_program
+
+
+@pytest.mark.parametrize(
+    ("make", "backend", "actors", "shards", "relays"),
+    [
+        (make_program, "processes", 1, 1, 0),
+        (make_program, "processes", 6, 3, 2),
+        (make_serial_program, "serial", 1, 1, 0),
+    ],
+)
+def test_the_counts_are_those_of_the_program(make, backend, actors, shards, relays):
+    config = Config(
+        actor=ActorConfig(count=actors),
+        replay=ReplayConfig(shards=shards),
+        variables=VariablesConfig(relays=relays),
+        launch=LaunchConfig(backend=backend),
+        run_dir="/nowhere",
+    )
+    groups = make(config, SPEC).groups
+    counts = [(group, len(nodes)) for group, nodes in groups.items()]
+    assert list(count_nodes(config).items()) == counts
+
+
+def test_nodes_are_numbered_where_there_are_several_or_could_be():
+    groups = {"learner": 1, "actor": 1, "replay": 2, "critic": 2, "none": 0}
+    expected = ["learner", "actor/0", "replay/0", "replay/1", "critic/0", "critic/1"]
+    assert name_nodes(groups) == expected
+
+
+def test_those_that_save_need_the_run_directory():
+    saving = {group.name for group in GROUPS.values() if group.saves}
+    assert saving == {"coordinator", "learner", "replay", "serial"}
+    assert all(GROUPS[name].needs_run_dir for name in saving)
+
+
+def test_an_unknown_group_is_refused_with_the_nearest_name():
+    check_groups(LaunchConfig(environment={"actor": {}}))
+    check_groups(LaunchConfig(environment={"critic": {}}), ["critic"])
+    launch = LaunchConfig(environment={"actors": {"A": "1"}})
+    with pytest.raises(ConfigError, match=r"launch\.environment\.actors = .*'actor'\?"):
+        check_groups(launch)
