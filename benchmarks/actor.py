@@ -58,7 +58,7 @@ def publish_once(config: Config, spec: Any, variables: Any) -> None:
     import launchpad as lp
 
     from distrl.agents import make_agent
-    from distrl.variables import Publisher
+    from distrl.learner.publisher import Publisher
 
     initial = make_agent(config, spec).init(jax.random.PRNGKey(config.seed))
     stop = lp.stop_event()

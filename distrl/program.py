@@ -24,19 +24,14 @@ def make_program(config: Config, spec: EnvironmentSpec) -> lp.Program:
       spec: of the environment (`distrl.environments.read_spec`).
     """
     program = lp.Program(config.name)
-    client = {"call_timeout": config.launch.rpc_seconds}
 
-    variables = program.add_node(
-        lp.CourierNode(VariableService, courier_client_kwargs=client), label=SERVICE
-    )
+    variables = program.add_node(lp.CourierNode(VariableService), label=SERVICE)
     sources = {SERVICE: variables}
     if config.variables.relays:
         with program.group("relay"):
             for index in range(config.variables.relays):
                 sources[f"relay/{index}"] = program.add_node(
-                    lp.CourierNode(
-                        make_relay, config, variables, courier_client_kwargs=client
-                    )
+                    lp.CourierNode(make_relay, config, variables)
                 )
     coordinator = program.add_node(make_coordinator_node(config), label="coordinator")
     shards = [lp.Address("replay") for _ in range(config.replay.shards)]
@@ -87,7 +82,6 @@ def make_coordinator_node(config: Config) -> lp.CourierNode:
         config,
         # Its answers wait for nothing, so more threads would only take turns.
         courier_kwargs={"thread_pool_size": 4},
-        courier_client_kwargs={"call_timeout": config.launch.rpc_seconds},
     )
 
 

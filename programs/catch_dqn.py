@@ -29,13 +29,8 @@ def make_program(config, spec):
 
     program = lp.Program(config.name)
 
-    # A Courier node serves the public methods of an object. Its clients must have a
-    # time limit, or they wait for ever for a server that has gone.
-    limits = {"call_timeout": config.launch.rpc_seconds}
-    variables = program.add_node(
-        lp.CourierNode(VariableService, courier_client_kwargs=limits),
-        label="variables",
-    )
+    # A Courier node serves the public methods of an object.
+    variables = program.add_node(lp.CourierNode(VariableService), label="variables")
 
     # The coordinator ends the program, so it is made where lp.stop works: in its node.
     # The session tells it whether it is to go on where an earlier life of it was.
@@ -43,8 +38,7 @@ def make_program(config, spec):
         return Coordinator(config, lp.stop_event(), lp.stop, read_session())
 
     coordinator = program.add_node(
-        lp.CourierNode(make_coordinator, courier_client_kwargs=limits),
-        label="coordinator",
+        lp.CourierNode(make_coordinator), label="coordinator"
     )
 
     # A replay server is a plain function that serves at an address. Launchpad binds

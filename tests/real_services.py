@@ -78,9 +78,9 @@ class WatchedVariables(VariableService):
         self.steps = []
         self.answered = []
 
-    def fetch(self, version, life=""):
+    def fetch(self, version, incarnation=""):
         self.held.append(version)
-        answer = super().fetch(version, life)
+        answer = super().fetch(version, incarnation)
         if answer[2] is not None:
             self.answered.append((version, answer[0]))
         return answer

@@ -1,7 +1,5 @@
 """The wiring: which nodes there are, who talks to whom, and that all of it travels."""
 
-import dataclasses
-
 import cloudpickle
 import launchpad as lp
 import pytest
@@ -96,17 +94,6 @@ def test_each_shard_has_an_address_and_the_actors_are_spread_over_them():
     assert [find_shards(node) for node in groups["replay"]] == [[0], [1], [2]]
     names = [name for name in node_names(make(6, shards=3)) if "replay" in name]
     assert names == ["replay/0", "replay/1", "replay/2"]
-
-
-def test_every_client_has_the_time_limit_of_the_configuration():
-    config = dataclasses.replace(Config(), run_dir="nowhere")
-    launch = dataclasses.replace(config.launch, rpc_seconds=2.5)
-    program = make_program(dataclasses.replace(config, launch=launch), SPEC)
-    handles = [
-        handle for node in program.get_all_nodes() for handle in node.input_handles
-    ]
-    assert len(handles) == 2 + 2 + 1 + 2 * config.actor.count
-    assert all(handle._kwargs == {"call_timeout": 2.5} for handle in handles)
 
 
 def test_the_functions_of_the_nodes_travel_to_other_processes():

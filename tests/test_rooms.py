@@ -31,8 +31,8 @@ LAYERS = (
     ("agents",),
     ("networks",),
     ("frames", "items", "telemetry"),
-    ("checkpoints",),
-    ("config", "factories", "remote", "startup"),
+    ("checkpoints", "remote"),
+    ("config", "factories", "startup"),
     (
         "action_masks",
         "children",

@@ -12,7 +12,7 @@ from distrl.actor.interaction import Interaction
 from distrl.agents import make_agent
 from distrl.config import Config
 from distrl.coordinator import Reporter
-from distrl.remote import forgive_at_the_end
+from distrl.remote import ignore_errors_while_stopping
 from distrl.replay import BlockWriter
 from distrl.seeding import derive_seed
 from distrl.telemetry.metrics import MetricsLog
@@ -64,7 +64,7 @@ def run_actor(
     while not stop.is_set():
         held = variables.latest()
         items, episodes = interaction.step(held.params, held.network_state, amount)
-        with forgive_at_the_end(stop):
+        with ignore_errors_while_stopping(stop):
             writer.write(*items)
         env_steps += config.actor.environments
         reporter.count(env_steps=config.actor.environments)

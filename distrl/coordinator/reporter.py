@@ -21,11 +21,7 @@ class Reporter:
         self._life = uuid.uuid4().hex
         self._period = config.launch.report_seconds
         self._caller = RemoteCaller(
-            coordinator,
-            "coordinator",
-            config.launch.patience_seconds,
-            stop,
-            _WAIT_SECONDS,
+            coordinator, "coordinator", config.launch, stop, _WAIT_SECONDS
         )
         self._counts: dict[str, float] = {}
         self._gauges: dict[str, float] = {}

@@ -17,15 +17,15 @@ from distrl.learner.checkpoint import PART, describe_run, restore_state, take_pa
 from distrl.learner.feed import DeviceSuperbatch, Feed, put_superbatch
 from distrl.learner.health import DivergedError, check_arrays, check_metrics
 from distrl.learner.optimizer import make_optimizer
+from distrl.learner.publisher import Publisher
 from distrl.learner.state import TrainState, first_replica, init_state, replicate
 from distrl.learner.superbatch import join_superbatch
 from distrl.learner.update import UpdateOutput, make_update, read_metrics
-from distrl.remote import forgive_at_the_end
+from distrl.remote import ignore_errors_while_stopping
 from distrl.replay import PriorityRouter, make_sampler
 from distrl.seeding import derive_seed
 from distrl.telemetry.metrics import MetricsLog
 from distrl.types import EnvironmentSpec, StopSignal
-from distrl.variables import Publisher
 
 _POLL_SECONDS = 0.2
 # Updates that may be under way before the loop waits for the oldest.
@@ -67,14 +67,14 @@ def run_learner(
             reporter.send()
         saver.poll()
         superbatch = None
-        with forgive_at_the_end(stop):
+        with ignore_errors_while_stopping(stop):
             superbatch = feed.get(_POLL_SECONDS)
         if superbatch is None:
             continue
         output = learner.learn(superbatch)
         reporter.count(learner_steps=config.learner.steps_per_dispatch)
         if priorities is not None:
-            with forgive_at_the_end(stop):
+            with ignore_errors_while_stopping(stop):
                 try:
                     priorities.check()
                 except RuntimeError:

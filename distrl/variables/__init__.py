@@ -1,12 +1,18 @@
-"""The way of the parameters from the learner to those who act."""
+"""Distributes the learner's parameters to actors and evaluator.
 
-from distrl.variables.client import Publisher, Snapshot, VariableClient
-from distrl.variables.relay import SERVICE, VariableRelay, find_source
-from distrl.variables.service import VariableService
+learner: Publisher -> VariableService [-> VariableRelay] -> VariableClient: actor
+"""
+
+from distrl.variables.client import Snapshot, VariableClient
+from distrl.variables.service import (
+    SERVICE,
+    VariableRelay,
+    VariableService,
+    find_source,
+)
 
 __all__ = [
     "SERVICE",
-    "Publisher",
     "Snapshot",
     "VariableClient",
     "VariableRelay",

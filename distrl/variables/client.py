@@ -1,53 +1,52 @@
-"""Both sides of the variable service: fetching, and publishing in the background."""
+"""The client of the variable service that actors and evaluator fetch with."""
 
 import pickle
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import haiku as hk
 import jax
 
 from distrl.config import Config
-from distrl.remote import RemoteCaller
 from distrl.types import StopSignal
-from distrl.variables.following import Follower
-from distrl.variables.relay import FIRST_SECONDS, SERVICE
+from distrl.variables.service import FIRST_SECONDS, SERVICE, Follower
 
 
 class Snapshot(NamedTuple):
-    """One frozen version of what a policy needs.
+    """One version of everything a policy needs.
 
     Attributes:
-      version: counts publications, from 1 in each life of the service.
+      version: counts publications, from 1 in each incarnation of the service.
       learner_steps: the SGD steps behind it.
-      params: nest of arrays.
-      network_state: nest of arrays, empty for a network without state.
+      params: the network's parameters.
+      network_state: the network's state, empty for a network without state.
     """
 
     version: int
     learner_steps: int
-    params: Any
-    network_state: Any
+    params: hk.Params
+    network_state: hk.State
 
 
 class VariableClient:
-    """Fetches the newest snapshot, when asked or in a thread of its own."""
+    """Fetches the newest snapshot, on request or in a background thread."""
 
     def __init__(
         self,
-        source: Any,
+        source: object,
         config: Config,
         stop: StopSignal,
         node: str = SERVICE,
         clock: Callable[[], float] = time.monotonic,
     ):
-        """Makes a client.
+        """Does not connect yet.
 
         Args:
-          source: a client of `VariableService`, or of a `VariableRelay`.
+          source: a client of a `VariableService` or `VariableRelay`.
           config: the whole configuration.
-          stop: ends the waiting and the thread.
+          stop: ends all waiting and the thread.
           node: the name of the source's node (`find_source`).
           clock: the time in seconds.
         """
@@ -61,24 +60,23 @@ class VariableClient:
 
     def fetch(self) -> Snapshot | None:
         """Asks once and returns the newest snapshot known here."""
-        news = self._follower.ask()
-        if news is None:
+        update = self._follower.ask()
+        if update is None:
             return self._snapshot
-        if news.payload is not None:
-            params, network_state = pickle.loads(news.payload)
-            # On the device once, not at every call of the policy, and bound to it as
-            # the policy's own arrays are.
+        if update.payload is not None:
+            # Put on the device once, rather than at each call of the policy, and
+            # committed to it, like the policy's own arrays.
             params, network_state = jax.device_put(
-                (params, network_state), jax.local_devices()[0]
+                pickle.loads(update.payload), jax.local_devices()[0]
             )
             self._snapshot = Snapshot(
-                news.version, news.learner_steps, params, network_state
+                update.version, update.learner_steps, params, network_state
             )
-        self._confirmed = news.confirmed
+        self._confirmed = update.confirmed
         return self._snapshot
 
     def await_first(self) -> Snapshot | None:
-        """Waits for the first publication; None when the run stops before it."""
+        """Waits for the first snapshot; returns None if the run stops first."""
         while not self._stop.is_set():
             snapshot = self.fetch()
             if snapshot is not None:
@@ -103,11 +101,11 @@ class VariableClient:
         return self._snapshot
 
     def staleness(self) -> float:
-        """Returns the seconds since the newest fetched was the service's newest.
+        """Returns the seconds since the snapshot was certainly the service's newest.
 
         Normally at most `Config.usual_staleness_seconds` and what the fetches took.
-        What was published meanwhile is not known here yet. Before the first snapshot
-        it counts from the start.
+        What has been published since is not known here. Before the first snapshot it
+        counts from the start.
         """
         return self._clock() - self._confirmed
 
@@ -117,82 +115,3 @@ class VariableClient:
                 self.fetch()
         except BaseException as error:
             self._error = error
-
-
-class Publisher:
-    """Publishes parameters in a thread; a newer one replaces one that waits.
-
-    The thread also looks after the service: one that was restarted is empty, and is
-    given the last parameters again, without the learner's doing.
-    """
-
-    def __init__(self, service: Any, config: Config, stop: StopSignal):
-        """Takes a client of `VariableService` and starts the thread."""
-        self._stop = stop
-        self._caller = RemoteCaller(
-            service, SERVICE, config.launch.patience_seconds, stop
-        )
-        self._look_seconds = config.launch.report_seconds
-        self._lock = threading.Lock()
-        self._waiting: tuple[int, Any] | None = None
-        self._published: tuple[int, bytes] | None = None
-        self._wakeup = threading.Event()
-        self._closed = False
-        self.seconds: float | None = None
-        """How long the newest publication took; None before there was one."""
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
-        self._thread.start()
-
-    def put(self, learner_steps: int, variables: Any) -> None:
-        """Hands over `variables`, a nest of host arrays that nobody changes.
-
-        Raises:
-          RuntimeError: publishing has failed for good.
-        """
-        if self._error is not None:
-            raise RuntimeError("publishing parameters failed") from self._error
-        with self._lock:
-            self._waiting = (learner_steps, variables)
-        self._wakeup.set()
-
-    def close(self, timeout: float) -> None:
-        """Publishes what waits, within `timeout` seconds, and ends the thread."""
-        self._closed = True
-        self._wakeup.set()
-        self._thread.join(timeout)
-
-    def _run(self) -> None:
-        try:
-            while True:
-                self._wakeup.wait(self._look_seconds)
-                self._wakeup.clear()
-                with self._lock:
-                    waiting, self._waiting = self._waiting, None
-                if waiting is None:
-                    if not self._closed:
-                        self._refill()
-                elif not self._publish(*waiting):
-                    with self._lock:
-                        self._waiting = self._waiting or waiting
-                    self._wakeup.set()
-                if self._closed and (self._waiting is None or self._stop.is_set()):
-                    return
-        except BaseException as error:
-            self._error = error
-
-    def _publish(self, learner_steps: int, variables: Any) -> bool:
-        began = time.monotonic()
-        payload = pickle.dumps(variables, protocol=pickle.HIGHEST_PROTOCOL)
-        self._published = (learner_steps, payload)
-        if self._caller.call("publish", learner_steps, payload) is None:
-            return False
-        self.seconds = time.monotonic() - began
-        return True
-
-    def _refill(self) -> None:
-        """Publishes once more what a restarted service does not have."""
-        if self._published is None:
-            return
-        if self._caller.call("newest_version") == 0:
-            self._caller.call("publish", *self._published)

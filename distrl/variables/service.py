@@ -1,34 +1,58 @@
-"""The variable service: a node that keeps the newest serialised parameters."""
+"""The nodes that serve the newest serialised parameters: the service and its relays."""
 
 import threading
+import time
 import uuid
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
-Answer = tuple[int, int, bytes | None, str, float]
-"""What `fetch` returns, here and at a relay."""
+from distrl.config import Config
+from distrl.remote import RemoteCaller
+from distrl.types import StopSignal
+
+SERVICE = "variables"
+"""The name of the service's node."""
+
+FIRST_SECONDS = 0.05
+"""The longest time between two fetches before anything is published."""
+
+Reply = tuple[int, int, bytes | None, str, float]
+"""What `fetch` returns: version, learner_steps, payload, incarnation, age."""
+
+
+def find_source(config: Config, client: int) -> str:
+    """Returns the node that a client fetches from: the service, or one of its relays.
+
+    Args:
+      config: the whole configuration.
+      client: the index of an actor; the evaluator's is the number of actors.
+    """
+    relays = config.variables.relays
+    return f"relay/{client % relays}" if relays else SERVICE
 
 
 class VariableService:
-    """Holds one snapshot; it is served as it was serialised, once, by the learner.
+    """Holds the newest snapshot as bytes, which the learner has serialised once.
 
-    It is a node of its own, so that actors outlive the learner. Restarted, it is
-    empty until the learner publishes again, and counts versions from 1 once more: a
-    version means something only together with the life of the service.
+    It is a node of its own, so that actors outlive the learner. After a restart it is
+    empty until the learner publishes again, and its versions begin at 1 again, so a
+    version is unique only together with the incarnation of the service.
     """
 
     def __init__(self) -> None:
-        """Starts empty: version 0 is "nothing published yet"."""
+        """Starts empty, at version 0."""
         self._lock = threading.Lock()
-        self._life = uuid.uuid4().hex
+        self._incarnation = uuid.uuid4().hex
         self._version = 0
         self._learner_steps = 0
         self._payload: bytes | None = None
 
     def publish(self, learner_steps: int, payload: bytes) -> int:
-        """Keeps a snapshot and returns its version, one above the version before.
+        """Replaces the snapshot and returns its version.
 
         Args:
           learner_steps: the SGD steps behind these parameters.
-          payload: the serialised parameters, opaque to the service.
+          payload: the serialised parameters.
         """
         with self._lock:
             self._version += 1
@@ -36,24 +60,136 @@ class VariableService:
             self._payload = payload
             return self._version
 
-    def fetch(self, version: int, life: str = "") -> Answer:
-        """Returns the newest snapshot: version, learner_steps, payload, life, age.
+    def fetch(self, version: int, incarnation: str = "") -> Reply:
+        """Returns the newest snapshot.
 
         Args:
-          version: what the caller holds, 0 for nothing. If that is the newest, the
-            payload is None: "unchanged".
-          life: of the service that the caller has it from.
+          version: the version that the caller has, 0 for none. If it is the newest,
+            the payload of the reply is None.
+          incarnation: of the service, from the reply that had this version.
 
         Returns:
-          The age is the seconds since it was the newest here for certain: 0. At a
-          relay, which answers in the same form, it is more.
+          A `Reply`. Its age is the seconds since this was certainly the newest
+          snapshot: 0 here, more from a relay.
         """
         with self._lock:
-            unchanged = version == self._version and life == self._life
-            payload = None if unchanged else self._payload
-            return self._version, self._learner_steps, payload, self._life, 0.0
+            is_known = (version, incarnation) == (self._version, self._incarnation)
+            payload = None if is_known else self._payload
+            return self._version, self._learner_steps, payload, self._incarnation, 0.0
 
     def newest_version(self) -> int:
-        """Returns the newest version, 0 while nothing was published."""
+        """Returns the newest version, 0 if nothing was published."""
         with self._lock:
             return self._version
+
+
+class Update(NamedTuple):
+    """A reply that holds a snapshot.
+
+    Attributes:
+      version: counts publications, from 1 in each incarnation of the service.
+      learner_steps: the SGD steps behind it.
+      payload: the serialised parameters; None if the follower has this version.
+      incarnation: of the service.
+      confirmed: when it was certainly the newest, by the follower's clock.
+    """
+
+    version: int
+    learner_steps: int
+    payload: bytes | None
+    incarnation: str
+    confirmed: float
+
+
+class Follower:
+    """Asks a service or relay for newer parameters, and computes how old the reply is.
+
+    Clocks of two machines are never compared: a reply comes with its age, which is
+    counted from the time of the request, so the network's share is included.
+    """
+
+    def __init__(
+        self,
+        source: Any,
+        node: str,
+        config: Config,
+        stop: StopSignal,
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        """Takes a client of the source and the name of the source's node."""
+        self._caller = RemoteCaller(source, node, config.launch, stop)
+        self._clock = clock
+        self._known = (0, "")
+
+    def ask(self) -> Update | None:
+        """Asks once; returns None without a reply or a snapshot.
+
+        An empty service or relay was just started and confirms nothing. What it holds
+        next is newer, even if its version is lower.
+
+        Raises:
+          RuntimeError: the source has not replied for too long.
+        """
+        asked = self._clock()
+        reply = self._caller.call("fetch", *self._known)
+        if reply is None:
+            return None
+        version, learner_steps, payload, incarnation, age = reply
+        known = (version, incarnation)
+        if version == 0 or (payload is None and known != self._known):
+            return None
+        self._known = known
+        return Update(version, learner_steps, payload, incarnation, asked - age)
+
+
+class VariableRelay:
+    """Serves what it has fetched from the service, without unpickling it.
+
+    So each version leaves the service once per relay, however many actors there are.
+    After a restart a relay is empty until its first fetch; its clients keep what they
+    have. Clients see a restart of the service by its incarnation.
+    """
+
+    def __init__(
+        self,
+        service: Any,
+        config: Config,
+        stop: StopSignal,
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        """Takes a client of `VariableService`; `run` does the fetching."""
+        self._stop = stop
+        self._period = config.actor.fetch_seconds
+        self._clock = clock
+        self._follower = Follower(service, SERVICE, config, stop, clock)
+        # Replaced as a whole, because the server's threads read it.
+        self._held: Update | None = None
+
+    def fetch(self, version: int, incarnation: str = "") -> Reply:
+        """Returns what the service returned at the last fetch, with its age."""
+        held = self._held
+        if held is None:
+            return 0, 0, None, "", 0.0
+        is_known = (version, incarnation) == (held.version, held.incarnation)
+        payload = None if is_known else held.payload
+        age = self._clock() - held.confirmed
+        return held.version, held.learner_steps, payload, held.incarnation, age
+
+    def run(self) -> None:
+        """Fetches every `actor.fetch_seconds` until the run stops.
+
+        Raises:
+          RuntimeError: the service has not replied for too long.
+        """
+        while not self._stop.is_set():
+            self._refresh()
+            first = min(self._period, FIRST_SECONDS)
+            self._stop.wait(first if self._held is None else self._period)
+
+    def _refresh(self) -> None:
+        update = self._follower.ask()
+        if update is None:
+            return
+        if update.payload is None and self._held is not None:
+            update = update._replace(payload=self._held.payload)
+        self._held = update

@@ -11,8 +11,8 @@ from mortal_servers import MortalServer, serve_object, serve_relay
 from real_services import Services, WatchedVariables, publish, wait_until
 
 from distrl.config import ActorConfig, Config, LaunchConfig, VariablesConfig
+from distrl.learner.publisher import Publisher
 from distrl.variables import (
-    Publisher,
     VariableClient,
     VariableRelay,
     VariableService,
@@ -45,9 +45,9 @@ def services():
 
 def test_an_empty_relay_answers_as_an_empty_service(stop):
     relay = VariableRelay(VariableService(), CONFIG, stop)
-    assert relay.fetch(7, "a life before")[:3] == (0, 0, None)
+    assert relay.fetch(7, "an incarnation before")[:3] == (0, 0, None)
     relay._refresh()  # the service is empty, too
-    assert relay.fetch(7, "a life before")[:3] == (0, 0, None)
+    assert relay.fetch(7, "an incarnation before")[:3] == (0, 0, None)
 
 
 def test_a_relay_hands_on_what_it_fetched_until_it_has_fetched_again(stop, clock):
@@ -56,32 +56,32 @@ def test_a_relay_hands_on_what_it_fetched_until_it_has_fetched_again(stop, clock
     service.publish(10, b"a")
     relay._refresh()
     clock.now = 0.25
-    *news, life, age = relay.fetch(0)
+    *news, incarnation, age = relay.fetch(0)
     assert (news, age) == ([1, 10, b"a"], 0.25)
-    assert life == service.fetch(0)[3]
-    assert relay.fetch(1, life) == (1, 10, None, life, 0.25)
+    assert incarnation == service.fetch(0)[3]
+    assert relay.fetch(1, incarnation) == (1, 10, None, incarnation, 0.25)
     service.publish(20, b"b")
-    assert relay.fetch(1, life) == (1, 10, None, life, 0.25)
+    assert relay.fetch(1, incarnation) == (1, 10, None, incarnation, 0.25)
     relay._refresh()
-    assert relay.fetch(1, life) == (2, 20, b"b", life, 0.0)
+    assert relay.fetch(1, incarnation) == (2, 20, b"b", incarnation, 0.0)
     # What has not changed comes without its payload, and is fresh all the same.
     clock.now = 1.0
     relay._refresh()
-    assert relay.fetch(0, life) == (2, 20, b"b", life, 0.0)
+    assert relay.fetch(0, incarnation) == (2, 20, b"b", incarnation, 0.0)
 
 
-def test_the_new_life_of_a_service_shows_through(stop, clock):
-    lives = [VariableService(), VariableService()]
-    lives[0].publish(10, b"a")
-    relay = VariableRelay(lives[0], CONFIG, stop, clock)
+def test_a_restart_of_the_service_shows_through(stop, clock):
+    services_in_turn = [VariableService(), VariableService()]
+    services_in_turn[0].publish(10, b"a")
+    relay = VariableRelay(services_in_turn[0], CONFIG, stop, clock)
     relay._refresh()
     *_, first, _ = relay.fetch(0)
-    relay._follower._caller._connection._target = lives[1]
+    relay._follower._caller._given = services_in_turn[1]
     clock.now = 2.0
     relay._refresh()
     # The new one is empty: the old version stays, and nobody confirms it.
     assert relay.fetch(1, first) == (1, 10, None, first, 2.0)
-    lives[1].publish(11, b"b")
+    services_in_turn[1].publish(11, b"b")
     relay._refresh()
     assert relay.fetch(1, first)[:3] == (1, 11, b"b")
 
@@ -115,13 +115,13 @@ def test_each_version_leaves_the_service_once_for_all_the_clients_of_a_relay(
         assert future.result(10) is None
 
 
-def test_a_relay_that_cannot_go_on_says_why(stop):
+def test_a_relay_that_gives_up_says_why(stop):
     class Broken:
-        def fetch(self, version, life):
+        def fetch(self, version, incarnation):
             raise ValueError("no such table")
 
-    relay = VariableRelay(Broken(), CONFIG, stop)
-    relay._follower._caller._patience = 0.0
+    launch = LaunchConfig(silent_seconds=0.0, connect_seconds=0.0)
+    relay = VariableRelay(Broken(), Config(launch=launch), stop)
     with pytest.raises(RuntimeError, match="variables has not answered.*no such table"):
         relay.run()
 
@@ -183,7 +183,7 @@ def test_a_relay_and_a_service_may_be_killed_and_the_clients_go_on(stop):
     assert client.latest() is first
     relay.start()
     wait_until(lambda: client.latest().learner_steps == 2)
-    # The service's next life begins at version 1, with what was published before.
+    # The restarted service begins at version 1, with what was published before.
     assert client.latest().version == 2
     root.kill()
     root.start()

@@ -1,0 +1,93 @@
+"""Publishes the learner's parameters in the background."""
+
+import pickle
+import threading
+import time
+from typing import Any
+
+import chex
+
+from distrl.config import Config
+from distrl.remote import RemoteCaller
+from distrl.types import StopSignal
+from distrl.variables import SERVICE
+
+
+class Publisher:
+    """Serialises and sends parameters in a thread; the newest replaces one that waits.
+
+    The thread also fills a service that was restarted, and so is empty, with the last
+    parameters.
+    """
+
+    def __init__(self, service: Any, config: Config, stop: StopSignal):
+        """Takes a client of `VariableService` and starts the thread."""
+        self._stop = stop
+        self._caller = RemoteCaller(service, SERVICE, config.launch, stop)
+        self._check_seconds = config.launch.report_seconds
+        self._lock = threading.Lock()
+        self._waiting: tuple[int, chex.ArrayTree] | None = None
+        self._published: tuple[int, bytes] | None = None
+        self._wakeup = threading.Event()
+        self._closed = False
+        self.seconds: float | None = None
+        """How long the newest publication took; None before the first."""
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
+        self._thread.start()
+
+    def put(self, learner_steps: int, variables: chex.ArrayTree) -> None:
+        """Publishes soon; does not wait.
+
+        Args:
+          learner_steps: the SGD steps behind the parameters.
+          variables: params and network_state, host arrays that nobody changes.
+
+        Raises:
+          RuntimeError: publishing has failed for good.
+        """
+        if self._error is not None:
+            raise RuntimeError("publishing parameters failed") from self._error
+        with self._lock:
+            self._waiting = (learner_steps, variables)
+        self._wakeup.set()
+
+    def close(self, timeout: float) -> None:
+        """Publishes what waits, within `timeout` seconds, and ends the thread."""
+        self._closed = True
+        self._wakeup.set()
+        self._thread.join(timeout)
+
+    def _run(self) -> None:
+        try:
+            while True:
+                self._wakeup.wait(self._check_seconds)
+                self._wakeup.clear()
+                with self._lock:
+                    waiting, self._waiting = self._waiting, None
+                if waiting is None:
+                    if not self._closed:
+                        self._refill()
+                elif not self._publish(*waiting):
+                    with self._lock:
+                        self._waiting = self._waiting or waiting
+                    self._wakeup.set()
+                if self._closed and (self._waiting is None or self._stop.is_set()):
+                    return
+        except BaseException as error:
+            self._error = error
+
+    def _publish(self, learner_steps: int, variables: chex.ArrayTree) -> bool:
+        began = time.monotonic()
+        payload = pickle.dumps(variables, protocol=pickle.HIGHEST_PROTOCOL)
+        self._published = (learner_steps, payload)
+        if self._caller.call("publish", learner_steps, payload) is None:
+            return False
+        self.seconds = time.monotonic() - began
+        return True
+
+    def _refill(self) -> None:
+        if self._published is None:
+            return
+        if self._caller.call("newest_version") == 0:
+            self._caller.call("publish", *self._published)
