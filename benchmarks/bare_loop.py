@@ -33,8 +33,8 @@ def measure_bare_loop(config: Config, seconds: float) -> float:
     """Measures it in this process."""
     import jax
 
-    from distrl.actor.exploration import make_amount, make_explore
-    from distrl.actor.policy import Player, place
+    from distrl.actor.exploration import make_exploration_schedule, make_explore
+    from distrl.actor.policy import Policy, place
     from distrl.agents import make_agent
     from distrl.environments import make_vector_environment, read_spec
 
@@ -48,17 +48,17 @@ def measure_bare_loop(config: Config, seconds: float) -> float:
     count = config.actor.environments
     environment = make_vector_environment(config, spec, count, "actor", 0)
     key = jax.random.PRNGKey(config.seed)
-    player = Player(agent, make_explore(config), "act", count, key)
+    policy = Policy(agent, make_explore(config), "act", count, key)
     params, state = place(jax.device_get(agent.init(key)))
-    amount = make_amount(config, 0)(0)
-    player.compile(spec)
+    exploration = make_exploration_schedule(config, 0)(0)
+    policy.compile(spec)
     observation = environment.reset()
 
     def loop(seconds: float) -> float:
         nonlocal observation
         steps, started = 0, time.perf_counter()
         while time.perf_counter() - started < seconds:
-            action = player.act(params, state, observation, amount).action
+            action = policy.act(params, state, observation, exploration).action
             observation = environment.step(action).observation
             steps += count
         return steps / (time.perf_counter() - started)

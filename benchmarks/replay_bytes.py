@@ -39,17 +39,18 @@ def play(config: Config, spec: Any, size: int) -> Iterator[Any]:
     """Yields batches of transitions, `size` in all, of an actor that acts at random."""
     import numpy as np
 
-    from distrl.actor.experience import ActorStep, make_experience
+    from distrl.actor.accumulator import make_accumulator
     from distrl.environments import make_vector_environment
+    from distrl.types import ActorStep
 
     count = config.actor.environments
     environment = make_vector_environment(config, spec, count, "actor", 0)
-    experience, rng = make_experience(config), np.random.default_rng(config.seed)
+    accumulator, rng = make_accumulator(config), np.random.default_rng(config.seed)
     observation = environment.reset()
     for _ in range(-(-size // count)):
         action = rng.integers(0, spec.num_actions, count).astype(np.int32)
         step = environment.step(action)
-        yield experience.add(
+        yield accumulator.add(
             ActorStep(
                 observation_tm1=observation,
                 action_tm1=action,
@@ -57,8 +58,6 @@ def play(config: Config, spec: Any, size: int) -> Iterator[Any]:
                 discount_t=step.discount_t,
                 last_t=step.last_t,
                 observation_t=step.observation_t,
-                q_tm1=None,
-                carry_tm1=(),
             )
         ).data
         observation = step.observation

@@ -1,7 +1,41 @@
-"""The values that rooms hand to each other."""
+"""The values that packages hand to each other."""
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Nest: TypeAlias = Any
+"""Dicts, tuples and lists of arrays, nested, or a single array."""
+
+
+class ActorStep(NamedTuple):
+    """One step of E environments, and what the policy knew when it chose the actions.
+
+    Attributes:
+      observation_tm1: nest of `[E, ...]`, the observations that were acted on; the
+        first of an episode if the step before ended one.
+      action_tm1: `[E] int32`, the actions taken.
+      reward_t: `[E] float32`, the rewards of the step.
+      discount_t: `[E] float32`, the environments' own discounts: 0 at a termination.
+      last_t: `[E] bool`, whether the step ended an episode.
+      observation_t: nest of `[E, ...]`, the observations after the step; the final one
+        where an episode ended.
+      q_tm1: `[E, A] float32`, the action values that the actions were chosen by; may
+        be on the device.
+      carry_tm1: nest of `[E, ...]`, the recurrent state before the step; may be on the
+        device.
+    """
+
+    observation_tm1: Nest
+    action_tm1: "np.ndarray"
+    reward_t: "np.ndarray"
+    discount_t: "np.ndarray"
+    last_t: "np.ndarray"
+    observation_t: Nest
+    q_tm1: Any = None
+    carry_tm1: Nest = ()
 
 
 class Transition(NamedTuple):
@@ -9,25 +43,25 @@ class Transition(NamedTuple):
 
     Attributes:
       observation_tm1: nest of arrays `[...]`, where the action was taken.
-      action_tm1: `[] int32`.
+      action_tm1: `[] int32`, the action.
       reward_t: `[] float32`, the discounted sum of n rewards.
       discount_t: `[] float32`, the whole bootstrap factor, gamma^n times the
         environment's discounts: 0 after termination, never after truncation.
       observation_t: nest of arrays `[...]`, where the return bootstraps.
     """
 
-    observation_tm1: Any
+    observation_tm1: Nest
     action_tm1: Any
     reward_t: Any
     discount_t: Any
-    observation_t: Any
+    observation_t: Nest
 
 
 class Trajectory(NamedTuple):
     """T successive steps of one episode, or a batch of them with a leading axis.
 
-    Step i goes from `observation[i]` to `observation[i + 1]`. An episode that ends
-    before T steps are full is padded; what is behind its end is zeros.
+    Step i goes from `observation[i]` to `observation[i + 1]`. Where an episode ends
+    before T steps, the rest is padded with zeros.
 
     Attributes:
       observation: nest of arrays `[T + 1, ...]`.
@@ -39,32 +73,44 @@ class Trajectory(NamedTuple):
       carry: nest of arrays `[...]`, the recurrent state before the first step.
     """
 
-    observation: Any
+    observation: Nest
     action: Any
     reward: Any
     discount: Any
     mask: Any
-    carry: Any
+    carry: Nest
+
+
+class Items(NamedTuple):
+    """The items completed by a step.
+
+    Attributes:
+      data: a `Transition` or `Trajectory` with a leading `[M]`; M may be 0.
+      priorities: `[M] float32`, or None if new items get the default priority.
+    """
+
+    data: Transition | Trajectory
+    priorities: "np.ndarray | None"
 
 
 @dataclass(frozen=True)
 class EnvironmentSpec:
-    """What networks, replay and policies need to know of an environment.
+    """The parts of an environment that networks, replay and policies depend on.
 
     Attributes:
       observation: nest of `dm_env.specs.Array`, one observation without batch axis.
       num_actions: the number of discrete actions, 0 to num_actions - 1.
     """
 
-    observation: Any
+    observation: Nest
     num_actions: int
 
 
 class StopSignal(Protocol):
-    """Tells a role that it is to end; a `threading.Event` is one."""
+    """Tells a node to stop; a `threading.Event` is one."""
 
     def is_set(self) -> bool:
-        """Whether the role is to end."""
+        """Whether the node is to stop."""
 
     def wait(self, timeout: float) -> bool:
-        """Waits up to `timeout` seconds; True as soon as the role is to end."""
+        """Waits up to `timeout` seconds; True as soon as the node is to stop."""

@@ -15,7 +15,7 @@ import numpy as np
 import optax
 from bsuite.environments.catch import Catch
 
-from distrl.actor.policy import Player
+from distrl.actor.policy import Policy
 from distrl.agents import make_agent
 from distrl.agents.acting import epsilon_greedy
 from distrl.config import Config, LearnerConfig, LossConfig
@@ -38,7 +38,7 @@ def main(seed: int) -> bool:
     optimizer = make_optimizer(config.learner)
 
     key, init_key, play_key = jax.random.split(jax.random.PRNGKey(seed), 3)
-    player = Player(agent, epsilon_greedy, "act", 1, play_key)
+    policy = Policy(agent, epsilon_greedy, "act", 1, play_key)
     params, network_state = jax.jit(agent.init)(init_key)
     optimizer_state = optimizer.init(params)
 
@@ -54,7 +54,7 @@ def main(seed: int) -> bool:
 
     def act(observation, epsilon):
         epsilons = np.full(1, epsilon, np.float32)
-        chosen = player.act(params, network_state, observation[None], epsilons)
+        chosen = policy.act(params, network_state, observation[None], epsilons)
         return int(chosen.action[0])
 
     def evaluate():

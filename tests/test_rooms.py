@@ -78,7 +78,7 @@ PURE_MODULES = (
     "distrl.agents*",
     "distrl.networks*",
     "distrl.actor",
-    "distrl.actor.experience",
+    "distrl.actor.accumulator",
     "distrl.actor.exploration",
     "distrl.actor.initial_priorities",
     "distrl.actor.n_step",

@@ -1,1 +1,1 @@
-"""Acting: policy, exploration, n-step transitions, and the role that joins them."""
+"""The actor: policy, exploration, accumulators of items, and its node."""

@@ -1,4 +1,4 @@
-"""How, and how much, each environment explores."""
+"""Exploration of each environment: how, and how much at which step."""
 
 from collections.abc import Callable
 
@@ -7,33 +7,29 @@ import numpy as np
 from distrl.agents.acting import Explore, boltzmann, epsilon_greedy
 from distrl.config.schema import Config
 
-AmountFn = Callable[[int], np.ndarray]
-"""From the env_steps of the whole run to `[E] float32`."""
+ExplorationSchedule = Callable[[int], np.ndarray]
+"""From the env_steps of the whole run to the exploration of each environment, `[E]
+float32`: its epsilon, or the temperature of `boltzmann`."""
 
 
 def make_explore(config: Config) -> Explore:
-    """Returns how actors explore: epsilon-greedily, or by a softmax."""
+    """Returns the exploration of actors: epsilon-greedy, or a softmax."""
     if config.actor.exploration.schedule == "boltzmann":
         return boltzmann
     return epsilon_greedy
 
 
-def make_amount(config: Config, actor_index: int) -> AmountFn:
-    """Returns how much each environment of an actor explores, by the run's env_steps.
-
-    It is an epsilon, or the temperature of `boltzmann`.
+def make_exploration_schedule(config: Config, actor_index: int) -> ExplorationSchedule:
+    """Returns the exploration of each environment of an actor as a function.
 
     `fixed` is `epsilon`; `linear` goes from `initial_epsilon` to `epsilon` over
     `decay_env_steps`; `apex` is base^(1 + alpha * i / (N - 1)) for environment i of
-    the N of all actors, whatever the step (arXiv 1803.00933).
+    the N of all actors, at every step (arXiv 1803.00933). The arrays that it returns
+    are not to be written to.
 
     Args:
-      config: the run's configuration; its `actor` group is read.
-      actor_index: which actor it is, from 0.
-
-    Returns:
-      A function from env_steps of the whole run to `[E] float32`, an
-      array that is not to be written to.
+      config: its `actor` group is read.
+      actor_index: the number of the actor, from 0.
     """
     exploration = config.actor.exploration
     size = config.actor.environments

@@ -1,22 +1,23 @@
-"""An actor's side of its environments: act, step, and make items of what came."""
+"""The actor's loop body: act, step the environments, accumulate items."""
 
-from typing import Any
+import functools
 
+import haiku as hk
 import jax
 import numpy as np
 
-from distrl.actor.experience import ActorStep, Items, make_experience
+from distrl.actor.accumulator import make_accumulator
 from distrl.actor.exploration import make_explore
-from distrl.actor.policy import Player
+from distrl.actor.policy import Policy
 from distrl.agents.agent import Agent
 from distrl.config import Config
 from distrl.environments import Episode, make_vector_environment
 from distrl.seeding import derive_seed
-from distrl.types import EnvironmentSpec
+from distrl.types import ActorStep, EnvironmentSpec, Items
 
 
 class Interaction:
-    """Steps E = `actor.environments` environments in lock-step, exploring."""
+    """Steps E = `actor.environments` environments in lock-step, with exploration."""
 
     def __init__(
         self,
@@ -24,65 +25,63 @@ class Interaction:
         spec: EnvironmentSpec,
         agent: Agent,
         index: int,
-        life: tuple[int, ...] = (),
+        incarnation: tuple[int, ...] = (),
     ):
-        """Resets the environments.
+        """Makes and resets the environments.
 
         Args:
           config: the whole configuration.
           spec: of the environment.
-          agent: whose values are acted on.
-          index: which actor this is, from 0.
-          life: of the actor (`Session.indices`), which draws other numbers in each.
+          agent: provides the action values.
+          index: the number of the actor, from 0.
+          incarnation: of the actor (`Session.indices`), part of its seeds.
         """
-        count = config.actor.environments
-        key = jax.random.PRNGKey(derive_seed(config.seed, "actor", index, *life))
+        size = config.actor.environments
+        self._make_environment = functools.partial(
+            make_vector_environment, config, spec, size, "actor", index
+        )
         self._config = config
         self._spec = spec
         self._index = index
-        self._environment = make_vector_environment(
-            config, spec, count, "actor", index, life
-        )
-        self._player = Player(agent, make_explore(config), "act", count, key)
-        self._experience = make_experience(config)
+        self._environment = self._make_environment(incarnation)
+        key = self._make_key(incarnation)
+        self._policy = Policy(agent, make_explore(config), "act", size, key)
+        self._accumulator = make_accumulator(config)
         self._observation = self._environment.reset()
 
     def compile(self) -> None:
         """Compiles the policy before there are parameters."""
-        self._player.compile(self._spec)
+        self._policy.compile(self._spec)
 
-    def start_anew(self, life: tuple[int, ...]) -> None:
-        """Begins as one that was just made for another life; compiles nothing."""
-        config, index = self._config, self._index
+    def restart(self, incarnation: tuple[int, ...]) -> None:
+        """Behaves as if newly made for another incarnation; compiles nothing."""
         self._environment.close()
-        self._environment = make_vector_environment(
-            config, self._spec, config.actor.environments, "actor", index, life
-        )
-        key = jax.random.PRNGKey(derive_seed(config.seed, "actor", index, *life))
-        self._player.start_anew(key)
-        self._experience = make_experience(config)
+        self._environment = self._make_environment(incarnation)
+        self._policy.restart(self._make_key(incarnation))
+        self._accumulator = make_accumulator(self._config)
         self._observation = self._environment.reset()
 
     def step(
-        self, params: Any, network_state: Any, amount: np.ndarray
+        self, params: hk.Params, network_state: hk.State, exploration: np.ndarray
     ) -> tuple[Items, list[Episode]]:
         """Takes a step in each environment.
 
         Args:
           params: the network's parameters.
           network_state: the network's state.
-          amount: `[E] float32`, of exploration.
+          exploration: `[E] float32`, epsilon or temperature of each environment.
 
         Returns:
-          The items that became complete, and the episodes that ended.
+          The items completed and the episodes ended by the step.
         """
-        choice = self._player.act(params, network_state, self._observation, amount)
+        observation = self._observation
+        choice = self._policy.act(params, network_state, observation, exploration)
         step = self._environment.step(choice.action)
-        items = self._experience.add(
+        items = self._accumulator.add(
             ActorStep(
-                observation_tm1=self._observation,
+                observation_tm1=observation,
                 action_tm1=choice.action,
-                reward_t=step.reward_t,
+                reward_t=clip_rewards(step.reward_t, self._config.actor.max_abs_reward),
                 discount_t=step.discount_t,
                 last_t=step.last_t,
                 observation_t=step.observation_t,
@@ -90,10 +89,19 @@ class Interaction:
                 carry_tm1=choice.carry,
             )
         )
-        self._player.end_episodes(step.last_t)
+        self._policy.end_episodes(step.last_t)
         self._observation = step.observation
         return items, step.episodes
 
     def close(self) -> None:
         """Closes the environments."""
         self._environment.close()
+
+    def _make_key(self, incarnation: tuple[int, ...]) -> jax.Array:
+        seed = derive_seed(self._config.seed, "actor", self._index, *incarnation)
+        return jax.random.PRNGKey(seed)
+
+
+def clip_rewards(reward_t: np.ndarray, bound: float | None) -> np.ndarray:
+    """Returns rewards clipped to [-bound, bound]; None leaves them unchanged."""
+    return reward_t if bound is None else np.clip(reward_t, -bound, bound)

@@ -1,7 +1,7 @@
-"""Sums the rewards of n steps of E environments that step together.
+"""n-step transitions of E environments that step together.
 
-With window length k <= n, which is shorter only where an episode ends, and the
-environment's discounts d, a transition that starts at step t holds
+With window length k <= n, shorter only where an episode ends, and the environment's
+discounts d, a transition that starts at step t holds
 
     reward_t = sum_{i<k} gamma^i d_t ... d_{t+i-1} r_{t+i}
     discount_t = gamma^k d_t ... d_{t+k-1}
@@ -9,34 +9,32 @@ environment's discounts d, a transition that starts at step t holds
 This is the one place where gamma is applied.
 """
 
-from typing import Any
-
 import jax
 import numpy as np
 
-from distrl.types import Transition
+from distrl.types import ActorStep, Items, Nest, Transition
 
 
 class NStepAccumulator:
     """Turns steps of E environments into n-step transitions.
 
-    A transition starts at each step, and none crosses the border of an episode:
-    where an episode ends, all that is pending is returned with the final
-    observation. Its `discount_t` is 0 after termination (the environment's
-    discount was 0), and that of the shorter window after truncation.
+    A transition starts at every step and never crosses the end of an episode: there,
+    all pending transitions are completed with the final observation. Their
+    `discount_t` is 0 after termination (the environment's discount was 0), and that
+    of the shorter window after truncation.
     """
 
     def __init__(self, num_environments: int, n_step: int, discount: float):
         """Starts with empty windows.
 
         Args:
-          num_environments: E, the environments that step together.
-          n_step: the rewards summed, at least 1.
+          num_environments: E.
+          n_step: n, at least 1.
           discount: gamma.
         """
         self._n_step = n_step
         self._discount = np.float32(discount)
-        # Row `slot` of each ring holds what started at one step, for all E.
+        # Row `slot` of each ring holds the transitions that started at one step.
         shape = (n_step, num_environments)
         self._slot = 0
         self._pending = np.zeros(num_environments, np.int32)
@@ -44,53 +42,41 @@ class NStepAccumulator:
         self._rewards = np.zeros(shape, np.float32)
         self._discounts = np.zeros(shape, np.float32)
         self._observations: list[np.ndarray] | None = None
-        # Ages of the pending starts, the oldest first: [n, 1].
+        # Ages of the pending transitions, oldest first: [n, 1].
         self._ages = np.arange(n_step - 1, -1, -1, dtype=np.int32)[:, None]
 
-    def add(
-        self,
-        observation_tm1: Any,
-        action_tm1: np.ndarray,
-        reward_t: np.ndarray,
-        discount_t: np.ndarray,
-        last_t: np.ndarray,
-        observation_t: Any,
-    ) -> Transition:
-        """Adds a step of every environment and returns what became complete.
+    def add(self, step: ActorStep) -> Items:
+        """Adds a step and returns the M transitions it completes, without priorities.
 
-        Args:
-          observation_tm1: nest of `[E, ...]`, where the actions were taken; the
-            first observation of an episode after one ended.
-          action_tm1: `[E] int32`.
-          reward_t: `[E] float32`.
-          discount_t: `[E] float32`, the environment's own: 0 at termination.
-          last_t: `[E] bool`, whether the step ended an episode.
-          observation_t: nest of `[E, ...]`, the final one where an episode ended.
-
-        Returns:
-          A batch of M transitions, `[M, ...]`, those that started first come
-          first; M may be 0. Its arrays may be those that were passed: who keeps
-          them copies them.
+        They are ordered by their start. Their arrays may be those of the step: copy
+        what you keep.
         """
-        action_tm1 = np.asarray(action_tm1, np.int32)
-        reward_t = np.asarray(reward_t, np.float32)
-        bootstrap = self._discount * np.asarray(discount_t, np.float32)
+        action_tm1 = np.asarray(step.action_tm1, np.int32)
+        reward_t = np.asarray(step.reward_t, np.float32)
+        bootstrap = self._discount * np.asarray(step.discount_t, np.float32)
         if self._n_step == 1:
-            return Transition(
-                observation_tm1, action_tm1, reward_t, bootstrap, observation_t
+            return Items(
+                Transition(
+                    step.observation_tm1,
+                    action_tm1,
+                    reward_t,
+                    bootstrap,
+                    step.observation_t,
+                ),
+                None,
             )
-        self._push(observation_tm1, action_tm1)
-        # Slots without a pending start take part, and are never read.
+        self._push(step.observation_tm1, action_tm1)
+        # Unused slots are updated too; they are never read.
         self._rewards += self._discounts * reward_t
         self._discounts *= bootstrap
-        if (self._pending == self._n_step).all() and not last_t.any():
-            batch = self._pop_oldest(observation_t)
+        if (self._pending == self._n_step).all() and not step.last_t.any():
+            transitions = self._pop_oldest(step.observation_t)
         else:
-            batch = self._pop_where(last_t, observation_t)
+            transitions = self._pop_where(step.last_t, step.observation_t)
         self._slot = (self._slot + 1) % self._n_step
-        return batch
+        return Items(transitions, None)
 
-    def _push(self, observation_tm1: Any, action_tm1: np.ndarray) -> None:
+    def _push(self, observation_tm1: Nest, action_tm1: np.ndarray) -> None:
         leaves = jax.tree_util.tree_leaves(observation_tm1)
         if self._observations is None:
             self._observations = [
@@ -103,8 +89,8 @@ class NStepAccumulator:
         self._discounts[self._slot] = 1.0
         self._pending += 1
 
-    def _pop_oldest(self, observation_t: Any) -> Transition:
-        """Returns the whole oldest row: nothing ended and every window is full."""
+    def _pop_oldest(self, observation_t: Nest) -> Transition:
+        """Returns the oldest row: no episode ended and every window is full."""
         assert self._observations is not None
         oldest = (self._slot + 1) % self._n_step
         self._pending -= 1
@@ -119,8 +105,8 @@ class NStepAccumulator:
             observation_t=observation_t,
         )
 
-    def _pop_where(self, last_t: np.ndarray, observation_t: Any) -> Transition:
-        """Returns full windows, and all that is pending where an episode ended."""
+    def _pop_where(self, last_t: np.ndarray, observation_t: Nest) -> Transition:
+        """Returns full windows, and all pending ones where an episode ended."""
         assert self._observations is not None
         full = self._pending == self._n_step
         leaves = last_t | ((self._ages == self._n_step - 1) & full)
@@ -141,5 +127,5 @@ class NStepAccumulator:
             ),
         )
 
-    def _rebuild(self, leaves: list[np.ndarray], like: Any) -> Any:
+    def _rebuild(self, leaves: list[np.ndarray], like: Nest) -> Nest:
         return jax.tree_util.tree_structure(like).unflatten(leaves)

@@ -1,8 +1,9 @@
-"""Acting in E environments: one call of the device for all of them."""
+"""The policy of E environments: one call of the device acts in all of them."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 import chex
+import haiku as hk
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,34 +12,35 @@ from distrl.agents.acting import Explore
 from distrl.agents.agent import Agent
 from distrl.agents.legal_actions import find_legal, restrict
 from distrl.networks.value_network import Mode
-from distrl.types import EnvironmentSpec
+from distrl.types import EnvironmentSpec, Nest
+
+_Arrays = TypeVar("_Arrays")
 
 
 class Choice(NamedTuple):
-    """What a player chose.
+    """The actions chosen in E environments.
 
     Attributes:
       action: `[E] int32`, numpy.
-      q: `[E, A] float32`, the values that it was chosen by, on the device; those of
-        illegal actions are `ILLEGAL`.
+      q: `[E, A] float32`, the action values they were chosen by, on the device;
+        `ILLEGAL` for illegal actions.
       carry: nest of `[E, ...]`, the recurrent state before the step, on the device.
     """
 
     action: np.ndarray
     q: jax.Array
-    carry: Any
+    carry: Nest
 
 
-def place(nest: Any) -> Any:
-    """Returns a nest of arrays on the device that a player acts on, bound to it.
+def place(nest: _Arrays) -> _Arrays:
+    """Returns a nest of arrays committed to the device that policies act on.
 
-    Where some arrays of a call are bound to a device and others are not, JAX compiles
-    it once more.
+    A call with both committed and uncommitted arrays would be compiled again.
     """
     return jax.device_put(nest, jax.local_devices()[0])
 
 
-class Player:
+class Policy:
     """Acts in E environments; holds their recurrent states and the random key."""
 
     def __init__(
@@ -47,9 +49,9 @@ class Player:
         """Starts E episodes.
 
         Args:
-          agent: whose values are acted on.
-          explore: from values to actions.
-          mode: `act` or `evaluate`, what the network is applied for.
+          agent: provides the action values.
+          explore: from action values to actions.
+          mode: `act` or `evaluate`.
           count: E.
           key: a raw key.
         """
@@ -60,24 +62,24 @@ class Player:
 
         @jax.jit
         def choose(
-            params: Any,
-            network_state: Any,
+            params: hk.Params,
+            network_state: hk.State,
             key: chex.PRNGKey,
-            observation: Any,
-            carry: Any,
-            amount: jax.Array,
-        ) -> tuple[jax.Array, jax.Array, Any, chex.PRNGKey]:
-            # The next key from the same call is cheaper than a split outside of it.
+            observation: Nest,
+            carry: Nest,
+            exploration: jax.Array,
+        ) -> tuple[jax.Array, jax.Array, Nest, chex.PRNGKey]:
+            # Splitting in the same call is cheaper than outside of it.
             next_key, network_key, action_key = jax.random.split(key, 3)
             q, carry = agent.q_values(
                 params, network_state, network_key, observation, carry, mode
             )
             legal = find_legal(observation)
-            action = explore(action_key, q, amount, legal)
+            action = explore(action_key, q, exploration, legal)
             return action, restrict(q, legal), carry, next_key
 
         @jax.jit
-        def reset(carry: Any, initial: Any, ended: jax.Array) -> Any:
+        def reset(carry: Nest, initial: Nest, ended: jax.Array) -> Nest:
             def pick(x: jax.Array, start: jax.Array) -> jax.Array:
                 where = ended.reshape(-1, *[1] * (x.ndim - 1))
                 return jnp.where(where, start, x)
@@ -88,29 +90,33 @@ class Player:
         self._reset = reset
 
     def act(
-        self, params: Any, network_state: Any, observation: Any, amount: np.ndarray
+        self,
+        params: hk.Params,
+        network_state: hk.State,
+        observation: Nest,
+        exploration: np.ndarray,
     ) -> Choice:
         """Chooses an action in each environment.
 
         Args:
           params: the network's parameters, placed by `place`.
-          network_state: the network's state, too.
+          network_state: the network's state, placed likewise.
           observation: nest of `[E, ...]`.
-          amount: `[E] float32`, of exploration; 0 is greedy.
+          exploration: `[E] float32`, epsilon or temperature; 0 is greedy.
         """
         carry = self._carry
         action, q, self._carry, self._key = self._choose(
-            params, network_state, self._key, observation, carry, amount
+            params, network_state, self._key, observation, carry, exploration
         )
         return Choice(np.asarray(action), q, carry)
 
     def end_episodes(self, last_t: np.ndarray) -> None:
-        """Forgets the recurrent state where `last_t [E] bool` says that one ended."""
+        """Resets the recurrent state where an episode ended: `last_t [E] bool`."""
         if self._initial != () and last_t.any():
             self._carry = self._reset(self._carry, self._initial, last_t)
 
-    def start_anew(self, key: chex.PRNGKey) -> None:
-        """Starts E episodes, and draws from another key."""
+    def restart(self, key: chex.PRNGKey) -> None:
+        """Starts E episodes with another key."""
         self._key = place(key)
         self._carry = self._initial
 
@@ -124,7 +130,7 @@ class Player:
             lambda leaf: np.zeros((self._count, *leaf.shape), leaf.dtype),
             spec.observation,
         )
-        amount = np.zeros(self._count, np.float32)
-        self._choose(params, network_state, self._key, observation, self._carry, amount)
+        greedy = np.zeros(self._count, np.float32)
+        self._choose(params, network_state, self._key, observation, self._carry, greedy)
         if self._initial != ():
             self._reset(self._carry, self._initial, np.zeros(self._count, bool))

@@ -1,4 +1,4 @@
-"""The actor: steps its environments in lock-step and writes what it sees to replay."""
+"""The actor node: steps its environments and writes items to replay."""
 
 import collections
 import statistics
@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from distrl.actor.exploration import make_amount
+from distrl.actor.exploration import make_exploration_schedule
 from distrl.actor.interaction import Interaction
 from distrl.agents import make_agent
 from distrl.config import Config
@@ -30,40 +30,42 @@ def run_actor(
     variable_service: Any,
     coordinator: Any,
     stop: StopSignal,
-    life: tuple[int, ...] = (),
+    incarnation: tuple[int, ...] = (),
 ) -> None:
     """Acts until `stop` is set.
 
     Args:
       config: the whole configuration.
       spec: of the environment.
-      index: which actor this is, from 0.
+      index: the number of the actor, from 0.
       replay_address: host:port of the Reverb server.
       variable_service: a client of the node that `find_source` names.
       coordinator: a client of `Coordinator`.
       stop: ends the role.
-      life: of the node (`Session.indices`), which draws other numbers in each.
+      incarnation: of the node (`Session.indices`), part of its seeds.
     """
     name = f"actor/{index}"
     # A batch this small gains nothing from a queue of computations.
     jax.config.update("jax_cpu_enable_async_dispatch", False)
-    interaction = Interaction(config, spec, make_agent(config, spec), index, life)
-    amount_at = make_amount(config, index)
+    interaction = Interaction(
+        config, spec, make_agent(config, spec), index, incarnation
+    )
+    schedule = make_exploration_schedule(config, index)
     source = find_source(config, index)
     variables = VariableClient(variable_service, config, stop, source)
     reporter = Reporter(coordinator, name, config, stop)
     log = MetricsLog(config, name)
     returns: collections.deque[float] = collections.deque(maxlen=_RECENT_EPISODES)
-    seed = derive_seed(config.seed, "replay", index, *life)
+    seed = derive_seed(config.seed, "replay", index, *incarnation)
     writer = BlockWriter(replay_address, config, spec, seed, stop)
     env_steps = 0
-    amount = amount_at(0)
+    exploration = schedule(0)
     interaction.compile()
     if variables.await_first() is not None:
         variables.follow()
     while not stop.is_set():
         held = variables.latest()
-        items, episodes = interaction.step(held.params, held.network_state, amount)
+        items, episodes = interaction.step(held.params, held.network_state, exploration)
         with ignore_errors_while_stopping(stop):
             writer.write(*items)
         env_steps += config.actor.environments
@@ -80,13 +82,13 @@ def run_actor(
             if recent is not None:
                 reporter.gauge(training_return=recent)
             reporter.send()
-            amount = amount_at(reporter.run_env_steps)
+            exploration = schedule(reporter.run_env_steps)
             log.write(
                 env_steps,
                 {
                     "env_steps": env_steps,
                     "training_return": recent,
-                    "exploration": float(np.mean(amount)),
+                    "exploration": float(np.mean(exploration)),
                     "version": held.version,
                     "learner_steps": held.learner_steps,
                     "staleness_seconds": round(staleness, 3),

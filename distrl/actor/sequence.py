@@ -1,12 +1,10 @@
 """Cuts the episodes of E environments that step together into sequences.
 
-In an episode of L steps a sequence starts at the steps 0, P, 2 P, ... and takes T
-steps, so that those less than T apart overlap (R2D2, ICLR 2019, has P = T / 2).
-None crosses the end of an episode. What is pending there is padded, by this rule: of
-the pending ones only that which started first is kept, for the others are parts of
-it; and not even that where a full one ends with the episode, which holds all its
-steps. So every sequence has a step that no earlier one has, and, with P <= T, every
-step is in one.
+Sequences of T steps start at the steps 0, P, 2 P, ... of an episode, so that they
+overlap if P < T (R2D2, ICLR 2019, has P = T / 2). None crosses the end of an episode.
+There, only the oldest pending sequence is kept, padded, since it contains the others;
+and not even that one if a full sequence ends with the episode. So every sequence has a
+step that no earlier one has, and with P <= T every step is in a sequence.
 
 Gamma is applied here to single steps, as in `distrl.actor.n_step` to n of them.
 """
@@ -16,7 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from distrl.types import Trajectory
+from distrl.types import ActorStep, Items, Trajectory
 
 
 class SequenceAccumulator:
@@ -28,80 +26,51 @@ class SequenceAccumulator:
         """Starts with nothing pending.
 
         Args:
-          num_environments: E, the environments that step together.
+          num_environments: E.
           length: T, the steps of a sequence, at least 1.
-          period: P, the steps between the starts of two, at least 1.
+          period: P, the steps between the starts of sequences, at least 1.
           discount: gamma.
         """
         self._length = length
         self._period = period
         self._discount = np.float32(discount)
-        # Row `slot` of each ring holds one step of all E; the last T are kept.
+        # Row `slot` of each ring holds one of the last T steps.
         shape = (length, num_environments)
         self._slot = 0
-        self._taken = np.zeros(num_environments, np.int64)  # In the episode so far.
+        self._taken = np.zeros(num_environments, np.int64)  # Steps of the episode.
         self._actions = np.zeros(shape, np.int32)
         self._rewards = np.zeros(shape, np.float32)
         self._discounts = np.zeros(shape, np.float32)
         self._observations: list[np.ndarray] | None = None
         self._carries: list[np.ndarray] | None = None
 
-    def add(
-        self,
-        observation_tm1: Any,
-        action_tm1: np.ndarray,
-        reward_t: np.ndarray,
-        discount_t: np.ndarray,
-        last_t: np.ndarray,
-        observation_t: Any,
-        carry_tm1: Any,
-    ) -> Trajectory:
-        """Adds a step of every environment and returns what became complete.
+    def add(self, step: ActorStep) -> Items:
+        """Adds a step and returns the M sequences it completes, without priorities.
 
-        Args:
-          observation_tm1: nest of `[E, ...]`, where the actions were taken; the
-            first observation of an episode after one ended.
-          action_tm1: `[E] int32`.
-          reward_t: `[E] float32`.
-          discount_t: `[E] float32`, the environment's own: 0 at termination.
-          last_t: `[E] bool`, whether the step ended an episode.
-          observation_t: nest of `[E, ...]`, the final one where an episode ended.
-          carry_tm1: nest of `[E, ...]`, the recurrent state before the step; it is
-            copied from the device only where a sequence starts.
-
-        Returns:
-          A batch of M sequences, `[M, T, ...]` and `[M, T + 1, ...]` observations,
-          by environment; at most one an environment, and M may be 0. Its arrays are
-          its own.
+        They are ordered by environment, at most one each. The carry is copied from the
+        device only where a sequence starts. The returned arrays are new.
         """
-        self._push(observation_tm1, action_tm1, reward_t, discount_t, carry_tm1)
-        steps = self._count_complete(last_t)
+        self._push(step)
+        steps = self._count_complete(step.last_t)
         (environment,) = np.nonzero(steps)
-        batch = self._gather(environment, steps[environment], observation_t, carry_tm1)
-        self._taken[last_t] = 0
+        sequences = self._gather(environment, steps[environment], step)
+        self._taken[step.last_t] = 0
         self._slot = (self._slot + 1) % self._length
-        return batch
+        return Items(sequences, None)
 
-    def _push(
-        self,
-        observation_tm1: Any,
-        action_tm1: np.ndarray,
-        reward_t: np.ndarray,
-        discount_t: np.ndarray,
-        carry_tm1: Any,
-    ) -> None:
-        observations = jax.tree_util.tree_leaves(observation_tm1)
-        carries = jax.tree_util.tree_leaves(carry_tm1)
+    def _push(self, step: ActorStep) -> None:
+        observations = jax.tree_util.tree_leaves(step.observation_tm1)
+        carries = jax.tree_util.tree_leaves(step.carry_tm1)
         if self._observations is None:
             self._observations = [self._make_ring(leaf) for leaf in observations]
             self._carries = [self._make_ring(leaf) for leaf in carries]
         assert self._carries is not None
         for ring, leaf in zip(self._observations, observations, strict=True):
             ring[self._slot] = leaf
-        self._actions[self._slot] = action_tm1
-        self._rewards[self._slot] = reward_t
+        self._actions[self._slot] = step.action_tm1
+        self._rewards[self._slot] = step.reward_t
         self._discounts[self._slot] = self._discount * np.asarray(
-            discount_t, np.float32
+            step.discount_t, np.float32
         )
         if (self._taken % self._period == 0).any():
             for ring, leaf in zip(self._carries, carries, strict=True):
@@ -112,12 +81,12 @@ class SequenceAccumulator:
         return np.zeros((self._length, *leaf.shape), leaf.dtype)
 
     def _count_complete(self, last_t: np.ndarray) -> np.ndarray:
-        """Returns `[E]`, the steps of the sequence that is complete; 0 for none."""
-        # The steps since the first start whose sequence was not full before this step.
+        """Returns `[E]`, the steps of the completed sequence; 0 for none."""
+        # `started` is the oldest start whose sequence is not full yet.
         beyond = self._taken - self._length
         is_full = (beyond >= 0) & (beyond % self._period == 0)
         started = np.where(beyond < 0, 0, (beyond // self._period + 1) * self._period)
-        # Negative where the next start is still to come: the period is the longer.
+        # Negative between two sequences if P > T.
         pending = np.maximum(self._taken - started, 0)
         return np.where(is_full, self._length, np.where(last_t, pending, 0))
 
@@ -125,10 +94,9 @@ class SequenceAccumulator:
         self,
         environment: np.ndarray,
         steps: np.ndarray,
-        observation_t: Any,
-        carry_tm1: Any,
+        newest: ActorStep,
     ) -> Trajectory:
-        """Copies the last `steps` `[M]` of each environment `[M]`, and pads them."""
+        """Copies the last `steps` `[M]` of each `environment` `[M]`, and pads them."""
         assert self._observations is not None and self._carries is not None
         length = self._length
         begin = (self._slot + 1 - steps) % length
@@ -145,7 +113,7 @@ class SequenceAccumulator:
             whole[np.arange(len(steps)), steps] = final[environment]
             return whole
 
-        finals, structure = jax.tree_util.tree_flatten(observation_t)
+        finals, structure = jax.tree_util.tree_flatten(newest.observation_t)
         observations = map(observe, self._observations, finals)
         carries = (ring[begin, environment] for ring in self._carries)
         return Trajectory(
@@ -155,6 +123,6 @@ class SequenceAccumulator:
             discount=take(self._discounts),
             mask=is_step.astype(np.float32),
             carry=jax.tree_util.tree_unflatten(
-                jax.tree_util.tree_structure(carry_tm1), carries
+                jax.tree_util.tree_structure(newest.carry_tm1), carries
             ),
         )

@@ -1,15 +1,32 @@
-"""From Q values to actions."""
+"""From action values to actions: epsilon-greedy and Boltzmann exploration."""
 
-from collections.abc import Callable
+from typing import Protocol
 
 import chex
 import jax
 import jax.numpy as jnp
 
-Explore = Callable[[chex.PRNGKey, jax.Array, jax.Array, jax.Array | None], jax.Array]
-"""`(key, q [B, A], amount [B] float32, legal [B, A] bool | None) -> action [B] int32`;
-with an amount of 0 the best legal action, one of the best where several are alike. It
-is legal whatever the values are, NaN too. None allows all actions."""
+
+class Explore(Protocol):
+    """Chooses actions from action values, with exploration."""
+
+    def __call__(
+        self,
+        key: chex.PRNGKey,
+        q: jax.Array,
+        exploration: jax.Array,
+        legal: jax.Array | None = None,
+        /,
+    ) -> jax.Array:
+        """Returns actions, `[B] int32`; legal ones even if action values are NaN.
+
+        Args:
+          key: a raw key.
+          q: `[B, A] float32`, action values.
+          exploration: `[B] float32`; 0 takes a best legal action, ties broken at
+            random.
+          legal: `[B, A] bool`, the legal actions; None allows all.
+        """
 
 
 def epsilon_greedy(
@@ -18,14 +35,14 @@ def epsilon_greedy(
     epsilon: jax.Array,
     legal: jax.Array | None = None,
 ) -> jax.Array:
-    """Draws any legal action with a probability of epsilon, the best one otherwise."""
+    """Takes a random legal action with probability epsilon, else a best one."""
     _check(q, epsilon)
     batch_size, num_actions = q.shape
-    # All from one draw: on the CPU each costs more than what is made of it.
+    # One draw for everything: on the CPU a draw costs more than its use.
     draw = jax.random.uniform(key, (batch_size, num_actions + 2))
     explores = draw[:, 0] < epsilon
     if legal is not None:
-        # Of values that are all alike `pick_best` draws one.
+        # Of equal values `pick_best` takes one at random.
         values = jnp.where(explores[:, None], 0.0, q)
         return pick_best(_forbid(values, legal), draw[:, 2:])
     # A draw is below 1, but its product may be rounded up.
@@ -39,7 +56,7 @@ def boltzmann(
     temperature: jax.Array,
     legal: jax.Array | None = None,
 ) -> jax.Array:
-    """Draws legal actions from the softmax of Q / temperature; 0 is the best one."""
+    """Samples legal actions from softmax(q / temperature); 0 takes a best one."""
     _check(q, temperature)
     noise_key, best_key = jax.random.split(key)
     # Gumbel's trick, written so that a temperature of 0 needs no division.
@@ -51,16 +68,16 @@ def boltzmann(
 
 
 def pick_best(values: jax.Array, draw: jax.Array) -> jax.Array:
-    """Returns the places of the largest values, `[B] int32`.
+    """Returns argmax indices, ties broken at random, `[B] int32`.
 
-    RLax compares values with their maximum. XLA may compute the two apart from each
-    other and round them differently, and then none is the best. Here each value is
+    RLax compares the values with their maximum. XLA may compute the two separately and
+    round them differently, so that no value equals the maximum. Here each value is
     read once.
 
     Args:
       values: `[B, A] float32`.
-      draw: `[B, A] float32`, from 0 to 1; of values that are alike the one with the
-        largest draw is taken.
+      draw: `[B, A] float32`, random numbers in [0, 1) that break ties: the largest
+        wins.
     """
 
     def choose(one: tuple, other: tuple) -> tuple:
@@ -75,11 +92,11 @@ def pick_best(values: jax.Array, draw: jax.Array) -> jax.Array:
 
 
 def _forbid(values: jax.Array, legal: jax.Array) -> jax.Array:
-    """Returns values of which every legal one is larger than every other."""
+    """Returns values whose illegal entries are less than all legal ones."""
     return jnp.where(legal, jnp.nan_to_num(values), -jnp.inf)
 
 
-def _check(q: jax.Array, amount: jax.Array) -> None:
-    chex.assert_rank([q, amount], [2, 1])
-    chex.assert_equal_shape_prefix([q, amount], 1)
+def _check(q: jax.Array, exploration: jax.Array) -> None:
+    chex.assert_rank([q, exploration], [2, 1])
+    chex.assert_equal_shape_prefix([q, exploration], 1)
     chex.assert_type(q, jnp.float32)

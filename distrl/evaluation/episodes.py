@@ -9,7 +9,7 @@ import haiku as hk
 import jax
 import numpy as np
 
-from distrl.actor.policy import Player
+from distrl.actor.policy import Policy
 from distrl.agents.acting import epsilon_greedy
 from distrl.agents.agent import Agent
 from distrl.config import Config
@@ -53,20 +53,20 @@ class Evaluation:
         self._config = config
         self._spec = spec
         self._environment = environment or self._make_environment(incarnation)
-        self._player = Player(
+        self._policy = Policy(
             agent, epsilon_greedy, "evaluate", size, self._make_key(incarnation)
         )
         self._epsilon = np.full(size, config.evaluation.epsilon, np.float32)
 
     def compile(self) -> None:
         """Compiles the policy before there are parameters."""
-        self._player.compile(self._spec)
+        self._policy.compile(self._spec)
 
     def restart(self, incarnation: tuple[int, ...]) -> None:
         """Behaves as if newly made for another incarnation; compiles nothing."""
         self._environment.close()
         self._environment = self._make_environment(incarnation)
-        self._player.start_anew(self._make_key(incarnation))
+        self._policy.restart(self._make_key(incarnation))
 
     def play(
         self,
@@ -84,8 +84,8 @@ class Evaluation:
         """
 
         def act(observation: Any, first: np.ndarray) -> np.ndarray:
-            self._player.end_episodes(first)
-            choice = self._player.act(params, network_state, observation, self._epsilon)
+            self._policy.end_episodes(first)
+            choice = self._policy.act(params, network_state, observation, self._epsilon)
             return choice.action
 
         evaluation = self._config.evaluation

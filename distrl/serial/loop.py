@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from distrl.actor.exploration import make_amount
+from distrl.actor.exploration import make_exploration_schedule
 from distrl.actor.interaction import Interaction
 from distrl.agents import make_agent
 from distrl.checkpoints import write_run_spec
@@ -115,7 +115,8 @@ class _Run:
         self._open = contextlib.ExitStack()
         # Actor 0 of a run that has no other.
         actor = dataclasses.replace(config.actor, count=1)
-        self._amount_at = make_amount(dataclasses.replace(config, actor=actor), 0)
+        alone = dataclasses.replace(config, actor=actor)
+        self._schedule = make_exploration_schedule(alone, 0)
         self._interaction = self._keep(Interaction(config, spec, agent, 0, self._life))
         self._evaluation = self._keep(Evaluation(config, spec, agent, self._life))
         self._record = self._keep(RunRecord(config, progress))
@@ -168,9 +169,9 @@ class _Run:
     def _act(self) -> None:
         """Takes a step in each environment and inserts what is complete."""
         state, counts = self._state, self._counts
-        amount = self._amount_at(counts.env_steps)
-        items, episodes = self._interaction.step(*self._variables, amount)
-        self._exploration = float(np.mean(amount))
+        exploration = self._schedule(counts.env_steps)
+        items, episodes = self._interaction.step(*self._variables, exploration)
+        self._exploration = float(np.mean(exploration))
         self._record.add_returns([each.episode_return for each in episodes])
         self._pool.put(items)
         counts = counts._replace(
@@ -198,7 +199,7 @@ class _Run:
             if period is not None and done >= period:
                 self._save()
                 self._checkpointed_step = self._counts.learner_steps
-                self._interaction.start_anew(self._life)
+                self._interaction.restart(self._life)
                 self._evaluation.restart(self._life)
                 # A run that is resumed here begins by acting.
                 return

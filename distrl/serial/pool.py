@@ -6,8 +6,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from distrl.actor.experience import Items
 from distrl.items import fill_priorities
+from distrl.types import Items
 
 
 class ItemPool:

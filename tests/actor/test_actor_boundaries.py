@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from distrl.actor.n_step import NStepAccumulator
 from distrl.environments import VectorEnvironment, make_spec
 from distrl.environments.batch import BatchEnvironment
+from distrl.types import ActorStep
 
 GAMMA = 0.5
 SPEC = make_spec(Scripted([[(0.0, 1.0)]]))
@@ -31,13 +32,15 @@ def collect(scripts, n_step, steps, gamma=GAMMA, in_batch=False):
         action = np.full(len(scripts), time, np.int32)
         step = vector.step(action)
         batch = accumulator.add(
-            observation,
-            action,
-            step.reward_t,
-            step.discount_t,
-            step.last_t,
-            step.observation_t,
-        )
+            ActorStep(
+                observation,
+                action,
+                step.reward_t,
+                step.discount_t,
+                step.last_t,
+                step.observation_t,
+            )
+        ).data
         observation = step.observation
         for o_tm1, a_tm1, r_t, discount_t, o_t in zip(*batch, strict=True):
             found.append((*o_tm1, a_tm1, r_t, discount_t, *o_t))

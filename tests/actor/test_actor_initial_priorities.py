@@ -1,5 +1,3 @@
-import dataclasses
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,6 +6,7 @@ from hypothesis import strategies as st
 from distrl.actor.initial_priorities import PrioritizedAccumulator
 from distrl.actor.n_step import NStepAccumulator
 from distrl.config import ActorConfig, Config, LossConfig
+from distrl.types import ActorStep
 
 
 def make_config(environments=1, n_step=1, discount=0.5, transform="none"):
@@ -18,13 +17,15 @@ def make_config(environments=1, n_step=1, discount=0.5, transform="none"):
 def add(accumulator, step, q, action=0, r_t=0.0, d_t=1.0, last_t=False):
     """Adds a step of one environment; observations are numbers of steps."""
     batch, priorities = accumulator.add(
-        np.array([step], np.float32),
-        np.array([action], np.int32),
-        np.array([r_t], np.float32),
-        np.array([d_t], np.float32),
-        np.array([last_t]),
-        np.array([step + 1], np.float32),
-        np.array([q], np.float32),
+        ActorStep(
+            np.array([step], np.float32),
+            np.array([action], np.int32),
+            np.array([r_t], np.float32),
+            np.array([d_t], np.float32),
+            np.array([last_t]),
+            np.array([step + 1], np.float32),
+            np.array([q], np.float32),
+        )
     )
     assert priorities.dtype == np.float32
     rows = zip(batch.observation_tm1, batch.observation_t, priorities, strict=True)
@@ -75,15 +76,10 @@ def test_what_waits_is_a_copy():
     last_t, q = np.zeros(1, bool), np.zeros((1, 2), np.float32)
 
     def add_all():
-        return accumulator.add(
-            observation_tm1,
-            np.zeros(1, np.int32),
-            reward_t,
-            discount_t,
-            last_t,
-            observation_t,
-            q,
-        )
+        action = np.zeros(1, np.int32)
+        before, after = observation_tm1, observation_t
+        step = ActorStep(before, action, reward_t, discount_t, last_t, after, q)
+        return accumulator.add(step)
 
     add_all()
     for array in (*arrays, q):
@@ -141,9 +137,9 @@ def test_equals_the_slow_reference(run, n_step, gamma):
     got, items, waited_for = {}, {}, {}
     for t in range(count):
         step = (number[t], action[t], reward[t], discount[t], last[t], number[t] + 1000)
-        for row in zip(*plain.add(*step), strict=True):
+        for row in zip(*plain.add(ActorStep(*step)).data, strict=True):
             waited_for[int(row[0])] = row
-        batch, priorities = accumulator.add(*step, q[t])
+        batch, priorities = accumulator.add(ActorStep(*step, q[t]))
         assert priorities.shape == batch.reward_t.shape
         for priority, row in zip(priorities, zip(*batch, strict=True), strict=True):
             assert int(row[0]) not in got
@@ -164,14 +160,13 @@ def test_equals_the_slow_reference(run, n_step, gamma):
 
 @pytest.mark.parametrize("n_step", [1, 2])
 def test_nests_are_taken_apart_again(n_step):
-    accumulator = PrioritizedAccumulator(
-        dataclasses.replace(make_config(environments=2, n_step=n_step))
-    )
+    accumulator = PrioritizedAccumulator(make_config(environments=2, n_step=n_step))
     observation = {"pixels": np.zeros((2, 4), np.uint8), "rest": (np.ones(2),)}
     ones = np.ones(2, np.float32)
-    step = (np.zeros(2, np.int32), ones, ones, np.ones(2, bool))
+    action, last_t = np.zeros(2, np.int32), np.ones(2, bool)
+    q = np.ones((2, 3), np.float32)
     batch, priorities = accumulator.add(
-        observation, *step, observation, np.ones((2, 3), np.float32)
+        ActorStep(observation, action, ones, ones, last_t, observation, q)
     )
     for nest in (batch.observation_tm1, batch.observation_t):
         assert nest.keys() == observation.keys()

@@ -1,11 +1,13 @@
 """An actor's steps: its seeds, its items and the episodes that end."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
 from counting_environments import SPEC
 
-from distrl.actor.interaction import Interaction
+from distrl.actor.interaction import Interaction, clip_rewards
 from distrl.actor.policy import place
 from distrl.agents import make_agent
 from distrl.config import config_from_dict
@@ -39,6 +41,26 @@ def test_a_step_of_every_environment_makes_items():
     np.testing.assert_array_equal(items.data.discount_t, [0.5] * 3)
     assert items.priorities is None
     assert episodes == []
+
+
+@pytest.mark.parametrize(("bound", "reward"), [(None, 2.0), (0.5, 0.5)])
+def test_items_have_clipped_rewards(bound, reward):
+    actor = dataclasses.replace(CONFIG.actor, max_abs_reward=bound)
+    config = dataclasses.replace(CONFIG, actor=actor)
+    interaction = Interaction(config, SPEC, AGENT, 0)
+    params = {"~": {"q": np.array([0.0, 1.0, 2.0], np.float32)}}
+    items, _ = interaction.step(params, {}, GREEDY)
+    interaction.close()
+    np.testing.assert_array_equal(items.data.reward_t, [reward] * 3)
+
+
+def test_clipping_is_symmetric_and_zero_is_a_bound():
+    reward_t = np.array([-3.0, -0.5, 0.0, 0.5, 3.0], np.float32)
+    np.testing.assert_array_equal(
+        clip_rewards(reward_t, 1.0), [-1.0, -0.5, 0.0, 0.5, 1.0]
+    )
+    np.testing.assert_array_equal(clip_rewards(reward_t, 0.0), np.zeros(5))
+    assert clip_rewards(reward_t, None) is reward_t
 
 
 @pytest.mark.parametrize(
@@ -101,8 +123,8 @@ def test_compiling_changes_nothing_of_what_is_done():
         interaction = Interaction(CONFIG, SPEC, AGENT, 0)
         if compiles:
             interaction.compile()
-        amount = np.full(3, 0.5, np.float32)
-        steps = [interaction.step(PARAMS, {}, amount)[0] for _ in range(6)]
+        exploration = np.full(3, 0.5, np.float32)
+        steps = [interaction.step(PARAMS, {}, exploration)[0] for _ in range(6)]
         actions.append([step.data.action_tm1.tolist() for step in steps])
         interaction.close()
     assert actions[0] == actions[1]

@@ -4,7 +4,7 @@ import pytest
 from counting_agents import make_counter
 from dm_env import specs
 
-from distrl.actor.policy import Player, place
+from distrl.actor.policy import Policy, place
 from distrl.agents import make_agent
 from distrl.agents.acting import epsilon_greedy
 from distrl.agents.legal_actions import ILLEGAL
@@ -18,14 +18,14 @@ NETWORK = NetworkConfig("mlp", {"hidden_sizes": [8]})
 CONFIG = Config(agent="double_dqn", network=NETWORK)
 
 
-def make_player(agent, mode="act", seed=0, count=16):
-    return Player(agent, epsilon_greedy, mode, count, jax.random.PRNGKey(seed))
+def make_policy(agent, mode="act", seed=0, count=16):
+    return Policy(agent, epsilon_greedy, mode, count, jax.random.PRNGKey(seed))
 
 
-def test_a_greedy_player_takes_the_largest_q_value_and_gives_it_on():
+def test_a_greedy_policy_takes_the_largest_q_value_and_gives_it_on():
     agent = make_agent(CONFIG, SPEC)
     params, network_state = agent.init(jax.random.PRNGKey(0))
-    choice = make_player(agent).act(params, network_state, OBSERVATION, GREEDY)
+    choice = make_policy(agent).act(params, network_state, OBSERVATION, GREEDY)
     q, _ = agent.q_values(params, network_state, None, OBSERVATION, (), "act")
     np.testing.assert_allclose(choice.q, q, rtol=1e-5)
     np.testing.assert_array_equal(choice.action, np.argmax(q, axis=-1))
@@ -36,7 +36,7 @@ def test_a_greedy_player_takes_the_largest_q_value_and_gives_it_on():
 @pytest.mark.parametrize("epsilon", [0.0, 1.0])
 @pytest.mark.parametrize("head", ["linear", "dueling"])
 @pytest.mark.parametrize("is_noisy", [False, True])
-def test_a_player_takes_legal_actions_and_says_the_values_of_others_are_low(
+def test_a_policy_takes_legal_actions_and_says_the_values_of_others_are_low(
     epsilon, head, is_noisy
 ):
     network = NetworkConfig("mlp", {"hidden_sizes": [8]}, head=head, noisy=is_noisy)
@@ -44,17 +44,17 @@ def test_a_player_takes_legal_actions_and_says_the_values_of_others_are_low(
     spec = EnvironmentSpec({"observation": SPEC.observation, "action_mask": mask}, 3)
     agent = make_agent(Config(agent="double_dqn", network=network), spec)
     params, network_state = place(agent.init(jax.random.PRNGKey(0)))
-    player = make_player(agent)
-    player.compile(spec)
+    policy = make_policy(agent)
+    policy.compile(spec)
     rng = np.random.default_rng(1)
     for _ in range(20):
         legal = rng.integers(0, 2, (16, 3)).astype(np.uint8)
         legal[:, 1] |= ~legal.any(axis=1)
         observation = {"observation": OBSERVATION, "action_mask": legal}
-        choice = player.act(params, network_state, observation, GREEDY + epsilon)
+        choice = policy.act(params, network_state, observation, GREEDY + epsilon)
         assert legal[np.arange(16), choice.action].all()
         np.testing.assert_array_equal(np.asarray(choice.q) == ILLEGAL, legal == 0)
-    assert player._choose._cache_size() == 1
+    assert policy._choose._cache_size() == 1
 
 
 def test_a_chain_of_keys_gives_new_actions_and_can_be_repeated():
@@ -62,10 +62,10 @@ def test_a_chain_of_keys_gives_new_actions_and_can_be_repeated():
     params, network_state = agent.init(jax.random.PRNGKey(0))
 
     def run(seed):
-        player = make_player(agent, seed=seed)
+        policy = make_policy(agent, seed=seed)
         always = np.ones(16, np.float32)
         choices = [
-            player.act(params, network_state, OBSERVATION, always) for _ in range(3)
+            policy.act(params, network_state, OBSERVATION, always) for _ in range(3)
         ]
         return np.stack([choice.action for choice in choices])
 
@@ -83,9 +83,9 @@ def test_noise_is_for_acting_and_new_at_each_step_and_in_each_environment():
     alike = np.tile(OBSERVATION[:1], (16, 1))
 
     def play(mode):
-        player = make_player(agent, mode)
+        policy = make_policy(agent, mode)
         return [
-            np.asarray(player.act(params, network_state, alike, GREEDY).q)
+            np.asarray(policy.act(params, network_state, alike, GREEDY).q)
             for _ in range(2)
         ]
 
@@ -97,33 +97,33 @@ def test_noise_is_for_acting_and_new_at_each_step_and_in_each_environment():
 
 
 def test_the_recurrent_state_is_kept_until_an_episode_ends():
-    player = make_player(make_counter(None, SPEC), count=3)
+    policy = make_policy(make_counter(None, SPEC), count=3)
     params, observation, greedy = {}, OBSERVATION[:3], GREEDY[:3]
     # After the second step the second episode ends, after the third all but it.
     ends = [(0, 0, 0), (0, 1, 0), (1, 0, 1), (0, 0, 0)]
     before = [(0, 0, 0), (1, 1, 1), (2, 0, 2), (0, 1, 0)]
     for last_t, expected in zip(ends, before, strict=True):
-        choice = player.act(params, {}, observation, greedy)
+        choice = policy.act(params, {}, observation, greedy)
         np.testing.assert_array_equal(choice.carry[0][:, 0], expected)
         np.testing.assert_array_equal(choice.action, expected)
-        player.end_episodes(np.array(last_t, bool))
+        policy.end_episodes(np.array(last_t, bool))
 
 
 @pytest.mark.parametrize("core", ["none", "lstm"])
-def test_a_player_is_compiled_before_there_are_parameters_and_only_then(core):
+def test_a_policy_is_compiled_before_there_are_parameters_and_only_then(core):
     network = NetworkConfig("mlp", {"hidden_sizes": [8]}, core=core, core_size=8)
     agent = make_agent(Config(agent="double_dqn", network=network), SPEC)
-    player, other = make_player(agent), make_player(agent)
-    player.compile(SPEC)
-    assert player._choose._cache_size() == 1
-    assert player._reset._cache_size() == (0 if core == "none" else 1)
+    policy, other = make_policy(agent), make_policy(agent)
+    policy.compile(SPEC)
+    assert policy._choose._cache_size() == 1
+    assert policy._reset._cache_size() == (0 if core == "none" else 1)
     # As an actor calls it: parameters on the device, the rest from the host.
     params, network_state = place(agent.init(jax.random.PRNGKey(3)))
     for _ in range(3):
         args = (params, network_state, OBSERVATION.copy(), np.full(16, 0.5, np.float32))
         # Compiling changed nothing.
-        np.testing.assert_array_equal(player.act(*args).action, other.act(*args).action)
-        player.end_episodes(np.arange(16) == 3)
+        np.testing.assert_array_equal(policy.act(*args).action, other.act(*args).action)
+        policy.end_episodes(np.arange(16) == 3)
         other.end_episodes(np.arange(16) == 3)
-    assert player._choose._cache_size() == 1
-    assert player._reset._cache_size() == (0 if core == "none" else 1)
+    assert policy._choose._cache_size() == 1
+    assert policy._reset._cache_size() == (0 if core == "none" else 1)

@@ -5,14 +5,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distrl.actor.sequence import SequenceAccumulator
-from distrl.types import Trajectory
+from distrl.types import ActorStep, Trajectory
 
 GAMMA = 0.5
 
 
 def add(accumulator, step, last_t=0, d_t=1.0, final=None):
     """Adds a step of one environment: all that belongs to step i is made of i."""
-    return accumulator.add(
+    step = ActorStep(
         observation_tm1=np.array([step], np.float32),
         action_tm1=np.array([10 + step], np.int32),
         reward_t=np.array([100.0 + step], np.float32),
@@ -21,6 +21,7 @@ def add(accumulator, step, last_t=0, d_t=1.0, final=None):
         observation_t=np.array([step + 1 if final is None else final], np.float32),
         carry_tm1=(jnp.array([[1000.0 + step]]),),
     )
+    return accumulator.add(step).data
 
 
 def check_one(batch, observation, action, reward, discount, mask, carry):
@@ -97,15 +98,16 @@ def test_environments_start_and_end_by_themselves():
 
     def add_two(step, last_t):
         both = np.array([step, 50 + step])
-        return accumulator.add(
+        step = ActorStep(
             both.astype(np.float32),
             both.astype(np.int32),
             both.astype(np.float32),
             np.ones(2, np.float32),
             np.array(last_t),
             both + 1.0,
-            (jnp.asarray(both, jnp.float32)[:, None],),
+            carry_tm1=(jnp.asarray(both, jnp.float32)[:, None],),
         )
+        return accumulator.add(step).data
 
     np.testing.assert_array_equal(add_two(0, [True, False]).action, [[0, 0]])
     np.testing.assert_array_equal(add_two(1, [False, False]).action, [[50, 51]])
@@ -120,15 +122,16 @@ def test_nests_keep_structure_and_dtype_and_are_not_written_to_later():
     carry = (jnp.ones((2, 3)), jnp.zeros((2, 3)))
 
     def add_ones(last_t):
-        return accumulator.add(
+        step = ActorStep(
             observation,
             np.ones(2, np.int64),
             np.ones(2, np.float64),
             np.ones(2, np.float64),
             np.full(2, last_t),
             observation,
-            carry,
+            carry_tm1=carry,
         )
+        return accumulator.add(step).data
 
     empty = add_ones(False)
     assert empty.observation["pixels"].shape == (0, 3, 4, 4)
@@ -148,9 +151,8 @@ def test_nests_keep_structure_and_dtype_and_are_not_written_to_later():
 def test_without_memory_the_carry_is_empty():
     accumulator = SequenceAccumulator(1, length=1, period=1, discount=0.9)
     ones = np.ones(1, np.float32)
-    batch = accumulator.add(
-        ones, np.ones(1, np.int32), ones, ones, np.zeros(1, bool), ones, ()
-    )
+    actions, last_t = np.ones(1, np.int32), np.zeros(1, bool)
+    batch = accumulator.add(ActorStep(ones, actions, ones, ones, last_t, ones)).data
     assert batch.carry == ()
     assert batch.observation.shape == (1, 2)
 
@@ -175,7 +177,8 @@ def test_the_carry_is_copied_only_where_a_sequence_starts():
         carry, zeros = Device(), np.zeros(2, np.float32)
         # The second environment begins again after step 3.
         last_t = np.array([False, step == 3])
-        accumulator.add(zeros, zeros, zeros, zeros, last_t, zeros, (carry,))
+        step = ActorStep(zeros, zeros, zeros, zeros, last_t, zeros, carry_tm1=(carry,))
+        accumulator.add(step)
         copies.append(carry.copies)
     # The first starts at 0, 3, 6; the second at 0, 3, and then at 4, 7.
     assert copies == [1, 0, 0, 1, 1, 0, 1, 1]
@@ -233,15 +236,16 @@ def test_equals_the_slow_reference(run, length, period, gamma):
     accumulator = SequenceAccumulator(size, length, period, gamma)
     got = [[] for _ in range(size)]
     for t in range(count):
-        batch = accumulator.add(
+        step = ActorStep(
             number[t][:, None],
             number[t].astype(np.int32),
             reward[t],
             discount[t],
             last[t],
             number[t][:, None] + 10_000,
-            (number[t][:, None] + 20_000,),
+            carry_tm1=(number[t][:, None] + 20_000,),
         )
+        batch = accumulator.add(step).data
         assert isinstance(batch, Trajectory)
         # Which environment a sequence is of shows in the number of its start.
         owners = (batch.carry[0][:, 0].astype(int) - 20_001) % size

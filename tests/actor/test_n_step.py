@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distrl.actor.n_step import NStepAccumulator
-from distrl.types import Transition
+from distrl.types import ActorStep, Transition
 
 
 def _array(*values, dtype=np.float32):
@@ -13,7 +13,7 @@ def _array(*values, dtype=np.float32):
 
 def _add(accumulator, o_tm1, a_tm1, r_t, d_t, last_t, o_t):
     """Adds a step of one environment whose observation is one number."""
-    return accumulator.add(
+    step = ActorStep(
         _array(o_tm1),
         _array(a_tm1, dtype=np.int32),
         _array(r_t),
@@ -21,6 +21,7 @@ def _add(accumulator, o_tm1, a_tm1, r_t, d_t, last_t, o_t):
         _array(last_t, dtype=bool),
         _array(o_t),
     )
+    return accumulator.add(step).data
 
 
 def _assert_batch(batch, expected):
@@ -81,9 +82,9 @@ def test_environments_end_alone_and_starts_come_in_order_of_time():
     ones, actions = _array(1.0, 1.0), _array(0, 0, dtype=np.int32)
 
     def add(o_tm1, last_t, o_t):
-        return accumulator.add(
-            _array(*o_tm1), actions, ones, ones, np.array(last_t), _array(*o_t)
-        )
+        o_tm1, o_t = _array(*o_tm1), _array(*o_t)
+        step = ActorStep(o_tm1, actions, ones, ones, np.array(last_t), o_t)
+        return accumulator.add(step).data
 
     _assert_batch(add((0, 10), (True, False), (1, 11)), [(0, 0, 1.0, 1.0, 1)])
     # Environment 1 has a full window; environment 0 has just begun again.
@@ -101,7 +102,7 @@ def test_nests_keep_structure_and_dtype(n_step):
         "pixels": np.zeros((2, 4, 4), np.uint8),
         "rest": (np.zeros((2, 3), np.float32), np.zeros(2, np.int32)),
     }
-    batch = accumulator.add(
+    step = ActorStep(
         observation,
         np.zeros(2, np.int32),
         np.zeros(2, np.float64),
@@ -109,6 +110,7 @@ def test_nests_keep_structure_and_dtype(n_step):
         np.ones(2, bool),
         observation,
     )
+    batch = accumulator.add(step).data
     for nest in (batch.observation_tm1, batch.observation_t):
         assert nest["pixels"].dtype == np.uint8
         assert nest["pixels"].shape == (2, 4, 4)
@@ -185,8 +187,9 @@ def test_equals_the_slow_reference(run, n_step, gamma):
     accumulator = NStepAccumulator(size, n_step, gamma)
     batches = []
     for t in range(length):
-        arguments = (action[t].astype(np.int32), reward[t], discount[t], last[t])
-        batches.append(accumulator.add(before[t], *arguments, after[t]))
+        action_tm1 = action[t].astype(np.int32)
+        step = (before[t], action_tm1, reward[t], discount[t], last[t], after[t])
+        batches.append(accumulator.add(ActorStep(*step)).data)
     got = [
         (o[0], a, r, d, o_t[0])
         for batch in batches

@@ -15,7 +15,7 @@ from distrl.config import ActorConfig, Config, LossConfig, NetworkConfig, Replay
 from distrl.learner.state import first_replica, init_state, replicate
 from distrl.learner.superbatch import split_superbatch
 from distrl.learner.update import make_update
-from distrl.types import EnvironmentSpec, Trajectory
+from distrl.types import ActorStep, EnvironmentSpec, Trajectory
 
 VECTOR = EnvironmentSpec(specs.Array((3,), np.float32), num_actions=2)
 KEY = jax.random.PRNGKey(0)
@@ -177,7 +177,8 @@ def walk(world, length, gamma, environments=8, steps=150):
         ended, after = ends[state, action], goes_to[state, action].astype(np.int32)
         last = ended | (rng.random(environments) < 0.05)
         r, d = reward[state, action], 1.0 - ended
-        parts.append(accumulator.add(state, action, r, d, last, after, ()))
+        step = ActorStep(state, action, r, d, last, after)
+        parts.append(accumulator.add(step).data)
         # Not the goal: nothing is done there.
         start = rng.integers(0, len(reward) - (len(reward) > 2), environments)
         state = np.where(last, start, after).astype(np.int32)

@@ -17,7 +17,7 @@ import optax
 import pytest
 from dm_env import specs
 
-from distrl.actor.policy import Player
+from distrl.actor.policy import Policy
 from distrl.agents import list_agents, make_agent
 from distrl.agents.acting import epsilon_greedy
 from distrl.agents.legal_actions import ILLEGAL
@@ -263,10 +263,10 @@ def learn(case, is_masked=False):
     for _ in range(DISPATCHES):
         state, output = update(state, *superbatch)
     first = first_replica(state)
-    player = Player(
+    policy = Policy(
         agent, epsilon_greedy, "evaluate", NUM_STATES, jax.random.PRNGKey(0)
     )
-    choice = player.act(
+    choice = policy.act(
         first.params,
         first.network_state,
         observe(range(NUM_STATES), is_masked),

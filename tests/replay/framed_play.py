@@ -9,7 +9,7 @@ from dm_env import specs
 from distrl.action_masks import join_mask
 from distrl.actor.n_step import NStepAccumulator
 from distrl.actor.sequence import SequenceAccumulator
-from distrl.types import EnvironmentSpec
+from distrl.types import ActorStep, EnvironmentSpec
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Play:
             observation_t = push(observation, draw())
             last = rng.random(count) < 1 / self.episode
             terminated = last & (rng.random(count) < 0.5)
-            yield (
+            yield ActorStep(
                 observation,
                 rng.integers(0, 3, count).astype(np.int32),
                 rng.normal(size=count).astype(np.float32),
@@ -94,7 +94,7 @@ class Play:
         accumulator = NStepAccumulator(self.environments, n_step, 0.9)
         batches, number = [], 0
         for step in self.list_steps():
-            batch = accumulator.add(*step)
+            batch = accumulator.add(step).data
             count = len(batch.action_tm1)
             ids = np.arange(number, number + count).astype(np.float32)
             batches.append(batch._replace(reward_t=ids))
@@ -111,7 +111,7 @@ class Play:
         batches, number = [], 0
         for step in self.list_steps():
             carry = rng.normal(size=(2, self.environments, 5)).astype(np.float32)
-            batch = accumulator.add(*step, tuple(carry))
+            batch = accumulator.add(step._replace(carry_tm1=tuple(carry))).data
             count = len(batch.action)
             reward = batch.reward.copy()
             reward[:, 0] = np.arange(number, number + count)

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from distrl.actor.experience import Items
 from distrl.serial.pool import ItemPool
+from distrl.types import Items
 
 
 def make_items(numbers, priorities=None):
