@@ -56,8 +56,9 @@ class Play:
             drawn = rng.integers(0, 2, (len(observation), 3)).astype(np.uint8)
             return join_mask(observation, drawn if self.masked else None)
 
-        for observation, *step, observation_t in self._list_plain_steps():
-            yield mask(observation), *step, mask(observation_t)
+        for step in self._list_plain_steps():
+            before, after = mask(step.observation_tm1), mask(step.observation_t)
+            yield step._replace(observation_tm1=before, observation_t=after)
 
     def _list_plain_steps(self):
         rng = np.random.default_rng(self.seed)
