@@ -1,9 +1,9 @@
-"""The configuration of a run: dataclass tree, YAML file and flags are one."""
+"""The configuration of a run: one tree for dataclasses, YAML files and flags."""
 
+from distrl.config.changes import check_changes, load_run
 from distrl.config.checks import check_config, check_devices
-from distrl.config.parse import config_to_yaml, load_config
-from distrl.config.reading import config_from_dict
-from distrl.config.resuming import check_changes, load_run
+from distrl.config.convert import config_from_dict
+from distrl.config.load import config_to_yaml, load_config
 from distrl.config.schema import (
     ActorConfig,
     CheckpointConfig,

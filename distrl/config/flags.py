@@ -1,15 +1,21 @@
 """The configuration tree as command-line flags: `--learner.batch_size 64`.
 
-jsonargparse declares the flags from the dataclasses and renders their help from the
-docstrings of the fields. Values go through the reader that YAML files go through, so
-that a flag and a line of YAML take the same values and get the same messages.
+Values are parsed as YAML and converted like those of a file, so that a flag and a line
+of YAML accept the same values and give the same messages.
 """
 
+import argparse
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from distrl.config.fields import list_fields, list_sections, show_value
-from distrl.config.parse import check_name
+from distrl.config.fields import (
+    check_name,
+    find_value,
+    list_fields,
+    list_sections,
+    read_docs,
+    show_value,
+)
 from distrl.config.plain_yaml import load_yaml
 from distrl.config.schema import Config
 from distrl.errors import ConfigError
@@ -26,7 +32,7 @@ def read_flags(
 
     Returns:
       The positional arguments, the values by dotted name (the last one counts), and
-      the switches that are there.
+      the switches given.
 
     Raises:
       ConfigError: an unknown flag, or one without a value.
@@ -58,34 +64,25 @@ def format_flags(prog: str, intro: str, positional: str, switches: str) -> str:
       prog: the command, for example `distrl train`.
       intro: what it does.
       positional: the arguments of the usage line, for example `CONFIG`.
-      switches: the lines about flags that are no part of the tree.
+      switches: the lines about flags that are not fields.
     """
-    import jsonargparse
-
-    class Formatter(jsonargparse.DefaultHelpFormatter):
-        def _get_help_string(self, action):
-            return action.help
-
-    jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
-    parser = jsonargparse.ArgumentParser(
-        prog=prog,
-        usage=f"%(prog)s {positional}",
-        add_help=False,
-        formatter_class=Formatter,
+    parser = argparse.ArgumentParser(
+        prog=prog, usage=f"%(prog)s {positional}", add_help=False
     )
-    parser.add_class_arguments(Config)
-    fields = list_fields()
-    for action in parser._actions:
-        if action.dest in list_sections():
-            action.help = jsonargparse.SUPPRESS
-        elif action.dest in fields:
-            action.metavar = ""
-            default = action.default
-            shown = default if isinstance(default, str) else show_value(default)
-            takes = f"({fields[action.dest].describe()}; default: {shown})"
-            action.help = f"{action.help} {takes}".replace("%", "%%")
-    usage, _, groups = parser.format_help().partition("\n\n")
-    lines = f"{usage}\n\n{intro}\n\n{switches}\n\n{groups}".splitlines()
+    groups = {
+        section: parser.add_argument_group((cls.__doc__ or "").rstrip("."))
+        for section, cls in {"": Config, **list_sections()}.items()
+    }
+    defaults, docs = Config(), read_docs()
+    for name, field in list_fields().items():
+        default = find_value(defaults, name)
+        shown = default if isinstance(default, str) else show_value(default)
+        text = f"{docs[name]} ({field.describe()}; default: {shown})"
+        groups[name.rpartition(".")[0]].add_argument(
+            f"--{name}", metavar="", help=text.replace("%", "%%")
+        )
+    usage, _, fields = parser.format_help().partition("\n\n")
+    lines = f"{usage}\n\n{intro}\n\n{switches}\n\n{fields}".splitlines()
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
@@ -104,7 +101,7 @@ def _read_name(flag: str, text: str | None) -> str:
 
 
 def _read_text(name: str, text: str) -> Any:
-    """Returns the value in a flag's text; text stays text where the field is text."""
+    """Returns the value of a flag; it stays text if the field is text."""
     field = list_fields().get(name)
     if field is not None:
         if field.optional and text == "null":
@@ -112,7 +109,7 @@ def _read_text(name: str, text: str) -> Any:
         if field.kind is str or field.choices:
             return text
     if not text.strip():
-        # To YAML this is null: an unset shell variable would switch a field off.
+        # To YAML this is null: an unset shell variable would disable a field.
         return text
     return load_yaml(text, f"--{name} = {show_value(text)}")
 

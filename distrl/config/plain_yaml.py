@@ -1,8 +1,8 @@
 """YAML as plain data: mappings, lists, text, numbers, true, false and null.
 
 Loading runs no code and guesses little: `yes` and `2024-01-01` are text, `1e-3` is a
-number, and a repeated key, a tag or an anchor is an error. What `dump_yaml` writes,
-`load_yaml` reads as the same data.
+number, and a repeated key, a tag or an anchor is an error. `load_yaml` reads what
+`dump_yaml` writes as the same data.
 """
 
 import re
@@ -12,21 +12,16 @@ import yaml  # type: ignore[import-untyped]
 
 from distrl.errors import ConfigError
 
-_NULL = re.compile(r"^(?:~|null|Null|NULL|)$")
-_BOOL = re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$")
-_INT = re.compile(r"^[-+]?(?:0|[1-9][0-9_]*)$")
-_FLOAT = re.compile(
-    r"""^(?:[-+]?(?:[0-9][0-9_]*\.[0-9_]*(?:[eE][-+]?[0-9]+)?
+_FLOAT = r"""(?x)^(?:[-+]?(?:[0-9][0-9_]*\.[0-9_]*(?:[eE][-+]?[0-9]+)?
         |\.[0-9][0-9_]*(?:[eE][-+]?[0-9]+)?
         |[0-9][0-9_]*[eE][-+]?[0-9]+
         |\.(?:inf|Inf|INF))
-        |\.(?:nan|NaN|NAN))$""",
-    re.VERBOSE,
-)
+        |\.(?:nan|NaN|NAN))$"""
+# The tag, what it looks like, and its first characters.
 _RESOLVERS = (
-    ("null", _NULL, ["~", "n", "N", ""]),
-    ("bool", _BOOL, list("tTfF")),
-    ("int", _INT, list("-+0123456789")),
+    ("null", r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
+    ("bool", r"^(?:true|True|TRUE|false|False|FALSE)$", list("tTfF")),
+    ("int", r"^[-+]?(?:0|[1-9][0-9_]*)$", list("-+0123456789")),
     ("float", _FLOAT, list("-+.0123456789")),
 )
 
@@ -62,13 +57,6 @@ class _Loader(yaml.SafeLoader):
             )
         return super().construct_mapping(node, deep)
 
-    def construct_int(self, node):
-        return int(node.value.replace("_", ""))
-
-    def construct_float(self, node):
-        text = node.value.replace("_", "").lower()
-        return float(text.replace(".inf", "inf").replace(".nan", "nan"))
-
 
 class _Dumper(yaml.SafeDumper):
     def ignore_aliases(self, data):
@@ -76,10 +64,9 @@ class _Dumper(yaml.SafeDumper):
 
 
 for _name, _pattern, _first in _RESOLVERS:
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_name}", _pattern, _first)
-    _Dumper.add_implicit_resolver(f"tag:yaml.org,2002:{_name}", _pattern, _first)
-_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_int)
-_Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_float)
+    _resolver = (f"tag:yaml.org,2002:{_name}", re.compile(_pattern), _first)
+    _Loader.add_implicit_resolver(*_resolver)
+    _Dumper.add_implicit_resolver(*_resolver)
 
 
 def load_yaml(text: str | bytes, source: str) -> Any:

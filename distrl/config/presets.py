@@ -1,33 +1,28 @@
-"""What the name of an agent says about the rest of a configuration.
+"""Presets: the fields that belong to an agent's name.
 
-An agent is a loss and what goes with it: a head, a kind of replay, an exploration.
-The loss is in `distrl.agents`; the rest is here, as values of fields.
+An agent is a loss together with a head, a kind of replay and an exploration. The loss
+is in `distrl.agents`; the rest is here, as values of fields.
 """
 
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 
 @dataclass(frozen=True)
 class Preset:
-    """The fields that go with an agent's name.
+    """The fields that belong to an agent's name.
 
     Attributes:
-      parts: what the name means; a run of that name has exactly these.
-      defaults: what its paper or our measurements begin with; to be set otherwise.
+      parts: what the name means; a run with that name has exactly these values.
+      defaults: values from its paper or our measurements; they may be changed.
       base: the agent without these parts, for variants.
     """
 
     parts: Mapping[str, Any] = field(default_factory=dict)
     defaults: Mapping[str, Any] = field(default_factory=dict)
     base: str = ""
-
-    def items(self) -> Iterator[tuple[str, Any]]:
-        """Yields all fields by their dotted names."""
-        yield from self.defaults.items()
-        yield from self.parts.items()
 
 
 # As in the papers: the noise is in the last two layers, and explores alone.
@@ -88,7 +83,13 @@ PRESETS: Mapping[str, Preset] = types.MappingProxyType(
         ),
     }
 )
-"""The presets by the names of agents; agents without one need none."""
+"""The presets by agent name."""
 
 SEQUENCE_AGENTS = frozenset({"r2d2"})
-"""The agents of ours that learn from sequences; the others take transitions."""
+"""The built-in agents that learn from sequences; the others use transitions."""
+
+
+def preset_values(agent: object) -> dict[str, Any]:
+    """Returns the fields that belong to an agent's name; none for other values."""
+    preset = PRESETS.get(agent) if isinstance(agent, str) else None
+    return {} if preset is None else {**preset.defaults, **preset.parts}

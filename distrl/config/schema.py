@@ -1,42 +1,64 @@
-"""The configuration tree: one dataclass a group, one docstring a field.
+"""The configuration of a run: one dataclass per section, one docstring per field.
 
-The same tree is the YAML file, the command-line flags and the Python object.
-A step count always says which step it counts: `env_steps` are calls of
-`environment.step` summed over all environments, `learner_steps` are SGD steps.
-`null` means "not set"; `0`, `0.0`, `[]` and `false` are values.
+The same tree is the YAML file, the command-line flags and the Python object. A field
+is declared here only: its type holds its range and whether `distrl resume` may change
+it (`field_types`), its docstring is its help text.
+
+Step counts name what they count: `env_steps` are calls of `environment.step` summed
+over all environments, `learner_steps` are SGD steps. `null` means "not set"; `0`,
+`0.0`, `[]` and `false` are values.
 """
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from distrl.config.field_types import (
+    Changeable,
+    Count,
+    Fixed,
+    Fraction,
+    NotNegative,
+    NotPositive,
+    Positive,
+    Probability,
+    Seconds,
+    Seed,
+    Size,
+    SizeFromTwo,
+    SizeOrZero,
+)
+from distrl.config.launch_schema import LaunchConfig
 
 # Large enough that Reverb's cost per item no longer matters.
 _BLOCK_SIZE = 32
 
-Backend = Literal["processes", "threads", "launchpad", "serial", "ray"]
+_AGENT = Fixed("what was learned is the state of that agent")
+_ENVIRONMENT = Fixed("what was learned, and what replay holds, is of that environment")
+_SUPERBATCH = Fixed("the saved limits of replay were derived from it")
 
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """The Haiku network: a torso, a recurrent core if set, and a head."""
+    """The Haiku network: a torso, an optional recurrent core, and a head."""
 
     factory: str = "mlp"
-    """A name of `distrl list networks`, or `package.module:factory` of your own."""
+    """A name from `distrl list networks`, or `package.module:factory` of your own."""
     args: dict[str, Any] = field(default_factory=dict)
     """Keyword arguments of the factory, for example `hidden_sizes: [64, 64]`."""
     head: Literal["linear", "dueling", "none"] = "linear"
-    """What turns features into values; `none` takes the torso's own as they are."""
+    """Turns features into Q values; `none` uses the torso's outputs as they are."""
     head_args: dict[str, Any] = field(default_factory=dict)
-    """Keyword arguments of the head: `hidden_sizes`, layers of its own."""
+    """Keyword arguments of the head: `hidden_sizes`, its own hidden layers."""
     noisy: bool = False
     """Make the head's layers noisy (NoisyNet, arXiv 1706.10295)."""
-    noisy_sigma: float = 0.5
-    """The noise that a noisy layer starts with, over the root of its inputs."""
+    noisy_sigma: NotNegative = 0.5
+    """Initial noise of a noisy layer, divided by the root of its input size."""
     core: Literal["none", "lstm", "gru"] = "none"
-    """A recurrent core between torso and head; it learns from sequences."""
-    core_size: int = 128
-    """The units of the recurrent core."""
+    """Recurrent core between torso and head; it learns from sequences."""
+    core_size: Size = 128
+    """Units of the recurrent core."""
     initial_weights: Literal["haiku", "torch"] = "haiku"
-    """How layers begin: as Haiku's; or uniform and smaller, as PyTorch's."""
+    """Initial weights: Haiku's, or PyTorch's, which are uniform and smaller."""
     last_action_reward: bool = False
     """Show the network the last action and reward beside the observation."""
 
@@ -52,45 +74,46 @@ class ExplorationConfig:
     """How often an environment takes a random action."""
 
     schedule: Literal["fixed", "linear", "apex", "boltzmann"] = "fixed"
-    """`fixed`, `linear` over the run, `apex` by environment; or `boltzmann`."""
-    epsilon: float = 0.05
-    """The probability of a random action: fixed, or at the end of `linear`."""
-    initial_epsilon: float = 1.0
-    """The probability of a random action at the start of `linear`."""
-    decay_env_steps: int = 10_000
-    """The env_steps of the whole run after which `linear` is at `epsilon`."""
-    apex_base: float = 0.4
-    """The base of `apex`: environment i of N has base^(1 + alpha * i / (N - 1))."""
-    apex_alpha: float = 7.0
-    """The exponent's width in `apex` (arXiv 1803.00933)."""
-    temperature: float = 0.1
-    """`boltzmann`: actions are drawn from the softmax of Q / temperature."""
+    """`fixed`, `linear` over the run, `apex` by environment, or `boltzmann`."""
+    epsilon: Probability = 0.05
+    """Probability of a random action: with `fixed`, or at the end of `linear`."""
+    initial_epsilon: Probability = 1.0
+    """Probability of a random action at the start of `linear`."""
+    decay_env_steps: Count = 10_000
+    """The env_steps of the whole run over which `linear` decays to `epsilon`."""
+    apex_base: Fraction = 0.4
+    """Base of `apex`: environment i of N has base^(1 + alpha * i / (N - 1))."""
+    apex_alpha: NotNegative = 7.0
+    """Alpha of `apex` (arXiv 1803.00933)."""
+    temperature: Positive = 0.1
+    """`boltzmann` draws actions from the softmax of Q / temperature."""
 
 
 @dataclass(frozen=True)
 class ActorConfig:
-    """The processes that act, and the transitions they write."""
+    """The processes that act and write transitions."""
 
-    count: int = 2
-    """The number of actor processes."""
-    environments: int = 16
-    """The environments a process steps in lock-step."""
-    environment_processes: int = 0
-    """The processes in which an actor steps them; 0 steps them in its own."""
-    discount: float = 0.99
-    """The discount gamma; it is applied here, when returns are summed, only."""
-    n_step: int = 1
-    """The rewards summed before a transition bootstraps."""
-    fetch_seconds: float = 0.1
-    """The seconds between fetches of parameters; more is cheaper with many actors."""
-    max_abs_reward: float | None = None
-    """Clips every reward that is learned from; null does not. Returns stay whole."""
+    count: Changeable[Size] = 2
+    """Number of actor processes."""
+    environments: Changeable[Size] = 16
+    """Environments that each actor steps in lock-step."""
+    environment_processes: Changeable[SizeOrZero] = 0
+    """Processes in which an actor steps its environments; 0: in its own process."""
+    discount: Probability = 0.99
+    """The discount gamma; applied only here, when rewards are summed."""
+    n_step: Size = 1
+    """Number of rewards summed before a transition bootstraps."""
+    fetch_seconds: Changeable[Seconds] = 0.1
+    """Seconds between fetches of parameters; raise it for many actors."""
+    max_abs_reward: Positive | None = None
+    """Clip the rewards learned from; null does not. Reported returns are unclipped."""
     initial_priorities: bool = False
-    """Prioritised: give new items the TD error of the Q values acted on, not 1."""
+    """Prioritized: the initial priority is the actor's TD error instead of 1."""
     bsuite_log: bool = False
-    """bsuite: log every training episode in RUN_DIR/bsuite; `distrl sweep` does."""
-    exploration: ExplorationConfig = field(default_factory=ExplorationConfig)
-    """How often an environment takes a random action."""
+    """bsuite: log every training episode in RUN_DIR/bsuite; `distrl sweep` sets it."""
+    exploration: Changeable[ExplorationConfig] = field(
+        default_factory=ExplorationConfig
+    )
 
 
 @dataclass(frozen=True)
@@ -98,35 +121,35 @@ class ReplayConfig:
     """The Reverb servers between actors and learner."""
 
     kind: Literal["uniform", "prioritized"] = "uniform"
-    """How items are drawn: all alike, or by their TD error (arXiv 1511.05952)."""
-    shards: int = 1
-    """The servers that share replay and the actors: a divisor of actor.count."""
-    capacity: int = 100_000
-    """The transitions (or sequences) kept; the oldest leave first."""
-    min_size: int = 1_000
-    """The transitions (or sequences) that must be there before the learner starts."""
-    samples_per_insert: float | None = 32.0
+    """Sample uniformly, or in proportion to the TD error (arXiv 1511.05952)."""
+    shards: Size = 1
+    """Number of Reverb servers; actors are divided among them evenly."""
+    capacity: Size = 100_000
+    """Transitions (or sequences) kept; the oldest are removed first."""
+    min_size: Size = 1_000
+    """Transitions (or sequences) needed before learning starts."""
+    samples_per_insert: Positive | None = 32.0
     """How often each is sampled on average; null removes the limit."""
-    error_buffer: float | None = None
-    """The samples that actors or learner may run ahead; null derives a safe one."""
-    transitions_per_item: int | None = None
-    """The transitions in a Reverb item; null is 32, and 1 where it has to be 1."""
-    frame_stack: int | None = None
-    """The frames of an observation, on its last axis, each stored once; null: whole."""
-    sequence_length: int | None = None
-    """Keep sequences of so many steps, within an episode; null keeps transitions."""
-    sequence_period: int | None = None
-    """The steps between the starts of two sequences; null is half their length."""
-    shuffle_steps: int = 8
-    """The steps over which an actor shuffles transitions before it writes blocks."""
-    priority_exponent: float = 0.6
-    """Prioritised: the exponent of the TD error; 0 draws uniformly."""
-    priority_epsilon: float = 1e-6
-    """Prioritised: added to every priority, so that no transition is lost for ever."""
-    importance_exponent: float = 0.4
-    """Prioritised: the exponent of the importance weights; 0 weighs all alike."""
-    prefetch: int = 2
-    """The superbatches that wait on the learner's side."""
+    error_buffer: Positive | None = None
+    """Samples by which actors or learner may run ahead; null derives a safe value."""
+    transitions_per_item: Size | None = None
+    """Transitions per Reverb item; null: 32, or 1 for prioritized and sequences."""
+    frame_stack: SizeFromTwo | None = None
+    """Frames per observation, on its last axis, each stored once; null: no stacks."""
+    sequence_length: Size | None = None
+    """Store sequences of this many steps of an episode; null stores transitions."""
+    sequence_period: Size | None = None
+    """Steps between the starts of two sequences; null: half their length."""
+    shuffle_steps: Changeable[SizeOrZero] = 8
+    """Steps over which an actor shuffles transitions before it writes blocks."""
+    priority_exponent: NotNegative = 0.6
+    """Prioritized: exponent of the TD error; 0 samples uniformly."""
+    priority_epsilon: NotNegative = 1e-6
+    """Prioritized: added to every priority, so that all can be sampled again."""
+    importance_exponent: Changeable[Probability] = 0.4
+    """Prioritized: exponent of the importance weights; 0 weighs all equally."""
+    prefetch: Changeable[Size] = 2
+    """Superbatches prefetched by the learner."""
 
     @property
     def shard_names(self) -> tuple[str, ...]:
@@ -153,242 +176,189 @@ class ReplayConfig:
 class LearnerConfig:
     """The updates on the accelerator."""
 
-    devices: int | None = None
-    """The devices that share a superbatch; null takes all that JAX shows."""
-    batch_size: int = 256
-    """The transitions (or sequences) of an SGD step, over all devices."""
-    steps_per_dispatch: int = 8
-    """The SGD steps that one call of the device makes."""
+    devices: Changeable[Size | None] = None
+    """Devices that share a superbatch; null uses all that JAX shows."""
+    batch_size: Annotated[Size, _SUPERBATCH] = 256
+    """Transitions (or sequences) per SGD step, over all devices."""
+    steps_per_dispatch: Annotated[Size, _SUPERBATCH] = 8
+    """SGD steps per call of the device."""
     optimizer: str = "adam"
-    """A name in Optax, as `adamw` or `contrib.muon`; or `package.module:factory`."""
+    """A name in Optax, as `adamw` or `contrib.muon`, or `package.module:factory`."""
     optimizer_args: dict[str, Any] = field(default_factory=dict)
-    """Its keyword arguments, for example `{centered: true}`."""
-    learning_rate: float = 1e-3
-    """The step size; where a schedule is set, the one that it starts from."""
+    """Keyword arguments of the optimizer, for example `{centered: true}`."""
+    learning_rate: Changeable[Positive] = 1e-3
+    """Step size; with a schedule, its initial value."""
     schedule: str | None = None
-    """A schedule of Optax by its name, for example `cosine_decay_schedule`."""
-    schedule_args: dict[str, Any] = field(default_factory=dict)
-    """Its keyword arguments beside the first, for example `{decay_steps: 10000}`."""
+    """Name of an Optax schedule, for example `cosine_decay_schedule`."""
+    schedule_args: Changeable[dict[str, Any]] = field(default_factory=dict)
+    """Keyword arguments after the schedule's first, as `{decay_steps: 10000}`."""
     weight_decay_mask: Literal["all", "matrices"] = "all"
-    """What an optimiser that decays weights decays; `matrices` leaves biases out."""
-    max_gradient_norm: float | None = None
-    """The global norm to which gradients are clipped; null does not clip."""
-    target_update_period: int | None = 100
-    """The learner_steps between two copies to the target network."""
-    target_update_rate: float | None = None
+    """Parameters that weight decay applies to; `matrices` excludes biases."""
+    max_gradient_norm: Positive | None = None
+    """Clip gradients to this global norm; null does not clip."""
+    target_update_period: Changeable[Size | None] = 100
+    """The learner_steps between copies to the target network."""
+    target_update_rate: Changeable[Fraction | None] = None
     """Polyak averaging of the target network instead: its step size."""
-    publish_period: int = 16
-    """The learner_steps between two publications of the parameters."""
-    metrics_period: int = 50
-    """The dispatches between two readings of the metrics."""
+    publish_period: Changeable[Count] = 16
+    """The learner_steps between publications of the parameters."""
+    metrics_period: Changeable[Count] = 50
+    """Dispatches between readings of the metrics."""
 
 
 @dataclass(frozen=True)
 class VariablesConfig:
-    """The way of the parameters from the learner to those who act."""
+    """Parameter distribution from the learner to actors and evaluator."""
 
-    relays: int = 0
-    """The nodes that hand parameters on; actors share them. 0: from the service."""
-    stale_seconds: float | None = None
-    """How far an actor may be behind before a line says so; null: 10 s too much."""
+    relays: SizeOrZero = 0
+    """Nodes that pass parameters on to actors; 0: actors ask the service directly."""
+    stale_seconds: Seconds | None = None
+    """Warn when parameters are older than this; null: the usual delay + 10 s."""
 
 
 @dataclass(frozen=True)
 class LossConfig:
-    """What the learner lowers; each agent reads what it is made of."""
+    """Loss settings; each agent reads the fields that apply to it."""
 
     double: bool | None = None
-    """The online network selects the next action; null is as the agent's paper."""
-    huber_delta: float | None = 1.0
-    """Where the Huber loss turns linear; null is the squared loss."""
-    max_abs_td_gradient: float | None = None
-    """Clips the gradient of each TD error, as DQN of 2015 did; null does not."""
+    """The online network selects the next action; null: as in the agent's paper."""
+    huber_delta: Positive | None = 1.0
+    """Error above which the Huber loss is linear; null: squared loss."""
+    max_abs_td_gradient: Positive | None = None
+    """Clip the gradient of each TD error, as DQN (2015) does; null does not."""
     value_transform: Literal["none", "signed_hyperbolic"] = "none"
     """Learn values on a squashed scale instead of clipping rewards (R2D2)."""
-    num_atoms: int = 51
-    """C51: the atoms of a value's distribution."""
+    num_atoms: SizeFromTwo = 51
+    """C51: number of atoms of a value distribution."""
     v_min: float = -10.0
-    """C51: the smallest value."""
+    """C51: smallest value."""
     v_max: float = 10.0
-    """C51: the largest value."""
-    num_quantiles: int = 51
-    """QR-DQN: the quantiles of a value's distribution."""
-    tau_samples: int = 16
-    """IQN: the quantiles drawn of the values that are learned."""
-    target_tau_samples: int = 16
-    """IQN: the quantiles drawn of the values that are learned from."""
-    policy_tau_samples: int = 32
-    """IQN: the quantiles drawn to choose an action."""
-    munchausen_alpha: float = 0.9
-    """Munchausen: the weight of the policy's log-probability in the reward."""
-    munchausen_temperature: float = 0.03
-    """Munchausen: the temperature of the softmax policy."""
-    munchausen_clip: float = -1.0
-    """Munchausen: the least scaled log-probability that is added."""
-    burn_in: int = 0
-    """Sequences: the first steps that only warm the recurrent state."""
-    q_lambda: float | None = None
-    """Sequences: lambda of Watkins' Q(lambda); null takes returns of `n_step`."""
-    priority_mix: float = 0.9
-    """Sequences: the largest TD error's share in a priority; the mean has the rest."""
+    """C51: largest value."""
+    num_quantiles: Size = 51
+    """QR-DQN: number of quantiles of a value distribution."""
+    tau_samples: Size = 16
+    """IQN: quantiles sampled for the predicted values."""
+    target_tau_samples: Size = 16
+    """IQN: quantiles sampled for the target values."""
+    policy_tau_samples: Size = 32
+    """IQN: quantiles sampled to choose an action."""
+    munchausen_alpha: Probability = 0.9
+    """Munchausen: weight of the policy's log-probability in the reward."""
+    munchausen_temperature: Positive = 0.03
+    """Munchausen: temperature of the softmax policy."""
+    munchausen_clip: NotPositive = -1.0
+    """Munchausen: lower bound of the scaled log-probability."""
+    burn_in: SizeOrZero = 0
+    """Sequences: first steps, used only to warm up the recurrent state."""
+    q_lambda: Probability | None = None
+    """Sequences: lambda of Watkins' Q(lambda); null: `n_step` returns."""
+    priority_mix: Probability = 0.9
+    """Sequences: weight of the largest TD error in a priority, beside the mean."""
 
 
 @dataclass(frozen=True)
 class EvaluationConfig:
-    """The greedy evaluations of one frozen version of the parameters."""
+    """Greedy evaluations, each of one version of the parameters."""
 
-    episodes: int = 100
-    """The whole episodes of an evaluation."""
-    environments: int = 25
-    """The environments stepped in lock-step; they must divide the episodes."""
-    environment_processes: int = 0
-    """The processes in which they are stepped; 0 steps them in the evaluator's own."""
-    max_episode_steps: int | None = 27_000
-    """The steps after which an episode is cut off and counts as it is; null: never."""
-    epsilon: float = 0.0
-    """The probability of a random action."""
-    period: int = 100
-    """The learner_steps before the first evaluation and between two, at least."""
+    episodes: Size = 100
+    """Complete episodes per evaluation."""
+    environments: Size = 25
+    """Environments stepped in lock-step; a divisor of the episodes."""
+    environment_processes: SizeOrZero = 0
+    """Processes in which they are stepped; 0: in the evaluator's own process."""
+    max_episode_steps: Count | None = 27_000
+    """Steps after which an episode is cut off and counted as it is; null: never."""
+    epsilon: Probability = 0.0
+    """Probability of a random action."""
+    period: Count = 100
+    """Least number of learner_steps before the first evaluation and between two."""
 
 
 @dataclass(frozen=True)
 class StopConfig:
-    """When a run is done: the first condition that holds; null switches one off."""
+    """When a run is done: at the first condition that holds; null disables one."""
 
-    env_steps: int | None = None
+    env_steps: Count | None = None
     """The env_steps of all actors together."""
-    learner_steps: int | None = None
-    """The SGD steps of the learner."""
-    episodes: int | None = None
-    """The training episodes that the actors have ended, all together."""
-    seconds: float | None = None
-    """The seconds since the first node started."""
+    learner_steps: Count | None = None
+    """SGD steps."""
+    episodes: Count | None = None
+    """Training episodes completed by all actors together."""
+    seconds: Seconds | None = None
+    """Seconds since the first node started."""
     evaluation_return: float | None = None
-    """The mean return that an evaluation reaches."""
+    """Mean return of an evaluation."""
 
 
 @dataclass(frozen=True)
 class CheckpointConfig:
-    """What a run keeps, so that it can go on after an end or a crash."""
+    """Checkpoints, from which a run resumes after its end or a crash."""
 
-    period_seconds: float | None = 60.0
-    """The seconds between two checkpoints; null makes one at the end only."""
-    period_learner_steps: int | None = None
-    """The learner_steps between two checkpoints; the one that `serial` obeys."""
-    keep: int = 2
-    """The newest checkpoints that are kept."""
+    period_seconds: Seconds | None = 60.0
+    """Seconds between checkpoints; null makes one at the end only."""
+    period_learner_steps: Count | None = None
+    """The learner_steps between checkpoints; the only period that `serial` uses."""
+    keep: Count = 2
+    """Number of checkpoints kept, the newest."""
     save_replay: bool = True
-    """Save what replay holds, too; without it replay is filled anew."""
-    save_seconds: float = 60.0
-    """The seconds that a checkpoint may take; then it is given up."""
-
-
-@dataclass(frozen=True)
-class LaunchConfig:
-    """How the program runs, on this machine or on a cluster."""
-
-    backend: Backend = "processes"
-    """`processes`; `threads`; `launchpad`, lp.launch; `serial`, one loop; `ray`."""
-    isolate: bool = True
-    """Cut the program off from the network, where the system allows it."""
-    environment: dict[str, Any] = field(default_factory=dict)
-    """Environment variables of a group's nodes: `{learner: {JAX_PLATFORMS: cpu}}`."""
-    check_seconds: float | None = 300.0
-    """The seconds that each part of the check before the start may take; null: any."""
-    start_seconds: float | None = 600.0
-    """The seconds in which a node must begin to work, compiling included; null: any."""
-    stop_seconds: float = 8.0
-    """The seconds that nodes have to end; then they are killed."""
-    report_seconds: float = 0.25
-    """The seconds between two reports of a node to the coordinator."""
-    metrics_seconds: float = 5.0
-    """The seconds between two rows of a node's metrics, in CSV and TensorBoard."""
-    log_mib: int = 16
-    """The MiB of its output that are kept of a node, the newest; older goes."""
-    silent_seconds: float = 30.0
-    """The seconds without a sign of life after which a node counts as dead."""
-    rpc_seconds: float = 10.0
-    """The time limit of one remote call."""
-    connect_seconds: float = 60.0
-    """The seconds that a node waits for another one to be there at all."""
-    restart: Literal["never", "killed", "always"] = "killed"
-    """What is started again: nodes that were killed or hang; or also failed ones."""
-    max_restarts: int = 5
-    """The restarts of one node within the window; one more fails the run."""
-    restart_window_seconds: float = 60.0
-    """The window in which the restarts of a node are counted."""
-    restart_delay_seconds: float = 0.25
-    """The seconds before a restart; they double with each in the window."""
-    address: str | None = None
-    """ray: the running cluster, host:port or `auto`; null starts one here."""
-    resources: dict[str, Any] = field(default_factory=dict)
-    """ray: what a node of a group takes, `{learner: {num_gpus: 1}, ...}`."""
-    strategy: Literal["spread", "pack"] = "spread"
-    """ray: `spread` the nodes over all machines, or `pack` them on few."""
-    runtime_env: dict[str, Any] = field(default_factory=dict)
-    """ray: how your code gets to the machines, `{working_dir: .}` for example."""
-
-    @property
-    def patience_seconds(self) -> float:
-        """How long a node waits for a server that does not answer.
-
-        Long enough to notice that the server hangs, and to restart it.
-        """
-        return self.silent_seconds + self.connect_seconds
+    """Save the contents of replay as well; otherwise replay is filled again."""
+    save_seconds: Seconds = 60.0
+    """Time limit of a checkpoint, after which it is abandoned."""
 
 
 @dataclass(frozen=True)
 class SweepConfig:
-    """What `distrl sweep` runs; the other commands pass it over."""
+    """What `distrl sweep` runs; other commands ignore it."""
 
     ids: str = "testing"
-    """The bsuite ids: `all`, `testing`, a tag, `catch`, `catch/0-4`; with commas."""
-    jobs: int = 1
-    """The ids that are run at the same time."""
-    episodes: int | None = None
-    """The episodes of each id; null is bsuite's own number, the only one scored."""
+    """bsuite ids, with commas: `all`, `testing`, a tag, `catch`, `catch/0-4`."""
+    jobs: Size = 1
+    """Number of ids that run at the same time."""
+    episodes: Count | None = None
+    """Episodes per id; null: bsuite's own number, the only one it scores."""
 
 
 @dataclass(frozen=True)
 class Config:
-    """A run: what is learned, by what, where, and for how long."""
+    """The whole configuration of a run."""
 
-    name: str = "run"
-    """The name of the run; its directory begins with it."""
-    seed: int = 1
-    """The seed from which every node and environment derives its own."""
-    run_dir: str | None = None
-    """The directory of the run; null makes a new one, runs/NAME-TIME."""
-    agent: str = "double_dqn"
-    """A name of `distrl list agents`, or `package.module:factory` of your own."""
-    agent_args: dict[str, Any] = field(default_factory=dict)
-    """Keyword arguments of an agent of your own; ours have none but fields."""
-    environment: str = "bsuite:catch/0"
+    name: Changeable[str] = "run"
+    """Name of the run; the name of its directory begins with it."""
+    seed: Annotated[Seed, Fixed("keys derived from it are saved")] = 1
+    """Seed from which every node and environment derives its own."""
+    run_dir: Changeable[str | None] = None
+    """Directory of the run; null makes a new one, runs/NAME-TIME."""
+    agent: Annotated[str, _AGENT] = "double_dqn"
+    """A name from `distrl list agents`, or `package.module:factory` of your own."""
+    agent_args: Annotated[dict[str, Any], _AGENT] = field(default_factory=dict)
+    """Keyword arguments of your own agent; built-in agents take fields only."""
+    environment: Annotated[str, _ENVIRONMENT] = "bsuite:catch/0"
     """As atari:Pong or package.module:factory, ?key=value; see `distrl list envs`."""
-    environment_args: dict[str, Any] = field(default_factory=dict)
-    """Keyword arguments of the environment, beside those in its address."""
-    network: NetworkConfig = field(default_factory=NetworkConfig)
-    """The Haiku network: a torso, a recurrent core if set, and a head."""
-    actor: ActorConfig = field(default_factory=ActorConfig)
-    """The processes that act, and the transitions they write."""
-    replay: ReplayConfig = field(default_factory=ReplayConfig)
-    """The Reverb servers between actors and learner."""
-    learner: LearnerConfig = field(default_factory=LearnerConfig)
-    """The updates on the accelerator."""
-    variables: VariablesConfig = field(default_factory=VariablesConfig)
-    """The way of the parameters from the learner to those who act."""
-    loss: LossConfig = field(default_factory=LossConfig)
-    """What the learner lowers; each agent reads what it is made of."""
-    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
-    """The greedy evaluations of one frozen version of the parameters."""
-    stop: StopConfig = field(default_factory=StopConfig)
-    """When a run is done: the first condition that holds."""
-    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
-    """What a run keeps, so that it can go on after an end or a crash."""
-    launch: LaunchConfig = field(default_factory=LaunchConfig)
-    """How the program runs, on this machine or on a cluster."""
-    sweep: SweepConfig = field(default_factory=SweepConfig)
-    """What `distrl sweep` runs; the other commands pass it over."""
+    environment_args: Annotated[dict[str, Any], _ENVIRONMENT] = field(
+        default_factory=dict
+    )
+    """Keyword arguments of the environment, in addition to those in its address."""
+    network: Annotated[
+        NetworkConfig, Fixed("the saved parameters belong to that network")
+    ] = field(default_factory=NetworkConfig)
+    actor: Annotated[
+        ActorConfig, Fixed("the transitions in replay were made with it")
+    ] = field(default_factory=ActorConfig)
+    replay: Annotated[
+        ReplayConfig, Fixed("replay is restored as it was saved, with its limits")
+    ] = field(default_factory=ReplayConfig)
+    learner: Annotated[
+        LearnerConfig, Fixed("the saved state of the optimizer was made with it")
+    ] = field(default_factory=LearnerConfig)
+    variables: Changeable[VariablesConfig] = field(default_factory=VariablesConfig)
+    loss: Annotated[
+        LossConfig, Fixed("parameters and priorities were learned with that loss")
+    ] = field(default_factory=LossConfig)
+    evaluation: Changeable[EvaluationConfig] = field(default_factory=EvaluationConfig)
+    stop: Changeable[StopConfig] = field(default_factory=StopConfig)
+    checkpoint: Changeable[CheckpointConfig] = field(default_factory=CheckpointConfig)
+    launch: Changeable[LaunchConfig] = field(default_factory=LaunchConfig)
+    sweep: Changeable[SweepConfig] = field(default_factory=SweepConfig)
 
     @property
     def usual_staleness_seconds(self) -> float:

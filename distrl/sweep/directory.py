@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from distrl.config import Config, config_to_yaml, load_config
-from distrl.config.fields import list_fields, show_value
+from distrl.config.fields import find_value, list_fields, show_value
 from distrl.config.paths import read_path
-from distrl.config.reading import find_value
 from distrl.errors import ConfigError
 from distrl.launch.run_directory import choose_run_dir, read_versions
 from distrl.launch.run_lock import lock_run_dir

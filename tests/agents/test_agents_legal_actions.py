@@ -10,8 +10,7 @@ from loss_families import FAMILIES, to_arrays
 from distrl.agents import make_agent
 from distrl.agents.legal_actions import ILLEGAL, find_legal, restrict
 from distrl.agents.transition_agent import ItemLoss, make_transition_agent
-from distrl.config import Config, NetworkConfig
-from distrl.config.reading import config_from_dict
+from distrl.config import Config, NetworkConfig, config_from_dict
 from distrl.types import EnvironmentSpec, Trajectory, Transition
 
 MASK = np.array([[1, 0, 1], [0, 0, 0]], np.uint8)

@@ -21,7 +21,7 @@ from distrl.actor.policy import Policy
 from distrl.agents import list_agents, make_agent
 from distrl.agents.acting import epsilon_greedy
 from distrl.agents.legal_actions import ILLEGAL
-from distrl.config.reading import config_from_dict
+from distrl.config import config_from_dict
 from distrl.learner.state import first_replica, init_state, replicate
 from distrl.learner.superbatch import split_superbatch
 from distrl.learner.update import make_update

@@ -186,7 +186,7 @@ def make_exiting():
         (["a", "b"], "got a, b"),
         (["{run}/no"], "/no does not exist; name the directory of a run"),
         (["{run}/config.yaml"], "config.yaml is a file"),
-        (["{run}/best"], "best holds no run: there is no config.yaml in it"),
+        (["{run}/best"], "best holds no run: it has no config.yaml"),
         (["{run}", "--episodes", "0"], "--episodes = '0': it must be a whole number"),
         (["{run}", "--episodes", "1.5"], "--episodes = '1.5'"),
         (["{run}", "--seed", "-1"], "--seed = '-1'"),

@@ -88,7 +88,7 @@ def test_bad_usage_by_process(tmp_path):
 
 _HEAVY = [
     "numpy", "jax", "tensorflow", "reverb", "launchpad", "haiku", "optax", "rlax",
-    "bsuite", "gymnasium", "rich", "yaml", "jsonargparse", "cloudpickle",
+    "bsuite", "gymnasium", "rich", "yaml", "cloudpickle",
 ]  # fmt: skip
 
 
@@ -97,14 +97,14 @@ _HEAVY = [
     [
         (["--help"], []),
         (["--version"], []),
-        (["train", "--help"], ["jsonargparse", "yaml"]),
+        (["train", "--help"], ["yaml"]),
         (["train", "nowhere.yaml"], ["yaml"]),
         (["resume", "nowhere"], ["yaml"]),
         (["evaluate", "--help"], ["yaml"]),
         (["evaluate", "nowhere"], ["yaml"]),
         (["check-env", "--help"], ["yaml"]),
         (["check-env"], ["yaml"]),
-        (["sweep", "--help"], ["jsonargparse", "yaml"]),
+        (["sweep", "--help"], ["yaml"]),
         (["sweep", "nowhere.yaml"], ["yaml"]),
         (["report", "--help"], ["yaml"]),
         (["doctor", "--help"], ["yaml"]),

@@ -70,7 +70,7 @@ def test_flags_change_it(run_dir, launched):
         (["{run_dir}", "--environment", "gym:CartPole-v1"], "environment = 'gym:Car"),
         (["{run_dir}", "--environment_args.a", "1"], "environment_args = {'a': 1}"),
         (["{run_dir}", "--stop.env_step", "1"], "Did you mean"),
-        (["{run_dir}", "--run_dir", "x"], "run_dir = 'x': distrl resume goes on in"),
+        (["{run_dir}", "--run_dir", "x"], "run_dir = 'x': distrl resume continues in"),
         (["{run_dir}", "--jsn"], "--jsn"),
     ],
 )

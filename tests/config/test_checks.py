@@ -19,7 +19,6 @@ def _change(**changes):
     return config
 
 
-_LOGGED = {"actor": {"bsuite_log": True}, "launch": {"restart": "never"}}
 _PRIORITIZED = {"kind": "prioritized", "transitions_per_item": 1}
 
 
@@ -38,14 +37,11 @@ _PRIORITIZED = {"kind": "prioritized", "transitions_per_item": 1}
         _change(replay={"min_size": 32}),
         _change(learner={"target_update_period": None, "target_update_rate": 0.01}),
         _change(learner={"devices": 4}),
-        _change(evaluation={"episodes": 100, "environments": 100}),
         _change(actor={"count": 2}, variables={"relays": 2}),
         # Without relays parameters are fetched once on their way.
         _change(actor={"fetch_seconds": 5.0}, variables={"stale_seconds": 10.0}),
         _change(actor={"fetch_seconds": 1000.0}),
         _change(stop={"env_steps": 1}),
-        _change(**_LOGGED),
-        _change(**_LOGGED, checkpoint={"period_learner_steps": 5}),
         _change(seed=0),
         _change(seed=2**31 - 1),
     ],
@@ -64,7 +60,7 @@ def test_possible_configurations(config):
         ),
         (
             _change(replay={"error_buffer": 1023.0}),
-            ["replay.error_buffer = 1023", "at least 1024", "for ever"],
+            ["replay.error_buffer = 1023", "at least 1024", "null"],
         ),
         (
             _change(replay={"error_buffer": 31.0, "samples_per_insert": 0.5}),
@@ -89,11 +85,11 @@ def test_possible_configurations(config):
         ),
         (
             _change(replay={"shards": 4}),
-            ["replay.shards = 4", "actor.count = 2", "example 2", "a multiple of 4"],
+            ["replay.shards = 4", "actor.count = 2", "a multiple of 4"],
         ),
         (
             _change(replay={"shards": 3}, actor={"count": 3}),
-            ["replay.shards = 3", "the items of a superbatch", "64", "example 1"],
+            ["replay.shards = 3", "the items of a superbatch", "64"],
         ),
         (
             _change(
@@ -119,18 +115,6 @@ def test_possible_configurations(config):
             ["replay.transitions_per_item = 32", "must be 1", "prioritized"],
         ),
         (
-            _change(actor={"environments": 4, "environment_processes": 5}),
-            ["actor.environment_processes = 5", "at most actor.environments = 4"],
-        ),
-        (
-            _change(evaluation={"environment_processes": 26}),
-            ["evaluation.environment_processes = 26", "evaluation.environments = 25"],
-        ),
-        (
-            _change(actor={"environment_processes": 2}, environment="atari:Pong"),
-            ["actor.environment_processes = 2", "'atari:Pong'", "set it to 0"],
-        ),
-        (
             _change(learner={"target_update_rate": 0.01}),
             ["target_update_period = 100", "target_update_rate = 0.01", "exactly one"],
         ),
@@ -143,10 +127,6 @@ def test_possible_configurations(config):
             ["learner.batch_size = 256", "a multiple of 3", "learner.devices"],
         ),
         (
-            _change(evaluation={"environments": 30}),
-            ["evaluation.environments = 30", "evaluation.episodes = 100", "example 10"],
-        ),
-        (
             _change(actor={"count": 2}, variables={"relays": 3}),
             ["variables.relays = 3", "at most actor.count = 2"],
         ),
@@ -155,27 +135,7 @@ def test_possible_configurations(config):
                 actor={"fetch_seconds": 5.0},
                 variables={"relays": 1, "stale_seconds": 10.0},
             ),
-            ["variables.stale_seconds = 10", "up to 10 s behind", "fetch_seconds = 5"],
-        ),
-        (
-            _change(launch={"report_seconds": 30.0}),
-            ["launch.report_seconds = 30", "launch.silent_seconds = 30"],
-        ),
-        (
-            _change(actor={"bsuite_log": True}),
-            ["actor.bsuite_log = true", "launch.restart must be never", "killed"],
-        ),
-        (
-            _change(**_LOGGED, environment="gym:CartPole-v1"),
-            ["actor.bsuite_log = true", "'gym:CartPole-v1'", "none of bsuite's"],
-        ),
-        (
-            _change(
-                actor={"bsuite_log": True},
-                launch={"restart": "never", "backend": "serial"},
-                checkpoint={"period_learner_steps": 5},
-            ),
-            ["actor.bsuite_log = true", "checkpoint.period_learner_steps = 5", "null"],
+            ["variables.stale_seconds = 10", "up to 10 s", "fetch_seconds = 5"],
         ),
         (_change(stop={"episodes": 0}), ["stop.episodes = 0", "at least 1"]),
         (_change(name="a/b"), ["name = 'a/b'", "run_dir"]),
@@ -184,7 +144,8 @@ def test_possible_configurations(config):
         (_change(environment=""), ["environment = ''"]),
         (_change(network={"factory": ""}), ["network.factory = ''"]),
         (_change(run_dir=""), ["run_dir = ''"]),
-        # Types and ranges are checked again: Python's dataclasses check neither.
+        # Python's dataclasses check neither types nor ranges.
+        (_change(actor=None), ["actor = null", "ActorConfig"]),
         (_change(seed="1"), ["seed = '1'", "a whole number"]),
         (_change(network={"args": {"x": (1,)}}), ["network.args.x = (1,)"]),
         (_change(stop={"seconds": float("inf")}), ["stop.seconds = inf"]),

@@ -9,7 +9,7 @@ from as_a_user import run_distrl
 from pages import PAGES, README, ROOT, read_blocks, read_prose
 
 from distrl.config import load_config
-from distrl.config.schema import Backend
+from distrl.config.launch_schema import Backend
 from distrl.environments import read_spec
 from distrl.program import make_program
 

@@ -10,7 +10,7 @@ import pytest
 from dm_env import specs
 
 from distrl.agents import make_agent
-from distrl.config.reading import config_from_dict
+from distrl.config import config_from_dict
 from distrl.items import make_item_spec, make_zeros
 from distrl.learner.optimizer import make_optimizer
 from distrl.learner.state import first_replica, init_state, replicate

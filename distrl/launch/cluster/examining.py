@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from distrl.config import LaunchConfig
-from distrl.config.cluster import check_address
+from distrl.config.launch_checks import check_address
 from distrl.errors import ConfigError
 from distrl.findings import Finding
 from distrl.launch.cluster.connection import connect, disconnect, list_machines

@@ -13,8 +13,8 @@ from distrl.config import (
     load_config,
     load_run,
 )
-from distrl.config.fields import list_fields
-from distrl.config.resuming import check_changes
+from distrl.config.changes import check_changes
+from distrl.config.fields import find_value, list_fields
 from distrl.errors import ConfigError
 
 OTHERS = {bool: lambda x: not x, int: lambda x: (x or 0) + 1, str: lambda x: f"{x}x"}
@@ -44,17 +44,11 @@ def make_other(field, value):
     return OTHERS.get(field.kind, lambda x: (x or 0.0) + 0.5)(value)
 
 
-def find(config, name):
-    for part in name.split("."):
-        config = getattr(config, part)
-    return config
-
-
 def find_refused():
     config = Config()
     refused = set()
     for name, field in list_fields().items():
-        other = change(config, name, make_other(field, find(config, name)))
+        other = change(config, name, make_other(field, find_value(config, name)))
         try:
             check_changes(config, other)
         except ConfigError as error:
@@ -111,8 +105,8 @@ def test_the_message_names_field_both_values_and_the_reason(run_dir):
     with pytest.raises(ConfigError) as caught:
         load_run(run_dir, {"actor.n_step": 3})
     assert str(caught.value) == (
-        "actor.n_step = 3: the run has 1, and it must keep that: what replay holds was "
-        "made with it. Begin another run with distrl train."
+        "actor.n_step = 3: the run has 1, and it must keep that: the transitions in "
+        "replay were made with it. Start another run with distrl train."
     )
 
 
@@ -136,7 +130,7 @@ def test_a_run_that_bsuite_is_to_score_begins_again(tmp_path):
 
 def test_a_sweep_is_no_run(run_dir):
     Path(run_dir, "sweep.json").write_text("{}")
-    with pytest.raises(ConfigError, match="holds a sweep; distrl sweep"):
+    with pytest.raises(ConfigError, match="holds a sweep; .* distrl sweep"):
         load_run(run_dir)
 
 
@@ -166,7 +160,7 @@ def test_what_is_no_run_is_refused(tmp_path, kind):
     words = {
         "missing": "does not exist",
         "file": "is a file",
-        "empty": "holds no run: there is no config.yaml",
+        "empty": "holds no run: it has no config.yaml",
     }
     with pytest.raises(ConfigError, match=f"^{path} {words[kind]}"):
         load_run(str(path))

@@ -5,24 +5,23 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from distrl.config.checks import check_config
-from distrl.config.fields import list_fields, list_sections, refuse_name, show_value
+from distrl.config.checks import check_combinations
+from distrl.config.convert import config_from_dict, config_to_tree
+from distrl.config.fields import check_name, list_sections, show_value
 from distrl.config.paths import read_path
 from distrl.config.plain_yaml import dump_yaml, load_yaml
-from distrl.config.presets import PRESETS
-from distrl.config.reading import config_from_dict, config_to_tree
+from distrl.config.presets import preset_values
 from distrl.config.schema import Config
 from distrl.errors import ConfigError, find_nearest, offer
 
-_NOTHING: Mapping[str, Any] = MappingProxyType({})
+NO_CHANGES: Mapping[str, Any] = MappingProxyType({})
 
 
-def load_config(path: str | None, overrides: Mapping[str, Any] = _NOTHING) -> Config:
+def load_config(path: str | None, overrides: Mapping[str, Any] = NO_CHANGES) -> Config:
     """Returns the checked configuration in a YAML file, with overrides.
 
-    An agent among the overrides, if the file names another one, brings what goes with
-    its name (`distrl.config.presets`), whatever the file says of that; what goes with
-    the name in the file goes.
+    If the overrides name another agent than the file, the fields that belong to either
+    agent (`distrl.config.presets`) are taken from the new one, not from the file.
 
     Args:
       path: a YAML file; None starts from the defaults.
@@ -31,36 +30,25 @@ def load_config(path: str | None, overrides: Mapping[str, Any] = _NOTHING) -> Co
     Raises:
       ConfigError: anything wrong with the file, a field, or the fields together.
     """
-    tree = {} if path is None else read_file(path)
-    agent = overrides.get("agent")
-    if agent is not None and agent != tree.get("agent"):
-        for name, _ in _find_preset(tree.get("agent")):
+    tree = {} if path is None else _read_file(path)
+    agent, before = overrides.get("agent"), tree.get("agent")
+    if agent is not None and agent != before:
+        for name in (*preset_values(before), *preset_values(agent)):
             _remove(tree, name)
-        for name, value in _find_preset(agent):
-            _override(tree, name, value)
     for name, value in overrides.items():
         _override(tree, name, value)
     config = config_from_dict(tree)
-    check_config(config)
+    check_combinations(config)
     return config
 
 
 def config_to_yaml(config: Config) -> str:
-    """Returns the whole configuration as YAML; loading it gives an equal one.
-
-    Raises:
-      ConfigError: a value that the field does not take.
-    """
-    tree = config_to_tree(config)
-    return dump_yaml(config_to_tree(config_from_dict(tree)))
+    """Returns a checked configuration as YAML; loading it gives an equal one."""
+    return dump_yaml(config_to_tree(config))
 
 
-def read_file(path: str) -> dict[str, Any]:
-    """Returns the mapping in a YAML file; an empty file is an empty mapping.
-
-    Raises:
-      ConfigError: there is no such file, it cannot be read, or it is no mapping.
-    """
+def _read_file(path: str) -> dict[str, Any]:
+    """Returns the mapping in a YAML file; an empty file is an empty mapping."""
     try:
         text = read_path("the configuration file", path).read_bytes()
     except FileNotFoundError:
@@ -81,24 +69,6 @@ def read_file(path: str) -> dict[str, Any]:
             "of field names to values, for example `seed: 1`"
         )
     return tree
-
-
-def check_name(name: str, value: Any) -> None:
-    """Raises ConfigError unless `name` is a field, a section, or inside a mapping."""
-    fields = list_fields()
-    if name in fields or name in list_sections():
-        return
-    parts = name.split(".")
-    above = (".".join(parts[:i]) for i in range(1, len(parts)))
-    inside = any(each in fields and fields[each].is_mapping for each in above)
-    if not inside or not all(parts):
-        raise refuse_name(name, value)
-
-
-def _find_preset(agent: Any) -> list[tuple[str, Any]]:
-    """Returns the fields that go with a name; whatever it is, it is checked later."""
-    preset = PRESETS.get(agent) if isinstance(agent, str) else None
-    return [] if preset is None else list(preset.items())
 
 
 def _remove(tree: Any, name: str) -> None:

@@ -1,0 +1,84 @@
+"""The configuration of an existing run, and the changes that a resume may make."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from distrl.config.fields import Field, find_value, list_fields, show_value
+from distrl.config.load import NO_CHANGES, load_config
+from distrl.config.paths import read_path
+from distrl.config.schema import Config
+from distrl.errors import ConfigError
+
+
+def load_run(run_dir: str, changes: Mapping[str, Any] = NO_CHANGES) -> Config:
+    """Returns the checked configuration of the run in a directory, with changes.
+
+    Args:
+      run_dir: the run's directory, even if it was moved.
+      changes: values by dotted name, as in `load_config`.
+
+    Raises:
+      ConfigError: there is no run, its configuration cannot be read, or a change
+        does not fit what it has saved.
+    """
+    path = read_path("the run's directory", run_dir)
+    file = path / "config.yaml"
+    if not path.is_dir():
+        what = "is a file" if path.exists() else "does not exist"
+        raise ConfigError(
+            f"{run_dir} {what}; name the directory of a run, for example "
+            "runs/catch-20260131-120000"
+        )
+    if (path / "sweep.json").exists():
+        raise ConfigError(
+            f"{run_dir} holds a sweep; continue it with distrl sweep {run_dir}"
+        )
+    if not file.exists():
+        raise ConfigError(
+            f"{run_dir} holds no run: it has no config.yaml; name the directory that "
+            "distrl train made"
+        )
+    saved = load_config(str(file), {"run_dir": str(path)})
+    if saved.actor.bsuite_log:
+        raise ConfigError(
+            f"{run_dir} has actor.bsuite_log = true: bsuite scores all episodes from "
+            "the first, and checkpoints do not hold those that were lost. Start the "
+            "run again; distrl sweep does so for each id that is not done."
+        )
+    if "run_dir" in changes:
+        raise ConfigError(
+            f"run_dir = {show_value(changes['run_dir'])}: distrl resume continues in "
+            f"the directory that it is given, {run_dir}"
+        )
+    # Another agent also changes the fields that belong to it: name the cause.
+    if changes.get("agent", saved.agent) != saved.agent:
+        raise _refuse(list_fields()["agent"], saved.agent, changes["agent"])
+    config = load_config(str(file), {"run_dir": str(path), **changes})
+    check_changes(saved, config)
+    return config
+
+
+def check_changes(saved: Config, config: Config) -> None:
+    """Raises ConfigError if a resume may not change one configuration to another.
+
+    Args:
+      saved: that of the run so far.
+      config: that of its continuation.
+    """
+    for name, field in list_fields().items():
+        before, now = find_value(saved, name), find_value(config, name)
+        if before != now and field.fixed is not None:
+            raise _refuse(field, before, now)
+    before, now = saved.launch.backend, config.launch.backend
+    if before != now and "serial" in (before, now):
+        raise ConfigError(
+            f"launch.backend = {now}: the run has {before}, and the serial backend "
+            "saves in a form of its own; only the others can replace each other"
+        )
+
+
+def _refuse(field: Field, before: Any, now: Any) -> ConfigError:
+    return ConfigError(
+        f"{field.name} = {show_value(now)}: the run has {show_value(before)}, and it "
+        f"must keep that: {field.fixed}. Start another run with distrl train."
+    )
