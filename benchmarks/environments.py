@@ -58,15 +58,15 @@ def measure_processes(
     """Returns env steps a second without a policy, and the largest process's MiB."""
     import numpy as np
 
-    from distrl.environments import VectorEnvironment, make_environment, read_spec
-    from distrl.environments.processes import ProcessEnvironment
+    from distrl.environments import SyncEnvironment, make_environment, read_spec
+    from distrl.environments.worker_processes import ProcessEnvironment
 
     spec = read_spec(uri, {})
     builders = [functools.partial(make_environment, uri, {}, i) for i in range(size)]
     if processes:
         vector: Any = ProcessEnvironment(builders, processes, spec, 5.0)
     else:
-        vector = VectorEnvironment([build() for build in builders], spec)
+        vector = SyncEnvironment([build() for build in builders], spec)
     random = np.random.RandomState(0)
     vector.reset()
     steps, started = 0, time.perf_counter()

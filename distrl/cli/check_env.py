@@ -1,4 +1,4 @@
-"""`distrl check-env URI`: says whether an environment keeps the rules of one."""
+"""`distrl check-env URI`: reports whether an environment keeps the rules."""
 
 import dataclasses
 import functools
@@ -17,7 +17,7 @@ from distrl.findings import Finding, format_finding, name_failed
 _STEPS = 10_000
 _SEED = 1
 _SECONDS = 600
-# What is looked at after a finding: it is at fault when the process ends there.
+# The rule that is checked after a finding: it failed if the process ends there.
 _NEXT = {
     None: "builds",
     "builds": "actions",
@@ -30,22 +30,22 @@ _NEXT = {
 _HELP = f"""\
 usage: distrl check-env URI [--KEY VALUE ...] [--steps N] [--seed N] [--json]
 
-Builds the environment as a run does, takes random actions in it and says, a line a
-rule, what keeps the rules and what does not, and what to do. Exit codes: 0 nothing
-failed (warnings may be there), 1 a rule failed, 2 bad usage, or an environment that
-cannot be built.
+Builds the environment as a run does, takes random actions in it and prints one line
+per rule: whether the environment keeps it, and if not, what to do. Exit codes: 0
+nothing failed (there may be warnings), 1 a rule failed, 2 bad usage, or an environment
+that cannot be built.
 
-  URI           as in the field environment: atari:GAME, bsuite:NAME/INDEX,
-                envpool:ID, gym:ID, minatar:GAME or package.module:factory, each with
-                ?key=value&key=value
+  URI           as in the field environment:
+                {{forms}},
+                each with ?key=value&key=value
 
 flags:
   --KEY VALUE   an argument of the environment, as in the field environment_args; one
-                that is called like a flag below goes into the URI: ?steps=5
-  --steps N     the random actions (default: {_STEPS:,})
+                with the name of a flag below goes into the URI: ?steps=5
+  --steps N     the number of random actions (default: {_STEPS:,})
   --seed N      of the environment and of the actions (default: {_SEED})
   --seconds N   the time limit for each rule (default: {_SECONDS})
-  --json        print the list of findings on stdout, and all else on stderr
+  --json        print the list of findings on stdout, and everything else on stderr
   --help        this text"""
 
 
@@ -56,7 +56,9 @@ def main(arguments: list[str]) -> int:
       ConfigError: bad usage, or an environment that cannot be built.
     """
     if not {"-h", "--help"}.isdisjoint(arguments):
-        print_answer(_HELP)
+        from distrl.environments.suites import FORMS
+
+        print_answer(_HELP.format(forms=FORMS))
         return 0
     positional, values, switches = read_values(arguments, ("--json",))
     if len(positional) != 1:
@@ -83,7 +85,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _read_value(key: str, text: str) -> Any:
-    # To YAML nothing is null: an unset shell variable would be one.
+    # YAML reads empty text, for example of an unset shell variable, as null.
     return load_yaml(text, f"--{key} = {text}") if text.strip() else text
 
 
@@ -108,7 +110,7 @@ def _check(
         findings.append(finding)
         show(finding)
 
-    # What the environment starts and leaves behind ends with the check.
+    # Processes that the environment leaves behind end with the check.
     adopt_orphans()
     try:
         for finding in run_in_child(task, seconds):

@@ -1,31 +1,37 @@
 """Environments by address: URIs, adapters, and many stepped in lock-step.
 
-Every environment here is a `dm_env.Environment` with one discrete action,
-0 to n - 1; whatever a URI names is adapted to that or refused with one message.
-Suites are imported when a URI names them, not before.
+Every environment is a `dm_env.Environment` with one discrete action, 0 to n - 1;
+whatever a URI names is adapted to that, or refused with a message. Suites are imported
+when a URI names them.
 
 Example:
   spec = read_spec("bsuite:catch/0", {})
   environments = [make_environment("bsuite:catch/0", {}, seed) for seed in range(16)]
-  vector = VectorEnvironment(environments, spec)
+  vector = SyncEnvironment(environments, spec)
 """
 
 from distrl.environments.bsuite_suite import list_bsuite_episodes, select_bsuite_ids
-from distrl.environments.listing import EnvironmentEntry, list_environments
-from distrl.environments.registry import (
+from distrl.environments.making import (
     BSUITE_LOGS,
     make_environment,
     make_vector_environment,
-    preload_suite,
     read_spec,
 )
 from distrl.environments.spec import make_spec
-from distrl.environments.vector import Episode, VectorEnvironment, VectorStep
+from distrl.environments.suite import EnvironmentEntry
+from distrl.environments.suites import list_environments, preload_suite
+from distrl.environments.vector import (
+    Episode,
+    SyncEnvironment,
+    VectorEnvironment,
+    VectorStep,
+)
 
 __all__ = [
     "BSUITE_LOGS",
     "EnvironmentEntry",
     "Episode",
+    "SyncEnvironment",
     "VectorEnvironment",
     "VectorStep",
     "list_bsuite_episodes",

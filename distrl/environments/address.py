@@ -1,39 +1,18 @@
-"""The address of an environment: `scheme:rest?key=value&key=value`."""
+"""Reads the address of an environment: `scheme:rest?key=value&key=value`."""
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
 import yaml  # type: ignore[import-untyped]
 
+from distrl.environments.suite import Address
+from distrl.environments.suites import FORMS
 from distrl.errors import ConfigError
-
-FORMS = (
-    "atari:GAME, bsuite:NAME/INDEX, envpool:ID, gym:ID, minatar:GAME or "
-    "package.module:factory"
-)
 
 # YAML 1.1 reads a number with an exponent and without a point as text.
 _EXPONENT_NUMBER = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
-
-
-@dataclass(frozen=True)
-class Address:
-    """An environment's address, taken apart.
-
-    Attributes:
-      uri: the address as the user wrote it, for messages.
-      scheme: the part before the first colon.
-      rest: the part between the first colon and the question mark.
-      args: the keyword arguments, from the address and the configuration.
-    """
-
-    uri: str
-    scheme: str
-    rest: str
-    args: dict[str, Any]
 
 
 def parse_address(uri: str, args: Mapping[str, Any]) -> Address:
@@ -79,7 +58,7 @@ def _parse_query(uri: str, query: str) -> dict[str, Any]:
             )
         if key in parsed:
             raise ConfigError(
-                f"environment {uri!r}: the argument {key!r} stands there twice; "
+                f"environment {uri!r}: the argument {key!r} is given twice; "
                 "give it once."
             )
         parsed[key] = _parse_value(uri, key, unquote(text))
@@ -94,5 +73,5 @@ def _parse_value(uri: str, key: str, text: str) -> Any:
     except yaml.YAMLError as error:
         raise ConfigError(
             f"environment {uri!r}: the value {text!r} of {key!r} is not YAML; write a "
-            "number, true, false, null or text, the latter in quotes if need be."
+            "number, true, false, null or text (quoted if necessary)."
         ) from error

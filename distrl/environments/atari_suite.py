@@ -3,23 +3,16 @@
 The emulator and the preprocessing are ale-py's own, in C++ and in threads.
 """
 
-import dataclasses
-import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from dm_env import specs
 
-from distrl.environments.address import Address
 from distrl.environments.batch import BatchStep
-from distrl.environments.factory import call_factory
+from distrl.environments.suite import Address, EnvironmentEntry, Suite, read_options
 from distrl.errors import ConfigError, suggest
-
-INSTALL = "pip install 'ale-py>=0.12'"
-"""The command that installs ale-py; `make` in a checkout installs it, too."""
 
 _LEAST = {
     "frame_skip": 1,
@@ -49,35 +42,22 @@ class AtariOptions:
     repeat_action_probability: float = 0.25
     """Sticky actions: how often a frame repeats the action of the one before."""
     noop_max: int = 30
-    """A game begins with 0 to so many frames without an action, drawn at random."""
+    """The most frames without an action at the start of a game; drawn from 0."""
     terminal_on_life_loss: bool = False
-    """Give a lost life the discount 0; the game, and the episode, go on."""
+    """Give a lost life the discount 0; the game, and the episode, continue."""
     full_action_space: bool = False
-    """Take all 18 actions instead of those that have an effect in the game."""
+    """Use all 18 actions instead of those that have an effect in the game."""
     max_episode_frames: int = 108_000
     """The frames after which an episode is truncated: half an hour of play."""
     num_threads: int = 0
     """The threads of an actor that play; 0 is one for each core."""
 
 
-def list_atari() -> list[str]:
-    """Returns the names of the games; none where ale-py is not installed.
+def find_games() -> dict[str, str]:
+    """Returns the ROM of each game, by the game's name."""
+    from ale_py import roms
 
-    It imports nothing.
-    """
-    found = importlib.util.find_spec("ale_py")
-    if found is None or found.origin is None:
-        return []
-    roms = Path(found.origin).parent / "roms"
-    return sorted(_name_game(file.stem) for file in roms.glob("*.bin"))
-
-
-def import_atari() -> Any:
-    """Imports ale-py and its adapters for Gymnasium."""
-    import ale_py
-    import ale_py.vector_env
-
-    return ale_py
+    return {_name_game(rom): rom for rom in sorted(roms.get_all_rom_ids())}
 
 
 def load_atari(address: Address, seeds: Sequence[int]) -> "Atari":
@@ -86,15 +66,11 @@ def load_atari(address: Address, seeds: Sequence[int]) -> "Atari":
     The name is written as in `SpaceInvaders` or in `space_invaders`.
 
     Raises:
-      ConfigError: ale-py is not installed; for an unknown game or argument.
+      ConfigError: for an unknown game or argument.
     """
-    games = list_atari()
-    if not games:
-        raise ConfigError(
-            f"environment {address.uri!r} needs ale-py, which is not installed; "
-            f"install it with: {INSTALL}"
-        )
-    # Names as of Gymnasium are those of the files without underscores.
+    from ale_py.vector_env import AtariVectorEnv
+
+    games = find_games()
     game = address.rest
     if "_" in game or game.islower():
         game = _name_game(game)
@@ -103,11 +79,9 @@ def load_atari(address: Address, seeds: Sequence[int]) -> "Atari":
             f"environment {address.uri!r}: there is no game {address.rest!r}."
             f"{suggest(game, games)} There are {', '.join(games)}."
         )
-
-    options = call_factory(AtariOptions, address.args, address.uri)
-    _check(options, address)
-    environment = import_atari().vector_env.AtariVectorEnv(
-        _find_rom(game),
+    options = read_options(AtariOptions, address, _LEAST)
+    environment = AtariVectorEnv(
+        games[game],
         len(seeds),
         num_threads=options.num_threads,
         max_num_frames_per_episode=options.max_episode_frames,
@@ -130,15 +104,15 @@ class Atari:
     """E copies of a game, as a `Batch`.
 
     An observation is `[screen_size, screen_size, stack_size] uint8`, the newest frame
-    last (times 3 without `grayscale`). An episode is a whole game. With
-    `terminal_on_life_loss` a lost life has discount 0, as a termination has, and the
-    game goes on: so does dqn_zoo. Returns are those of whole games all the same.
+    last (times 3 without `grayscale`). An episode and its return are those of a whole
+    game: with `terminal_on_life_loss` a lost life has discount 0, and the game
+    continues, as in dqn_zoo.
     """
 
     def __init__(
         self, environment: Any, seeds: Sequence[int], terminal_on_life_loss: bool
     ):
-        """Wraps an `ale_py.AtariVectorEnv` that steps one environment a seed."""
+        """Wraps an `ale_py.AtariVectorEnv` with one environment for each seed."""
         self._environment = environment
         self._seeds: np.ndarray | None = np.array(seeds, np.int64)
         self._terminal_on_life_loss = terminal_on_life_loss
@@ -201,33 +175,20 @@ class Atari:
         return np.ascontiguousarray(last).reshape(len(frames), *self._shape)
 
 
-def _check(options: AtariOptions, address: Address) -> None:
-    """Raises a ConfigError for a value that is not what its option has to be."""
-    for field in dataclasses.fields(options):
-        value = getattr(options, field.name)
-        if field.name in _LEAST:
-            least = _LEAST[field.name]
-            fits = type(value) is int and value >= least
-            needed = f"an integer from {least}"
-        elif isinstance(field.default, bool):
-            fits, needed = isinstance(value, bool), "true or false"
-        else:
-            fits = type(value) in (int, float) and 0 <= value <= 1
-            needed = "from 0 to 1"
-        if not fits:
-            raise ConfigError(
-                f"environment {address.uri!r}: {field.name} is {value!r}; it has to be "
-                f"{needed}."
-            )
-
-
 def _name_game(rom: str) -> str:
     """Returns the name as Gymnasium writes it: `space_invaders`, `SpaceInvaders`."""
     return rom.title().replace("_", "")
 
 
-def _find_rom(game: str) -> str:
-    from ale_py import roms
+def _list_entries() -> list[EnvironmentEntry]:
+    text = f"{len(find_games())} games, as in atari:Pong"
+    return [EnvironmentEntry(SUITE.form, text)]
 
-    (rom,) = (rom for rom in roms.get_all_rom_ids() if _name_game(rom) == game)
-    return rom
+
+SUITE = Suite(
+    form="atari:GAME",
+    load_batch=load_atari,
+    list_entries=_list_entries,
+    modules=("ale_py", "ale_py.vector_env"),
+    requirement="ale-py>=0.12",
+)

@@ -1,4 +1,4 @@
-"""Environments that one call steps together: those of a suite that does so itself."""
+"""Environments that a suite steps together, by one call."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
@@ -8,15 +8,13 @@ import numpy as np
 import tree
 from dm_env import specs
 
-from distrl.environments.reading import (
-    MISFITS,
-    Leaf,
-    find_leaves,
-    read_array,
+from distrl.environments.value_checks import (
+    make_leaves,
     read_discounts,
+    read_leaves,
     read_rewards,
 )
-from distrl.environments.vector import VectorEnvironment
+from distrl.environments.vector import RawStep, VectorEnvironment
 from distrl.errors import EnvironmentFault
 from distrl.types import EnvironmentSpec
 
@@ -63,16 +61,13 @@ class Batch(Protocol):
 
 
 class BatchEnvironment(VectorEnvironment):
-    """A batch, with what a `VectorEnvironment` promises.
-
-    Where episodes ended those environments are reset at once, while the others wait.
-    """
+    """A batch; where episodes end, it is reset at once, while the others wait."""
 
     def __init__(self, batch: Batch, spec: EnvironmentSpec):
         """Takes the batch over; `spec` is that of each of its environments."""
+        super().__init__(len(batch), spec)
         self._batch = batch
-        self._begin(len(batch), spec)
-        self._leaves = find_leaves(spec.observation, batch.observation_spec())
+        self._leaves = make_leaves(spec.observation, batch.observation_spec())
 
     def close(self) -> None:
         """Closes the batch."""
@@ -86,18 +81,18 @@ class BatchEnvironment(VectorEnvironment):
             raise _blame(everyone, "reset()", error) from error
         return self._read(observation, everyone, "reset()")
 
-    def _step_all(
-        self, action: np.ndarray, due: list[int]
-    ) -> tuple[list[bool], np.ndarray, np.ndarray, list[np.ndarray]]:
+    def _step_all(self, action: np.ndarray, due: list[int]) -> RawStep:
         everyone = range(len(self))
         try:
             step = self._batch.step(action.astype(np.int32))
         except Exception as error:
             raise _blame(everyone, f"step({action.tolist()})", error) from error
-        reward_t = read_rewards(step.reward_t.tolist())
-        discount_t = read_discounts(step.discount_t.tolist())
-        leaves_t = self._read(step.observation_t, everyone, "step()")
-        return step.last_t.tolist(), reward_t, discount_t, leaves_t
+        return RawStep(
+            step.last_t.tolist(),
+            read_rewards(step.reward_t.tolist()),
+            read_discounts(step.discount_t.tolist()),
+            self._read(step.observation_t, everyone, "step()"),
+        )
 
     def _reset_some(
         self, indices: list[int], leaves_t: list[np.ndarray]
@@ -115,7 +110,13 @@ class BatchEnvironment(VectorEnvironment):
     def _read(
         self, observation: Any, indices: Sequence[int], call: str
     ) -> list[np.ndarray]:
-        return [_read_leaf(leaf, observation, indices, call) for leaf in self._leaves]
+        return read_leaves(
+            self._leaves,
+            lambda leaf: np.asarray(leaf.read(observation)),
+            lambda k: _take(observation, k),
+            indices,
+            call,
+        )
 
 
 class OneOfBatch(dm_env.Environment):
@@ -161,24 +162,6 @@ class OneOfBatch(dm_env.Environment):
     def close(self) -> None:
         """Closes the batch."""
         self._batch.close()
-
-
-def _read_leaf(
-    leaf: Leaf, observation: Any, indices: Sequence[int], call: str
-) -> np.ndarray:
-    """Returns `[K, ...]` of the environments `indices`, as `reading` wants it."""
-    try:
-        array = leaf.convert(np.asarray(leaf.read(observation)), len(indices))
-    except MISFITS:
-        array = None
-    if array is not None:
-        return array
-    return np.stack(  # says which environment is to blame
-        [
-            read_array(leaf, _take(observation, k), i, call)
-            for k, i in enumerate(indices)
-        ]
-    )
 
 
 def _take(nest: Any, index: int) -> Any:

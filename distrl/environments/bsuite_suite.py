@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from distrl.environments.address import Address
-from distrl.environments.factory import call_factory
+from distrl.environments.suite import Address, EnvironmentEntry, Suite, call_factory
 from distrl.errors import ConfigError, suggest
 
 DOWNLOAD_SECONDS = 30.0
@@ -155,3 +154,22 @@ def _limit_sockets(seconds: float) -> Iterator[None]:
         yield
     finally:
         socket.setdefaulttimeout(before)
+
+
+def _list_entries() -> list[EnvironmentEntry]:
+    return [
+        EnvironmentEntry(
+            f"bsuite:{name}/INDEX",
+            f"{count} settings, 0 to {count - 1}"
+            + ("; downloads MNIST" if name.startswith("mnist") else ""),
+        )
+        for name, count in sorted(list_bsuite().items())
+    ]
+
+
+SUITE = Suite(
+    form="bsuite:NAME/INDEX",
+    load=load_bsuite,
+    list_entries=_list_entries,
+    modules=("bsuite.bsuite", "bsuite.sweep"),
+)

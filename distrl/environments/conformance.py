@@ -1,4 +1,4 @@
-"""The rules that an environment keeps so that distrl can learn in it."""
+"""What `distrl check-env` reports: the rules that an environment has to keep."""
 
 import contextlib
 import sys
@@ -12,37 +12,76 @@ import numpy as np
 import tree
 
 from distrl.action_masks import ACTION_MASK
-from distrl.environments.actions import count_actions
-from distrl.environments.random_play import Play, play
-from distrl.environments.reading import Leaf, find_leaves
-from distrl.environments.registry import (
+from distrl.environments.making import (
     adapt_environment,
     build_environment,
     close_quietly,
-    find_module,
     is_gymnasium,
+    make_environment,
 )
-from distrl.environments.spec import convert_observation_spec
-from distrl.environments.trajectories import judge_trajectories
+from distrl.environments.random_play import Play, play, trace
+from distrl.environments.spec import convert_observation_spec, count_actions
+from distrl.environments.suites import find_module
+from distrl.environments.value_checks import Leaf, make_leaves
 from distrl.errors import ConfigError
 from distrl.findings import Finding
 
-# The steps of one environment in which trajectories are compared.
+# The number of steps of one environment for which trajectories are compared.
 _TRACE_STEPS = 500
 _MIB = 2**20
-# Python and NumPy take memory in pieces: less than this is no growth.
+# Python and NumPy allocate memory in pieces: less than this is not growth.
 _ALLOWED_MIB = 8.0
+
+# The rules of random play: what is said if nothing was found, and what to do otherwise.
+_PLAY_RULES = {
+    "steps": (
+        "{steps:,} random actions",
+        "such a fault ends an actor's run; fix what is named",
+    ),
+    "observations": (
+        "{observations:,} have the shapes and kinds of the spec",
+        "return what the spec or space says, or make it say what is returned",
+    ),
+    "bounds": (
+        "the bounds of the spec hold",
+        "widen the bounds of the spec or space; where they are only a guess, leave "
+        "them out: specs.Array, or Box(-np.inf, np.inf)",
+    ),
+    "finite numbers": (
+        "no NaN, no infinity in observations",
+        "find where it comes from: after a single one, a network returns only NaN",
+    ),
+    "action masks": (
+        "each allows an action wherever one follows",
+        "allow at least one action in every state in which an episode continues",
+    ),
+    "rewards": ("{rewards}", "return a finite number with every step"),
+    "discounts": (
+        "from 0 to 1",
+        "return 0 where the episode terminates and 1 elsewhere; distrl applies gamma "
+        "itself",
+    ),
+}
+_SEED_ADVICE = (
+    "draw every random number from a generator of the instance's own, made from the "
+    "factory's parameter `seed` (dm_env) or from self.np_random after "
+    "super().reset(seed=seed) (Gymnasium)"
+)
+_INSTANCE_ADVICE = (
+    "keep all state, random generators too, in the instance: an actor steps many of "
+    "them in one process; nothing in the module, the class or np.random"
+)
 
 
 def check_environment(
     uri: str, args: Mapping[str, Any], steps: int, seed: int
 ) -> Iterator[Finding]:
-    """Yields a finding for each rule, as soon as there is one.
+    """Yields one finding per rule, as soon as it is known.
 
     Args:
       uri: as for `make_environment`.
-      args: keyword arguments beside those in the URI.
-      steps: the random actions that are taken.
+      args: keyword arguments in addition to those in the URI.
+      steps: the number of random actions.
       seed: of the environment and of the actions.
 
     Raises:
@@ -55,29 +94,34 @@ def check_environment(
     yield Finding("builds", "ok", f"{name}, in {seconds:.2g} s")
     with contextlib.ExitStack() as open_ones:
         open_ones.callback(close_quietly, built)
-        actions, num_actions = _judge_actions(built, uri)
-        observation_spec, observation = _judge_spec(built, uri, num_actions)
-        yield actions
-        yield observation_spec
+        actions, num_actions = _attempt("actions", uri, lambda: _count(built, uri))
+        spec, observation = _attempt(
+            "observation spec", uri, lambda: _read_spec(built, uri, num_actions)
+        )
+        yield actions or Finding("actions", "ok", f"{num_actions} discrete ones")
+        yield spec or Finding("observation spec", "ok", _describe(observation))
         if num_actions is None or (observation is None and is_gymnasium(built)):
             return
         environment = adapt_environment(built, uri, seed)
         leaves = []
         if observation is not None:
-            # A mask in `info` is not in the space that was judged.
+            # The space that was checked has no mask that is in `info`.
             own = environment.observation_spec()
-            observation, error = _attempt(
-                lambda: convert_observation_spec(own, uri, num_actions), uri
+            failed, observation = _attempt(
+                "action masks",
+                uri,
+                lambda: convert_observation_spec(own, uri, num_actions),
             )
-            if error is not None:
-                yield Finding("action masks", "failed", *error)
+            if failed is not None:
+                yield failed
                 return
-            leaves = find_leaves(observation, own)
+            leaves = make_leaves(observation, own)
         seen = play(environment, leaves, steps, seed)
         yield from judge_play(seen, leaves)
         open_ones.pop_all()
-        yield _judge_close(environment)
-    # What raised would raise again.
+        closing, _ = _attempt("close", uri, environment.close)
+        yield closing or Finding("close", "ok", "it closes")
+    # A step that raised would raise again.
     length = min(seen.steps if seen.is_whole else seen.steps - 1, _TRACE_STEPS)
     if length > 0:
         yield from judge_trajectories(uri, args, length, seed)
@@ -88,61 +132,30 @@ def check_environment(
 
 
 def judge_play(seen: Play, leaves: Sequence[Leaf]) -> Iterator[Finding]:
-    """Yields the findings about what an environment answered under random actions.
+    """Yields the findings about an environment's answers to random actions.
 
     Args:
       seen: the answers.
       leaves: the arrays that an observation has to hold; none if that is not known.
     """
-    is_masked = any(leaf.path == (ACTION_MASK,) for leaf in leaves)
+    skipped = set()
+    if not leaves:
+        skipped |= {"observations", "bounds", "finite numbers"}
+    if not any(leaf.path == (ACTION_MASK,) for leaf in leaves):
+        skipped.add("action masks")
     rewards = "none"
     if seen.rewards is not None:
         rewards = "from {:.4g} to {:.4g}".format(*seen.rewards)
-    rules = (
-        (
-            "steps",
-            f"{seen.steps:,} random actions",
-            "an actor ends its run on this; fix what is named",
-        ),
-        (
-            "observations",
-            f"{seen.observations:,} have the shapes and kinds of the spec",
-            "return what the spec or space says, or make it say what is returned",
-        ),
-        (
-            "bounds",
-            "the bounds of the spec hold",
-            "widen the bounds of the spec or space; where they are only a guess, leave "
-            "them out: specs.Array, or Box(-np.inf, np.inf)",
-        ),
-        (
-            "finite numbers",
-            "no NaN, no infinity in observations",
-            "find where it comes from: a network that sees one has none but NaN left",
-        ),
-        (
-            "action masks",
-            "each allows an action, wherever one follows",
-            "allow at least one action in every state in which an episode goes on",
-        ),
-        ("rewards", rewards, "return a finite number with every step"),
-        (
-            "discounts",
-            "from 0 to 1",
-            "return 0 where the episode terminates and 1 elsewhere; distrl applies "
-            "gamma itself",
-        ),
-    )
-    for rule, found, advice in rules:
-        if not leaves and rule in ("observations", "bounds", "finite numbers"):
-            continue
-        if rule == "action masks" and not is_masked:
-            continue
-        finding = _judge(seen, rule, found, advice)
-        if rule == "observations" and finding.state == "ok" and seen.casts is not None:
-            yield _warn_of_casts(seen)
-        else:
-            yield finding
+    for rule, (text, advice) in _PLAY_RULES.items():
+        found = text.format(
+            steps=seen.steps, observations=seen.observations, rewards=rewards
+        )
+        if rule == "observations" and rule not in seen.faults and seen.casts:
+            found = f"{seen.casts.count:,} are of {seen.casts.text}"
+            advice = "distrl casts them in every step: return the dtype of the spec"
+            yield Finding(rule, "warning", found, advice)
+        elif rule not in skipped:
+            yield _judge(seen, rule, found, advice)
     yield judge_episodes(seen)
     if seen.returns or "resets" in seen.faults:
         yield _judge(
@@ -152,7 +165,7 @@ def judge_play(seen: Play, leaves: Sequence[Leaf]) -> Iterator[Finding]:
             "let reset() begin an episode at any time, with a first time step",
         )
     else:
-        yield Finding("resets", "warning", "none after an end was seen", "see episodes")
+        yield Finding("resets", "warning", "no episode ended", "see episodes")
 
 
 def judge_episodes(seen: Play) -> Finding:
@@ -175,6 +188,59 @@ def judge_episodes(seen: Play) -> Finding:
     )
 
 
+def judge_trajectories(
+    uri: str, args: Mapping[str, Any], steps: int, seed: int
+) -> Iterator[Finding]:
+    """Yields the findings about seeds, and about instances beside each other.
+
+    Args:
+      uri: as for `make_environment`.
+      args: keyword arguments in addition to those in the URI.
+      steps: of each trajectory.
+      seed: of one instance and of the actions; that of the other is one more.
+    """
+
+    def run(*seeds: int) -> list[list[bytes]]:
+        environments: list[dm_env.Environment] = []
+        try:
+            for each in seeds:
+                environments.append(make_environment(uri, args, each))
+            return trace(environments, steps, seed)
+        finally:
+            for environment in environments:
+                close_quietly(environment)
+
+    rule, what = "seeding", "another instance fails"
+    try:
+        (first,), (again,), (other,) = run(seed), run(seed), run(seed + 1)
+        if first != again:
+            place = _find_difference(first, again)
+            found = f"the same seed gives other trajectories, from {place} on"
+            yield Finding(rule, "failed", found, _SEED_ADVICE)
+            found = "unknown: the same seed gives other trajectories anyway"
+            yield Finding("independence", "warning", found, _SEED_ADVICE)
+            return
+        if first == other:
+            found = f"the seeds {seed} and {seed + 1} give the same trajectory"
+            advice = f"that is fine if nothing is random; if not: {_SEED_ADVICE}"
+            yield Finding(rule, "warning", found, advice)
+        else:
+            found = f"the same seed, the same {steps:,} steps; another seed, others"
+            yield Finding(rule, "ok", found)
+        rule, what = "independence", "two instances at a time fail"
+        for trajectory, alone in zip(run(seed, seed + 1), (first, other), strict=True):
+            if trajectory != alone:
+                place = _find_difference(trajectory, alone)
+                found = f"beside another instance it takes another course, from {place}"
+                yield Finding(rule, "failed", f"{found} on", _INSTANCE_ADVICE)
+                return
+        found = "two instances in turns play what each plays alone"
+        yield Finding(rule, "ok", found)
+    except Exception as error:
+        found = f"{what}: {type(error).__name__}: {error}"
+        yield Finding(rule, "failed", found, _INSTANCE_ADVICE)
+
+
 def judge_launching(uri: str, observation: Any) -> Finding:
     """Returns the finding about what nodes need: a spec that travels, and the module.
 
@@ -190,19 +256,19 @@ def judge_launching(uri: str, observation: Any) -> Finding:
             "launching",
             "failed",
             f"the spec cannot be pickled: {type(error).__name__}: {error}",
-            "nodes are sent the observation spec: make it of dm_env.specs arrays "
-            "alone, which hold no locks, files or handles",
+            "nodes are sent the observation spec: make it of dm_env.specs arrays only, "
+            "without locks, files or handles",
         )
     found = f"the spec pickles, {size:,} bytes"
     name = find_module(uri)
     if name is not None:
-        file = getattr(sys.modules[name], "__file__", None) or "of no file"
+        file = getattr(sys.modules[name], "__file__", None) or "without a file"
         found += f"; every node imports {name} ({file})"
     return Finding("launching", "ok", found)
 
 
 def judge_speed(seen: Play) -> Finding:
-    """Returns what the environment's own calls cost; it is information alone."""
+    """Returns the cost of the environment's own calls, which is never at fault."""
     if not seen.steps or not seen.seconds:
         return Finding("speed", "warning", "no step was taken", "see steps")
     per_step = seen.seconds / seen.steps
@@ -211,9 +277,9 @@ def judge_speed(seen: Play) -> Finding:
 
 
 def judge_memory(seen: Play) -> Finding:
-    """Returns the finding about memory that was taken after the warm-up."""
+    """Returns the finding about memory that was allocated after the warm-up."""
     if seen.warm_memory is None or seen.last_memory is None:
-        return Finding("memory", "warning", "not told: too few steps", "see steps")
+        return Finding("memory", "warning", "unknown: too few steps", "see steps")
     grown = (seen.last_memory - seen.warm_memory) / _MIB
     found = f"{max(grown, 0.0):.1f} MiB more after {seen.steps:,} steps"
     if grown <= _ALLOWED_MIB:
@@ -222,56 +288,51 @@ def judge_memory(seen: Play) -> Finding:
         "memory",
         "warning",
         f"{found}, allowed {_ALLOWED_MIB:g}",
-        "look for a list that grows with every step; try more (--steps): what is only "
-        "filled once stops growing",
+        "look for a list that grows with every step; with more steps (--steps), memory "
+        "that is only filled once stops growing",
     )
 
 
-def _judge_actions(built: Any, uri: str) -> tuple[Finding, int | None]:
-    def count() -> int:
-        if is_gymnasium(built):
-            from distrl.environments.gymnasium_suite import read_action_space
+def _count(built: Any, uri: str) -> int:
+    if is_gymnasium(built):
+        from distrl.environments.gymnasium_suite import read_action_space
 
-            return read_action_space(built, uri)
-        return count_actions(built.action_spec(), uri)
-
-    number, error = _attempt(count, uri)
-    if error is not None:
-        return Finding("actions", "failed", *error), None
-    return Finding("actions", "ok", f"{number} discrete ones"), number
+        return read_action_space(built, uri)
+    return count_actions(built.action_spec(), uri)
 
 
-def _judge_spec(built: Any, uri: str, num_actions: int | None) -> tuple[Finding, Any]:
-    def read() -> Any:
-        if is_gymnasium(built):
-            from distrl.environments.gymnasium_suite import read_observation_space
+def _read_spec(built: Any, uri: str, num_actions: int | None) -> Any:
+    if is_gymnasium(built):
+        from distrl.environments.gymnasium_suite import read_observation_space
 
-            own = read_observation_space(built, uri)
-        else:
-            own = built.observation_spec()
-        return convert_observation_spec(own, uri, num_actions)
-
-    observation, error = _attempt(read, uri)
-    if error is not None:
-        return Finding("observation spec", "failed", *error), None
-    parts = [
-        f"{'/'.join(map(str, path))} {list(spec.shape)} {spec.dtype}".lstrip()
-        for path, spec in tree.flatten_with_path(observation)
-    ]
-    return Finding("observation spec", "ok", ", ".join(parts)), observation
+        own = read_observation_space(built, uri)
+    else:
+        own = built.observation_spec()
+    return convert_observation_spec(own, uri, num_actions)
 
 
-def _attempt(read: Callable[[], Any], uri: str) -> tuple[Any, tuple[str, str] | None]:
-    """Returns what `read` returns, and if it raises what was found and the advice."""
+def _attempt(
+    rule: str, uri: str, read: Callable[[], Any]
+) -> tuple[Finding | None, Any]:
+    """Returns a finding if `read` raises, and what it returns otherwise."""
     try:
-        return read(), None
+        return None, read()
     except ConfigError as error:
-        # Its sentences behind the first semicolon say what to do.
+        # The message says what to do after its first semicolon.
         found, _, advice = str(error).partition("; ")
-        return None, (found.removeprefix(f"environment {uri!r} has "), advice)
+        found = found.removeprefix(f"environment {uri!r} has ")
+        return Finding(rule, "failed", found, advice), None
     except Exception as error:
         found = f"{type(error).__name__}: {error}"
-        return None, (found, "it is asked for before any step; it must not raise")
+        advice = "this must not raise"
+        return Finding(rule, "failed", found, advice), None
+
+
+def _describe(observation: Any) -> str:
+    return ", ".join(
+        f"{'/'.join(map(str, path))} {list(spec.shape)} {spec.dtype}".lstrip()
+        for path, spec in tree.flatten_with_path(observation)
+    )
 
 
 def _judge(seen: Play, rule: str, found: str, advice: str) -> Finding:
@@ -283,21 +344,8 @@ def _judge(seen: Play, rule: str, found: str, advice: str) -> Finding:
     return Finding(rule, "failed", f"{where}: {fault.text}{times}", advice)
 
 
-def _warn_of_casts(seen: Play) -> Finding:
-    assert seen.casts is not None
-    return Finding(
-        "observations",
-        "warning",
-        f"{seen.casts.count:,} are of {seen.casts.text}",
-        "distrl makes them fit, which costs time in every step: return the dtype of "
-        "the spec",
-    )
-
-
-def _judge_close(environment: dm_env.Environment) -> Finding:
-    try:
-        environment.close()
-    except Exception as error:
-        found = f"{type(error).__name__}: {error}"
-        return Finding("close", "failed", found, "close() is called once, at the end")
-    return Finding("close", "ok", "it closes")
+def _find_difference(one: list[bytes], other: list[bytes]) -> str:
+    """Returns the first place where two trajectories differ, in words."""
+    pairs = zip(one, other, strict=False)
+    index = next((i for i, (a, b) in enumerate(pairs) if a != b), len(one))
+    return f"answer {index:,}" if index else "the first reset"

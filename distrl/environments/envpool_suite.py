@@ -3,26 +3,25 @@
 EnvPool steps E environments in C++ threads by one call.
 """
 
-import contextlib
-import importlib.util
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from dm_env import specs
 
-from distrl.environments.actions import refuse_actions
-from distrl.environments.address import Address
 from distrl.environments.batch import BatchStep
-from distrl.environments.factory import call_factory
 from distrl.environments.gymnasium_suite import describe_space, import_gymnasium
+from distrl.environments.spec import refuse_actions
+from distrl.environments.suite import (
+    Address,
+    EnvironmentEntry,
+    Suite,
+    call_factory,
+    check_option,
+)
 from distrl.errors import ConfigError, suggest
 
-INSTALL = "pip install 'envpool>=0.8.4'"
-"""The command that installs EnvPool; `make` in a checkout installs it, too."""
-
-# What a user may not set, and what to do instead.
+# The arguments that a user may not set, and what to do instead.
 _REFUSED = {
     "num_envs": "set actor.environments and evaluation.environments",
     "batch_size": "distrl steps all environments of an actor at once",
@@ -49,21 +48,8 @@ _LEAST = {
     "stack_num": 1,
 }
 
-# As `atari:` plays, and with it Machado et al. 2018; EnvPool's own are 0 and true.
+# As in `atari:`, and in Machado et al. 2018; EnvPool's own are 0 and true.
 _ATARI_DEFAULTS = {"repeat_action_probability": 0.25, "use_fire_reset": False}
-
-
-def has_envpool() -> bool:
-    """Returns whether EnvPool is installed; it does not import it."""
-    return importlib.util.find_spec("envpool") is not None
-
-
-def import_envpool() -> Any:
-    """Imports EnvPool, which imports the old `gym`, without the notice of that."""
-    with contextlib.redirect_stderr(io.StringIO()):
-        import envpool
-
-    return envpool
 
 
 def load_envpool(address: Address, seeds: Sequence[int]) -> "EnvPool":
@@ -72,17 +58,13 @@ def load_envpool(address: Address, seeds: Sequence[int]) -> "EnvPool":
     EnvPool takes a single seed: environment i gets the first one plus i.
 
     Raises:
-      ConfigError: EnvPool is not installed; for an unknown id or argument, or an
-        action space that is not a single discrete action.
+      ConfigError: for an unknown id or argument, or an action space that is not a
+        single discrete action.
     """
     uri, name = address.uri, address.rest
-    if not has_envpool():
-        raise ConfigError(
-            f"environment {uri!r} needs EnvPool, which is not installed; install it "
-            f"with: {INSTALL}"
-        )
     import_gymnasium()  # its warnings off
-    envpool = import_envpool()
+    import envpool
+
     known = envpool.list_all_envs()
     if name not in known:
         raise ConfigError(
@@ -101,7 +83,7 @@ def load_envpool(address: Address, seeds: Sequence[int]) -> "EnvPool":
             name,
             env_type="gymnasium",
             num_envs=len(seeds),
-            # The last one's seed is an int32, too.
+            # The seed of the last environment has to be an int32, too.
             seed=seeds[0] % (2**31 - len(seeds)),
             **args,
         )
@@ -121,26 +103,15 @@ def _check_args(address: Address, defaults: Mapping[str, Any]) -> None:
                 f"{place} has no argument {key!r}; it takes {', '.join(allowed)}."
                 f"{suggest(key, allowed)}"
             )
-        default = defaults[key]
-        kinds = (int, float) if isinstance(default, float) else (type(default),)
-        if type(value) not in kinds:
-            raise ConfigError(
-                f"{place}: {key} is {value!r}; it has to be of the kind of its "
-                f"default, {default!r}."
-            )
-        if key in _LEAST and value < _LEAST[key]:
-            raise ConfigError(
-                f"{place}: {key} is {value!r}; it has to be at least {_LEAST[key]}."
-            )
+        check_option(address.uri, key, value, defaults[key], _LEAST.get(key))
 
 
 class EnvPool:
     """A pool of E environments, as a `Batch`.
 
-    Termination has discount 0, truncation 1. EnvPool tells the two apart by the
-    number of steps: what terminates in the very last step that the limit allows
-    counts as truncated. Images are `[height, width, channels]`, EnvPool's own have
-    their channels first.
+    Termination has discount 0, truncation 1. EnvPool tells them apart by the number of
+    steps: an episode that terminates in the last step that the limit allows counts as
+    truncated. Images are `[height, width, channels]`; EnvPool's have channels first.
     """
 
     def __init__(self, pool: Any, uri: str = "envpool"):
@@ -186,7 +157,7 @@ class EnvPool:
     def reset_some(self, indices: list[int]) -> Any:
         """Starts an episode in some environments, while the others wait.
 
-        Left to itself EnvPool would do so in the next step, and ignore its action.
+        EnvPool would otherwise do so in the next step, and ignore its action.
         """
         observation, info = self._pool.reset(np.array(indices, np.int32))
         if self._zero_on_life_loss:
@@ -223,3 +194,18 @@ class EnvPool:
         if self._is_image:
             return np.ascontiguousarray(np.moveaxis(observation, 1, 3))
         return observation
+
+
+def _list_entries() -> list[EnvironmentEntry]:
+    # One line for each environment would import EnvPool, which takes seconds.
+    text = "Atari, Procgen and others in C++, as in envpool:Pong-v5"
+    return [EnvironmentEntry(SUITE.form, text)]
+
+
+SUITE = Suite(
+    form="envpool:ID",
+    load_batch=load_envpool,
+    list_entries=_list_entries,
+    modules=("envpool",),
+    requirement="envpool>=0.8.4",
+)

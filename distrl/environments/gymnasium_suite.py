@@ -1,6 +1,7 @@
-"""Gymnasium environments as dm_env ones, and those installed: `gym:ID`."""
+"""Gymnasium environments as dm_env ones, and those that are installed: `gym:ID`."""
 
 import contextlib
+import importlib.util
 import re
 from types import TracebackType
 from typing import Any
@@ -10,15 +11,13 @@ import numpy as np
 from dm_env import specs
 
 from distrl.action_masks import ACTION_MASK, join_mask, split_mask
-from distrl.environments.actions import refuse_actions
-from distrl.environments.address import Address
-from distrl.environments.factory import call_factory
-from distrl.environments.reading import read_number, show
-from distrl.environments.spec import CategoricalArray
+from distrl.environments.spec import CategoricalArray, refuse_actions
+from distrl.environments.suite import Address, EnvironmentEntry, Suite, call_factory
+from distrl.environments.value_checks import read_number, show
 from distrl.errors import ConfigError, EnvironmentFault, suggest
 
-INSTALL = {"Box2D": "pip install 'box2d>=2.3.10'"}
-"""The commands that install what some of Gymnasium's own environments need."""
+BOX2D_COMMAND = "pip install 'box2d>=2.3.10'"
+"""Installs what some of Gymnasium's own environments need."""
 
 _OLD_RESET = (
     "If this is the API of Gym before 0.26, write `def reset(self, *, seed=None, "
@@ -31,6 +30,17 @@ _OLD_STEP = (
 )
 _NO_SEED = re.compile(
     r"\breset\(\) got an unexpected keyword argument '(seed|options)'"
+)
+# Environments of Gymnasium that need another package.
+_REQUIREMENTS = {
+    "gymnasium.envs.mujoco": "mujoco",
+    "gymnasium.envs.box2d": "Box2D",
+    "gymnasium.envs:_raise_mujoco_py_error": "mujoco_py",
+}
+# Those of Gymnasium with other actions than one discrete one; to ask them means to
+# build them.
+_NOT_DISCRETE = re.compile(
+    "BipedalWalker|CarRacing|Continuous|Pendulum|tabular/CliffWalking|envs.mujoco"
 )
 
 
@@ -45,12 +55,12 @@ def import_gymnasium() -> Any:
 def load_gymnasium(address: Address, seed: int) -> Any:
     """Builds the Gymnasium environment with the id `address.rest`.
 
-    The id may be `package:ID`; the package is imported first, to register it.
+    The id may be `package:ID`; the package is imported first, to register it. The seed
+    is not for the constructor: `GymnasiumAdapter` passes it to the first reset.
 
     Raises:
       ConfigError: for an unknown id or argument, or when it cannot be built.
     """
-    del seed  # goes to the first reset
     gymnasium = import_gymnasium()
     name = address.rest
 
@@ -65,13 +75,12 @@ def load_gymnasium(address: Address, seed: int) -> Any:
                 f"{suggest(name, gymnasium.registry)}"
             ) from error
         except gymnasium.error.DependencyNotInstalled as error:
-            for package, command in INSTALL.items():
-                if package in str(error):
-                    raise ConfigError(
-                        f"environment {address.uri!r} needs {package}, which is not "
-                        f"installed; install it with: {command}"
-                    ) from error
-            raise
+            if "Box2D" not in str(error):
+                raise
+            raise ConfigError(
+                f"environment {address.uri!r} needs Box2D, which is not installed; "
+                f"install it with: {BOX2D_COMMAND}"
+            ) from error
 
     return call_factory(make, address.args, address.uri)
 
@@ -79,18 +88,18 @@ def load_gymnasium(address: Address, seed: int) -> Any:
 class GymnasiumAdapter(dm_env.Environment):
     """A Gymnasium environment with a Discrete action space, as a dm_env one.
 
-    Termination has discount 0, truncation 1. The first reset is seeded, the later
-    ones go on from there. Actions are shifted to begin at 0. Observations and rewards
-    are handed over as they are: `VectorEnvironment` checks them. An action mask in
-    `info` becomes a part of the observation.
+    Termination has discount 0, truncation 1. Only the first reset is seeded. Actions
+    are shifted to begin at 0. Observations and rewards are passed on unchanged:
+    `VectorEnvironment` checks them. An action mask in `info` becomes a part of the
+    observation.
     """
 
     def __init__(self, environment: Any, seed: int | None, uri: str = "gymnasium"):
         """Wraps `environment`; messages call it `uri`.
 
         Raises:
-          ConfigError: for an action space that is not Discrete, or an observation
-            space that has no arrays of a fixed shape.
+          ConfigError: the action space is not Discrete, or the observation space
+            cannot be described by arrays of a fixed shape.
         """
         self._environment = environment
         self._seed = seed
@@ -99,7 +108,7 @@ class GymnasiumAdapter(dm_env.Environment):
         self._action_spec = specs.DiscreteArray(num_actions, np.int64, name="action")
         self._observation_spec = read_observation_space(environment, uri)
         self._shows_mask = split_mask(self._observation_spec)[1] is not None
-        # Whether the mask is in `info`; None where only a reset can tell.
+        # Whether the mask is in `info`; None until a reset has shown it.
         self._informs = False if self._shows_mask else None
         self._is_over = True
 
@@ -107,7 +116,7 @@ class GymnasiumAdapter(dm_env.Environment):
         """Starts an episode; the first time with the seed.
 
         Raises:
-          EnvironmentFault: it does not answer as Gymnasium's environments do.
+          EnvironmentFault: it does not return what Gymnasium requires.
         """
         try:
             result = self._environment.reset(seed=self._seed)
@@ -127,7 +136,7 @@ class GymnasiumAdapter(dm_env.Environment):
         """Takes an action, or starts an episode when the last one is over.
 
         Raises:
-          EnvironmentFault: it does not answer as Gymnasium's environments do.
+          EnvironmentFault: it does not return what Gymnasium requires.
         """
         if self._is_over:
             return self.reset()
@@ -152,7 +161,7 @@ class GymnasiumAdapter(dm_env.Environment):
         truncated = _read_flag("truncated", truncated)
         self._is_over = terminated or truncated
         number = read_number(reward)
-        # What is none is left for the check of rewards to name.
+        # What is not a number is reported by the check of rewards.
         reward = reward if number is None else number
         if terminated:
             return dm_env.termination(reward, observation)
@@ -163,11 +172,11 @@ class GymnasiumAdapter(dm_env.Environment):
     def observation_spec(self) -> Any:
         """Returns a nest of specs like the observation space, and of a mask in `info`.
 
-        Only a reset can tell whether `info` has a mask. The one that is made here if
-        there was none before has the seed of the first episode, which begins anew.
+        Only a reset shows whether `info` has a mask, so the first call may reset the
+        environment, with the seed of the first episode, which then begins again.
         """
         if self._informs is None:
-            # What it raises, the next reset will raise too.
+            # The next reset will raise the same.
             with contextlib.suppress(Exception):
                 _, info = self._environment.reset(seed=self._seed)
                 self._note_mask(_find_mask(info))
@@ -198,7 +207,6 @@ class GymnasiumAdapter(dm_env.Environment):
         return join_mask(observation, mask)
 
     def _note_mask(self, mask: Any) -> None:
-        """Notes that the first `info` has this mask, or none."""
         self._informs = mask is not None
         if self._informs:
             array = np.asarray(mask)
@@ -207,7 +215,6 @@ class GymnasiumAdapter(dm_env.Environment):
 
 
 def _find_mask(info: Any) -> Any:
-    """Returns the mask in what an environment calls `info`, None if there is none."""
     return info.get(ACTION_MASK) if isinstance(info, dict) else None
 
 
@@ -228,9 +235,9 @@ def read_observation_space(environment: Any, uri: str) -> Any:
     """Returns the nest of specs of a Gymnasium environment's observations.
 
     Raises:
-      ConfigError: its observation space has no arrays of a fixed shape.
+      ConfigError: as `describe_space`.
     """
-    # Gymnasium's own environments leave such bounds: LunarLander-v3 climbs out.
+    # Gymnasium's own environments do not keep to theirs: LunarLander-v3 leaves them.
     classes = type(environment.unwrapped).__mro__
     is_own = any(each.__module__.startswith("gymnasium.envs.") for each in classes)
     space = getattr(environment, "observation_space", None)
@@ -243,11 +250,11 @@ def describe_space(space: Any, name: str, uri: str, *, has_float_bounds: bool) -
     Args:
       space: Gymnasium's.
       name: of the specs.
-      uri: how messages call the environment.
-      has_float_bounds: whether floats keep the bounds of their space.
+      uri: the environment, for messages.
+      has_float_bounds: whether the bounds of float spaces are kept.
 
     Raises:
-      ConfigError: it has no arrays of a fixed shape.
+      ConfigError: it cannot be described by arrays of a fixed shape.
     """
     spaces = import_gymnasium().spaces
     _check_package(space, "observation", uri)
@@ -311,7 +318,7 @@ def _read_flag(name: str, value: Any) -> bool:
 
 
 def _explain_old_api(call: str, error: Exception, advice: str) -> None:
-    """Raises an error with advice where the old API is why an environment raised."""
+    """Raises an error with advice if an environment raised because of the old API."""
     is_unpacking = isinstance(error, ValueError) and "values to unpack" in str(error)
     is_wrappers = is_unpacking and _is_in_gymnasium(error.__traceback__)
     if is_wrappers or _NO_SEED.search(str(error)):
@@ -321,7 +328,7 @@ def _explain_old_api(call: str, error: Exception, advice: str) -> None:
 
 
 def _is_in_gymnasium(traceback: TracebackType | None) -> bool:
-    """Returns whether it was code of Gymnasium, such as a wrapper, that raised."""
+    """Returns whether code of Gymnasium raised, such as a wrapper."""
     module = ""
     while traceback is not None:
         module = traceback.tb_frame.f_globals.get("__name__", "")
@@ -330,6 +337,33 @@ def _is_in_gymnasium(traceback: TracebackType | None) -> bool:
 
 
 def _shrink(bound: np.ndarray) -> np.ndarray:
-    """Returns a scalar where all elements are alike: specs travel between nodes."""
+    """Returns a scalar where all elements are equal: specs are sent between nodes."""
     is_uniform = bound.size > 0 and np.all(bound == bound.flat[0])
     return bound.reshape(-1)[0] if is_uniform else bound
+
+
+def _list_entries() -> list[EnvironmentEntry]:
+    """Returns the newest version of each environment."""
+    newest: dict[tuple[str | None, str], tuple[int, EnvironmentEntry]] = {}
+    for spec in import_gymnasium().registry.values():
+        text = spec.entry_point
+        if callable(text):
+            text = f"{text.__module__}:{text.__qualname__}"
+        needed = [p for prefix, p in _REQUIREMENTS.items() if text.startswith(prefix)]
+        if "GymV2" in spec.id or not all(map(importlib.util.find_spec, needed)):
+            continue
+        if _NOT_DISCRETE.search(f"{spec.id} {text}"):
+            text = f"wrap it, no discrete action (docs/environments.md); {text}"
+        version = -1 if spec.version is None else spec.version
+        found = version, EnvironmentEntry(f"gym:{spec.id}", text)
+        key = (spec.namespace, spec.name)
+        newest[key] = max(found, newest.get(key, found))
+    return sorted(entry for _, entry in newest.values())
+
+
+SUITE = Suite(
+    form="gym:ID",
+    load=load_gymnasium,
+    list_entries=_list_entries,
+    modules=("gymnasium",),
+)

@@ -2,6 +2,7 @@
 
 import importlib.util
 import pkgutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,114 +10,71 @@ import dm_env
 import numpy as np
 from dm_env import specs
 
-from distrl.environments.address import Address
-from distrl.environments.factory import call_factory
+from distrl.environments.suite import Address, EnvironmentEntry, Suite, read_options
 from distrl.errors import ConfigError, suggest
 
-INSTALL = "pip install 'minatar>=1.0.15'"
-"""The command that installs MinAtar; `make` in a checkout installs it, too."""
+
+@dataclass(frozen=True)
+class MinAtarOptions:
+    """The arguments of a game; the defaults are MinAtar's own."""
+
+    sticky_action_prob: float = 0.1
+    """How often a step repeats the action of the one before."""
+    difficulty_ramping: bool = True
+    """Let the game become harder as it is played."""
+    use_minimal_action_set: bool = False
+    """Use the actions that have an effect in the game, instead of all six."""
 
 
-def list_minatar() -> list[str]:
-    """Returns the names of the games; none where MinAtar is not installed.
-
-    It does not import MinAtar, which takes a second to import its plotting.
-    """
+def list_games() -> list[str]:
+    """Returns the names of the games; importing MinAtar would take a second."""
     found = importlib.util.find_spec("minatar")
-    if found is None or found.origin is None:
-        return []
+    assert found is not None and found.origin is not None
     folder = Path(found.origin).parent / "environments"
     return sorted(module.name for module in pkgutil.iter_modules([str(folder)]))
-
-
-def import_minatar() -> Any:
-    """Imports MinAtar."""
-    import minatar
-
-    return minatar
 
 
 def load_minatar(address: Address, seed: int) -> "MinAtar":
     """Builds the game `address.rest`.
 
     Raises:
-      ConfigError: MinAtar is not installed; for an unknown game or argument.
+      ConfigError: for an unknown game or argument.
     """
-    games = list_minatar()
-    if not games:
-        raise ConfigError(
-            f"environment {address.uri!r} needs MinAtar, which is not installed; "
-            f"install it with: {INSTALL}"
-        )
-    game = address.rest
+    import minatar
+
+    game, games = address.rest, list_games()
     if game not in games:
         raise ConfigError(
             f"environment {address.uri!r}: MinAtar has no game {game!r}; it has "
             f"{', '.join(games)}.{suggest(game, games)}"
         )
-
-    def make(
-        sticky_action_prob: float = 0.1,
-        difficulty_ramping: bool = True,
-        use_minimal_action_set: bool = False,
-    ) -> MinAtar:
-        is_number = type(sticky_action_prob) in (int, float)
-        if not is_number or not 0 <= sticky_action_prob <= 1:
-            raise ConfigError(
-                f"environment {address.uri!r}: sticky_action_prob is "
-                f"{sticky_action_prob!r}; it has to be a number from 0 to 1."
-            )
-        switches = {
-            "difficulty_ramping": difficulty_ramping,
-            "use_minimal_action_set": use_minimal_action_set,
-        }
-        for name, value in switches.items():
-            if not isinstance(value, bool):
-                raise ConfigError(
-                    f"environment {address.uri!r}: {name} is {value!r}; it has to be "
-                    "true or false."
-                )
-        environment = import_minatar().Environment(
-            game, sticky_action_prob, difficulty_ramping
-        )
-        return MinAtar(environment, seed, use_minimal_action_set)
-
-    return call_factory(make, address.args, address.uri)
+    options = read_options(MinAtarOptions, address, {})
+    environment = minatar.Environment(
+        game, options.sticky_action_prob, options.difficulty_ramping
+    )
+    return MinAtar(environment, seed, options.use_minimal_action_set)
 
 
 class MinAtar(dm_env.Environment):
-    """A game of MinAtar as a dm_env one.
+    """A game of MinAtar as a dm_env environment.
 
     An observation is `[10, 10, channels] uint8`, 255 where there is an object and 0
-    elsewhere: pixels as networks of distrl expect them, which they make exactly 1
-    and 0, in a quarter of float32's bytes in replay. Every end is a termination, as
-    in MinAtar itself, also Freeway's after 2500 frames.
+    elsewhere. Networks scale pixels, so they see 1 and 0, and replay needs a quarter of
+    the memory of float32. Every end is a termination, as in MinAtar itself, even that
+    of Freeway after 2500 frames.
     """
 
     def __init__(self, environment: Any, seed: int, use_minimal_action_set: bool):
-        """Wraps a `minatar.Environment`.
-
-        Args:
-          environment: the game.
-          seed: of the game and of its sticky actions.
-          use_minimal_action_set: take the actions that have an effect in the game,
-            instead of the six that all games have.
-        """
+        """Wraps a `minatar.Environment`; `seed` is for the game and sticky actions."""
         environment.seed(seed)
         self._environment = environment
         self._actions = list(range(environment.num_actions()))
         if use_minimal_action_set:
             self._actions = [int(a) for a in environment.minimal_action_set()]
-        self._action_spec = specs.DiscreteArray(
-            len(self._actions), np.int64, name="action"
-        )
-        self._observation_spec = specs.BoundedArray(
-            environment.state_shape(), np.uint8, 0, 255, name="observation"
-        )
         self._is_over = True
 
     def reset(self) -> dm_env.TimeStep:
-        """Starts an episode; the random numbers go on from the last one's."""
+        """Starts an episode; only the first one is seeded."""
         self._environment.reset()
         self._is_over = False
         return dm_env.restart(self._observe())
@@ -132,11 +90,26 @@ class MinAtar(dm_env.Environment):
 
     def observation_spec(self) -> specs.BoundedArray:
         """Returns the spec of `[10, 10, channels] uint8`, 0 or 255."""
-        return self._observation_spec
+        shape = self._environment.state_shape()
+        return specs.BoundedArray(shape, np.uint8, 0, 255, name="observation")
 
     def action_spec(self) -> specs.DiscreteArray:
         """Returns the spec of actions 0 to n - 1."""
-        return self._action_spec
+        return specs.DiscreteArray(len(self._actions), np.int64, name="action")
 
     def _observe(self) -> np.ndarray:
         return self._environment.state().astype(np.uint8) * np.uint8(255)
+
+
+def _list_entries() -> list[EnvironmentEntry]:
+    text = "a game of MinAtar, 10 by 10 cells"
+    return [EnvironmentEntry(f"minatar:{game}", text) for game in list_games()]
+
+
+SUITE = Suite(
+    form="minatar:GAME",
+    load=load_minatar,
+    list_entries=_list_entries,
+    modules=("minatar",),
+    requirement="minatar>=1.0.15",
+)

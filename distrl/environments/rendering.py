@@ -1,4 +1,4 @@
-"""Images of an environment: built to render them, one handed over at each step."""
+"""Images of an environment, one for each step."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -6,39 +6,33 @@ from typing import Any
 import dm_env
 import numpy as np
 
-from distrl.environments.last_action_reward import LastActionReward
-from distrl.environments.registry import (
+from distrl.environments.making import (
     adapt_environment,
     build_environment,
     close_quietly,
 )
+from distrl.environments.wrappers import LastActionReward, Wrapper
 from distrl.errors import ConfigError
 
 RENDER_MODE = "rgb_array"
 _FRAMES_A_SECOND = 30.0
 
 
-class Rendered(dm_env.Environment):
-    """An environment that hands over an image of each step of its first episode.
+class Rendered(Wrapper):
+    """An environment that passes on an image of each step of its first episode.
 
     Attributes:
-      frames_a_second: at which the images are meant to be shown.
-      take: is given `[height, width, 3] uint8`; None takes nothing.
+      frames_a_second: the rate at which the images are meant to be shown.
+      take: is called with `[height, width, 3] uint8`; None takes nothing.
     """
 
     def __init__(
         self, environment: dm_env.Environment, render: Callable[[], Any], rate: float
     ):
-        """Wraps an environment.
-
-        Args:
-          environment: the one that is stepped.
-          render: returns an image of it.
-          rate: the images a second.
-        """
+        """Wraps `environment`, of which `render` returns images, `rate` a second."""
+        super().__init__(environment)
         self.frames_a_second = rate
         self.take: Callable[[np.ndarray], object] | None = None
-        self._environment = environment
         self._render = render
         self._has_begun = False
 
@@ -53,18 +47,6 @@ class Rendered(dm_env.Environment):
         """Takes an action."""
         return self._show(self._environment.step(action))
 
-    def observation_spec(self) -> Any:
-        """Returns the spec of the wrapped environment."""
-        return self._environment.observation_spec()
-
-    def action_spec(self) -> Any:
-        """Returns the spec of the wrapped environment."""
-        return self._environment.action_spec()
-
-    def close(self) -> None:
-        """Closes the wrapped environment."""
-        self._environment.close()
-
     def _show(self, timestep: dm_env.TimeStep) -> dm_env.TimeStep:
         if self.take is not None:
             self.take(self._render())
@@ -74,24 +56,18 @@ class Rendered(dm_env.Environment):
 def make_rendered_environment(
     uri: str, args: Mapping[str, Any], seed: int, *, last_action_reward: bool = False
 ) -> Rendered:
-    """Builds an environment that renders, and tries that once.
+    """Builds an environment that renders, and renders one image.
 
-    One of Gymnasium is built with the argument `render_mode: rgb_array`; any other
-    needs a method `render()`.
-
-    Args:
-      uri: as for `make_environment`.
-      args: keyword arguments beside those in the URI.
-      seed: as for `make_environment`.
-      last_action_reward: as for `make_environment`.
+    A Gymnasium environment is built with the argument `render_mode: rgb_array`; any
+    other needs a method `render()`. The arguments are those of `make_environment`.
 
     Raises:
-      ConfigError: it cannot be built, or renders no images.
+      ConfigError: it cannot be built, or does not render images.
     """
     try:
         built = build_environment(uri, {**args, "render_mode": RENDER_MODE}, seed)
     except ConfigError:
-        # One that takes no such argument may render all the same.
+        # It may render without that argument.
         built = build_environment(uri, args, seed)
     try:
         render = getattr(built, "render", None)
@@ -121,7 +97,7 @@ def _try_out(built: Any, render: Callable[[], Any], uri: str) -> None:
 
 def _refuse(uri: str, why: str) -> ConfigError:
     return ConfigError(
-        f"environment {uri!r} renders no images ({why}). A Gymnasium environment does "
-        f"that takes render_mode {RENDER_MODE!r}; one of your own needs that argument, "
-        "or a method render(), which returns [height, width, 3] uint8."
+        f"environment {uri!r} renders no images ({why}). It needs an argument "
+        f"render_mode that may be {RENDER_MODE!r}, as in Gymnasium, or at least a "
+        "method render(), which returns [height, width, 3] uint8."
     )

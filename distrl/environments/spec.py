@@ -1,4 +1,4 @@
-"""The one place that says in what dtype observations travel.
+"""What distrl accepts as actions and observations, and in which dtypes they travel.
 
   bool, float16, float64 -> float32     uint8 -> uint8 (images)
   every other integer -> int32          (values beyond int32 are refused)
@@ -7,6 +7,7 @@ A bool becomes float32 and not uint8, since networks take uint8 for pixels. An a
 mask, which no network sees, travels as uint8.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,24 +17,26 @@ import tree
 from dm_env import specs
 
 from distrl.action_masks import ACTION_MASK, split_mask
-from distrl.environments.actions import count_actions
 from distrl.errors import ConfigError
 from distrl.types import EnvironmentSpec
 
+MAX_ACTIONS = 65_536
+"""A network has one output per action; a wider space is not meant to be enumerated."""
+
 
 class CategoricalArray(specs.BoundedArray):
-    """Integers that name categories, as those of Gymnasium's `MultiDiscrete`.
+    """Integers that name categories, like those of Gymnasium's `MultiDiscrete`.
 
     A `DiscreteArray` is the same for one integer from 0.
     """
 
     @property
     def num_values(self) -> np.ndarray:
-        """The number of values of each integer, of the array's shape or `[]`."""
+        """The number of values of each integer, with the array's shape or `[]`."""
         return self.maximum.astype(np.int64) - self.minimum + 1
 
     def __reduce__(self) -> Any:
-        """Pickles it as what it is; dm_env would make a `BoundedArray` of it."""
+        """Pickles it as a `CategoricalArray`; dm_env would make a `BoundedArray`."""
         _, arguments = super().__reduce__()
         return CategoricalArray, arguments
 
@@ -45,10 +48,10 @@ def make_spec(
 
     Args:
       environment: one with a single discrete action.
-      uri: how messages call it.
+      uri: the environment, for messages.
 
     Raises:
-      ConfigError: for an action or observation spec that distrl cannot take.
+      ConfigError: distrl cannot use its actions or observations.
     """
     num_actions = count_actions(environment.action_spec(), uri)
     observation = convert_observation_spec(
@@ -57,18 +60,79 @@ def make_spec(
     return EnvironmentSpec(observation=observation, num_actions=num_actions)
 
 
+def count_actions(action_spec: Any, uri: str) -> int:
+    """Returns the number of actions of a scalar integer spec.
+
+    Raises:
+      ConfigError: for anything but a `DiscreteArray`, or a `BoundedArray` of shape
+        `[]` and an integer dtype, with at most `MAX_ACTIONS` values.
+    """
+    if (
+        not isinstance(action_spec, specs.BoundedArray)
+        or action_spec.shape != ()
+        or action_spec.dtype.kind not in "iu"
+    ):
+        raise refuse_actions(uri, action_spec)
+    # Python integers: the difference of two int64 bounds may not fit in one.
+    num_actions = int(action_spec.maximum) - int(action_spec.minimum) + 1
+    if num_actions > MAX_ACTIONS:
+        raise refuse_actions(uri, action_spec)
+    return num_actions
+
+
+def refuse_actions(uri: str, space: Any) -> ConfigError:
+    """Returns the error for an action space that is not a single discrete one.
+
+    Args:
+      uri: the environment, for messages.
+      space: a Gymnasium space, or a dm_env spec or nest of them.
+    """
+    return ConfigError(
+        f"environment {uri!r} has the action space {space!r}; distrl needs a single "
+        f"discrete action with at most {MAX_ACTIONS} values. {_advise(space)} Write a "
+        "factory that wraps the environment and maps 0 to n - 1 to its actions, and "
+        "name it as package.module:factory; docs/environments.md has an example."
+    )
+
+
+def _advise(space: Any) -> str:
+    # Gymnasium, which may not be imported here, is recognised by its class names.
+    kind = type(space).__name__
+    dtype = getattr(space, "dtype", None)
+    if isinstance(space, (dict, list, tuple)) or kind in ("Dict", "Tuple"):
+        return (
+            "This one is several actions at once. If one agent takes them, number "
+            "their combinations; if they are of several agents, train one agent and "
+            "choose the others' actions in the factory."
+        )
+    if isinstance(dtype, np.dtype) and dtype.kind == "f":
+        return (
+            "This one is continuous: choose some of its values, for example a grid, "
+            "and number them."
+        )
+    if kind == "MultiDiscrete":
+        sizes = [int(size) for size in space.nvec.flat]
+        return (
+            f"This one is {len(sizes)} choices at once: number their combinations, "
+            f"{' x '.join(map(str, sizes))} = {math.prod(sizes)}."
+        )
+    if getattr(space, "shape", None):
+        return "This one is several choices at once: number their combinations."
+    return "Choose the actions that matter, and number them."
+
+
 def convert_observation_spec(
     spec: Any, uri: str, num_actions: int | None = None
 ) -> Any:
     """Returns an observation spec with the dtypes in which observations travel.
 
     Args:
-      spec: an environment's own, a nest of arrays.
-      uri: how messages call the environment.
-      num_actions: the length of a mask; None if it is not known.
+      spec: the environment's own, a nest of arrays.
+      uri: the environment, for messages.
+      num_actions: the length of an action mask; None if it is unknown.
 
     Raises:
-      ConfigError: distrl cannot take such observations.
+      ConfigError: distrl cannot use such observations.
     """
     observation = _convert(spec, (), uri)
     seen, mask = split_mask(observation)
@@ -77,7 +141,7 @@ def convert_observation_spec(
     if not any(leaf.shape == () or all(leaf.shape) for leaf in tree.flatten(seen)):
         raise ConfigError(
             f"environment {uri!r} has the observation spec {observation!r}, which "
-            "holds no numbers for a network; give it at least one array, for example a "
+            "holds no numbers for a network; add at least one array, for example a "
             "constant."
         )
     return observation
@@ -117,8 +181,8 @@ def _convert_mask(spec: Any, num_actions: int, uri: str) -> specs.BoundedArray:
     if not fits or spec.shape != (num_actions,):
         raise ConfigError(
             f"environment {uri!r} has the spec {spec!r} for {ACTION_MASK!r}; an action "
-            f"mask is a boolean or integer array of shape ({num_actions},), an entry "
-            "for each action. If it is something else, call it by another name."
+            f"mask is a boolean or integer array of shape ({num_actions},), one entry "
+            "per action. If it is something else, rename it."
         )
     return specs.BoundedArray(spec.shape, np.uint8, 0, 1, name=ACTION_MASK)
 

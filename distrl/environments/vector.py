@@ -1,5 +1,6 @@
-"""Many environments stepped in lock-step, with automatic resets."""
+"""E environments in lock-step: what all kinds promise, and those in this process."""
 
+import abc
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -8,20 +9,18 @@ import numpy as np
 import tree
 
 from distrl.action_masks import ACTION_MASK
-from distrl.environments.actions import describe_stuck
-from distrl.environments.reading import (
-    MISFITS,
-    find_leaves,
-    read_array,
+from distrl.environments.value_checks import (
+    Leaf,
+    check_time_step,
+    make_leaves,
     read_discounts,
+    read_leaves,
     read_rewards,
-    show,
+    refuse_first_step,
+    refuse_stuck,
 )
 from distrl.errors import EnvironmentFault
 from distrl.types import EnvironmentSpec
-
-# In the order of how often they come: an actor looks at each step.
-_STEP_TYPES = (dm_env.StepType.MID, dm_env.StepType.LAST, dm_env.StepType.FIRST)
 
 
 class Episode(NamedTuple):
@@ -61,39 +60,34 @@ class VectorStep(NamedTuple):
     episodes: list[Episode]
 
 
-class VectorEnvironment:
-    """E environments in lock-step; an episode's end costs no policy step.
+class RawStep(NamedTuple):
+    """One step of E environments, before episodes are counted and reset.
 
-    Arrays that it returns are fresh: it never writes to them again. They hold what
-    the spec allows, and no NaN; whatever else an environment does is an
-    `EnvironmentFault` that names it.
+    Attributes:
+      last: for each environment, whether it ended its episode.
+      reward_t: `[E] float64`.
+      discount_t: `[E] float32`.
+      leaves_t: `[E, ...]` for each leaf of the observation.
     """
 
-    def __init__(
-        self,
-        environments: Sequence[dm_env.Environment],
-        spec: EnvironmentSpec,
-        first: int = 0,
-    ):
-        """Takes the environments over; `close` closes them.
+    last: list[bool]
+    reward_t: np.ndarray
+    discount_t: np.ndarray
+    leaves_t: list[np.ndarray]
 
-        Args:
-          environments: at least one, with actions 0 to n - 1, as `make_environment`
-            returns them.
-          spec: the spec that `make_spec` gives for each of them.
-          first: the index by which messages call the first of them.
-        """
-        if not environments:
-            raise ValueError("a VectorEnvironment needs at least one environment")
-        self._environments = tuple(environments)
-        self._steps = [environment.step for environment in environments]
-        self._action_dtype = environments[0].action_spec().dtype
-        self._begin(len(environments), spec, first)
 
-    def _begin(self, count: int, spec: EnvironmentSpec, first: int = 0) -> None:
-        self._first = first
+class VectorEnvironment(abc.ABC):
+    """E environments in lock-step; the end of an episode costs no policy step.
+
+    Returned arrays are new: they are never written to again. They hold what the spec
+    allows, and no NaN; anything else an environment does is an `EnvironmentFault` that
+    names it. Subclasses say how environments are stepped and reset.
+    """
+
+    def __init__(self, count: int, spec: EnvironmentSpec):
+        """Takes E and the spec that `make_spec` returns for each environment."""
         self._structure = spec.observation
-        self._leaves = find_leaves(spec.observation)
+        self._leaves = make_leaves(spec.observation)
         self._is_bare = self._leaves[0].path == ()
         paths = [leaf.path for leaf in self._leaves]
         mask = (ACTION_MASK,)
@@ -103,7 +97,7 @@ class VectorEnvironment:
         self._begins = [0] * count
 
     def __len__(self) -> int:
-        """Returns E, the number of environments."""
+        """Returns E."""
         return len(self._begins)
 
     def reset(self) -> Any:
@@ -124,7 +118,7 @@ class VectorEnvironment:
 
         Args:
           action: `[E]` integers.
-          limit: an episode of so many steps is cut off; None lets it run.
+          limit: the most steps of an episode, which is then cut off; None for no limit.
 
         Raises:
           EnvironmentFault: an environment fails, or does not fit the spec.
@@ -136,13 +130,13 @@ class VectorEnvironment:
                 f"expected the actions as {len(self)} integers, got the shape "
                 f"{action.shape} of {action.dtype}"
             )
-        due = self._find_due(limit)
+        due = self._list_due(limit)
         last, reward_t, discount_t, leaves_t = self._step_all(action, due)
         cut = [index for index in due if not last[index]]
         for index in cut:
             last[index] = True
         if self._mask is not None:
-            # Where an episode terminates, nothing is chosen and nothing bootstraps.
+            # After a termination nothing is chosen, and nothing bootstraps.
             continues = ~np.array(last) | (discount_t > 0)
             self._require_legal(leaves_t[self._mask], continues, action)
         self._count += 1
@@ -165,6 +159,90 @@ class VectorEnvironment:
             episodes=episodes,
         )
 
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Closes all environments, then raises the first error that one raised."""
+
+    @abc.abstractmethod
+    def _reset_all(self) -> list[np.ndarray]:
+        """Returns the first observations, `[E, ...]` for each leaf."""
+
+    @abc.abstractmethod
+    def _step_all(self, action: np.ndarray, due: list[int]) -> RawStep:
+        """Takes `[E]` actions; the episodes of `due` end with this step in any case."""
+
+    @abc.abstractmethod
+    def _reset_some(
+        self, indices: list[int], leaves_t: list[np.ndarray]
+    ) -> list[np.ndarray]:
+        """Starts episodes; returns copies of `leaves_t`, with their first observations.
+
+        Args:
+          indices: the environments to reset.
+          leaves_t: `[E, ...]` for each leaf, of the last step.
+        """
+
+    def _list_due(self, limit: int | None) -> list[int]:
+        """Returns the environments whose next step is the last that `limit` allows."""
+        if limit is None:
+            return []
+        begin = self._count + 1 - limit
+        return [index for index, begun in enumerate(self._begins) if begun <= begin]
+
+    def _require_legal(
+        self, mask: np.ndarray, rows: np.ndarray, action: np.ndarray | None = None
+    ) -> None:
+        """Checks that masks allow an action.
+
+        Args:
+          mask: `[E, A]`, 1 for the legal actions.
+          rows: `[E] bool`, the environments that are checked.
+          action: `[E]`, the actions of the last step; None after a reset.
+        """
+        stuck = rows & ~mask.any(axis=1)
+        if stuck.any():
+            index = int(stuck.argmax())
+            call = "reset()" if action is None else f"step({action[index]})"
+            raise refuse_stuck(index, call)
+
+    def _end_episode(self, index: int, is_cut: bool) -> Episode:
+        length = self._count - self._begins[index]
+        episode = Episode(index, float(self._returns[index]), length, is_cut)
+        self._returns[index] = 0.0
+        self._begins[index] = self._count
+        return episode
+
+    def _pack(self, leaves: list[np.ndarray]) -> Any:
+        if self._is_bare:
+            return leaves[0]
+        return tree.unflatten_as(self._structure, leaves)
+
+
+class SyncEnvironment(VectorEnvironment):
+    """Environments that are stepped in this process, one after the other."""
+
+    def __init__(
+        self,
+        environments: Sequence[dm_env.Environment],
+        spec: EnvironmentSpec,
+        first: int = 0,
+    ):
+        """Takes the environments over; `close` closes them.
+
+        Args:
+          environments: at least one, with actions 0 to n - 1, as `make_environment`
+            returns them.
+          spec: the spec that `make_spec` returns for each of them.
+          first: the number of the first of them in messages.
+        """
+        if not environments:
+            raise ValueError("a SyncEnvironment needs at least one environment")
+        super().__init__(len(environments), spec)
+        self._environments = tuple(environments)
+        self._numbers = range(first, first + len(environments))
+        self._steps = [environment.step for environment in environments]
+        self._action_dtype = environments[0].action_spec().dtype
+
     def close(self) -> None:
         """Closes all environments, then raises the first error that one raised."""
         errors = []
@@ -177,38 +255,32 @@ class VectorEnvironment:
             raise errors[0]
 
     def _reset_all(self) -> list[np.ndarray]:
-        """Returns the first observations, an array `[E, ...]` for each leaf."""
-        timesteps = [self._reset_one(index) for index in range(len(self))]
-        # Only after a reset does a Gymnasium environment know of a mask in `info`.
+        observations = [self._reset_one(index) for index in range(len(self))]
+        # A Gymnasium environment knows of a mask in `info` only after a reset.
         own = self._environments[0].observation_spec()
-        self._leaves = find_leaves(self._structure, own)
-        return self._read_all([t.observation for t in timesteps], "reset()")
+        self._leaves = make_leaves(self._structure, own)
+        return self._read(observations, "reset()")
 
-    def _find_due(self, limit: int | None) -> list[int]:
-        """Returns the environments whose next step is the last that `limit` allows."""
-        if limit is None:
-            return []
-        begin = self._count + 1 - limit
-        return [index for index, begun in enumerate(self._begins) if begun <= begin]
-
-    def _step_all(
-        self, action: np.ndarray, due: list[int]
-    ) -> tuple[list[bool], np.ndarray, np.ndarray, list[np.ndarray]]:
-        """Takes a step.
-
-        Args:
-          action: `[E]` integers.
-          due: the environments whose episode ends with this step in any case.
-
-        Returns:
-          What ended by itself, rewards as float64, discounts, and the observations.
-        """
+    def _step_all(self, action: np.ndarray, due: list[int]) -> RawStep:
         timesteps = self._step_each(self._unpack_actions(action))
         step_types, rewards, discounts, observations = zip(*timesteps, strict=True)
-        last = [step_type == dm_env.StepType.LAST for step_type in step_types]
-        reward_t = read_rewards(rewards, self._first)
-        discount_t = read_discounts(discounts, self._first)
-        return last, reward_t, discount_t, self._gather(observations)
+        return RawStep(
+            [step_type == dm_env.StepType.LAST for step_type in step_types],
+            read_rewards(rewards, self._numbers[0]),
+            read_discounts(discounts, self._numbers[0]),
+            self._read(observations, "step()"),
+        )
+
+    def _reset_some(
+        self, indices: list[int], leaves_t: list[np.ndarray]
+    ) -> list[np.ndarray]:
+        leaves = [array.copy() for array in leaves_t]
+        for index in indices:
+            observation = self._reset_one(index)
+            first = self._read([observation], "reset()", index)
+            for array, value in zip(leaves, first, strict=True):
+                array[index] = value[0]
+        return leaves
 
     def _step_each(self, actions: list[Any]) -> list[dm_env.TimeStep]:
         timesteps: list[dm_env.TimeStep] = []
@@ -216,120 +288,46 @@ class VectorEnvironment:
             for step, action in zip(self._steps, actions, strict=True):
                 timesteps.append(step(action))
         except Exception as error:
-            call = f"step({actions[len(timesteps)]})"
-            raise _blame(self._first + len(timesteps), call, error) from error
-        for index, timestep in enumerate(timesteps, self._first):
-            _check_time_step(timestep, index, "step()")
+            index = len(timesteps)
+            raise self._blame(index, f"step({actions[index]})", error) from error
+        for number, timestep in zip(self._numbers, timesteps, strict=True):
+            check_time_step(timestep, number, "step()")
             if timestep.step_type == dm_env.StepType.FIRST:
-                raise EnvironmentFault(
-                    f"environment {index} answered step() with a first time step; an "
-                    "episode has to end with a last one, and reset() has to be called "
-                    "before step()"
-                )
+                raise refuse_first_step(number)
         return timesteps
 
-    def _require_legal(
-        self, mask: np.ndarray, rows: np.ndarray, action: np.ndarray | None = None
-    ) -> None:
-        """Checks that masks allow an action.
-
-        Args:
-          mask: `[E, A]`, 1 for the legal actions.
-          rows: `[E] bool`, the environments in which they have to.
-          action: `[E]`, what they were stepped with; None after a reset.
-        """
-        stuck = rows & ~mask.any(axis=1)
-        if stuck.any():
-            index = int(stuck.argmax())
-            call = "reset()" if action is None else f"step({action[index]})"
-            raise EnvironmentFault(
-                f"environment {self._first + index} {describe_stuck(call)}"
-            )
-
-    def _reset_one(self, index: int) -> dm_env.TimeStep:
+    def _reset_one(self, index: int) -> Any:
+        """Returns the first observation of an episode."""
         try:
             timestep = self._environments[index].reset()
         except Exception as error:
-            raise _blame(self._first + index, "reset()", error) from error
-        _check_time_step(timestep, self._first + index, "reset()")
-        return timestep
+            raise self._blame(index, "reset()", error) from error
+        check_time_step(timestep, self._numbers[index], "reset()")
+        return timestep.observation
 
     def _unpack_actions(self, action: np.ndarray) -> list[Any]:
         if self._action_dtype == np.int64:
             return action.tolist()  # Python's integers are int64, and faster
         return list(action.astype(self._action_dtype))
 
-    def _end_episode(self, index: int, is_cut: bool) -> Episode:
-        length = self._count - self._begins[index]
-        episode = Episode(index, float(self._returns[index]), length, is_cut)
-        self._returns[index] = 0.0
-        self._begins[index] = self._count
-        return episode
-
-    def _reset_some(
-        self, indices: list[int], leaves_t: list[np.ndarray]
+    def _read(
+        self, observations: Sequence[Any], call: str, first: int = 0
     ) -> list[np.ndarray]:
-        """Returns the observations to act on next: copies, new where one ended."""
-        leaves = [array.copy() for array in leaves_t]
-        for index in indices:
-            observation = self._reset_one(index).observation
-            for leaf, array in zip(self._leaves, leaves, strict=True):
-                array[index] = read_array(
-                    leaf, observation, self._first + index, "reset()"
-                )
-        return leaves
+        """Returns `[K, ...]` for each leaf, of the environments from `first`."""
 
-    def _gather(self, observations: Sequence[Any]) -> list[np.ndarray]:
-        """Returns an array `[E, ...]` for each leaf, from E observations."""
-        arrays = []
-        for leaf in self._leaves:
-            try:
-                values = (
-                    observations
-                    if self._is_bare
-                    else [leaf.read(observation) for observation in observations]
-                )
-                # Unlike an assignment, this never broadcasts. It keeps the dtype that
-                # they have, so that no cast hides what they are.
-                array = leaf.convert(np.array(values), len(observations))
-            except MISFITS:
-                array = None
-            if array is None:
-                # Says which one is to blame, if one is.
-                return self._read_all(observations, "step()")
-            arrays.append(array)
-        return arrays
+        def stack(leaf: Leaf) -> np.ndarray:
+            # Unlike an assignment this never broadcasts, and it keeps the dtype.
+            if self._is_bare:
+                return np.array(observations)
+            return np.array([leaf.read(observation) for observation in observations])
 
-    def _read_all(self, observations: Sequence[Any], call: str) -> list[np.ndarray]:
-        """Does what `_gather` does, more slowly, and checks each array."""
-        numbered = list(enumerate(observations, self._first))
-        return [
-            np.stack([read_array(leaf, o, index, call) for index, o in numbered])
-            for leaf in self._leaves
-        ]
+        numbers = self._numbers[first : first + len(observations)]
+        return read_leaves(self._leaves, stack, observations.__getitem__, numbers, call)
 
-    def _pack(self, leaves: list[np.ndarray]) -> Any:
-        return (
-            leaves[0] if self._is_bare else tree.unflatten_as(self._structure, leaves)
+    def _blame(self, index: int, call: str, error: Exception) -> EnvironmentFault:
+        name = f"environment {self._numbers[index]}"
+        if isinstance(error, EnvironmentFault):  # An adapter found it.
+            return EnvironmentFault(f"{name} {error}")
+        return EnvironmentFault(
+            f"{name} failed in {call}: {type(error).__name__}: {error}"
         )
-
-
-def _check_time_step(timestep: Any, index: int, call: str) -> None:
-    if not isinstance(timestep, dm_env.TimeStep):
-        raise EnvironmentFault(
-            f"environment {index} returned {show(timestep)} from {call}; expected a "
-            "dm_env.TimeStep"
-        )
-    if timestep.step_type not in _STEP_TYPES:
-        raise EnvironmentFault(
-            f"environment {index} returned the step type {show(timestep.step_type)} "
-            f"from {call}; expected one of dm_env.StepType"
-        )
-
-
-def _blame(index: int, call: str, error: Exception) -> EnvironmentFault:
-    if isinstance(error, EnvironmentFault):  # An adapter found it.
-        return EnvironmentFault(f"environment {index} {error}")
-    return EnvironmentFault(
-        f"environment {index} failed in {call}: {type(error).__name__}: {error}"
-    )

@@ -13,7 +13,7 @@ from distrl.agents import make_agent
 from distrl.agents.agent import Agent
 from distrl.checkpoints import check_run_spec, describe_environment
 from distrl.config import Config
-from distrl.environments import Episode, VectorEnvironment, read_spec
+from distrl.environments import Episode, SyncEnvironment, read_spec
 from distrl.environments.rendering import make_rendered_environment
 from distrl.evaluation.episodes import Evaluation, report_episodes
 from distrl.evaluation.saved_variables import SavedVariables, Which, load_variables
@@ -162,7 +162,7 @@ def _record(
         last_action_reward=config.network.last_action_reward,
     )
     evaluation = Evaluation(
-        config, spec, agent, environment=VectorEnvironment([environment], spec)
+        config, spec, agent, environment=SyncEnvironment([environment], spec)
     )
     with (
         contextlib.closing(evaluation),

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distrl.actor.n_step import NStepAccumulator
-from distrl.environments import VectorEnvironment, make_spec
+from distrl.environments import SyncEnvironment, make_spec
 from distrl.environments.batch import BatchEnvironment
 from distrl.types import ActorStep
 
@@ -24,7 +24,7 @@ def collect(scripts, n_step, steps, gamma=GAMMA, in_batch=False):
     if in_batch:
         vector = BatchEnvironment(ScriptedBatch(scripts), SPEC)
     else:
-        vector = VectorEnvironment([Scripted(script) for script in scripts], SPEC)
+        vector = SyncEnvironment([Scripted(script) for script in scripts], SPEC)
     accumulator = NStepAccumulator(len(scripts), n_step, gamma)
     observation = vector.reset()
     found = []

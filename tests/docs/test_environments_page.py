@@ -14,35 +14,31 @@ from pages import ROOT, read_blocks, read_commands, read_rows
 
 from distrl.config.fields import show_value
 from distrl.environments import list_environments, read_spec
-from distrl.environments.address import FORMS
-from distrl.environments.atari_suite import INSTALL as INSTALL_ATARI
 from distrl.environments.atari_suite import AtariOptions
-from distrl.environments.envpool_suite import INSTALL as INSTALL_ENVPOOL
-from distrl.environments.gymnasium_suite import INSTALL as INSTALL_GYMNASIUM
-from distrl.environments.minatar_suite import INSTALL as INSTALL_MINATAR
-from distrl.environments.registry import ENTRY_POINTS, SCHEMES
+from distrl.environments.gymnasium_suite import BOX2D_COMMAND
+from distrl.environments.suites import ENTRY_POINTS, FORMS, SUITES
 
 PAGE = Path(ROOT / "docs" / "environments.md")
 ROWS = {row[0].strip("`"): row[1:] for row in read_rows(PAGE)}
 EXTRAS = {
-    "atari": INSTALL_ATARI,
-    "box2d": INSTALL_GYMNASIUM["Box2D"],
-    "envpool": INSTALL_ENVPOOL,
-    "minatar": INSTALL_MINATAR,
+    "atari": SUITES["atari"].install_command,
+    "box2d": BOX2D_COMMAND,
+    "envpool": SUITES["envpool"].install_command,
+    "minatar": SUITES["minatar"].install_command,
 }
 
 
 def test_every_scheme_has_a_row_with_an_address_that_works():
     addresses = [name for name in ROWS if ":" in name and ROWS[name][-1]]
-    assert {address.partition(":")[0] for address in addresses} == set(SCHEMES)
+    assert {address.partition(":")[0] for address in addresses} == set(SUITES)
     for address in addresses:
         assert read_spec(address, {}).num_actions >= 2
 
 
 def test_every_scheme_is_listed_and_in_the_message():
     listed = {entry.uri.partition(":")[0] for entry in list_environments()}
-    assert set(SCHEMES) <= listed
-    for scheme in SCHEMES:
+    assert set(SUITES) <= listed
+    for scheme in SUITES:
         assert f"{scheme}:" in FORMS
 
 

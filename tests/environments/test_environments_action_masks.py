@@ -14,10 +14,10 @@ from distrl.config import load_config
 from distrl.environments import make_environment, make_vector_environment, read_spec
 from distrl.environments.batch import BatchEnvironment
 from distrl.environments.conformance import check_environment
+from distrl.environments.making import adapt_environment
 from distrl.environments.random_play import RandomActions, play
-from distrl.environments.reading import find_leaves
-from distrl.environments.registry import adapt_environment
-from distrl.environments.vector import VectorEnvironment
+from distrl.environments.value_checks import make_leaves
+from distrl.environments.vector import SyncEnvironment
 from distrl.errors import ConfigError, EnvironmentFault
 from distrl.types import EnvironmentSpec
 
@@ -213,7 +213,7 @@ def play_badly(kind):
     """Takes the first legal action, as far as one can tell, in the second of two."""
     builders, spec = [Board, kind], read_spec(f"{THERE}:Board", {})
     environments = [adapt_environment(build(), "bad", 0) for build in builders]
-    vector = VectorEnvironment(environments, spec)
+    vector = SyncEnvironment(environments, spec)
     vector.reset()
     for action in range(CELLS):
         vector.step(np.array([action] * 2))
@@ -346,7 +346,7 @@ def test_random_actions_are_uniform_over_the_legal_ones():
 
 def test_random_play_takes_no_illegal_action():
     environment = make_environment(f"{THERE}:Native", {}, seed=0)
-    leaves = find_leaves(read_spec(f"{THERE}:Native", {}).observation)
+    leaves = make_leaves(read_spec(f"{THERE}:Native", {}).observation)
     seen = play(environment, leaves, 200, 0)
     assert seen.is_whole and seen.faults == {}
     assert np.mean(seen.returns) == pytest.approx(2.28, abs=0.4)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted_environments import Scripted, ScriptedBatch
 
-from distrl.environments import Episode, VectorEnvironment, make_spec
+from distrl.environments import Episode, SyncEnvironment, make_spec
 from distrl.environments.batch import BatchEnvironment, OneOfBatch
 from distrl.errors import EnvironmentFault
 
@@ -58,7 +58,7 @@ def test_a_known_trajectory():
 )
 def test_equals_a_vector_of_the_same_environments(scripts, steps, limit):
     batch = BatchEnvironment(ScriptedBatch(scripts), SPEC)
-    vector = VectorEnvironment([Scripted(script) for script in scripts], SPEC)
+    vector = SyncEnvironment([Scripted(script) for script in scripts], SPEC)
     assert len(batch) == len(vector)
     np.testing.assert_array_equal(batch.reset(), vector.reset())
     seen = []

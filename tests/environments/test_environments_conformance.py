@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from nonconforming_environments import FAULT_AT
 
-from distrl.environments import VectorEnvironment, make_environment, make_spec
-from distrl.environments.conformance import check_environment
+from distrl.environments import SyncEnvironment, make_environment, make_spec
+from distrl.environments.conformance import check_environment, judge_trajectories
 from distrl.errors import ConfigError, EnvironmentFault
 
 HERE = "nonconforming_environments"
@@ -69,7 +69,7 @@ def test_real_environments_keep_all_rules(uri, warnings):
         ("RaisesInStep", "steps", "failed", "ValueError: the paddle fell off"),
         ("RaisesInStep", "steps", "failed", f"{HERE}.py:"),
         ("ReturnsATuple", "steps", "failed", "from step("),
-        ("BeginsAnew", "steps", "failed", "answered with a first time step"),
+        ("BeginsAnew", "steps", "failed", "answered step() with a first time step"),
         ("ChangesItsShape", "observations", "failed", "got the shape (1, 3)"),
         ("ObservesFloat64", "observations", "warning", "are of float64, the spec has"),
         ("LeavesItsBounds", "bounds", "failed", "observation[2] is 1.5"),
@@ -82,7 +82,7 @@ def test_real_environments_keep_all_rules(uri, warnings):
         ("ResetsInTheMiddle", "resets", "failed", "no first time step"),
         ("RaisesInClose", "close", "failed", "RuntimeError: no window to close"),
         ("OnlyOne", "independence", "failed", "OSError: the port is taken"),
-        ("DrawsFromTheModule", "independence", "failed", "goes another way, from"),
+        ("DrawsFromTheModule", "independence", "failed", "takes another course, from"),
         ("SpecHoldsALock", "launching", "failed", "cannot be pickled: TypeError"),
         ("KeepsAll", "memory", "warning", "allowed 8"),
     ],
@@ -119,7 +119,7 @@ def test_a_gymnasium_environment_fails_where_training_would_end(part, rule, word
     assert words in found[rule].found
     assert "at step 2: " in found[rule].found
     environment = make_environment(f"{HERE}:SpoilsGymnasium", {"part": part}, 0)
-    vector = VectorEnvironment([environment], make_spec(environment))
+    vector = SyncEnvironment([environment], make_spec(environment))
     vector.reset()
     vector.step(np.zeros(1, np.int32))
     with pytest.raises(EnvironmentFault) as caught:
@@ -185,7 +185,7 @@ def test_rules_go_on_where_they_can():
 def test_memory_is_not_told_of_what_ends_in_the_warm_up():
     found = check("RaisesInStep", steps=1_000)
     assert find_states(found) == {"steps": "failed", "memory": "warning"}
-    assert found["memory"].found == "not told: too few steps"
+    assert found["memory"].found == "unknown: too few steps"
 
 
 def test_the_seed_decides_what_is_seen():
@@ -244,3 +244,23 @@ def test_the_global_generator_is_left_alone():
     np.random.seed(3)
     check("Sound")
     assert np.random.uniform() == expected
+
+
+def test_instances_that_cannot_be_built_again_are_a_failure(monkeypatch):
+    import nonconforming_environments
+
+    made = []
+
+    class Once(nonconforming_environments.Sound):
+        def __init__(self, seed):
+            super().__init__(seed)
+            made.append(seed)
+            if len(made) > 1:
+                raise OSError("the licence is used up")
+
+    monkeypatch.setattr(nonconforming_environments, "Once", Once, raising=False)
+    findings = judge_trajectories(f"{HERE}:Once", {}, 50, 1)
+    found = {finding.name: finding for finding in findings}
+    assert set(found) == {"seeding"}
+    assert found["seeding"].state == "failed"
+    assert "the licence is used up" in found["seeding"].found

@@ -7,9 +7,8 @@ import sys
 import numpy as np
 import pytest
 from dm_env import specs
-from refusals import assert_refused, assert_says_how_to_install
 
-from distrl.environments import list_environments, read_spec
+from distrl.environments import read_spec
 from distrl.environments.address import parse_address
 from distrl.environments.atari_suite import load_atari
 from distrl.environments.batch import BatchEnvironment, OneOfBatch
@@ -150,33 +149,3 @@ def test_the_notice_of_gym_is_not_seen():
         check=True,
     )
     assert (ran.stdout.strip(), ran.stderr) == ("2", "")
-
-
-def test_it_is_listed():
-    (entry,) = [e for e in list_environments() if e.uri.startswith("envpool:")]
-    assert (entry.uri, "envpool:Pong-v5" in entry.description) == ("envpool:ID", True)
-
-
-@pytest.mark.parametrize(
-    ("uri", "words"),
-    [
-        ("envpool:Pong-v4", ["EnvPool has no 'Pong-v4'", "mean 'Pong-v5'?"]),
-        ("envpool:Pendulum-v1", ["Box(-2.0, 2.0", "is continuous"]),
-        ("envpool:Pong-v5?frameskip=4", ["no argument 'frameskip'", "'frame_skip'?"]),
-        ("envpool:Pong-v5?num_envs=4", ["'num_envs'", "actor.environments"]),
-        ("envpool:Pong-v5?batch_size=4", ["'batch_size'", "all environments"]),
-        ("envpool:Pong-v5?episodic_life=true", ["zero_discount_on_life_loss"]),
-        ("envpool:Pong-v5?reward_clip=true", ["actor.max_abs_reward"]),
-        # EnvPool ends the process where it gets this one.
-        ("envpool:Pong-v5?noop_max=0", ["noop_max is 0;", "at least 1"]),
-        ("envpool:Pong-v5?gray_scale=1", ["gray_scale is 1;", "its default, True"]),
-        ("envpool:Pong-v5?stack_num=1.5", ["stack_num is 1.5;", "its default, 4"]),
-        ("envpool:Pong-v5?seed=1", ["'seed'", "--seed"]),
-    ],
-)
-def test_bad_addresses_are_explained(uri, words):
-    assert_refused(uri, words)
-
-
-def test_how_to_install_it_is_said_where_it_is_missing(monkeypatch):
-    assert_says_how_to_install(monkeypatch, "envpool:Pong-v5", "envpool", "envpool")

@@ -1,25 +1,11 @@
 import numpy as np
 import pytest
-from absl.testing import absltest
-from dm_env import specs, test_utils
+from dm_env import specs
 from minatar import Environment
-from refusals import assert_refused, assert_says_how_to_install
 
-from distrl.environments import list_environments, make_environment, read_spec
-from distrl.environments.minatar_suite import list_minatar
+from distrl.environments import make_environment, read_spec
 
 GAMES = ["asterix", "breakout", "freeway", "seaquest", "space_invaders"]
-
-
-class TestConformance(test_utils.EnvironmentTestMixin, absltest.TestCase):
-    """DeepMind's own checks of an environment."""
-
-    def make_object_under_test(self):
-        return make_environment("minatar:breakout", {}, seed=3)
-
-    def make_action_sequence(self):
-        random = np.random.RandomState(0)
-        return [int(random.randint(6)) for _ in range(100)]
 
 
 def play(environment, steps, num_actions=6):
@@ -113,40 +99,3 @@ def test_arguments_reach_the_game():
         "minatar:seaquest?difficulty_ramping=false", {}, seed=0
     )
     assert environment._environment.env.ramping is False
-
-
-def test_it_is_listed():
-    assert list_minatar() == GAMES
-    uris = [entry.uri for entry in list_environments()]
-    assert [uri for uri in uris if uri.startswith("minatar:")] == [
-        f"minatar:{game}" for game in GAMES
-    ]
-
-
-@pytest.mark.parametrize(
-    ("uri", "words"),
-    [
-        ("minatar:breakot", ["no game 'breakot'", "freeway", "mean 'breakout'?"]),
-        ("minatar:Space-Invaders", ["no game", "mean 'space_invaders'?"]),
-        (
-            "minatar:breakout?sticky=0",
-            ["no argument 'sticky'", "it takes sticky_action_prob, difficulty_ramping"],
-        ),
-        ("minatar:breakout?sticky_action_prob=10", ["is 10;", "from 0 to 1"]),
-        ("minatar:breakout?sticky_action_prob=true", ["is True;", "from 0 to 1"]),
-        ("minatar:breakout?difficulty_ramping=1", ["is 1;", "true or false"]),
-        ("minatar:breakout?use_minimal_action_set=x", ["is 'x';", "true or false"]),
-        (
-            "minatr:breakout",
-            ["neither a scheme (atari, bsuite, envpool, gym, minatar)", "'minatar'?"],
-        ),
-    ],
-)
-def test_bad_addresses_are_explained(uri, words):
-    assert_refused(uri, words)
-
-
-def test_how_to_install_it_is_said_where_it_is_missing(monkeypatch):
-    uri = "minatar:breakout"
-    listed = assert_says_how_to_install(monkeypatch, uri, "minatar", "minatar")
-    assert listed == "minatar:GAME"

@@ -5,13 +5,13 @@ from nonconforming_environments import Sound
 from scripted_environments import Constant, Scripted
 
 from distrl.environments import make_spec
-from distrl.environments.random_play import RandomActions, play
-from distrl.environments.reading import find_leaves
+from distrl.environments.random_play import RandomActions, play, trace
+from distrl.environments.value_checks import make_leaves
 
 
 def play_in(environment, steps, seed=0):
     spec = environment.observation_spec()
-    leaves = find_leaves(make_spec(environment).observation, spec)
+    leaves = make_leaves(make_spec(environment).observation, spec)
     return play(environment, leaves, steps, seed)
 
 
@@ -90,3 +90,33 @@ def test_without_leaves_observations_are_not_read():
     seen = play(Constant("text", None), [], 3, 0)
     assert seen.faults == {}
     assert seen.steps == 3
+
+
+def test_a_trajectory_is_all_that_is_answered_resets_too():
+    (answers,) = trace([Scripted([[(1.0, 1.0), (2.0, 0.0)]])], 5, 0)
+    # The first reset, five steps, and two resets after ends.
+    assert len(answers) == 1 + 5 + 2
+    assert len(set(answers)) == len(answers)
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        [[(1.0, 1.0), (2.5, 0.0)]],
+        [[(1.0, 1.0), (2.0, 1.0)]],
+        [[(1.0, 1.0)] * 2 + [(0, 0)]],
+    ],
+)
+def test_rewards_discounts_and_ends_count(script):
+    (one,) = trace([Scripted([[(1.0, 1.0), (2.0, 0.0)]])], 2, 0)
+    (other,) = trace([Scripted(script)], 2, 0)
+    assert one[:2] == other[:2]
+    assert one[2] != other[2]
+
+
+def test_instances_take_turns_and_the_same_actions():
+    one, other = (Scripted([[(0.0, 1.0)] * 3]) for _ in range(2))
+    first, second = trace([one, other], 20, seed=5)
+    assert first == second
+    assert one.actions == other.actions
+    assert len(set(one.actions)) > 1

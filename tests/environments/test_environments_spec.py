@@ -10,7 +10,12 @@ from dm_env import specs
 from scripted_environments import Constant
 
 from distrl.environments import make_spec
-from distrl.environments.spec import CategoricalArray, choose_dtype
+from distrl.environments.spec import (
+    MAX_ACTIONS,
+    CategoricalArray,
+    choose_dtype,
+    count_actions,
+)
 from distrl.errors import ConfigError
 
 
@@ -99,3 +104,38 @@ def test_refuses_an_observation_without_numbers(nothing):
 def test_the_message_says_which_part_is_wrong():
     with pytest.raises(ConfigError, match="'a/1'"):
         read({"a": (specs.Array((1,), np.float32), "text")})
+
+
+@pytest.mark.parametrize(
+    ("action_spec", "num_actions"),
+    [
+        (specs.DiscreteArray(1), 1),
+        (specs.DiscreteArray(4, np.int64), 4),
+        (specs.BoundedArray((), np.int32, minimum=0, maximum=2), 3),
+        (specs.BoundedArray((), np.int8, minimum=-3, maximum=2), 6),
+        (specs.BoundedArray((), np.uint8, minimum=0, maximum=255), 256),
+        (specs.DiscreteArray(MAX_ACTIONS), MAX_ACTIONS),
+    ],
+)
+def test_counts_the_actions(action_spec, num_actions):
+    assert count_actions(action_spec, "m:f") == num_actions
+
+
+@pytest.mark.parametrize(
+    "action_spec",
+    [
+        specs.BoundedArray((), np.float32, minimum=0, maximum=2),
+        specs.BoundedArray((1,), np.int32, minimum=0, maximum=2),
+        specs.Array((), np.int32),
+        specs.DiscreteArray(MAX_ACTIONS + 1),
+        {"move": specs.DiscreteArray(2)},
+        (),
+        None,
+        3,
+    ],
+)
+def test_refuses_anything_else_and_names_it(action_spec):
+    with pytest.raises(ConfigError) as caught:
+        count_actions(action_spec, "m:f")
+    for word in ["'m:f'", repr(action_spec), "single discrete action", "factory"]:
+        assert word in str(caught.value)

@@ -1,248 +1,185 @@
-"""Every suite's sample, by one test: the protocol, the specs, ends, seeds, resets."""
+"""Suites: what is listed, what is refused, and the schemes of other packages."""
 
-import copy
-from typing import NamedTuple
+import sys
 
-import dm_env
-import numpy as np
+import gymnasium
 import pytest
-import tree
-from absl.testing import absltest
-from dm_env import test_utils
-from gymnasium import spaces
-from gymnasium.utils.env_checker import check_env
-from scripted_environments import Spaces
 
-from distrl.config import ActorConfig, Config, NetworkConfig
-from distrl.environments import make_environment, make_vector_environment, read_spec
-from distrl.environments.processes import ProcessEnvironment
-from distrl.seeding import derive_seed
-
-E = 3
-SEED = 4
-
-
-class Sample(NamedTuple):
-    """An environment, how many steps of random actions, and how episodes end then."""
-
-    uri: str
-    steps: int
-    ends: set[str]
-
-
-TERMINATES, TRUNCATES = {"termination"}, {"truncation"}
-SAMPLES = [
-    Sample("bsuite:catch/0", 30, TERMINATES),
-    Sample("bsuite:deep_sea/0", 30, TERMINATES),
-    Sample("minatar:breakout", 120, TERMINATES),
-    Sample("gym:CartPole-v1?max_episode_steps=15", 60, TERMINATES | TRUNCATES),
-    Sample("gym:MountainCar-v0?max_episode_steps=12", 30, TRUNCATES),
-    Sample("gym:Acrobot-v1?max_episode_steps=12", 30, TRUNCATES),
-    Sample("gym:LunarLander-v3?max_episode_steps=90", 200, TERMINATES | TRUNCATES),
-    Sample("gym:FrozenLake-v1?max_episode_steps=6", 40, TERMINATES | TRUNCATES),
-    Sample("gym:Taxi-v4?max_episode_steps=12", 30, TRUNCATES),
-    Sample("gym:Blackjack-v1", 20, TERMINATES),
-    Sample("gym:CliffWalking-v1?max_episode_steps=12", 30, TRUNCATES),
-    Sample("atari:Breakout?max_episode_frames=48", 30, TRUNCATES),
-    Sample("envpool:CartPole-v1?max_episode_steps=15", 60, TERMINATES | TRUNCATES),
-    Sample("envpool:Catch-v0", 30, TERMINATES),
-    Sample("envpool:FrozenLake-v1?max_episode_steps=6", 40, TERMINATES | TRUNCATES),
-    Sample("envpool:Pong-v5?max_episode_steps=12", 30, TRUNCATES),
-    Sample("envpool:LunarLander-v2?max_episode_steps=90", 200, TERMINATES | TRUNCATES),
-    Sample("scripted_environments:RandomWalk?length=4", 20, TRUNCATES),
-    Sample("scripted_environments:make_scripted", 20, TERMINATES),
-    Sample("scripted_environments:make_cartpole", 60, TERMINATES),
-]
-ONE_A_SUITE = {
-    "Bsuite": "bsuite:catch/0",
-    "Minatar": "minatar:freeway",
-    "ClassicControl": "gym:CartPole-v1",
-    "Box2D": "gym:LunarLander-v3",
-    "Blackjack": "gym:Blackjack-v1",
-    "Taxi": "gym:Taxi-v4",
-    "Atari": "atari:Pong?max_episode_frames=80",
-    "EnvPool": "envpool:CartPole-v1",
-    "EnvPoolAtari": "envpool:Pong-v5?max_episode_steps=20",
-    "DmEnvFactory": "scripted_environments:RandomWalk",
-    "GymnasiumFactory": "scripted_environments:make_cartpole",
-}
-
-
-def make_test(uri):
-    class Conformance(test_utils.EnvironmentTestMixin, absltest.TestCase):
-        def make_object_under_test(self):
-            return make_environment(uri, {}, seed=SEED)
-
-        def make_action_sequence(self):
-            random = np.random.RandomState(0)
-            return list(
-                random.randint(self.environment.action_spec().num_values, size=60)
-            )
-
-    return Conformance
-
-
-# DeepMind's own checks of an environment, a class for each.
-for _name, _uri in ONE_A_SUITE.items():
-    globals()[f"Test{_name}"] = make_test(_uri)
-
-
-def configure(uri, last_action_reward=False, processes=0):
-    network = NetworkConfig(last_action_reward=last_action_reward)
-    actor = ActorConfig(environments=E, environment_processes=processes)
-    return Config(seed=SEED, environment=uri, network=network, actor=actor)
-
-
-def find_seeds(uri):
-    """Returns the seed of each of the E environments of the first actor."""
-    seeds = [derive_seed(SEED, "actor environment", 0, i) for i in range(E)]
-    if uri.startswith("envpool:"):
-        return [seeds[0] + i for i in range(E)]  # it takes only one
-    return seeds
-
-
-def assert_equal(nest, expected):
-    tree.map_structure(np.testing.assert_array_equal, nest, expected)
-
-
-def convert(spec, observations):
-    """Returns E observations as a vector returns them."""
-    return tree.map_structure_up_to(
-        spec.observation,
-        lambda leaf, *values: np.array(values, leaf.dtype),
-        spec.observation,
-        *observations,
-    )
-
-
-def validate(spec, observation):
-    """Fails unless each environment's observation is what the spec says."""
-    for index in range(E):
-        tree.map_structure(
-            lambda leaf, x, i=index: leaf.validate(x[i]), spec.observation, observation
-        )
-
-
-@pytest.mark.parametrize(
-    ("sample", "extends"),
-    [(sample, False) for sample in SAMPLES]
-    + [(sample, True) for sample in SAMPLES if "catch" in sample.uri.lower()],
-    ids=lambda value: getattr(value, "uri", value),
+from distrl.config import Config
+from distrl.environments import (
+    list_environments,
+    make_environment,
+    make_vector_environment,
+    read_spec,
 )
-def test_a_vector_is_what_its_environments_are_alone(sample, extends):
-    """Also: the same seed, the same trajectory; with last action and reward or not."""
-    check_conformance(sample, extends)
+from distrl.environments.batch import BatchEnvironment
+from distrl.environments.suites import SUITES, find_module
+from distrl.errors import ConfigError
+
+HERE = "scripted_environments"
+
+REFUSED = [
+    ("bsuit:catch/0", ["'bsuit' is neither a scheme (atari, bsuite, ", "'bsuite'?"]),
+    ("atary:Pong", ["'atary' is neither a scheme", "'atari'?"]),
+    ("dm_control:cartpole/swingup", ["continuous", "docs/environments.md"]),
+    ("atari:Pnog", ["no game 'Pnog'", "Breakout", "'Pong'?"]),
+    ("atari:ms_packman", ["no game 'ms_packman'", "'MsPacman'?"]),
+    ("atari:Pong?frameskip=4", ["no argument 'frameskip'", "'frame_skip'?"]),
+    ("atari:Pong?frame_skip=0", ["frame_skip is 0;", "an integer from 1"]),
+    ("atari:Pong?noop_max=-1", ["noop_max is -1;", "an integer from 0"]),
+    ("atari:Pong?stack_size=4.0", ["stack_size is 4.0;", "an integer from 1"]),
+    ("atari:Pong?grayscale=1", ["grayscale is 1;", "true or false"]),
+    ("atari:Pong?repeat_action_probability=2", ["is 2;", "from 0 to 1"]),
+    ("atari:Pong?repeat_action_probability=true", ["is True;", "from 0 to 1"]),
+    ("bsuite:cath/0", ["no experiment 'cath'", "cartpole", "'catch'?"]),
+    ("bsuite:catch", ["bsuite:catch/0 to bsuite:catch/19"]),
+    ("bsuite:catch/20", ["'20'", "bsuite:catch/0 to bsuite:catch/19"]),
+    ("bsuite:catch/-1", ["'-1'", "not an index"]),
+    ("bsuite:catch/00", ["'00'", "not an index"]),
+    ("bsuite:catch/0?row=5", ["'row'", "rows, columns", "'rows'?"]),
+    ("bsuite:catch/0?rows=-5", ["could not be built", "rows=-5", "ValueError"]),
+    ("envpool:Pong-v4", ["EnvPool has no 'Pong-v4'", "'Pong-v5'?"]),
+    ("envpool:Pendulum-v1", ["Box(-2.0, 2.0", "continuous"]),
+    ("envpool:Pong-v5?frameskip=4", ["no argument 'frameskip'", "'frame_skip'?"]),
+    ("envpool:Pong-v5?num_envs=4", ["'num_envs'", "actor.environments"]),
+    ("envpool:Pong-v5?batch_size=4", ["'batch_size'", "all environments"]),
+    ("envpool:Pong-v5?episodic_life=true", ["zero_discount_on_life_loss"]),
+    ("envpool:Pong-v5?reward_clip=true", ["actor.max_abs_reward"]),
+    # EnvPool ends the process if it gets this one.
+    ("envpool:Pong-v5?noop_max=0", ["noop_max is 0;", "from 1"]),
+    ("envpool:Pong-v5?gray_scale=1", ["gray_scale is 1;", "true or false"]),
+    ("envpool:Pong-v5?stack_num=1.5", ["stack_num is 1.5;", "an integer from 1"]),
+    ("envpool:Pong-v5?seed=1", ["'seed'", "--seed"]),
+    ("gym:Cartpole-v1", ["cannot find", "distrl list envs", "'CartPole-v1'?"]),
+    ("gym:CartPole-v9", ["cannot find", "`v9`", "'CartPole-v1'?"]),
+    ("gym:Taxi-v3", ["could not be built", "Please use `Taxi-v4`"]),
+    ("gym:no_such_package:Pong-v5", ["no_such_package", "gym:PACKAGE:ID"]),
+    ("gym:CartPole v1", ["could not be built", "Malformed"]),
+    ("gym:CartPole-v1?gravty=3", ["could not be built", "gravty=3", "TypeError"]),
+    ("minatar:breakot", ["no game 'breakot'", "freeway", "'breakout'?"]),
+    ("minatar:breakout?sticky=0", ["no argument 'sticky'", "sticky_action_prob, "]),
+    ("minatar:breakout?sticky_action_prob=10", ["is 10;", "from 0 to 1"]),
+    ("minatar:breakout?difficulty_ramping=1", ["is 1;", "true or false"]),
+    ("scripted_environment:f", ["nor a module", "PYTHONPATH", f"'{HERE}'?"]),
+    ("distrl.enviroments:f", ["no module 'distrl.enviroments'", "'environments'?"]),
+    (f"{HERE}:make_scriptd", ["has no 'make_scriptd'", "'make_scripted'?"]),
+    (f"{HERE}:NOT_CALLABLE", ["is of type int", "a function or class"]),
+    (f"{HERE}:RandomWalk?lenght=5", ["no argument 'lenght'", "'length'?"]),
+    (f"{HERE}:make_scripted?a=1", ["argument 'a'", "takes none"]),
+    (f"{HERE}:Scripted", ["could not be built", "TypeError", "'episodes'"]),
+    (f"{HERE}:make_broken", ["RuntimeError: the level file is missing"]),
+]
+
+
+@pytest.mark.parametrize(("uri", "words"), REFUSED)
+def test_a_bad_address_is_refused_with_its_value_and_what_to_do(uri, words):
+    with pytest.raises(ConfigError) as caught:
+        make_environment(uri, {}, seed=0)
+    for word in [repr(uri), *words]:
+        assert word in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("uri", "extends"),
+    ("uri", "module", "package"),
     [
-        ("bsuite:catch/0", True),
-        ("minatar:breakout", False),
-        ("gym:CartPole-v1?max_episode_steps=15", False),
-        ("gym:Blackjack-v1", False),
-        ("scripted_environments:RandomWalk?length=4", True),
+        ("atari:Pong", "ale_py", "ale-py"),
+        ("envpool:Pong-v5", "envpool", "envpool"),
+        ("minatar:breakout", "minatar", "minatar"),
     ],
 )
-def test_so_it_is_in_processes_of_its_own(uri, extends):
-    (sample,) = (sample for sample in SAMPLES if sample.uri == uri)
-    check_conformance(sample, extends, processes=2)
+def test_a_missing_package_is_named_with_its_command(uri, module, package, monkeypatch):
+    monkeypatch.setitem(sys.modules, module, None)
+    command = f"pip install '{package}>="
+    with pytest.raises(ConfigError, match="not installed") as caught:
+        make_environment(uri, {}, seed=0)
+    assert command in str(caught.value)
+    suite = SUITES[uri.partition(":")[0]]
+    (entry,) = [e for e in list_environments() if e.uri.startswith(suite.scheme + ":")]
+    assert entry.uri == suite.form
+    assert command in entry.description
 
 
-def check_conformance(sample, extends, processes=0):
-    uri = sample.uri
-    spec = read_spec(uri, {}, last_action_reward=extends)
-    config = configure(uri, extends, processes)
-    vector = make_vector_environment(config, spec, E, "actor", 0)
-    assert isinstance(vector, ProcessEnvironment) == (processes > 0)
-    singles = [
-        make_environment(uri, {}, seed, last_action_reward=extends)
-        for seed in find_seeds(uri)
-    ]
-    observation = vector.reset()
-    validate(spec, observation)
-    assert_equal(observation, convert(spec, [s.reset().observation for s in singles]))
-    random = np.random.RandomState(0)
-    ends, returns, lengths, seen = set(), np.zeros(E), np.zeros(E, int), []
-    for _ in range(sample.steps):
-        action = random.randint(spec.num_actions, size=E).astype(np.int32)
-        step = vector.step(action)
-        seen.append((step, copy.deepcopy(step)))
-        timesteps = [s.step(int(a)) for s, a in zip(singles, action, strict=True)]
-        validate(spec, step.observation_t)
-        validate(spec, step.observation)
-        # The final observation where an episode ended, and what there is to bootstrap.
-        assert_equal(
-            step.observation_t, convert(spec, [t.observation for t in timesteps])
-        )
-        np.testing.assert_array_equal(
-            step.reward_t, np.array([t.reward for t in timesteps], np.float32)
-        )
-        np.testing.assert_array_equal(
-            step.discount_t,
-            [1.0 if t.discount is None else t.discount for t in timesteps],
-        )
-        np.testing.assert_array_equal(step.last_t, [t.last() for t in timesteps])
-        assert {a.dtype for a in (step.reward_t, step.discount_t)} == {
-            np.dtype(np.float32)
-        }
-        # The next episode's first observation, in the same step.
-        now = [
-            (single.reset() if t.last() else t).observation
-            for single, t in zip(singles, timesteps, strict=True)
-        ]
-        assert_equal(step.observation, convert(spec, now))
-        returns += [float(t.reward) for t in timesteps]
-        lengths += 1
-        assert [episode.environment for episode in step.episodes] == list(
-            np.flatnonzero(step.last_t)
-        )
-        for index, episode_return, length, _ in step.episodes:
-            assert episode_return == pytest.approx(returns[index], abs=1e-4)
-            assert length == lengths[index]
-            returns[index] = lengths[index] = 0
-            ends.add("truncation" if step.discount_t[index] else "termination")
-    assert ends == sample.ends
-    for step, at_once in seen:  # nothing is written to what was returned
-        tree.map_structure(np.testing.assert_array_equal, step, at_once)
-    vector.close()
-    for single in singles:
-        single.close()
+def test_each_environment_is_listed_once():
+    listed = dict(list_environments())
+    assert len(listed) == len(list_environments())
+    assert {uri.partition(":")[0] for uri in listed} == {*SUITES, "MODULE"}
+    assert "atari:Pong" in listed["atari:GAME"]
+    assert "envpool:Pong-v5" in listed["envpool:ID"]
+    assert listed["bsuite:deep_sea/INDEX"] == "21 settings, 0 to 20"
+    assert "downloads" in listed["bsuite:mnist/INDEX"]
+    assert "minatar:breakout" in listed
+    assert "gym:CartPole-v1" in listed
+    # Older versions, and environments that need a package that is missing, are not.
+    assert not {"gym:CartPole-v0", "gym:Ant-v5"} & set(listed)
+    for uri in ("gym:FrozenLake-v1", "gym:Blackjack-v1"):
+        assert read_spec(uri, {}).num_actions >= 2
 
 
 @pytest.mark.parametrize(
-    "name", ["Bsuite", "ClassicControl", "Box2D", "Atari", "EnvPool", "DmEnvFactory"]
+    "entry",
+    [entry for entry in list_environments() if entry.uri.startswith("gym:")],
+    ids=lambda entry: entry.uri,
 )
-def test_another_role_or_life_plays_another_trajectory(name):
-    uri = ONE_A_SUITE[name]
-    spec = read_spec(uri, {})
-
-    def play(role, *life):
-        vector = make_vector_environment(configure(uri), spec, E, role, 0, life)
-        random = np.random.RandomState(0)
-        seen = [vector.reset()]
-        for _ in range(8):
-            action = random.randint(spec.num_actions, size=E)
-            seen.append(vector.step(action).observation)
-        vector.close()
-        return np.concatenate([np.ravel(tree.flatten(x)[0]) for x in seen])
-
-    actor = play("actor")
-    np.testing.assert_array_equal(actor, play("actor"))
-    assert not np.array_equal(actor, play("evaluator"))
-    assert not np.array_equal(actor, play("actor", 0, 1))
+def test_the_list_says_whose_action_is_not_discrete(entry):
+    environment = gymnasium.make(entry.uri.removeprefix("gym:"))
+    is_discrete = isinstance(environment.action_space, gymnasium.spaces.Discrete)
+    environment.close()
+    assert ("no discrete action" not in entry.description) == is_discrete
 
 
-def test_the_first_call_of_step_begins_an_episode():
-    for uri in ("atari:Pong", "envpool:Catch-v0"):
-        environment = make_environment(uri, {}, seed=0)
-        assert environment.step(0).step_type is dm_env.StepType.FIRST
-        assert environment.step(0).step_type is dm_env.StepType.MID
-        environment.close()
-
-
-@pytest.mark.filterwarnings("ignore::UserWarning")
-def test_the_gymnasium_environment_of_the_tests_is_one():
-    check_env(
-        Spaces(spaces.Box(0, 1, (2,)), spaces.Discrete(3)), skip_render_check=True
+@pytest.fixture
+def plugin(tmp_path, monkeypatch):
+    """A package on the path that registers `corridor`, a function, and `hall`."""
+    (tmp_path / "corridor_suite.py").write_text(
+        "from bsuite.environments.catch import Catch\n"
+        "from distrl.environments.suite import Suite\n"
+        "from scripted_environments import ScriptedBatch\n"
+        "def load(rest, args, seed):\n"
+        "    return Catch(rows=int(rest), seed=seed, **args)\n"
+        "def load_batch(address, seeds):\n"
+        "    length = int(address.rest)\n"
+        "    return ScriptedBatch([[[(1.0, 1.0)] * length]] * len(seeds))\n"
+        "SUITE = Suite('hall:LENGTH', load_batch=load_batch)\n"
     )
+    info = tmp_path / "corridor_suite-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Name: corridor-suite\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[distrl.environments]\n"
+        "corridor = corridor_suite:load\n"
+        "hall = corridor_suite:SUITE\n"
+        "lost = corridor_suite:nothing\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    yield
+    sys.modules.pop("corridor_suite", None)
+
+
+def test_a_package_can_register_a_function(plugin):
+    spec = read_spec("corridor:7?columns=3", {})
+    assert spec.observation.shape == (7, 3)
+    assert find_module("corridor:7") is None
+    assert "corridor_suite:load" in dict(list_environments())["corridor:..."]
+
+
+def test_a_package_can_register_a_suite_that_is_stepped_at_once(plugin):
+    spec = read_spec("hall:4", {})
+    vector = make_vector_environment(Config(environment="hall:4"), spec, 3, "actor", 0)
+    assert isinstance(vector, BatchEnvironment)
+    assert vector.reset().shape == (3, 2)
+
+
+@pytest.mark.parametrize(
+    ("uri", "words"),
+    [
+        ("corridor:wide", ["'corridor_suite:load'", "ValueError", "'wide'"]),
+        ("hall:long", ["'corridor_suite:SUITE'", "ValueError", "'long'"]),
+        ("lost:7", ["'corridor_suite:nothing'", "AttributeError"]),
+        ("coridor:7", ["'corridor'?"]),
+    ],
+)
+def test_errors_of_a_plugin_are_explained(plugin, uri, words):
+    with pytest.raises(ConfigError) as caught:
+        read_spec(uri, {})
+    for word in [repr(uri), *words]:
+        assert word in str(caught.value)

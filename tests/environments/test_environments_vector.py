@@ -9,7 +9,7 @@ from scripted_environments import EPISODES, Constant, Scripted
 
 from distrl.environments import (
     Episode,
-    VectorEnvironment,
+    SyncEnvironment,
     make_environment,
     make_spec,
     read_spec,
@@ -21,7 +21,7 @@ LONG_THEN_SHORT = [[(1.0, 1.0), (2.0, 0.0)], [(5.0, 1.0)]]
 
 
 def vectorise(*environments):
-    return VectorEnvironment(environments, make_spec(environments[0]))
+    return SyncEnvironment(environments, make_spec(environments[0]))
 
 
 def test_a_known_trajectory():
@@ -81,7 +81,7 @@ def test_reset_begins_new_episodes_and_new_returns():
 
 
 def play_slowly(scripts, steps, limit):
-    """Yields what a VectorEnvironment has to return, from the scripts alone."""
+    """Yields what a SyncEnvironment has to return, from the scripts alone."""
     places = [(0, 0)] * len(scripts)
     returns = [0.0] * len(scripts)
     for _ in range(steps):
@@ -127,7 +127,7 @@ def test_equals_a_slow_loop_and_never_writes_to_what_it_returned(scripts, steps,
 
 def test_equals_bare_environments_of_bsuite():
     seeds = range(4)
-    vector = VectorEnvironment(
+    vector = SyncEnvironment(
         [make_environment("bsuite:catch/0", {}, seed) for seed in seeds],
         read_spec("bsuite:catch/0", {}),
     )
@@ -293,7 +293,7 @@ def test_a_step_type_that_is_none_is_found(step_type):
 
 
 def test_a_first_step_in_the_middle_is_found():
-    vector = VectorEnvironment(
+    vector = SyncEnvironment(
         [make_environment("bsuite:catch/0", {}, seed=0)],
         read_spec("bsuite:catch/0", {}),
     )
@@ -315,7 +315,7 @@ def test_close_closes_all_and_raises_the_first_error():
 
 def test_needs_an_environment():
     with pytest.raises(ValueError, match="at least one"):
-        VectorEnvironment([], make_spec(Scripted([[(0.0, 1.0)]])))
+        SyncEnvironment([], make_spec(Scripted([[(0.0, 1.0)]])))
 
 
 def test_len_is_the_number_of_environments():

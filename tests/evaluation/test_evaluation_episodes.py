@@ -6,7 +6,7 @@ from counting_environments import SPEC, Counting, Rewarding
 
 from distrl.agents import make_agent
 from distrl.config import Config, EvaluationConfig, NetworkConfig
-from distrl.environments import Episode, VectorEnvironment
+from distrl.environments import Episode, SyncEnvironment
 from distrl.evaluation.episodes import (
     Evaluation,
     confidence_interval,
@@ -24,7 +24,7 @@ class Numbered(Counting):
 
 def make_numbered(lengths):
     environments = [Numbered(length, seed) for seed, length in enumerate(lengths)]
-    return VectorEnvironment(environments, SPEC)
+    return SyncEnvironment(environments, SPEC)
 
 
 def read_returns(episodes):
@@ -74,7 +74,7 @@ def test_actions_follow_observations():
         begins.append(first.tolist())
         return observation[:, 2] % 3
 
-    environment = VectorEnvironment([Rewarding(4, seed) for seed in (7, 8)], SPEC)
+    environment = SyncEnvironment([Rewarding(4, seed) for seed in (7, 8)], SPEC)
     # The steps 0 to 3 have the actions, and so the rewards, 0, 1, 2 and 0.
     assert read_returns(play_episodes(environment, follow, 2, always)) == [3, 3]
     steps = [[[7, 1, step], [8, 1, step]] for step in range(4)]
@@ -90,7 +90,7 @@ def test_each_first_step_of_an_episode_is_told():
         np.testing.assert_array_equal(first, observation[:, 2] == 0)
         return act(observation, first)
 
-    environment = VectorEnvironment([Rewarding(1), Rewarding(2)], SPEC)
+    environment = SyncEnvironment([Rewarding(1), Rewarding(2)], SPEC)
     play_episodes(environment, watch, 4, always)
     assert begins == [[1, 1], [1, 0], [1, 1], [1, 0]]
 

@@ -15,7 +15,9 @@ ENDLESS = ["--stop.evaluation_return=null", "--stop.env_steps=null"]
 def find_workers(pid):
     """Returns the processes of environments that a node has started."""
     children = psutil.Process(pid).children()
-    return [p for p in children if "distrl.environments.worker" in p.cmdline()]
+    return [
+        p for p in children if "distrl.environments.worker_processes" in p.cmdline()
+    ]
 
 
 def check_solved(command):

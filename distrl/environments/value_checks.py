@@ -1,8 +1,8 @@
-"""What environments return, checked before it is converted to arrays and numbers.
+"""Checks of what environments return, before it becomes arrays and numbers.
 
-An observation that leaves the bounds of its spec, or holds NaN or an infinity, would
-be learnt from for as long as replay keeps it; so would such a reward. A cast hides
-what was wrong, so the checks see the values as the environment returned them.
+Whatever gets into replay is learned from again and again, so a NaN or a number outside
+the bounds of its spec must not get there. A cast can hide what was wrong, so values are
+checked as the environment returned them.
 """
 
 import contextlib
@@ -11,10 +11,12 @@ import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import dm_env
 import numpy as np
 import tree
 from dm_env import specs
 
+from distrl.action_masks import ACTION_MASK
 from distrl.errors import EnvironmentFault
 
 MISFITS = (
@@ -25,21 +27,24 @@ MISFITS = (
     TypeError,
     ValueError,
 )
-"""What reading an observation that has another structure or shape raises."""
+"""What reading an observation of another structure or shape may raise."""
 
 _NUMBERS = frozenset((bool, int, float, np.float32, np.float64, np.int32, np.int64))
 _LARGEST = float(np.finfo(np.float32).max)
-_SHOWN = 120
+_SHOWN_CHARACTERS = 120
+# In the order of how often they come.
+_STEP_TYPES = (dm_env.StepType.MID, dm_env.StepType.LAST, dm_env.StepType.FIRST)
 
 
 class Leaf:
-    """An array of the observation nest: where it is, and what it has to be.
+    """One array of an observation: where it is in the nest, and what it may hold.
 
     Attributes:
-      read: takes it out of an observation.
-      shape: of one environment's.
-      declared: the dtype that the environment's own spec has.
-      dtype: in which it travels.
+      path: of the array in the nest.
+      read: takes the array out of an observation.
+      shape: of one environment's array.
+      declared: the dtype in the environment's own spec.
+      dtype: the dtype in which it travels.
       is_whole: whether it holds integers or booleans.
     """
 
@@ -50,10 +55,7 @@ class Leaf:
         structure: Any,
         declared: np.dtype,
     ):
-        """Takes the path to an array of a nest, its spec as it travels, and the nest.
-
-        `declared` is the dtype that it has in the environment's own spec.
-        """
+        """Takes the array's path and spec, the nest of specs, and its own dtype."""
         self.path = path
         lengths = _list_lengths(path, structure)
         self.read: Callable[[Any], Any] = functools.partial(_follow, path, lengths)
@@ -63,25 +65,24 @@ class Leaf:
         self.declared = declared
         self.dtype = spec.dtype
         self.is_whole = declared.kind in "biu"
-        self._low, self._high = _find_bounds(spec, declared)
-        self._has_numbers = self._low.ndim == self._high.ndim == 0
+        self._low, self._high = _read_bounds(spec, declared)
+        self._is_uniform = self._low.ndim == self._high.ndim == 0
         limits = _limits(declared if self.is_whole else self.dtype)
         self._is_free = bool(
             np.all(self._low == limits[0]) and np.all(self._high == limits[1])
         )
 
     def convert(self, array: np.ndarray, count: int) -> np.ndarray | None:
-        """Returns K observations in the dtype in which they travel.
+        """Returns K observations in their travelling dtype, if all are allowed.
 
-        It costs a few microseconds: an actor asks at each step. What it does not take,
-        `read_array` looks at more closely.
+        It costs a few microseconds, because actors call it in every step.
 
         Args:
-          array: `[K, ...]`, as the environments gave it.
+          array: `[K, ...]`, as the environments returned it.
           count: K.
 
         Returns:
-          `[K, ...]`; None if something does not fit, or may not.
+          `[K, ...]`; None if anything is wrong, which `read_array` then explains.
         """
         kinds = "biu" if self.is_whole else "biuf"
         if array.shape != (count, *self.shape) or array.dtype.kind not in kinds:
@@ -91,18 +92,18 @@ class Leaf:
                 with np.errstate(over="ignore"):
                     array = array.astype(self.dtype)
             return array if self._allows(array) else None
-        # Integers are looked at before a narrower dtype makes other ones of them.
+        # Integers are checked before a cast to a narrower dtype changes them.
         if (self._is_free and array.dtype == self.declared) or self._allows(array):
             return array.astype(self.dtype, copy=False)
         return None
 
-    def find_offence(self, array: np.ndarray) -> tuple[int, ...] | None:
+    def find_violation(self, array: np.ndarray) -> tuple[int, ...] | None:
         """Returns the index of the first number that is not allowed, or None."""
         fits = (array >= self._low) & (array <= self._high)
         return None if fits.all() else tuple(map(int, np.argwhere(~fits)[0]))
 
     def describe_bounds(self, index: tuple[int, ...]) -> str:
-        """Returns what a number of the array may be, in words."""
+        """Returns what the number at an index may be, in words."""
         low = np.broadcast_to(self._low, self.shape)[index]
         high = np.broadcast_to(self._high, self.shape)[index]
         if not self.is_whole and (low, high) == _limits(self.dtype):
@@ -114,21 +115,19 @@ class Leaf:
         return f" at {'/'.join(map(str, self.path))!r}" if self.path else ""
 
     def _allows(self, array: np.ndarray) -> bool:
-        """Returns whether the bounds hold for an array, and no NaN is there."""
         if self._is_free and not self.is_whole:
-            # NaN and infinity spread through the sum of squares; large numbers may
-            # overflow it, so that one looks at all of them.
+            # NaN and infinity spread through the sum of squares. Large numbers may
+            # overflow it, so then each number is checked.
             flat = array.ravel()
             return np.dot(flat, flat) < _LARGEST or bool(np.isfinite(array).all())
         if not array.size:
             return True
-        if self._has_numbers:
-            # Of NaN neither holds.
+        if self._is_uniform:  # both comparisons are false for NaN
             return bool(array.min() >= self._low and array.max() <= self._high)
         return bool(((array >= self._low) & (array <= self._high)).all())
 
 
-def find_leaves(structure: Any, own: Any = None) -> list[Leaf]:
+def make_leaves(structure: Any, own: Any = None) -> list[Leaf]:
     """Returns the arrays of a nest of specs.
 
     Args:
@@ -140,23 +139,58 @@ def find_leaves(structure: Any, own: Any = None) -> list[Leaf]:
     for path, spec in tree.flatten_with_path(structure):
         try:
             declared = _follow(path, [None] * len(path), own).dtype
-        except MISFITS:  # What is not there, `read_array` will say.
+        except MISFITS:  # `read_array` will report what is missing.
             declared = spec.dtype
         leaves.append(Leaf(path, spec, structure, declared))
     return leaves
 
 
-def read_array(leaf: Leaf, observation: Any, index: int, call: str) -> np.ndarray:
-    """Returns an array of one environment's observation, in its travelling dtype.
+def read_leaves(
+    leaves: Sequence[Leaf],
+    stack: Callable[[Leaf], np.ndarray],
+    pick: Callable[[int], Any],
+    indices: Sequence[int],
+    call: str,
+) -> list[np.ndarray]:
+    """Returns the arrays of K observations, checked, in their travelling dtypes.
 
     Args:
-      leaf: which one.
+      leaves: which arrays.
+      stack: returns `[K, ...]` for a leaf, without a cast.
+      pick: returns the observation at one of the K places.
+      indices: the K environments, for messages.
+      call: what returned the observations, `reset()` or `step()`.
+
+    Returns:
+      `[K, ...]` for each leaf.
+
+    Raises:
+      EnvironmentFault: one observation is not what the spec says.
+    """
+    arrays = []
+    for leaf in leaves:
+        try:
+            array = leaf.convert(stack(leaf), len(indices))
+        except MISFITS:
+            array = None
+        if array is None:  # one by one, to name the environment
+            each = enumerate(indices)
+            array = np.stack([read_array(leaf, pick(k), i, call) for k, i in each])
+        arrays.append(array)
+    return arrays
+
+
+def read_array(leaf: Leaf, observation: Any, index: int, call: str) -> np.ndarray:
+    """Returns one array of an environment's observation, in its travelling dtype.
+
+    Args:
+      leaf: which array.
       observation: the environment's.
-      index: of the environment.
+      index: of the environment, for messages.
       call: what returned it, `reset()` or `step()`.
 
     Raises:
-      EnvironmentFault: it is not there, or is not what the spec says.
+      EnvironmentFault: it is missing, or is not what the spec says.
     """
     begin = f"environment {index} returned an observation from {call}"
     where = leaf.describe_place()
@@ -178,27 +212,26 @@ def read_array(leaf: Leaf, observation: Any, index: int, call: str) -> np.ndarra
         raise EnvironmentFault(text, "observations")
     with np.errstate(over="ignore"):
         cast = array if leaf.is_whole else array.astype(leaf.dtype)
-    offence = leaf.find_offence(cast)
-    if offence is not None:
-        text = f"{begin} outside its spec{where}: {_name_number(array, offence)}"
-        is_finite = np.isfinite(array[offence])
-        rule = "bounds" if is_finite else "finite numbers"
-        text += f"; expected {leaf.describe_bounds(offence)}"
+    violation = leaf.find_violation(cast)
+    if violation is not None:
+        text = f"{begin} outside its spec{where}: {_name_number(array, violation)}"
+        rule = "bounds" if np.isfinite(array[violation]) else "finite numbers"
+        text += f"; expected {leaf.describe_bounds(violation)}"
         raise EnvironmentFault(text, rule)
     if leaf.is_whole and array.dtype.kind == "f":
         fractions = np.argwhere(array != np.rint(array))
         if len(fractions):
             number = _name_number(array, tuple(map(int, fractions[0])))
             text = f"{begin} that does not fit its spec{where}: {number}; expected "
-            kind = f"a whole number, since the spec has {leaf.declared}"
-            raise EnvironmentFault(text + kind, "observations")
+            text += f"a whole number, since the spec has {leaf.declared}"
+            raise EnvironmentFault(text, "observations")
     return cast.astype(leaf.dtype)
 
 
 def read_rewards(values: Sequence[Any], first: int = 0) -> np.ndarray:
-    """Returns `[E] float64`; messages call the environments `first` and so on.
+    """Returns `[E] float64`; messages number the environments from `first`.
 
-    An array that holds exactly one number is taken as that number.
+    An array that holds exactly one number counts as that number.
 
     Raises:
       EnvironmentFault: one is not a finite number of float32.
@@ -209,7 +242,7 @@ def read_rewards(values: Sequence[Any], first: int = 0) -> np.ndarray:
 
 
 def read_discounts(values: Sequence[Any], first: int = 0) -> np.ndarray:
-    """Returns `[E] float32`; None is 1. Messages call the first one `first`.
+    """Returns `[E] float32`; None is 1. Messages number environments from `first`.
 
     Raises:
       EnvironmentFault: one is not from 0 to 1.
@@ -219,10 +252,60 @@ def read_discounts(values: Sequence[Any], first: int = 0) -> np.ndarray:
     return read.astype(np.float32)
 
 
+def read_number(value: Any) -> float | None:
+    """Returns a number, or the only one of an array; None for anything else."""
+    if isinstance(value, float):
+        return value
+    if isinstance(value, (list, tuple)):
+        return None
+    try:
+        array = np.asarray(value)
+        # float() would accept text and complex numbers, too.
+        if array.dtype.kind in "biuf" and array.size == 1:
+            return float(array.reshape(()))
+    except MISFITS:
+        pass
+    return None
+
+
+def check_time_step(timestep: Any, index: int, call: str) -> None:
+    """Raises EnvironmentFault unless `timestep` is a time step of a known type."""
+    if not isinstance(timestep, dm_env.TimeStep):
+        raise EnvironmentFault(
+            f"environment {index} returned {show(timestep)} from {call}; expected a "
+            "dm_env.TimeStep"
+        )
+    if timestep.step_type not in _STEP_TYPES:
+        raise EnvironmentFault(
+            f"environment {index} returned the step type {show(timestep.step_type)} "
+            f"from {call}; expected one of dm_env.StepType"
+        )
+
+
+def refuse_first_step(index: int) -> EnvironmentFault:
+    """Returns the error for a step that began an episode."""
+    return EnvironmentFault(
+        f"environment {index} answered step() with a first time step; an episode has "
+        "to end with a last one, and reset() has to be called before step()",
+        "steps",
+    )
+
+
+def refuse_stuck(index: int, call: str) -> EnvironmentFault:
+    """Returns the error for an action mask without a legal action."""
+    return EnvironmentFault(
+        f"environment {index} returned from {call} an {ACTION_MASK!r} that allows no "
+        "action; it may be all zeros only where an episode terminates, not where it "
+        "continues or is truncated",
+        "action masks",
+    )
+
+
 def show(value: Any) -> str:
-    """Returns what a value is, in one short line for messages."""
+    """Returns a value in one short line, for messages."""
     text = " ".join(repr(value).split())
-    text = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    if len(text) > _SHOWN_CHARACTERS:
+        text = f"{text[:_SHOWN_CHARACTERS]}..."
     kind = type(value).__name__
     is_clear = value is None or isinstance(value, (bool, int, float))
     return text if is_clear or text.startswith(kind) else f"{text} ({kind})"
@@ -240,7 +323,7 @@ def _read_numbers(
         if _NUMBERS.issuperset(map(type, values)):
             numbers = list(map(float, values))
             total = sum(numbers)
-            # A NaN or an infinity leaves no difference of 0.
+            # The difference is not 0 if there is a NaN or an infinity.
             if total - total == 0.0 and low <= min(numbers) and max(numbers) <= high:
                 return np.array(numbers)
     read = np.empty(len(values))
@@ -249,26 +332,11 @@ def _read_numbers(
         if number is None or not low <= number <= high:
             raise EnvironmentFault(
                 f"environment {first + place} returned the {what} {show(value)} from "
-                f"step(); expected {expected}"
+                f"step(); expected {expected}",
+                f"{what}s",
             )
         read[place] = number
     return read
-
-
-def read_number(value: Any) -> float | None:
-    """Returns a number, or the only one of an array; None of all else."""
-    if isinstance(value, float):
-        return value
-    if isinstance(value, (list, tuple)):
-        return None
-    try:
-        array = np.asarray(value)
-        # Neither text nor complex numbers, of which float() would make some.
-        if array.dtype.kind in "biuf" and array.size == 1:
-            return float(array.reshape(()))
-    except MISFITS:
-        pass
-    return None
 
 
 class _WrongLength(IndexError):
@@ -276,7 +344,7 @@ class _WrongLength(IndexError):
 
 
 def _list_lengths(path: tuple[Any, ...], structure: Any) -> list[int | None]:
-    """Returns how many parts each nest on a path has; None for one of names."""
+    """Returns the length of each sequence on a path; None for a dict."""
     lengths: list[int | None] = []
     for key in path:
         lengths.append(len(structure) if isinstance(structure, (tuple, list)) else None)
@@ -305,13 +373,12 @@ def _limits(dtype: np.dtype) -> tuple[Any, Any]:
     return info.min, info.max
 
 
-def _find_bounds(
+def _read_bounds(
     spec: specs.Array, declared: np.dtype
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the lowest and highest allowed number, or arrays of them.
+    """Returns the lowest and highest allowed numbers, `[]` or of the spec's shape.
 
-    Those of integers are also what both dtypes can hold, the one that is declared and
-    the one in which they travel.
+    Integers have to fit in both dtypes: the declared one and the travelling one.
     """
     least, most = _limits(spec.dtype)
     is_whole = declared.kind in "biu"

@@ -17,8 +17,8 @@ from dm_env import specs
 from perilous_environments import AT, Perilous
 from scripted_environments import Constant, RandomWalk, Scripted
 
-from distrl.environments import VectorEnvironment, make_environment, make_spec
-from distrl.environments.processes import ProcessEnvironment
+from distrl.environments import SyncEnvironment, make_environment, make_spec
+from distrl.environments.worker_processes import ProcessEnvironment
 from distrl.errors import ConfigError, EnvironmentFault
 
 SPEC = make_spec(Perilous())
@@ -43,7 +43,11 @@ def start():
 
 
 def find_workers():
-    return [p for p in psutil.Process().children() if "worker" in p.cmdline()[3]]
+    return [
+        p
+        for p in psutil.Process().children()
+        if p.cmdline()[3].endswith("worker_processes")
+    ]
 
 
 def step_to(vector, step):
@@ -92,7 +96,7 @@ def test_values_are_checked_in_the_process(start, part, words):
 )
 def test_equals_a_vector_of_the_same_environments(start, count, processes, limit):
     scripts = make_scripts(count)
-    vector = VectorEnvironment([Scripted(script) for script in scripts], SPEC)
+    vector = SyncEnvironment([Scripted(script) for script in scripts], SPEC)
     builders = [functools.partial(Scripted, script) for script in scripts]
     other = start(builders, processes)
     assert len(other) == count
@@ -136,7 +140,7 @@ def test_nests_keep_their_structure(start):
     ]
     builders = [functools.partial(Constant, o, spec) for o in observations]
     made = make_spec(builders[0]())
-    vector = VectorEnvironment([build() for build in builders], made)
+    vector = SyncEnvironment([build() for build in builders], made)
     other = start(builders, 2, made)
     action = np.zeros(3, np.int32)
     for found, expected in (
@@ -194,7 +198,7 @@ def find_fault(vector):
 @pytest.mark.parametrize("fault", ["Raising", "RaisingInReset", "Misfit"])
 def test_a_fault_has_the_message_that_it_has_in_this_process(start, fault):
     builders = [Perilous, Perilous, Perilous, getattr(perilous, fault)]
-    expected = find_fault(VectorEnvironment([build() for build in builders], SPEC))
+    expected = find_fault(SyncEnvironment([build() for build in builders], SPEC))
     vector = start(builders, 2)
     found = find_fault(vector)
     assert str(found) == str(expected)
@@ -317,7 +321,7 @@ def test_a_process_is_small_and_imports_neither_jax_nor_tensorflow(start):
 _ACTOR = """
 import sys, numpy as np
 from distrl.environments import make_spec
-from distrl.environments.processes import ProcessEnvironment
+from distrl.environments.worker_processes import ProcessEnvironment
 import perilous_environments as perilous
 builders = [perilous.Perilous, perilous.Stuck]
 vector = ProcessEnvironment(builders, 2, make_spec(perilous.Perilous()), 5.0)

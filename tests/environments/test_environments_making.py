@@ -91,14 +91,6 @@ def test_actions_begin_at_zero(factory, taken, monkeypatch):
             ["OldGymnasium' returned 4 values", "API of Gym before 0.26"],
         ),
         (f"{HERE}:make_none", ["NoneType", "dm_env.Environment", "gymnasium.Env"]),
-        (
-            "atary:Pong",
-            [
-                "'atary' is neither a scheme (atari, bsuite, envpool, gym, minatar)",
-                "mean 'atari'?",
-            ],
-        ),
-        ("dm_control:cartpole/swingup", ["are continuous", "docs/environments.md"]),
     ],
 )
 def test_what_cannot_be_used_is_explained(uri, words):
@@ -138,35 +130,49 @@ def test_an_environment_that_fails_at_its_first_step_is_refused(monkeypatch):
         read_spec(f"{HERE}:make_none", {})
 
 
-@pytest.fixture
-def plugin(tmp_path, monkeypatch):
-    """A package on the path that registers the scheme `corridor`."""
-    (tmp_path / "corridor_suite.py").write_text(
+@pytest.mark.parametrize("factory", ["RandomWalk", "make_with_others"])
+def test_arguments_and_seed_reach_the_factory(factory):
+    uri = f"scripted_environments:{factory}?length=5"
+    environment = make_environment(uri, {}, seed=7)
+    assert isinstance(environment, scripted_environments.RandomWalk)
+    assert (len(environment.episodes[0]), environment.seed) == (5, 7)
+
+
+def test_a_gymnasium_environment_without_seed_is_seeded_at_its_reset():
+    def observe(seed):
+        uri = "scripted_environments:make_cartpole"
+        return make_environment(uri, {}, seed).reset().observation
+
+    np.testing.assert_array_equal(observe(1), observe(1))
+    assert not np.array_equal(observe(1), observe(2))
+
+
+def test_a_module_in_the_directory_of_a_script_is_found(tmp_path, monkeypatch):
+    (tmp_path / "my_own_environment.py").write_text(
         "from bsuite.environments.catch import Catch\n"
-        "def load(rest, args, seed):\n"
-        "    return Catch(rows=int(rest), seed=seed, **args)\n"
-    )
-    info = tmp_path / "corridor_suite-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Name: corridor-suite\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(
-        "[distrl.environments]\ncorridor = corridor_suite:load\n"
+        "def make(*, rows):\n"
+        "    return Catch(rows=rows)\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
+    environment = make_environment("my_own_environment:make", {"rows": 6}, seed=0)
+    assert environment.observation_spec().shape == (6, 5)
+    del sys.modules["my_own_environment"]
 
 
-def test_a_package_can_register_a_scheme(plugin):
-    spec = read_spec("corridor:7?columns=3", {})
-    assert spec.observation.shape == (7, 3)
-
-
-def test_errors_of_a_plugin_are_explained(plugin):
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("import no_such_package_of_its\n", ["failed", "'no_such_package_of_its'"]),
+        ("def f(:\n", ["failed", "SyntaxError"]),
+        ("1 / 0\n", ["failed", "ZeroDivisionError"]),
+    ],
+)
+def test_a_module_that_fails_is_not_called_missing(
+    tmp_path, monkeypatch, source, words
+):
+    (tmp_path / "module_that_fails.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ConfigError) as caught:
-        read_spec("corridor:wide", {})
-    for word in ["'corridor:wide'", "'corridor_suite:load'", "ValueError", "'wide'"]:
+        make_environment("module_that_fails:f", {}, seed=0)
+    for word in ["importing the module 'module_that_fails'", *words]:
         assert word in str(caught.value)
-
-
-def test_the_scheme_of_a_plugin_is_suggested(plugin):
-    with pytest.raises(ConfigError, match="mean 'corridor'"):
-        read_spec("coridor:7", {})

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scripted_environments import Constant, Scripted
 
-from distrl.environments import VectorEnvironment, make_spec
-from distrl.environments.reading import (
-    find_leaves,
+from distrl.environments import SyncEnvironment, make_spec
+from distrl.environments.value_checks import (
+    make_leaves,
     read_array,
     read_discounts,
     read_rewards,
@@ -24,7 +24,7 @@ NAN, INF = float("nan"), float("inf")
 
 def leaf_of(spec):
     """The leaf of a spec as it travels."""
-    (leaf,) = find_leaves(make_spec(Constant(None, spec)).observation, spec)
+    (leaf,) = make_leaves(make_spec(Constant(None, spec)).observation, spec)
     return leaf
 
 
@@ -121,7 +121,7 @@ def test_integers_without_bounds_have_those_of_both_dtypes(spec):
     ],
 )
 def test_nothing_is_lost_in_a_cast(spec, good, bad, words):
-    vector = VectorEnvironment([inner := Constant(good, spec)], make_spec(inner))
+    vector = SyncEnvironment([inner := Constant(good, spec)], make_spec(inner))
     np.testing.assert_array_equal(vector.reset(), [good])
     step = vector.step(np.zeros(1, np.int32))
     np.testing.assert_array_equal(step.observation_t, [good])
@@ -139,7 +139,7 @@ def test_nothing_is_lost_in_a_cast(spec, good, bad, words):
 def test_a_tuple_has_as_many_parts_as_its_spec():
     array = specs.Array((), np.float32)
     inner = Constant((1.0, (2.0, 3.0)), (array, (array, array)))
-    vector = VectorEnvironment([inner], make_spec(inner))
+    vector = SyncEnvironment([inner], make_spec(inner))
     assert vector.reset()[1][1] == [3.0]
     for bad, words in [
         ((1.0, (2.0, 3.0), 4.0), "3 parts instead of 2"),
@@ -153,20 +153,20 @@ def test_a_tuple_has_as_many_parts_as_its_spec():
 
 
 def test_an_empty_array_among_others_is_allowed():
-    leaf = find_leaves(specs.BoundedArray((0,), np.float32, 0, 1))[0]
+    leaf = make_leaves(specs.BoundedArray((0,), np.float32, 0, 1))[0]
     assert leaf.convert(np.zeros((4, 0), np.float32), 4) is not None
 
 
 def test_a_message_says_where_and_what():
     spec = {"a": (specs.BoundedArray((2, 2), np.float32, 0, [[1, 2], [3, 4]]),)}
-    (leaf,) = find_leaves(spec)
+    (leaf,) = make_leaves(spec)
     with pytest.raises(EnvironmentFault) as caught:
         read_array(leaf, {"a": (np.array([[0, 1], [3.5, 4]]),)}, 3, "step()")
     assert str(caught.value) == (
         "environment 3 returned an observation from step() outside its spec at 'a/0': "
         "observation[1, 0] is 3.5; expected 0.0 to 3.0"
     )
-    (leaf,) = find_leaves(specs.Array((), np.float32))
+    (leaf,) = make_leaves(specs.Array((), np.float32))
     with pytest.raises(EnvironmentFault, match="observation is nan; .* finite number"):
         read_array(leaf, NAN, 0, "reset()")
 
@@ -193,12 +193,12 @@ def test_the_quick_look_and_the_slow_one_agree(array, low, high, is_wide):
     spec = specs.BoundedArray((2, 2), np.float32, low, high)
     if is_wide:
         spec = specs.BoundedArray((2, 2), np.float32, np.full((2, 2), low), high)
-    (leaf,) = find_leaves(spec)
+    (leaf,) = make_leaves(spec)
     allowed = bool(
         np.all(np.isfinite(array)) and np.all(array >= low) and np.all(array <= high)
     )
     assert (leaf.convert(array, 3) is not None) == allowed
-    assert all(leaf.find_offence(each) is None for each in array) == allowed
+    assert all(leaf.find_violation(each) is None for each in array) == allowed
 
 
 @pytest.mark.parametrize(
@@ -287,7 +287,7 @@ def test_who_raises_is_named_with_its_call_and_its_error_is_the_cause():
     vectors = []
     for _ in range(2):
         environments = [Scripted([[(0.0, 1.0)]]), Raising(lost)]
-        vectors.append(VectorEnvironment(environments, make_spec(environments[0])))
+        vectors.append(SyncEnvironment(environments, make_spec(environments[0])))
         vectors[-1].reset()
     with pytest.raises(EnvironmentFault) as caught:
         vectors[0].step(np.array([0, 2]))

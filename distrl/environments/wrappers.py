@@ -1,4 +1,4 @@
-"""The last action and reward beside an observation, for networks with a memory."""
+"""Wrappers of environments: shifted actions, and the last action and reward."""
 
 from typing import Any
 
@@ -7,24 +7,78 @@ import numpy as np
 from dm_env import specs
 
 from distrl.action_masks import join_mask, split_mask
-from distrl.environments.actions import count_actions
 from distrl.environments.batch import Batch, BatchStep
-from distrl.environments.reading import read_number
+from distrl.environments.spec import count_actions
+from distrl.environments.value_checks import read_number
 
 
-class LastActionReward(dm_env.Environment):
-    """An environment whose observation also says what was done and what it brought.
+class Wrapper(dm_env.Environment):
+    """Passes everything on to another environment; subclasses change some of it."""
 
-    It becomes a dict of `observation`, that of the wrapped environment;
-    `last_action`, `[A] float32`, one-hot; and `last_reward`, `[] float32`, the
-    environment's own, which no configuration clips. Where an episode begins the
-    latter two are zeros; the final observation of an episode holds the last ones. An
-    action mask stays at the top of the nest.
+    def __init__(self, environment: dm_env.Environment):
+        """Wraps `environment`."""
+        self._environment = environment
+
+    def reset(self) -> dm_env.TimeStep:
+        """Starts an episode."""
+        return self._environment.reset()
+
+    def step(self, action: Any) -> dm_env.TimeStep:
+        """Takes an action, or starts an episode when the last one is over."""
+        return self._environment.step(action)
+
+    def observation_spec(self) -> Any:
+        """Returns the nest of specs of an observation."""
+        return self._environment.observation_spec()
+
+    def action_spec(self) -> Any:
+        """Returns the spec of an action."""
+        return self._environment.action_spec()
+
+    def reward_spec(self) -> Any:
+        """Returns the spec of a reward."""
+        return self._environment.reward_spec()
+
+    def discount_spec(self) -> Any:
+        """Returns the spec of a discount."""
+        return self._environment.discount_spec()
+
+    def close(self) -> None:
+        """Closes the environment."""
+        self._environment.close()
+
+
+class ShiftedActions(Wrapper):
+    """Makes actions begin at 0 instead of at the minimum of their spec."""
+
+    def __init__(self, environment: dm_env.Environment, num_actions: int):
+        """Wraps `environment`, whose action spec is a scalar BoundedArray."""
+        super().__init__(environment)
+        self._minimum = environment.action_spec().minimum
+        self._action_spec = specs.DiscreteArray(num_actions, np.int64, name="action")
+
+    def step(self, action: Any) -> dm_env.TimeStep:
+        """Takes the action `minimum + action`."""
+        shifted = self._minimum.dtype.type(action + int(self._minimum))
+        return self._environment.step(shifted)
+
+    def action_spec(self) -> specs.DiscreteArray:
+        """Returns the spec of actions 0 to n - 1."""
+        return self._action_spec
+
+
+class LastActionReward(Wrapper):
+    """Adds the last action and reward to the observation, for networks with a memory.
+
+    The observation becomes a dict of `observation`, that of the wrapped environment;
+    `last_action`, `[A] float32`, one-hot; and `last_reward`, `[] float32`, not clipped.
+    Both are zeros at the start of an episode, and the final observation of an episode
+    has its last ones. An action mask stays at the top of the nest.
     """
 
     def __init__(self, environment: dm_env.Environment, uri: str = "environment"):
         """Wraps `environment`, whose actions are 0 to A - 1; messages call it `uri`."""
-        self._environment = environment
+        super().__init__(environment)
         self._num_actions = count_actions(environment.action_spec(), uri)
 
     def reset(self) -> dm_env.TimeStep:
@@ -36,24 +90,8 @@ class LastActionReward(dm_env.Environment):
         return self._extend(self._environment.step(action), action)
 
     def observation_spec(self) -> dict[str, Any]:
-        """Returns the spec of the dict."""
+        """Returns the specs of the dict."""
         return _extend_spec(self._environment.observation_spec(), self._num_actions)
-
-    def action_spec(self) -> Any:
-        """Returns the spec of the wrapped environment."""
-        return self._environment.action_spec()
-
-    def reward_spec(self) -> Any:
-        """Returns the spec of the wrapped environment."""
-        return self._environment.reward_spec()
-
-    def discount_spec(self) -> Any:
-        """Returns the spec of the wrapped environment."""
-        return self._environment.discount_spec()
-
-    def close(self) -> None:
-        """Closes the wrapped environment."""
-        self._environment.close()
 
     def _extend(self, timestep: dm_env.TimeStep, action: Any) -> dm_env.TimeStep:
         last_action = np.zeros(self._num_actions, np.float32)
@@ -61,7 +99,7 @@ class LastActionReward(dm_env.Environment):
         # An environment may answer step() with the first step of an episode.
         if not timestep.first():
             last_action[action] = 1.0
-            # What is no number is left for the check of rewards to name.
+            # What is not a number is reported by the check of rewards.
             last_reward = np.float32(read_number(timestep.reward) or 0.0)
         return timestep._replace(
             observation=_extend(timestep.observation, last_action, last_reward)
@@ -69,7 +107,7 @@ class LastActionReward(dm_env.Environment):
 
 
 class LastActionRewardBatch:
-    """A batch whose observations also say so, as those of `LastActionReward`."""
+    """`LastActionReward` for a batch."""
 
     def __init__(self, batch: Batch):
         """Wraps `batch`."""
@@ -97,7 +135,7 @@ class LastActionRewardBatch:
         )
 
     def observation_spec(self) -> dict[str, Any]:
-        """Returns the spec of the dict."""
+        """Returns the specs of the dict."""
         return _extend_spec(self._batch.observation_spec(), self._num_actions)
 
     def action_spec(self) -> specs.DiscreteArray:

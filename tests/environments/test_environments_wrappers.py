@@ -3,15 +3,15 @@ import numpy as np
 import pytest
 from absl.testing import absltest
 from dm_env import specs, test_utils
-from scripted_environments import Scripted
+from scripted_environments import Scripted, make_minus_one_to_one
 
 from distrl.environments import (
-    VectorEnvironment,
+    SyncEnvironment,
     make_environment,
     make_spec,
     read_spec,
 )
-from distrl.environments.last_action_reward import LastActionReward
+from distrl.environments.wrappers import LastActionReward, ShiftedActions
 from distrl.errors import ConfigError
 
 NOTHING = [0.0, 0.0, 0.0]
@@ -32,7 +32,7 @@ def test_a_known_trajectory_over_termination_and_truncation():
     environment = LastActionReward(
         Scripted([[(1.5, 1.0), (2.0, 0.0)], [(5.0, 1.0)], [(-1.0, 1.0), (0.0, 0.0)]])
     )
-    vector = VectorEnvironment([environment], make_spec(environment))
+    vector = SyncEnvironment([environment], make_spec(environment))
 
     def check(observation, place, last_action, last_reward):
         assert list(observation) == ["observation", "last_action", "last_reward"]
@@ -120,3 +120,17 @@ def test_messages_name_the_environment():
     inner.action_spec = lambda: specs.BoundedArray((2,), np.int32, 0, 1)
     with pytest.raises(ConfigError, match="environment 'm:f' has the action space"):
         LastActionReward(inner, "m:f")
+
+
+def test_shifted_actions_begin_at_the_minimum():
+    environment = make_minus_one_to_one()
+    shifted = ShiftedActions(environment, num_actions=3)
+    shifted.reset()
+    for action in range(3):
+        shifted.step(action)
+    assert environment.actions == [-1, 0, 1]
+    assert {type(action) for action in environment.actions} == {np.int32}
+    assert shifted.action_spec() == specs.DiscreteArray(3, np.int64)
+    assert shifted.observation_spec() == environment.observation_spec()
+    assert shifted.reward_spec() == environment.reward_spec()
+    assert shifted.discount_spec() == environment.discount_spec()

@@ -1,0 +1,232 @@
+"""From a URI to environments: one, its spec, or many in lock-step."""
+
+import functools
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import dm_env
+import numpy as np
+
+from distrl.action_masks import split_mask
+from distrl.config import Config
+from distrl.environments.address import parse_address
+from distrl.environments.batch import Batch, BatchEnvironment
+from distrl.environments.spec import count_actions, make_spec
+from distrl.environments.suites import find_suite
+from distrl.environments.vector import SyncEnvironment, VectorEnvironment
+from distrl.environments.worker_processes import ProcessEnvironment
+from distrl.environments.wrappers import (
+    LastActionReward,
+    LastActionRewardBatch,
+    ShiftedActions,
+)
+from distrl.errors import ConfigError, EnvironmentFault
+from distrl.seeding import derive_seed
+from distrl.types import EnvironmentSpec
+
+BSUITE_LOGS = "bsuite"
+"""The folder of a run directory with bsuite's log of each environment."""
+
+_METHODS = ("reset", "step", "observation_spec", "action_spec")
+
+
+def make_environment(
+    uri: str,
+    args: Mapping[str, Any],
+    seed: int,
+    *,
+    last_action_reward: bool = False,
+    bsuite_log: Path | None = None,
+) -> dm_env.Environment:
+    """Builds one environment with a single discrete action, 0 to n - 1.
+
+    Args:
+      uri: an address of a suite, as in `suites.FORMS`, or of a plugin's scheme, or
+        `package.module:factory`, each with `?key=value&key=value`.
+      args: keyword arguments in addition to those in the URI.
+      seed: an integer below 2**31; the same seed gives the same episodes, if the
+        environment can be seeded at all.
+      last_action_reward: add the last action and reward to the observation, as
+        `LastActionReward` does.
+      bsuite_log: the file in which an environment of bsuite logs each episode.
+
+    Raises:
+      ConfigError: there is no such environment, or it cannot be used.
+    """
+    built = build_environment(uri, args, seed)
+    if bsuite_log is not None:
+        from distrl.environments.bsuite_log import log_episodes
+
+        built = log_episodes(built, bsuite_log)
+    try:
+        environment = adapt_environment(built, uri, seed)
+        return LastActionReward(environment, uri) if last_action_reward else environment
+    except BaseException:
+        close_quietly(built)
+        raise
+
+
+def build_environment(uri: str, args: Mapping[str, Any], seed: int) -> Any:
+    """Returns the dm_env or Gymnasium environment that a URI names, as it is built.
+
+    The arguments are those of `make_environment`. distrl may not be able to use its
+    actions and observations.
+
+    Raises:
+      ConfigError: there is no such environment, or the result is not an environment.
+    """
+    address = parse_address(uri, args)
+    built = find_suite(address).build(address, seed)
+    agents = getattr(built, "possible_agents", None)  # as of PettingZoo
+    if agents is not None:
+        close_quietly(built)
+        raise ConfigError(
+            f"environment {uri!r} has several agents ({', '.join(map(str, agents))}); "
+            "distrl trains one. Write a factory that returns a dm_env or Gymnasium "
+            "environment of one agent and chooses the others' actions itself."
+        )
+    if is_gymnasium(built) or all(
+        callable(getattr(built, name, None)) for name in _METHODS
+    ):
+        return built
+    close_quietly(built)
+    raise ConfigError(
+        f"environment {uri!r} is a {type(built).__module__}."
+        f"{type(built).__name__}; its factory has to return one dm_env.Environment "
+        "or one gymnasium.Env. An environment of the older `gym` has to be ported: see "
+        "https://gymnasium.farama.org/introduction/migration_guide/."
+    )
+
+
+def adapt_environment(built: Any, uri: str, seed: int) -> dm_env.Environment:
+    """Returns what was built as a dm_env environment with actions 0 to n - 1.
+
+    Args:
+      built: what `build_environment` returned.
+      uri: the environment, for messages.
+      seed: of the first reset of a Gymnasium environment.
+
+    Raises:
+      ConfigError: its actions are not a single discrete one, or it is a Gymnasium
+        environment with observations that distrl cannot use.
+    """
+    if is_gymnasium(built):
+        from distrl.environments.gymnasium_suite import GymnasiumAdapter
+
+        return GymnasiumAdapter(built, seed, uri)
+    action_spec = built.action_spec()
+    num_actions = count_actions(action_spec, uri)
+    return built if action_spec.minimum == 0 else ShiftedActions(built, num_actions)
+
+
+def is_gymnasium(built: Any) -> bool:
+    """Returns whether an environment is a Gymnasium environment."""
+    # If it is, Gymnasium has already been imported.
+    gymnasium = sys.modules.get("gymnasium")
+    return gymnasium is not None and isinstance(built, gymnasium.Env)
+
+
+def read_spec(
+    uri: str, args: Mapping[str, Any], *, last_action_reward: bool = False
+) -> EnvironmentSpec:
+    """Builds an environment, tries a reset and a step, closes it; returns its spec.
+
+    The arguments are those of `make_environment`.
+
+    Raises:
+      ConfigError: there is no such environment, or it cannot be used.
+    """
+    environment = make_environment(
+        uri, args, seed=0, last_action_reward=last_action_reward
+    )
+    try:
+        spec = make_spec(environment, uri)
+        _try_out(environment, spec, uri)
+        return spec
+    finally:
+        environment.close()
+
+
+def make_vector_environment(
+    config: Config,
+    spec: EnvironmentSpec,
+    count: int,
+    role: str,
+    index: int,
+    incarnation: tuple[int, ...] = (),
+) -> VectorEnvironment:
+    """Returns `count` environments, each with a seed of its own in the whole run.
+
+    A suite with `load_batch` steps them all at once. Others are stepped in this
+    process, or in as many others as `environment_processes` says. Those of an actor log
+    their episodes if `actor.bsuite_log` says so.
+
+    Args:
+      config: the run's configuration.
+      spec: of the environment.
+      count: E.
+      role: `actor` or `evaluator`, for the seeds.
+      index: which one of its role steps them, from 0.
+      incarnation: of the node, for the seeds (`Session.indices`).
+    """
+    uri, args = config.environment, config.environment_args
+    extends = config.network.last_action_reward
+    seeds = [
+        derive_seed(config.seed, f"{role} environment", index, i, *incarnation)
+        for i in range(count)
+    ]
+    address = parse_address(uri, args)
+    suite = find_suite(address)
+    if suite.load_batch is not None:
+        batch: Batch = suite.build_batch(address, seeds)
+        if extends:
+            batch = LastActionRewardBatch(batch)
+        return BatchEnvironment(batch, spec)
+    log = None
+    if role == "actor" and config.actor.bsuite_log and config.run_dir is not None:
+        log = Path(config.run_dir) / BSUITE_LOGS
+    builders = [
+        functools.partial(
+            make_environment,
+            uri,
+            args,
+            seed,
+            last_action_reward=extends,
+            bsuite_log=None if log is None else log / f"{index}-{i}.csv",
+        )
+        for i, seed in enumerate(seeds)
+    ]
+    processes = config.evaluation.environment_processes
+    if role == "actor":
+        processes = config.actor.environment_processes
+    if processes:
+        # An actor that ends has to close them before it is killed.
+        seconds = config.launch.stop_seconds / 2
+        return ProcessEnvironment(builders, processes, spec, seconds)
+    return SyncEnvironment([build() for build in builders], spec)
+
+
+def close_quietly(built: Any) -> None:
+    """Closes an environment; its error is dropped, since another one says more."""
+    try:
+        built.close()
+    except Exception:
+        return
+
+
+def _try_out(environment: dm_env.Environment, spec: EnvironmentSpec, uri: str) -> None:
+    vector = SyncEnvironment([environment], spec)
+    call = "reset()"
+    try:
+        _, mask = split_mask(vector.reset())
+        action = np.zeros(1, np.int32) if mask is None else mask.argmax(axis=1)
+        call = f"step({action[0]})"
+        vector.step(action)
+    except Exception as fault:
+        error = fault.__cause__ or fault  # the environment's own, if it raised
+        what = f"failed at its first {call}: {type(error).__name__}: {error}"
+        if isinstance(error, EnvironmentFault):
+            what = str(fault).removeprefix("environment 0 ")
+        raise ConfigError(f"environment {uri!r} {what}") from error

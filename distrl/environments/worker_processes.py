@@ -1,0 +1,392 @@
+"""Environments in processes of their own, stepped in lock-step all the same.
+
+For environments that are slow, so that several cores step them, or unsafe, so that a
+crash does not end the actor. The workers import neither JAX nor TensorFlow, and are
+killed when the thread that started them ends. Observations are in memory that the
+processes share; everything else goes through a pipe.
+"""
+
+import contextlib
+import faulthandler
+import itertools
+import mmap
+import os
+import pickle
+import select
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from typing import Any, NamedTuple
+
+import cloudpickle
+import dm_env
+import numpy as np
+
+from distrl.children import DUMP_SIGNAL, join_run, make_child_command, name_signal
+from distrl.environments.value_checks import Leaf
+from distrl.environments.vector import RawStep, SyncEnvironment, VectorEnvironment
+from distrl.errors import ConfigError, EnvironmentFault
+from distrl.node_log import say
+from distrl.types import EnvironmentSpec
+
+# How long to wait for an answer before looking whether the worker has ended: a process
+# that an environment forked may keep the connection open.
+_LOOK_SECONDS = 1.0
+# A process that was killed, or that closed its connection, ends sooner than this.
+_END_SECONDS = 2.0
+_ALIGNMENT = 64  # bytes, a cache line
+
+
+class ProcessEnvironment(VectorEnvironment):
+    """E environments in N processes, which play what they would play in this one.
+
+    A call waits for an environment that hangs, as it would in this process; `close`
+    does not.
+    """
+
+    def __init__(
+        self,
+        builders: Sequence[Callable[[], dm_env.Environment]],
+        processes: int,
+        spec: EnvironmentSpec,
+        close_seconds: float,
+    ):
+        """Starts the processes and builds the environments in them; `close` ends both.
+
+        Args:
+          builders: for each environment a function without arguments that makes it,
+            as `make_environment` does. It is sent by cloudpickle.
+          processes: N, from 1 to E. Where N does not divide E, the first processes have
+            one environment more.
+          spec: the spec that `make_spec` returns for each of them.
+          close_seconds: how long `close` may take; then processes are killed.
+
+        Raises:
+          ConfigError: an environment cannot be built.
+          EnvironmentFault: a process ended.
+          RuntimeError: a builder raised something else.
+          ValueError: there is no environment for one of the processes.
+        """
+        count = len(builders)
+        if not 1 <= processes <= count:
+            raise ValueError(f"{processes} processes for {count} environments")
+        super().__init__(count, spec)
+        self._close_seconds = close_seconds
+        self._workers: list[_Worker] = []
+        descriptor = os.memfd_create("observations")
+        try:
+            self._shared = _share(descriptor, self._leaves, count)
+            for indices in np.array_split(np.arange(count), processes):
+                rows = slice(int(indices[0]), int(indices[-1]) + 1)
+                self._workers.append(_Worker(rows, descriptor))
+            for worker in self._workers:
+                order = cloudpickle.dumps((builders[worker.rows], spec))
+                worker.ask("build", order, worker.rows, count, descriptor)
+            self._collect()
+        except BaseException:
+            for worker in self._workers:
+                worker.kill()
+            raise
+        finally:
+            os.close(descriptor)
+
+    def close(self) -> None:
+        """Ends the processes, kills late ones, then raises the first error."""
+        workers, self._workers = self._workers, []
+        deadline = time.monotonic() + self._close_seconds
+        for worker in workers:
+            worker.ask("close")
+        errors = [worker.end(deadline) for worker in workers]
+        for error in filter(None, errors):
+            raise error
+
+    def _reset_all(self) -> list[np.ndarray]:
+        for worker in self._workers:
+            worker.ask("reset")
+        self._collect()
+        return [array[0].copy() for array in self._shared]
+
+    def _step_all(self, action: np.ndarray, due: list[int]) -> RawStep:
+        for worker in self._workers:
+            worker.ask("step", action[worker.rows], due)
+        lasts, rewards, discounts = zip(*self._collect(), strict=True)
+        return RawStep(
+            [is_last for last in lasts for is_last in last],
+            np.concatenate(rewards),
+            np.concatenate(discounts),
+            [array[0].copy() for array in self._shared],
+        )
+
+    def _reset_some(
+        self, indices: list[int], leaves_t: list[np.ndarray]
+    ) -> list[np.ndarray]:
+        # The workers did the resets together with the step.
+        leaves = [array.copy() for array in leaves_t]
+        for leaf, array in zip(leaves, self._shared, strict=True):
+            leaf[indices] = array[1, indices]
+        return leaves
+
+    def _collect(self) -> list[Any]:
+        """Returns all answers; raises the first error after all have answered."""
+        answers, errors = [], []
+        for worker in self._workers:
+            try:
+                answers.append(worker.await_answer())
+            except (ConfigError, RuntimeError) as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
+        return answers
+
+
+class Answer(NamedTuple):
+    """The result of a request; `cause` is the traceback of the environment's error."""
+
+    number: int
+    value: Any
+    error: Exception | None
+    cause: str
+
+
+class WorkerTraceback(Exception):
+    """The traceback of an exception in a worker, as text."""
+
+
+class _Worker:
+    """A process with the environments `rows` of an actor, as the actor sees it."""
+
+    def __init__(self, rows: slice, descriptor: int):
+        """Starts the process, which inherits the shared memory's descriptor."""
+        self.rows = rows
+        self._connection, remote = Pipe()
+        self._process = subprocess.Popen(
+            make_child_command(__name__, str(remote.fileno())),
+            stdin=subprocess.DEVNULL,
+            pass_fds=[remote.fileno(), descriptor],
+        )
+        remote.close()
+        self._poll = select.poll()
+        self._poll.register(self._connection, select.POLLIN)
+        self._number = 0
+
+    def ask(self, call: str, *arguments: Any) -> None:
+        """Sends a request; `await_answer` finds out if the process has ended."""
+        self._number += 1
+        with contextlib.suppress(OSError):
+            self._connection.send((self._number, call, *arguments))
+
+    def await_answer(self) -> Any:
+        """Returns the answer to the last request, or raises its error.
+
+        Raises:
+          ConfigError: as the environment's builder raised it.
+          EnvironmentFault: as it was raised; or the process has ended.
+          RuntimeError: the builder raised something else.
+        """
+        while (answer := self._receive(_LOOK_SECONDS)) is None:
+            pass
+        if answer.error is not None:
+            raise answer.error
+        return answer.value
+
+    def end(self, deadline: float) -> Exception | None:
+        """Waits for the process to end, or kills it; returns what closing raised."""
+        answer = None
+        try:
+            while answer is None and (left := deadline - time.monotonic()) > 0:
+                answer = self._receive(min(left, _LOOK_SECONDS))
+            if answer is None:
+                say(f"{_name(self.rows)} did not close in time: the process is killed")
+            else:
+                self._await_end(max(0.0, deadline - time.monotonic()))
+        except EnvironmentFault:
+            pass  # It ended before, which was reported then.
+        self.kill()
+        return None if answer is None else answer.error
+
+    def kill(self) -> None:
+        """Kills the process."""
+        self._connection.close()
+        self._process.kill()
+        self._await_end(_END_SECONDS)
+
+    def _receive(self, seconds: float) -> Answer | None:
+        """Returns the answer to the last request; None if none comes in time.
+
+        Raises:
+          EnvironmentFault: the process has ended.
+        """
+        while self._poll.poll(1000 * seconds):
+            try:
+                answer: Answer = self._connection.recv()
+            except (EOFError, ConnectionError):
+                raise self._report_end() from None
+            # Answers to earlier requests, which were interrupted, are skipped.
+            if answer.number == self._number:
+                if answer.error is not None and answer.cause:
+                    answer.error.__cause__ = WorkerTraceback(f"\n{answer.cause}")
+                return answer
+        if self._process.poll() is not None:
+            raise self._report_end()
+        return None
+
+    def _report_end(self) -> EnvironmentFault:
+        code = self._await_end(_END_SECONDS)
+        if code is None:
+            how = "has closed its connection, but has not ended"
+        elif code < 0:
+            how = f"was killed by {name_signal(-code)}"
+            if code == -signal.SIGKILL:
+                how += " (out of memory, or by somebody)"
+        else:
+            how = f"ended by itself, exit code {code}"
+        return EnvironmentFault(f"the process of {_name(self.rows)} {how}")
+
+    def _await_end(self, seconds: float) -> int | None:
+        """Returns the exit code of a process that ends in time, None if it does not."""
+        try:
+            return self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
+
+
+class WorkerEnvironment(SyncEnvironment):
+    """The environments `rows` of an actor, their observations in shared memory."""
+
+    def __init__(self, order: bytes, rows: slice, count: int, descriptor: int):
+        """Builds the environments; writes only their rows of the shared memory.
+
+        Args:
+          order: pickled: a builder for each environment, and the spec.
+          rows: the indices of the environments in the actor.
+          count: E, all environments of the actor.
+          descriptor: of the shared memory.
+        """
+        builders, spec = pickle.loads(order)
+        super().__init__([build() for build in builders], spec, rows.start)
+        self._rows = rows
+        self._shared = _share(descriptor, self._leaves, count)
+        os.close(descriptor)
+
+    def reset_shared(self) -> None:
+        """Starts an episode in each environment."""
+        self._write(0, self._reset_all())
+
+    def step_shared(
+        self, action: np.ndarray, due: list[int]
+    ) -> tuple[list[bool], np.ndarray, np.ndarray]:
+        """Takes `[K]` actions; where episodes end, the next ones begin at once.
+
+        Args:
+          action: `[K]` integers.
+          due: the actor's indices of the environments whose episode ends with this step
+            in any case.
+
+        Returns:
+          Which episodes ended, the rewards as float64, the discounts as float32.
+        """
+        last, reward_t, discount_t, leaves_t = self._step_all(action, due)
+        self._write(0, leaves_t)
+        numbers = zip(self._numbers, last, strict=True)
+        ends = [is_last or number in due for number, is_last in numbers]
+        if True in ends:
+            ended = [index for index, is_last in enumerate(ends) if is_last]
+            self._write(1, self._reset_some(ended, leaves_t))
+        return last, reward_t, discount_t
+
+    def _write(self, place: int, leaves: list[np.ndarray]) -> None:
+        for array, leaf in zip(self._shared, leaves, strict=True):
+            array[place, self._rows] = leaf
+
+
+def main() -> None:
+    """Answers the actor's requests until it closes the connection."""
+    code = 1
+    join_run()
+    try:
+        connection = Connection(int(sys.argv[1]))
+        # What an environment starts must not keep the connection open.
+        os.set_inheritable(connection.fileno(), False)
+        # The actor reacts to the end of a run, and ends this process.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: None)
+        faulthandler.enable()
+        faulthandler.register(DUMP_SIGNAL, all_threads=True)
+        _serve(connection)
+        code = 0
+    except (EOFError, ConnectionError):  # The actor has ended.
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError):
+                stream.flush()
+        # Threads that environments left must not keep this process alive.
+        os._exit(code)
+
+
+def _serve(connection: Connection) -> None:
+    built: list[WorkerEnvironment] = []
+    while True:
+        number, call, *arguments = connection.recv()
+        value = error = cause = None
+        try:
+            if call == "build":
+                name = _name(arguments[1])
+                built.append(WorkerEnvironment(*arguments))
+            elif call == "reset":
+                built[0].reset_shared()
+            elif call == "step":
+                value = built[0].step_shared(*arguments)
+            elif built:
+                built[0].close()
+        except (EnvironmentFault, ConfigError) as raised:
+            is_fault = isinstance(raised, EnvironmentFault)
+            error = (EnvironmentFault if is_fault else ConfigError)(str(raised))
+            cause = raised.__cause__
+        except Exception as raised:
+            what = f"{type(raised).__name__}: {raised}"
+            error = RuntimeError(f"{name} could not be built: {what}")
+            if built:
+                error = EnvironmentFault(f"{name} failed in {call}(): {what}")
+            cause = raised
+        lines = [] if cause is None else traceback.format_exception(cause)
+        connection.send(Answer(number, value, error, "".join(lines)))
+        if call == "close":
+            return
+
+
+def _share(descriptor: int, leaves: Sequence[Leaf], count: int) -> list[np.ndarray]:
+    """Returns arrays in a memory file, which is made as large as they need.
+
+    Args:
+      descriptor: of the file; it may be closed afterwards.
+      leaves: of an observation.
+      count: E.
+
+    Returns:
+      `[2, E, ...]` for each leaf: `[0]` is what the last step or reset returned, `[1]`
+      the first observation of the next episode where one ended.
+    """
+    numbers = [2 * count * int(np.prod(leaf.shape)) for leaf in leaves]
+    bytes_ = [n * leaf.dtype.itemsize for n, leaf in zip(numbers, leaves, strict=True)]
+    sizes = [-(-each // _ALIGNMENT) * _ALIGNMENT for each in bytes_]
+    os.ftruncate(descriptor, sum(sizes))
+    memory = mmap.mmap(descriptor, sum(sizes))
+    return [
+        np.ndarray((2, count, *leaf.shape), leaf.dtype, memory, offset)
+        for leaf, offset in zip(leaves, itertools.accumulate([0, *sizes]), strict=False)
+    ]
+
+
+def _name(rows: slice) -> str:
+    first, last = rows.start, rows.stop - 1
+    return (
+        f"environment {first}" if first == last else f"environments {first} to {last}"
+    )

@@ -1,0 +1,248 @@
+"""Every suite's sample, by one test: the protocol, the specs, ends, seeds, resets."""
+
+import copy
+from typing import NamedTuple
+
+import dm_env
+import numpy as np
+import pytest
+import tree
+from absl.testing import absltest
+from dm_env import test_utils
+from gymnasium import spaces
+from gymnasium.utils.env_checker import check_env
+from scripted_environments import Spaces
+
+from distrl.config import ActorConfig, Config, NetworkConfig
+from distrl.environments import make_environment, make_vector_environment, read_spec
+from distrl.environments.worker_processes import ProcessEnvironment
+from distrl.seeding import derive_seed
+
+E = 3
+SEED = 4
+
+
+class Sample(NamedTuple):
+    """An environment, how many steps of random actions, and how episodes end then."""
+
+    uri: str
+    steps: int
+    ends: set[str]
+
+
+TERMINATES, TRUNCATES = {"termination"}, {"truncation"}
+SAMPLES = [
+    Sample("bsuite:catch/0", 30, TERMINATES),
+    Sample("bsuite:deep_sea/0", 30, TERMINATES),
+    Sample("minatar:breakout", 120, TERMINATES),
+    Sample("gym:CartPole-v1?max_episode_steps=15", 60, TERMINATES | TRUNCATES),
+    Sample("gym:MountainCar-v0?max_episode_steps=12", 30, TRUNCATES),
+    Sample("gym:Acrobot-v1?max_episode_steps=12", 30, TRUNCATES),
+    Sample("gym:LunarLander-v3?max_episode_steps=90", 200, TERMINATES | TRUNCATES),
+    Sample("gym:FrozenLake-v1?max_episode_steps=6", 40, TERMINATES | TRUNCATES),
+    Sample("gym:Taxi-v4?max_episode_steps=12", 30, TRUNCATES),
+    Sample("gym:Blackjack-v1", 20, TERMINATES),
+    Sample("gym:CliffWalking-v1?max_episode_steps=12", 30, TRUNCATES),
+    Sample("atari:Breakout?max_episode_frames=48", 30, TRUNCATES),
+    Sample("envpool:CartPole-v1?max_episode_steps=15", 60, TERMINATES | TRUNCATES),
+    Sample("envpool:Catch-v0", 30, TERMINATES),
+    Sample("envpool:FrozenLake-v1?max_episode_steps=6", 40, TERMINATES | TRUNCATES),
+    Sample("envpool:Pong-v5?max_episode_steps=12", 30, TRUNCATES),
+    Sample("envpool:LunarLander-v2?max_episode_steps=90", 200, TERMINATES | TRUNCATES),
+    Sample("scripted_environments:RandomWalk?length=4", 20, TRUNCATES),
+    Sample("scripted_environments:make_scripted", 20, TERMINATES),
+    Sample("scripted_environments:make_cartpole", 60, TERMINATES),
+]
+ONE_A_SUITE = {
+    "Bsuite": "bsuite:catch/0",
+    "Minatar": "minatar:freeway",
+    "ClassicControl": "gym:CartPole-v1",
+    "Box2D": "gym:LunarLander-v3",
+    "Blackjack": "gym:Blackjack-v1",
+    "Taxi": "gym:Taxi-v4",
+    "Atari": "atari:Pong?max_episode_frames=80",
+    "EnvPool": "envpool:CartPole-v1",
+    "EnvPoolAtari": "envpool:Pong-v5?max_episode_steps=20",
+    "DmEnvFactory": "scripted_environments:RandomWalk",
+    "GymnasiumFactory": "scripted_environments:make_cartpole",
+}
+
+
+def make_test(uri):
+    class Conformance(test_utils.EnvironmentTestMixin, absltest.TestCase):
+        def make_object_under_test(self):
+            return make_environment(uri, {}, seed=SEED)
+
+        def make_action_sequence(self):
+            random = np.random.RandomState(0)
+            return list(
+                random.randint(self.environment.action_spec().num_values, size=60)
+            )
+
+    return Conformance
+
+
+# DeepMind's own checks of an environment, a class for each.
+for _name, _uri in ONE_A_SUITE.items():
+    globals()[f"Test{_name}"] = make_test(_uri)
+
+
+def configure(uri, last_action_reward=False, processes=0):
+    network = NetworkConfig(last_action_reward=last_action_reward)
+    actor = ActorConfig(environments=E, environment_processes=processes)
+    return Config(seed=SEED, environment=uri, network=network, actor=actor)
+
+
+def find_seeds(uri):
+    """Returns the seed of each of the E environments of the first actor."""
+    seeds = [derive_seed(SEED, "actor environment", 0, i) for i in range(E)]
+    if uri.startswith("envpool:"):
+        return [seeds[0] + i for i in range(E)]  # it takes only one
+    return seeds
+
+
+def assert_equal(nest, expected):
+    tree.map_structure(np.testing.assert_array_equal, nest, expected)
+
+
+def convert(spec, observations):
+    """Returns E observations as a vector returns them."""
+    return tree.map_structure_up_to(
+        spec.observation,
+        lambda leaf, *values: np.array(values, leaf.dtype),
+        spec.observation,
+        *observations,
+    )
+
+
+def validate(spec, observation):
+    """Fails unless each environment's observation is what the spec says."""
+    for index in range(E):
+        tree.map_structure(
+            lambda leaf, x, i=index: leaf.validate(x[i]), spec.observation, observation
+        )
+
+
+@pytest.mark.parametrize(
+    ("sample", "extends"),
+    [(sample, False) for sample in SAMPLES]
+    + [(sample, True) for sample in SAMPLES if "catch" in sample.uri.lower()],
+    ids=lambda value: getattr(value, "uri", value),
+)
+def test_a_vector_is_what_its_environments_are_alone(sample, extends):
+    """Also: the same seed, the same trajectory; with last action and reward or not."""
+    check_conformance(sample, extends)
+
+
+@pytest.mark.parametrize(
+    ("uri", "extends"),
+    [
+        ("bsuite:catch/0", True),
+        ("minatar:breakout", False),
+        ("gym:CartPole-v1?max_episode_steps=15", False),
+        ("gym:Blackjack-v1", False),
+        ("scripted_environments:RandomWalk?length=4", True),
+    ],
+)
+def test_so_it_is_in_processes_of_its_own(uri, extends):
+    (sample,) = (sample for sample in SAMPLES if sample.uri == uri)
+    check_conformance(sample, extends, processes=2)
+
+
+def check_conformance(sample, extends, processes=0):
+    uri = sample.uri
+    spec = read_spec(uri, {}, last_action_reward=extends)
+    config = configure(uri, extends, processes)
+    vector = make_vector_environment(config, spec, E, "actor", 0)
+    assert isinstance(vector, ProcessEnvironment) == (processes > 0)
+    singles = [
+        make_environment(uri, {}, seed, last_action_reward=extends)
+        for seed in find_seeds(uri)
+    ]
+    observation = vector.reset()
+    validate(spec, observation)
+    assert_equal(observation, convert(spec, [s.reset().observation for s in singles]))
+    random = np.random.RandomState(0)
+    ends, returns, lengths, seen = set(), np.zeros(E), np.zeros(E, int), []
+    for _ in range(sample.steps):
+        action = random.randint(spec.num_actions, size=E).astype(np.int32)
+        step = vector.step(action)
+        seen.append((step, copy.deepcopy(step)))
+        timesteps = [s.step(int(a)) for s, a in zip(singles, action, strict=True)]
+        validate(spec, step.observation_t)
+        validate(spec, step.observation)
+        # The final observation where an episode ended, and what there is to bootstrap.
+        assert_equal(
+            step.observation_t, convert(spec, [t.observation for t in timesteps])
+        )
+        np.testing.assert_array_equal(
+            step.reward_t, np.array([t.reward for t in timesteps], np.float32)
+        )
+        np.testing.assert_array_equal(
+            step.discount_t,
+            [1.0 if t.discount is None else t.discount for t in timesteps],
+        )
+        np.testing.assert_array_equal(step.last_t, [t.last() for t in timesteps])
+        assert {a.dtype for a in (step.reward_t, step.discount_t)} == {
+            np.dtype(np.float32)
+        }
+        # The next episode's first observation, in the same step.
+        now = [
+            (single.reset() if t.last() else t).observation
+            for single, t in zip(singles, timesteps, strict=True)
+        ]
+        assert_equal(step.observation, convert(spec, now))
+        returns += [float(t.reward) for t in timesteps]
+        lengths += 1
+        assert [episode.environment for episode in step.episodes] == list(
+            np.flatnonzero(step.last_t)
+        )
+        for index, episode_return, length, _ in step.episodes:
+            assert episode_return == pytest.approx(returns[index], abs=1e-4)
+            assert length == lengths[index]
+            returns[index] = lengths[index] = 0
+            ends.add("truncation" if step.discount_t[index] else "termination")
+    assert ends == sample.ends
+    for step, at_once in seen:  # nothing is written to what was returned
+        tree.map_structure(np.testing.assert_array_equal, step, at_once)
+    vector.close()
+    for single in singles:
+        single.close()
+
+
+@pytest.mark.parametrize(
+    "name", ["Bsuite", "ClassicControl", "Box2D", "Atari", "EnvPool", "DmEnvFactory"]
+)
+def test_another_role_or_life_plays_another_trajectory(name):
+    uri = ONE_A_SUITE[name]
+    spec = read_spec(uri, {})
+
+    def play(role, *life):
+        vector = make_vector_environment(configure(uri), spec, E, role, 0, life)
+        random = np.random.RandomState(0)
+        seen = [vector.reset()]
+        for _ in range(8):
+            action = random.randint(spec.num_actions, size=E)
+            seen.append(vector.step(action).observation)
+        vector.close()
+        return np.concatenate([np.ravel(tree.flatten(x)[0]) for x in seen])
+
+    actor = play("actor")
+    np.testing.assert_array_equal(actor, play("actor"))
+    assert not np.array_equal(actor, play("evaluator"))
+    assert not np.array_equal(actor, play("actor", 0, 1))
+
+
+def test_the_first_call_of_step_begins_an_episode():
+    for uri in ("atari:Pong", "envpool:Catch-v0"):
+        environment = make_environment(uri, {}, seed=0)
+        assert environment.step(0).step_type is dm_env.StepType.FIRST
+        assert environment.step(0).step_type is dm_env.StepType.MID
+        environment.close()
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_the_gymnasium_environment_of_the_tests_is_one():
+    check_env(
+        Spaces(spaces.Box(0, 1, (2,)), spaces.Discrete(3)), skip_render_check=True
+    )
