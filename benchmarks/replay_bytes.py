@@ -93,7 +93,6 @@ def measure(
             writer.close()
             held = server.memory_full_info().uss - empty
             sampled = measure_samples(sampler.read, seconds)
-            sampler.close()
             _, saved = replay.save()
             unpacked, packed = read_chunks(Path(directory))
     return {

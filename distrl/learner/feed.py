@@ -1,4 +1,4 @@
-"""The way of sampled data to the devices, in a thread, ahead of the updates."""
+"""Puts sampled data on the devices, in threads, ahead of the updates."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -8,7 +8,7 @@ import numpy as np
 
 from distrl.config import Config
 from distrl.learner.superbatch import split_superbatch
-from distrl.replay import SampledSuperbatch, Sampler, SamplerThread
+from distrl.replay import ReplaySampler, SampledSuperbatch, ShardedSampler
 
 
 class DeviceSuperbatch(NamedTuple):
@@ -31,23 +31,28 @@ class DeviceSuperbatch(NamedTuple):
 class Feed:
     """Samples superbatches and puts them on the devices before they are needed."""
 
-    def __init__(self, sampler: Sampler, config: Config, devices: Sequence[jax.Device]):
-        """Starts the thread."""
+    def __init__(
+        self,
+        samplers: Sequence[ReplaySampler],
+        config: Config,
+        devices: Sequence[jax.Device],
+    ):
+        """Starts the threads; there is a sampler for each shard of replay."""
         self._steps = config.learner.steps_per_dispatch
         self._devices = list(devices)
-        self._thread = SamplerThread(sampler, self._put)
+        self._sampler = ShardedSampler(samplers, config.replay.block_size, self._put)
 
     def get(self, timeout: float) -> DeviceSuperbatch | None:
-        """Returns the next superbatch; None when none came within `timeout` seconds.
+        """Returns the next superbatch; None if none came within `timeout` seconds.
 
         Raises:
           RuntimeError: reading replay has failed.
         """
-        return self._thread.get(timeout)
+        return self._sampler.get(timeout)
 
     def close(self, timeout: float) -> None:
-        """Ends the thread, which may sit in a read for up to `timeout` seconds."""
-        self._thread.close(timeout)
+        """Ends the threads, which may be in a read, within `timeout` seconds."""
+        self._sampler.close(timeout)
 
     def _put(self, sampled: SampledSuperbatch) -> DeviceSuperbatch:
         items, probabilities = put_superbatch(

@@ -22,7 +22,7 @@ from distrl.learner.state import TrainState, first_replica, init_state, replicat
 from distrl.learner.superbatch import join_superbatch
 from distrl.learner.update import UpdateOutput, make_update, read_metrics
 from distrl.remote import ignore_errors_while_stopping
-from distrl.replay import PriorityRouter, make_sampler
+from distrl.replay import PriorityUpdater, make_samplers
 from distrl.seeding import derive_seed
 from distrl.telemetry.metrics import MetricsLog
 from distrl.types import EnvironmentSpec, StopSignal
@@ -54,13 +54,13 @@ def run_learner(
     publisher = Publisher(variable_service, config, stop)
     learner = Learner(config, spec, publisher)
     reporter.count(learner_steps=learner.learner_steps)
-    sampler = make_sampler(replay_addresses, config, spec)
-    feed = Feed(sampler, config, learner.devices)
+    samplers = make_samplers(replay_addresses, config, spec)
+    feed = Feed(samplers, config, learner.devices)
     # While the actors fill replay.
     learner.compile(spec)
     priorities = None
     if config.replay.kind == "prioritized":
-        priorities = PriorityRouter(replay_addresses, config, join_superbatch)
+        priorities = PriorityUpdater(replay_addresses, config, join_superbatch)
     saver = PartSaver(config, PART, learner.take_part, reporter, stop)
     while not stop.is_set():
         if reporter.is_due():

@@ -1,33 +1,27 @@
-"""Replay on Reverb: the servers, and what actors and the learner reach them with.
+"""Replay on Reverb: the servers, and how actors and the learner reach them.
 
-    stop = threading.Event()
-    serve_replay(config, spec, port, stop, report, shard=0)  # in a replay node
-    BlockWriter(address, config, spec, seed, stop).write(transitions)  # in an actor
-    make_sampler(addresses, config, spec).read()             # in the learner
+    serve_replay(config, spec, port, stop, report, reporter, shard)  # a replay node
+    BlockWriter(address, config, spec, seed, stop).write(items)  # an actor
+    ShardedSampler(make_samplers(addresses, config, spec), ...)  # the learner
 
-This room alone imports Reverb and TensorFlow, and imports them at once.
+Only this package imports Reverb and TensorFlow, and it does so when it is imported.
 """
 
 from distrl.replay.priorities import PriorityUpdater
-from distrl.replay.reading import Sampler, SamplerThread
-from distrl.replay.routing import PriorityRouter
 from distrl.replay.sampler import ReplaySampler, SampledSuperbatch
 from distrl.replay.server import serve_replay
-from distrl.replay.sharded import ShardedSampler, make_sampler
+from distrl.replay.sharded import ShardedSampler, make_samplers
 from distrl.replay.tables import TABLE_NAME, make_table
 from distrl.replay.writer import BlockWriter
 
 __all__ = [
     "TABLE_NAME",
     "BlockWriter",
-    "PriorityRouter",
     "PriorityUpdater",
     "ReplaySampler",
     "SampledSuperbatch",
-    "Sampler",
-    "SamplerThread",
     "ShardedSampler",
-    "make_sampler",
+    "make_samplers",
     "make_table",
     "serve_replay",
 ]

@@ -1,52 +1,103 @@
-"""Finds out whether a server is there, with a plain socket.
+"""Recovers the connection to a replay server that was restarted at its address."""
 
-A gRPC channel that was refused backs off for seconds, and Reverb's calls without a
-time limit wait for ever; so nobody opens a channel before the port accepts.
-"""
-
+import contextlib
+import threading
 import time
+import uuid
+from collections.abc import Callable
+
+import reverb
+import tensorflow as tf
 
 from distrl.ports import is_listening
+from distrl.replay.tables import TABLE_NAME
 
-_ATTEMPT_SECONDS = 0.05
+# A live server ends a silent read or a flush well before this.
+_SILENT_SECONDS = 1.5
+_ATTEMPT_SECONDS = 0.1
+
+_CONNECT_SECONDS = 1
 
 MAX_FAILURES = 5
-"""The calls in a row that may fail at a server that is there.
+"""How many calls in a row may fail although the server is there.
 
-Channels of a process to one address share their connections. One that nobody has
-used since the server was restarted fails once, and is then made anew.
+The first calls after a restart fail in the connection to the server before it.
 """
 
 
-class ServerProbe:
-    """Waits for a server in slices, and gives up after a limit in all."""
+def connect_client(address: str) -> None:
+    """Connects as `reverb.Client` does."""
+    reverb.Client(address).server_info(_CONNECT_SECONDS)
 
-    def __init__(self, address: str, limit: float):
-        """Starts with the whole limit.
+
+def connect_dataset(address: str) -> None:
+    """Connects as Reverb's datasets do, which share no connection with its clients."""
+    # A client of another name has a connection of its own.
+    client = reverb.TFClient(address, shared_name=uuid.uuid4().hex)
+    nothing = tf.zeros([0], tf.uint64), tf.zeros([0], tf.float64)
+    client.update_priorities(TABLE_NAME, *nothing)
+
+
+class ServerWatch:
+    """Watches a server that somebody waits for inside Reverb.
+
+    Reverb reconnects by itself and repeats what was lost, but only when gRPC's
+    back-off ends, which may take as long again as the server was away. A new
+    connection made while the port accepts ends the back-off of all others.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        limit: float,
+        connect: Callable[[str], None] = connect_client,
+    ):
+        """Does not connect yet.
 
         Args:
           address: `host:port`.
-          limit: the seconds that the server may be unreachable.
+          limit: the seconds that the server may be away.
+          connect: makes a new connection of the kind that is waited for.
         """
         self._address = address
         self._limit = limit
-        self._missing_since: float | None = None
+        self._connect = connect
+        self._away_since: float | None = None
+        self.begin_wait()
 
-    def wait(self, seconds: float) -> bool:
-        """Waits up to `seconds` and returns whether the server is there.
+    def begin_wait(self) -> None:
+        """Tells that a wait begins, and the one before has ended."""
+        self._next_look = time.monotonic() + _SILENT_SECONDS
+
+    def look(self) -> None:
+        """Reconnects if the wait is too long; to be called again and again.
 
         Raises:
-          RuntimeError: it has not been there for the whole limit.
+          RuntimeError: the server has been away for the whole limit.
+        """
+        if time.monotonic() < self._next_look:
+            return
+        is_there = self.is_there(_ATTEMPT_SECONDS)
+        delay = _SILENT_SECONDS if is_there else _ATTEMPT_SECONDS
+        self._next_look = time.monotonic() + delay
+        if is_there:
+            threading.Thread(target=self._reconnect, daemon=True).start()
+
+    def is_there(self, seconds: float) -> bool:
+        """Waits up to `seconds` for the port to accept; returns whether it does.
+
+        Raises:
+          RuntimeError: the server has been away for the whole limit.
         """
         end = time.monotonic() + seconds
         while True:
             now = time.monotonic()
             if is_listening(self._address, max(end - now, _ATTEMPT_SECONDS)):
-                self._missing_since = None
+                self._away_since = None
                 return True
-            if self._missing_since is None:
-                self._missing_since = now
-            if now - self._missing_since > self._limit:
+            if self._away_since is None:
+                self._away_since = now
+            if now - self._away_since > self._limit:
                 raise RuntimeError(
                     f"No replay server answered at {self._address} for "
                     f"{self._limit:g} seconds (launch.connect_seconds). Look at the "
@@ -55,3 +106,7 @@ class ServerProbe:
             if now + _ATTEMPT_SECONDS > end:
                 return False
             time.sleep(_ATTEMPT_SECONDS)
+
+    def _reconnect(self) -> None:
+        with contextlib.suppress(Exception):
+            self._connect(self._address)

@@ -1,8 +1,7 @@
-"""Reads from one server: superbatches for the learner, or a shard's share of them."""
+"""Reads from one replay server: superbatches, or a shard's share of them."""
 
 import contextlib
-import copy
-import threading
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,18 +11,17 @@ import tree
 
 from distrl.config.replay_sizes import replay_sizes
 from distrl.config.schema import Config
-from distrl.ports import LifeLine
-from distrl.replay.connection import MAX_FAILURES, ServerProbe
-from distrl.replay.iteration import CancelableIterator
+from distrl.replay.connection import MAX_FAILURES, ServerWatch, connect_dataset
 from distrl.replay.tables import TABLE_NAME, make_form
 from distrl.types import EnvironmentSpec
 
-# Measured: more than 2 workers, or more samples on their way, are no faster.
+# Measured: more than 2 workers, or more samples in flight, are no faster.
 _WORKERS = 2
 _MAX_IN_FLIGHT = 128
 _TENSORFLOW_THREADS = 2
-# The silence of replay after which `read` returns None.
+
 SILENCE_SECONDS = 1.0
+"""`read` returns None after this many seconds without a sample."""
 
 
 class SampledSuperbatch(NamedTuple):
@@ -43,31 +41,20 @@ class SampledSuperbatch(NamedTuple):
 
 
 class ReplaySampler:
-    """Reads a server's share of superbatches; to be used in a thread of its own.
+    """Reads one server's share of each superbatch; all of it if there is one server.
 
-    Where there is one server, its share is the whole.
+    After a second without samples Reverb ends its iterator. What it returned until
+    then counts as sampled for the rate limiter, so it is kept, and the next iterator
+    is asked for the missing items only.
 
-    When replay gives nothing for a second, Reverb ends its iterator. What it had
-    given until then counts as sampled for the rate limiter; so it is kept, and the
-    next iterator is asked for the missing items only. Nothing is thrown away,
-    however slow the actors are.
-
-    A server that dies while a read waits leaves that read waiting: Reverb's
-    iterator neither yields nor raises until seconds after a server is back at the
-    address. So another thread ends the wait and goes on with a sampler of its own
-    (`recover`). It does not count on the end of what waits inside Reverb.
+    While the server is away, `read` blocks inside Reverb, which reconnects by itself.
+    Another thread has to call `watch.look` meanwhile.
     """
-
-    _line: LifeLine | None
-    _iterator: CancelableIterator | None
-    _parts: list[Any]
-    _held: int
-    _failures: int
 
     def __init__(
         self, address: str, config: Config, spec: EnvironmentSpec, shard: int = 0
     ):
-        """Connects at the first `read`, not here.
+        """Connects at the first `read`.
 
         Args:
           address: `host:port` of the replay server.
@@ -85,43 +72,41 @@ class ReplaySampler:
         self._block = config.replay.block_size
         self._items = replay_sizes(config).share
         self._prefetch = config.replay.prefetch
-        self._connect_seconds = config.launch.connect_seconds
-        self._reset()
+        self._iterator: Iterator[Any] | None = None
+        self._parts: list[Any] = []
+        self._held = 0
+        self._failures = 0
+        limit = config.launch.connect_seconds
+        self.watch = ServerWatch(address, limit, connect_dataset)
 
     def read(self) -> SampledSuperbatch | None:
-        """Returns the next share, or None when the server was silent for a second.
+        """Returns the next share, or None if none came within a second.
 
         Raises:
           RuntimeError: the server could not be reached for `launch.connect_seconds`.
           tf.errors.OpError: the server refuses, for example another signature.
         """
-        if self._has_lost_server():
-            self._forget_server()
-        if self._line is None:
-            if not self._probe.wait(SILENCE_SECONDS):
-                return None
-            try:
-                self._line = LifeLine(self._address)
-            except OSError:  # it ended in this very moment
-                return None
+        self.watch.begin_wait()
         if self._iterator is None:
-            self._iterator = self._make_iterator(self._items - self._held)
+            if not self.watch.is_there(SILENCE_SECONDS):
+                return None
+            dataset = self._make_dataset(self._items - self._held)
+            self._iterator = iter(dataset.as_numpy_iterator())
         try:
-            part = self._iterator.next()
-        except (tf.errors.UnavailableError, tf.errors.CancelledError):
-            self._failures += 1
-            if self._failures > MAX_FAILURES and not self._line.explains_failure():
-                raise
-            self._forget_server()
-            return None
-        self._failures = 0
-        if part is None:
+            part = next(self._iterator)
+        except StopIteration:
             self._iterator = None
             return None
+        except tf.errors.UnavailableError:
+            self._failures += 1
+            if self._failures > MAX_FAILURES:
+                raise
+            self._iterator = None
+            return None
+        self._failures = 0
         self._parts.append(part)
         self._held += len(part.info.key)
-        joined = len(self._parts) > 1
-        if joined or self._held < self._items:
+        if len(self._parts) > 1 or self._held < self._items:
             # It was asked for the missing items only, or it fell silent.
             self._iterator = None
         if self._held < self._items:
@@ -129,45 +114,10 @@ class ReplaySampler:
         parts, self._parts, self._held = self._parts, [], 0
         return self._join(parts)
 
-    def recover(self) -> "ReplaySampler | None":
-        """Returns one like this that has read nothing, if the server has ended.
+    def _make_dataset(self, items: int) -> tf.data.Dataset:
+        """Returns a dataset of whole shares, or of the missing `items`.
 
-        To be called by another thread than the one that reads, whose read is given up.
-        None while there is no server, too: `read` looks for it, and gets on.
-        """
-        if not self._has_lost_server():
-            return None
-        iterator = self._iterator
-        if iterator is not None:
-            threading.Thread(target=iterator.cancel, daemon=True).start()
-        fresh = copy.copy(self)
-        fresh._reset()
-        return fresh
-
-    def close(self) -> None:
-        """Drops the iterator; samples on their way are lost."""
-        self._iterator = None
-
-    def _has_lost_server(self) -> bool:
-        line = self._line
-        return line is not None and line.is_cut()
-
-    def _reset(self) -> None:
-        self._probe = ServerProbe(self._address, self._connect_seconds)
-        self._line = self._iterator = None
-        self._parts, self._held, self._failures = [], 0, 0
-
-    def _forget_server(self) -> None:
-        """Drops what hangs on a server that has ended; what it gave is kept."""
-        # In a thread, for the destructor of Reverb's workers may wait for it.
-        left, self._iterator = [self._iterator], None
-        threading.Thread(target=left.clear, daemon=True).start()
-        self._line = None
-
-    def _make_iterator(self, items: int) -> CancelableIterator:
-        """Makes an iterator over whole shares, or over the missing `items`.
-
-        The iterator's last batch is smaller if replay falls silent.
+        Its last batch is smaller if replay falls silent.
         """
         whole = items == self._items
         signature = tree.flatten(self._form.signature)
@@ -188,7 +138,7 @@ class ReplaySampler:
         options.autotune.enabled = False
         options.threading.private_threadpool_size = _TENSORFLOW_THREADS
         options.threading.max_intra_op_parallelism = 1
-        return CancelableIterator(dataset.with_options(options))
+        return dataset.with_options(options)
 
     def _join(self, parts: list[Any]) -> SampledSuperbatch:
         """Joins batches of items, one transition of each item in turn."""

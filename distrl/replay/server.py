@@ -9,8 +9,8 @@ import reverb
 
 from distrl.checkpoints import PartSaver, SaveReports
 from distrl.config.schema import Config
+from distrl.ports import is_listening
 from distrl.replay.checkpoint import start_server, take_part
-from distrl.replay.connection import is_listening
 from distrl.replay.tables import TABLE_NAME, make_table
 from distrl.types import EnvironmentSpec, StopSignal
 

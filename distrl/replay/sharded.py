@@ -1,28 +1,32 @@
-"""Reads superbatches from all shards of replay."""
+"""Reads superbatches from all shards of replay, ahead of the learner."""
 
 import functools
+import queue
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
 
 import numpy as np
 import tree
 
 from distrl.config.schema import Config
-from distrl.replay.reading import Sampler, SamplerThread
 from distrl.replay.sampler import SILENCE_SECONDS, ReplaySampler, SampledSuperbatch
 from distrl.types import EnvironmentSpec
 
-# The longest wait between two looks whether a server has ended.
-_SLICE_SECONDS = 0.1
-# The part of the time that may be lost to slow shards.
+# The fraction of the time that may be lost by waiting for slow shards.
 _PATIENCE = 0.05
+# How soon a thread that holds a superbatch notices the end.
+_POLL_SECONDS = 0.2
+# How long a thread waits for another one whose turn it is.
+_TURN_SECONDS = 0.01
+_Read = TypeVar("_Read")
 
 
-def make_sampler(
+def make_samplers(
     addresses: Sequence[str], config: Config, spec: EnvironmentSpec
-) -> Sampler:
-    """Returns what reads superbatches from the servers at `addresses`.
+) -> list[ReplaySampler]:
+    """Returns a sampler for each shard.
 
     Args:
       addresses: `host:port` of each shard of replay, in their order.
@@ -30,131 +34,172 @@ def make_sampler(
       spec: the environment's observations and actions.
 
     Raises:
-      ValueError: there are not as many as `replay.shards`.
+      ValueError: the number of addresses is not `replay.shards`.
     """
     if len(addresses) != config.replay.shards:
         raise ValueError(
             f"replay.shards = {config.replay.shards}: the program has "
             f"{len(addresses)} replay nodes; make as many as that"
         )
-    samplers = [
+    return [
         ReplaySampler(address, config, spec, shard)
         for shard, address in enumerate(addresses)
     ]
-    if len(samplers) == 1:
-        return samplers[0]
-    return ShardedSampler(samplers, config.replay.block_size)
 
 
-class ShardedSampler:
-    """Reads an equal share of each superbatch from each shard, in a thread a shard.
+class ShardedSampler(Generic[_Read]):
+    """Reads an equal share of each superbatch from each shard, in a thread per shard.
 
-    A shard is waited for while the others have no more to give either. If they do, the
-    wait costs them, so it is limited to a second at once and a twentieth of the time
-    on average. Then the others fill in, as far as their own rate limiters allow, and a
-    slow shard gives what it can. But none is left out before it has given once:
-    learning begins when all hold their `min_size`.
+    The thread that completes a superbatch also joins and converts it, and holds it
+    until the one before has been taken.
 
-    The probabilities are those of the draw from the whole: a shard that gives half of
-    a superbatch draws each of its items half as often as its server says.
+    Waiting for a slow shard costs time only if others have more to give, so the wait
+    is limited to a second at once and a twentieth of the time on average. Then the
+    others fill in, as far as their own rate limiters allow, and the slow shard gives
+    what it can. But each shard has to give once first: learning begins when all hold
+    their `min_size`.
+
+    The probabilities are those of drawing from all of replay: a shard that gives half
+    its share draws each of its items half as often as its server says.
     """
 
-    def __init__(self, samplers: Sequence[ReplaySampler], transitions_per_item: int):
-        """Starts a thread for each shard.
+    def __init__(
+        self,
+        samplers: Sequence[ReplaySampler],
+        transitions_per_item: int,
+        convert: Callable[[SampledSuperbatch], _Read],
+    ):
+        """Starts the threads.
 
         Args:
           samplers: one for each shard, in their order.
           transitions_per_item: of each item of replay.
+          convert: called in a thread; `get` returns its result.
         """
+        self._samplers = samplers
         self._block = transitions_per_item
-        self._arrived = threading.Event()
-        self._threads = [
-            SamplerThread(sampler, _take_as_it_is, self._arrived)
-            for sampler in samplers
-        ]
-        # How many shares each has given, so that those who fill in take turns.
-        self._given = [0] * len(samplers)
+        self._convert = convert
+        self._queue: queue.Queue[_Read] = queue.Queue(maxsize=1)
+        self._error: BaseException | None = None
+        self._closed = False
+        # The lock of all that follows.
+        self._changed = threading.Condition()
         self._shares: list[tuple[int, SampledSuperbatch]] = []
+        # The shards whose threads hold a share that is not wanted yet.
+        self._waiting: set[int] = set()
+        # The number of shares that each has given: those that fill in take turns.
+        self._given = [0] * len(samplers)
         self._patience = SILENCE_SECONDS
-        self._looked = time.monotonic()
+        self._is_held_up = False
+        self._updated = time.monotonic()
+        self._threads = [
+            threading.Thread(
+                target=self._run, args=(shard,), name=f"sampler-{shard}", daemon=True
+            )
+            for shard in range(len(samplers))
+        ]
+        for thread in self._threads:
+            thread.start()
 
-    def read(self) -> SampledSuperbatch | None:
-        """Returns the next superbatch, or None when it was not there in a second.
+    def get(self, timeout: float) -> _Read | None:
+        """Returns the next superbatch, or None if none comes within `timeout` seconds.
 
         Raises:
-          RuntimeError: reading a shard has failed.
+          RuntimeError: reading a shard has failed, or it has been away for too long.
         """
-        self._pass_time(held_up=False)
-        end = self._looked + SILENCE_SECONDS
-        while True:
-            self._arrived.clear()
-            self._collect()
-            if len(self._shares) == len(self._threads):
-                shares, self._shares = self._shares, []
-                return self._join(shares)
-            left = end - time.monotonic()
-            if left <= 0:
-                return None
-            self._wait(min(left, _SLICE_SECONDS))
+        if self._error is not None:
+            raise RuntimeError("reading replay failed") from self._error
+        for sampler in self._samplers:
+            sampler.watch.look()
+        try:
+            return self._queue.get(timeout=timeout)
+        except queue.Empty:
+            return None
 
-    def recover(self) -> None:
-        """Returns None: `read` always gets on; the threads recover by themselves."""
+    def close(self, timeout: float) -> None:
+        """Ends the threads, as far as they end within `timeout` seconds.
 
-    def close(self) -> None:
-        """Ends the threads; samples on their way are lost."""
+        A thread may be in a read, which does not end while its server is away.
+        """
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        end = time.monotonic() + timeout
         for thread in self._threads:
-            thread.end()
+            thread.join(max(0.0, end - time.monotonic()))
 
-    def _collect(self) -> None:
-        """Takes the shares that are there and wanted."""
-        shards = range(len(self._threads))
-        missing = set(shards) - {shard for shard, _ in self._shares}
-        missing -= {shard for shard in missing if self._take(shard)}
-        if self._patience > 0 or any(self._given[shard] == 0 for shard in missing):
-            return
-        takes = True
-        while takes and len(self._shares) < len(shards):
-            by_turns = sorted(shards, key=self._given.__getitem__)
-            takes = any(self._take(shard) for shard in by_turns)
+    def _run(self, shard: int) -> None:
+        try:
+            while not self._closed:
+                share = self._samplers[shard].read()
+                if share is not None and self._give(shard, share):
+                    self._offer(self._convert(self._join(self._shares)))
+                    with self._changed:
+                        self._shares = []
+                        self._update_patience()
+        except BaseException as error:
+            self._error = error
 
-    def _wait(self, seconds: float) -> None:
-        """Waits for a share, and counts how long that keeps others from giving."""
-        can_fill_in = any(thread.has_next for thread in self._threads)
-        held_up = can_fill_in and 0 not in self._given
-        if held_up:
-            seconds = min(seconds, max(0.0, self._patience))
-        self._arrived.wait(seconds)
-        self._pass_time(held_up)
+    def _give(self, shard: int, share: SampledSuperbatch) -> bool:
+        """Waits until the share is wanted; returns whether it was the last one."""
+        with self._changed:
+            self._waiting.add(shard)
+            self._update_patience()
+            while not self._is_wanted(shard):
+                if self._closed:
+                    return False
+                is_limited = self._is_held_up
+                limit = max(self._patience, _TURN_SECONDS) if is_limited else None
+                self._changed.wait(limit)
+                self._update_patience(notify=False)
+            self._waiting.discard(shard)
+            self._shares.append((shard, share))
+            self._given[shard] += 1
+            self._update_patience()
+            return len(self._shares) == len(self._samplers)
 
-    def _pass_time(self, held_up: bool) -> None:
+    def _is_wanted(self, shard: int) -> bool:
+        if len(self._shares) == len(self._samplers):
+            return False
+        if shard not in {giver for giver, _ in self._shares}:
+            return True
+        if self._patience > 0 or 0 in self._given:
+            return False
+        return shard == min(self._waiting, key=self._given.__getitem__)
+
+    def _update_patience(self, notify: bool = True) -> None:
+        """Counts the time since the last update; to be called after any change."""
         now = time.monotonic()
-        earned = (now - self._looked) * (_PATIENCE - held_up)
-        self._looked = now
+        earned = (now - self._updated) * (_PATIENCE - self._is_held_up)
+        self._updated = now
         self._patience = min(SILENCE_SECONDS, self._patience + earned)
+        is_whole = len(self._shares) == len(self._samplers)
+        can_fill_in = bool(self._waiting) and 0 not in self._given
+        self._is_held_up = can_fill_in and not is_whole
+        if notify:
+            self._changed.notify_all()
 
-    def _take(self, shard: int) -> bool:
-        """Takes a share of a shard if there is one and it is wanted."""
-        if len(self._shares) == len(self._threads):
-            return False
-        share = self._threads[shard].get(timeout=0)
-        if share is None:
-            return False
-        self._shares.append((shard, share))
-        self._given[shard] += 1
-        return True
+    def _offer(self, read: _Read) -> None:
+        while not self._closed:
+            try:
+                self._queue.put(read, timeout=_POLL_SECONDS)
+                return
+            except queue.Full:
+                continue
 
     def _join(
         self, shares: Sequence[tuple[int, SampledSuperbatch]]
     ) -> SampledSuperbatch:
         """Joins shares, one item of each in turn, so that each batch is of all."""
+        if len(shares) == 1:
+            return shares[0][1]
         givers = [shard for shard, _ in shares]
-        parts = [share for _, share in shares]
         parts = [
-            part._replace(
-                probabilities=part.probabilities
+            share._replace(
+                probabilities=share.probabilities
                 * np.float32(givers.count(giver) / len(givers))
             )
-            for giver, part in zip(givers, parts, strict=True)
+            for giver, share in shares
         ]
         items = functools.partial(_interleave, 1)
         transitions = functools.partial(_interleave, self._block)
@@ -174,7 +219,3 @@ def _interleave(block: int, *arrays: np.ndarray) -> np.ndarray:
     rest = arrays[0].shape[1:]
     runs = [array.reshape(block, -1, *rest) for array in arrays]
     return np.stack(runs, axis=2).reshape(-1, *rest)
-
-
-def _take_as_it_is(share: SampledSuperbatch) -> SampledSuperbatch:
-    return share

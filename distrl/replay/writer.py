@@ -11,8 +11,7 @@ import tree
 from distrl.config.replay_sizes import replay_sizes
 from distrl.config.schema import Config
 from distrl.items import fill_priorities
-from distrl.ports import LifeLine
-from distrl.replay.connection import MAX_FAILURES, ServerProbe
+from distrl.replay.connection import MAX_FAILURES, ServerWatch
 from distrl.replay.tables import TABLE_NAME, make_form
 from distrl.types import EnvironmentSpec, StopSignal
 
@@ -21,20 +20,17 @@ _MAX_UNCONFIRMED = 32
 _ITEMS_PER_FLUSH = 8
 # The longest wait between two looks at `stop`.
 _SLICE_SECONDS = 0.25
-_WriterError = (reverb.ReverbError, RuntimeError)
 
 
 class BlockWriter:
     """Pools transitions over a few steps, shuffles them, and writes blocks of G.
 
-    The environments of an actor go in lock-step, so that without the shuffling a
+    The environments of an actor are stepped together, so without the shuffling a
     block would hold the same moment of all their episodes. With G = 1 every
-    transition is written at once. Where the rate limiter refuses inserts, `write`
+    transition is written at once. While the rate limiter refuses inserts, `write`
     blocks until it allows them or `stop` is set.
 
-    A server that was restarted at its address is written to as soon as it listens.
-    The items that the one before had not confirmed are lost: at most 40, and none
-    arrives twice.
+    Reverb sends unconfirmed items again to a server that was restarted.
     """
 
     def __init__(
@@ -45,7 +41,7 @@ class BlockWriter:
         seed: int,
         stop: StopSignal,
     ):
-        """Connects at the first `write`, not here.
+        """Connects at the first `write`.
 
         Args:
           address: `host:port` of the replay server.
@@ -64,26 +60,25 @@ class BlockWriter:
         self._pooled = 0
         self._rng = np.random.default_rng(seed)
         self._stop = stop
-        self._probe = ServerProbe(address, config.launch.connect_seconds)
+        self._watch = ServerWatch(address, config.launch.connect_seconds)
         self._writer: reverb.TrajectoryWriter | None = None
-        self._line: LifeLine | None = None
         self._unflushed = 0
 
     def write(self, items: Any, priorities: np.ndarray | None = None) -> int:
-        """Adds transitions or sequences to the pool, and writes blocks that are due.
+        """Adds transitions or sequences to the pool, and writes full blocks.
 
         Args:
           items: a batch `[M, ...]`; M may be 0. It is copied.
           priorities: `[M] float32`, not negative, for blocks of one only;
             `replay.priority_epsilon` is added, and the table applies the exponent.
-            None is the usual one.
+            None is the priority of a TD error of 1.
 
         Returns:
-          The number of them written, which waited in the pool or came now.
+          The number of transitions or sequences written, from the pool or these.
 
         Raises:
           RuntimeError: the server cannot be reached, or refuses the items.
-          ValueError: priorities for blocks of several, or that are no numbers.
+          ValueError: priorities for blocks of several, NaN or infinite.
         """
         count = len(tree.flatten(items)[0])
         if priorities is not None and self._block > 1:
@@ -103,17 +98,20 @@ class BlockWriter:
         return self._write_items(self._take_blocks(), None)
 
     def close(self) -> None:
-        """Gives pending items one short chance to arrive, and disconnects.
+        """Gives unconfirmed items a short time to arrive, and disconnects.
 
-        What is in the pool is dropped. Never blocks longer than two slices.
+        What is in the pool is dropped. Takes at most half a second.
         """
         if self._writer is None:
             return
-        # The reason for which they do not arrive no longer matters.
-        if not self._has_lost_server():
-            with contextlib.suppress(*_WriterError):
-                self._writer.flush(0, timeout_ms=int(1000 * _SLICE_SECONDS))
-        self._disconnect()
+        # Whatever keeps them from arriving no longer matters.
+        with contextlib.suppress(reverb.ReverbError, RuntimeError):
+            self._writer.flush(0, timeout_ms=int(1000 * _SLICE_SECONDS))
+        # In a thread, for it has been seen to hang, which must not stop an actor.
+        closing = threading.Thread(target=self._writer.close, daemon=True)
+        closing.start()
+        closing.join(_SLICE_SECONDS)
+        self._writer = None
 
     def _take_blocks(self) -> list[np.ndarray]:
         """Takes all whole blocks out of the pool, each leaf `[blocks, G, ...]`."""
@@ -140,78 +138,43 @@ class BlockWriter:
         if not np.isfinite(priorities).all():
             bad = priorities[~np.isfinite(priorities)][0]
             raise ValueError(f"an item that was to be written has the priority {bad}")
-        if self._writer is not None and self._has_lost_server():
-            self._disconnect()
+        if self._writer is None and not self._connect():
+            return 0
+        assert self._writer is not None
         for index, item in enumerate(zip(*leaves, strict=True)):
-            if self._writer is None and not self._connect():
-                return index * self._block
-            try:
-                self._append(item, float(priorities[index]))
-            except _WriterError:
-                if self._line is None or not self._line.explains_failure():
-                    raise
-                self._disconnect()
+            priority = float(priorities[index])
+            self._encoder.write(self._writer, TABLE_NAME, priority, item)
+            self._unflushed += 1
             if self._unflushed == _ITEMS_PER_FLUSH and not self._flush():
                 return (index + 1) * self._block
         return len(leaves[0]) * self._block
 
-    def _append(self, item: Any, priority: float) -> None:
-        assert self._writer is not None
-        self._encoder.write(self._writer, TABLE_NAME, priority, item)
-        self._unflushed += 1
-
     def _flush(self) -> bool:
-        """Waits until few items are unconfirmed, or lost; False if stopped meanwhile.
-
-        A server that only refuses inserts, or is frozen, is waited for.
-        """
+        """Waits until few items are unconfirmed; returns False if stopped meanwhile."""
         assert self._writer is not None
+        self._watch.begin_wait()
         while not self._stop.is_set():
             try:
                 self._writer.flush(
                     _MAX_UNCONFIRMED, timeout_ms=int(1000 * _SLICE_SECONDS)
                 )
             except reverb.DeadlineExceededError:
-                if not self._has_lost_server():
-                    continue
-                self._disconnect()
-            except _WriterError:
-                if self._line is None or not self._line.explains_failure():
-                    raise
-                self._disconnect()
+                self._watch.look()
+                continue
             self._unflushed = 0
             return True
         return False
 
     def _connect(self) -> bool:
-        """Waits for the server; False if stopped meanwhile."""
+        """Opens a writer once the server is there; returns False if stopped before."""
         failures = 0
         while self._writer is None and not self._stop.is_set():
-            if not self._probe.wait(_SLICE_SECONDS):
+            if not self._watch.is_there(_SLICE_SECONDS):
                 continue
             try:
-                self._line = LifeLine(self._address)
                 self._writer = self._encoder.open(reverb.Client(self._address))
-            except OSError:  # it ended in this very moment
-                continue
-            except RuntimeError:
+            except (reverb.ReverbError, RuntimeError):
                 failures += 1
                 if failures > MAX_FAILURES:
                     raise
         return self._writer is not None
-
-    def _has_lost_server(self) -> bool:
-        return self._line is not None and self._line.is_cut()
-
-    def _disconnect(self) -> None:
-        """Drops the writer, and with it what was not confirmed."""
-        assert self._writer is not None
-        # Left alone, it would send its items to the next server of the address. And
-        # it has hung in `close` before: that must not stop an actor.
-        closing = threading.Thread(target=self._writer.close, daemon=True)
-        closing.start()
-        closing.join(_SLICE_SECONDS)
-        if self._line is not None:
-            self._line.close()
-        self._writer = self._line = None
-        self._unflushed = 0

@@ -36,7 +36,6 @@ def read_saved(config, spec):
     try:
         sampler = ReplaySampler(f"localhost:{port}", config, spec)
         superbatch = sampler.read()
-        sampler.close()
         return superbatch.items
     finally:
         server.stop()

@@ -1,30 +1,61 @@
 import socket
+import threading
 
 import pytest
 
-from distrl.replay.connection import ServerProbe, is_listening
+from distrl.ports import is_listening
+from distrl.replay import connection
+from distrl.replay.connection import ServerWatch
 
 
-def test_a_listening_port_is_there(replay):
+def _ignore(address):
+    pass
+
+
+def test_a_listening_port_is_there():
     with socket.create_server(("localhost", 0)) as server:
         address = f"localhost:{server.getsockname()[1]}"
         assert is_listening(address, 1.0)
-        assert ServerProbe(address, limit=0.0).wait(0.0)
+        assert ServerWatch(address, 0.0, _ignore).is_there(0.0)
     assert not is_listening(address, 1.0)
 
 
 def test_gives_up_after_the_limit_in_all(replay):
     address = f"localhost:{replay.free_port()}"
-    probe = ServerProbe(address, limit=0.2)
-    assert not probe.wait(0.05)
+    watch = ServerWatch(address, 0.2, _ignore)
+    assert not watch.is_there(0.05)
     with pytest.raises(RuntimeError, match=f"{address} for 0.2 seconds"):
-        probe.wait(5.0)
+        watch.is_there(5.0)
 
 
-def test_the_limit_begins_anew_when_the_server_was_there(replay):
+def test_the_limit_begins_again_when_the_server_was_there(replay):
     port = replay.free_port()
-    probe = ServerProbe(f"localhost:{port}", limit=0.2)
-    assert not probe.wait(0.15)
+    watch = ServerWatch(f"localhost:{port}", 0.2, _ignore)
+    assert not watch.is_there(0.15)
     with socket.create_server(("localhost", port)):
-        assert probe.wait(1.0)
-    assert not probe.wait(0.15)
+        assert watch.is_there(1.0)
+    assert not watch.is_there(0.15)
+
+
+def test_a_long_wait_makes_a_new_connection_once_the_server_is_there(
+    replay, monkeypatch
+):
+    monkeypatch.setattr(connection, "_SILENT_SECONDS", 0.2)
+    port = replay.free_port()
+    connected = threading.Event()
+
+    def connect(address):
+        connected.set()
+        raise RuntimeError("an attempt may fail")
+
+    watch = ServerWatch(f"localhost:{port}", 60.0, connect)
+    watch.look()
+    assert not connected.wait(0.3)
+    watch.look()  # it is away
+    assert not connected.wait(0.3)
+    with socket.create_server(("localhost", port)):
+        watch.begin_wait()
+        watch.look()
+        assert not connected.wait(0.3)
+        watch.look()
+        assert connected.wait(10)

@@ -13,6 +13,9 @@ from distrl.replay.sampler import ReplaySampler
 from distrl.replay.tables import TABLE_NAME
 from distrl.replay.writer import BlockWriter
 
+# Not read where there is one shard.
+ONE_SHARD = np.zeros(0, int)
+
 
 def _fill(replay, size, launch=None, epsilon=0.0, **settings):
     config = replay.config(
@@ -36,7 +39,6 @@ def _read_keys(replay, config, address, size):
     while not keys.all():
         superbatch = sampler.read()
         keys[superbatch.items.reward_t.astype(int)] = superbatch.keys
-    sampler.close()
     return keys
 
 
@@ -62,8 +64,8 @@ def test_draws_in_proportion_to_priority_to_the_exponent(replay, exponent):
         priority_exponent=exponent,
     )
     keys = _read_keys(replay, config, address, size)
-    updater = PriorityUpdater(address, config)
-    updater.put(keys, jnp.arange(1.0, size + 1))
+    updater = PriorityUpdater([address], config)
+    updater.put(keys, ONE_SHARD, jnp.arange(1.0, size + 1))
     _wait_for_priority(replay, address, 16.0)
     updater.check()
     updater.close()
@@ -107,11 +109,12 @@ def test_new_items_have_priority_one_and_the_last_of_equal_keys_counts(replay):
     config, address = _fill(replay, 1)
     _wait_for_priority(replay, address, 1.0)
     keys = _read_keys(replay, config, address, 1)
-    updater = PriorityUpdater(address, config)
-    updater.put(np.repeat(keys, 3), np.array([5.0, 7.0, 2.5], np.float32))
+    updater = PriorityUpdater([address], config)
+    updater.put(np.repeat(keys, 3), ONE_SHARD, np.array([5.0, 7.0, 2.5], np.float32))
     _wait_for_priority(replay, address, 2.5)
     # Keys that have left the table are ignored.
-    updater.put(np.array([keys[0] + np.uint64(1), keys[0]]), np.array([9.0, 3.0]))
+    known_and_not = np.array([keys[0] + np.uint64(1), keys[0]])
+    updater.put(known_and_not, ONE_SHARD, np.array([9.0, 3.0]))
     _wait_for_priority(replay, address, 3.0)
     updater.check()
     assert updater.dropped == 0
@@ -127,11 +130,11 @@ def test_no_item_is_lost_for_ever_and_what_is_put_is_converted_in_the_thread(rep
         threads.append(threading.current_thread().name)
         return doubled["values"] / 2
 
-    updater = PriorityUpdater(address, config, convert)
-    updater.put(keys, {"values": jnp.zeros(1)})
+    updater = PriorityUpdater([address], config, convert)
+    updater.put(keys, ONE_SHARD, {"values": jnp.zeros(1)})
     # 0 / 2 + 0.25, then 3 / 2 + 0.25.
     _wait_for_priority(replay, address, 0.25)
-    updater.put(keys, {"values": jnp.full(1, 3.0)})
+    updater.put(keys, ONE_SHARD, {"values": jnp.full(1, 3.0)})
     _wait_for_priority(replay, address, 1.75)
     updater.check()
     updater.close()
@@ -166,18 +169,18 @@ def _fill_server(replay, server):
 @pytest.mark.parametrize("is_under_way", [True, False])
 def test_goes_on_with_a_server_that_was_restarted(replay, server, is_under_way):
     old = _fill_server(replay, server)
-    updater = PriorityUpdater(server.address, server.config)
-    updater.put(old, np.full(4, 2.0))
+    updater = PriorityUpdater([server.address], server.config)
+    updater.put(old, ONE_SHARD, np.full(4, 2.0))
     _wait_for_priority(replay, server.address, 2.0)
     if is_under_way:
         server.freeze()
-        updater.put(old, np.full(4, 3.0))
-        replay.wait_until(lambda: updater._busy_since is not None)
+        updater.put(old, ONE_SHARD, np.full(4, 3.0))
+        replay.wait_until(lambda: updater._shards[0]._busy_since is not None)
         updater.check()
     server.kill()
     start = time.monotonic()
     for _ in range(100):
-        updater.put(old, np.full(4, 3.0))
+        updater.put(old, ONE_SHARD, np.full(4, 3.0))
         updater.check()
     assert time.monotonic() - start < 1.0
     dropped = updater.dropped
@@ -185,7 +188,7 @@ def test_goes_on_with_a_server_that_was_restarted(replay, server, is_under_way):
     server.start()
     new = _fill_server(replay, server)
     updater.check()
-    updater.put(new, np.full(4, 5.0))
+    updater.put(new, ONE_SHARD, np.full(4, 5.0))
     start = time.monotonic()
     _wait_for_priority(replay, server.address, 5.0)
     assert time.monotonic() - start < 3
@@ -195,23 +198,22 @@ def test_goes_on_with_a_server_that_was_restarted(replay, server, is_under_way):
 
 def test_a_frozen_server_is_waited_for(replay, server):
     keys = _fill_server(replay, server)
-    updater = PriorityUpdater(server.address, server.config)
+    updater = PriorityUpdater([server.address], server.config)
     server.freeze()
-    updater.put(keys, np.full(4, 7.0))
-    replay.wait_until(lambda: updater._busy_since is not None)
-    thread = updater._thread
+    updater.put(keys, ONE_SHARD, np.full(4, 7.0))
+    replay.wait_until(lambda: updater._shards[0]._busy_since is not None)
     for _ in range(10):
         updater.check()
     server.thaw()
     _wait_for_priority(replay, server.address, 7.0)
-    replay.wait_until(lambda: updater._busy_since is None)
-    assert updater._thread is thread
+    replay.wait_until(lambda: updater._shards[0]._busy_since is None)
     assert updater.dropped == 0
     updater.close()
 
 
-def _await_error(replay, updater):
+def _await_error(replay, updater, put=lambda: None):
     def fails():
+        put()
         try:
             updater.check()
         except RuntimeError as error:
@@ -228,13 +230,15 @@ def test_a_server_that_does_not_come_back_is_given_up(replay, server):
         kind="prioritized", priority_epsilon=0.0, launch={"connect_seconds": 0.3}
     )
     keys = _fill_server(replay, server)
-    updater = PriorityUpdater(server.address, config)
-    updater.put(keys, np.full(4, 2.0))
+    updater = PriorityUpdater([server.address], config)
+    updater.put(keys, ONE_SHARD, np.full(4, 2.0))
     _wait_for_priority(replay, server.address, 2.0)
     server.kill()
-    updater.put(keys, np.full(4, 3.0))
-    error = _await_error(replay, updater)
-    assert "launch.connect_seconds" in str(error.__cause__)
+
+    def put():
+        updater.put(keys, ONE_SHARD, np.full(4, 3.0))
+
+    assert "launch.connect_seconds" in str(_await_error(replay, updater, put))
     start = time.monotonic()
     updater.close()
     assert time.monotonic() - start < 1.0
@@ -244,18 +248,18 @@ def test_a_server_that_is_silent_for_too_long_is_given_up(replay, server):
     launch = {"connect_seconds": 0.1, "silent_seconds": 0.2}
     config = replay.config(kind="prioritized", launch=launch)
     keys = _fill_server(replay, server)
-    updater = PriorityUpdater(server.address, config)
+    updater = PriorityUpdater([server.address], config)
     server.freeze()
-    updater.put(keys, np.full(4, 3.0))
+    updater.put(keys, ONE_SHARD, np.full(4, 3.0))
     assert "launch.silent_seconds" in str(_await_error(replay, updater))
     updater.close()
 
 
 def test_an_error_in_the_thread_is_raised_by_check(replay):
     config, address = _fill(replay, 1)
-    updater = PriorityUpdater(address, config)
+    updater = PriorityUpdater([address], config)
     updater.check()
-    updater.put(np.array([1, 2], np.uint64), np.array([1.0]))
+    updater.put(np.array([1, 2], np.uint64), ONE_SHARD, np.array([1.0]))
 
     def failed():
         try:
@@ -272,8 +276,8 @@ def test_an_error_in_the_thread_is_raised_by_check(replay):
 def test_a_priority_that_is_no_number_is_not_sent(replay, bad):
     config, address = _fill(replay, 2)
     keys = _read_keys(replay, config, address, 2)
-    updater = PriorityUpdater(address, config)
-    updater.put(keys, np.array([2.0, bad]))
+    updater = PriorityUpdater([address], config)
+    updater.put(keys, ONE_SHARD, np.array([2.0, bad]))
     assert f"a new priority is {bad}" in str(_await_error(replay, updater).__cause__)
     samples = reverb.Client(address).sample(TABLE_NAME, 20, emit_timesteps=False)
     assert {sample.info.priority for sample in samples} == {1.0}
@@ -282,7 +286,7 @@ def test_a_priority_that_is_no_number_is_not_sent(replay, bad):
 
 def test_close_ends_an_idle_thread(replay):
     before = set(threading.enumerate())
-    updater = PriorityUpdater("localhost:1", replay.config())
+    updater = PriorityUpdater(["localhost:1"], replay.config())
     (thread,) = set(threading.enumerate()) - before
     updater.close()
     assert not thread.is_alive()

@@ -262,7 +262,6 @@ def test_a_server_that_is_killed_goes_on_from_its_checkpoint(replay, tmp_path):
         # Eight items more allow 16 samples more.
         fill(replay, config, address, range(40, 48))
         assert len(read_all(sampler)) == 1
-        sampler.close()
     finally:
         replays.close()
 

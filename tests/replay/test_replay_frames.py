@@ -165,7 +165,6 @@ def test_the_sampler_gives_what_was_written(replay, block, kind):
         # One transition of each item in turn: column i is the item of key i.
         for key, column in zip(keys, ids.reshape(block, -1).T, strict=True):
             assert keys_of.setdefault(int(key), tuple(column)) == tuple(column)
-    sampler.close()
 
 
 def test_parts_that_came_one_after_the_other_are_joined(replay):
@@ -193,7 +192,6 @@ def test_parts_that_came_one_after_the_other_are_joined(replay):
     assert superbatch.keys.shape == (64,)
     got = superbatch.items
     assert_same_bits(got, pick(join_batches(batches), name(got)))
-    sampler.close()
     writer.close()
 
 
@@ -332,10 +330,14 @@ def test_a_server_that_is_back_gets_the_frames_of_the_one_before(replay, block):
         server.start()
         for batch in batches[42:]:
             writer.write(batch)
-        writer.close()
         client = reverb.Client(server.address)
-        size = client.server_info(timeout=10)[TABLE_NAME].current_size
-        assert size > 0
+
+        def read_size():
+            return client.server_info(timeout=10)[TABLE_NAME].current_size
+
+        replay.wait_until(read_size)
+        writer.close()
+        size = read_size()
         samples = client.sample(TABLE_NAME, 20 * size, emit_timesteps=False)
         parts = [[np.asarray(x)[None] for x in sample.data] for sample in samples]
     finally:

@@ -46,7 +46,6 @@ def test_round_trip_is_bit_exact(replay, block):
             seen.add((int(key), tuple(ids)))
     assert len({key for key, _ in seen}) == len(seen)
     assert {i for _, ids in seen for i in ids} <= set(range(256))
-    sampler.close()
 
 
 @pytest.mark.parametrize(("core", "parts"), [("none", 0), ("gru", 1), ("lstm", 2)])
@@ -73,7 +72,6 @@ def test_round_trip_of_sequences_is_bit_exact(replay, core, parts):
         np.testing.assert_array_equal(have, want)
 
     tree.map_structure(check, got, expected)
-    sampler.close()
 
 
 def test_an_empty_replay_gives_none_and_then_what_comes(replay):

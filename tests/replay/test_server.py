@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from distrl.replay.connection import is_listening
+from distrl.ports import is_listening
 from distrl.replay.priorities import PriorityUpdater
 from distrl.replay.sampler import ReplaySampler
 from distrl.replay.server import serve_replay
@@ -45,7 +45,6 @@ def test_reports_its_size_and_ends_at_stop(replay):
     assert time.monotonic() - start < 2.0
     assert not is_listening(address, 1.0)
     writer.close()
-    sampler.close()
 
 
 def test_ends_while_a_writer_is_blocked_and_a_sampler_waits(replay):
@@ -139,14 +138,14 @@ def test_a_server_in_another_process(replay):
             np.testing.assert_array_equal(
                 got.observation_t[name], expected.observation_t[name]
             )
-        updater = PriorityUpdater(address, config)
-        updater.put(superbatch.keys, np.zeros(len(superbatch.keys)))
+        updater = PriorityUpdater([address], config)
+        zeros = np.zeros(len(superbatch.keys))
+        updater.put(superbatch.keys, superbatch.shards, zeros)
         # Items of priority 0 are no longer drawn.
         gone = set(superbatch.keys.tolist())
         replay.wait_until(lambda: not gone & set(sampler.read().keys.tolist()))
         updater.check()
         updater.close()
-        sampler.close()
         gauges = {}
         while gauges.get("sampled", 0.0) < 128:
             gauges = json.loads(server.stdout.readline())

@@ -16,8 +16,7 @@ from distrl.checkpoints import RunProgress, begin_part, complete_checkpoint
 from distrl.config.replay_sizes import replay_sizes
 from distrl.replay import sharded
 from distrl.replay.priorities import PriorityUpdater
-from distrl.replay.sampler import ReplaySampler
-from distrl.replay.sharded import make_sampler
+from distrl.replay.sharded import ShardedSampler, make_samplers
 from distrl.replay.tables import TABLE_NAME
 from distrl.replay.writer import BlockWriter
 
@@ -33,13 +32,18 @@ class Shards:
             address, table = replay.serve(self.config)
             self.addresses.append(address)
             self.tables.append(table)
-        self.sampler = make_sampler(self.addresses, self.config, replay.spec)
+        self.sampler = start(self.addresses, self.config, replay.spec)
 
     def write(self, shard, ids):
         write(self.replay, self.config, self.addresses[shard], ids)
 
     def read(self):
         return read(self.sampler)
+
+
+def start(addresses, config, spec):
+    samplers = make_samplers(addresses, config, spec)
+    return ShardedSampler(samplers, config.replay.block_size, lambda read: read)
 
 
 def write(replay, config, address, ids):
@@ -52,7 +56,7 @@ def read(sampler, seconds=30):
     """Returns the next superbatch, however long replay is silent before it."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        superbatch = sampler.read()
+        superbatch = sampler.get(1.0)
         if superbatch is not None:
             return superbatch
     raise AssertionError("no superbatch came")
@@ -79,7 +83,7 @@ def make(replay):
 
     yield make_shards
     for shards in made:
-        shards.sampler.close()
+        shards.sampler.close(0.0)
 
 
 @pytest.fixture
@@ -145,9 +149,9 @@ def change_priorities(shards, priorities):
         superbatch = shards.read()
         ids = superbatch.items.reward_t.astype(int)
         keys[ids], held_by[ids] = superbatch.keys, superbatch.shards
+    updater = PriorityUpdater(shards.addresses, shards.config)
+    updater.put(keys, held_by, priorities)
     for shard, address in enumerate(shards.addresses):
-        updater = PriorityUpdater(address, shards.config)
-        updater.put(keys[held_by == shard], priorities[held_by == shard])
         client = reverb.Client(address)
         highest = priorities[held_by == shard].max()
         shards.replay.wait_until(
@@ -156,8 +160,8 @@ def change_priorities(shards, priorities):
                 for each in client.sample(TABLE_NAME, 50, emit_timesteps=False)
             )
         )
-        updater.check()
-        updater.close()
+    updater.check()
+    updater.close()
     return keys
 
 
@@ -208,7 +212,7 @@ def test_learning_begins_when_all_shards_hold_their_part_of_the_minimum(make):
     shards.write(0, range(50))
     shards.write(1, range(100, 109))
     # The first one alone has more than min_size; and several silences are too few.
-    assert [shards.sampler.read() for _ in range(3)] == [None] * 3
+    assert [shards.sampler.get(1.0) for _ in range(3)] == [None] * 3
     shards.write(1, [109])
     ids = shards.read().items.reward_t
     assert ids.min() < 50 and ids.max() >= 100
@@ -232,7 +236,7 @@ def test_who_waits_for_actors_is_not_waited_for_and_the_limits_hold(make):
     # Both give their two shares, and then have no more to give.
     both = np.concatenate([shards.read().shards for _ in range(2)])
     assert np.bincount(both).tolist() == [64, 64]
-    assert shards.sampler.read() is None
+    assert shards.sampler.get(1.0) is None
     # The first one's actors go on: all comes from it, and its items weigh whole.
     for begin in (10, 74):
         shards.write(0, range(begin, begin + 64))
@@ -241,7 +245,7 @@ def test_who_waits_for_actors_is_not_waited_for_and_the_limits_hold(make):
         # Drawn as it grew; a half of each, and the latest would be of twice as many.
         size = shards.tables[0].info.current_size
         assert 1 / superbatch.probabilities.min() <= size * 1.001
-    assert shards.sampler.read() is None
+    assert shards.sampler.get(1.0) is None
     # The second one's come back, and so does its share.
     for shard in range(2):
         shards.write(shard, range(200, 232))
@@ -259,20 +263,18 @@ def test_who_waits_for_actors_is_not_waited_for_and_the_limits_hold(make):
 def test_the_addresses_must_be_as_many_as_the_shards(replay):
     config = replay.config(shards=2)
     with pytest.raises(ValueError, match=r"replay\.shards = 2: .* 1 replay nodes"):
-        make_sampler(["localhost:1"], config, replay.spec)
-    one = make_sampler(["localhost:1"], replay.config(), replay.spec)
-    assert type(one) is ReplaySampler
+        make_samplers(["localhost:1"], config, replay.spec)
 
 
 def test_a_shard_that_is_not_there_is_an_error_that_names_it(replay):
     config = replay.config(shards=2, launch={"connect_seconds": 0.5})
     address, _ = replay.serve(config)
     write(replay, config, address, range(256))
-    sampler = make_sampler([address, "localhost:1"], config, replay.spec)
+    sampler = start([address, "localhost:1"], config, replay.spec)
     with pytest.raises(RuntimeError, match="reading replay failed") as caught:
         read(sampler)
     assert "localhost:1 for 0.5 seconds" in str(caught.value.__cause__)
-    sampler.close()
+    sampler.close(0.0)
 
 
 @pytest.fixture
@@ -322,7 +324,7 @@ def test_a_killed_shard_goes_on_from_its_checkpoint_and_the_others_meanwhile(
 ):
     config = mortal.config
     address, _ = replay.serve(config)
-    sampler = make_sampler([address, mortal.address], config, replay.spec)
+    sampler = start([address, mortal.address], config, replay.spec)
     # Ids below 1000 are the first shard's. Each allows 64 samples of 10 items.
     write(replay, config, address, range(10))
     write(replay, config, mortal.address, range(1000, 1010))
@@ -340,7 +342,7 @@ def test_a_killed_shard_goes_on_from_its_checkpoint_and_the_others_meanwhile(
     alone = [read(sampler), read(sampler)]
     given, none = split(alone)
     assert (len(given), none) == (128, []) and set(given) <= set(range(138))
-    assert sampler.read() is None
+    assert sampler.get(1.0) is None
     assert read_counts(address) == (138, 138, 64 + 128)
 
     mortal.start()
@@ -350,10 +352,11 @@ def test_a_killed_shard_goes_on_from_its_checkpoint_and_the_others_meanwhile(
     write(replay, config, mortal.address, range(1020, 1084))
     again = [read(sampler), read(sampler)]
     assert [len(ids) for ids in split(again)] == [64, 64]
-    assert set(split(again)[1]) <= {*range(1000, 1010), *range(1020, 1084)}
+    # What had arrived before the kill is used.
+    assert set(split(again)[1]) <= {*range(1000, 1015), *range(1020, 1084)}
     assert read_counts(mortal.address) == (74, 74, 128)
     assert read_counts(address) == (202, 202, 64 + 128 + 64)
-    sampler.close()
+    sampler.close(0.0)
 
 
 def ask(call):

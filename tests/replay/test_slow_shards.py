@@ -22,6 +22,7 @@ class Paced:
         self.reading_seconds = 0.0
         self._has_begun = False
         self._closed = threading.Event()
+        self.watch = NoWatch()
 
     def read(self):
         end = time.monotonic() + self.seconds * self._has_begun
@@ -36,11 +37,13 @@ class Paced:
             shards=np.full(2, self.shard),
         )
 
-    def recover(self):
-        return None
-
     def close(self):
         self._closed.set()
+
+
+class NoWatch:
+    def look(self):
+        pass
 
 
 def read_paced(paces, warm_up, seconds):
@@ -49,12 +52,12 @@ def read_paced(paces, warm_up, seconds):
     And which part of that time each shard spent reading, not waiting to be read.
     """
     shards = [Paced(shard, pace) for shard, pace in enumerate(paces)]
-    sampler = ShardedSampler(shards, 1)
+    sampler = ShardedSampler(shards, 1, lambda read: read)
     read_for(sampler, warm_up)
     before = [shard.reading_seconds for shard in shards]
     superbatches = read_for(sampler, seconds)
     busy = [shard.reading_seconds - b for shard, b in zip(shards, before, strict=True)]
-    sampler.close()
+    sampler.close(0.0)
     for shard in shards:
         shard.close()
     return superbatches, [each / seconds for each in busy]
@@ -64,7 +67,7 @@ def read_for(sampler, seconds):
     end = time.monotonic() + seconds
     superbatches = []
     while time.monotonic() < end:
-        superbatches.append(sampler.read())
+        superbatches.append(sampler.get(0.1))
     return [each for each in superbatches if each is not None]
 
 

@@ -246,7 +246,7 @@ def _read_ids(address, config, spec):
 
 
 @pytest.mark.parametrize("is_back_at_once", [True, False])
-def test_goes_on_within_a_second_of_a_restart_and_doubles_nothing(
+def test_loses_and_doubles_nothing_when_the_server_is_restarted(
     replay, server, is_back_at_once
 ):
     config = server.config
@@ -254,7 +254,6 @@ def test_goes_on_within_a_second_of_a_restart_and_doubles_nothing(
     assert writer.write(replay.batch(range(100))) == 100
     server.kill()
     if is_back_at_once:
-        # Its port is never seen closed, so that only the cut line tells.
         server.start()
         began = time.monotonic()
         assert writer.write(replay.batch(range(100, 300))) == 200
@@ -266,14 +265,13 @@ def test_goes_on_within_a_second_of_a_restart_and_doubles_nothing(
         late.join()
         began = time.monotonic()
     writer.write(replay.batch(range(300, 350)))
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 5
     writer.close()
     ids = _read_ids(server.address, config, replay.spec)
     assert len(set(ids)) == len(ids)
-    assert ids[-1] == 349
-    lost = set(range(100, 350)) - set(ids)
-    assert len(lost) <= 40
-    assert min(ids) >= 100
+    assert set(ids) >= set(range(100, 350))
+    # Those that were not confirmed before the kill came again.
+    assert min(ids) >= 60
 
 
 def test_dies_in_the_middle_of_a_write_again_and_again(replay, server):

@@ -3,12 +3,11 @@
 import threading
 
 import numpy as np
-import pytest
 import reverb
 from mortal_servers import MortalServer, serve_replay
 
-from distrl.replay.routing import PriorityRouter
-from distrl.replay.sharded import make_sampler
+from distrl.replay.priorities import PriorityUpdater
+from distrl.replay.sharded import ShardedSampler, make_samplers
 from distrl.replay.tables import TABLE_NAME
 from distrl.replay.writer import BlockWriter
 
@@ -37,12 +36,10 @@ def fill(replay, config, addresses):
 
 def read_all(replay, config, addresses):
     """Returns a superbatch that holds all items."""
-    sampler = make_sampler(addresses, config, replay.spec)
-    while True:
-        superbatch = sampler.read()
-        if superbatch is not None:
-            break
-    sampler.close()
+    samplers = make_samplers(addresses, config, replay.spec)
+    sampler = ShardedSampler(samplers, 1, lambda superbatch: superbatch)
+    superbatch = sampler.get(30.0)
+    sampler.close(0.0)
     assert set(superbatch.items.reward_t.astype(int)) == set(range(SHARDS * EACH))
     return superbatch
 
@@ -67,17 +64,17 @@ def test_each_shard_gets_the_priorities_of_its_items(replay):
     key_to_id = dict(
         zip(superbatch.keys, superbatch.items.reward_t.astype(int), strict=True)
     )
-    router = PriorityRouter(addresses, config, lambda doubled: doubled / 2)
-    router.put(superbatch.keys, superbatch.shards, 2 * make_priorities(superbatch))
+    updater = PriorityUpdater(addresses, config, lambda doubled: doubled / 2)
+    updater.put(superbatch.keys, superbatch.shards, 2 * make_priorities(superbatch))
     for shard, address in enumerate(addresses):
         ids = range(EACH * shard, EACH * (shard + 1))
         expected = {i: i + 1.25 for i in ids}
         replay.wait_until(
             lambda a=address, e=expected: read_priorities(a, key_to_id) == e
         )
-    router.check()
-    assert router.dropped == 0
-    router.close()
+    updater.check()
+    assert updater.dropped == 0
+    updater.close()
 
 
 def test_a_shard_that_is_away_loses_only_its_own(replay):
@@ -91,19 +88,19 @@ def test_a_shard_that_is_away_loses_only_its_own(replay):
     key_to_id = dict(
         zip(superbatch.keys, superbatch.items.reward_t.astype(int), strict=True)
     )
-    router = PriorityRouter(addresses, config)
+    updater = PriorityUpdater(addresses, config)
     mortal.kill()
     try:
         for factor in (1.0, 2.0):
             priorities = factor * make_priorities(superbatch)
-            router.put(superbatch.keys, superbatch.shards, priorities)
+            updater.put(superbatch.keys, superbatch.shards, priorities)
             for shard, address in enumerate(addresses[:-1]):
                 ids = range(EACH * shard, EACH * (shard + 1))
                 expected = {i: factor * (i + 1) + 0.25 for i in ids}
                 replay.wait_until(
                     lambda a=address, e=expected: read_priorities(a, key_to_id) == e
                 )
-            router.check()
+            updater.check()
         # Back at its address, and empty: it passes over the keys that it has not.
         mortal.start()
         fill(replay, config, addresses)
@@ -111,24 +108,9 @@ def test_a_shard_that_is_away_loses_only_its_own(replay):
         samples = reverb.Client(address).sample(TABLE_NAME, 1, emit_timesteps=False)
         key = next(samples).info.key
         keys = np.array([superbatch.keys[0], key], np.uint64)
-        router.put(keys, np.array([SHARDS - 1] * 2), np.array([7.0, 9.0]))
+        updater.put(keys, np.array([SHARDS - 1] * 2), np.array([7.0, 9.0]))
         replay.wait_until(lambda: 9.25 in read_priorities(address, {}).values())
-        router.check()
+        updater.check()
     finally:
-        router.close()
+        updater.close()
         mortal.kill()
-
-
-def test_one_shard_that_does_not_come_back_is_an_error(replay):
-    config = replay.config(
-        kind="prioritized", shards=2, launch={"connect_seconds": 0.05}
-    )
-    address, _ = replay.serve(config)
-    router = PriorityRouter([address, "localhost:1"], config)
-    router.put(np.zeros(2, np.uint64), np.arange(2), np.ones(2))
-    with pytest.raises(RuntimeError, match="A priority update failed") as caught:
-        for _ in range(1000):
-            router.check()
-            threading.Event().wait(0.01)
-    assert "localhost:1" in str(caught.value.__cause__)
-    router.close()
