@@ -16,7 +16,7 @@ import psutil
 ROOT = Path(__file__).parents[1]
 _MARK = "DISTRL_TEST_CLUSTER"
 # What a run starts on a machine: the Ray actor, and the zygote with its forks.
-_OURS = ("ray::MachineAgent", "ray::DeviceHolder", "distrl.launch.cluster.zygote")
+_OURS = ("ray::MachineAgent", "distrl.launch.cluster.zygote")
 
 _TRIES = 4
 

@@ -21,8 +21,6 @@ class Group:
         they save the last checkpoint or wait for those who do.
       is_accelerated: whether its nodes use the accelerator; the others compute on one
         CPU thread.
-      needs_run_dir: whether its nodes write parts of checkpoints, so that they must see
-        the disk of the run directory.
     """
 
     name: str
@@ -30,7 +28,6 @@ class Group:
     is_numbered: bool = False
     saves: bool = False
     is_accelerated: bool = False
-    needs_run_dir: bool = False
 
 
 def _one(_: Config) -> int:
@@ -41,20 +38,14 @@ def _one(_: Config) -> int:
 _GROUPS = (
     Group("variables", _one),
     Group("relay", lambda config: config.variables.relays, is_numbered=True),
-    Group("coordinator", _one, saves=True, needs_run_dir=True),
-    Group(
-        "replay",
-        lambda config: config.replay.shards,
-        is_numbered=True,
-        saves=True,
-        needs_run_dir=True,
-    ),
-    Group("learner", _one, saves=True, is_accelerated=True, needs_run_dir=True),
+    Group("coordinator", _one, saves=True),
+    Group("replay", lambda config: config.replay.shards, is_numbered=True, saves=True),
+    Group("learner", _one, saves=True, is_accelerated=True),
     Group("actor", lambda config: config.actor.count, is_numbered=True),
-    Group("evaluator", _one, needs_run_dir=True),
+    Group("evaluator", _one),
 )
 # The one node of the serial back end does it all.
-_SERIAL = Group("serial", _one, saves=True, is_accelerated=True, needs_run_dir=True)
+_SERIAL = Group("serial", _one, saves=True, is_accelerated=True)
 
 GROUPS = {group.name: group for group in (*_GROUPS, _SERIAL)}
 """The groups of distrl's own programs, by their names."""

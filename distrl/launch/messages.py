@@ -175,7 +175,7 @@ class Restarted(Message):
       pid: of its new process.
       cause: how the one before ended, in words that follow the name.
       restarts: how often it has been restarted.
-      moved: where it is now, if its machine was lost.
+      moved: where it is now, if a machine was lost.
     """
 
     name: str
@@ -250,28 +250,19 @@ class Build(Message):
     Attributes:
       session: the environment variables of this start of the program.
       log: the name of the zygote's log.
-      run_dir: where this machine writes, if it does not share the run's disk.
       spec: `pack(environment spec)`.
-      names: the nodes that may run on this machine.
+      names: the nodes of this machine.
     """
 
     session: dict[str, str]
     log: str
-    run_dir: str | None
     spec: str
     names: list[str]
 
 
 @dataclass(frozen=True)
 class StartNodes(Message):
-    """Start the first nodes of this machine."""
-
-    assignment: Assignment
-
-
-@dataclass(frozen=True)
-class AddNodes(Message):
-    """Start more nodes on this machine."""
+    """Start the nodes of this machine."""
 
     assignment: Assignment
 
@@ -313,12 +304,12 @@ class Described(Message):
 
     Attributes:
       ip: its address.
-      own: the directory that it writes to, if it does not share the run's disk.
-      place: what program.json says of where its nodes are.
+      sees_run_dir: whether it shares the disk of the run directory.
+      place: what program.json says about the machine.
     """
 
     ip: str
-    own: str | None
+    sees_run_dir: bool
     place: dict[str, Any]
 
 
@@ -331,16 +322,15 @@ class Closed(Message):
 
 @dataclass(frozen=True)
 class Lost(Message):
-    """The machine does not answer."""
+    """The machine does not run its nodes any more; its last message.
+
+    Attributes:
+      reason: why, in words that follow the machine's name.
+      printed: the last that its zygote printed.
+    """
 
     reason: str
-
-
-@dataclass(frozen=True)
-class Uncollected(Message):
-    """What a machine writes cannot be brought to the launcher."""
-
-    reason: str
+    printed: str = ""
 
 
 _KINDS = {kind.__name__: kind for kind in Message.__subclasses__()}

@@ -22,7 +22,6 @@ from distrl.launch.ends import describe_end, read_log_end
 from distrl.launch.forking import NodeProcess, Surroundings, kill_with_dump
 from distrl.launch.memory_kills import MemoryKills
 from distrl.launch.messages import (
-    AddNodes,
     Assignment,
     Ended,
     Failure,
@@ -109,14 +108,12 @@ class Supervisor:
         self._channel.send(Ended(error))
 
     def _begin(self, assignment: Assignment) -> None:
-        """Starts nodes that this machine has had none of."""
+        """Starts the nodes of this machine, and tells the front."""
         begun = {}
         for name, restarts in assignment.restarts.items():
-            if name in self._children:
-                continue  # A network may deliver a request twice.
             environment = assignment.environments.get(name, {})
             node = dataclasses.replace(self._nodes[name], environment=environment)
-            # The restarts of a node that comes from another machine count on.
+            # Restarts on other machines count.
             earlier = [time.monotonic()] * restarts
             child = NodeProcess(node, self._surroundings, restarted_at=earlier)
             if not self._start(child):
@@ -175,8 +172,6 @@ class Supervisor:
                 os._exit(1)
             if isinstance(message, Stop):
                 self._stop_nodes()
-            elif isinstance(message, AddNodes) and self._stopped_at is None:
-                self._begin(message.assignment)
         self._watch.tick()
         self._memory_kills.tick()
         self._read_reports()

@@ -73,46 +73,20 @@ def test_whoever_is_killed_starts_again(tmp_path, make_cluster):
         cluster.assert_nothing_is_left()
 
 
-def test_actors_of_a_machine_that_is_lost_act_on_another(tmp_path, make_cluster):
-    cluster = make_cluster(*FOUR)
-    flags = [*FLAGS, f"--launch.address={cluster.address}"]
-    with train(tmp_path / "run", *flags) as command:
-        command.await_line("training")
-        before = read_nodes(command)
-        await_checkpoint(command)
-        cluster.remove(3)
-        command.await_line("left the cluster, and ")
-        lost = set(
-            command.lines[-1]
-            .partition("cluster, and ")[2]
-            .split(" with")[0]
-            .split(", ")
-        )
-        assert lost < {"actor/0", "actor/1", "evaluator"}
-        assert "started again elsewhere" in command.lines[-1]
-        assert command.finish(timeout=240) == 0, command.stderr
-        cluster.assert_nothing_is_left()
-    result = command.result
-    assert result["evaluation_return"] >= 0.95
-    assert result["restarts"] == dict.fromkeys(lost, 1)
-    after = read_nodes(command)
-    assert {n for n in after if after[n]["pid"] != before[n]["pid"]} == lost
-    causes = read_causes(command)
-    assert set(causes) == lost
-    assert all("was lost as machine" in cause for cause in causes.values())
-
-
-def test_a_program_whose_services_are_lost_starts_again(tmp_path, make_cluster):
-    cluster = make_cluster({"num_cpus": 1}, *FOUR[:1], *FOUR[2:])
+@pytest.mark.parametrize("group", ["services", "acting"])
+def test_a_program_that_loses_a_machine_starts_again(tmp_path, make_cluster, group):
+    machine = {"num_cpus": 1, "resources": {group: 9.0}}
+    others = [m for m in (FOUR[0], FOUR[2]) if m != machine]
+    cluster = make_cluster({"num_cpus": 1}, machine, *others)
     flags = [*FLAGS, f"--launch.address={cluster.address}"]
     with train(tmp_path / "run", *flags) as command:
         command.await_line("training")
         before = read_nodes(command)
         counts = await_checkpoint(command)
         struck = time.time()
-        cluster.add(**FOUR[0])
+        cluster.add(**machine)
         cluster.remove(1)
-        command.await_line("all start again from the newest checkpoint")
+        command.await_line("all nodes start again from the newest checkpoint")
         assert command.finish(timeout=280) == 0, command.stderr
         cluster.assert_nothing_is_left()
     result = command.result
@@ -121,6 +95,9 @@ def test_a_program_whose_services_are_lost_starts_again(tmp_path, make_cluster):
     after = read_nodes(command)
     for name in ("variables", "coordinator", "replay/0"):
         assert after[name]["address"] != before[name]["address"]
+    causes = read_causes(command)
+    assert set(causes) == set(before)
+    assert all("left the cluster" in cause for cause in causes.values())
     with (command.run_dir / "metrics" / "coordinator.csv").open(newline="") as file:
         rows = [r for r in csv.DictReader(file) if float(r["time"]) > struck + 5]
     assert min(int(row["learner_steps"]) for row in rows) >= counts["learner_steps"]

@@ -5,15 +5,17 @@ import pytest
 from distrl.config import LaunchConfig
 from distrl.errors import ConfigError
 from distrl.launch.cluster.demands import (
-    Machine,
     check_demands,
     describe_unplaced,
     list_demands,
 )
+from distrl.launch.cluster.ray_connection import ClusterMachine
 
 GROUPS = {"replay": 1, "learner": 1, "actor": 3}
-SMALL = Machine("a", "10.0.0.1", {"CPU": 2.0, "memory": 1e9})
-LARGE = Machine("b", "10.0.0.2", {"CPU": 4.0, "GPU": 1.0, "memory": 1e9, "disk": 2.0})
+SMALL = ClusterMachine("a", "10.0.0.1", {"CPU": 2.0, "memory": 1e9})
+LARGE = ClusterMachine(
+    "b", "10.0.0.2", {"CPU": 4.0, "GPU": 1.0, "memory": 1e9, "disk": 2.0}
+)
 AVAILABLE = {"CPU": 6.0, "GPU": 1.0, "memory": 2e9, "disk": 2.0}
 
 
@@ -65,13 +67,13 @@ def test_what_fits_passes():
             {"actor": {"num_cpus": 2}, "learner": {"num_cpus": 1}},
             [
                 "launch.resources.actor = {num_cpus: 2}",
-                "3 of them take 6 num_cpus",
+                "3 nodes take 6 num_cpus",
                 "4.99 num_cpus is left of the 6 num_cpus",
             ],
         ),
         (
             {"actor": {"disk": 1}},
-            ["3 of them take 3 disk", "2 disk is left of the 2 disk"],
+            ["3 nodes take 3 disk", "2 disk is left of the 2 disk"],
         ),
         ({"replay": {"licence": 1}}, ["no machine", "10.0.0.1 has 0 licence"]),
     ],
@@ -84,16 +86,15 @@ def test_what_does_not_fit_is_said_by_group_with_what_lacks(resources, words):
 
 
 def test_a_cluster_without_machines_has_room_for_nothing():
-    with pytest.raises(ConfigError, match="no machine at all"):
+    with pytest.raises(ConfigError, match="no machines"):
         check_demands(demand(), GROUPS, [], {})
 
 
-@pytest.mark.parametrize("reason", [None, "the head is gone"])
+@pytest.mark.parametrize("reason", [None, "the head is dead"])
 def test_what_is_not_placed_is_described_in_a_line(reason):
-    wanted = {"learner": {"num_gpus": 1}, "replay": {"x": 2}, "actor": {"num_cpus": 1}}
-    launch = LaunchConfig(resources=wanted, connect_seconds=7.0)
-    assert describe_unplaced(launch, GROUPS, reason) == (
+    demands = demand(learner={"num_gpus": 1}, replay={"x": 2}, actor={"num_cpus": 1})
+    assert describe_unplaced(demands, GROUPS, 7.0, reason) == (
         "Ray found no place for 1 replay of {x: 2}, 1 learner of {num_gpus: 1}, "
         "3 actor of {num_cpus: 1} within launch.connect_seconds = 7"
-        + ("" if reason is None else ": the head is gone")
+        + ("" if reason is None else ": the head is dead")
     )

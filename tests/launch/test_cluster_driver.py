@@ -1,18 +1,18 @@
 """The driver's part of a run: stand-ins for Ray and for machines say what happens."""
 
 import queue
-import select
 import threading
 
 import pytest
+from standin_machines import SECONDS, StoodInMachine, read_next
 
 from distrl.config import Config, LaunchConfig
 from distrl.errors import ConfigError
 from distrl.launch.channel import Channel
-from distrl.launch.cluster import driver
-from distrl.launch.cluster.demands import Machine
+from distrl.launch.cluster import driver, start_sequence
+from distrl.launch.cluster.ray_connection import ClusterMachine
+from distrl.launch.cluster.reservation import Places
 from distrl.launch.messages import (
-    AddNodes,
     Bound,
     Build,
     Checked,
@@ -25,10 +25,9 @@ from distrl.launch.messages import (
     NodeChanged,
     Note,
     PartsChecked,
-    Ready,
     Refused,
     Restarted,
-    Stage,
+    Saving,
     Start,
     Started,
     StartNodes,
@@ -39,49 +38,9 @@ from distrl.launch.messages import (
 GROUPS = {"replay": 1, "learner": 1, "actor": 2}
 HOME = ["replay/0", "learner"]
 AWAY = ["actor/0", "actor/1"]
+NODES = [*HOME, *AWAY]
 APART = {**dict.fromkeys(HOME, "home"), **dict.fromkeys(AWAY, "away")}
-REQUEST = Launch(payload="", token="/runs/.token")
-SECONDS = 10.0
-
-
-class StoodInLink:
-    """A machine that says what a test has it say, and keeps what it is told."""
-
-    def __init__(self, key, tell):
-        self.key = key
-        self._tell = tell
-        self._told = queue.SimpleQueue()
-        self.is_ending, self.is_ended = threading.Event(), threading.Event()
-        self.others = []
-
-    def send(self, message):
-        self._told.put(message)
-
-    def collect(self):
-        pass
-
-    def begin_end(self):
-        self.is_ending.set()
-
-    def end(self, began):
-        assert self.is_ending.is_set()
-        # All machines are ending before the first of them is waited for.
-        assert all(other.is_ending.is_set() for other in self.others)
-        self.is_ended.set()
-
-    def say(self, message):
-        self._tell(self, message)
-
-    def arrive(self):
-        """Says where it is, and that it has imported."""
-        self.say(Described(ip=f"ip-{self.key}", own=None, place={"host": "h"}))
-        self.say(Ready())
-
-    def read(self, what):
-        """Waits for the next message, which is to be `what`."""
-        message = self._told.get(timeout=SECONDS)
-        assert isinstance(message, what)
-        return message
+LEFT = Lost("left the cluster")
 
 
 class StoodInCluster:
@@ -89,77 +48,77 @@ class StoodInCluster:
 
     def __init__(self, monkeypatch):
         self.keys = APART
-        self.refusal = None
-        self.troubles = {}
-        self.links = queue.SimpleQueue()
-        self.is_released = self.is_left = False
-        self._front, self._channel = Channel.pair()
+        self.connect_error = self.placing_error = None
+        self.started = queue.SimpleQueue()
+        self.bundles = None
+        self.released = 0
+        self.is_left = False
+        self.front, self._channel = Channel.pair()
         self._thread = None
-        machines = [Machine(key, key, {"CPU": 2.0}) for key in ("home", "away")]
+        listed = [ClusterMachine(key, key, {"CPU": 2.0}) for key in ("home", "away")]
         for name, value in {
             "connect": self._connect,
             "disconnect": self._disconnect,
-            "list_machines": lambda: machines,
+            "list_machines": lambda: listed,
             "read_available": lambda: {"CPU": 4.0},
-            "Placement": lambda bundles, strategy: self,
-            "Link": self._link,
-            "redirect_output": lambda log: None,
+            "Reservation": self._reserve,
+            "RemoteMachine": self._start_machine,
         }.items():
             monkeypatch.setattr(driver, name, value)
+        monkeypatch.setattr(start_sequence, "redirect_output", lambda log: None)
+        # A test closes the channel; that must not end the tests' process.
+        monkeypatch.setattr(driver._Driver, "_abandon", lambda self: None)
 
     def start(self, **launch):
         config = Config(run_dir="/runs/x", launch=LaunchConfig(**launch))
-        request = (config, self._channel, GROUPS, REQUEST)
+        request = (config, self._channel, GROUPS, Launch("", token="/runs/.token"))
         self._thread = threading.Thread(target=driver.run_cluster, args=request)
         self._thread.start()
 
-    def ask(self, message):
-        self._front.send(message)
-
     def hear(self, kind):
         """Waits until the front hears a message of a kind, and returns it."""
-        while True:
-            message = self.hear_next()
-            if isinstance(message, kind):
-                return message
+        while not isinstance(message := read_next(self.front), kind):
+            pass
+        return message
 
-    def hear_next(self):
-        """Waits for the next that the front hears, the stages left out."""
-        while True:
-            assert select.select([self._front], [], [], SECONDS)[0]
-            message = self._front.receive()
-            assert message is not None
-            if not isinstance(message, Stage):
-                return message
+    def await_machines(self, count):
+        """Returns the machines on which the driver starts an agent."""
+        return [self.started.get(timeout=SECONDS) for _ in range(count)]
+
+    def build(self, **launch):
+        """Starts a run up to where its nodes start; returns the two machines."""
+        self.start(**launch)
+        home, away = machines = self.await_machines(2)
+        assert home.token == "/runs/.token"
+        for machine in machines:
+            machine.arrive()
+        home.read(CheckParts)
+        home.say(PartsChecked("spec", "1 x cpu"))
+        assert self.hear(Checked).devices == "1 x cpu"
+        self.front.send(Start("", "x.log"))
+        self.bring_up(*machines)
+        return home, away
+
+    def bring_up(self, *machines):
+        """Has machines build the program and bind ports: only replay is called."""
+        for machine in machines:
+            machine.read(Build)
+            ports = {n: [7] if n == "replay/0" else [] for n in machine.names}
+            machine.say(Bound(ports))
+        return [machine.read(StartNodes).assignment for machine in machines]
 
     def begin(self, **launch):
         """Starts a run up to where its nodes run; returns the two machines."""
         home, away = self.build(**launch)
-        home.say(Started(nodes=number(HOME, 1)))
-        away.say(Started(nodes=number(AWAY, 1)))
+        home.say(Started(number(HOME, 1)))
+        away.say(Started(number(AWAY, 1)))
         return home, away
 
-    def build(self, **launch):
-        """Starts a run up to where its nodes are to start; returns the machines."""
-        self.start(**launch)
-        home, away = self.links.get(timeout=SECONDS), self.links.get(timeout=SECONDS)
-        for link in (home, away):
-            link.arrive()
-        home.read(CheckParts)
-        home.say(PartsChecked("spec", "1 x cpu"))
-        assert self.hear(Checked).devices == "1 x cpu"
-        self.ask(Start("", "x.log"))
-        bring_up(home, HOME)
-        bring_up(away, AWAY)
-        for link in (home, away):
-            link.read(StartNodes)
-        return home, away
-
-    def finish(self, *links):
-        """Ends all machines' parts, and returns the error that the front hears of."""
-        for link in links:
-            link.read(Stop)
-            link.say(Ended(error=None))
+    def finish(self, *machines):
+        """Ends the nodes of machines, and returns the error that the front hears of."""
+        for machine in machines:
+            machine.read(Stop)
+            machine.say(Ended())
         error = self.hear(Ended).error
         self.join()
         return error
@@ -170,36 +129,35 @@ class StoodInCluster:
 
     def close(self):
         if self._thread is not None and self._thread.is_alive():
-            self.ask(Stop())
+            self.front.send(Stop())
             self._thread.join(SECONDS)
-        self._front.close()
-        self._channel.close()
+        self.front.close()
 
-    # What the driver takes for a placement.
+    # What the driver takes for a reservation.
 
-    def find(self, names, seconds):
-        return {"keys": self.keys, "devices": {}, **self.troubles}
+    def await_places(self, seconds, pause):
+        if self.placing_error is not None:
+            raise self.placing_error
+        return None if self.keys is None else Places(self.keys, {})
 
     def release(self):
-        self.is_released = True
+        self.released += 1
+
+    def _reserve(self, bundles, strategy):
+        self.bundles = bundles
+        return self
+
+    def _start_machine(self, config, key, names, request, token, tell):
+        machine = StoodInMachine(key, names, tell, token)
+        self.started.put(machine)
+        return machine
 
     def _connect(self, launch, directory):
-        if self.refusal is not None:
-            raise ConfigError(self.refusal)
+        if self.connect_error is not None:
+            raise self.connect_error
 
     def _disconnect(self):
         self.is_left = True
-
-    def _link(self, config, key, request, token, tell):
-        link = StoodInLink(key, tell)
-        self.links.put(link)
-        return link
-
-
-def bring_up(link, names):
-    """Has a machine build its part and name its ports: replay alone is called."""
-    assert link.read(Build).names == names
-    link.say(Bound(ports={name: [7] if name == "replay/0" else [] for name in names}))
 
 
 def number(names, pid):
@@ -215,54 +173,33 @@ def cluster(monkeypatch):
 
 def test_a_run_is_placed_started_and_ended(cluster):
     home, away = cluster.begin()
-    started = cluster.hear(Started).nodes
-    assert list(started) == [*HOME, *AWAY], "in the program's order"
-    assert started["actor/1"]["pid"] == 2
-    assert started["actor/1"]["host"] == "h"
-    away.say(NodeChanged(name="actor/0", state="ended"))
+    nodes = cluster.hear(Started).nodes
+    assert list(nodes) == NODES, "in the program's order"
+    assert (nodes["actor/1"]["pid"], nodes["actor/1"]["host"]) == (2, "h")
+    away.say(NodeChanged("actor/0", "ended"))
     assert cluster.hear(NodeChanged).name == "actor/0"
     home.say(Stopping())
-    away.read(Stop)
-    away.say(Ended(error=None))
-    home.say(Ended(error=None))
-    assert cluster.hear(Ended).error is None
+    assert isinstance(away.read(Stop), Stop)
+    away.say(Saving(), Ended())
+    home.say(Saving(), Ended())
+    heard = [read_next(cluster.front) for _ in range(2)]
+    assert heard == [Saving(), Ended()], "it is said once"
     cluster.join()
-    assert cluster.is_released and cluster.is_left
-    assert home.is_ended.is_set() and away.is_ended.is_set()
+    assert cluster.released and cluster.is_left
+    assert home.has_ended and away.has_ended
 
 
-@pytest.mark.parametrize("begun", [True, False])
-def test_machines_end_side_by_side(cluster, begun):
-    if begun:
-        links = cluster.begin()
-    else:
-        cluster.start()
-        links = [cluster.links.get(timeout=SECONDS) for _ in range(2)]
-    for link in links:
-        link.others = links
-    cluster.ask(Stop())
-    if begun:
-        assert cluster.finish(*links) is None
-    else:
-        cluster.hear(Ended)
-        cluster.join()
-    assert all(link.is_ended.is_set() for link in links)
-
-
-def test_a_node_that_ends_before_all_have_started_is_told_of_after_them(cluster):
+def test_what_nodes_do_before_all_have_started_is_told_after_it(cluster):
     home, away = cluster.build()
-    away.say(Started(nodes=number(AWAY, 1)))
-    away.say(NodeChanged(name="actor/0", state="failed"))
-    away.say(Restarted(name="actor/1", pid=9, cause="was killed", restarts=1))
-    away.say(Stopping())
-    away.say(Ended(error=Failure("actor/0", "it broke")))
-    home.read(Stop)
-    home.say(Started(nodes=number(HOME, 1)))
-    heard = [cluster.hear_next() for _ in range(3)]
-    assert [type(each) for each in heard] == [Started, NodeChanged, Restarted]
-    assert list(heard[0].nodes) == [*HOME, *AWAY]
-    assert (heard[1].name, heard[2].pid) == ("actor/0", 9)
-    assert cluster.finish(home).node == "actor/0"
+    failure = Failure("actor/0", "it broke")
+    restarted = Restarted("actor/1", 9, "was killed", 1)
+    away.say(Started(number(AWAY, 1)), NodeChanged("actor/0", "failed"), restarted)
+    away.say(Stopping(), Ended(failure))
+    home.say(Started(number(HOME, 1)))
+    started, changed, told = (read_next(cluster.front) for _ in range(3))
+    assert list(started.nodes) == NODES
+    assert (changed.name, told) == ("actor/0", restarted)
+    assert cluster.finish(home) == failure
 
 
 @pytest.mark.parametrize(
@@ -276,133 +213,128 @@ def test_what_does_not_fit_is_refused_before_anything_is_placed(cluster, launch,
     cluster.start(**launch)
     assert words in cluster.hear(Refused).text
     cluster.join()
-    assert cluster.links.empty()
-    assert not cluster.is_released
+    assert cluster.bundles is None
 
 
-def test_a_cluster_that_is_not_there_is_refused_and_not_left(cluster):
-    cluster.refusal = "nothing listens there"
+def test_a_cluster_that_does_not_exist_is_refused_and_not_left(cluster):
+    cluster.connect_error = ConfigError("nothing listens there")
     cluster.start()
     assert cluster.hear(Refused).text == "nothing listens there"
     cluster.join()
-    assert cluster.links.empty()
     assert not cluster.is_left
 
 
-def test_nodes_that_find_no_place_are_refused_with_the_limit(cluster):
-    cluster.keys = None
+@pytest.mark.parametrize("error", [None, RuntimeError("the head is dead")])
+def test_nodes_that_find_no_place_are_refused_with_the_limit(cluster, error):
+    cluster.keys, cluster.placing_error = None, error
     cluster.start(connect_seconds=7.0)
-    message = cluster.hear(Refused).text
-    assert "launch.connect_seconds = 7" in message
-    assert "2 actor of {num_cpus: 0.01}" in message
+    text = cluster.hear(Refused).text
+    assert "launch.connect_seconds = 7" in text
+    assert "2 actor of {num_cpus: 0.01}" in text
+    assert error is None or "the head is dead" in text
     cluster.join()
-    assert cluster.is_released
+    assert cluster.released
 
 
-def test_why_ray_placed_nothing_is_told(cluster):
-    cluster.troubles = {"keys": None, "reason": "the head is gone"}
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        (Refused("environment: no such thing"), "environment: no such thing"),
+        (Described("ip-home", False, {}), "machine ip-home does not see /runs/x"),
+    ],
+)
+def test_a_machine_that_cannot_run_its_nodes_refuses_the_run(cluster, message, words):
     cluster.start()
-    assert "the head is gone" in cluster.hear(Refused).text
-
-
-def test_a_machine_that_refuses_its_part_refuses_the_run(cluster):
-    cluster.start()
-    home = cluster.links.get(timeout=SECONDS)
-    home.say(Refused("environment: no such thing"))
-    assert cluster.hear(Refused).text == "environment: no such thing"
+    home, away = cluster.await_machines(2)
+    away.arrive()
+    home.say(message)
+    assert words in cluster.hear(Refused).text
     cluster.join()
-    assert home.is_ended.is_set()
-
-
-def test_nodes_that_save_are_refused_where_the_disk_is_not_seen(cluster):
-    cluster.start()
-    home = cluster.links.get(timeout=SECONDS)
-    home.say(Described(ip="ip-home", own="/tmp/own", place={}))
-    assert "ip-home does not see /runs/x" in cluster.hear(Refused).text
+    assert home.has_ended and away.has_ended
 
 
 def test_a_machine_lost_before_the_start_fails_the_run(cluster):
     cluster.start()
-    cluster.links.get(timeout=SECONDS).say(Lost(reason="left the cluster"))
+    cluster.await_machines(1)[0].say(Lost("left the cluster", "the end"))
     error = cluster.hear(Ended).error
-    assert error == Failure("launcher", "machine home left the cluster.")
+    assert error == Failure("launcher", "machine home left the cluster.\nthe end")
 
 
 def test_a_stop_before_the_start_ends_machines_without_asking(cluster):
     cluster.start()
-    home, away = cluster.links.get(timeout=SECONDS), cluster.links.get(timeout=SECONDS)
-    cluster.ask(Stop())
+    home, away = cluster.await_machines(2)
+    cluster.front.send(Stop())
     assert cluster.hear(Ended).error is None
-    assert home.is_ended.is_set() and away.is_ended.is_set()
+    cluster.join()
+    assert home.has_ended and away.has_ended
 
 
-def test_nodes_of_a_lost_machine_start_on_another(cluster):
+@pytest.mark.parametrize("lost", ["home", "away"])
+def test_all_nodes_start_again_after_the_loss_of_a_machine(cluster, lost):
     home, away = cluster.begin(restart_delay_seconds=0.0)
     cluster.hear(Started)
-    cluster.keys = dict.fromkeys(APART, "home")
-    away.say(Lost(reason="left the cluster"))
+    away.say(Restarted("actor/0", 9, "was killed", 1))
+    cluster.keys = dict.fromkeys(NODES, "new")
+    {"home": home, "away": away}[lost].say(LEFT)
     text = cluster.hear(Note).text
-    assert text.startswith("machine ip-away left the cluster")
-    assert text.endswith("started again elsewhere")
-    assignment = home.read(AddNodes).assignment
-    assert assignment.restarts == {"actor/0": 1, "actor/1": 1}
-    assert assignment.addresses == {"replay/0": ["ip-home:7"]}
-    assert away.is_ended.is_set()
-    home.say(Started(nodes=number(AWAY, 21)))
-    moved = [cluster.hear(Restarted) for _ in AWAY]
-    assert [(each.name, each.pid) for each in moved] == [
-        ("actor/0", 21),
-        ("actor/1", 22),
-    ]
-    for each in moved:
-        assert each.cause == "was lost as machine ip-away left the cluster"
-        assert each.moved["host"] == "h"
-    cluster.ask(Stop())
-    assert cluster.finish(home) is None
-
-
-def test_all_start_again_where_others_called_what_was_lost(cluster):
-    home, away = cluster.begin(restart_delay_seconds=0.0)
-    cluster.hear(Started)
-    cluster.keys = dict.fromkeys(APART, "new")
-    home.say(Lost(reason="left the cluster"))
-    text = cluster.hear(Note).text
-    assert text.endswith("all start again from the newest checkpoint")
-    new = cluster.links.get(timeout=SECONDS)
-    assert home.is_ended.is_set() and away.is_ended.is_set()
+    assert text.startswith(f"machine ip-{lost} left the cluster, and ")
+    assert text.endswith("all nodes start again from the newest checkpoint")
+    (new,) = cluster.await_machines(1)
+    assert home.has_ended and away.has_ended and cluster.released
+    assert new.token == "/runs/x/config.yaml"
     new.arrive()
-    bring_up(new, [*HOME, *AWAY])
-    assignment = new.read(StartNodes).assignment
-    assert assignment.addresses == {"replay/0": ["ip-new:7"]}, "not the lost one's"
-    assert assignment.restarts == dict.fromkeys(APART, 1)
-    new.say(Started(nodes=number(APART, 31)))
-    moved = [cluster.hear(Restarted) for _ in APART]
-    causes = {each.name: each.cause for each in moved}
-    assert causes["learner"] == "was lost as machine ip-home left the cluster"
-    assert causes["actor/0"] == "was ended as machine ip-home left the cluster"
-    cluster.ask(Stop())
+    (assignment,) = cluster.bring_up(new)
+    assert assignment.addresses == {"replay/0": ["ip-new:7"]}
+    restarts = {**dict.fromkeys(NODES, 1), "actor/0": 2}
+    assert assignment.restarts == restarts
+    new.say(Started(number(NODES, 31)))
+    for i, name in enumerate(NODES):
+        told = cluster.hear(Restarted)
+        assert (told.name, told.pid, told.restarts) == (name, 31 + i, restarts[name])
+        what = "was lost" if APART[name] == lost else "was ended"
+        assert told.cause == f"{what} when machine ip-{lost} left the cluster"
+        assert told.moved["host"] == "h"
+    cluster.front.send(Stop())
     assert cluster.finish(new) is None
+
+
+def test_a_program_that_finds_no_place_again_fails_the_run(cluster):
+    _, away = cluster.begin(restart_delay_seconds=0.0)
+    cluster.hear(Started)
+    cluster.keys = None
+    away.say(LEFT)
+    error = cluster.hear(Ended).error
+    assert error.node == "launcher"
+    assert "Ray found no place" in error.traceback
+
+
+def test_a_stop_ends_a_run_that_is_starting_again(cluster):
+    _, away = cluster.begin(restart_delay_seconds=60.0)
+    cluster.hear(Started)
+    away.say(LEFT)
+    cluster.hear(Note)
+    cluster.front.send(Stop())
+    assert cluster.hear(Ended).error is None
+    cluster.join()
 
 
 def test_a_lost_machine_fails_a_run_that_restarts_nothing(cluster):
     home, away = cluster.begin(restart="never")
     cluster.hear(Started)
-    away.say(Lost(reason="did not answer for 30 s"))
+    away.say(Lost("did not answer for 30 s"))
     error = cluster.finish(home)
-    assert error.node == "actor/0"
-    assert error.traceback == (
-        "machine ip-away did not answer for 30 s, and actor/0, actor/1 with it."
+    assert error == Failure(
+        "actor/0",
+        "machine ip-away did not answer for 30 s, and actor/0, actor/1 with it.",
     )
 
 
 def test_machines_that_are_lost_again_and_again_fail_the_run(cluster):
-    home, away = cluster.begin(restart_delay_seconds=0.0, max_restarts=1)
+    _, away = cluster.begin(restart_delay_seconds=0.0, max_restarts=1)
     cluster.hear(Started)
-    away.say(Lost(reason="left the cluster"))
-    back = cluster.links.get(timeout=SECONDS)
-    back.arrive()
-    back.say(Lost(reason="left the cluster"))
-    error = cluster.finish(home)
+    away.say(LEFT)
+    cluster.await_machines(2)[1].say(LEFT)
+    error = cluster.hear(Ended).error
     assert "started again once within 60 s" in error.traceback
 
 
@@ -410,8 +342,8 @@ def test_the_first_error_is_the_one_that_is_told(cluster):
     home, away = cluster.begin()
     cluster.hear(Started)
     first = Failure("actor/0", "first")
-    away.say(Ended(error=first))
+    away.say(Ended(first))
     home.read(Stop)
-    home.say(Ended(error=Failure("learner", "second")))
+    home.say(Ended(Failure("learner", "second")))
     assert cluster.hear(Ended).error == first
     cluster.join()

@@ -17,10 +17,10 @@ from distrl.launch.cluster.examining import (
 
 def test_versions_must_be_those_here():
     here = {"jax": "0.4.38", "distrl": "1"}
-    assert judge_versions("v", here, dict(here)) == Finding(
-        "v", "ok", "2 packages as here"
+    assert judge_versions(here, dict(here)) == Finding(
+        "versions", "ok", "2 packages as here"
     )
-    finding = judge_versions("v", here, {"jax": "0.5"})
+    finding = judge_versions(here, {"jax": "0.5"})
     assert finding.state == "failed"
     assert "jax 0.5, here 0.4.38" in finding.found
     assert "distrl not installed, here 1" in finding.found
@@ -32,29 +32,30 @@ def test_versions_must_be_those_here():
     [(0.0, 0.001, "ok"), (-0.9, 0.0, "ok"), (3.0, 2.5, "ok"), (-3.0, 0.1, "warning")],
 )
 def test_clocks_may_differ_a_little(offset, uncertainty, state):
-    finding = judge_clock("c", offset, uncertainty)
+    finding = judge_clock(offset, uncertainty)
     assert finding.state == state
     assert f"{offset:+.3f} s" in finding.found
     assert bool(finding.advice) == (state != "ok")
 
 
 def test_ports_that_cannot_be_reached_are_named():
-    assert judge_ports("p", 3, []).state == "ok"
-    finding = judge_ports("p", 3, ["10.0.0.2:77"])
+    assert judge_ports(3, []).state == "ok"
+    finding = judge_ports(3, ["10.0.0.2:77"])
     assert finding.state == "failed"
     assert "10.0.0.2:77" in finding.found
     assert "firewall" in finding.advice
 
 
-def test_an_examiner_finds_out_who_does_not_answer():
+def test_an_examiner_checks_and_finds_who_does_not_answer():
     examiner = Examiner()
     known = f"127.0.0.1:{examiner._server.getsockname()[1]}"
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         deaf = f"127.0.0.1:{closed.getsockname()[1]}"
-        assert examiner.find_unreachable([known, deaf]) == [deaf]
-    found = Finding("x", "ok", "y")
-    assert examiner.run([lambda: [found], lambda: []]) == [found]
+        found = Finding("x", "ok", "y")
+        checked, ports = examiner.run([lambda: [found], lambda: []], [known, deaf])
+    assert checked == found
+    assert ports == judge_ports(2, [deaf])
     examiner._server.close()
 
 

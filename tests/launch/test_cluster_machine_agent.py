@@ -10,7 +10,7 @@ import pytest
 
 from distrl.config import Config
 from distrl.launch.cluster.machine_agent import MachineAgent
-from distrl.launch.messages import Closed, Ended, Import, pack
+from distrl.launch.messages import Closed, Ended, Import, Stop, pack
 
 
 @pytest.fixture
@@ -44,17 +44,22 @@ def test_a_zygote_that_is_killed_is_said_to_be(agent):
     assert "killed by SIGKILL" in closed.printed
 
 
-def test_an_end_leaves_no_process_and_no_directory(agent, tmp_path):
-    known = tmp_path / "token"
-    known.touch()
-    assert agent.describe(str(known)).own is None
-    own = agent.describe(str(tmp_path / "absent")).own
-    with open(f"{own}/x.log", "w") as file:
-        file.write("a line\n")
-    (piece,) = agent.collect({}, 1)
-    assert (piece.path, piece.data) == ("x.log", b"a line\n")
+def test_a_message_that_comes_twice_is_passed_on_once(agent, monkeypatch):
+    passed = []
+    monkeypatch.setattr(agent._channel, "send", passed.append)
+    agent.send(0, Stop())
+    agent.send(0, Stop())
+    agent.send(1, Stop())
+    assert len(passed) == 2
+
+
+def test_it_knows_whether_it_sees_a_file(agent, tmp_path):
+    assert agent.describe(str(tmp_path)).sees_run_dir
+    assert not agent.describe(str(tmp_path / "absent")).sees_run_dir
+
+
+def test_an_end_leaves_no_process(agent):
     agent.end()
-    assert not os.path.exists(own)
     agent._zygote.wait(10)
     assert not psutil.pid_exists(agent._zygote.pid)
 

@@ -13,7 +13,6 @@ from distrl.children import make_child_command
 from distrl.config import Config
 from distrl.launch.channel import Channel
 from distrl.launch.messages import (
-    AddNodes,
     Assignment,
     Bound,
     Build,
@@ -28,6 +27,7 @@ from distrl.launch.messages import (
     pack,
     unpack,
 )
+from distrl.launch.run_directory import make_directories
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -57,8 +57,8 @@ class Zygote:
             if isinstance(message, last):
                 return message
 
-    def build(self, spec, names, run_dir=None):
-        self.channel.send(Build(SESSION, "machine/0", run_dir, spec, names))
+    def build(self, spec, names):
+        self.channel.send(Build(SESSION, "machine/0", spec, names))
         return self.read(Bound).ports
 
 
@@ -78,15 +78,15 @@ def start():
         each.process.stdout.close()
 
 
-def test_it_checks_binds_and_runs_its_share(start, tmp_path):
-    config = Config(run_dir=str(tmp_path / "elsewhere"))
-    zygote = start(config, "tiny_programs:stopping")
+def test_it_checks_binds_and_runs_its_nodes(start, tmp_path):
+    make_directories(tmp_path)
+    zygote = start(Config(run_dir=str(tmp_path)), "tiny_programs:stopping")
     zygote.read(Ready)
     zygote.channel.send(CheckParts({}))
     spec = zygote.read(PartsChecked).spec
     assert unpack(spec).num_actions == 3
     names = ["doubler", "actor/0", "actor/1", "learner"]
-    ports = zygote.build(spec, names, str(tmp_path))
+    ports = zygote.build(spec, names)
     assert [len(ports[name]) for name in names] == [1, 0, 0, 0]
     assignment = Assignment(
         restarts={**dict.fromkeys(names, 0), "actor/1": 2},
@@ -99,14 +99,12 @@ def test_it_checks_binds_and_runs_its_share(start, tmp_path):
     assert nodes["doubler"]["address"] == assignment.addresses["doubler"][0]
     assert zygote.read(Ended).error is None
     assert zygote.process.wait(30) == 0
-    # Its own directory was written to, and what is its own was given to each node.
+    # Each node had its own environment, and counts its restarts.
     learner = json.loads((tmp_path / "learner.json").read_text())
     assert (learner["answer"], learner["platforms"]) == (42, "cpu")
-    lives = [
-        json.loads((tmp_path / f"actor{i}.json").read_text())["session"]
-        for i in range(2)
-    ]
-    assert [life["restarts"] for life in lives] == [0, 2]
+    for name, restarts in (("actor0", 0), ("actor1", 2)):
+        session = json.loads((tmp_path / f"{name}.json").read_text())["session"]
+        assert session["restarts"] == restarts
     assert (tmp_path / "logs" / "machine" / "0.log").exists()
 
 
@@ -121,7 +119,7 @@ def test_a_part_that_does_not_fit_is_refused(start, tmp_path):
     assert zygote.process.wait(30) == 0
 
 
-def test_it_ends_with_its_nodes_when_its_agent_has_gone(start, tmp_path):
+def test_it_ends_with_its_nodes_when_its_agent_has_died(start, tmp_path):
     (tmp_path / "logs").mkdir()
     zygote = start(Config(run_dir=str(tmp_path)), tiny_programs.hanging)
     zygote.read(Ready)
@@ -130,11 +128,6 @@ def test_it_ends_with_its_nodes_when_its_agent_has_gone(start, tmp_path):
     zygote.channel.send(StartNodes(assignment))
     pid = zygote.read(Started).nodes["first"]["pid"]
     node = psutil.Process(pid)
-    # A request that comes twice, as over a bad network, changes nothing.
-    zygote.channel.send(AddNodes(assignment))
-    zygote.channel.send(AddNodes(Assignment({"second": 1})))
-    assert list(zygote.read(Started).nodes) == []
-    assert list(zygote.read(Started).nodes) == ["second"]
     zygote.channel.close()
     zygote.process.wait(30)
     _, alive = psutil.wait_procs([node], timeout=10)

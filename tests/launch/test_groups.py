@@ -43,10 +43,9 @@ def test_nodes_are_numbered_where_there_are_several_or_could_be():
     assert name_nodes(groups) == expected
 
 
-def test_those_that_save_need_the_run_directory():
+def test_some_groups_save_a_last_checkpoint():
     saving = {group.name for group in GROUPS.values() if group.saves}
     assert saving == {"coordinator", "learner", "replay", "serial"}
-    assert all(GROUPS[name].needs_run_dir for name in saving)
 
 
 def test_an_unknown_group_is_refused_with_the_nearest_name():

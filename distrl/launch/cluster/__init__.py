@@ -1,1 +1,1 @@
-"""The ray back end: the same program on the machines of a Ray cluster."""
+"""The ray back end: runs a program on the machines of a Ray cluster."""

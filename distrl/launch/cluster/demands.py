@@ -1,47 +1,34 @@
-"""What a program wants of a cluster, and whether the cluster has it."""
+"""The resources that a program needs, and whether a cluster has them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from distrl.config import LaunchConfig
 from distrl.errors import ConfigError, suggest
+from distrl.launch.cluster.ray_connection import ClusterMachine
 
-# Ray's own names of what a configuration calls as Ray's Python interface does.
+Resources = Mapping[str, float]
+
+# Ray's resource names for those of its Python interface, which configurations use.
 _RAY_NAMES = {"num_cpus": "CPU", "num_gpus": "GPU"}
-_NAMES = {ray: name for name, ray in _RAY_NAMES.items()}
-# What has no amount given: little, so that a program fits on any machine with cores.
-_UNDECLARED = {"CPU": 0.01}
-# What is to take nothing: Ray places only what takes something. A byte is everywhere.
+_CONFIG_NAMES = {ray: name for name, ray in _RAY_NAMES.items()}
+# For groups without an entry: small, so that any program fits on any machine.
+_DEFAULT = {"CPU": 0.01}
+# Ray only places what takes something. Every machine has a byte.
 _NOTHING = {"memory": 1.0}
 _ROUNDING = 1e-6
-
-
-@dataclass(frozen=True)
-class Machine:
-    """A machine of the cluster.
-
-    Attributes:
-      key: by which Ray knows it.
-      ip: its address.
-      resources: what it has in all, by Ray's names.
-    """
-
-    key: str
-    ip: str
-    resources: Mapping[str, float]
 
 
 def list_demands(
     launch: LaunchConfig, groups: Mapping[str, int]
 ) -> dict[str, dict[str, float]]:
-    """Returns what one node of each group takes, by Ray's names.
+    """Returns the resources of one node of each group, by Ray's names.
 
     Args:
       launch: its `resources`.
-      groups: how many nodes each group has.
+      groups: the number of nodes in each group.
 
     Raises:
-      ConfigError: there is no such group in the program.
+      ConfigError: the program has no such group.
     """
     for group in launch.resources:
         if group not in groups:
@@ -49,12 +36,8 @@ def list_demands(
                 f"launch.resources.{group}: the program has no group {group!r}."
                 f"{suggest(group, groups)} It has {', '.join(groups)}."
             )
-    demands = {}
-    for group in groups:
-        wanted = launch.resources.get(group)
-        if wanted is None:
-            demands[group] = dict(_UNDECLARED)
-            continue
+    demands = {group: dict(_DEFAULT) for group in groups}
+    for group, wanted in launch.resources.items():
         amounts = {_RAY_NAMES.get(name, name): float(n) for name, n in wanted.items()}
         taken = {name: amount for name, amount in amounts.items() if amount > 0}
         demands[group] = taken or dict(_NOTHING)
@@ -62,67 +45,70 @@ def list_demands(
 
 
 def check_demands(
-    demands: Mapping[str, Mapping[str, float]],
+    demands: Mapping[str, Resources],
     groups: Mapping[str, int],
-    machines: Sequence[Machine],
-    available: Mapping[str, float],
+    machines: Sequence[ClusterMachine],
+    available: Resources,
 ) -> None:
-    """Raises ConfigError for the first group that cannot be placed, with what lacks.
+    """Raises ConfigError for the first group that does not fit, and says what is short.
 
     Args:
-      demands: what one node of each group takes.
-      groups: how many nodes each group has.
-      machines: those of the cluster.
-      available: what nobody uses now, of all machines together.
+      demands: the resources of one node of each group.
+      groups: the number of nodes in each group.
+      machines: the machines of the cluster.
+      available: the unused resources of all machines together.
     """
     left = dict(available)
     for group, count in groups.items():
         wanted = demands[group]
+        field = f"launch.resources.{group} = {_show_all(wanted)}"
         if not any(_fits(wanted, machine.resources) for machine in machines):
             raise ConfigError(
-                f"{_name(group, wanted)}: no machine of the cluster has that. "
+                f"{field}: no machine of the cluster has that. "
                 f"{_describe_machines(wanted, machines)}"
             )
         for resource, amount in wanted.items():
-            there = left.get(resource, 0.0)
-            if amount * count > there + _ROUNDING:
+            free = left.get(resource, 0.0)
+            if amount * count > free + _ROUNDING:
                 raise ConfigError(
-                    f"{_name(group, wanted)}: {count} of them take "
-                    f"{_show(resource, amount * count)}, and {_show(resource, there)} "
-                    f"is left of the {_show(resource, available.get(resource, 0.0))} "
-                    "that nobody uses. Want less, have fewer nodes, or wait until "
-                    "others end."
+                    f"{field}: {count} nodes take {_show(resource, amount * count)}, "
+                    f"and {_show(resource, free)} is left of the "
+                    f"{_show(resource, available.get(resource, 0.0))} that is unused. "
+                    "Ask for less, use fewer nodes, or wait until others finish."
                 )
-            left[resource] = there - amount * count
+            left[resource] = free - amount * count
 
 
 def describe_unplaced(
-    launch: LaunchConfig, groups: Mapping[str, int], reason: str | None
+    demands: Mapping[str, Resources],
+    groups: Mapping[str, int],
+    seconds: float,
+    reason: str | None,
 ) -> str:
-    """Returns in a line what Ray did not place in time, and for which `reason`."""
-    demands = list_demands(launch, groups)
+    """Returns a line about nodes that Ray did not place.
+
+    Args:
+      demands: the resources of one node of each group.
+      groups: the number of nodes in each group.
+      seconds: how long Ray had.
+      reason: the error of Ray, if there was one.
+    """
     wanted = ", ".join(
         f"{count} {group} of {_show_all(demands[group])}"
         for group, count in groups.items()
     )
-    text = (
-        f"Ray found no place for {wanted} within launch.connect_seconds = "
-        f"{launch.connect_seconds:g}"
-    )
+    limit = f"within launch.connect_seconds = {seconds:g}"
+    text = f"Ray found no place for {wanted} {limit}"
     return text if reason is None else f"{text}: {reason}"
 
 
-def _fits(wanted: Mapping[str, float], has: Mapping[str, float]) -> bool:
-    return all(has.get(name, 0.0) + _ROUNDING >= n for name, n in wanted.items())
+def _fits(wanted: Resources, total: Resources) -> bool:
+    return all(total.get(name, 0.0) + _ROUNDING >= n for name, n in wanted.items())
 
 
-def _name(group: str, wanted: Mapping[str, float]) -> str:
-    return f"launch.resources.{group} = {_show_all(wanted)}"
-
-
-def _describe_machines(wanted: Mapping[str, float], machines: Sequence[Machine]) -> str:
+def _describe_machines(wanted: Resources, machines: Sequence[ClusterMachine]) -> str:
     if not machines:
-        return "It has no machine at all."
+        return "It has no machines."
     shown = [
         f"{machine.ip} has "
         + ", ".join(_show(name, machine.resources.get(name, 0.0)) for name in wanted)
@@ -131,10 +117,10 @@ def _describe_machines(wanted: Mapping[str, float], machines: Sequence[Machine])
     return "; ".join(shown) + "."
 
 
-def _show_all(wanted: Mapping[str, float]) -> str:
-    amounts = [f"{_NAMES.get(name, name)}: {n:g}" for name, n in wanted.items()]
+def _show_all(wanted: Resources) -> str:
+    amounts = [f"{_CONFIG_NAMES.get(name, name)}: {n:g}" for name, n in wanted.items()]
     return "{" + ", ".join(amounts) + "}"
 
 
 def _show(resource: str, amount: float) -> str:
-    return f"{amount:.10g} {_NAMES.get(resource, resource)}"
+    return f"{amount:.10g} {_CONFIG_NAMES.get(resource, resource)}"

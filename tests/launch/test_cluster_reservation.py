@@ -10,17 +10,17 @@ from ray_clusters import RayCluster
 pytestmark = pytest.mark.slow
 
 _SCRIPT = """
-import json, sys
+import json, sys, time
 from distrl.config import LaunchConfig
-from distrl.launch.cluster.connection import connect, list_machines, read_available
-from distrl.launch.cluster.placing import Placement
+from distrl.launch.cluster.ray_connection import connect, list_machines
+from distrl.launch.cluster.reservation import Reservation
 connect(LaunchConfig(address=sys.argv[1]))
 bundles, strategy, seconds = json.loads(sys.argv[2])
-placement = Placement(bundles, strategy)
-answer = placement.find(list(bundles), seconds)
-answer["there"] = [machine.key for machine in list_machines()]
-placement.release()
-print(json.dumps(answer))
+reservation = Reservation(bundles, strategy)
+places = reservation.await_places(seconds, time.sleep)
+reservation.release()
+machines = [machine.key for machine in list_machines()]
+print(json.dumps([places, machines]))
 """
 
 
@@ -45,29 +45,29 @@ def place(cluster, bundles, strategy="spread", seconds=60.0):
     return json.loads(done.stdout)
 
 
-def test_nodes_are_spread_and_go_where_is_what_they_take(cluster):
+def test_nodes_are_spread_and_run_where_their_resources_are(cluster):
     bundles = {
         "learner": {"GPU": 1.0},
         "evaluator": {"GPU": 1.0},
         "actor/0": {"far": 1.0},
     }
-    found = place(cluster, bundles)
-    keys = found["keys"]
-    assert set(keys.values()) == set(found["there"])
+    (keys, devices), machines = place(cluster, bundles)
+    assert set(keys.values()) == set(machines)
     assert keys["learner"] == keys["evaluator"] != keys["actor/0"]
-    # Each of the two has a GPU of its own; who takes none has no say in it.
-    assert sorted(found["devices"].values()) == ["0", "1"]
-    assert set(found["devices"]) == {"learner", "evaluator"}
+    # Each of the two has a GPU of its own; a node that takes none is not asked.
+    assert sorted(devices.values()) == ["0", "1"]
+    assert set(devices) == {"learner", "evaluator"}
 
 
 @pytest.mark.parametrize(("strategy", "count"), [("spread", 2), ("pack", 1)])
 def test_the_strategy_decides_on_how_many_machines(cluster, strategy, count):
     bundles = {f"actor/{i}": {"CPU": 0.5} for i in range(2)}
-    found = place(cluster, bundles, strategy)
-    assert len(set(found["keys"].values())) == count
-    assert found["devices"] == {}
+    (keys, devices), _ = place(cluster, bundles, strategy)
+    assert len(set(keys.values())) == count
+    assert devices == {}
 
 
-def test_what_has_no_place_side_by_side_is_told_after_the_time(cluster):
+def test_nodes_that_fit_on_no_machine_are_given_up_after_the_time(cluster):
     # Three of the four CPUs, and no machine has three.
-    assert place(cluster, {"actor/0": {"CPU": 3.0}}, seconds=1.0)["keys"] is None
+    places, _ = place(cluster, {"actor/0": {"CPU": 3.0}}, seconds=1.0)
+    assert places is None

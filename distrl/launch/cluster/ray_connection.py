@@ -1,21 +1,37 @@
-"""Connects to Ray: a cluster that runs already, or one that is started here."""
+"""Connects to Ray: to a running cluster, or to one that is started here."""
 
 import logging
 import os
 import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from distrl.config import LaunchConfig
 from distrl.errors import ConfigError
-from distrl.launch.cluster.demands import Machine
 from distrl.ports import is_listening
 
 
-class _Sealed(list):
-    """A list that stays empty: of directories that workers search before all others.
+@dataclass(frozen=True)
+class ClusterMachine:
+    """A machine of the cluster, as Ray lists it.
 
-    Ray adds the working directory of the process that connects, which may hold files
-    with the names of standard modules.
+    Attributes:
+      key: Ray's id of the machine.
+      ip: its address.
+      resources: its total resources, by Ray's names.
+    """
+
+    key: str
+    ip: str
+    resources: Mapping[str, float]
+
+
+class _EmptyList(list[str]):
+    """A list that stays empty: the directories that Ray's workers search first.
+
+    Ray adds the working directory of the process that connects, and a file there may
+    shadow a standard module.
     """
 
     def extend(self, _: Any) -> None:
@@ -25,19 +41,19 @@ class _Sealed(list):
 def connect(
     launch: LaunchConfig, name: str = "launch.address", directory: str | None = None
 ) -> None:
-    """Connects this process to the cluster of `launch.address`.
+    """Connects this process to the cluster at `launch.address`.
 
     Args:
-      launch: which cluster, and what is set up there.
-      name: of the field or flag that gave the address, for messages.
+      launch: the address of the cluster, and the runtime environment.
+      name: the field or flag that gave the address, for messages.
       directory: for the files and sockets of a cluster that is started here.
 
     Raises:
-      ConfigError: Ray is not installed, there is no such cluster, or the runtime
-        environment is none.
+      ConfigError: Ray is not installed, nothing answers at the address, or Ray refuses
+        the runtime environment.
     """
     try:
-        # Nothing of a run is told to anybody.
+        # Keep Ray from reporting the run to its developers.
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         import ray
     except ImportError as error:
@@ -53,7 +69,7 @@ def connect(
     if address is None:
         options = {"include_dashboard": False, "_temp_dir": directory}
     job = ray.job_config.JobConfig()
-    job._py_driver_sys_path = _Sealed()
+    job._py_driver_sys_path = _EmptyList()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -70,19 +86,19 @@ def connect(
         raise _refuse(launch, name, first or type(error).__name__) from error
 
 
-def list_machines() -> list[Machine]:
-    """Returns the machines of the cluster that are there now."""
+def list_machines() -> list[ClusterMachine]:
+    """Returns the living machines of the cluster."""
     import ray
 
     return [
-        Machine(node["NodeID"], node["NodeManagerAddress"], node["Resources"])
+        ClusterMachine(node["NodeID"], node["NodeManagerAddress"], node["Resources"])
         for node in ray.nodes()
         if node["Alive"]
     ]
 
 
 def read_available() -> dict[str, float]:
-    """Returns what nobody uses, of all machines together."""
+    """Returns the unused resources of all machines together."""
     import ray
 
     return ray.available_resources()
@@ -99,10 +115,10 @@ def _refuse(launch: LaunchConfig, name: str, reason: str) -> ConfigError:
     if launch.address is None:
         return ConfigError(
             f"launch.backend = 'ray': Ray could not be started here: {reason}. "
-            "launch.address names a cluster that runs already."
+            "launch.address names a cluster that is already running."
         )
     return ConfigError(
-        f"{name} = {launch.address!r}: cannot connect to that cluster: "
-        f"{reason}. Start distrl on one of its machines (`ray start` makes this "
-        "machine one), and give the address that `ray start --head` printed, or auto."
+        f"{name} = {launch.address!r}: cannot connect to that cluster: {reason}. "
+        "Start distrl on one of its machines (`ray start` adds this machine), and give "
+        "the address that `ray start --head` printed, or auto."
     )

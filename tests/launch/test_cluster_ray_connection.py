@@ -7,7 +7,7 @@ import pytest
 
 from distrl.config import LaunchConfig
 from distrl.errors import ConfigError
-from distrl.launch.cluster.connection import connect
+from distrl.launch.cluster.ray_connection import connect
 
 
 def test_an_address_where_nobody_listens_is_refused_at_once():
