@@ -89,7 +89,7 @@ _CASES = [
         "a rate limit that blocks for ever",
         "",
         "--replay.error_buffer 100",
-        ["replay.error_buffer = 100", "at least 1024", "for ever"],
+        ["replay.error_buffer = 100", "at least 1024", "null"],
     ),
     (
         "more to begin with than there is room",
