@@ -24,7 +24,7 @@ from distrl.errors import ConfigError
 def read_flags(
     arguments: Sequence[str], switches: Iterable[str] = ()
 ) -> tuple[list[str], dict[str, Any], set[str]]:
-    """Splits arguments into positional ones, configuration values and switches.
+    """Splits arguments into positional ones, values of fields and switches.
 
     Args:
       arguments: for example `["catch.yaml", "--seed=3", "--stop.env_steps", "null"]`.
@@ -52,7 +52,9 @@ def read_flags(
             if not equals:
                 text = next(rest, "--")
                 if text.startswith("--"):
-                    raise ConfigError(f"--{name} needs a value: {_describe(name)}")
+                    field = list_fields().get(name)
+                    takes = "any value" if field is None else field.describe()
+                    raise ConfigError(f"--{name} needs a value: {takes}")
             values[name] = _read_text(name, text)
     return positional, values, found
 
@@ -112,8 +114,3 @@ def _read_text(name: str, text: str) -> Any:
         # To YAML this is null: an unset shell variable would disable a field.
         return text
     return load_yaml(text, f"--{name} = {show_value(text)}")
-
-
-def _describe(name: str) -> str:
-    field = list_fields().get(name)
-    return "any value" if field is None else field.describe()

@@ -1,4 +1,4 @@
-"""Paths that users write, in a shell or in YAML, where nobody expands `~`."""
+"""Paths given by users: in flags and YAML no shell expands `~`."""
 
 import os
 from pathlib import Path
@@ -14,29 +14,29 @@ def read_path(place: str, text: str) -> Path:
     """Returns an absolute path, with `~` and `~user` expanded.
 
     Args:
-      place: where it stands, for messages: `run_dir` or `--video`.
-      text: what stands there.
+      place: the field or flag, for messages: `run_dir` or `--video`.
+      text: its value.
 
     Raises:
-      ConfigError: there can be no such path, or it may not be entered.
+      ConfigError: the path is not valid, or its directory may not be entered.
     """
     shown = f"{place} = {show_value(text)}"
     expanded = os.path.expanduser(text)
     if expanded.startswith("~"):
         user = expanded.partition("/")[0]
         raise ConfigError(
-            f"{shown}: {user} is not the home directory of anybody here; write the "
-            f"path in full, or ./{user} for a directory of that name"
+            f"{shown}: {user} is not the home directory of a user of this machine; "
+            f"write the path in full, or ./{user} for a directory of that name"
         )
     path = os.path.abspath(expanded)
     try:
         path.encode()
-        # The last part asks whether what is inside a directory can be seen.
+        # The "." asks whether the directory may be entered.
         os.stat(os.path.join(path, "."))
     except UnicodeEncodeError:
         raise ConfigError(
-            f"{shown}: it is not valid UTF-8, which the libraries that read and write "
-            "there need; rename it"
+            f"{shown}: it is not valid UTF-8, which the libraries that use it need; "
+            "rename it"
         ) from None
     except (FileNotFoundError, NotADirectoryError):
         pass

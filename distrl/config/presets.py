@@ -25,7 +25,7 @@ class Preset:
     base: str = ""
 
 
-# As in the papers: the noise is in the last two layers, and explores alone.
+# As in the papers: noise in the last two layers is the only exploration.
 _EXPLORED_BY_NOISE = {
     "network.head_args": {"hidden_sizes": [64]},
     "actor.exploration.schedule": "fixed",

@@ -1,7 +1,8 @@
 """Replay sizes in Reverb items.
 
-The configuration counts transitions (or sequences) of the whole replay; Reverb counts
-items, `ReplayConfig.block_size` transitions each, and each shard has an equal part.
+The configuration counts transitions (or sequences) of the whole replay. Reverb counts
+its items, blocks of `ReplayConfig.block_size` transitions, of which each shard has an
+equal part.
 """
 
 import math
@@ -20,7 +21,7 @@ class ReplaySizes:
       share: the items of a superbatch that this shard gives.
       samples_per_insert: how often an item is sampled on average; None: no limit.
       error_buffer: the samples by which actors or learner may run ahead.
-      pool: the transitions that an actor shuffles at once; 0: it writes each at once.
+      pool: the transitions that an actor shuffles at once; 0 does not shuffle.
     """
 
     capacity: int

@@ -158,7 +158,7 @@ class ReplayConfig:
 
     @property
     def block_size(self) -> int:
-        """The transitions per Reverb item, G; 1 where an item is a sequence."""
+        """The transitions per block, which is one Reverb item; 1 for sequences."""
         if self.transitions_per_item is not None:
             return self.transitions_per_item
         is_single = self.kind == "prioritized" or self.sequence_length is not None

@@ -15,10 +15,6 @@ from distrl.config.convert import config_to_tree
 from distrl.errors import ConfigError
 
 
-def test_nothing_is_the_defaults():
-    assert config_from_dict({}) == Config()
-
-
 def test_nested_values_and_the_rest_keeps_its_defaults():
     config = config_from_dict(
         {"seed": 3, "actor": {"count": 5, "exploration": {"schedule": "apex"}}}
@@ -27,24 +23,21 @@ def test_nested_values_and_the_rest_keeps_its_defaults():
     assert config == Config(seed=3, actor=actor)
 
 
-def test_zero_false_and_empty_are_values():
+def test_zero_false_null_and_empty_are_values():
     config = config_from_dict(
         {
             "actor": {"exploration": {"epsilon": 0.0}},
             "launch": {"isolate": False},
             "stop": {"evaluation_return": 0},
+            "replay": {"samples_per_insert": None},
             "network": {"args": {"hidden_sizes": []}},
         }
     )
     assert config.actor.exploration.epsilon == 0.0
     assert config.launch.isolate is False
+    assert config.replay.samples_per_insert is None
     assert config.stop == StopConfig(evaluation_return=0.0)
     assert config.network.args == {"hidden_sizes": []}
-
-
-def test_null_switches_an_optional_field_off():
-    config = config_from_dict({"replay": {"samples_per_insert": None}})
-    assert config.replay.samples_per_insert is None
 
 
 def test_a_whole_number_for_a_number_becomes_one():
@@ -63,20 +56,17 @@ def test_arguments_are_copied():
 @pytest.mark.parametrize(
     ("tree", "message"),
     [
+        (3, "a configuration = 3: it must be a mapping"),
         ({"seed": True}, "seed = true: it must be a whole number"),
         ({"seed": "3"}, "seed = '3': it must be a whole number"),
         ({"seed": 3.0}, "seed = 3.0: it must be a whole number"),
         ({"seed": None}, "seed = null: it must be a whole number"),
         ({"seed": 2**31}, "seed = 2147483648: it must be a whole number, at least 0"),
-        ({"seed": [1]}, "seed = [1]: it must be a whole number"),
         ({"actor": {"discount": "0.9"}}, "actor.discount = '0.9': it must be a finite"),
-        ({"actor": {"discount": False}}, "actor.discount = false: it must be a finite"),
         ({"actor": {"discount": 10**400}}, "actor.discount = inf: it must be a finite"),
         ({"actor": {"discount": float("nan")}}, "actor.discount = nan"),
         ({"launch": {"isolate": 1}}, "launch.isolate = 1: it must be true or false"),
-        ({"launch": {"isolate": "yes"}}, "launch.isolate = 'yes': it must be true or"),
         ({"name": 3}, "name = 3: it must be text"),
-        ({"name": None}, "name = null: it must be text"),
         ({"run_dir": 3}, "run_dir = 3: it must be text, or null"),
         ({"replay": {"kind": "Uniform"}}, "Did you mean 'uniform'?"),
         ({"replay": {"kind": ["uniform"]}}, "it must be one of uniform, prioritized"),
@@ -102,11 +92,6 @@ def test_refusals(tree, message):
         config_from_dict(tree)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
-
-
-def test_something_else_than_a_mapping():
-    with pytest.raises(ConfigError, match="a configuration = 3: it must be a mapping"):
-        config_from_dict(3)
 
 
 def test_the_tree_of_a_configuration_reads_back():
