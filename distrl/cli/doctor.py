@@ -1,29 +1,49 @@
 """`distrl doctor`: checks this machine, and says what to do about each failure."""
 
 import dataclasses
+import fnmatch
+import importlib.metadata
 import json
-from collections.abc import Iterator
+import os
+import platform
+import resource
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 
+from distrl.children import make_command, name_signal
 from distrl.cli.answer import print_answer
-from distrl.cli.arguments import read_values
-from distrl.cli.health import CHECKS, CLUSTER_CHECKS, IMPORT_SECONDS
-from distrl.errors import ConfigError
+from distrl.cli.arguments import Parser
+from distrl.cli.shell_variables import check_variables
 from distrl.findings import Finding, format_finding, name_failed
+from distrl.machine import read_memory
 
-_HELP = """\
-usage: distrl doctor [--cluster ADDRESS] [--json]
-
+_DESCRIPTION = """\
 Checks Python, the installed versions, JAX devices, cores, memory, the limit of open
 files, environment variables that cause trouble, and whether a program can be isolated
 from the network. A line that fails says what to do. Exit codes: 0 nothing failed
-(warnings may be there), 1 something failed.
+(there may be warnings), 1 something failed."""
 
-flags:
-  --cluster ADDRESS    check every machine of the Ray cluster at host:port (or auto):
-                       its versions, devices, memory and open files, its clock, and
-                       that each machine reaches ports of all others
-  --json               print {"ok": ..., "findings": [...]} on stdout
-  --help               this text"""
+# These link one TensorFlow ABI, so they move together.
+PINNED = {
+    "dm-launchpad-nightly": "0.5.2.dev20230303",
+    "dm-reverb": "0.11.0",
+    "tensorflow-cpu": "2.12.*",
+    "tensorflow-probability": "0.20.1",
+}
+PRESENT = ("jax", "jaxlib", "dm-haiku", "optax", "rlax", "bsuite", "gymnasium")
+
+_GIB = 2**30
+_NEEDED_FILES = 1024
+_NEEDED_MEMORY = 1 * _GIB
+_RECOMMENDED_MEMORY = 2 * _GIB
+_RECOMMENDED_CORES = 2
+# TensorFlow takes 7 s to import on two idle cores, and much more on a busy machine.
+_IMPORT_SECONDS = 180.0
+_REINSTALL = (
+    "install what requirements.lock pins, in an environment of its own "
+    "(in a checkout: `rm -rf .venv`, then `make install`)"
+)
 
 
 def main(arguments: list[str]) -> int:
@@ -32,21 +52,25 @@ def main(arguments: list[str]) -> int:
     Raises:
       ConfigError: bad usage.
     """
-    if not {"-h", "--help"}.isdisjoint(arguments):
-        print_answer(_HELP)
-        return 0
-    positional, values, flags = read_values(
-        arguments, ("--json",), "doctor", ("cluster",)
+    json_help = 'print {"ok": ..., "findings": [...]}'
+    parser = Parser("doctor", _DESCRIPTION, json_help)
+    parser.add_value(
+        "--cluster",
+        "ADDRESS",
+        "check every machine of the Ray cluster at host:port (or auto): its versions, "
+        "devices, memory and open files, its clock, and that each machine reaches the "
+        "ports of all others",
     )
-    if positional:
-        raise ConfigError(f"doctor takes no arguments and got {' '.join(positional)}")
+    args = parser.parse(arguments)
+    if args is None:
+        return 0
     findings: list[Finding] = []
-    for finding in _find(values.get("cluster")):
+    for finding in _find(args.cluster):
         findings.append(finding)
-        if "--json" not in flags:
+        if not args.json:
             print_answer(format_finding(finding))
     failed = any(finding.state == "failed" for finding in findings)
-    if "--json" in flags:
+    if args.json:
         rows = [dataclasses.asdict(finding) for finding in findings]
         print_answer(json.dumps({"ok": not failed, "findings": rows}, indent=2))
     else:
@@ -61,4 +85,169 @@ def _find(cluster: str | None) -> Iterator[Finding]:
         return
     from distrl.launch.cluster.examining import examine_cluster
 
-    yield from examine_cluster(cluster, CLUSTER_CHECKS, IMPORT_SECONDS)
+    # A program on a cluster is never isolated.
+    checks = [check for check in CHECKS if check is not check_isolation]
+    yield from examine_cluster(cluster, checks, _IMPORT_SECONDS)
+
+
+def check_python(
+    version: tuple[int, int, int] = sys.version_info[:3],
+    system: str = f"{platform.system()} {platform.machine()}",
+) -> list[Finding]:
+    """Checks that this is Python 3.10 on Linux x86-64, the only one with wheels."""
+    shown = ".".join(map(str, version))
+    findings = [Finding("Python", "ok", shown), Finding("system", "ok", system)]
+    if version[:2] != (3, 10):
+        advice = "install Python 3.10: there are no wheels of Launchpad for later ones"
+        findings[0] = Finding("Python", "failed", f"{shown}, needed 3.10", advice)
+    if system != "Linux x86_64":
+        advice = "use Linux on x86-64: Reverb and Launchpad have no other wheels"
+        found = f"{system}, needed Linux x86_64"
+        findings[1] = Finding("system", "failed", found, advice)
+    return findings
+
+
+def check_versions(
+    read_version: Callable[[str], str] = importlib.metadata.version,
+) -> list[Finding]:
+    """Checks each pinned version, and that the other packages are installed."""
+    findings, wrong = [], []
+    for name in (*PINNED, *PRESENT):
+        needed = PINNED.get(name, "*")
+        suffix = f", needed {needed}" if name in PINNED else ""
+        try:
+            found = read_version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found = "not installed"
+        if found != "not installed" and fnmatch.fnmatch(found, needed):
+            findings.append(Finding(name, "ok", found))
+            continue
+        findings.append(Finding(name, "failed", found + suffix, _REINSTALL))
+        if name in PINNED:
+            wrong.append(name)
+    together = "Launchpad, Reverb, TensorFlow and its Probability"
+    if wrong:
+        text = f"{together} do not fit together: {', '.join(wrong)}"
+        advice = f"these four link one TensorFlow ABI and move together: {_REINSTALL}"
+        findings.append(Finding("TensorFlow ABI", "failed", text, advice))
+    else:
+        findings.append(Finding("TensorFlow ABI", "ok", f"{together} fit together"))
+    return findings
+
+
+def check_machine() -> list[Finding]:
+    """Checks cores, memory and the limit of open files."""
+    # A run raises its own limit to the hard one.
+    _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return [
+        judge_cores(len(os.sched_getaffinity(0))),
+        judge_memory(read_memory("MemAvailable")),
+        judge_files(files),
+    ]
+
+
+def judge_cores(cores: int) -> Finding:
+    """Returns the finding for a number of cores."""
+    if cores >= _RECOMMENDED_CORES:
+        return Finding("cores", "ok", str(cores))
+    advice = "actors and learner share it: runs work, but slowly"
+    return Finding("cores", "warning", f"{cores}, better {_RECOMMENDED_CORES}", advice)
+
+
+def judge_memory(available: int) -> Finding:
+    """Returns the finding for the available memory, in bytes."""
+    found = f"{available / _GIB:.1f} GiB available"
+    if available >= _RECOMMENDED_MEMORY:
+        return Finding("memory", "ok", found)
+    advice = "end other programs, or make actor.count and replay.capacity smaller"
+    if available >= _NEEDED_MEMORY:
+        return Finding("memory", "warning", found, advice)
+    found += f", needed {_NEEDED_MEMORY / _GIB:.0f} GiB"
+    return Finding("memory", "failed", found, advice)
+
+
+def judge_files(limit: int) -> Finding:
+    """Returns the finding for the hard limit of open files."""
+    if limit == resource.RLIM_INFINITY:
+        return Finding("open files", "ok", "unlimited")
+    if limit >= _NEEDED_FILES:
+        return Finding("open files", "ok", str(limit))
+    advice = "raise it in the shell that starts distrl: `ulimit -n 4096`"
+    return Finding("open files", "failed", f"{limit}, needed {_NEEDED_FILES}", advice)
+
+
+def check_isolation() -> list[Finding]:
+    """Checks, in a process of its own, whether a program can have a private network."""
+    ok, text = run_python(
+        "import json\n"
+        "from distrl.launch.isolation import probe_isolation\n"
+        "print(json.dumps(probe_isolation()))"
+    )
+    refusal = json.loads(text) if ok else text
+    if refusal is None:
+        return [Finding("isolation", "ok", "a private network works")]
+    advice = (
+        "runs work, but other hosts can reach their ports; allow unprivileged user "
+        "namespaces (sysctl user.max_user_namespaces; in a container, a seccomp "
+        "profile that permits unshare), or keep the machine behind a firewall"
+    )
+    return [Finding("isolation", "warning", f"not possible: {refusal}", advice)]
+
+
+def check_imports() -> list[Finding]:
+    """Checks, in a process of its own, that Reverb and Launchpad really load."""
+    ok, text = run_python("import reverb, launchpad; print('they load')")
+    if ok:
+        return [Finding("reverb, launchpad", "ok", text)]
+    return [Finding("reverb, launchpad", "failed", text, _REINSTALL)]
+
+
+def check_devices() -> list[Finding]:
+    """Checks, in a process of its own, which devices JAX shows."""
+    code = "import json, jax; print(json.dumps([str(d) for d in jax.local_devices()]))"
+    ok, text = run_python(code)
+    if ok:
+        devices = json.loads(text)
+        return [Finding("JAX devices", "ok", f"{len(devices)}: {', '.join(devices)}")]
+    advice = (
+        "repair the driver of the accelerator, or set JAX_PLATFORMS=cpu to do without; "
+        f"if JAX itself does not load: {_REINSTALL}"
+    )
+    return [Finding("JAX devices", "failed", text, advice)]
+
+
+CHECKS: tuple[Callable[[], list[Finding]], ...] = (
+    check_python,
+    check_versions,
+    check_machine,
+    check_variables,
+    check_isolation,
+    check_imports,
+    check_devices,
+)
+"""All checks, in the order in which they are shown."""
+
+
+def run_python(code: str, seconds: float = _IMPORT_SECONDS) -> tuple[bool, str]:
+    """Runs code in a process of its own.
+
+    Returns:
+      Whether it succeeded, and the last line that it printed, on stderr if it failed.
+    """
+    try:
+        done = subprocess.run(
+            make_command(code),
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            stdin=subprocess.DEVNULL,
+            env={"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ},
+        )
+    except subprocess.TimeoutExpired:
+        return False, f"it had not ended after {seconds:g} s"
+    succeeded = done.returncode == 0
+    lines = (done.stdout if succeeded else done.stderr).strip().splitlines()
+    last = lines[-1].strip() if lines else ""
+    if done.returncode < 0:
+        last = f"{name_signal(-done.returncode)}: {last}"
+    return succeeded, last

@@ -1,73 +1,45 @@
-"""`distrl evaluate RUN_DIR`: plays episodes of what a run has learned."""
+"""`distrl evaluate RUN_DIR`: plays episodes with what a run has learned."""
 
-import json
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from distrl.children import adopt_orphans
-from distrl.cli.answer import print_answer, print_error, reserve_stdout
-from distrl.cli.arguments import read_count, read_values
+from distrl.cli.answer import give_answer, print_error
+from distrl.cli.arguments import Parser, one_of, probability, whole_number
 from distrl.config import Config, load_run
 from distrl.config.paths import read_path
-from distrl.errors import ConfigError, EnvironmentFault, suggest
+from distrl.errors import ConfigError, EnvironmentFault
 
-_HELP = """\
-usage: distrl evaluate RUN_DIR [--episodes N] [--checkpoint best|latest] [--epsilon X]
-                       [--seed N] [--max_episode_steps N] [--video FILE] [--json]
-
-Plays whole episodes of what the run in RUN_DIR has learned, as its own evaluator does,
-and prints the mean return with a 95 % confidence interval (Student's t). Progress is
-printed on stderr. The run may still be training; nothing is written into its
-directory. Exit codes: 0 done, 1 the environment failed, 2 bad usage, no run, or
-nothing saved that can be read, 130 stopped by Ctrl-C, without a result.
-
-flags:
-  --episodes N     the episodes (default: the run's evaluation.episodes)
-  --checkpoint W   best: of the best evaluation; latest: the newest checkpoint
-                   (default: best if there is one, or else latest)
-  --epsilon X      the probability of a random action (default: the run's
-                   evaluation.epsilon)
-  --seed N         of environments and actions (default: one derived from the run's,
-                   for other episodes than those that the run itself played)
-  --max_episode_steps N
-                   cut off an episode after so many steps and count its return so far
-                   (default: the run's evaluation.max_episode_steps)
-  --video FILE     write a video of one more episode, .gif or .mp4, where the
-                   environment renders; a .gif shows its first 1,000 steps
-  --json           print one object on stdout, and all else on stderr
-  --help           this text"""
-
-_FLAGS = ("episodes", "checkpoint", "epsilon", "seed", "max_episode_steps", "video")
-_CHECKPOINTS = ("best", "latest")
+_DESCRIPTION = """\
+Plays whole episodes with what the run in RUN_DIR has learned, as its own evaluator
+does, and prints the mean return with a 95 % confidence interval (Student's t). Progress
+is printed on stderr. The run may still be training; nothing is written into its
+directory. Exit codes: 0 done, 1 the environment failed, 2 bad usage, no run, or no
+saved parameters that can be read, 130 stopped by Ctrl-C, without a result."""
 
 
 def main(arguments: list[str]) -> int:
     """Runs the command and returns its exit code.
 
     Raises:
-      ConfigError: bad usage, no run, or nothing saved that can be read.
+      ConfigError: bad usage, no run, or no saved parameters that can be read.
     """
-    if not {"-h", "--help"}.isdisjoint(arguments):
-        print_answer(_HELP)
+    args = _make_parser().parse(arguments)
+    if args is None:
         return 0
-    positional, values, switches = read_values(
-        arguments, ("--json",), "evaluate", _FLAGS
-    )
-    if len(positional) != 1:
-        given = ", ".join(positional) or "nothing"
-        raise ConfigError(
-            f"evaluate takes the directory of one run and got {given}; for example: "
-            "distrl evaluate runs/catch-20260131-120000 --episodes 200"
-        )
-    options = _read_options(values)
+    options = {
+        "which": args.checkpoint,
+        "episodes": args.episodes,
+        "epsilon": args.epsilon,
+        "seed": args.seed,
+        "max_episode_steps": args.max_episode_steps,
+        "video": None if args.video is None else str(read_path("--video", args.video)),
+    }
     try:
-        if "--json" in switches:
-            with reserve_stdout() as write:
-                answer = _evaluate(positional[0], options)
-                write(json.dumps(answer, indent=2) + "\n")
-        else:
-            print_answer(format_answer(_evaluate(positional[0], options)))
+        give_answer(
+            lambda: (0, _evaluate(args.run_dir, options)), format_answer, args.json
+        )
     except EnvironmentFault as fault:
         print_error(f"distrl: error: {fault}")
         return 1
@@ -75,7 +47,7 @@ def main(arguments: list[str]) -> int:
 
 
 def format_answer(answer: Mapping[str, Any]) -> str:
-    """Returns what was played and how it went, as lines of text.
+    """Returns the result of an evaluation as lines of text.
 
     Args:
       answer: what `evaluate_run` returns.
@@ -113,37 +85,51 @@ def format_answer(answer: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _read_options(values: Mapping[str, str]) -> dict[str, Any]:
-    """Returns the arguments of `evaluate_run` in the texts of the flags."""
-    options: dict[str, Any] = {}
-    for flag in ("episodes", "max_episode_steps"):
-        if flag in values:
-            options[flag] = read_count(flag, values[flag], least=1)
-    if "seed" in values:
-        options["seed"] = read_count("seed", values["seed"], least=0)
-    if "epsilon" in values:
-        options["epsilon"] = _read_probability("epsilon", values["epsilon"])
-    if "checkpoint" in values:
-        which = values["checkpoint"]
-        if which not in _CHECKPOINTS:
-            raise ConfigError(
-                f"--checkpoint = {which!r}: it must be {' or '.join(_CHECKPOINTS)}."
-                f"{suggest(which, _CHECKPOINTS)}"
-            )
-        options["which"] = which
-    if "video" in values:
-        options["video"] = str(read_path("--video", values["video"]))
-    return options
-
-
-def _read_probability(key: str, text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1.0
-    if not 0 <= number <= 1:
-        raise ConfigError(f"--{key} = {text!r}: it must be a number from 0 to 1")
-    return number
+def _make_parser() -> Parser:
+    parser = Parser(
+        "evaluate", _DESCRIPTION, "print one object on stdout, and all else on stderr"
+    )
+    parser.add_argument("run_dir", metavar="RUN_DIR", help="the directory of a run")
+    parser.add_value(
+        "--episodes",
+        "N",
+        "how many to play (default: the run's evaluation.episodes)",
+        whole_number(1),
+    )
+    parser.add_value(
+        "--checkpoint",
+        "best|latest",
+        "best: of the best evaluation; latest: the newest checkpoint (default: best if "
+        "there is one, otherwise latest)",
+        one_of("best", "latest"),
+    )
+    parser.add_value(
+        "--epsilon",
+        "X",
+        "the probability of a random action (default: the run's evaluation.epsilon)",
+        probability,
+    )
+    parser.add_value(
+        "--seed",
+        "N",
+        "of environments and actions (default: derived from the run's seed; it gives "
+        "other episodes than the run's own evaluations)",
+        whole_number(0),
+    )
+    parser.add_value(
+        "--max_episode_steps",
+        "N",
+        "cut off an episode after so many steps and count its return so far (default: "
+        "the run's evaluation.max_episode_steps)",
+        whole_number(1),
+    )
+    parser.add_value(
+        "--video",
+        "FILE",
+        "write a video of one more episode, .gif or .mp4, if the environment renders "
+        "(a .gif shows its first 1,000 steps)",
+    )
+    return parser
 
 
 def _evaluate(run_dir: str, options: Mapping[str, Any]) -> dict[str, Any]:

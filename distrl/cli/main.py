@@ -15,15 +15,16 @@ from distrl.cli.answer import AnswerLost, print_answer, print_error
 from distrl.errors import ConfigError, suggest
 from distrl.startup import settle
 
+# The module and function of each command, imported when it is called, and its help.
 _COMMANDS = {
-    "train": ("distrl.cli.train", "train an agent as a configuration file says"),
-    "resume": ("distrl.cli.resume", "go on with a run from its newest checkpoint"),
-    "evaluate": ("distrl.cli.evaluate", "play episodes of what a run has learned"),
-    "check-env": ("distrl.cli.check_env", "check the rules of an environment"),
-    "sweep": ("distrl.cli.sweep", "run an agent on many ids of bsuite"),
-    "report": ("distrl.cli.report", "score sweeps, and draw them as one page"),
-    "doctor": ("distrl.cli.doctor", "check this machine and what is installed"),
-    "list": ("distrl.cli.list_names", "list envs, agents, networks or configs"),
+    "train": ("distrl.cli.train:main", "train an agent as a configuration file says"),
+    "resume": ("distrl.cli.train:resume", "resume a run from its newest checkpoint"),
+    "evaluate": ("distrl.cli.evaluate:main", "play episodes with what a run learned"),
+    "check-env": ("distrl.cli.check_env:main", "check the rules of an environment"),
+    "sweep": ("distrl.cli.sweep:main", "run an agent on many ids of bsuite"),
+    "report": ("distrl.cli.report:main", "score sweeps, and draw them as one page"),
+    "doctor": ("distrl.cli.doctor:main", "check this machine and what is installed"),
+    "list": ("distrl.cli.list_names:main", "list envs, agents, networks or configs"),
 }
 
 
@@ -46,7 +47,7 @@ def main(
         print_error(f"distrl: error: {error}")
         return 2
     except AnswerLost as error:
-        print_error(f"distrl: error: stdout cannot be written to: {error}")
+        print_error(f"distrl: error: cannot write to stdout: {error}")
         return 1
     except KeyboardInterrupt:
         print_error("distrl: stopped by Ctrl-C")
@@ -56,7 +57,7 @@ def main(
 def _dispatch(arguments: list[str], program: Callable[..., Any] | None) -> int:
     if not arguments:
         raise ConfigError(f"name a command: {', '.join(_COMMANDS)} (or --help)")
-    command, rest = arguments[0], arguments[1:]
+    command, *rest = arguments
     if command in ("-h", "--help"):
         print_answer(_format_help())
         return 0
@@ -68,25 +69,23 @@ def _dispatch(arguments: list[str], program: Callable[..., Any] | None) -> int:
             f"{command}: there is no such command.{suggest(command, _COMMANDS)} "
             f"The commands are {', '.join(_COMMANDS)}."
         )
-    module = importlib.import_module(_COMMANDS[command][0])
-    return module.main(rest) if program is None else module.main(rest, program)
+    module, _, function = _COMMANDS[command][0].partition(":")
+    run = getattr(importlib.import_module(module), function)
+    return run(rest) if program is None else run(rest, program)
 
 
 def _format_help() -> str:
-    lines = [f"  {name:11}{text}" for name, (_, text) in _COMMANDS.items()]
-    return "\n".join(
-        [
-            "usage: distrl COMMAND [ARGUMENTS]",
-            "",
-            "Distributed actor-learner Q-learning.",
-            "",
-            "commands:",
-            *lines,
-            "",
-            "flags:",
-            "  --help     this text; after a command, that command's own",
-            "  --version  the version",
-            "",
-            "Begin with: distrl train configs/catch.yaml",
-        ]
-    )
+    commands = "\n".join(f"  {name:11}{text}" for name, (_, text) in _COMMANDS.items())
+    return f"""\
+usage: distrl COMMAND [ARGUMENTS]
+
+Distributed actor-learner Q-learning.
+
+commands:
+{commands}
+
+flags:
+  --help     this text; after a command, that command's own
+  --version  the version
+
+Begin with: distrl train configs/catch.yaml"""

@@ -1,25 +1,26 @@
 """`distrl sweep CONFIG`: runs an agent on many ids of bsuite, several at a time."""
 
 import dataclasses
-import json
 import os
 import shlex
+from typing import Any
 
-from distrl.cli.answer import print_answer, print_error, reserve_stdout
-from distrl.cli.train import SWITCHES
+from distrl.cli.answer import give_answer, print_error
+from distrl.cli.train import SWITCHES, is_help, read_configured
 from distrl.config import Config, load_config
-from distrl.config.flags import format_flags, read_flags
 from distrl.config.paths import read_path
 from distrl.errors import ConfigError
 
 _INTRO = """\
 Runs an agent on the ids of bsuite that sweep.ids names, each as a run of its own for
 bsuite's own number of episodes, and writes bsuite's own logs into SWEEP_DIR/results
-for distrl report. CONFIG is a YAML file, or the directory of a sweep to go on with:
-ids that are done are passed over, others begin again. One id that fails does not end
-the others. Exit codes: 0 all ids are done, 1 some failed (the last lines on stderr say
-why), 2 bad usage or configuration (nothing was started), 130 and 143 stopped by Ctrl-C
-and SIGTERM, 129 by a terminal that was closed (SIGHUP)."""
+for distrl report. CONFIG is a YAML file, or the directory of a sweep to continue: ids
+that are done are skipped, others start again. One id that fails does not end the
+others.
+
+Exit codes: 0 all ids are done, 1 some failed (the last lines on stderr say why), 2 bad
+usage or configuration (nothing was started), 130 and 143 stopped by Ctrl-C and SIGTERM,
+129 by a terminal that was closed (SIGHUP)."""
 
 
 def main(arguments: list[str]) -> int:
@@ -31,59 +32,39 @@ def main(arguments: list[str]) -> int:
     Raises:
       ConfigError: bad usage or configuration; nothing was started.
     """
-    if not {"-h", "--help"}.isdisjoint(arguments):
-        usage = "CONFIG|SWEEP_DIR [--json] [--FIELD VALUE ...]"
-        switches = SWITCHES.replace("print result.json", "print how it ended")
-        print_answer(format_flags("distrl sweep", _INTRO, usage, switches))
+    switches = SWITCHES.replace("print result.json", "print how it ended")
+    if is_help(arguments, "sweep", _INTRO, "CONFIG|SWEEP_DIR", switches):
         return 0
-    positional, values, switches_given = read_flags(arguments, ("--json",))
-    if len(positional) != 1:
-        given = ", ".join(positional) or "nothing"
-        raise ConfigError(
-            f"sweep takes one configuration file, or the directory of a sweep, and got "
-            f"{given}; for example: distrl sweep configs/bsuite.yaml --sweep.jobs 2"
-        )
-    path = read_path("sweep", positional[0])
+    place, values, as_json = read_configured(
+        arguments,
+        "sweep takes one configuration file, or the directory of a sweep,",
+        "distrl sweep configs/bsuite.yaml --sweep.jobs 2",
+    )
+    path = read_path("sweep", place)
     if path.is_dir():
         if "run_dir" in values:
             raise ConfigError(
-                f"run_dir = {values['run_dir']}: distrl sweep goes on in the directory "
-                f"that it is given, {path}"
+                f"run_dir = {values['run_dir']}: distrl sweep continues in the "
+                f"directory that it is given, {path}"
             )
         values["run_dir"] = str(path)
         path = path / "config.yaml"
     config = load_config(str(path), values)
     command = shlex.join(["distrl", "sweep", *arguments])
     try:
-        return _answer(config, command, "--json" in switches_given)
+        code, answer = give_answer(lambda: _run(config, command), _format, as_json)
     except OSError as error:
         print_error(
             f"distrl: the sweep has ended, since the system refused: {error}. "
             "Once that is fixed, distrl sweep SWEEP_DIR continues it."
         )
         return 1
-
-
-def _answer(config: Config, command: str, as_json: bool) -> int:
-    """Runs the sweep, and prints how it ended; returns the exit code."""
-    if as_json:
-        with reserve_stdout() as write:
-            code, answer = _run(config, command)
-            write(json.dumps(answer, indent=2) + "\n")
-    else:
-        code, answer = _run(config, command)
-        shown = os.path.relpath(answer["sweep_dir"])
-        left = f", {len(answer['left'])} left" if answer["left"] else ""
-        print_answer(
-            f"{len(answer['done'])} ids done, {len(answer['failed'])} failed{left}: "
-            f"distrl report {shown}"
-        )
     for bsuite_id, reason in answer["failed"].items():
         print_error(f"distrl: {bsuite_id} failed: {reason}")
     return code
 
 
-def _run(config: Config, command: str) -> tuple[int, dict]:
+def _run(config: Config, command: str) -> tuple[int, dict[str, Any]]:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from distrl.sweep import check_sweep, open_sweep, run_sweep
     from distrl.telemetry.progress import SweepProgress
@@ -98,3 +79,11 @@ def _run(config: Config, command: str) -> tuple[int, dict]:
         sweep.close()
     answer = {"sweep_dir": str(sweep.path), **dataclasses.asdict(outcome)}
     return answer.pop("exit_code"), answer
+
+
+def _format(answer: dict[str, Any]) -> str:
+    left = f", {len(answer['left'])} left" if answer["left"] else ""
+    return (
+        f"{len(answer['done'])} ids done, {len(answer['failed'])} failed{left}: "
+        f"distrl report {os.path.relpath(answer['sweep_dir'])}"
+    )

@@ -1,50 +1,166 @@
-"""`distrl train CONFIG`: runs a program to its end and says how it ended."""
+"""`distrl train CONFIG` and `distrl resume RUN_DIR`: a run, and how it ended."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from distrl.cli.answer import print_answer
-from distrl.cli.running import run_and_answer
-from distrl.config import load_config
+from distrl.cli.answer import give_answer, print_answer, print_error, shorten_path
+from distrl.config import Config, load_config, load_run
 from distrl.config.flags import format_flags, read_flags
 from distrl.errors import ConfigError
-
-_INTRO = """\
-Trains an agent as the YAML file CONFIG says; flags replace its values, and what
-neither names has the default below. `null` switches an optional field off. Ctrl-C
-stops the run, and `distrl resume` goes on with it. Exit codes: 0 done, 1 a node
-failed, 2 bad usage or configuration (nothing was started), 130 and 143 stopped by
-Ctrl-C and SIGTERM, 129 by a terminal that was closed (SIGHUP)."""
 
 SWITCHES = """\
 flags without a value:
   --json                print result.json on stdout, and all else on stderr
   --help                this text"""
 
+_EXIT_CODES = """\
+Exit codes: 0 done, 1 a node failed, 2 bad usage or configuration (nothing was
+started), 130 and 143 stopped by Ctrl-C and SIGTERM, 129 by a terminal that was closed
+(SIGHUP)."""
 
-def main(
-    arguments: list[str],
-    program: str | Callable[..., Any] = "distrl.program:make_program",
-) -> int:
-    """Runs the command and returns its exit code.
+_TRAIN = f"""\
+Trains an agent as the YAML file CONFIG says. Flags replace its values; what neither
+names has the default below. `null` switches an optional field off. Ctrl-C stops the
+run, and `distrl resume` continues it.
+
+{_EXIT_CODES}"""
+
+_RESUME = f"""\
+Continues the run in RUN_DIR from its newest whole checkpoint, with the configuration in
+RUN_DIR/config.yaml. Flags replace its values: those of stop, checkpoint, evaluation,
+launch, and others that nothing saved depends on (the defaults below are those of a new
+run). To continue a run that is done, raise the condition that ended it, for example
+--stop.env_steps 100000.
+
+{_EXIT_CODES}"""
+
+
+def main(arguments: list[str], program: Callable[..., Any] | None = None) -> int:
+    """Runs `distrl train` and returns its exit code.
 
     Args:
       arguments: those after `train`.
-      program: `make_program(config, spec)`, or `module:function`.
+      program: `make_program(config, spec)`; None is distrl's own.
 
     Raises:
       ConfigError: bad usage or configuration; nothing was started.
     """
-    if not {"-h", "--help"}.isdisjoint(arguments):
-        usage = "CONFIG [--json] [--FIELD VALUE ...]"
-        print_answer(format_flags("distrl train", _INTRO, usage, SWITCHES))
+    if is_help(arguments, "train", _TRAIN, "CONFIG", SWITCHES):
         return 0
+    path, values, as_json = read_configured(
+        arguments,
+        "train takes one configuration file",
+        "distrl train configs/catch.yaml --seed 2",
+    )
+    return _run_and_answer(load_config(path, values), program, False, as_json)
+
+
+def resume(arguments: list[str], program: Callable[..., Any] | None = None) -> int:
+    """Runs `distrl resume` and returns its exit code.
+
+    Args:
+      arguments: those after `resume`.
+      program: the `make_program(config, spec)` that the run was started with; None is
+        distrl's own.
+
+    Raises:
+      ConfigError: bad usage, no run, or a change that does not fit what is saved;
+        nothing was started.
+    """
+    if is_help(arguments, "resume", _RESUME, "RUN_DIR", SWITCHES):
+        return 0
+    run_dir, values, as_json = read_configured(
+        arguments,
+        "resume takes the directory of one run",
+        "distrl resume runs/catch-20260131-120000 --stop.env_steps 100000",
+    )
+    return _run_and_answer(load_run(run_dir, values), program, True, as_json)
+
+
+def is_help(
+    arguments: list[str], command: str, intro: str, positional: str, switches: str
+) -> bool:
+    """Prints the help of a command with all configuration flags, if it is asked for."""
+    if {"-h", "--help"}.isdisjoint(arguments):
+        return False
+    usage = f"{positional} [--json] [--FIELD VALUE ...]"
+    print_answer(format_flags(f"distrl {command}", intro, usage, switches))
+    return True
+
+
+def read_configured(
+    arguments: list[str], usage: str, example: str
+) -> tuple[str, dict[str, Any], bool]:
+    """Reads the arguments of a command with all configuration flags.
+
+    Args:
+      arguments: those after the command.
+      usage: what the command takes, for its error.
+      example: a command that is right.
+
+    Returns:
+      Its one positional argument, the configuration values, and whether there is
+      `--json`.
+
+    Raises:
+      ConfigError: bad usage.
+    """
     positional, values, switches = read_flags(arguments, ("--json",))
     if len(positional) != 1:
         given = ", ".join(positional) or "nothing"
-        raise ConfigError(
-            f"train takes one configuration file and got {given}; "
-            "for example: distrl train configs/catch.yaml --seed 2"
-        )
-    config = load_config(positional[0], values)
-    return run_and_answer(config, program, False, "--json" in switches)
+        raise ConfigError(f"{usage} and got {given}; for example: {example}")
+    return positional[0], values, "--json" in switches
+
+
+def format_summary(result: Mapping[str, Any]) -> str:
+    """Returns one line that says how a run ended.
+
+    Args:
+      result: what result.json holds.
+    """
+    truncated = result["evaluation_truncated"]
+    cut = f" ({truncated:,} episodes truncated)" if truncated else ""
+    parts = [
+        f"return {_show(result['evaluation_return'])}{cut}",
+        f"best {_show(result['best_return'])}",
+        f"{result['env_steps']:,} env_steps",
+        f"{result['learner_steps']:,} learner_steps",
+        f"{result['wall_seconds']:.1f} s",
+    ]
+    # A run that was stopped while it still imported has no directory.
+    if os.path.isdir(result["run_dir"]):
+        parts.append(shorten_path(result["run_dir"]))
+    return f"{result['status']} ({result['reason']}): {', '.join(parts)}"
+
+
+def _run_and_answer(
+    config: Config, program: Callable[..., Any] | None, resume: bool, as_json: bool
+) -> int:
+    def run_program() -> tuple[int, dict[str, Any]]:
+        from distrl.launch import run
+        from distrl.telemetry.progress import Progress
+
+        own = {} if program is None else {"program": program}
+        progress = Progress()
+        try:
+            outcome = run(config, progress=progress, resume=resume, **own)
+        finally:
+            progress.close()
+        return outcome.exit_code, outcome.result
+
+    code, result = give_answer(run_program, format_summary, as_json)
+    if result.get("error") is not None:
+        print_error(_format_failure(result))
+    return code
+
+
+def _format_failure(result: Mapping[str, Any]) -> str:
+    node, traceback = result["error"]["node"], result["error"]["traceback"]
+    log = os.path.join(shorten_path(result["run_dir"]), "logs", f"{node}.log")
+    more = f" (more in {log})" if os.path.exists(log) else ""
+    return f"distrl: {node} failed{more}:\n{traceback.rstrip()}"
+
+
+def _show(number: float | None) -> str:
+    return "none" if number is None else f"{number:.4g}"

@@ -1,27 +1,19 @@
 """bsuite's scores of a sweep, and the page that shows them beside published ones."""
 
-from distrl.reports.episodes import pool_episodes, write_results
-from distrl.reports.page import (
-    compare_tags,
-    draw_scores,
-    make_csv,
-    make_page,
-    make_rows,
-)
-from distrl.reports.published import BOOK, PUBLISHED
-from distrl.reports.scores import ExperimentScore, SweepScores, score_sweep
+from distrl.reports.episodes import write_results
+from distrl.reports.page import make_csv, make_page
+from distrl.reports.pictures import draw_bars
+from distrl.reports.scores import score_sweep
+from distrl.reports.tables import compare_tags, make_rows, score_table, tag_table
 
 __all__ = [
-    "BOOK",
-    "PUBLISHED",
-    "ExperimentScore",
-    "SweepScores",
     "compare_tags",
-    "draw_scores",
+    "draw_bars",
     "make_csv",
     "make_page",
     "make_rows",
-    "pool_episodes",
     "score_sweep",
+    "score_table",
+    "tag_table",
     "write_results",
 ]

@@ -1,10 +1,14 @@
 """bsuite's radar and bar plots, drawn anew: its own do not run with this plotnine."""
 
+import contextlib
 import io
+import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
+
+from distrl.reports.published import PUBLISHED
+from distrl.reports.scores import SweepScores, list_experiments
 
 # Blue, light blue, green, orange, red: those of bsuite's plots.
 _COLOURS = ("#313695", "#74add1", "#4daf4a", "#f46d43", "#d73027", "#984ea3")
@@ -14,85 +18,45 @@ _LEAST_RADIUS = 0.05
 _BAND = "#f4f4f7"
 
 
-@dataclass(frozen=True)
-class Bar:
-    """The height of a bar.
+def draw_bars(sweeps: Sequence[SweepScores], kind: str = "svg") -> bytes:
+    """Returns a picture with a group of bars for each experiment of the sweeps.
 
-    Attributes:
-      score: 0 to 1.
-      note: what stands above a bar that is not of the whole experiment.
-    """
-
-    score: float
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Series:
-    """What is drawn in one colour.
-
-    Attributes:
-      name: for the legend.
-      bars: by experiment.
-      tags: the mean score by tag.
-      is_published: drawn in grey.
-    """
-
-    name: str
-    bars: Mapping[str, Bar]
-    tags: Mapping[str, float]
-    is_published: bool = False
-
-
-def draw_bars(
-    series: Sequence[Series], types: Mapping[str, str], kind: str = "svg"
-) -> bytes:
-    """Returns a picture with a group of bars for each experiment.
+    A bar of an experiment that is not whole is hatched, and has the number of its ids.
 
     Args:
-      series: what is compared.
-      types: the type of each experiment that is drawn, in the order of the picture.
+      sweeps: at least one, with at least one experiment; their names differ.
       kind: `svg` or `png`.
     """
-    names = list(types)
-    width = 0.84 / len(series)
-
-    def draw(figure: Any) -> None:
+    drawn = {each.experiment for sweep in sweeps for each in sweep.experiments}
+    types = {n: tags[0] for n, tags in list_experiments().items() if n in drawn}
+    bars: dict[str, dict[str, tuple[float, str]]] = {
+        sweep.name: {
+            each.experiment: (
+                each.score,
+                "" if each.is_whole else f"{each.finished}/{each.ids}",
+            )
+            for each in sweep.experiments
+            if each.score is not None
+        }
+        for sweep in sweeps
+    }
+    for agent, scores in PUBLISHED.items():
+        bars[agent] = {name: (scores[name], "") for name in types}
+    size = (max(6.0, 2.0 + 0.52 * len(types)), 4.6)
+    with _open_figure(size, kind) as (figure, file):
         axes = figure.add_subplot()
         _draw_bands(axes, list(types.values()))
-        for number, (each, colour) in enumerate(_colour(series)):
-            shift = (number - (len(series) - 1) / 2) * width
-            for place, name in enumerate(names):
-                bar = each.bars.get(name)
-                if bar is None:
-                    continue
-                axes.bar(
-                    place + shift,
-                    bar.score,
-                    width * 0.94,
-                    facecolor="white" if bar.note else colour,
-                    edgecolor=colour,
-                    hatch="////" if bar.note else None,
-                    linewidth=0.8,
-                    zorder=2,
-                )
-                if bar.note:
-                    axes.annotate(
-                        bar.note,
-                        (place + shift, bar.score),
-                        xytext=(0, 2),
-                        textcoords="offset points",
-                        ha="center",
-                        va="bottom",
-                        # A bar may be no wider than a line of text is high.
-                        rotation=90,
-                        fontsize=7,
-                        color="#555555",
-                    )
-            axes.bar(0, 0, color=colour, label=each.name)
-        axes.set_xticks(range(len(names)), names, rotation=40, ha="right")
-        axes.set_xlim(-0.6, len(names) - 0.4)
-        # A score of 0 is a line above the axis, and no score is none.
+        width = 0.84 / len(bars)
+        colours = _choose_colours(bars)
+        for number, (agent, of_agent) in enumerate(bars.items()):
+            shift = (number - (len(bars) - 1) / 2) * width
+            places = [i + shift for i, name in enumerate(types) if name in of_agent]
+            pairs = [of_agent[name] for name in types if name in of_agent]
+            _draw_agent(axes, places, pairs, width, colours[agent])
+            axes.bar(0, 0, color=colours[agent], label=agent)
+        axes.set_xticks(range(len(types)), list(types), rotation=40, ha="right")
+        axes.set_xlim(-0.6, len(types) - 0.4)
+        # A score of 0 is a line above the axis; a missing one is not drawn.
         axes.set_ylim(-0.02, 1.2)
         axes.set_yticks([0, 0.25, 0.5, 0.75, 1])
         axes.set_ylabel("bsuite score")
@@ -102,33 +66,31 @@ def draw_bars(
         axes.legend(
             loc="lower right",
             bbox_to_anchor=(1, 1.01),
-            ncols=min(4, len(series)),
+            ncols=min(4, len(bars)),
             frameon=False,
         )
+    return file.getvalue()
 
-    return _render((max(6.0, 2.0 + 0.52 * len(names)), 4.6), draw, kind)
 
-
-def draw_radar(
-    series: Sequence[Series], labels: Mapping[str, str], kind: str = "svg"
-) -> bytes:
+def draw_radar(tags: Sequence[Mapping[str, Any]], kind: str = "svg") -> bytes:
     """Returns a picture with an axis for each tag.
 
     Args:
-      series: what is compared.
-      labels: of the tags, in their order around the circle.
+      tags: the rows of `compare_tags`.
       kind: `svg` or `png`.
     """
-    tags = list(labels)
+    agents = list(tags[0])[3:]
+    colours = _choose_colours(agents)
     angles = [2 * math.pi * i / len(tags) for i in range(len(tags))]
-
-    def draw(figure: Any) -> None:
+    labels = [_label(row) for row in tags]
+    with _open_figure((6.6, 5.6), kind) as (figure, file):
         axes = figure.add_subplot(projection="polar")
-        for each, colour in reversed(_colour(series)):
-            radii = [max(each.tags[tag], _LEAST_RADIUS) for tag in tags]
+        for agent in reversed(agents):
+            radii = [max(row[agent], _LEAST_RADIUS) for row in tags]
             closed = ([*angles, angles[0]], [*radii, radii[0]])
-            style = "--" if each.is_published else "-"
-            axes.plot(*closed, style, color=colour, linewidth=2.5, label=each.name)
+            style = "--" if agent in PUBLISHED else "-"
+            colour = colours[agent]
+            axes.plot(*closed, style, color=colour, linewidth=2.5, label=agent)
             axes.plot(angles, radii, "o", color=colour, markersize=5)
             axes.fill(*closed, color=colour, alpha=0.15)
         axes.set_ylim(0, 1)
@@ -136,7 +98,7 @@ def draw_radar(
             [0.25, 0.5, 0.75, 1], [".25", ".5", ".75", "1"], color="#666666"
         )
         axes.set_rlabel_position(180 / len(tags))
-        axes.set_xticks(angles, [labels[tag] for tag in tags])
+        axes.set_xticks(angles, labels)
         axes.tick_params(axis="x", pad=4)
         for text, angle in zip(axes.get_xticklabels(), angles, strict=True):
             across = math.cos(angle)
@@ -149,41 +111,69 @@ def draw_radar(
             handles[::-1], names[::-1], loc="lower center", ncols=3, frameon=False
         )
         figure.subplots_adjust(bottom=0.17, top=0.9, left=0.2, right=0.8)
+    return file.getvalue()
 
-    return _render((6.6, 5.6), draw, kind)
+
+def _draw_agent(
+    axes: Any,
+    places: Sequence[float],
+    bars: Sequence[tuple[float, str]],
+    width: float,
+    colour: str,
+) -> None:
+    """Draws the bars of one agent: heights, and notes above those that are partial."""
+    notes = [note for _, note in bars]
+    drawn = axes.bar(
+        places,
+        [score for score, _ in bars],
+        width * 0.94,
+        color=["white" if note else colour for note in notes],
+        edgecolor=colour,
+        hatch=["////" if note else "" for note in notes],
+        linewidth=0.8,
+        zorder=2,
+    )
+    # Upright: a bar may be no wider than a line of text is high.
+    axes.bar_label(drawn, notes, padding=2, rotation=90, fontsize=7, color="#555555")
 
 
-def _colour(series: Sequence[Series]) -> list[tuple[Series, str]]:
-    """Returns each series with its colour; those of one kind take turns."""
-    taken = {True: 0, False: 0}
-    coloured = []
-    for each in series:
-        colours = _PUBLISHED_COLOURS if each.is_published else _COLOURS
-        coloured.append((each, colours[taken[each.is_published] % len(colours)]))
-        taken[each.is_published] += 1
-    return coloured
+def _choose_colours(agents: Iterable[str]) -> dict[str, str]:
+    """Returns a colour for each agent; the published ones are grey."""
+    ours, published = itertools.cycle(_COLOURS), itertools.cycle(_PUBLISHED_COLOURS)
+    return {name: next(published if name in PUBLISHED else ours) for name in agents}
 
 
 def _draw_bands(axes: Any, types: Sequence[str]) -> None:
     """Shades every other type of experiment, and names each."""
-    starts = [i for i, t in enumerate(types) if i == 0 or types[i - 1] != t]
-    for number, (start, end) in enumerate(
-        zip(starts, [*starts[1:], len(types)], strict=True)
-    ):
+    start = 0
+    for number, (name, members) in enumerate(itertools.groupby(types)):
+        end = start + len(list(members))
         if number % 2 == 0:
             axes.axvspan(start - 0.5, end - 0.5, color=_BAND, zorder=0)
         axes.text(
             (start + end - 1) / 2,
             1.13,  # Above the note of a bar of 1.
-            types[start].replace("_", "\n"),
+            name.replace("_", "\n"),
             ha="center",
             va="center",
             fontsize=8,
             color="#666666",
         )
+        start = end
 
 
-def _render(size: tuple[float, float], draw: Callable[[Any], None], kind: str) -> bytes:
+def _label(row: Mapping[str, Any]) -> str:
+    label = row["tag"].replace("_", " ")
+    if row["experiments"] < row["of"]:
+        label += f"\n{row['experiments']} of {row['of']}"
+    return label
+
+
+@contextlib.contextmanager
+def _open_figure(
+    size: tuple[float, float], kind: str
+) -> Iterator[tuple[Any, io.BytesIO]]:
+    """Yields a figure to draw in, and the file that it is then written to."""
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -192,13 +182,7 @@ def _render(size: tuple[float, float], draw: Callable[[Any], None], kind: str) -
         matplotlib.rcdefaults()
         # Two pictures of the same scores are the same file.
         matplotlib.rcParams["svg.hashsalt"] = "distrl"
-        figure = Figure(figsize=size, dpi=110)
-        draw(figure)
-        file = io.BytesIO()
-        figure.savefig(
-            file,
-            format=kind,
-            bbox_inches="tight",
-            metadata={"Date": None} if kind == "svg" else None,
-        )
-    return file.getvalue()
+        figure, file = Figure(figsize=size, dpi=110), io.BytesIO()
+        yield figure, file
+        metadata = {"Date": None} if kind == "svg" else None
+        figure.savefig(file, format=kind, bbox_inches="tight", metadata=metadata)

@@ -9,7 +9,7 @@ reports/bsuite_appendix.tex there, and in arXiv 1908.03568.
 from collections.abc import Mapping
 from types import MappingProxyType
 
-BOOK = "bar plot of google-deepmind/bsuite (reports/standalone), read to 0.01"
+SOURCE = "bar plot of google-deepmind/bsuite (reports/standalone), read to 0.01"
 """Where the published scores come from, in a few words."""
 
 # Noise and scaled variants follow their experiment: plain, noise, scale.

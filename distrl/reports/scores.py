@@ -1,8 +1,9 @@
 """The scores of a sweep: of each experiment, and of each tag."""
 
+import contextlib
 import csv
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -10,7 +11,6 @@ from typing import Any
 
 from distrl.environments import list_bsuite_episodes
 from distrl.errors import ConfigError
-from distrl.reports.bsuite_scoring import list_experiments, score_experiment
 
 RESULTS = "results"
 """The folder of a sweep's directory that bsuite's loader reads."""
@@ -18,16 +18,16 @@ RESULTS = "results"
 
 @dataclass(frozen=True)
 class ExperimentScore:
-    """What a sweep has of an experiment.
+    """The ids of an experiment that a sweep has run, and their score.
 
     Attributes:
       experiment: its name.
       tags: bsuite's; the first is the type.
       finished: the ids with all of bsuite's episodes.
       short: the ids that were run for fewer.
-      ids: the ids that bsuite has.
-      score: bsuite's, 0 to 1, of the finished ids; None where there are none. It is
-        the experiment's only if all are finished.
+      ids: how many ids bsuite has.
+      score: bsuite's, 0 to 1, of the finished ids; None if there are none. It is the
+        experiment's only if all ids are finished.
     """
 
     experiment: str
@@ -44,7 +44,7 @@ class ExperimentScore:
 
     @property
     def state(self) -> str:
-        """What there is, in words."""
+        """How much of the experiment is done, in words."""
         if self.is_whole:
             return "whole"
         short = f", {self.short} with fewer episodes" if self.short else ""
@@ -65,8 +65,8 @@ class SweepScores:
     """The scores of one sweep.
 
     Attributes:
-      name: of the sweep, its directory's.
-      experiments: those of which there is at least one id, in bsuite's order.
+      name: the name of the sweep's directory.
+      experiments: those with at least one result, in bsuite's order.
       record: what sweep.json holds: `commands`, `agent`, `versions`, `ids`.
     """
 
@@ -76,7 +76,7 @@ class SweepScores:
 
     @property
     def failed(self) -> dict[str, str]:
-        """Why each failed id did, by id."""
+        """The reason of each id that failed."""
         return {
             bsuite_id: facts["reason"]
             for bsuite_id, facts in self.record["ids"].items()
@@ -106,7 +106,7 @@ def score_sweep(sweep_dir: str) -> SweepScores:
             f"{sweep_dir} holds no sweep: there is no readable sweep.json in it; "
             "distrl report takes the directory that distrl sweep made"
         ) from None
-    lengths = dict(read_lengths(path))
+    lengths = dict(_read_lengths(path))
     frame = _load_frame(path) if lengths else None
     needed = list_bsuite_episodes()
     found = []
@@ -128,10 +128,10 @@ def score_sweep(sweep_dir: str) -> SweepScores:
 
 
 def average_by_tag(scores: Mapping[str, float]) -> dict[str, tuple[float, int, int]]:
-    """Returns the mean score of each tag, of how many experiments, and of how many all.
+    """Returns for each tag the mean score, over how many experiments, and of how many.
 
-    As bsuite does it, each experiment counts alike; those that are missing from
-    `scores` are left out, and so is a tag of which there are none.
+    As in bsuite, each experiment counts alike. Experiments without a score are left
+    out, and so are tags without any.
     """
     tags: dict[str, list[str]] = {}
     for experiment, of_experiment in list_experiments().items():
@@ -145,7 +145,46 @@ def average_by_tag(scores: Mapping[str, float]) -> dict[str, tuple[float, int, i
     return averages
 
 
-def read_lengths(sweep_dir: Path) -> Iterable[tuple[str, int]]:
+def score_experiment(frame: Any) -> float:
+    """Returns bsuite's score, 0 to 1, of one experiment.
+
+    Args:
+      frame: the pandas rows of all its ids, as `csv_load` reads them.
+    """
+    from bsuite.experiments import summary_analysis
+
+    with restore_series_append():
+        (row,) = summary_analysis.bsuite_score(frame).to_dict("records")
+    return float(row["score"])
+
+
+@contextlib.contextmanager
+def restore_series_append() -> Iterator[None]:
+    """Gives `pandas.Series` the `append` that pandas 2.0 removed, meanwhile.
+
+    `bsuite.experiments.deep_sea.analysis` calls it.
+    """
+    import pandas
+
+    series: Any = pandas.Series
+    series.append = lambda first, second: pandas.concat([first, second])
+    try:
+        yield
+    finally:
+        del series.append
+
+
+def list_experiments() -> dict[str, tuple[str, ...]]:
+    """Returns the tags of each experiment, the first its type, in bsuite's order."""
+    from bsuite.experiments import summary_analysis
+
+    return {
+        name: tuple(summary_analysis.BSUITE_INFO[name].tags)
+        for name in summary_analysis._ORDERED_EXPERIMENTS
+    }
+
+
+def _read_lengths(sweep_dir: Path) -> Iterable[tuple[str, int]]:
     """Yields the id and the number of episodes of each result."""
     for path in sorted((sweep_dir / RESULTS).glob("bsuite_id_-_*.csv")):
         safe_id = path.stem.removeprefix("bsuite_id_-_")

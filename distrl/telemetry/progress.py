@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
 from distrl.config.schema import Config
-from distrl.telemetry.staleness import StalenessWatch
 from distrl.telemetry.status import Status
 from distrl.telemetry.words import (
     describe_run,
@@ -19,6 +18,8 @@ from distrl.telemetry.words import (
 _FIRST_INTERVAL = 3.0
 _LAST_INTERVAL = 60.0
 _GROWTH = 1.5
+# Longer than a restart of the variable service takes, which is not worth a warning.
+_TOLERANCE_SECONDS = 10.0
 
 
 class Progress:
@@ -45,7 +46,7 @@ class Progress:
 
         self._display = Display(stream, interactive, clock)
         self._config: Config | None = None
-        self._watch: StalenessWatch | None = None
+        self._is_stale = False
         self._first_return: float | None = None
         self._best: float | None = None
         self._interval = _FIRST_INTERVAL
@@ -61,7 +62,6 @@ class Progress:
     def start(self, config: Config) -> None:
         """Shows what is run; `update` measures the way to its stop conditions."""
         self._config = config
-        self._watch = StalenessWatch(config)
         self._display.title = describe_run(config)
         self._show(self._display.title)
 
@@ -75,9 +75,7 @@ class Progress:
 
     def update(self, status: Status) -> None:
         """Shows the counts and rates of the run; call it as often as you like."""
-        warning = None if self._watch is None else self._watch.update(status)
-        if warning is not None:
-            self.note(warning)
+        self._note_staleness(status.staleness_seconds)
         goals = self._measure(status)
         self._display.figures = list_figures(status)
         self._display.refresh()
@@ -111,6 +109,25 @@ class Progress:
             self._unseen, self._best = None, best
             self._due = self._display.elapsed + self._interval
             self._interval = min(self._interval * _GROWTH, _LAST_INTERVAL)
+
+    def _note_staleness(self, seconds: float | None) -> None:
+        """Says once that an actor is too far behind, and once that none is any more."""
+        if self._config is None:
+            return
+        usual = self._config.usual_staleness_seconds
+        limit = self._config.variables.stale_seconds
+        limit = usual + _TOLERANCE_SECONDS if limit is None else limit
+        is_stale = seconds is not None and seconds > limit
+        if is_stale and not self._is_stale:
+            self.note(
+                f"an actor's parameters are {show_number(seconds)} s older than those "
+                f"of the variable service; more than {limit:g} s "
+                f"(variables.stale_seconds) is too much, {usual:g} s is usual; "
+                "staleness_seconds in metrics/actor/ says which actor"
+            )
+        elif self._is_stale and not is_stale:
+            self.note("all actors have new parameters again")
+        self._is_stale = is_stale
 
     def _measure(self, status: Status) -> list[str]:
         """Moves the bar of each stop condition, and returns them in words."""

@@ -75,11 +75,11 @@ def describe_agent(config: Config) -> str:
         "i / (N - 1))",
         "boltzmann": f"softmax of temperature {explore.temperature:g}",
     }[explore.schedule]
-    # The serial back end has one actor, whatever the configuration says.
+    # The serial backend has one actor, whatever the configuration says.
     count = 1 if config.launch.backend == "serial" else actor.count
     return (
         f"{config.agent}, {exploration}, actors {count} of environments "
-        f"{actor.environments}, back end {config.launch.backend}, seed {config.seed}"
+        f"{actor.environments}, backend {config.launch.backend}, seed {config.seed}"
     )
 
 

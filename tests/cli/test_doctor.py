@@ -1,11 +1,12 @@
-"""`distrl doctor`: how it answers, by findings given and by the real ones."""
+"""`distrl doctor`: its checks on good and bad machines, and how it answers."""
 
+import importlib.metadata
 import json
+import resource
 
 import pytest
 
 from distrl.cli import doctor
-from distrl.cli.health import PINNED, PRESENT
 from distrl.cli.main import main
 from distrl.findings import Finding
 
@@ -61,7 +62,13 @@ def test_this_machine(capsys):
     assert failed == []
     assert code == 0
     names = {row["name"] for row in answer["findings"]}
-    assert names >= {*PINNED, *PRESENT, "Python", "TensorFlow ABI", "JAX devices"}
+    assert names >= {
+        *doctor.PINNED,
+        *doctor.PRESENT,
+        "Python",
+        "TensorFlow ABI",
+        "JAX devices",
+    }
     assert names >= {"cores", "memory", "open files", "isolation", "reverb, launchpad"}
 
 
@@ -70,11 +77,130 @@ def test_this_machine(capsys):
     [
         (["--cluser=auto"], "--cluser: distrl doctor has no such flag. Did you mean"),
         (["--jsn"], "--jsn: distrl doctor has no such flag. Did you mean '--json'?"),
-        (["--cluster"], "--cluster needs a value"),
-        (["--cluster=nowhere"], "--cluster = 'nowhere': it must be host:port"),
-        (["auto"], "doctor takes no arguments and got auto"),
+        (["--cluster"], "--cluster: expected one argument"),
+        (["--cluster=nowhere"], "--cluster = 'nowhere'"),
+        (["auto"], "distrl doctor takes no argument 'auto'"),
     ],
 )
 def test_bad_arguments(arguments, message, capsys):
     assert main(["doctor", *arguments]) == 2
     assert message in capsys.readouterr().err
+
+
+_GIB = 2**30
+_GOOD = {
+    "dm-launchpad-nightly": "0.5.2.dev20230303",
+    "dm-reverb": "0.11.0",
+    "tensorflow-cpu": "2.12.1",
+    "tensorflow-probability": "0.20.1",
+    **dict.fromkeys(doctor.PRESENT, "1.0"),
+}
+
+
+def _check_versions(versions):
+    def read(name):
+        if name not in versions:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return versions[name]
+
+    return {each.name: each for each in doctor.check_versions(read)}
+
+
+@pytest.mark.parametrize(
+    ("version", "system", "states"),
+    [
+        ((3, 10, 1), "Linux x86_64", ["ok", "ok"]),
+        ((3, 9, 0), "Linux x86_64", ["failed", "ok"]),
+        ((3, 11, 0), "Linux x86_64", ["failed", "ok"]),
+        ((3, 10, 0), "Darwin arm64", ["ok", "failed"]),
+        ((3, 10, 0), "Linux aarch64", ["ok", "failed"]),
+    ],
+)
+def test_python_and_system(version, system, states):
+    found = doctor.check_python(version, system)
+    assert [each.state for each in found] == states
+    assert [bool(each.advice) for each in found] == [s != "ok" for s in states]
+
+
+def test_the_right_versions():
+    found = _check_versions(_GOOD)
+    assert {each.state for each in found.values()} == {"ok"}
+    assert found["dm-reverb"].found == "0.11.0"
+
+
+@pytest.mark.parametrize(
+    ("name", "version"),
+    [
+        ("dm-launchpad-nightly", "0.5.2"),
+        ("tensorflow-cpu", "2.13.0"),
+        ("tensorflow-probability", "0.21.0"),
+    ],
+)
+def test_a_wrong_version_breaks_the_abi(name, version):
+    found = _check_versions({**_GOOD, name: version})
+    failed = [each.name for each in found.values() if each.state == "failed"]
+    assert failed == [name, "TensorFlow ABI"]
+    assert found[name].found == f"{version}, needed {doctor.PINNED[name]}"
+    assert "requirements.lock" in found[name].advice
+    assert name in found["TensorFlow ABI"].found
+
+
+@pytest.mark.parametrize("name", ["jax", "dm-reverb"])
+def test_a_missing_package(name):
+    found = _check_versions({k: v for k, v in _GOOD.items() if k != name})
+    assert found[name].state == "failed"
+    assert found[name].found.startswith("not installed")
+    assert (found["TensorFlow ABI"].state == "ok") == (name == "jax")
+
+
+@pytest.mark.parametrize(
+    ("judge", "value", "state"),
+    [
+        (doctor.judge_files, 1023, "failed"),
+        (doctor.judge_files, 0, "failed"),
+        (doctor.judge_files, 1024, "ok"),
+        (doctor.judge_files, resource.RLIM_INFINITY, "ok"),
+        (doctor.judge_memory, 3 * _GIB, "ok"),
+        (doctor.judge_memory, 2 * _GIB - 1, "warning"),
+        (doctor.judge_memory, _GIB - 1, "failed"),
+        (doctor.judge_cores, 1, "warning"),
+        (doctor.judge_cores, 2, "ok"),
+    ],
+)
+def test_the_machine(judge, value, state):
+    found = judge(value)
+    assert found.state == state
+    assert bool(found.advice) == (state != "ok")
+
+
+def test_run_python_gives_the_last_line_and_names_signals():
+    assert doctor.run_python("print('a'); print('b')") == (True, "b")
+    ok, text = doctor.run_python("raise ImportError('no reverb')")
+    assert (ok, text) == (False, "ImportError: no reverb")
+    ok, text = doctor.run_python("import os; os.kill(os.getpid(), 9)")
+    assert not ok
+    assert text.startswith("SIGKILL")
+
+
+def test_run_python_has_a_limit():
+    ok, text = doctor.run_python("import time; time.sleep(600)", seconds=0.5)
+    assert (ok, text) == (False, "it had not ended after 0.5 s")
+
+
+@pytest.mark.parametrize(
+    ("check", "answer", "state", "words"),
+    [
+        (doctor.check_isolation, (True, "null"), "ok", "a private network works"),
+        (doctor.check_isolation, (True, '"not permitted"'), "warning", "not permitted"),
+        (doctor.check_isolation, (False, "ImportError: x"), "warning", "ImportError"),
+        (doctor.check_imports, (False, "ImportError: x"), "failed", "ImportError: x"),
+        (doctor.check_devices, (False, "ImportError: x"), "failed", "ImportError: x"),
+        (doctor.check_devices, (True, '["gpu:0", "gpu:1"]'), "ok", "2: gpu:0, gpu:1"),
+    ],
+)
+def test_what_a_process_of_its_own_finds(check, answer, state, words, monkeypatch):
+    monkeypatch.setattr(doctor, "run_python", lambda code: answer)
+    (found,) = check()
+    assert found.state == state
+    assert words in found.found
+    assert bool(found.advice) == (state != "ok")

@@ -72,27 +72,18 @@ def test_the_answer_as_text():
     )
 
 
+VIDEO = {"file": "a.gif", "episode_return": 1.0, "length": 1200, "truncated": False}
+
+
 def test_the_answer_of_one_episode_with_a_video():
-    video = {
-        "file": "a.gif",
-        "episode_return": 1.0,
-        "length": 1200,
-        "truncated": False,
-    }
-    text = evaluate.format_answer({**ANSWER, "interval": None, "video": video})
+    text = evaluate.format_answer({**ANSWER, "interval": None, "video": VIDEO})
     assert "mean 0.9877, no confidence interval (one episode)\n" in text
     assert text.endswith("\nvideo   a.gif: an episode of return 1, 1,200 steps")
 
 
 def test_the_answer_of_truncated_episodes():
-    video = {
-        "file": "a.gif",
-        "episode_return": 1.0,
-        "length": 1200,
-        "truncated": True,
-    }
-    answer = {**ANSWER, "truncated_episodes": 2, "video": video}
-    text = evaluate.format_answer(answer)
+    video = {**VIDEO, "truncated": True}
+    text = evaluate.format_answer({**ANSWER, "truncated_episodes": 2, "video": video})
     assert "\n        2 truncated at 10,000 steps, counted with" in text
     assert text.endswith("an episode of return 1, 1,200 steps, truncated")
 
@@ -182,22 +173,19 @@ def make_exiting():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "evaluate takes the directory of one run and got nothing"),
-        (["a", "b"], "got a, b"),
-        (["{run}/no"], "/no does not exist; name the directory of a run"),
+        ([], "RUN_DIR"),
+        (["{run}", "b"], "takes no argument 'b'"),
+        (["{run}/no"], "/no does not exist"),
         (["{run}/config.yaml"], "config.yaml is a file"),
-        (["{run}/best"], "best holds no run: it has no config.yaml"),
-        (["{run}", "--episodes", "0"], "--episodes = '0': it must be a whole number"),
-        (["{run}", "--episodes", "1.5"], "--episodes = '1.5'"),
+        (["{run}/best"], "best holds no run"),
+        (["{run}", "--episodes", "0"], "--episodes = '0': it must be"),
         (["{run}", "--seed", "-1"], "--seed = '-1'"),
         (["{run}", "--max_episode_steps=0"], "--max_episode_steps = '0'"),
-        (["{run}", "--epsilon", "1.5"], "--epsilon = '1.5': it must be a number from"),
         (["{run}", "--epsilon", "nan"], "--epsilon = 'nan'"),
         (["{run}", "--checkpoint", "lates"], "Did you mean 'latest'?"),
         (["{run}", "--checkpoint", "latest"], "has no whole checkpoint yet"),
         (["{run}", "--episode", "3"], "no such flag. Did you mean '--episodes'?"),
         (["{run}", "--video", "a.avi"], "a.avi: the file has to end in"),
-        (["{run}", "--video"], "--video needs a value"),
     ],
 )
 def test_bad_usage_is_one_message(config, arguments, words, capsys):

@@ -65,7 +65,7 @@ def test_version(capsys):
         ([], f"name a command: {', '.join(COMMANDS)}"),
         (["trian"], "trian: there is no such command. Did you mean 'train'?"),
         (["--hepl"], "--hepl: there is no such command"),
-        (["doctor", "now"], "doctor takes no arguments and got now"),
+        (["doctor", "now"], "distrl doctor takes no argument 'now'"),
         (["doctor", "--jsn"], "Did you mean '--json'?"),
     ],
 )

@@ -22,9 +22,9 @@ def test_the_tables(sweep, capfd):
     out, err = capfd.readouterr()
     lines = [line.split() for line in out.splitlines()]
     score = f"{score_slowly('memory_size', make_results('memory_size')):.2f}"
-    assert ["mine", "memory_size", score, "0.00", "0.00", "whole"] in lines
+    assert ["mine", "memory_size", "memory", score, "0.00", "0.00", "whole"] in lines
     part = score_slowly("catch", make_results("catch", ids=[0, 1]))
-    row = f"mine catch ({part:.2f}) 0.91 0.00 partial, 2 of 20 ids"
+    row = f"mine catch basic ({part:.2f}) 0.91 0.00 partial, 2 of 20 ids"
     assert row.split() in lines
     assert ["memory", "1", "of", "2", score, "0.00", "0.00"] in lines
     assert "failed: mnist/0: no network" in out
@@ -72,11 +72,11 @@ def test_nothing_to_draw(tmp_path, capfd):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "got none; for example: distrl report"),
+        ([], "SWEEP_DIR"),
         (["nowhere"], "nowhere holds no sweep"),
         (["SWEEP", "--htlm=x"], "Did you mean '--html'?"),
-        (["SWEEP", "--html"], "--html needs a value"),
-        (["SWEEP", "--csv="], "--csv needs the name of a file"),
+        (["SWEEP", "--html"], "--html: expected one argument"),
+        (["SWEEP", "--csv="], "--csv: "),
         (
             ["SWEEP", "--picture", "a.gif"],
             "--picture=a.gif: the name must end with .png",

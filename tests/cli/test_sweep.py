@@ -79,7 +79,7 @@ def test_the_answer_as_json(done, capfd):
 
 def test_a_directory_and_another_one_are_too_many(done, capsys):
     assert main(["sweep", str(done), "--run_dir=elsewhere"]) == 2
-    assert "goes on in the directory that it is given" in capsys.readouterr().err
+    assert "continues in the directory" in capsys.readouterr().err
 
 
 def test_the_configuration_has_the_settings_of_bsuites_own_dqn():

@@ -1,4 +1,4 @@
-"""`distrl train`: from the arguments to a run, and from its outcome to the answer."""
+"""`distrl train` and `distrl resume`: from the arguments to a run, and the answer."""
 
 import json
 import sys
@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 
 from distrl.cli.main import main
-from distrl.config import Config, load_config
+from distrl.cli.train import format_summary
+from distrl.config import Config, config_to_yaml, load_config, load_run
 from distrl.errors import ConfigError
 from distrl.launch import Outcome
 
 CATCH = str(Path(__file__).parents[2] / "configs" / "catch.yaml")
 CARTPOLE = str(Path(__file__).parents[2] / "configs" / "cartpole.yaml")
 
-_RESULT = {
+RESULT = {
     "run_dir": "/somewhere/runs/catch-1",
     "status": "done",
     "reason": "evaluation_return 0.96 reached 0.95",
@@ -31,18 +32,18 @@ _RESULT = {
 }
 
 
-class _Launch:
+class Launch:
     """Stands in for `distrl.launch`: takes the configuration and starts nothing."""
 
     def __init__(self):
         self.configs = []
-        self.outcome = Outcome(0, dict(_RESULT))
+        self.resumed = []
+        self.outcome = Outcome(0, dict(RESULT))
         self.refusal = None
 
-    def run(self, config, *, program, progress, resume):
-        assert program == "distrl.program:make_program"
-        assert not resume
+    def run(self, config, *, progress, resume):
         self.configs.append(config)
+        self.resumed.append(resume)
         print("noise on stdout")
         progress.stage("starting")
         if self.refusal is not None:
@@ -52,7 +53,7 @@ class _Launch:
 
 @pytest.fixture
 def launch(monkeypatch, tmp_path):
-    stand_in = _Launch()
+    stand_in = Launch()
     module = types.ModuleType("distrl.launch")
     module.run = stand_in.run
     monkeypatch.setitem(sys.modules, "distrl.launch", module)
@@ -60,10 +61,17 @@ def launch(monkeypatch, tmp_path):
     return stand_in
 
 
+@pytest.fixture
+def run_dir(tmp_path):
+    (tmp_path / "config.yaml").write_text(config_to_yaml(Config(seed=3)))
+    return str(tmp_path)
+
+
 @pytest.mark.parametrize("path", [CATCH, CARTPOLE])
 def test_our_configurations_are_taken(path, launch):
     assert main(["train", path]) == 0
     assert launch.configs == [load_config(path)]
+    assert launch.resumed == [False]
 
 
 def test_flags_replace_what_the_file_says(launch):
@@ -75,47 +83,67 @@ def test_flags_replace_what_the_file_says(launch):
     assert config.environment == Config().environment
 
 
-def test_a_run_without_any_stop_condition_is_allowed(launch):
-    none = ["--stop.env_steps", "null", "--stop.evaluation_return", "null"]
-    assert main(["train", CATCH, *none]) == 0
+def test_resume_takes_the_saved_configuration_and_flags(launch, run_dir):
+    assert main(["resume", run_dir]) == 0
+    assert main(["resume", "--stop.env_steps", "900", run_dir, "--json"]) == 0
+    assert launch.resumed == [True, True]
+    assert launch.configs[0] == load_run(run_dir)
+    assert [config.seed for config in launch.configs] == [3, 3]
+    assert launch.configs[1].stop.env_steps == 900
 
 
-def test_the_last_line_is_a_summary(launch, capfd):
+def test_the_answer_is_a_summary_and_all_else_is_on_stderr(launch, capfd):
     assert main(["train", CATCH]) == 0
-    assert capfd.readouterr().out.splitlines()[-1] == (
+    out, err = capfd.readouterr()
+    assert out == (
         "done (evaluation_return 0.96 reached 0.95): return 0.96, best 0.97, "
-        "12,345 env_steps, 3,100 learner_steps, 21.3 s"
+        "12,345 env_steps, 3,100 learner_steps, 21.3 s\n"
     )
-
-
-def test_the_summary_of_a_run_that_was_never_evaluated(launch, capfd):
-    changes = {"status": "stopped", "reason": "Ctrl-C", "evaluation_return": None}
-    result = {
-        **_RESULT,
-        **changes,
-        "best_return": None,
-        "run_dir": str(Path("r").absolute()),
-    }
-    launch.outcome = Outcome(130, result)
-    assert main(["train", CATCH]) == 130
-    line = capfd.readouterr().out.splitlines()[-1]
-    assert line.startswith("stopped (Ctrl-C): return none, best none, ")
-    assert line.endswith(" s")
+    assert "noise on stdout" in err
 
 
 def test_json_is_one_document_on_stdout_and_all_else_on_stderr(launch, capfd):
     assert main(["train", CATCH, "--json"]) == 0
     out, err = capfd.readouterr()
-    assert json.loads(out) == _RESULT
+    assert json.loads(out) == RESULT
     assert "noise on stdout" in err
     print("stdout is back")
     assert capfd.readouterr().out == "stdout is back\n"
 
 
+def test_the_exit_code_is_that_of_the_run(launch):
+    launch.outcome = Outcome(130, {**RESULT, "status": "stopped", "reason": "Ctrl-C"})
+    assert main(["train", CATCH]) == 130
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"evaluation_return": None, "best_return": None}, "return none, best none, "),
+        ({"evaluation_return": 0.0}, "return 0, "),
+        (
+            {"evaluation_return": -7.0, "evaluation_truncated": 1_200},
+            "return -7 (1,200 episodes truncated), best",
+        ),
+        ({"evaluation_truncated": None}, "return 0.96, "),
+    ],
+)
+def test_summaries(changes, words):
+    assert words in format_summary({**RESULT, **changes})
+
+
+def test_a_summary_names_a_directory_that_exists(tmp_path, monkeypatch):
+    (tmp_path / "runs" / "one").mkdir(parents=True)
+    result = {**RESULT, "run_dir": str(tmp_path / "runs" / "one")}
+    assert format_summary(result).endswith(f", {tmp_path}/runs/one")
+    monkeypatch.chdir(tmp_path)
+    assert format_summary(result).endswith(", runs/one")
+
+
 @pytest.mark.parametrize("flags", [[], ["--json"]])
 def test_a_failure_is_the_last_thing_on_stderr(flags, launch, capfd):
     error = {"node": "actor/0", "traceback": "Traceback ...\nValueError: bad\n"}
-    launch.outcome = Outcome(1, {**_RESULT, "status": "failed", "error": error})
+    launch.outcome = Outcome(1, {**RESULT, "status": "failed", "error": error})
     assert main(["train", CATCH, *flags]) == 1
     err = capfd.readouterr().err
     assert err.endswith("distrl: actor/0 failed:\nTraceback ...\nValueError: bad\n")
@@ -125,7 +153,7 @@ def test_a_failure_names_the_log_of_the_node(launch, tmp_path, capfd):
     (tmp_path / "logs" / "actor").mkdir(parents=True)
     (tmp_path / "logs" / "actor" / "0.log").write_text("")
     error = {"node": "actor/0", "traceback": "Traceback"}
-    result = {**_RESULT, "run_dir": str(tmp_path), "error": error}
+    result = {**RESULT, "run_dir": str(tmp_path), "error": error}
     launch.outcome = Outcome(1, result)
     assert main(["train", CATCH]) == 1
     assert "actor/0 failed (more in ./logs/actor/0.log):" in capfd.readouterr().err
@@ -137,4 +165,35 @@ def test_what_the_launcher_refuses_is_bad_input_too(flags, launch, capfd):
     assert main(["train", CATCH, *flags]) == 2
     out, err = capfd.readouterr()
     assert err.splitlines()[-1] == f"distrl: error: {launch.refusal}"
-    assert "{" not in out
+    assert out == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "resume takes the directory of one run and got nothing"),
+        (["a", "b"], "got a, b"),
+        (["{run_dir}/no"], "/no does not exist"),
+        (["{run_dir}", "--network.factory", "conv"], "network.factory = 'conv'"),
+        (["{run_dir}", "--environment", "gym:CartPole-v1"], "environment = 'gym:Car"),
+        (["{run_dir}", "--environment_args.a", "1"], "environment_args = {'a': 1}"),
+        (["{run_dir}", "--stop.env_step", "1"], "Did you mean"),
+        (["{run_dir}", "--run_dir", "x"], "run_dir = 'x'"),
+        (["{run_dir}", "--jsn"], "--jsn"),
+    ],
+)
+def test_bad_usage_of_resume_is_one_message(run_dir, launch, capsys, arguments, words):
+    arguments = [each.format(run_dir=run_dir) for each in arguments]
+    assert main(["resume", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert len(err.splitlines()) == 1
+    assert words in err
+    assert launch.configs == []
+
+
+def test_the_help_of_resume_shows_the_flags_and_says_which_may_change(capsys):
+    assert main(["resume", "--help"]) == 0
+    out = capsys.readouterr().out
+    assert "nothing saved depends on" in out
+    assert "--stop.env_steps" in out

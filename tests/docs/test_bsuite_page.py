@@ -6,12 +6,12 @@ import re
 import pytest
 from pages import PAGES, ROOT, read_commands, read_prose, read_rows
 
-from distrl.cli.report import _read
+from distrl.cli.report import make_parser
 from distrl.config import load_config
 from distrl.config.fields import list_fields
 from distrl.config.flags import read_flags
 from distrl.environments import list_bsuite_episodes, select_bsuite_ids
-from distrl.reports.bsuite_scoring import list_experiments
+from distrl.reports.scores import list_experiments
 from distrl.sweep import check_sweep, open_sweep
 
 PAGE = ROOT / "docs" / "bsuite.md"
@@ -36,8 +36,7 @@ def test_a_command_of_the_page_is_taken(words, monkeypatch):
     monkeypatch.chdir(ROOT)
     command, *arguments = words
     if command == "report":
-        sweep_dirs, _, _ = _read(arguments)
-        assert sweep_dirs
+        assert make_parser().parse(arguments).sweep_dirs
         return
     (place,), values, _ = read_flags(arguments)
     # The directory of a sweep holds the configuration that it was begun with.

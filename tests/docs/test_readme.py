@@ -93,7 +93,7 @@ def test_exit_codes_are_those_of_the_command():
     }.items():
         assert claim in text
         assert words in " ".join(main.__doc__.split())
-        assert words in " ".join(train._INTRO.split())
+        assert words in " ".join(train._EXIT_CODES.split())
 
 
 def test_every_back_end_and_every_extra_has_its_row():

@@ -1,4 +1,4 @@
-"""The report: rows, CSV, and a page that needs no other file."""
+"""The files of a report: CSV, and a page that needs no other file."""
 
 import base64
 import csv
@@ -8,9 +8,10 @@ import xml.etree.ElementTree as ElementTree
 from html.parser import HTMLParser
 
 import pytest
-from reports.handmade_results import make_results, score_slowly, write_sweep
+from reports.handmade_results import make_results, write_sweep
 
-from distrl.reports import PUBLISHED, compare_tags, make_csv, make_page, make_rows
+from distrl.reports import make_csv, make_page, make_rows
+from distrl.reports.published import PUBLISHED
 from distrl.reports.scores import score_sweep
 
 WHOLE = ("memory_len", "memory_size", "deep_sea", "bandit")
@@ -55,14 +56,6 @@ def read(page):
     return reader
 
 
-def test_rows_have_the_published_scores_beside_them(sweep):
-    rows = {row["experiment"]: row for row in make_rows([sweep])}
-    assert rows["bandit"]["DQN, published"] == 0.88
-    assert rows["bandit"]["whole"]
-    assert (rows["catch"]["finished_ids"], rows["catch"]["whole"]) == (3, False)
-    assert rows["bandit_noise"]["score"] is None
-
-
 def test_the_csv_has_what_the_rows_have(sweep):
     rows = make_rows([sweep])
     read_back = list(csv.DictReader(io.StringIO(make_csv(rows))))
@@ -70,27 +63,6 @@ def test_the_csv_has_what_the_rows_have(sweep):
     assert float(read_back[0]["score"]) == rows[0]["score"]
     assert [row["score"] for row in read_back if row["whole"] == "False"][1] == ""
     assert make_csv([]) == "\n"
-
-
-def test_tags_are_averaged_over_the_same_experiments(sweep):
-    rows = {row["tag"]: row for row in compare_tags([sweep])}
-    assert set(rows) == {"memory", "exploration", "basic"}
-    assert (rows["memory"]["experiments"], rows["memory"]["of"]) == (2, 2)
-    scores = [score_slowly(n, make_results(n)) for n in ("memory_len", "memory_size")]
-    assert rows["memory"][sweep.name] == pytest.approx(sum(scores) / 2)
-    assert (rows["basic"]["experiments"], rows["basic"]["of"]) == (1, 5)
-    # Of bandit alone, not of the five.
-    assert rows["basic"]["DQN, published"] == 0.88
-
-
-def test_two_sweeps_are_compared_on_what_both_have(sweep, tmp_path):
-    write_sweep(tmp_path / "other", make_results("deep_sea"))
-    other = score_sweep(str(tmp_path / "other"))
-    (row,) = compare_tags([sweep, other])
-    assert row["tag"] == "exploration"
-    assert row["other"] == row[sweep.name]
-    page = read(make_page([sweep, other], "distrl report"))
-    assert len(page.sources) == 1
 
 
 def test_the_page_is_whole_in_itself(sweep):

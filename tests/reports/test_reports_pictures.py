@@ -7,23 +7,31 @@ import matplotlib
 import pytest
 from matplotlib.figure import Figure
 
-from distrl.reports.pictures import Bar, Series, draw_bars, draw_radar
+from distrl.reports.pictures import draw_bars, draw_radar
+from distrl.reports.published import PUBLISHED
+from distrl.reports.scores import ExperimentScore, SweepScores
 
-TYPES = {"bandit": "basic", "catch": "basic", "deep_sea": "exploration"}
-SERIES = [
-    Series(
-        "mine",
-        {"bandit": Bar(0.8), "catch": Bar(0.4, "5/20"), "deep_sea": Bar(0.0)},
-        {"basic": 0.6, "noise": 0.2, "memory": 0.0},
-    ),
-    Series(
-        "DQN, published",
-        {"bandit": Bar(0.88), "catch": Bar(0.91)},
-        {"basic": 0.85, "noise": 0.49, "memory": 0.02},
-        is_published=True,
-    ),
+EXPERIMENTS = (
+    ExperimentScore("bandit", ("basic",), 20, 0, 20, 0.8),
+    ExperimentScore("catch", ("basic",), 5, 0, 20, 0.4),
+    ExperimentScore("deep_sea", ("exploration",), 21, 0, 21, 0.0),
+    ExperimentScore("mnist", ("basic",), 0, 1, 20, None),
+)
+SWEEPS = [SweepScores("mine", EXPERIMENTS, {})]
+TAGS = [
+    {
+        "tag": tag,
+        "experiments": count,
+        "of": 2,
+        "mine": mine,
+        "DQN, published": published,
+    }
+    for tag, count, mine, published in (
+        ("basic", 2, 0.6, 0.85),
+        ("memory", 1, 0.0, 0.02),
+        ("noise", 2, 0.2, 0.49),
+    )
 ]
-LABELS = {"basic": "basic", "memory": "memory\n1 of 2", "noise": "noise"}
 
 
 @pytest.fixture
@@ -41,41 +49,44 @@ def figures(monkeypatch):
 
 
 def test_bars_have_the_heights_of_the_scores(figures):
-    draw_bars(SERIES, TYPES)
+    draw_bars(SWEEPS)
     (axes,) = figures[0].axes
+    names = [text.get_text() for text in axes.get_xticklabels()]
+    assert names == ["bandit", "mnist", "catch", "deep_sea"]
     bars = [bar for bars in axes.containers for bar in bars if bar.get_width() < 0.8]
-    heights = {
-        (round(bar.get_x() + bar.get_width() / 2), bar.get_height()): bar.get_hatch()
-        for bar in bars
+    ours = {
+        names[round(bar.get_x() + bar.get_width() / 2)]: (
+            bar.get_height(),
+            bar.get_hatch() or None,
+        )
+        for bar in bars[:3]
     }
-    assert heights == {
-        (0, 0.8): None,
-        (1, 0.4): "////",
-        (2, 0.0): None,
-        (0, 0.88): None,
-        (1, 0.91): None,
+    assert ours == {
+        "bandit": (0.8, None),
+        "catch": (0.4, "////"),
+        "deep_sea": (0.0, None),
     }
-    assert [text.get_text() for text in axes.get_xticklabels()] == list(TYPES)
-    written = {text.get_text() for text in axes.texts}
+    heights = [bar.get_height() for bar in bars[3:]]
+    assert heights == [of_one[n] for of_one in PUBLISHED.values() for n in names]
+    written = {text.get_text() for text in axes.texts} - {""}
     assert written == {"5/20", "basic", "exploration"}
     legend = [text.get_text() for text in axes.get_legend().get_texts()]
-    assert legend == ["mine", "DQN, published"]
+    assert legend == ["mine", *PUBLISHED]
 
 
 def test_notes_of_bars_side_by_side_do_not_overlap(figures):
-    sweeps = [Series(name, {"catch": Bar(0.9, "15/23")}, {}) for name in "abcd"]
-    types = {name: "basic" for name in "abcdefgh"} | {"catch": "basic"}
-    draw_bars(sweeps, types)
+    score = ExperimentScore("catch", ("basic",), 15, 0, 20, 0.9)
+    draw_bars([SweepScores(name, (*EXPERIMENTS[::2], score), {}) for name in "abcd"])
     (axes,) = figures[0].axes
     notes = [text for text in axes.texts if "/" in text.get_text()]
     boxes = [note.get_window_extent() for note in notes]
-    assert len(boxes) == len(sweeps)
+    assert len(boxes) == 4
     for left, right in itertools.pairwise(boxes):
         assert left.x1 <= right.x0
 
 
 def test_a_radar_has_an_axis_a_tag_and_does_not_collapse(figures):
-    draw_radar(SERIES, LABELS)
+    draw_radar(TAGS)
     (axes,) = figures[0].axes
     lines = {line.get_label(): line.get_ydata() for line in axes.lines}
     # In the order of the labels, and closed.
@@ -85,16 +96,15 @@ def test_a_radar_has_an_axis_a_tag_and_does_not_collapse(figures):
     assert labels == ["basic", "memory\n1 of 2", "noise"]
 
 
-@pytest.mark.parametrize("draw", [draw_bars, draw_radar])
-def test_pictures_are_svg_or_png_and_the_same_each_time(draw):
-    labels = TYPES if draw is draw_bars else LABELS
-    svg = draw(SERIES, labels)
+@pytest.mark.parametrize(("draw", "what"), [(draw_bars, SWEEPS), (draw_radar, TAGS)])
+def test_pictures_are_svg_or_png_and_the_same_each_time(draw, what):
+    svg = draw(what)
     assert ElementTree.fromstring(svg).tag.endswith("svg")
-    assert draw(SERIES, labels) == svg
-    assert draw(SERIES, labels, "png").startswith(b"\x89PNG")
+    assert draw(what) == svg
+    assert draw(what, "png").startswith(b"\x89PNG")
 
 
 def test_the_settings_of_matplotlib_are_left_alone():
     with matplotlib.rc_context({"font.size": 31.0}):
-        draw_bars(SERIES, TYPES)
+        draw_bars(SWEEPS)
         assert matplotlib.rcParams["font.size"] == 31.0

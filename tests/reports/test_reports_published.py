@@ -2,9 +2,8 @@
 
 import pytest
 
-from distrl.reports.bsuite_scoring import list_experiments
 from distrl.reports.published import PUBLISHED
-from distrl.reports.scores import average_by_tag
+from distrl.reports.scores import average_by_tag, list_experiments
 
 
 @pytest.mark.parametrize("agent", list(PUBLISHED))

@@ -9,7 +9,7 @@ import sys
 import pytest
 from clocks import Clock
 
-from distrl.config import Config, StopConfig
+from distrl.config import Config, StopConfig, VariablesConfig
 from distrl.telemetry.progress import Progress, SweepProgress
 from distrl.telemetry.status import Status
 
@@ -132,11 +132,20 @@ def test_a_return_that_began_at_its_target_and_fell(stream):
     assert percents == [100, 0]
 
 
-def test_a_stale_actor_is_noted(clock, stream):
+def test_a_stale_actor_is_noted_once_and_so_is_its_recovery(clock, stream):
     progress = Progress(stream, clock=clock)
-    progress.start(CONFIG)
-    progress.update(Status(staleness_seconds=1000.0))
-    assert "note: an actor's parameters are 1,000 s behind" in stream.getvalue()
+    progress.start(Config(variables=VariablesConfig(stale_seconds=4.0)))
+    notes = []
+    for seconds in (None, 0.0, 4.0, 4.1, 60.0, 0.5, 0.5, 5.0):
+        stream.seek(0)
+        stream.truncate()
+        progress.update(Status(staleness_seconds=seconds))
+        notes.append(stream.getvalue().partition("note: ")[2])
+    stale = "an actor's parameters are 4.1 s older than those of the variable service"
+    assert [bool(note) for note in notes] == [False] * 3 + [True, False] * 2 + [True]
+    assert notes[3].startswith(stale)
+    assert "more than 4 s (variables.stale_seconds)" in notes[3]
+    assert notes[5].startswith("all actors have new parameters again\n")
 
 
 @pytest.mark.parametrize("interactive", [False, True])

@@ -112,13 +112,13 @@ def test_describe_run():
 def test_describe_agent(exploration, words):
     config = config_from_dict({"actor": {"exploration": exploration}})
     assert describe_agent(config) == (
-        f"double_dqn, {words}, actors 2 of environments 16, back end processes, seed 1"
+        f"double_dqn, {words}, actors 2 of environments 16, backend processes, seed 1"
     )
 
 
 def test_the_serial_back_end_has_one_actor():
     config = config_from_dict({"launch": {"backend": "serial"}})
-    assert "actors 1 of environments 16, back end serial" in describe_agent(config)
+    assert "actors 1 of environments 16, backend serial" in describe_agent(config)
 
 
 def test_nodes_of_a_group_whose_devices_differ_have_a_row_each():
