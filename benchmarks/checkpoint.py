@@ -18,6 +18,7 @@ from benchmarks.learner import make_transitions
 from benchmarks.record import median, print_record, print_table
 from benchmarks.replay_process import ReplayProcess
 from distrl.config import Config, NetworkConfig, ReplayConfig
+from distrl.learner.devices import replicate
 
 NETWORKS = {
     "mlp 128-128": [128, 128],
@@ -34,7 +35,7 @@ def measure_learner(hidden_sizes: list[int], repetitions: int) -> dict[str, Any]
     from distrl.environments import read_spec
     from distrl.learner.checkpoint import PART, restore_state, take_part
     from distrl.learner.optimizer import make_optimizer
-    from distrl.learner.state import init_state, replicate
+    from distrl.learner.state import init_state
 
     config = Config(network=NetworkConfig("mlp", {"hidden_sizes": hidden_sizes}))
     spec = read_spec("bsuite:catch/0", {})

@@ -17,6 +17,7 @@ from benchmarks.program import measure_rate
 from benchmarks.record import median, print_record, print_table
 from distrl.config import Config, LearnerConfig, NetworkConfig, ReplayConfig
 from distrl.launch.devices import node_environment
+from distrl.learner.devices import put_superbatch, replicate
 
 # Measured on two cores by their own drivers: see docs/benchmarks.md.
 ACME_UPDATES_PER_SECOND = 177
@@ -95,9 +96,8 @@ def measure_in_place(config: Config, seconds: float) -> float:
 
     from distrl.agents import make_agent
     from distrl.environments import read_spec
-    from distrl.learner.feed import put_superbatch
     from distrl.learner.optimizer import make_optimizer
-    from distrl.learner.state import init_state, replicate
+    from distrl.learner.state import init_state
     from distrl.learner.update import make_update
 
     spec = read_spec(

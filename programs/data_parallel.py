@@ -20,9 +20,14 @@ import jax
 import numpy as np
 import optax
 
-from distrl.learner.state import first_replica, replicate
-from distrl.learner.superbatch import split_superbatch
-from distrl.learner.update import DEVICE_AXIS, average_network_state
+from distrl.learner.devices import (
+    first_replica,
+    map_over_devices,
+    replicate,
+    split_superbatch,
+)
+from distrl.learner.update import average_network_state
+from distrl.networks.replicas import DEVICE_AXIS
 
 CLASSES, SIZE, BATCH, STEPS_PER_DISPATCH, DISPATCHES = 4, 16, 32, 2, 8
 
@@ -85,7 +90,7 @@ def main() -> bool:
     init = jax.jit(lambda key: network.init(key, images, True))
     params, network_state = init(jax.random.PRNGKey(0))
     state = replicate(State(params, network_state, optimizer.init(params)), devices)
-    parallel_update = jax.pmap(update, DEVICE_AXIS, donate_argnums=0)
+    parallel_update = map_over_devices(update, devices)
 
     dispatch_losses = []
     for dispatch in range(DISPATCHES):

@@ -86,7 +86,7 @@ PURE_MODULES = (
     "distrl.actor.sequence",
     "distrl.learner",
     "distrl.learner.state",
-    "distrl.learner.superbatch",
+    "distrl.learner.devices",
     "distrl.learner.update",
 )
 PURE_PACKAGES = {"chex", "distrax", "haiku", "jax", "numpy", "optax", "rlax"}

@@ -14,8 +14,9 @@ from distrl.checkpoints import (
     save_tree,
 )
 from distrl.config import LearnerConfig
+from distrl.learner.devices import first_replica
 from distrl.learner.health import check_arrays
-from distrl.learner.state import TrainState, first_replica, set_learner_steps
+from distrl.learner.state import TrainState, set_learner_steps
 from distrl.node_log import say
 from distrl.session import read_session
 from distrl.types import EnvironmentSpec

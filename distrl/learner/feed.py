@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from distrl.config import Config
-from distrl.learner.superbatch import split_superbatch
+from distrl.learner.devices import put_superbatch
 from distrl.replay import ReplaySampler, SampledSuperbatch, ShardedSampler
 
 
@@ -59,15 +59,3 @@ class Feed:
             (sampled.items, sampled.probabilities), self._devices, self._steps
         )
         return DeviceSuperbatch(sampled.keys, sampled.shards, items, probabilities)
-
-
-def put_superbatch(nest: Any, devices: Sequence[jax.Device], steps: int) -> Any:
-    """Splits arrays `[K * B, ...]` and puts `[D, K, B / D, ...]` on the devices."""
-
-    def put(array: np.ndarray) -> jax.Array:
-        sharding = jax.sharding.PmapSharding.default(
-            array.shape, sharded_dim=0, devices=list(devices)
-        )
-        return jax.device_put(array, sharding)
-
-    return jax.tree_util.tree_map(put, split_superbatch(nest, len(devices), steps))

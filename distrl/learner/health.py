@@ -1,4 +1,4 @@
-"""Whether learning is still about numbers: NaN and infinities are found and named."""
+"""Divergence checks: report NaN or infinite metrics and parameters."""
 
 import math
 from collections.abc import Mapping
@@ -8,22 +8,22 @@ import jax
 import numpy as np
 
 _ADVICE = (
-    "Training has diverged, and nothing of it is kept: the checkpoints saved before "
-    "stay as they are. Try a smaller learner.learning_rate, a (smaller) "
+    "Training has diverged; its parameters are not saved, and earlier checkpoints "
+    "are unchanged. Try a smaller learner.learning_rate, a (smaller) "
     "learner.max_gradient_norm, or rewards clipped by actor.max_abs_reward."
 )
 
 
 class DivergedError(ArithmeticError):
-    """A loss, another metric or a parameter is no number any more."""
+    """Raised when a loss, another metric or a parameter becomes NaN or infinite."""
 
 
 def check_metrics(metrics: Mapping[str, float], learner_steps: int) -> None:
-    """Checks what an update measured.
+    """Checks the metrics of an update.
 
     Args:
-      metrics: of `read_metrics`; a loss comes first in the message.
-      learner_steps: those behind them.
+      metrics: from `read_metrics`; a bad loss is reported first.
+      learner_steps: the SGD steps so far, for the message.
 
     Raises:
       DivergedError: one is NaN or infinite.
@@ -37,17 +37,17 @@ def check_metrics(metrics: Mapping[str, float], learner_steps: int) -> None:
 
 
 def check_arrays(name: str, nest: Any, learner_steps: int) -> None:
-    """Checks what is about to be published or saved.
+    """Checks arrays before they are published or saved.
 
-    It takes less than a millisecond for 4 MB of float32.
+    Takes less than a millisecond for 4 MB of float32.
 
     Args:
-      name: of the nest, for the message.
-      nest: of numpy arrays.
-      learner_steps: those behind them.
+      name: what the arrays are, for the message.
+      nest: nest of numpy arrays.
+      learner_steps: the SGD steps so far, for the message.
 
     Raises:
-      DivergedError: an array holds NaN or an infinity.
+      DivergedError: a value is NaN or infinite.
     """
     for path, leaf in jax.tree_util.tree_leaves_with_path(nest):
         array = np.asarray(leaf)
@@ -60,8 +60,8 @@ def check_arrays(name: str, nest: Any, learner_steps: int) -> None:
 
 
 def _is_finite(array: np.ndarray) -> bool:
-    # NaN and infinity spread through the sum of squares, which is quicker; large
-    # numbers may overflow it, so that one looks at all of them.
+    # The sum of squares is faster and not finite if any value is not; only where it
+    # overflows are all values looked at.
     flat = array.ravel()
     with np.errstate(over="ignore", invalid="ignore"):
         return bool(np.isfinite(np.vdot(flat, flat)) or np.isfinite(array).all())

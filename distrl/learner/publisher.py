@@ -6,8 +6,10 @@ import time
 from typing import Any
 
 import chex
+import jax
 
 from distrl.config import Config
+from distrl.learner.health import DivergedError, check_arrays
 from distrl.remote import RemoteCaller
 from distrl.types import StopSignal
 from distrl.variables import SERVICE
@@ -41,16 +43,24 @@ class Publisher:
 
         Args:
           learner_steps: the SGD steps behind the parameters.
-          variables: params and network_state, host arrays that nobody changes.
-
-        Raises:
-          RuntimeError: publishing has failed for good.
+          variables: params and network_state, arrays that nobody changes or donates;
+            the thread copies them from the device.
         """
-        if self._error is not None:
-            raise RuntimeError("publishing parameters failed") from self._error
         with self._lock:
             self._waiting = (learner_steps, variables)
         self._wakeup.set()
+
+    def check(self) -> None:
+        """Raises what has ended the thread.
+
+        Raises:
+          DivergedError: parameters are NaN or infinite; they are not published.
+          RuntimeError: publishing has failed for good.
+        """
+        if isinstance(self._error, DivergedError):
+            raise self._error
+        if self._error is not None:
+            raise RuntimeError("publishing parameters failed") from self._error
 
     def close(self, timeout: float) -> None:
         """Publishes what waits, within `timeout` seconds, and ends the thread."""
@@ -78,6 +88,8 @@ class Publisher:
             self._error = error
 
     def _publish(self, learner_steps: int, variables: chex.ArrayTree) -> bool:
+        variables = jax.device_get(variables)
+        check_arrays("parameters", variables, learner_steps)
         began = time.monotonic()
         payload = pickle.dumps(variables, protocol=pickle.HIGHEST_PROTOCOL)
         self._published = (learner_steps, payload)

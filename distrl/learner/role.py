@@ -14,12 +14,18 @@ from distrl.config import Config
 from distrl.coordinator import Reporter
 from distrl.items import make_item_spec, make_zeros
 from distrl.learner.checkpoint import PART, describe_run, restore_state, take_part
-from distrl.learner.feed import DeviceSuperbatch, Feed, put_superbatch
-from distrl.learner.health import DivergedError, check_arrays, check_metrics
+from distrl.learner.devices import (
+    copy_first_replica,
+    first_replica,
+    join_superbatch,
+    put_superbatch,
+    replicate,
+)
+from distrl.learner.feed import DeviceSuperbatch, Feed
+from distrl.learner.health import DivergedError, check_metrics
 from distrl.learner.optimizer import make_optimizer
 from distrl.learner.publisher import Publisher
-from distrl.learner.state import TrainState, first_replica, init_state, replicate
-from distrl.learner.superbatch import join_superbatch
+from distrl.learner.state import init_state
 from distrl.learner.update import UpdateOutput, make_update, read_metrics
 from distrl.remote import ignore_errors_while_stopping
 from distrl.replay import PriorityUpdater, make_samplers
@@ -63,6 +69,7 @@ def run_learner(
         priorities = PriorityUpdater(replay_addresses, config, join_superbatch)
     saver = PartSaver(config, PART, learner.take_part, reporter, stop)
     while not stop.is_set():
+        publisher.check()
         if reporter.is_due():
             reporter.send()
         saver.poll()
@@ -88,6 +95,7 @@ def run_learner(
         saver.finish()
     reporter.send(last=True)
     publisher.close(_POLL_SECONDS)
+    publisher.check()
     if priorities is not None:
         priorities.close()
     feed.close(_POLL_SECONDS)
@@ -158,8 +166,8 @@ class Learner:
         self._metrics.write(self.learner_steps, output, self._publisher.seconds)
 
     def _publish(self) -> None:
-        variables = _variables(self._state)
-        check_arrays("parameters", variables, self.learner_steps)
+        # A copy on the device, so that this does not wait for the updates under way.
+        variables = copy_first_replica((self._state.params, self._state.network_state))
         self._published = self.learner_steps
         self._publisher.put(self.learner_steps, variables)
 
@@ -207,11 +215,6 @@ class _Metrics:
 
     def close(self) -> None:
         self._log.close()
-
-
-def _variables(state: TrainState) -> Any:
-    """Returns a host copy of what a policy needs."""
-    return first_replica((state.params, state.network_state))
 
 
 def _zeros(config: Config, spec: EnvironmentSpec, devices: Any) -> Any:

@@ -1,51 +1,58 @@
-"""The pure update: K SGD steps a call, one slice of the superbatch a device."""
+"""The update: K SGD steps per call, a slice of the superbatch on each device."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import chex
+import haiku as hk
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
 from distrl.agents.agent import Agent
 from distrl.config.schema import Config, LearnerConfig
 from distrl.errors import ConfigError
-from distrl.learner.state import TrainState, find_count_cycle
+from distrl.learner.devices import first_replica, map_over_devices
+from distrl.learner.state import TrainState, count_cycle
 from distrl.networks.replicas import DEVICE_AXIS
+from distrl.types import Nest
 
 
 class UpdateOutput(NamedTuple):
-    """What an update gives beside the new state.
+    """The metrics and priorities of an update.
 
     Attributes:
-      metrics: dict of `[D] float32`, alike on all devices: the mean over steps and
-        devices, or the largest where the name begins with `max_`.
-      priorities: `[D, K, b] float32`.
+      metrics: dict of `[D] float32`, the same on all devices: the mean over steps and
+        devices, or the maximum if the name starts with `max_`.
+      priorities: `[D, K, b] float32`, the new priorities of the items.
     """
 
     metrics: dict[str, jax.Array]
     priorities: jax.Array
 
 
+Update = Callable[[TrainState, Nest, jax.Array | None], tuple[TrainState, UpdateOutput]]
+"""`(state, items, probabilities) -> (state, output)`: `state` has a leading `[D]`;
+`items`, transitions or sequences, a leading `[D, K, b]`; `probabilities`, `[D, K, b]
+float32`, above 0, are those with which replay drew the items. Uniform replay ignores
+them; they may be None."""
+
+
 def read_metrics(output: UpdateOutput) -> dict[str, float]:
     """Returns the metrics of an update as numbers; waits for the device."""
-    return {
-        name: float(np.asarray(value.addressable_data(0)).reshape(()))
-        for name, value in output.metrics.items()
-    }
+    metrics = first_replica(output.metrics)
+    return {name: float(value) for name, value in metrics.items()}
 
 
-def average_network_state(network_state: Any, before: Any) -> Any:
-    """Returns a network's state averaged over the devices of a pmapped function.
+def average_network_state(network_state: hk.State, before: hk.State) -> hk.State:
+    """Returns a network's state averaged over `DEVICE_AXIS`.
 
-    Of integers, such as the step counters of BatchNorm, it returns the largest. One
+    Integers, such as the step counters of BatchNorm, become their maximum. A counter
     that would wrap keeps its value, as Optax's counters do.
 
     Args:
-      network_state: nest of arrays, after a step.
-      before: the same nest before that step.
+      network_state: the state after a step.
+      before: the state before that step.
     """
 
     def average(x: jax.Array, old: jax.Array) -> jax.Array:
@@ -64,54 +71,30 @@ def make_update(
     agent: Agent,
     optimizer: optax.GradientTransformation,
     config: Config,
-    devices: Sequence[jax.Device],
-) -> Callable[..., tuple[TrainState, UpdateOutput]]:
-    """Returns the update, compiled at its first call for the given devices.
+    devices: Sequence[jax.Device] | None,
+) -> Update:
+    """Returns the update, mapped over devices; it is compiled at its first call.
 
-    The state's buffers are donated.
-
-    Args:
-      agent: whose loss is lowered.
-      optimizer: applied to the averaged gradients.
-      config: its `learner` and `replay` groups are read.
-      devices: the D devices that share a superbatch.
-
-    Returns:
-      `update(state, items, probabilities) -> (state, UpdateOutput)`: `state` has a
-      leading `[D]`, `items` (a `Transition` or `Trajectory`) a leading `[D, K, b]`;
-      `probabilities`, `[D, K, b] float32`, greater than 0, are those with which
-      replay drew them. Uniform replay does not read them; they may be None.
-
-    Raises:
-      ConfigError: the target network would never be updated.
-    """
-    update = make_device_update(agent, optimizer, config)
-    return jax.pmap(update, DEVICE_AXIS, devices=devices, donate_argnums=0)
-
-
-def make_device_update(
-    agent: Agent, optimizer: optax.GradientTransformation, config: Config
-) -> Callable[..., tuple[TrainState, UpdateOutput]]:
-    """Returns what each device does of `make_update`'s, to be mapped over DEVICE_AXIS.
-
-    Gradients and the network's state are averaged over devices at each step, so
-    that all replicas stay alike.
+    Gradients and the network's state are averaged over devices at each step, so that
+    all replicas stay equal.
 
     Args:
-      agent: whose loss is lowered.
+      agent: provides the loss.
       optimizer: applied to the averaged gradients.
       config: its `learner` and `replay` groups are read.
+      devices: the D devices, to which the state is donated; None for a pure function
+        of one slice, to be called within a jitted function.
 
     Raises:
       ConfigError: the target network would never be updated.
     """
     weigh = _make_weigh(config)
     update_target = _make_update_target(config.learner)
-    cycle = find_count_cycle(config.learner)
+    cycle = count_cycle(config.learner)
     gradient = jax.grad(agent.loss, has_aux=True)
 
     def step(
-        state: TrainState, batch: tuple[Any, jax.Array]
+        state: TrainState, batch: tuple[Nest, jax.Array]
     ) -> tuple[TrainState, tuple[dict, jax.Array]]:
         items, weights = batch
         keys = _draw_keys(state, len(weights))
@@ -142,42 +125,49 @@ def make_device_update(
         return new_state, (output.metrics, output.priorities)
 
     def update(
-        state: TrainState, items: Any, probabilities: jax.Array | None
+        state: TrainState, items: Nest, probabilities: jax.Array | None
     ) -> tuple[TrainState, UpdateOutput]:
         shape = jax.tree.leaves(items)[0].shape[:2]
         weights = weigh(shape, probabilities)
         state, (metrics, priorities) = jax.lax.scan(step, state, (items, weights))
         return state, UpdateOutput(_reduce_metrics(metrics), priorities)
 
-    return update
+    return map_over_devices(update, devices)
 
 
 def _draw_keys(state: TrainState, count: int) -> jax.Array:
-    """Returns keys `[b, 2]`: of an item's place in the batch over all devices.
+    """Returns keys `[b, 2]` by the items' positions in the batch over all devices.
 
-    So what is drawn for an item does not depend on the number of devices.
+    So the randomness of an item does not depend on the number of devices.
     """
     key = jax.random.fold_in(state.key, state.learner_steps)
-    places = jax.lax.axis_index(DEVICE_AXIS) * count + jnp.arange(count)
-    return jax.vmap(jax.random.fold_in, (None, 0))(key, places)
+    positions = jax.lax.axis_index(DEVICE_AXIS) * count + jnp.arange(count)
+    return jax.vmap(jax.random.fold_in, (None, 0))(key, positions)
 
 
-def _make_weigh(config: Config) -> Callable:
-    """Returns the importance weights `[K, b]` of one device's slice as a function.
+def _make_weigh(
+    config: Config,
+) -> Callable[[tuple[int, ...], jax.Array | None], jax.Array]:
+    """Returns the importance weights `[K, b]` of a device's slice as a function.
 
-    They are p^-beta divided by the largest of the whole superbatch, over all steps
-    and devices (arXiv 1511.05952). N, the size of replay, cancels out.
+    They are p^-beta divided by the maximum over the whole superbatch, all steps and
+    devices (arXiv 1511.05952). N, the size of replay, cancels out.
     """
     exponent = config.replay.importance_exponent
 
-    def weigh_uniform(shape: tuple[int, ...], probabilities: Any) -> jax.Array:
+    def weigh_uniform(
+        shape: tuple[int, ...], probabilities: jax.Array | None
+    ) -> jax.Array:
         del probabilities
         return jnp.ones(shape, jnp.float32)
 
-    def weigh_prioritized(shape: tuple[int, ...], probabilities: Any) -> jax.Array:
+    def weigh_prioritized(
+        shape: tuple[int, ...], probabilities: jax.Array | None
+    ) -> jax.Array:
+        assert probabilities is not None
         chex.assert_shape(probabilities, shape)
         chex.assert_type(probabilities, float)
-        # The least probable has the largest weight. Rounded to 0 it would give NaN.
+        # A probability rounded to 0 would give NaN.
         probabilities = jnp.maximum(probabilities, jnp.finfo(jnp.float32).tiny)
         smallest = -jax.lax.pmax(-jnp.min(probabilities), DEVICE_AXIS)
         return (smallest / probabilities) ** exponent
@@ -185,14 +175,20 @@ def _make_weigh(config: Config) -> Callable:
     return weigh_prioritized if config.replay.kind == "prioritized" else weigh_uniform
 
 
-def _make_update_target(config: LearnerConfig) -> Callable:
+def _make_update_target(
+    config: LearnerConfig,
+) -> Callable[[hk.Params, hk.Params, jax.Array], hk.Params]:
     """Returns the target parameters after a step as a function."""
     period, rate = config.target_update_period, config.target_update_rate
 
-    def copy(params: Any, target_params: Any, learner_steps: jax.Array) -> Any:
+    def copy(
+        params: hk.Params, target_params: hk.Params, learner_steps: jax.Array
+    ) -> hk.Params:
         return optax.periodic_update(params, target_params, learner_steps, period)
 
-    def average(params: Any, target_params: Any, learner_steps: jax.Array) -> Any:
+    def average(
+        params: hk.Params, target_params: hk.Params, learner_steps: jax.Array
+    ) -> hk.Params:
         del learner_steps
         return optax.incremental_update(params, target_params, rate)
 
@@ -207,7 +203,7 @@ def _make_update_target(config: LearnerConfig) -> Callable:
 
 
 def _reduce_metrics(metrics: dict[str, jax.Array]) -> dict[str, jax.Array]:
-    """Returns metrics `[K]` of each device as `[]`, alike on all devices."""
+    """Returns metrics `[K]` of each device as `[]`, the same on all devices."""
     return {
         name: jax.lax.pmax(jnp.max(x), DEVICE_AXIS)
         if name.startswith("max_")

@@ -1,9 +1,10 @@
-"""Learning from replay on the device: draw, update, and set priorities anew."""
+"""Learning from replay on the device: draw a superbatch, update, set priorities."""
 
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import haiku as hk
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,27 +12,36 @@ import numpy as np
 from distrl.agents.agent import Agent
 from distrl.config import Config
 from distrl.items import make_item_spec
+from distrl.learner.devices import (
+    copy_first_replica,
+    drop_axis,
+    put_slices,
+    replicate,
+    split_superbatch,
+)
 from distrl.learner.optimizer import make_optimizer
-from distrl.learner.state import TrainState, init_state, replicate
-from distrl.learner.update import UpdateOutput, make_device_update, make_update
-from distrl.networks.replicas import DEVICE_AXIS
+from distrl.learner.state import TrainState, init_state
+from distrl.learner.update import UpdateOutput, make_update
 from distrl.seeding import derive_seed
 from distrl.serial.buffer import Buffer, BufferState
 from distrl.serial.state import Counts, SerialState
 from distrl.types import EnvironmentSpec
 
+Variables = tuple[hk.Params, hk.State]
+"""Parameters and network state, as the policy takes them."""
+
 
 class Learning(NamedTuple):
-    """What `make_learning` returns.
+    """The functions of `make_learning`.
 
     Attributes:
-      compile: `(state)`; compiles a dispatch, and changes nothing.
-      learn: `(state) -> (state, UpdateOutput, variables)`; the given state's buffers
-        are donated. The variables are those of `read_variables`.
+      compile: compiles a dispatch; changes nothing.
+      learn: `(state) -> (state, output, variables)`; the given state is donated, the
+        variables are those of `copy_variables`.
     """
 
     compile: Callable[[SerialState], None]
-    learn: Callable[[SerialState], tuple[SerialState, UpdateOutput, Any]]
+    learn: Callable[[SerialState], tuple[SerialState, UpdateOutput, Variables]]
 
 
 def init_serial_state(
@@ -41,7 +51,7 @@ def init_serial_state(
     buffer: Buffer,
     devices: Sequence[jax.Device],
 ) -> SerialState:
-    """Returns the state at the start: the learner's, and an empty buffer."""
+    """Returns the initial state: the learner's, and an empty buffer."""
     key = jax.random.PRNGKey(derive_seed(config.seed, "learner"))
     train = init_state(agent, make_optimizer(config.learner), key)
     item = make_item_spec(config, spec)
@@ -55,9 +65,9 @@ def init_serial_state(
 
 
 def place_state(state: SerialState, devices: Sequence[jax.Device]) -> SerialState:
-    """Returns a state with one replica `[...]` as one with `[D, ...]`, on its devices.
+    """Returns an unreplicated state, replicated and committed to its devices.
 
-    All of it is bound to them: where some arrays are not, JAX compiles twice.
+    With uncommitted arrays JAX would compile twice.
     """
     if len(devices) > 1:
         train = replicate(state.train, devices)
@@ -74,16 +84,13 @@ def place_state(state: SerialState, devices: Sequence[jax.Device]) -> SerialStat
 def make_learning(
     config: Config, agent: Agent, buffer: Buffer, devices: Sequence[jax.Device]
 ) -> Learning:
-    """Returns how a dispatch is compiled and made.
+    """Returns the dispatch: `learner.steps_per_dispatch` SGD steps on one superbatch.
 
-    It is `learner.steps_per_dispatch` SGD steps on one superbatch. On one device all
-    of it is one call, which takes a third to a half off the time of a small network's
-    update; on several the superbatch is drawn on the first and spread.
+    On one device it is a single call, which saves a third to a half of the time of a
+    small network's update; on several the superbatch is drawn on the first device and
+    spread.
     """
-    if len(devices) == 1:
-        dispatch = _make_dispatch(config, agent, buffer)
-    else:
-        dispatch = _make_spread_dispatch(config, agent, buffer, devices)
+    dispatch = _make_dispatch(config, agent, buffer, devices)
     size = config.learner.steps_per_dispatch * config.learner.batch_size
 
     def compile(state: SerialState) -> None:
@@ -91,7 +98,7 @@ def make_learning(
         held = state.buffer._replace(tree=tree)
         jax.block_until_ready(dispatch(train, held, state.key, _fold(0)))
 
-    def learn(state: SerialState) -> tuple[SerialState, UpdateOutput, Any]:
+    def learn(state: SerialState) -> tuple[SerialState, UpdateOutput, Variables]:
         counts = state.counts
         train, held, output, variables = dispatch(
             state.train, state.buffer, state.key, _fold(counts.dispatches)
@@ -107,130 +114,71 @@ def make_learning(
     return Learning(compile, learn)
 
 
+def copy_variables(train: TrainState) -> Variables:
+    """Returns parameters and network state of one replica, copied on its device."""
+    return copy_first_replica((train.params, train.network_state))
+
+
 def _fold(count: int) -> np.uint32:
-    """Returns the bits of a count that fit into a key."""
+    """Returns the lower 32 bits of a count."""
     return np.uint32(count % 2**32)
 
 
 def _make_dispatch(
-    config: Config, agent: Agent, buffer: Buffer
-) -> Callable[..., tuple[TrainState, BufferState, UpdateOutput, Any]]:
-    """Returns the dispatch on one device: one compiled call."""
+    config: Config, agent: Agent, buffer: Buffer, devices: Sequence[jax.Device]
+) -> Callable[..., tuple[TrainState, BufferState, UpdateOutput, Variables]]:
+    """Returns a dispatch: one compiled call on one device, three on several."""
     steps, batch_size = config.learner.steps_per_dispatch, config.learner.batch_size
-    update = jax.vmap(
-        make_device_update(agent, make_optimizer(config.learner), config),
-        axis_name=DEVICE_AXIS,
-    )
-    refresh = _make_refresh(config, buffer)
+    optimizer = make_optimizer(config.learner)
 
-    @functools.partial(jax.jit, donate_argnums=(0, 2))
-    def update_drawn(
-        train: TrainState, ring: Any, tree: Any, key: jax.Array, number: np.uint32
-    ) -> Any:
-        held = BufferState(ring, tree)
+    def draw(held: BufferState, key: jax.Array, number: np.uint32) -> tuple[Any, Any]:
         key = jax.random.fold_in(key, number)
         drawn = buffer.draw(held, key, steps * batch_size)
-        superbatch = jax.tree.map(
-            lambda x: x.reshape(1, steps, batch_size, *x.shape[1:]),
-            (drawn.items, drawn.probabilities),
-        )
-        train, output = update(train, *superbatch)
-        tree = refresh(held, drawn.slots, output.priorities).tree
-        return train, tree, output, _drop_axis((train.params, train.network_state))
+        superbatch = (drawn.items, drawn.probabilities)
+        return drawn.slots, split_superbatch(superbatch, len(devices), steps)
 
-    def dispatch(
-        train: TrainState, held: BufferState, key: jax.Array, number: np.uint32
-    ) -> Any:
-        train, tree, *rest = update_drawn(train, held.ring, held.tree, key, number)
-        return train, held._replace(tree=tree), *rest
+    def refresh(
+        held: BufferState, slots: jax.Array, priorities: jax.Array
+    ) -> BufferState:
+        joined = jnp.swapaxes(priorities, 0, 1).reshape(len(slots))
+        epsilon = config.replay.priority_epsilon
+        return buffer.set_priorities(held, slots, joined + epsilon)
 
-    return dispatch
+    if len(devices) == 1:
+        update = make_update(agent, optimizer, config, None)
 
+        @functools.partial(jax.jit, donate_argnums=(0, 2))
+        def draw_and_update(
+            train: TrainState, ring: Any, tree: Any, key: jax.Array, number: np.uint32
+        ) -> Any:
+            held = BufferState(ring, tree)
+            slots, superbatch = draw(held, key, number)
+            train, output = update(train, *superbatch)
+            tree = refresh(held, slots, output.priorities).tree
+            return train, tree, output, drop_axis((train.params, train.network_state))
 
-def _make_spread_dispatch(
-    config: Config, agent: Agent, buffer: Buffer, devices: Sequence[jax.Device]
-) -> Callable[..., tuple[TrainState, BufferState, UpdateOutput, Any]]:
-    """Returns the dispatch on several devices: drawn on the first, a slice for each."""
-    steps, batch_size = config.learner.steps_per_dispatch, config.learner.batch_size
-    share = batch_size // len(devices)
-    update = make_update(agent, make_optimizer(config.learner), config, devices)
-    refresh = jax.jit(_make_refresh(config, buffer), donate_argnums=0)
+        def dispatch(
+            train: TrainState, held: BufferState, key: jax.Array, number: np.uint32
+        ) -> Any:
+            train, tree, *rest = draw_and_update(
+                train, held.ring, held.tree, key, number
+            )
+            return train, held._replace(tree=tree), *rest
+
+        return dispatch
+
+    jitted_draw, jitted_refresh = jax.jit(draw), jax.jit(refresh, donate_argnums=0)
+    spread_update = make_update(agent, optimizer, config, devices)
     is_prioritized = config.replay.kind == "prioritized"
 
-    @jax.jit
-    def draw(state: BufferState, key: jax.Array, number: np.uint32) -> Any:
-        key = jax.random.fold_in(key, number)
-        drawn = buffer.draw(state, key, steps * batch_size)
-        return drawn.slots, split((drawn.items, drawn.probabilities))
-
-    def split(nest: Any) -> list[Any]:
-        """Cuts `[K * B, ...]` into a `[1, K, B / D, ...]` for each device.
-
-        Step k takes the items k * B to (k + 1) * B, as in `split_superbatch`.
-        """
-
-        def cut(x: jax.Array, device: int) -> jax.Array:
-            return x.reshape(steps, len(devices), share, *x.shape[1:])[None, :, device]
-
-        return [
-            jax.tree.map(functools.partial(cut, device=index), nest)
-            for index in range(len(devices))
-        ]
-
-    spread = _make_spread(devices)
-
-    def dispatch(
+    def dispatch_spread(
         train: TrainState, held: BufferState, key: jax.Array, number: np.uint32
     ) -> Any:
-        slots, slices = draw(held, key, number)
-        train, output = update(train, *jax.tree.map(spread, *slices))
+        slots, superbatch = jitted_draw(held, key, number)
+        train, output = spread_update(train, *put_slices(superbatch, devices))
         if is_prioritized:
             priorities = jax.device_put(output.priorities, devices[0])
-            held = refresh(held, slots, priorities)
-        return train, held, output, read_variables(train)
+            held = jitted_refresh(held, slots, priorities)
+        return train, held, output, copy_variables(train)
 
-    return dispatch
-
-
-def _make_refresh(config: Config, buffer: Buffer) -> Callable[..., BufferState]:
-    """Returns how items get the priorities `[D, K, b]` that an update gave them."""
-
-    def refresh(held: BufferState, slots: Any, priorities: jax.Array) -> BufferState:
-        joined = jnp.swapaxes(priorities, 0, 1).reshape(len(slots))
-        return buffer.set_priorities(
-            held, slots, joined + config.replay.priority_epsilon
-        )
-
-    return refresh
-
-
-def _make_spread(devices: Sequence[jax.Device]) -> Callable[..., jax.Array]:
-    """Returns how D arrays `[1, ...]` become the `[D, ...]` that a pmap takes."""
-
-    @functools.cache
-    def find_sharding(shape: tuple[int, ...]) -> jax.sharding.Sharding:
-        return jax.sharding.PmapSharding.default(
-            shape, sharded_dim=0, devices=list(devices)
-        )
-
-    def spread(*slices: jax.Array) -> jax.Array:
-        shape = (len(devices), *slices[0].shape[1:])
-        placed = list(map(jax.device_put, slices, devices))
-        return jax.make_array_from_single_device_arrays(
-            shape, find_sharding(shape), placed
-        )
-
-    return spread
-
-
-def read_variables(train: TrainState) -> tuple[Any, Any]:
-    """Returns the parameters and the network's state of one replica, on its device."""
-    shards = jax.tree.map(
-        lambda x: x.addressable_data(0), (train.params, train.network_state)
-    )
-    return _drop_axis(shards)
-
-
-@jax.jit
-def _drop_axis(nest: Any) -> Any:
-    return jax.tree.map(lambda x: x[0], nest)
+    return dispatch_spread

@@ -21,10 +21,10 @@ from distrl.evaluation.episodes import Evaluation
 from distrl.evaluation.evaluator import BestKeeper
 from distrl.factories import check_not_imported
 from distrl.learner.checkpoint import describe_run
-from distrl.learner.state import first_replica
+from distrl.learner.devices import first_replica
 from distrl.learner.update import UpdateOutput
 from distrl.serial.buffer import make_buffer
-from distrl.serial.learning import init_serial_state, make_learning, read_variables
+from distrl.serial.learning import copy_variables, init_serial_state, make_learning
 from distrl.serial.pool import ItemPool
 from distrl.serial.record import RunRecord
 from distrl.serial.saving import restore_state, save_state
@@ -105,7 +105,7 @@ class _Run:
             train = first_replica(state.train)
             write_run_spec(config.run_dir, describe_run(spec, train))
         self._state, progress = restore_state(config, state, devices)
-        self._variables = read_variables(self._state.train)
+        self._variables = copy_variables(self._state.train)
         self._checkpointed_step = self._counts.learner_steps
         self._exploration = 0.0
         self._output: UpdateOutput | None = None

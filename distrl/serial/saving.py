@@ -17,8 +17,9 @@ from distrl.checkpoints import (
     save_tree,
 )
 from distrl.config import Config
+from distrl.learner.devices import first_replica
 from distrl.learner.health import check_arrays
-from distrl.learner.state import first_replica, set_learner_steps
+from distrl.learner.state import set_learner_steps
 from distrl.node_log import say
 from distrl.serial.learning import place_state
 from distrl.serial.state import Counts, SerialState

@@ -13,8 +13,8 @@ from loss_families import FAMILIES
 
 from distrl.agents import make_agent
 from distrl.config import Config, LearnerConfig, LossConfig, NetworkConfig
-from distrl.learner.state import first_replica, init_state, replicate
-from distrl.learner.superbatch import split_superbatch
+from distrl.learner.devices import first_replica, replicate, split_superbatch
+from distrl.learner.state import init_state
 from distrl.learner.update import make_update
 from distrl.networks.value_network import make_value_network
 from distrl.types import EnvironmentSpec, Transition

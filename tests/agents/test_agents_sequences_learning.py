@@ -12,8 +12,8 @@ from dm_env import specs
 from distrl.actor.sequence import SequenceAccumulator
 from distrl.agents.sequences import make_r2d2
 from distrl.config import ActorConfig, Config, LossConfig, NetworkConfig, ReplayConfig
-from distrl.learner.state import first_replica, init_state, replicate
-from distrl.learner.superbatch import split_superbatch
+from distrl.learner.devices import first_replica, replicate, split_superbatch
+from distrl.learner.state import init_state
 from distrl.learner.update import make_update
 from distrl.types import ActorStep, EnvironmentSpec, Trajectory
 

@@ -22,8 +22,8 @@ from distrl.agents import list_agents, make_agent
 from distrl.agents.acting import epsilon_greedy
 from distrl.agents.legal_actions import ILLEGAL
 from distrl.config import config_from_dict
-from distrl.learner.state import first_replica, init_state, replicate
-from distrl.learner.superbatch import split_superbatch
+from distrl.learner.devices import first_replica, replicate, split_superbatch
+from distrl.learner.state import init_state
 from distrl.learner.update import make_update
 from distrl.types import EnvironmentSpec, Trajectory, Transition
 

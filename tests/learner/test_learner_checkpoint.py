@@ -12,9 +12,9 @@ from distrl.agents import make_agent
 from distrl.checkpoints import RunProgress, begin_part, complete_checkpoint
 from distrl.config import Config, LearnerConfig, NetworkConfig, ReplayConfig
 from distrl.learner.checkpoint import PART, restore_state, take_part
-from distrl.learner.feed import put_superbatch
+from distrl.learner.devices import first_replica, put_superbatch, replicate
 from distrl.learner.optimizer import make_optimizer
-from distrl.learner.state import first_replica, init_state, replicate
+from distrl.learner.state import init_state
 from distrl.learner.update import make_update
 from distrl.session import Session
 from distrl.types import EnvironmentSpec, Transition

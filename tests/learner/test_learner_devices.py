@@ -1,22 +1,30 @@
 """1, 2 and 4 devices give the same parameters for the same superbatch.
 
-For every agent but those with noisy layers: a device draws one sample of noise for
-its slice of a batch, as the paper does for a whole one, so more devices draw more.
+Except with noisy layers: each device draws one sample of noise for its slice of a
+batch, as the paper does for a whole one, so more devices draw more.
 """
 
 import jax
 import numpy as np
+import optax
 import pytest
 from dm_env import specs
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from distrl.agents import make_agent
-from distrl.config import config_from_dict
+from distrl.config import Config, NetworkConfig, config_from_dict
 from distrl.items import make_item_spec, make_zeros
+from distrl.learner.devices import (
+    first_replica,
+    join_superbatch,
+    replicate,
+    split_superbatch,
+)
 from distrl.learner.optimizer import make_optimizer
-from distrl.learner.state import first_replica, init_state, replicate
-from distrl.learner.superbatch import join_superbatch, split_superbatch
+from distrl.learner.state import init_state
 from distrl.learner.update import make_update
-from distrl.types import EnvironmentSpec
+from distrl.types import EnvironmentSpec, Transition
 
 SPEC = EnvironmentSpec(specs.Array((5,), np.float32), num_actions=3)
 STEPS, BATCH, DISPATCHES = 2, 8, 2
@@ -89,3 +97,87 @@ def test_noise_is_drawn_on_each_device():
     np.testing.assert_array_equal(one, again)
     assert (one != two).any()
     assert state.learner_steps == STEPS * DISPATCHES
+
+
+def test_split_by_hand():
+    # Two steps of four transitions over two devices: step 0 is 0 to 3, of which
+    # device 0 takes 0 and 1.
+    split = split_superbatch(np.arange(8), num_devices=2, num_steps=2)
+    np.testing.assert_array_equal(split, [[[0, 1], [4, 5]], [[2, 3], [6, 7]]])
+
+
+def test_split_takes_nests_and_makes_views():
+    rows = np.arange(24).reshape(12, 2)
+    nest = Transition({"x": rows}, np.arange(12), rows[:, 0], rows[:, 1], (rows,))
+    split = split_superbatch(nest, num_devices=2, num_steps=3)
+    shapes = [x.shape for x in jax.tree.leaves(split)]
+    assert shapes == [(2, 3, 2, 2), (2, 3, 2), (2, 3, 2), (2, 3, 2), (2, 3, 2, 2)]
+    assert all(
+        np.shares_memory(x, y)
+        for x, y in zip(jax.tree.leaves(split), jax.tree.leaves(nest), strict=True)
+    )
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    num_devices=st.integers(1, 4),
+    num_steps=st.integers(1, 4),
+    slice_size=st.integers(1, 4),
+    shape=st.lists(st.integers(1, 3), max_size=2),
+)
+def test_join_undoes_split(num_devices, num_steps, slice_size, shape):
+    size = num_devices * num_steps * slice_size
+    nest = {
+        "x": np.random.default_rng(0).normal(size=(size, *shape)),
+        "y": np.arange(size),
+    }
+    split = split_superbatch(nest, num_devices, num_steps)
+    assert split["y"].shape == (num_devices, num_steps, slice_size)
+    joined = join_superbatch(split)
+    for name in nest:
+        np.testing.assert_array_equal(joined[name], nest[name])
+
+
+def test_what_does_not_divide_is_refused():
+    with pytest.raises(ValueError, match="10 transitions .* 2 steps over 4 devices"):
+        split_superbatch(np.arange(10), num_devices=4, num_steps=2)
+
+
+def make_state(network="mlp"):
+    agent = make_agent(Config(network=NetworkConfig(network)), SPEC)
+    return init_state(agent, optax.adam(1e-3), jax.random.PRNGKey(0))
+
+
+@pytest.mark.parametrize("num_devices", [1, 2, 4])
+def test_replicas_are_alike_and_the_first_comes_back(num_devices):
+    state = make_state("example_networks:batch_norm")
+    devices = jax.devices()[:num_devices]
+    replicated = replicate(state, devices)
+    for leaf, one in zip(
+        jax.tree.leaves(replicated), jax.tree.leaves(state), strict=True
+    ):
+        assert leaf.shape == (num_devices, *one.shape)
+        assert leaf.dtype == one.dtype
+        assert leaf.devices() == set(devices)
+        for replica in np.asarray(leaf):
+            np.testing.assert_array_equal(replica, one)
+    back = first_replica(replicated)
+    assert all(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(back))
+    jax.tree.map(np.testing.assert_array_equal, back, state)
+    assert jax.tree.structure(back) == jax.tree.structure(state)
+
+
+def test_the_copy_stays_whole_when_the_state_is_donated():
+    devices = jax.devices()[:2]
+    state = make_state()
+    replicated = replicate(state, devices)
+    copy = first_replica(replicated)
+    negate = jax.pmap(
+        lambda state: jax.tree.map(lambda x: x + 1, state),
+        devices=devices,
+        donate_argnums=0,
+    )
+    # Donated, twice over: neither the copy nor the original is written over.
+    replicated = negate(negate(replicated))
+    jax.tree.map(np.testing.assert_array_equal, copy, state)
+    assert first_replica(replicated).learner_steps == 2

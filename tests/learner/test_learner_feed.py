@@ -11,7 +11,8 @@ from mortal_servers import MortalServer, serve_replay
 from real_services import Services, wait_until
 
 from distrl.config import Config, LaunchConfig, LearnerConfig, ReplayConfig
-from distrl.learner.feed import Feed, put_superbatch
+from distrl.learner.devices import put_superbatch
+from distrl.learner.feed import Feed
 from distrl.replay import BlockWriter, ReplaySampler
 from distrl.types import EnvironmentSpec, Transition
 

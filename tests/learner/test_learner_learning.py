@@ -6,9 +6,9 @@ from dm_env import specs
 
 from distrl.agents import make_agent
 from distrl.config import Config, LearnerConfig, NetworkConfig
+from distrl.learner.devices import first_replica, replicate, split_superbatch
 from distrl.learner.optimizer import make_optimizer
-from distrl.learner.state import first_replica, init_state, replicate
-from distrl.learner.superbatch import split_superbatch
+from distrl.learner.state import init_state
 from distrl.learner.update import make_update
 from distrl.types import EnvironmentSpec, Transition
 

@@ -11,8 +11,9 @@ import pytest
 from distrl.agents.agent import Agent, LossOutput
 from distrl.config import Config, LearnerConfig, load_config
 from distrl.errors import ConfigError
+from distrl.learner.devices import first_replica, replicate
 from distrl.learner.optimizer import make_optimizer, select_matrices
-from distrl.learner.state import first_replica, init_state, replicate
+from distrl.learner.state import init_state
 from distrl.learner.update import make_update
 from distrl.types import Transition
 

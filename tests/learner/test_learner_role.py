@@ -32,10 +32,11 @@ from distrl.config import (
 )
 from distrl.coordinator import Coordinator
 from distrl.learner.checkpoint import PART, restore_state, take_part
+from distrl.learner.devices import replicate
 from distrl.learner.health import DivergedError
 from distrl.learner.optimizer import make_optimizer
 from distrl.learner.role import run_learner
-from distrl.learner.state import init_state, replicate
+from distrl.learner.state import init_state
 from distrl.replay import TABLE_NAME, BlockWriter
 from distrl.types import EnvironmentSpec, Transition
 from distrl.variables import VariableClient, VariableService

@@ -9,8 +9,13 @@ import pytest
 from distrl.agents.agent import Agent, LossOutput
 from distrl.config import Config, LearnerConfig, ReplayConfig
 from distrl.errors import ConfigError
-from distrl.learner.state import first_replica, init_state, replicate
-from distrl.learner.superbatch import join_superbatch, split_superbatch
+from distrl.learner.devices import (
+    first_replica,
+    join_superbatch,
+    replicate,
+    split_superbatch,
+)
+from distrl.learner.state import init_state
 from distrl.learner.update import make_update
 from distrl.types import Transition
 

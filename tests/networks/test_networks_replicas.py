@@ -7,7 +7,8 @@ from dm_env import specs
 
 from distrl.agents import make_agent
 from distrl.config import Config, NetworkConfig
-from distrl.learner.state import first_replica, init_state, replicate
+from distrl.learner.devices import first_replica, replicate
+from distrl.learner.state import init_state
 from distrl.learner.update import make_update
 from distrl.networks.replicas import DEVICE_AXIS, bind_device_axis
 from distrl.types import EnvironmentSpec, Transition

@@ -8,12 +8,12 @@ from dm_env import specs
 from distrl.agents import make_agent
 from distrl.config import config_from_dict
 from distrl.items import make_item_spec
+from distrl.learner.devices import first_replica, replicate, split_superbatch
 from distrl.learner.optimizer import make_optimizer
-from distrl.learner.state import first_replica, init_state, replicate
-from distrl.learner.superbatch import split_superbatch
+from distrl.learner.state import init_state
 from distrl.learner.update import make_update
 from distrl.serial.buffer import make_buffer
-from distrl.serial.learning import init_serial_state, make_learning, read_variables
+from distrl.serial.learning import copy_variables, init_serial_state, make_learning
 from distrl.types import EnvironmentSpec
 
 SPEC = EnvironmentSpec(specs.Array((3,), np.float32), num_actions=2)
@@ -55,7 +55,7 @@ def alone():
     drawn = DRAW(learning.state.buffer, jax.random.fold_in(learning.state.key, 0), 16)
     before = jax.tree.map(np.array, learning.state)
     after, output, variables = learning.learn(learning.state)
-    jax.tree.map(np.testing.assert_array_equal, variables, read_variables(after.train))
+    jax.tree.map(np.testing.assert_array_equal, variables, copy_variables(after.train))
     return before, after, jax.tree.map(np.array, drawn), output, learning
 
 
@@ -118,6 +118,6 @@ def test_the_variables_are_those_of_one_replica():
     agent = make_agent(CONFIG, SPEC)
     train = init_state(agent, make_optimizer(CONFIG.learner), KEY)
     spread = replicate(train, jax.local_devices()[:2])
-    params, network_state = read_variables(spread)
+    params, network_state = copy_variables(spread)
     jax.tree.map(np.testing.assert_array_equal, params, train.params)
     assert network_state == {}

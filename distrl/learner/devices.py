@@ -1,0 +1,119 @@
+"""Mapping the learner over D devices by `pmap`: replicas, slices and the map itself.
+
+A replicated nest has a leading `[D]`, one copy a device. A superbatch `[K*B, ...]` is
+split into `[D, K, B/D, ...]`.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import jax
+import numpy as np
+
+from distrl.networks.replicas import DEVICE_AXIS
+from distrl.types import Nest
+
+_Arrays = TypeVar("_Arrays")
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def map_over_devices(
+    function: _Function, devices: Sequence[jax.Device] | None
+) -> _Function:
+    """Returns a function run on each device's slice of its arguments.
+
+    Args:
+      function: computes across `DEVICE_AXIS`; its first argument is donated.
+      devices: the D devices; None maps over a `[D]` of 1 within a jitted function,
+        which donates what it likes.
+    """
+    if devices is None:
+        return jax.vmap(function, axis_name=DEVICE_AXIS)
+    return jax.pmap(function, DEVICE_AXIS, devices=devices, donate_argnums=0)
+
+
+def replicate(nest: _Arrays, devices: Sequence[jax.Device]) -> _Arrays:
+    """Returns the nest with a leading `[D]`, one copy a device.
+
+    No two leaves share a buffer, so that the copy can be donated.
+    """
+    # The outputs of a pmapped identity are laid out like those of the update.
+    spread = jax.pmap(lambda _, nest: nest, in_axes=(0, None), devices=devices)
+    return spread(np.arange(len(devices)), nest)
+
+
+def first_replica(nest: _Arrays) -> _Arrays:
+    """Returns a replicated nest `[D, ...]` as numpy `[...]`, from the first device.
+
+    The copy stays valid when the nest is donated to the next update.
+    """
+    return jax.tree.map(
+        lambda x: np.array(x.addressable_data(0)).reshape(x.shape[1:]), nest
+    )
+
+
+def copy_first_replica(nest: _Arrays) -> _Arrays:
+    """Returns a replicated nest `[D, ...]` as `[...]`, copied on the first device.
+
+    It does not wait for the device.
+    """
+    return drop_axis(jax.tree.map(lambda x: x.addressable_data(0), nest))
+
+
+@jax.jit
+def drop_axis(nest: _Arrays) -> _Arrays:
+    """Returns a nest of `[1, ...]` as `[...]`."""
+    return jax.tree.map(lambda x: x[0], nest)
+
+
+def split_superbatch(nest: Nest, num_devices: int, num_steps: int) -> Nest:
+    """Returns a nest of `[K*B, ...]` as views `[D, K, B/D, ...]`.
+
+    Step k takes the items k*B to (k+1)*B whatever the number of devices, so that the
+    result of training does not depend on it.
+
+    Args:
+      nest: arrays that share the first axis.
+      num_devices: D.
+      num_steps: K, the SGD steps of a dispatch.
+
+    Raises:
+      ValueError: the first axis does not divide by K*D.
+    """
+
+    def split(x: Any) -> Any:
+        if x.shape[0] % (num_devices * num_steps):
+            raise ValueError(
+                f"a superbatch of {x.shape[0]} transitions does not divide into "
+                f"{num_steps} steps over {num_devices} devices"
+            )
+        return x.reshape(num_steps, num_devices, -1, *x.shape[1:]).swapaxes(0, 1)
+
+    return jax.tree.map(split, nest)
+
+
+def join_superbatch(nest: Nest) -> Nest:
+    """Returns a nest of `[D, K, b, ...]` as numpy `[K*D*b, ...]`: undoes the split."""
+
+    def join(x: Any) -> np.ndarray:
+        x = np.asarray(x).swapaxes(0, 1)
+        return x.reshape(-1, *x.shape[3:])
+
+    return jax.tree.map(join, nest)
+
+
+def put_slices(nest: Nest, devices: Sequence[jax.Device]) -> Nest:
+    """Puts each of D slices `[D, ...]` on its device."""
+
+    def put(x: Any) -> jax.Array:
+        sharding = jax.sharding.PmapSharding.default(
+            x.shape, sharded_dim=0, devices=list(devices)
+        )
+        return jax.device_put(x, sharding)
+
+    return jax.tree.map(put, nest)
+
+
+def put_superbatch(nest: Nest, devices: Sequence[jax.Device], num_steps: int) -> Nest:
+    """Splits arrays `[K*B, ...]` and puts `[D, K, B/D, ...]` on the devices."""
+    return put_slices(split_superbatch(nest, len(devices), num_steps), devices)
