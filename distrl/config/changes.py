@@ -45,6 +45,8 @@ def load_run(run_dir: str, changes: Mapping[str, Any] = NO_CHANGES) -> Config:
             "the first, and checkpoints do not hold those that were lost. Start the "
             "run again; distrl sweep does so for each id that is not done."
         )
+    if not changes:
+        return saved
     if "run_dir" in changes:
         raise ConfigError(
             f"run_dir = {show_value(changes['run_dir'])}: distrl resume continues in "

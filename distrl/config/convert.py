@@ -91,15 +91,15 @@ def _convert_field(field: Field, value: Any) -> Any:
     if field.choices:
         fits = isinstance(value, str) and value in field.choices
         hint = suggest(value, field.choices) if isinstance(value, str) else ""
-    elif field.kind in (int, float):
-        # To Python, True is an int.
-        fits = isinstance(value, field.kind) and not isinstance(value, bool)
-        if fits and not field.range.contains(value):
-            fits = False
-            if math.isfinite(field.range.high) and value > field.range.high:
-                hint = f" The largest is {field.range.high:,}."
+    elif field.is_mapping:
+        fits = isinstance(value, Mapping)
     else:
-        fits = isinstance(value, Mapping if field.is_mapping else field.kind)
+        # Exactly: True is an int to Python, and YAML cannot hold NumPy's numbers.
+        fits = type(value) is field.kind
+    if fits and field.kind in (int, float) and not field.range.contains(value):
+        fits = False
+        if math.isfinite(field.range.high) and value > field.range.high:
+            hint = f" The largest is {field.range.high:,}."
     if not fits:
         raise ConfigError(
             f"{field.name} = {show_value(value)}: it must be {field.describe()}.{hint}"

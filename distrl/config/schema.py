@@ -32,8 +32,8 @@ from distrl.config.launch_schema import LaunchConfig
 # Large enough that Reverb's cost per item no longer matters.
 _BLOCK_SIZE = 32
 
-_AGENT = Fixed("what was learned is the state of that agent")
-_ENVIRONMENT = Fixed("what was learned, and what replay holds, is of that environment")
+_AGENT = Fixed("the saved state belongs to that agent")
+_ENVIRONMENT = Fixed("parameters and replay come from that environment")
 _SUPERBATCH = Fixed("the saved limits of replay were derived from it")
 
 

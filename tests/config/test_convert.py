@@ -65,6 +65,7 @@ def test_arguments_are_copied():
         ({"actor": {"discount": "0.9"}}, "actor.discount = '0.9': it must be a finite"),
         ({"actor": {"discount": 10**400}}, "actor.discount = inf: it must be a finite"),
         ({"actor": {"discount": float("nan")}}, "actor.discount = nan"),
+        ({"actor": {"discount": np.float64(0.9)}}, "actor.discount = 0.9"),
         ({"launch": {"isolate": 1}}, "launch.isolate = 1: it must be true or false"),
         ({"name": 3}, "name = 3: it must be text"),
         ({"run_dir": 3}, "run_dir = 3: it must be text, or null"),
