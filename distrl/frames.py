@@ -1,4 +1,4 @@
-"""Observations that are stacks of frames, taken apart and put together."""
+"""Splits observations that are stacks of frames, and joins the frames again."""
 
 from typing import Any
 
@@ -11,11 +11,11 @@ from distrl.types import EnvironmentSpec
 
 
 def check_frame_stack(stack: int | None, spec: EnvironmentSpec) -> None:
-    """Raises ConfigError unless observations are made of so many frames.
+    """Raises ConfigError unless observations are stacks of so many frames.
 
     Args:
-      stack: `replay.frame_stack`; None fits everything.
-      spec: gives the observations.
+      stack: `replay.frame_stack`; None fits every observation.
+      spec: of the environment.
     """
     observation, _ = split_mask(spec.observation)
     if stack is None:
@@ -37,7 +37,7 @@ def check_frame_stack(stack: int | None, spec: EnvironmentSpec) -> None:
 
 
 def split_frames(observation: np.ndarray, stack: int) -> np.ndarray:
-    """Returns the frames of a batch of observations, each in one piece of memory.
+    """Returns the frames of a batch of observations, each contiguous in memory.
 
     Args:
       observation: `[M, ..., S * C]`, frame s in the channels s * C to (s + 1) * C.
@@ -54,16 +54,16 @@ def split_frames(observation: np.ndarray, stack: int) -> np.ndarray:
 
 
 def join_frames(frames: np.ndarray) -> np.ndarray:
-    """Returns `[M, ..., S * C]` of `[M, S, ..., C]`: undoes `split_frames`.
+    """Inverts `split_frames`: returns `[M, ..., S * C]` of `[M, S, ..., C]`.
 
-    It is a view where C is 1.
+    The result is a view if C is 1.
     """
     apart = np.moveaxis(frames, 1, -2)
     *shape, stack, channels = apart.shape
     return apart.reshape(*shape, stack * channels)
 
 
-def find_frame_spec(spec: EnvironmentSpec, stack: int) -> Any:
+def make_frame_spec(spec: EnvironmentSpec, stack: int) -> Any:
     """Returns the `dm_env.specs.Array` of one frame, `[..., C]`."""
     observation, _ = split_mask(spec.observation)
     *shape, channels = observation.shape

@@ -1,4 +1,4 @@
-"""The shape of what replay holds: transitions, or sequences of an episode's steps."""
+"""The items that replay stores: the specs of transitions and sequences."""
 
 from typing import Any, NamedTuple
 
@@ -18,11 +18,11 @@ _OBSERVATIONS: dict[type, tuple[str, ...]] = {
 
 
 class ItemParts(NamedTuple):
-    """A transition or sequence, a batch of them, or its specs, taken apart.
+    """The parts of a transition or sequence, of a batch of them, or of its specs.
 
     Attributes:
-      observations: of each field that holds observations, what it holds beside masks.
-      rest: the leaves of the other fields, which have 32 bits, then the masks.
+      observations: each field that holds observations, without action masks.
+      rest: the leaves of the other fields, of 32 bits each, then the action masks.
     """
 
     observations: list[Any]
@@ -33,8 +33,8 @@ def make_item_spec(config: Config, spec: EnvironmentSpec) -> Any:
     """Returns the `dm_env.specs.Array` of each part of a transition or sequence.
 
     Args:
-      config: `replay.sequence_length` says which of the two.
-      spec: gives the observations.
+      config: the whole configuration; `replay.sequence_length` decides which of both.
+      spec: of the environment.
     """
     length = config.replay.sequence_length
     observation = tree.map_structure(
@@ -60,12 +60,12 @@ def make_item_spec(config: Config, spec: EnvironmentSpec) -> Any:
 
 
 def make_carry_spec(network: NetworkConfig) -> tuple[specs.Array, ...]:
-    """Returns the recurrent state of one environment; `()` where there is none."""
+    """Returns the specs of one environment's recurrent state; `()` for none."""
     return tuple(specs.Array((n,), np.float32) for n in network.carry_sizes)
 
 
-def take_apart(item: Any) -> ItemParts:
-    """Returns the observations of a transition or sequence, and all other leaves."""
+def split_item(item: Any) -> ItemParts:
+    """Splits a transition or sequence into observations and all other leaves."""
     names = _OBSERVATIONS[type(item)]
     return ItemParts(
         observations=[split_mask(getattr(item, name))[0] for name in names],
@@ -73,12 +73,12 @@ def take_apart(item: Any) -> ItemParts:
     )
 
 
-def put_together(like: Any, parts: ItemParts) -> Any:
-    """Returns an item of these parts, in the structure of another: undoes `take_apart`.
+def join_item(like: Any, parts: ItemParts) -> Any:
+    """Inverts `split_item`.
 
     Args:
-      like: a `Transition` or `Trajectory`.
-      parts: what it is made of.
+      like: a `Transition` or `Trajectory` of the structure to return.
+      parts: the parts of the item.
     """
     names = _OBSERVATIONS[type(like)]
     *rest, masks = tree.unflatten_as(_list_others(like), parts.rest)
@@ -102,8 +102,8 @@ def fill_priorities(
     """Returns the priorities of `count` new items, `[count] float64`.
 
     Args:
-      priorities: `[count]`, not negative, those of the actor; None where there are
-        none: such items count as if their TD error were 1, until they are learned from.
+      priorities: `[count]`, not negative, from the actor; None gives each item the
+        priority of a TD error of 1 until the learner has sampled it.
       epsilon: `replay.priority_epsilon`, added to those of the actor.
     """
     if priorities is None:

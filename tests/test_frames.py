@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from distrl.errors import ConfigError
 from distrl.frames import (
     check_frame_stack,
-    find_frame_spec,
     join_frames,
+    make_frame_spec,
     split_frames,
 )
 from distrl.types import EnvironmentSpec
@@ -43,7 +43,7 @@ def test_joining_undoes_splitting(count, shape, stack, channels, dtype):
     assert joined.dtype == dtype
     if channels == 1 and count:
         assert np.shares_memory(joined, frames)
-    spec = find_frame_spec(make_spec(whole[1:], dtype), stack)
+    spec = make_frame_spec(make_spec(whole[1:], dtype), stack)
     assert (spec.shape, spec.dtype) == (frames.shape[2:], dtype)
 
 

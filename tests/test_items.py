@@ -6,11 +6,11 @@ from dm_env import specs
 from distrl.config import Config, NetworkConfig, ReplayConfig
 from distrl.items import (
     fill_priorities,
+    join_item,
     make_item_spec,
     make_zeros,
-    put_together,
+    split_item,
     stack_specs,
-    take_apart,
 )
 from distrl.networks.core import make_initial_carry
 from distrl.types import EnvironmentSpec, Trajectory, Transition
@@ -73,11 +73,11 @@ def test_new_items_without_a_priority_count_as_a_td_error_of_1():
 
 
 @pytest.mark.parametrize("length", [None, 6])
-def test_an_item_is_taken_apart_and_put_together(length):
+def test_an_item_is_split_and_joined(length):
     network = NetworkConfig(core="lstm", core_size=7)
     config = Config(network=network, replay=ReplayConfig(sequence_length=length))
     item = make_item_spec(config, SPEC)
-    parts = take_apart(item)
+    parts = split_item(item)
     if length is None:
         assert parts.observations == [item.observation_tm1, item.observation_t]
         assert parts.rest == [item.action_tm1, item.reward_t, item.discount_t]
@@ -87,5 +87,5 @@ def test_an_item_is_taken_apart_and_put_together(length):
         assert parts.rest == [*others, *item.carry]
     # Replay keeps them as words of 32 bits.
     assert all(leaf.dtype.itemsize == 4 for leaf in parts.rest)
-    again = put_together(item, parts)
+    again = join_item(item, parts)
     assert type(again) is type(item) and again == item

@@ -9,8 +9,8 @@ import tree
 
 from distrl.config import Config
 from distrl.errors import ConfigError
-from distrl.frames import find_frame_spec
-from distrl.items import make_item_spec, take_apart
+from distrl.frames import make_frame_spec
+from distrl.items import make_item_spec, split_item
 from distrl.machine import read_memory
 from distrl.types import EnvironmentSpec
 
@@ -64,11 +64,11 @@ def count_item_bytes(config: Config, spec: EnvironmentSpec) -> int:
     if stack is None or config.launch.backend == "serial":
         return sum(map(_count_bytes, tree.flatten(item)))
     # Each step brings one frame; an item refers to all that its observations show.
-    frame = find_frame_spec(spec, stack)
+    frame = make_frame_spec(spec, stack)
     steps = (
         1 if config.replay.sequence_length is None else config.replay.sequence_stride
     )
-    observations, rest = take_apart(item)
+    observations, rest = split_item(item)
     shown = sum(_count_bytes(each) for each in observations) // _count_bytes(frame)
     words = sum(math.prod(leaf.shape) for leaf in rest) + shown
     return steps * _count_bytes(frame) + words * _WORD_BYTES

@@ -9,16 +9,16 @@ import reverb
 import tree
 
 from distrl.frames import split_frames
-from distrl.items import take_apart
+from distrl.items import split_item
 
 
 class FramedItem(NamedTuple):
-    """An item of G transitions, or of one sequence, as it lies in Reverb.
+    """An item of G transitions, or of one sequence, as Reverb stores it.
 
     Attributes:
-      frames: `[U, ..., C]`, its frames, each once.
-      words: `[G, W + F] int32`, of each transition: the bits of all that is no
-        observation, and then which of the frames its observations are made of.
+      frames: `[U, ..., C]`, its distinct frames.
+      words: `[G, W + F] int32`, for each transition: the bits of everything but the
+        observations, then the indices in `frames` of its observations' frames.
     """
 
     frames: Any
@@ -26,63 +26,62 @@ class FramedItem(NamedTuple):
 
 
 class Frame:
-    """What a frame holds, and the step of the writer in which it was appended."""
+    """The bytes of a frame, and the last step of the writer that appended it."""
 
     __slots__ = ("content", "step")
 
     def __init__(self, content: bytes):
-        """Takes the bytes; it was not appended yet."""
+        """Takes the bytes; step -1 is never."""
         self.content = content
         self.step = -1
 
 
 class FrameEncoder:
-    """Appends the frames that the server has not, and then what refers to them."""
+    """Appends the frames that the writer does not have, and an item that refers to all.
+
+    It belongs to one writer.
+    """
 
     def __init__(self, item: Any, frame: Any, kept: int):
-        """Starts with nothing written.
+        """Starts without frames.
 
         Args:
           item: nest of specs, of one transition or sequence.
           frame: the spec of a frame.
-          kept: the newest steps that can still be referred to; more than the frames
-            of any item.
+          kept: how many of its last steps the writer can refer to; more than the
+            frames of any item.
         """
         self._item = item
         self._frame = frame
         self._kept = kept
-        # By content; the one that was last seen is the last.
+        # By content, the least recently seen first.
         self._recent: collections.OrderedDict[bytes, Frame] = collections.OrderedDict()
         self._columns: FramedItem | None = None
-        # Steps are counted over all servers; the one of now has those from `_first` on.
         self._steps = 0
-        self._first = 0
 
     def encode(self, items: Any) -> list[np.ndarray]:
-        """Returns what is to be written of a batch of transitions or sequences.
+        """Returns a batch of transitions or sequences in the form of `write`.
 
         Returns:
-          Frames `[M, F] object`, which hold what is in them, and words `[M, W] int32`.
+          Frames `[M, F] object`, each a `Frame`, and words `[M, W] int32`.
 
         Raises:
           ValueError: an array has another shape or dtype than replay holds.
         """
         tree.map_structure(_check, self._item, items)
-        observations, rest = take_apart(items)
+        observations, rest = split_item(items)
         count = len(rest[0])
-        frames = [self._find_frames(each).reshape(count, -1) for each in observations]
-        words = [_find_words(leaf).reshape(count, -1) for leaf in rest]
+        frames = [self._list_frames(each).reshape(count, -1) for each in observations]
+        words = [_pack_words(leaf).reshape(count, -1) for leaf in rest]
         return [np.concatenate(frames, axis=1), np.concatenate(words, axis=1)]
 
     def open(self, client: reverb.Client) -> reverb.TrajectoryWriter:
-        """Returns a writer to a server that has nothing yet from this encoder."""
-        self._first = self._steps
-        self._columns = None
-        # Every column remembers so many steps, if it is not configured.
+        """Returns the writer."""
+        # Columns that are not configured keep this many steps.
         writer = client.trajectory_writer(self._kept)
         for index, kept in enumerate((self._kept, 1)):
-            # A chunk is what a sample of any of its steps sends and unpacks whole. And
-            # of two references to one chunk in a row, Reverb makes a range in it.
+            # A chunk is sent and unpacked whole for a sample of any of its steps. And
+            # Reverb turns two adjacent references to one chunk into a range of it.
             writer.configure((index,), num_keep_alive_refs=kept, max_chunk_length=1)
         return writer
 
@@ -100,7 +99,7 @@ class FrameEncoder:
         """Appends an item's data and returns the trajectory that refers to it.
 
         Args:
-          writer: the last one of `open`.
+          writer: from `open`.
           item: frames `[G, F] object` and words `[G, W] int32`.
         """
         frames, words = item
@@ -110,19 +109,19 @@ class FrameEncoder:
         row = np.empty((len(words), numbers + frames.shape[1]), np.int32)
         row[:, :numbers] = words
         row[:, numbers:] = np.reshape(index, frames.shape)
-        # So many steps may be appended now, and as many of the oldest be forgotten.
-        oldest = max(self._first, self._steps + len(places) - self._kept)
+        # Up to so many steps are appended now, and as many of the oldest forgotten.
+        oldest = max(0, self._steps + len(places) - self._kept)
         missing = [frame for frame in places if frame.step < oldest]
         for frame in missing[:-1]:
             self._append(writer, frame, None)
         self._append(writer, missing[-1] if missing else None, row)
         if self._columns is None:
             self._columns = FramedItem(*writer.history)
-        steps = [frame.step - self._first for frame in places]
+        steps = [frame.step for frame in places]
         return FramedItem(self._columns.frames[steps], self._columns.words[-1])
 
-    def _find_frames(self, observations: np.ndarray) -> np.ndarray:
-        """Returns the frames `[count] object` of observations, one after the other."""
+    def _list_frames(self, observations: np.ndarray) -> np.ndarray:
+        """Returns the frames of observations in their order, `[count] object`."""
         *_, last = observations.shape
         *shape, channels = self._frame.shape
         stacks = observations.reshape(-1, *shape, last)
@@ -145,7 +144,7 @@ class FrameEncoder:
     def _append(
         self, writer: reverb.TrajectoryWriter, frame: Frame | None, words: Any
     ) -> None:
-        """Appends a step of one of the two parts, or of both."""
+        """Appends a step of one of the two columns, or of both."""
         content = None
         if frame is not None:
             content = np.frombuffer(frame.content, self._frame.dtype)
@@ -156,8 +155,8 @@ class FrameEncoder:
         self._steps += 1
 
 
-def _find_words(leaf: np.ndarray) -> np.ndarray:
-    """Returns an array as `int32`: its bits, of a mask its numbers."""
+def _pack_words(leaf: np.ndarray) -> np.ndarray:
+    """Returns the bits of an array as `int32`, and the numbers of an action mask."""
     if leaf.dtype.itemsize == 1:
         return leaf.astype(np.int32)
     return np.ascontiguousarray(leaf).view(np.int32)

@@ -1,12 +1,11 @@
 """Items whose observations are stacks of frames, each frame stored once.
 
-A frame is a cell of a Reverb writer, in a chunk of its own. What shows it refers to it:
-both observations of a transition, the transitions before and behind, and the other
-items of the writer. Reverb drops a chunk when no item refers to it any more.
+A frame is a cell of a Reverb writer, in a chunk of its own. Everything that shows the
+frame refers to it: both observations of a transition, the transitions before and after,
+and the other items of the writer. Reverb drops a chunk once no item refers to it.
 
-Which frames are the same is decided by what is in them, byte by byte, and never by
-where they came from. So the ends of episodes, windows of any length and environments
-that do not stack at all need no rule: they only share less.
+Frames are compared byte by byte, whatever their origin. So ends of episodes, windows of
+any length and environments that do not stack at all need no rule; they only share less.
 """
 
 from collections.abc import Sequence
@@ -17,35 +16,35 @@ import tensorflow as tf
 
 from distrl.config.replay_sizes import replay_sizes
 from distrl.config.schema import Config
-from distrl.frames import check_frame_stack, find_frame_spec, join_frames
-from distrl.items import ItemParts, make_item_spec, put_together, take_apart
+from distrl.frames import check_frame_stack, join_frames, make_frame_spec
+from distrl.items import ItemParts, join_item, make_item_spec, split_item
 from distrl.replay.forms import take_in_turn
 from distrl.replay.frame_encoder import FramedItem, FrameEncoder
 from distrl.types import EnvironmentSpec
 
 
 class FrameForm:
-    """Frames once, and the rest of an item as a row of words of 32 bits.
+    """Stores each frame once, and the rest of an item as a row of 32-bit words.
 
-    Reverb takes some hundred bytes for each part of an item, and more time for a part
-    than for what is in it; so all that is no frame is one part.
+    Reverb takes about a hundred bytes for each part of an item, and more time for a
+    part than for its content. So everything but the frames is one part.
     """
 
     def __init__(self, config: Config, spec: EnvironmentSpec):
-        """Takes what says how an item is made.
+        """Takes the run's configuration and the environment's spec.
 
         Raises:
-          ConfigError: observations are no stacks of `replay.frame_stack` frames.
+          ConfigError: observations are not stacks of `replay.frame_stack` frames.
         """
         stack = config.replay.frame_stack
         check_frame_stack(stack, spec)
         assert stack is not None
         self._stack = stack
         self._item = make_item_spec(config, spec)
-        self._frame = find_frame_spec(spec, stack)
+        self._frame = make_frame_spec(spec, stack)
         self._kept = count_kept_frames(config)
-        observations, rest = take_apart(self._item)
-        # The frames in each field: of one observation, or of all those of a sequence.
+        observations, rest = split_item(self._item)
+        # The frames in each field: of one observation, or of all of a sequence.
         self._frames = [
             _count(leaf.shape) // _count(self._frame.shape) for leaf in observations
         ]
@@ -58,19 +57,19 @@ class FrameForm:
         )
 
     def make_encoder(self) -> FrameEncoder:
-        """Returns an encoder that has written nothing."""
+        """Returns an encoder for one writer."""
         return FrameEncoder(self._item, self._frame, self._kept)
 
     def batch(self, dataset: tf.data.Dataset, size: int) -> tf.data.Dataset:
-        """Returns batches of `size` items, filled up where one has fewer frames."""
+        """Returns batches of `size` items, padded to the most frames of any item."""
         return dataset.padded_batch(size, drop_remainder=False)
 
     def decode(self, parts: Sequence[Sequence[np.ndarray]]) -> Any:
-        """Returns the items as `ItemForm.decode` does; observations are views."""
+        """Returns batches of items as `WholeForm.decode` does."""
         heaps, rows, start = [], [], 0
         for frames, words in parts:
             count, most = frames.shape[:2]
-            # What says where a frame is in its item, made to say where in the heap.
+            # Indices in an item's frames become indices in the heap.
             begins = start + most * np.arange(count, dtype=np.int32)
             row = np.array(words)
             row[..., sum(self._numbers) :] += begins[:, None, None]
@@ -81,7 +80,7 @@ class FrameForm:
         row = take_in_turn(rows[0] if len(rows) == 1 else np.concatenate(rows))
         ends = np.cumsum(self._numbers + self._frames)[:-1]
         columns = np.split(row, ends, axis=1)
-        observations, rest = take_apart(self._item)
+        observations, rest = split_item(self._item)
         count = len(rest)
 
         def observe(index: np.ndarray, leaf: Any) -> np.ndarray:
@@ -94,7 +93,7 @@ class FrameForm:
             bits = np.ascontiguousarray(bits)
             return bits.view(leaf.dtype).reshape(-1, *leaf.shape)
 
-        return put_together(
+        return join_item(
             self._item,
             ItemParts(
                 list(map(observe, columns[count:], observations)),

@@ -97,7 +97,7 @@ class ReplaySampler:
         except StopIteration:
             self._iterator = None
             return None
-        except tf.errors.UnavailableError:
+        except (tf.errors.UnavailableError, tf.errors.CancelledError):
             self._failures += 1
             if self._failures > MAX_FAILURES:
                 raise

@@ -1,35 +1,28 @@
-"""The table of transitions or sequences that each shard holds, and what lies in it."""
-
-from typing import Any
+"""The table of transitions or sequences that each shard holds."""
 
 import reverb
 
 from distrl.config.replay_sizes import replay_sizes
 from distrl.config.schema import Config
-from distrl.replay.forms import ItemForm, WholeForm
+from distrl.replay.forms import WholeForm
 from distrl.replay.frames import FrameForm
 from distrl.types import EnvironmentSpec
 
 TABLE_NAME = "replay"
 
 
-def make_form(config: Config, spec: EnvironmentSpec) -> ItemForm:
-    """Returns how items lie in Reverb: whole, or as frames (`replay.frame_stack`)."""
+def make_form(config: Config, spec: EnvironmentSpec) -> WholeForm | FrameForm:
+    """Returns how items are stored: whole, or as frames (`replay.frame_stack`)."""
     if config.replay.frame_stack is None:
         return WholeForm(config, spec)
     return FrameForm(config, spec)
 
 
-def make_signature(config: Config, spec: EnvironmentSpec) -> Any:
-    """Returns the `tf.TensorSpec` of each part of an item."""
-    return make_form(config, spec).signature
-
-
 def make_table(config: Config, spec: EnvironmentSpec) -> reverb.Table:
     """Returns a shard's empty table, with the sizes of `replay_sizes(config)`.
 
-    `uniform` draws all items alike, `prioritized` in proportion to
-    priority^priority_exponent (arXiv 1511.05952); the oldest items leave first.
+    `uniform` draws all items with equal probability, `prioritized` in proportion to
+    priority^priority_exponent (arXiv 1511.05952); the oldest items are removed first.
     """
     sizes = replay_sizes(config)
     if config.replay.kind == "prioritized":
@@ -52,5 +45,5 @@ def make_table(config: Config, spec: EnvironmentSpec) -> reverb.Table:
         remover=reverb.selectors.Fifo(),
         max_size=sizes.capacity,
         rate_limiter=rate_limiter,
-        signature=make_signature(config, spec),
+        signature=make_form(config, spec).signature,
     )

@@ -23,7 +23,7 @@ from distrl.config import (
 from distrl.coordinator import Coordinator
 from distrl.environments import make_vector_environment
 from distrl.replay import TABLE_NAME
-from distrl.replay.tables import make_signature
+from distrl.replay.tables import make_form
 from distrl.seeding import derive_seed
 from distrl.telemetry.status import read_status
 from distrl.types import Trajectory, Transition
@@ -66,7 +66,7 @@ class Run:
     def __init__(self, services, config, actors=1, room=400):
         self.config = config
         queue = reverb.Table.queue(
-            TABLE_NAME, room, signature=make_signature(config, SPEC)
+            TABLE_NAME, room, signature=make_form(config, SPEC).signature
         )
         address, self.table = services.serve_replay(config, SPEC, queue)
         self.reader = reverb.Client(address)

@@ -14,7 +14,7 @@ from distrl.coordinator import Coordinator
 from distrl.environments import make_spec
 from distrl.errors import EnvironmentFault
 from distrl.replay import TABLE_NAME
-from distrl.replay.tables import make_signature
+from distrl.replay.tables import make_form
 from distrl.variables import VariableService
 
 SPEC = make_spec(Sound())
@@ -33,7 +33,9 @@ def services():
 def replay(services):
     """The address and the table of a queue, from which each item is taken once."""
     config = Config(replay=ReplayConfig(transitions_per_item=1))
-    queue = reverb.Table.queue(TABLE_NAME, 400, signature=make_signature(config, SPEC))
+    queue = reverb.Table.queue(
+        TABLE_NAME, 400, signature=make_form(config, SPEC).signature
+    )
     return services.serve_replay(config, SPEC, queue)
 
 

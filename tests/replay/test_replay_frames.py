@@ -19,7 +19,7 @@ from distrl.config import config_from_dict
 from distrl.errors import ConfigError
 from distrl.replay.frames import count_kept_frames
 from distrl.replay.sampler import ReplaySampler
-from distrl.replay.tables import TABLE_NAME, make_form, make_signature, make_table
+from distrl.replay.tables import TABLE_NAME, make_form, make_table
 from distrl.replay.writer import BlockWriter
 
 
@@ -47,7 +47,7 @@ def make_config(replay, play, actor=None, **fields):
 
 def serve(replay, config, spec):
     """A table that gives each item once, in the order in which it came."""
-    signature = make_signature(config, spec)
+    signature = make_form(config, spec).signature
     table = reverb.Table.queue(TABLE_NAME, 10_000, signature=signature)
     return replay.serve(config, table)
 

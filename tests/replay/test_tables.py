@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from distrl.replay.tables import TABLE_NAME, make_signature, make_table
+from distrl.replay.tables import TABLE_NAME, make_form, make_table
 
 
 def test_signature_has_a_block_of_each_part(replay):
-    signature = make_signature(replay.config(transitions_per_item=8), replay.spec)
+    signature = make_form(replay.config(transitions_per_item=8), replay.spec).signature
     assert signature.observation_t["pixels"] == tf.TensorSpec((8, 4, 3), tf.uint8)
     assert signature.observation_tm1["speed"] == tf.TensorSpec((8, 2), tf.float32)
     assert signature.action_tm1 == tf.TensorSpec((8,), tf.int32)
@@ -18,7 +18,7 @@ def test_signature_of_a_sequence_is_one_item_with_its_recurrent_state(
     replay, core, parts
 ):
     config = replay.config(sequence_length=4, core=core)
-    signature = make_signature(config, replay.spec)
+    signature = make_form(config, replay.spec).signature
     assert signature.observation["pixels"] == tf.TensorSpec((1, 5, 4, 3), tf.uint8)
     assert signature.action == tf.TensorSpec((1, 4), tf.int32)
     assert signature.mask == signature.reward == signature.discount

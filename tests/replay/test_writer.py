@@ -6,14 +6,14 @@ import pytest
 import reverb
 from mortal_servers import MortalServer, serve_replay
 
-from distrl.replay.tables import TABLE_NAME, make_signature
+from distrl.replay.tables import TABLE_NAME, make_form
 from distrl.replay.writer import BlockWriter
 
 
 def _serve_queue(replay, config):
     """A table that gives each item once, in the order in which it came."""
     table = reverb.Table.queue(
-        TABLE_NAME, 10_000, signature=make_signature(config, replay.spec)
+        TABLE_NAME, 10_000, signature=make_form(config, replay.spec).signature
     )
     return replay.serve(config, table)
 
