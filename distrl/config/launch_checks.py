@@ -8,8 +8,6 @@ from distrl.config.fields import find_value, show_value
 from distrl.config.schema import Config, LaunchConfig
 from distrl.errors import ConfigError, suggest
 
-# Suites that step all environments of an actor with one call.
-_STEPPED_TOGETHER = ("atari:", "envpool:")
 # Resources that every cluster has (others are its own), and usual mistakes.
 _RESOURCES = ("num_cpus", "num_gpus", "memory")
 _MISTAKES = ("CPU", "GPU", "cpu", "gpu", "cpus", "gpus", "num_cpu", "num_gpu")
@@ -74,11 +72,6 @@ def _check_environments(config: Config) -> None:
             raise ConfigError(
                 f"{field}: each process steps at least one environment, so it must be "
                 f"at most {section}.environments = {environments}"
-            )
-        if processes and config.environment.startswith(_STEPPED_TOGETHER):
-            raise ConfigError(
-                f"{field}: environment {config.environment!r} is stepped by its suite, "
-                "all at once and in its own threads (num_threads); set it to 0"
             )
 
 

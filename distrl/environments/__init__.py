@@ -13,6 +13,7 @@ Example:
 from distrl.environments.bsuite_suite import list_bsuite_episodes, select_bsuite_ids
 from distrl.environments.making import (
     BSUITE_LOGS,
+    check_environment_processes,
     make_environment,
     make_vector_environment,
     read_spec,
@@ -34,6 +35,7 @@ __all__ = [
     "SyncEnvironment",
     "VectorEnvironment",
     "VectorStep",
+    "check_environment_processes",
     "list_bsuite_episodes",
     "list_environments",
     "make_environment",

@@ -20,13 +20,10 @@ from distrl.types import EnvironmentSpec
 
 
 class BatchStep(NamedTuple):
-    """One step of E environments.
+    """One step of E environments: a nest of `[E, ...]`, and `[E]` numbers or bools.
 
-    Attributes:
-      observation_t: nest of `[E, ...]`; the final one where the episode ended.
-      reward_t: `[E]` numbers.
-      discount_t: `[E]` numbers, 0 at a termination.
-      last_t: `[E] bool`, whether the episode ended, by termination or truncation.
+    Where an episode ended, the observation is its final one; at a termination the
+    discount is 0. `last_t` tells terminations and truncations.
     """
 
     observation_t: Any

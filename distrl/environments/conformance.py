@@ -117,7 +117,7 @@ def check_environment(
                 return
             leaves = make_leaves(observation, own)
         seen = play(environment, leaves, steps, seed)
-        yield from judge_play(seen, leaves)
+        yield from _judge_play(seen, leaves)
         open_ones.pop_all()
         closing, _ = _attempt("close", uri, environment.close)
         yield closing or Finding("close", "ok", "it closes")
@@ -126,18 +126,12 @@ def check_environment(
     if length > 0:
         yield from judge_trajectories(uri, args, length, seed)
     if observation is not None:
-        yield judge_launching(uri, observation)
-    yield judge_speed(seen)
-    yield judge_memory(seen)
+        yield _judge_launching(uri, observation)
+    yield _judge_speed(seen)
+    yield _judge_memory(seen)
 
 
-def judge_play(seen: Play, leaves: Sequence[Leaf]) -> Iterator[Finding]:
-    """Yields the findings about an environment's answers to random actions.
-
-    Args:
-      seen: the answers.
-      leaves: the arrays that an observation has to hold; none if that is not known.
-    """
+def _judge_play(seen: Play, leaves: Sequence[Leaf]) -> Iterator[Finding]:
     skipped = set()
     if not leaves:
         skipped |= {"observations", "bounds", "finite numbers"}
@@ -156,7 +150,7 @@ def judge_play(seen: Play, leaves: Sequence[Leaf]) -> Iterator[Finding]:
             yield Finding(rule, "warning", found, advice)
         elif rule not in skipped:
             yield _judge(seen, rule, found, advice)
-    yield judge_episodes(seen)
+    yield _judge_episodes(seen)
     if seen.returns or "resets" in seen.faults:
         yield _judge(
             seen,
@@ -168,8 +162,7 @@ def judge_play(seen: Play, leaves: Sequence[Leaf]) -> Iterator[Finding]:
         yield Finding("resets", "warning", "no episode ended", "see episodes")
 
 
-def judge_episodes(seen: Play) -> Finding:
-    """Returns the finding about the ends of episodes."""
+def _judge_episodes(seen: Play) -> Finding:
     count = len(seen.returns)
     if not count:
         return Finding(
@@ -191,14 +184,7 @@ def judge_episodes(seen: Play) -> Finding:
 def judge_trajectories(
     uri: str, args: Mapping[str, Any], steps: int, seed: int
 ) -> Iterator[Finding]:
-    """Yields the findings about seeds, and about instances beside each other.
-
-    Args:
-      uri: as for `make_environment`.
-      args: keyword arguments in addition to those in the URI.
-      steps: of each trajectory.
-      seed: of one instance and of the actions; that of the other is one more.
-    """
+    """Yields the findings about seeds, and about instances beside each other."""
 
     def run(*seeds: int) -> list[list[bytes]]:
         environments: list[dm_env.Environment] = []
@@ -241,13 +227,7 @@ def judge_trajectories(
         yield Finding(rule, "failed", found, _INSTANCE_ADVICE)
 
 
-def judge_launching(uri: str, observation: Any) -> Finding:
-    """Returns the finding about what nodes need: a spec that travels, and the module.
-
-    Args:
-      uri: of the environment, which was built.
-      observation: the spec, a nest of arrays.
-    """
+def _judge_launching(uri: str, observation: Any) -> Finding:
     try:
         size = len(cloudpickle.dumps(observation))
         cloudpickle.loads(cloudpickle.dumps(observation))
@@ -267,8 +247,7 @@ def judge_launching(uri: str, observation: Any) -> Finding:
     return Finding("launching", "ok", found)
 
 
-def judge_speed(seen: Play) -> Finding:
-    """Returns the cost of the environment's own calls, which is never at fault."""
+def _judge_speed(seen: Play) -> Finding:
     if not seen.steps or not seen.seconds:
         return Finding("speed", "warning", "no step was taken", "see steps")
     per_step = seen.seconds / seen.steps
@@ -276,8 +255,7 @@ def judge_speed(seen: Play) -> Finding:
     return Finding("speed", "ok", found)
 
 
-def judge_memory(seen: Play) -> Finding:
-    """Returns the finding about memory that was allocated after the warm-up."""
+def _judge_memory(seen: Play) -> Finding:
     if seen.warm_memory is None or seen.last_memory is None:
         return Finding("memory", "warning", "unknown: too few steps", "see steps")
     grown = (seen.last_memory - seen.warm_memory) / _MIB
@@ -345,7 +323,6 @@ def _judge(seen: Play, rule: str, found: str, advice: str) -> Finding:
 
 
 def _find_difference(one: list[bytes], other: list[bytes]) -> str:
-    """Returns the first place where two trajectories differ, in words."""
     pairs = zip(one, other, strict=False)
     index = next((i for i, (a, b) in enumerate(pairs) if a != b), len(one))
     return f"answer {index:,}" if index else "the first reset"

@@ -245,13 +245,7 @@ def read_observation_space(environment: Any, uri: str) -> Any:
 
 
 def describe_space(space: Any, name: str, uri: str, *, has_float_bounds: bool) -> Any:
-    """Returns the nest of specs of an observation space.
-
-    Args:
-      space: Gymnasium's.
-      name: of the specs.
-      uri: the environment, for messages.
-      has_float_bounds: whether the bounds of float spaces are kept.
+    """Returns the nest of specs of an observation space; `name` is for the specs.
 
     Raises:
       ConfigError: it cannot be described by arrays of a fixed shape.

@@ -103,10 +103,7 @@ def build_environment(uri: str, args: Mapping[str, Any], seed: int) -> Any:
 def adapt_environment(built: Any, uri: str, seed: int) -> dm_env.Environment:
     """Returns what was built as a dm_env environment with actions 0 to n - 1.
 
-    Args:
-      built: what `build_environment` returned.
-      uri: the environment, for messages.
-      seed: of the first reset of a Gymnasium environment.
+    Messages call it `uri`; `seed` is for the first reset of a Gymnasium environment.
 
     Raises:
       ConfigError: its actions are not a single discrete one, or it is a Gymnasium
@@ -149,6 +146,22 @@ def read_spec(
         environment.close()
 
 
+def check_environment_processes(config: Config) -> None:
+    """Raises ConfigError for processes that would step what a suite steps together."""
+    suite = find_suite(parse_address(config.environment, config.environment_args))
+    counts = {
+        "actor": config.actor.environment_processes,
+        "evaluation": config.evaluation.environment_processes,
+    }
+    for section, processes in counts.items():
+        if processes and suite.load_batch is not None:
+            raise ConfigError(
+                f"{section}.environment_processes = {processes}: environment "
+                f"{config.environment!r} is stepped by its suite, all at once and in "
+                "its own threads (num_threads); set it to 0"
+            )
+
+
 def make_vector_environment(
     config: Config,
     spec: EnvironmentSpec,
@@ -157,19 +170,12 @@ def make_vector_environment(
     index: int,
     incarnation: tuple[int, ...] = (),
 ) -> VectorEnvironment:
-    """Returns `count` environments, each with a seed of its own in the whole run.
+    """Returns E = `count` environments, each with its own seed in the whole run.
 
     A suite with `load_batch` steps them all at once. Others are stepped in this
     process, or in as many others as `environment_processes` says. Those of an actor log
-    their episodes if `actor.bsuite_log` says so.
-
-    Args:
-      config: the run's configuration.
-      spec: of the environment.
-      count: E.
-      role: `actor` or `evaluator`, for the seeds.
-      index: which one of its role steps them, from 0.
-      incarnation: of the node, for the seeds (`Session.indices`).
+    their episodes if `actor.bsuite_log` says so. The seeds depend on `role` (`actor` or
+    `evaluator`), the node's `index` in it and its `incarnation` (`Session.indices`).
     """
     uri, args = config.environment, config.environment_args
     extends = config.network.last_action_reward

@@ -44,37 +44,20 @@ class Fault:
 
 @dataclass
 class Play:
-    """What was seen of an environment under random actions.
-
-    Attributes:
-      steps: the number of actions.
-      is_whole: whether all actions were taken; False if the environment raised.
-      observations: the number of observations, including those of resets.
-      resets: the number of resets after the end of an episode.
-      faults: by rule: `steps`, `resets`, `observations`, `bounds`, `finite numbers`,
-        `action masks`, `rewards`, `discounts`.
-      casts: observations of another dtype than the spec says, which are cast.
-      returns: of the episodes that ended.
-      lengths: of the same, in steps.
-      truncations: how many of them were truncated.
-      rewards: the smallest and the largest; None before the first.
-      seconds: in the environment's own calls.
-      warm_memory: bytes of this process after the warm-up; None before.
-      last_memory: the same at the end.
-    """
+    """What was seen of an environment under random actions."""
 
     steps: int = 0
-    is_whole: bool = True
+    is_whole: bool = True  # False if the environment raised
     observations: int = 0
-    resets: int = 0
-    faults: dict[str, Fault] = field(default_factory=dict)
-    casts: Fault | None = None
+    resets: int = 0  # after the end of an episode
+    faults: dict[str, Fault] = field(default_factory=dict)  # by rule
+    casts: Fault | None = None  # observations of another dtype than the spec's
     returns: list[float] = field(default_factory=list)
     lengths: list[int] = field(default_factory=list)
     truncations: int = 0
-    rewards: tuple[float, float] | None = None
-    seconds: float = 0.0
-    warm_memory: int | None = None
+    rewards: tuple[float, float] | None = None  # the smallest and the largest
+    seconds: float = 0.0  # in the environment's own calls
+    warm_memory: int | None = None  # bytes of this process, after the warm-up
     last_memory: int | None = None
 
     def note(self, rule: str, text: str) -> None:
@@ -119,13 +102,9 @@ class RandomActions:
 def play(
     environment: dm_env.Environment, leaves: Sequence[Leaf], steps: int, seed: int
 ) -> Play:
-    """Takes random actions until the environment raises, whatever else it does.
+    """Takes random actions, which `seed` draws, until the environment raises.
 
-    Args:
-      environment: as `make_environment` returns it.
-      leaves: the arrays that an observation has to hold.
-      steps: the number of actions.
-      seed: of the actions.
+    `leaves` are the arrays that an observation has to hold.
     """
     seen = Play()
     actions = RandomActions(environment, seed)
@@ -185,10 +164,7 @@ def trace(
 ) -> list[list[bytes]]:
     """Returns digests of everything that environments answer, stepped in turns.
 
-    Args:
-      environments: reset at the beginning, and where an episode ends.
-      steps: how many each takes.
-      seed: of the actions, the same for all.
+    Each takes `steps` actions, the same ones, which `seed` draws.
     """
     actions = [RandomActions(environment, seed) for environment in environments]
     timesteps = [environment.reset() for environment in environments]
@@ -207,7 +183,6 @@ def trace(
 def _look(
     seen: Play, leaves: Sequence[Leaf], timestep: dm_env.TimeStep, call: str
 ) -> None:
-    """Checks an observation against its spec, and the type of a reset's time step."""
     if call == "reset()" and not timestep.first():
         seen.note("resets", "reset() answered with no first time step")
     seen.observations += 1
@@ -236,12 +211,9 @@ def _strip(error: BaseException) -> str:
 
 
 def _digest(timestep: dm_env.TimeStep) -> bytes:
-    digest = hashlib.blake2b(digest_size=8)
-    parts = (timestep.step_type, timestep.reward, timestep.discount)
-    digest.update(repr(parts).encode())
+    parts: list[Any] = [timestep.step_type, timestep.reward, timestep.discount]
     for leaf in tree.flatten(timestep.observation):
         array = np.asarray(leaf)
-        digest.update(repr((array.shape, array.dtype)).encode())
         is_plain = array.dtype.kind in "biuf"
-        digest.update(array.tobytes() if is_plain else repr(leaf).encode())
-    return digest.digest()
+        parts += [array.shape, array.dtype, array.tobytes() if is_plain else leaf]
+    return hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()

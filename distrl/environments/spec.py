@@ -46,12 +46,8 @@ def make_spec(
 ) -> EnvironmentSpec:
     """Returns what networks, replay and policies need to know of an environment.
 
-    Args:
-      environment: one with a single discrete action.
-      uri: the environment, for messages.
-
     Raises:
-      ConfigError: distrl cannot use its actions or observations.
+      ConfigError: distrl cannot use its actions or observations; it names `uri`.
     """
     num_actions = count_actions(environment.action_spec(), uri)
     observation = convert_observation_spec(
@@ -81,12 +77,7 @@ def count_actions(action_spec: Any, uri: str) -> int:
 
 
 def refuse_actions(uri: str, space: Any) -> ConfigError:
-    """Returns the error for an action space that is not a single discrete one.
-
-    Args:
-      uri: the environment, for messages.
-      space: a Gymnasium space, or a dm_env spec or nest of them.
-    """
+    """Returns the error for a Gymnasium space or dm_env spec of other actions."""
     return ConfigError(
         f"environment {uri!r} has the action space {space!r}; distrl needs a single "
         f"discrete action with at most {MAX_ACTIONS} values. {_advise(space)} Write a "

@@ -151,13 +151,8 @@ def read_parameters(factory: Callable[..., Any]) -> tuple[list[str], bool]:
 def read_options(kind: type[T], address: Address, least: Mapping[str, int]) -> T:
     """Returns the address's arguments as a dataclass, checked against its defaults.
 
-    Args:
-      kind: a dataclass whose fields all have defaults; a float is a probability.
-      address: whose arguments are read.
-      least: the smallest value of each integer field.
-
-    Raises:
-      ConfigError: an argument is unknown, or its value is not allowed.
+    All fields of `kind` have defaults; a float is a probability, and `least` holds the
+    smallest value of each integer.
     """
     options = call_factory(kind, address.args, address.uri)
     for field in dataclasses.fields(options):  # type: ignore[arg-type]

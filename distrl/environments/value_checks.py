@@ -19,14 +19,7 @@ from dm_env import specs
 from distrl.action_masks import ACTION_MASK
 from distrl.errors import EnvironmentFault
 
-MISFITS = (
-    AttributeError,
-    IndexError,
-    KeyError,
-    OverflowError,
-    TypeError,
-    ValueError,
-)
+MISFITS = (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError)
 """What reading an observation of another structure or shape may raise."""
 
 _NUMBERS = frozenset((bool, int, float, np.float32, np.float64, np.int32, np.int64))
@@ -39,13 +32,9 @@ _STEP_TYPES = (dm_env.StepType.MID, dm_env.StepType.LAST, dm_env.StepType.FIRST)
 class Leaf:
     """One array of an observation: where it is in the nest, and what it may hold.
 
-    Attributes:
-      path: of the array in the nest.
-      read: takes the array out of an observation.
-      shape: of one environment's array.
-      declared: the dtype in the environment's own spec.
-      dtype: the dtype in which it travels.
-      is_whole: whether it holds integers or booleans.
+    `read` takes it out of an observation. `declared` is its dtype in the environment's
+    own spec, `dtype` the one in which it travels; `is_whole` tells integers and
+    booleans.
     """
 
     def __init__(
@@ -73,16 +62,11 @@ class Leaf:
         )
 
     def convert(self, array: np.ndarray, count: int) -> np.ndarray | None:
-        """Returns K observations in their travelling dtype, if all are allowed.
+        """Returns `[K, ...]` in the travelling dtype; None if anything is not allowed.
 
-        It costs a few microseconds, because actors call it in every step.
-
-        Args:
-          array: `[K, ...]`, as the environments returned it.
-          count: K.
-
-        Returns:
-          `[K, ...]`; None if anything is wrong, which `read_array` then explains.
+        It costs a few microseconds, because actors call it in every step. `array` is
+        what K = `count` environments returned; `read_array` explains what is wrong with
+        it.
         """
         kinds = "biu" if self.is_whole else "biuf"
         if array.shape != (count, *self.shape) or array.dtype.kind not in kinds:
@@ -128,12 +112,9 @@ class Leaf:
 
 
 def make_leaves(structure: Any, own: Any = None) -> list[Leaf]:
-    """Returns the arrays of a nest of specs.
+    """Returns the arrays of a nest of specs, with the dtypes in which they travel.
 
-    Args:
-      structure: the nest as it travels.
-      own: the nest that the environment itself declares, with its own dtypes; None
-        if they are those of `structure`.
+    `own` is the nest that the environment itself declares, if its dtypes are others.
     """
     leaves = []
     for path, spec in tree.flatten_with_path(structure):
@@ -152,17 +133,14 @@ def read_leaves(
     indices: Sequence[int],
     call: str,
 ) -> list[np.ndarray]:
-    """Returns the arrays of K observations, checked, in their travelling dtypes.
+    """Returns the arrays of K observations, `[K, ...]` for each leaf, checked.
 
     Args:
       leaves: which arrays.
       stack: returns `[K, ...]` for a leaf, without a cast.
       pick: returns the observation at one of the K places.
-      indices: the K environments, for messages.
+      indices: the numbers of the K environments, for messages.
       call: what returned the observations, `reset()` or `step()`.
-
-    Returns:
-      `[K, ...]` for each leaf.
 
     Raises:
       EnvironmentFault: one observation is not what the spec says.
@@ -183,14 +161,9 @@ def read_leaves(
 def read_array(leaf: Leaf, observation: Any, index: int, call: str) -> np.ndarray:
     """Returns one array of an environment's observation, in its travelling dtype.
 
-    Args:
-      leaf: which array.
-      observation: the environment's.
-      index: of the environment, for messages.
-      call: what returned it, `reset()` or `step()`.
-
     Raises:
-      EnvironmentFault: it is missing, or is not what the spec says.
+      EnvironmentFault: it is missing, or is not what the spec says. The message names
+        the environment's `index` and `call`, which is `reset()` or `step()`.
     """
     begin = f"environment {index} returned an observation from {call}"
     where = leaf.describe_place()
@@ -231,10 +204,8 @@ def read_array(leaf: Leaf, observation: Any, index: int, call: str) -> np.ndarra
 def read_rewards(values: Sequence[Any], first: int = 0) -> np.ndarray:
     """Returns `[E] float64`; messages number the environments from `first`.
 
-    An array that holds exactly one number counts as that number.
-
     Raises:
-      EnvironmentFault: one is not a finite number of float32.
+      EnvironmentFault: one is not a finite float32, or an array of one such number.
     """
     return _read_numbers(
         values, first, "reward", -_LARGEST, _LARGEST, "a finite number"
@@ -312,12 +283,7 @@ def show(value: Any) -> str:
 
 
 def _read_numbers(
-    values: Sequence[Any],
-    first: int,
-    what: str,
-    low: float,
-    high: float,
-    expected: str,
+    values: Sequence[Any], first: int, what: str, low: float, high: float, expected: str
 ) -> np.ndarray:
     with contextlib.suppress(OverflowError):  # of a huge int
         if _NUMBERS.issuperset(map(type, values)):

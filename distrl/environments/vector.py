@@ -61,14 +61,7 @@ class VectorStep(NamedTuple):
 
 
 class RawStep(NamedTuple):
-    """One step of E environments, before episodes are counted and reset.
-
-    Attributes:
-      last: for each environment, whether it ended its episode.
-      reward_t: `[E] float64`.
-      discount_t: `[E] float32`.
-      leaves_t: `[E, ...]` for each leaf of the observation.
-    """
+    """A step before episodes are counted: `[E]` values, `[E, ...]` for each leaf."""
 
     last: list[bool]
     reward_t: np.ndarray
@@ -175,12 +168,7 @@ class VectorEnvironment(abc.ABC):
     def _reset_some(
         self, indices: list[int], leaves_t: list[np.ndarray]
     ) -> list[np.ndarray]:
-        """Starts episodes; returns copies of `leaves_t`, with their first observations.
-
-        Args:
-          indices: the environments to reset.
-          leaves_t: `[E, ...]` for each leaf, of the last step.
-        """
+        """Starts episodes; returns copies of `leaves_t` with the first observations."""
 
     def _list_due(self, limit: int | None) -> list[int]:
         """Returns the environments whose next step is the last that `limit` allows."""
@@ -192,12 +180,9 @@ class VectorEnvironment(abc.ABC):
     def _require_legal(
         self, mask: np.ndarray, rows: np.ndarray, action: np.ndarray | None = None
     ) -> None:
-        """Checks that masks allow an action.
+        """Checks that masks `[E, A]` allow an action where `rows`, `[E] bool`, is True.
 
-        Args:
-          mask: `[E, A]`, 1 for the legal actions.
-          rows: `[E] bool`, the environments that are checked.
-          action: `[E]`, the actions of the last step; None after a reset.
+        `action` is `[E]`, the actions of the last step; None after a reset.
         """
         stuck = rows & ~mask.any(axis=1)
         if stuck.any():
@@ -227,13 +212,9 @@ class SyncEnvironment(VectorEnvironment):
         spec: EnvironmentSpec,
         first: int = 0,
     ):
-        """Takes the environments over; `close` closes them.
+        """Takes the environments over, which are as `make_environment` returns them.
 
-        Args:
-          environments: at least one, with actions 0 to n - 1, as `make_environment`
-            returns them.
-          spec: the spec that `make_spec` returns for each of them.
-          first: the number of the first of them in messages.
+        `spec` is what `make_spec` returns for each; messages number them from `first`.
         """
         if not environments:
             raise ValueError("a SyncEnvironment needs at least one environment")

@@ -183,10 +183,7 @@ class _Worker:
     def await_answer(self) -> Any:
         """Returns the answer to the last request, or raises its error.
 
-        Raises:
-          ConfigError: as the environment's builder raised it.
-          EnvironmentFault: as it was raised; or the process has ended.
-          RuntimeError: the builder raised something else.
+        Raises EnvironmentFault if the process has ended.
         """
         while (answer := self._receive(_LOOK_SECONDS)) is None:
             pass
@@ -261,11 +258,8 @@ class WorkerEnvironment(SyncEnvironment):
     def __init__(self, order: bytes, rows: slice, count: int, descriptor: int):
         """Builds the environments; writes only their rows of the shared memory.
 
-        Args:
-          order: pickled: a builder for each environment, and the spec.
-          rows: the indices of the environments in the actor.
-          count: E, all environments of the actor.
-          descriptor: of the shared memory.
+        `order` is pickled: a builder for each environment, and the spec. `count` is E,
+        all environments of the actor.
         """
         builders, spec = pickle.loads(order)
         super().__init__([build() for build in builders], spec, rows.start)
@@ -282,13 +276,9 @@ class WorkerEnvironment(SyncEnvironment):
     ) -> tuple[list[bool], np.ndarray, np.ndarray]:
         """Takes `[K]` actions; where episodes end, the next ones begin at once.
 
-        Args:
-          action: `[K]` integers.
-          due: the actor's indices of the environments whose episode ends with this step
-            in any case.
-
-        Returns:
-          Which episodes ended, the rewards as float64, the discounts as float32.
+        `due` holds the actor's indices of the environments whose episode ends in any
+        case. Returns which ended by themselves, the rewards as float64, the discounts
+        as float32.
         """
         last, reward_t, discount_t, leaves_t = self._step_all(action, due)
         self._write(0, leaves_t)
@@ -363,16 +353,10 @@ def _serve(connection: Connection) -> None:
 
 
 def _share(descriptor: int, leaves: Sequence[Leaf], count: int) -> list[np.ndarray]:
-    """Returns arrays in a memory file, which is made as large as they need.
+    """Returns `[2, E, ...]` for each leaf, in a memory file, which gets the right size.
 
-    Args:
-      descriptor: of the file; it may be closed afterwards.
-      leaves: of an observation.
-      count: E.
-
-    Returns:
-      `[2, E, ...]` for each leaf: `[0]` is what the last step or reset returned, `[1]`
-      the first observation of the next episode where one ended.
+    `[0]` is what the last step or reset returned, `[1]` the first observation of the
+    next episode where one ended. The descriptor may be closed afterwards.
     """
     numbers = [2 * count * int(np.prod(leaf.shape)) for leaf in leaves]
     bytes_ = [n * leaf.dtype.itemsize for n, leaf in zip(numbers, leaves, strict=True)]

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from distrl.agents import make_agent
 from distrl.checkpoints import check_run_spec, describe_environment
 from distrl.config import Config, check_devices
-from distrl.environments import read_spec
+from distrl.environments import check_environment_processes, read_spec
 from distrl.errors import ConfigError
 from distrl.frames import check_frame_stack
 from distrl.items import make_item_spec, make_zeros
@@ -48,6 +48,7 @@ def check_parts(
         or a run that is to go on was made with others.
     """
     begin(f"environment {config.environment!r}")
+    check_environment_processes(config)
     spec = read_spec(
         config.environment,
         config.environment_args,

@@ -19,7 +19,7 @@ def test_a_line_a_rule_and_a_last_one(capsys):
 
 
 def test_what_failed_is_named_with_what_to_do(capsys):
-    uri = SOUND.replace("Sound", "LeavesItsBounds")
+    uri = SOUND.replace("Sound", "Spoiled?how=LeavesItsBounds")
     assert main(["check-env", uri, "--steps=200"]) == 1
     out = capsys.readouterr().out
     assert "\nFAILED   bounds  " in out
@@ -56,7 +56,9 @@ def test_warnings_fail_nothing(capsys):
     assert "\nwarning  seeding  " in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("name", "code"), [("Sound", 0), ("RewardsNothing", 1)])
+@pytest.mark.parametrize(
+    ("name", "code"), [("Sound", 0), ("Spoiled?how=RewardsNothing", 1)]
+)
 def test_json_is_a_list_of_findings(name, code, capfd):
     uri = SOUND.replace("Sound", name)
     assert main(["check-env", uri, "--json", "--steps", "200"]) == code

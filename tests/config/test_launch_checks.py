@@ -45,10 +45,6 @@ def test_possible_programs(overrides):
             "evaluation.environment_processes = 26: .* evaluation.environments = 25",
         ),
         (
-            {"actor.environment_processes": 2, "environment": "atari:Pong"},
-            "actor.environment_processes = 2: .*'atari:Pong'.* set it to 0",
-        ),
-        (
             {"evaluation.environments": 30},
             "evaluation.environments = 30: .* evaluation.episodes = 100",
         ),

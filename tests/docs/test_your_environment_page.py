@@ -34,7 +34,7 @@ def test_the_code_of_the_page_is_that_of_the_program():
 
 def test_the_lines_of_check_env_are_those_of_the_table():
     found = check_environment(
-        "environments.nonconforming_environments:LeavesItsBounds", {}, 80, 1
+        "environments.nonconforming_environments:Spoiled?how=LeavesItsBounds", {}, 80, 1
     )
     findings = {finding.name: finding for finding in found}
     described = [row[0].strip("`") for row in read_rows(PAGE)]

@@ -7,6 +7,7 @@ import dm_env
 import gymnasium
 import numpy as np
 from dm_env import specs
+from integration import faulty_environments
 
 _LENGTH = 5
 FAULT_AT = 62
@@ -66,49 +67,17 @@ class BothWrong(gymnasium.Env):
     action_space = gymnasium.spaces.Box(-1, 1, (1,))
 
 
-class RaisesInStep(Sound):
-    def _spoil(self, timestep):
-        raise ValueError("the paddle fell off")
+class Spoiled(Sound):
+    """From the step `FAULT_AT` on, does what a class of `faulty_environments` does."""
 
-
-class ReturnsATuple(Sound):
-    def _spoil(self, timestep):
-        return timestep.observation, 1.0, False, False, {}
-
-
-class BeginsAnew(Sound):
-    def _spoil(self, timestep):
-        return dm_env.restart(timestep.observation)
-
-
-class ChangesItsShape(Sound):
-    def _spoil(self, timestep):
-        return timestep._replace(observation=np.zeros((1, 3), np.float32))
+    def __init__(self, how: str, seed: int = 0):
+        super().__init__(seed)
+        self._spoil = getattr(faulty_environments, how)().spoil
 
 
 class ObservesFloat64(Sound):
     def _observe(self):
         return super()._observe().astype(np.float64)
-
-
-class LeavesItsBounds(Sound):
-    def _spoil(self, timestep):
-        return timestep._replace(observation=np.array([0, 0, 1.5], np.float32))
-
-
-class ObservesNan(Sound):
-    def _spoil(self, timestep):
-        return timestep._replace(observation=np.array([0, np.nan, 0], np.float32))
-
-
-class RewardsNothing(Sound):
-    def _spoil(self, timestep):
-        return timestep._replace(reward=None)
-
-
-class DiscountsTwice(Sound):
-    def _spoil(self, timestep):
-        return timestep._replace(discount=2.0)
 
 
 class NeverEnds(Sound):

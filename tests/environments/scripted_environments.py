@@ -1,5 +1,6 @@
 """Environments with known trajectories, and factories that tests name by URI."""
 
+from collections.abc import Callable
 from typing import Any
 
 import dm_env
@@ -206,35 +207,8 @@ def make_minus_one_to_one() -> dm_env.Environment:
     )
 
 
-def _make_with_actions(action_spec: Any) -> dm_env.Environment:
+def _act(action_spec: Any) -> dm_env.Environment:
     return Constant(np.zeros(2), specs.Array((2,), np.float64), action_spec)
-
-
-def make_continuous() -> dm_env.Environment:
-    return _make_with_actions(specs.BoundedArray((1,), np.float32, -1, 1))
-
-
-def make_several() -> dm_env.Environment:
-    return _make_with_actions([specs.DiscreteArray(2), specs.DiscreteArray(3)])
-
-
-def make_pair() -> dm_env.Environment:
-    return _make_with_actions(specs.BoundedArray((2,), np.int32, 0, 1))
-
-
-def make_unbounded_actions() -> dm_env.Environment:
-    limits = np.iinfo(np.int64)
-    return _make_with_actions(specs.BoundedArray((), np.int64, limits.min, limits.max))
-
-
-def make_without_actions() -> dm_env.Environment:
-    return _make_with_actions(())
-
-
-def make_multi_discrete() -> gymnasium.Env:
-    return Spaces(
-        gymnasium.spaces.Box(0, 1, (2,)), gymnasium.spaces.MultiDiscrete([2, 3])
-    )
 
 
 class Agents:
@@ -243,51 +217,35 @@ class Agents:
     possible_agents = ("left", "right")
 
 
-def make_agents() -> Agents:
-    return Agents()
+_BOX = gymnasium.spaces.Box(0, 1, (2,))
+_TWO = gymnasium.spaces.Discrete(2)
+_INT64 = np.iinfo(np.int64)
+
+UNUSABLE: dict[str, Callable[[], Any]] = {
+    "continuous": lambda: _act(specs.BoundedArray((1,), np.float32, -1, 1)),
+    "several": lambda: _act([specs.DiscreteArray(2), specs.DiscreteArray(3)]),
+    "dict": lambda: _act({"left": specs.DiscreteArray(2)}),
+    "pair": lambda: _act(specs.BoundedArray((2,), np.int32, 0, 1)),
+    "unbounded": lambda: _act(specs.BoundedArray((), np.int64, _INT64.min, _INT64.max)),
+    "no actions": lambda: _act(()),
+    "multi": lambda: Spaces(_BOX, gymnasium.spaces.MultiDiscrete([2, 3])),
+    "tuple": lambda: Spaces(_BOX, gymnasium.spaces.Tuple([_TWO] * 2)),
+    "agents": Agents,
+    "vector": lambda: gymnasium.make_vec("CartPole-v1", num_envs=2),
+    "text": lambda: Spaces(gymnasium.spaces.Text(5), _TWO),
+    "words": lambda: Constant(np.array("a"), specs.StringArray(())),
+    "nothing": lambda: Constant({}, {}),
+    "empty": lambda: Constant(np.zeros((0, 3)), specs.Array((0, 3), np.float32)),
+    "shape": lambda: Constant(np.zeros(3), (3,)),
+    "misfit": lambda: Constant(np.zeros(3), specs.Array((4,), np.float32)),
+    "halves": lambda: Constant(np.full(2, 0.5), specs.Array((2,), np.int32)),
+    "none": lambda: None,
+}
 
 
-def make_tuple_of_actions() -> gymnasium.Env:
-    discrete = gymnasium.spaces.Discrete(2)
-    return Spaces(
-        gymnasium.spaces.Box(0, 1, (2,)), gymnasium.spaces.Tuple([discrete] * 2)
-    )
-
-
-def make_dict_of_actions() -> dm_env.Environment:
-    return _make_with_actions({"left": specs.DiscreteArray(2)})
-
-
-def make_vector_of_gymnasium() -> Any:
-    return gymnasium.make_vec("CartPole-v1", num_envs=2)
-
-
-def make_text() -> gymnasium.Env:
-    return Spaces(gymnasium.spaces.Text(5), gymnasium.spaces.Discrete(2))
-
-
-def make_words() -> dm_env.Environment:
-    return Constant(np.array("a"), specs.StringArray(()))
-
-
-def make_without_observation() -> dm_env.Environment:
-    return Constant({}, {})
-
-
-def make_empty_array() -> dm_env.Environment:
-    return Constant(np.zeros((0, 3)), specs.Array((0, 3), np.float32))
-
-
-def make_shape_as_spec() -> dm_env.Environment:
-    return Constant(np.zeros(3), (3,))
-
-
-def make_misfit() -> dm_env.Environment:
-    return Constant(np.zeros(3), specs.Array((4,), np.float32))
-
-
-def make_fractions_for_integers() -> dm_env.Environment:
-    return Constant(np.full(2, 0.5), specs.Array((2,), np.int32))
+def make_unusable(kind: str) -> Any:
+    """Returns something that distrl cannot use as an environment."""
+    return UNUSABLE[kind]()
 
 
 def make_none() -> None:

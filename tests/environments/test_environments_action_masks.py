@@ -103,69 +103,28 @@ def test_an_environment_without_a_mask_has_nothing_more():
 
 
 class Disobedient(Board):
-    """Masks that are no good from a step on; which ones, the class says."""
+    """Spoils the mask of a step: `how` is a key of `SPOILT`, or another class here."""
 
-    at = 0
+    def __init__(self, how):
+        self.at, self.spoil = SPOILT[how]
 
     def find_mask(self):
         mask = super().find_mask()
         return self.spoil(mask) if self.cells.sum() == self.at else mask
 
 
-class Short(Disobedient):
-    def spoil(self, mask):
-        return mask[1:]
-
-
-class ShortLater(Short):
-    at = 2
-
-
-class Twos(Disobedient):
-    def spoil(self, mask):
-        return 2 * mask
-
-
-class Negative(Disobedient):
-    at = 1
-
-    def spoil(self, mask):
-        return mask - 1
-
-
-class Empty(Disobedient):
-    def spoil(self, mask):
-        return 0 * mask
-
-
-class EmptyLater(Empty):
-    at = 2
-
-
-class Text(Disobedient):
-    at = 1
-
-    def spoil(self, mask):
-        return ["left"] * CELLS
-
-
-class Halves(Disobedient):
-    at = 1
-
-    def spoil(self, mask):
-        return 0.5 * mask
-
-
-class Missing(Disobedient):
-    at = 2
-
-    def spoil(self, mask):
-        return None
-
-
-class Late(Disobedient):
-    def spoil(self, mask):
-        return None
+SPOILT = {
+    "Short": (0, lambda mask: mask[1:]),
+    "ShortLater": (2, lambda mask: mask[1:]),
+    "Twos": (0, lambda mask: 2 * mask),
+    "Negative": (1, lambda mask: mask - 1),
+    "Empty": (0, lambda mask: 0 * mask),
+    "EmptyLater": (2, lambda mask: 0 * mask),
+    "Text": (1, lambda mask: ["left"] * CELLS),
+    "Halves": (1, lambda mask: 0.5 * mask),
+    "Missing": (2, lambda mask: None),
+    "Late": (0, lambda mask: None),
+}
 
 
 class MissingInDict(Shown):
@@ -193,36 +152,41 @@ class Truncated(Board):
 
 
 FAULTS = {
-    Short: r"action_mask.*\(5,\).*\(4,\)",
-    ShortLater: r"action_mask.*\(5,\).*\(4,\)",
-    Twos: r"action_mask.* 2; expected 0 (to|or) 1",
-    Negative: r"action_mask.* -1; expected 0 (to|or) 1",
-    Empty: r"reset\(\) an 'action_mask' that allows no action",
-    EmptyLater: r"step\(1\) an 'action_mask' that allows no action",
-    Text: r"action_mask",
-    Halves: r"action_mask",
-    Missing: r"step\(1\).*info has no 'action_mask'.*the first reset had one",
-    MissingInDict: r"action_mask",
-    MissingInNative: r"nothing at 'action_mask'.*\(5,\)",
-    Late: r"nothing at 'action_mask'.*\(5,\)",
-    Truncated: r"step\(4\) an 'action_mask' that allows no action.*truncated",
+    "Short": r"action_mask.*\(5,\).*\(4,\)",
+    "ShortLater": r"action_mask.*\(5,\).*\(4,\)",
+    "Twos": r"action_mask.* 2; expected 0 (to|or) 1",
+    "Negative": r"action_mask.* -1; expected 0 (to|or) 1",
+    "Empty": r"reset\(\) an 'action_mask' that allows no action",
+    "EmptyLater": r"step\(1\) an 'action_mask' that allows no action",
+    "Text": r"action_mask",
+    "Halves": r"action_mask",
+    "Missing": r"step\(1\).*info has no 'action_mask'.*the first reset had one",
+    "MissingInDict": r"action_mask",
+    "MissingInNative": r"nothing at 'action_mask'.*\(5,\)",
+    "Late": r"nothing at 'action_mask'.*\(5,\)",
+    "Truncated": r"step\(4\) an 'action_mask' that allows no action.*truncated",
 }
 
 
-def play_badly(kind):
+def make_bad(how):
+    return Disobedient(how) if how in SPOILT else globals()[how]()
+
+
+def play_badly(how):
     """Takes the first legal action, as far as one can tell, in the second of two."""
-    builders, spec = [Board, kind], read_spec(f"{THERE}:Board", {})
-    environments = [adapt_environment(build(), "bad", 0) for build in builders]
+    spec = read_spec(f"{THERE}:Board", {})
+    built = [Board(), make_bad(how)]
+    environments = [adapt_environment(each, "bad", 0) for each in built]
     vector = SyncEnvironment(environments, spec)
     vector.reset()
     for action in range(CELLS):
         vector.step(np.array([action] * 2))
 
 
-@pytest.mark.parametrize("kind", FAULTS, ids=lambda kind: kind.__name__)
-def test_a_bad_mask_is_one_error_that_names_environment_call_and_value(kind):
-    with pytest.raises(EnvironmentFault, match=f"^environment 1 .*{FAULTS[kind]}") as e:
-        play_badly(kind)
+@pytest.mark.parametrize("how", FAULTS)
+def test_a_bad_mask_is_one_error_that_names_environment_call_and_value(how):
+    with pytest.raises(EnvironmentFault, match=f"^environment 1 .*{FAULTS[how]}") as e:
+        play_badly(how)
     assert "\n" not in str(e.value)
 
 
@@ -236,17 +200,17 @@ def test_a_bad_mask_is_one_error_that_names_environment_call_and_value(kind):
     ],
 )
 def test_a_bad_mask_is_found_before_anything_starts(name, words):
-    with pytest.raises(ConfigError, match=f"{HERE}:{name}.*{words}"):
-        read_spec(f"{HERE}:{name}", {})
+    with pytest.raises(ConfigError, match=f"{name}'.*{words}"):
+        read_spec(f"{HERE}:make_bad?how={name}", {})
 
 
-@pytest.mark.parametrize("kind", FAULTS, ids=lambda kind: kind.__name__)
-def test_check_env_says_so_too(kind):
-    found = list(check_environment(f"{HERE}:{kind.__name__}", {}, 50, 0))
+@pytest.mark.parametrize("how", FAULTS)
+def test_check_env_says_so_too(how):
+    found = list(check_environment(f"{HERE}:make_bad?how={how}", {}, 50, 0))
     failed = [finding for finding in found if finding.state == "failed"]
     assert failed
     assert any("action_mask" in finding.found for finding in failed)
-    if "allows no action" in FAULTS[kind]:
+    if "allows no action" in FAULTS[how]:
         assert "action masks" in [finding.name for finding in failed]
 
 

@@ -5,11 +5,7 @@ import pytest
 from dm_env import specs
 
 from distrl.config import Config
-from distrl.environments import (
-    make_environment,
-    make_vector_environment,
-    read_spec,
-)
+from distrl.environments import make_environment, make_vector_environment, read_spec
 from distrl.environments.address import parse_address
 from distrl.environments.atari_suite import find_games, load_atari
 from distrl.evaluation.episodes import play_episodes

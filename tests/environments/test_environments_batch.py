@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 from absl.testing import absltest
-from dm_env import specs, test_utils
+from dm_env import test_utils
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted_environments import Scripted, ScriptedBatch
 
-from distrl.environments import Episode, SyncEnvironment, make_spec
+from distrl.environments import SyncEnvironment, make_spec
 from distrl.environments.batch import BatchEnvironment, OneOfBatch
 from distrl.errors import EnvironmentFault
 
@@ -29,25 +29,6 @@ class TestConformance(test_utils.EnvironmentTestMixin, absltest.TestCase):
 
     def make_object_under_test(self):
         return OneOfBatch(ScriptedBatch([[[(1.0, 1.0)] * 3, [(2.0, 0.0)]]]))
-
-
-def test_a_known_trajectory():
-    vector = BatchEnvironment(
-        ScriptedBatch([[[(1.0, 1.0), (2.0, 0.0)]], [[(5.0, 1.0)]]]), SPEC
-    )
-    np.testing.assert_array_equal(vector.reset(), [[0, 0], [0, 0]])
-    step = vector.step(NOOP)  # the second is truncated at its first step
-    np.testing.assert_array_equal(step.observation_t, [[0, 1], [0, 1]])
-    np.testing.assert_array_equal(step.observation, [[0, 1], [1, 0]])
-    np.testing.assert_array_equal(step.discount_t, [1.0, 1.0])
-    np.testing.assert_array_equal(step.last_t, [False, True])
-    assert step.episodes == [Episode(1, 5.0, 1)]
-    step = vector.step(NOOP)  # the first terminates, and the second is cut again
-    np.testing.assert_array_equal(step.observation_t, [[0, 2], [1, 1]])
-    np.testing.assert_array_equal(step.observation, [[1, 0], [2, 0]])
-    np.testing.assert_array_equal(step.discount_t, [0.0, 1.0])
-    assert step.episodes == [Episode(0, 3.0, 2), Episode(1, 5.0, 1)]
-    assert step.observation.dtype == step.reward_t.dtype == np.float32
 
 
 @settings(deadline=None, max_examples=60)
@@ -109,20 +90,6 @@ def test_a_fault_names_its_environment(answer, words):
         vector.step(NOOP)
 
 
-def test_integers_are_not_made_of_fractions():
-    class Halves(ScriptedBatch):
-        def observation_spec(self):
-            return specs.Array((2,), np.int32)
-
-        def reset_some(self, indices):
-            return np.full((len(indices), 2), 0.5)
-
-    batch = Halves([[[(0.0, 1.0)]]])
-    vector = BatchEnvironment(batch, make_spec(OneOfBatch(batch)))
-    with pytest.raises(EnvironmentFault, match="is 0.5; expected a whole .*int32"):
-        vector.reset()
-
-
 def test_what_a_suite_raises_is_told():
     class Broken(ScriptedBatch):
         def step(self, action):
@@ -144,14 +111,6 @@ def test_what_a_suite_raises_is_told():
         EnvironmentFault, match=r"environment 0 failed in reset\(\): .*rom"
     ):
         BatchEnvironment(Broken([[[(0.0, 1.0)]]]), SPEC).reset()
-
-
-def test_refuses_other_actions():
-    vector = BatchEnvironment(ScriptedBatch([[[(0.0, 1.0)]]] * 2), SPEC)
-    vector.reset()
-    for action in (np.zeros(3, np.int32), np.zeros(2)):
-        with pytest.raises(ValueError, match="expected the actions as 2 integers"):
-            vector.step(action)
 
 
 def test_close_closes_the_batch():

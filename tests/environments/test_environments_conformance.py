@@ -6,7 +6,7 @@ from nonconforming_environments import FAULT_AT
 
 from distrl.environments import SyncEnvironment, make_environment, make_spec
 from distrl.environments.conformance import check_environment, judge_trajectories
-from distrl.errors import ConfigError, EnvironmentFault
+from distrl.errors import EnvironmentFault
 
 HERE = "nonconforming_environments"
 ALL = [
@@ -65,19 +65,39 @@ def test_real_environments_keep_all_rules(uri, warnings):
         ("gym:Pendulum-v1", "actions", "failed", "Box(-2.0, 2.0, (1,), float32)"),
         ("SpecOfText", "observation spec", "failed", "StringArray"),
         ("SpecRaises", "observation spec", "failed", "KeyError: 'size'"),
-        ("RaisesInStep", "steps", "failed", f"at step {FAULT_AT}: step("),
-        ("RaisesInStep", "steps", "failed", "ValueError: the paddle fell off"),
-        ("RaisesInStep", "steps", "failed", f"{HERE}.py:"),
-        ("ReturnsATuple", "steps", "failed", "from step("),
-        ("BeginsAnew", "steps", "failed", "answered step() with a first time step"),
-        ("ChangesItsShape", "observations", "failed", "got the shape (1, 3)"),
+        ("Spoiled?how=RaisesInStep", "steps", "failed", f"at step {FAULT_AT}: step("),
+        (
+            "Spoiled?how=RaisesInStep",
+            "steps",
+            "failed",
+            "ValueError: the paddle fell off",
+        ),
+        ("Spoiled?how=RaisesInStep", "steps", "failed", "faulty_environments.py:"),
+        ("Spoiled?how=ReturnsATuple", "steps", "failed", "from step("),
+        (
+            "Spoiled?how=BeginsAnew",
+            "steps",
+            "failed",
+            "answered step() with a first time step",
+        ),
+        (
+            "Spoiled?how=ChangesItsShape",
+            "observations",
+            "failed",
+            "got the shape (1, 3)",
+        ),
         ("ObservesFloat64", "observations", "warning", "are of float64, the spec has"),
-        ("LeavesItsBounds", "bounds", "failed", "observation[2] is 1.5"),
-        ("LeavesItsBounds", "bounds", "failed", f"at step {FAULT_AT}: "),
-        ("LeavesItsBounds", "bounds", "failed", "(and 138 times more)"),
-        ("ObservesNan", "finite numbers", "failed", "observation[1] is nan"),
-        ("RewardsNothing", "rewards", "failed", "the reward None"),
-        ("DiscountsTwice", "discounts", "failed", "the discount 2.0"),
+        ("Spoiled?how=LeavesItsBounds", "bounds", "failed", "observation[2] is 1.5"),
+        ("Spoiled?how=LeavesItsBounds", "bounds", "failed", f"at step {FAULT_AT}: "),
+        ("Spoiled?how=LeavesItsBounds", "bounds", "failed", "(and 138 times more)"),
+        (
+            "Spoiled?how=ObservesNan",
+            "finite numbers",
+            "failed",
+            "observation[1] is nan",
+        ),
+        ("Spoiled?how=RewardsNothing", "rewards", "failed", "the reward None"),
+        ("Spoiled?how=DiscountsTwice", "discounts", "failed", "the discount 2.0"),
         ("RaisesInReset", "resets", "failed", "OSError: the level file is gone"),
         ("ResetsInTheMiddle", "resets", "failed", "no first time step"),
         ("RaisesInClose", "close", "failed", "RuntimeError: no window to close"),
@@ -169,7 +189,7 @@ def test_ends_are_counted():
 
 def test_rules_go_on_where_they_can():
     # What comes before the fault is judged, and so are seeds.
-    found = check("RaisesInStep")
+    found = check("Spoiled?how=RaisesInStep")
     assert list(found) == ALL
     assert found["episodes"].found.startswith("12 ended")
     # Without a spec all is judged but observations.
@@ -183,38 +203,9 @@ def test_rules_go_on_where_they_can():
 
 
 def test_memory_is_not_told_of_what_ends_in_the_warm_up():
-    found = check("RaisesInStep", steps=1_000)
+    found = check("Spoiled?how=RaisesInStep", steps=1_000)
     assert find_states(found) == {"steps": "failed", "memory": "warning"}
     assert found["memory"].found == "unknown: too few steps"
-
-
-def test_the_seed_decides_what_is_seen():
-    def read(seed):
-        return check("gym:CartPole-v1", seed=seed)["episodes"].found
-
-    assert read(1) == read(1) != read(2)
-
-
-def test_arguments_reach_the_environment():
-    assert "mean length 7" in check("SoundGymnasium", length=7)["episodes"].found
-    uri = f"{HERE}:SoundGymnasium?length=7"
-    assert "mean length 7" in check(uri)["episodes"].found
-
-
-@pytest.mark.parametrize(
-    ("uri", "words"),
-    [
-        (f"{HERE}:Soud", "Did you mean 'Sound'?"),
-        (f"{HERE}:FAULT_AT", "it has to be a function or class"),
-        ("scripted_environments:make_broken", "the level file is missing"),
-        ("scripted_environments:make_none", "has to return one dm_env.Environment"),
-        ("gym:CartPole-v9", "Gymnasium cannot find"),
-    ],
-)
-def test_what_cannot_be_built_is_no_finding(uri, words):
-    with pytest.raises(ConfigError) as caught:
-        list(check_environment(uri, {}, 10, 1))
-    assert words in str(caught.value)
 
 
 def test_each_environment_is_closed(monkeypatch):

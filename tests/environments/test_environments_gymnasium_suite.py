@@ -46,15 +46,6 @@ def test_termination_has_discount_zero_and_truncation_one():
     ]
 
 
-def test_a_time_limit_truncates():
-    environment = make_environment("gym:CartPole-v1?max_episode_steps=2", {}, seed=0)
-    environment.reset()
-    environment.step(0)
-    timestep = environment.step(1)
-    assert timestep.last()
-    assert timestep.discount == 1.0
-
-
 def test_only_the_first_reset_is_seeded():
     inner = Spaces(BOX, spaces.Discrete(2))
     environment = GymnasiumAdapter(inner, seed=9)
@@ -87,12 +78,6 @@ def test_spaces_become_specs():
         np.dtype(np.int32),
         np.dtype(np.uint8),
     }
-
-
-def test_bounds_that_are_alike_are_one_number():
-    environment = GymnasiumAdapter(Spaces(NEST, spaces.Discrete(2)), seed=0)
-    assert environment.observation_spec()["image"].maximum.shape == ()
-    assert environment.observation_spec()["counts"].maximum.shape == (2,)
 
 
 def test_discrete_observations_keep_their_start():

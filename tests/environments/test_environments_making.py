@@ -7,16 +7,12 @@ import pytest
 import scripted_environments
 from dm_env import specs
 
+from distrl.config import config_from_dict
 from distrl.environments import make_environment, make_spec, read_spec
 from distrl.errors import ConfigError
+from distrl.launch.checking import check_parts
 
 HERE = "scripted_environments"
-
-
-def test_reads_the_spec_of_catch():
-    spec = read_spec("bsuite:catch/0", {})
-    assert spec.num_actions == 3
-    assert spec.observation == specs.BoundedArray((10, 5), np.float32, 0, 1)
 
 
 def test_reading_a_spec_closes_the_environment(monkeypatch):
@@ -49,51 +45,44 @@ def test_actions_begin_at_zero(factory, taken, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("uri", "words"),
+    ("kind", "words"),
     [
-        (
-            "gym:Pendulum-v1",
-            ["Box(-2.0, 2.0, (1,), float32)", "is continuous: choose some"],
-        ),
-        (
-            f"{HERE}:make_multi_discrete",
-            [
-                "MultiDiscrete([2 3])",
-                "2 choices at once",
-                "2 x 3 = 6",
-                "Write a factor",
-            ],
-        ),
-        (f"{HERE}:make_continuous", ["shape=(1,)", "float32", "is continuous"]),
-        (f"{HERE}:make_several", ["num_values=2", "num_values=3", "several actions"]),
-        (f"{HERE}:make_tuple_of_actions", ["Tuple(Discrete(2)", "several agents"]),
-        (f"{HERE}:make_dict_of_actions", ["{'left': Discrete", "several agents"]),
-        (f"{HERE}:make_agents", ["several agents (left, right)", "Write a factory"]),
-        (f"{HERE}:make_vector_of_gymnasium", ["CartPoleVec", "one gymnasium.Env"]),
-        (f"{HERE}:make_pair", ["shape=(2,)", "several choices", "single discrete"]),
-        (f"{HERE}:make_unbounded_actions", ["9223372036854775807", "at most 65536"]),
-        (f"{HERE}:make_without_actions", ["action space ()", "single discrete"]),
-        (f"{HERE}:make_text", ["observation space Text", "Box, Discrete"]),
-        (f"{HERE}:make_words", ["StringArray", "takes nests"]),
-        (f"{HERE}:make_without_observation", ["holds no numbers"]),
-        (f"{HERE}:make_empty_array", ["(0, 3)", "holds no numbers"]),
-        (f"{HERE}:make_shape_as_spec", ["observation spec 3 at '0'", "takes nests"]),
-        (
-            f"{HERE}:make_misfit",
-            ["from reset()", "shape (4,) of float32", "shape (3,) of float64"],
-        ),
-        (
-            f"{HERE}:make_fractions_for_integers",
-            ["from reset()", "is 0.5", "a whole number", "int32"],
-        ),
-        (
-            "nonconforming_environments:OldGymnasium",
-            ["OldGymnasium' returned 4 values", "API of Gym before 0.26"],
-        ),
-        (f"{HERE}:make_none", ["NoneType", "dm_env.Environment", "gymnasium.Env"]),
+        ("multi", ["MultiDiscrete([2 3])", "2 x 3 = 6", "Write a factory"]),
+        ("continuous", ["shape=(1,)", "float32", "continuous"]),
+        ("several", ["num_values=2", "num_values=3", "several actions"]),
+        ("tuple", ["Tuple(Discrete(2)", "several agents"]),
+        ("dict", ["{'left': Discrete", "several agents"]),
+        ("agents", ["several agents (left, right)", "Write a factory"]),
+        ("vector", ["CartPoleVec", "one gymnasium.Env"]),
+        ("pair", ["shape=(2,)", "several choices", "single discrete"]),
+        ("unbounded", ["9223372036854775807", "at most 65536"]),
+        ("no actions", ["action space ()", "single discrete"]),
+        ("text", ["observation space Text", "Box, Discrete"]),
+        ("words", ["StringArray", "takes nests"]),
+        ("nothing", ["holds no numbers"]),
+        ("empty", ["(0, 3)", "holds no numbers"]),
+        ("shape", ["observation spec 3 at '0'", "takes nests"]),
+        ("misfit", ["reset()", "(4,) of float32", "(3,) of float64"]),
+        ("halves", ["reset()", "is 0.5", "a whole number", "int32"]),
+        ("none", ["NoneType", "dm_env.Environment", "gymnasium.Env"]),
     ],
 )
-def test_what_cannot_be_used_is_explained(uri, words):
+def test_what_cannot_be_used_is_explained(kind, words):
+    uri = f"{HERE}:make_unusable?kind={kind}"
+    with pytest.raises(ConfigError) as caught:
+        read_spec(uri, {})
+    for word in [repr(uri), *words]:
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("uri", "words"),
+    [
+        ("gym:Pendulum-v1", ["Box(-2.0, 2.0, (1,), float32)", "continuous"]),
+        ("nonconforming_environments:OldGymnasium", ["4 values", "Gym before 0.26"]),
+    ],
+)
+def test_gymnasium_environments_that_cannot_be_used_are_explained(uri, words):
     with pytest.raises(ConfigError) as caught:
         read_spec(uri, {})
     for word in [repr(uri), *words]:
@@ -176,3 +165,11 @@ def test_a_module_that_fails_is_not_called_missing(
         make_environment("module_that_fails:f", {}, seed=0)
     for word in ["importing the module 'module_that_fails'", *words]:
         assert word in str(caught.value)
+
+
+@pytest.mark.parametrize("section", ["actor", "evaluation"])
+def test_processes_for_a_suite_that_steps_its_environments_are_refused(section):
+    values = {"environment": "atari:Pong", section: {"environment_processes": 2}}
+    words = f"{section}.environment_processes = 2.*'atari:Pong'.*set it to 0"
+    with pytest.raises(ConfigError, match=words):
+        check_parts(config_from_dict(values))

@@ -50,27 +50,6 @@ def test_actions_have_the_dtype_that_a_run_gives_them(dtype):
     assert type(action) is (int if dtype == np.int64 else np.int32)
 
 
-def test_casts_are_counted():
-    spec = {"a": specs.Array((2,), np.float32), "b": specs.Array((), np.int32)}
-    observation = {"a": np.zeros(2), "b": np.int32(1)}
-    seen = play_in(Constant(observation, spec), 4)
-    assert (seen.casts.count, seen.casts.step) == (5, 0)
-    assert seen.casts.text == "float64 at 'a', the spec has float32"
-
-
-def test_a_fault_is_noted_once_and_counted():
-    observation = {"a": np.array([0.5, np.inf]), "b": np.int64(3)}
-    spec = {
-        "a": specs.Array((2,), np.float64),
-        "b": specs.BoundedArray((), np.int64, 0, 2),
-    }
-    seen = play_in(Constant(observation, spec), 4)
-    assert set(seen.faults) == {"finite numbers", "bounds"}
-    assert {fault.count for fault in seen.faults.values()} == {5}
-    assert "at 'a': observation[1] is inf" in seen.faults["finite numbers"].text
-    assert seen.faults["bounds"].step == 0
-
-
 def test_memory_is_looked_at_after_the_warm_up():
     class Kept(Sound):
         kept = []
@@ -84,12 +63,6 @@ def test_memory_is_looked_at_after_the_warm_up():
     seen = play_in(Kept(), 40)
     assert abs(seen.last_memory - seen.warm_memory) < 2**24
     Kept.kept.clear()
-
-
-def test_without_leaves_observations_are_not_read():
-    seen = play(Constant("text", None), [], 3, 0)
-    assert seen.faults == {}
-    assert seen.steps == 3
 
 
 def test_a_trajectory_is_all_that_is_answered_resets_too():

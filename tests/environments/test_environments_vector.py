@@ -62,15 +62,6 @@ def test_a_known_trajectory():
     assert step.episodes == []
 
 
-def test_dtypes_are_those_of_the_contract():
-    vector = vectorise(Scripted([[(1.0, 1.0)]]))
-    assert vector.reset().dtype == np.float32
-    step = vector.step(np.zeros(1, np.int64))
-    assert step.observation_t.dtype == step.observation.dtype == np.float32
-    assert step.reward_t.dtype == step.discount_t.dtype == np.float32
-    assert step.last_t.dtype == np.bool_
-
-
 def test_reset_begins_new_episodes_and_new_returns():
     vector = vectorise(Scripted([[(1.0, 1.0)] * 2]))
     vector.reset()
@@ -123,35 +114,6 @@ def test_equals_a_slow_loop_and_never_writes_to_what_it_returned(scripts, steps,
         assert step.episodes == expected[5]
     for i, environment in enumerate(environments):
         np.testing.assert_array_equal(environment.actions, actions[:, i])
-
-
-def test_equals_bare_environments_of_bsuite():
-    seeds = range(4)
-    vector = SyncEnvironment(
-        [make_environment("bsuite:catch/0", {}, seed) for seed in seeds],
-        read_spec("bsuite:catch/0", {}),
-    )
-    bare = [make_environment("bsuite:catch/0", {}, seed) for seed in seeds]
-    observation = vector.reset()
-    np.testing.assert_array_equal(observation, [e.reset().observation for e in bare])
-    random = np.random.RandomState(0)
-    ended = 0
-    for _ in range(30):
-        action = random.randint(3, size=4)
-        step = vector.step(action)
-        timesteps = [e.step(int(a)) for e, a in zip(bare, action, strict=True)]
-        np.testing.assert_array_equal(
-            step.observation_t, [t.observation for t in timesteps]
-        )
-        np.testing.assert_array_equal(step.reward_t, [t.reward for t in timesteps])
-        np.testing.assert_array_equal(step.discount_t, [t.discount for t in timesteps])
-        now = [
-            (e.reset() if t.last() else t).observation
-            for e, t in zip(bare, timesteps, strict=True)
-        ]
-        np.testing.assert_array_equal(step.observation, now)
-        ended += len(step.episodes)
-    assert ended == 12  # an episode has 9 steps: 3 of them in each environment
 
 
 class Pair(NamedTuple):
@@ -222,16 +184,8 @@ ARRAY = specs.Array((2, 3), np.float32)
         ({"a": ARRAY}, {"a": np.zeros((1, 3))}, "at 'a'.*\\(2, 3\\).*\\(1, 3\\)"),
         ({"a": ARRAY}, {"b": np.zeros((2, 3))}, "nothing at 'a'.*got {'b'.*dict"),
         ({"a": ARRAY}, np.zeros((2, 3)), "nothing at 'a'.*got array.*ndarray"),
-        (
-            (ARRAY, (ARRAY,)),
-            (np.zeros((2, 3)), ()),
-            "nothing at '1/0': it has 0 parts",
-        ),
-        (
-            specs.Array((2,), np.int32),
-            np.full(2, 0.5),
-            "is 0.5; .*whole number.*int32",
-        ),
+        ((ARRAY, (ARRAY,)), (np.zeros((2, 3)), ()), "nothing at '1/0': it has 0 parts"),
+        (specs.Array((2,), np.int32), np.full(2, 0.5), "is 0.5; .*whole number.*int32"),
     ],
 )
 def test_an_observation_that_does_not_fit_names_its_environment(spec, bad, words):
@@ -261,23 +215,6 @@ def test_a_first_observation_that_does_not_fit_is_found():
     vector.reset()
     with pytest.raises(EnvironmentFault, match="environment 1 .*\\(2,\\).*\\(3,\\)"):
         vector.step(np.zeros(2, np.int32))
-
-
-@pytest.mark.parametrize("reward", [None, np.zeros(2), "much"])
-def test_a_reward_that_is_no_number_is_found(reward):
-    vector = vectorise(Scripted([[(0.0, 1.0)]]), Scripted([[(reward, 1.0)]]))
-    vector.reset()
-    with pytest.raises(EnvironmentFault, match="environment 1 returned the reward"):
-        vector.step(np.zeros(2, np.int32))
-
-
-def test_a_discount_that_is_no_number_is_found():
-    vector = vectorise(Scripted([[(0.0, "much")]]))
-    vector.reset()
-    with pytest.raises(
-        EnvironmentFault, match="environment 0 returned the discount 'much'"
-    ):
-        vector.step(np.zeros(1, np.int32))
 
 
 @pytest.mark.parametrize("step_type", [None, 3, "last"])
@@ -318,10 +255,6 @@ def test_needs_an_environment():
         SyncEnvironment([], make_spec(Scripted([[(0.0, 1.0)]])))
 
 
-def test_len_is_the_number_of_environments():
-    assert len(vectorise(Scripted([[(0.0, 1.0)]]), Scripted([[(0.0, 1.0)]]))) == 2
-
-
 def test_an_episode_is_cut_off_at_the_limit_and_the_next_one_begins():
     endless, short = [(1.0, 1.0)] * 1_000, [(1.0, 1.0), (2.0, 1.0), (3.0, 0.0)]
     vector = vectorise(Scripted([endless]), Scripted([short]), Scripted([short[1:]]))
@@ -334,11 +267,7 @@ def test_an_episode_is_cut_off_at_the_limit_and_the_next_one_begins():
         [Episode(0, 3.0, 3, is_cut=True), Episode(1, 6.0, 3)],
         [Episode(2, 5.0, 2)],
         [],
-        [
-            Episode(0, 3.0, 3, is_cut=True),
-            Episode(1, 6.0, 3),
-            Episode(2, 5.0, 2),
-        ],
+        [Episode(0, 3.0, 3, is_cut=True), Episode(1, 6.0, 3), Episode(2, 5.0, 2)],
     ]
     np.testing.assert_array_equal(steps[2].observation_t[0], [0, 3])
     np.testing.assert_array_equal(steps[2].observation[0], [1, 0])

@@ -73,25 +73,6 @@ def make_scripts(count):
 
 
 @pytest.mark.parametrize(
-    ("part", "words"),
-    [
-        ("room", "observation from step() that does not fit its spec at 'room': obs"),
-        ("reward", "the reward '1.0' (str) from step(); expected a finite number"),
-        ("truncated", "truncated = {} (dict) from step(); expected True or False"),
-    ],
-)
-def test_values_are_checked_in_the_process(start, part, words):
-    uri = "nonconforming_environments:SpoilsGymnasium"
-    build = functools.partial(make_environment, uri, {"part": part}, 0)
-    vector = start([build], 1, make_spec(build()))
-    noop = step_to(vector, 2)
-    with pytest.raises(EnvironmentFault) as caught:
-        vector.step(noop)
-    assert str(caught.value).startswith("environment 0 returned ")
-    assert words in str(caught.value)
-
-
-@pytest.mark.parametrize(
     ("count", "processes", "limit"), [(5, 2, None), (5, 2, 2), (3, 3, 3), (2, 1, None)]
 )
 def test_equals_a_vector_of_the_same_environments(start, count, processes, limit):
@@ -180,13 +161,6 @@ def test_a_process_that_ends_is_told_with_its_environments(start, fault, words):
             process.kill()
 
 
-def test_one_environment_alone_is_named_alone(start):
-    vector = start([Perilous, perilous.Leaving], 2)
-    noop = step_to(vector, AT)
-    with pytest.raises(EnvironmentFault, match="process of environment 1 ended"):
-        vector.step(noop)
-
-
 def find_fault(vector):
     noop = step_to(vector, AT - 1)
     with pytest.raises(EnvironmentFault) as caught:
@@ -231,13 +205,6 @@ def test_what_cannot_be_built_is_told(start):
 def test_there_is_an_environment_for_each_process(start, processes):
     with pytest.raises(ValueError, match=f"{processes} processes for 2 environments"):
         start([Perilous] * 2, processes)
-
-
-def test_refuses_other_actions(start):
-    vector = start([Perilous] * 2, 1)
-    vector.reset()
-    with pytest.raises(ValueError, match="expected the actions as 2 integers"):
-        vector.step(np.zeros(3, np.int32))
 
 
 def test_close_waits_for_all_and_raises_the_first_error(start):

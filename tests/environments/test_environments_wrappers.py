@@ -1,18 +1,11 @@
 import dm_env
 import numpy as np
-import pytest
 from absl.testing import absltest
 from dm_env import specs, test_utils
 from scripted_environments import Scripted, make_minus_one_to_one
 
-from distrl.environments import (
-    SyncEnvironment,
-    make_environment,
-    make_spec,
-    read_spec,
-)
+from distrl.environments import SyncEnvironment, make_environment, make_spec, read_spec
 from distrl.environments.wrappers import LastActionReward, ShiftedActions
-from distrl.errors import ConfigError
 
 NOTHING = [0.0, 0.0, 0.0]
 
@@ -70,15 +63,6 @@ def test_step_may_begin_an_episode():
     assert environment.step(1).observation["last_reward"] == 0.0
 
 
-def test_observations_that_were_returned_stay_as_they_are():
-    environment = LastActionReward(Scripted([[(1.0, 1.0)] * 3]))
-    environment.reset()
-    first = environment.step(0).observation
-    environment.step(1)
-    np.testing.assert_array_equal(first["last_action"], [1.0, 0.0, 0.0])
-    assert first["last_reward"] == 1.0
-
-
 def test_the_rest_is_that_of_the_wrapped_environment():
     class Special(Scripted):
         def reward_spec(self):
@@ -104,22 +88,6 @@ def test_the_spec_that_networks_see():
     assert spec.observation["last_action"].shape == (4,)
     assert spec.observation["last_reward"] == specs.Array((), np.float32)
     assert read_spec("bsuite:catch/0", {}).observation.shape == (10, 5)
-
-
-def test_actions_that_do_not_begin_at_zero_are_counted_from_zero():
-    environment = make_environment(
-        "scripted_environments:make_minus_one_to_one", {}, 0, last_action_reward=True
-    )
-    environment.reset()
-    observation = environment.step(0).observation
-    np.testing.assert_array_equal(observation["last_action"], [1.0, 0.0, 0.0])
-
-
-def test_messages_name_the_environment():
-    inner = Scripted([[(0.0, 1.0)]])
-    inner.action_spec = lambda: specs.BoundedArray((2,), np.int32, 0, 1)
-    with pytest.raises(ConfigError, match="environment 'm:f' has the action space"):
-        LastActionReward(inner, "m:f")
 
 
 def test_shifted_actions_begin_at_the_minimum():

@@ -9,9 +9,6 @@ import pytest
 import tree
 from absl.testing import absltest
 from dm_env import test_utils
-from gymnasium import spaces
-from gymnasium.utils.env_checker import check_env
-from scripted_environments import Spaces
 
 from distrl.config import ActorConfig, Config, NetworkConfig
 from distrl.environments import make_environment, make_vector_environment, read_spec
@@ -239,10 +236,3 @@ def test_the_first_call_of_step_begins_an_episode():
         assert environment.step(0).step_type is dm_env.StepType.FIRST
         assert environment.step(0).step_type is dm_env.StepType.MID
         environment.close()
-
-
-@pytest.mark.filterwarnings("ignore::UserWarning")
-def test_the_gymnasium_environment_of_the_tests_is_one():
-    check_env(
-        Spaces(spaces.Box(0, 1, (2,)), spaces.Discrete(3)), skip_render_check=True
-    )
