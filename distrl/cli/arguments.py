@@ -1,7 +1,7 @@
 """argparse for the commands; bad usage is a `ConfigError`."""
 
 import argparse
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NoReturn
 
 from distrl.cli.answer import print_answer
@@ -29,9 +29,12 @@ class Parser(argparse.ArgumentParser):
         metavar: str,
         help: str,
         type: Callable[[str], object] = str,
+        default: int | None = None,
     ) -> None:
-        """Adds a flag with a value; it is None if the flag is not given."""
-        self.add_argument(flag, metavar=metavar, help=help, type=type)
+        """Adds a flag with a value."""
+        if default is not None:
+            help += f" (default: {default:,})"
+        self.add_argument(flag, metavar=metavar, help=help, type=type, default=default)
 
     def parse(self, arguments: Sequence[str]) -> argparse.Namespace | None:
         """Returns the arguments; None after it has printed the help.
@@ -54,6 +57,25 @@ class Parser(argparse.ArgumentParser):
             )
         return found
 
+    def parse_open(
+        self, arguments: Sequence[str]
+    ) -> tuple[argparse.Namespace, dict[str, str]] | None:
+        """As `parse`, but also returns the text of each other `--KEY VALUE` by key.
+
+        Raises:
+          ConfigError: bad usage, or a flag with one dash or no value.
+        """
+        if not {"-h", "--help"}.isdisjoint(arguments):
+            self.parse(["--help"])
+            return None
+        joined = list(_join_values(arguments))
+        found, unknown = self.parse_known_intermixed_args(joined)
+        for argument in unknown:
+            if not argument.startswith("--"):
+                raise ConfigError(f"{self.prog} takes no argument {argument!r}")
+        pairs = (argument[2:].partition("=") for argument in unknown)
+        return found, {key: text for key, _, text in pairs}
+
     def error(self, message: str) -> NoReturn:
         """Refuses arguments; the message is argparse's.
 
@@ -63,6 +85,18 @@ class Parser(argparse.ArgumentParser):
         # So that it reads like an error of a configuration: `--steps = '0': ...`.
         message = message.removeprefix("argument ").replace(": = ", " = ", 1)
         raise ConfigError(f"{message} (see {self.prog} --help)")
+
+
+def _join_values(arguments: Sequence[str]) -> Iterator[str]:
+    """Yields `--KEY=VALUE` for each `--KEY VALUE`: argparse does not know the keys."""
+    rest = iter(arguments)
+    for argument in rest:
+        if argument[:2] == "--" and argument != "--json" and "=" not in argument:
+            value = next(rest, "--")
+            if value[:2] == "--":
+                raise ConfigError(f"{argument} needs a value: {argument} VALUE")
+            argument = f"{argument}={value}"
+        yield argument
 
 
 def whole_number(least: int) -> Callable[[str], int]:
@@ -100,54 +134,3 @@ def one_of(*words: str) -> Callable[[str], str]:
         )
 
     return read
-
-
-def read_values(
-    arguments: Sequence[str], switches: Collection[str] = ()
-) -> tuple[list[str], dict[str, str], set[str]]:
-    """Splits arguments into positional ones, `--KEY VALUE` or `--KEY=VALUE`, switches.
-
-    For a command whose flags are not known beforehand.
-
-    Args:
-      arguments: what follows the command.
-      switches: the flags without a value.
-
-    Returns:
-      The positional ones, the text of each value by key (the last one counts), and the
-      switches that are there.
-
-    Raises:
-      ConfigError: a flag has one dash or no value.
-    """
-    positional: list[str] = []
-    values: dict[str, str] = {}
-    found: set[str] = set()
-    rest = iter(arguments)
-    for argument in rest:
-        key, equals, text = argument.removeprefix("--").partition("=")
-        if argument in switches:
-            found.add(argument)
-        elif argument[:1] != "-":
-            positional.append(argument)
-        elif not argument.startswith("--") or not key:
-            raise ConfigError(f"{argument}: there is no such flag; write --KEY VALUE")
-        else:
-            if not equals:
-                text = next(rest, "--")
-                if text.startswith("--"):
-                    raise ConfigError(f"--{key} needs a value: --{key} VALUE")
-            values[key] = text
-    return positional, values, found
-
-
-def read_count(key: str, text: str, least: int) -> int:
-    """Returns the whole number in the text of a flag.
-
-    Raises:
-      ConfigError: it is not a whole number, or below `least`.
-    """
-    try:
-        return whole_number(least)(text)
-    except argparse.ArgumentTypeError as error:
-        raise ConfigError(f"--{key} {error}") from None

@@ -9,9 +9,8 @@ from typing import Any
 
 from distrl.children import adopt_orphans
 from distrl.cli.answer import print_answer, reserve_stdout
-from distrl.cli.arguments import read_count, read_values
+from distrl.cli.arguments import Parser, whole_number
 from distrl.config.plain_yaml import load_yaml
-from distrl.errors import ConfigError
 from distrl.findings import Finding, format_finding, name_failed
 
 _STEPS = 10_000
@@ -27,26 +26,15 @@ _NEXT = {
     "seeding": "independence",
 }
 
-_HELP = f"""\
-usage: distrl check-env URI [--KEY VALUE ...] [--steps N] [--seed N] [--json]
-
+_DESCRIPTION = """\
 Builds the environment as a run does, takes random actions in it and prints one line
 per rule: whether the environment keeps it, and if not, what to do. Exit codes: 0
 nothing failed (there may be warnings), 1 a rule failed, 2 bad usage, or an environment
-that cannot be built.
+that cannot be built."""
 
-  URI           as in the field environment:
-                {{forms}},
-                each with ?key=value&key=value
-
-flags:
-  --KEY VALUE   an argument of the environment, as in the field environment_args; one
-                with the name of a flag below goes into the URI: ?steps=5
-  --steps N     the number of random actions (default: {_STEPS:,})
-  --seed N      of the environment and of the actions (default: {_SEED})
-  --seconds N   the time limit for each rule (default: {_SECONDS})
-  --json        print the list of findings on stdout, and everything else on stderr
-  --help        this text"""
+_OTHER_FLAGS = """\
+Any other --KEY VALUE is an argument of the environment, as in the field
+environment_args; one with the name of a flag above goes into the URI: ?steps=5"""
 
 
 def main(arguments: list[str]) -> int:
@@ -55,25 +43,16 @@ def main(arguments: list[str]) -> int:
     Raises:
       ConfigError: bad usage, or an environment that cannot be built.
     """
-    if not {"-h", "--help"}.isdisjoint(arguments):
-        from distrl.environments.suites import FORMS
-
-        print_answer(_HELP.format(forms=FORMS))
+    parsed = _make_parser().parse_open(arguments)
+    if parsed is None:
         return 0
-    positional, values, switches = read_values(arguments, ("--json",))
-    if len(positional) != 1:
-        given = " ".join(positional) or "nothing"
-        raise ConfigError(
-            f"check-env takes one environment and got {given}; for example: "
-            "distrl check-env gym:CartPole-v1"
-        )
-    steps = read_count("steps", values.pop("steps", str(_STEPS)), least=1)
-    seed = read_count("seed", values.pop("seed", str(_SEED)), least=0)
-    seconds = read_count("seconds", values.pop("seconds", str(_SECONDS)), least=1)
+    options, values = parsed
     args = {key: _read_value(key, text) for key, text in values.items()}
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    check = functools.partial(_check, positional[0], args, steps, seed, seconds)
-    if "--json" not in switches:
+    check = functools.partial(
+        _check, options.uri, args, options.steps, options.seed, options.seconds
+    )
+    if not options.json:
         findings = check(lambda finding: print_answer(format_finding(finding)))
         print_answer(name_failed(findings))
     else:
@@ -82,6 +61,27 @@ def main(arguments: list[str]) -> int:
             rows = [dataclasses.asdict(finding) for finding in findings]
             write(json.dumps(rows, indent=2) + "\n")
     return int(any(finding.state == "failed" for finding in findings))
+
+
+def _make_parser() -> Parser:
+    parser = Parser("check-env", _DESCRIPTION, "print the list of findings")
+    parser.epilog = _OTHER_FLAGS
+    parser.add_argument(
+        "uri",
+        metavar="URI",
+        help="as in the field environment: gym:CartPole-v1, atari:Pong or "
+        "package.module:factory, with ?key=value&key=value; see distrl list envs",
+    )
+    parser.add_value(
+        "--steps", "N", "the number of random actions", whole_number(1), _STEPS
+    )
+    parser.add_value(
+        "--seed", "N", "of the environment and of the actions", whole_number(0), _SEED
+    )
+    parser.add_value(
+        "--seconds", "N", "the time limit for each rule", whole_number(1), _SECONDS
+    )
+    return parser
 
 
 def _read_value(key: str, text: str) -> Any:

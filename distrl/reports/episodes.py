@@ -1,12 +1,12 @@
 """One stream of episodes from the logs of all actors, as bsuite would have logged it.
 
-The rule: episodes count in the order in which they ended, whichever environment of
-whichever actor played them, up to the number that bsuite scores.
+Episodes count in the order in which they ended, whichever environment of whichever
+actor played them, up to the number that bsuite scores.
 """
 
 import csv
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from distrl.environments import BSUITE_LOGS
@@ -14,9 +14,9 @@ from distrl.environments.bsuite_log import ENDED
 
 Row = Mapping[str, float]
 
-# What is of the episode that just ended, and not of all so far.
+# Columns of the episode that just ended, not of all so far.
 _OF_THE_EPISODE = ("episode_len", "episode_return")
-# The one count of an environment of bsuite that is a maximum, not a sum.
+# The only count of a bsuite environment that is a maximum, not a sum.
 _LARGEST = ("best_episode",)
 
 
@@ -26,11 +26,11 @@ def write_results(
     """Writes what bsuite's own logger would have written for a run.
 
     Args:
-      run_dir: of a run with `actor.bsuite_log`.
+      run_dir: the directory of a run with `actor.bsuite_log`.
       bsuite_id: for example `catch/0`.
-      episodes: the first so many count.
-      results_dir: where the file goes, which `bsuite.logging.csv_load` reads; it is
-        there whole or not at all.
+      episodes: how many episodes count.
+      results_dir: the folder for the file, which `bsuite.logging.csv_load` reads; the
+        file is written as a whole or not at all.
 
     Raises:
       ValueError: the run has fewer episodes.
@@ -43,7 +43,6 @@ def write_results(
         raise ValueError(
             f"{run_dir} has {len(rows):,} episodes, and {episodes:,} are needed"
         )
-    kept = [row for row in rows if wrappers._logarithmic_logging(row["episode"])]
     safe_id = bsuite_id.replace("/", csv_logging.SAFE_SEPARATOR)
     path = results_dir / f"{csv_logging.BSUITE_PREFIX}{safe_id}.csv"
     partial = path.with_name(f".{path.name}.{os.getpid()}")
@@ -51,16 +50,17 @@ def write_results(
     with partial.open("w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(kept)
+        writer.writerows(
+            row for row in rows if wrappers._logarithmic_logging(row["episode"])
+        )
     partial.replace(path)
 
 
 def pool_episodes(logs: Sequence[Sequence[Row]], episodes: int) -> Iterator[Row]:
     """Yields a row of bsuite's for each episode, in the order in which they ended.
 
-    The totals are sums over the environments, `best_episode` is the largest, and
-    `steps` are those of whole episodes. The log of a single environment comes back as
-    it is.
+    Totals are sums over the environments, `best_episode` is the largest, and `steps`
+    are those of whole episodes. The log of a single environment comes back unchanged.
 
     Args:
       logs: the rows of each environment: `ended`, bsuite's standard columns, and those
@@ -73,13 +73,11 @@ def pool_episodes(logs: Sequence[Sequence[Row]], episodes: int) -> Iterator[Row]
     for _, index, row in numbered[:episodes]:
         newest[index] = row
         yield {
-            name: _combine(name, row, list(newest.values()))
-            for name in row
-            if name != ENDED
+            name: _combine(name, row, newest.values()) for name in row if name != ENDED
         }
 
 
-def _combine(name: str, row: Row, newest: Sequence[Row]) -> float:
+def _combine(name: str, row: Row, newest: Collection[Row]) -> float:
     """Returns a column of the pooled row, from the newest row of each environment."""
     if name in _OF_THE_EPISODE:
         return row[name]
@@ -91,11 +89,8 @@ def _read_logs(run_dir: Path) -> list[list[Row]]:
     logs: list[list[Row]] = []
     for path in sorted((run_dir / BSUITE_LOGS).glob("*.csv")):
         with path.open(newline="") as file:
-            rows: list[Row] = [
-                {str(name): _read_number(cell) for name, cell in row.items()}
-                for row in csv.DictReader(file)
-            ]
-        logs.append(rows)
+            rows = csv.DictReader(file)
+            logs.append([{k: _read_number(v) for k, v in row.items()} for row in rows])
     return logs
 
 

@@ -1,4 +1,4 @@
-"""The directory of a sweep: what it is of, what is done, and where each run goes."""
+"""The directory of a sweep: its configuration, its record, and its runs."""
 
 import dataclasses
 import json
@@ -16,23 +16,26 @@ from distrl.launch.run_lock import lock_run_dir
 from distrl.telemetry.words import describe_agent
 from distrl.whole_files import write_json, write_whole
 
-# What another call may have otherwise: which ids it runs, and how many at once.
+# What a later call may change: which ids it runs, and how many at once.
 _CHANGEABLE = ("run_dir", "sweep.ids", "sweep.jobs")
 
 
 class SweepDirectory:
     """SWEEP_DIR: config.yaml, sweep.json, configs/, runs/, logs/, results/; locked.
 
-    An id is done when its file is in results/; that is written last.
+    An id is done when its file is in results/, which is written last.
+
+    Attributes:
+      path: the directory.
+      record: the contents of sweep.json: the `commands` that worked in it, `agent`,
+        `versions`, and `ids`, how the latest run of each ended.
     """
 
     def __init__(self, path: Path, lock: int, record: dict[str, Any]):
         """Takes what `open_sweep` found."""
         self.path = path
-        self._lock = lock
         self.record = record
-        """What sweep.json holds: the `commands` that worked in it, `agent`, `versions`,
-        and `ids`, how the latest run of each ended."""
+        self._lock = lock
 
     @property
     def config_path(self) -> Path:
@@ -53,19 +56,18 @@ class SweepDirectory:
         return self.path / "runs" / make_safe(bsuite_id)
 
     def log(self, bsuite_id: str) -> Path:
-        """Returns the file with what the command of an id's run printed."""
+        """Returns the file with the output of the command of an id's run."""
         return self.path / "logs" / f"{make_safe(bsuite_id)}.log"
 
     def is_done(self, bsuite_id: str) -> bool:
-        """Whether the id has its result."""
-        name = f"bsuite_id_-_{make_safe(bsuite_id)}.csv"
-        return (self.results / name).exists()
+        """Returns whether the id has its result."""
+        return (self.results / f"bsuite_id_-_{make_safe(bsuite_id)}.csv").exists()
 
     def clear(self, bsuite_id: str) -> None:
         """Removes a run that was not done.
 
         Raises:
-          ConfigError: something works in it still.
+          ConfigError: it is still working.
         """
         run_dir = self.run_dir(bsuite_id)
         if run_dir.exists():
@@ -74,36 +76,38 @@ class SweepDirectory:
             os.close(lock)
 
     def note(self, bsuite_id: str, **facts: Any) -> None:
-        """Writes down how an id's run ended."""
+        """Records how an id's run ended."""
         self.record["ids"][bsuite_id] = facts
-        write_json(self.path / "sweep.json", self.record)
+        self.save_record()
+
+    def save_record(self) -> None:
+        """Writes sweep.json."""
+        write_json(_record_path(self.path), self.record)
 
     def close(self) -> None:
-        """Lets others in."""
+        """Releases the lock."""
         os.close(self._lock)
 
 
 def make_safe(bsuite_id: str) -> str:
-    """Returns an id as a file's name: `catch-0`."""
+    """Returns an id as a file name: `catch-0`."""
     return bsuite_id.replace("/", "-")
 
 
 def open_sweep(config: Config, command: str) -> SweepDirectory:
-    """Returns the directory of a sweep, a new one or one that goes on.
+    """Returns the directory of a new sweep, or of one to continue.
 
     Args:
-      config: of the sweep; `run_dir` is its directory, null for a new one.
-      command: that was given, for the report.
+      config: the configuration of the sweep; `run_dir` is its directory, null for a new
+        one.
+      command: the one that was given, for the report.
 
     Raises:
       ConfigError: the directory is in use, or holds something else, or a sweep with
         other settings.
     """
-    known = False
-    if config.run_dir is not None:
-        path = read_path("run_dir", config.run_dir)
-        known = _record_path(str(path)).exists()
-    if not known:
+    path = None if config.run_dir is None else read_path("run_dir", config.run_dir)
+    if path is None or not _record_path(path).exists():
         path = choose_run_dir(config.name, config.run_dir)
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -113,35 +117,35 @@ def open_sweep(config: Config, command: str) -> SweepDirectory:
             f"run_dir: {path} cannot be made: {error.strerror}. Name a directory that "
             "you may write to."
         ) from error
-    config = dataclasses.replace(config, run_dir=str(path))
-    sweep = SweepDirectory(path, lock, {})
+    sweep = SweepDirectory(path, lock, {"commands": [], "ids": {}})
     try:
-        if known and sweep.config_path.exists():
-            _check_same(load_config(str(sweep.config_path)), config)
-        before: dict[str, Any] = {"commands": [], "ids": {}}
-        if known:
-            before = json.loads(_record_path(str(path)).read_text())
-        sweep.record = {
-            "commands": [*before["commands"], command],
-            "agent": describe_agent(config),
-            "versions": read_versions(),
-            "ids": before["ids"],
-        }
-        for name in ("runs", "results"):
-            (path / name).mkdir(exist_ok=True)
-        # As in a run directory, these are for the owner only.
-        for name in ("configs", "logs"):
-            (path / name).mkdir(mode=0o700, exist_ok=True)
-        write_json(_record_path(str(path)), sweep.record)
-        write_whole(sweep.config_path, config_to_yaml(config))
+        _prepare(sweep, dataclasses.replace(config, run_dir=str(path)), command)
     except BaseException:
-        os.close(lock)
+        sweep.close()
         raise
     return sweep
 
 
-def _record_path(path: str) -> Path:
-    return Path(path) / "sweep.json"
+def _prepare(sweep: SweepDirectory, config: Config, command: str) -> None:
+    """Checks what an earlier call left, and writes the files of this one."""
+    record = _record_path(sweep.path)
+    if record.exists():
+        sweep.record = json.loads(record.read_text())
+        if sweep.config_path.exists():
+            _check_same(load_config(str(sweep.config_path)), config)
+    sweep.record["commands"].append(command)
+    sweep.record.update(agent=describe_agent(config), versions=read_versions())
+    for name in ("runs", "results"):
+        (sweep.path / name).mkdir(exist_ok=True)
+    # As in a run directory, these are for the owner only.
+    for name in ("configs", "logs"):
+        (sweep.path / name).mkdir(mode=0o700, exist_ok=True)
+    sweep.save_record()
+    write_whole(sweep.config_path, config_to_yaml(config))
+
+
+def _record_path(path: Path) -> Path:
+    return path / "sweep.json"
 
 
 def _check_same(saved: Config, config: Config) -> None:
@@ -150,6 +154,6 @@ def _check_same(saved: Config, config: Config) -> None:
         if before != now and name not in _CHANGEABLE:
             raise ConfigError(
                 f"{name} = {show_value(now)}: the sweep in {config.run_dir} has "
-                f"{show_value(before)}, and its ids are to be comparable. Go on with "
-                f"it by distrl sweep {config.run_dir}, or name another run_dir."
+                f"{show_value(before)}, and its ids must be comparable. Continue it "
+                f"with distrl sweep {config.run_dir}, or name another run_dir."
             )

@@ -1,4 +1,4 @@
-"""Runs the ids of a sweep, several at a time, and goes on when one fails."""
+"""Runs the ids of a sweep, several at a time; if one fails, the others still run."""
 
 import dataclasses
 import json
@@ -7,7 +7,7 @@ import select
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,9 @@ from distrl.telemetry.status import read_status
 from distrl.whole_files import write_whole
 
 _TICK_SECONDS = 0.5
-# What a run's command needs beyond launch.stop_seconds to say how it ended.
+# What a run's command needs beyond launch.stop_seconds to end.
 _FAREWELL_SECONDS = 2.0
-# Among so many of a command's last lines its error is looked for.
+# The error of a command is among so many of its last lines.
 _LOG_LINES = 50
 
 
@@ -39,9 +39,9 @@ class SweepOutcome:
     Attributes:
       exit_code: 0 all ids are done, 1 some failed, 129, 130 or 143 stopped by a
         signal.
-      done: the ids that are done, those of earlier calls among them.
-      failed: why the others failed.
-      left: the ids that a signal left.
+      done: the ids that are done, including those of earlier calls.
+      failed: the reasons of those that failed, by id.
+      left: the ids that a signal kept from running to their end.
     """
 
     exit_code: int
@@ -50,14 +50,13 @@ class SweepOutcome:
     left: list[str]
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Job:
-    """An id that is being run."""
+    """An id that is running, and since when."""
 
     bsuite_id: str
     process: subprocess.Popen
     started: float
-    output: bytes = field(default=b"")
 
 
 def run_sweep(
@@ -66,12 +65,12 @@ def run_sweep(
     """Runs each id of a sweep that is not done, from its beginning.
 
     Args:
-      config: of the sweep.
+      config: the configuration of the sweep.
       sweep: its directory.
       progress: where to show it.
 
     Raises:
-      ConfigError: as `check_sweep`, or something works in a run still; nothing was
+      ConfigError: as `check_sweep`, or a run of an id is still working; nothing was
         started.
     """
     ids = check_sweep(config)
@@ -93,7 +92,7 @@ def run_sweep(
 
 
 def check_sweep(config: Config) -> list[str]:
-    """Returns the ids of a sweep, whose runs can all be made.
+    """Returns the ids of a sweep.
 
     Raises:
       ConfigError: there are none, or a field is one that a sweep or bsuite sets, or
@@ -135,13 +134,13 @@ def make_config(config: Config, bsuite_id: str, run_dir: Path | None) -> Config:
 
 
 def count_episodes(config: Config, bsuite_id: str) -> int:
-    """Returns the episodes of an id's run."""
+    """Returns how many episodes the run of an id has."""
     own = list_bsuite_episodes()[bsuite_id]
     return own if config.sweep.episodes is None else config.sweep.episodes
 
 
 class _Runner:
-    """The ids that wait, and those that run."""
+    """Starts the commands of the ids, waits for them, and notes how they ended."""
 
     def __init__(
         self,
@@ -154,6 +153,7 @@ class _Runner:
         self._sweep = sweep
         self._progress = progress
         self._todo = list(reversed(todo))
+        # By a descriptor that is readable once the process has ended.
         self._jobs: dict[int, _Job] = {}
         self._deadline: float | None = None
         self.failed: dict[str, str] = {}
@@ -161,13 +161,12 @@ class _Runner:
 
     @property
     def signal(self) -> int | None:
-        """The signal that ended the sweep, by its number; None without one."""
+        """The number of the signal that ends the sweep; None without one."""
         return self._signals.first
 
     def run(self) -> None:
-        """Stays until all ids have ended, or a signal has ended them."""
         while self._jobs or (self._todo and self.signal is None):
-            while self._can_start():
+            while self._todo and self.signal is None and self._has_room():
                 self._start(self._todo.pop())
             sources = [self._signals, *self._jobs]
             ready, _, _ = select.select(sources, [], [], _TICK_SECONDS)
@@ -175,116 +174,107 @@ class _Runner:
                 self._signals.read()
                 self._begin_stop()
             for descriptor in self._jobs.keys() & set(ready):
-                self._read(descriptor)
+                os.close(descriptor)
+                self._conclude(self._jobs.pop(descriptor))
             late = self._deadline is not None and time.monotonic() > self._deadline
-            if self._signals.is_repeated or late:
-                for job in self._jobs.values():
-                    kill_tree(job.process.pid)
             for job in self._jobs.values():
-                self._progress.update(job.bsuite_id, self._measure(job))
+                if self._signals.is_repeated or late:
+                    kill_tree(job.process.pid)
+                status = read_status(self._sweep.run_dir(job.bsuite_id))
+                episodes = 0 if status is None else status.episodes
+                self._progress.update(job.bsuite_id, episodes)
 
     def close(self) -> None:
-        """Ends whatever is left."""
-        for job in self._jobs.values():
+        """Ends whatever still runs."""
+        for descriptor, job in self._jobs.items():
             kill_tree(job.process.pid)
             job.process.wait()
+            os.close(descriptor)
         self._signals.close()
 
-    def _can_start(self) -> bool:
-        is_free = len(self._jobs) < self._config.sweep.jobs
-        return bool(self._todo) and is_free and self.signal is None
+    def _has_room(self) -> bool:
+        return len(self._jobs) < self._config.sweep.jobs
 
     def _start(self, bsuite_id: str) -> None:
         run_dir = self._sweep.run_dir(bsuite_id)
-        config = make_config(self._config, bsuite_id, run_dir)
         path = self._sweep.run_config(bsuite_id)
-        write_whole(path, config_to_yaml(config))
+        write_whole(path, config_to_yaml(make_config(self._config, bsuite_id, run_dir)))
         with self._sweep.log(bsuite_id).open("wb") as log:
             process = subprocess.Popen(
-                make_child_command("distrl.cli.main", "train", str(path), "--json"),
+                make_child_command("distrl.cli.main", "train", str(path)),
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
+                stdout=log,
                 stderr=log,
                 # Ctrl-C in a terminal is for the sweep, which tells its runs.
                 start_new_session=True,
             )
-        assert process.stdout is not None
         job = _Job(bsuite_id, process, time.monotonic())
-        self._jobs[process.stdout.fileno()] = job
+        self._jobs[os.pidfd_open(process.pid)] = job
         self._progress.begin(bsuite_id, count_episodes(self._config, bsuite_id))
 
-    def _read(self, descriptor: int) -> None:
-        """Takes what a run's command answers; its end is the end of the run."""
-        job = self._jobs[descriptor]
-        data = os.read(descriptor, 65_536)
-        job.output += data
-        if data:
-            return
-        del self._jobs[descriptor]
-        assert job.process.stdout is not None
-        job.process.stdout.close()
-        self._conclude(job, job.process.wait())
+    def _begin_stop(self) -> None:
+        if self._deadline is None:
+            seconds = self._config.launch.stop_seconds + _FAREWELL_SECONDS
+            self._deadline = time.monotonic() + seconds
+            for job in self._jobs.values():
+                job.process.terminate()
 
-    def _conclude(self, job: _Job, code: int) -> None:
+    def _conclude(self, job: _Job) -> None:
+        """Notes and shows how the command of an id ended."""
+        code = job.process.wait()
         seconds = round(time.monotonic() - job.started, 1)
-        # Of a command that was killed it may be half an answer.
-        result = json.loads(job.output) if job.output and code >= 0 else {}
-        counts = {name: result.get(name, 0) for name in ("episodes", "env_steps")}
+        result = _read_result(self._sweep.run_dir(job.bsuite_id))
+        episodes, env_steps = result.get("episodes", 0), result.get("env_steps", 0)
         if self.signal is not None and code != 0:
-            facts = {**counts, "seconds": seconds, "reason": "a signal"}
-            self._sweep.note(job.bsuite_id, status="stopped", **facts)
-            self._progress.end(job.bsuite_id, "stopped")
-            return
-        reason = self._find_failure(job, code, result)
-        if reason is None:
-            status = "done"
-            text = (
-                f"done: {counts['episodes']:,} episodes, {counts['env_steps']:,} "
-                f"env_steps, {seconds:,.1f} s"
-            )
+            status, reason, text = "stopped", "a signal", "stopped"
+        elif (failure := self._find_failure(job.bsuite_id, code, result)) is None:
+            status, reason = "done", result["reason"]
+            counts = f"{episodes:,} episodes, {env_steps:,} env_steps"
+            text = f"done: {counts}, {seconds:,.1f} s"
         else:
-            status = "failed"
-            self.failed[job.bsuite_id] = reason
-            text = f"failed: {reason} (more in {self._sweep.log(job.bsuite_id)})"
-        facts = {**counts, "seconds": seconds, "reason": reason or result["reason"]}
-        self._sweep.note(job.bsuite_id, status=status, **facts)
-        self._progress.end(job.bsuite_id, text, is_done=reason is None)
+            status, reason = "failed", failure
+            text = f"failed: {failure} (more in {self._sweep.log(job.bsuite_id)})"
+            self.failed[job.bsuite_id] = failure
+        self._sweep.note(
+            job.bsuite_id,
+            status=status,
+            episodes=episodes,
+            env_steps=env_steps,
+            seconds=seconds,
+            reason=reason,
+        )
+        self._progress.end(job.bsuite_id, text, is_done=status == "done")
 
     def _find_failure(
-        self, job: _Job, code: int, result: Mapping[str, Any]
+        self, bsuite_id: str, code: int, result: Mapping[str, Any]
     ) -> str | None:
-        """Returns why a run has no result; None when it has one."""
+        """Writes the result of a run; returns why it has none, or None."""
         if code != 0 or not result:
-            return self._describe_failure(job, code)
-        episodes = count_episodes(self._config, job.bsuite_id)
+            return self._describe_failure(bsuite_id, code)
+        episodes = count_episodes(self._config, bsuite_id)
+        run_dir = self._sweep.run_dir(bsuite_id)
         try:
-            run_dir = self._sweep.run_dir(job.bsuite_id)
-            write_results(run_dir, job.bsuite_id, episodes, self._sweep.results)
+            write_results(run_dir, bsuite_id, episodes, self._sweep.results)
         except (OSError, ValueError) as error:
             return f"{error}; the run ended by {result['reason']}"
         return None
 
-    def _describe_failure(self, job: _Job, code: int) -> str:
+    def _describe_failure(self, bsuite_id: str, code: int) -> str:
         """Returns the last line that the command printed, which is the error."""
-        with self._sweep.log(job.bsuite_id).open("rb") as log:
+        if code < 0:
+            return f"its command was killed by {name_signal(-code)}"
+        with self._sweep.log(bsuite_id).open("rb") as log:
             lines = read_last_lines(log.fileno(), _LOG_LINES)
         lines = [line for line in lines if line.strip()]
         refused = [line for line in lines if line.startswith("distrl: error: ")]
-        if code < 0:
-            return f"its command was killed by {name_signal(-code)}"
         if refused:
             return refused[-1].removeprefix("distrl: error: ")
         return lines[-1] if lines else f"exit code {code}"
 
-    def _measure(self, job: _Job) -> int:
-        """Returns the episodes that a run has made."""
-        status = read_status(self._sweep.run_dir(job.bsuite_id))
-        return 0 if status is None else status.episodes
 
-    def _begin_stop(self) -> None:
-        if self._deadline is not None:
-            return
-        seconds = self._config.launch.stop_seconds + _FAREWELL_SECONDS
-        self._deadline = time.monotonic() + seconds
-        for job in self._jobs.values():
-            job.process.terminate()
+def _read_result(run_dir: Path) -> dict[str, Any]:
+    """Returns what result.json holds; empty if the run never came so far."""
+    try:
+        return json.loads((run_dir / "result.json").read_text())
+    except (OSError, ValueError):
+        return {}

@@ -2,14 +2,7 @@
 
 import pytest
 
-from distrl.cli.arguments import (
-    Parser,
-    one_of,
-    probability,
-    read_count,
-    read_values,
-    whole_number,
-)
+from distrl.cli.arguments import Parser, one_of, probability, whole_number
 from distrl.errors import ConfigError
 
 
@@ -77,31 +70,24 @@ def test_one_argument_too_many():
         Parser("doctor", "", "").parse(["now"])
 
 
-def test_values_stand_behind_their_keys_or_an_equals_sign():
+def test_other_flags_are_keys_and_values(parser):
     arguments = ["a:b", "--size=[1]", "--at", "-1", "--json", "--x=y=z", "--at", "2"]
-    assert read_values(arguments, ("--json",)) == (
-        ["a:b"],
-        {"size": "[1]", "at": "2", "x": "y=z"},
-        {"--json"},
-    )
+    args, values = parser.parse_open([*arguments, "--episodes", "3", "--name="])
+    assert (args.run_dirs, args.json, args.episodes) == (["a:b"], True, 3)
+    assert values == {"size": "[1]", "at": "2", "x": "y=z", "name": ""}
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--size"], "--size needs a value: --size VALUE"),
-        (["--size", "--at", "1"], "--size needs a value"),
-        (["-s", "3"], "-s: there is no such flag; write --KEY VALUE"),
-        (["--=3"], "--=3: there is no such flag"),
+        (["a", "--size"], "--size needs a value: --size VALUE"),
+        (["a", "--size", "--at", "1"], "--size needs a value"),
+        (["a", "-s", "3"], "takes no argument '-s'"),
+        (["--size", "3"], "RUN_DIR"),
+        (["a", "--size=3", "--episodes=0"], "--episodes = '0': it must be"),
     ],
 )
-def test_a_flag_is_a_key_and_a_value(arguments, words):
+def test_bad_usage_with_other_flags(parser, arguments, words):
     with pytest.raises(ConfigError) as caught:
-        read_values(arguments)
-    assert str(caught.value).startswith(words)
-
-
-def test_counts():
-    assert read_count("n", "0", least=0) == 0
-    with pytest.raises(ConfigError, match="--n = '0': it must be a whole"):
-        read_count("n", "0", least=1)
+        parser.parse_open(arguments)
+    assert words in str(caught.value)

@@ -104,8 +104,9 @@ def test_values_are_yaml(capfd):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "check-env takes one environment and got nothing"),
-        (["a:b", "c:d"], "got a:b c:d"),
+        ([], "URI"),
+        (["a:b", "c:d"], "distrl check-env takes no argument 'c:d'"),
+        (["-s", "a:b"], "takes no argument '-s'"),
         (["catch"], "environment 'catch' is not an address"),
         (["nowhere_at_all:f"], "'nowhere_at_all' is neither a scheme"),
         ([SOUND + "d"], "Did you mean 'Sound'?"),
