@@ -120,14 +120,7 @@ def test_a_node_that_fails_ends_those_of_other_machines(tmp_path, cluster):
 
 
 @pytest.mark.slow
-def test_amounts_that_fit_on_no_one_machine_are_refused(tmp_path, cluster):
-    with pytest.raises(ConfigError, match="other = {large: 10}: no machine"):
-        launch(cluster, tmp_path / "run", looking, resources={"other": {"large": 10}})
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.slow
-def test_what_is_there_but_not_side_by_side_is_refused(tmp_path, cluster):
+def test_resources_that_no_single_machine_has_are_refused(tmp_path, cluster):
     resources = {
         "learner": {"num_cpus": 0.6},
         "other": {"num_cpus": 0.6},

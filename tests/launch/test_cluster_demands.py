@@ -1,14 +1,10 @@
-"""What a program wants of a cluster, and what is said of what it cannot have."""
+"""The resources that a program needs, and the refusal of what does not fit."""
 
 import pytest
 
 from distrl.config import LaunchConfig
 from distrl.errors import ConfigError
-from distrl.launch.cluster.demands import (
-    check_demands,
-    describe_unplaced,
-    list_demands,
-)
+from distrl.launch.cluster.demands import check_demands, list_demands
 from distrl.launch.cluster.ray_connection import ClusterMachine
 
 GROUPS = {"replay": 1, "learner": 1, "actor": 3}
@@ -31,7 +27,7 @@ def test_resources_get_the_names_that_ray_has():
     assert wanted["actor"] == {"memory": 5.0, "x": 1.0}
 
 
-def test_nothing_is_a_value_and_not_what_is_taken_where_nothing_is_said():
+def test_nothing_is_a_value_and_differs_from_the_default():
     wanted = demand(learner={"num_cpus": 0}, replay={})
     assert "CPU" not in wanted["learner"]
     assert wanted["replay"] == wanted["learner"]
@@ -40,7 +36,7 @@ def test_nothing_is_a_value_and_not_what_is_taken_where_nothing_is_said():
     check_demands(wanted, {**GROUPS, "actor": 100}, [SMALL], SMALL.resources)
 
 
-def test_a_group_that_is_not_there_is_named_with_the_nearest():
+def test_an_unknown_group_is_refused_with_the_nearest_name():
     with pytest.raises(ConfigError) as caught:
         demand(learners={"num_gpus": 1})
     assert "no group 'learners'" in str(caught.value)
@@ -78,23 +74,13 @@ def test_what_fits_passes():
         ({"replay": {"licence": 1}}, ["no machine", "10.0.0.1 has 0 licence"]),
     ],
 )
-def test_what_does_not_fit_is_said_by_group_with_what_lacks(resources, words):
+def test_a_group_that_does_not_fit_is_named_with_what_is_short(resources, words):
     with pytest.raises(ConfigError) as caught:
         check_demands(demand(**resources), GROUPS, [SMALL, LARGE], AVAILABLE)
     for word in words:
         assert word in str(caught.value)
 
 
-def test_a_cluster_without_machines_has_room_for_nothing():
+def test_nothing_fits_on_a_cluster_without_machines():
     with pytest.raises(ConfigError, match="no machines"):
         check_demands(demand(), GROUPS, [], {})
-
-
-@pytest.mark.parametrize("reason", [None, "the head is dead"])
-def test_what_is_not_placed_is_described_in_a_line(reason):
-    demands = demand(learner={"num_gpus": 1}, replay={"x": 2}, actor={"num_cpus": 1})
-    assert describe_unplaced(demands, GROUPS, 7.0, reason) == (
-        "Ray found no place for 1 replay of {x: 2}, 1 learner of {num_gpus: 1}, "
-        "3 actor of {num_cpus: 1} within launch.connect_seconds = 7"
-        + ("" if reason is None else ": the head is dead")
-    )

@@ -202,16 +202,9 @@ def test_what_nodes_do_before_all_have_started_is_told_after_it(cluster):
     assert cluster.finish(home) == failure
 
 
-@pytest.mark.parametrize(
-    ("launch", "words"),
-    [
-        ({"resources": {"learner": {"num_gpus": 1}}}, "no machine of the cluster has"),
-        ({"resources": {"critic": {"num_cpus": 1}}}, "no group 'critic'"),
-    ],
-)
-def test_what_does_not_fit_is_refused_before_anything_is_placed(cluster, launch, words):
-    cluster.start(**launch)
-    assert words in cluster.hear(Refused).text
+def test_what_does_not_fit_is_refused_before_anything_is_placed(cluster):
+    cluster.start(resources={"learner": {"num_gpus": 1}})
+    assert "launch.resources.learner" in cluster.hear(Refused).text
     cluster.join()
     assert cluster.bundles is None
 

@@ -1,6 +1,5 @@
 """The zygote of a machine, asked over a channel as its agent does; without Ray."""
 
-import dataclasses
 import json
 import subprocess
 from pathlib import Path
@@ -21,7 +20,6 @@ from distrl.launch.messages import (
     Import,
     PartsChecked,
     Ready,
-    Refused,
     Started,
     StartNodes,
     pack,
@@ -106,17 +104,6 @@ def test_it_checks_binds_and_runs_its_nodes(start, tmp_path):
         session = json.loads((tmp_path / f"{name}.json").read_text())["session"]
         assert session["restarts"] == restarts
     assert (tmp_path / "logs" / "machine" / "0.log").exists()
-
-
-def test_a_part_that_does_not_fit_is_refused(start, tmp_path):
-    config = dataclasses.replace(
-        Config(run_dir=str(tmp_path)), environment="bsuite:cacth/0"
-    )
-    zygote = start(config, "tiny_programs:stopping")
-    zygote.read(Ready)
-    zygote.channel.send(CheckParts({}))
-    assert "Did you mean 'catch'?" in zygote.read(Refused).text
-    assert zygote.process.wait(30) == 0
 
 
 def test_it_ends_with_its_nodes_when_its_agent_has_died(start, tmp_path):

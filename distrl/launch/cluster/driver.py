@@ -8,7 +8,6 @@ once.
 import os
 import shutil
 import sys
-import threading
 import time
 import uuid
 from collections.abc import Mapping
@@ -114,15 +113,13 @@ class _Driver:
         self._front.send(messages.Ended(self._error))
 
     def close(self) -> None:
-        """Ends what runs on the machines, and leaves the cluster."""
-        # Whatever Ray does meanwhile, the run has ended.
-        limit = threading.Timer(self._config.launch.stop_seconds, os._exit, (1,))
-        limit.daemon = True
-        limit.start()
+        """Ends what runs on the machines, and leaves the cluster.
+
+        The front kills this process if Ray takes too long.
+        """
         self._kill_program()
         if self._is_connected:
             disconnect()
-        limit.cancel()
 
     def _abandon(self) -> None:
         """Ends this process after the front has died; Ray ends the agents."""
