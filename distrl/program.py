@@ -150,3 +150,23 @@ def evaluator_node(
     """Runs the evaluator."""
     life = read_session().indices
     run_evaluator(config, spec, variables, coordinator, lp.stop_event(), life)
+
+
+def make_serial_program(config: Config, spec: EnvironmentSpec) -> lp.Program:
+    """Returns the program of the serial backend: one node, which does it all in turn.
+
+    Args:
+      config: the whole configuration, its `run_dir` set.
+      spec: of the environment (`distrl.environments.read_spec`).
+    """
+    program = lp.Program(config.name)
+    program.add_node(lp.PyNode(serial_node, config, spec), label="serial")
+    return program
+
+
+def serial_node(config: Config, spec: EnvironmentSpec) -> None:
+    """Runs the serial loop, and ends the program with it."""
+    from distrl.serial import run_serial
+
+    run_serial(config, spec, lp.stop_event())
+    lp.stop()

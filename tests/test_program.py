@@ -8,7 +8,7 @@ from counting_environments import SPEC
 
 from distrl.config import ActorConfig, Config, ReplayConfig, VariablesConfig
 from distrl.launch.prepare import node_names
-from distrl.program import make_program
+from distrl.program import make_program, make_serial_program
 
 
 def make(count, relays=0, shards=1):
@@ -106,3 +106,10 @@ def test_the_functions_of_the_nodes_travel_to_other_processes():
             address.bind(lp.SimpleLocalAddressBuilder())
     for node in program.get_all_nodes():
         assert callable(cloudpickle.loads(cloudpickle.dumps(node.function)))
+
+
+def test_the_serial_program_is_one_node_that_travels():
+    program = make_serial_program(Config(name="alone", run_dir="nowhere"), SPEC)
+    assert (program.name, node_names(program)) == ("alone", ["serial"])
+    (node,) = program.groups["serial"]
+    assert callable(cloudpickle.loads(cloudpickle.dumps(node.function)))

@@ -23,7 +23,8 @@ LAYERS = (
     ("cli",),
     ("sweep",),
     ("launch",),
-    ("program", "reports", "serial"),
+    ("program", "reports"),
+    ("serial",),
     ("evaluation",),
     ("actor", "learner"),
     ("coordinator",),
@@ -106,6 +107,7 @@ PURE_ROOMS = {
 LIGHT_MODULES = (
     "distrl.__main__",
     "distrl.cli*",
+    "distrl.launch",
     "distrl.launch.front",
     "distrl.launch.host",
 )

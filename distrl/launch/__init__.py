@@ -1,8 +1,9 @@
 """Launches a program on this machine, watches it, and ends it.
 
-`run(config)` is the whole of it; `distrl train` is a thin command around it.
+Use `run(config)`; `distrl train` is a thin command around it.
 """
 
-from distrl.launch.front import Outcome, run
+from distrl.launch.front import Outcome
+from distrl.launch.launching import run
 
 __all__ = ["Outcome", "run"]

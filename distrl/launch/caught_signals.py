@@ -1,4 +1,4 @@
-"""SIGINT, SIGTERM and SIGHUP, as what a loop waits for with `select`."""
+"""SIGINT, SIGTERM and SIGHUP, for a loop that waits with `select`."""
 
 import os
 import signal
@@ -9,43 +9,40 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class CaughtSignals:
-    """Catches the signals until it is closed; a loop waits for it as for a file.
+    """Catches the signals until it is closed; `select` waits for it as for a file.
 
-    In another thread than the main one nothing can be caught, and nothing is. Nor is
+    Only the main thread can catch signals; in other threads nothing is caught. Nor is
     SIGHUP where it is ignored, as under `nohup`.
     """
 
     def __init__(self) -> None:
-        """Begins to catch."""
+        """Starts to catch signals."""
         self.first: int | None = None
-        """The number of the first one; None before it."""
+        """The number of the first signal, if any."""
         self.is_repeated = False
-        """Whether somebody insists: do not wait for anybody.
+        """Whether the user insists: do not wait for anything.
 
-        SIGHUP does not: a terminal that closes may send it twice, and SIGTERM as well.
+        SIGHUP does not count: a terminal that closes may send it twice, with SIGTERM.
         """
         self._asked = 0
         self._handlers: dict[int, Any] = {}
         self._reader, self._writer = os.pipe()
         if threading.current_thread() is threading.main_thread():
             for number in _SIGNALS:
-                if (
-                    number == signal.SIGHUP
-                    and signal.getsignal(number) == signal.SIG_IGN
-                ):
-                    continue
-                self._handlers[number] = signal.signal(number, self._note)
+                is_ignored = signal.getsignal(number) == signal.SIG_IGN
+                if not (is_ignored and number == signal.SIGHUP):
+                    self._handlers[number] = signal.signal(number, self._note)
 
     def fileno(self) -> int:
-        """Returns what can be read once a signal has come."""
+        """Returns a descriptor that becomes readable when a signal arrives."""
         return self._reader
 
     def read(self) -> None:
-        """Makes `fileno` wait for the next one."""
+        """Makes `fileno` wait for the next signal."""
         os.read(self._reader, 64)
 
     def close(self) -> None:
-        """Gives the signals back to whom they were with."""
+        """Restores the previous handlers."""
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         os.close(self._reader)

@@ -9,18 +9,23 @@ import select
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import IO, Any, NoReturn
 
 from distrl.children import DUMP_SIGNAL, die_with_parent, flush_output, name_signal
+from distrl.config import Config
 from distrl.errors import ConfigError
 from distrl.launch.channel import Channel
+from distrl.launch.messages import Note
 from distrl.launch.reaping import find_descendants, kill_descendants
+from distrl.launch.signs_of_life import WorkingClock
 from distrl.user_code import locate_dump, locate_error
 
 Tell = Callable[[Any], None]
 """Hands plain data to the parent of a check."""
 
+_NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
 _POLL_SECONDS = 0.02
 # A process that was suspended has not used up its time.
 _LONGEST_STEP = 1.0
@@ -29,30 +34,60 @@ _SIZE_BYTES = 8
 _QUOTED_BYTES = 4096
 _STACK_BYTES = 1_000_000
 _QUOTED_LINES = 4
-# What a check prints is kept for its last lines alone, so it must not fill the disk.
+# Only the last lines of what a check prints are needed; it must not fill the disk.
 _PRINTED_BYTES = 2**24
 
 
 class CheckLost(Exception):
-    """A check did not come to an end of its own; says how, after `the check`."""
+    """A check did not end by itself; the text follows `the check`."""
 
 
 class CheckTooLong(CheckLost):
     """A check reached its time limit."""
 
 
+def check_run(
+    channel: Channel, config: Config, environment: Mapping[str, str] = _NO_VARIABLES
+) -> tuple[Any, str]:
+    """Tries what a run is made of, in a fork, as the node that learns would find it.
+
+    Args:
+      channel: to the front, which gets the lines that the user must see.
+      config: of the run.
+      environment: environment variables of the node that learns, beside those of its
+        group.
+
+    Returns:
+      The environment's spec, and the devices that share a superbatch, in words.
+
+    Raises:
+      ConfigError: something does not fit.
+    """
+
+    def check(begin: Tell) -> Any:
+        from distrl.launch.checking import check_where_it_learns
+
+        os.environ.update(environment)
+        return check_where_it_learns(config, begin)
+
+    spec, devices, notes = check_in_child(channel, check, config.launch.check_seconds)
+    for text in notes:
+        channel.send(Note(text))
+    return spec, devices
+
+
 def check_in_child(
     channel: Channel, check: Callable[[Tell], Any], seconds: float | None
 ) -> Any:
-    """Runs `check` in a fork, so that this process starts no JAX back end.
+    """Returns what `check` returns in a fork; this process starts no JAX backend.
 
     Args:
       channel: to the front; this process ends when it closes.
-      check: is given a function to call with the name of each part, before it.
+      check: gets a function, to be called with the name of each part before it.
       seconds: the time limit for each part; None for no limit.
 
     Raises:
-      ConfigError: `check` raised one, or did not come to an end.
+      ConfigError: `check` raised one, or did not end by itself.
       RuntimeError: `check` failed in another way.
     """
     part, answer = "the run", None
@@ -74,10 +109,10 @@ def run_in_child(
     seconds: float | None,
     channel: Channel | None = None,
 ) -> Iterator[Any]:
-    """Runs `task(tell)` in a fork and yields what it tells, as soon as it does.
+    """Runs `task(tell)` in a fork, and yields what it tells as soon as it does.
 
-    Every process that the task has left behind is killed in the end, provided that
-    this process adopts orphans.
+    In the end every process that the task has left behind is killed, provided that this
+    process adopts orphans.
 
     Args:
       task: runs in the fork.
@@ -92,140 +127,162 @@ def run_in_child(
     """
     others = find_descendants(os.getpid())
     flush_output()
-    with contextlib.ExitStack() as ending:
-        told, printed, stacks = (
-            ending.enter_context(tempfile.TemporaryFile()) for _ in range(3)
+    with contextlib.closing(_Fork(task, is_quiet=channel is not None)) as fork:
+        clock, told_at = WorkingClock(_LONGEST_STEP), 0.0
+        try:
+            while True:
+                # What was told before the end is read after the end was seen.
+                status = fork.poll()
+                for kind, value in fork.read():
+                    told_at = clock.now
+                    if kind == "done":
+                        return
+                    if kind != "told":
+                        raise fork.make_error(kind, value)
+                    yield value
+                if status is not None:
+                    raise fork.describe_end(status)
+                if seconds is not None and clock.now - told_at > seconds:
+                    raise fork.describe_hang(seconds)
+                sources = [] if channel is None else [channel]
+                if select.select(sources, [], [], _POLL_SECONDS)[0]:
+                    # The front sends nothing during a check: it has ended.
+                    kill_descendants(os.getpid())
+                    os._exit(1)
+                clock.tick()
+        finally:
+            kill_descendants(os.getpid(), spared=others)
+
+
+class _Fork:
+    """A fork that runs a task, and the files of what it tells, prints and dumps."""
+
+    def __init__(self, task: Callable[[Tell], None], is_quiet: bool):
+        self._files = contextlib.ExitStack()
+        self._told, self._printed, self._stacks = (
+            self._files.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
+            for _ in range(3)
         )
+        self._offset = 0
         parent = os.getpid()
         try:
-            child = os.fork()
+            self._pid = os.fork()
         except OSError as error:
+            self._files.close()
             raise ConfigError(
                 f"the check cannot start a process: {error.strerror}; raise the limit "
                 "of processes or of memory, or end what you do not need"
             ) from error
-        if child == 0:
-            _run(task, parent, told, None if channel is None else printed, stacks)
-        ending.callback(_end, child, others)
-        offset, passed, seen = 0, 0.0, time.monotonic()
+        if self._pid == 0:
+            self._run(task, parent, is_quiet)
+
+    def poll(self) -> int | None:
+        """Returns the status of the fork once it has ended."""
+        if os.fstat(self._printed.fileno()).st_size > _PRINTED_BYTES:
+            os.ftruncate(self._printed.fileno(), 0)
+        pid, status = os.waitpid(self._pid, os.WNOHANG)
+        return status if pid else None
+
+    def read(self) -> Iterator[tuple[str, Any]]:
+        """Yields the new records that are whole."""
         while True:
-            # What was told before the end is read after the end was seen.
-            ended, status = os.waitpid(child, os.WNOHANG)
-            while (record := _read(told, offset)) is not None:
-                size, (kind, value) = record
-                offset, passed = offset + size, 0.0
-                if kind == "told":
-                    yield value
-                elif kind == "done":
-                    return
-                elif kind == "refused":
-                    raise ConfigError(value)
-                elif kind == "lost":
-                    raise CheckLost(value + _quote(printed))
-                else:
-                    raise RuntimeError(f"the check failed:\n{value}")
-            if ended:
-                code = os.waitstatus_to_exitcode(status)
-                how = f"ended its process with exit code {code}"
-                if code < 0:
-                    how = f"was killed by {name_signal(-code)}"
-                place = locate_dump(_read_end(stacks, _STACK_BYTES))
-                raise CheckLost(f"{how}{place}{_quote(printed)}")
-            if seconds is not None and passed > seconds:
-                os.kill(child, DUMP_SIGNAL)
-                time.sleep(_DUMP_SECONDS)
-                place = locate_dump(_read_end(stacks, _STACK_BYTES))
-                how = f"did not end within {seconds:g} s{place}"
-                raise CheckTooLong(f"{how}{_quote(printed)}")
-            if select.select([channel] if channel else [], [], [], _POLL_SECONDS)[0]:
-                # The front sends nothing during a check: it has ended.
-                kill_descendants(os.getpid())
-                os._exit(1)
-            if os.fstat(printed.fileno()).st_size > _PRINTED_BYTES:
-                os.ftruncate(printed.fileno(), 0)
-            now = time.monotonic()
-            passed, seen = passed + min(now - seen, _LONGEST_STEP), now
+            # The file's own position is shared with the fork, which writes there.
+            head = os.pread(self._told.fileno(), _SIZE_BYTES, self._offset)
+            size = int.from_bytes(head, "big")
+            data = os.pread(self._told.fileno(), size, self._offset + _SIZE_BYTES)
+            if len(head) < _SIZE_BYTES or len(data) < size:
+                return
+            self._offset += _SIZE_BYTES + size
+            yield pickle.loads(data)
 
+    def make_error(self, kind: str, text: str) -> Exception:
+        """Returns the error for the last record of a task that failed."""
+        if kind == "refused":
+            return ConfigError(text)
+        if kind == "lost":
+            return CheckLost(text + self._quote())
+        return RuntimeError(f"the check failed:\n{text}")
 
-def _run(
-    task: Callable[[Tell], None],
-    parent: int,
-    told: IO[bytes],
-    printed: IO[bytes] | None,
-    stacks: IO[bytes],
-) -> NoReturn:
-    """Runs the task in the fork, and ends the fork."""
+    def describe_end(self, status: int) -> CheckLost:
+        """Returns the error for a fork that ended without a last record."""
+        code = os.waitstatus_to_exitcode(status)
+        how = f"ended its process with exit code {code}"
+        if code < 0:
+            how = f"was killed by {name_signal(-code)}"
+        return CheckLost(f"{how}{self._locate()}{self._quote()}")
 
-    def send(kind: str, value: Any) -> None:
-        data = pickle.dumps((kind, value))
-        told.write(len(data).to_bytes(_SIZE_BYTES, "big") + data)
-        told.flush()
+    def describe_hang(self, seconds: float) -> CheckTooLong:
+        """Returns the error for a fork that took too long."""
+        os.kill(self._pid, DUMP_SIGNAL)
+        time.sleep(_DUMP_SECONDS)
+        how = f"did not end within {seconds:g} s{self._locate()}"
+        return CheckTooLong(how + self._quote())
 
-    own_pid = os.getpid()
-    try:
-        die_with_parent(parent)
-        faulthandler.enable(stacks)
-        faulthandler.register(DUMP_SIGNAL, stacks, all_threads=True)
-        if printed is not None:
-            # Appended to, so that it is short again after the parent empties it.
-            flags = fcntl.fcntl(printed, fcntl.F_GETFL)
-            fcntl.fcntl(printed, fcntl.F_SETFL, flags | os.O_APPEND)
-            os.dup2(printed.fileno(), 1)
-            os.dup2(printed.fileno(), 2)
+    def close(self) -> None:
+        """Reaps the fork, which was killed, and removes the files."""
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self._pid, 0)
+        self._files.close()
+
+    def _locate(self) -> str:
+        return locate_dump(_read_end(self._stacks, _STACK_BYTES))
+
+    def _quote(self) -> str:
+        """Returns the last lines that were printed, as the end of a sentence."""
+        printed = _read_end(self._printed, _QUOTED_BYTES).splitlines()
+        lines = [line.strip() for line in printed if line.strip()]
+        if not lines:
+            return ""
+        return f"; the last it printed: {' | '.join(lines[-_QUOTED_LINES:])}"
+
+    def _run(
+        self, task: Callable[[Tell], None], parent: int, is_quiet: bool
+    ) -> NoReturn:
+        """Runs the task in the fork, and ends the fork."""
+        own_pid = os.getpid()
         try:
-            task(lambda value: send("told", value))
-            last = "done", ""
+            die_with_parent(parent)
+            faulthandler.enable(self._stacks)
+            faulthandler.register(DUMP_SIGNAL, self._stacks, all_threads=True)
+            if is_quiet:
+                # Appended to, so that it is short again after the parent empties it.
+                flags = fcntl.fcntl(self._printed, fcntl.F_GETFL)
+                fcntl.fcntl(self._printed, fcntl.F_SETFL, flags | os.O_APPEND)
+                os.dup2(self._printed.fileno(), 1)
+                os.dup2(self._printed.fileno(), 2)
+            last = self._try(task)
+            flush_output()
+            # A fork that the user's code made and let go on, as a daemon's parent does,
+            # must not answer.
+            if os.getpid() == own_pid:
+                self._send(*last)
+        finally:
+            os._exit(1)
+
+    def _try(self, task: Callable[[Tell], None]) -> tuple[str, str]:
+        """Returns the last record of a task."""
+        try:
+            task(lambda value: self._send("told", value))
         except ConfigError as error:
             text, place = str(error), locate_error(error)
-            last = "refused", text if place.strip(" ()") in text else text + place
+            return "refused", text if place.strip(" ()") in text else text + place
         except SystemExit as error:
-            last = "lost", f"called sys.exit({error.code!r}){locate_error(error)}"
+            return "lost", f"called sys.exit({error.code!r}){locate_error(error)}"
         except BaseException as error:
             place = locate_error(error)
-            text = ": ".join(filter(None, (type(error).__name__, str(error))))
-            last = "lost", f"raised {' '.join(text.split())}{place}"
             if not place and isinstance(error, Exception):
-                last = "failed", traceback.format_exc()
-        flush_output()
-        # A fork that the user's code made and let go on, as a daemon's parent does, is
-        # not the one to answer.
-        if os.getpid() == own_pid:
-            send(*last)
-    finally:
-        os._exit(1)
+                return "failed", traceback.format_exc()
+            text = ": ".join(filter(None, (type(error).__name__, str(error))))
+            return "lost", f"raised {' '.join(text.split())}{place}"
+        return "done", ""
 
-
-def _end(child: int, others: list[int]) -> None:
-    """Kills and reaps the fork, and kills what it has started."""
-    kill_descendants(os.getpid(), spared=others)
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(child, 0)
-
-
-def _read(told: IO[bytes], offset: int) -> tuple[int, Any] | None:
-    """Returns the size and the content of the record at `offset`, once it is whole."""
-    # The file's own position is shared with the fork, which writes there.
-    head = os.pread(told.fileno(), _SIZE_BYTES, offset)
-    size = int.from_bytes(head, "big")
-    data = os.pread(told.fileno(), size, offset + _SIZE_BYTES)
-    if len(head) < _SIZE_BYTES or len(data) < size:
-        return None
-    return _SIZE_BYTES + size, pickle.loads(data)
+    def _send(self, kind: str, value: Any) -> None:
+        data = pickle.dumps((kind, value))
+        self._told.write(len(data).to_bytes(_SIZE_BYTES, "big") + data)
+        self._told.flush()
 
 
 def _read_end(file: IO[bytes], count: int) -> str:
     """Returns the text of the last `count` bytes of a file."""
     start = max(os.fstat(file.fileno()).st_size - count, 0)
     return os.pread(file.fileno(), count, start).decode(errors="replace")
-
-
-def _quote(printed: IO[bytes]) -> str:
-    """Returns the last lines that were printed, as the end of a sentence."""
-    lines = [
-        line.strip()
-        for line in _read_end(printed, _QUOTED_BYTES).splitlines()
-        if line.strip()
-    ]
-    if not lines:
-        return ""
-    return f"; the last it printed: {' | '.join(lines[-_QUOTED_LINES:])}"

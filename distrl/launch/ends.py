@@ -1,20 +1,63 @@
-"""How the process of a node ended, in words."""
+"""How processes ended, in words; kills for lack of memory are recognised."""
 
 import os
 import signal
+import time
+from pathlib import Path
 
 from distrl.children import name_signal
-from distrl.launch.quoting import read_last_lines
+from distrl.launch.logs import read_last_lines
 from distrl.launch.restarts import End
 from distrl.launch.run_directory import node_file
 
+_VMSTAT = Path("/proc/vmstat")
+# It may take a while until a process that was killed for memory is gone.
+_RECENT_SECONDS = 5.0
 _LOG_LINES = 15
-# Where all threads of a node that hung were; the main thread is the last.
+# A node that hung dumps the stacks of all threads; the main thread comes last.
 _DUMP_LINES = 60
 
 
+class MemoryKills:
+    """Notices when the kernel kills for memory; it does not say which process."""
+
+    def __init__(self, vmstat: Path = _VMSTAT) -> None:
+        """Ignores earlier kills."""
+        self._vmstat = vmstat
+        self._count = count_memory_kills(vmstat)
+        self._noticed_at: float | None = None
+
+    def tick(self) -> None:
+        """Looks for new kills."""
+        count = count_memory_kills(self._vmstat)
+        if count > self._count:
+            self._noticed_at = time.monotonic()
+        self._count = count
+
+    def was_recent(self) -> bool:
+        """Whether there was one in the last seconds."""
+        self.tick()
+        if self._noticed_at is None:
+            return False
+        return time.monotonic() - self._noticed_at < _RECENT_SECONDS
+
+
+def count_memory_kills(vmstat: Path = _VMSTAT) -> int:
+    """Returns how many processes the kernel has killed for memory.
+
+    This includes those killed for the limit of a container (cgroup). It is 0 where the
+    kernel does not tell.
+    """
+    try:
+        lines = vmstat.read_text().splitlines()
+    except OSError:
+        return 0
+    counts = dict(line.split(maxsplit=1) for line in lines)
+    return int(counts.get("oom_kill", 0))
+
+
 def describe_kill(number: int, memory_ran_out: bool) -> str:
-    """Returns `killed by SIGKILL (out of memory)`, for example.
+    """Returns, for example, `killed by SIGKILL (out of memory)`.
 
     Args:
       number: of the signal.
@@ -27,10 +70,10 @@ def describe_kill(number: int, memory_ran_out: bool) -> str:
 def describe_end(
     status: int, raised: bool, fault: str | None, memory_ran_out: bool = False
 ) -> tuple[End, str]:
-    """Returns the kind of an end, and words that follow the node's name.
+    """Returns how a node ended, and words for it that follow the node's name.
 
     Args:
-      status: what `os.waitpid` said of the process.
+      status: what `os.waitpid` returned for the process.
       raised: whether it sent a traceback.
       fault: how it hung, if it was killed for that.
       memory_ran_out: whether the kernel has just killed a process for its memory.
@@ -47,7 +90,7 @@ def describe_end(
 
 
 def read_log_end(run_dir: str, node: str, end: End) -> str:
-    """Returns the last lines of a node's log, under a line that says so."""
+    """Returns the last lines of a node's log, under a heading."""
     count = _DUMP_LINES if end == "hung" else _LOG_LINES
     log = node_file(run_dir, "logs", node, ".log")
     try:

@@ -1,4 +1,4 @@
-"""From a prepared node to a process of its own, by a fork of the host."""
+"""Forks the process of a node from the host."""
 
 import contextlib
 import faulthandler
@@ -14,9 +14,9 @@ from typing import Any
 from distrl.children import DUMP_SIGNAL, die_with_parent, flush_output
 from distrl.launch.channel import Channel
 from distrl.launch.devices import node_environment
+from distrl.launch.logs import clip, redirect_output
 from distrl.launch.messages import Failure
 from distrl.launch.prepare import PreparedNode, run_node
-from distrl.launch.quoting import clip
 from distrl.launch.reaping import (
     catches_signal,
     find_children,
@@ -33,14 +33,14 @@ _DUMP_SECONDS = 0.1
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What every node of a run is forked into.
+    """What the nodes of a run have in common.
 
     Attributes:
       run_dir: of the run.
       outbox: where a node sends its signs of life and its traceback.
       sign_period: the seconds between two signs of life.
       stop: the pipe that becomes readable when the nodes are to stop.
-      forget: called in the node, to close what is the supervisor's own.
+      forget: called in the node, to close what belongs to the supervisor.
       environment: `launch.environment`.
     """
 
@@ -58,14 +58,14 @@ class NodeProcess:
 
     Attributes:
       node: what runs in it.
-      surroundings: what it is forked into.
+      surroundings: what all nodes have in common.
       pid: of the process.
-      mark: of it and of what it started (`mark_process`).
-      status: what `os.waitpid` said of it; None while it runs.
-      fault: how it hangs, once it was found to.
+      mark: of the process and its descendants (`mark_process`).
+      status: what `os.waitpid` returned; None while it runs.
+      fault: how it hangs, if it does.
       cause: of its latest end, in words that follow the node's name.
-      due: when it is to be started again; None when it is not to be.
-      restarted_at: when it was.
+      due: when to start it again, if at all.
+      restarted_at: the times of its restarts.
     """
 
     node: PreparedNode
@@ -79,14 +79,14 @@ class NodeProcess:
     restarted_at: list[float] = field(default_factory=list)
 
     def start(self, mark: int) -> None:
-        """Forks the process: the first, or the next once the last was reaped."""
+        """Forks the first process, or the next once the last was reaped."""
         self.mark = mark
         session = replace(read_session(), restarts=len(self.restarted_at))
         self.pid = _fork(self.node, session, self.surroundings, mark)
         self.status = self.fault = None
 
     def signal(self, number: int) -> None:
-        """Signals the process, if it is still there."""
+        """Signals the process, if it still exists."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, number)
 
@@ -96,13 +96,13 @@ class NodeProcess:
 
 
 def kill_with_dump(processes: Sequence[NodeProcess]) -> None:
-    """Kills processes that do not answer; their logs get to say where they are."""
+    """Kills processes that do not answer, after they logged their threads' stacks."""
     if not processes:
         return
     for process in processes:
         process.signal(DUMP_SIGNAL)
     time.sleep(_DUMP_SECONDS)
-    # What one waits for may be an environment in a process of its own.
+    # A node may be waiting for an environment in a process of its own.
     started = [pid for process in processes for pid in find_children(process.pid)]
     dumping = [pid for pid in started if catches_signal(pid, DUMP_SIGNAL)]
     for pid in dumping:
@@ -119,14 +119,14 @@ def _fork(
 ) -> int:
     parent = os.getpid()
     flush_output()
-    # Until the node has a handler of its own, it would run its parent's.
+    # Until the node has its own handler, it would run that of its parent.
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     pid = os.fork()
     if pid == 0:
         mark_process(mark)
         _become(node, session, surroundings, parent)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
-    # Whoever of the two is first: the group is there when `start` returns.
+    # Both do it, so the group exists when `start` returns.
     with contextlib.suppress(ProcessLookupError):
         os.setpgid(pid, pid)
     return pid
@@ -145,10 +145,7 @@ def _become(
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
         os.setpgid(0, 0)
         die_with_parent(parent)
-        log = node_file(surroundings.run_dir, "logs", node.name, ".log")
-        descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        os.dup2(descriptor, 1)
-        os.dup2(descriptor, 2)
+        redirect_output(node_file(surroundings.run_dir, "logs", node.name, ".log"))
         faulthandler.enable()
         faulthandler.register(DUMP_SIGNAL, all_threads=True)
         surroundings.forget()
@@ -160,7 +157,7 @@ def _become(
             surroundings.sign_period,
         )
         own = node_environment(node.group, surroundings.environment)
-        # What the user chose comes before what a cluster gave.
+        # The user's variables override those of the cluster.
         environment = {**node.environment, **own}
         os.environ.update(environment)
         os.environ.update(session.to_environment())
@@ -172,11 +169,10 @@ def _become(
         try:
             flush_output()
         finally:
-            # The parent's exit handlers are not this process's to run.
+            # The exit handlers are those of the parent.
             os._exit(code)
 
 
 def _report_error(name: str, text: str, outbox: Channel) -> None:
-    # First what nobody else has to take.
     print(text, file=sys.stderr, flush=True)
     outbox.send(Failure(name, clip(text)))

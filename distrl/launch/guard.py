@@ -1,8 +1,8 @@
 """The guard: the small process between the front and the host.
 
-It ends when the host does, and the same way, once nothing that the host started is
-left. It ends the host when the front has died. While the front is stopped, as by
-Ctrl-Z, it keeps the host and all nodes stopped.
+When the host ends, it kills what the host has left and ends the same way. When the
+front has died, it ends the host. While the front is stopped, as by Ctrl-Z, it keeps the
+host and all nodes stopped.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from distrl.children import adopt_orphans, die_of, die_with_parent, outlive_parent
 from distrl.launch.channel import Channel
-from distrl.launch.own_pids import begin_own_pids, enter_own_pids
+from distrl.launch.isolation import begin_own_pids, enter_own_pids
 from distrl.launch.reaping import (
     MARKS,
     find_descendants,
@@ -23,7 +23,7 @@ from distrl.launch.reaping import (
 )
 
 _TICK_SECONDS = 0.5
-# How long a host may take that sees the front's end of the channel closed.
+# How long the host may take to end after the front has died.
 _FAREWELL_SECONDS = 2.0
 
 
@@ -32,12 +32,12 @@ def fork_guarded(channel: Channel, own_pids: bool) -> None:
 
     Args:
       channel: of the host.
-      own_pids: whether it is to have a PID namespace (`can_own_pids`).
+      own_pids: whether to put it into a PID namespace (`can_own_pids`).
     """
     front, guard = os.getppid(), os.getpid()
     adopt_orphans()
     mark_process(front * MARKS)
-    # These are for the front, also when every process of the run gets them.
+    # The front handles these, also when every process of the run gets them.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
     if own_pids:
@@ -48,7 +48,7 @@ def fork_guarded(channel: Channel, own_pids: bool) -> None:
         _guard(front, host)
     if own_pids:
         enter_own_pids()
-    # Of a parent outside its namespace a process sees 0.
+    # The pid of a parent outside the namespace is 0.
     die_with_parent(0 if own_pids else guard)
     adopt_orphans()
 

@@ -1,4 +1,4 @@
-"""The host's process, as the front sees it: its start, what it prints, its end."""
+"""The host's process as the front sees it: it starts, prints, and ends."""
 
 import contextlib
 import os
@@ -6,12 +6,13 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from distrl.children import make_child_command
-from distrl.launch.ends import describe_kill
-from distrl.launch.quoting import read_last_lines
+from distrl.children import adopt_orphans, make_child_command
+from distrl.launch.channel import Channel
+from distrl.launch.ends import MemoryKills, describe_kill
+from distrl.launch.logs import read_last_lines
 from distrl.launch.reaping import MARKS, kill_descendants
 
-# What the guard needs to end what a host that was killed has left.
+# What the guard needs to end what is left of a host that was killed.
 _GUARD_SECONDS = 10.0
 _PRINTED_LINES = 20
 
@@ -19,20 +20,18 @@ _PRINTED_LINES = 20
 class HostProcess:
     """The guard, a child of this process, with the host behind it."""
 
-    def __init__(self, channel: int, run_dir: Path):
-        """Starts it.
-
-        Args:
-          channel: the descriptor of its end of the channel to the front.
-          run_dir: of the run.
-        """
+    def __init__(self, run_dir: Path):
+        """Starts it, with a channel; it adopts the orphans of the run from now on."""
+        self.memory_kills = MemoryKills()
+        self.channel, far = Channel.pair()
         self._output = tempfile.TemporaryFile()  # noqa: SIM115, close() does
+        adopt_orphans()
         self._process = subprocess.Popen(
-            make_child_command("distrl.launch.host", str(channel)),
+            make_child_command("distrl.launch.host", str(far.fileno())),
             stdin=subprocess.DEVNULL,
             stdout=self._output,
             stderr=self._output,
-            pass_fds=[channel],
+            pass_fds=[far.fileno()],
             start_new_session=True,
             env={
                 "TF_CPP_MIN_LOG_LEVEL": "1",
@@ -41,12 +40,13 @@ class HostProcess:
                 "LAUNCHPAD_LOGGING_DIR": str(run_dir / "logs" / "launchpad"),
             },
         )
+        far.close()
 
     def end(self, patiently: bool) -> None:
         """Ends what is left of it.
 
         Args:
-          patiently: whether it has said goodbye, and may end by itself first.
+          patiently: whether to let it end by itself first, as after its last message.
         """
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_GUARD_SECONDS if patiently else 0.0)
@@ -54,19 +54,21 @@ class HostProcess:
         kill_descendants(self._process.pid)
         self._process.kill()
         self._process.wait()
-        # If the guard was killed, what it had is this process's now.
+        # If the guard was killed, its children are this process's now.
         first = os.getpid() * MARKS
         kill_descendants(os.getpid(), range(first, first + MARKS))
 
-    def describe_end(self, memory_ran_out: bool) -> str:
-        """Says how it ended without a word, with the last that it printed."""
+    def describe_end(self) -> str:
+        """Describes an end without a last message, with the last printed lines."""
         code = self._process.returncode
         cause = f"exit code {code}"
         if code < 0:
-            cause = describe_kill(-code, memory_ran_out)
+            cause = describe_kill(-code, self.memory_kills.was_recent())
         printed = read_last_lines(self._output.fileno(), _PRINTED_LINES)
         return "\n".join([f"The launcher's host process ended: {cause}.", *printed])
 
     def close(self) -> None:
-        """Closes the file of what it printed."""
+        """Closes the channel and its output; the process has ended."""
+        adopt_orphans(False)
+        self.channel.close()
         self._output.close()

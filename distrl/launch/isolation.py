@@ -1,8 +1,10 @@
-"""A private network: a namespace whose only interface is loopback.
+"""Namespaces: a private network with only loopback, and a private set of PIDs.
 
-Courier and Reverb listen on all interfaces and take no credentials, so a local
-program is cut off from the network wherever the system allows it. A process must
-enter before it has a second thread, that is before it imports numpy.
+Courier and Reverb listen on all interfaces and take no credentials, so a local program
+is cut off from the network wherever the system allows it. When the first process of a
+PID namespace ends, the kernel kills all others in it.
+
+A process must enter before it has a second thread, that is before it imports numpy.
 """
 
 import ctypes
@@ -11,22 +13,28 @@ import fcntl
 import os
 import socket
 import struct
+from collections.abc import Callable
 
-from distrl.launch.own_pids import unshare
-
+_CLONE_NEWNS = 0x00020000
 _CLONE_NEWUSER = 0x10000000
+_CLONE_NEWPID = 0x20000000
 _CLONE_NEWNET = 0x40000000
+_MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 2, 4, 8
+_MS_REC, _MS_SLAVE = 0x4000, 0x80000
 _SIOCGIFFLAGS = 0x8913
 _SIOCSIFFLAGS = 0x8914
 _IFF_UP = 1
 _CAPABILITY_VERSION = 0x20080522
 
-# What `unshare` means by an error whose usual words are of disks, or of no help.
+# What `unshare` means by errors whose usual words are about disks, or do not help.
 _LIMITS = {
     errno.ENOSPC: "the limit of user or network namespaces is reached; see sysctl "
     "user.max_user_namespaces and user.max_net_namespaces",
     errno.EUSERS: "user namespaces are nested too deeply",
 }
+
+# Of /proc as it was outside, for `outside_pid`.
+_outside: int | None = None
 
 
 def enter_isolation() -> str | None:
@@ -38,7 +46,7 @@ def enter_isolation() -> str | None:
     uid, gid = os.geteuid(), os.getegid()
     flags = _CLONE_NEWNET if uid == 0 else _CLONE_NEWNET | _CLONE_NEWUSER
     try:
-        unshare(flags)
+        _call("unshare", flags)
         if flags & _CLONE_NEWUSER:
             _write("/proc/self/setgroups", "deny")
             _write("/proc/self/uid_map", f"{uid} {uid} 1")
@@ -51,34 +59,86 @@ def enter_isolation() -> str | None:
 
 
 def drop_capabilities() -> None:
-    """Gives up what an ordinary user may do in a user namespace of its own.
+    """Drops the capabilities of an ordinary user in a user namespace.
 
-    An environment could overrule the modes of the user's files with it. Root had all of
-    it before, and keeps it.
+    With them, an environment could overrule the modes of the user's files. Root had
+    them all along and keeps them.
     """
     if os.geteuid() == 0:
         return
-    libc = ctypes.CDLL(None, use_errno=True)
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION, 0)
-    # No set has any: effective, permitted and inheritable, 64 bits each.
-    if libc.capset(header, (ctypes.c_uint32 * 6)()) != 0:
-        raise OSError(ctypes.get_errno(), "capabilities cannot be dropped")
+    # Effective, permitted and inheritable sets of 64 bits each, all empty.
+    _call("capset", header, (ctypes.c_uint32 * 6)())
 
 
 def probe_isolation() -> str | None:
-    """Tries `enter_isolation` in a child; None when it works, else the reason."""
+    """Tries `enter_isolation` in a fork; None if it works, else the reason."""
     reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            os.write(writer, (enter_isolation() or "").encode())
-        finally:
-            os._exit(0)
+
+    def enter() -> int:
+        os.write(writer, (enter_isolation() or "").encode())
+        return 0
+
+    _run_in_fork(enter)
     os.close(writer)
     with os.fdopen(reader) as answer:
-        reason = answer.read()
-    os.waitpid(child, 0)
-    return reason or None
+        return answer.read() or None
+
+
+def can_own_pids() -> bool:
+    """Whether the system allows a PID namespace; tried in forks."""
+
+    def enter() -> int:
+        enter_own_pids()
+        return 0
+
+    def begin() -> int:
+        begin_own_pids()
+        return _run_in_fork(enter)
+
+    return _run_in_fork(begin) == 0
+
+
+def begin_own_pids() -> None:
+    """Makes the next fork of this process the first in a new PID namespace."""
+    _call("unshare", _CLONE_NEWPID)
+
+
+def enter_own_pids() -> None:
+    """Called by the first process: makes `/proc` show the processes inside."""
+    global _outside
+    # Opened through the outer /proc, so that it shows the outer numbers.
+    _outside = os.open("/proc/self/fdinfo", os.O_RDONLY | os.O_DIRECTORY)
+    _call("unshare", _CLONE_NEWNS)
+    # Later mounts outside are seen inside, but not the other way round.
+    _mount(None, b"/", None, _MS_REC | _MS_SLAVE)
+    _mount(b"proc", b"/proc", b"proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
+
+
+def outside_pid(pid: int) -> int:
+    """Returns the PID of a child as seen outside; 0 if it is gone."""
+    if _outside is None:
+        return pid
+    handle = os.pidfd_open(pid)
+    try:
+        information = os.open(str(handle), os.O_RDONLY, dir_fd=_outside)
+        with open(information) as file:
+            fields = dict(line.split(":") for line in file)
+    finally:
+        os.close(handle)
+    return max(0, int(fields["Pid"]))
+
+
+def _run_in_fork(function: Callable[[], int]) -> int:
+    """Returns the exit code of a fork that runs `function`."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            code = function()
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def _write(path: str, text: str) -> None:
@@ -92,3 +152,14 @@ def _raise_loopback() -> None:
         answer = fcntl.ioctl(control, _SIOCGIFFLAGS, request)
         flags = struct.unpack("16sh", answer[:18])[1]
         fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sh", b"lo", flags | _IFF_UP))
+
+
+def _mount(source: bytes | None, target: bytes, kind: bytes | None, flags: int) -> None:
+    _call("mount", source, target, kind, ctypes.c_ulong(flags), None)
+
+
+def _call(function: str, *arguments: object) -> None:
+    """Calls a function of the C library and raises OSError if it fails."""
+    if getattr(ctypes.CDLL(None, use_errno=True), function)(*arguments) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))

@@ -1,52 +1,98 @@
-"""What a process gets ready before nodes are forked from it, and how it ends."""
+"""How a process that forks nodes prepares and ends: the host, or a zygote."""
 
+import gc
 import importlib
 import os
-import sys
+import resource
 import traceback
 from collections.abc import Callable
 from typing import Any
 
+from distrl.children import flush_output
+from distrl.config import Config
 from distrl.errors import ConfigError
+from distrl.launch.backends import BACKENDS
 from distrl.launch.channel import Channel
+from distrl.launch.groups import count_nodes
+from distrl.launch.logs import clip
 from distrl.launch.messages import Ended, Failure, Refused
-from distrl.launch.quoting import clip
 from distrl.launch.reaping import kill_descendants
 
+# Beside those of the nodes: the process's own, and some for environments.
+_FILES = 32
 
-def preload(environment: str) -> None:
-    """Imports what nodes would import, each for itself, when they need it."""
+
+def import_everything(config: Config) -> None:
+    """Imports what nodes need, so that their forks share it, and allows open files.
+
+    Raises:
+      ConfigError: the limit of open files is too low.
+    """
+    # A collection while jaxlib 0.4.38 registers its pytrees can crash the process.
+    gc.disable()
+    import distrl.launch.checking  # noqa: F401
     from distrl.agents import preload_agents
     from distrl.checkpoints import preload_orbax
     from distrl.environments import preload_suite
     from distrl.networks import preload_networks
     from distrl.telemetry.metrics import preload_tensorboard
 
+    raise_file_limit(config)
     preload_agents()
     preload_networks()
-    preload_suite(environment)
+    preload_suite(config.environment)
     preload_tensorboard()
     preload_orbax()
+    gc.enable()
 
 
-def load_function(reference: str) -> Callable[..., Any]:
-    """Returns what `module:function` names."""
+def load_function(reference: str | Callable[..., Any]) -> Callable[..., Any]:
+    """Returns the function that `module:function` names, or that it is itself."""
+    if not isinstance(reference, str):
+        return reference
     module, _, attribute = reference.partition(":")
     return getattr(importlib.import_module(module), attribute)
 
 
-def redirect_output(log: str) -> None:
-    """Has what this process and its forks print appended to a file."""
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    os.dup2(descriptor, 1)
-    os.dup2(descriptor, 2)
+def count_needed_files(config: Config) -> int:
+    """Returns how many files the largest process of a run may have open."""
+    backend = BACKENDS[config.launch.backend]
+    # One for each environment process that a process of the run has started.
+    actor = config.actor.environment_processes
+    evaluation = config.evaluation.environment_processes
+    children = max(actor, evaluation)
+    if backend.is_one_process:
+        actors = count_nodes(config).get("actor", 1)
+        children = actors * actor + evaluation
+    nodes = sum(count_nodes(config).values())
+    return _FILES + backend.files_per_node * nodes + children
+
+
+def raise_file_limit(config: Config) -> None:
+    """Raises this process's limit of open files to the hard limit, for children, too.
+
+    Raises:
+      ConfigError: the hard limit is too low for the run. It would not fail with a clear
+        error: Reverb and gRPC hang when they cannot open a file.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    needed = count_needed_files(config)
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        raise ConfigError(
+            f"open files: this system allows {hard} a process, and a run with "
+            f"{config.actor.count} actors needs {needed}. Raise it where distrl is "
+            f"started (`ulimit -n {needed}`, or LimitNOFILE= of a systemd unit), or "
+            "make actor.count smaller."
+        )
 
 
 def end_with(channel: Channel, serve: Callable[[], object]) -> None:
-    """Serves, then ends this process and all that descend from it.
+    """Serves, then ends this process and all its descendants.
 
     Args:
-      channel: is told what `serve` raised: `Refused` for a ConfigError, else `Ended`.
+      channel: gets what `serve` raised: `Refused` for a ConfigError, else `Ended`.
       serve: what this process is for.
     """
     try:
@@ -54,10 +100,8 @@ def end_with(channel: Channel, serve: Callable[[], object]) -> None:
     except ConfigError as error:
         channel.send(Refused(str(error)))
     except BaseException:
-        text = clip(traceback.format_exc())
-        channel.send(Ended(Failure("launcher", text)))
+        channel.send(Ended(Failure("launcher", clip(traceback.format_exc()))))
     finally:
         kill_descendants(os.getpid())
-        sys.stdout.flush()
-        sys.stderr.flush()
+        flush_output()
         os._exit(0)

@@ -1,6 +1,6 @@
 """Every message between the processes of the launcher, by who sends it to whom.
 
-    front <-> host <- nodes                          on one machine
+    front <-> host <- nodes                                     on one machine
     front <-> driver <-> machine agent <-> zygote <- nodes      on a cluster
 
 The host runs the supervisor of its nodes, or the driver of a cluster; a zygote runs the
@@ -8,7 +8,6 @@ supervisor of its machine's nodes.
 """
 
 import base64
-import dataclasses
 import json
 import pickle
 from collections.abc import Iterable
@@ -18,63 +17,28 @@ from typing import Any, Literal
 import cloudpickle
 
 NodeStatus = Literal["running", "restarting", "ended", "failed", "killed"]
+Facts = dict[str, Any]
+"""What program.json says of a node."""
 
 
 class Message:
-    """What a `Channel` carries: a frozen dataclass of plain data and of such."""
+    """What a `Channel` carries: a frozen dataclass of plain data and other messages."""
 
 
-# The parts of messages.
-
-
-@dataclass(frozen=True)
-class Failure(Message):
-    """Why a run failed. A node also sends it to its supervisor, about itself.
-
-    Attributes:
-      node: the node that failed, or `launcher`.
-      traceback: its traceback, or a sentence.
-    """
-
-    node: str
-    traceback: str
-
-
-@dataclass(frozen=True)
-class Assignment(Message):
-    """The nodes that run on one machine, and where the others are.
-
-    Attributes:
-      restarts: the nodes of this machine, with how often each was started before.
-      addresses: all addresses of each node of the program; a node that is missing is
-        only called on this machine.
-      environments: environment variables of single nodes of this machine.
-    """
-
-    restarts: dict[str, int]
-    addresses: dict[str, list[str]] = field(default_factory=dict)
-    environments: dict[str, dict[str, str]] = field(default_factory=dict)
-
-    @classmethod
-    def of_all(cls, names: Iterable[str]) -> "Assignment":
-        """Returns the assignment of a whole program to this machine."""
-        return cls(dict.fromkeys(names, 0))
-
-
-# From the front to the host.
+# The first message of the front to the host, and of the driver to a zygote.
 
 
 @dataclass(frozen=True)
 class Launch(Message):
-    """The first message: what to run.
+    """Prepare to run a program on this machine.
 
     Attributes:
       payload: `pack((config, program))`. Unpacking may import the user's modules, so
-        the host does that once it is isolated.
+        the host does it after it has entered isolation.
       isolate: whether to enter a private network.
       resumes: how often the run was resumed.
-      token: a file that the machines of a cluster look for, to know whether they share
-        the run's disk.
+      token: a file by which the machines of a cluster know whether they share the disk
+        of the run.
       scratch: a temporary directory that the front removes.
     """
 
@@ -86,14 +50,23 @@ class Launch(Message):
 
 
 @dataclass(frozen=True)
-class Start(Message):
-    """The checks passed and the run directory is ready: start the nodes.
+class Import(Message):
+    """Prepare to run nodes; `payload` as in `Launch`, `sys_path` of the launcher."""
 
-    The lock of the run directory comes with it.
+    payload: str
+    sys_path: list[str]
+
+
+# From the front to the host.
+
+
+@dataclass(frozen=True)
+class Start(Message):
+    """Start the nodes; the lock of the run directory comes with the message.
 
     Attributes:
       payload: `pack(config)`.
-      log: where the host's own output goes from now on.
+      log: the file for the host's own output.
     """
 
     payload: str
@@ -102,10 +75,10 @@ class Start(Message):
 
 @dataclass(frozen=True)
 class Stop(Message):
-    """End the nodes. Also from a driver to a zygote, and from a node, by `lp.stop`."""
+    """End the nodes. A driver sends it to zygotes, a node (`lp.stop`) to its host."""
 
 
-# From the host to the front. A zygote tells the driver the same of its nodes.
+# From the host to the front, and from a zygote to the driver.
 
 
 @dataclass(frozen=True)
@@ -131,31 +104,23 @@ class NotIsolated(Message):
 
 @dataclass(frozen=True)
 class Refused(Message):
-    """The run cannot start as it is configured: a `ConfigError` for the user."""
+    """The run cannot start as it is configured: the text of a `ConfigError`."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Checked(Message):
-    """The checks passed; the host waits for `Start`.
-
-    Attributes:
-      devices: those that share a superbatch, in words.
-    """
+    """The checks passed; `devices`, in words, share a superbatch. Answer: `Start`."""
 
     devices: str
 
 
 @dataclass(frozen=True)
 class Started(Message):
-    """The nodes run.
+    """The nodes run."""
 
-    Attributes:
-      nodes: what program.json says of each, by its name.
-    """
-
-    nodes: dict[str, dict[str, Any]]
+    nodes: dict[str, Facts]
 
 
 @dataclass(frozen=True)
@@ -173,8 +138,8 @@ class Restarted(Message):
     Attributes:
       name: of the node.
       pid: of its new process.
-      cause: how the one before ended, in words that follow the name.
-      restarts: how often it has been restarted.
+      cause: how the process before ended, in words that follow the name.
+      restarts: how often the node has been restarted.
       moved: where it is now, if a machine was lost.
     """
 
@@ -182,17 +147,28 @@ class Restarted(Message):
     pid: int
     cause: str
     restarts: int
-    moved: dict[str, Any] | None = None
+    moved: Facts | None = None
 
 
 @dataclass(frozen=True)
 class Stopping(Message):
-    """The nodes of this machine were told to stop; the driver stops the others."""
+    """The nodes of this machine are ending; the driver ends the others."""
 
 
 @dataclass(frozen=True)
 class Saving(Message):
     """Some nodes need longer than `launch.stop_seconds` to save a checkpoint."""
+
+
+@dataclass(frozen=True)
+class Failure(Message):
+    """Why a run failed: the node, or `launcher`, and a traceback or a sentence.
+
+    A node sends it to its supervisor, about itself.
+    """
+
+    node: str
+    traceback: str
 
 
 @dataclass(frozen=True)
@@ -202,38 +178,19 @@ class Ended(Message):
     error: Failure | None = None
 
 
-# From a node to its supervisor: `Stop`, `Failure`, and
+# From a node to its supervisor: `Stop`, `Failure`, and this.
 
 
 @dataclass(frozen=True)
 class Sign(Message):
-    """A sign of life.
-
-    Attributes:
-      node: its name.
-      pid: of the process.
-      looked: whether the main thread has looked at its stop flag since the last one.
-    """
+    """A sign of life; `looked`: the main thread has looked at its stop flag since."""
 
     node: str
     pid: int
     looked: bool
 
 
-# From the driver to a zygote, through its machine's agent: these in turn, and `Stop`.
-
-
-@dataclass(frozen=True)
-class Import(Message):
-    """Import what nodes need.
-
-    Attributes:
-      payload: `pack((config, program))`.
-      sys_path: where the launcher finds modules.
-    """
-
-    payload: str
-    sys_path: list[str]
+# From the driver to a zygote, through its machine's agent, in this order.
 
 
 @dataclass(frozen=True)
@@ -245,7 +202,7 @@ class CheckParts(Message):
 
 @dataclass(frozen=True)
 class Build(Message):
-    """Make the program, and take free ports for these nodes.
+    """Make the program, and take free ports for nodes.
 
     Attributes:
       session: the environment variables of this start of the program.
@@ -258,6 +215,27 @@ class Build(Message):
     log: str
     spec: str
     names: list[str]
+
+
+@dataclass(frozen=True)
+class Assignment(Message):
+    """The nodes of one machine, and where the others are.
+
+    Attributes:
+      restarts: the nodes of this machine, with how often each was restarted before.
+      addresses: all addresses of each node of the program; a node that is missing is
+        only called on this machine.
+      environments: environment variables of single nodes of this machine.
+    """
+
+    restarts: dict[str, int]
+    addresses: dict[str, list[str]] = field(default_factory=dict)
+    environments: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    @classmethod
+    def of_all(cls, names: Iterable[str]) -> "Assignment":
+        """Returns the assignment of a whole program to this machine."""
+        return cls(dict.fromkeys(names, 0))
 
 
 @dataclass(frozen=True)
@@ -277,12 +255,7 @@ class Ready(Message):
 
 @dataclass(frozen=True)
 class PartsChecked(Message):
-    """The answer to `CheckParts`.
-
-    Attributes:
-      spec: `pack(environment spec)`.
-      devices: those that share a superbatch, in words.
-    """
+    """The answer to `CheckParts`: the packed spec, and `devices` as in `Checked`."""
 
     spec: str
     devices: str
@@ -310,7 +283,7 @@ class Described(Message):
 
     ip: str
     sees_run_dir: bool
-    place: dict[str, Any]
+    place: Facts
 
 
 @dataclass(frozen=True)
@@ -334,18 +307,24 @@ class Lost(Message):
 
 
 _KINDS = {kind.__name__: kind for kind in Message.__subclasses__()}
-# The key of a message's type in its JSON; no field of a dataclass can be called so.
+# The key of a message's type in its JSON; no field can have that name.
 _KIND = "@"
 
 
 def to_bytes(message: Message) -> bytes:
     """Returns a message as JSON."""
-    return json.dumps(message, default=_to_plain).encode()
+    plain = json.dumps(message, default=lambda m: {_KIND: type(m).__name__, **vars(m)})
+    return plain.encode()
 
 
 def from_bytes(data: bytes) -> Message:
     """Returns the message that `to_bytes` was given."""
     return json.loads(data, object_hook=_from_plain)
+
+
+def _from_plain(plain: dict[str, Any]) -> Any:
+    kind = _KINDS.get(plain.pop(_KIND, ""))
+    return plain if kind is None else kind(**plain)
 
 
 def pack(value: Any) -> str:
@@ -356,13 +335,3 @@ def pack(value: Any) -> str:
 def unpack(text: str) -> Any:
     """Returns the value that `pack` was given."""
     return pickle.loads(base64.b64decode(text))
-
-
-def _to_plain(message: Message) -> dict[str, Any]:
-    assert dataclasses.is_dataclass(message), message
-    return {_KIND: type(message).__name__, **vars(message)}
-
-
-def _from_plain(plain: dict[str, Any]) -> Any:
-    kind = _KINDS.get(plain.pop(_KIND, ""))
-    return plain if kind is None else kind(**plain)

@@ -1,4 +1,4 @@
-"""The launchpad back end: `lp.launch` as Launchpad has it, a fresh process a node."""
+"""The launchpad backend: `lp.launch` itself, with a fresh process for each node."""
 
 import contextlib
 import faulthandler
@@ -13,6 +13,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import launchpad as lp
@@ -21,47 +22,47 @@ from absl import flags
 from launchpad.launch import worker_manager
 from launchpad.nodes.python.local_multi_processing import PythonProcess
 
-from distrl.children import die_with_parent, join_run
+from distrl.children import die_with_parent, flush_output, join_run
 from distrl.config import Config
 from distrl.launch.channel import Channel
 from distrl.launch.devices import node_environment
 from distrl.launch.groups import find_group
-from distrl.launch.messages import Ended, Failure, NodeChanged, Saving, Started
+from distrl.launch.logs import clip, redirect_output
+from distrl.launch.messages import (
+    Ended,
+    Failure,
+    Launch,
+    NodeChanged,
+    Saving,
+    Started,
+)
 from distrl.launch.prepare import node_names
-from distrl.launch.quoting import clip
 from distrl.launch.reaping import kill_descendants
 from distrl.launch.restarts import stop_limit
 from distrl.launch.run_directory import node_file
 from distrl.launch.stop_flag import StopPipe, call_when_told, is_told
 
-# The group of a process, as its environment tells it.
+# Tells a process the group of its node.
 _GROUP = "DISTRL_GROUP"
 
 
 def run_launchpad(
-    program: lp.Program, config: Config, channel: Channel, scratch: str
+    program: lp.Program, config: Config, channel: Channel, request: Launch
 ) -> None:
-    """Runs `program` by `lp.launch` until it stops; tells the front how it went.
+    """Runs `program` by `lp.launch` until it stops; tells the front about it.
 
     Launchpad keeps the pids to itself, so program.json has none. It ends the run when a
-    node fails, is killed or just ends, and starts none again.
-
-    Args:
-      program: what to run.
-      config: the whole configuration.
-      channel: to the front.
-      scratch: a directory that the front removes; Launchpad leaves the nodes, pickled,
-        in a temporary directory.
+    node fails, is killed or just ends, and restarts none.
     """
-    tempfile.tempdir = scratch
+    # Launchpad leaves the nodes there, pickled; the front removes them.
+    tempfile.tempdir = request.scratch
     assert config.run_dir is not None
     flags.FLAGS.mark_as_parsed()
-    notices = {group: _find_notice(config, group) for group in program.groups}
-    flags.FLAGS["lp_termination_notice_secs"].value = max(notices.values())
-    names = node_names(program)
-    nodes = [node for group in program.groups.values() for node in group]
+    limits = [_notice_seconds(config, group) for group in program.groups]
+    flags.FLAGS["lp_termination_notice_secs"].value = max(limits)
+    nodes = dict(zip(node_names(program), program.get_all_nodes(), strict=True))
     stop = StopPipe()
-    for name, node in zip(names, nodes, strict=True):
+    for name, node in nodes.items():
         # Launchpad has no hook around a node, and loses its traceback.
         node._partial_function = functools.partial(
             _run_guarded,
@@ -72,66 +73,88 @@ def run_launchpad(
             os.getpid(),
             stop.reader,
         )
-    # Fresh processes find modules where this one does, next to a script for example.
-    paths = {"PYTHONPATH": os.pathsep.join(sys.path)}
-    environments = {
-        group: node_environment(group, config.launch.environment)
-        for group in program.groups
-    }
-    resources = {
-        group: PythonProcess(env={**environment, **paths, _GROUP: group})
-        for group, environment in environments.items()
-    }
-    asked_to_stop = threading.Event()
-
-    def listen() -> None:
-        if channel.receive() is None:
-            kill_descendants(os.getpid())
-            shutil.rmtree(scratch, ignore_errors=True)
-            os._exit(1)
-        asked_to_stop.set()
-        # What the environment's module blocked when it was imported is blocked here.
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM, signal.SIGALRM])
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    failure = None
     manager = lp.launch(
         program,
         launch_type="local_mp",
         # The other terminals lose exit codes, and leave shells behind.
         terminal="output_to_files",
-        local_resources=resources,
+        local_resources=_list_resources(program, config),
     )
-    facts = {
-        name: {
-            "address": node.addresses[0].resolve() if node.addresses else None,
-            "pid": None,
-        }
-        for name, node in zip(names, nodes, strict=True)
-    }
+    facts = {}
+    for name, node in nodes.items():
+        address = node.addresses[0].resolve() if node.addresses else None
+        facts[name] = {"address": address, "pid": None}
     channel.send(Started(facts))
+    was_asked = _stop_when_asked(channel, request.scratch)
+    _enforce_stop(manager, stop, config, channel)
+    error = None
+    try:
+        manager.wait()
+    except Exception:
+        text = traceback.format_exc()
+        text += f"What the nodes printed is in {config.run_dir}/logs/launchpad.\n"
+        error = None if was_asked.is_set() else Failure("launchpad", text)
+    error = _read_error(list(nodes), config.run_dir) or error
+    for name in nodes:
+        failed = error is not None and error.node == name
+        channel.send(NodeChanged(name, "failed" if failed else "ended"))
+    channel.send(Ended(error))
+
+
+def _list_resources(program: lp.Program, config: Config) -> dict[str, PythonProcess]:
+    """Returns the environment variables of each group."""
+    resources = {}
+    for group in program.groups:
+        environment = node_environment(group, config.launch.environment)
+        # Fresh processes find modules where this one does, for example by a script.
+        environment["PYTHONPATH"] = os.pathsep.join(sys.path)
+        resources[group] = PythonProcess(env={**environment, _GROUP: group})
+    return resources
+
+
+def _stop_when_asked(channel: Channel, scratch: str | None) -> threading.Event:
+    """Starts a thread that stops the program when the front asks, or is gone."""
+    was_asked = threading.Event()
+
+    def listen() -> None:
+        if channel.receive() is None:
+            kill_descendants(os.getpid())
+            if scratch is not None:
+                shutil.rmtree(scratch, ignore_errors=True)
+            os._exit(1)
+        was_asked.set()
+        # What the environment's module blocked when it was imported is blocked here.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM, signal.SIGALRM])
+        os.kill(os.getpid(), signal.SIGTERM)
+
     threading.Thread(target=listen, daemon=True).start()
+    return was_asked
+
+
+def _enforce_stop(
+    manager: Any, stop: StopPipe, config: Config, channel: Channel
+) -> None:
+    """Starts a thread that, after a stop, kills the nodes that have had their time.
+
+    Launchpad has one limit for all, and a node that blocks signals ignores its own.
+    """
 
     def enforce() -> None:
         manager.stop_event().wait()
         stop.tell()
         time.sleep(config.launch.stop_seconds)
-        if _kill_all_but_savers():
+        are_saving = False
+        for process in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                group = process.environ().get(_GROUP)
+                if group is not None and find_group(group).saves:
+                    are_saving = True
+                else:
+                    process.kill()
+        if are_saving:
             channel.send(Saving())
 
     threading.Thread(target=enforce, daemon=True).start()
-    try:
-        manager.wait()
-    except Exception:
-        failure = traceback.format_exc()
-        failure += f"What the nodes printed is in {config.run_dir}/logs/launchpad.\n"
-    error = _read_error(names, config.run_dir)
-    if error is None and failure is not None and not asked_to_stop.is_set():
-        error = Failure("launchpad", failure)
-    for name in names:
-        failed = error is not None and error.node == name
-        channel.send(NodeChanged(name, "failed" if failed else "ended"))
-    channel.send(Ended(error))
 
 
 class _Preparation:
@@ -148,26 +171,9 @@ def _prepare_process() -> None:
     gc.disable()
 
 
-def _find_notice(config: Config, group: str) -> int:
+def _notice_seconds(config: Config, group: str) -> int:
     """Returns the whole seconds after which Launchpad kills a node that is to end."""
     return max(1, int(stop_limit(config, group)))
-
-
-def _kill_all_but_savers() -> bool:
-    """Kills the nodes that have had their time; True when some are left to save.
-
-    Launchpad itself has one limit for all, and nodes that block signals do not see
-    their own.
-    """
-    left = False
-    for process in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.Error):
-            group = process.environ().get(_GROUP)
-            if group is not None and find_group(group).saves:
-                left = True
-            else:
-                process.kill()
-    return left
 
 
 def _run_guarded(
@@ -178,10 +184,10 @@ def _run_guarded(
     launcher: int,
     stop: int,
 ) -> None:
-    """Runs a node in its process, with a log file of its own and a last word.
+    """Runs a node in its process, with a log of its own; leaves its error in a file.
 
     Args:
-      function: the node's own.
+      function: of the node.
       name: of the node.
       config: the whole configuration.
       launcher: the pid of the process that launches.
@@ -190,13 +196,10 @@ def _run_guarded(
     gc.enable()
     assert config.run_dir is not None
     die_with_parent(launcher)
-    # Else it would have Launchpad's own ten seconds, whatever the launcher gives.
     manager = worker_manager.get_worker_manager()
-    manager._termination_notice_secs = _find_notice(config, os.environ[_GROUP])
-    log = node_file(config.run_dir, "logs", name, ".log")
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    os.dup2(descriptor, 1)
-    os.dup2(descriptor, 2)
+    # Otherwise it would have Launchpad's own ten seconds, whatever the launcher gives.
+    manager._termination_notice_secs = _notice_seconds(config, os.environ[_GROUP])
+    redirect_output(node_file(config.run_dir, "logs", name, ".log"))
     faulthandler.enable()
     # Launchpad tells its nodes by a signal, which an environment may have taken.
     reader = os.open(f"/proc/{launcher}/fd/{stop}", os.O_RDONLY)
@@ -204,13 +207,10 @@ def _run_guarded(
     code = 0
     try:
         function()
-        # Who stopped the program hears of it as all the others do.
+        # The node that stopped the program hears of it as all the others do.
         if not is_told(reader, config.launch.stop_seconds):
-            how = (
-                "was ended by SIGTERM"
-                if lp.stop_event().is_set()
-                else "ended by itself"
-            )
+            is_stopped = lp.stop_event().is_set()
+            how = "was ended by SIGTERM" if is_stopped else "ended by itself"
             raise RuntimeError(f"The node {how} while the run went on.")
     except BaseException:
         text = traceback.format_exc()
@@ -218,18 +218,21 @@ def _run_guarded(
         node_file(config.run_dir, "logs", name, ".error").write_text(clip(text))
         code = 1
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        # Launchpad would drop into a debugger that nobody sees, and destructors
-        # would wait for servers that have gone.
+        flush_output()
+        # Launchpad would drop into a debugger that nobody sees, and destructors would
+        # wait for servers that are gone.
         os._exit(code)
 
 
 def _read_error(names: list[str], run_dir: str) -> Failure | None:
-    """Returns the first node's last word, if any node failed."""
-    files = {name: node_file(run_dir, "logs", name, ".error") for name in names}
-    written = [name for name in names if files[name].exists()]
+    """Returns the error of the first node that failed, if any."""
+    files = {node_file(run_dir, "logs", name, ".error"): name for name in names}
+    written = [file for file in files if file.exists()]
     if not written:
         return None
-    first = min(written, key=lambda name: files[name].stat().st_mtime)
-    return Failure(first, files[first].read_text())
+    first = min(written, key=_modified)
+    return Failure(files[first], first.read_text())
+
+
+def _modified(file: Path) -> float:
+    return file.stat().st_mtime

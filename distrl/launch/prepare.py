@@ -1,4 +1,4 @@
-"""Turns a Launchpad program into functions that any back end of ours can run."""
+"""Turns a Launchpad program into functions that the backends can run."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,9 +31,9 @@ class PreparedNode:
     Attributes:
       name: for example `actor/0`.
       group: the label of its group in the program.
-      address: its first address, or None where nobody calls it.
+      address: its first address, if it has any.
       function: runs the node until it ends.
-      environment: variables of this node's own, beside those of its group.
+      environment: environment variables of this node, beside those of its group.
     """
 
     name: str
@@ -44,7 +44,7 @@ class PreparedNode:
 
 
 class _Bound(lp_address.AbstractAddressBuilder):
-    """An address that was chosen before."""
+    """An address that was chosen earlier."""
 
     def __init__(self, address: str):
         self._address = address
@@ -64,11 +64,11 @@ def prepare(
     Args:
       program: the program; it can be prepared once.
       stop_program: what `lp.stop()` calls in a node.
-      launch_type: what the nodes are told they run under.
-      addresses: all of a node, by its name; those of nodes that are not in it are
-        free ports of this machine.
+      launch_type: the launch type that the nodes see.
+      addresses: the addresses of nodes, by name; other nodes get free ports of this
+        machine.
     """
-    # Launchpad reads absl flags at run time, and nobody here parses them.
+    # Launchpad reads absl flags at run time, and they are not parsed here.
     flags.FLAGS.mark_as_parsed()
     for node in program.get_all_nodes():
         node.launch_context.initialize(launch_type, None, program_stopper=stop_program)
@@ -114,7 +114,7 @@ def run_node(
     Args:
       function: the node's function.
       stop_flag: answers `lp.stop_event` in this thread.
-      environment: the environment variables that the caller has set for the node.
+      environment: the variables that the caller has set for the node.
     """
     configure_jax(environment)
     worker_manager._WORKER_MANAGERS.manager = stop_flag
@@ -122,13 +122,13 @@ def run_node(
 
 
 def configure_jax(environment: Mapping[str, str]) -> None:
-    """Has JAX obey its variables in an environment that came after its import.
+    """Applies JAX's own environment variables, which it reads only when imported.
 
-    It reads those whose names begin with JAX when it is imported, before the fork;
-    those of XLA and of CUDA when it starts a back end, which is after it.
+    The import comes before the fork. Variables of XLA and CUDA are read later, when JAX
+    starts a backend.
 
     Raises:
-      ConfigError: a value that JAX does not take.
+      ConfigError: JAX does not accept a value.
     """
     ours = {name: text for name, text in environment.items() if name.startswith("JAX_")}
     if not ours:
@@ -142,7 +142,7 @@ def configure_jax(environment: Mapping[str, str]) -> None:
 
 
 def _parse(variable: str, text: str, value: Any) -> Any:
-    """Returns what a variable's text means for an option that has this value."""
+    """Returns a variable's text as the type of the option's value."""
     try:
         if isinstance(value, bool):
             return _TRUTH[text.lower()]

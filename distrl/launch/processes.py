@@ -1,8 +1,7 @@
-"""The processes back end: forks a node a process, watches them, ends them.
+"""The processes backend: forks a process for each node, watches them, ends them.
 
-This runs in the host process, which has imported everything heavy once but has
-opened no channel and started no JAX back end, so that a node can be forked from it
-at any time, also a second time.
+This runs in the host process, which has imported everything heavy but has opened no
+gRPC channel and started no JAX backend: nodes can be forked from it at any time.
 """
 
 import dataclasses
@@ -18,13 +17,14 @@ from launchpad.context import LaunchType
 
 from distrl.config import Config
 from distrl.launch.channel import Channel
-from distrl.launch.ends import describe_end, read_log_end
+from distrl.launch.ends import MemoryKills, describe_end, read_log_end
 from distrl.launch.forking import NodeProcess, Surroundings, kill_with_dump
-from distrl.launch.memory_kills import MemoryKills
+from distrl.launch.isolation import outside_pid
 from distrl.launch.messages import (
     Assignment,
     Ended,
     Failure,
+    Launch,
     NodeChanged,
     NodeStatus,
     Note,
@@ -35,7 +35,6 @@ from distrl.launch.messages import (
     Stop,
     Stopping,
 )
-from distrl.launch.own_pids import find_outside_pid
 from distrl.launch.prepare import PreparedNode, prepare
 from distrl.launch.reaping import group_is_left, kill_descendants, read_mark
 from distrl.launch.restarts import End, decide, is_late
@@ -43,17 +42,24 @@ from distrl.launch.signs_of_life import Watch
 from distrl.launch.stop_flag import StopPipe
 from distrl.node_log import say
 
-# What a node had started must be gone before it starts again, or as good as gone.
+# How long a restart waits until what the node had started is gone.
 _GROUP_SECONDS = 2.0
-# How exactly restarts and the end of patience come when they should.
+# How punctual restarts and the limits of a stop are.
 _TIMING_SECONDS = 0.05
+
+
+def run_processes(
+    program: lp.Program, config: Config, channel: Channel, _: Launch
+) -> None:
+    """Runs `program` in processes until it has ended; tells the front about it."""
+    Supervisor(config, channel).run(program)
 
 
 class Supervisor:
     """Runs the nodes of a program as processes, from the fork to the last exit."""
 
     def __init__(self, config: Config, channel: Channel):
-        """Takes the run's configuration and the channel to the front process."""
+        """Takes the configuration of the run, and the channel to the front."""
         assert config.run_dir is not None
         self._config = config
         self._channel = channel
@@ -85,11 +91,11 @@ class Supervisor:
         signal.signal(signal.SIGCHLD, lambda *_: None)
 
     def run(self, program: lp.Program, assignment: Assignment | None = None) -> None:
-        """Runs `program` until every node has ended; tells the front how it went.
+        """Runs `program` until every node has ended; tells the front about it.
 
         Args:
-          program: the whole of it.
-          assignment: what of it runs on this machine; None is all of it.
+          program: all of it.
+          assignment: the nodes that run on this machine; None is all nodes.
         """
         addresses = {} if assignment is None else assignment.addresses
         nodes = prepare(
@@ -119,12 +125,12 @@ class Supervisor:
             if not self._start(child):
                 break
             self._children[name] = child
-            pid = find_outside_pid(child.pid)
+            pid = outside_pid(child.pid)
             begun[name] = {"address": node.address, "pid": pid}
         self._channel.send(Started(begun))
 
     def _start(self, child: NodeProcess) -> bool:
-        """Forks a node; ends the run in order, and returns False, if it cannot be."""
+        """Forks a node; if that fails, stops the run and returns False."""
         self._last_mark += 1
         name = child.node.name
         try:
@@ -146,7 +152,7 @@ class Supervisor:
         self._outbox.send(Stop())
 
     def _forget(self) -> None:
-        """Called in a new node: closes what is not its own."""
+        """Called in a new node: closes what belongs to the supervisor."""
         self._channel.close()
         self._inbox.close()
         self._stop.close_writer()
@@ -158,7 +164,7 @@ class Supervisor:
         return [child for child in self._children.values() if child.due is not None]
 
     def _wait(self) -> None:
-        """Handles what happens next, or what is due."""
+        """Waits for the next event, and handles it and whatever is due."""
         sources = [self._channel, self._inbox, self._wakeup]
         timing = self._stopped_at is not None or self._waiting()
         timeout = min(_TIMING_SECONDS, self._watch.period)
@@ -167,7 +173,7 @@ class Supervisor:
         if self._channel in ready:
             message = self._channel.receive()
             if message is None:
-                # The front was killed: nobody is left to end this run but us.
+                # The front was killed: nobody else is left to end this run.
                 kill_descendants(os.getpid())
                 os._exit(1)
             if isinstance(message, Stop):
@@ -209,10 +215,10 @@ class Supervisor:
                     self._note_end(child, status)
 
     def _note_end(self, child: NodeProcess, status: int) -> None:
-        """Notes that a node ended, and restarts it or ends the run if so it must."""
+        """Records that a node ended; restarts it or ends the run if needed."""
         name = child.node.name
         child.status = status
-        # What the node started belongs to its group, and ends with it.
+        # What the node started belongs to its process group, and ends with it.
         child.kill()
         self._watch.forget(name)
         self._read_reports()
@@ -234,7 +240,7 @@ class Supervisor:
         say(f"{name} {child.cause}")
         if decision.delay is not None:
             self._errors.pop(name, None)
-            # Also what has left the node's group and lost its parent.
+            # Including processes that have left its group and lost their parent.
             kill_descendants(os.getpid(), range(child.mark, child.mark + 1))
             child.due = now + decision.delay
             self._channel.send(NodeChanged(name, "restarting"))
@@ -256,7 +262,7 @@ class Supervisor:
             if child.due is None or now < child.due:
                 continue
             if group_is_left(child.pid) and now < child.due + _GROUP_SECONDS:
-                # It may hold the node's port; all of it was killed, and will end.
+                # It may still hold the node's port; it was killed, and will end.
                 continue
             child.due = None
             child.restarted_at.append(now)
@@ -267,7 +273,7 @@ class Supervisor:
             return
         name, restarts = child.node.name, len(child.restarted_at)
         say(f"{name} was started again ({restarts})")
-        pid = find_outside_pid(child.pid)
+        pid = outside_pid(child.pid)
         self._channel.send(Restarted(name, pid, child.cause, restarts))
 
     def _end_hung(self) -> None:
@@ -289,7 +295,7 @@ class Supervisor:
         if self._stopped_at is not None:
             return
         self._stopped_at = self._watch.now
-        # Where other machines run the rest of the program, they are to stop, too.
+        # Other machines that run the rest of the program must stop, too.
         self._channel.send(Stopping())
         for child in self._waiting():
             child.due = None
@@ -297,7 +303,7 @@ class Supervisor:
         self._stop.tell()
 
     def _enforce_stop(self) -> None:
-        """Kills who took too long; those who save may take longer while they live."""
+        """Kills nodes that take too long; those that save have more time."""
         assert self._stopped_at is not None
         passed = self._watch.now - self._stopped_at
         late = []

@@ -19,7 +19,7 @@ _SLICE_SECONDS = 0.01
 
 
 def kill_session(session: int) -> None:
-    """Kills every process of a session, this one excepted, until none is left."""
+    """Kills every process of a session except this one, until none is left."""
     for _ in range(20):
         members = [pid for pid in psutil.pids() if _session_of(pid) == session]
         members = [pid for pid in members if pid != os.getpid()]
@@ -27,9 +27,9 @@ def kill_session(session: int) -> None:
             break
         for pid in members:
             _kill(pid)
-        # The leader's exit code is for the one who started it.
+        # The leader's exit code is for the process that started it.
         _reap([pid for pid in members if pid != session])
-    # Those that had ended and were adopted wait for their parent, which is this one.
+    # Processes that had ended and were adopted wait for their parent: this process.
     children = [child.pid for child in psutil.Process().children()]
     adopted = [pid for pid in children if pid != session and _sid(pid) == session]
     _reap(adopted)
@@ -42,7 +42,7 @@ def kill_group(group: int) -> None:
 
 
 def group_is_left(group: int) -> bool:
-    """Whether there is a process of a group, or one that waits to be reaped."""
+    """Whether a group has a process, or one that waits to be reaped."""
     try:
         os.killpg(group, 0)
     except ProcessLookupError:
@@ -51,7 +51,7 @@ def group_is_left(group: int) -> bool:
 
 
 def find_children(pid: int) -> list[int]:
-    """Returns the children of a process; none if it has gone."""
+    """Returns the children of a process; none if it is gone."""
     try:
         return [child.pid for child in psutil.Process(pid).children()]
     except psutil.Error:
@@ -59,7 +59,7 @@ def find_children(pid: int) -> list[int]:
 
 
 def catches_signal(pid: int, number: int) -> bool:
-    """Whether a process has a handler for a signal; False if it has gone."""
+    """Whether a process has a handler for a signal; False if it is gone."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:
@@ -69,11 +69,11 @@ def catches_signal(pid: int, number: int) -> bool:
 
 
 def mark_process(mark: int) -> None:
-    """Marks this process, and with it all that it starts from now on.
+    """Marks this process and everything that it starts from now on.
 
-    The mark is a limit that Linux has not looked at since 2.4. It outlasts forks,
-    sessions, other programs and changes of parents, which is what tells who started a
-    process whose parent is gone.
+    The mark is a resource limit that Linux has ignored since 2.4. It is inherited
+    through forks, sessions, other programs and changes of parents, so it tells who
+    started a process whose parent is gone.
     """
     hard = resource.getrlimit(_RLIMIT_LOCKS)[1]
     with contextlib.suppress(OSError, ValueError):
@@ -81,7 +81,7 @@ def mark_process(mark: int) -> None:
 
 
 def read_mark(pid: int = 0) -> int | None:
-    """Returns the mark of a process, 0 is this one; None if it is gone."""
+    """Returns the mark of a process (0 is this one); None if it is gone."""
     try:
         return resource.prlimit(pid, _RLIMIT_LOCKS)[0]
     except OSError:
@@ -91,11 +91,11 @@ def read_mark(pid: int = 0) -> int | None:
 def find_descendants(
     root: int, marks: range | None = None, spared: Container[int] = ()
 ) -> list[int]:
-    """Returns the processes that descend from `root` and still run.
+    """Returns the running descendants of the process `root`.
 
     Args:
-      root: the pid of a process, which is not among them.
-      marks: those that count; None counts all.
+      root: a pid, which is not among them.
+      marks: only processes with these marks count; None counts all.
       spared: pids that do not count.
     """
     found = []
@@ -114,8 +114,8 @@ def kill_descendants(
 ) -> None:
     """Kills what `find_descendants` finds until it finds nothing.
 
-    A process may fork while it is looked for. One that cannot be killed, since it waits
-    for a disk, is given up after a while.
+    Processes may fork meanwhile. It gives up after a while on one that cannot be
+    killed, as when it waits for a disk.
     """
     give_up = time.monotonic() + _KILL_SECONDS
     killed: set[int] = set()
@@ -126,17 +126,13 @@ def kill_descendants(
             return
         killed.update(found)
         time.sleep(_SLICE_SECONDS)
-    # Those among them that are children of this process.
+    # Some of them are children of this process.
     _reap(sorted(killed))
 
 
 def kill_tree(root: int) -> None:
-    """Kills a child of this process, and every process that descends from it."""
-    tree = [root]
-    with contextlib.suppress(psutil.NoSuchProcess):
-        found = psutil.Process(root).children(recursive=True)
-        tree += [process.pid for process in found]
-    for pid in tree:
+    """Kills a child of this process and all its descendants."""
+    for pid in [root, *find_descendants(root)]:
         _kill(pid)
 
 
@@ -158,16 +154,11 @@ def _sid(pid: int) -> int | None:
 
 
 def _kill(pid: int) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
 
 
 def _reap(pids: list[int]) -> None:
-    """Waits for those of `pids` that have become children of this process."""
     for pid in pids:
-        try:
+        with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, 0)
-        except ChildProcessError:
-            continue

@@ -1,4 +1,4 @@
-"""What the front writes down of a run: its nodes, their restarts, and the result."""
+"""The files that the front keeps of a run: its nodes, their restarts, the result."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -15,12 +15,12 @@ _COLUMNS = ("time", "node", "cause", "restarts")
 class Records:
     """Keeps program.json, metrics/launcher.csv and result.json.
 
-    States that change wait for `flush`: a thousand nodes may end at once. A full disk
-    does not end a run: it is said once, and the rest goes on.
+    Changed states wait for `flush`, since a thousand nodes may end at once. A full disk
+    does not end a run: the user is told once.
     """
 
     def __init__(self, run_dir: Path, note: Callable[[str], object]):
-        """Takes the run's directory, and what shows a line that must be seen."""
+        """Takes the run directory, and what shows a line to the user."""
         self._run_dir = run_dir
         self._note = note
         self._nodes: dict[str, dict[str, Any]] = {}
@@ -34,19 +34,19 @@ class Records:
 
     @property
     def restarts(self) -> dict[str, int]:
-        """How often each node was started again, where it was."""
+        """How often each node was restarted, if it was."""
         counts = {name: facts["restarts"] for name, facts in self._nodes.items()}
         return {name: count for name, count in counts.items() if count > 0}
 
     def start(self, nodes: Mapping[str, Mapping[str, Any]]) -> None:
-        """Notes where each node is: host, devices, address, pid."""
+        """Records where each node is: host, devices, address, pid."""
         for name, facts in nodes.items():
             self._nodes[name] = {**facts, "state": "running", "restarts": 0}
         self._changed = True
         self.flush()
 
     def set_state(self, name: str, state: str) -> None:
-        """Notes what has become of a node."""
+        """Records the state of a node."""
         self._nodes[name]["state"] = state
         self._changed = True
 
@@ -78,7 +78,7 @@ class Records:
             self._write(lambda: write_program(self._run_dir, self._nodes))
 
     def end(self, result: Mapping[str, Any]) -> None:
-        """Notes how the run ended; a node that still runs is killed."""
+        """Records how the run ended; nodes that still run were killed."""
         for facts in self._nodes.values():
             if facts["state"] in ("running", "restarting"):
                 facts["state"] = "killed"

@@ -1,4 +1,4 @@
-"""Whether replay fits in memory, as far as that can be known before the start."""
+"""Checks, before the start, whether replay can fit in memory."""
 
 import math
 from typing import Any

@@ -8,9 +8,9 @@ from distrl.config import Config, LaunchConfig
 from distrl.launch.groups import find_group
 
 End = Literal["killed", "hung", "failed", "ended"]
-"""By a signal; by the launcher, since it hung; with an error; by itself, code 0."""
+"""Killed by a signal; killed since it hung; with an error; by itself, exit code 0."""
 
-# Beyond so many doublings every delay is over the window.
+# After so many doublings every delay exceeds the window.
 _MOST_DOUBLINGS = 60
 
 
@@ -20,7 +20,7 @@ class Decision:
 
     Attributes:
       delay: the seconds after which it is started again; None fails the run.
-      reason: why it is not, where it was started again before; None otherwise.
+      reason: why it is not, if it was started again before.
     """
 
     delay: float | None
@@ -52,7 +52,7 @@ def decide(
             )
         return Decision(None, reason)
     delay = launch.restart_delay_seconds * 2.0 ** min(recent, _MOST_DOUBLINGS)
-    # Longer would not help: by then the window is over.
+    # A longer delay would not help: by then the window is over.
     return Decision(min(delay, window))
 
 

@@ -1,10 +1,11 @@
-"""The files of a run directory that the launcher writes, and their places."""
+"""The run directory: how it is chosen and made, and the launcher's files in it."""
 
 import contextlib
 import functools
 import importlib.metadata
 import os
 import time
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ DIRECTORIES = {
     "logs": 0o700,
     "checkpoints": 0o700,
 }
-"""The folders of a run directory, and the modes they are made with."""
+"""The folders of a run directory, and their modes."""
 
 _VERSIONED = (
     "distrl",
@@ -42,7 +43,7 @@ _VERSIONED = (
 def choose_run_dir(name: str, run_dir: str | None) -> Path:
     """Returns the absolute directory of a new run.
 
-    One that nobody named is made at once, so that no other run takes it.
+    A default directory is made at once, so that no other run takes it.
 
     Raises:
       ConfigError: `run_dir` holds a run already, or is not a directory.
@@ -56,8 +57,8 @@ def choose_run_dir(name: str, run_dir: str | None) -> Path:
         )
     if (path / "config.yaml").exists():
         raise ConfigError(
-            f"run_dir: {run_dir} holds a run; `distrl resume {run_dir}` goes on with "
-            "it. For another run name a directory that is new or empty."
+            f"run_dir: {run_dir} holds a run; `distrl resume {run_dir}` continues it. "
+            "For another run name a directory that is new or empty."
         )
     if path.is_dir() and _list_content(path):
         raise ConfigError(
@@ -82,7 +83,7 @@ def _make_default(name: str) -> Path:
 
 
 def discard_run_dir(path: Path) -> None:
-    """Removes the directory of a run that did not start, if nothing is in it."""
+    """Removes the directory of a run that did not start, if it is empty."""
     with contextlib.suppress(OSError):
         path.rmdir()
         path.parent.rmdir()
@@ -91,11 +92,11 @@ def discard_run_dir(path: Path) -> None:
 def make_run_dir(path: Path, config_yaml: str) -> int:
     """Makes the directories of a new run and saves its resolved configuration.
 
-    What may hold secrets, as arguments of an environment do, is for its owner only:
+    Only the owner may read what may hold secrets, such as arguments of an environment:
     configuration, result, logs and checkpoints.
 
     Returns:
-      The descriptor that keeps others from working in it (`lock_run_dir`).
+      The descriptor that keeps other runs out (`lock_run_dir`).
 
     Raises:
       ConfigError: the directory cannot be made, or another run was faster.
@@ -120,17 +121,17 @@ def make_run_dir(path: Path, config_yaml: str) -> int:
 
 
 def reopen_run_dir(path: Path, config_yaml: str) -> None:
-    """Readies the directory of a run that goes on; its lock is held.
+    """Prepares the directory of a run that is resumed; its lock is held.
 
-    The configuration is replaced if it has changed, and the one before kept as
-    config-1.yaml, config-2.yaml and so on. How the run ended before is forgotten.
+    A configuration that has changed is replaced, and the previous one kept as
+    config-1.yaml, config-2.yaml and so on. The previous result is removed.
 
     Raises:
       ConfigError: it cannot be written to.
     """
     saved = path / "config.yaml"
     try:
-        # Somebody may have thrown old logs or metrics away.
+        # The user may have deleted old logs or metrics.
         make_directories(path)
         before = saved.read_text()
         if before != config_yaml:
@@ -151,15 +152,36 @@ def reopen_run_dir(path: Path, config_yaml: str) -> None:
 
 
 def make_directories(path: Path) -> None:
-    """Makes those of a run directory's directories that are not there."""
+    """Makes the folders of a run directory that are missing."""
     for name, mode in DIRECTORIES.items():
         (path / name).mkdir(mode=mode, exist_ok=True)
 
 
+def make_token(run_dir: Path) -> Path:
+    """Makes a file by which the machines of a run know whether they share its disk.
+
+    It is in the run directory, or in the nearest existing directory above it.
+
+    Raises:
+      ConfigError: it cannot be written to.
+    """
+    place = run_dir
+    while not place.is_dir():
+        place = place.parent
+    token = place / f".distrl-{uuid.uuid4().hex}"
+    try:
+        token.touch()
+    except OSError as error:
+        raise ConfigError(
+            f"run_dir: {place} cannot be written to: {error.strerror}. Name a "
+            "directory that you may write to."
+        ) from error
+    return token
+
+
 def node_file(run_dir: str | Path, kind: str, node: str, suffix: str) -> Path:
-    """Returns, for example, RUN_DIR/logs/actor/0.log, and makes its directory."""
+    """Returns, for example, RUN_DIR/logs/actor/0.log, and makes its folder."""
     folder = Path(run_dir) / kind
-    # As it was, if somebody has removed it.
     folder.mkdir(mode=DIRECTORIES[kind], exist_ok=True)
     path = folder / f"{node}{suffix}"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -180,7 +202,7 @@ def write_result(run_dir: Path, result: Mapping[str, Any]) -> None:
 
 @functools.cache
 def read_versions() -> dict[str, str]:
-    """Returns the installed version of each package that shapes a run."""
+    """Returns the installed versions of the packages that matter for a run."""
     versions = {}
     for name in _VERSIONED:
         try:

@@ -1,4 +1,4 @@
-"""Who works in a run directory: one run at a time, until the last of it has ended."""
+"""Run-directory lock: at most one run at a time."""
 
 import fcntl
 import os
@@ -7,18 +7,17 @@ from pathlib import Path
 from distrl.errors import ConfigError
 
 NAME = ".lock"
-"""The file in a run directory that is locked; it stays there."""
+"""The file in a run directory that is locked; it is never removed."""
 
 
 def lock_run_dir(run_dir: Path) -> int:
-    """Returns a descriptor that keeps others from working in a directory.
+    """Returns a descriptor that keeps other runs out of a directory.
 
     The lock lasts until every copy of the descriptor is closed, in this process and in
-    those that inherit it, or that it is sent to; so it ends with the last of a run,
-    however that ends.
+    those that inherit or receive it. So it ends with the last process of a run.
 
     Raises:
-      ConfigError: another run holds it, or it cannot be had.
+      ConfigError: another run holds the lock, or the directory cannot be locked.
     """
     path = run_dir / NAME
     try:
@@ -49,7 +48,7 @@ def lock_run_dir(run_dir: Path) -> int:
 
 
 def read_holder(run_dir: Path) -> str:
-    """Returns what the lock file holds: the process that locked it last."""
+    """Returns the content of the lock file: the process that locked it last."""
     try:
         return (run_dir / NAME).read_text(errors="replace")[:20]
     except OSError:
@@ -57,7 +56,7 @@ def read_holder(run_dir: Path) -> str:
 
 
 def unlock_unchanged(descriptor: int, holder: str) -> None:
-    """Gives a lock back and leaves its file as `read_holder` found it."""
+    """Releases a lock, with its file as `read_holder` found it."""
     os.truncate(descriptor, 0)
     os.pwrite(descriptor, holder.encode(), 0)
     os.close(descriptor)

@@ -1,8 +1,8 @@
-"""Signs of life: how a node's process shows that it works, and who has stopped to.
+"""Signs of life: how a node's process shows that it works, and who has stopped.
 
-A node's role asks again and again whether it is to stop. Its process tells the
-supervisor, about once a second, whether its main thread has asked since. So a process
-that is stopped is found, and so is a main thread that is stuck.
+A node keeps asking whether it must stop. Its process tells the supervisor, about once a
+second, whether its main thread has asked since the last time. So a process that is
+stopped is found, and so is a main thread that is stuck.
 """
 
 import os
@@ -14,15 +14,37 @@ from threading import get_ident
 
 from distrl.launch.channel import Channel
 from distrl.launch.messages import Sign
-from distrl.launch.working_clock import WorkingClock
 
 _LONGEST_PERIOD = 1.0
-# In how many signs a node has to show that it lives.
+# How many signs a node misses before it counts as silent.
 _SIGNS = 4
 
 
+class WorkingClock:
+    """A clock that stands still while its process does.
+
+    It counts at most `longest` seconds from one `tick` to the next. So a process that
+    was stopped for a while, as by Ctrl-Z, does not believe that others were silent.
+    """
+
+    def __init__(self, longest: float, clock: Callable[[], float] = time.monotonic):
+        """Takes the longest step that counts, and the source of time, in seconds."""
+        self.now = 0.0
+        """The seconds counted so far."""
+        self._longest = longest
+        self._clock = clock
+        self._ticked = clock()
+
+    def tick(self) -> float:
+        """Counts the time since the last call, and returns `now`."""
+        ticked = self._clock()
+        self.now += min(ticked - self._ticked, self._longest)
+        self._ticked = ticked
+        return self.now
+
+
 class LookedAtEvent(threading.Event):
-    """An event that knows when the thread that made it looks at it."""
+    """An event that counts how often the thread that made it looks at it."""
 
     def __init__(self) -> None:
         """Starts unset."""
@@ -64,7 +86,7 @@ def send_signs(name: str, event: LookedAtEvent, outbox: Channel, period: float) 
 
     Args:
       name: of the node.
-      event: whose thread must look at it now and then.
+      event: that its main thread must look at now and then.
       outbox: where the supervisor listens.
       period: in seconds.
     """
@@ -75,7 +97,7 @@ def send_signs(name: str, event: LookedAtEvent, outbox: Channel, period: float) 
             looks = event.count_looks()
             looked = looks is None or looks != before
             before = before if looks is None else looks
-            # One that does not get through is made good by the next.
+            # If one does not get through, the next one will do.
             outbox.offer(Sign(name, os.getpid(), looked))
             time.sleep(period)
 
@@ -83,8 +105,8 @@ def send_signs(name: str, event: LookedAtEvent, outbox: Channel, period: float) 
 
 
 @dataclass
-class _Life:
-    """When a node began and last showed itself; `look` is None before its first."""
+class _Observed:
+    """When a node began, signed and looked last; `look` is None before its first."""
 
     begun: float
     sign: float
@@ -95,8 +117,8 @@ class _Life:
 class Watch:
     """Knows for each node how long it has been silent.
 
-    Its clock counts two periods at most from one call of `tick` to the next, so that
-    nodes do not look silent when it was this process that was stopped.
+    Its clock counts at most two periods from one `tick` to the next, so that nodes do
+    not look silent when it was this process that was stopped.
     """
 
     def __init__(
@@ -105,13 +127,13 @@ class Watch:
         start_seconds: float | None,
         clock: Callable[[], float] = time.monotonic,
     ):
-        """Takes both as in `launch`, and the time in seconds."""
+        """Takes `launch.silent_seconds`, `launch.start_seconds`, the source of time."""
         self.period = signing_period(silent_seconds)
-        """The seconds after which to call `tick` again, and in which nodes sign."""
+        """The seconds between two signs of a node, and between two calls of `tick`."""
         self._silent = silent_seconds
         self._start = start_seconds
         self._clock = WorkingClock(2 * self.period, clock)
-        self._lives: dict[str, _Life] = {}
+        self._nodes: dict[str, _Observed] = {}
 
     @property
     def now(self) -> float:
@@ -119,54 +141,55 @@ class Watch:
         return self._clock.now
 
     def tick(self) -> None:
-        """Lets time go on."""
+        """Advances the clock."""
         self._clock.tick()
 
     def begin(self, node: str) -> None:
         """Expects signs of a node from now on."""
-        self._lives[node] = _Life(self.now, self.now)
+        self._nodes[node] = _Observed(self.now, self.now)
 
     def forget(self, node: str) -> None:
         """Expects nothing of a node any more."""
-        self._lives.pop(node, None)
+        self._nodes.pop(node, None)
 
     def note(self, node: str, looked: bool) -> None:
         """Takes a sign; `looked` is whether the main thread had looked at its flag."""
-        life = self._lives.get(node)
-        if life is None:
-            return
-        life.sign = self.now
-        if looked:
-            life.look = self.now
+        observed = self._nodes.get(node)
+        if observed is not None:
+            observed.sign = self.now
+            observed.look = self.now if looked else observed.look
 
     def find_hung(self) -> dict[str, str]:
-        """Returns which nodes hang, with what each has failed to do."""
+        """Returns the nodes that hang, with what each has failed to do."""
         hung = {}
-        for node, life in self._lives.items():
+        for node, observed in self._nodes.items():
             limit = f"for {self._silent:g} s (launch.silent_seconds)"
-            if self.now - life.sign > self._silent:
+            if self.now - observed.sign > self._silent:
                 hung[node] = f"gave no sign of life {limit}"
-            elif life.look is None:
-                if self._start is not None and self.now - life.begun > self._start:
+            elif observed.look is None:
+                waited = self.now - observed.begun
+                if self._start is not None and waited > self._start:
                     hung[node] = (
                         f"did not begin to work within {self._start:g} s "
                         "(launch.start_seconds)"
                     )
-            elif self.now - life.look > self._silent:
+            elif self.now - observed.look > self._silent:
                 hung[node] = f"hung: its main thread did not get on {limit}"
         return hung
 
     def find_late(self) -> list[str]:
         """Returns the nodes that have newly taken `silent_seconds` without working."""
         late = []
-        for node, life in self._lives.items():
-            waited = self.now - life.begun > self._silent
-            if life.look is None and waited and not life.is_late:
-                life.is_late = True
+        for node, observed in self._nodes.items():
+            waited = self.now - observed.begun > self._silent
+            if observed.look is None and waited and not observed.is_late:
+                observed.is_late = True
                 late.append(node)
         return late
 
     def find_silence(self, node: str) -> float | None:
         """Returns the seconds since a main thread looked at its flag; None: never."""
-        life = self._lives.get(node)
-        return None if life is None or life.look is None else self.now - life.look
+        observed = self._nodes.get(node)
+        if observed is None or observed.look is None:
+            return None
+        return self.now - observed.look

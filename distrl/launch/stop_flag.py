@@ -1,6 +1,6 @@
-"""How a node hears that it is to stop: through a pipe, not through a signal.
+"""How a node learns that it must stop: through a pipe, not through a signal.
 
-An environment may replace, block or ignore signals; it cannot take this from its node.
+An environment may replace, block or ignore signals, but not this pipe.
 """
 
 import os
@@ -12,41 +12,41 @@ from collections.abc import Callable
 from distrl.children import die_of
 from distrl.launch.signs_of_life import LookedAtEvent
 
-# Whoever signals every process of a run at once (systemd, `pkill -f`) reaches the
-# front, too, and the stop that follows lets the nodes save.
+# A signal to every process of a run (systemd, `pkill -f`) reaches the front, too, and
+# the stop that follows lets the nodes save.
 _GRACE_SECONDS = 2.0
 
 
 class StopPipe:
-    """Tells every process that holds the reading end, all at once and for good."""
+    """Tells all processes that hold the reading end at once, and permanently."""
 
     def __init__(self) -> None:
         """Opens both ends."""
         self.reader, self._writer = os.pipe()
 
     def tell(self) -> None:
-        """Makes the pipe readable; nobody ever empties it."""
+        """Makes the pipe readable; nobody empties it."""
         os.write(self._writer, b"!")
 
     def close_writer(self) -> None:
-        """Called in a node, which only listens."""
+        """Closes the writing end, in a node."""
         os.close(self._writer)
 
 
 def is_told(reader: int, seconds: float | None = 0.0) -> bool:
-    """Whether the stop comes within `seconds`; None waits for it without limit.
+    """Whether the stop comes within `seconds`; None waits without limit.
 
-    It has also come when the process that could tell is gone.
+    The end of the process that holds the writing end counts as a stop.
     """
     poll = select.poll()
     poll.register(reader, select.POLLIN)
     answers = poll.poll(None if seconds is None else 1000 * seconds)
-    # An environment that closed every descriptor closed this one as well.
+    # POLLNVAL is ignored: an environment may have closed every descriptor.
     return any(events & (select.POLLIN | select.POLLHUP) for _, events in answers)
 
 
 def call_when_told(reader: int, function: Callable[[], object]) -> None:
-    """Calls `function` in a thread of its own once the stop has come."""
+    """Calls `function` in a thread of its own when the stop comes."""
 
     def listen() -> None:
         if is_told(reader, None):
@@ -56,14 +56,14 @@ def call_when_told(reader: int, function: Callable[[], object]) -> None:
 
 
 class StopFlag:
-    """What `lp.stop_event` and `lp.wait_for_stop` answer with inside a node.
+    """Answers `lp.stop_event` and `lp.wait_for_stop` inside a node.
 
-    It stands in for Launchpad's WorkerManager, which installs signal handlers of
-    its own and kills the process tree.
+    It replaces Launchpad's WorkerManager, which installs its own signal handlers and
+    kills the process tree.
     """
 
     def __init__(self) -> None:
-        """Starts with no stop asked for; made by the thread that runs the node."""
+        """Starts unset; made by the thread that runs the node."""
         self._event = LookedAtEvent()
 
     def set(self) -> None:
@@ -71,10 +71,10 @@ class StopFlag:
         self._event.set()
 
     def die_of(self, number: int) -> None:
-        """Has a signal end this process, unless the whole run is stopping, too.
+        """Makes a signal end this process, unless the whole run is stopping, too.
 
-        A thread hears of it through the wake-up pipe: a handler in Python runs in the
-        main thread, which may not get to it.
+        A thread waits for it at the wake-up pipe: Python's handlers run in the main
+        thread, which may be busy.
         """
         reader, writer = os.pipe()
         os.set_blocking(writer, False)
@@ -90,9 +90,9 @@ class StopFlag:
         threading.Thread(target=listen, name="signals", daemon=True).start()
 
     def stop_event(self) -> LookedAtEvent:
-        """Returns the event that is set when the node is to end."""
+        """Returns the event that is set when the node must end."""
         return self._event
 
     def wait_for_stop(self, timeout_secs: float | None = None) -> bool:
-        """Waits up to `timeout_secs` seconds; True when the node is to end."""
+        """Waits up to `timeout_secs` seconds; True when the node must end."""
         return self._event.wait(timeout_secs)

@@ -1,4 +1,4 @@
-"""The threads back end: every node a thread of the host process, for debugging."""
+"""The threads backend: every node is a thread of the host process, for debugging."""
 
 import queue
 import threading
@@ -10,19 +10,20 @@ from launchpad.context import LaunchType
 
 from distrl.config import Config
 from distrl.launch.channel import Channel
-from distrl.launch.messages import Ended, Failure, NodeChanged, Saving, Started
+from distrl.launch.logs import clip
+from distrl.launch.messages import Ended, Failure, Launch, NodeChanged, Saving, Started
 from distrl.launch.prepare import PreparedNode, prepare, run_node
-from distrl.launch.quoting import clip
 from distrl.launch.restarts import stop_limit
 from distrl.launch.stop_flag import StopFlag
 
 
-def run_threads(program: lp.Program, config: Config, channel: Channel) -> None:
-    """Runs `program` in threads until it stops; tells the front how it went.
+def run_threads(
+    program: lp.Program, config: Config, channel: Channel, _: Launch
+) -> None:
+    """Runs `program` in threads until it stops; tells the front about it.
 
-    A node that fails ends the others: nothing is started again, since a thread cannot
-    be killed. One that ignores the stop ends with the process, which the caller leaves
-    next.
+    A node that fails ends the others; nothing is restarted, since threads cannot be
+    killed. A node that ignores the stop ends with the process, which exits next.
     """
     stop_flag = StopFlag()
     nodes = prepare(program, stop_flag.set, LaunchType.LOCAL_MULTI_THREADING)
@@ -39,7 +40,7 @@ def run_threads(program: lp.Program, config: Config, channel: Channel) -> None:
             ended.put((node.name, None))
 
     def listen() -> None:
-        # The front asks for a stop, or has gone; either way the run is over.
+        # The front asks for a stop, or is gone: either way the run is over.
         channel.receive()
         stop_flag.set()
 
@@ -63,7 +64,7 @@ def _await_end(
     config: Config,
     channel: Channel,
 ) -> Failure | None:
-    """Waits until no node of `running`, from name to group, has time left."""
+    """Waits until the nodes (name: group) have ended, or their time is over."""
     error: Failure | None = None
     stopped_at, said_saving = None, False
     while running:

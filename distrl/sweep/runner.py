@@ -16,7 +16,7 @@ from distrl.config import Config, check_config, config_to_yaml
 from distrl.environments import list_bsuite_episodes, select_bsuite_ids
 from distrl.errors import ConfigError
 from distrl.launch.caught_signals import CaughtSignals
-from distrl.launch.quoting import read_last_lines
+from distrl.launch.logs import read_last_lines
 from distrl.launch.reaping import kill_tree
 from distrl.reports import write_results
 from distrl.seeding import derive_seed

@@ -2,6 +2,7 @@
 
 import queue
 import threading
+from types import SimpleNamespace
 
 import pytest
 from standin_machines import SECONDS, StoodInMachine, read_next
@@ -35,7 +36,7 @@ from distrl.launch.messages import (
     Stopping,
 )
 
-GROUPS = {"replay": 1, "learner": 1, "actor": 2}
+PROGRAM = SimpleNamespace(groups={"replay": [0], "learner": [0], "actor": [0, 1]})
 HOME = ["replay/0", "learner"]
 AWAY = ["actor/0", "actor/1"]
 NODES = [*HOME, *AWAY]
@@ -71,8 +72,9 @@ class StoodInCluster:
 
     def start(self, **launch):
         config = Config(run_dir="/runs/x", launch=LaunchConfig(**launch))
-        request = (config, self._channel, GROUPS, Launch("", token="/runs/.token"))
-        self._thread = threading.Thread(target=driver.run_cluster, args=request)
+        request = Launch("", token="/runs/.token")
+        arguments = (PROGRAM, config, self._channel, request)
+        self._thread = threading.Thread(target=driver.run_cluster, args=arguments)
         self._thread.start()
 
     def hear(self, kind):

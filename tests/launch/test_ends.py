@@ -4,7 +4,12 @@ import signal
 
 import pytest
 
-from distrl.launch.ends import describe_end, read_log_end
+from distrl.launch.ends import (
+    MemoryKills,
+    count_memory_kills,
+    describe_end,
+    read_log_end,
+)
 
 
 @pytest.mark.parametrize(
@@ -42,3 +47,38 @@ def test_the_end_of_a_log_is_quoted_and_one_that_is_not_there_is_said(tmp_path):
     assert lines[-1].startswith("line 99")
     # Of a node that hung it ends with where its threads were.
     assert len(read_log_end(str(tmp_path), "actor/0", "hung").splitlines()) == 61
+
+
+def write_vmstat(path, kills):
+    path.write_text(f"nr_free_pages 12\noom_kill {kills}\nzone_reclaim_failed 0\n")
+
+
+def test_a_new_kill_is_noticed_and_those_before_are_not(tmp_path):
+    vmstat = tmp_path / "vmstat"
+    write_vmstat(vmstat, 3)
+    kills = MemoryKills(vmstat)
+    assert not kills.was_recent()
+    write_vmstat(vmstat, 4)
+    assert kills.was_recent()
+    assert kills.was_recent()
+
+
+def test_a_kill_long_ago_is_not_recent(tmp_path, monkeypatch):
+    vmstat = tmp_path / "vmstat"
+    write_vmstat(vmstat, 0)
+    kills = MemoryKills(vmstat)
+    write_vmstat(vmstat, 1)
+    kills.tick()
+    later = kills._noticed_at + 60
+    monkeypatch.setattr("time.monotonic", lambda: later)
+    assert not kills.was_recent()
+
+
+def test_a_kernel_that_hides_it_counts_none(tmp_path):
+    assert count_memory_kills(tmp_path / "missing") == 0
+    (tmp_path / "vmstat").write_text("nr_free_pages 12\n")
+    assert count_memory_kills(tmp_path / "vmstat") == 0
+
+
+def test_the_real_counter_can_be_read():
+    assert count_memory_kills() >= 0

@@ -12,8 +12,7 @@ from distrl.config import (
 )
 from distrl.errors import ConfigError
 from distrl.launch.groups import GROUPS, check_groups, count_nodes, name_nodes
-from distrl.launch.serial import make_serial_program
-from distrl.program import make_program
+from distrl.program import make_program, make_serial_program
 
 
 @pytest.mark.parametrize(

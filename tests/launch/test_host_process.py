@@ -2,35 +2,28 @@
 
 import pytest
 
-from distrl.launch.channel import Channel
+from distrl.launch import ends
 from distrl.launch.host_process import HostProcess
 
 
 @pytest.fixture
-def channel():
-    near, far = Channel.pair()
-    yield near, far
-    near.close()
-    far.close()
+def host(tmp_path):
+    made = HostProcess(tmp_path)
+    yield made
+    made.end(patiently=False)
+    made.close()
 
 
-def test_one_that_nobody_asks_for_anything_ends_by_itself(tmp_path, channel):
-    near, far = channel
-    host = HostProcess(far.fileno(), tmp_path)
-    far.close()
-    near.close()
+def test_one_whose_channel_is_closed_ends_by_itself(host):
+    host.channel.close()
     host.end(patiently=True)
-    assert host.describe_end(False) == "The launcher's host process ended: exit code 0."
-    host.close()
+    assert host.describe_end() == "The launcher's host process ended: exit code 0."
 
 
-def test_one_that_waits_is_ended_at_once(tmp_path, channel):
-    near, far = channel
-    host = HostProcess(far.fileno(), tmp_path)
-    far.close()
+def test_one_that_waits_is_ended_at_once(host, monkeypatch):
     host.end(patiently=False)
     # Nobody is left at the other end of the channel.
-    assert near.receive() is None
-    text = host.describe_end(memory_ran_out=True)
-    assert text.splitlines()[0].endswith("killed by SIGKILL (out of memory).")
-    host.close()
+    assert host.channel.receive() is None
+    monkeypatch.setattr(ends.MemoryKills, "was_recent", lambda _: True)
+    first = host.describe_end().splitlines()[0]
+    assert first.endswith("killed by SIGKILL (out of memory).")

@@ -158,6 +158,6 @@ def test_the_devices_that_are_checked_are_the_learners(tmp_path):
 
 
 def test_a_group_that_a_program_has_not_is_refused_before_a_node_starts(tmp_path):
-    with pytest.raises(ConfigError, match="no such group.*Did you mean 'mine'"):
+    with pytest.raises(ConfigError, match="environment.mines.*Did you mean 'mine'"):
         launch(tmp_path, tiny_programs.placed, environment={"mines": {"WORD": 1}})
     assert not (tmp_path / "program.json").exists()

@@ -13,6 +13,7 @@ from distrl.launch.run_directory import (
     choose_run_dir,
     discard_run_dir,
     make_run_dir,
+    make_token,
     node_file,
     reopen_run_dir,
     write_program,
@@ -72,7 +73,7 @@ def test_an_empty_directory_is_taken(tmp_path):
 
 def test_a_directory_with_a_run_names_the_command_that_goes_on_with_it(tmp_path):
     os.close(make_run_dir(tmp_path, ""))
-    with pytest.raises(ConfigError, match=f"`distrl resume {tmp_path}` goes on"):
+    with pytest.raises(ConfigError, match=f"`distrl resume {tmp_path}` continues it"):
         choose_run_dir("catch", str(tmp_path))
 
 
@@ -163,3 +164,20 @@ def test_a_folder_that_is_made_anew_is_for_its_owner_again(tmp_path):
         begin_part(tmp_path / "gone", "000001", "learner")
     with pytest.raises(FileNotFoundError):
         node_file(tmp_path / "gone", "logs", "actor/0", ".log")
+
+
+def test_a_token_is_in_the_run_directory_or_in_the_nearest_above_it(tmp_path):
+    first, second = make_token(tmp_path), make_token(tmp_path / "runs" / "new")
+    assert first != second
+    assert first.parent == second.parent == tmp_path
+    assert first.exists() and second.exists()
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_disk_that_refuses_is_named(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(13, os.strerror(13))
+
+    monkeypatch.setattr("pathlib.Path.touch", refuse)
+    with pytest.raises(ConfigError, match="run_dir: .*Permission denied"):
+        make_token(tmp_path / "run")

@@ -8,7 +8,13 @@ import pytest
 
 from distrl.launch.channel import Channel
 from distrl.launch.messages import Sign
-from distrl.launch.signs_of_life import LookedAtEvent, Watch, send_signs, signing_period
+from distrl.launch.signs_of_life import (
+    LookedAtEvent,
+    Watch,
+    WorkingClock,
+    send_signs,
+    signing_period,
+)
 
 
 def in_a_thread(function):
@@ -167,3 +173,11 @@ def test_a_sign_of_a_node_that_is_not_watched_is_nothing(clock):
     watch = Watch(2.0, None, clock)
     watch.note("gone", True)
     assert watch.find_silence("gone") is None
+
+
+def test_a_clock_counts_no_more_than_the_longest_step():
+    times = iter([100.0, 101.5, 101.5, 500.0, 501.0])
+    clock = WorkingClock(2.0, lambda: next(times))
+    assert clock.now == 0.0
+    assert [clock.tick() for _ in range(4)] == [1.5, 1.5, 3.5, 4.5]
+    assert clock.now == 4.5

@@ -7,7 +7,7 @@ import launchpad as lp
 
 from distrl.config import CheckpointConfig, Config, LaunchConfig
 from distrl.launch.channel import Channel
-from distrl.launch.messages import Ended, NodeChanged, Saving, Started
+from distrl.launch.messages import Ended, Launch, NodeChanged, Saving, Started
 from distrl.launch.threads import run_threads
 
 
@@ -32,7 +32,7 @@ def _run(*functions, labels=("node0", "node1"), stop_seconds=5.0, save_seconds=6
         launch=LaunchConfig(stop_seconds=stop_seconds),
         checkpoint=CheckpointConfig(save_seconds=save_seconds),
     )
-    run_threads(program, config, far)
+    run_threads(program, config, far, Launch(payload=""))
     events = []
     while not events or not isinstance(events[-1], Ended):
         events.append(near.receive())

@@ -38,7 +38,7 @@ from distrl.launch.cluster.ray_connection import (
 from distrl.launch.cluster.remote_machine import RemoteMachine
 from distrl.launch.cluster.reservation import Places, Reservation
 from distrl.launch.cluster.start_sequence import StartSequence
-from distrl.launch.groups import name_nodes
+from distrl.launch.groups import count_nodes, name_nodes
 from distrl.launch.reaping import kill_descendants
 from distrl.launch.restarts import decide
 from distrl.node_log import say
@@ -46,17 +46,20 @@ from distrl.session import Session
 
 
 def run_cluster(
-    config: Config, channel: Channel, groups: dict[str, int], request: messages.Launch
+    program: Any, config: Config, channel: Channel, request: messages.Launch
 ) -> None:
     """Runs a program on a cluster until it has ended.
 
     Args:
+      program: an `lp.Program`; None is distrl's own.
       config: the whole configuration.
       channel: to the front, which is told before anything starts if the program does
         not fit on the cluster.
-      groups: the number of nodes in each group of the program.
       request: of the front.
     """
+    groups = count_nodes(config)
+    if program is not None:
+        groups = {group: len(nodes) for group, nodes in program.groups.items()}
     driver = _Driver(config, channel, groups, request)
     try:
         driver.run()

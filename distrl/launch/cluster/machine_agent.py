@@ -17,8 +17,8 @@ from typing import IO
 
 from distrl.children import make_child_command, name_signal
 from distrl.launch.channel import Channel
+from distrl.launch.logs import read_last_lines
 from distrl.launch.messages import Closed, Described, Import, Message
-from distrl.launch.quoting import read_last_lines
 from distrl.launch.reaping import kill_session
 from distrl.machine import read_memory
 

@@ -14,7 +14,7 @@ from distrl.launch.channel import Channel
 from distrl.launch.cluster.inbox import Inbox
 from distrl.launch.cluster.remote_machine import RemoteMachine
 from distrl.launch.devices import device_variables
-from distrl.launch.loading import redirect_output
+from distrl.launch.logs import redirect_output
 
 
 class StartSequence:

@@ -1,0 +1,55 @@
+"""The backends: ways to run the nodes of a program."""
+
+from dataclasses import dataclass
+
+OUR_PROGRAM = "distrl.program:make_program"
+"""The program of `distrl train`."""
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A way to run the nodes of a program.
+
+    Attributes:
+      run: `module:function` of `run(program, config, channel, request)`, which runs in
+        the host until all nodes have ended, and tells the front over the channel. The
+        request is the `Launch` that the front sent.
+      files_per_node: how many files the largest process opens for each node; measured
+        on Catch, where `processes` needs 4.5 and `threads` 12.
+      is_one_process: whether all nodes are in the same process.
+      is_cluster: whether it checks and starts the nodes on other machines: it gets no
+        program where that is distrl's own, and has the front wait for its `Checked`.
+      program: the only program that it runs; None runs any.
+      needs_scratch: whether it leaves files in a temporary directory, which the front
+        makes and removes.
+    """
+
+    run: str
+    files_per_node: int
+    is_one_process: bool = False
+    is_cluster: bool = False
+    program: str | None = None
+    needs_scratch: bool = False
+
+
+BACKENDS = {
+    "processes": Backend("distrl.launch.processes:run_processes", 5),
+    "threads": Backend("distrl.launch.threads:run_threads", 15, is_one_process=True),
+    "launchpad": Backend(
+        "distrl.launch.plain_launchpad:run_launchpad", 5, needs_scratch=True
+    ),
+    # Its one node opens no connection.
+    "serial": Backend(
+        "distrl.launch.processes:run_processes",
+        0,
+        is_one_process=True,
+        program="distrl.program:make_serial_program",
+    ),
+    "ray": Backend(
+        "distrl.launch.cluster.driver:run_cluster",
+        5,
+        is_cluster=True,
+        needs_scratch=True,
+    ),
+}
+"""By the value of `launch.backend`."""

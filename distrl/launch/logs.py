@@ -1,0 +1,96 @@
+"""Logs: where output goes, how it is quoted, and how large a log may become."""
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+_PERIOD_SECONDS = 1.0
+_QUOTED_BYTES = 20_000
+
+
+def redirect_output(log: str | Path) -> None:
+    """Appends what this process and its forks print to a file."""
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+
+
+def clip(text: str) -> str:
+    """Returns the end of a text, at most 20 kB of UTF-8."""
+    data = text.encode(errors="backslashreplace")
+    return data[-_QUOTED_BYTES:].decode(errors="ignore")
+
+
+def read_last_lines(descriptor: int, count: int) -> list[str]:
+    """Returns the last lines of an open file, from at most its last 20 kB."""
+    start = max(0, os.fstat(descriptor).st_size - _QUOTED_BYTES)
+    data = os.pread(descriptor, _QUOTED_BYTES, start)
+    return data.decode(errors="replace").splitlines()[-count:]
+
+
+class LogBound:
+    """Keeps the logs of a run from filling the disk; reports the first cut."""
+
+    def __init__(self, logs: Path, mib: int, note: Callable[[str], object]):
+        """Takes the directory, `launch.log_mib`, and what shows a line."""
+        self._logs = logs
+        self._mib = mib
+        self._note = note
+        self._due = 0.0
+        self._has_noted = False
+
+    def tick(self) -> None:
+        """Bounds the logs if that is due; call it at least once a second."""
+        if time.monotonic() >= self._due:
+            self._due = time.monotonic() + _PERIOD_SECONDS
+            self.apply()
+
+    def apply(self) -> None:
+        """Bounds the logs now."""
+        cut = bound_logs(self._logs, self._mib)
+        if cut and not self._has_noted:
+            self._has_noted = True
+            self._note(
+                f"{cut[0]} is long: only the newest {self._mib} MiB of each log are "
+                "kept (launch.log_mib)"
+            )
+
+
+def bound_logs(logs: Path, mib: int) -> list[Path]:
+    """Moves the end of each log that is longer than half the bound to NAME.log.1.
+
+    Nodes and their children have the file open and would keep writing to a renamed one,
+    so it is copied and truncated. Anything printed between the two is lost, and so is
+    the previous content of NAME.log.1.
+
+    Args:
+      logs: the directory; its subdirectories are included.
+      mib: the bound for a log together with its NAME.log.1.
+
+    Returns:
+      The logs that were too long.
+    """
+    cut = []
+    most = mib * 2**19
+    for path in logs.rglob("*.log"):
+        try:
+            if path.is_symlink() or path.stat().st_size <= most:
+                continue
+            _keep_end(path, most)
+            os.truncate(path, 0)
+        except OSError:
+            continue  # It may have been removed.
+        cut.append(path)
+    return cut
+
+
+def _keep_end(path: Path, most: int) -> None:
+    older = path.with_name(f"{path.name}.1")
+    try:
+        with path.open("rb") as source, older.open("wb") as target:
+            source.seek(-most, os.SEEK_END)
+            shutil.copyfileobj(source, target)
+    except OSError:  # The disk is full already.
+        older.unlink(missing_ok=True)

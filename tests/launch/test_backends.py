@@ -1,0 +1,29 @@
+"""The table of backends: each has the function that it names."""
+
+import typing
+
+import pytest
+import tiny_programs
+
+from distrl.config import Config, LaunchConfig
+from distrl.config.launch_schema import Backend
+from distrl.errors import ConfigError
+from distrl.launch import run
+from distrl.launch.backends import BACKENDS, OUR_PROGRAM
+from distrl.launch.loading import load_function
+
+
+def test_the_functions_of_all_backends_and_programs_are_found():
+    assert set(BACKENDS) == set(typing.get_args(Backend))
+    programs = [backend.program or OUR_PROGRAM for backend in BACKENDS.values()]
+    for reference in [*programs, *(backend.run for backend in BACKENDS.values())]:
+        assert callable(load_function(reference))
+
+
+def test_a_program_of_the_users_own_is_refused_by_the_serial_backend(tmp_path):
+    config = Config(
+        run_dir=str(tmp_path / "run"), launch=LaunchConfig(backend="serial")
+    )
+    with pytest.raises(ConfigError, match="launch.backend = 'serial'.*threads"):
+        run(config, program=tiny_programs.stopping)
+    assert not (tmp_path / "run").exists()
