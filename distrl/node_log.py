@@ -1,9 +1,9 @@
-"""What a node says in its log, that is to say on its standard output."""
+"""The log of a node, which is its standard output."""
+
+import contextlib
 
 
 def say(line: str) -> None:
-    """Prints a line at once; where the disk is full it is lost, and no more."""
-    try:
+    """Prints a line at once; if the disk is full, the line is lost."""
+    with contextlib.suppress(OSError):
         print(line, flush=True)
-    except OSError:
-        return

@@ -1,4 +1,4 @@
-"""The command `distrl`: one module a subcommand, imported when it is asked for."""
+"""The command `distrl`: a module for each subcommand, imported when it is called."""
 
 from distrl.search_path import settle_search_path
 

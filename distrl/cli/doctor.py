@@ -4,6 +4,7 @@ import dataclasses
 import fnmatch
 import importlib.metadata
 import json
+import math
 import os
 import platform
 import resource
@@ -33,11 +34,6 @@ PINNED = {
 }
 PRESENT = ("jax", "jaxlib", "dm-haiku", "optax", "rlax", "bsuite", "gymnasium")
 
-_GIB = 2**30
-_NEEDED_FILES = 1024
-_NEEDED_MEMORY = 1 * _GIB
-_RECOMMENDED_MEMORY = 2 * _GIB
-_RECOMMENDED_CORES = 2
 # TensorFlow takes 7 s to import on two idle cores, and much more on a busy machine.
 _IMPORT_SECONDS = 180.0
 _REINSTALL = (
@@ -139,41 +135,48 @@ def check_machine() -> list[Finding]:
     """Checks cores, memory and the limit of open files."""
     # A run raises its own limit to the hard one.
     _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    unlimited = files == resource.RLIM_INFINITY
     return [
-        judge_cores(len(os.sched_getaffinity(0))),
-        judge_memory(read_memory("MemAvailable")),
-        judge_files(files),
+        judge(
+            "cores",
+            len(os.sched_getaffinity(0)),
+            1,
+            2,
+            "actors and learner share it: runs work, but slowly",
+        ),
+        judge(
+            "memory",
+            read_memory("MemAvailable") / 2**30,
+            1,
+            2,
+            "end other programs, or make actor.count and replay.capacity smaller",
+            " GiB available",
+        ),
+        judge(
+            "open files",
+            math.inf if unlimited else files,
+            1024,
+            1024,
+            "raise it in the shell that starts distrl: `ulimit -n 4096`",
+        ),
     ]
 
 
-def judge_cores(cores: int) -> Finding:
-    """Returns the finding for a number of cores."""
-    if cores >= _RECOMMENDED_CORES:
-        return Finding("cores", "ok", str(cores))
-    advice = "actors and learner share it: runs work, but slowly"
-    return Finding("cores", "warning", f"{cores}, better {_RECOMMENDED_CORES}", advice)
-
-
-def judge_memory(available: int) -> Finding:
-    """Returns the finding for the available memory, in bytes."""
-    found = f"{available / _GIB:.1f} GiB available"
-    if available >= _RECOMMENDED_MEMORY:
-        return Finding("memory", "ok", found)
-    advice = "end other programs, or make actor.count and replay.capacity smaller"
-    if available >= _NEEDED_MEMORY:
-        return Finding("memory", "warning", found, advice)
-    found += f", needed {_NEEDED_MEMORY / _GIB:.0f} GiB"
-    return Finding("memory", "failed", found, advice)
-
-
-def judge_files(limit: int) -> Finding:
-    """Returns the finding for the hard limit of open files."""
-    if limit == resource.RLIM_INFINITY:
-        return Finding("open files", "ok", "unlimited")
-    if limit >= _NEEDED_FILES:
-        return Finding("open files", "ok", str(limit))
-    advice = "raise it in the shell that starts distrl: `ulimit -n 4096`"
-    return Finding("open files", "failed", f"{limit}, needed {_NEEDED_FILES}", advice)
+def judge(
+    name: str,
+    value: float,
+    needed: int,
+    recommended: int,
+    advice: str,
+    unit: str = "",
+) -> Finding:
+    """Returns the finding for a number that should not be too small."""
+    found = "unlimited" if value == math.inf else f"{round(value, 1):,}{unit}"
+    if value >= recommended:
+        return Finding(name, "ok", found)
+    if value >= needed:
+        return Finding(name, "warning", f"{found}, better {recommended:,}", advice)
+    return Finding(name, "failed", f"{found}, needed {needed:,}", advice)
 
 
 def check_isolation() -> list[Finding]:

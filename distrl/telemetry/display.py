@@ -23,11 +23,11 @@ _RATE_SECONDS = 20.0
 
 
 class Display:
-    """Prints lines; on a terminal also keeps what else it is given below them.
+    """Prints lines; on a terminal, also redraws a title, figures and bars below them.
 
-    Elsewhere it writes the lines only, without escape sequences. After `close`, or once
-    the reader or the terminal is gone, every call does nothing: a run does not depend
-    on being watched.
+    Elsewhere only the lines are written, without escape sequences. After `close`, or
+    when the reader or the terminal is gone, calls do nothing: a run does not depend on
+    being watched.
 
     Attributes:
       is_terminal: whether the stream is a terminal that can be redrawn.
@@ -116,10 +116,10 @@ class Display:
           text: what stands behind the bar.
           predict: whether the rate says how long the rest takes.
         """
-        if self._find(name) is None:
-            self._bars.add_task(name, total=total, text="")
         task = self._find(name)
-        assert task is not None
+        if task is None:
+            self._bars.add_task(name, total=total, text="")
+            task = self._bars.tasks[-1]
         self._bars.update(task.id, completed=completed)
         seconds = task.time_remaining if predict else None
         left = "" if seconds is None else f"{show_seconds(seconds)} left"

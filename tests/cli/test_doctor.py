@@ -2,7 +2,7 @@
 
 import importlib.metadata
 import json
-import resource
+import math
 
 import pytest
 
@@ -87,7 +87,6 @@ def test_bad_arguments(arguments, message, capsys):
     assert message in capsys.readouterr().err
 
 
-_GIB = 2**30
 _GOOD = {
     "dm-launchpad-nightly": "0.5.2.dev20230303",
     "dm-reverb": "0.11.0",
@@ -154,23 +153,20 @@ def test_a_missing_package(name):
 
 
 @pytest.mark.parametrize(
-    ("judge", "value", "state"),
+    ("value", "state", "found"),
     [
-        (doctor.judge_files, 1023, "failed"),
-        (doctor.judge_files, 0, "failed"),
-        (doctor.judge_files, 1024, "ok"),
-        (doctor.judge_files, resource.RLIM_INFINITY, "ok"),
-        (doctor.judge_memory, 3 * _GIB, "ok"),
-        (doctor.judge_memory, 2 * _GIB - 1, "warning"),
-        (doctor.judge_memory, _GIB - 1, "failed"),
-        (doctor.judge_cores, 1, "warning"),
-        (doctor.judge_cores, 2, "ok"),
+        (1023, "failed", "1,023, needed 1,024"),
+        (0, "failed", "0, needed 1,024"),
+        (1024, "warning", "1,024, better 2,000"),
+        (2000, "ok", "2,000"),
+        (math.inf, "ok", "unlimited"),
+        (3000.26, "ok", "3,000.3"),
     ],
 )
-def test_the_machine(judge, value, state):
-    found = judge(value)
-    assert found.state == state
-    assert bool(found.advice) == (state != "ok")
+def test_a_number_that_should_not_be_too_small(value, state, found):
+    finding = doctor.judge("open files", value, 1024, 2000, "raise it")
+    assert (finding.name, finding.state, finding.found) == ("open files", state, found)
+    assert finding.advice == ("" if state == "ok" else "raise it")
 
 
 def test_run_python_gives_the_last_line_and_names_signals():

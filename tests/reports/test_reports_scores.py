@@ -119,19 +119,15 @@ def test_ids_with_fewer_episodes_are_not_scored(name, tmp_path):
     assert found.state.startswith("no id finished of ")
 
 
-def test_a_sweep_without_a_result_has_no_score(tmp_path):
-    write_sweep(tmp_path, {})
-    assert score_sweep(str(tmp_path)).experiments == ()
-
-
-def test_failed_ids_are_told_with_their_reason(tmp_path):
+def test_failed_ids_have_their_reason(tmp_path):
     ids = {
         "catch/0": {"status": "done", "reason": "episodes 10000 reached 10000"},
         "mnist/0": {"status": "failed", "reason": "no network"},
-        "catch/1": {"status": "stopped", "reason": "a signal"},
     }
     write_sweep(tmp_path, {}, ids=ids)
-    assert score_sweep(str(tmp_path)).failed == {"mnist/0": "no network"}
+    scored = score_sweep(str(tmp_path))
+    assert scored.failed == {"mnist/0": "no network"}
+    assert scored.experiments == ()
 
 
 @pytest.mark.parametrize("content", [None, "", "{"])
