@@ -26,7 +26,7 @@ _READERS = [
     or path == _PACKAGE / "config" / "schema.py"
     # How often metrics are written, and when to warn of old parameters.
     or path == _PACKAGE / "telemetry" / "metrics.py"
-    or path == _PACKAGE / "telemetry" / "staleness.py"
+    or path == _PACKAGE / "telemetry" / "progress.py"
 ]
 
 
