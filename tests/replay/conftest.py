@@ -1,11 +1,13 @@
 """Reverb servers in this process, and transitions that name themselves."""
 
 import socket
+import threading
 import time
 
 import numpy as np
 import pytest
 import reverb
+import tree
 from dm_env import specs
 
 from distrl.config.schema import (
@@ -17,6 +19,7 @@ from distrl.config.schema import (
     ReplayConfig,
 )
 from distrl.replay.tables import make_table
+from distrl.replay.writer import BlockWriter
 from distrl.types import EnvironmentSpec, Trajectory, Transition
 
 
@@ -77,6 +80,12 @@ class Replay:
         server = reverb.Server([table], port=port, checkpointer=checkpointer)
         self._servers.append(server)
         return f"localhost:{port}", table
+
+    def write(self, config, address, items):
+        """Writes all of a batch."""
+        writer = BlockWriter(address, config, self.spec, 0, threading.Event())
+        assert writer.write(items) == len(tree.flatten(items)[0])
+        writer.close()
 
     def stop(self):
         while self._servers:

@@ -26,9 +26,7 @@ def _fill(replay, size, launch=None, epsilon=0.0, **settings):
         **settings,
     )
     address, _ = replay.serve(config)
-    writer = BlockWriter(address, config, replay.spec, 0, threading.Event())
-    writer.write(replay.batch(range(size)))
-    writer.close()
+    replay.write(config, address, replay.batch(range(size)))
     return config, address
 
 
@@ -160,9 +158,7 @@ def server(replay):
 def _fill_server(replay, server):
     """Writes 4 items and returns their keys."""
     config = server.config
-    writer = BlockWriter(server.address, config, replay.spec, 0, threading.Event())
-    writer.write(replay.batch(range(4)))
-    writer.close()
+    replay.write(config, server.address, replay.batch(range(4)))
     return _read_keys(replay, config, server.address, 4)
 
 
@@ -252,23 +248,6 @@ def test_a_server_that_is_silent_for_too_long_is_given_up(replay, server):
     server.freeze()
     updater.put(keys, ONE_SHARD, np.full(4, 3.0))
     assert "launch.silent_seconds" in str(_await_error(replay, updater))
-    updater.close()
-
-
-def test_an_error_in_the_thread_is_raised_by_check(replay):
-    config, address = _fill(replay, 1)
-    updater = PriorityUpdater([address], config)
-    updater.check()
-    updater.put(np.array([1, 2], np.uint64), ONE_SHARD, np.array([1.0]))
-
-    def failed():
-        try:
-            updater.check()
-        except RuntimeError as error:
-            return isinstance(error.__cause__, ValueError)
-        return False
-
-    replay.wait_until(failed)
     updater.close()
 
 

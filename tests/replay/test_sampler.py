@@ -11,17 +11,11 @@ from distrl.replay.writer import BlockWriter
 from distrl.types import Trajectory
 
 
-def _write(replay, config, address, ids):
-    writer = BlockWriter(address, config, replay.spec, 0, threading.Event())
-    assert writer.write(replay.batch(ids)) == len(ids)
-    writer.close()
-
-
 @pytest.mark.parametrize("block", [1, 8, 32])
 def test_round_trip_is_bit_exact(replay, block):
     config = replay.config(transitions_per_item=block, shuffle_steps=4)
     address, table = replay.serve(config)
-    _write(replay, config, address, range(256))
+    replay.write(config, address, replay.batch(range(256)))
     assert table.info.current_size == 256 // block
 
     sampler = ReplaySampler(address, config, replay.spec)
@@ -55,9 +49,7 @@ def test_round_trip_of_sequences_is_bit_exact(replay, core, parts):
     )
     address, table = replay.serve(config)
     written = replay.sequences(range(16), 4, parts)
-    writer = BlockWriter(address, config, replay.spec, 0, threading.Event())
-    assert writer.write(written) == 16
-    writer.close()
+    replay.write(config, address, written)
     assert table.info.current_size == 16
 
     sampler = ReplaySampler(address, config, replay.spec)
@@ -79,7 +71,7 @@ def test_an_empty_replay_gives_none_and_then_what_comes(replay):
     address, _ = replay.serve(config)
     sampler = ReplaySampler(address, config, replay.spec)
     assert sampler.read() is None
-    _write(replay, config, address, range(8))
+    replay.write(config, address, replay.batch(range(8)))
     assert sampler.read().items.reward_t.shape == (128,)
 
 
@@ -107,15 +99,15 @@ def test_slow_actors_lose_no_samples(replay):
     def sampled():
         return table.info.rate_limiter_info.sample_stats.completed
 
-    _write(replay, config, address, range(10))
+    replay.write(config, address, replay.batch(range(10)))
     assert sampler.read() is None
     assert sampled() == 20
-    _write(replay, config, address, range(10, 30))
+    replay.write(config, address, replay.batch(range(10, 30)))
     assert sampler.read() is None
     assert sampled() == 40
     # Of the 80 samples of 70 inserts, 24 go on to a superbatch begun by 40 others.
-    _write(replay, config, address, range(30, 60))
-    _write(replay, config, address, range(60, 70))
+    replay.write(config, address, replay.batch(range(30, 60)))
+    replay.write(config, address, replay.batch(range(60, 70)))
     first = sampler.read()
     assert first.items.reward_t.shape == (64,)
     assert first.keys.shape == (64,)
@@ -126,9 +118,9 @@ def test_slow_actors_lose_no_samples(replay):
     assert sampled() == 64
     assert sampler.read() is None
     assert sampled() == 80
-    _write(replay, config, address, range(70, 90))
+    replay.write(config, address, replay.batch(range(70, 90)))
     assert sampler.read() is None
-    _write(replay, config, address, range(90, 118))
+    replay.write(config, address, replay.batch(range(90, 118)))
     # 118 inserts allow 128 samples: the second superbatch, and nothing lost.
     assert sampler.read().keys.shape == (64,)
     assert sampled() == 128
@@ -182,7 +174,7 @@ def _draw_counts(sampler, size, reads):
 def test_uniform_draws_all_alike(replay):
     config = replay.config(batch_size=256, steps_per_dispatch=8, transitions_per_item=1)
     address, _ = replay.serve(config)
-    _write(replay, config, address, range(64))
+    replay.write(config, address, replay.batch(range(64)))
     counts = _draw_counts(ReplaySampler(address, config, replay.spec), 64, 10)
     assert scipy.stats.chisquare(counts).pvalue > 1e-6
     # The test can fail: a draw in proportion to 1 + id / 64 would be found out.

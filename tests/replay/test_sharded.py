@@ -1,7 +1,6 @@
 """Superbatches of several servers: even, in proportion, and whole when one dies."""
 
 import dataclasses
-import threading
 import time
 from pathlib import Path
 
@@ -18,7 +17,6 @@ from distrl.replay import sharded
 from distrl.replay.priorities import PriorityUpdater
 from distrl.replay.sharded import ShardedSampler, make_samplers
 from distrl.replay.tables import TABLE_NAME
-from distrl.replay.writer import BlockWriter
 
 
 class Shards:
@@ -47,9 +45,7 @@ def start(addresses, config, spec):
 
 
 def write(replay, config, address, ids):
-    writer = BlockWriter(address, config, replay.spec, 0, threading.Event())
-    assert writer.write(replay.batch(ids)) == len(ids)
-    writer.close()
+    replay.write(config, address, replay.batch(ids))
 
 
 def read(sampler, seconds=30):
@@ -121,24 +117,6 @@ def test_all_items_of_all_shards_are_drawn_alike(make, patient, replay, block):
     skewed = 1 + np.arange(len(draws)) / len(draws)
     skewed *= draws.sum() / skewed.sum()
     assert scipy.stats.chisquare(draws, skewed).pvalue < 1e-6
-
-
-def test_sequences_of_all_shards_come_whole(make, patient, replay):
-    shards = make(
-        batch_size=8, shards=2, sequence_length=4, core="lstm", kind="prioritized"
-    )
-    for shard, address in enumerate(shards.addresses):
-        writer = BlockWriter(address, shards.config, replay.spec, 0, threading.Event())
-        ids = np.arange(16) + 100 * shard
-        assert writer.write(replay.sequences(ids, 4, 2)) == 16
-        writer.close()
-    superbatch = shards.read()
-    ids = superbatch.items.reward[:, 0].astype(int)
-    np.testing.assert_array_equal(ids // 100, superbatch.shards)
-    assert np.bincount(superbatch.shards).tolist() == [32, 32]
-    tree.map_structure(
-        np.testing.assert_array_equal, superbatch.items, replay.sequences(ids, 4, 2)
-    )
 
 
 def change_priorities(shards, priorities):
@@ -360,7 +338,7 @@ def test_a_killed_shard_goes_on_from_its_checkpoint_and_the_others_meanwhile(
 
 
 def ask(call):
-    """Calls until the channel to a server that was killed has been made anew."""
+    """Calls until the channel is no longer the one to the killed server."""
     for _ in range(20):
         try:
             return call()

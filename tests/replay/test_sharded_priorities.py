@@ -1,7 +1,5 @@
 """Priorities find the shard of their item."""
 
-import threading
-
 import numpy as np
 import reverb
 from mortal_servers import MortalServer, serve_replay
@@ -9,7 +7,6 @@ from mortal_servers import MortalServer, serve_replay
 from distrl.replay.priorities import PriorityUpdater
 from distrl.replay.sharded import ShardedSampler, make_samplers
 from distrl.replay.tables import TABLE_NAME
-from distrl.replay.writer import BlockWriter
 
 SHARDS, EACH = 3, 4
 
@@ -28,10 +25,8 @@ def configure(replay):
 def fill(replay, config, addresses):
     """Writes ids 0 to 3 to the first shard, 4 to 7 to the second, and so on."""
     for shard, address in enumerate(addresses):
-        writer = BlockWriter(address, config, replay.spec, 0, threading.Event())
         ids = np.arange(EACH) + EACH * shard
-        assert writer.write(replay.batch(ids)) == EACH
-        writer.close()
+        replay.write(config, address, replay.batch(ids))
 
 
 def read_all(replay, config, addresses):

@@ -58,16 +58,12 @@ def test_writes_each_transition_once(replay, block, shuffle_steps):
     assert sizes.sum() - written < pool_size
 
 
-def test_single_transitions_keep_their_order(replay):
-    config = replay.config(transitions_per_item=1, shuffle_steps=8)
-    written, rewards = _write_ids(replay, config, [5, 0, 60])
-    assert written == 65
-    np.testing.assert_array_equal(rewards[:, 0], np.arange(65))
-
-
-def test_zero_shuffle_steps_keep_the_order(replay):
-    config = replay.config(transitions_per_item=8, shuffle_steps=0)
-    written, rewards = _write_ids(replay, config, [5, 5, 30])
+@pytest.mark.parametrize(("block", "shuffle_steps"), [(1, 8), (8, 0)])
+def test_single_transitions_and_zero_shuffle_steps_keep_the_order(
+    replay, block, shuffle_steps
+):
+    config = replay.config(transitions_per_item=block, shuffle_steps=shuffle_steps)
+    written, rewards = _write_ids(replay, config, [5, 0, 5, 30])
     assert written == 40
     np.testing.assert_array_equal(rewards.ravel(), np.arange(40))
 

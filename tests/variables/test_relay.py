@@ -115,17 +115,6 @@ def test_each_version_leaves_the_service_once_for_all_the_clients_of_a_relay(
         assert future.result(10) is None
 
 
-def test_a_relay_that_gives_up_says_why(stop):
-    class Broken:
-        def fetch(self, version, incarnation):
-            raise ValueError("no such table")
-
-    launch = LaunchConfig(silent_seconds=0.0, connect_seconds=0.0)
-    relay = VariableRelay(Broken(), Config(launch=launch), stop)
-    with pytest.raises(RuntimeError, match="variables has not answered.*no such table"):
-        relay.run()
-
-
 @pytest.mark.parametrize("relays", [0, 1])
 @pytest.mark.parametrize("seed", range(5))
 def test_the_bound_of_staleness(stop, clock, relays, seed):
