@@ -1,19 +1,29 @@
-"""Remote calls that survive a restart of their server and end soon after a stop."""
+"""Servers at fixed addresses: whether they listen, and calls that outlive a restart."""
 
 import contextlib
+import socket
 import time
 from collections.abc import Iterator
 from concurrent import futures
 from typing import Any
 
 from distrl.config import LaunchConfig
-from distrl.ports import is_listening
 from distrl.types import StopSignal
 
 # How long a call may wait for its answer once the run stops, and how long a server
 # may end before its clients hear of the stop.
 _FAREWELL_SECONDS = 1.0
 _SLICE_SECONDS = 0.1
+
+
+def is_listening(address: str, timeout: float) -> bool:
+    """Returns whether `host:port` accepts a connection within `timeout` seconds."""
+    host, port = address.rsplit(":", 1)
+    try:
+        socket.create_connection((host, int(port)), timeout).close()
+    except OSError:
+        return False
+    return True
 
 
 class RemoteCaller:

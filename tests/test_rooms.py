@@ -42,7 +42,6 @@ LAYERS = (
         "machine",
         "node_log",
         "plain_text",
-        "ports",
         "seeding",
         "session",
         "types",

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import reverb
 import tensorflow as tf
 
-from distrl.ports import is_listening
+from distrl.remote import is_listening
 from distrl.replay.tables import TABLE_NAME
 
 # A live server ends a silent read or a flush well before this.

@@ -1,4 +1,4 @@
-"""A replay node: a Reverb server that reports how full it is."""
+"""A replay node: a Reverb server that reports its size."""
 
 import contextlib
 import functools
@@ -9,12 +9,12 @@ import reverb
 
 from distrl.checkpoints import PartSaver, SaveReports
 from distrl.config.schema import Config
-from distrl.ports import is_listening
+from distrl.remote import is_listening
 from distrl.replay.checkpoint import start_server, take_part
 from distrl.replay.tables import TABLE_NAME, make_table
 from distrl.types import EnvironmentSpec, StopSignal
 
-# How long the last gauges may take, while the run ends.
+# How long the last gauges may take when the run ends.
 _LAST_SECONDS = 1.0
 
 
@@ -23,13 +23,13 @@ def read_gauges(
 ) -> dict[str, float]:
     """Returns `replay_size`, `inserted` and `sampled`, all in transitions.
 
-    `inserted` and `sampled` count from the start of the table, over restarts that
-    went on from a checkpoint.
+    `inserted` and `sampled` count from the start of the table; a table that was
+    restored from a checkpoint goes on from its counts there.
 
     Args:
       client: of the server itself.
-      transitions_per_item: of each item of the table.
-      timeout: the seconds that it may take to answer.
+      transitions_per_item: the transitions in each item of the table.
+      timeout: the seconds that the server may take to answer.
 
     Raises:
       reverb.errors.DeadlineExceededError: it took longer.
@@ -54,7 +54,7 @@ def serve_replay(
 ) -> None:
     """Serves a shard of replay until `stop` is set.
 
-    It starts with what the newest checkpoint of the run holds of it, if there is one.
+    It starts with the shard's items in the newest checkpoint of the run, if any.
 
     Args:
       config: the run's configuration.
@@ -67,8 +67,8 @@ def serve_replay(
       shard: which of `replay.shards` it is, from 0.
 
     Raises:
-      RuntimeError: the port is taken. Reverb itself would share it silently. Or what
-        was saved does not fit.
+      RuntimeError: the port is taken, which Reverb itself would share silently, or
+        the items saved do not fit the configuration.
     """
     limit = config.launch.rpc_seconds
     if is_listening(f"localhost:{port}", timeout=limit):

@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from distrl.ports import is_listening
+from distrl.remote import is_listening
 from distrl.replay import connection
 from distrl.replay.connection import ServerWatch
 

@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from distrl.ports import is_listening
+from distrl.remote import is_listening
 from distrl.replay.priorities import PriorityUpdater
 from distrl.replay.sampler import ReplaySampler
 from distrl.replay.server import serve_replay
