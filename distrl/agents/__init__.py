@@ -1,4 +1,4 @@
-"""Agents: pure functions that act and give a loss; one module a loss family.
+"""Agents: pure functions for acting and for the loss; one module per loss family.
 
 Importing this package imports no JAX; making an agent does.
 """

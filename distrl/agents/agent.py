@@ -1,22 +1,95 @@
-"""What an agent is: pure functions that actors and the learner call."""
+"""The interface of an agent: pure functions that actors and the learner call."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from distrl.types import Nest
+
+# Importing the names of agents imports no JAX.
+if TYPE_CHECKING:
+    import chex
+    import haiku as hk
+    import jax
+
+    from distrl.networks.value_network import Mode
 
 
 class LossOutput(NamedTuple):
-    """What a loss gives beside its value.
+    """The outputs of a loss besides its value.
 
     Attributes:
-      priorities: `[B] float32`, not negative, for prioritised replay.
-      metrics: dict of `[] float32`. Over steps and devices they are averaged; of
-        those whose name begins with `max_` the largest is taken.
+      priorities: `[B] float32`, new priorities of the items, at least 0.
+      metrics: dict of `[] float32`. They are averaged over steps and devices; if the
+        name starts with `max_`, the maximum is taken instead.
       network_state: the new state of the network.
     """
 
-    priorities: Any
-    metrics: dict[str, Any]
-    network_state: Any
+    priorities: "jax.Array"
+    metrics: "dict[str, jax.Array]"
+    network_state: "hk.State"
+
+
+class InitFn(Protocol):
+    """Makes the initial parameters and state of the network."""
+
+    def __call__(self, key: "chex.PRNGKey", /) -> "tuple[hk.Params, hk.State]":
+        """Returns `(params, network_state)`."""
+
+
+class QValuesFn(Protocol):
+    """Computes the action values that actions are chosen by."""
+
+    def __call__(
+        self,
+        params: "hk.Params",
+        network_state: "hk.State",
+        key: "chex.PRNGKey",
+        observation: Nest,
+        carry: Nest,
+        mode: "Mode",
+        /,
+    ) -> "tuple[jax.Array, Nest]":
+        """Returns expected action values `[B, A] float32` and the next carry.
+
+        Args:
+          params: the network's parameters.
+          network_state: the network's state.
+          key: a raw key.
+          observation: nest of `[B, ...]`. Values of illegal actions are returned as
+            well; the policy ignores them.
+          carry: nest of `[B, ...]`, the recurrent state.
+          mode: `act`, in which noisy layers are noisy, or `evaluate`.
+        """
+
+
+class LossFn(Protocol):
+    """Computes the loss of a batch of items."""
+
+    def __call__(
+        self,
+        params: "hk.Params",
+        target_params: "hk.Params",
+        network_state: "hk.State",
+        keys: "chex.PRNGKey",
+        # Each agent declares one of the two types of items.
+        batch: Any,
+        weights: "jax.Array",
+        /,
+    ) -> "tuple[jax.Array, LossOutput]":
+        """Returns the loss `[] float32` and the other outputs.
+
+        No gradient flows into targets. Discounts are used as they are: gamma is
+        already in them.
+
+        Args:
+          params: the online network's parameters.
+          target_params: the target network's parameters.
+          network_state: the network's state.
+          keys: `[B, 2] uint32`, a key for each item that does not depend on how many
+            devices share the batch.
+          batch: `Transition` or `Trajectory` with a leading `[B]`.
+          weights: `[B] float32`, importance weights.
+        """
 
 
 class Agent(NamedTuple):
@@ -26,19 +99,12 @@ class Agent(NamedTuple):
       init: `(key) -> (params, network_state)`.
       initial_carry: `(batch_size) -> carry`, the recurrent state at the start of an
         episode, a nest of `[B, ...]`; `()` for agents without memory.
-      q_values: `(params, network_state, key, observation [B, ...], carry, mode)
-        -> (q [B, A] float32, carry)`, the expected values that actions are chosen
-        by, those of illegal actions too: the player leaves them out. `mode` is `act`,
-        where noisy layers are noisy, or `evaluate`.
-      loss: `(params, target_params, network_state, keys, batch, weights)
-        -> ([] float32, LossOutput)`. `batch` is a `distrl.types.Transition` or
-        `Trajectory` with a leading `[B]`, `weights` are `[B] float32`. `keys` are
-        `[B, 2] uint32`, one an element, the same however many devices share the
-        batch. No gradient flows into targets. Discounts are used as they come:
-        gamma is in them.
+      q_values: `(params, network_state, key, observation, carry, mode) -> (q, carry)`.
+      loss: `(params, target_params, network_state, keys, batch, weights) -> (loss,
+        LossOutput)`.
     """
 
-    init: Callable[..., Any]
-    initial_carry: Callable[[int], Any]
-    q_values: Callable[..., Any]
-    loss: Callable[..., Any]
+    init: InitFn
+    initial_carry: Callable[[int], Nest]
+    q_values: QValuesFn
+    loss: LossFn

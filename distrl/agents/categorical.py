@@ -41,18 +41,18 @@ def categorical_q_loss(
     """Returns the cross-entropy and the KL divergence of one transition, both `[]`.
 
     The target is r + discount * Z_target(argmax q_selector), its atoms projected
-    onto the fixed ones (arXiv 1707.06887, algorithm 1). The cross-entropy is what is
-    lowered; less the target's entropy it is the KL divergence, 0 once learned, by
-    which Rainbow replays (arXiv 1710.02298).
+    onto the fixed ones (arXiv 1707.06887, algorithm 1). The cross-entropy is
+    minimised. The KL divergence, which is the cross-entropy minus the target's
+    entropy, is Rainbow's priority (arXiv 1710.02298).
 
     Args:
-      logits_tm1: `[A, N] float32`.
-      a_tm1: `[] int32`.
-      r_t: `[] float32`.
-      discount_t: `[] float32`.
-      logits_t: `[A, N] float32`, of the target network.
-      q_selector_t: `[A] float32`, by which the next action is selected.
-      atoms: `[N] float32`, rising.
+      logits_tm1: `[A, N] float32`, online logits of the previous observation.
+      a_tm1: `[] int32`, the action taken there.
+      r_t: `[] float32`, the n-step reward.
+      discount_t: `[] float32`, the bootstrap factor, gamma included.
+      logits_t: `[A, N] float32`, target logits of the next observation.
+      q_selector_t: `[A] float32`, values that select the next action.
+      atoms: `[N] float32`, the returns of the atoms, increasing.
     """
     chex.assert_rank(
         [logits_tm1, a_tm1, r_t, discount_t, logits_t, q_selector_t, atoms],
@@ -64,12 +64,12 @@ def categorical_q_loss(
     target = jax.lax.stop_gradient(target)
     cross_entropy = optax.softmax_cross_entropy(logits_tm1[a_tm1], target)
     entropy = jnp.sum(jax.scipy.special.entr(target))
-    # Rounding can leave a divergence of 0 a little below it.
+    # Rounding can make it slightly negative.
     return cross_entropy, jnp.maximum(cross_entropy - entropy, 0.0)
 
 
 def _make_categorical(config: Config, spec: EnvironmentSpec, is_double: bool) -> Agent:
-    """Returns the agent; the Huber loss has no part in it."""
+    """Returns the agent; it does not use the Huber loss."""
     refuse_fields(config, "max_abs_td_gradient", "value_transform")
     check_atoms(config.loss)
     atoms = jnp.linspace(config.loss.v_min, config.loss.v_max, config.loss.num_atoms)
@@ -77,7 +77,7 @@ def _make_categorical(config: Config, spec: EnvironmentSpec, is_double: bool) ->
     def expect(logits: jax.Array) -> jax.Array:
         return jax.nn.softmax(logits) @ atoms
 
-    def learn(
+    def item_loss_fn(
         estimates: Estimates, a_tm1: jax.Array, r_t: jax.Array, discount_t: jax.Array
     ) -> ItemLoss:
         logits_tm1, logits_t = estimates.values_tm1, estimates.target_values_t
@@ -93,7 +93,7 @@ def _make_categorical(config: Config, spec: EnvironmentSpec, is_double: bool) ->
     return make_transition_agent(
         config,
         spec,
-        learn,
+        item_loss_fn,
         expect,
         num_outputs=config.loss.num_atoms,
         is_double=is_double,

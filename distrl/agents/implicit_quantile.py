@@ -1,4 +1,4 @@
-"""Implicit quantile networks: quantiles of returns drawn anew at each use."""
+"""Implicit quantile networks (IQN): quantiles of returns at random levels."""
 
 import jax
 import jax.numpy as jnp
@@ -14,18 +14,18 @@ from distrl.types import EnvironmentSpec
 def make_iqn(config: Config, spec: EnvironmentSpec) -> Agent:
     """Returns IQN (arXiv 1806.06923).
 
-    `loss.tau_samples` quantiles learn from `loss.target_tau_samples` others; the
-    next action is selected, and actions are chosen, by the mean of
-    `loss.policy_tau_samples` more. The loss is that of QR-DQN divided by the Huber
-    loss's delta, as in the paper's equation 3. Priorities are the TD errors of the
-    means; the paper has none.
+    `loss.tau_samples` online quantiles learn from `loss.target_tau_samples` target
+    quantiles; actions are selected by the mean of `loss.policy_tau_samples` others.
+    The loss is that of QR-DQN divided by the Huber loss's delta, as in the paper's
+    equation 3. Priorities are the TD errors of the means; the paper has none.
     """
     refuse_fields(config, "max_abs_td_gradient", "value_transform")
     delta = config.loss.huber_delta
 
-    def learn(
+    def item_loss_fn(
         estimates: Estimates, a_tm1: jax.Array, r_t: jax.Array, discount_t: jax.Array
     ) -> ItemLoss:
+        assert estimates.tau_tm1 is not None
         item = quantile_q_loss(
             estimates.values_tm1,
             estimates.tau_tm1,
@@ -41,7 +41,7 @@ def make_iqn(config: Config, spec: EnvironmentSpec) -> Agent:
     return make_transition_agent(
         config,
         spec,
-        learn,
+        item_loss_fn,
         expect=lambda quantiles: jnp.mean(quantiles, axis=-2),
         is_double=False,
         is_implicit=True,

@@ -1,21 +1,20 @@
-"""Action masks in losses and policies: the legal actions, and values without others."""
-
-from typing import Any
+"""Action masks in losses and policies."""
 
 import jax
 import jax.numpy as jnp
 
 from distrl.action_masks import split_mask
+from distrl.types import Nest
 
 ILLEGAL = -1e30
-"""The value of an illegal action. It is finite, so that 0 times it is 0."""
+"""The value of an illegal action, finite so that 0 times it is 0."""
 
 
-def find_legal(observation: Any) -> jax.Array | None:
+def find_legal(observation: Nest) -> jax.Array | None:
     """Returns which actions are legal, `[..., A] bool`; None without a mask.
 
-    A mask of zeros alone, as after the end of an episode, counts as one of ones: no
-    value there is used, and all stay finite.
+    A mask of only zeros, as in padding, counts as all ones: the values there are not
+    used and stay finite.
 
     Args:
       observation: nest of arrays `[..., ...]`.
@@ -28,10 +27,10 @@ def find_legal(observation: Any) -> jax.Array | None:
 
 
 def restrict(values: jax.Array, legal: jax.Array | None) -> jax.Array:
-    """Returns values with `ILLEGAL` for the actions that are not legal.
+    """Returns values with `ILLEGAL` for illegal actions.
 
     Args:
-      values: `[..., A] float32`, one value for each action.
-      legal: `[..., A] bool`; None returns the values as they are.
+      values: `[..., A] float32`, action values.
+      legal: `[..., A] bool`, the legal actions; None returns the values unchanged.
     """
     return values if legal is None else jnp.where(legal, values, ILLEGAL)

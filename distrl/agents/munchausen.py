@@ -14,8 +14,8 @@ from distrl.types import EnvironmentSpec
 def make_munchausen_dqn(config: Config, spec: EnvironmentSpec) -> Agent:
     """Returns Munchausen DQN (arXiv 2007.14430).
 
-    It acts on Q, greedily but for the exploration. With n-step returns only the
-    first action's log-probability is added: those of the others are not kept.
+    It acts epsilon-greedily on Q. With n-step returns only the first action's
+    log-probability is added, as those of the others are not stored.
 
     Raises:
       ConfigError: `loss.double` is set: no action is selected, the target is an
@@ -23,7 +23,7 @@ def make_munchausen_dqn(config: Config, spec: EnvironmentSpec) -> Agent:
     """
     refuse_fields(config, "value_transform")
 
-    def learn(
+    def item_loss_fn(
         estimates: Estimates, a_tm1: jax.Array, r_t: jax.Array, discount_t: jax.Array
     ) -> ItemLoss:
         td_error = munchausen_td_error(
@@ -39,7 +39,7 @@ def make_munchausen_dqn(config: Config, spec: EnvironmentSpec) -> Agent:
         )
         return ItemLoss(td_loss(td_error, config.loss), td_error)
 
-    return make_transition_agent(config, spec, learn)
+    return make_transition_agent(config, spec, item_loss_fn)
 
 
 def munchausen_td_error(
@@ -62,20 +62,20 @@ def munchausen_td_error(
     the last sum is temperature * logsumexp(q_target_t / temperature).
 
     Args:
-      q_tm1: `[A] float32`.
-      a_tm1: `[] int32`.
-      r_t: `[] float32`.
-      discount_t: `[] float32`.
-      q_target_tm1: `[A] float32`, values of the target network at t-1.
-      q_target_t: `[A] float32`, values of the target network at t.
+      q_tm1: `[A] float32`, online action values of the previous observation.
+      a_tm1: `[] int32`, the action taken there.
+      r_t: `[] float32`, the n-step reward.
+      discount_t: `[] float32`, the bootstrap factor, gamma included.
+      q_target_tm1: `[A] float32`, target action values of the previous observation.
+      q_target_t: `[A] float32`, target action values of the next observation.
       alpha: the weight of the log-probability.
-      temperature: of the policy, greater than 0.
-      clip: the least scaled log-probability that is added, not above 0.
+      temperature: of the softmax policy, above 0.
+      clip: the lower bound of the scaled log-probability, at most 0.
     """
     chex.assert_rank([q_tm1, a_tm1, r_t, discount_t], [1, 0, 0, 0])
     chex.assert_equal_shape([q_tm1, q_target_tm1, q_target_t])
     chex.assert_type([q_tm1, a_tm1, r_t, discount_t], [float, int, float, float])
-    # JAX subtracts the largest before it takes exponents.
+    # JAX subtracts the maximum before exponentiating.
     log_policy = temperature * jax.nn.log_softmax(q_target_tm1 / temperature)[a_tm1]
     value_t = temperature * jax.nn.logsumexp(q_target_t / temperature)
     target = r_t + alpha * jnp.clip(log_policy, clip, 0.0) + discount_t * value_t

@@ -35,15 +35,15 @@ def q_learning_td_error(
 
     h(r + discount * h^-1(q_target[argmax q_selector])) - q[a]; the selector is the
     target network in DQN (arXiv 1312.5602), the online one in Double DQN (arXiv
-    1509.06461). h squashes the scale of values (arXiv 1805.11593).
+    1509.06461). h squashes the values (arXiv 1805.11593).
 
     Args:
-      q_tm1: `[A] float32`.
-      a_tm1: `[] int32`.
-      r_t: `[] float32`.
-      discount_t: `[] float32`.
-      q_target_t: `[A] float32`, values of the target network.
-      q_selector_t: `[A] float32`, by which the next action is selected.
+      q_tm1: `[A] float32`, online action values of the previous observation.
+      a_tm1: `[] int32`, the action taken there.
+      r_t: `[] float32`, the n-step reward.
+      discount_t: `[] float32`, the bootstrap factor, gamma included.
+      q_target_t: `[A] float32`, target action values of the next observation.
+      q_selector_t: `[A] float32`, values that select the next action.
       transform: h and its inverse.
     """
     chex.assert_rank([q_tm1, a_tm1, r_t, discount_t], [1, 0, 0, 0])
@@ -59,7 +59,7 @@ def q_learning_td_error(
 def _make_q_learning(config: Config, spec: EnvironmentSpec, is_double: bool) -> Agent:
     transform = find_transform(config.loss)
 
-    def learn(
+    def item_loss_fn(
         estimates: Estimates, a_tm1: jax.Array, r_t: jax.Array, discount_t: jax.Array
     ) -> ItemLoss:
         td_error = q_learning_td_error(
@@ -74,5 +74,5 @@ def _make_q_learning(config: Config, spec: EnvironmentSpec, is_double: bool) -> 
         return ItemLoss(td_loss(td_error, config.loss), td_error)
 
     return make_transition_agent(
-        config, spec, learn, expect=transform.apply_inv, is_double=is_double
+        config, spec, item_loss_fn, expect=transform.apply_inv, is_double=is_double
     )

@@ -21,7 +21,7 @@ def make_qr_dqn(config: Config, spec: EnvironmentSpec) -> Agent:
     count = config.loss.num_quantiles
     tau = (jnp.arange(count, dtype=jnp.float32) + 0.5) / count
 
-    def learn(
+    def item_loss_fn(
         estimates: Estimates, a_tm1: jax.Array, r_t: jax.Array, discount_t: jax.Array
     ) -> ItemLoss:
         return quantile_q_loss(
@@ -38,7 +38,7 @@ def make_qr_dqn(config: Config, spec: EnvironmentSpec) -> Agent:
     return make_transition_agent(
         config,
         spec,
-        learn,
+        item_loss_fn,
         expect=lambda quantiles: jnp.mean(quantiles, axis=-1),
         num_outputs=count,
         is_double=False,
@@ -57,19 +57,19 @@ def quantile_q_loss(
 ) -> ItemLoss:
     """Returns the loss of one transition, and the TD error of the means.
 
-    The loss is the mean over the M values of the target and the sum over the N that
-    learn of |tau - 1[u < 0]| L(u), with u the target's value less the learned one
+    The loss is the mean over the M target quantiles and the sum over the N online
+    quantiles of |tau - 1[u < 0]| L(u), with u the target minus the online quantile
     (arXiv 1710.10044, algorithm 1).
 
     Args:
-      quantiles_tm1: `[N, A] float32`.
-      tau_tm1: `[N] float32`, what they are quantiles of.
-      a_tm1: `[] int32`.
-      r_t: `[] float32`.
-      discount_t: `[] float32`.
-      quantiles_t: `[M, A] float32`, of the target network.
-      q_selector_t: `[A] float32`, by which the next action is selected.
-      huber_delta: L is the Huber loss of it; with None it is |u|.
+      quantiles_tm1: `[N, A] float32`, online quantiles of the previous observation.
+      tau_tm1: `[N] float32`, their probability levels.
+      a_tm1: `[] int32`, the action taken there.
+      r_t: `[] float32`, the n-step reward.
+      discount_t: `[] float32`, the bootstrap factor, gamma included.
+      quantiles_t: `[M, A] float32`, target quantiles of the next observation.
+      q_selector_t: `[A] float32`, values that select the next action.
+      huber_delta: L is the Huber loss with this delta; None uses |u|.
     """
     loss = rlax.quantile_q_learning(
         quantiles_tm1,
@@ -77,7 +77,7 @@ def quantile_q_loss(
         a_tm1,
         r_t,
         discount_t,
-        q_selector_t[None],  # RLax takes the mean over quantiles: here of one.
+        q_selector_t[None],  # RLax averages over quantiles; here there is one.
         quantiles_t,
         0.0 if huber_delta is None else huber_delta,
     )
@@ -89,4 +89,4 @@ def quantile_q_loss(
         jnp.mean(quantiles_t, axis=0),
         q_selector_t,
     )
-    return ItemLoss(loss, td_error)
+    return ItemLoss(jnp.asarray(loss), td_error)

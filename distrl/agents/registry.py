@@ -1,4 +1,4 @@
-"""The agents by name, and those of a user's own by address."""
+"""The table of agents; a user's own agent is given by its address."""
 
 from distrl.agents.agent import Agent
 from distrl.config.schema import Config
@@ -58,23 +58,23 @@ _AGENTS = {
 
 
 def list_agents() -> dict[str, str]:
-    """Returns a line of description for each name."""
+    """Returns a one-line description of each agent by name."""
     return {name: named.description for name, named in sorted(_AGENTS.items())}
 
 
 def preload_agents() -> None:
-    """Imports the modules of all our own agents, RLax with them."""
+    """Imports the modules of all built-in agents, and RLax."""
     preload(_AGENTS)
 
 
 def make_agent(config: Config, spec: EnvironmentSpec) -> Agent:
     """Returns the agent that the configuration names.
 
-    One of a user's own, `package.module:factory`, is called as
+    A user's own agent, `package.module:factory`, is made by
     `factory(config, spec, **config.agent_args)`.
 
     Raises:
-      ConfigError: there is no such agent, it does not take the arguments, or its
+      ConfigError: the agent does not exist or does not take the arguments, or its
         network cannot be made.
     """
     factory = find_factory("agent", config.agent, _AGENTS)

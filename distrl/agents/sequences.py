@@ -1,9 +1,9 @@
 """Q-learning on sequences: R2D2, with n-step returns or Watkins' Q(lambda)."""
 
 import functools
-from typing import Any
 
 import chex
+import haiku as hk
 import jax
 import jax.numpy as jnp
 import rlax
@@ -14,33 +14,34 @@ from distrl.agents.td_errors import find_transform, td_loss
 from distrl.agents.transition_agent import make_q_values
 from distrl.config.checks import check_sequence_length
 from distrl.config.schema import Config
-from distrl.networks.value_network import make_value_network
+from distrl.networks.value_network import Mode, make_value_network
 from distrl.types import EnvironmentSpec, Trajectory
 
 
 def make_r2d2(config: Config, spec: EnvironmentSpec) -> Agent:
     """Returns R2D2 (Recurrent Experience Replay in Distributed RL, ICLR 2019).
 
-    Both networks start from the stored recurrent state and run over the first
-    `loss.burn_in` steps, from which nothing is learned; from there they run on and
-    learn from the other steps. Values are double (unless `loss.double` is false), on
-    the scale of `loss.value_transform`, and learned from returns of `actor.n_step`
-    steps inside the sequence, or from Watkins' Q(lambda) if `loss.q_lambda` is set.
-    Without a recurrent core it learns from the same steps.
+    Both networks start from the stored recurrent state and unroll the first
+    `loss.burn_in` steps without learning; they learn from the steps after those.
+    Learning is double (unless `loss.double` is false), on the scale of
+    `loss.value_transform`, from returns of `actor.n_step` steps inside the sequence,
+    or from Watkins' Q(lambda) if `loss.q_lambda` is set. Without a recurrent core it
+    learns from the same steps.
 
-    The loss of a sequence is the sum over its learned steps, divided by those of a
-    full sequence: each step counts alike. Its priority is `loss.priority_mix` times
-    the largest absolute TD error, plus the rest times their mean.
+    The loss of a sequence is the sum over its learned steps divided by the number in
+    a full sequence, so that each step has the same weight. Its priority is
+    `loss.priority_mix` times the largest absolute TD error, plus the rest times the
+    mean.
 
     Raises:
-      ConfigError: there are no sequences, or nothing of them is left to learn from.
+      ConfigError: sequences are not configured, or burn-in leaves no step to learn.
     """
     check_sequence_length(config)
     network = make_value_network(config, spec)
     transform = find_transform(config.loss)
     burn_in, mix = config.loss.burn_in, config.loss.priority_mix
     is_double = config.loss.double is not False
-    find_td_error = functools.partial(
+    td_error_fn = functools.partial(
         sequence_td_error,
         n_step=config.actor.n_step,
         q_lambda=config.loss.q_lambda,
@@ -48,12 +49,12 @@ def make_r2d2(config: Config, spec: EnvironmentSpec) -> Agent:
     )
 
     def unroll(
-        params: Any,
-        network_state: Any,
+        params: hk.Params,
+        network_state: hk.State,
         key: chex.PRNGKey,
         batch: Trajectory,
-        mode: Any,
-    ) -> tuple[jax.Array, Any]:
+        mode: Mode,
+    ) -> tuple[jax.Array, hk.State]:
         """Returns values `[B, T + 1 - burn_in, A]` and the new network state."""
         first_key, key = jax.random.split(key)
         first = jax.tree.map(lambda x: x[:, :burn_in], batch.observation)
@@ -70,9 +71,9 @@ def make_r2d2(config: Config, spec: EnvironmentSpec) -> Agent:
         return values, network_state
 
     def loss(
-        params: Any,
-        target_params: Any,
-        network_state: Any,
+        params: hk.Params,
+        target_params: hk.Params,
+        network_state: hk.State,
         keys: chex.PRNGKey,
         batch: Trajectory,
         weights: jax.Array,
@@ -80,18 +81,18 @@ def make_r2d2(config: Config, spec: EnvironmentSpec) -> Agent:
         _check_batch(batch, keys, weights, burn_in)
         online_key, target_key = jax.random.split(keys[0])
         q, new_network_state = unroll(params, network_state, online_key, batch, "learn")
-        # The new state: BatchNorm's averages are zeros before their first batch.
-        averages = jax.lax.stop_gradient(new_network_state)
-        q_target, _ = unroll(target_params, averages, target_key, batch, "target")
+        # The new state, as BatchNorm's averages are zeros before their first batch.
+        target_state = jax.lax.stop_gradient(new_network_state)
+        q_target, _ = unroll(target_params, target_state, target_key, batch, "target")
         q_selector = jax.lax.stop_gradient(q) if is_double else q_target
 
-        def look_at(steps: slice) -> jax.Array | None:
+        def find_legal_at(steps: slice) -> jax.Array | None:
             return find_legal(jax.tree.map(lambda x: x[:, steps], batch.observation))
 
-        legal_tm1 = look_at(slice(burn_in, -1))
-        legal_t = look_at(slice(burn_in + 1, None))
+        legal_tm1 = find_legal_at(slice(burn_in, -1))
+        legal_t = find_legal_at(slice(burn_in + 1, None))
         q_tm1, mask = q[:, :-1], batch.mask[:, burn_in:]
-        td_error = jax.vmap(find_td_error)(
+        td_error = jax.vmap(td_error_fn)(
             q_tm1,
             batch.action[:, burn_in:],
             batch.reward[:, burn_in:],
@@ -105,7 +106,7 @@ def make_r2d2(config: Config, spec: EnvironmentSpec) -> Agent:
         mean_abs_td = _average(abs_td, mask)
         priorities = mix * jnp.max(abs_td, axis=1) + (1.0 - mix) * mean_abs_td
         q_tm1 = transform.apply_inv(q_tm1)
-        lowest = jnp.min(q_tm1)  # Finite, where no step counts.
+        lowest = jnp.min(q_tm1)  # Finite even if the mask is all zeros.
         metrics = {
             "loss": value,
             "mean_abs_td": jnp.mean(mean_abs_td),
@@ -140,21 +141,20 @@ def sequence_td_error(
 ) -> jax.Array:
     """Returns the TD errors of one sequence, `[T] float32`; 0 for padding.
 
-    h(G) - q[a], where G sums n rewards, or fewer where the sequence or its episode
-    ends, and bootstraps from h^-1(q_target[argmax q_selector]). With `q_lambda` it is
-    the return of Watkins' Q(lambda) instead: lambda is 0 where the action taken next
-    is not the best by the selector. h squashes the scale of values (arXiv
-    1805.11593).
+    h(G) - q[a], where G sums n rewards, or fewer at the end of the sequence or its
+    episode, and bootstraps from h^-1(q_target[argmax q_selector]). With `q_lambda`, G
+    is the return of Watkins' Q(lambda): lambda is 0 where the next action taken is not
+    the selector's best. h squashes the values (arXiv 1805.11593).
 
     Args:
-      q_tm1: `[T, A] float32`.
-      a_tm1: `[T] int32`.
-      r_t: `[T] float32`.
-      discount_t: `[T] float32`.
-      mask: `[T] float32`, 1 for the steps, 0 for the padding behind them.
-      q_target_t: `[T, A] float32`, values of the target network.
-      q_selector_t: `[T, A] float32`, by which the next action is selected.
-      n_step: n, at least 1; not read with `q_lambda`.
+      q_tm1: `[T, A] float32`, online action values of each observation acted on.
+      a_tm1: `[T] int32`, the actions taken.
+      r_t: `[T] float32`, the rewards of single steps.
+      discount_t: `[T] float32`, the discounts of single steps, gamma included.
+      mask: `[T] float32`, 1 for steps, 0 for the padding after them.
+      q_target_t: `[T, A] float32`, target action values of the next observations.
+      q_selector_t: `[T, A] float32`, values that select the next actions.
+      n_step: n, at least 1; ignored with `q_lambda`.
       q_lambda: lambda, or None.
       transform: h and its inverse.
     """
@@ -166,7 +166,7 @@ def sequence_td_error(
     is_step = mask > 0
     v_t = rlax.batched_index(q_target_t, jnp.argmax(q_selector_t, axis=1))
     v_t = jnp.asarray(transform.apply_inv(v_t))
-    # The last step bootstraps from v_t[last]. Padding passes just that on to returns
+    # The last step bootstraps from v_t[last]. Padding passes that value on to returns
     # that reach into it: no reward, a discount of 1, and the same value at each step.
     last = jnp.maximum(jnp.sum(is_step) - 1, 0)
     v_t = jnp.where(is_step, v_t, v_t[last])
@@ -175,7 +175,7 @@ def sequence_td_error(
     if q_lambda is None:
         returns = rlax.n_step_bootstrapped_returns(r_t, discount_t, v_t, n_step)
     else:
-        # Behind the last step its own value follows, whatever lambda is.
+        # Padding has the last step's value, so lambda does not matter there.
         a_t = jnp.roll(a_tm1, -1)
         is_best = rlax.batched_index(q_selector_t, a_t) >= jnp.max(q_selector_t, 1)
         returns = rlax.lambda_returns(r_t, discount_t, v_t, q_lambda * is_best)
@@ -184,7 +184,7 @@ def sequence_td_error(
 
 
 def _average(x: jax.Array, mask: jax.Array) -> jax.Array:
-    """Returns the mean over the steps, `[B]` of `[B, T]`; 0 where there are none."""
+    """Returns the mean over steps, `[B]` from `[B, T]`; 0 without steps."""
     return jnp.sum(x * mask, axis=1) / jnp.maximum(jnp.sum(mask, axis=1), 1.0)
 
 

@@ -1,4 +1,4 @@
-"""What losses share: the loss of TD errors, scales of values, fields with no use."""
+"""Shared by losses: the loss of TD errors, value transforms, unused fields."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ def td_loss(td_error: jax.Array, config: LossConfig) -> jax.Array:
 
     Args:
       td_error: `[...] float32`.
-      config: `huber_delta` is where the loss turns linear, None leaves
+      config: `huber_delta` is where the loss becomes linear, None means
         0.5 td_error^2; `max_abs_td_gradient` clips the gradient of each TD error
         (DQN, Nature 518) before importance weights and the mean scale it.
     """
@@ -34,19 +34,19 @@ def td_loss(td_error: jax.Array, config: LossConfig) -> jax.Array:
     bound = config.max_abs_td_gradient
     if bound is None:
         return measure(td_error)
-    # `rlax.clip_gradient` would clip what comes after the weights and the mean.
+    # `rlax.clip_gradient` would clip after the weights and the mean.
     fixed = jax.lax.stop_gradient(td_error)
     limit = bound if config.huber_delta is None else min(bound, config.huber_delta)
     return measure(fixed) + jnp.clip(fixed, -limit, limit) * (td_error - fixed)
 
 
 def find_transform(config: LossConfig) -> rlax.TxPair:
-    """Returns h and its inverse of `value_transform` (arXiv 1805.11593)."""
+    """Returns h of `value_transform` (arXiv 1805.11593) and its inverse."""
     return _TRANSFORMS[config.value_transform]
 
 
 def refuse_fields(config: Config, *names: str) -> None:
-    """Checks that fields of `loss` without a meaning to an agent are unset.
+    """Checks that fields of `loss` that an agent does not use are unset.
 
     Raises:
       ConfigError: one of them is set.

@@ -1,78 +1,80 @@
-"""What agents that learn from transitions share: only their loss is their own."""
+"""Agents that learn from transitions: everything but the loss of one transition."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import chex
+import haiku as hk
 import jax
 import jax.numpy as jnp
 
-from distrl.agents.agent import Agent, LossOutput
+from distrl.agents.agent import Agent, LossOutput, QValuesFn
 from distrl.agents.legal_actions import find_legal, restrict
 from distrl.agents.td_errors import refuse_fields
 from distrl.config.schema import Config
-from distrl.networks.value_network import ValueNetwork, make_value_network
-from distrl.types import EnvironmentSpec, Transition
+from distrl.networks.value_network import Mode, ValueNetwork, make_value_network
+from distrl.types import EnvironmentSpec, Nest, Transition
 
 
 class Estimates(NamedTuple):
-    """What the networks say of one transition.
+    """The networks' outputs for one transition.
 
-    Values are `[A]`, `[A, N]` where an action has N outputs, and `[N, A]` of an
-    implicit network, N then being the quantiles that it was asked for. A gradient
-    flows into `values_tm1` alone. What a loss does not use is not computed.
+    Values are `[A]`, `[A, N]` if an action has N outputs, or `[N, A]` for N quantiles
+    of an implicit network. Gradients flow into `values_tm1` only. Estimates that a
+    loss does not use are not computed.
 
-    Where actions are masked, `q_selector_t` and the target network's values `[A]` are
-    `ILLEGAL` for those that are not legal, so that no maximum or softmax takes them.
+    With an action mask, `q_selector_t` and target values `[A]` are `ILLEGAL` for
+    illegal actions, so that no maximum or softmax picks them.
 
     Attributes:
-      values_tm1: of the network that learns, where the action was taken.
-      target_values_tm1: of the target network, at the same place.
-      target_values_t: of the target network, where the return bootstraps.
-      q_selector_t: `[A] float32`, the expected values there by which the next
-        action is selected: of the online network in double learning, else of the
-        target network.
+      values_tm1: the online network's, for the observation that was acted on.
+      target_values_tm1: the target network's, for the same observation.
+      target_values_t: the target network's, for the observation that the return
+        bootstraps from.
+      q_selector_t: `[A] float32`, expected values of that observation, by which the
+        next action is selected: the online network's in double learning, else the
+        target network's.
       tau_tm1: `[N] float32`, the quantiles of `values_tm1`; None if not implicit.
-      legal_tm1: `[A] bool`, the actions that were legal where the action was taken;
-        None where the environment has no mask.
-      legal_t: `[A] bool`, those that are legal where the return bootstraps, or None.
+      legal_tm1: `[A] bool`, the legal actions of the observation that was acted on;
+        None without a mask.
+      legal_t: `[A] bool`, those of the observation that the return bootstraps from.
     """
 
-    values_tm1: Any
-    target_values_tm1: Any
-    target_values_t: Any
-    q_selector_t: Any
-    tau_tm1: Any
-    legal_tm1: Any
-    legal_t: Any
+    values_tm1: jax.Array
+    target_values_tm1: jax.Array
+    target_values_t: jax.Array
+    q_selector_t: jax.Array
+    tau_tm1: jax.Array | None
+    legal_tm1: jax.Array | None
+    legal_t: jax.Array | None
 
 
 class ItemLoss(NamedTuple):
-    """What a loss makes of one transition.
+    """The loss of one transition.
 
     Attributes:
-      loss: `[] float32`; its mean over the batch, weighted, is lowered.
-      td_error: `[] float32`, of expected values, for the metrics.
-      priority: `[] float32`, not negative; None is the absolute TD error.
+      loss: `[] float32`; its weighted mean over the batch is minimised.
+      td_error: `[] float32`, the TD error of expected values, for the metrics.
+      priority: `[] float32`, at least 0; None uses the absolute TD error.
     """
 
-    loss: Any
-    td_error: Any
-    priority: Any = None
+    loss: jax.Array
+    td_error: jax.Array
+    priority: jax.Array | None = None
 
 
-Learn = Callable[[Estimates, jax.Array, jax.Array, jax.Array], ItemLoss]
+ItemLossFn = Callable[[Estimates, jax.Array, jax.Array, jax.Array], ItemLoss]
 """`(estimates, a_tm1 [] int32, r_t [] float32, discount_t [] float32) -> ItemLoss`, a
 pure function of one transition."""
 
 Expect = Callable[[jax.Array], jax.Array]
-"""From what the network gives to expected values `[B, A] float32`; it takes a batch."""
+"""From a batch of the network's outputs to expected action values `[B, A] float32`."""
 
 
 def make_transition_agent(
     config: Config,
     spec: EnvironmentSpec,
-    learn: Learn,
+    item_loss_fn: ItemLossFn,
     expect: Expect = lambda values: values,
     num_outputs: int | None = None,
     is_double: bool | None = None,
@@ -82,18 +84,18 @@ def make_transition_agent(
 
     Args:
       config: its `network` and `loss` groups are read.
-      spec: the environment's observations and number of actions.
-      learn: the loss of one transition.
-      expect: from the network's values to expected ones, for choosing actions.
-      num_outputs: the values of an action, for example its atoms; None for one.
-      is_double: whether the online network selects the next action when
-        `loss.double` is null; None where nothing is selected by `q_selector_t`.
-      is_implicit: whether the network is asked for quantiles; they are drawn for
-        each transition by itself.
+      spec: of the environment.
+      item_loss_fn: the loss of one transition.
+      expect: from the network's outputs to expected action values.
+      num_outputs: the outputs of an action, for example its atoms; None for a single
+        value.
+      is_double: whether the online network selects the next action if `loss.double`
+        is null; None if the loss does not use `q_selector_t`.
+      is_implicit: whether the network computes quantiles that are sampled for each
+        transition.
 
     Raises:
-      ConfigError: the network cannot be made, or `loss.double` is set where it
-        has no meaning.
+      ConfigError: the network cannot be made, or `loss.double` is set but unused.
     """
     if is_double is None:
         refuse_fields(config, "double")
@@ -102,14 +104,14 @@ def make_transition_agent(
     network = make_value_network(config, spec, num_outputs, is_implicit)
 
     def loss(
-        params: Any,
-        target_params: Any,
-        network_state: Any,
+        params: hk.Params,
+        target_params: hk.Params,
+        network_state: hk.State,
         keys: chex.PRNGKey,
         batch: Transition,
         weights: jax.Array,
     ) -> tuple[jax.Array, LossOutput]:
-        a_tm1, r_t, discount_t = batch[1:4]
+        a_tm1, r_t, discount_t = batch.action_tm1, batch.reward_t, batch.discount_t
         chex.assert_rank([a_tm1, r_t, discount_t, weights, keys], [1, 1, 1, 1, 2])
         chex.assert_equal_shape([a_tm1, r_t, discount_t, weights])
         chex.assert_equal_shape_prefix([a_tm1, keys], 1)
@@ -118,14 +120,14 @@ def make_transition_agent(
         chex.assert_tree_shape_prefix(observations, weights.shape)
 
         legal_tm1, legal_t = map(find_legal, observations)
-        # Only of one value an action is there a maximum to be taken.
-        is_scalar = num_outputs is None and not is_implicit
-
+        # The first key of the first item is the whole batch's; the other three of
+        # each item are for its quantiles.
         item_keys = jax.vmap(lambda key: jax.random.split(key, 4))(keys)
-        online_key, target_key, selector_key = jax.random.split(item_keys[0, 0], 3)
+        batch_key = item_keys[0, 0]
+        online_key, target_key, selector_key = jax.random.split(batch_key, 3)
 
-        def draw_tau(place: int, count: int) -> jax.Array | None:
-            return _draw_tau(item_keys[:, place], count) if is_implicit else None
+        def draw_tau(index: int, count: int) -> jax.Array | None:
+            return _draw_tau(item_keys[:, index], count) if is_implicit else None
 
         tau_tm1 = draw_tau(1, config.loss.tau_samples)
         values_tm1, _, new_network_state = network.apply(
@@ -137,23 +139,26 @@ def make_transition_agent(
             "learn",
             tau_tm1,
         )
-        # The new state: BatchNorm's averages are zeros before their first batch.
-        averages = jax.lax.stop_gradient(new_network_state)
+        # The new state, as BatchNorm's averages are zeros before their first batch.
+        target_state = jax.lax.stop_gradient(new_network_state)
 
-        def look(
-            params: Any, key: chex.PRNGKey, observation: Any, tau: jax.Array | None
+        def target_values(
+            params: hk.Params,
+            key: chex.PRNGKey,
+            observation: Nest,
+            tau: jax.Array | None,
         ) -> jax.Array:
             values, _, _ = network.apply(
-                params, averages, key, observation, (), "target", tau
+                params, target_state, key, observation, (), "target", tau
             )
             return jax.lax.stop_gradient(values)
 
         target_tau = draw_tau(2, config.loss.target_tau_samples)
-        target_values_t = look(
+        target_values_t = target_values(
             target_params, target_key, batch.observation_t, target_tau
         )
         if is_double or is_implicit:
-            selector_values_t = look(
+            selector_values_t = target_values(
                 params if is_double else target_params,
                 selector_key,
                 batch.observation_t,
@@ -161,11 +166,11 @@ def make_transition_agent(
             )
         else:
             selector_values_t = target_values_t
-        target_values_tm1 = look(
+        target_values_tm1 = target_values(
             target_params, target_key, batch.observation_tm1, target_tau
         )
         q_selector_t = restrict(expect(selector_values_t), legal_t)
-        if is_scalar:
+        if num_outputs is None and not is_implicit:
             target_values_tm1 = restrict(target_values_tm1, legal_tm1)
             target_values_t = restrict(target_values_t, legal_t)
         estimates = Estimates(
@@ -177,7 +182,7 @@ def make_transition_agent(
             legal_tm1=legal_tm1,
             legal_t=legal_t,
         )
-        items = jax.vmap(learn)(estimates, a_tm1, r_t, discount_t)
+        items = jax.vmap(item_loss_fn)(estimates, a_tm1, r_t, discount_t)
         chex.assert_equal_shape([items.loss, items.td_error, weights])
 
         value = jnp.mean(weights * items.loss)
@@ -203,24 +208,24 @@ def make_transition_agent(
 
 def make_q_values(
     network: ValueNetwork, expect: Expect, tau_samples: int | None = None
-) -> Callable[..., tuple[jax.Array, Any]]:
+) -> QValuesFn:
     """Returns an agent's `q_values`.
 
     Args:
       network: the whole network.
-      expect: from its values to expected ones.
-      tau_samples: the quantiles to draw for each observation of an implicit
-        network, in any mode; None if it is not implicit.
+      expect: from its outputs to expected action values.
+      tau_samples: the quantiles to sample for each observation in an implicit
+        network; None if it is not implicit.
     """
 
     def q_values(
-        params: Any,
-        network_state: Any,
+        params: hk.Params,
+        network_state: hk.State,
         key: chex.PRNGKey,
-        observation: Any,
-        carry: Any,
-        mode: Any,
-    ) -> tuple[jax.Array, Any]:
+        observation: Nest,
+        carry: Nest,
+        mode: Mode,
+    ) -> tuple[jax.Array, Nest]:
         tau = None
         if tau_samples is not None:
             key, tau_key = jax.random.split(key)
@@ -235,5 +240,5 @@ def make_q_values(
 
 
 def _draw_tau(keys: chex.PRNGKey, count: int) -> jax.Array:
-    """Returns quantiles `[B, count]`, drawn from keys `[B, 2]`."""
+    """Returns uniform quantiles `[B, count]` from keys `[B, 2]`."""
     return jax.vmap(lambda key: jax.random.uniform(key, (count,)))(keys)

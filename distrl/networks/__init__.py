@@ -1,12 +1,12 @@
-"""Haiku networks from observations to the values of actions.
+"""Haiku networks from observations to action values.
 
 A torso is a Haiku function `(observation [B, ...], is_training) -> features [B, F]`,
-by name or of a user's own. `value_network` puts a recurrent core, if one is
-configured, and the head of the agent behind it, and turns the whole into pure
-functions. Importing this package imports no JAX.
+built-in or a user's own. `value_network` adds a recurrent core, if configured, and the
+head of the agent, and turns the whole into pure functions. Importing this package
+imports no JAX.
 """
 
-from distrl.networks.registry import (
+from distrl.networks.torsos import (
     Torso,
     check_network,
     list_networks,

@@ -1,4 +1,4 @@
-"""Recurrent cores, and the recurrent state that actors carry from step to step."""
+"""Recurrent cores and their initial state."""
 
 from typing import Any
 
@@ -7,10 +7,11 @@ import jax
 import jax.numpy as jnp
 
 from distrl.config.schema import NetworkConfig
+from distrl.types import Nest
 
 
 class Core:
-    """A recurrent core whose state is a plain tuple of arrays; made inside Haiku."""
+    """A recurrent core whose state is a plain tuple of arrays; a Haiku module."""
 
     def __init__(self, config: NetworkConfig):
         """Makes the LSTM or GRU of the configuration."""
@@ -18,19 +19,19 @@ class Core:
         kind = hk.LSTM if self._is_lstm else hk.GRU
         self._core = kind(config.core_size, name="core")
 
-    def step(self, features: jax.Array, carry: Any) -> tuple[jax.Array, Any]:
+    def step(self, features: jax.Array, carry: Nest) -> tuple[jax.Array, Nest]:
         """Returns outputs `[B, core_size]` of `[B, F]`, and the next carry."""
         outputs, state = self._core(features, self._pack(carry))
         return outputs, self._unpack(state)
 
-    def unroll(self, features: jax.Array, carry: Any) -> tuple[jax.Array, Any]:
+    def unroll(self, features: jax.Array, carry: Nest) -> tuple[jax.Array, Nest]:
         """Returns outputs `[B, T, core_size]` of `[B, T, F]`, and the next carry."""
         outputs, state = hk.dynamic_unroll(
             self._core, features, self._pack(carry), time_major=False
         )
         return outputs, self._unpack(state)
 
-    def _pack(self, carry: Any) -> Any:
+    def _pack(self, carry: Nest) -> Any:
         return hk.LSTMState(*carry) if self._is_lstm else carry[0]
 
     def _unpack(self, state: Any) -> Any:
@@ -38,5 +39,5 @@ class Core:
 
 
 def make_initial_carry(config: NetworkConfig, batch_size: int) -> tuple[Any, ...]:
-    """Returns zeros: `()`, `([B, N],)` of a GRU, `([B, N], [B, N])` of an LSTM."""
+    """Returns zeros: `()`, `([B, N],)` for a GRU, `([B, N], [B, N])` for an LSTM."""
     return tuple(jnp.zeros((batch_size, n)) for n in config.carry_sizes)

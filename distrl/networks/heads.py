@@ -1,4 +1,4 @@
-"""Heads: from features to the values of every action."""
+"""Heads: from features to action values; the quantile embedding of IQN."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -9,20 +9,22 @@ import jax.numpy as jnp
 
 from distrl.config.schema import NetworkConfig
 from distrl.factories import check_keywords
-from distrl.networks.arguments import check_sizes
 from distrl.networks.noisy import Noise, NoisyLinear
+from distrl.networks.torsos import check_sizes
+
+_COSINES = 64  # As in the paper of IQN.
 
 Head = Callable[[jax.Array, Noise], jax.Array]
 """`(features [B, ..., F], noise) -> values`, a Haiku function."""
 
 
 class HeadSpec(NamedTuple):
-    """What a head has to make, and of what layers.
+    """The size and layers of a head.
 
     Attributes:
       network: `noisy` and `noisy_sigma` are read.
       num_actions: A.
-      num_outputs: N, the values of an action; None for one without an axis.
+      num_outputs: N, the outputs of an action; None for a single value without an axis.
     """
 
     network: NetworkConfig
@@ -31,7 +33,7 @@ class HeadSpec(NamedTuple):
 
     @property
     def width(self) -> int:
-        """The values of an action, 1 or N."""
+        """The outputs of an action, 1 or N."""
         return 1 if self.num_outputs is None else self.num_outputs
 
 
@@ -41,10 +43,11 @@ def make_head(config: NetworkConfig, num_actions: int, num_outputs: int | None) 
     Args:
       config: `head`, `head_args`, `noisy` and `noisy_sigma` are read.
       num_actions: A.
-      num_outputs: N, the values of an action, for example its atoms; None for one.
+      num_outputs: N, the outputs of an action, for example its atoms; None for a
+        single value.
 
     Returns:
-      A Haiku function that gives `[B, ..., A]`, or `[B, ..., A, N]`.
+      A Haiku function that returns `[B, ..., A]`, or `[B, ..., A, N]`.
 
     Raises:
       ConfigError: the head does not take the arguments.
@@ -55,17 +58,13 @@ def make_head(config: NetworkConfig, num_actions: int, num_outputs: int | None) 
 
 
 def make_none(spec: HeadSpec) -> Head:
-    """Returns the head that takes what the torso gives as the values."""
+    """Returns the head that uses the torso's output as the values."""
     del spec
     return lambda features, noise: features
 
 
 def make_linear(spec: HeadSpec, hidden_sizes: Sequence[int] = ()) -> Head:
-    """Returns hidden layers with ReLUs, then one that gives all values.
-
-    Raises:
-      ConfigError: `hidden_sizes` is no list of positive integers.
-    """
+    """Returns hidden layers with ReLUs, then a linear layer of all values."""
     check_sizes("hidden_sizes", hidden_sizes, "network.head_args")
 
     def head(features: jax.Array, noise: Noise) -> jax.Array:
@@ -81,11 +80,8 @@ def make_linear(spec: HeadSpec, hidden_sizes: Sequence[int] = ()) -> Head:
 def make_dueling(spec: HeadSpec, hidden_sizes: Sequence[int] = ()) -> Head:
     """Returns V + A - mean A over actions (arXiv 1511.06581).
 
-    V and A have hidden layers of their own. Where an action has N values, so has
-    V, and each is added up by itself (arXiv 1710.02298).
-
-    Raises:
-      ConfigError: `hidden_sizes` is no list of positive integers.
+    V and A have separate hidden layers. If an action has N outputs, so has V, and
+    each output is combined separately (arXiv 1710.02298).
     """
     check_sizes("hidden_sizes", hidden_sizes, "network.head_args")
 
@@ -104,6 +100,22 @@ def make_dueling(spec: HeadSpec, hidden_sizes: Sequence[int] = ()) -> Head:
     return head
 
 
+def embed_quantiles(features: jax.Array, tau: jax.Array) -> jax.Array:
+    """Returns features times an embedding of each quantile, `[B, N, F]`.
+
+    phi_j(tau) = ReLU(sum_i cos(pi i tau) w_ij + b_j), equation 4 of IQN (arXiv
+    1806.06923).
+
+    Args:
+      features: `[B, F] float32`.
+      tau: `[B, N] float32`, probability levels of the quantiles.
+    """
+    frequencies = jnp.arange(_COSINES, dtype=jnp.float32)
+    cosines = jnp.cos(jnp.pi * frequencies * tau[..., None])
+    embedding = hk.Linear(features.shape[-1], name="quantile_embedding")(cosines)
+    return features[:, None, :] * jax.nn.relu(embedding)
+
+
 _HEADS: dict[str, Callable[..., Head]] = {
     "dueling": make_dueling,
     "linear": make_linear,
@@ -114,7 +126,7 @@ _HEADS: dict[str, Callable[..., Head]] = {
 def _apply_layers(
     spec: HeadSpec, name: str, x: jax.Array, sizes: Sequence[int], noise: Noise
 ) -> jax.Array:
-    """Applies linear layers, noisy ones if so configured, with ReLUs in between."""
+    """Applies linear layers, noisy if configured, with ReLUs in between."""
     for index, size in enumerate(sizes):
         x = jax.nn.relu(x) if index > 0 else x
         layer: Any

@@ -6,10 +6,9 @@ from typing import Any
 import haiku as hk
 import jax
 
-from distrl.networks.arguments import check_size, check_sizes
 from distrl.networks.images import Layout, append_others, find_image, to_image
 from distrl.networks.observations import encode_observation
-from distrl.networks.registry import Torso
+from distrl.networks.torsos import Torso, check_size, check_sizes
 from distrl.types import EnvironmentSpec
 
 
@@ -29,16 +28,16 @@ def make_impala(
 
     Args:
       spec: the observation is one image `[height, width]` or `[height, width,
-        channels]`, or a nest of one and vectors or numbers, which go into the MLP
-        beside it.
+        channels]`, or a nest of one image and vectors or numbers, which are inputs
+        of the MLP.
       channels: the channels of each section.
-      width: what all channels are multiplied with.
-      blocks: the residual blocks of a section.
+      width: multiplies all channels.
+      blocks: the residual blocks per section.
       hidden_sizes: the units of each hidden layer after the sections.
-      layout: `hwc` or `chw`: channels last or first; null asks where it is not clear.
+      layout: `hwc` or `chw`: channels last or first; null if the shape shows it.
 
     Raises:
-      ConfigError: an argument has no such value, or observations no such shape.
+      ConfigError: an argument is invalid, or does not fit the observation.
     """
     check_sizes("channels", channels)
     check_size("width", width)

@@ -1,4 +1,4 @@
-"""The torso of dict and tuple observations: an embedding of each leaf."""
+"""The torso of dict and tuple observations: embeds each leaf."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -8,10 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from distrl.networks.arguments import check_size, check_sizes
 from distrl.networks.images import Layer, Layout, check_layout, convolve, to_image
 from distrl.networks.observations import find_categories, find_least, flatten, scale
-from distrl.networks.registry import Torso
+from distrl.networks.torsos import Torso, check_size, check_sizes
 from distrl.types import EnvironmentSpec
 
 _Embed = Callable[[jax.Array], jax.Array]
@@ -28,9 +27,9 @@ def make_mixed(
 ) -> Torso:
     """Returns an MLP with ReLUs on an embedding of each leaf of the observation.
 
-    What becomes of a leaf depends on its spec:
-      a discrete one (`find_categories`): a vector learned for each value, their sum
-        where there are several integers;
+    The embedding of a leaf depends on its spec:
+      discrete (`find_categories`): a learned vector for each value, summed over
+        several integers;
       `[height, width]` and `[height, width, channels]`: padded convolutions, then a
         linear layer, with ReLUs;
       all others: a linear layer on the flattened leaf, with a ReLU.
@@ -40,12 +39,12 @@ def make_mixed(
       embedding_size: the features of a leaf.
       channels: the output channels of each convolution.
       kernel: the height and width of a convolution.
-      stride: the cells between two places of a convolution, in both directions.
-      hidden_sizes: the units of each hidden layer on the embeddings side by side.
-      layout: `hwc` or `chw`: channels last or first; null asks where it is not clear.
+      stride: of each convolution in both directions.
+      hidden_sizes: the units of each hidden layer on the concatenated embeddings.
+      layout: `hwc` or `chw`: channels last or first; null if the shape shows it.
 
     Raises:
-      ConfigError: an argument has no such value.
+      ConfigError: an argument is invalid.
     """
     check_size("embedding_size", embedding_size)
     check_sizes("channels", channels)

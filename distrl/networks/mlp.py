@@ -6,13 +6,12 @@ from typing import Any
 import haiku as hk
 import jax
 
-from distrl.networks.arguments import check_sizes
 from distrl.networks.observations import (
     check_one_hot,
     encode_observation,
     flatten,
 )
-from distrl.networks.registry import Torso
+from distrl.networks.torsos import Torso, check_sizes
 from distrl.types import EnvironmentSpec
 
 

@@ -8,24 +8,24 @@ import jax.numpy as jnp
 import numpy as np
 
 Noise = Literal["none", "shared", "each"]
-"""`none` uses the means; `shared` draws one sample for the batch, as the paper does
-when it learns; `each` draws one for every element of the batch."""
+"""`none` uses the means; `shared` draws one sample per batch, as the paper does when
+learning; `each` draws one per element of the batch."""
 
 
 class NoisyLinear(hk.Module):
-    """A linear layer whose weights are drawn anew at each call.
+    """A linear layer with noisy weights, sampled at each call.
 
     Noise is factorised: y = w x + b + f(e_out) * (sigma_w (f(e_in) * x) + sigma_b)
-    with f(e) = sign(e) sqrt(|e|). Written so, the noise of each element of a batch
-    costs no more than two products of matrices.
+    with f(e) = sign(e) sqrt(|e|). In this form a sample per batch element costs two
+    matrix products.
     """
 
     def __init__(self, output_size: int, sigma: float, name: str | None = None):
-        """Takes the number of outputs.
+        """Makes the layer.
 
         Args:
           output_size: q, the units.
-          sigma: sigma_0, the initial noise is sigma_0 / sqrt(inputs).
+          sigma: sigma_0; the initial noise is sigma_0 / sqrt(inputs).
           name: of the Haiku module.
         """
         super().__init__(name=name)
@@ -37,7 +37,7 @@ class NoisyLinear(hk.Module):
 
         Args:
           inputs: `[B, ..., p] float32`.
-          noise: how it is drawn; an element's sample holds for all of its axes.
+          noise: how it is sampled; a sample applies to all axes of its element.
         """
         p, q = inputs.shape[-1], self._output_size
         bound = 1.0 / np.sqrt(p)

@@ -1,4 +1,4 @@
-"""Observations on their way into a network: encoded by their spec, made vectors."""
+"""Preprocessing of observations: encoded by their spec, flattened to vectors."""
 
 from typing import Any
 
@@ -10,17 +10,17 @@ from distrl.errors import ConfigError
 from distrl.types import EnvironmentSpec
 
 MAX_ONE_HOT = 1024
-"""The values of a discrete observation that is encoded one-hot; an integer with bounds
-and no more values than these is taken as discrete."""
+"""The most values of a one-hot encoded observation; a bounded integer with no more
+values is treated as discrete."""
 
-_MAX_PIXEL_RANGE = 65_535  # of 16-bit images; wider bounds are not those of pixels
+_MAX_PIXEL_RANGE = 65_535  # Of 16-bit images; wider bounds are not pixels.
 
 
 def find_categories(leaf: Any) -> np.ndarray | None:
-    """Returns how many values each integer of a discrete array has, flattened.
+    """Returns the number of values of each integer of a discrete array, flattened.
 
-    Discrete are a `DiscreteArray`, a `CategoricalArray`, and one integer with bounds
-    and at most `MAX_ONE_HOT` values. It is None for the spec of any other array.
+    Discrete arrays are a `DiscreteArray`, a `CategoricalArray`, and a single bounded
+    integer with at most `MAX_ONE_HOT` values. Returns None for any other spec.
     """
     if hasattr(leaf, "num_values"):
         return np.broadcast_to(leaf.num_values, leaf.shape).ravel()
@@ -31,19 +31,16 @@ def find_categories(leaf: Any) -> np.ndarray | None:
 
 
 def find_least(leaf: Any) -> np.ndarray:
-    """Returns the least value of each integer of a discrete array, flattened."""
+    """Returns the minimum of each integer of a discrete array, flattened."""
     return np.broadcast_to(np.asarray(leaf.minimum, np.int32), leaf.shape).ravel()
 
 
 def check_one_hot(factory: str, spec: EnvironmentSpec) -> None:
-    """Checks that the discrete parts of an observation are small enough for one-hot.
+    """Raises ConfigError if a discrete part has more than `MAX_ONE_HOT` values.
 
     Args:
       factory: the torso's name, for the message.
       spec: of the environment.
-
-    Raises:
-      ConfigError: one has more values than `MAX_ONE_HOT`.
     """
     for leaf in jax.tree.leaves(spec.observation):
         sizes = find_categories(leaf)
@@ -59,13 +56,13 @@ def check_one_hot(factory: str, spec: EnvironmentSpec) -> None:
 def encode_observation(observation: Any, spec: EnvironmentSpec) -> Any:
     """Returns the nest in float32, each array encoded as its spec says.
 
-    Discrete arrays become one-hot vectors `[B, values]`, side by side for several
-    integers. uint8 arrays and images (of rank 2 or 3) become 0 to 1 by the bounds that
-    they declare, uint8 without bounds by 0 to 255. Float images within -1 to 1, images
-    without bounds, and all else keep their values.
+    Discrete arrays become one-hot vectors `[B, values]`, concatenated for several
+    integers. uint8 arrays and images (rank 2 or 3) are scaled to [0, 1] by their
+    declared bounds, uint8 without bounds by 0 to 255. Float images within [-1, 1],
+    images without bounds, and everything else keep their values.
 
     Args:
-      observation: nest of `[B, ...]`, as the environment gives it.
+      observation: nest of `[B, ...]`, as the environment returns it.
       spec: of the environment.
     """
     return jax.tree.map(_encode, spec.observation, observation)
@@ -80,7 +77,7 @@ def scale(leaf: Any, x: jax.Array) -> jax.Array:
 
 
 def to_float(observation: Any) -> Any:
-    """Returns the nest `[...]` in float32: uint8 divided by 255, others as they are."""
+    """Returns the nest in float32; uint8 is divided by 255."""
 
     def convert(x: jax.Array) -> jax.Array:
         scale = 255.0 if x.dtype == jnp.uint8 else 1.0
@@ -90,13 +87,13 @@ def to_float(observation: Any) -> Any:
 
 
 def flatten(observation: Any) -> jax.Array:
-    """Returns the nest `[B, ...]` as one `[B, F] float32`, leaves side by side."""
+    """Returns a nest of `[B, ...]` concatenated to `[B, F] float32`."""
     leaves = jax.tree.leaves(to_float(observation))
     return jnp.concatenate([x.reshape(x.shape[0], -1) for x in leaves], axis=-1)
 
 
 def observation_shapes(spec: EnvironmentSpec, batch_size: int) -> Any:
-    """Returns the nest of shapes and dtypes of a batch, as they are on the device."""
+    """Returns a batch's nest of shapes and device dtypes."""
 
     def batch(array: Any) -> jax.ShapeDtypeStruct:
         dtype = jax.dtypes.canonicalize_dtype(array.dtype)
@@ -137,7 +134,7 @@ def _encode(leaf: Any, x: jax.Array) -> jax.Array:
 
 
 def _find_scale(leaf: Any) -> tuple[float, float]:
-    """Returns what is subtracted from an array, and by what it is divided then."""
+    """Returns what is subtracted from an array and what it is divided by."""
     is_byte, is_image = leaf.dtype == np.uint8, len(leaf.shape) in (2, 3)
     if hasattr(leaf, "maximum") and 0 not in leaf.shape and (is_byte or is_image):
         low, high = float(np.min(leaf.minimum)), float(np.max(leaf.maximum))

@@ -1,4 +1,4 @@
-"""The axis of the learner's devices, for networks that compute across it."""
+"""The device axis, for networks that compute across the learner's devices."""
 
 import functools
 from collections.abc import Callable
@@ -16,16 +16,15 @@ _Function = TypeVar("_Function", bound=Callable)
 def bind_device_axis(function: _Function) -> _Function:
     """Returns a pure function that may use the device axis wherever it is called.
 
-    Within a pmapped update the axis is that of the devices. Actors, the evaluator
-    and the check know no such axis; there the function gets one of its own, of size
-    1, so that a mean over devices is that of the caller alone.
+    Inside the mapped update the axis is that of the devices. Elsewhere, as in actors,
+    the function gets an axis of size 1, so that a mean over devices changes nothing.
     """
 
     @functools.wraps(function)
     def bound(*args, **kwargs):
         if _is_bound():
             return function(*args, **kwargs)
-        # Nothing has the axis, so that JAX computes exactly what it would without.
+        # No argument has the axis, so JAX computes the same as without it.
         alone = jax.vmap(
             lambda: function(*args, **kwargs), axis_name=DEVICE_AXIS, axis_size=1
         )
@@ -37,6 +36,6 @@ def bind_device_axis(function: _Function) -> _Function:
 def _is_bound() -> bool:
     try:
         jax.lax.axis_index(DEVICE_AXIS)
-    except NameError:  # What JAX raises for an axis that is unknown here.
+    except NameError:  # JAX raises it for an unbound axis.
         return False
     return True

@@ -12,7 +12,7 @@ from distrl.config import NetworkConfig, load_config
 from distrl.config.fields import list_fields, show_value
 from distrl.factories import find_factory
 from distrl.networks import check_network, list_networks
-from distrl.networks.registry import _NETWORKS
+from distrl.networks.torsos import _NETWORKS
 from distrl.types import EnvironmentSpec
 
 PAGE = (Path(__file__).parents[2] / "docs" / "networks.md").read_text()

@@ -37,7 +37,7 @@ def test_it_returns_the_spec_of_the_environment():
         ({"network": NetworkConfig("mlp", {"hiden": []})}, ["network.args", "'hiden'"]),
         (
             {"network": NetworkConfig("example_networks:wrong_width")},
-            ["gives [4, 10, 5] float32", "needed are features [4, any number]"],
+            ["returns [4, 10, 5] float32", "needs features [4, any number]"],
         ),
         (
             {"replay": ReplayConfig(frame_stack=3)},

@@ -9,13 +9,12 @@ from distrl.config import NetworkConfig
 from distrl.environments.spec import CategoricalArray
 from distrl.errors import ConfigError
 from distrl.networks import check_network, make_torso
+from distrl.networks.convolutional import check_convolutions, make_layers
 from distrl.networks.images import (
     Layer,
     append_others,
-    check_convolutions,
     convolve,
     find_image,
-    make_layers,
     to_image,
 )
 from distrl.networks.observations import encode_observation

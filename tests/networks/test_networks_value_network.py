@@ -1,3 +1,7 @@
+"""The whole network: its modes, its state, and its initial weights."""
+
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -214,14 +218,16 @@ def test_values_of_another_shape_are_refused(num_outputs, shape, given, needed):
     with pytest.raises(ConfigError) as caught:
         network.init(KEY)
     text = str(caught.value)
-    assert text.startswith(f"network.head: the network gives {given} for a batch of 1;")
+    assert text.startswith(
+        f"network.head: the network returns {given} for a batch of 1;"
+    )
     assert f"needs {needed}. With network.head = linear or dueling" in text
 
 
 def test_two_outputs_are_no_values():
     network = make(VECTOR, factory="example_torsos:two_outputs", args={}, head="none")
     for function, shape in ((network.apply, (2, 2)), (network.unroll, (2, 7, 2))):
-        with pytest.raises(ConfigError, match="gives dict of .'extra'. .2, "):
+        with pytest.raises(ConfigError, match="returns dict of .'extra'. .2, "):
             function({}, {}, KEY, np.zeros(shape, np.float32), (), "learn")
 
 
@@ -232,3 +238,62 @@ def test_bad_parts_are_told_when_the_network_is_made():
         make(head_args={"hidden_size": [3]})
     with pytest.raises(ConfigError, match="network.head = none"):
         make(head="none", is_implicit=True)
+
+
+BOARD = EnvironmentSpec(specs.Array((10, 10, 4), np.float32), 6)
+
+
+def init(**network):
+    config = Config(
+        network=NetworkConfig(
+            factory="conv", args={"channels": [16], "hidden_sizes": [128]}, **network
+        )
+    )
+    return make_value_network(config, BOARD).init(jax.random.PRNGKey(0))[0]
+
+
+# [3, 3, 4] inputs of the convolution, 16 * 8 * 8 of the hidden layer, 128 of the head.
+INPUTS = {"conv": 36, "mlp": 1024, "head": 128}
+
+
+@pytest.mark.parametrize("layer", INPUTS)
+def test_torch_layers_are_uniform_within_one_over_the_root_of_the_inputs(layer):
+    (found,) = (
+        layers
+        for name, layers in init(initial_weights="torch").items()
+        if find_inputs(layers) == INPUTS[layer]
+    )
+    bound = INPUTS[layer] ** -0.5
+    for array in (found["w"], found["b"]):
+        assert np.abs(array).max() <= bound
+        assert np.abs(array).max() > 0.5 * bound
+    # The standard deviation of a uniform distribution is its half width over root 3.
+    np.testing.assert_allclose(np.std(found["w"]), bound / 3**0.5, rtol=0.1)
+
+
+def test_haiku_layers_are_larger_and_have_biases_of_zero():
+    haiku, torch = init(), init(initial_weights="torch")
+    assert haiku.keys() == torch.keys()
+    for name in haiku:
+        ratio = np.std(haiku[name]["w"]) / np.std(torch[name]["w"])
+        assert 1.5 < ratio < 2.0
+        assert not np.any(haiku[name]["b"])
+
+
+def test_noisy_layers_keep_their_own():
+    noisy = init(initial_weights="torch", noisy=True)
+    own = init(noisy=True)
+    names = [name for name in own if "sigma_w" in own[name]]
+    assert names
+    for name in names:
+        for each in ("sigma_w", "sigma_b"):
+            np.testing.assert_array_equal(noisy[name][each], own[name][each])
+
+
+def test_it_is_a_choice_of_the_network_alone():
+    fields = {field.name: field.default for field in dataclasses.fields(NetworkConfig)}
+    assert fields["initial_weights"] == "haiku"
+
+
+def find_inputs(layers):
+    return int(np.prod(layers["w"].shape[:-1]))

@@ -1,3 +1,5 @@
+"""Torsos by name and address, their arguments, and the check of one."""
+
 import subprocess
 import sys
 from typing import NamedTuple
@@ -12,6 +14,7 @@ from dm_env import specs
 from distrl.config import NetworkConfig
 from distrl.errors import ConfigError
 from distrl.networks import check_network, list_networks, make_torso, preload_networks
+from distrl.networks.torsos import check_size, check_sizes
 from distrl.types import EnvironmentSpec
 
 
@@ -139,26 +142,26 @@ def test_the_check_computes_nothing():
             "example_torsos:constant",
             {"shape": []},
             VECTOR,
-            ["gives [4] float32", "[4, any number] float32", "network.head: none"],
+            ["returns [4] float32", "[4, any number] float32", "network.head: none"],
         ),
         (
             "example_torsos:constant",
             {"shape": [3, 7]},
             VECTOR,
-            ["gives [4, 3, 7] float32", "[4, any number] float32"],
+            ["returns [4, 3, 7] float32", "[4, any number] float32"],
         ),
         (
             "example_networks:wrong_dtype",
             {},
             VECTOR,
-            ["gives [4, 3] bfloat16", "needed are features [4, any number] float32"],
+            ["returns [4, 3] bfloat16", "needs features [4, any number] float32"],
         ),
-        ("example_networks:wrong_in_evaluation", {}, VECTOR, ["gives [3] float32"]),
+        ("example_networks:wrong_in_evaluation", {}, VECTOR, ["returns [3] float32"]),
         (
             "example_networks:two_outputs",
             {},
             VECTOR,
-            ["gives dict of ['q'] [4, 3] float32, ['value'] [4] float32"],
+            ["returns dict of ['q'] [4, 3] float32, ['value'] [4] float32"],
         ),
         (
             "example_networks:linear",
@@ -184,3 +187,28 @@ def test_the_check_says_what_is_wrong(factory, args, spec, parts):
         check_network(NetworkConfig(factory, args), spec)
     for part in parts:
         assert part in str(caught.value)
+
+
+def test_positive_integers_pass():
+    check_sizes("hidden_sizes", [])
+    check_sizes("hidden_sizes", (64, 1))
+    check_size("kernel", 1)
+
+
+@pytest.mark.parametrize("sizes", [64, None, "64", [0], [-1], [1.5], [True], [[2]]])
+def test_other_lists_are_refused(sizes):
+    with pytest.raises(ConfigError) as caught:
+        check_sizes("hidden_sizes", sizes, "network.head_args")
+    assert str(caught.value) == (
+        f"network.head_args: hidden_sizes is {sizes!r}; it has to be a list of "
+        "positive integers, for example [64, 64]."
+    )
+
+
+@pytest.mark.parametrize("size", [0, -1, 1.5, True, None, "3", [3]])
+def test_other_sizes_are_refused(size):
+    with pytest.raises(ConfigError) as caught:
+        check_size("kernel", size)
+    assert str(caught.value) == (
+        f"network.args: kernel is {size!r}; it has to be a positive integer."
+    )

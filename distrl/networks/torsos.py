@@ -1,4 +1,4 @@
-"""The torsos by name, those of a user's own by address, and their check."""
+"""Torsos: the table of built-in ones, making and checking one, argument checks."""
 
 import dataclasses
 from collections.abc import Callable
@@ -8,19 +8,19 @@ from distrl.action_masks import split_mask
 from distrl.config.schema import NetworkConfig
 from distrl.errors import ConfigError
 from distrl.factories import Named, check_keywords, find_factory, preload
-from distrl.types import EnvironmentSpec
+from distrl.types import EnvironmentSpec, Nest
 
-Torso = Callable[[Any, bool], Any]
+Torso = Callable[[Nest, bool], Any]
 """`(observation [B, ...], is_training) -> features [B, F]`, a Haiku function."""
 
 _NETWORKS = {
     "atari": Named(
         "The convolutional network of DQN for Atari (Nature 518).",
-        "distrl.networks.atari:make_atari",
+        "distrl.networks.convolutional:make_atari",
     ),
     "conv": Named(
         "A small convolutional network for a board or image (arXiv 1903.03176).",
-        "distrl.networks.conv:make_conv",
+        "distrl.networks.convolutional:make_conv",
     ),
     "impala": Named(
         "The residual network of IMPALA for images (arXiv 1802.01561).",
@@ -38,30 +38,29 @@ _NETWORKS = {
 
 
 def list_networks() -> dict[str, str]:
-    """Returns a line of description for each name."""
+    """Returns a one-line description of each torso by name."""
     return {name: named.description for name, named in sorted(_NETWORKS.items())}
 
 
 def preload_networks() -> None:
-    """Imports the modules of all our own networks."""
+    """Imports the modules of all built-in torsos."""
     preload(_NETWORKS)
 
 
 def make_torso(config: NetworkConfig, spec: EnvironmentSpec) -> Torso:
     """Returns the torso of a configuration, a Haiku function.
 
-    A factory of a user's own is called as `factory(spec, **config.args)`. Its
-    network gets observations as the environment gives them (uint8 stays uint8);
-    `distrl.networks.observations` has what our own networks begin with. No network
-    sees the mask of the legal actions: neither the spec nor the observations that it
-    gets have one.
+    A user's own factory is called as `factory(spec, **config.args)`. Its network
+    receives observations as the environment returns them (uint8 stays uint8);
+    `distrl.networks.observations` has the preprocessing of the built-in torsos.
+    Action masks are removed from the spec and the observations that a torso sees.
 
     Args:
       config: the name or address of a factory, and its keyword arguments.
-      spec: the environment's observations and number of actions.
+      spec: of the environment.
 
     Raises:
-      ConfigError: there is no such factory, it does not take the arguments, or fails.
+      ConfigError: the factory does not exist, does not take the arguments, or fails.
     """
     factory = find_factory("network.factory", config.factory, _NETWORKS)
     check_keywords("network.args", factory, config.args)
@@ -91,12 +90,12 @@ def make_torso(config: NetworkConfig, spec: EnvironmentSpec) -> Torso:
 
 
 def check_network(config: NetworkConfig, spec: EnvironmentSpec) -> None:
-    """Checks that the torso gives `[B, F] float32`; computes nothing.
+    """Checks that the torso returns `[B, F] float32`; computes nothing.
 
-    What it has to give with `network.head: none`, the agent knows.
+    With `network.head: none` the agent checks the output instead.
 
     Raises:
-      ConfigError: it cannot be made, it fails, or gives another shape or dtype.
+      ConfigError: it cannot be made, fails, or returns another shape or dtype.
     """
     import haiku as hk
     import jax
@@ -105,12 +104,12 @@ def check_network(config: NetworkConfig, spec: EnvironmentSpec) -> None:
     from distrl.networks.replicas import bind_device_axis
 
     torso = hk.transform_with_state(make_torso(config, spec))
-    # A batch as large as no other axis shows a network that mixes them up.
+    # No other axis has this size, so a network that mixes up axes is found.
     batch_size = spec.num_actions + 1
     observation = observation_shapes(spec, batch_size)
 
     @bind_device_axis
-    def apply(key, observation):
+    def apply(key: Any, observation: Nest) -> list[Any]:
         params, state = torso.init(key, observation, True)
         return [
             torso.apply(params, state, key, observation, is_training)[0]
@@ -126,9 +125,9 @@ def check_network(config: NetworkConfig, spec: EnvironmentSpec) -> None:
         raise ConfigError(
             f"network.factory: {config.factory!r} fails on an observation of "
             f"{describe(observation)}: {type(error).__name__}: {error}\n"
-            "A network is called as network(observation, is_training); integer "
-            "observations, uint8 too, are made floats by "
-            "distrl.networks.observations.to_float."
+            "A network is called as network(observation, is_training); "
+            "distrl.networks.observations.to_float converts integer observations, "
+            "uint8 included, to floats."
         ) from error
     if config.head == "none":
         return
@@ -136,8 +135,29 @@ def check_network(config: NetworkConfig, spec: EnvironmentSpec) -> None:
         fits = hasattr(output, "shape") and len(output.shape) == 2
         if not fits or output.shape[0] != batch_size or output.dtype != "float32":
             raise ConfigError(
-                f"network.factory: {config.factory!r} gives {describe(output)} for a "
-                f"batch of {batch_size} observations; needed are features "
-                f"[{batch_size}, any number] float32, from which the head makes the "
-                "values of the actions (network.head: none takes values as they are)."
+                f"network.factory: {config.factory!r} returns {describe(output)} for a "
+                f"batch of {batch_size} observations; the head needs features "
+                f"[{batch_size}, any number] float32 (with network.head: none the "
+                "network returns the action values itself)."
             )
+
+
+def check_sizes(name: str, sizes: Any, field: str = "network.args") -> None:
+    """Raises ConfigError unless an argument is a list of positive integers."""
+    if not isinstance(sizes, (list, tuple)) or not all(map(_is_size, sizes)):
+        raise ConfigError(
+            f"{field}: {name} is {sizes!r}; it has to be a list of positive "
+            "integers, for example [64, 64]."
+        )
+
+
+def check_size(name: str, size: Any) -> None:
+    """Raises ConfigError unless an argument is a positive integer."""
+    if not _is_size(size):
+        raise ConfigError(
+            f"network.args: {name} is {size!r}; it has to be a positive integer."
+        )
+
+
+def _is_size(size: Any) -> bool:
+    return isinstance(size, int) and not isinstance(size, bool) and size > 0
