@@ -18,7 +18,7 @@ from benchmarks.learner import make_transitions
 from benchmarks.record import median, print_record, print_table
 from benchmarks.replay_process import ReplayProcess
 from distrl.config import Config, NetworkConfig, ReplayConfig
-from distrl.learner.devices import replicate
+from distrl.learner.devices import first_replica, replicate
 
 NETWORKS = {
     "mlp 128-128": [128, 128],
@@ -31,9 +31,13 @@ def measure_learner(hidden_sizes: list[int], repetitions: int) -> dict[str, Any]
     import jax
 
     from distrl.agents import make_agent
-    from distrl.checkpoints import RunProgress, begin_part, complete_checkpoint
+    from distrl.checkpoints import (
+        RunProgress,
+        complete_checkpoint,
+        find_newest_checkpoint,
+    )
     from distrl.environments import read_spec
-    from distrl.learner.checkpoint import PART, restore_state, take_part
+    from distrl.learner.checkpoint import restore_state, save_train_state
     from distrl.learner.optimizer import make_optimizer
     from distrl.learner.state import init_state
 
@@ -46,18 +50,18 @@ def measure_learner(hidden_sizes: list[int], repetitions: int) -> dict[str, Any]
     with tempfile.TemporaryDirectory() as directory:
         for number in range(1, repetitions + 2):
             name = f"{number:06d}"
-            part = timed(times["copy"], lambda: take_part(state, 0))
-            path = begin_part(directory, name, PART)
+            copy = timed(times["copy"], lambda: first_replica(state))
 
-            def save(part: Any = part, path: Path = path, name: str = name) -> None:
-                part.write(path)
-                complete_checkpoint(directory, name, RunProgress(), 1, [PART])
+            def save(copy: Any = copy, name: str = name) -> None:
+                save_train_state(directory, name, copy, 0)
+                complete_checkpoint(directory, name, RunProgress(), 1)
+
+            def restore() -> None:
+                find_newest_checkpoint(directory, print)
+                restore_state(directory, initial, config.learner)
 
             timed(times["write"], save)
-            timed(
-                times["restore"],
-                lambda: restore_state(directory, initial, config.learner),
-            )
+            timed(times["restore"], restore)
         files = [file for file in Path(directory).rglob("*") if file.is_file()]
         size = sum(file.stat().st_size for file in files) / 2**20
     parameters = sum(leaf.size for leaf in jax.tree.leaves(initial.params))

@@ -53,7 +53,7 @@ def _serve(config: Config, port: int, asked: Any, answers: Any) -> None:
     from distrl.checkpoints import begin_part
     from distrl.environments import read_spec
     from distrl.replay import make_table
-    from distrl.replay.checkpoint import start_server, take_part
+    from distrl.replay.checkpoint import save_shard, start_server
 
     spec = read_spec(config.environment, config.environment_args)
     server = start_server(config, lambda: make_table(config, spec), port)
@@ -62,7 +62,7 @@ def _serve(config: Config, port: int, asked: Any, answers: Any) -> None:
     while asked.get():
         path = begin_part(config.run_dir, "000001", "replay/0")
         started = time.perf_counter()
-        take_part(server).write(path)
+        save_shard(f"localhost:{port}", path, lambda: True)
         seconds = time.perf_counter() - started
         size = sum(file.stat().st_size for file in path.iterdir())
         answers.put((seconds, size))

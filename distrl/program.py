@@ -1,6 +1,6 @@
 """The program: which nodes there are and who talks to whom; wiring and no more."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import launchpad as lp
@@ -100,14 +100,8 @@ def replay_node(
     """Runs the server of a shard of replay at `address`."""
     stop = lp.stop_event()
     reporter = Reporter(coordinator, config.replay.shard_names[shard], config, stop)
-
-    def report(gauges: Mapping[str, float]) -> None:
-        reporter.gauge(**gauges)
-        reporter.send()
-
     port = int(address.resolve().rpartition(":")[2])
-    serve_replay(config, spec, port, stop, report, reporter, shard)
-    reporter.send(last=True)
+    serve_replay(config, spec, port, stop, reporter, shard)
 
 
 def learner_node(

@@ -36,14 +36,6 @@ class Session:
         life = (self.number, self.restarts)
         return life if any(life) else ()
 
-    @property
-    def is_verified(self) -> bool:
-        """Whether the launcher has just compared the checkpoints with their checksums.
-
-        It does so before the nodes start; one that is started again does it itself.
-        """
-        return self.id != "" and self.restarts == 0
-
     def to_environment(self) -> dict[str, str]:
         """Returns the environment variables that `read_session` reads."""
         return {

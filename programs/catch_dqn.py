@@ -48,14 +48,8 @@ def make_program(config, spec):
 
     def replay(shard, coordinator):
         reporter = Reporter(coordinator, f"replay/{shard}", config, lp.stop_event())
-
-        def report(gauges):
-            reporter.gauge(**gauges)
-            reporter.send()
-
         port = int(addresses[shard].resolve().rpartition(":")[2])
-        serve_replay(config, spec, port, lp.stop_event(), report, reporter, shard)
-        reporter.send(last=True)
+        serve_replay(config, spec, port, lp.stop_event(), reporter, shard)
 
     with program.group("replay"):
         for shard, address in enumerate(addresses):

@@ -18,10 +18,3 @@ def test_lives_differ_and_the_first_adds_nothing_to_a_seed():
     lives = [Session("x", number, restarts) for number in (0, 1) for restarts in (0, 1)]
     indices = [life.indices for life in lives]
     assert indices == [(), (0, 1), (1, 0), (1, 1)]
-
-
-def test_the_launcher_verifies_for_first_lives_only():
-    assert Session("a", 1, 0).is_verified
-    assert not Session("a", 1, 1).is_verified
-    # Nodes without a launcher.
-    assert not Session().is_verified

@@ -82,7 +82,7 @@ def run_actor(
             if recent is not None:
                 reporter.gauge(training_return=recent)
             reporter.send()
-            exploration = schedule(reporter.run_env_steps)
+            exploration = schedule(reporter.progress.env_steps)
             log.write(
                 env_steps,
                 {

@@ -1,20 +1,23 @@
-"""What a run keeps on disk, so that it can go on after an end or a crash."""
+"""What a run keeps on disk so that it can continue after its end or a crash."""
 
 from distrl.checkpoints.best import Best, find_best, save_best
 from distrl.checkpoints.layout import (
-    LAST,
+    LEARNER,
     Checkpoint,
     begin_part,
     complete_checkpoint,
     discard_partial,
     discard_partials,
     find_newest_checkpoint,
+    find_scratch,
     list_checkpoints,
     make_folder,
     make_scratch,
     next_number,
+    recall_progress,
     restore_newest,
 )
+from distrl.checkpoints.manifest import return_freed_memory
 from distrl.checkpoints.progress import RunProgress
 from distrl.checkpoints.run_spec import (
     Description,
@@ -22,7 +25,6 @@ from distrl.checkpoints.run_spec import (
     describe_environment,
     write_run_spec,
 )
-from distrl.checkpoints.saving import Part, PartSaver, SaveReports
 from distrl.checkpoints.trees import (
     describe_arrays,
     preload_orbax,
@@ -31,14 +33,11 @@ from distrl.checkpoints.trees import (
 )
 
 __all__ = [
-    "LAST",
+    "LEARNER",
     "Best",
     "Checkpoint",
     "Description",
-    "Part",
-    "PartSaver",
     "RunProgress",
-    "SaveReports",
     "begin_part",
     "check_run_spec",
     "complete_checkpoint",
@@ -48,13 +47,16 @@ __all__ = [
     "discard_partials",
     "find_best",
     "find_newest_checkpoint",
+    "find_scratch",
     "list_checkpoints",
     "make_folder",
     "make_scratch",
     "next_number",
     "preload_orbax",
+    "recall_progress",
     "restore_newest",
     "restore_tree",
+    "return_freed_memory",
     "save_best",
     "save_tree",
     "write_run_spec",

@@ -5,24 +5,25 @@ RUN_DIR/best/12800/best.json     learner_steps, mean_return, episodes
                    variables/    the network's parameters and state, by Orbax
 """
 
-import contextlib
 import dataclasses
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from distrl.checkpoints.manifest import read_facts, write_manifest
+from distrl.checkpoints.manifest import (
+    FORMAT,
+    commit_directory,
+    read_facts,
+    remove_directory,
+)
 from distrl.checkpoints.progress import read_fields
 from distrl.checkpoints.trees import save_tree
 from distrl.node_log import say
-from distrl.whole_files import write_json
 
 _FACTS = "best.json"
 _VARIABLES = "variables"
-_PARTIAL = ".partial"
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Best:
 
     @property
     def variables(self) -> Path:
-        """What `restore_tree` reads `(params, network_state)` from."""
+        """Where `restore_tree` finds `(params, network_state)`."""
         return self.path / _VARIABLES
 
 
@@ -54,7 +55,7 @@ def save_best(
     mean_return: float,
     episodes: int,
 ) -> Best:
-    """Saves the best parameters so far, then removes those before them.
+    """Saves the best parameters so far, then removes the previous ones.
 
     Args:
       run_dir: of the run.
@@ -64,10 +65,10 @@ def save_best(
       episodes: of their evaluation.
 
     Raises:
-      OSError, ValueError: the disk is full, for example; those before them stay.
+      OSError, ValueError: the disk is full, for example; the previous ones stay.
     """
     folder = Path(run_dir) / "best"
-    path, partial = folder / str(learner_steps), folder / _PARTIAL
+    path, partial = folder / str(learner_steps), folder / ".partial"
     shutil.rmtree(partial, ignore_errors=True)
     folder.mkdir(exist_ok=True)
     partial.mkdir()
@@ -75,52 +76,41 @@ def save_best(
     save_tree(partial / _VARIABLES, variables)
     facts = dataclasses.asdict(best)
     del facts["path"]
-    write_json(partial / _FACTS, facts)
-    write_manifest(partial)
-    # A run that went back to a checkpoint may evaluate a step a second time.
-    _remove(path)
-    os.rename(partial, path)
+    # After a restart from a checkpoint the same step may be evaluated again.
+    commit_directory(partial, path, _FACTS, facts)
     for old in folder.iterdir():
         if old != path:
-            _remove(old)
+            remove_directory(old)
     return best
 
 
 def find_best(run_dir: str | Path, warn: Callable[[str], object] = say) -> Best | None:
-    """Returns the best evaluation that was saved whole; None without one.
-
-    All its files are compared with their checksums.
+    """Returns the best evaluation that was saved, once its files are verified.
 
     Args:
       run_dir: of the run.
-      warn: takes one line for each damaged one that was passed over.
+      warn: takes one line for each damaged directory, which is skipped.
     """
     folder = Path(run_dir) / "best"
     while True:
-        listed = _list(folder)
+        listed = sorted(folder.glob("[0-9]*"))
         found: list[Best] = []
         faults: list[str] = []
         for path in listed:
             try:
-                facts = read_fields(Best, read_facts(path, _FACTS))
-                found.append(Best(**{**facts, "path": path}))
+                found.append(_read(path))
             except (OSError, ValueError, TypeError) as error:
-                faults.append(f"best/{path.name} is damaged ({error}): passed over")
-        # A better one may have taken the place of one that was read.
-        if not faults or _list(folder) == listed:
+                faults.append(f"best/{path.name} is damaged ({error}): skipped")
+        # A directory may have been replaced while it was read.
+        if not faults or sorted(folder.glob("[0-9]*")) == listed:
             break
     for line in faults:
         warn(line)
     return max(found, key=lambda best: best.mean_return) if found else None
 
 
-def _list(folder: Path) -> list[Path]:
-    return sorted(folder.glob("[0-9]*"))
-
-
-def _remove(path: Path) -> None:
-    """Removes a directory, out of sight first: half of one looks like a damaged one."""
-    hidden = path.with_name(f".old-{path.name}")
-    with contextlib.suppress(OSError):
-        path.rename(hidden)
-    shutil.rmtree(hidden, ignore_errors=True)
+def _read(path: Path) -> Best:
+    facts = read_facts(path, _FACTS)
+    if facts.get("format") != FORMAT:
+        raise ValueError("it was saved by another version of distrl")
+    return Best(**{**read_fields(Best, facts), "path": path})

@@ -1,34 +1,37 @@
-"""Checkpoints as directories: begun aside, made whole by one rename.
+"""Checkpoints as directories: prepared under a hidden name, made whole by a rename.
 
-    RUN_DIR/checkpoints/000007/progress.json   counts, and what was run
+    RUN_DIR/checkpoints/000007/progress.json   the counts of the run
                                manifest.json   size and checksum of every file
-                               learner/        Orbax
-                               replay/0/       Reverb
-    RUN_DIR/checkpoints/.partial-000008/       being made, or left by a crash
+                               learner/        by Orbax
+                               replay/0/       by Reverb
+    RUN_DIR/checkpoints/.partial-000008/       in progress, or left by a crash
 
-Its parts belong together. A directory without the leading dot is whole, unless the
-disk damaged it: then its files differ from the manifest and the one before is taken.
+A directory without the leading dot is whole unless the disk damaged it: then its files
+differ from the manifest, and the checkpoint before it is used.
 """
 
-import contextlib
-import os
+import dataclasses
 import shutil
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from distrl.checkpoints.freed_memory import return_freed_memory
-from distrl.checkpoints.manifest import flush_directory, read_facts, write_manifest
+from distrl.checkpoints.best import find_best
+from distrl.checkpoints.manifest import (
+    FORMAT,
+    commit_directory,
+    read_facts,
+    remove_directory,
+    return_freed_memory,
+)
 from distrl.checkpoints.progress import RunProgress
-from distrl.whole_files import write_json
+from distrl.errors import ConfigError
 
-LAST = "last"
-"""What the checkpoint that a run makes at its end is called until it is whole."""
+LEARNER = "learner"
+"""The part that holds the learner's state, whatever the back end."""
 
 _PROGRESS = "progress.json"
-# What is begun, what is removed, and where Reverb writes before its part is whole.
-_HIDDEN = ("partial", "old", "scratch")
 _Restored = TypeVar("_Restored")
 
 
@@ -45,9 +48,9 @@ class Checkpoint:
     progress: RunProgress
 
     def find_part(self, name: str) -> Path | None:
-        """Returns the directory of a part, for example `learner`; None without it."""
+        """Returns the path of a part, for example `learner`; None without it."""
         part = self.path / name
-        return part if part.is_dir() else None
+        return part if part.exists() else None
 
     def describe(self) -> str:
         """Returns for example `checkpoint 000007 of learner step 12,800`."""
@@ -58,10 +61,10 @@ class Checkpoint:
 
 
 def make_folder(run_dir: str | Path) -> Path:
-    """Returns RUN_DIR/checkpoints, made for its owner only if it is not there.
+    """Returns RUN_DIR/checkpoints, created for its owner only if it is missing.
 
     Raises:
-      OSError: the run directory is not there, for example.
+      OSError: the run directory is missing, for example.
     """
     folder = _folder(run_dir)
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -69,30 +72,27 @@ def make_folder(run_dir: str | Path) -> Path:
 
 
 def begin_part(run_dir: str | Path, name: str, part: str) -> Path:
-    """Returns the directory for a part of a checkpoint; it is not there yet.
-
-    What a crash left in its place is removed, and its parent is made.
+    """Returns the path for a part of a new checkpoint; only its parent exists.
 
     Args:
       run_dir: of the run.
-      name: of the checkpoint that is being made, for example `000008`.
+      name: of the checkpoint, for example `000008`.
       part: for example `learner` or `replay/0`.
     """
-    path = _partial(run_dir, name) / part
+    path = make_folder(run_dir) / f".partial-{name}" / part
     shutil.rmtree(path, ignore_errors=True)
-    make_folder(run_dir)
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
 
 
-def make_scratch(run_dir: str | Path, node: str) -> Path:
-    """Returns an empty hidden directory, for a node that needs one while it saves.
+def find_scratch(run_dir: str | Path, node: str) -> Path:
+    """Returns the path of the hidden directory of a node, for example of `replay/0`."""
+    return _folder(run_dir) / f".scratch-{node.replace('/', '-')}"
 
-    Args:
-      run_dir: of the run.
-      node: the node's name, for example `replay/0`.
-    """
-    path = _folder(run_dir) / f".scratch-{node.replace('/', '-')}"
+
+def make_scratch(run_dir: str | Path, node: str) -> Path:
+    """Returns the hidden directory of a node, created or emptied."""
+    path = find_scratch(run_dir, node)
     shutil.rmtree(path, ignore_errors=True)
     make_folder(run_dir)
     path.mkdir()
@@ -100,65 +100,42 @@ def make_scratch(run_dir: str | Path, node: str) -> Path:
 
 
 def complete_checkpoint(
-    run_dir: str | Path,
-    name: str,
-    progress: RunProgress,
-    keep: int,
-    parts: Collection[str] = (),
-    partial_name: str | None = None,
+    run_dir: str | Path, name: str, progress: RunProgress, keep: int
 ) -> Checkpoint:
-    """Makes a checkpoint whole, and removes all but the `keep` newest.
+    """Makes a checkpoint whole, then removes all but the `keep` newest.
 
     Args:
       run_dir: of the run.
-      name: of the new checkpoint, for example `000008`.
+      name: of the checkpoint; its parts have been written.
       progress: how far the run was.
       keep: how many whole ones stay.
-      parts: what it must hold, for example `learner`.
-      partial_name: the name under which its parts were saved; None for `name`.
 
     Raises:
-      OSError: a part is missing or the disk is full, for example; no whole
-        checkpoint was touched.
+      OSError: the disk is full, for example; no whole checkpoint was touched.
     """
-    partial, path = _partial(run_dir, partial_name or name), _folder(run_dir) / name
-    for part in parts:
-        if not (partial / part).is_dir():
-            raise FileNotFoundError(f"the part {part} of checkpoint {name} is missing")
-    make_folder(run_dir)
-    partial.mkdir(exist_ok=True)
-    write_json(partial / _PROGRESS, progress.to_dict())
-    write_manifest(partial)
-    os.rename(partial, path)
-    flush_directory(path.parent)
-    return_freed_memory()
+    folder = _folder(run_dir)
+    path = folder / name
+    commit_directory(folder / f".partial-{name}", path, _PROGRESS, progress.to_dict())
     for old in list_checkpoints(run_dir)[keep:]:
-        # Out of sight first: half a checkpoint must never look like a whole one.
-        hidden = old.with_name(f".old-{old.name}")
-        with contextlib.suppress(OSError):
-            old.rename(hidden)
-        shutil.rmtree(hidden, ignore_errors=True)
+        remove_directory(old)
     return Checkpoint(path, progress)
 
 
 def discard_partial(run_dir: str | Path, name: str) -> None:
-    """Removes the parts of a checkpoint that is given up."""
-    shutil.rmtree(_partial(run_dir, name), ignore_errors=True)
+    """Removes what was written of a checkpoint that is given up."""
+    shutil.rmtree(_folder(run_dir) / f".partial-{name}", ignore_errors=True)
 
 
-def discard_partials(run_dir: str | Path, keep: Collection[str] = ()) -> None:
-    """Removes what crashes left half made or half removed.
+def discard_partials(run_dir: str | Path, scratch: bool = True) -> None:
+    """Removes what crashes left half written or half removed.
 
     Args:
       run_dir: of the run.
-      keep: the checkpoints that nodes may be writing at this moment; what they write on
-        the way there is kept, too.
+      scratch: also remove the nodes' own directories; no node may be running.
     """
-    kept = {_partial(run_dir, name) for name in keep}
-    for word in _HIDDEN:
+    for word in ("partial", "old", *(["scratch"] if scratch else [])):
         for path in _folder(run_dir).glob(f".{word}-*"):
-            if path not in kept and not (kept and word == "scratch"):
-                shutil.rmtree(path, ignore_errors=True)
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def list_checkpoints(run_dir: str | Path) -> list[Path]:
@@ -170,38 +147,43 @@ def list_checkpoints(run_dir: str | Path) -> list[Path]:
     return sorted(names, key=lambda path: int(path.name), reverse=True)
 
 
-def next_number(run_dir: str | Path) -> str:
-    """Returns the name of the checkpoint that comes next."""
-    newest = [int(path.name) for path in list_checkpoints(run_dir)[:1]]
-    return f"{1 + sum(newest):06d}"
+def next_number(run_dir: str | Path) -> int:
+    """Returns the number of the next checkpoint, which is named by its six digits."""
+    return 1 + max((int(path.name) for path in list_checkpoints(run_dir)), default=0)
 
 
 def find_newest_checkpoint(
     run_dir: str | Path,
     warn: Callable[[str], object],
-    verified: bool = False,
+    verify: bool = True,
     parts: Collection[str] = (),
 ) -> Checkpoint | None:
-    """Returns the newest checkpoint that is whole; None when there is none.
+    """Returns the newest checkpoint that can be used; None if there is none.
 
     Args:
       run_dir: of the run.
-      warn: takes one line for each damaged one that was passed over.
-      verified: the newest was compared with its checksums just now, by the launcher.
-      parts: what it must hold.
+      warn: takes one line for each damaged one, which is skipped.
+      verify: compare all files with their checksums. The launcher does, before the
+        nodes start; they look for the newest by name.
+      parts: what it must contain.
+
+    Raises:
+      ConfigError: another version of distrl saved it.
     """
     while True:
         listed, faults, whole = list_checkpoints(run_dir), [], None
         for path in listed:
             try:
-                whole = _read(path, verified, parts)
+                whole = _read(path, verify, parts)
                 break
+            except ConfigError:
+                raise
             except (OSError, ValueError) as error:
                 faults.append(f"checkpoint {path.name} is damaged ({error})")
         # A newer one may have been completed meanwhile, and an older one removed.
         if not faults or list_checkpoints(run_dir) == listed:
             break
-    taken = f"taking {whole.path.name}" if whole else "there is none before it"
+    taken = f"using {whole.path.name}" if whole else "there is none before it"
     for line in faults:
         warn(f"{line}: {taken}")
     return whole
@@ -211,21 +193,20 @@ def restore_newest(
     run_dir: str | Path,
     restore: Callable[[Checkpoint | None], _Restored],
     warn: Callable[[str], object],
-    verified: bool = False,
+    verify: bool = False,
 ) -> _Restored:
-    """Returns what `restore` makes of the newest whole checkpoint; of None without.
+    """Returns what `restore` makes of the newest checkpoint, or of None without one.
 
-    A newer one may be completed, and the one that is being read removed. Then it
-    begins again.
+    The run may complete a newer one and remove the one being read; then it starts over.
 
     Args:
       run_dir: of the run.
-      restore: called with the checkpoint to go on from, or None.
-      warn: takes one line for each damaged one that was passed over.
-      verified: as of `find_newest_checkpoint`.
+      restore: called with the checkpoint.
+      warn: takes one line for each damaged one, which is skipped.
+      verify: as for `find_newest_checkpoint`.
     """
     while True:
-        checkpoint = find_newest_checkpoint(run_dir, warn, verified)
+        checkpoint = find_newest_checkpoint(run_dir, warn, verify)
         try:
             restored = restore(checkpoint)
         except Exception:
@@ -237,21 +218,44 @@ def restore_newest(
             return restored
 
 
+def recall_progress(
+    run_dir: str | Path, sessions: int, warn: Callable[[str], object]
+) -> tuple[Checkpoint | None, RunProgress]:
+    """Returns the newest checkpoint, and the progress with which a session starts.
+
+    Args:
+      run_dir: of the run.
+      sessions: how often the run was started, this time included.
+      warn: takes one line for each damaged directory, which is skipped.
+    """
+    checkpoint = find_newest_checkpoint(run_dir, warn, verify=False)
+    progress = RunProgress() if checkpoint is None else checkpoint.progress
+    best = find_best(run_dir, warn)
+    if best is not None:
+        # It may be newer than the checkpoint.
+        progress = progress.with_best(best.mean_return)
+    return checkpoint, dataclasses.replace(progress, sessions=sessions)
+
+
 def _folder(run_dir: str | Path) -> Path:
     return Path(run_dir) / "checkpoints"
 
 
-def _partial(run_dir: str | Path, name: str) -> Path:
-    return _folder(run_dir) / f".partial-{name}"
-
-
-def _read(path: Path, verified: bool, parts: Collection[str]) -> Checkpoint:
-    """Reads a checkpoint's progress, once its files are checked.
+def _read(path: Path, verify: bool, parts: Collection[str]) -> Checkpoint:
+    """Reads a checkpoint's progress once its files are checked.
 
     Raises:
       ValueError, OSError: it is damaged.
+      ConfigError: another version of distrl saved it.
     """
-    progress = RunProgress.from_dict(read_facts(path, _PROGRESS, verified))
+    facts = read_facts(path, _PROGRESS, verify)
+    if facts.get("format") != FORMAT:
+        raise ConfigError(
+            f"{path} was saved by another version of distrl (format "
+            f"{facts.get('format', 1)!r:.40}; this version reads {FORMAT}). Resume the "
+            "run with that version, or start another with distrl train."
+        )
+    progress = RunProgress.from_dict(facts)
     for part in parts:
         if not (path / part).is_dir():
             raise ValueError(f"it has no {part}")

@@ -1,57 +1,105 @@
-"""The manifest of a saved directory: size and checksum of every file in it."""
+"""Directories that are whole or absent, with the size and checksum of every file.
 
+A directory is prepared under a hidden name, listed in `manifest.json`, flushed to the
+disk, and renamed. Best parameters and checkpoints are kept this way.
+"""
+
+import contextlib
+import ctypes
 import json
 import os
+import shutil
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from distrl.whole_files import write_json
 
+FORMAT = 2
+"""The version of what is saved; what another version saved is refused."""
+
 _NAME = "manifest.json"
-_CHUNK_BYTES = 1 << 16
+# Large, so that a thread that computes checksums rarely needs Python's lock.
+_CHUNK_BYTES = 1 << 20
 
 
-def write_manifest(directory: Path) -> None:
-    """Lists all files of a directory in its manifest and flushes them to the disk."""
-    files = {
-        str(file.relative_to(directory)): _measure(file, flush=True)
-        for file in _list_files(directory)
-    }
-    write_json(directory / _NAME, files)
-    for each in [*filter(Path.is_dir, directory.rglob("*")), directory]:
-        flush_directory(each)
-
-
-def read_facts(directory: Path, name: str, verified: bool = False) -> dict[str, Any]:
-    """Returns the object in a JSON file of a directory, once all files are checked.
+def commit_directory(
+    hidden: Path, path: Path, name: str, facts: Mapping[str, Any]
+) -> None:
+    """Writes a JSON file and the manifest, then renames `hidden` to `path`.
 
     Args:
-      directory: with a manifest.
+      hidden: the directory as prepared.
+      path: its final name, in the same parent directory; what is there is replaced.
       name: of the JSON file.
-      verified: the files were compared with their checksums a moment ago.
+      facts: its content; the format number is added.
+
+    Raises:
+      OSError: the disk is full, for example; `path` is as it was.
+    """
+    write_json(hidden / name, {"format": FORMAT, **facts})
+    files = {
+        str(file.relative_to(hidden)): _measure(file, flush=True)
+        for file in _list_files(hidden)
+    }
+    write_json(hidden / _NAME, files)
+    for each in [*filter(Path.is_dir, hidden.rglob("*")), hidden]:
+        _flush_directory(each)
+    if path.exists():
+        remove_directory(path)
+    os.rename(hidden, path)
+    _flush_directory(path.parent)
+    return_freed_memory()
+
+
+def read_facts(directory: Path, name: str, verify: bool = True) -> dict[str, Any]:
+    """Returns the content of a JSON file of a committed directory.
+
+    Args:
+      directory: as committed.
+      name: of the JSON file.
+      verify: compare all files with their checksums; otherwise only look whether
+        they exist.
 
     Raises:
       ValueError, OSError: a file is missing or damaged.
     """
-    # What the manifest names is read only if it is a file in the directory: there may
-    # be a pipe in its place, or an absolute path to a device.
-    there = {str(file.relative_to(directory)) for file in _list_files(directory)}
+    # The manifest itself may be damaged, so a name in it is opened only if it is that
+    # of a regular file in the directory, not of a pipe or of a device.
+    present = {str(file.relative_to(directory)) for file in _list_files(directory)}
     files = _read_object(directory / _NAME)
     for needed in (name, *files):
         if needed not in files:
             raise ValueError(f"{_NAME} does not name {needed}")
-        if needed not in there:
-            raise ValueError(f"{needed} is missing, or is not a file")
+        if needed not in present:
+            raise ValueError(f"{needed} is missing or not a file")
     for file, expected in files.items():
-        if not verified and _measure(directory / file) != expected:
+        if verify and _measure(directory / file) != expected:
             raise ValueError(f"{file} has changed")
     return _read_object(directory / name)
 
 
-def flush_directory(path: Path) -> None:
-    """Flushes the names in a directory to the disk."""
+def remove_directory(path: Path) -> None:
+    """Removes a directory, hiding it first: a half-removed one would look damaged."""
+    hidden = path.with_name(f".old-{path.name}")
+    with contextlib.suppress(OSError):
+        path.rename(hidden)
+    shutil.rmtree(hidden, ignore_errors=True)
+
+
+def return_freed_memory() -> None:
+    """Returns freed memory to the system, if the C library can.
+
+    Otherwise the allocator keeps it, in an arena per thread, and a node stays as large
+    as it was during its largest save.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
+def _flush_directory(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -61,7 +109,7 @@ def flush_directory(path: Path) -> None:
 
 def _read_object(path: Path) -> dict[str, Any]:
     if not path.is_file():
-        raise ValueError(f"{path.name} is missing, or is not a file")
+        raise ValueError(f"{path.name} is missing or not a file")
     try:
         content = json.loads(path.read_text())
     except (ValueError, RecursionError) as error:
@@ -72,14 +120,14 @@ def _read_object(path: Path) -> dict[str, Any]:
 
 
 def _list_files(directory: Path) -> Iterator[Path]:
-    """Yields the files below a directory, but not the manifest itself."""
+    """Yields the files below a directory except the manifest."""
     for file in sorted(directory.rglob("*")):
         if file.is_file() and file != directory / _NAME:
             yield file
 
 
 def _measure(file: Path, flush: bool = False) -> list[int]:
-    """Returns size and CRC-32 of a file; flushes it to the disk if so asked."""
+    """Returns the size and CRC-32 of a file."""
     size, checksum = 0, 0
     with file.open("rb") as stream:
         while chunk := stream.read(_CHUNK_BYTES):

@@ -1,4 +1,4 @@
-"""How far a run is: the counts that go on when it is resumed."""
+"""How far a run is: its counts and evaluations, which continue when it is resumed."""
 
 import dataclasses
 import math
@@ -6,24 +6,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
-# A float holds all integers up to it, and nodes report some counts as floats.
+# A float can represent every integer up to this, and nodes report counts as floats.
 _LARGEST = 2**53
 
 
 @dataclass(frozen=True)
 class RunProgress:
-    """The counts of a run, and its evaluations, at one moment.
+    """The counts of a run and its evaluations at one moment.
 
     Attributes:
-      seconds: since the run started, all its sessions together.
+      seconds: that the run has taken, in all sessions.
       env_steps: calls of environment.step by all actors.
       learner_steps: SGD steps.
-      episodes: those that the actors ended.
+      episodes: that the actors finished.
       evaluation_return: of the latest evaluation; None before the first.
       evaluation_step: the learner_steps of the parameters evaluated.
-      evaluation_truncated: the episodes of it that were cut off.
+      evaluation_truncated: how many of its episodes were cut off.
       best_return: of the best evaluation.
-      sessions: how often the run was started: 1, and one more for each resume.
+      sessions: how often the run was started: 1, plus one for each resume.
     """
 
     seconds: float = 0.0
@@ -36,21 +36,40 @@ class RunProgress:
     best_return: float | None = None
     sessions: int = 1
 
-    @property
-    def evaluation(self) -> tuple[int, float, int] | None:
-        """Step, return and truncated episodes of the latest evaluation."""
-        if self.evaluation_step is None or self.evaluation_return is None:
-            return None
-        truncated = self.evaluation_truncated or 0
-        return self.evaluation_step, self.evaluation_return, truncated
+    def with_evaluation(
+        self, learner_steps: int, mean_return: float, truncated: int
+    ) -> "RunProgress":
+        """Returns the progress after one more evaluation.
+
+        Args:
+          learner_steps: of the parameters evaluated.
+          mean_return: over the episodes.
+          truncated: how many episodes were cut off.
+        """
+        return dataclasses.replace(
+            self.with_best(mean_return),
+            evaluation_return=mean_return,
+            evaluation_step=learner_steps,
+            evaluation_truncated=truncated,
+        )
+
+    def with_best(self, mean_return: float) -> "RunProgress":
+        """Returns the progress with a return that may be the best."""
+        best = self.best_return
+        best = mean_return if best is None else max(best, mean_return)
+        return dataclasses.replace(self, best_return=best)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain data, for JSON."""
-        return dataclasses.asdict(self)
+        return dict(vars(self))
+
+    def to_status(self) -> dict[str, Any]:
+        """Returns the fields that a `Status` shares with it."""
+        return {name: value for name, value in vars(self).items() if name != "sessions"}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "RunProgress":
-        """Returns the progress in what `to_dict` gave; unknown names are left out.
+        """Returns the progress that `to_dict` described; ignores unknown names.
 
         Raises:
           ValueError: a value is not of its field's type.
@@ -59,10 +78,10 @@ class RunProgress:
 
 
 def read_fields(kind: type, data: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns what JSON data has for the fields of a dataclass of numbers.
+    """Returns what JSON data holds for the fields of a dataclass of numbers.
 
     Raises:
-      ValueError: a value is not of its field's type, or no number can be as large.
+      ValueError: a value is not of its field's type, or too large for a count.
     """
     found = {}
     for field in dataclasses.fields(kind):

@@ -1,4 +1,4 @@
-"""Nests of arrays on disk, by Orbax; reading them runs no code of the file's."""
+"""Nests of arrays on disk, by Orbax. Reading one runs no code from the file."""
 
 import importlib
 import math
@@ -14,10 +14,10 @@ def preload_orbax() -> None:
 
 
 def save_tree(directory: Path, tree: Any) -> None:
-    """Writes a nest of arrays into a new directory; returns when it is whole.
+    """Writes a nest of arrays into a new directory; returns when it is complete.
 
     Args:
-      directory: it must not be there yet.
+      directory: must not exist yet.
       tree: nest of numpy or JAX arrays; keys must be raw `[2] uint32` ones.
     """
     import jax
@@ -33,12 +33,12 @@ def restore_tree(directory: Path, like: _Tree) -> _Tree:
 
     Args:
       directory: of `save_tree`.
-      like: a nest of arrays or `jax.ShapeDtypeStruct` of the same structure, shapes
+      like: a nest of arrays or `jax.ShapeDtypeStruct` with the same structure, shapes
         and dtypes.
 
     Raises:
-      ValueError: what is there has another structure, shape or dtype.
-      OSError: it is not there.
+      ValueError: the saved nest has another structure, shape or dtype.
+      OSError: the directory is missing.
     """
     import jax
     import numpy as np
@@ -47,26 +47,26 @@ def restore_tree(directory: Path, like: _Tree) -> _Tree:
     directory = directory.absolute()
     blank = jax.tree.map(lambda x: _stand_in(np.zeros(x.shape, x.dtype)), like)
     with ocp.StandardCheckpointer() as checkpointer:
-        # Orbax itself would turn the saved dtypes into those that are asked for.
+        # Orbax itself would silently convert the saved dtypes to the expected ones.
         held = describe_arrays(checkpointer.metadata(directory).tree)
         wanted = describe_arrays(blank)
         for name in sorted(held.keys() | wanted.keys()):
             if held.get(name) != wanted.get(name):
                 raise ValueError(
-                    f"{directory} holds {held.get(name, 'nothing')} for {name}, where "
-                    f"{wanted.get(name, 'nothing')} is needed: it is of another "
-                    "network, optimiser or agent"
+                    f"{directory} holds {held.get(name, 'nothing')} for {name}, but "
+                    f"{wanted.get(name, 'nothing')} is needed: it is of "
+                    "another network, optimizer or agent"
                 )
         found = checkpointer.restore(directory, blank)
 
-    def mend(wanted: Any, array: Any) -> np.ndarray:
+    def reshape(wanted: Any, array: Any) -> np.ndarray:
         return np.ravel(array)[: math.prod(wanted.shape)].reshape(wanted.shape)
 
-    return jax.tree.map(mend, like, found)
+    return jax.tree.map(reshape, like, found)
 
 
 def describe_arrays(tree: Any) -> dict[str, str]:
-    """Returns dtype and shape of each array by its place in the nest."""
+    """Returns the dtype and shape of each array by its path in the nest."""
     import jax
     import numpy as np
 
@@ -78,15 +78,15 @@ def describe_arrays(tree: Any) -> dict[str, str]:
 
 
 def _stand_in(array: Any) -> Any:
-    """Returns the array; for an empty one, which Orbax refuses, one with an element."""
+    """Returns the array, or one element for an empty one, which Orbax refuses."""
     import numpy as np
 
     return array if math.prod(array.shape) else np.zeros(1, array.dtype)
 
 
 def _name(key: Any) -> str:
-    """Returns a key of a path; on disk a NamedTuple is a dict of its fields."""
+    """Names a key as it is on disk, where a NamedTuple is a dict of its fields."""
     for attribute in ("key", "name", "idx"):
         if hasattr(key, attribute):
             return str(getattr(key, attribute))
-    raise TypeError(f"no name for the key {key!r} of a nest")
+    raise TypeError(f"the key {key!r} of a nest has no name")

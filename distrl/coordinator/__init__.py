@@ -1,7 +1,6 @@
-"""The coordinator: the one place for counts, liveness, stops and checkpoints."""
+"""The coordinator: counts what the nodes do, stops the run, and writes its status."""
 
-from distrl.coordinator.node import Coordinator
+from distrl.coordinator.node import Coordinator, StopReason, find_stop_reason
 from distrl.coordinator.reporter import Reporter
-from distrl.coordinator.stopping import find_stop_reason
 
-__all__ = ["Coordinator", "Reporter", "find_stop_reason"]
+__all__ = ["Coordinator", "Reporter", "StopReason", "find_stop_reason"]

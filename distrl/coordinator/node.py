@@ -1,16 +1,16 @@
 """What the other nodes call, and the loop that watches the run."""
 
 import dataclasses
+import statistics
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-from distrl.config import Config
-from distrl.coordinator.checkpointing import CheckpointDirector
-from distrl.coordinator.memory import recall_run
-from distrl.coordinator.stopping import find_stop_reason
+from distrl.checkpoints import RunProgress
+from distrl.config import Config, StopConfig
+from distrl.coordinator.memory import recall_run, write_memory
 from distrl.node_log import say
 from distrl.session import Session
 from distrl.telemetry.metrics import MetricsLog
@@ -19,6 +19,36 @@ from distrl.types import StopSignal
 
 _MEMORY_SECONDS = 1.0
 _SLICE_SECONDS = 0.05
+
+
+class StopReason(NamedTuple):
+    """A stop condition that holds.
+
+    Attributes:
+      name: of the field of `StopConfig`.
+      value: what the run has reached.
+      limit: what the configuration says.
+    """
+
+    name: str
+    value: float
+    limit: float
+
+    def __str__(self) -> str:
+        """Returns for example `env_steps 10000 reached 10000`."""
+        return f"{self.name} {self.value:g} reached {self.limit:g}"
+
+
+def find_stop_reason(
+    stop: StopConfig, progress: RunProgress | Status
+) -> StopReason | None:
+    """Returns which stop condition holds; None while none does."""
+    # The last field first: to have solved the task is a better reason than a budget.
+    for field in reversed(dataclasses.fields(stop)):
+        limit, value = getattr(stop, field.name), getattr(progress, field.name)
+        if limit is not None and value is not None and value >= limit:
+            return StopReason(field.name, value, limit)
+    return None
 
 
 class Coordinator:
@@ -31,28 +61,30 @@ class Coordinator:
         stop_program: Callable[[], None],
         session: Session | None = None,
     ):
-        """Starts the clock of the run, or goes on from where it was.
+        """Starts the clock of the run, or continues it.
 
         Args:
           config: the whole configuration.
           stop: ends `run`.
           stop_program: ends the run.
-          session: the start of the program that this is in.
+          session: the start of the program that this belongs to.
         """
         self._config = config
         self._stop = stop
         self._stop_program = stop_program
         self._started = time.monotonic()
         self._lock = threading.Lock()
-        # What cannot wait for the next look: an evaluation, a part of a checkpoint.
+        # Set by an evaluation, which may end the run.
         self._changed = threading.Event()
         self._memory = recall_run(config.run_dir, session or Session(), say)
-        self._checkpoints = CheckpointDirector(
-            config, self._memory, self._started, self._lock, self._changed
-        )
         self._gauges: dict[str, dict[str, float]] = defaultdict(dict)
         self._seen: dict[str, float] = {}
         self._left: set[str] = set()
+        # They remain until the learner has made its last checkpoint.
+        self._savers = {"learner"}
+        if config.checkpoint.save_replay:
+            self._savers.update(config.replay.shard_names)
+        self._is_unwritten = False
         counts = self._memory.counts
         self._rates = Rates(
             self._started, counts.total("env_steps"), counts.total("learner_steps")
@@ -61,86 +93,59 @@ class Coordinator:
     def report(
         self,
         node: str,
-        life: str,
+        incarnation: str,
         counts: Mapping[str, float],
         gauges: Mapping[str, float],
         last: bool,
     ) -> dict[str, Any]:
-        """Takes a node's report; returns the counts of the run, and what to save.
+        """Takes a node's report.
 
         Args:
           node: the node's name.
-          life: names this life of the node; a restarted node has another one.
-          counts: totals of this life, for example `env_steps`; `learner_steps`
-            are those of all lives.
-          gauges: the newest value of whatever is not a count.
+          incarnation: distinguishes a restarted node from the one before.
+          counts: totals of this incarnation, for example `env_steps`; `learner_steps`
+            are those of the run.
+          gauges: the newest values of whatever is not a count.
           last: the node is about to end.
 
         Returns:
-          `env_steps` and `learner_steps` of the whole run; `checkpoint`, the name of
-          the checkpoint that is being made, or None.
+          `progress` of the run, as of `RunProgress.to_dict`; `others_remain` and
+          `learner_remains` as of `Reporter`.
         """
+        now = time.monotonic()
         with self._lock:
-            self._seen[node] = time.monotonic()
-            if self._memory.counts.update(node, life, counts):
-                self._checkpoints.forget(node)
+            self._seen[node] = now
+            self._memory.counts.update(node, incarnation, counts)
             self._gauges[node].update(gauges)
             if last:
                 self._left.add(node)
             else:
                 self._left.discard(node)
-            total = self._memory.counts.total
             return {
-                "env_steps": total("env_steps"),
-                "learner_steps": total("learner_steps"),
-                "checkpoint": self._checkpoints.wanted,
+                "progress": self._memory.to_progress(self._seconds(now)).to_dict(),
+                # This takes time for each node, so only the learner is told.
+                "others_remain": node == "learner"
+                and bool(self._seen.keys() - self._left - self._savers),
+                "learner_remains": self._is_reporting("learner", now),
             }
 
     def report_evaluation(
         self, learner_steps: int, mean_return: float, truncated: int
     ) -> bool:
-        """Takes the evaluation of one frozen version.
+        """Takes the evaluation of one version of the parameters.
 
         Args:
           learner_steps: of the version.
           mean_return: of its episodes.
-          truncated: the episodes that were cut off.
+          truncated: how many episodes were cut off.
 
         Returns:
-          True: it was heard.
+          True, which tells the evaluator that it was received.
         """
         with self._lock:
-            memory = self._memory
-            memory.evaluation = (learner_steps, mean_return, truncated)
-            if memory.best_return is None or mean_return > memory.best_return:
-                memory.best_return = mean_return
-        self._changed.set()
-        return True
-
-    def report_saved(self, node: str, name: str, learner_steps: int | None) -> bool:
-        """Takes note that a node's part of a checkpoint is whole.
-
-        Args:
-          node: the node's name, which is its part's.
-          name: of the checkpoint; `last` is the one at the end of the run.
-          learner_steps: of the learner's part; None of another.
-
-        Returns:
-          True: it was heard.
-        """
-        with self._lock:
-            self._checkpoints.take(node, name, learner_steps)
-        self._changed.set()
-        return True
-
-    def report_failed_save(self, node: str, name: str, error: str) -> bool:
-        """Takes note that a node's part of a checkpoint cannot be saved.
-
-        Returns:
-          True: it was heard.
-        """
-        with self._lock:
-            self._checkpoints.take_failure(node, name, error)
+            self._memory.progress = self._memory.progress.with_evaluation(
+                learner_steps, mean_return, truncated
+            )
         self._changed.set()
         return True
 
@@ -157,48 +162,52 @@ class Coordinator:
                 reason = find_stop_reason(self._config.stop, status)
                 if reason is not None:
                     self._stop_program()
-            now = time.monotonic()
-            began = self._checkpoints.direct(now, self._seconds(now))
-            if began or now - remembered >= _MEMORY_SECONDS:
-                remembered = now
-                self._checkpoints.remember(self._seconds(now))
+            if time.monotonic() - remembered >= _MEMORY_SECONDS:
+                remembered = time.monotonic()
+                self._remember()
             self._write(log, status)
         self._await_farewells()
-        self._end_checkpoints()
-        self._write(log, dataclasses.replace(self._status(), reason=reason))
+        self._remember()
+        text = None if reason is None else str(reason)
+        self._write(log, dataclasses.replace(self._status(), reason=text))
         log.close()
 
     def _await_farewells(self) -> None:
-        """Waits for the last counts of the nodes that are still there.
-
-        Those that save a last time have longer, while they report.
-        """
-        begun = time.monotonic()
+        """Waits for the last reports; longer for nodes that make a checkpoint."""
+        began = time.monotonic()
         patience = self._config.launch.stop_seconds / 2
         longest = max(patience, self._config.checkpoint.save_seconds)
-        while not self._stop_is_over(begun, patience, longest):
-            self._changed.wait(_SLICE_SECONDS)
-            self._changed.clear()
+        while True:
+            self._stop.is_set()  # a sign of life
+            now = time.monotonic()
+            with self._lock:
+                remaining = self._seen.keys() - self._left
+                if now - began > patience:
+                    remaining &= self._savers
+                    remaining = {n for n in remaining if self._is_reporting(n, now)}
+            if not remaining or now - began > longest:
+                return
+            time.sleep(_SLICE_SECONDS)
 
-    def _stop_is_over(self, begun: float, patience: float, longest: float) -> bool:
-        # That this thread looks at the flag is what shows that it lives.
-        self._stop.is_set()
-        now = time.monotonic()
+    def _is_reporting(self, node: str, now: float) -> bool:
+        """Whether a node has reported lately, and not for the last time."""
+        patience = self._config.launch.stop_seconds / 2
+        silence = now - self._seen.get(node, -float("inf"))
+        return node not in self._left and silence < patience
+
+    def _remember(self) -> None:
+        """Writes the memory to the disk; logs the first of several failures."""
+        if self._config.run_dir is None:
+            return
         with self._lock:
-            there = set(self._seen) - self._left
-            if now - begun > patience:
-                there &= self._checkpoints.parts
-                there = {node for node in there if now - self._seen[node] < patience}
-        return not there or now - begun > longest
-
-    def _end_checkpoints(self) -> None:
-        """Makes the last checkpoint whole."""
-        seconds = self._seconds(time.monotonic())
-        while not self._checkpoints.end(seconds):
-            self._stop.is_set()
-            self._changed.wait(_SLICE_SECONDS)
-            self._changed.clear()
-        self._checkpoints.remember(seconds)
+            text = self._memory.to_json(self._seconds(time.monotonic()))
+        try:
+            write_memory(self._config.run_dir, text)
+            self._is_unwritten = False
+        except OSError as error:
+            if not self._is_unwritten:
+                say(f"the counts of the run cannot be written: {error}")
+            self._is_unwritten = True
 
     def _write(self, log: MetricsLog, status: Status) -> None:
         assert self._config.run_dir is not None
@@ -207,7 +216,7 @@ class Coordinator:
 
     def _seconds(self, now: float) -> float:
         """Returns the seconds that the run has taken."""
-        return self._memory.seconds + now - self._started
+        return self._memory.progress.seconds + now - self._started
 
     def _status(self) -> Status:
         now = time.monotonic()
@@ -221,11 +230,9 @@ class Coordinator:
             behind = self._gauge("staleness_seconds", max)
             silent = self._config.launch.silent_seconds
             size = self._gauge("replay_size")
+            checkpoint = self._gauge("checkpoint")
             return Status(
-                seconds=progress.seconds,
-                env_steps=progress.env_steps,
-                learner_steps=progress.learner_steps,
-                episodes=progress.episodes,
+                **progress.to_status(),
                 env_steps_per_second=round(env_rate, 1),
                 learner_steps_per_second=round(learner_rate, 1),
                 samples_per_insert=sampled / inserted if inserted and sampled else None,
@@ -234,13 +241,9 @@ class Coordinator:
                     None if held is None else max(0.0, progress.learner_steps - held)
                 ),
                 staleness_seconds=None if behind is None else round(behind, 3),
-                training_return=self._gauge("training_return", _mean),
-                evaluation_return=progress.evaluation_return,
-                evaluation_step=progress.evaluation_step,
-                evaluation_truncated=progress.evaluation_truncated,
-                best_return=progress.best_return,
-                checkpoint=self._memory.checkpoint,
-                failed_saves=self._memory.failed_saves,
+                training_return=self._gauge("training_return", statistics.fmean),
+                checkpoint=None if checkpoint is None else int(checkpoint),
+                failed_saves=self._memory.counts.total("failed_saves"),
                 nodes_alive=sum(now - seen < silent for seen in self._seen.values()),
             )
 
@@ -249,7 +252,3 @@ class Coordinator:
     ) -> float | None:
         values = [g[name] for g in self._gauges.values() if name in g]
         return combine(values) if values else None
-
-
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values)

@@ -73,7 +73,7 @@ def run_evaluator(
             {
                 "learner_steps": snapshot.learner_steps,
                 "version": snapshot.version,
-                "env_steps": reporter.run_env_steps,
+                "env_steps": reporter.progress.env_steps,
                 **summary,
                 "seconds": round(time.monotonic() - started, 3),
             },

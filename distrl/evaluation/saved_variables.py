@@ -118,7 +118,7 @@ def _read_latest(
     def restore(checkpoint: Checkpoint | None) -> SavedVariables | None:
         if checkpoint is None:
             return None
-        state = read_state(checkpoint, like) or _read_serial(checkpoint, like)
+        state = read_state(checkpoint, like)
         if state is None:
             return None
         return SavedVariables(
@@ -129,7 +129,7 @@ def _read_latest(
             state.network_state,
         )
 
-    return restore_newest(config.run_dir, restore, warn)
+    return restore_newest(config.run_dir, restore, warn, verify=True)
 
 
 def _read_serial(checkpoint: Checkpoint, like: TrainState) -> TrainState | None:

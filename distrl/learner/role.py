@@ -9,11 +9,11 @@ import jax
 import numpy as np
 
 from distrl.agents import make_agent
-from distrl.checkpoints import Part, PartSaver, write_run_spec
+from distrl.checkpoints import write_run_spec
 from distrl.config import Config
 from distrl.coordinator import Reporter
 from distrl.items import make_item_spec, make_zeros
-from distrl.learner.checkpoint import PART, describe_run, restore_state, take_part
+from distrl.learner.checkpoint import Checkpointer, describe_run, restore_state
 from distrl.learner.devices import (
     copy_first_replica,
     first_replica,
@@ -67,12 +67,14 @@ def run_learner(
     priorities = None
     if config.replay.kind == "prioritized":
         priorities = PriorityUpdater(replay_addresses, config, join_superbatch)
-    saver = PartSaver(config, PART, learner.take_part, reporter, stop)
+    checkpointer = Checkpointer(
+        config, replay_addresses, reporter, stop, learner.resumed
+    )
     while not stop.is_set():
         publisher.check()
         if reporter.is_due():
             reporter.send()
-        saver.poll()
+        checkpointer.poll(learner.state, learner.learner_steps)
         superbatch = None
         with ignore_errors_while_stopping(stop):
             superbatch = feed.get(_POLL_SECONDS)
@@ -91,8 +93,8 @@ def run_learner(
             priorities.put(superbatch.keys, superbatch.shards, output.priorities)
     learner.write_last_metrics()
     reporter.send()
-    if learner.learner_steps > 0:
-        saver.finish()
+    if learner.learner_steps > learner.resumed.learner_steps:
+        checkpointer.finish(learner.state, learner.learner_steps)
     reporter.send(last=True)
     publisher.close(_POLL_SECONDS)
     publisher.check()
@@ -116,11 +118,12 @@ class Learner:
         key = jax.random.PRNGKey(derive_seed(config.seed, "learner"))
         initial = init_state(agent, optimizer, key)
         write_run_spec(config.run_dir, describe_run(spec, initial))
-        state, self.learner_steps = restore_state(
-            config.run_dir, initial, config.learner
-        )
+        state, self.resumed = restore_state(config.run_dir, initial, config.learner)
+        """How far the run was in the checkpoint that was restored."""
+        self.learner_steps = self.resumed.learner_steps
         """The SGD steps made so far, those before a checkpoint among them."""
-        self._state = replicate(state, self.devices)
+        self.state = replicate(state, self.devices)
+        """The learner's state; its buffers are given to the next update."""
         self._publisher = publisher
         self._publish()
         self._metrics = _Metrics(config, self.learner_steps)
@@ -128,15 +131,15 @@ class Learner:
 
     def compile(self, spec: EnvironmentSpec) -> None:
         """Compiles the update, on a copy: it donates what it is given."""
-        spare = replicate(first_replica(self._state), self.devices)
+        spare = replicate(first_replica(self.state), self.devices)
         zeros = _zeros(self._config, spec, self.devices)
         jax.block_until_ready(self._update(spare, *zeros))
 
     def learn(self, superbatch: DeviceSuperbatch) -> UpdateOutput:
         """Begins an update, and waits for one before it when many are under way."""
         learner = self._config.learner
-        self._state, output = self._update(
-            self._state, superbatch.items, superbatch.probabilities
+        self.state, output = self._update(
+            self.state, superbatch.items, superbatch.probabilities
         )
         self._under_way.append(output)
         if len(self._under_way) > _UNDER_WAY:
@@ -148,10 +151,6 @@ class Learner:
         if dispatches % learner.metrics_period == 0:
             self._write_metrics(output)
         return output
-
-    def take_part(self) -> Part:
-        """Returns what a checkpoint holds of the learner, as it is now."""
-        return take_part(self._state, self.learner_steps)
 
     def write_last_metrics(self) -> None:
         """Adds a row for the newest update, unless it has one."""
@@ -167,7 +166,7 @@ class Learner:
 
     def _publish(self) -> None:
         # A copy on the device, so that this does not wait for the updates under way.
-        variables = copy_first_replica((self._state.params, self._state.network_state))
+        variables = copy_first_replica((self.state.params, self.state.network_state))
         self._published = self.learner_steps
         self._publisher.put(self.learner_steps, variables)
 

@@ -1,12 +1,13 @@
 """Replay on Reverb: the servers, and how actors and the learner reach them.
 
-    serve_replay(config, spec, port, stop, report, reporter, shard)  # a replay node
+    serve_replay(config, spec, port, stop, reporter, shard)  # a replay node
     BlockWriter(address, config, spec, seed, stop).write(items)  # an actor
     ShardedSampler(make_samplers(addresses, config, spec), ...)  # the learner
 
 Only this package imports Reverb and TensorFlow, and it does so when it is imported.
 """
 
+from distrl.replay.checkpoint import save_shard
 from distrl.replay.priorities import PriorityUpdater
 from distrl.replay.sampler import ReplaySampler, SampledSuperbatch
 from distrl.replay.server import serve_replay
@@ -23,5 +24,6 @@ __all__ = [
     "ShardedSampler",
     "make_samplers",
     "make_table",
+    "save_shard",
     "serve_replay",
 ]

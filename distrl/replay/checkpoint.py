@@ -1,31 +1,36 @@
-"""A shard's part of a checkpoint: Reverb writes it, beside, and it is moved in whole.
+"""A shard's part of a checkpoint: Reverb writes it, and a rename puts it in place.
 
-Reverb keeps only the newest of what it writes, in a directory that it names. So it
-writes into a scratch directory, and what it wrote becomes the part by a rename.
+A Reverb server keeps only the newest of the checkpoints it writes, in a directory that
+it names itself. So it writes into a hidden directory of its own, from which the learner
+moves the result into the checkpoint.
 """
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import reverb
 from reverb.reverb_types import TableInfo
 
-from distrl.checkpoints import Checkpoint, Part, make_scratch, restore_newest
+from distrl.checkpoints import Checkpoint, make_scratch, restore_newest
 from distrl.config.schema import Config
 from distrl.node_log import say
-from distrl.session import read_session
+from distrl.remote import is_listening
 
 # Reverb's default makes a temporary directory at each start, and leaves it there.
 _NOWHERE = "/dev/null/replay"
-# What a table takes from the checkpoint and not from the program, silently.
+# Reverb silently takes these from the checkpoint, whatever the program says.
 _SETTINGS = ("signature", "sampler_options", "max_size")
 _LIMITS = ("samples_per_insert", "min_size_to_sample")
+# How long a server may take to say that it is up.
+_ANSWER_SECONDS = 5
+_RETRY_SECONDS = 0.1
 
 
 def start_server(
     config: Config, make_table: Callable[[], reverb.Table], port: int, shard: int = 0
 ) -> reverb.Server:
-    """Returns a server that holds what the newest whole checkpoint held of its shard.
+    """Returns a server that holds what the newest checkpoint has of its shard.
 
     Without `run_dir` or `checkpoint.save_replay` it starts empty.
 
@@ -37,8 +42,8 @@ def start_server(
       shard: which of `replay.shards` it is, from 0.
 
     Raises:
-      RuntimeError: what was saved is of a table with another signature, size,
-        sampler or rate limiter: Reverb would go on with those.
+      RuntimeError: the checkpoint is of a table with another signature, size,
+        sampler or rate limiter, which Reverb would silently keep.
     """
     run_dir = config.run_dir
     if run_dir is None or not config.checkpoint.save_replay:
@@ -54,19 +59,47 @@ def start_server(
         )
         server = reverb.Server([make_table()], port=port, checkpointer=checkpointer)
         if part is not None and not part.exists():
-            # Reverb takes what is not there for an empty replay.
+            # Reverb takes a missing directory for an empty replay.
             server.stop()
             raise FileNotFoundError(f"{part} was removed while it was read")
         if checkpoint is not None and part is not None:
             _check_settings(server, make_table().info, part)
-            say(f"{name} goes on from {checkpoint.describe()}")
+            say(f"{name} continues from {checkpoint.describe()}")
         return server
 
-    return restore_newest(run_dir, start, say, read_session().is_verified)
+    return restore_newest(run_dir, start, say)
+
+
+def save_shard(address: str, directory: Path, is_over: Callable[[], bool]) -> None:
+    """Has a shard save what it holds; waits for one that is being restarted.
+
+    Args:
+      address: host:port of its server.
+      directory: to create; on the disk on which the server writes.
+      is_over: whether to stop waiting for the server.
+
+    Raises:
+      RuntimeError: it could not save, or did not answer until `is_over`.
+    """
+    while True:
+        # A channel opened before the port accepts would back off for seconds.
+        if is_listening(address, _ANSWER_SECONDS):
+            client = reverb.Client(address)
+            try:
+                client.server_info(_ANSWER_SECONDS)
+                break
+            except (RuntimeError, reverb.errors.ReverbError) as error:
+                failure = str(error)
+        else:
+            failure = "it does not listen"
+        if is_over():
+            raise RuntimeError(f"no answer from {address}: {failure}")
+        time.sleep(_RETRY_SECONDS)
+    Path(client.checkpoint()).rename(directory)
 
 
 def _check_settings(server: reverb.Server, wanted: TableInfo, part: Path) -> None:
-    """Ends the server and raises if it holds a table of other settings."""
+    """Stops the server and raises if its table has other settings."""
     held = server.localhost_client().server_info()[wanted.name]
     pairs = {
         **{name: (getattr(held, name), getattr(wanted, name)) for name in _SETTINGS},
@@ -82,18 +115,8 @@ def _check_settings(server: reverb.Server, wanted: TableInfo, part: Path) -> Non
         if saved != configured:
             server.stop()
             raise RuntimeError(
-                f"{part} holds a replay with another {name}: {saved}, and not "
-                f"{configured}. Reverb cannot change it. Take the replay, learner "
-                "and environment settings of the run that saved it, or set "
-                "checkpoint.save_replay to false to begin with an empty replay."
+                f"{part} holds a replay whose {name} is {saved}, not {configured}, "
+                "and Reverb cannot change it. Use the replay, learner and environment "
+                "settings of the run that saved it, or set checkpoint.save_replay to "
+                "false to start with an empty replay."
             )
-
-
-def take_part(server: reverb.Server) -> Part:
-    """Returns what to save of the server: what it holds when the saving begins."""
-    client = server.localhost_client()
-
-    def write(directory: Path) -> None:
-        Path(client.checkpoint()).rename(directory)
-
-    return Part(None, write)

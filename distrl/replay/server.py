@@ -3,19 +3,36 @@
 import contextlib
 import functools
 import math
-from collections.abc import Callable, Mapping
+import time
+from pathlib import Path
+from typing import Protocol
 
 import reverb
 
-from distrl.checkpoints import PartSaver, SaveReports
+from distrl.checkpoints import find_scratch, return_freed_memory
 from distrl.config.schema import Config
 from distrl.remote import is_listening
-from distrl.replay.checkpoint import start_server, take_part
+from distrl.replay.checkpoint import start_server
 from distrl.replay.tables import TABLE_NAME, make_table
 from distrl.types import EnvironmentSpec, StopSignal
 
 # How long the last gauges may take when the run ends.
 _LAST_SECONDS = 1.0
+_SLICE_SECONDS = 0.05
+
+
+class ReplayReports(Protocol):
+    """What a replay node says to the coordinator and hears; `Reporter` is one."""
+
+    @property
+    def learner_remains(self) -> bool:
+        """Whether the learner has not ended yet."""
+
+    def gauge(self, **values: float) -> None:
+        """Sets values for the next report."""
+
+    def send(self, last: bool = False) -> None:
+        """Reports now."""
 
 
 def read_gauges(
@@ -48,27 +65,26 @@ def serve_replay(
     spec: EnvironmentSpec,
     port: int,
     stop: StopSignal,
-    report: Callable[[Mapping[str, float]], object],
-    reports: SaveReports | None = None,
+    reporter: ReplayReports,
     shard: int = 0,
 ) -> None:
-    """Serves a shard of replay until `stop` is set.
+    """Serves a shard of replay until `stop` is set and the learner has ended.
 
-    It starts with the shard's items in the newest checkpoint of the run, if any.
+    It starts with what the newest checkpoint of the run holds of it, if there is one,
+    and ends after the learner, which saves it a last time.
 
     Args:
       config: the run's configuration.
       spec: the environment's observations and actions.
       port: the port to serve at, on all interfaces.
       stop: ends the server.
-      report: takes the gauges of `read_gauges`, at the start, then every
+      reporter: is given the gauges of `read_gauges` at the start, then every
         `launch.report_seconds`, and at the end.
-      reports: says when a checkpoint is made, and hears of it; None makes none.
       shard: which of `replay.shards` it is, from 0.
 
     Raises:
-      RuntimeError: the port is taken, which Reverb itself would share silently, or
-        the items saved do not fit the configuration.
+      RuntimeError: the port is taken, where Reverb itself would silently share it; or
+        the checkpoint does not fit.
     """
     limit = config.launch.rpc_seconds
     if is_listening(f"localhost:{port}", timeout=limit):
@@ -79,26 +95,43 @@ def serve_replay(
     make = functools.partial(make_table, config, spec)
     server = start_server(config, make, port, shard)
     client, block = server.localhost_client(), config.replay.block_size
-    saver = None
-    if reports is not None and config.checkpoint.save_replay:
-        take = functools.partial(take_part, server)
-        saver = PartSaver(config, config.replay.shard_names[shard], take, reports, stop)
+    scratch = find_scratch(config.run_dir or "", config.replay.shard_names[shard])
+    saved = _read_change(scratch)
     try:
-        gauges = read_gauges(client, block, limit)
-        report(gauges)
         is_over = False
-        while not is_over:
+        gauges = read_gauges(client, block, limit)
+        while True:
+            reporter.gauge(**gauges)
+            reporter.send()
+            if saved != (saved := _read_change(scratch)):
+                return_freed_memory()
+            if is_over:
+                break
             is_over = stop.wait(config.launch.report_seconds)
             # A server that is busy with a checkpoint may keep its own client waiting.
             with contextlib.suppress(reverb.errors.DeadlineExceededError):
                 gauges = read_gauges(client, block, _LAST_SECONDS if is_over else limit)
-            report(gauges)
-            if saver is not None and not is_over:
-                saver.poll()
-        # Before its first sample there is no step of the learner to go on from. But one
-        # that was started again may have given none, while other shards gave theirs.
-        is_learned_from = reports is not None and reports.run_learner_steps > 0
-        if saver is not None and (gauges["sampled"] > 0 or is_learned_from):
-            saver.finish()
+        if config.checkpoint.save_replay:
+            _wait_for_learner(config, stop, reporter)
     finally:
         server.stop()
+    reporter.send(last=True)
+
+
+def _wait_for_learner(
+    config: Config, stop: StopSignal, reporter: ReplayReports
+) -> None:
+    """Waits until the learner has made its last checkpoint, or takes too long."""
+    end = time.monotonic() + config.checkpoint.save_seconds
+    while reporter.learner_remains and time.monotonic() < end:
+        stop.is_set()  # a sign of life
+        time.sleep(_SLICE_SECONDS)
+        reporter.send()
+
+
+def _read_change(scratch: Path) -> int | None:
+    """Returns when Reverb last wrote a checkpoint, or one was moved away."""
+    try:
+        return scratch.stat().st_mtime_ns
+    except OSError:
+        return None

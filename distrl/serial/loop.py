@@ -16,7 +16,7 @@ from distrl.actor.interaction import Interaction
 from distrl.agents import make_agent
 from distrl.checkpoints import write_run_spec
 from distrl.config import Config, StopConfig
-from distrl.coordinator import find_stop_reason
+from distrl.coordinator import StopReason, find_stop_reason
 from distrl.evaluation.episodes import Evaluation
 from distrl.evaluation.evaluator import BestKeeper
 from distrl.factories import check_not_imported
@@ -104,12 +104,12 @@ class _Run:
         if config.run_dir is not None:
             train = first_replica(state.train)
             write_run_spec(config.run_dir, describe_run(spec, train))
-        self._state, progress = restore_state(config, state, devices)
+        self._state = restore_state(config, state, devices)
         self._variables = copy_variables(self._state.train)
         self._checkpointed_step = self._counts.learner_steps
         self._exploration = 0.0
         self._output: UpdateOutput | None = None
-        self._reason: str | None = None
+        self._reason: StopReason | None = None
         size = min(config.actor.environments, config.replay.capacity)
         self._pool = ItemPool(size, config.replay.priority_epsilon)
         self._open = contextlib.ExitStack()
@@ -119,7 +119,7 @@ class _Run:
         self._schedule = make_exploration_schedule(alone, 0)
         self._interaction = self._keep(Interaction(config, spec, agent, 0, self._life))
         self._evaluation = self._keep(Evaluation(config, spec, agent, self._life))
-        self._record = self._keep(RunRecord(config, progress))
+        self._record = self._keep(RunRecord(config))
         self._best = None if config.run_dir is None else BestKeeper(config)
         self._saved: Counts | None = self._counts
         # Before it first looks at the signal: what compiles does not hang.
@@ -142,7 +142,8 @@ class _Run:
             self._record.write_learning(self._counts, self._exploration, self._output)
         if self._config.run_dir is not None:
             self._save()
-        self._record.write_status(self._counts, self._reason, last=True)
+        reason = None if self._reason is None else str(self._reason)
+        self._record.write_status(self._counts, reason, last=True)
         return self._state
 
     @property
@@ -161,8 +162,8 @@ class _Run:
 
     def _goes_on(self, conditions: StopConfig) -> bool:
         if self._reason is None:
-            status = self._record.find_status(self._counts)
-            self._reason = find_stop_reason(conditions, status)
+            progress = self._record.to_progress(self._counts)
+            self._reason = find_stop_reason(conditions, progress)
         self._record.write_status(self._counts, None, last=False)
         return self._reason is None and not self._stop.is_set()
 
@@ -210,7 +211,7 @@ class _Run:
         counts = self._counts
         if counts.learner_steps == 0 or counts == self._saved:
             return
-        progress = self._record.find_progress(counts)
+        progress = self._record.to_progress(counts)
         with futures.ThreadPoolExecutor(1) as executor:
             saving = executor.submit(save_state, self._config, self._state, progress)
             while futures.wait([saving], _SIGN_SECONDS).not_done:

@@ -1,4 +1,4 @@
-"""What the loop writes: the same files as the nodes of a distributed run."""
+"""The files that the loop writes: those of the nodes of a distributed run."""
 
 import collections
 import dataclasses
@@ -8,12 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from distrl.checkpoints import RunProgress, find_best
+from distrl.checkpoints import RunProgress, recall_progress
 from distrl.config import Config
 from distrl.environments import Episode
 from distrl.evaluation.episodes import summarize_episodes
 from distrl.learner.health import check_metrics
 from distrl.learner.update import UpdateOutput, read_metrics
+from distrl.node_log import say
 from distrl.serial.state import Counts
 from distrl.session import read_session
 from distrl.telemetry.metrics import MetricsLog
@@ -26,40 +27,33 @@ _NODES = ("actor/0", "coordinator", "evaluator", "learner")
 class RunRecord:
     """Keeps returns, evaluations and rates, and writes them if there is a run_dir.
 
-    Rows of `actor/0`, `learner` and `evaluator` come at fixed counts, so that two runs
-    have the same but for their clocks. Those of `coordinator` come by the clock, for
-    who watches the run.
+    Rows of `actor/0`, `learner` and `evaluator` are written at fixed counts, so two
+    equal runs differ only in the clocks. Those of `coordinator` follow the clock.
+
+    Attributes:
+      checkpoint: the learner step of the newest checkpoint; None without one.
+      failed_saves: the checkpoints that could not be saved.
     """
 
-    def __init__(self, config: Config, progress: RunProgress | None = None):
-        """Starts the clock of the run, or goes on with it.
-
-        Args:
-          config: the whole configuration.
-          progress: how far the run was before this process.
-        """
-        before = RunProgress() if progress is None else progress
+    def __init__(self, config: Config):
+        """Starts the clock of the run, or continues it from the newest checkpoint."""
         self._config = config
         self._logs: dict[str, MetricsLog] = {}
+        before = RunProgress()
         if config.run_dir is not None:
             Path(config.run_dir).mkdir(parents=True, exist_ok=True)
+            sessions = read_session().number + 1
+            _, before = recall_progress(config.run_dir, sessions, say)
             self._logs = {
                 node: MetricsLog(config, node, every_row=node != "coordinator")
                 for node in _NODES
             }
+        self._progress = before
         self._returns: collections.deque[float] = collections.deque(
             maxlen=_RECENT_EPISODES
         )
-        self._evaluation = before.evaluation
-        self._best = before.best_return
-        best = None if config.run_dir is None else find_best(config.run_dir)
-        if best is not None:
-            # It may be newer than the checkpoint.
-            self._keep_best(best.mean_return)
         self.checkpoint = before.learner_steps or None
-        """The learner step of the newest whole checkpoint."""
         self.failed_saves = 0
-        """The checkpoints that could not be saved."""
         now = time.monotonic()
         self._started = now - before.seconds
         self._status_due = now
@@ -67,46 +61,17 @@ class RunRecord:
         self._learner_row = (now, before.learner_steps)
 
     def add_returns(self, returns: list[float]) -> None:
-        """Takes the returns of episodes that ended, exploration included."""
+        """Takes the returns of training episodes that ended."""
         self._returns.extend(returns)
 
-    def find_status(self, counts: Counts) -> Status:
-        """Returns the status of the run at this moment."""
-        step, evaluation, truncated = self._evaluation or (None, None, None)
-        return Status(
+    def to_progress(self, counts: Counts) -> RunProgress:
+        """Returns how far the run is at this moment."""
+        return dataclasses.replace(
+            self._progress,
             seconds=round(time.monotonic() - self._started, 3),
             env_steps=counts.env_steps,
             learner_steps=counts.learner_steps,
             episodes=counts.episodes,
-            samples_per_insert=counts.sampled / counts.inserted
-            if counts.sampled
-            else None,
-            replay_size=min(counts.inserted, self._config.replay.capacity),
-            staleness=0.0,
-            staleness_seconds=0.0,
-            training_return=self._training_return,
-            evaluation_return=evaluation,
-            evaluation_step=step,
-            evaluation_truncated=truncated,
-            best_return=self._best,
-            checkpoint=self.checkpoint,
-            failed_saves=self.failed_saves,
-            nodes_alive=1,
-        )
-
-    def find_progress(self, counts: Counts) -> RunProgress:
-        """Returns what a checkpoint of this moment says of the run."""
-        status = self.find_status(counts)
-        return RunProgress(
-            seconds=status.seconds,
-            env_steps=status.env_steps,
-            learner_steps=status.learner_steps,
-            episodes=status.episodes,
-            evaluation_return=status.evaluation_return,
-            evaluation_step=status.evaluation_step,
-            evaluation_truncated=status.evaluation_truncated,
-            best_return=status.best_return,
-            sessions=read_session().number + 1,
         )
 
     def write_status(self, counts: Counts, reason: str | None, last: bool) -> None:
@@ -118,10 +83,20 @@ class RunRecord:
         env_rate, learner_rate = self._rates.update(
             now, counts.env_steps, counts.learner_steps
         )
-        status = dataclasses.replace(
-            self.find_status(counts),
+        status = Status(
+            **self.to_progress(counts).to_status(),
             env_steps_per_second=round(env_rate, 1),
             learner_steps_per_second=round(learner_rate, 1),
+            samples_per_insert=counts.sampled / counts.inserted
+            if counts.sampled
+            else None,
+            replay_size=min(counts.inserted, self._config.replay.capacity),
+            staleness=0.0,
+            staleness_seconds=0.0,
+            training_return=self._training_return,
+            checkpoint=self.checkpoint,
+            failed_saves=self.failed_saves,
+            nodes_alive=1,
             reason=reason,
         )
         if self._config.run_dir is not None:
@@ -131,10 +106,10 @@ class RunRecord:
     def write_learning(
         self, counts: Counts, exploration: float, output: UpdateOutput
     ) -> None:
-        """Adds rows of learner and actor, unless there are some of this step.
+        """Adds rows of learner and actor, unless this step has them already.
 
         Raises:
-          DivergedError: a metric is no number; its row is written all the same.
+          DivergedError: a metric is not finite; its row is written first.
         """
         now, (then, before) = time.monotonic(), self._learner_row
         if not self._logs or counts.learner_steps == before:
@@ -160,8 +135,9 @@ class RunRecord:
         """Adds an evaluator's row for an evaluation; returns its mean return."""
         summary = summarize_episodes(episodes)
         mean, truncated = summary["mean_return"], summary["truncated_episodes"]
-        self._evaluation = (counts.learner_steps, mean, truncated)
-        self._keep_best(mean)
+        self._progress = self._progress.with_evaluation(
+            counts.learner_steps, mean, truncated
+        )
         row = {
             "learner_steps": counts.learner_steps,
             "version": counts.dispatches,
@@ -175,7 +151,7 @@ class RunRecord:
     @property
     def evaluated_step(self) -> int:
         """The learner_steps of the latest evaluation, 0 before the first."""
-        return 0 if self._evaluation is None else self._evaluation[0]
+        return self._progress.evaluation_step or 0
 
     def close(self) -> None:
         """Closes the files."""
@@ -185,10 +161,6 @@ class RunRecord:
     @property
     def _training_return(self) -> float | None:
         return statistics.fmean(self._returns) if self._returns else None
-
-    def _keep_best(self, mean_return: float) -> None:
-        if self._best is None or mean_return > self._best:
-            self._best = mean_return
 
     def _write(self, node: str, step: int, row: Mapping[str, Any]) -> None:
         if node in self._logs:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from distrl.checkpoints import find_best, restore_tree, save_best
-from distrl.checkpoints.manifest import write_manifest
+from distrl.checkpoints.manifest import commit_directory
 
 
 def make_variables(value):
@@ -97,14 +97,14 @@ def test_a_damaged_one_is_passed_over_and_named(tmp_path, damage):
 @pytest.mark.parametrize(
     "changes",
     [{"mean_return": "x"}, {"mean_return": None}, {"learner_steps": 0.5}]
-    + [{"episodes": [1]}, {"learner_steps": 2**63}, {"path": "/"}],
+    + [{"episodes": [1]}, {"learner_steps": 2**63}, {"path": "/"}, {"format": 1}],
 )
 def test_facts_of_other_types_are_passed_over(tmp_path, changes):
     best = save_best(tmp_path, make_variables(1.0), 100, 0.5, 30)
     facts = json.loads((best.path / "best.json").read_text())
-    (best.path / "best.json").write_text(json.dumps({**facts, **changes}))
     (best.path / "manifest.json").unlink()
-    write_manifest(best.path)
+    hidden = best.path.rename(best.path.with_name(".hidden"))
+    commit_directory(hidden, best.path, "best.json", {**facts, **changes})
     lines = []
     assert find_best(tmp_path, lines.append) is None
     assert "best/100 is damaged" in lines[0]

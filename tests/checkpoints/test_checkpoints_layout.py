@@ -1,4 +1,4 @@
-"""A checkpoint is whole or passed over, whatever happens to its files."""
+"""A checkpoint is whole or skipped, whatever happens to its files."""
 
 import json
 import os
@@ -8,9 +8,8 @@ import sys
 
 import pytest
 
-from distrl.checkpoints import layout
+from distrl.checkpoints import layout, manifest
 from distrl.checkpoints.layout import (
-    LAST,
     begin_part,
     complete_checkpoint,
     discard_partial,
@@ -22,18 +21,23 @@ from distrl.checkpoints.layout import (
     restore_newest,
 )
 from distrl.checkpoints.progress import RunProgress
+from distrl.errors import ConfigError
 
 PARTS = ("learner", "replay/0")
 
 
-def save(run_dir, name, steps, keep=2, partial_name=None, content=b"x" * 1000):
+def save(run_dir, name, steps, keep=2, content=b"x" * 1000):
     """Makes a whole checkpoint of two parts."""
     for part in PARTS:
-        directory = begin_part(run_dir, partial_name or name, part)
+        directory = begin_part(run_dir, name, part)
         (directory / "deep").mkdir(parents=True)
         (directory / "deep" / "data").write_bytes(content + part.encode())
     progress = RunProgress(learner_steps=steps)
-    return complete_checkpoint(run_dir, name, progress, keep, PARTS, partial_name)
+    return complete_checkpoint(run_dir, name, progress, keep)
+
+
+def next_name(run_dir):
+    return f"{next_number(run_dir):06d}"
 
 
 def names(run_dir):
@@ -47,7 +51,7 @@ def no_warning(line):
 def test_a_run_without_checkpoints_has_none(tmp_path):
     assert find_newest_checkpoint(tmp_path, no_warning) is None
     assert list_checkpoints(tmp_path) == []
-    assert next_number(tmp_path) == "000001"
+    assert next_number(tmp_path) == 1
     discard_partials(tmp_path)
 
 
@@ -55,7 +59,7 @@ def test_a_checkpoint_is_found_with_its_parts_and_progress(tmp_path):
     progress = RunProgress(12.5, 100, 50, 7, 0.5, 40, 0, 0.75, 3)
     for part in PARTS:
         begin_part(tmp_path, "000001", part).mkdir(parents=True)
-    complete_checkpoint(tmp_path, "000001", progress, 2, PARTS)
+    complete_checkpoint(tmp_path, "000001", progress, 2)
     found = find_newest_checkpoint(tmp_path, no_warning)
     assert found.progress == progress
     assert found.path == tmp_path / "checkpoints" / "000001"
@@ -66,20 +70,14 @@ def test_a_checkpoint_is_found_with_its_parts_and_progress(tmp_path):
 
 
 @pytest.mark.parametrize("keep", [1, 2, 3])
-def test_the_newest_are_kept_and_numbers_go_on(tmp_path, keep):
+def test_the_newest_are_kept_and_numbers_continue(tmp_path, keep):
     for step in range(1, 6):
-        save(tmp_path, next_number(tmp_path), step, keep)
+        save(tmp_path, next_name(tmp_path), step, keep)
     assert names(tmp_path) == ["000005", "000004", "000003"][:keep]
-    assert next_number(tmp_path) == "000006"
+    assert next_number(tmp_path) == 6
     assert find_newest_checkpoint(tmp_path, no_warning).progress.learner_steps == 5
     # Nothing hidden is left of those before.
     assert sorted(os.listdir(tmp_path / "checkpoints")) == sorted(names(tmp_path))
-
-
-def test_the_checkpoint_at_the_end_gets_a_number(tmp_path):
-    save(tmp_path, "000007", 70)
-    save(tmp_path, "000008", 75, partial_name=LAST)
-    assert names(tmp_path) == ["000008", "000007"]
 
 
 def remove_manifest(path):
@@ -136,7 +134,7 @@ def empty_everything(path):
     [remove_manifest, truncate, flip, remove_file, change_progress, break_manifest]
     + [empty_manifest, list_as_manifest, binary_manifest, empty_everything],
 )
-def test_a_damaged_one_is_passed_over_and_named(tmp_path, damage):
+def test_a_damaged_one_is_skipped_and_named(tmp_path, damage):
     save(tmp_path, "000001", 1)
     newest = save(tmp_path, "000002", 2)
     damage(newest.path)
@@ -145,9 +143,9 @@ def test_a_damaged_one_is_passed_over_and_named(tmp_path, damage):
     assert found.progress.learner_steps == 1
     assert len(lines) == 1
     assert lines[0].startswith("checkpoint 000002 is damaged (")
-    assert lines[0].endswith("taking 000001")
+    assert lines[0].endswith("using 000001")
     # Its number is not given again.
-    assert next_number(tmp_path) == "000003"
+    assert next_number(tmp_path) == 3
     damage(found.path)
     lines.clear()
     assert find_newest_checkpoint(tmp_path, lines.append) is None
@@ -156,7 +154,7 @@ def test_a_damaged_one_is_passed_over_and_named(tmp_path, damage):
     ] * 2
 
 
-def test_a_file_where_a_checkpoint_should_be_is_passed_over(tmp_path):
+def test_a_file_in_place_of_a_checkpoint_is_skipped(tmp_path):
     save(tmp_path, "000001", 1)
     (tmp_path / "checkpoints" / "000002").write_text("not a directory")
     lines = []
@@ -168,11 +166,36 @@ def test_a_half_made_one_is_never_seen(tmp_path):
     save(tmp_path, "000001", 1)
     begin_part(tmp_path, "000002", "learner").mkdir()
     assert find_newest_checkpoint(tmp_path, no_warning).path.name == "000001"
-    with pytest.raises(FileNotFoundError, match="replay/0 of checkpoint 000002"):
-        complete_checkpoint(tmp_path, "000002", RunProgress(), 2, PARTS)
-    assert names(tmp_path) == ["000001"]
     discard_partial(tmp_path, "000002")
     assert os.listdir(tmp_path / "checkpoints") == ["000001"]
+    # Its directory was removed while it was written.
+    with pytest.raises(FileNotFoundError):
+        complete_checkpoint(tmp_path, "000002", RunProgress(), 2)
+    assert names(tmp_path) == ["000001"]
+
+
+def test_nodes_find_the_newest_by_name(tmp_path):
+    save(tmp_path, "000001", 1)
+    flip(save(tmp_path, "000002", 2).path)
+    found = find_newest_checkpoint(tmp_path, no_warning, verify=False)
+    assert found.path.name == "000002"
+
+
+@pytest.mark.parametrize("number", [None, 1, 3, "2"])
+def test_a_checkpoint_of_another_version_is_refused(tmp_path, monkeypatch, number):
+    save(tmp_path, "000001", 1)
+    write = manifest.write_json
+
+    def write_other(path, content):
+        if path.name == "progress.json":
+            content = {**content, "format": number}
+        write(path, content)
+
+    monkeypatch.setattr(manifest, "write_json", write_other)
+    save(tmp_path, "000002", 2)
+    for verify in (True, False):
+        with pytest.raises(ConfigError, match="000002 was saved by another version"):
+            find_newest_checkpoint(tmp_path, no_warning, verify)
 
 
 def test_a_part_begins_anew(tmp_path):
@@ -202,6 +225,12 @@ def test_what_crashes_leave_is_removed_and_nothing_else(tmp_path):
         "000001",
         "coordinator.json",
     ]
+    scratch = make_scratch(tmp_path, "replay/0")
+    begin_part(tmp_path, "000002", "learner").mkdir()
+    # By a learner that was restarted while replay is running.
+    discard_partials(tmp_path, scratch=False)
+    assert scratch.exists()
+    assert list(folder.glob(".partial-*")) == []
     assert list(make_scratch(tmp_path, "replay/0").iterdir()) == []
 
 
@@ -297,7 +326,7 @@ def complete(number, kill_at):
         (directory / "data").write_bytes(b"y" * 3_000_000)
     progress = RunProgress(learner_steps=3)
     sys.setprofile(count)
-    complete_checkpoint(run_dir, "000003", progress, 2, PARTS)
+    complete_checkpoint(run_dir, "000003", progress, 2)
     sys.setprofile(None)
     return calls
 
@@ -334,7 +363,7 @@ def check_kills(tmp_path, moments):
         whole = names(run_dir)
         assert whole[:2] == [f"{steps[-1]:06d}", f"{steps[-1] - 1:06d}"]
         discard_partials(run_dir)
-        save(run_dir, next_number(run_dir), 9)
+        save(run_dir, next_name(run_dir), 9)
         assert find_newest_checkpoint(run_dir, no_warning).progress.learner_steps == 9
     return steps
 
@@ -343,21 +372,3 @@ def test_a_process_that_is_killed_while_it_saves_leaves_a_whole_one(tmp_path):
     steps = check_kills(tmp_path, 20)
     # Before the rename and after it.
     assert set(steps) == {2, 3}
-
-
-def test_what_is_being_saved_at_this_moment_may_be_left_alone(tmp_path):
-    begin_part(tmp_path, "000002", "learner").mkdir()
-    begun = begin_part(tmp_path, "000003", "learner")
-    begun.mkdir()
-    last = begin_part(tmp_path, LAST, "replay/0")
-    last.mkdir()
-    scratch = make_scratch(tmp_path, "replay/0")
-    discard_partials(tmp_path, keep=("000003", LAST))
-    assert begun.exists()
-    assert last.exists()
-    assert scratch.exists()
-    assert sorted(os.listdir(tmp_path / "checkpoints")) == [
-        ".partial-000003",
-        ".partial-last",
-        ".scratch-replay-0",
-    ]

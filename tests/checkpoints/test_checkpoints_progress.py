@@ -12,10 +12,17 @@ def test_progress_goes_through_json():
         )
 
 
-def test_what_another_version_adds_or_lacks_is_no_fault():
-    assert RunProgress.from_dict({"env_steps": 3, "unheard_of": 1}) == RunProgress(
+def test_unknown_names_are_ignored():
+    assert RunProgress.from_dict({"env_steps": 3, "format": 1}) == RunProgress(
         env_steps=3
     )
+
+
+def test_the_best_return_is_the_largest():
+    progress = RunProgress().with_evaluation(10, -2.0, 0).with_evaluation(20, -3.0, 1)
+    assert (progress.evaluation_step, progress.evaluation_return) == (20, -3.0)
+    assert (progress.evaluation_truncated, progress.best_return) == (1, -2.0)
+    assert progress.with_best(0.0).best_return == 0.0
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,12 @@
-"""Where a coordinator goes on from: its own notes, or the newest checkpoint."""
+"""Counts over the incarnations of nodes, and where a coordinator continues."""
+
+import json
 
 import numpy as np
 import pytest
 
-from distrl.checkpoints import RunProgress, complete_checkpoint, save_best
-from distrl.coordinator.counts import Counts
-from distrl.coordinator.memory import Memory, recall_run, write_memory
+from distrl.checkpoints import RunProgress, begin_part, complete_checkpoint, save_best
+from distrl.coordinator.memory import Counts, Memory, recall_run, write_memory
 from distrl.session import Session
 
 PROGRESS = RunProgress(30.0, 100, 50, 7, 0.5, 40, 3, 0.75, 1)
@@ -15,71 +16,118 @@ def no_warning(line):
     raise AssertionError(line)
 
 
-def make_memory(session="a"):
+def save(run_dir, name="000001", progress=PROGRESS):
+    begin_part(run_dir, name, "learner").mkdir()
+    return complete_checkpoint(run_dir, name, progress, 2)
+
+
+def test_a_count_is_the_sum_of_all_incarnations():
+    counts = Counts({"env_steps": 100, "episodes": 9})
+    counts.update("actor/0", "a", {"env_steps": 5})
+    counts.update("actor/0", "a", {"env_steps": 7})
+    counts.update("actor/1", "a", {"env_steps": 1, "episodes": 2})
+    for number in range(6):
+        counts.update("actor/0", f"{number}", {"env_steps": 10})
+    assert counts.total("env_steps") == 100 + 7 + 1 + 60
+    assert counts.total("episodes") == 11
+    assert counts.total("never") == 0
+    # What is kept does not grow with the number of incarnations.
+    assert len(counts.to_dict()["nodes"]["actor/0"]) == 2
+
+
+def test_the_steps_of_the_learner_are_those_of_its_newest_incarnation():
+    counts = Counts({"learner_steps": 50})
+    counts.update("actor/0", "x", {"env_steps": 3})
+    assert counts.total("learner_steps") == 50
+    for number, steps in enumerate([80, 60, 0, 40]):
+        counts.update("learner", str(number), {"learner_steps": steps})
+        assert counts.total("learner_steps") == steps
+    # An incarnation that has not counted yet changes nothing.
+    counts.update("learner", "new", {})
+    assert counts.total("learner_steps") == 40
+
+
+def test_a_late_report_of_an_incarnation_that_ended_changes_its_own_part_alone():
+    counts = Counts({})
+    counts.update("learner", "a", {"learner_steps": 80, "updates": 4})
+    counts.update("learner", "b", {"learner_steps": 60, "updates": 1})
+    counts.update("learner", "a", {"learner_steps": 90, "updates": 5})
+    assert counts.total("learner_steps") == 60
+    assert counts.total("updates") == 6
+
+
+class Untouchable(dict):
+    """Nodes that nobody may walk through."""
+
+    def __iter__(self):
+        raise AssertionError("a report walks through all nodes")
+
+    items = keys = values = __iter__
+
+
+def test_a_report_costs_the_same_for_any_number_of_nodes():
+    counts = Counts({})
+    for index in range(10):
+        counts.update(f"actor/{index}", "a", {"env_steps": 1})
+    counts._nodes = Untouchable(counts._nodes)
+    counts.update("actor/3", "a", {"env_steps": 5})
+    counts.update("learner", "a", {"learner_steps": 7})
+    assert (counts.total("env_steps"), counts.total("learner_steps")) == (14, 7)
+
+
+def test_counts_survive_json():
+    counts = Counts({"env_steps": 2})
+    for incarnation in ("a", "b", "c"):
+        counts.update("actor/0", incarnation, {"env_steps": 4})
+        counts.update("learner", incarnation, {"learner_steps": ord(incarnation)})
+    again = Counts.from_dict(json.loads(json.dumps(counts.to_dict())))
+    # The newest incarnation is still the newest, and a repeated report counts once.
+    again.update("actor/0", "c", {"env_steps": 5})
+    assert again.total("env_steps") == 2 + 4 + 4 + 5
+    assert again.total("learner_steps") == ord("c")
+
+
+def make_memory():
     counts = Counts({"env_steps": 5})
-    counts.update("learner", "life", {"learner_steps": 60})
-    return Memory(session, 1, 12.0, counts, (40, 0.5, 3), 0.75, 3, 55, 2)
+    counts.update("learner", "a", {"learner_steps": 60})
+    return Memory("a", RunProgress(12.0).with_evaluation(40, 0.5, 3), counts)
 
 
 @pytest.mark.parametrize("session", [Session(), Session("a", 0, 0)])
-def test_a_new_run_begins_at_zero(tmp_path, session):
+def test_a_new_run_starts_from_zero(tmp_path, session):
     for run_dir in (tmp_path, None):
         memory = recall_run(run_dir, session, no_warning)
         assert memory.to_progress(0.0) == RunProgress()
-        assert (memory.checkpoint, memory.number, memory.failed_saves) == (None, 0, 0)
 
 
-def test_a_life_of_the_same_session_goes_on_where_the_last_one_was(tmp_path):
-    complete_checkpoint(tmp_path, "000001", PROGRESS, 2)
+def test_a_coordinator_of_the_same_session_continues_where_the_last_one_was(tmp_path):
+    save(tmp_path)
     write_memory(tmp_path, make_memory().to_json(20.0))
     memory = recall_run(tmp_path, Session("a", 0, 1), no_warning)
-    assert memory.seconds == 20.0
-    assert memory.to_progress(21.0) == RunProgress(21.0, 5, 60, 0, 0.5, 40, 3, 0.75, 1)
-    assert (memory.checkpoint, memory.number, memory.failed_saves) == (55, 3, 2)
-    assert not memory.counts.update("learner", "life", {"learner_steps": 61})
+    assert memory.progress.seconds == 20.0
+    assert memory.to_progress(21.0) == RunProgress(21.0, 5, 60, 0, 0.5, 40, 3, 0.5, 1)
 
 
-def test_another_session_goes_on_from_the_newest_checkpoint(tmp_path):
-    complete_checkpoint(tmp_path, "000004", PROGRESS, 2)
+def test_another_session_continues_from_the_newest_checkpoint(tmp_path):
+    save(tmp_path)
+    save_best(tmp_path, {"w": np.ones(1)}, 70, 0.875, 30)
     write_memory(tmp_path, make_memory().to_json(20.0))
     memory = recall_run(tmp_path, Session("b", 1, 0), no_warning)
-    assert memory.to_progress(memory.seconds) == RunProgress(
-        30.0, 100, 50, 7, 0.5, 40, 3, 0.75, 2
+    # The best may be newer than the checkpoint.
+    assert memory.to_progress(memory.progress.seconds) == RunProgress(
+        30.0, 100, 50, 7, 0.5, 40, 3, 0.875, 2
     )
-    assert (memory.session, memory.checkpoint, memory.number) == ("b", 50, 4)
-    assert memory.checkpointed_at == 30.0
-    assert memory.failed_saves == 0
 
 
-def test_another_session_without_a_checkpoint_begins_at_zero(tmp_path):
+def test_another_session_without_a_checkpoint_starts_from_zero(tmp_path):
     write_memory(tmp_path, make_memory().to_json(20.0))
     memory = recall_run(tmp_path, Session("b", 1, 0), no_warning)
     assert memory.to_progress(0.0) == RunProgress(sessions=2)
 
 
-def test_the_best_may_be_newer_than_the_checkpoint(tmp_path):
-    complete_checkpoint(tmp_path, "000001", PROGRESS, 2)
-    save_best(tmp_path, {"w": np.ones(1)}, 70, 0.875, 30)
-    memory = recall_run(tmp_path, Session("b", 1, 0), no_warning)
-    assert memory.best_return == 0.875
-    assert memory.evaluation == (40, 0.5, 3)
-
-
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"session": "a"}', "\0\0"])
-def test_notes_that_cannot_be_read_are_as_none(tmp_path, text):
-    complete_checkpoint(tmp_path, "000001", PROGRESS, 2)
+def test_a_damaged_memory_is_ignored(tmp_path, text):
+    save(tmp_path)
     (tmp_path / "checkpoints" / "coordinator.json").write_text(text)
     memory = recall_run(tmp_path, Session("a"), no_warning)
     assert memory.to_progress(30.0).env_steps == 100
-
-
-def test_a_damaged_checkpoint_is_told_of(tmp_path):
-    complete_checkpoint(tmp_path, "000001", PROGRESS, 2)
-    newest = complete_checkpoint(tmp_path, "000002", RunProgress(learner_steps=9), 2)
-    (newest.path / "progress.json").write_text("{}")
-    lines = []
-    memory = recall_run(tmp_path, Session("a", 0, 1), lines.append)
-    assert memory.to_progress(0.0).learner_steps == 50
-    assert "000002 is damaged" in lines[0]
-    # Its number is not given again.
-    assert memory.number == 2

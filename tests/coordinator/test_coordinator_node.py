@@ -7,6 +7,7 @@ import pytest
 from metrics_rows import read_rows
 from real_services import wait_until
 
+from distrl.checkpoints import RunProgress
 from distrl.config import Config, LaunchConfig, StopConfig
 from distrl.coordinator import Coordinator, find_stop_reason
 from distrl.telemetry.status import Status, read_status
@@ -25,7 +26,8 @@ def test_a_report_sent_twice_counts_once(stop):
     coordinator = _coordinator(stop)
     for _ in range(2):
         answer = coordinator.report("actor/0", "life", {"env_steps": 10}, {}, False)
-    assert answer == {"env_steps": 10, "learner_steps": 0, "checkpoint": None}
+    progress = RunProgress(**answer["progress"])
+    assert (progress.env_steps, progress.learner_steps) == (10, 0)
 
 
 def test_a_restarted_node_goes_on_from_where_it_was(stop):
@@ -33,7 +35,7 @@ def test_a_restarted_node_goes_on_from_where_it_was(stop):
     coordinator.report("actor/0", "first", {"env_steps": 10}, {}, False)
     coordinator.report("actor/1", "first", {"env_steps": 5}, {}, False)
     answer = coordinator.report("actor/0", "second", {"env_steps": 3}, {}, False)
-    assert answer["env_steps"] == 18
+    assert answer["progress"]["env_steps"] == 18
 
 
 @pytest.mark.parametrize(
@@ -58,7 +60,7 @@ def test_a_restarted_node_goes_on_from_where_it_was(stop):
 )
 def test_stop_conditions(stop_config, status, reason):
     found = find_stop_reason(stop_config, status)
-    assert found is None if reason is None else found.startswith(reason)
+    assert found is None if reason is None else str(found).startswith(reason)
 
 
 def test_a_run_ends_by_its_condition_and_leaves_the_last_counts(stop, tmp_path):
@@ -90,7 +92,10 @@ def test_a_run_ends_by_its_condition_and_leaves_the_last_counts(stop, tmp_path):
     coordinator.report_evaluation(16, 0.5, 3)
     coordinator.report_evaluation(24, 0.25, 2)
     assert stop.wait(10)
-    coordinator.report("learner", "a", {"learner_steps": 31}, {}, True)
+    # A restarted learner counts the saves that failed anew.
+    coordinator.report("learner", "a", {"failed_saves": 2}, {"checkpoint": 16}, 0)
+    counts = {"learner_steps": 31, "failed_saves": 1}
+    coordinator.report("learner", "b", counts, {"checkpoint": 24}, True)
     for node in ("replay/0", "replay/1", "actor/0", "actor/1"):
         coordinator.report(node, "a", {}, {}, True)
     runner.join(10)
@@ -101,6 +106,7 @@ def test_a_run_ends_by_its_condition_and_leaves_the_last_counts(stop, tmp_path):
     assert (status.evaluation_return, status.evaluation_step) == (0.25, 24)
     assert status.evaluation_truncated == 2
     assert status.best_return == 0.5
+    assert (status.checkpoint, status.failed_saves) == (24, 3)
     assert status.samples_per_insert == 2.0
     assert status.replay_size == 7
     assert status.staleness == 11
@@ -138,7 +144,7 @@ def test_a_thousand_nodes_take_a_small_part_of_a_core(stop, tmp_path):
             counts = {"env_steps": 16 * second, "episodes": second}
             answer = coordinator.report(f"actor/{index}", "a", counts, gauges, False)
     taken = time.thread_time() - began
-    assert answer["env_steps"] == 16 * nodes * seconds
+    assert answer["progress"]["env_steps"] == 16 * nodes * seconds
     # The reports take a fiftieth of that; walking through all nodes took double.
     assert taken < 0.1 * seconds
     # The loop goes by its own period, not by the reports.
@@ -163,3 +169,23 @@ def test_the_end_does_not_wait_for_a_node_that_is_gone(stop, tmp_path):
     stop.set()
     coordinator.run()
     assert read_status(tmp_path).reason is None
+
+
+@pytest.mark.parametrize("saves", [True, False])
+def test_the_end_waits_longer_for_nodes_that_save(stop, tmp_path, saves):
+    launch = LaunchConfig(stop_seconds=0.6, report_seconds=0.02)
+    coordinator = _coordinator(stop, run_dir=str(tmp_path), launch=launch)
+    node = "replay/0" if saves else "actor/0"
+    coordinator.report(node, "a", {}, {}, False)
+    stop.set()
+    runner = threading.Thread(target=coordinator.run)
+    runner.start()
+    began = time.monotonic()
+    while runner.is_alive() and time.monotonic() - began < 1.5:
+        coordinator.report(node, "a", {}, {}, False)
+        time.sleep(0.01)
+    assert runner.is_alive() == saves
+    coordinator.report(node, "a", {"failed_saves": 1}, {}, True)
+    runner.join(10)
+    assert not runner.is_alive()
+    assert read_status(tmp_path).failed_saves == saves

@@ -28,8 +28,55 @@ def test_a_reporter_sends_totals_and_learns_the_counts_of_the_run(stop):
         reporter.gauge(training_return=1)
         reporter.send()
         assert not reporter.is_due()
-    assert [reporter.run_env_steps for reporter in reporters] == [8, 16]
-    assert [reporter.run_learner_steps for reporter in reporters] == [3, 3]
+    progress = [reporter.progress for reporter in reporters]
+    assert [each.env_steps for each in progress] == [8, 16]
+    assert [each.learner_steps for each in progress] == [3, 3]
+
+
+def test_nodes_know_for_whom_to_wait_at_the_end(stop):
+    config = Config(launch=LaunchConfig(stop_seconds=0.6))
+    coordinator = Coordinator(config, stop, stop.set)
+    actor, learner, replay = (
+        Reporter(coordinator, node, config, stop)
+        for node in ("actor/0", "learner", "replay/0")
+    )
+    replay.send()
+    assert not replay.learner_remains
+    actor.send()
+    learner.send()
+    replay.send()
+    assert learner.others_remain
+    assert replay.learner_remains
+    actor.send(last=True)
+    learner.send()
+    assert not learner.others_remain
+    # A learner that says nothing any more is not waited for.
+    wait_until(lambda: replay.send() or not replay.learner_remains)
+    learner.send(last=True)
+    replay.send()
+    assert not replay.learner_remains
+
+
+def test_nobody_is_waited_for_without_a_coordinator(stop):
+    config = Config(launch=LaunchConfig(stop_seconds=0.6, rpc_seconds=1.0))
+    server = MortalServer(serve_object, make_coordinator, config)
+    server.start()
+    client = courier.Client(server.address, call_timeout=1)
+    names = ("actor/0", "learner", "replay/0")
+    nodes = {name: Reporter(client, name, config, stop) for name in names}
+    try:
+        for node in nodes.values():
+            wait_until(lambda node=node: node.send() or node.progress.seconds > 0)
+        nodes["learner"].send()
+        assert nodes["learner"].others_remain
+        assert nodes["replay/0"].learner_remains
+        server.kill()
+        stop.set()
+        nodes["learner"].send()
+        assert not nodes["learner"].others_remain
+        wait_until(lambda: not nodes["replay/0"].learner_remains)
+    finally:
+        server.kill()
 
 
 def test_an_evaluation_that_nobody_heard_is_said_again(stop, tmp_path):

@@ -1,4 +1,4 @@
-"""A coordinator that is killed goes on, at its address, from where it was."""
+"""A coordinator that is killed continues, at its address, where it was."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from distrl.telemetry.status import read_status
 _HOST = """
 import os, signal, sys, threading
 import courier
-from distrl.config import CheckpointConfig, Config, LaunchConfig, StopConfig
+from distrl.config import Config, LaunchConfig
 from distrl.coordinator import Coordinator
 from distrl.session import Session
 
@@ -28,15 +28,11 @@ run_dir, port = sys.argv[1], int(sys.argv[2])
 
 
 def serve(session):
-    config = Config(
-        run_dir=run_dir,
-        launch=LaunchConfig(report_seconds=0.02),
-        checkpoint=CheckpointConfig(period_seconds=0.02),
-    )
+    config = Config(run_dir=run_dir, launch=LaunchConfig(report_seconds=0.02))
     stop = threading.Event()
     coordinator = Coordinator(config, stop, stop.set, session)
     server = courier.Server("coordinator", port)
-    for name in ("report", "report_evaluation", "report_saved", "report_failed_save"):
+    for name in ("report", "report_evaluation"):
         server.Bind(name, getattr(coordinator, name))
     server.Start()
     coordinator.run()
@@ -88,7 +84,7 @@ class Host:
         assert self.process.wait(10) == 0
 
 
-def test_counts_evaluations_and_numbers_outlive_the_coordinator(tmp_path, port):
+def test_counts_and_evaluations_outlive_the_coordinator(tmp_path, port):
     host = Host(tmp_path, port)
     stop = threading.Event()
     config = Config(launch=LaunchConfig(report_seconds=0.02))
@@ -101,23 +97,21 @@ def test_counts_evaluations_and_numbers_outlive_the_coordinator(tmp_path, port):
         actor.count(env_steps=40, episodes=4)
         actor.send()
         learner.send_evaluation(16, 0.5, 1)
-        learner.count(learner_steps=20)
+        learner.count(learner_steps=20, failed_saves=1)
+        learner.send()
 
-        def is_asked():
-            learner.send()
-            return learner.checkpoint is not None
+        def read_progress():
+            return json.loads(notes.read_text())["progress"]
 
-        wait_until(is_asked)
-        first = learner.checkpoint
-        wait_until(lambda: json.loads(notes.read_text())["number"] == int(first))
-        seconds = json.loads(notes.read_text())["seconds"]
+        wait_until(lambda: notes.exists() and read_progress()["learner_steps"] == 20)
+        seconds = read_progress()["seconds"]
 
         host.start("a 0 1")
         actor.count(env_steps=2)
 
         def is_answered():
             actor.send()
-            return actor.run_env_steps == 42
+            return actor.progress.env_steps == 42
 
         wait_until(is_answered)
         wait_until(lambda: read_status(tmp_path).env_steps == 42)
@@ -125,18 +119,12 @@ def test_counts_evaluations_and_numbers_outlive_the_coordinator(tmp_path, port):
         assert status.seconds >= seconds
         assert (status.learner_steps, status.episodes) == (20, 4)
         assert (status.evaluation_return, status.evaluation_step) == (0.5, 16)
-        assert status.best_return == 0.5
-        # The checkpoint of its first life is forgotten, its number is not used again.
-        learner.checkpoint = None
-        wait_until(is_asked)
-        assert learner.checkpoint > first
+        assert (status.best_return, status.failed_saves) == (0.5, 1)
 
-        # Resumed, there is no whole checkpoint to go on from.
+        # Resumed, there is no checkpoint to continue from.
         host.start("b 1 0")
-        actor.run_env_steps = 0
-        wait_until(is_answered)
         wait_until(lambda: read_status(tmp_path).best_return is None)
-        assert json.loads(notes.read_text())["sessions"] == 2
+        wait_until(lambda: read_progress()["sessions"] == 2)
     finally:
         stop.set()
         host.close()

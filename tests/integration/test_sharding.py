@@ -71,7 +71,7 @@ def test_four_shards_solve_catch_and_a_resumed_run_has_the_same_four(tmp_path):
         assert command.finish() == 0, command.stderr
     for name in SHARDS:
         log = (run_dir / "logs" / f"{name}.log").read_text()
-        assert f"{name} goes on from {found.describe()}" in log
+        assert f"{name} continues from {found.describe()}" in log
     for then, now in zip(before, restore_all(run_dir), strict=True):
         assert all(a < b for a, b in zip(then, now, strict=True))
 
@@ -99,7 +99,7 @@ def test_a_killed_shard_goes_on_from_its_part_and_the_others_serve_meanwhile(tmp
         command.assert_nothing_is_left()
     assert command.result["restarts"] == {"replay/2": 1}
     log = (run_dir / "logs" / "replay" / "2.log").read_text()
-    assert "replay/2 goes on from checkpoint" in log
+    assert "replay/2 continues from checkpoint" in log
     ended = find_newest_checkpoint(run_dir, pytest.fail)
     assert ended.progress.learner_steps == command.result["learner_steps"]
     counts = restore_all(run_dir)

@@ -11,6 +11,7 @@ from distrl.checkpoints import (
     begin_part,
     complete_checkpoint,
     list_checkpoints,
+    manifest,
 )
 from distrl.config import Config, StopConfig, config_to_yaml
 from distrl.errors import ConfigError
@@ -180,3 +181,12 @@ def test_what_no_checkpoint_holds_is_counted(run_dir, saved, reached, wanted):
         "unsaved_learner_steps": wanted,
         "failed_saves": 3,
     }
+
+
+def test_a_run_of_another_version_is_refused(run_dir, begin, monkeypatch):
+    monkeypatch.setattr(manifest, "FORMAT", 1)
+    save(run_dir, "000001")
+    before = sorted(run_dir.rglob("*"))
+    with pytest.raises(ConfigError, match="another version of distrl"):
+        begin()
+    assert sorted(run_dir.rglob("*")) == before

@@ -1,22 +1,39 @@
-"""A learner that goes on from a checkpoint computes what it would have computed."""
+"""The learner makes whole checkpoints, and continues from them exactly."""
 
 import dataclasses
-import shutil
+import itertools
+import threading
+from concurrent import futures
 
 import jax
 import numpy as np
 import pytest
 from dm_env import specs
+from mortal_servers import MortalServer, serve_shard
+from real_services import wait_until
 
 from distrl.agents import make_agent
-from distrl.checkpoints import RunProgress, begin_part, complete_checkpoint
-from distrl.config import Config, LearnerConfig, NetworkConfig, ReplayConfig
-from distrl.learner.checkpoint import PART, restore_state, take_part
+from distrl.checkpoints import (
+    RunProgress,
+    begin_part,
+    complete_checkpoint,
+    find_newest_checkpoint,
+    list_checkpoints,
+)
+from distrl.config import (
+    CheckpointConfig,
+    Config,
+    LaunchConfig,
+    LearnerConfig,
+    NetworkConfig,
+    ReplayConfig,
+)
+from distrl.coordinator import Coordinator, Reporter
+from distrl.learner.checkpoint import Checkpointer, restore_state, save_train_state
 from distrl.learner.devices import first_replica, put_superbatch, replicate
 from distrl.learner.optimizer import make_optimizer
 from distrl.learner.state import init_state
 from distrl.learner.update import make_update
-from distrl.session import Session
 from distrl.types import EnvironmentSpec, Transition
 
 SPEC = EnvironmentSpec(specs.Array((5,), np.float32), num_actions=3)
@@ -61,10 +78,9 @@ def learning():
 
 
 def save(run_dir, state, learner_steps=0):
-    part = take_part(state, learner_steps)
-    part.write(begin_part(run_dir, "000001", PART))
-    progress = RunProgress(learner_steps=part.learner_steps)
-    complete_checkpoint(run_dir, "000001", progress, 1, [PART])
+    save_train_state(run_dir, "000001", first_replica(state), learner_steps)
+    progress = RunProgress(learner_steps=learner_steps)
+    complete_checkpoint(run_dir, "000001", progress, 1)
 
 
 def restore(run_dir, learning):
@@ -72,37 +88,219 @@ def restore(run_dir, learning):
 
 
 def test_without_a_checkpoint_the_state_is_the_first(learning, tmp_path):
-    assert restore(tmp_path, learning) == (learning.initial, 0)
+    assert restore(tmp_path, learning) == (learning.initial, RunProgress())
+
+
+class Saving:
+    """A checkpointer, a coordinator that one actor reports to, and two shards."""
+
+    def __init__(self, learning, run_dir, addresses, **checkpoint):
+        self.run_dir = run_dir
+        settings = {"period_seconds": None, "save_replay": bool(addresses)}
+        self.config = Config(
+            run_dir=str(run_dir),
+            replay=ReplayConfig(shards=max(1, len(addresses))),
+            launch=LaunchConfig(report_seconds=0.01, stop_seconds=2.0),
+            checkpoint=CheckpointConfig(**{**settings, **checkpoint}),
+        )
+        self.addresses = addresses
+        self.stop = threading.Event()
+        self.coordinator = Coordinator(self.config, self.stop, self.stop.set)
+        self.reporter = Reporter(self.coordinator, "learner", self.config, self.stop)
+        self.actor = Reporter(self.coordinator, "actor/0", self.config, self.stop)
+        self.initial = learning.initial
+        self.state = replicate(learning.initial, learning.devices)
+        self.checkpointer = self.restart()
+
+    def restart(self):
+        """Returns the checkpointer of a learner that starts again."""
+        _, progress = restore_state(self.run_dir, self.initial, LearnerConfig())
+        addresses = self.addresses or ["nowhere"]
+        self.checkpointer = Checkpointer(
+            self.config, addresses, self.reporter, self.stop, progress
+        )
+        return self.checkpointer
+
+    def poll(self, learner_steps, until):
+        def is_done():
+            self.reporter.send()
+            self.checkpointer.poll(self.state, learner_steps)
+            return until()
+
+        wait_until(is_done)
+
+    def names(self):
+        return [path.name for path in list_checkpoints(self.run_dir)]
+
+    def partials(self):
+        return [path.name for path in self.run_dir.glob("checkpoints/.partial-*")]
+
+    def gauge(self, name):
+        self.reporter.send()
+        return self.coordinator._gauges["learner"].get(name)
+
+    def failed_saves(self):
+        self.reporter.send()
+        return self.coordinator._memory.counts.total("failed_saves")
+
+
+def serve_shards(config, run_dir):
+    """Returns two servers that can be killed; neither holds anything."""
+    config = dataclasses.replace(config, run_dir=str(run_dir))
+    servers = [MortalServer(serve_shard, config, SPEC, shard) for shard in range(2)]
+    for server in servers:
+        server.start()
+    return servers
+
+
+@pytest.fixture
+def shards(tmp_path):
+    config = Config(replay=ReplayConfig(shards=2, transitions_per_item=1))
+    servers = serve_shards(config, tmp_path)
+    yield servers
+    for server in servers:
+        server.kill()
 
 
 def test_what_follows_a_checkpoint_is_what_would_have_followed(
     learning, tmp_path, capsys
 ):
-    state = learning.learn(replicate(learning.initial, learning.devices), 3)
-    part = take_part(state, 6)
-    assert part.learner_steps == 6
-    # The state goes on, and its buffers are given away, before it is written.
+    saving = Saving(learning, tmp_path, [], period_learner_steps=6)
+    state = learning.learn(saving.state, 3)
+    saving.checkpointer.poll(state, 6)
+    # The next update may overwrite the state before it is written.
     expected = first_replica(learning.learn(state, 2))
-    part.write(begin_part(tmp_path, "000001", PART))
-    progress = RunProgress(learner_steps=6)
-    complete_checkpoint(tmp_path, "000001", progress, 1, [PART])
+    saving.poll(6, saving.names)
 
-    restored, learner_steps = restore(tmp_path, learning)
-    assert (int(restored.learner_steps), learner_steps) == (6, 6)
-    assert "goes on from checkpoint 000001 of learner step 6" in capsys.readouterr().out
+    restored, progress = restore(tmp_path, learning)
+    assert (int(restored.learner_steps), progress.learner_steps) == (6, 6)
+    printed = capsys.readouterr().out
+    assert "saved checkpoint 000001 of learner step 6" in printed
+    assert "continues from checkpoint 000001 of learner step 6" in printed
     found = first_replica(learning.learn(replicate(restored, learning.devices), 2))
     assert jax.tree.structure(found) == jax.tree.structure(expected)
     jax.tree.map(np.testing.assert_array_equal, found, expected)
 
 
+def test_a_checkpoint_has_all_parts_and_the_counts_of_the_run(
+    learning, tmp_path, shards
+):
+    addresses = [shard.address for shard in shards]
+    saving = Saving(learning, tmp_path, addresses, period_learner_steps=4, keep=2)
+    saving.actor.count(env_steps=30, episodes=2)
+    saving.actor.send()
+    # There is nothing to save before the first step.
+    saving.checkpointer.poll(saving.state, 0)
+    assert saving.partials() == []
+    for number, steps in enumerate((4, 8, 12), 1):
+        saving.poll(steps, lambda name=f"{number:06d}": name in saving.names())
+    saving.poll(12, lambda: saving.gauge("checkpoint") == 12)
+    assert saving.names() == ["000003", "000002"]
+    found = find_newest_checkpoint(tmp_path, pytest.fail)
+    assert all(map(found.find_part, ("learner", "replay/0", "replay/1")))
+    progress = found.progress
+    assert (progress.env_steps, progress.learner_steps, progress.episodes) == (
+        30,
+        12,
+        2,
+    )
+    assert saving.failed_saves() == 0
+
+
+def test_the_period_continues_when_the_learner_is_restarted(learning, tmp_path):
+    saving = Saving(learning, tmp_path, [], period_seconds=0.3)
+    saving.poll(4, saving.names)
+    first = find_newest_checkpoint(tmp_path, pytest.fail).progress.seconds
+    assert first >= 0.3
+    begin_part(tmp_path, "000002", "learner").mkdir()
+    saving.restart()
+    # What was half written is removed.
+    assert saving.partials() == []
+    assert saving.gauge("checkpoint") == 4
+    wait_until(lambda: saving.reporter.send() or _seconds(saving) >= first + 0.3)
+    saving.checkpointer.poll(saving.state, 4)
+    saving.poll(4, lambda: saving.names() == ["000002", "000001"])
+
+
+def _seconds(saving):
+    return saving.reporter.progress.seconds
+
+
+def test_the_last_checkpoint_has_the_last_counts(learning, tmp_path, shards):
+    saving = Saving(learning, tmp_path, [shard.address for shard in shards])
+    saving.actor.send()
+    saving.reporter.send()
+    saving.stop.set()
+    with futures.ThreadPoolExecutor(1) as executor:
+        finished = executor.submit(saving.checkpointer.finish, saving.state, 8)
+        saving.actor.count(env_steps=7)
+        saving.actor.send(last=True)
+        finished.result(30)
+    found = find_newest_checkpoint(tmp_path, pytest.fail)
+    assert (found.progress.env_steps, found.progress.learner_steps) == (7, 8)
+    assert saving.gauge("checkpoint") == 8
+
+
+def test_an_actor_that_never_ends_is_not_waited_for(learning, tmp_path):
+    saving = Saving(learning, tmp_path, [])
+    saving.actor.send()
+    saving.reporter.send()
+    saving.stop.set()
+    saving.checkpointer.finish(saving.state, 8)
+    assert saving.names() == ["000001"]
+
+
+def test_one_that_takes_too_long_is_given_up(learning, tmp_path, shards, capsys):
+    addresses = [shard.address for shard in shards]
+    saving = Saving(
+        learning, tmp_path, addresses, period_learner_steps=4, save_seconds=3.0
+    )
+    shards[1].freeze()
+    saving.poll(4, saving.failed_saves)
+    printed = capsys.readouterr().out
+    assert "checkpoint 000001 was given up: " in printed
+    assert "replay/1 took longer than checkpoint.save_seconds" in printed
+    assert saving.names() == []
+    shards[1].thaw()
+    # The shard still answers the first request, which may spoil the next checkpoint.
+    steps = itertools.count(8)
+    wait_until(lambda: saving.poll(next(steps), lambda: True) or saving.names())
+    # What was given up is never completed, and its number is not used again.
+    assert "000001" not in saving.names()
+    wait_until(lambda: saving.partials() == [])
+
+
+def test_a_shard_that_died_is_an_error_at_the_end(learning, tmp_path, shards, capsys):
+    saving = Saving(learning, tmp_path, [shard.address for shard in shards])
+    saving.stop.set()
+    shards[0].kill()
+    saving.checkpointer.finish(saving.state, 8)
+    assert saving.failed_saves() == 1
+    assert "000001 was given up: replay/0 was not saved" in capsys.readouterr().out
+    assert (saving.names(), saving.partials()) == ([], [])
+
+
+def test_a_full_disk_ends_nothing(learning, tmp_path, capsys):
+    saving = Saving(learning, tmp_path, [], period_learner_steps=4)
+    # A file where the directory has to be: even root cannot write there.
+    (tmp_path / "checkpoints").write_text("")
+    saving.poll(4, saving.failed_saves)
+    assert "000001 was given up: learner was not saved" in capsys.readouterr().out
+    (tmp_path / "checkpoints").unlink()
+    # The next one is due a period later.
+    saving.checkpointer.poll(saving.state, 7)
+    assert saving.names() == []
+    saving.poll(8, saving.names)
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_parameters_that_are_no_numbers_are_not_saved(learning, tmp_path, value):
+def test_parameters_that_are_not_finite_are_not_saved(learning, tmp_path, value):
     leaves, structure = jax.tree.flatten(learning.initial.params)
     leaves[-1] = np.full_like(leaves[-1], value)
     broken = learning.initial._replace(params=jax.tree.unflatten(structure, leaves))
     with pytest.raises(ArithmeticError, match="params"):
         save(tmp_path, replicate(broken, learning.devices))
-    assert restore(tmp_path, learning) == (learning.initial, 0)
+    assert restore(tmp_path, learning) == (learning.initial, RunProgress())
 
 
 def test_a_checkpoint_of_another_network_is_refused(learning, tmp_path):
@@ -119,7 +317,8 @@ def test_counts_and_targets_stay_right_beyond_the_largest_int32(tmp_path):
     before = 2**31 - 3
     save(tmp_path, replicate(learning.initial, learning.devices), before)
 
-    state, learner_steps = restore(tmp_path, learning)
+    state, progress = restore(tmp_path, learning)
+    learner_steps = progress.learner_steps
     assert learner_steps == before
     state = replicate(state, learning.devices)
     copied = []
@@ -134,8 +333,8 @@ def test_counts_and_targets_stay_right_beyond_the_largest_int32(tmp_path):
     assert copied.count(True) == 1
     (tmp_path / "later").mkdir()
     save(tmp_path / "later", state, learner_steps)
-    _, learner_steps = restore(tmp_path / "later", learning)
-    assert learner_steps == 2**31 + 5
+    _, progress = restore(tmp_path / "later", learning)
+    assert progress.learner_steps == 2**31 + 5
 
 
 def test_a_target_goes_on_in_step_when_its_period_changes_beyond_int32(tmp_path):
@@ -145,25 +344,6 @@ def test_a_target_goes_on_in_step_when_its_period_changes_beyond_int32(tmp_path)
     save(tmp_path, replicate(learning.initial, learning.devices), steps)
     for period in (3, 1000, 2**31 - 1):
         config = dataclasses.replace(learning.config, target_update_period=period)
-        state, learner_steps = restore_state(tmp_path, learning.initial, config)
-        assert learner_steps == steps
+        state, progress = restore_state(tmp_path, learning.initial, config)
+        assert progress.learner_steps == steps
         assert int(state.learner_steps) % period == steps % period
-
-
-@pytest.mark.parametrize("restarts", [0, 1])
-def test_a_first_life_relies_on_the_launcher_and_a_later_one_does_not(
-    learning, tmp_path, monkeypatch, capsys, restarts
-):
-    save(tmp_path, replicate(learning.initial, learning.devices), 5)
-    path = tmp_path / "checkpoints" / "000001"
-    shutil.copytree(path, path.with_name("000002"))
-    (path.with_name("000002") / "learner" / "more").touch()
-    content = (path.with_name("000002") / "progress.json").read_text()
-    (path.with_name("000002") / "progress.json").write_text(
-        content.replace('"learner_steps": 5', '"learner_steps": 7')
-    )
-    for name, value in Session("a", 1, restarts).to_environment().items():
-        monkeypatch.setenv(name, value)
-    _, learner_steps = restore(tmp_path, learning)
-    assert learner_steps == (5 if restarts else 7)
-    assert ("is damaged" in capsys.readouterr().out) == bool(restarts)

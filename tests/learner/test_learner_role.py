@@ -17,7 +17,6 @@ from real_services import Services, WatchedVariables, wait_until
 from distrl.agents import make_agent
 from distrl.checkpoints import (
     RunProgress,
-    begin_part,
     complete_checkpoint,
     find_newest_checkpoint,
     list_checkpoints,
@@ -31,8 +30,7 @@ from distrl.config import (
     ReplayConfig,
 )
 from distrl.coordinator import Coordinator
-from distrl.learner.checkpoint import PART, restore_state, take_part
-from distrl.learner.devices import replicate
+from distrl.learner.checkpoint import restore_state, save_train_state
 from distrl.learner.health import DivergedError
 from distrl.learner.optimizer import make_optimizer
 from distrl.learner.role import run_learner
@@ -92,7 +90,8 @@ class Run:
 
     def learner_steps(self):
         """What the learner has reported."""
-        return self.coordinator.report("probe", "", {}, {}, True)["learner_steps"]
+        answer = self.coordinator.report("probe", "", {}, {}, True)
+        return answer["progress"]["learner_steps"]
 
     def wait_until(self, condition):
         wait_until(condition, self.future, seconds=60)
@@ -204,8 +203,8 @@ def test_a_learner_goes_on_from_its_checkpoint(services, config):
     assert [path.name[0] for path in folder.iterdir()].count(".") == 0
     agent, optimizer = make_agent(config, SPEC), make_optimizer(config.learner)
     initial = init_state(agent, optimizer, jax.random.PRNGKey(0))
-    saved, learner_steps = restore_state(config.run_dir, initial, config.learner)
-    assert learner_steps == steps
+    saved, progress = restore_state(config.run_dir, initial, config.learner)
+    assert progress.learner_steps == steps
 
     again = Services()
     try:
@@ -230,10 +229,9 @@ def test_a_learner_goes_on_beyond_the_largest_int32(services, config):
     before = 2**31 - 5
     agent, optimizer = make_agent(config, SPEC), make_optimizer(config.learner)
     initial = init_state(agent, optimizer, jax.random.PRNGKey(0))
-    part = take_part(replicate(initial, jax.local_devices()[:1]), before)
-    part.write(begin_part(config.run_dir, "000001", PART))
+    save_train_state(config.run_dir, "000001", initial, before)
     progress = RunProgress(learner_steps=before)
-    complete_checkpoint(config.run_dir, "000001", progress, 1, [PART])
+    complete_checkpoint(config.run_dir, "000001", progress, 1)
     run = Run(services, config)
     watching = services.start(run.coordinator.run)
     run.wait_until(lambda: run.learner_steps() > 2**31)

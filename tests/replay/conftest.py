@@ -133,6 +133,23 @@ class Replay:
             time.sleep(0.01)
 
 
+class Reports:
+    """A node's reporter that calls `note` with the gauges of each report."""
+
+    def __init__(self, note):
+        self.learner_remains = False
+        self.is_last = False
+        self._note = note
+        self._gauges = {}
+
+    def gauge(self, **values):
+        self._gauges.update(values)
+
+    def send(self, last=False):
+        self._note(dict(self._gauges))
+        self.is_last = last
+
+
 @pytest.fixture
 def replay():
     servers = Replay()

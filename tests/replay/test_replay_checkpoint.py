@@ -1,4 +1,4 @@
-"""What replay holds outlives its server, and its limits go on where they were."""
+"""What replay holds outlives its server, and so do its limits."""
 
 import dataclasses
 import json
@@ -8,15 +8,19 @@ import signal
 import subprocess
 import sys
 import threading
+from concurrent import futures
 from pathlib import Path
 
 import numpy as np
 import pytest
 import reverb
+from mortal_servers import MortalServer, serve_shard
+from replay.conftest import Reports
 
-from distrl.checkpoints import LAST, RunProgress, complete_checkpoint
+from distrl.checkpoints import RunProgress, begin_part, complete_checkpoint
 from distrl.config.schema import CheckpointConfig
-from distrl.replay.connection import is_listening
+from distrl.remote import is_listening
+from distrl.replay.checkpoint import save_shard
 from distrl.replay.sampler import ReplaySampler
 from distrl.replay.server import serve_replay
 from distrl.replay.tables import TABLE_NAME
@@ -25,38 +29,19 @@ from distrl.replay.writer import BlockWriter
 PART = "replay/0"
 
 
-class Reports:
-    """Asks for the checkpoint `checkpoint`, and keeps what it hears."""
-
-    def __init__(self, checkpoint=None):
-        self.checkpoint = checkpoint
-        self.run_learner_steps = 0
-        self.said = []
-
-    def is_due(self):
-        return False
-
-    def send_saved(self, name, learner_steps):
-        self.said.append(("saved", name, learner_steps))
-        return True
-
-    def send_failed_save(self, name, error):
-        self.said.append(("failed", name, error))
-        return True
-
-
 class Server:
     """A replay node in a thread."""
 
     def __init__(self, replay, config, shard=0):
         self.port = replay.free_port()
         self.stop = threading.Event()
-        self.gauges, self.reports, self.error = [], Reports(), None
-        arguments = (config, replay.spec, self.port, self.stop, self.gauges.append)
+        self.gauges, self.error = [], None
+        self.reports = Reports(self.gauges.append)
+        arguments = (config, replay.spec, self.port, self.stop, self.reports, shard)
 
         def run():
             try:
-                serve_replay(*arguments, self.reports, shard)
+                serve_replay(*arguments)
             except BaseException as error:
                 self.error = error
 
@@ -72,6 +57,8 @@ class Server:
         self.stop.set()
         self.thread.join(10)
         assert not self.thread.is_alive()
+        assert self.error is None
+        assert self.reports.is_last
 
 
 def configure(replay, tmp_path, save_replay=True, **settings):
@@ -91,9 +78,12 @@ def fill(replay, config, address, ids):
     writer.close()
 
 
-def complete(tmp_path, number, name, parts=(PART,)):
+def save(run_dir, addresses, name="000001"):
+    """Makes a checkpoint of these shards."""
+    for shard, address in enumerate(addresses):
+        save_shard(address, begin_part(run_dir, name, f"replay/{shard}"), lambda: True)
     progress = RunProgress(learner_steps=1)
-    complete_checkpoint(tmp_path, number, progress, 2, parts, name)
+    return complete_checkpoint(run_dir, name, progress, 2)
 
 
 def ask(call):
@@ -148,7 +138,6 @@ class Replays:
 
     def __init__(self, replay, config_settings, run_dir):
         self.port = replay.free_port()
-        self.asked = run_dir / "asked"
         here = os.path.dirname(os.path.abspath(__file__))
         paths = os.pathsep.join([here, os.getcwd(), *sys.path])
         self.process = subprocess.Popen(
@@ -181,21 +170,6 @@ class Replays:
     def serve(replay, run_dir, port, settings):
         config = configure(replay, Path(run_dir), **json.loads(settings))
 
-        class Asked(Reports):
-            @property
-            def checkpoint(self):
-                asked = Path(run_dir, "asked")
-                return asked.read_text() if asked.exists() else None
-
-            @checkpoint.setter
-            def checkpoint(self, name):
-                assert name is None
-
-            def send_saved(self, name, learner_steps):
-                complete(Path(run_dir), name, name)
-                print("saved", flush=True)
-                return True
-
         child = None
         for _ in sys.stdin:
             if child is not None:
@@ -203,18 +177,13 @@ class Replays:
                 os.waitpid(child, 0)
             child = os.fork()
             if child == 0:
-                told = []
-
-                def report(gauges, told=told):
-                    if not told:
-                        told.append(print("started", gauges, flush=True))
-
+                reports = Reports(lambda gauges: print("started", flush=True))
                 stop = threading.Event()
-                serve_replay(config, replay.spec, int(port), stop, report, Asked())
+                serve_replay(config, replay.spec, int(port), stop, reports)
         os.kill(child, signal.SIGKILL)
 
 
-def test_a_server_that_is_killed_goes_on_from_its_checkpoint(replay, tmp_path):
+def test_a_server_that_is_killed_continues_from_its_checkpoint(replay, tmp_path):
     settings = {
         "kind": "prioritized",
         "priority_exponent": 0.5,
@@ -238,11 +207,9 @@ def test_a_server_that_is_killed_goes_on_from_its_checkpoint(replay, tmp_path):
         client.mutate_priorities(TABLE_NAME, changed)
         before = read_info(address)
         assert before == (40, 40, 100)
-        replays.asked.write_text("000001")
-        replays.read("saved")
+        save(tmp_path, [address])
         # What comes after the checkpoint goes with the server.
         fill(replay, config, address, range(40, 45))
-        replays.asked.unlink()
         replays.start()
         assert read_info(address) == before
         # The limit is where it was: 2 * 40 + 280 samples of 40 items, and 100 of them
@@ -266,17 +233,18 @@ def test_a_server_that_is_killed_goes_on_from_its_checkpoint(replay, tmp_path):
         replays.close()
 
 
-def test_a_stop_saves_a_last_time_and_the_next_server_holds_all(replay, tmp_path):
+def test_the_next_server_holds_all_that_was_saved(replay, tmp_path):
     config = configure(replay, tmp_path)
     server = Server(replay, config)
     fill(replay, config, server.address, range(30))
     held = draw(server.address, 1000)
     assert len(held) == 30
     replay.wait_until(lambda: server.gauges[-1]["sampled"] == 1000)
+    save(tmp_path, [server.address])
+    # Reverb's own directory is empty again: everything is in the checkpoint.
+    scratch = tmp_path / "checkpoints" / ".scratch-replay-0"
+    assert list(scratch.iterdir()) == []
     server.end()
-    assert server.error is None
-    assert server.reports.said == [("saved", LAST, None)]
-    complete(tmp_path, "000001", LAST)
 
     again = Server(replay, config)
     # The gauges of the first report count what there was before.
@@ -284,108 +252,104 @@ def test_a_stop_saves_a_last_time_and_the_next_server_holds_all(replay, tmp_path
     assert draw(again.address, 1000) == held
     fill(replay, config, again.address, range(30, 35))
     replay.wait_until(lambda: again.gauges[-1]["replay_size"] == 35)
-    # Reverb's own directory is empty again: all is in the checkpoint.
     again.end()
-    scratch = tmp_path / "checkpoints" / ".scratch-replay-0"
-    assert list(scratch.iterdir()) == []
 
 
-def test_a_checkpoint_is_saved_while_replay_is_in_use(replay, tmp_path):
-    config = configure(replay, tmp_path)
+def test_a_server_serves_until_the_learner_has_ended(replay, tmp_path):
+    server = Server(replay, configure(replay, tmp_path))
+    fill(replay, configure(replay, tmp_path), server.address, range(3))
+    server.reports.learner_remains = True
+    server.stop.set()
+    reports = len(server.gauges)
+    replay.wait_until(lambda: len(server.gauges) > reports + 2)
+    save(tmp_path, [server.address])
+    assert not server.reports.is_last
+    server.reports.learner_remains = False
+    server.end()
+    # Without a last checkpoint of its own it waits for nobody.
+    config = configure(replay, tmp_path, save_replay=False)
     server = Server(replay, config)
-    fill(replay, config, server.address, range(30))
-    server.reports.checkpoint = "000007"
-    while not server.reports.said:
-        draw(server.address, 5)
-        fill(replay, config, server.address, range(5))
-    assert server.reports.said == [("saved", "000007", None)]
+    server.reports.learner_remains = True
     server.end()
 
 
-def test_before_the_first_sample_nothing_is_saved_at_the_stop(replay, tmp_path):
-    config = configure(replay, tmp_path)
-    server = Server(replay, config)
-    fill(replay, config, server.address, range(30))
-    replay.wait_until(lambda: server.gauges[-1]["replay_size"] == 30)
-    server.end()
-    assert (server.error, server.reports.said) == (None, [])
-
-
-def test_each_shard_goes_on_from_its_own_part(replay, tmp_path, capfd):
+def test_each_shard_continues_from_its_own_part(replay, tmp_path, capfd):
     config = configure(replay, tmp_path, shards=2)
     servers = [Server(replay, config, shard) for shard in range(2)]
     for server, size in zip(servers, (30, 20), strict=True):
         fill(replay, config, server.address, range(size))
     draw(servers[0].address, 5)
-    replay.wait_until(lambda: servers[0].gauges[-1]["sampled"] == 5)
-    # The other one was sampled in an earlier life, which the learner went on from.
-    servers[1].reports.run_learner_steps = 8
+    save(tmp_path, [server.address for server in servers])
     for server in servers:
         server.end()
-        assert (server.error, server.reports.said) == (None, [("saved", LAST, None)])
-    complete(tmp_path, "000001", LAST, ["replay/0", "replay/1"])
     # Whichever comes first, none takes the other's part.
     for shard, held in ((1, (20, 20, 0)), (0, (30, 30, 5))):
         again = Server(replay, config, shard)
         assert read_info(again.address) == held
         again.end()
         said = capfd.readouterr().out
-        assert f"replay/{shard} goes on from checkpoint 000001 of learner" in said
+        assert f"replay/{shard} continues from checkpoint 000001 of learner" in said
 
 
 def test_replay_can_be_left_out(replay, tmp_path):
-    config = configure(replay, tmp_path)
-    server = Server(replay, config)
-    fill(replay, config, server.address, range(30))
-    draw(server.address, 5)
-    replay.wait_until(lambda: server.gauges[-1]["sampled"] == 5)
+    server = Server(replay, configure(replay, tmp_path))
+    fill(replay, configure(replay, tmp_path), server.address, range(30))
+    save(tmp_path, [server.address])
     server.end()
-    complete(tmp_path, "000001", LAST)
-    # There is a part; but it is not asked for, neither to read nor to write.
-    config = configure(replay, tmp_path, save_replay=False)
-    server = Server(replay, config)
+    # The checkpoint has a part for it, which is not asked for.
+    server = Server(replay, configure(replay, tmp_path, save_replay=False))
     assert server.gauges[0] == {"replay_size": 0, "inserted": 0, "sampled": 0}
-    server.reports.checkpoint = "000002"
-    fill(replay, config, server.address, range(3))
-    draw(server.address, 5)
-    replay.wait_until(lambda: server.gauges[-1]["sampled"] == 5)
     server.end()
-    assert (server.error, server.reports.said) == (None, [])
 
 
-def test_a_full_disk_is_told_and_replay_goes_on(replay, tmp_path):
+def test_a_full_disk_is_an_error_and_replay_goes_on(replay, tmp_path):
     config = configure(replay, tmp_path)
     server = Server(replay, config)
     fill(replay, config, server.address, range(300))
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
     try:
-        server.reports.checkpoint = "000001"
-        replay.wait_until(lambda: server.reports.said)
+        with pytest.raises(RuntimeError, match="File too large"):
+            save(tmp_path, [server.address])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    ((word, name, error),) = server.reports.said
-    assert (word, name) == ("failed", "000001")
-    assert "File too large" in error
     assert len(draw(server.address, 100)) > 10
-    server.reports.checkpoint = "000002"
-    replay.wait_until(lambda: len(server.reports.said) == 2)
-    assert server.reports.said[1] == ("saved", "000002", None)
+    assert save(tmp_path, [server.address]).find_part(PART) is not None
     server.end()
 
 
-def test_what_was_saved_of_another_replay_is_refused(replay, tmp_path):
+def test_a_shard_that_is_being_restarted_is_waited_for(replay, tmp_path):
+    server = MortalServer(serve_shard, configure(replay, tmp_path), replay.spec, 0)
+    server.start()
+    try:
+        save(tmp_path, [server.address])
+        server.kill()
+        with pytest.raises(RuntimeError, match=f"no answer from {server.address}"):
+            save(tmp_path, [server.address], "000002")
+        with futures.ThreadPoolExecutor(1) as executor:
+            asked = threading.Event()
+            part = begin_part(tmp_path, "000002", PART)
+            saved = executor.submit(
+                save_shard, server.address, part, lambda: asked.set() or False
+            )
+            assert asked.wait(30)
+            server.start()
+            saved.result(30)
+        assert part.is_dir()
+    finally:
+        server.kill()
+
+
+def test_a_checkpoint_of_another_replay_is_refused(replay, tmp_path):
     config = configure(replay, tmp_path)
     server = Server(replay, config)
     fill(replay, config, server.address, range(3))
-    draw(server.address, 1)
-    replay.wait_until(lambda: server.gauges[-1]["sampled"] == 1)
+    save(tmp_path, [server.address])
     server.end()
-    complete(tmp_path, "000001", LAST)
     other = dataclasses.replace(
         replay.spec, observation={"pixels": replay.spec.observation["pixels"]}
     )
     port = replay.free_port()
     with pytest.raises(RuntimeError, match="signature"):
-        serve_replay(config, other, port, threading.Event(), print)
+        serve_replay(config, other, port, threading.Event(), Reports(print))
     assert not is_listening(f"localhost:{port}", 1.0)

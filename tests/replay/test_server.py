@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 import pytest
+from replay.conftest import Reports
 
 from distrl.remote import is_listening
 from distrl.replay.priorities import PriorityUpdater
@@ -20,7 +21,7 @@ def test_reports_its_size_and_ends_at_stop(replay):
     port = replay.free_port()
     stop = threading.Event()
     reports = []
-    arguments = (config, replay.spec, port, stop, reports.append)
+    arguments = (config, replay.spec, port, stop, Reports(reports.append))
     thread = threading.Thread(target=serve_replay, args=arguments, daemon=True)
     thread.start()
     address = f"localhost:{port}"
@@ -54,7 +55,7 @@ def test_ends_while_a_writer_is_blocked_and_a_sampler_waits(replay):
     port = replay.free_port()
     server_stop, writer_stop = threading.Event(), threading.Event()
     reports = []
-    arguments = (config, replay.spec, port, server_stop, reports.append)
+    arguments = (config, replay.spec, port, server_stop, Reports(reports.append))
     server = threading.Thread(target=serve_replay, args=arguments, daemon=True)
     server.start()
     address = f"localhost:{port}"
@@ -83,7 +84,9 @@ def test_a_failing_report_ends_the_server(replay):
         raise ConnectionError("the coordinator is gone")
 
     with pytest.raises(ConnectionError):
-        serve_replay(replay.config(), replay.spec, port, threading.Event(), report)
+        serve_replay(
+            replay.config(), replay.spec, port, threading.Event(), Reports(report)
+        )
     assert not is_listening(f"localhost:{port}", 1.0)
 
 
@@ -92,20 +95,20 @@ def test_a_taken_port_is_refused(replay):
     address, _ = replay.serve(config)
     port = int(address.split(":")[1])
     with pytest.raises(RuntimeError, match=f"Port {port} is taken"):
-        serve_replay(config, replay.spec, port, threading.Event(), print)
+        serve_replay(config, replay.spec, port, threading.Event(), Reports(print))
 
 
 _SERVE = """
 import json, sys, threading
 from distrl.config.schema import Config, LaunchConfig, LearnerConfig, ReplayConfig
 from distrl.replay import serve_replay
-from conftest import Replay
+from conftest import Replay, Reports
 
 stop = threading.Event()
 threading.Thread(target=lambda: (sys.stdin.read(), stop.set()), daemon=True).start()
 config = Replay.config(**json.loads(sys.argv[2]))
-report = lambda gauges: print(json.dumps(gauges), flush=True)
-serve_replay(config, Replay.spec, int(sys.argv[1]), stop, report)
+reporter = Reports(lambda gauges: print(json.dumps(gauges), flush=True))
+serve_replay(config, Replay.spec, int(sys.argv[1]), stop, reporter)
 """
 
 

@@ -285,9 +285,7 @@ def save(config, address):
         else:
             part.mkdir()
     progress = RunProgress(learner_steps=1)
-    complete_checkpoint(
-        config.run_dir, "000001", progress, 1, config.replay.shard_names
-    )
+    complete_checkpoint(config.run_dir, "000001", progress, 1)
 
 
 def split(superbatches):

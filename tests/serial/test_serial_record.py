@@ -1,4 +1,4 @@
-"""What the loop says of itself: statuses, and rows at most once a step."""
+"""The files that the loop writes: statuses, and rows at most once a step."""
 
 import csv
 import dataclasses
@@ -37,8 +37,13 @@ def make_output(loss):
     return UpdateOutput(metrics, priorities=None)
 
 
-def test_a_status_has_the_counts_and_the_ratio_of_replay(record):
-    status = record.find_status(COUNTS)
+def write_status(record, tmp_path, counts=COUNTS):
+    record.write_status(counts, None, last=True)
+    return read_status(tmp_path)
+
+
+def test_a_status_has_the_counts_and_the_ratio_of_replay(record, tmp_path):
+    status = write_status(record, tmp_path)
     assert (status.env_steps, status.learner_steps, status.episodes) == (1_600, 80, 3)
     assert status.samples_per_insert == 2.0
     assert status.replay_size == 1_000
@@ -46,13 +51,13 @@ def test_a_status_has_the_counts_and_the_ratio_of_replay(record):
     assert status.staleness_seconds == 0.0
     assert status.training_return is None
     assert status.evaluation_return is None
-    assert record.find_status(Counts()).samples_per_insert is None
+    assert write_status(record, tmp_path, Counts()).samples_per_insert is None
 
 
-def test_the_training_return_is_of_the_latest_hundred_episodes(record):
+def test_the_training_return_is_of_the_latest_hundred_episodes(record, tmp_path):
     record.add_returns([50.0])
     record.add_returns([0.0] * 50 + [1.0] * 50)
-    assert record.find_status(COUNTS).training_return == 0.5
+    assert write_status(record, tmp_path).training_return == 0.5
 
 
 def test_an_evaluation_is_remembered_and_the_best_one_too(record, tmp_path):
@@ -60,11 +65,10 @@ def test_an_evaluation_is_remembered_and_the_best_one_too(record, tmp_path):
         counts = COUNTS._replace(learner_steps=step)
         episodes = [Episode(0, value, 7, is_cut=value > 0) for value in returns]
         record.write_evaluation(counts, episodes, seconds=0.25)
-    status = record.find_status(COUNTS)
+    status = write_status(record, tmp_path)
     assert (status.evaluation_step, status.evaluation_return) == (20, 0.5)
     assert status.best_return == 2.0
     assert status.evaluation_truncated == 1
-    assert record.find_progress(COUNTS).evaluation == (20, 0.5, 1)
     first = read_rows(tmp_path, "evaluator")[0]
     assert (first["learner_steps"], first["episodes"]) == ("10", "2")
     assert (first["min_return"], first["max_return"]) == ("1.0", "3.0")
@@ -94,5 +98,5 @@ def test_without_a_run_dir_nothing_is_written():
     record = RunRecord(CONFIG)
     record.write_status(COUNTS, None, last=True)
     assert record.write_evaluation(COUNTS, [Episode(0, 1.0, 7)], seconds=0.0) == 1.0
-    assert record.find_status(COUNTS).evaluation_return == 1.0
+    assert record.to_progress(COUNTS).evaluation_return == 1.0
     record.close()
