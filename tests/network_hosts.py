@@ -1,7 +1,7 @@
-"""Two hosts that are really apart: network namespaces, joined by a veth pair.
+"""Two hosts with a network of their own: namespaces that a veth pair connects.
 
-Each has an address of its own and reaches the other by that pair only; the second has
-its own /tmp/ray, too. They share the other files.
+Each has its own address and reaches the other only through that pair. The second also
+has its own /tmp/ray. They share all other files.
 """
 
 import os
@@ -35,7 +35,7 @@ def why_not() -> str | None:
 
 
 class NetworkHosts:
-    """Two hosts with Ray running on both, from the start to `close`."""
+    """Two hosts with Ray running on both, until `close`."""
 
     addresses = ("10.77.0.1", "10.77.0.2")
 
@@ -43,7 +43,7 @@ class NetworkHosts:
         """Makes the hosts and starts Ray.
 
         Args:
-          hidden: a directory that the second does not share: it sees an empty one.
+          hidden: a directory that the second host sees empty.
         """
         self.mark = uuid.uuid4().hex
         self._names = [f"distrl-{self.mark[:6]}-{i}" for i in range(2)]
@@ -73,7 +73,7 @@ class NetworkHosts:
         return self._wrappers[0]
 
     def left_running(self, word: str) -> list[psutil.Process]:
-        """Returns the processes of the hosts whose command line has a word in it."""
+        """Returns the processes of the hosts that have a word in their command line."""
         left = []
         for process in psutil.process_iter():
             try:
@@ -85,7 +85,7 @@ class NetworkHosts:
         return left
 
     def close(self) -> None:
-        """Ends Ray and takes the hosts away."""
+        """Ends Ray and removes the hosts."""
         for process in self._processes:
             process.terminate()
         for process in self.left_running(""):
@@ -112,7 +112,7 @@ class NetworkHosts:
         self._start(1, f"--address={self.address}")
 
     def _start(self, index: int, *arguments: str) -> None:
-        """Starts a machine; Ray gives it 30 s, and a busy host may need another try."""
+        """Starts a machine. Ray gives it 30 s; a busy host may need another try."""
         for _ in range(_TRIES):
             self._try_to_start(index, *arguments)
             if self._has_machines(index + 1):
@@ -140,7 +140,7 @@ class NetworkHosts:
         )
 
     def _has_machines(self, count: int) -> bool:
-        """Waits until Ray has so many machines; False when the last has given up."""
+        """Waits until Ray has `count` machines; False when the last one has failed."""
         code = (
             "import ray, sys; ray.init(sys.argv[1], log_to_driver=False)\n"
             "sys.exit(sum(n['Alive'] for n in ray.nodes()) != int(sys.argv[2]))"

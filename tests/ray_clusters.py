@@ -1,7 +1,7 @@
-"""Ray clusters of several machines on this one, each in a process of its own.
+"""Ray clusters whose machines are all on this one, each cluster in its own process.
 
-Ray's own `Cluster` starts them. The tests' process stays out of it: it has JAX, and
-commands are what connects.
+Ray's `Cluster` starts them. The tests' process, which holds JAX, does not connect; the
+commands that it starts do.
 """
 
 import json
@@ -51,19 +51,19 @@ class RayCluster:
         self.address = self._read()
 
     def remove(self, index: int) -> None:
-        """Kills a machine, as if its power had failed; the head is 0."""
+        """Kills a machine, as if its power failed; the head is 0."""
         self._ask("remove", index)
 
     def add(self, **arguments) -> None:
-        """Starts another machine; it is the last."""
+        """Starts another machine, which becomes the last."""
         self._ask("add", arguments)
 
     def read_free(self) -> dict[str, float]:
-        """Returns the resources that nobody uses, of all machines together."""
+        """Returns the unused resources of all machines together."""
         return json.loads(self._ask("free", None))
 
     def left_running(self) -> list[psutil.Process]:
-        """Returns what runs started on the machines, and is still there."""
+        """Returns the processes of runs that still exist on the machines."""
         left = []
         for process in psutil.process_iter():
             try:
@@ -112,7 +112,7 @@ class RayCluster:
 
 
 def insist(add_node, **arguments):
-    """Adds a machine; Ray gives it 30 s, and a busy host may need another try."""
+    """Adds a machine. Ray gives it 30 s; a busy host may need another try."""
     for _ in range(_TRIES - 1):
         try:
             return add_node(**arguments)
@@ -122,7 +122,7 @@ def insist(add_node, **arguments):
 
 
 def serve(machines):
-    """Runs a cluster and answers what is asked on stdin."""
+    """Runs a cluster and answers the requests on stdin."""
     import ray
     from ray.cluster_utils import Cluster
 

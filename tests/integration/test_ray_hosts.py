@@ -1,4 +1,4 @@
-"""Hosts that are really apart, each with an address of its own."""
+"""Runs on hosts with separate networks, each with its own address."""
 
 import json
 
@@ -47,7 +47,7 @@ def test_two_hosts_solve_catch(tmp_path, make_hosts):
     addresses = {n["name"]: n["address"] for n in program["nodes"] if n["address"]}
     for name, address in addresses.items():
         assert address.startswith(f"{machines[name]}:")
-    # Some of those who call are on the other host.
+    # Some nodes call others on the other host.
     assert len({machines[name] for name in addresses}) == 2 or (
         set(machines.values()) - {machines[name] for name in addresses}
     )

@@ -1,4 +1,4 @@
-"""Nodes are killed on a Ray cluster, machines are taken away: the run is solved."""
+"""Nodes are killed and machines removed on a Ray cluster; the run is still solved."""
 
 import csv
 import json
@@ -58,7 +58,7 @@ def read_causes(command):
         return {row["node"]: row["cause"] for row in csv.DictReader(file)}
 
 
-def test_whoever_is_killed_starts_again(tmp_path, make_cluster):
+def test_a_node_that_is_killed_starts_again(tmp_path, make_cluster):
     cluster = make_cluster(*FOUR)
     victims = ["actor/1", "learner", "replay/0", "variables", "coordinator"]
     victims += ["evaluator"]
@@ -106,7 +106,7 @@ def test_a_program_that_loses_a_machine_starts_again(tmp_path, make_cluster, gro
 def test_a_machine_too_many_fails_the_run(tmp_path, make_cluster):
     cluster = make_cluster(*FOUR)
     flags = [*FLAGS, f"--launch.address={cluster.address}", "--launch.restart=never"]
-    # It is not to be solved before Ray knows of the loss, which takes it half a minute.
+    # Ray takes half a minute to notice the loss; the run must last longer.
     flags += ["--stop.evaluation_return=null", "--stop.seconds=100"]
     with train(tmp_path / "run", *flags) as command:
         command.await_line("training")

@@ -45,7 +45,7 @@ def launch(cluster, run_dir, program, **fields):
 
 
 def looking(config, spec):
-    """Each node notes what it sees of devices and variables, and the last one stops."""
+    """Each node records its devices and variables; the last one stops the program."""
     run_dir = config.run_dir
 
     def look(name, last):

@@ -1,4 +1,4 @@
-"""The same program on a Ray cluster of several machines: it solves, fails and ends."""
+"""Training on a Ray cluster of several machines: solved, stopped, resumed, killed."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from integration.commands import resume, train
 from ray_clusters import RayCluster
 
 ENDLESS = ["--stop.evaluation_return=null", "--stop.env_steps=null"]
-# Which machine is for what; the head is for neither.
+# The head runs no nodes.
 MACHINES = (
     {"num_cpus": 1},
     {"num_cpus": 2, "resources": {"services": 9.0, "learning": 9.0}},

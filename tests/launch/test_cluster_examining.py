@@ -1,4 +1,4 @@
-"""What is said of the machines of a cluster, and how machines call each other."""
+"""The doctor's findings about the machines of a cluster."""
 
 import socket
 
@@ -15,7 +15,7 @@ from distrl.launch.cluster.examining import (
 )
 
 
-def test_versions_must_be_those_here():
+def test_versions_must_equal_those_here():
     here = {"jax": "0.4.38", "distrl": "1"}
     assert judge_versions(here, dict(here)) == Finding(
         "versions", "ok", "2 packages as here"
@@ -59,6 +59,6 @@ def test_an_examiner_checks_and_finds_who_does_not_answer():
     examiner._server.close()
 
 
-def test_an_address_that_can_be_none_is_refused():
+def test_an_address_of_a_wrong_form_is_refused():
     with pytest.raises(ConfigError, match="--cluster = 'ray://x:1'"):
         list(examine_cluster("ray://x:1", [], 1.0))

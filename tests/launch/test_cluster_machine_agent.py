@@ -22,7 +22,7 @@ def agent(tmp_path):
 
 
 def read_all(agent):
-    """Returns all messages; each is asked for twice, as when an answer was lost."""
+    """Returns all messages, each asked for twice, as after an answer that was lost."""
     messages = []
     while not messages or not isinstance(messages[-1], Closed):
         first = agent.receive(len(messages))
@@ -75,13 +75,13 @@ signal.pause()
 """
 
 
-def test_a_machine_that_is_cut_off_from_its_launcher_ends_all_by_itself():
+def test_a_machine_that_is_cut_off_from_the_driver_ends_everything():
     process = subprocess.Popen(
         [sys.executable, "-c", _LEFT_ALONE], stdout=subprocess.PIPE, text=True
     )
     zygote = psutil.Process(int(process.stdout.readline()))
     assert process.wait(120) == 1
     process.stdout.close()
-    # Whoever inherits it has to reap it first.
+    # Its new parent must reap it first.
     _, alive = psutil.wait_procs([zygote], timeout=10)
     assert not alive

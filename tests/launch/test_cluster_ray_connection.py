@@ -1,4 +1,4 @@
-"""What is said when there is no cluster."""
+"""Connecting to Ray is refused with the reason."""
 
 import socket
 import sys

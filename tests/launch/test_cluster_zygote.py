@@ -1,4 +1,4 @@
-"""The zygote of a machine, asked over a channel as its agent does; without Ray."""
+"""The zygote of a machine, on a channel as its agent has; without Ray."""
 
 import json
 import subprocess
@@ -48,7 +48,7 @@ class Zygote:
         self.channel.send(Import(pack((config, program)), [str(HERE)]))
 
     def read(self, last):
-        """Returns the message of the kind `last`; those before it are passed over."""
+        """Returns the next message of a kind, and skips others."""
         while True:
             message = self.channel.receive()
             assert message is not None, self.process.stdout.read().decode()
