@@ -306,7 +306,6 @@ NEEDED_UNSEEN = {
     "setuptools",  # TensorBoard 2.12 imports pkg_resources
     "box2d",  # Gymnasium imports it
     "pillow",  # imageio writes .gif with it
-    "jsonargparse",  # nothing needs it any more; it goes with the next lock
     "mypy", "packaging", "pip", "ruff", "wheel", "pytest-timeout", "pytest-xdist",
 }  # fmt: skip
 
