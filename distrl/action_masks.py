@@ -1,7 +1,7 @@
 """Action masks: the part of an observation that says which actions are legal.
 
-A masked observation is a dict with the key `action_mask`, at the top of the nest. So
-replay, frames and sequences treat the mask as they treat any other array.
+A masked observation is a dict with the key `action_mask`, at the top of the nest, so
+that replay, frames and sequences treat the mask like any other array.
 """
 
 from collections.abc import Mapping
@@ -14,15 +14,10 @@ _OBSERVATION = "observation"
 
 
 def split_mask(observation: Any) -> tuple[Any, Any]:
-    """Returns what the network sees of an observation, and the mask.
+    """Splits a nest of arrays or specs into what the network sees and the mask.
 
-    Without its mask, an observation `{"observation": x}` is x itself.
-
-    Args:
-      observation: nest of arrays or specs.
-
-    Returns:
-      The rest of the nest, and the mask `[..., A]`, None where there is none.
+    The mask is `[..., A]`, or None if there is none. What the network sees of
+    `{"observation": x, "action_mask": mask}` is x itself.
     """
     if not isinstance(observation, Mapping) or ACTION_MASK not in observation:
         return observation, None
@@ -33,7 +28,7 @@ def split_mask(observation: Any) -> tuple[Any, Any]:
 
 
 def join_mask(seen: Any, mask: Any) -> Any:
-    """Returns the observation that `split_mask` takes apart; without a mask `seen`."""
+    """Reverses `split_mask`; returns `seen` if there is no mask."""
     if mask is None:
         return seen
     rest = seen if isinstance(seen, dict) else {_OBSERVATION: seen}

@@ -1,8 +1,8 @@
-"""bsuite's own log of the training episodes, one file an environment.
+"""bsuite's own log of the training episodes, one file per environment.
 
-What bsuite scores is counted by its wrapper `bsuite.utils.wrappers.Logging` and by
-the environment itself. Here that wrapper writes a row for every episode, with the time
-at which it ended, so that the logs of many environments can be put together.
+bsuite scores what its wrapper `bsuite.utils.wrappers.Logging` and the environment
+count. Here that wrapper writes one row per episode, with the time at which it ended, so
+that the logs of many environments can be merged.
 """
 
 import time
@@ -19,18 +19,18 @@ ENDED = "ended"
 
 
 class EpisodeLog:
-    """A logger of bsuite's, which writes each row at once."""
+    """A logger for bsuite that writes each row at once."""
 
     def __init__(self, path: Path):
-        """Takes the file; it is made at the first row.
+        """Takes the path of the file, which is created with the first row.
 
         Raises:
-          RuntimeError: it is there already, and what it counted would be mixed up.
+          RuntimeError: it exists, and the counts of two runs would be mixed up.
         """
         if path.exists():
             raise RuntimeError(
-                f"{path} holds the episodes of an actor that was there before; a log "
-                "of bsuite counts from the first episode of a run, so begin another run"
+                f"{path} holds the episodes of an earlier actor; a log of bsuite "
+                "counts from the first episode of a run, so begin another run"
             )
         self._path = path
         self._csv: CsvLog | None = None

@@ -10,7 +10,7 @@ from distrl.environments.suite import Address, EnvironmentEntry, Suite, call_fac
 from distrl.errors import ConfigError, suggest
 
 DOWNLOAD_SECONDS = 30.0
-"""The seconds that a download may be silent."""
+"""How long a download may stall."""
 
 
 def list_bsuite() -> dict[str, int]:
@@ -34,12 +34,12 @@ def select_bsuite_ids(text: str) -> list[str]:
     """Returns the ids that a text names, in bsuite's order, each once.
 
     Args:
-      text: names with commas or spaces between them: `all`; `testing`, the first id
-        of each experiment without noise and scaling; a tag of bsuite, for example
-        `memory`; an experiment, `catch`; some of its ids, `catch/3` or `catch/0-4`.
+      text: names separated by commas or spaces: `all`; `testing`, the first id of each
+        experiment without noise and scaling; a tag of bsuite, for example `memory`; an
+        experiment, `catch`; some of its ids, `catch/3` or `catch/0-4`.
 
     Raises:
-      ConfigError: a name that is none of these, or no name at all.
+      ConfigError: a name is unknown, or there is no name.
     """
     from bsuite import sweep
 
@@ -82,10 +82,10 @@ def _read_span(word: str, indices: str, count: int) -> range:
 
 
 def load_bsuite(address: Address, seed: int) -> Any:
-    """Builds an experiment with the settings of its sweep.
+    """Builds an experiment with the settings of its sweep, which arguments replace.
 
-    Where bsuite would draw at random, `seed` is used; `mapping_seed`, which says
-    what problem it is, stays that of the sweep. Arguments replace settings.
+    `seed` replaces what bsuite would draw at random; `mapping_seed`, which determines
+    the problem itself, remains that of the sweep.
 
     Raises:
       ConfigError: for an unknown name, index or argument, or a download that fails.
@@ -108,7 +108,7 @@ def load_bsuite(address: Address, seed: int) -> Any:
                 f"{error}\nbsuite downloads MNIST from the internet when it is not in "
                 "/tmp/mnist, so build it once on a machine with a network "
                 "(launch.isolate: false), or copy its four .gz files there; remove "
-                "what a broken download left."
+                "the files of an incomplete download."
             ) from error
 
 

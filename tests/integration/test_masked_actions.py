@@ -29,7 +29,7 @@ def check_solved(run_dir, name, *flags):
     assert command.result["restarts"] == {}
 
 
-def test_it_is_learned_and_evaluated_in_one_process(tmp_path, capsys, monkeypatch):
+def test_it_is_learned_and_evaluated_in_one_process(tmp_path, capfd, monkeypatch):
     run_dir = tmp_path / "run"
     check_solved(run_dir, "Board", "--launch.backend=serial")
     monkeypatch.syspath_prepend(Path(__file__).parent)
@@ -37,7 +37,7 @@ def test_it_is_learned_and_evaluated_in_one_process(tmp_path, capsys, monkeypatc
     code = main(["evaluate", str(run_dir), "--episodes=20", "--epsilon=1"])
     assert code == 0
     assert (
-        "20 episodes of masked_environments:Board, epsilon 1" in capsys.readouterr().out
+        "20 episodes of masked_environments:Board, epsilon 1" in capfd.readouterr().out
     )
 
 
