@@ -8,12 +8,12 @@ from dm_env import specs
 
 from distrl.action_masks import join_mask, split_mask
 from distrl.config.schema import Config, NetworkConfig
-from distrl.types import EnvironmentSpec, Trajectory, Transition
+from distrl.types import EnvironmentSpec, StepSequence, Transition
 
 # The fields that hold observations.
 _OBSERVATIONS: dict[type, tuple[str, ...]] = {
     Transition: ("observation_tm1", "observation_t"),
-    Trajectory: ("observation",),
+    StepSequence: ("observation",),
 }
 
 
@@ -49,7 +49,7 @@ def make_item_spec(config: Config, spec: EnvironmentSpec) -> Any:
             observation_t=observation,
         )
     floats = specs.Array((length,), np.float32)
-    return Trajectory(
+    return StepSequence(
         observation=stack_specs(observation, length + 1),
         action=specs.Array((length,), np.int32),
         reward=floats,
@@ -77,7 +77,7 @@ def join_item(like: Any, parts: ItemParts) -> Any:
     """Inverts `split_item`.
 
     Args:
-      like: a `Transition` or `Trajectory` of the structure to return.
+      like: a `Transition` or `StepSequence` of the structure to return.
       parts: the parts of the item.
     """
     names = _OBSERVATIONS[type(like)]

@@ -57,7 +57,7 @@ class Transition(NamedTuple):
     observation_t: Nest
 
 
-class Trajectory(NamedTuple):
+class StepSequence(NamedTuple):
     """T successive steps of one episode, or a batch of them with a leading axis.
 
     Step i goes from `observation[i]` to `observation[i + 1]`. Where an episode ends
@@ -85,11 +85,11 @@ class Items(NamedTuple):
     """The items completed by a step.
 
     Attributes:
-      data: a `Transition` or `Trajectory` with a leading `[M]`; M may be 0.
+      data: a `Transition` or `StepSequence` with a leading `[M]`; M may be 0.
       priorities: `[M] float32`, or None if new items get the default priority.
     """
 
-    data: Transition | Trajectory
+    data: Transition | StepSequence
     priorities: "np.ndarray | None"
 
 

@@ -13,7 +13,7 @@ from distrl.items import (
     stack_specs,
 )
 from distrl.networks.core import make_initial_carry
-from distrl.types import EnvironmentSpec, Trajectory, Transition
+from distrl.types import EnvironmentSpec, StepSequence, Transition
 
 SPEC = EnvironmentSpec(
     {
@@ -39,7 +39,7 @@ def test_a_sequence_has_one_more_observation_and_the_recurrent_state(core):
     network = NetworkConfig(core=core, core_size=7)
     config = Config(network=network, replay=ReplayConfig(sequence_length=6))
     item = make_item_spec(config, SPEC)
-    assert isinstance(item, Trajectory)
+    assert isinstance(item, StepSequence)
     assert item.observation["pixels"] == specs.Array((7, 4, 3), np.uint8)
     assert item.observation["rest"][1] == specs.Array((7, 2), np.float32)
     assert item.action == specs.Array((6,), np.int32)

@@ -1,15 +1,14 @@
-"""The values that rooms hand to each other."""
+"""The values that packages hand to each other."""
 
 import dataclasses
 import pickle
-import threading
 
 import jax
 import numpy as np
 import pytest
 from dm_env import specs
 
-from distrl.types import EnvironmentSpec, StopSignal, Transition
+from distrl.types import EnvironmentSpec, Transition
 
 
 def test_a_transition_is_a_nest_for_jax_in_the_order_of_time():
@@ -28,13 +27,3 @@ def test_a_spec_travels_between_nodes_and_nobody_changes_it():
     assert copied.observation["x"].dtype == np.float32
     with pytest.raises(dataclasses.FrozenInstanceError):
         spec.num_actions = 4
-
-
-def test_an_event_is_a_stop_signal():
-    names = [name for name in vars(StopSignal) if not name.startswith("_")]
-    assert names == ["is_set", "wait"]
-    event = threading.Event()
-    assert all(callable(getattr(event, name)) for name in names)
-    assert event.wait(0.0) is event.is_set() is False
-    event.set()
-    assert event.wait(0.0) is event.is_set() is True

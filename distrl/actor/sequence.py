@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from distrl.types import ActorStep, Items, Trajectory
+from distrl.types import ActorStep, Items, StepSequence
 
 
 class SequenceAccumulator:
@@ -95,7 +95,7 @@ class SequenceAccumulator:
         environment: np.ndarray,
         steps: np.ndarray,
         newest: ActorStep,
-    ) -> Trajectory:
+    ) -> StepSequence:
         """Copies the last `steps` `[M]` of each `environment` `[M]`, and pads them."""
         assert self._observations is not None and self._carries is not None
         length = self._length
@@ -116,7 +116,7 @@ class SequenceAccumulator:
         finals, structure = jax.tree_util.tree_flatten(newest.observation_t)
         observations = map(observe, self._observations, finals)
         carries = (ring[begin, environment] for ring in self._carries)
-        return Trajectory(
+        return StepSequence(
             observation=jax.tree_util.tree_unflatten(structure, observations),
             action=take(self._actions),
             reward=take(self._rewards),

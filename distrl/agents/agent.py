@@ -87,7 +87,7 @@ class LossFn(Protocol):
           network_state: the network's state.
           keys: `[B, 2] uint32`, a key for each item that does not depend on how many
             devices share the batch.
-          batch: `Transition` or `Trajectory` with a leading `[B]`.
+          batch: `Transition` or `StepSequence` with a leading `[B]`.
           weights: `[B] float32`, importance weights.
         """
 

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import rlax
 
 from distrl.agents.agent import Agent
-from distrl.agents.td_errors import find_transform, td_loss
+from distrl.agents.td_errors import get_transform, td_loss
 from distrl.agents.transition_agent import Estimates, ItemLoss, make_transition_agent
 from distrl.config.schema import Config
 from distrl.types import EnvironmentSpec
@@ -57,7 +57,7 @@ def q_learning_td_error(
 
 
 def _make_q_learning(config: Config, spec: EnvironmentSpec, is_double: bool) -> Agent:
-    transform = find_transform(config.loss)
+    transform = get_transform(config.loss)
 
     def item_loss_fn(
         estimates: Estimates, a_tm1: jax.Array, r_t: jax.Array, discount_t: jax.Array

@@ -10,12 +10,12 @@ import rlax
 
 from distrl.agents.agent import Agent, LossOutput
 from distrl.agents.legal_actions import find_legal, restrict
-from distrl.agents.td_errors import find_transform, td_loss
+from distrl.agents.td_errors import get_transform, td_loss
 from distrl.agents.transition_agent import make_q_values
 from distrl.config.checks import check_sequence_length
 from distrl.config.schema import Config
 from distrl.networks.value_network import Mode, make_value_network
-from distrl.types import EnvironmentSpec, Trajectory
+from distrl.types import EnvironmentSpec, StepSequence
 
 
 def make_r2d2(config: Config, spec: EnvironmentSpec) -> Agent:
@@ -38,7 +38,7 @@ def make_r2d2(config: Config, spec: EnvironmentSpec) -> Agent:
     """
     check_sequence_length(config)
     network = make_value_network(config, spec)
-    transform = find_transform(config.loss)
+    transform = get_transform(config.loss)
     burn_in, mix = config.loss.burn_in, config.loss.priority_mix
     is_double = config.loss.double is not False
     td_error_fn = functools.partial(
@@ -52,7 +52,7 @@ def make_r2d2(config: Config, spec: EnvironmentSpec) -> Agent:
         params: hk.Params,
         network_state: hk.State,
         key: chex.PRNGKey,
-        batch: Trajectory,
+        batch: StepSequence,
         mode: Mode,
     ) -> tuple[jax.Array, hk.State]:
         """Returns values `[B, T + 1 - burn_in, A]` and the new network state."""
@@ -75,7 +75,7 @@ def make_r2d2(config: Config, spec: EnvironmentSpec) -> Agent:
         target_params: hk.Params,
         network_state: hk.State,
         keys: chex.PRNGKey,
-        batch: Trajectory,
+        batch: StepSequence,
         weights: jax.Array,
     ) -> tuple[jax.Array, LossOutput]:
         _check_batch(batch, keys, weights, burn_in)
@@ -189,7 +189,7 @@ def _average(x: jax.Array, mask: jax.Array) -> jax.Array:
 
 
 def _check_batch(
-    batch: Trajectory, keys: chex.PRNGKey, weights: jax.Array, burn_in: int
+    batch: StepSequence, keys: chex.PRNGKey, weights: jax.Array, burn_in: int
 ) -> None:
     steps = [batch.action, batch.reward, batch.discount, batch.mask]
     chex.assert_rank([*steps, keys, weights], [2, 2, 2, 2, 2, 1])

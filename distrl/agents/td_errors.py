@@ -40,7 +40,7 @@ def td_loss(td_error: jax.Array, config: LossConfig) -> jax.Array:
     return measure(fixed) + jnp.clip(fixed, -limit, limit) * (td_error - fixed)
 
 
-def find_transform(config: LossConfig) -> rlax.TxPair:
+def get_transform(config: LossConfig) -> rlax.TxPair:
     """Returns h of `value_transform` (arXiv 1805.11593) and its inverse."""
     return _TRANSFORMS[config.value_transform]
 

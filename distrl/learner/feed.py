@@ -17,7 +17,7 @@ class DeviceSuperbatch(NamedTuple):
     Attributes:
       keys: `[items] uint64`, on the host; JAX has no 64-bit integers here.
       shards: `[items] int`, of replay, that hold them; on the host.
-      items: a `Transition` or `Trajectory` of `[D, K, B / D, ...]`, a slice a
+      items: a `Transition` or `StepSequence` of `[D, K, B / D, ...]`, a slice a
         device.
       probabilities: `[D, K, B / D] float32`, of having been sampled.
     """

@@ -1,9 +1,9 @@
-"""Optimisers and learning-rate schedules of Optax by their names, or a user's own.
+"""Optimisers and learning-rate schedules of Optax by name, or a user's own.
 
 An optimiser is any function of `optax` or `optax.contrib` whose first argument is
-`learning_rate` and whose update needs nothing but gradients and parameters; one of a
-user's own is called in the same way. A schedule is any function of `optax.schedules`
-whose first argument is the value that it starts from.
+`learning_rate` and whose update needs only gradients and parameters; a user's own is
+called in the same way. A schedule is any function of `optax.schedules` whose first
+argument is its initial value.
 """
 
 import functools
@@ -30,21 +30,21 @@ _SHAPES = {
 def make_optimizer(
     config: LearnerConfig, params: Any = None
 ) -> optax.GradientTransformation:
-    """Returns the optimiser of a configuration, tried out without computing anything.
+    """Returns the optimiser of a configuration after tracing one update.
 
-    What `optimizer_args` does not name has Optax's default, `eps` among them.
-    Schedules are called with the number of updates made so far, learner_steps: the
-    first update takes their value at 0. Gradients are clipped before all else.
+    Arguments that `optimizer_args` does not set have Optax's defaults. Schedules are
+    called with the number of previous updates, so the first update uses their value
+    at 0. Gradients are clipped first.
 
     Args:
       config: the fields from `optimizer` to `max_gradient_norm` are read.
-      params: shapes of the network's, on which it is tried out. Without them one of
-        Optax is tried out on two arrays; one of a user's own is not, since it may
-        depend on the names of the parameters.
+      params: shapes of the network's parameters, for the traced update. Without them
+        an optimiser of Optax is traced on two arrays; a user's own is not, since it
+        may depend on parameter names.
 
     Raises:
-      ConfigError: there is no such optimiser or schedule, it does not take the
-        arguments, or it cannot be used here.
+      ConfigError: the optimiser or schedule does not exist, does not take the
+        arguments, or cannot be used here.
     """
     factory = _find_optimizer(config.optimizer)
     _check_args(config, factory)
@@ -57,7 +57,7 @@ def make_optimizer(
                 f"it returned a {type(optimizer).__name__}; it has to return an "
                 "optax.GradientTransformation"
             )
-        if params is not None or not _is_own(config):
+        if params is not None or ":" not in config.optimizer:
             _try_out(optimizer, _SHAPES if params is None else params)
     except Exception as error:
         raise _explain_failure(config, factory, args, params, error) from error
@@ -67,7 +67,7 @@ def make_optimizer(
 
 
 def select_matrices(params: Any) -> Any:
-    """Returns which parameters have two axes or more, as biases and scales have not."""
+    """Returns which parameters have two or more axes, which excludes biases."""
     return jax.tree.map(lambda x: x.ndim >= 2, params)
 
 
@@ -103,17 +103,10 @@ def _make_learning_rate(config: LearnerConfig) -> float | optax.Schedule:
 
 
 def _read_steps(value: Any) -> Any:
-    """Returns a mapping with its keys, numbers of steps, made integers.
-
-    In a configuration the keys of a mapping are text.
-    """
+    # The keys of a mapping, here numbers of steps, are strings in a configuration.
     if not isinstance(value, dict):
         return value
     return {int(k) if k.isdecimal() else k: each for k, each in value.items()}
-
-
-def _is_own(config: LearnerConfig) -> bool:
-    return ":" in config.optimizer
 
 
 def _find_optimizer(name: str) -> Callable[..., optax.GradientTransformation]:
@@ -131,22 +124,17 @@ def _find_optimizer(name: str) -> Callable[..., optax.GradientTransformation]:
 
 
 def _find_functions(module: Any, first: tuple[str, ...]) -> dict[str, Callable]:
-    """Returns the public functions of a module by name.
-
-    Args:
-      module: where to look.
-      first: how the first parameter may be called.
-    """
+    """Returns a module's public functions whose first parameter is named `first`."""
     found: dict[str, Callable] = {}
     for name in sorted(vars(module)):
         function = vars(module)[name]
-        # `scale_by_...` are parts that optimisers are made of.
-        if name.startswith(("_", "scale_by_")) or not callable(function):
+        # `scale_by_...` are parts of optimisers.
+        if name.startswith(("_", "scale_by_")) or inspect.isclass(function):
             continue
-        if inspect.isclass(function):
+        if not callable(function):
             continue
         if next(iter(inspect.signature(function).parameters), None) in first:
-            # Some are partial functions, which have no name for messages.
+            # For messages: some are partial functions, which have no name.
             named = functools.partial(function)
             named.__qualname__ = name  # type: ignore[attr-defined]
             found[name] = named
@@ -204,11 +192,7 @@ def _make_mask_args(config: LearnerConfig, factory: Callable) -> dict[str, Any]:
 
 
 def _try_out(optimizer: optax.GradientTransformation, params: Any = _SHAPES) -> None:
-    """Traces an update as the learner makes it, of parameters of these shapes.
-
-    Raises:
-      Exception: of any kind, when the learner could not use the optimiser.
-    """
+    """Traces an update as the learner makes it; any exception means unusable."""
     state = jax.eval_shape(optimizer.init, params)
     for leaf in jax.tree.leaves(state):
         if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
@@ -220,7 +204,7 @@ def _try_out(optimizer: optax.GradientTransformation, params: Any = _SHAPES) -> 
 
     before = (params, state)
     after = jax.eval_shape(update, *before)
-    # Updates are made in a loop, whose state keeps its shape.
+    # Updates run in a scan, whose carry must keep its shape.
     if _describe(after) != _describe(before):
         raise TypeError("an update changes the shape or dtype of its state")
 
@@ -261,7 +245,8 @@ def _explain_failure(
                 f"learner.schedule = {config.schedule!r}: learner.optimizer = "
                 f"{config.optimizer!r} takes no schedule; set learner.schedule to null."
             )
-    if not args and not _is_own(config) and not _works_by_default(factory):
+    is_own = ":" in config.optimizer
+    if not args and not is_own and not _works_by_default(factory):
         return ConfigError(
             f"learner.optimizer = {config.optimizer!r}: distrl cannot use it, since "
             f"its updates take gradients and parameters alone, in a loop. {reason}"
@@ -273,7 +258,7 @@ def _explain_failure(
 
 
 def _tell(error: Exception) -> str:
-    """Returns an error in one line; those of Optax have several."""
+    """Returns an error in one line; Optax's have several."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 

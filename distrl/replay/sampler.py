@@ -30,7 +30,7 @@ class SampledSuperbatch(NamedTuple):
     Attributes:
       keys: `[K * B / G] uint64`, the items that the transitions came from, in order.
       probabilities: `[K * B] float32`, of drawing a transition's item.
-      items: `Transition` or `Trajectory` of `[K * B, ...]` numpy; read only.
+      items: `Transition` or `StepSequence` of `[K * B, ...]` numpy; read only.
       shards: `[K * B / G] int`, the shard of replay that holds each item.
     """
 

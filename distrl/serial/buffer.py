@@ -36,7 +36,7 @@ class Draw(NamedTuple):
 
     Attributes:
       slots: `[size] int32`, where they are.
-      items: a `Transition` or `Trajectory` of `[size, ...]`.
+      items: a `Transition` or `StepSequence` of `[size, ...]`.
       probabilities: `[size] float32`, of each draw.
     """
 

@@ -3,7 +3,7 @@ import numpy as np
 
 from distrl.actor.accumulator import make_accumulator
 from distrl.config import ActorConfig, Config, ReplayConfig
-from distrl.types import ActorStep, Trajectory, Transition
+from distrl.types import ActorStep, StepSequence, Transition
 
 
 class Refused:
@@ -49,7 +49,7 @@ def test_sequences_where_they_have_a_length():
     for number in range(4):
         carry = (jnp.full((2, 6), float(number)),)
         items = accumulator.add(make_step(number, carry_tm1=carry))
-    assert isinstance(items.data, Trajectory) and items.priorities is None
+    assert isinstance(items.data, StepSequence) and items.priorities is None
     np.testing.assert_array_equal(items.data.reward, [[5.0] * 4, [-0.5] * 4])
     # Single steps, whatever actor.n_step is.
     np.testing.assert_array_equal(items.data.discount, np.full((2, 4), 0.5))

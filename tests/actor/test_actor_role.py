@@ -26,7 +26,7 @@ from distrl.replay import TABLE_NAME
 from distrl.replay.tables import make_form
 from distrl.seeding import derive_seed
 from distrl.telemetry.status import read_status
-from distrl.types import Trajectory, Transition
+from distrl.types import StepSequence, Transition
 
 
 def q_values(*q):
@@ -90,7 +90,7 @@ class Run:
         leaves = [np.concatenate(column) for column in columns]
         if self.config.replay.sequence_length is None:
             return Transition(*leaves)
-        return Trajectory(*leaves[:5], carry=tuple(leaves[5:]))
+        return StepSequence(*leaves[:5], carry=tuple(leaves[5:]))
 
 
 def test_n_step_transitions_of_every_environment_arrive(services, config):

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distrl.actor.sequence import SequenceAccumulator
-from distrl.types import ActorStep, Trajectory
+from distrl.types import ActorStep, StepSequence
 
 GAMMA = 0.5
 
@@ -246,7 +246,7 @@ def test_equals_the_slow_reference(run, length, period, gamma):
             carry_tm1=(number[t][:, None] + 20_000,),
         )
         batch = accumulator.add(step).data
-        assert isinstance(batch, Trajectory)
+        assert isinstance(batch, StepSequence)
         # Which environment a sequence is of shows in the number of its start.
         owners = (batch.carry[0][:, 0].astype(int) - 20_001) % size
         assert (np.diff(owners) > 0).all()

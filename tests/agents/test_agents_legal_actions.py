@@ -11,7 +11,7 @@ from distrl.agents import make_agent
 from distrl.agents.legal_actions import ILLEGAL, find_legal, restrict
 from distrl.agents.transition_agent import ItemLoss, make_transition_agent
 from distrl.config import Config, NetworkConfig, config_from_dict
-from distrl.types import EnvironmentSpec, Trajectory, Transition
+from distrl.types import EnvironmentSpec, StepSequence, Transition
 
 MASK = np.array([[1, 0, 1], [0, 0, 0]], np.uint8)
 LEGAL = [[True, False, True], [True, True, True]]
@@ -183,7 +183,7 @@ def make_batch(config, agent):
     observation["action_mask"][0, end + 1 :] = 0
     mask = np.ones(shape, np.float32)
     mask[0, end + 1 :] = 0
-    return Trajectory(
+    return StepSequence(
         observation, action, reward, discount, mask, agent.initial_carry(BATCH)
     )
 

@@ -25,7 +25,7 @@ from distrl.config import (
     ReplayConfig,
 )
 from distrl.errors import ConfigError
-from distrl.types import EnvironmentSpec, Trajectory
+from distrl.types import EnvironmentSpec, StepSequence
 
 Q_TM1 = np.array([[1, 0], [0, 1], [2, 0], [0, 2]], np.float32)
 Q_TARGET_T = np.array([[1, 2], [3, 4], [5, 6], [7, 8]], np.float32)
@@ -184,7 +184,7 @@ TARGET = {"~": {"q": jnp.array([[9.0, 9], [1, 2], [3, 4], [5, 6], [7, 8]])}}
 WEIGHTS = np.array([1.0, 0.5, 2.0, 1.0], np.float32)
 KEYS = jax.random.split(jax.random.PRNGKey(0), 4)
 # Full, terminated after three steps, truncated after three, ended after one.
-BATCH = Trajectory(
+BATCH = StepSequence(
     observation=np.array([[0, 1, 2, 3, 4], [0, 1, 2, 3, 0]] + [[0, 1, 2, 3, 0]] * 2),
     action=np.array([[0, 1, 0, 1], [0, 1, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0]], np.int32),
     reward=np.array(

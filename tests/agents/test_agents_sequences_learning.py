@@ -15,7 +15,7 @@ from distrl.config import ActorConfig, Config, LossConfig, NetworkConfig, Replay
 from distrl.learner.devices import first_replica, replicate, split_superbatch
 from distrl.learner.state import init_state
 from distrl.learner.update import make_update
-from distrl.types import ActorStep, EnvironmentSpec, Trajectory
+from distrl.types import ActorStep, EnvironmentSpec, StepSequence
 
 VECTOR = EnvironmentSpec(specs.Array((3,), np.float32), num_actions=2)
 KEY = jax.random.PRNGKey(0)
@@ -42,7 +42,7 @@ def make_batch(agent, count, length=6):
     discount = 0.9 * mask
     discount[np.arange(count), steps - 1] *= np.arange(count) % 2
     carry = agent.initial_carry(count)
-    return Trajectory(
+    return StepSequence(
         observation=rng.normal(size=(count, length + 1, 3)).astype(np.float32),
         action=rng.integers(0, 2, (count, length)).astype(np.int32),
         reward=rng.normal(size=(count, length)).astype(np.float32),
@@ -68,7 +68,7 @@ def test_the_learner_sees_the_values_that_the_actor_saw(core):
         q, carry = act(params, state, KEY, observation, carry)
         values.append(q)
     assert isinstance(carry, tuple) and len(carry) == {"lstm": 2, "gru": 1}[core]
-    batch = Trajectory(
+    batch = StepSequence(
         observation=observations[2:].swapaxes(0, 1),
         action=np.zeros((2, 4), np.int32),
         reward=np.zeros((2, 4), np.float32),
@@ -256,7 +256,7 @@ def test_it_remembers_what_a_network_without_memory_cannot():
     rng = np.random.default_rng(0)
     *steps, _ = recall(rng, count, length)
     mask = np.ones((count, length), np.float32)
-    batch = Trajectory(*steps, mask, agent.initial_carry(count))
+    batch = StepSequence(*steps, mask, agent.initial_carry(count))
     keys, weights = jax.random.split(KEY, count), np.ones(count, np.float32)
 
     def step(carry, index):

@@ -25,7 +25,7 @@ from distrl.config import config_from_dict
 from distrl.learner.devices import first_replica, replicate, split_superbatch
 from distrl.learner.state import init_state
 from distrl.learner.update import make_update
-from distrl.types import EnvironmentSpec, Trajectory, Transition
+from distrl.types import EnvironmentSpec, StepSequence, Transition
 
 ACTIONS = 4
 STEPS, DISPATCHES = 50, 30
@@ -231,7 +231,7 @@ def make_items(is_sequence, is_masked):
     )
     if not is_sequence:
         return item
-    return Trajectory(
+    return StepSequence(
         observation=jax.tree.map(
             lambda *x: np.stack(x, axis=1), item.observation_tm1, item.observation_t
         ),

@@ -66,16 +66,6 @@ def test_adam_and_the_clip_of_the_global_norm_before_it(max_gradient_norm, clipp
         np.testing.assert_allclose(updates[name], expected, rtol=1e-4)
 
 
-def test_clipping_by_hand():
-    # The norm over both arrays is 13, so that 6.5 halves them; 2 is left alone.
-    config = LearnerConfig(optimizer="sgd", learning_rate=1.0, max_gradient_norm=6.5)
-    updates = take_updates(
-        config, {"x": jnp.array([[3.0, 4.0], [2.0, 0.0]]), "y": jnp.array([12.0, 0.0])}
-    )
-    np.testing.assert_allclose(updates["x"], [[-1.5, -2.0], [-2.0, 0.0]], rtol=1e-6)
-    np.testing.assert_allclose(updates["y"], [-6.0, 0.0], rtol=1e-6)
-
-
 @pytest.mark.parametrize("eps_in_sqrt", [True, False])
 def test_centred_rmsprop_by_hand(eps_in_sqrt):
     # With a decay of 0.5 and gradients 2 and 4: averages m = 1, 2.5, of squares
@@ -133,21 +123,6 @@ def test_adamw_decays_what_the_mask_says(mask, bias_update):
     updates = take_updates(config, gradients, params)
     np.testing.assert_allclose(updates["w"], np.full((1, 2, 2), -0.1), rtol=1e-6)
     np.testing.assert_allclose(updates["b"], np.full((1, 2), bias_update), rtol=1e-6)
-
-
-def test_biases_move_with_their_gradients_under_a_mask():
-    # Adam's first step is -learning_rate * sign(g); w decays beside it by 0.1.
-    config = LearnerConfig(
-        optimizer="adamw",
-        optimizer_args={"weight_decay": 0.5},
-        learning_rate=0.1,
-        weight_decay_mask="matrices",
-    )
-    params = {"w": jnp.full((2, 2), 2.0), "b": jnp.full(2, 3.0)}
-    gradients = jax.tree.map(lambda x: jnp.ones((1, *x.shape)), params)
-    updates = take_updates(config, gradients, params)
-    np.testing.assert_allclose(updates["w"], np.full((1, 2, 2), -0.2), rtol=1e-5)
-    np.testing.assert_allclose(updates["b"], np.full((1, 2), -0.1), rtol=1e-5)
 
 
 def test_matrices_are_arrays_of_two_axes_or_more():
@@ -231,11 +206,9 @@ def test_a_rate_of_zero_is_a_value():
             {"optimizer": "adamm"},
             ["learner.optimizer = 'adamm'", "mean 'adam'?", "rmsprop", "lion"],
         ),
-        ({"optimizer": "optax.adam"}, ["no optimiser of that name"]),
         # Parts of optimisers, and what is no optimiser at all.
         ({"optimizer": "scale_by_rprop"}, ["no optimiser of that name"]),
         ({"optimizer": "clip"}, ["no optimiser of that name"]),
-        ({"optimizer": "ScaleByZoomLinesearchState"}, ["no optimiser of that name"]),
         ({"optimizer": "lbfgs"}, ["distrl cannot use it", "'value'"]),
         (
             {"optimizer": "rmsprop", "optimizer_args": {"centred": True}},
@@ -245,10 +218,6 @@ def test_a_rate_of_zero_is_a_value():
                 "mean 'centered'?",
                 "It takes: decay",
             ],
-        ),
-        (
-            {"optimizer": "nadam", "optimizer_args": {"b3": 0.9}},
-            ["learner.optimizer_args: nadam takes no 'b3'", "It takes: b1, b2"],
         ),
         (
             {"optimizer_args": {"b1": "high"}},
@@ -275,10 +244,6 @@ def test_a_rate_of_zero_is_a_value():
         (
             {"schedule": "cosine_decay_schedule"},
             ["learner.schedule_args: cosine_decay", "missing", "'decay_steps'"],
-        ),
-        (
-            {"schedule": "cosine_decay_schedule", "schedule_args": {"decay_step": 9}},
-            ["learner.schedule_args", "mean 'decay_steps'?"],
         ),
         (
             {"schedule": "cosine_decay_schedule", "schedule_args": {"decay_steps": -1}},

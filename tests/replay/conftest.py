@@ -20,7 +20,7 @@ from distrl.config.schema import (
 )
 from distrl.replay.tables import make_table
 from distrl.replay.writer import BlockWriter
-from distrl.types import EnvironmentSpec, Trajectory, Transition
+from distrl.types import EnvironmentSpec, StepSequence, Transition
 
 
 def observe(x):
@@ -112,7 +112,7 @@ class Replay:
         ids = np.asarray(ids, np.int64)
         steps = ids[:, None] + np.arange(length + 1)
         now = steps[:, :-1]
-        return Trajectory(
+        return StepSequence(
             observation=observe(steps),
             action=(now % 3).astype(np.int32),
             reward=now.astype(np.float32),

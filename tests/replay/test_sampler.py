@@ -8,7 +8,7 @@ import tree
 from distrl.config.replay_sizes import replay_sizes
 from distrl.replay.sampler import ReplaySampler
 from distrl.replay.writer import BlockWriter
-from distrl.types import Trajectory
+from distrl.types import StepSequence
 
 
 @pytest.mark.parametrize("block", [1, 8, 32])
@@ -55,7 +55,7 @@ def test_round_trip_of_sequences_is_bit_exact(replay, core, parts):
     sampler = ReplaySampler(address, config, replay.spec)
     keys, probabilities, got, shards = sampler.read()
     assert keys.shape == shards.shape == probabilities.shape == (16,)
-    assert isinstance(got, Trajectory) and type(got.carry) is tuple
+    assert isinstance(got, StepSequence) and type(got.carry) is tuple
     expected = replay.sequences(got.reward[:, 0], 4, parts)
     tree.assert_same_structure(got, expected)
 
