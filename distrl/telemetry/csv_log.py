@@ -13,18 +13,12 @@ from distrl.node_log import say
 class CsvLog:
     """Appends rows to a CSV file; each is on disk when `write` returns.
 
-    An existing file is continued; half a row at its end, which a killed process leaves,
-    is cut off. A file with another header, such as another version writes, is moved
-    aside to NAME.1, NAME.2, ..., and the log says so.
+    Continues an existing file, without the half row that a killed process may leave. A
+    file with other columns, as of another version, is renamed to NAME.1, NAME.2, ...
     """
 
     def __init__(self, path: str | os.PathLike[str], fields: Sequence[str]):
-        """Opens the file, and writes the header if it is new.
-
-        Args:
-          path: the file; its directory must exist.
-          fields: the names of the columns.
-        """
+        """Opens the file in an existing directory; writes the header if it is new."""
         path = Path(path)
         if path.is_file():
             _cut_half_row(path)
@@ -36,12 +30,7 @@ class CsvLog:
             self.write(dict(zip(fields, fields, strict=True)))
 
     def write(self, row: Mapping[str, Any]) -> None:
-        """Appends a row; a column that is None or missing is an empty cell.
-
-        Raises:
-          ValueError: a name is not a column.
-          OSError: the disk is full, for example; it names the file.
-        """
+        """Appends a row; None and missing columns become empty cells."""
         try:
             self._rows.writerow(row)
             self._file.flush()
@@ -49,7 +38,7 @@ class CsvLog:
             raise OSError(error.errno, error.strerror, self._file.name) from error
 
     def close(self) -> None:
-        """Closes the file; a second call does nothing."""
+        """Closes the file; may be called twice."""
         self._file.close()
 
 

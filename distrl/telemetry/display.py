@@ -1,4 +1,4 @@
-"""Timed lines for a person; on a terminal also figures and bars, redrawn in place."""
+"""Output for a person: timed lines, and on a terminal figures and progress bars."""
 
 import contextlib
 import os
@@ -25,15 +25,13 @@ _RATE_SECONDS = 20.0
 class Display:
     """Prints lines; on a terminal, also redraws a title, figures and bars below them.
 
-    Elsewhere only the lines are written, without escape sequences. After `close`, or
-    when the reader or the terminal is gone, calls do nothing: a run does not depend on
-    being watched.
+    Writes no escape sequences elsewhere. Ignores errors of the stream: a run must not
+    fail because its terminal was closed.
 
     Attributes:
-      is_terminal: whether the stream is a terminal that can be redrawn.
-      title: the first line of the redrawn part.
-      stage: its second line, which ends with the seconds since the start.
-      figures: names and values, shown two in a row.
+      title: the first redrawn line.
+      stage: the second, shown with the elapsed time.
+      figures: names and values, two pairs per row.
     """
 
     def __init__(
@@ -42,12 +40,10 @@ class Display:
         is_terminal: bool | None = None,
         clock: Callable[[], float] = time.monotonic,
     ):
-        """Shows nothing yet.
+        """Opens a display on `stream`, by default stderr.
 
         Args:
-          stream: where to print; None is stderr.
-          is_terminal: whether to redraw; None finds out.
-          clock: the time in seconds.
+          is_terminal: whether to redraw; None asks the stream.
         """
         self._stream = sys.stderr if stream is None else stream
         if is_terminal is None:
@@ -82,7 +78,7 @@ class Display:
         return self._clock() - self._began
 
     def line(self, text: str) -> None:
-        """Prints a line, with the time before it."""
+        """Prints a line with the elapsed time."""
         line = make_plain(f"{self.elapsed:7.1f} s  {text}")
         if self.is_terminal:
             self._try(lambda: self._console.print(Text(line), soft_wrap=True))
@@ -90,7 +86,7 @@ class Display:
             self._try(lambda: print(line, file=self._stream, flush=True))
 
     def table(self, rows: Sequence[Sequence[str]]) -> None:
-        """Prints a table on a terminal; its first row is the header."""
+        """Prints a table, header first; does nothing without a terminal."""
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
         for title in rows[0]:
             table.add_column(title, overflow="fold")
@@ -107,14 +103,11 @@ class Display:
         text: str,
         predict: bool = True,
     ) -> str:
-        """Adds a bar or moves it, and returns the same in words.
+        """Adds or moves a progress bar, and returns its state in words.
 
         Args:
-          name: of the bar.
-          completed: how much is done.
-          total: how much there is to do.
-          text: what stands behind the bar.
-          predict: whether the rate says how long the rest takes.
+          text: shown to the right of the bar.
+          predict: whether to show the time left, estimated from the rate.
         """
         task = self._find(name)
         if task is None:
@@ -134,16 +127,12 @@ class Display:
             self._bars.remove_task(task.id)
 
     def refresh(self) -> None:
-        """Begins to redraw, on a terminal."""
+        """Starts redrawing, on a terminal."""
         if self.is_terminal:
             self._try(lambda: self._live.start(refresh=True))
 
     def close(self, erase: bool = False) -> None:
-        """Ends the redrawing, and leaves the terminal as it was.
-
-        Args:
-          erase: remove what was drawn last; printed lines stay.
-        """
+        """Stops redrawing; `erase` removes the redrawn part, not the printed lines."""
         self._live.transient = erase
         self._try(self._live.stop)
         self._is_open = False

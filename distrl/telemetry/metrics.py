@@ -1,4 +1,4 @@
-"""The metrics of one node: the same numbers as CSV and for TensorBoard."""
+"""The metrics of one node, as a CSV file and for TensorBoard."""
 
 import importlib
 import itertools
@@ -12,26 +12,23 @@ from typing import Any
 from distrl.config import Config
 from distrl.telemetry.csv_log import CsvLog
 
-# The distance between two rows doubles after this many, so that the files stay small.
+# The interval between rows doubles each time this many are written, which bounds the
+# size of the files.
 _ROWS = 10_000
 
 
 class MetricsLog:
     """Writes RUN_DIR/metrics/NODE.csv and RUN_DIR/tensorboard/NODE/.
 
-    There is a row every `launch.metrics_seconds`, or, with `every_row`, for each call.
-    After 10,000 rows there is one in twice the time, or for every second call, and so
-    on. The newest values are always written at the end.
+    Adds a row every `launch.metrics_seconds`, or at every call with `every_row`. The
+    interval doubles after each 10,000 rows. `close` always writes the last values.
     """
 
     def __init__(self, config: Config, node: str, every_row: bool = False):
-        """Opens the files at the first row, whose names become the columns.
+        """Opens the files at the first `write`, whose names become the columns.
 
         Args:
-          config: the whole configuration.
-          node: the node's name.
-          every_row: add a row at each call of `write`, for nodes that write few rows or
-            write at fixed counts.
+          every_row: for nodes that write rarely or at fixed counts.
         """
         assert config.run_dir is not None
         self._path = Path(config.run_dir) / "metrics" / f"{node}.csv"
@@ -46,11 +43,11 @@ class MetricsLog:
         self._unwritten: tuple[int, dict[str, Any]] | None = None
 
     def write(self, step: int, values: Mapping[str, Any]) -> None:
-        """Takes the newest values, and adds a row of them if one is due.
+        """Takes the newest values, and adds a row if one is due.
 
         Args:
-          step: the step of these values in TensorBoard.
-          values: None is an empty cell; TensorBoard gets the numbers only.
+          step: the step in TensorBoard.
+          values: None becomes an empty cell; TensorBoard gets the numbers only.
         """
         place = self._place()
         self._unwritten = step, {"time": round(time.time(), 3), **values}
@@ -59,7 +56,7 @@ class MetricsLog:
             self._add_row()
 
     def close(self) -> None:
-        """Adds the newest values if they are not written yet, and closes the files."""
+        """Writes the last values, if that is not yet done, and closes the files."""
         self._add_row()
         if self._files is not None:
             rows, events = self._files
@@ -85,15 +82,15 @@ class MetricsLog:
 
 
 def preload_tensorboard() -> None:
-    """Imports what a log needs, for a process that forks others."""
+    """Imports the TensorBoard modules, for a process that forks others."""
     importlib.import_module("tensorboard.compat.proto.event_pb2")
     importlib.import_module("tensorboard.summary.writer.record_writer")
 
 
 class _EventFile:
-    """A new event file of TensorBoard; each record is on disk when `write` returns.
+    """A TensorBoard event file; each record is on disk when `write` returns.
 
-    The tensorboard package's own writer would import TensorFlow for its file system.
+    TensorBoard's own writer would import TensorFlow for its file system.
     """
 
     def __init__(self, directory: Path):

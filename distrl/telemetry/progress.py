@@ -1,4 +1,4 @@
-"""What a run and a sweep show on stderr while they start, work and end."""
+"""The progress of a run and of a sweep on stderr."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -14,18 +14,18 @@ from distrl.telemetry.words import (
     stop_conditions,
 )
 
-# A pipe gets a status at intervals that grow, so that a long run prints little.
+# In seconds; the intervals between lines grow, so that the log of a long run is short.
 _FIRST_INTERVAL = 3.0
 _LAST_INTERVAL = 60.0
 _GROWTH = 1.5
-# Longer than a restart of the variable service takes, which is not worth a warning.
+# A restart of the variable service takes less, and deserves no warning.
 _TOLERANCE_SECONDS = 10.0
 
 
 class Progress:
-    """Shows a run: a table on a terminal, a line now and then elsewhere.
+    """Shows the progress of a run: redrawn on a terminal, occasional lines elsewhere.
 
-    After `close`, or once the reader is gone, every call does nothing.
+    After `close`, or once the stream is closed, every call does nothing.
     """
 
     def __init__(
@@ -37,9 +37,8 @@ class Progress:
         """Shows nothing yet.
 
         Args:
-          stream: where to show it; None is stderr.
-          interactive: whether `stream` is a terminal that redraws; None finds out.
-          clock: the time in seconds.
+          stream: None is stderr.
+          interactive: whether to redraw; None asks the stream.
         """
         # Rich takes a tenth of a second to import.
         from distrl.telemetry.display import Display
@@ -60,21 +59,17 @@ class Progress:
             self._show(text)
 
     def start(self, config: Config) -> None:
-        """Shows what is run; `update` measures the way to its stop conditions."""
+        """Shows what the run trains; progress is measured by its stop conditions."""
         self._config = config
         self._display.title = describe_run(config)
         self._show(self._display.title)
 
     def place(self, nodes: Mapping[str, Mapping[str, Any]]) -> None:
-        """Shows on a terminal where the nodes are; elsewhere program.json is enough.
-
-        Args:
-          nodes: those of program.json.
-        """
+        """Shows the nodes of program.json as a table, on a terminal only."""
         self._display.table(make_node_table(nodes))
 
     def update(self, status: Status) -> None:
-        """Shows the counts and rates of the run; call it as often as you like."""
+        """Shows the counts and rates of the run; cheap enough to call often."""
         self._note_staleness(status.staleness_seconds)
         goals = self._measure(status)
         self._display.figures = list_figures(status)
@@ -85,23 +80,21 @@ class Progress:
             self._print_if_due(line, status.best_return)
 
     def note(self, text: str) -> None:
-        """Shows a line that must be seen, and stays."""
+        """Prints a line that is never redrawn or left out."""
         self._display.line(f"note: {text}")
 
     def close(self) -> None:
-        """Ends the display, after the last status; a second call does nothing."""
+        """Prints the last status and stops; may be called twice."""
         if self._unseen is not None:
             self._display.line(self._unseen)
         self._display.close(erase=self._config is None)
 
     def _show(self, line: str) -> None:
-        """Prints a line on a pipe; a terminal redraws what says the same."""
         self._display.refresh()
         if not self._display.is_terminal:
             self._display.line(line)
 
     def _print_if_due(self, line: str, best: float | None) -> None:
-        """Prints a status now and then, and at each better evaluation."""
         self._unseen = line
         is_better = best is not None and best != self._best
         if is_better or self._display.elapsed >= self._due:
@@ -111,7 +104,7 @@ class Progress:
             self._interval = min(self._interval * _GROWTH, _LAST_INTERVAL)
 
     def _note_staleness(self, seconds: float | None) -> None:
-        """Says once that an actor is too far behind, and once that none is any more."""
+        """Notes when an actor falls too far behind, and when all have caught up."""
         if self._config is None:
             return
         usual = self._config.usual_staleness_seconds
@@ -130,7 +123,7 @@ class Progress:
         self._is_stale = is_stale
 
     def _measure(self, status: Status) -> list[str]:
-        """Moves the bar of each stop condition, and returns them in words."""
+        """Moves the bar of each stop condition, and returns their states in words."""
         if self._first_return is None:
             self._first_return = status.evaluation_return
         if self._config is None:
@@ -149,7 +142,7 @@ class Progress:
 
 
 class SweepProgress:
-    """Shows a sweep: a line for each id that ended, and on a terminal bars."""
+    """Shows the progress of a sweep: a line per finished id, and bars on a terminal."""
 
     def __init__(
         self,
@@ -165,29 +158,29 @@ class SweepProgress:
         self._episodes: dict[str, int] = {}
 
     def start(self, total: int, done: int) -> None:
-        """Shows how many ids there are, and how many were done before."""
+        """Shows the number of ids, and how many an earlier call has done."""
         self._total, self._ended = total, done
         self._display.line(f"{total} ids, {done} of them done before")
         self._move("all ids", done, total)
 
     def begin(self, bsuite_id: str, episodes: int) -> None:
-        """Shows that an id runs, for so many episodes."""
+        """Adds a bar for an id with its number of episodes."""
         self._episodes[bsuite_id] = episodes
         self.update(bsuite_id, 0)
 
     def update(self, bsuite_id: str, episodes: int) -> None:
-        """Shows how many episodes of an id have ended."""
+        """Moves the bar of an id to the number of episodes that have ended."""
         self._move(bsuite_id, episodes, self._episodes[bsuite_id])
 
     def end(self, bsuite_id: str, text: str, is_done: bool = False) -> None:
-        """Shows how an id ended, as a line that stays."""
+        """Prints how an id ended, and removes its bar."""
         self._ended += is_done
         self._display.line(f"{bsuite_id} {text} ({self._ended} of {self._total})")
         self._display.remove_bar(bsuite_id)
         self._move("all ids", self._ended, self._total)
 
     def close(self) -> None:
-        """Ends the display; a second call does nothing."""
+        """Stops; may be called twice."""
         self._display.close()
 
     def _move(self, name: str, done: int, total: int) -> None:
@@ -197,7 +190,7 @@ class SweepProgress:
 
 
 def _return_fraction(first: float | None, value: float | None, target: float) -> float:
-    """Returns which part of the way from the first return to the target is done."""
+    """Returns the fraction of the way from the first return to the target."""
     if first is None or value is None:
         return 0.0
     if value >= target or first >= target:

@@ -1,4 +1,4 @@
-"""The status of a run: counts and rates, the newest of which are in status.json."""
+"""The status of a run: its newest counts and rates, as in status.json."""
 
 import dataclasses
 import json
@@ -15,10 +15,7 @@ _RATE_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Status:
-    """The counts and rates of a run at one moment.
-
-    None: not known yet.
-    """
+    """The counts and rates of a run at one moment; None where not known yet."""
 
     seconds: float = 0.0
     """The duration of the run, all its sessions together."""
@@ -61,7 +58,7 @@ class Status:
 
 
 class Rates:
-    """Rates of env_steps and learner_steps, each over at least a second."""
+    """Rates of env_steps and learner_steps, over intervals of at least a second."""
 
     def __init__(self, now: float, env_steps: int = 0, learner_steps: int = 0):
         """Starts from the counts at `now`, in seconds of a monotonic clock."""
@@ -71,12 +68,12 @@ class Rates:
     def update(
         self, now: float, env_steps: int, learner_steps: int
     ) -> tuple[float, float]:
-        """Takes the counts at `now` and returns both rates, per second."""
+        """Takes the counts at `now`, and returns both rates per second."""
         then, env_steps_then, learner_steps_then = self._before
         seconds = now - then
         if seconds >= _RATE_SECONDS:
             self._rates = (
-                # A restarted learner continues from an earlier step.
+                # Counts fall when a restarted learner continues from a checkpoint.
                 max(0, env_steps - env_steps_then) / seconds,
                 max(0, learner_steps - learner_steps_then) / seconds,
             )
@@ -85,17 +82,13 @@ class Rates:
 
 
 def write_status(run_dir: str | Path, status: Status) -> None:
-    """Replaces the status of a run.
-
-    Raises:
-      OSError: the disk is full, for example; it names the file.
-    """
+    """Replaces the status file of a run."""
     path = Path(run_dir) / STATUS_FILE
     write_json(path, dataclasses.asdict(status), durable=False)
 
 
 def read_status(run_dir: str | Path) -> Status | None:
-    """Returns the newest status of a run; None if there is no readable one."""
+    """Returns the status of a run, or None if it cannot be read."""
     try:
         return Status(**json.loads((Path(run_dir) / STATUS_FILE).read_text()))
     except (OSError, ValueError, TypeError):

@@ -1,4 +1,4 @@
-"""Numbers, times, runs and nodes as a person reads them."""
+"""Numbers, durations, runs and nodes formatted for people."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from typing import Any
 from distrl.config.schema import Config
 from distrl.telemetry.status import Status
 
-# Long, and nearly always the program's own.
+# Long, and nearly always set by distrl itself.
 _UNSHOWN_VARIABLES = frozenset({"XLA_FLAGS"})
 
 
@@ -21,14 +21,14 @@ def show_number(number: float | None) -> str:
 
 
 def show_seconds(seconds: float) -> str:
-    """Returns a time as 0:07, 12:34 or 1:02:03."""
+    """Returns a duration as 0:07, 12:34 or 1:02:03."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def list_figures(status: Status) -> list[tuple[str, str]]:
-    """Returns the names and values of a run's figures; `-` for what is not known."""
+    """Returns the names and values of a run's figures; `-` for those not known yet."""
     staleness = show_number(status.staleness)
     if status.staleness_seconds is not None:
         staleness += f" ({show_number(status.staleness_seconds)} s)"
@@ -59,13 +59,13 @@ def list_figures(status: Status) -> list[tuple[str, str]]:
 
 
 def stop_conditions(config: Config) -> dict[str, float]:
-    """Returns the target of each stop condition that is set."""
+    """Returns the targets of the stop conditions that are set."""
     conditions = dataclasses.asdict(config.stop).items()
     return {name: target for name, target in conditions if target is not None}
 
 
 def describe_agent(config: Config) -> str:
-    """Returns the agent, its exploration and the number of actors, on one line."""
+    """Returns one line on the agent, its exploration and the number of actors."""
     actor, explore = config.actor, config.actor.exploration
     exploration = {
         "fixed": f"epsilon {explore.epsilon:g}",
@@ -75,7 +75,7 @@ def describe_agent(config: Config) -> str:
         "i / (N - 1))",
         "boltzmann": f"softmax of temperature {explore.temperature:g}",
     }[explore.schedule]
-    # The serial backend has one actor, whatever the configuration says.
+    # The serial backend ignores actor.count.
     count = 1 if config.launch.backend == "serial" else actor.count
     return (
         f"{config.agent}, {exploration}, actors {count} of environments "
@@ -84,7 +84,7 @@ def describe_agent(config: Config) -> str:
 
 
 def describe_run(config: Config) -> str:
-    """Returns what a run trains, on what, and when it stops, on one line."""
+    """Returns one line on what a run trains, on what, and when it stops."""
     actor = config.actor
     targets = stop_conditions(config).items()
     until = " or ".join(f"{name} {show_number(target)}" for name, target in targets)
@@ -95,10 +95,10 @@ def describe_run(config: Config) -> str:
 
 
 def make_node_table(nodes: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
-    """Returns a header, and a row for each group of nodes with the same devices.
+    """Returns a header, and a row per group of nodes with the same devices.
 
     Args:
-      nodes: those of program.json.
+      nodes: the `nodes` of program.json.
     """
     groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for name, facts in nodes.items():
@@ -107,7 +107,7 @@ def make_node_table(nodes: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
     rows = [["group", "nodes", "host", "devices", "memory"]]
     for (group, devices), members in groups.items():
         hosts = " ".join(dict.fromkeys(facts["host"] for facts in members))
-        # Of the smallest of the machines.
+        # That of the smallest machine.
         memory = min(facts["memory_mib"] for facts in members)
         rows.append([group, f"{len(members):,}", hosts, devices, f"{memory:,} MiB"])
     return rows
