@@ -1,7 +1,7 @@
-"""The command `distrl`: a module for each subcommand, imported when it is called."""
+"""The `distrl` command: one module per subcommand, imported when it is called."""
 
 from distrl.search_path import settle_search_path
 
-# `python -m` and PYTHONPATH may have put the working directory first; what the command
-# imports next must not come from there.
+# `python -m` and PYTHONPATH may put the working directory first, where a file could
+# shadow what the command imports next.
 settle_search_path()

@@ -1,4 +1,4 @@
-"""What a command prints: its answer on stdout, everything else on stderr."""
+"""The output of a command: its answer on stdout, everything else on stderr."""
 
 import contextlib
 import errno
@@ -12,31 +12,31 @@ from distrl.plain_text import make_plain
 
 Document = TypeVar("Document")
 
-# Errors of a pipe and of a terminal whose other end was closed.
+# Writing to a closed pipe or terminal.
 _CLOSED = (errno.EPIPE, errno.EIO)
 
 
 class AnswerLost(Exception):
-    """The answer of a command could not be written to stdout."""
+    """Raised when the answer of a command cannot be written to stdout."""
 
 
 def print_answer(text: str) -> None:
-    """Prints text on stdout; it is not an error if nobody reads it any more.
+    """Prints text on stdout; a closed pipe is not an error.
 
     Raises:
-      AnswerLost: it cannot be written, for example to a full disk.
+      AnswerLost: the write failed, for example because the disk is full.
     """
     try:
         print(make_plain(text), flush=True)
     except OSError as error:
-        # The interpreter flushes stdout once more at exit.
+        # The interpreter flushes stdout at exit, which would fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if error.errno not in _CLOSED:
             raise AnswerLost(error.strerror) from error
 
 
 def print_error(text: str) -> None:
-    """Prints text on stderr, if anybody still reads it."""
+    """Prints text on stderr; ignores errors."""
     with contextlib.suppress(OSError):
         print(make_plain(text), file=sys.stderr, flush=True)
 
@@ -46,12 +46,12 @@ def give_answer(
     show: Callable[[Document], str],
     as_json: bool,
 ) -> tuple[int, Document]:
-    """Runs a command and prints its answer on stdout, apart from all other output.
+    """Runs a command, and prints only its answer on stdout.
 
     Args:
-      run: returns the exit code and the answer, as data for JSON.
-      show: returns the answer as text.
-      as_json: print the data, not the text.
+      run: returns the exit code and the answer, which JSON can hold.
+      show: formats the answer as text.
+      as_json: whether to print JSON instead.
 
     Returns:
       What `run` returned.
@@ -65,11 +65,7 @@ def give_answer(
 
 @contextlib.contextmanager
 def reserve_stdout() -> Iterator[Callable[[str], None]]:
-    """Sends to stderr what anything, also native code, prints on stdout meanwhile.
-
-    Yields:
-      A function that writes text to the real stdout.
-    """
+    """Sends all output to stderr, also of native code; yields a writer to stdout."""
     sys.stdout.flush()
     kept = os.dup(1)
 
@@ -91,6 +87,6 @@ def reserve_stdout() -> Iterator[Callable[[str], None]]:
 
 
 def shorten_path(path: str | os.PathLike[str]) -> str:
-    """Returns a path from the working directory, if it is below it."""
+    """Returns the path relative to the working directory, if it is inside it."""
     relative = os.path.relpath(path)
     return str(path) if relative.startswith("..") else relative

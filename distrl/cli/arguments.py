@@ -1,4 +1,4 @@
-"""argparse for the commands; bad usage is a `ConfigError`."""
+"""Argument parsing for the commands; bad usage raises `ConfigError`."""
 
 import argparse
 from collections.abc import Callable, Iterator, Sequence
@@ -9,10 +9,10 @@ from distrl.errors import ConfigError, suggest
 
 
 class Parser(argparse.ArgumentParser):
-    """The arguments of one command; it has `--help` and `--json`."""
+    """The arguments of one command, with `--help` and `--json`."""
 
     def __init__(self, command: str, description: str, json_help: str):
-        """Takes what the help says of the command and of its `--json`."""
+        """Adds `--help` and `--json`, which `json_help` describes."""
         super().__init__(
             prog=f"distrl {command}",
             description=description,
@@ -31,13 +31,13 @@ class Parser(argparse.ArgumentParser):
         type: Callable[[str], object] = str,
         default: int | None = None,
     ) -> None:
-        """Adds a flag with a value."""
+        """Adds a flag that takes a value."""
         if default is not None:
             help += f" (default: {default:,})"
         self.add_argument(flag, metavar=metavar, help=help, type=type, default=default)
 
     def parse(self, arguments: Sequence[str]) -> argparse.Namespace | None:
-        """Returns the arguments; None after it has printed the help.
+        """Returns the arguments, or None if it printed the help.
 
         Raises:
           ConfigError: bad usage.
@@ -60,10 +60,10 @@ class Parser(argparse.ArgumentParser):
     def parse_open(
         self, arguments: Sequence[str]
     ) -> tuple[argparse.Namespace, dict[str, str]] | None:
-        """As `parse`, but also returns the text of each other `--KEY VALUE` by key.
+        """Like `parse`, but also returns unknown `--KEY VALUE` pairs, as text by key.
 
         Raises:
-          ConfigError: bad usage, or a flag with one dash or no value.
+          ConfigError: bad usage, or an unknown flag with one dash or without a value.
         """
         if not {"-h", "--help"}.isdisjoint(arguments):
             self.parse(["--help"])
@@ -77,12 +77,8 @@ class Parser(argparse.ArgumentParser):
         return found, {key: text for key, _, text in pairs}
 
     def error(self, message: str) -> NoReturn:
-        """Refuses arguments; the message is argparse's.
-
-        Raises:
-          ConfigError: always.
-        """
-        # So that it reads like an error of a configuration: `--steps = '0': ...`.
+        """Raises argparse's message as a `ConfigError`."""
+        # Reads like an error of the configuration: `--steps = '0': ...`.
         message = message.removeprefix("argument ").replace(": = ", " = ", 1)
         raise ConfigError(f"{message} (see {self.prog} --help)")
 
@@ -100,7 +96,7 @@ def _join_values(arguments: Sequence[str]) -> Iterator[str]:
 
 
 def whole_number(least: int) -> Callable[[str], int]:
-    """Returns the type of a flag that takes a whole number of at least `least`."""
+    """Returns an argparse type for integers of at least `least`."""
 
     def read(text: str) -> int:
         if text.removeprefix("-").isdecimal() and int(text) >= least:
@@ -113,7 +109,7 @@ def whole_number(least: int) -> Callable[[str], int]:
 
 
 def probability(text: str) -> float:
-    """Is the type of a flag that takes a number from 0 to 1."""
+    """Parses a number from 0 to 1, as an argparse type."""
     try:
         number = float(text)
     except ValueError:
@@ -124,7 +120,7 @@ def probability(text: str) -> float:
 
 
 def one_of(*words: str) -> Callable[[str], str]:
-    """Returns the type of an argument that is one of some words."""
+    """Returns an argparse type for one of `words`."""
 
     def read(text: str) -> str:
         if text in words:

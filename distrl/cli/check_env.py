@@ -1,4 +1,4 @@
-"""`distrl check-env URI`: reports whether an environment keeps the rules."""
+"""The command `distrl check-env URI`."""
 
 import dataclasses
 import functools
@@ -16,7 +16,7 @@ from distrl.findings import Finding, format_finding, name_failed
 _STEPS = 10_000
 _SEED = 1
 _SECONDS = 600
-# The rule that is checked after a finding: it failed if the process ends there.
+# The rule checked after each finding, which is to blame if the process ends there.
 _NEXT = {
     None: "builds",
     "builds": "actions",
@@ -38,11 +38,7 @@ environment_args; one with the name of a flag above goes into the URI: ?steps=5"
 
 
 def main(arguments: list[str]) -> int:
-    """Runs the command and returns its exit code.
-
-    Raises:
-      ConfigError: bad usage, or an environment that cannot be built.
-    """
+    """Runs the command and returns its exit code."""
     parsed = _make_parser().parse_open(arguments)
     if parsed is None:
         return 0
@@ -85,7 +81,7 @@ def _make_parser() -> Parser:
 
 
 def _read_value(key: str, text: str) -> Any:
-    # YAML reads empty text, for example of an unset shell variable, as null.
+    # YAML reads empty text, such as an unset shell variable, as null.
     return load_yaml(text, f"--{key} = {text}") if text.strip() else text
 
 
@@ -110,7 +106,7 @@ def _check(
         findings.append(finding)
         show(finding)
 
-    # Processes that the environment leaves behind end with the check.
+    # Processes that the environment leaves behind are ended with the check.
     adopt_orphans()
     try:
         for finding in run_in_child(task, seconds):

@@ -1,4 +1,4 @@
-"""`distrl doctor`: checks this machine, and says what to do about each failure."""
+"""The command `distrl doctor`, which checks this machine."""
 
 import dataclasses
 import fnmatch
@@ -25,7 +25,7 @@ files, environment variables that cause trouble, and whether a program can be is
 from the network. A line that fails says what to do. Exit codes: 0 nothing failed
 (there may be warnings), 1 something failed."""
 
-# These link one TensorFlow ABI, so they move together.
+# These link against one TensorFlow ABI, so they change together.
 PINNED = {
     "dm-launchpad-nightly": "0.5.2.dev20230303",
     "dm-reverb": "0.11.0",
@@ -43,11 +43,7 @@ _REINSTALL = (
 
 
 def main(arguments: list[str]) -> int:
-    """Runs the command and returns its exit code.
-
-    Raises:
-      ConfigError: bad usage.
-    """
+    """Runs the command and returns its exit code."""
     json_help = 'print {"ok": ..., "findings": [...]}'
     parser = Parser("doctor", _DESCRIPTION, json_help)
     parser.add_value(
@@ -81,7 +77,7 @@ def _find(cluster: str | None) -> Iterator[Finding]:
         return
     from distrl.launch.cluster.examining import examine_cluster
 
-    # A program on a cluster is never isolated.
+    # Programs on a cluster are never isolated.
     checks = [check for check in CHECKS if check is not check_isolation]
     yield from examine_cluster(cluster, checks, _IMPORT_SECONDS)
 
@@ -90,7 +86,7 @@ def check_python(
     version: tuple[int, int, int] = sys.version_info[:3],
     system: str = f"{platform.system()} {platform.machine()}",
 ) -> list[Finding]:
-    """Checks that this is Python 3.10 on Linux x86-64, the only one with wheels."""
+    """Checks for Python 3.10 on Linux x86-64, the only platform with all wheels."""
     shown = ".".join(map(str, version))
     findings = [Finding("Python", "ok", shown), Finding("system", "ok", system)]
     if version[:2] != (3, 10):
@@ -106,7 +102,7 @@ def check_python(
 def check_versions(
     read_version: Callable[[str], str] = importlib.metadata.version,
 ) -> list[Finding]:
-    """Checks each pinned version, and that the other packages are installed."""
+    """Checks the pinned versions, and that the other packages are installed."""
     findings, wrong = [], []
     for name in (*PINNED, *PRESENT):
         needed = PINNED.get(name, "*")
@@ -133,7 +129,7 @@ def check_versions(
 
 def check_machine() -> list[Finding]:
     """Checks cores, memory and the limit of open files."""
-    # A run raises its own limit to the hard one.
+    # A run raises its soft limit to the hard one.
     _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
     unlimited = files == resource.RLIM_INFINITY
     return [
@@ -170,7 +166,7 @@ def judge(
     advice: str,
     unit: str = "",
 ) -> Finding:
-    """Returns the finding for a number that should not be too small."""
+    """Returns a finding for a number that must not be too small."""
     found = "unlimited" if value == math.inf else f"{round(value, 1):,}{unit}"
     if value >= recommended:
         return Finding(name, "ok", found)
@@ -180,7 +176,7 @@ def judge(
 
 
 def check_isolation() -> list[Finding]:
-    """Checks, in a process of its own, whether a program can have a private network."""
+    """Checks, in a child process, whether a program can have a private network."""
     ok, text = run_python(
         "import json\n"
         "from distrl.launch.isolation import probe_isolation\n"
@@ -198,7 +194,7 @@ def check_isolation() -> list[Finding]:
 
 
 def check_imports() -> list[Finding]:
-    """Checks, in a process of its own, that Reverb and Launchpad really load."""
+    """Checks, in a child process, that Reverb and Launchpad can be imported."""
     ok, text = run_python("import reverb, launchpad; print('they load')")
     if ok:
         return [Finding("reverb, launchpad", "ok", text)]
@@ -206,7 +202,7 @@ def check_imports() -> list[Finding]:
 
 
 def check_devices() -> list[Finding]:
-    """Checks, in a process of its own, which devices JAX shows."""
+    """Checks, in a child process, which devices JAX finds."""
     code = "import json, jax; print(json.dumps([str(d) for d in jax.local_devices()]))"
     ok, text = run_python(code)
     if ok:
@@ -232,10 +228,10 @@ CHECKS: tuple[Callable[[], list[Finding]], ...] = (
 
 
 def run_python(code: str, seconds: float = _IMPORT_SECONDS) -> tuple[bool, str]:
-    """Runs code in a process of its own.
+    """Runs code in a child process.
 
     Returns:
-      Whether it succeeded, and the last line that it printed, on stderr if it failed.
+      Whether it succeeded, and the last line it printed (on stderr if it failed).
     """
     try:
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""`distrl evaluate RUN_DIR`: plays episodes with what a run has learned."""
+"""The command `distrl evaluate RUN_DIR`."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -20,11 +20,7 @@ saved parameters that can be read, 130 stopped by Ctrl-C, without a result."""
 
 
 def main(arguments: list[str]) -> int:
-    """Runs the command and returns its exit code.
-
-    Raises:
-      ConfigError: bad usage, no run, or no saved parameters that can be read.
-    """
+    """Runs the command and returns its exit code."""
     args = _make_parser().parse(arguments)
     if args is None:
         return 0
@@ -47,11 +43,7 @@ def main(arguments: list[str]) -> int:
 
 
 def format_answer(answer: Mapping[str, Any]) -> str:
-    """Returns the result of an evaluation as lines of text.
-
-    Args:
-      answer: what `evaluate_run` returns.
-    """
+    """Formats what `evaluate_run` returns."""
     interval = "no confidence interval (one episode)"
     if answer["interval"] is not None:
         low, high = answer["interval"]
@@ -135,7 +127,7 @@ def _make_parser() -> Parser:
 def _evaluate(run_dir: str, options: Mapping[str, Any]) -> dict[str, Any]:
     config = load_run(run_dir)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    # As the run's own evaluator, beside a learner that may have the accelerator.
+    # Like the run's own evaluator: a learner may be using the accelerator.
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     _check_environment(config)
     from distrl.evaluation import evaluate_run
@@ -144,11 +136,7 @@ def _evaluate(run_dir: str, options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_environment(config: Config) -> None:
-    """Builds the environment in a child first, as its constructor may exit or hang.
-
-    Raises:
-      ConfigError: it cannot be built.
-    """
+    """Builds the environment in a child first, as its constructor may exit or hang."""
     from distrl.environments import read_spec
     from distrl.launch.checking_child import CheckLost, run_in_child
 

@@ -1,4 +1,4 @@
-"""`distrl list {envs,agents,networks,configs}`: what a configuration may name."""
+"""The command `distrl list {envs,agents,networks,configs}`."""
 
 import json
 import os
@@ -20,11 +20,7 @@ _KINDS = ("envs", "agents", "networks", "configs")
 
 
 def main(arguments: list[str]) -> int:
-    """Runs the command and returns its exit code.
-
-    Raises:
-      ConfigError: bad usage.
-    """
+    """Runs the command and returns its exit code."""
     json_help = 'print a list of {"name": ..., "description": ...}'
     parser = Parser("list", _DESCRIPTION, json_help)
     parser.add_argument("kind", metavar="|".join(_KINDS), type=one_of(*_KINDS))
@@ -47,8 +43,7 @@ def list_configs(folder: Path | None = None) -> list[tuple[str, str]]:
     """Returns the path and the first comment line of each configuration file.
 
     Args:
-      folder: where they are; None is `configs/` beside the package, which a source
-        checkout has.
+      folder: None is `configs/` of the source checkout.
     """
     if folder is None:
         folder = Path(distrl.__file__).parents[1] / "configs"

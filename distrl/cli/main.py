@@ -1,8 +1,8 @@
-"""The command `distrl`: finds the subcommand and reports errors.
+"""The `distrl` command: dispatches to subcommands and reports errors.
 
-Exit codes: 0 done; 1 a node or a check failed; 2 bad usage or configuration, and
-nothing was started; 130 and 143 stopped by Ctrl-C and SIGTERM, 129 by a terminal that
-was closed (SIGHUP).
+Exit codes: 0 done; 1 a node or a check failed; 2 bad usage or configuration, nothing
+was started; 130 and 143 stopped by Ctrl-C and SIGTERM, 129 by a terminal that was
+closed (SIGHUP).
 """
 
 import importlib
@@ -15,7 +15,7 @@ from distrl.cli.answer import AnswerLost, print_answer, print_error
 from distrl.errors import ConfigError, suggest
 from distrl.startup import settle
 
-# The module and function of each command, imported when it is called, and its help.
+# Each command's function, imported when it is called, and its help.
 _COMMANDS = {
     "train": ("distrl.cli.train:main", "train an agent as a configuration file says"),
     "resume": ("distrl.cli.train:resume", "resume a run from its newest checkpoint"),
@@ -36,8 +36,8 @@ def main(
     """Runs the command and returns its exit code.
 
     Args:
-      argv: the arguments; None takes those of the process.
-      program: the `make_program` that `train` runs; None runs distrl's own.
+      argv: the arguments; None is `sys.argv[1:]`.
+      program: the `make_program(config, spec)` that `train` runs; None is distrl's own.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:

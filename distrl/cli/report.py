@@ -1,4 +1,4 @@
-"""`distrl report SWEEP_DIR ...`: bsuite's scores of sweeps, beside published ones."""
+"""The command `distrl report SWEEP_DIR ...`."""
 
 import json
 import os
@@ -25,12 +25,7 @@ _PICTURES = (".png", ".svg")
 
 
 def main(arguments: list[str]) -> int:
-    """Runs the command and returns its exit code.
-
-    Raises:
-      ConfigError: bad usage, a directory without a sweep, or a file that cannot be
-        written.
-    """
+    """Runs the command and returns its exit code."""
     args = make_parser().parse(arguments)
     if args is None:
         return 0
@@ -119,7 +114,7 @@ def _format(
     rows: list[dict[str, Any]],
     tags: list[dict[str, Any]],
 ) -> list[str]:
-    """Returns the two tables as lines, and the ids that failed."""
+    """Returns the two tables and the failed ids as lines."""
     from distrl import reports
 
     lines = ["no id is finished yet"]

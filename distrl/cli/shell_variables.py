@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 from distrl.findings import Finding
 
-# Their values may hold a password.
+# Values that may contain a password.
 _SECRET = ("http_proxy", "https_proxy", "all_proxy", "grpc_proxy")
 
 _PROXY = (
@@ -30,7 +30,7 @@ def _has_relative(value: str) -> bool:
     return any(not os.path.isabs(path) for path in value.split(os.pathsep))
 
 
-# Of each variable: whether a value causes trouble, and why, and what to do.
+# For each variable: whether a value causes trouble, and the advice.
 _TROUBLES: Mapping[str, tuple[Callable[[str], bool], str]] = {
     **dict.fromkeys(_SECRET, (bool, _PROXY)),
     "JAX_PLATFORMS": (
@@ -93,7 +93,7 @@ _TROUBLES: Mapping[str, tuple[Callable[[str], bool], str]] = {
 
 
 def check_variables(environment: Mapping[str, str] = os.environ) -> list[Finding]:
-    """Returns a warning for each variable that will cause trouble."""
+    """Returns a warning for each variable that causes trouble."""
     findings = []
     for name, (causes_trouble, advice) in _TROUBLES.items():
         value = environment.get(name)

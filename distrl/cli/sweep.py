@@ -1,4 +1,4 @@
-"""`distrl sweep CONFIG`: runs an agent on many ids of bsuite, several at a time."""
+"""The command `distrl sweep CONFIG`."""
 
 import dataclasses
 import os
@@ -24,14 +24,7 @@ usage or configuration (nothing was started), 130 and 143 stopped by Ctrl-C and 
 
 
 def main(arguments: list[str]) -> int:
-    """Runs the command and returns its exit code.
-
-    Args:
-      arguments: those after `sweep`.
-
-    Raises:
-      ConfigError: bad usage or configuration; nothing was started.
-    """
+    """Runs the command on the arguments after `sweep`, and returns its exit code."""
     switches = SWITCHES.replace("print result.json", "print how it ended")
     if is_help(arguments, "sweep", _INTRO, "CONFIG|SWEEP_DIR", switches):
         return 0

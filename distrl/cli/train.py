@@ -1,4 +1,4 @@
-"""`distrl train CONFIG` and `distrl resume RUN_DIR`: a run, and how it ended."""
+"""The commands `distrl train CONFIG` and `distrl resume RUN_DIR`."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -37,14 +37,10 @@ run). To continue a run that is done, raise the condition that ended it, for exa
 
 
 def main(arguments: list[str], program: Callable[..., Any] | None = None) -> int:
-    """Runs `distrl train` and returns its exit code.
+    """Runs `distrl train` on the arguments after `train`, and returns its exit code.
 
     Args:
-      arguments: those after `train`.
-      program: `make_program(config, spec)`; None is distrl's own.
-
-    Raises:
-      ConfigError: bad usage or configuration; nothing was started.
+      program: a `make_program(config, spec)`; None is distrl's own.
     """
     if is_help(arguments, "train", _TRAIN, "CONFIG", SWITCHES):
         return 0
@@ -57,16 +53,11 @@ def main(arguments: list[str], program: Callable[..., Any] | None = None) -> int
 
 
 def resume(arguments: list[str], program: Callable[..., Any] | None = None) -> int:
-    """Runs `distrl resume` and returns its exit code.
+    """Runs `distrl resume` on the arguments after `resume`, and returns its exit code.
 
     Args:
-      arguments: those after `resume`.
       program: the `make_program(config, spec)` that the run was started with; None is
         distrl's own.
-
-    Raises:
-      ConfigError: bad usage, no run, or a change that does not fit what is saved;
-        nothing was started.
     """
     if is_help(arguments, "resume", _RESUME, "RUN_DIR", SWITCHES):
         return 0
@@ -81,7 +72,7 @@ def resume(arguments: list[str], program: Callable[..., Any] | None = None) -> i
 def is_help(
     arguments: list[str], command: str, intro: str, positional: str, switches: str
 ) -> bool:
-    """Prints the help of a command with all configuration flags, if it is asked for."""
+    """Prints the help, with all configuration flags, if it is requested."""
     if {"-h", "--help"}.isdisjoint(arguments):
         return False
     usage = f"{positional} [--json] [--FIELD VALUE ...]"
@@ -92,16 +83,15 @@ def is_help(
 def read_configured(
     arguments: list[str], usage: str, example: str
 ) -> tuple[str, dict[str, Any], bool]:
-    """Reads the arguments of a command with all configuration flags.
+    """Reads the arguments of a command that takes the whole configuration as flags.
 
     Args:
-      arguments: those after the command.
-      usage: what the command takes, for its error.
-      example: a command that is right.
+      usage: what the command takes, for the error message.
+      example: a correct command, for the error message.
 
     Returns:
-      Its one positional argument, the configuration values, and whether there is
-      `--json`.
+      The positional argument, the configuration values by dotted name, and whether
+      `--json` is given.
 
     Raises:
       ConfigError: bad usage.
@@ -114,11 +104,7 @@ def read_configured(
 
 
 def format_summary(result: Mapping[str, Any]) -> str:
-    """Returns one line that says how a run ended.
-
-    Args:
-      result: what result.json holds.
-    """
+    """Returns one line on how a run ended, from the contents of result.json."""
     truncated = result["evaluation_truncated"]
     cut = f" ({truncated:,} episodes truncated)" if truncated else ""
     parts = [
@@ -128,7 +114,7 @@ def format_summary(result: Mapping[str, Any]) -> str:
         f"{result['learner_steps']:,} learner_steps",
         f"{result['wall_seconds']:.1f} s",
     ]
-    # A run that was stopped while it still imported has no directory.
+    # A run that was stopped during its imports has no directory.
     if os.path.isdir(result["run_dir"]):
         parts.append(shorten_path(result["run_dir"]))
     return f"{result['status']} ({result['reason']}): {', '.join(parts)}"
