@@ -1,4 +1,4 @@
-"""The configuration of a run: one tree for dataclasses, YAML files and flags."""
+"""The configuration of a run, as dataclasses, YAML files and command-line flags."""
 
 from distrl.config.changes import check_changes, load_run
 from distrl.config.checks import check_config, check_devices

@@ -14,12 +14,11 @@ def load_run(run_dir: str, changes: Mapping[str, Any] = NO_CHANGES) -> Config:
     """Returns the checked configuration of the run in a directory, with changes.
 
     Args:
-      run_dir: the run's directory, even if it was moved.
+      run_dir: the run's current directory; it may have been moved.
       changes: values by dotted name, as in `load_config`.
 
     Raises:
-      ConfigError: there is no run, its configuration cannot be read, or a change
-        does not fit what it has saved.
+      ConfigError: there is no run, or a resume may not make these changes.
     """
     path = read_path("the run's directory", run_dir)
     file = path / "config.yaml"
@@ -52,7 +51,7 @@ def load_run(run_dir: str, changes: Mapping[str, Any] = NO_CHANGES) -> Config:
             f"run_dir = {show_value(changes['run_dir'])}: distrl resume continues in "
             f"the directory that it is given, {run_dir}"
         )
-    # Another agent also changes the fields that belong to it: name the cause.
+    # Checked first: another agent also changes the fields of its preset.
     if changes.get("agent", saved.agent) != saved.agent:
         raise _refuse(list_fields()["agent"], saved.agent, changes["agent"])
     config = load_config(str(file), {"run_dir": str(path), **changes})
@@ -61,12 +60,7 @@ def load_run(run_dir: str, changes: Mapping[str, Any] = NO_CHANGES) -> Config:
 
 
 def check_changes(saved: Config, config: Config) -> None:
-    """Raises ConfigError if a resume may not change one configuration to another.
-
-    Args:
-      saved: that of the run so far.
-      config: that of its continuation.
-    """
+    """Raises ConfigError if a resume may not change `saved` to `config`."""
     for name, field in list_fields().items():
         before, now = find_value(saved, name), find_value(config, name)
         if before != now and field.fixed is not None:

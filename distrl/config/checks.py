@@ -1,7 +1,4 @@
-"""Checks of fields against each other; what runs where is checked in `launch_checks`.
-
-What needs the environment, the network or the devices is checked later.
-"""
+"""Checks of fields against each other, without environment, network or devices."""
 
 from distrl.config.convert import config_from_dict, config_to_tree
 from distrl.config.fields import find_value, list_sections, show_value
@@ -15,9 +12,9 @@ _SUPERBATCH = "learner.batch_size * learner.steps_per_dispatch"
 
 
 def check_config(config: Config) -> None:
-    """Raises ConfigError unless a configuration made in Python makes a run.
+    """Raises ConfigError unless a configuration built in Python is valid.
 
-    Python's dataclasses check neither types nor ranges; `load_config` does.
+    Dataclasses check neither types nor ranges; `load_config` does.
     """
     for name, cls in list_sections().items():
         if not isinstance(value := find_value(config, name), cls):
@@ -43,12 +40,7 @@ def check_combinations(config: Config) -> None:
 
 
 def check_devices(config: Config, num_devices: int) -> None:
-    """Raises ConfigError unless the devices exist and share a batch evenly.
-
-    Args:
-      config: the configuration.
-      num_devices: the devices that JAX shows, or `learner.devices` of them.
-    """
+    """Raises ConfigError unless the devices of JAX suffice and share a batch evenly."""
     wanted, batch_size = config.learner.devices, config.learner.batch_size
     if wanted is not None and wanted > num_devices:
         raise ConfigError(
@@ -64,7 +56,7 @@ def check_devices(config: Config, num_devices: int) -> None:
 
 
 def check_atoms(loss: LossConfig) -> None:
-    """Raises ConfigError unless the smallest value is below the largest."""
+    """Raises ConfigError unless `v_min` is below `v_max`."""
     if loss.v_min >= loss.v_max:
         raise ConfigError(
             f"loss.v_min = {loss.v_min:g} and loss.v_max = {loss.v_max:g}: v_min must "
@@ -73,7 +65,7 @@ def check_atoms(loss: LossConfig) -> None:
 
 
 def check_sequence_length(config: Config) -> None:
-    """Raises ConfigError unless there are sequences, with steps to learn from."""
+    """Raises ConfigError unless replay has sequences longer than the burn-in."""
     length, burn_in = config.replay.sequence_length, config.loss.burn_in
     if length is None:
         raise ConfigError(
@@ -154,7 +146,6 @@ def _check_sequences(config: Config) -> None:
 
 
 def _check_superbatch(config: Config) -> None:
-    """Checks that blocks, shards and superbatches divide evenly."""
     replay, actors = config.replay, config.actor.count
     block, shards = replay.block_size, replay.shards
     if block != 1 and (

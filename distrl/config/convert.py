@@ -1,8 +1,4 @@
-"""Strict conversion of plain mappings to a configuration, and back.
-
-An unknown name, a quoted number, `true` for a number or a number out of range is an
-error that names the field, the value, what is allowed and the nearest spelling.
-"""
+"""Strict conversion of plain mappings to a configuration, and back."""
 
 import dataclasses
 import math
@@ -25,20 +21,19 @@ _Section = TypeVar("_Section")
 
 
 def config_from_dict(tree: Mapping[str, Any]) -> Config:
-    """Returns the configuration in a mapping of the tree's shape.
+    """Returns the configuration in a nested mapping.
 
-    Absent fields get the value that belongs to the agent's name
-    (`distrl.config.presets`), or else their default.
+    Absent fields get the agent's preset (`distrl.config.presets`) or their default.
 
     Raises:
-      ConfigError: an unknown name, a wrong type or a number out of its range.
+      ConfigError: an unknown name, a wrong type, or a number out of range.
     """
     agent = tree.get("agent", Config.agent) if isinstance(tree, Mapping) else None
     return _convert_section(Config, "", tree, preset_values(agent))
 
 
 def config_to_tree(config: Any) -> dict[str, Any]:
-    """Returns all fields of a configuration, or a section, as nested mappings."""
+    """Returns all fields of a configuration, or of a section, as nested mappings."""
     tree = {}
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
@@ -50,13 +45,11 @@ def config_to_tree(config: Any) -> dict[str, Any]:
 def _convert_section(
     cls: type[_Section], section: str, tree: Any, defaults: Mapping[str, Any]
 ) -> _Section:
-    """Returns a dataclass of the schema.
+    """Returns the dataclass of a section from a mapping of its fields.
 
     Args:
-      cls: the dataclass.
-      section: its dotted name.
-      tree: a mapping of its fields; anything else is an error.
-      defaults: values of absent fields by dotted name; others have the schema's.
+      tree: anything but a mapping is the user's error.
+      defaults: the preset's values by dotted name.
     """
     names = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
     if not isinstance(tree, Mapping):
@@ -94,7 +87,7 @@ def _convert_field(field: Field, value: Any) -> Any:
     elif field.is_mapping:
         fits = isinstance(value, Mapping)
     else:
-        # Exactly: True is an int to Python, and YAML cannot hold NumPy's numbers.
+        # The exact type: True is an int in Python, and YAML cannot hold NumPy numbers.
         fits = type(value) is field.kind
     if fits and field.kind in (int, float) and not field.range.contains(value):
         fits = False
@@ -108,7 +101,7 @@ def _convert_field(field: Field, value: Any) -> Any:
 
 
 def _copy_plain(name: str, value: Any) -> Any:
-    """Returns a copy of free-form data that YAML can hold as it is."""
+    """Copies free-form data; raises ConfigError if YAML cannot hold it."""
     if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
         return {key: _copy_plain(f"{name}.{key}", each) for key, each in value.items()}
     if isinstance(value, list):

@@ -1,13 +1,13 @@
-"""Types of configuration fields: numbers with a range, and what `resume` may change."""
+"""Types of configuration fields: their ranges, and what a resume may change."""
 
 import math
 from dataclasses import dataclass
 from typing import Annotated, TypeVar
 
-# TensorFlow and Reverb count totals in 64 bits, sizes in 32.
+# TensorFlow and Reverb count totals in 64 bits and sizes in 32.
 _LARGEST = 2**63 - 1
 _LARGEST_SIZE = 2**31 - 1
-# 30 years: the clocks of Python and Linux cannot wait much longer.
+# 30 years; Python and Linux cannot wait much longer.
 _LONGEST_SECONDS = 10**9
 
 _T = TypeVar("_T")
@@ -15,20 +15,14 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Range:
-    """The numbers that a field accepts.
-
-    Attributes:
-      low: the smallest.
-      high: the largest.
-      above_low: whether `low` itself is excluded.
-    """
+    """The numbers that a field accepts; `above_low` excludes `low` itself."""
 
     low: float = -math.inf
     high: float = math.inf
     above_low: bool = False
 
     def contains(self, number: float) -> bool:
-        """Whether a number is finite and in the range."""
+        """Returns whether a number is finite and in the range."""
         if isinstance(number, float) and not math.isfinite(number):
             return False
         above = number > self.low if self.above_low else number >= self.low
@@ -39,7 +33,7 @@ class Range:
         low, high = f"{self.low}", f"{self.high}"
         if self.low == -math.inf and self.high == math.inf:
             return ""
-        # Such limits interest only those who exceed them.
+        # Technical limits, of interest only to those who exceed them.
         if self.high >= _LONGEST_SECONDS:
             return f"above {low}" if self.above_low else f"at least {low}"
         return f"above {low}, up to {high}" if self.above_low else f"{low} to {high}"
@@ -47,10 +41,10 @@ class Range:
 
 @dataclass(frozen=True)
 class Fixed:
-    """Marks a field, or all fields of a section, that `distrl resume` may not change.
+    """Marks a field, or all fields of a section, that a resume may not change.
 
     Attributes:
-      reason: why, for the error message; None makes an exception from the section.
+      reason: for the error message; None exempts a field from its section's mark.
     """
 
     reason: str | None

@@ -1,4 +1,4 @@
-"""The fields of the configuration by their dotted names, read from the schema once."""
+"""The fields of the configuration by dotted name, read from the schema once."""
 
 import ast
 import dataclasses
@@ -19,11 +19,9 @@ class Field:
     """A leaf of the configuration tree.
 
     Attributes:
-      name: the dotted name, for example `learner.batch_size`.
-      kind: its type without range and `None`: a type, a `Literal` or `dict[str, Any]`.
+      kind: a type, `Literal` or `dict[str, Any]`; without range and `None`.
       optional: whether it may be null.
-      range: the numbers that it accepts.
-      fixed: why `distrl resume` may not change it; None where it may.
+      fixed: why a resume may not change it; None if it may.
     """
 
     name: str
@@ -34,12 +32,12 @@ class Field:
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """The values of a `Literal`; none for other types."""
+        """The values of a `Literal`; empty for other types."""
         return get_args(self.kind) if get_origin(self.kind) is Literal else ()
 
     @property
     def is_mapping(self) -> bool:
-        """Whether it takes names of the user's own."""
+        """Whether the field is a free-form mapping."""
         return get_origin(self.kind) is dict
 
     def describe(self) -> str:
@@ -60,19 +58,19 @@ class Field:
 
 @functools.cache
 def list_fields() -> Mapping[str, Field]:
-    """Returns the leaves of the tree by their dotted names, in the tree's order."""
+    """Returns the fields by dotted name, in the order of the schema."""
     return {each.name: each for each in _walk(Config) if isinstance(each, Field)}
 
 
 @functools.cache
 def list_sections() -> Mapping[str, type]:
-    """Returns the dataclasses inside the tree by their dotted names."""
+    """Returns the dataclasses of the sections by dotted name."""
     return dict(each for each in _walk(Config) if isinstance(each, tuple))
 
 
 @functools.cache
 def read_docs() -> Mapping[str, str]:
-    """Returns the docstrings of all fields, by their dotted names."""
+    """Returns the docstrings of the fields by dotted name."""
     docs = {}
     for section, cls in {"": Config, **list_sections()}.items():
         (definition,) = ast.parse(inspect.getsource(cls)).body
@@ -89,17 +87,17 @@ def read_docs() -> Mapping[str, str]:
 
 
 def join_names(section: str, name: str) -> str:
-    """Returns the dotted name of a field in a section; the whole tree is `""`."""
+    """Returns the dotted name of a field; the section of the whole tree is `""`."""
     return f"{section}.{name}" if section else name
 
 
 def find_value(config: Config, name: str) -> Any:
-    """Returns a field's value by its dotted name."""
+    """Returns the value of a field by its dotted name."""
     return functools.reduce(getattr, name.split("."), config)
 
 
 def show_value(value: Any) -> str:
-    """Returns a value for a message: like YAML, on one short line."""
+    """Formats a value for a message: like YAML, on one short line."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -124,7 +122,7 @@ def check_name(name: str, value: Any) -> None:
 
 
 def refuse_name(name: str, value: Any) -> ConfigError:
-    """Returns the error for a field that does not exist, with the nearest one."""
+    """Returns the error for an unknown field, with the nearest known one."""
     section = name.rpartition(".")[0]
     if section in list_fields():
         return ConfigError(
@@ -143,12 +141,7 @@ def refuse_name(name: str, value: Any) -> ConfigError:
 
 
 def _find_nearest_fields(name: str, section: str) -> list[str]:
-    """Returns the fields that a wrong name may stand for.
-
-    Args:
-      name: the wrong dotted name.
-      section: the part of it that exists.
-    """
+    """Returns the fields that an unknown name, known up to `section`, may stand for."""
     names = [*list_fields(), *list_sections()]
     above, _, tail = name.rpartition(".")
     by_tail: dict[str, list[str]] = {}
@@ -173,12 +166,9 @@ def _find_nearest_fields(name: str, section: str) -> list[str]:
 def _walk(
     cls: Any, section: str = "", fixed: str | None = None
 ) -> Iterator[Field | tuple[str, type]]:
-    """Yields the fields and, with their names, the sections of a dataclass.
+    """Yields the fields of a dataclass, and its sections with their names.
 
-    Args:
-      cls: a dataclass of the schema.
-      section: its dotted name.
-      fixed: why `distrl resume` may not change its fields, unless they differ.
+    `fixed` says why a resume may not change the fields, unless they say otherwise.
     """
     for field in dataclasses.fields(cls):
         name = join_names(section, field.name)

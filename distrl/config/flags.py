@@ -1,7 +1,6 @@
-"""The configuration tree as command-line flags: `--learner.batch_size 64`.
+"""The configuration as command-line flags: `--learner.batch_size 64`.
 
-Values are parsed as YAML and converted like those of a file, so that a flag and a line
-of YAML accept the same values and give the same messages.
+A flag accepts the same values as a line of YAML, with the same error messages.
 """
 
 import argparse
@@ -31,8 +30,7 @@ def read_flags(
       switches: the flags without a value, for example `--json`.
 
     Returns:
-      The positional arguments, the values by dotted name (the last one counts), and
-      the switches given.
+      The positional arguments, the values by dotted name, and the switches.
 
     Raises:
       ConfigError: an unknown flag, or one without a value.
@@ -60,12 +58,12 @@ def read_flags(
 
 
 def format_flags(prog: str, intro: str, positional: str, switches: str) -> str:
-    """Returns the help of a command that takes the whole tree as flags.
+    """Returns the help of a command that takes the whole configuration as flags.
 
     Args:
       prog: the command, for example `distrl train`.
-      intro: what it does.
-      positional: the arguments of the usage line, for example `CONFIG`.
+      intro: its description.
+      positional: the arguments in the usage line, for example `CONFIG`.
       switches: the lines about flags that are not fields.
     """
     parser = argparse.ArgumentParser(
@@ -103,7 +101,7 @@ def _read_name(flag: str, text: str | None) -> str:
 
 
 def _read_text(name: str, text: str) -> Any:
-    """Returns the value of a flag; it stays text if the field is text."""
+    """Returns the value of a flag; a text field takes it as it is."""
     field = list_fields().get(name)
     if field is not None:
         if field.optional and text == "null":
@@ -111,6 +109,6 @@ def _read_text(name: str, text: str) -> Any:
         if field.kind is str or field.choices:
             return text
     if not text.strip():
-        # To YAML this is null: an unset shell variable would disable a field.
+        # YAML reads this as null: an unset shell variable would disable a field.
         return text
     return load_yaml(text, f"--{name} = {show_value(text)}")

@@ -8,15 +8,15 @@ from distrl.config.fields import find_value, show_value
 from distrl.config.schema import Config, LaunchConfig
 from distrl.errors import ConfigError, suggest
 
-# Resources that every cluster has (others are its own), and usual mistakes.
+# The resources that every cluster has, and common misspellings.
 _RESOURCES = ("num_cpus", "num_gpus", "memory")
 _MISTAKES = ("CPU", "GPU", "cpu", "gpu", "cpus", "gpus", "num_cpu", "num_gpu")
 
 
 def check_launch(config: Config) -> None:
-    """Raises ConfigError unless the nodes can be launched as configured.
+    """Raises ConfigError unless the nodes can be launched.
 
-    Whether a cluster exists, and has the resources, is seen on connecting to it.
+    The cluster itself is checked when distrl connects to it.
     """
     launch = config.launch
     if launch.report_seconds >= launch.silent_seconds:
@@ -34,12 +34,7 @@ def check_launch(config: Config) -> None:
 
 
 def check_address(name: str, address: str) -> None:
-    """Raises ConfigError unless an address can be that of a running cluster.
-
-    Args:
-      name: of the field or flag that gives it.
-      address: `host:port`, or `auto`.
-    """
+    """Raises ConfigError unless an address of Ray is `auto` or `host:port`."""
     if address == "auto":
         return
     field = f"{name} = {show_value(address)}"
@@ -76,7 +71,7 @@ def _check_environments(config: Config) -> None:
 
 
 def _check_bsuite_log(config: Config) -> None:
-    """Refuses what would leave holes in the log, which bsuite would score."""
+    """Refuses what would leave gaps in the log, which bsuite would then score."""
     if not config.actor.bsuite_log:
         return
     field = "actor.bsuite_log = true"
@@ -135,7 +130,7 @@ def _check_resources(resources: Mapping[str, Any]) -> None:
 def _flatten(
     field: str, by_group: Mapping[str, Any], expected: str
 ) -> list[tuple[str, str, Any]]:
-    """Returns each entry of the groups' mappings: `field = value`, name and value."""
+    """Returns `field = value`, name and value of each entry, for all groups."""
     entries = []
     for group, mapping in by_group.items():
         dotted = f"launch.{field}.{group}"

@@ -1,4 +1,4 @@
-"""The section of the configuration that says how a program runs (see `schema`)."""
+"""The `launch` section of the configuration: how a program runs (see `schema`)."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -57,6 +57,6 @@ class LaunchConfig:
     def patience_seconds(self) -> float:
         """How long a node waits for a server that does not answer.
 
-        Long enough to notice that the server hangs, and to restart it.
+        This leaves time to notice that the server hangs, and to restart it.
         """
         return self.silent_seconds + self.connect_seconds

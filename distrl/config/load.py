@@ -18,17 +18,17 @@ NO_CHANGES: Mapping[str, Any] = MappingProxyType({})
 
 
 def load_config(path: str | None, overrides: Mapping[str, Any] = NO_CHANGES) -> Config:
-    """Returns the checked configuration in a YAML file, with overrides.
+    """Returns the checked configuration of a YAML file, with overrides.
 
-    If the overrides name another agent than the file, the fields that belong to either
-    agent (`distrl.config.presets`) are taken from the new one, not from the file.
+    If the overrides change the agent, the fields in either agent's preset
+    (`distrl.config.presets`) come from the new preset, not from the file.
 
     Args:
       path: a YAML file; None starts from the defaults.
       overrides: values by dotted name, for example `{"learner.batch_size": 64}`.
 
     Raises:
-      ConfigError: anything wrong with the file, a field, or the fields together.
+      ConfigError: the file, a field or a combination of fields is wrong.
     """
     tree = {} if path is None else _read_file(path)
     agent, before = overrides.get("agent"), tree.get("agent")
@@ -43,7 +43,7 @@ def load_config(path: str | None, overrides: Mapping[str, Any] = NO_CHANGES) -> 
 
 
 def config_to_yaml(config: Config) -> str:
-    """Returns a checked configuration as YAML; loading it gives an equal one."""
+    """Returns a checked configuration as YAML, which loads as an equal one."""
     return dump_yaml(config_to_tree(config))
 
 

@@ -1,4 +1,4 @@
-"""Paths given by users: in flags and YAML no shell expands `~`."""
+"""Paths given by users in flags and YAML, where no shell expands `~`."""
 
 import os
 from pathlib import Path
@@ -6,19 +6,16 @@ from pathlib import Path
 from distrl.config.fields import show_value
 from distrl.errors import ConfigError
 
-# A path has at most 4,095 bytes, and a run directory holds paths of up to 200.
+# Linux allows 4,095 bytes; paths inside a run directory take up to 200.
 _LONGEST = 3800
 
 
 def read_path(place: str, text: str) -> Path:
     """Returns an absolute path, with `~` and `~user` expanded.
 
-    Args:
-      place: the field or flag, for messages: `run_dir` or `--video`.
-      text: its value.
-
     Raises:
-      ConfigError: the path is not valid, or its directory may not be entered.
+      ConfigError: the path is invalid, or its directory may not be entered; the message
+        calls it `place`, a field or a flag.
     """
     shown = f"{place} = {show_value(text)}"
     expanded = os.path.expanduser(text)
@@ -31,7 +28,7 @@ def read_path(place: str, text: str) -> Path:
     path = os.path.abspath(expanded)
     try:
         path.encode()
-        # The "." asks whether the directory may be entered.
+        # The "." checks whether the directory may be entered.
         os.stat(os.path.join(path, "."))
     except UnicodeEncodeError:
         raise ConfigError(

@@ -1,8 +1,7 @@
 """YAML as plain data: mappings, lists, text, numbers, true, false and null.
 
-Loading runs no code and guesses little: `yes` and `2024-01-01` are text, `1e-3` is a
-number, and a repeated key, a tag or an anchor is an error. `load_yaml` reads what
-`dump_yaml` writes as the same data.
+`yes` and `2024-01-01` are text, `1e-3` is a number, and a repeated key, a tag or an
+anchor is an error. `load_yaml` inverts `dump_yaml`.
 """
 
 import re
@@ -17,7 +16,7 @@ _FLOAT = r"""(?x)^(?:[-+]?(?:[0-9][0-9_]*\.[0-9_]*(?:[eE][-+]?[0-9]+)?
         |[0-9][0-9_]*[eE][-+]?[0-9]+
         |\.(?:inf|Inf|INF))
         |\.(?:nan|NaN|NAN))$"""
-# The tag, what it looks like, and its first characters.
+# The tag, the pattern of its values, and their first characters.
 _RESOLVERS = (
     ("null", r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
     ("bool", r"^(?:true|True|TRUE|false|False|FALSE)$", list("tTfF")),
@@ -70,14 +69,10 @@ for _name, _pattern, _first in _RESOLVERS:
 
 
 def load_yaml(text: str | bytes, source: str) -> Any:
-    """Returns the data in one YAML document.
-
-    Args:
-      text: the document; bytes may be UTF-8 or UTF-16.
-      source: what to call it in a message.
+    """Returns the data in a YAML document; bytes may be UTF-8 or UTF-16.
 
     Raises:
-      ConfigError: it is not YAML, or not plain data.
+      ConfigError: invalid YAML, or not plain data; the message begins with `source`.
     """
     try:
         return yaml.load(text, _Loader)
@@ -90,10 +85,10 @@ def load_yaml(text: str | bytes, source: str) -> Any:
         problem = " ".join(str(error).split())
         raise ConfigError(f"{source}: not valid YAML: {problem}") from error
     except (RecursionError, ValueError) as error:
-        # Python reads no whole number of more than 4300 digits.
+        # ValueError: Python parses no integer of more than 4300 digits.
         raise ConfigError(f"{source}: too deep or too long: {error}") from error
 
 
 def dump_yaml(data: Any) -> str:
-    """Returns plain data as a YAML document, names in their order."""
+    """Returns plain data as a YAML document; keys keep their order."""
     return yaml.dump(data, Dumper=_Dumper, sort_keys=False, width=88)

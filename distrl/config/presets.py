@@ -1,7 +1,7 @@
 """Presets: the fields that belong to an agent's name.
 
-An agent is a loss together with a head, a kind of replay and an exploration. The loss
-is in `distrl.agents`; the rest is here, as values of fields.
+An agent is a loss (in `distrl.agents`) together with a head, a kind of replay and an
+exploration, which are set here.
 """
 
 import types
@@ -15,9 +15,9 @@ class Preset:
     """The fields that belong to an agent's name.
 
     Attributes:
-      parts: what the name means; a run with that name has exactly these values.
-      defaults: values from its paper or our measurements; they may be changed.
-      base: the agent without these parts, for variants.
+      parts: the values that define the agent; a run must have exactly these.
+      defaults: values from its paper or our measurements, which a user may change.
+      base: the agent without these parts.
     """
 
     parts: Mapping[str, Any] = field(default_factory=dict)
@@ -25,7 +25,7 @@ class Preset:
     base: str = ""
 
 
-# As in the papers: noise in the last two layers is the only exploration.
+# As in the papers, noise in the last two layers is the only exploration.
 _EXPLORED_BY_NOISE = {
     "network.head_args": {"hidden_sizes": [64]},
     "actor.exploration.schedule": "fixed",
@@ -90,6 +90,6 @@ SEQUENCE_AGENTS = frozenset({"r2d2"})
 
 
 def preset_values(agent: object) -> dict[str, Any]:
-    """Returns the fields that belong to an agent's name; none for other values."""
+    """Returns the fields that belong to an agent's name; empty without a preset."""
     preset = PRESETS.get(agent) if isinstance(agent, str) else None
     return {} if preset is None else {**preset.defaults, **preset.parts}

@@ -1,8 +1,7 @@
 """Replay sizes in Reverb items.
 
-The configuration counts transitions (or sequences) of the whole replay. Reverb counts
-its items, blocks of `ReplayConfig.block_size` transitions, of which each shard has an
-equal part.
+The configuration counts transitions or sequences of all shards together; Reverb counts
+items of one shard, each a block of `ReplayConfig.block_size` transitions.
 """
 
 import math
@@ -16,12 +15,10 @@ class ReplaySizes:
     """The sizes of one shard of replay, in items.
 
     Attributes:
-      capacity: the items kept.
-      min_size: the items needed before the first sample.
-      share: the items of a superbatch that this shard gives.
-      samples_per_insert: how often an item is sampled on average; None: no limit.
+      share: the items that this shard contributes to a superbatch.
+      samples_per_insert: the average number of samples of an item; None is unlimited.
       error_buffer: the samples by which actors or learner may run ahead.
-      pool: the transitions that an actor shuffles at once; 0 does not shuffle.
+      pool: the transitions that an actor shuffles together; 0 does not shuffle.
     """
 
     capacity: int
@@ -41,13 +38,13 @@ def replay_sizes(config: Config) -> ReplaySizes:
     """Returns the sizes of each shard of replay."""
     replay, learner = config.replay, config.learner
     block = replay.block_size
-    # Transitions of the whole replay per item of one shard.
+    # Transitions of all shards per item of one shard.
     divisor = block * replay.shards
     share = learner.batch_size * learner.steps_per_dispatch // divisor
     if replay.error_buffer is not None:
         error_buffer = replay.error_buffer / divisor
     else:
-        # One share may be in flight, and `prefetch` more may wait.
+        # One share may be in flight while `prefetch` more wait.
         ahead = share * (replay.prefetch + 2.0)
         smallest = smallest_error_buffer(replay.samples_per_insert or 1.0)
         error_buffer = max(ahead, 2 * smallest)

@@ -1,12 +1,12 @@
 """The configuration of a run: one dataclass per section, one docstring per field.
 
-The same tree is the YAML file, the command-line flags and the Python object. A field
-is declared here only: its type holds its range and whether `distrl resume` may change
-it (`field_types`), its docstring is its help text.
+The YAML file, the command-line flags and the Python object have this same tree. A
+field is declared here only: its type holds its range and whether a resume may change
+it (`field_types`), and its docstring is its help text.
 
-Step counts name what they count: `env_steps` are calls of `environment.step` summed
-over all environments, `learner_steps` are SGD steps. `null` means "not set"; `0`,
-`0.0`, `[]` and `false` are values.
+`env_steps` are calls of `environment.step`, summed over all environments;
+`learner_steps` are SGD steps. `null` means "not set"; `0`, `0.0`, `[]` and `false` are
+values.
 """
 
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ from distrl.config.field_types import (
 )
 from distrl.config.launch_schema import LaunchConfig
 
-# Large enough that Reverb's cost per item no longer matters.
+# Large enough that Reverb's cost per item is negligible.
 _BLOCK_SIZE = 32
 
 _AGENT = Fixed("the saved state belongs to that agent")
@@ -64,7 +64,7 @@ class NetworkConfig:
 
     @property
     def carry_sizes(self) -> tuple[int, ...]:
-        """The units of each vector of one environment's recurrent state."""
+        """The size of each vector of one environment's recurrent state."""
         size = self.core_size
         return {"none": (), "gru": (size,), "lstm": (size, size)}[self.core]
 
@@ -166,7 +166,7 @@ class ReplayConfig:
 
     @property
     def sequence_stride(self) -> int:
-        """The steps between the starts of two sequences."""
+        """The steps between the starts of successive sequences."""
         if self.sequence_period is not None:
             return self.sequence_period
         return max(1, (self.sequence_length or 1) // 2)
@@ -362,9 +362,8 @@ class Config:
 
     @property
     def usual_staleness_seconds(self) -> float:
-        """How old an actor's parameters may be while all is well.
+        """The largest normal age of an actor's parameters, without the time of a fetch.
 
-        One fetch period, or two with relays, which fetch as well; the time that a
-        fetch itself takes comes on top.
+        It is one fetch period, or two with relays, which also fetch periodically.
         """
         return (2 if self.variables.relays else 1) * self.actor.fetch_seconds
