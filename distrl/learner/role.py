@@ -1,6 +1,7 @@
 """The learner: samples, updates, publishes, and sends priorities back."""
 
 import collections
+import contextlib
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -22,7 +23,7 @@ from distrl.learner.devices import (
     replicate,
 )
 from distrl.learner.feed import DeviceSuperbatch, Feed
-from distrl.learner.health import DivergedError, check_metrics
+from distrl.learner.health import check_metrics
 from distrl.learner.optimizer import make_optimizer
 from distrl.learner.publisher import Publisher
 from distrl.learner.state import init_state
@@ -46,7 +47,7 @@ def run_learner(
     coordinator: Any,
     stop: StopSignal,
 ) -> None:
-    """Learns until `stop` is set, from the newest checkpoint on if there is one.
+    """Learns until `stop` is set, starting from the newest checkpoint, if any.
 
     Args:
       config: the whole configuration, its `run_dir` set.
@@ -56,63 +57,66 @@ def run_learner(
       coordinator: a client of `Coordinator`.
       stop: ends the role.
     """
-    reporter = Reporter(coordinator, "learner", config, stop)
-    publisher = Publisher(variable_service, config, stop)
-    learner = Learner(config, spec, publisher)
-    reporter.count(learner_steps=learner.learner_steps)
-    samplers = make_samplers(replay_addresses, config, spec)
-    feed = Feed(samplers, config, learner.devices)
-    # While the actors fill replay.
-    learner.compile(spec)
-    priorities = None
-    if config.replay.kind == "prioritized":
-        priorities = PriorityUpdater(replay_addresses, config, join_superbatch)
-    checkpointer = Checkpointer(
-        config, replay_addresses, reporter, stop, learner.resumed
-    )
-    while not stop.is_set():
+    with contextlib.ExitStack() as closing:
+        reporter = Reporter(coordinator, "learner", config, stop)
+        publisher = Publisher(variable_service, config, stop)
+        closing.callback(publisher.close, _POLL_SECONDS)
+        learner = Learner(config, spec, publisher)
+        closing.callback(learner.close)
+        reporter.count(learner_steps=learner.learner_steps)
+        samplers = make_samplers(replay_addresses, config, spec)
+        feed = Feed(samplers, config, learner.devices)
+        closing.callback(feed.close, _POLL_SECONDS)
+        # While the actors fill replay.
+        learner.compile(spec)
+        priorities = None
+        if config.replay.kind == "prioritized":
+            priorities = PriorityUpdater(replay_addresses, config, join_superbatch)
+            closing.callback(priorities.close)
+        checkpointer = Checkpointer(
+            config, replay_addresses, reporter, stop, learner.resumed
+        )
+        try:
+            while not stop.is_set():
+                publisher.check()
+                if reporter.is_due():
+                    reporter.send()
+                checkpointer.poll(learner.state, learner.learner_steps)
+                superbatch = None
+                with ignore_errors_while_stopping(stop):
+                    superbatch = feed.get(_POLL_SECONDS)
+                if superbatch is None:
+                    continue
+                output = learner.learn(superbatch)
+                reporter.count(learner_steps=config.learner.steps_per_dispatch)
+                if priorities is not None:
+                    with ignore_errors_while_stopping(stop):
+                        priorities.check()
+                    priorities.put(
+                        superbatch.keys, superbatch.shards, output.priorities
+                    )
+        except RuntimeError:
+            # Divergence, for example of priorities, explains the failure of a thread.
+            learner.check_metrics()
+            raise
+        learner.write_last_metrics()
+        reporter.send()
+        if learner.learner_steps > learner.resumed.learner_steps:
+            checkpointer.finish(learner.state, learner.learner_steps)
+        reporter.send(last=True)
+        publisher.close(_POLL_SECONDS)
         publisher.check()
-        if reporter.is_due():
-            reporter.send()
-        checkpointer.poll(learner.state, learner.learner_steps)
-        superbatch = None
-        with ignore_errors_while_stopping(stop):
-            superbatch = feed.get(_POLL_SECONDS)
-        if superbatch is None:
-            continue
-        output = learner.learn(superbatch)
-        reporter.count(learner_steps=config.learner.steps_per_dispatch)
-        if priorities is not None:
-            with ignore_errors_while_stopping(stop):
-                try:
-                    priorities.check()
-                except RuntimeError:
-                    # Priorities that are no numbers come of such a loss.
-                    check_metrics(read_metrics(output), learner.learner_steps)
-                    raise
-            priorities.put(superbatch.keys, superbatch.shards, output.priorities)
-    learner.write_last_metrics()
-    reporter.send()
-    if learner.learner_steps > learner.resumed.learner_steps:
-        checkpointer.finish(learner.state, learner.learner_steps)
-    reporter.send(last=True)
-    publisher.close(_POLL_SECONDS)
-    publisher.check()
-    if priorities is not None:
-        priorities.close()
-    feed.close(_POLL_SECONDS)
-    learner.close()
 
 
 class Learner:
     """The state and its updates; publishes and writes metrics as it goes."""
 
     def __init__(self, config: Config, spec: EnvironmentSpec, publisher: Publisher):
-        """Restores the newest checkpoint, or begins, and publishes what that gives."""
+        """Restores the newest checkpoint, if any, and publishes its parameters."""
         assert config.run_dir is not None
         self._config = config
         self.devices = jax.local_devices()[: config.learner.devices]
-        """Those that share a superbatch."""
+        """The devices that share a superbatch."""
         agent, optimizer = make_agent(config, spec), make_optimizer(config.learner)
         self._update = make_update(agent, optimizer, config, self.devices)
         key = jax.random.PRNGKey(derive_seed(config.seed, "learner"))
@@ -121,7 +125,7 @@ class Learner:
         state, self.resumed = restore_state(config.run_dir, initial, config.learner)
         """How far the run was in the checkpoint that was restored."""
         self.learner_steps = self.resumed.learner_steps
-        """The SGD steps made so far, those before a checkpoint among them."""
+        """The SGD steps so far, including those before a checkpoint."""
         self.state = replicate(state, self.devices)
         """The learner's state; its buffers are given to the next update."""
         self._publisher = publisher
@@ -130,13 +134,13 @@ class Learner:
         self._under_way: collections.deque[UpdateOutput] = collections.deque()
 
     def compile(self, spec: EnvironmentSpec) -> None:
-        """Compiles the update, on a copy: it donates what it is given."""
+        """Compiles the update on a copy, since its arguments are donated."""
         spare = replicate(first_replica(self.state), self.devices)
         zeros = _zeros(self._config, spec, self.devices)
         jax.block_until_ready(self._update(spare, *zeros))
 
     def learn(self, superbatch: DeviceSuperbatch) -> UpdateOutput:
-        """Begins an update, and waits for one before it when many are under way."""
+        """Dispatches an update; waits for an earlier one if too many are under way."""
         learner = self._config.learner
         self.state, output = self._update(
             self.state, superbatch.items, superbatch.probabilities
@@ -153,9 +157,14 @@ class Learner:
         return output
 
     def write_last_metrics(self) -> None:
-        """Adds a row for the newest update, unless it has one."""
+        """Writes the metrics of the newest update, if not yet written."""
         if self._under_way:
             self._write_metrics(self._under_way[-1])
+
+    def check_metrics(self) -> None:
+        """Raises DivergedError if a metric of the newest update is not finite."""
+        if self._under_way:
+            check_metrics(read_metrics(self._under_way[-1]), self.learner_steps)
 
     def close(self) -> None:
         """Closes the metrics."""
@@ -172,7 +181,7 @@ class Learner:
 
 
 class _Metrics:
-    """The learner's rows: what the loss says, and how fast it goes."""
+    """The learner's rows: metrics of the loss, and the rate of learning."""
 
     def __init__(self, config: Config, learner_steps: int):
         self._log = MetricsLog(config, "learner")
@@ -181,15 +190,15 @@ class _Metrics:
     def write(
         self, learner_steps: int, output: UpdateOutput, publish_seconds: float | None
     ) -> None:
-        """Adds a row, unless there is one of this step; waits for the device.
+        """Writes a row, unless this step has one; waits for the device.
 
         Args:
-          learner_steps: made so far.
+          learner_steps: the SGD steps so far.
           output: of the newest update.
-          publish_seconds: how long the newest publication took.
+          publish_seconds: the duration of the newest publication.
 
         Raises:
-          DivergedError: a metric is no number; its row is written all the same.
+          DivergedError: a metric is NaN or infinite; its row is written nevertheless.
         """
         values = read_metrics(output)
         now, (then, before) = time.monotonic(), self._written
@@ -206,11 +215,7 @@ class _Metrics:
             },
         )
         self._written = (now, learner_steps)
-        try:
-            check_metrics(values, learner_steps)
-        except DivergedError:
-            self.close()
-            raise
+        check_metrics(values, learner_steps)
 
     def close(self) -> None:
         self._log.close()
