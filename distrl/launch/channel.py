@@ -32,12 +32,7 @@ class Channel:
         return self._socket.fileno()
 
     def send(self, message: Message, descriptor: int | None = None) -> bool:
-        """Sends a message; False when the other end is closed.
-
-        Args:
-          message: what to send.
-          descriptor: an open file to hand to the other end.
-        """
+        """Sends a message and an open file; False if the other end is closed."""
         data = to_bytes(message)
         descriptors = [] if descriptor is None else [descriptor]
         with contextlib.ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""The checks that need the parts themselves: environment, network, devices."""
+"""Checks that build the parts of a run: environment, network, agent, devices."""
 
 import collections
 import functools
@@ -32,20 +32,20 @@ _JAX = ("JAX_PLATFORMS", "XLA_FLAGS")
 def check_parts(
     config: Config, begin: Callable[[str], object] = lambda part: None
 ) -> tuple[EnvironmentSpec, list[str]]:
-    """Builds what a run is made of, once.
+    """Builds the parts of a run once.
 
-    It starts a JAX back end, so the launcher calls it in a process of its own.
+    It starts a JAX backend, so the launcher calls it in a process of its own.
 
     Args:
       config: of the run.
-      begin: is called with the name of each part before it is checked.
+      begin: called with the name of each part before its check.
 
     Returns:
       The environment's spec, and lines that the user must see.
 
     Raises:
       ConfigError: the environment, the network, the agent or the devices do not fit,
-        or a run that is to go on was made with others.
+        or differ from those of the run that is resumed.
     """
     begin(f"environment {config.environment!r}")
     check_environment_processes(config)
@@ -74,20 +74,12 @@ def check_parts(
 def check_where_it_learns(
     config: Config, begin: Callable[[str], object]
 ) -> tuple[EnvironmentSpec, str, list[str]]:
-    """Checks the parts under the environment variables of the node that learns.
+    """Checks the parts with the environment variables of the node that learns.
 
-    It sets them, so this is for a process of its own.
+    It sets them, so it needs a process of its own.
 
-    Args:
-      config: of the run.
-      begin: as for `check_parts`.
-
-    Returns:
-      The environment's spec, the devices that share a superbatch, in words, and lines
-      that the user must see.
-
-    Raises:
-      ConfigError: as `check_parts`.
+    Arguments and errors are those of `check_parts`; the result has, in the second
+    place, the devices that share a superbatch, in words.
     """
     group = "serial" if config.launch.backend == "serial" else "learner"
     environment = chosen_environment(group, config.launch.environment)
@@ -102,7 +94,7 @@ def check_where_it_learns(
 
 
 def _describe_jax() -> str:
-    """Returns what JAX starts with, for a message when it does not."""
+    """Returns what JAX starts with, for the message if it fails."""
     given = [f"{name} = {os.environ[name]!r}" for name in _JAX if os.environ.get(name)]
     return f"JAX with {' and '.join(given)}" if given else "JAX"
 
@@ -121,13 +113,13 @@ def _find_devices() -> list[jax.Device]:
 
 
 def check_agent(config: Config, spec: EnvironmentSpec) -> None:
-    """Checks that the agent acts and learns on what it will get; computes nothing.
+    """Checks that the agent acts and learns, by shapes alone; computes nothing.
 
     Raises:
       ConfigError: it cannot be made, it fails, or gives another shape or dtype.
     """
     items = make_item_spec(config, spec)
-    # Larger than no other axis: a function that mixes axes up is found.
+    # Unlike the axis of actions, to find a function that mixes up axes.
     size = spec.num_actions + 1
 
     def use(key: jax.Array, batch: Any, observation: Any) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""Which devices and how many threads the nodes of a group may use."""
+"""The environment variables that give nodes their devices and threads."""
 
 import os
 import socket
@@ -26,7 +26,7 @@ DEVICE_VARIABLES = (
     "XLA_PYTHON_CLIENT_MEM_FRACTION",
     "XLA_PYTHON_CLIENT_PREALLOCATE",
 )
-"""The variables that decide a node's devices, its threads and their memory."""
+"""The variables that decide on the devices, threads and memory of a node."""
 
 
 def node_environment(
@@ -34,13 +34,9 @@ def node_environment(
 ) -> dict[str, str]:
     """Returns the environment variables of a group's nodes.
 
-    The learner sees whatever devices JAX shows, and so does the serial back end's one
-    node, which learns too. Every other group computes on one CPU thread: a policy's
-    batch is small, and the cores belong to many actors.
-
-    Args:
-      group: of the program.
-      chosen: `launch.environment`, which comes before all that.
+    A node that learns sees all devices that JAX shows. The others compute on one CPU
+    thread: the batches of a policy are small, and many actors share the cores.
+    `chosen` is `launch.environment`, which overrides all that.
     """
     environment = {
         "JAX_PLATFORMS": "cpu",
@@ -67,7 +63,7 @@ def chosen_environment(
 def device_variables(
     group: str, launch: LaunchConfig, inherited: Mapping[str, str]
 ) -> dict[str, str]:
-    """Returns those of `DEVICE_VARIABLES` that a group's nodes have, also inherited."""
+    """Returns the `DEVICE_VARIABLES` of a group's nodes, inherited ones included."""
     environment = dict(inherited)
     # Threads have the environment of their process, whatever their group.
     if launch.backend != "threads":
@@ -78,10 +74,7 @@ def device_variables(
 def describe_place(node: str, launch: LaunchConfig, devices: str) -> dict[str, Any]:
     """Returns what program.json says of where a node of this machine is.
 
-    Args:
-      node: its name.
-      launch: of the run.
-      devices: those that JAX shows to the node that learns, in words.
+    `devices` are those of the node that learns, in words.
     """
     group = group_of(node)
     place: dict[str, Any] = {

@@ -57,12 +57,7 @@ def count_memory_kills(vmstat: Path = _VMSTAT) -> int:
 
 
 def describe_kill(number: int, memory_ran_out: bool) -> str:
-    """Returns, for example, `killed by SIGKILL (out of memory)`.
-
-    Args:
-      number: of the signal.
-      memory_ran_out: whether the kernel has just killed a process for its memory.
-    """
+    """Returns, for example, `killed by SIGKILL (out of memory)`."""
     why = " (out of memory)" if number == signal.SIGKILL and memory_ran_out else ""
     return f"killed by {name_signal(number)}{why}"
 

@@ -37,7 +37,7 @@ class Surroundings:
 
     Attributes:
       run_dir: of the run.
-      outbox: where a node sends its signs of life and its traceback.
+      outbox: for signs of life and tracebacks.
       sign_period: the seconds between two signs of life.
       stop: the pipe that becomes readable when the nodes are to stop.
       forget: called in the node, to close what belongs to the supervisor.

@@ -73,11 +73,7 @@ def count_nodes(config: Config) -> dict[str, int]:
 
 
 def name_nodes(counts: Mapping[str, int]) -> list[str]:
-    """Returns the name of each node, in the order of the groups.
-
-    Args:
-      counts: how many nodes each group of the program has.
-    """
+    """Returns the names of all nodes, from the number of nodes in each group."""
     names = []
     for group, count in counts.items():
         numbered = count > 1 or find_group(group).is_numbered
@@ -88,9 +84,7 @@ def name_nodes(counts: Mapping[str, int]) -> list[str]:
 def check_groups(launch: LaunchConfig, groups: Iterable[str] = ()) -> None:
     """Raises ConfigError where `launch.environment` names an unknown group.
 
-    Args:
-      launch: of the run.
-      groups: those of the user's own program.
+    `groups` are those of the user's own program.
     """
     known = sorted(GROUPS.keys() | groups)
     for group, variables in launch.environment.items():

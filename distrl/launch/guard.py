@@ -30,9 +30,7 @@ _FAREWELL_SECONDS = 2.0
 def fork_guarded(channel: Channel, own_pids: bool) -> None:
     """Forks the host, and returns in it; this process becomes its guard.
 
-    Args:
-      channel: of the host.
-      own_pids: whether to put it into a PID namespace (`can_own_pids`).
+    With `own_pids` the host gets a PID namespace (`can_own_pids`).
     """
     front, guard = os.getppid(), os.getpid()
     adopt_orphans()

@@ -15,12 +15,7 @@ class HeldDirectory:
     """
 
     def __init__(self, path: Path, resumption: Resumption | None = None):
-        """Takes the lock of a run that is resumed; touches no file.
-
-        Args:
-          path: absolute.
-          resumption: of a run that is resumed; None for a new one.
-        """
+        """Takes the absolute path and the lock of a resumed run; touches no file."""
         self.path = path
         self.lock = None if resumption is None else resumption.lock
         """The descriptor that keeps other runs away; None before `make_ready`."""

@@ -43,11 +43,7 @@ class HostProcess:
         far.close()
 
     def end(self, patiently: bool) -> None:
-        """Ends what is left of it.
-
-        Args:
-          patiently: whether to let it end by itself first, as after its last message.
-        """
+        """Ends what is left of it; `patiently` lets it end by itself first."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_GUARD_SECONDS if patiently else 0.0)
         # Its guard adopts whatever loses its parent meanwhile, so nothing escapes.

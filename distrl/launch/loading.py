@@ -91,9 +91,7 @@ def raise_file_limit(config: Config) -> None:
 def end_with(channel: Channel, serve: Callable[[], object]) -> None:
     """Serves, then ends this process and all its descendants.
 
-    Args:
-      channel: gets what `serve` raised: `Refused` for a ConfigError, else `Ended`.
-      serve: what this process is for.
+    The channel gets what `serve` raised: `Refused` for a ConfigError, else `Ended`.
     """
     try:
         serve()

@@ -30,23 +30,18 @@ class Message:
 
 @dataclass(frozen=True)
 class Launch(Message):
-    """Prepare to run a program on this machine.
-
-    Attributes:
-      payload: `pack((config, program))`. Unpacking may import the user's modules, so
-        the host does it after it has entered isolation.
-      isolate: whether to enter a private network.
-      resumes: how often the run was resumed.
-      token: a file by which the machines of a cluster know whether they share the disk
-        of the run.
-      scratch: a temporary directory that the front removes.
-    """
+    """Prepare to run a program on this machine."""
 
     payload: str
+    """`pack((config, program))`; unpacking may import the user's modules."""
     isolate: bool = False
+    """Whether to enter a private network, before anything else."""
     resumes: int = 0
+    """How often the run was resumed."""
     token: str | None = None
+    """A file by which machines of a cluster know whether they share the run's disk."""
     scratch: str | None = None
+    """A temporary directory that the front removes."""
 
 
 @dataclass(frozen=True)
@@ -62,15 +57,12 @@ class Import(Message):
 
 @dataclass(frozen=True)
 class Start(Message):
-    """Start the nodes; the lock of the run directory comes with the message.
-
-    Attributes:
-      payload: `pack(config)`.
-      log: the file for the host's own output.
-    """
+    """Start the nodes; the lock of the run directory comes with the message."""
 
     payload: str
+    """`pack(config)`"""
     log: str
+    """The file for the host's own output."""
 
 
 @dataclass(frozen=True)
@@ -133,21 +125,15 @@ class NodeChanged(Message):
 
 @dataclass(frozen=True)
 class Restarted(Message):
-    """A node was started again.
-
-    Attributes:
-      name: of the node.
-      pid: of its new process.
-      cause: how the process before ended, in words that follow the name.
-      restarts: how often the node has been restarted.
-      moved: where it is now, if a machine was lost.
-    """
+    """A node was started again, with a new pid."""
 
     name: str
     pid: int
     cause: str
+    """How the process before ended, in words that follow the name."""
     restarts: int
     moved: Facts | None = None
+    """Where it is now, if a machine was lost."""
 
 
 @dataclass(frozen=True)
@@ -202,35 +188,27 @@ class CheckParts(Message):
 
 @dataclass(frozen=True)
 class Build(Message):
-    """Make the program, and take free ports for nodes.
-
-    Attributes:
-      session: the environment variables of this start of the program.
-      log: the name of the zygote's log.
-      spec: `pack(environment spec)`.
-      names: the nodes of this machine.
-    """
+    """Make the program, and take free ports for the nodes of this machine."""
 
     session: dict[str, str]
+    """The environment variables of this start of the program."""
     log: str
+    """The name of the zygote's log."""
     spec: str
+    """`pack(environment spec)`"""
     names: list[str]
 
 
 @dataclass(frozen=True)
 class Assignment(Message):
-    """The nodes of one machine, and where the others are.
-
-    Attributes:
-      restarts: the nodes of this machine, with how often each was restarted before.
-      addresses: all addresses of each node of the program; a node that is missing is
-        only called on this machine.
-      environments: environment variables of single nodes of this machine.
-    """
+    """The nodes of one machine, and where the others are."""
 
     restarts: dict[str, int]
+    """The nodes of this machine, with how often each was restarted before."""
     addresses: dict[str, list[str]] = field(default_factory=dict)
+    """Of the nodes of the program; one that is missing is only called here."""
     environments: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Environment variables of single nodes of this machine."""
 
     @classmethod
     def of_all(cls, names: Iterable[str]) -> "Assignment":
@@ -273,13 +251,7 @@ class Bound(Message):
 
 @dataclass(frozen=True)
 class Described(Message):
-    """The first message of a machine.
-
-    Attributes:
-      ip: its address.
-      sees_run_dir: whether it shares the disk of the run directory.
-      place: what program.json says about the machine.
-    """
+    """The first message of a machine; `place` is for program.json."""
 
     ip: str
     sees_run_dir: bool
@@ -295,15 +267,12 @@ class Closed(Message):
 
 @dataclass(frozen=True)
 class Lost(Message):
-    """The machine does not run its nodes any more; its last message.
-
-    Attributes:
-      reason: why, in words that follow the machine's name.
-      printed: the last that its zygote printed.
-    """
+    """The machine does not run its nodes any more; its last message."""
 
     reason: str
+    """In words that follow the machine's name."""
     printed: str = ""
+    """The last that its zygote printed."""
 
 
 _KINDS = {kind.__name__: kind for kind in Message.__subclasses__()}

@@ -13,7 +13,6 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import launchpad as lp
@@ -186,12 +185,8 @@ def _run_guarded(
 ) -> None:
     """Runs a node in its process, with a log of its own; leaves its error in a file.
 
-    Args:
-      function: of the node.
-      name: of the node.
-      config: the whole configuration.
-      launcher: the pid of the process that launches.
-      stop: the descriptor of its `StopPipe`.
+    `launcher` is the pid of the process that launches, `stop` the descriptor of its
+    `StopPipe`.
     """
     gc.enable()
     assert config.run_dir is not None
@@ -230,9 +225,5 @@ def _read_error(names: list[str], run_dir: str) -> Failure | None:
     written = [file for file in files if file.exists()]
     if not written:
         return None
-    first = min(written, key=_modified)
+    first = min(written, key=lambda file: file.stat().st_mtime)
     return Failure(files[first], first.read_text())
-
-
-def _modified(file: Path) -> float:
-    return file.stat().st_mtime

@@ -109,12 +109,9 @@ def count_addresses(program: lp.Program) -> dict[str, int]:
 def run_node(
     function: Callable[[], Any], stop_flag: StopFlag, environment: Mapping[str, str]
 ) -> None:
-    """Runs a node in this thread, under `stop_flag`.
+    """Runs a node in this thread, where `stop_flag` answers `lp.stop_event`.
 
-    Args:
-      function: the node's function.
-      stop_flag: answers `lp.stop_event` in this thread.
-      environment: the variables that the caller has set for the node.
+    The caller has set the variables of `environment`.
     """
     configure_jax(environment)
     worker_manager._WORKER_MANAGERS.manager = stop_flag

@@ -93,9 +93,7 @@ class Supervisor:
     def run(self, program: lp.Program, assignment: Assignment | None = None) -> None:
         """Runs `program` until every node has ended; tells the front about it.
 
-        Args:
-          program: all of it.
-          assignment: the nodes that run on this machine; None is all nodes.
+        An assignment has the nodes that run on this machine; None is all nodes.
         """
         addresses = {} if assignment is None else assignment.addresses
         nodes = prepare(

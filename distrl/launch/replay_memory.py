@@ -21,14 +21,14 @@ _WORD_BYTES = 4
 def check_replay_memory(config: Config, spec: EnvironmentSpec) -> list[str]:
     """Compares the memory of a full replay with that of this machine.
 
-    Reverb compresses what it holds, so a replay that looks too large may still fit. The
-    buffer of the serial back end is allocated whole, on the learner's first device.
+    Reverb compresses, so a replay that looks too large may still fit. The buffer of the
+    serial backend is allocated at once, on the learner's first device.
 
     Returns:
-      A line that says so if replay may not fit; else none.
+      A line for the user if replay may not fit.
 
     Raises:
-      ConfigError: the buffer of the serial back end cannot fit.
+      ConfigError: the buffer of the serial backend cannot fit.
     """
     size, capacity = count_item_bytes(config, spec), config.replay.capacity
     is_serial = config.launch.backend == "serial"
@@ -58,12 +58,12 @@ def check_replay_memory(config: Config, spec: EnvironmentSpec) -> list[str]:
 
 
 def count_item_bytes(config: Config, spec: EnvironmentSpec) -> int:
-    """Returns the bytes that a transition or sequence adds to a replay."""
+    """Returns the bytes that an item adds to replay."""
     item = make_item_spec(config, spec)
     stack = config.replay.frame_stack
     if stack is None or config.launch.backend == "serial":
         return sum(map(_count_bytes, tree.flatten(item)))
-    # Each step brings one frame; an item refers to all that its observations show.
+    # Each step adds one frame; an item refers to the frames of its observations.
     frame = make_frame_spec(spec, stack)
     steps = (
         1 if config.replay.sequence_length is None else config.replay.sequence_stride

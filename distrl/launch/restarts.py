@@ -32,11 +32,7 @@ def decide(
 ) -> Decision:
     """Decides whether a node that ended while the run goes on is started again.
 
-    Args:
-      launch: what the run allows.
-      end: how the node ended.
-      restarted_at: when it was started again so far, in seconds of the clock of `now`.
-      now: when it ended.
+    `now` and the times of its restarts so far are in seconds of the same clock.
     """
     if not _is_forgiven(launch, end):
         return Decision(None)

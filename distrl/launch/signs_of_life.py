@@ -82,13 +82,9 @@ def signing_period(silent_seconds: float) -> float:
 
 
 def send_signs(name: str, event: LookedAtEvent, outbox: Channel, period: float) -> None:
-    """Starts a thread that sends a sign of life of this process every `period` seconds.
+    """Starts a thread that sends a sign of life of a node every `period` seconds.
 
-    Args:
-      name: of the node.
-      event: that its main thread must look at now and then.
-      outbox: where the supervisor listens.
-      period: in seconds.
+    The node's main thread must look at `event` now and then.
     """
 
     def send() -> None:

@@ -17,11 +17,9 @@ from distrl.launch.plain_launchpad import _Preparation
 from distrl.telemetry.progress import Progress
 
 
-def launch(run_dir, program, stop_seconds=5.0, environment=None):
+def launch(run_dir, program, environment):
     launch_config = LaunchConfig(
-        backend="launchpad",
-        stop_seconds=stop_seconds,
-        environment=environment or {},
+        backend="launchpad", stop_seconds=5.0, environment=environment
     )
     return run(
         Config(run_dir=str(run_dir), launch=launch_config),
@@ -64,24 +62,6 @@ def test_nodes_are_fresh_processes_with_logs_and_devices_of_their_own(
     assert not list((tmp_path / "logs").rglob("*.error"))
     # Launchpad had put the nodes there, pickled.
     assert list(temporary.iterdir()) == []
-
-
-def test_a_node_that_fails_ends_the_others_and_is_named(tmp_path):
-    outcome = launch(tmp_path, tiny_programs.failing)
-    assert outcome.exit_code == 1
-    assert outcome.result["reason"] == "second failed"
-    assert outcome.result["error"]["node"] == "second"
-    last = outcome.result["error"]["traceback"].splitlines()[-1]
-    assert last == "ValueError: the second one broke"
-    assert read_states(tmp_path) == {"first": "ended", "second": "failed"}
-
-
-def test_a_node_that_ends_while_the_run_goes_on_is_a_failure(tmp_path):
-    outcome = launch(tmp_path, tiny_programs.ending, stop_seconds=2.0)
-    assert outcome.exit_code == 1
-    assert outcome.result["error"]["node"] == "second"
-    assert "ended by itself" in outcome.result["error"]["traceback"]
-    assert read_states(tmp_path) == {"first": "ended", "second": "failed"}
 
 
 def test_the_collector_is_off_for_what_is_unpickled_after_it(monkeypatch):

@@ -12,7 +12,6 @@ from distrl.errors import ConfigError
 from distrl.launch.prepare import (
     configure_jax,
     count_addresses,
-    node_names,
     prepare,
     run_node,
 )
@@ -45,11 +44,6 @@ def _make_program(answers):
         for _ in range(2):
             program.add_node(lp.PyNode(lambda: _wait(answers)))
     return program
-
-
-def test_names_are_numbered_where_there_are_several_or_could_be():
-    expected = ["service", "actor/0", "waiter/0", "waiter/1"]
-    assert node_names(_make_program([])) == expected
 
 
 def test_prepared_nodes_talk_to_each_other_and_stop():

@@ -1,4 +1,4 @@
-"""The processes back end: a fork a node, watched, and ended with what it started."""
+"""The processes backend: a fork for each node, watched, and ended with its children."""
 
 import fcntl
 import io
@@ -19,10 +19,8 @@ from distrl.launch import run
 from distrl.telemetry.progress import Progress
 
 
-def launch(run_dir, program, stop_seconds=4.0, resume=False, environment=None):
-    launch_config = LaunchConfig(
-        backend="processes", stop_seconds=stop_seconds, environment=environment or {}
-    )
+def launch(run_dir, program, resume=False, stop_seconds=4.0, **changes):
+    launch_config = LaunchConfig(stop_seconds=stop_seconds, **changes)
     return run(
         Config(run_dir=str(run_dir), launch=launch_config),
         program=program,
@@ -74,8 +72,9 @@ def test_nodes_are_processes_with_logs_and_devices_of_their_own(tmp_path):
     assert (tmp_path / "logs" / "actor" / "1.log").exists()
 
 
-def test_a_node_that_fails_ends_the_others_and_is_named(tmp_path):
-    outcome = launch(tmp_path, tiny_programs.failing)
+@pytest.mark.parametrize("backend", ["processes", "launchpad"])
+def test_a_node_that_fails_ends_the_others_and_is_named(tmp_path, backend):
+    outcome = launch(tmp_path, tiny_programs.failing, backend=backend)
     assert outcome.exit_code == 1
     result = outcome.result
     assert (result["status"], result["reason"]) == ("failed", "second failed")
@@ -97,21 +96,25 @@ def test_a_node_that_fails_while_it_ends_is_a_failure(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("program", "state", "words"),
+    ("backend", "program", "state", "words"),
     [
         (
+            "processes",
             tiny_programs.ending,
             "ended",
-            ["ended by itself, exit code 0, while the run went on", "my last word"],
+            ["exit code 0, while the run went on", "my last word", "second.log"],
         ),
-        (tiny_programs.exiting, "failed", ["ended by itself, exit code 7"]),
+        ("processes", tiny_programs.exiting, "failed", ["exit code 7", "second.log"]),
+        ("launchpad", tiny_programs.ending, "failed", ["while the run went on"]),
     ],
 )
-def test_a_node_that_ends_by_itself_ends_the_run(tmp_path, program, state, words):
-    outcome = launch(tmp_path, program)
+def test_a_node_that_ends_by_itself_ends_the_run(
+    tmp_path, backend, program, state, words
+):
+    outcome = launch(tmp_path, program, backend=backend, stop_seconds=2.0)
     assert outcome.exit_code == 1
     assert outcome.result["error"]["node"] == "second"
-    for word in [*words, str(tmp_path / "logs" / "second.log")]:
+    for word in ["ended by itself", *words]:
         assert word in outcome.result["error"]["traceback"]
     assert read_nodes(tmp_path)["second"]["state"] == state
     assert read_nodes(tmp_path)["first"]["state"] == "ended"

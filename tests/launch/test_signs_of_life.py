@@ -5,6 +5,7 @@ import socket
 import threading
 
 import pytest
+from clocks import Clock
 
 from distrl.launch.channel import Channel
 from distrl.launch.messages import Sign
@@ -80,19 +81,9 @@ def test_signs_come_once_a_second_or_often_enough_to_be_missed():
     assert signing_period(2.0) == 0.5
 
 
-class Clock:
-    """A time that tests set."""
-
-    def __init__(self):
-        self.now = 1000.0
-
-    def __call__(self):
-        return self.now
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return Clock(1000.0)
 
 
 def go_on(watch, clock, seconds, *signs):

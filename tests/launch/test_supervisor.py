@@ -70,7 +70,7 @@ def test_a_whole_run_goes_on_and_says_what_was_started_again(tmp_path):
     # Asked through the same handle, at the same address, it was another process.
     assert (run_dir / "asker.json").exists()
     # The log says where it hung.
-    assert "in spin_for_ever" in (run_dir / "logs" / "looping.log").read_text()
+    assert "in sit_for_ever" in (run_dir / "logs" / "looping.log").read_text()
 
 
 def test_delays_double_and_one_restart_too_many_fails_the_run(run_dir):
@@ -99,7 +99,7 @@ def test_delays_double_and_one_restart_too_many_fails_the_run(run_dir):
         ("terminated_once", "killed", None),
         ("terminated_once", "never", "was killed by SIGTERM"),
         ("raising_once", "always", None),
-        ("raising_once", "killed", "ValueError: the first life broke"),
+        ("raising_once", "killed", "ValueError: the second one broke"),
     ],
 )
 def test_the_field_decides_what_is_started_again(run_dir, program, restart, words):

@@ -134,37 +134,57 @@ def two_nodes(first, second):
     return program
 
 
-def failing(config, spec):
-    """The second node fails."""
-    del config, spec
-
-    def fail():
-        raise ValueError("the second one broke")
-
-    return two_nodes(wait_for_stop, fail)
+def pair(first, second):
+    """Returns a program of two functions, whatever the configuration."""
+    return lambda config, spec: two_nodes(first, second)
 
 
-def failing_late(config, spec):
-    """The first node fails when the second one stops the program."""
-    del config, spec
-
-    def fail():
-        wait_for_stop()
-        raise ValueError("could not let go")
-
-    return two_nodes(fail, lp.stop)
+def fail(words="the second one broke"):
+    """Raises."""
+    raise ValueError(words)
 
 
-def ending(config, spec):
-    """The second node just ends, with a word."""
-    del config, spec
-    return two_nodes(wait_for_stop, lambda: print("my last word", flush=True))
+def fail_late():
+    """Raises when the program stops."""
+    wait_for_stop()
+    fail("could not let go")
 
 
-def exiting(config, spec):
-    """The second node leaves in the hard way."""
-    del config, spec
-    return two_nodes(wait_for_stop, lambda: os._exit(7))
+def speak():
+    """Ends with a word."""
+    print("my last word", flush=True)
+
+
+def leave_hard():
+    """Ends without any clean-up."""
+    os._exit(7)
+
+
+def ramble():
+    """Ends after a line that is longer than any message."""
+    print("x" * 300_000, "last words", flush=True)
+    leave_hard()
+
+
+def sit_for_ever():
+    """Never looks at its flag."""
+    while True:
+        time.sleep(0.01)
+
+
+def hang_at_work():
+    """Looks at its flag once, and then never again."""
+    assert not lp.stop_event().is_set()
+    sit_for_ever()
+
+
+failing = pair(wait_for_stop, fail)
+failing_late = pair(fail_late, lp.stop)
+ending = pair(wait_for_stop, speak)
+exiting = pair(wait_for_stop, leave_hard)
+rambling = pair(wait_for_stop, ramble)
+hanging = pair(wait_for_stop, hang_at_work)
+never_at_work = pair(wait_for_stop, sit_for_ever)
 
 
 def stubborn(config, spec):
@@ -185,17 +205,6 @@ def stubborn(config, spec):
 
     del spec
     return two_nodes(ignore, stop)
-
-
-def rambling(config, spec):
-    """The second node ends after a line that is longer than any message."""
-    del config, spec
-
-    def ramble():
-        print("x" * 300_000, "last words", flush=True)
-        os._exit(7)
-
-    return two_nodes(wait_for_stop, ramble)
 
 
 def count_lives(run_dir, name):
@@ -229,14 +238,10 @@ def troubled(config, spec):
         note(config, "stopped")
         wait_for_stop()
 
-    def spin_for_ever():
-        while True:
-            time.sleep(0.01)
-
     def loop():
         assert not lp.stop_event().is_set()
         if count_lives(run_dir, "looping") == 0:
-            spin_for_ever()
+            sit_for_ever()
         note(config, "looping")
         wait_for_stop()
 
@@ -280,32 +285,29 @@ def dying(config, spec):
     return two_nodes(wait_for_stop, die)
 
 
-def killed_once(config, spec):
-    """The second node is killed in its first life, and stops the program later."""
-    del spec
+def once(trouble):
+    """Returns a program: the second node has trouble, and stops it when restarted."""
 
-    def work():
-        if count_lives(config.run_dir, "second") == 0:
-            kill_self()
-        lp.stop()
+    def make(config, spec):
+        def work():
+            if count_lives(config.run_dir, "second") == 0:
+                trouble()
+            lp.stop()
 
-    return two_nodes(wait_for_stop, work)
+        return two_nodes(wait_for_stop, work)
+
+    return make
 
 
-def terminated_once(config, spec):
-    """Somebody sends the second node SIGTERM in its first life; it stops the program.
+def be_terminated():
+    """Gets SIGTERM, and does what nodes do that hear of a stop: it ends in order."""
+    os.kill(os.getpid(), signal.SIGTERM)
+    wait_for_stop()
 
-    It does what nodes do that hear of a stop: it ends in order.
-    """
-    del spec
 
-    def work():
-        if count_lives(config.run_dir, "second") == 0:
-            os.kill(os.getpid(), signal.SIGTERM)
-            wait_for_stop()
-        lp.stop()
-
-    return two_nodes(wait_for_stop, work)
+killed_once = once(kill_self)
+terminated_once = once(be_terminated)
+raising_once = once(fail)
 
 
 def take_signals(run_dir, how):
@@ -340,44 +342,6 @@ def deaf(config, spec):
         program.add_node(lp.PyNode(work, how), label=how)
     program.add_node(lp.PyNode(stop), label="stopper")
     return program
-
-
-def raising_once(config, spec):
-    """The second node raises in its first life, and stops the program later."""
-    del spec
-
-    def work():
-        if count_lives(config.run_dir, "second") == 0:
-            raise ValueError("the first life broke")
-        lp.stop()
-
-    return two_nodes(wait_for_stop, work)
-
-
-def hanging(config, spec):
-    """The second node looks at its flag once, and then never again."""
-    del config, spec
-
-    def sit_for_ever():
-        while True:
-            time.sleep(0.01)
-
-    def hang():
-        assert not lp.stop_event().is_set()
-        sit_for_ever()
-
-    return two_nodes(wait_for_stop, hang)
-
-
-def never_at_work(config, spec):
-    """The second node never looks at its flag."""
-    del config, spec
-
-    def sit_for_ever():
-        while True:
-            time.sleep(0.01)
-
-    return two_nodes(wait_for_stop, sit_for_ever)
 
 
 def leaving_a_port(config, spec):
