@@ -70,7 +70,7 @@ class Program:
         """What the roles have reported, all their lives of the coordinator."""
         address = self.servers["coordinator"].address
         client = courier.Client(address, call_timeout=10)
-        answer = client.futures.report("probe", "", {}, {}, True).result()
+        answer = client.futures.report("probe", "", {}, {}, True).result()["progress"]
         return np.array([answer["env_steps"], answer["learner_steps"]])
 
     def await_progress(self):
