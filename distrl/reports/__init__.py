@@ -1,4 +1,4 @@
-"""bsuite's scores of a sweep, and the page that shows them beside published ones."""
+"""bsuite's scores of a sweep, and reports that compare them with published ones."""
 
 from distrl.reports.episodes import write_results
 from distrl.reports.page import make_csv, make_page

@@ -1,7 +1,7 @@
-"""One stream of episodes from the logs of all actors, as bsuite would have logged it.
+"""bsuite's results from the logs of all actors, as if one environment had run.
 
-Episodes count in the order in which they ended, whichever environment of whichever
-actor played them, up to the number that bsuite scores.
+Episodes of all environments count in the order in which they ended, up to the number
+that bsuite scores.
 """
 
 import csv
@@ -14,23 +14,22 @@ from distrl.environments.bsuite_log import ENDED
 
 Row = Mapping[str, float]
 
-# Columns of the episode that just ended, not of all so far.
+# Columns about the latest episode; the others are totals.
 _OF_THE_EPISODE = ("episode_len", "episode_return")
-# The only count of a bsuite environment that is a maximum, not a sum.
+# The only total in bsuite that is a maximum, not a sum.
 _LARGEST = ("best_episode",)
 
 
 def write_results(
     run_dir: Path, bsuite_id: str, episodes: int, results_dir: Path
 ) -> None:
-    """Writes what bsuite's own logger would have written for a run.
+    """Writes what bsuite's own logger would have written: the whole file, or none.
 
     Args:
       run_dir: the directory of a run with `actor.bsuite_log`.
       bsuite_id: for example `catch/0`.
-      episodes: how many episodes count.
-      results_dir: the folder for the file, which `bsuite.logging.csv_load` reads; the
-        file is written as a whole or not at all.
+      episodes: the number of episodes that count.
+      results_dir: the folder for the file, which `bsuite.logging.csv_load` reads.
 
     Raises:
       ValueError: the run has fewer episodes.
@@ -59,13 +58,12 @@ def write_results(
 def pool_episodes(logs: Sequence[Sequence[Row]], episodes: int) -> Iterator[Row]:
     """Yields a row of bsuite's for each episode, in the order in which they ended.
 
-    Totals are sums over the environments, `best_episode` is the largest, and `steps`
-    are those of whole episodes. The log of a single environment comes back unchanged.
+    Totals are summed over the environments, `best_episode` is the maximum, and `steps`
+    counts whole episodes. The log of a single environment is unchanged.
 
     Args:
-      logs: the rows of each environment: `ended`, bsuite's standard columns, and those
-        of its `bsuite_info()`.
-      episodes: how many to yield at most.
+      logs: for each environment its rows: `ended`, and bsuite's columns.
+      episodes: the maximum number of rows.
     """
     numbered = [(row[ENDED], i, row) for i, log in enumerate(logs) for row in log]
     numbered.sort(key=lambda each: each[:2])
@@ -78,7 +76,7 @@ def pool_episodes(logs: Sequence[Sequence[Row]], episodes: int) -> Iterator[Row]
 
 
 def _combine(name: str, row: Row, newest: Collection[Row]) -> float:
-    """Returns a column of the pooled row, from the newest row of each environment."""
+    """Returns a column of the pooled row from the newest row of each environment."""
     if name in _OF_THE_EPISODE:
         return row[name]
     values = [each[name] for each in newest]
@@ -95,7 +93,7 @@ def _read_logs(run_dir: Path) -> list[list[Row]]:
 
 
 def _read_number(cell: str) -> float:
-    """Returns an int where bsuite counts in integers, as its own logger would."""
+    """Returns an int where bsuite counts in integers, as its own logger does."""
     try:
         return int(cell)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The files of a report: a CSV of its rows, and one page of HTML."""
+"""The files of a report: its rows as CSV, and an HTML page."""
 
 import base64
 import csv
@@ -33,7 +33,7 @@ the means by tag; the published agents are averaged over the same experiments.""
 
 
 def make_csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Returns rows as CSV; no score is an empty cell."""
+    """Returns rows as CSV; a missing score is an empty cell."""
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
     writer.writeheader()
@@ -42,11 +42,11 @@ def make_csv(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def make_page(sweeps: Sequence[SweepScores], command: str) -> str:
-    """Returns the page, which needs no other file.
+    """Returns a self-contained HTML page.
 
     Args:
-      sweeps: at least one; their names differ.
-      command: the one that made the page.
+      sweeps: at least one, with different names.
+      command: the command that makes the page, to be shown on it.
     """
     title = html.escape(f"bsuite: {', '.join(sweep.name for sweep in sweeps)}")
     failed = [

@@ -1,4 +1,4 @@
-"""bsuite's radar and bar plots, drawn anew: its own do not run with this plotnine."""
+"""bsuite's radar and bar plots; its own code does not run with our plotnine."""
 
 import contextlib
 import io
@@ -10,22 +10,21 @@ from typing import Any
 from distrl.reports.published import PUBLISHED
 from distrl.reports.scores import SweepScores, list_experiments
 
-# Blue, light blue, green, orange, red: those of bsuite's plots.
+# The colours of bsuite's plots.
 _COLOURS = ("#313695", "#74add1", "#4daf4a", "#f46d43", "#d73027", "#984ea3")
 _PUBLISHED_COLOURS = ("#9a9a9a", "#d0d0d0")
-# bsuite draws no smaller value, so that a radar does not collapse.
+# bsuite's own minimum, so that a radar does not collapse.
 _LEAST_RADIUS = 0.05
 _BAND = "#f4f4f7"
 
 
 def draw_bars(sweeps: Sequence[SweepScores], kind: str = "svg") -> bytes:
-    """Returns a picture with a group of bars for each experiment of the sweeps.
+    """Returns a bar plot as `svg` or `png`, with a group of bars for each experiment.
 
-    A bar of an experiment that is not whole is hatched, and has the number of its ids.
+    A bar is hatched, and labelled with its number of ids, until all ids are finished.
 
     Args:
-      sweeps: at least one, with at least one experiment; their names differ.
-      kind: `svg` or `png`.
+      sweeps: at least one, with different names, and at least one experiment in all.
     """
     drawn = {each.experiment for sweep in sweeps for each in sweep.experiments}
     types = {n: tags[0] for n, tags in list_experiments().items() if n in drawn}
@@ -56,7 +55,7 @@ def draw_bars(sweeps: Sequence[SweepScores], kind: str = "svg") -> bytes:
             axes.bar(0, 0, color=colours[agent], label=agent)
         axes.set_xticks(range(len(types)), list(types), rotation=40, ha="right")
         axes.set_xlim(-0.6, len(types) - 0.4)
-        # A score of 0 is a line above the axis; a missing one is not drawn.
+        # A score of 0 shows as a line above the axis; a missing one is not drawn.
         axes.set_ylim(-0.02, 1.2)
         axes.set_yticks([0, 0.25, 0.5, 0.75, 1])
         axes.set_ylabel("bsuite score")
@@ -73,12 +72,7 @@ def draw_bars(sweeps: Sequence[SweepScores], kind: str = "svg") -> bytes:
 
 
 def draw_radar(tags: Sequence[Mapping[str, Any]], kind: str = "svg") -> bytes:
-    """Returns a picture with an axis for each tag.
-
-    Args:
-      tags: the rows of `compare_tags`.
-      kind: `svg` or `png`.
-    """
+    """Returns a radar plot, `svg` or `png`, with an axis per row of `compare_tags`."""
     agents = list(tags[0])[3:]
     colours = _choose_colours(agents)
     angles = [2 * math.pi * i / len(tags) for i in range(len(tags))]
@@ -121,7 +115,6 @@ def _draw_agent(
     width: float,
     colour: str,
 ) -> None:
-    """Draws the bars of one agent: heights, and notes above those that are partial."""
     notes = [note for _, note in bars]
     drawn = axes.bar(
         places,
@@ -133,18 +126,17 @@ def _draw_agent(
         linewidth=0.8,
         zorder=2,
     )
-    # Upright: a bar may be no wider than a line of text is high.
+    # Vertical: a bar may be no wider than a line of text is high.
     axes.bar_label(drawn, notes, padding=2, rotation=90, fontsize=7, color="#555555")
 
 
 def _choose_colours(agents: Iterable[str]) -> dict[str, str]:
-    """Returns a colour for each agent; the published ones are grey."""
     ours, published = itertools.cycle(_COLOURS), itertools.cycle(_PUBLISHED_COLOURS)
     return {name: next(published if name in PUBLISHED else ours) for name in agents}
 
 
 def _draw_bands(axes: Any, types: Sequence[str]) -> None:
-    """Shades every other type of experiment, and names each."""
+    """Shades every other type of experiment, and labels all."""
     start = 0
     for number, (name, members) in enumerate(itertools.groupby(types)):
         end = start + len(list(members))
@@ -173,14 +165,14 @@ def _label(row: Mapping[str, Any]) -> str:
 def _open_figure(
     size: tuple[float, float], kind: str
 ) -> Iterator[tuple[Any, io.BytesIO]]:
-    """Yields a figure to draw in, and the file that it is then written to."""
+    """Yields a figure to draw in, and the file to which it is then written."""
     import matplotlib
     from matplotlib.figure import Figure
 
     # bsuite changes matplotlib's settings when it is imported.
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        # Two pictures of the same scores are the same file.
+        # The same scores always give the same file.
         matplotlib.rcParams["svg.hashsalt"] = "distrl"
         figure, file = Figure(figsize=size, dpi=110), io.BytesIO()
         yield figure, file

@@ -1,9 +1,9 @@
 """The scores that bsuite's authors published, read off their bar plot.
 
 There is no table of them: the numbers are heights of bars in `bar_plot.png` of
-github.com/google-deepmind/bsuite, reports/standalone/images, measured to 0.01. Where a
-score is a fraction of the ids, its nearest one is taken. The agents are described in
-reports/bsuite_appendix.tex there, and in arXiv 1908.03568.
+github.com/google-deepmind/bsuite, reports/standalone/images, measured to 0.01. Scores
+that are fractions of the ids are rounded to such a fraction. The agents are described
+in reports/bsuite_appendix.tex there, and in arXiv 1908.03568.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from types import MappingProxyType
 SOURCE = "bar plot of google-deepmind/bsuite (reports/standalone), read to 0.01"
 """Where the published scores come from, in a few words."""
 
-# Noise and scaled variants follow their experiment: plain, noise, scale.
+# The scores of an experiment and of its noise and scale variants.
 _DQN = {
     "bandit": (0.88, 0.60, 0.60),
     "mnist": (0.74, 0.40, 0.29),

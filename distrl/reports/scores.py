@@ -1,4 +1,4 @@
-"""The scores of a sweep: of each experiment, and of each tag."""
+"""bsuite's scores of a sweep, by experiment and by tag."""
 
 import contextlib
 import csv
@@ -18,16 +18,14 @@ RESULTS = "results"
 
 @dataclass(frozen=True)
 class ExperimentScore:
-    """The ids of an experiment that a sweep has run, and their score.
+    """The score of an experiment, from the ids that a sweep has run.
 
     Attributes:
-      experiment: its name.
       tags: bsuite's; the first is the type.
-      finished: the ids with all of bsuite's episodes.
-      short: the ids that were run for fewer.
-      ids: how many ids bsuite has.
-      score: bsuite's, 0 to 1, of the finished ids; None if there are none. It is the
-        experiment's only if all ids are finished.
+      finished: the number of ids with all of bsuite's episodes.
+      short: the number of ids with fewer.
+      ids: the number of ids in bsuite.
+      score: bsuite's, 0 to 1, of the finished ids; None if there are none.
     """
 
     experiment: str
@@ -39,7 +37,7 @@ class ExperimentScore:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the score is that of the experiment."""
+        """Whether all ids are finished, so that the score is the experiment's."""
         return self.finished == self.ids
 
     @property
@@ -54,7 +52,7 @@ class ExperimentScore:
 
     @property
     def shown(self) -> str:
-        """The score in two digits, in brackets unless it is the experiment's."""
+        """The score with two digits, in brackets unless all ids are finished."""
         if self.score is None:
             return "-"
         return f"{self.score:.2f}" if self.is_whole else f"({self.score:.2f})"
@@ -65,9 +63,8 @@ class SweepScores:
     """The scores of one sweep.
 
     Attributes:
-      name: the name of the sweep's directory.
       experiments: those with at least one result, in bsuite's order.
-      record: what sweep.json holds: `commands`, `agent`, `versions`, `ids`.
+      record: the contents of sweep.json: `commands`, `agent`, `versions`, `ids`.
     """
 
     name: str
@@ -76,7 +73,7 @@ class SweepScores:
 
     @property
     def failed(self) -> dict[str, str]:
-        """The reason of each id that failed."""
+        """The reasons of the ids that failed."""
         return {
             bsuite_id: facts["reason"]
             for bsuite_id, facts in self.record["ids"].items()
@@ -84,7 +81,7 @@ class SweepScores:
         }
 
     def whole(self) -> dict[str, float]:
-        """Returns the scores of the experiments that are whole."""
+        """Returns the scores of the experiments whose ids are all finished."""
         return {
             each.experiment: each.score
             for each in self.experiments
@@ -96,7 +93,7 @@ def score_sweep(sweep_dir: str) -> SweepScores:
     """Returns the scores of a sweep, finished or not.
 
     Raises:
-      ConfigError: the directory holds no sweep.
+      ConfigError: the directory contains no sweep.
     """
     path = Path(sweep_dir)
     try:
@@ -128,10 +125,9 @@ def score_sweep(sweep_dir: str) -> SweepScores:
 
 
 def average_by_tag(scores: Mapping[str, float]) -> dict[str, tuple[float, int, int]]:
-    """Returns for each tag the mean score, over how many experiments, and of how many.
+    """Returns the mean score of each tag, and the experiments with a score and in all.
 
-    As in bsuite, each experiment counts alike. Experiments without a score are left
-    out, and so are tags without any.
+    As in bsuite, all experiments weigh the same. Tags without any score are left out.
     """
     tags: dict[str, list[str]] = {}
     for experiment, of_experiment in list_experiments().items():
@@ -160,7 +156,7 @@ def score_experiment(frame: Any) -> float:
 
 @contextlib.contextmanager
 def restore_series_append() -> Iterator[None]:
-    """Gives `pandas.Series` the `append` that pandas 2.0 removed, meanwhile.
+    """Restores `pandas.Series.append`, removed in pandas 2.0, inside a `with` block.
 
     `bsuite.experiments.deep_sea.analysis` calls it.
     """
@@ -175,7 +171,7 @@ def restore_series_append() -> Iterator[None]:
 
 
 def list_experiments() -> dict[str, tuple[str, ...]]:
-    """Returns the tags of each experiment, the first its type, in bsuite's order."""
+    """Returns the tags of each experiment, its type first, in bsuite's order."""
     from bsuite.experiments import summary_analysis
 
     return {

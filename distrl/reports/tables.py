@@ -1,4 +1,4 @@
-"""The tables of a report: scores by experiment and means by tag, for several sweeps."""
+"""The tables of a report: scores by experiment, and means by tag."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -31,9 +31,9 @@ def make_rows(sweeps: Sequence[SweepScores]) -> list[dict[str, Any]]:
 
 
 def compare_tags(sweeps: Sequence[SweepScores]) -> list[dict[str, Any]]:
-    """Returns a row for each tag, of the experiments that are whole in every sweep.
+    """Returns the mean scores by tag of experiments that are whole in every sweep.
 
-    All are averaged over the same experiments, the published agents too.
+    The published agents are averaged over the same experiments.
     """
     shared = set.intersection(*(set(sweep.whole()) for sweep in sweeps))
     scores: dict[str, Mapping[str, float]] = {s.name: s.whole() for s in sweeps}
@@ -54,7 +54,7 @@ def compare_tags(sweeps: Sequence[SweepScores]) -> list[dict[str, Any]]:
 
 
 def score_table(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
-    """Returns the rows of `make_rows` as text, with a header."""
+    """Returns the rows of `make_rows` as text, header first."""
     head = ["sweep", "experiment", "type", "score", *PUBLISHED, ""]
     keys = ("sweep", "experiment", "type", "shown")
     return [head] + [
@@ -68,7 +68,7 @@ def score_table(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
 
 
 def tag_table(tags: Sequence[Mapping[str, Any]]) -> list[list[str]]:
-    """Returns the rows of `compare_tags` as text, with a header; at least one row."""
+    """Returns the rows of `compare_tags`, at least one, as text, header first."""
     agents = list(tags[0])[3:]
     return [["tag", "experiments", *agents]] + [
         [
