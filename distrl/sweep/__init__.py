@@ -1,4 +1,4 @@
-"""A sweep: one run for each id of bsuite, each in a process of its own."""
+"""Sweeps: one run for each id of bsuite, each in its own process."""
 
 from distrl.sweep.directory import SweepDirectory, open_sweep
 from distrl.sweep.runner import SweepOutcome, check_sweep, run_sweep

@@ -1,4 +1,4 @@
-"""The directory of a sweep: its configuration, its record, and its runs."""
+"""The directory of a sweep: its configuration, its record and its runs."""
 
 import dataclasses
 import json
@@ -16,7 +16,7 @@ from distrl.launch.run_lock import lock_run_dir
 from distrl.telemetry.words import describe_agent
 from distrl.whole_files import write_json, write_whole
 
-# What a later call may change: which ids it runs, and how many at once.
+# The fields that may differ when a sweep is continued.
 _CHANGEABLE = ("run_dir", "sweep.ids", "sweep.jobs")
 
 
@@ -26,20 +26,19 @@ class SweepDirectory:
     An id is done when its file is in results/, which is written last.
 
     Attributes:
-      path: the directory.
-      record: the contents of sweep.json: the `commands` that worked in it, `agent`,
-        `versions`, and `ids`, how the latest run of each ended.
+      record: the contents of sweep.json: the `commands` that worked on the sweep,
+        `agent`, `versions`, and `ids`, how the latest run of each ended.
     """
 
     def __init__(self, path: Path, lock: int, record: dict[str, Any]):
-        """Takes what `open_sweep` found."""
+        """Takes ownership of the lock; `open_sweep` calls this."""
         self.path = path
         self.record = record
         self._lock = lock
 
     @property
     def config_path(self) -> Path:
-        """The file with the sweep's whole configuration."""
+        """The file with the whole configuration of the sweep."""
         return self.path / "config.yaml"
 
     @property
@@ -48,7 +47,7 @@ class SweepDirectory:
         return self.path / "results"
 
     def run_config(self, bsuite_id: str) -> Path:
-        """Returns the file with the configuration of an id's run."""
+        """Returns the configuration file of an id's run."""
         return self.path / "configs" / f"{make_safe(bsuite_id)}.yaml"
 
     def run_dir(self, bsuite_id: str) -> Path:
@@ -56,7 +55,7 @@ class SweepDirectory:
         return self.path / "runs" / make_safe(bsuite_id)
 
     def log(self, bsuite_id: str) -> Path:
-        """Returns the file with the output of the command of an id's run."""
+        """Returns the file with the output of an id's run."""
         return self.path / "logs" / f"{make_safe(bsuite_id)}.log"
 
     def is_done(self, bsuite_id: str) -> bool:
@@ -64,11 +63,7 @@ class SweepDirectory:
         return (self.results / f"bsuite_id_-_{make_safe(bsuite_id)}.csv").exists()
 
     def clear(self, bsuite_id: str) -> None:
-        """Removes a run that was not done.
-
-        Raises:
-          ConfigError: it is still working.
-        """
+        """Removes an unfinished run; raises ConfigError if it is still working."""
         run_dir = self.run_dir(bsuite_id)
         if run_dir.exists():
             lock = lock_run_dir(run_dir)
@@ -76,7 +71,7 @@ class SweepDirectory:
             os.close(lock)
 
     def note(self, bsuite_id: str, **facts: Any) -> None:
-        """Records how an id's run ended."""
+        """Records how the run of an id ended."""
         self.record["ids"][bsuite_id] = facts
         self.save_record()
 
@@ -90,7 +85,7 @@ class SweepDirectory:
 
 
 def make_safe(bsuite_id: str) -> str:
-    """Returns an id as a file name: `catch-0`."""
+    """Returns an id as a file name, for example `catch-0`."""
     return bsuite_id.replace("/", "-")
 
 
@@ -98,12 +93,11 @@ def open_sweep(config: Config, command: str) -> SweepDirectory:
     """Returns the directory of a new sweep, or of one to continue.
 
     Args:
-      config: the configuration of the sweep; `run_dir` is its directory, null for a new
-        one.
-      command: the one that was given, for the report.
+      config: its `run_dir` is the directory; None makes a new one.
+      command: the command line, for the report.
 
     Raises:
-      ConfigError: the directory is in use, or holds something else, or a sweep with
+      ConfigError: the directory is in use, or contains something else or a sweep with
         other settings.
     """
     path = None if config.run_dir is None else read_path("run_dir", config.run_dir)
@@ -127,7 +121,7 @@ def open_sweep(config: Config, command: str) -> SweepDirectory:
 
 
 def _prepare(sweep: SweepDirectory, config: Config, command: str) -> None:
-    """Checks what an earlier call left, and writes the files of this one."""
+    """Compares an existing sweep with `config`, and writes the files."""
     record = _record_path(sweep.path)
     if record.exists():
         sweep.record = json.loads(record.read_text())
@@ -137,7 +131,7 @@ def _prepare(sweep: SweepDirectory, config: Config, command: str) -> None:
     sweep.record.update(agent=describe_agent(config), versions=read_versions())
     for name in ("runs", "results"):
         (sweep.path / name).mkdir(exist_ok=True)
-    # As in a run directory, these are for the owner only.
+    # As in a run directory, only the owner may read these.
     for name in ("configs", "logs"):
         (sweep.path / name).mkdir(mode=0o700, exist_ok=True)
     sweep.save_record()

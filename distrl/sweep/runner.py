@@ -1,4 +1,4 @@
-"""Runs the ids of a sweep, several at a time; if one fails, the others still run."""
+"""The runs of a sweep, several at a time; one that fails does not end the others."""
 
 import dataclasses
 import json
@@ -26,9 +26,9 @@ from distrl.telemetry.status import read_status
 from distrl.whole_files import write_whole
 
 _TICK_SECONDS = 0.5
-# What a run's command needs beyond launch.stop_seconds to end.
+# What a run needs to end, in addition to launch.stop_seconds.
 _FAREWELL_SECONDS = 2.0
-# The error of a command is among so many of its last lines.
+# How many last lines of a command are searched for its error.
 _LOG_LINES = 50
 
 
@@ -37,11 +37,10 @@ class SweepOutcome:
     """How a sweep ended.
 
     Attributes:
-      exit_code: 0 all ids are done, 1 some failed, 129, 130 or 143 stopped by a
-        signal.
+      exit_code: 0 all ids are done, 1 some failed, 129, 130 or 143 stopped by a signal.
       done: the ids that are done, including those of earlier calls.
       failed: the reasons of those that failed, by id.
-      left: the ids that a signal kept from running to their end.
+      left: the ids that a signal stopped, or kept from starting.
     """
 
     exit_code: int
@@ -52,8 +51,6 @@ class SweepOutcome:
 
 @dataclass(frozen=True)
 class _Job:
-    """An id that is running, and since when."""
-
     bsuite_id: str
     process: subprocess.Popen
     started: float
@@ -64,14 +61,8 @@ def run_sweep(
 ) -> SweepOutcome:
     """Runs each id of a sweep that is not done, from its beginning.
 
-    Args:
-      config: the configuration of the sweep.
-      sweep: its directory.
-      progress: where to show it.
-
     Raises:
-      ConfigError: as `check_sweep`, or a run of an id is still working; nothing was
-        started.
+      ConfigError: as in `check_sweep`, or an id's earlier run is still working.
     """
     ids = check_sweep(config)
     todo = [bsuite_id for bsuite_id in ids if not sweep.is_done(bsuite_id)]
@@ -95,8 +86,7 @@ def check_sweep(config: Config) -> list[str]:
     """Returns the ids of a sweep.
 
     Raises:
-      ConfigError: there are none, or a field is one that a sweep or bsuite sets, or
-        does not fit a run.
+      ConfigError: there are none, or a field is invalid or not the user's to set.
     """
     if config.stop.episodes is not None:
         raise ConfigError(
@@ -109,7 +99,7 @@ def check_sweep(config: Config) -> list[str]:
             "bsuite's; leave them out in a sweep"
         )
     ids = select_bsuite_ids(config.sweep.ids)
-    # They differ in nothing that is checked.
+    # The ids do not differ in what is checked.
     check_config(make_config(config, ids[0], None))
     return ids
 
@@ -117,7 +107,7 @@ def check_sweep(config: Config) -> list[str]:
 def make_config(config: Config, bsuite_id: str, run_dir: Path | None) -> Config:
     """Returns the configuration of the run of an id.
 
-    Ids of an experiment may differ in nothing but their seed, so each has its own.
+    Some ids of an experiment differ only in their seed, so each id gets its own.
     """
     return dataclasses.replace(
         config,
@@ -134,13 +124,13 @@ def make_config(config: Config, bsuite_id: str, run_dir: Path | None) -> Config:
 
 
 def count_episodes(config: Config, bsuite_id: str) -> int:
-    """Returns how many episodes the run of an id has."""
+    """Returns the number of episodes in the run of an id."""
     own = list_bsuite_episodes()[bsuite_id]
     return own if config.sweep.episodes is None else config.sweep.episodes
 
 
 class _Runner:
-    """Starts the commands of the ids, waits for them, and notes how they ended."""
+    """Starts the commands of the ids, waits for them, and records how they ended."""
 
     def __init__(
         self,
@@ -153,7 +143,7 @@ class _Runner:
         self._sweep = sweep
         self._progress = progress
         self._todo = list(reversed(todo))
-        # By a descriptor that is readable once the process has ended.
+        # By a pidfd, which becomes readable when the process ends.
         self._jobs: dict[int, _Job] = {}
         self._deadline: float | None = None
         self.failed: dict[str, str] = {}
@@ -161,7 +151,7 @@ class _Runner:
 
     @property
     def signal(self) -> int | None:
-        """The number of the signal that ends the sweep; None without one."""
+        """The number of the signal that ends the sweep, or None."""
         return self._signals.first
 
     def run(self) -> None:
@@ -185,7 +175,7 @@ class _Runner:
                 self._progress.update(job.bsuite_id, episodes)
 
     def close(self) -> None:
-        """Ends whatever still runs."""
+        """Kills the runs that are still working."""
         for descriptor, job in self._jobs.items():
             kill_tree(job.process.pid)
             job.process.wait()
@@ -205,7 +195,7 @@ class _Runner:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                # Ctrl-C in a terminal is for the sweep, which tells its runs.
+                # Ctrl-C in a terminal reaches the sweep only, which stops its runs.
                 start_new_session=True,
             )
         job = _Job(bsuite_id, process, time.monotonic())
@@ -220,7 +210,7 @@ class _Runner:
                 job.process.terminate()
 
     def _conclude(self, job: _Job) -> None:
-        """Notes and shows how the command of an id ended."""
+        """Records and shows how the command of an id ended."""
         code = job.process.wait()
         seconds = round(time.monotonic() - job.started, 1)
         result = _read_result(self._sweep.run_dir(job.bsuite_id))
@@ -248,7 +238,7 @@ class _Runner:
     def _find_failure(
         self, bsuite_id: str, code: int, result: Mapping[str, Any]
     ) -> str | None:
-        """Writes the result of a run; returns why it has none, or None."""
+        """Writes the result of a run, or returns why it has none."""
         if code != 0 or not result:
             return self._describe_failure(bsuite_id, code)
         episodes = count_episodes(self._config, bsuite_id)
@@ -273,7 +263,7 @@ class _Runner:
 
 
 def _read_result(run_dir: Path) -> dict[str, Any]:
-    """Returns what result.json holds; empty if the run never came so far."""
+    """Returns the contents of result.json; empty if the run did not write it."""
     try:
         return json.loads((run_dir / "result.json").read_text())
     except (OSError, ValueError):
