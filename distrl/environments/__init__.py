@@ -1,13 +1,7 @@
-"""Environments by address: URIs, adapters, and many stepped in lock-step.
+"""Environments by URI: suites, adapters to dm_env, and vectors stepped in lock-step.
 
-Every environment is a `dm_env.Environment` with one discrete action, 0 to n - 1;
-whatever a URI names is adapted to that, or refused with a message. Suites are imported
-when a URI names them.
-
-Example:
-  spec = read_spec("bsuite:catch/0", {})
-  environments = [make_environment("bsuite:catch/0", {}, seed) for seed in range(16)]
-  vector = SyncEnvironment(environments, spec)
+Every environment is a `dm_env.Environment` with one discrete action, 0 to n - 1; what a
+URI names is adapted to that or refused. A suite is imported when a URI names it.
 """
 
 from distrl.environments.bsuite_suite import list_bsuite_episodes, select_bsuite_ids

@@ -1,4 +1,4 @@
-"""Reads the address of an environment: `scheme:rest?key=value&key=value`."""
+"""Parsing of environment addresses: `scheme:rest?key=value&key=value`."""
 
 import re
 from collections.abc import Mapping
@@ -11,18 +11,16 @@ from distrl.environments.suite import Address
 from distrl.environments.suites import FORMS
 from distrl.errors import ConfigError
 
-# YAML 1.1 reads a number with an exponent and without a point as text.
+# YAML 1.1 reads `1e5`, an exponent without a decimal point, as text.
 _EXPONENT_NUMBER = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
 
 
 def parse_address(uri: str, args: Mapping[str, Any]) -> Address:
-    """Takes a URI apart and merges its arguments with `args`.
+    """Parses a URI and merges its arguments with `args`.
 
-    Values after `?` are YAML scalars; `%26` writes an ampersand inside one.
-
-    Raises:
-      ConfigError: for a URI without scheme, a malformed or repeated argument, an
-        argument given twice with different values, or an argument `seed`.
+    Values after `?` are YAML scalars; `%26` is an ampersand inside one. Raises
+    ConfigError if the URI is malformed, an argument has two values, or it is called
+    `seed`.
     """
     name, _, query = uri.partition("?")
     scheme, colon, rest = name.partition(":")

@@ -1,6 +1,6 @@
 """The games of the Arcade Learning Environment: `atari:Pong`.
 
-The emulator and the preprocessing are ale-py's own, in C++ and in threads.
+ale-py does the emulation and preprocessing in C++ threads.
 """
 
 from collections.abc import Sequence
@@ -54,19 +54,17 @@ class AtariOptions:
 
 
 def find_games() -> dict[str, str]:
-    """Returns the ROM of each game, by the game's name."""
+    """Returns the ROM of each game by its name, for example `SpaceInvaders`."""
     from ale_py import roms
 
     return {_name_game(rom): rom for rom in sorted(roms.get_all_rom_ids())}
 
 
 def load_atari(address: Address, seeds: Sequence[int]) -> "Atari":
-    """Builds the game `address.rest`, once for each seed.
+    """Builds one copy of the game `address.rest` for each seed.
 
-    The name is written as in `SpaceInvaders` or in `space_invaders`.
-
-    Raises:
-      ConfigError: for an unknown game or argument.
+    The name may be `SpaceInvaders` or `space_invaders`. Raises ConfigError for an
+    unknown game or argument.
     """
     from ale_py.vector_env import AtariVectorEnv
 
@@ -93,7 +91,7 @@ def load_atari(address: Address, seeds: Sequence[int]) -> "Atari":
         stack_num=options.stack_size,
         frameskip=options.frame_skip,
         maxpool=options.max_pooling,
-        noop_max=options.noop_max + 1,  # ale-py draws a number below it
+        noop_max=options.noop_max + 1,  # ale-py's bound is exclusive
         reward_clipping=False,
         use_fire_reset=False,
     )
@@ -103,9 +101,9 @@ def load_atari(address: Address, seeds: Sequence[int]) -> "Atari":
 class Atari:
     """E copies of a game, as a `Batch`.
 
-    An observation is `[screen_size, screen_size, stack_size] uint8`, the newest frame
-    last (times 3 without `grayscale`). An episode and its return are those of a whole
-    game: with `terminal_on_life_loss` a lost life has discount 0, and the game
+    Observations are `[screen_size, screen_size, stack_size] uint8`, newest frame last
+    (three times as many channels without `grayscale`). An episode is always a whole
+    game: with `terminal_on_life_loss` a lost life has discount 0 and the game
     continues, as in dqn_zoo.
     """
 
@@ -128,7 +126,7 @@ class Atari:
         return len(self._lives)
 
     def reset(self) -> np.ndarray:
-        """Starts a game in each environment; the first time with its seed."""
+        """Starts a game in each environment; seeds only the first time."""
         frames, info = self._environment.reset(seed=self._seeds)
         self._seeds = None
         self._lives = info["lives"].copy()
@@ -138,7 +136,7 @@ class Atari:
         """Starts a game in some environments."""
         mask = np.zeros(len(self), bool)
         mask[indices] = True
-        # All are returned, those that are not reset as they are.
+        # Returns all observations, unchanged where nothing was reset.
         frames, info = self._environment.reset(options={"reset_mask": mask})
         self._lives = info["lives"].copy()
         return self._stack(frames[indices])
@@ -166,7 +164,7 @@ class Atari:
         return self._action_spec
 
     def close(self) -> None:
-        """Ends the emulators and their threads, once nothing refers to them."""
+        """Drops the emulators, whose threads end once nothing refers to them."""
         self._environment = None
 
     def _stack(self, frames: np.ndarray) -> np.ndarray:
@@ -176,7 +174,6 @@ class Atari:
 
 
 def _name_game(rom: str) -> str:
-    """Returns the name as Gymnasium writes it: `space_invaders`, `SpaceInvaders`."""
     return rom.title().replace("_", "")
 
 

@@ -1,4 +1,4 @@
-"""Environments that a suite steps together, by one call."""
+"""Environments that their suite steps together in one call."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
@@ -20,10 +20,13 @@ from distrl.types import EnvironmentSpec
 
 
 class BatchStep(NamedTuple):
-    """One step of E environments: a nest of `[E, ...]`, and `[E]` numbers or bools.
+    """One step of E environments.
 
-    Where an episode ended, the observation is its final one; at a termination the
-    discount is 0. `last_t` tells terminations and truncations.
+    Attributes:
+      observation_t: nest of `[E, ...]`; the final observation where the episode ended.
+      reward_t: `[E]` numbers.
+      discount_t: `[E]` numbers, 0 at a termination.
+      last_t: `[E] bool`, whether the episode ended, by termination or truncation.
     """
 
     observation_t: Any
@@ -33,7 +36,7 @@ class BatchStep(NamedTuple):
 
 
 class Batch(Protocol):
-    """E environments of one suite. It never writes to an array that it returned."""
+    """E environments of one suite; never writes to an array that it has returned."""
 
     def __len__(self) -> int:
         """Returns E."""
@@ -45,7 +48,7 @@ class Batch(Protocol):
         """Starts an episode in K environments; returns a nest of `[K, ...]`."""
 
     def step(self, action: np.ndarray) -> BatchStep:
-        """Takes `[E] int32` actions, 0 to n - 1; none of the episodes is over."""
+        """Takes `[E] int32` actions, 0 to n - 1; no episode may be over."""
 
     def observation_spec(self) -> Any:
         """Returns the nest of specs of one environment's observation."""
@@ -54,14 +57,14 @@ class Batch(Protocol):
         """Returns the spec of actions 0 to n - 1."""
 
     def close(self) -> None:
-        """Ends what steps the environments."""
+        """Releases the environments."""
 
 
 class BatchEnvironment(VectorEnvironment):
-    """A batch; where episodes end, it is reset at once, while the others wait."""
+    """Steps a batch; resets ended episodes at once, while the others wait."""
 
     def __init__(self, batch: Batch, spec: EnvironmentSpec):
-        """Takes the batch over; `spec` is that of each of its environments."""
+        """Takes ownership of `batch`; `spec` describes each of its environments."""
         super().__init__(len(batch), spec)
         self._batch = batch
         self._leaves = make_leaves(spec.observation, batch.observation_spec())
@@ -117,14 +120,10 @@ class BatchEnvironment(VectorEnvironment):
 
 
 class OneOfBatch(dm_env.Environment):
-    """A batch of one as a dm_env environment."""
+    """A batch of one environment, as a dm_env environment."""
 
     def __init__(self, batch: Batch):
-        """Takes the batch over.
-
-        Raises:
-          ValueError: it has more environments than one.
-        """
+        """Takes ownership of `batch`; raises ValueError unless its size is 1."""
         if len(batch) != 1:
             raise ValueError(f"expected a batch of 1, got one of {len(batch)}")
         self._batch = batch

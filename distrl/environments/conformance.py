@@ -1,4 +1,4 @@
-"""What `distrl check-env` reports: the rules that an environment has to keep."""
+"""The report of `distrl check-env`: the rules that an environment must keep."""
 
 import contextlib
 import sys
@@ -26,13 +26,13 @@ from distrl.environments.value_checks import Leaf, make_leaves
 from distrl.errors import ConfigError
 from distrl.findings import Finding
 
-# The number of steps of one environment for which trajectories are compared.
+# Steps per environment over which trajectories are compared.
 _TRACE_STEPS = 500
 _MIB = 2**20
-# Python and NumPy allocate memory in pieces: less than this is not growth.
+# Python and NumPy allocate memory in pieces: smaller increases are not leaks.
 _ALLOWED_MIB = 8.0
 
-# The rules of random play: what is said if nothing was found, and what to do otherwise.
+# The rules of random play: the message if kept, and the advice if broken.
 _PLAY_RULES = {
     "steps": (
         "{steps:,} random actions",
@@ -85,7 +85,7 @@ def check_environment(
       seed: of the environment and of the actions.
 
     Raises:
-      ConfigError: there is no such environment, or it cannot be built.
+      ConfigError: the environment does not exist or cannot be built.
     """
     begun = time.perf_counter()
     built = build_environment(uri, args, seed)
@@ -105,7 +105,7 @@ def check_environment(
         environment = adapt_environment(built, uri, seed)
         leaves = []
         if observation is not None:
-            # The space that was checked has no mask that is in `info`.
+            # The space checked above does not include a mask in `info`.
             own = environment.observation_spec()
             failed, observation = _attempt(
                 "action masks",
@@ -184,7 +184,7 @@ def _judge_episodes(seen: Play) -> Finding:
 def judge_trajectories(
     uri: str, args: Mapping[str, Any], steps: int, seed: int
 ) -> Iterator[Finding]:
-    """Yields the findings about seeds, and about instances beside each other."""
+    """Yields the findings about seeding and about independence of instances."""
 
     def run(*seeds: int) -> list[list[bytes]]:
         environments: list[dm_env.Environment] = []
@@ -292,11 +292,11 @@ def _read_spec(built: Any, uri: str, num_actions: int | None) -> Any:
 def _attempt(
     rule: str, uri: str, read: Callable[[], Any]
 ) -> tuple[Finding | None, Any]:
-    """Returns a finding if `read` raises, and what it returns otherwise."""
+    """Returns `(finding, None)` if `read` raises, else `(None, result)`."""
     try:
         return None, read()
     except ConfigError as error:
-        # The message says what to do after its first semicolon.
+        # The advice follows the first semicolon.
         found, _, advice = str(error).partition("; ")
         found = found.removeprefix(f"environment {uri!r} has ")
         return Finding(rule, "failed", found, advice), None

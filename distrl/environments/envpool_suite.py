@@ -1,6 +1,6 @@
 """The environments of EnvPool (arXiv 2206.10558): `envpool:Pong-v5`.
 
-EnvPool steps E environments in C++ threads by one call.
+EnvPool steps E environments in C++ threads in one call.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ from distrl.environments.suite import (
 )
 from distrl.errors import ConfigError, suggest
 
-# The arguments that a user may not set, and what to do instead.
+# Arguments that users may not set, and what to do instead.
 _REFUSED = {
     "num_envs": "set actor.environments and evaluation.environments",
     "batch_size": "distrl steps all environments of an actor at once",
@@ -37,7 +37,7 @@ _REFUSED = {
     ),
 }
 
-# Below these EnvPool ends the process instead of raising.
+# EnvPool aborts the process below these minimums.
 _LEAST = {
     "frame_skip": 1,
     "img_height": 1,
@@ -48,21 +48,19 @@ _LEAST = {
     "stack_num": 1,
 }
 
-# As in `atari:`, and in Machado et al. 2018; EnvPool's own are 0 and true.
+# As in `atari:` and Machado et al. 2018; EnvPool's defaults are 0 and true.
 _ATARI_DEFAULTS = {"repeat_action_probability": 0.25, "use_fire_reset": False}
 
 
 def load_envpool(address: Address, seeds: Sequence[int]) -> "EnvPool":
-    """Builds a pool of the environment with the id `address.rest`, one for each seed.
+    """Builds a pool of `address.rest` with one environment for each seed.
 
-    EnvPool takes a single seed: environment i gets the first one plus i.
-
-    Raises:
-      ConfigError: for an unknown id or argument, or an action space that is not a
-        single discrete action.
+    EnvPool takes a single seed: environment i is seeded with the first one plus i.
+    Raises ConfigError for an unknown id or argument, or an action space that is not a
+    single discrete action.
     """
     uri, name = address.uri, address.rest
-    import_gymnasium()  # its warnings off
+    import_gymnasium()  # with its warnings switched off
     import envpool
 
     known = envpool.list_all_envs()
@@ -83,7 +81,7 @@ def load_envpool(address: Address, seeds: Sequence[int]) -> "EnvPool":
             name,
             env_type="gymnasium",
             num_envs=len(seeds),
-            # The seed of the last environment has to be an int32, too.
+            # The last environment's seed must be an int32, too.
             seed=seeds[0] % (2**31 - len(seeds)),
             **args,
         )
@@ -109,17 +107,15 @@ def _check_args(address: Address, defaults: Mapping[str, Any]) -> None:
 class EnvPool:
     """A pool of E environments, as a `Batch`.
 
-    Termination has discount 0, truncation 1. EnvPool tells them apart by the number of
-    steps: an episode that terminates in the last step that the limit allows counts as
-    truncated. Images are `[height, width, channels]`; EnvPool's have channels first.
+    EnvPool infers truncation from the number of steps: an episode that terminates
+    exactly at the step limit counts as truncated. Images are transposed from channels
+    first to `[height, width, channels]`.
     """
 
     def __init__(self, pool: Any, uri: str = "envpool"):
-        """Wraps a pool that was made for Gymnasium; messages call it `uri`.
+        """Wraps a pool made for Gymnasium; messages call it `uri`.
 
-        Raises:
-          ConfigError: for an action space that is not a single discrete action, or an
-            observation that distrl cannot take.
+        Raises ConfigError for actions or observations that distrl cannot use.
         """
         spaces = import_gymnasium().spaces
         space = pool.action_space
@@ -157,7 +153,7 @@ class EnvPool:
     def reset_some(self, indices: list[int]) -> Any:
         """Starts an episode in some environments, while the others wait.
 
-        EnvPool would otherwise do so in the next step, and ignore its action.
+        EnvPool itself would do so in the next step, and ignore its action.
         """
         observation, info = self._pool.reset(np.array(indices, np.int32))
         if self._zero_on_life_loss:
@@ -187,7 +183,7 @@ class EnvPool:
         return self._action_spec
 
     def close(self) -> None:
-        """Ends the pool and its threads, once nothing refers to them."""
+        """Drops the pool, whose threads end once nothing refers to it."""
         self._pool = None
 
     def _order(self, observation: Any) -> Any:
@@ -197,7 +193,7 @@ class EnvPool:
 
 
 def _list_entries() -> list[EnvironmentEntry]:
-    # One line for each environment would import EnvPool, which takes seconds.
+    # Listing each environment would import EnvPool, which takes seconds.
     text = "Atari, Procgen and others in C++, as in envpool:Pong-v5"
     return [EnvironmentEntry(SUITE.form, text)]
 

@@ -1,4 +1,4 @@
-"""Gymnasium environments as dm_env ones, and those that are installed: `gym:ID`."""
+"""Gymnasium environments, adapted to dm_env: `gym:ID`."""
 
 import contextlib
 import importlib.util
@@ -31,14 +31,14 @@ _OLD_STEP = (
 _NO_SEED = re.compile(
     r"\breset\(\) got an unexpected keyword argument '(seed|options)'"
 )
-# Environments of Gymnasium that need another package.
+# Gymnasium environments that need another package.
 _REQUIREMENTS = {
     "gymnasium.envs.mujoco": "mujoco",
     "gymnasium.envs.box2d": "Box2D",
     "gymnasium.envs:_raise_mujoco_py_error": "mujoco_py",
 }
-# Those of Gymnasium with other actions than one discrete one; to ask them means to
-# build them.
+# Gymnasium environments whose actions are not discrete; finding out would mean
+# building them.
 _NOT_DISCRETE = re.compile(
     "BipedalWalker|CarRacing|Continuous|Pendulum|tabular/CliffWalking|envs.mujoco"
 )
@@ -55,11 +55,9 @@ def import_gymnasium() -> Any:
 def load_gymnasium(address: Address, seed: int) -> Any:
     """Builds the Gymnasium environment with the id `address.rest`.
 
-    The id may be `package:ID`; the package is imported first, to register it. The seed
-    is not for the constructor: `GymnasiumAdapter` passes it to the first reset.
-
-    Raises:
-      ConfigError: for an unknown id or argument, or when it cannot be built.
+    With an id `package:ID` the package is imported first, to register it.
+    `GymnasiumAdapter` passes the seed to the first reset. Raises ConfigError for an
+    unknown id or argument, or if building fails.
     """
     gymnasium = import_gymnasium()
     name = address.rest
@@ -86,21 +84,15 @@ def load_gymnasium(address: Address, seed: int) -> Any:
 
 
 class GymnasiumAdapter(dm_env.Environment):
-    """A Gymnasium environment with a Discrete action space, as a dm_env one.
+    """A Gymnasium environment with a Discrete action space, as a dm_env environment.
 
     Termination has discount 0, truncation 1. Only the first reset is seeded. Actions
-    are shifted to begin at 0. Observations and rewards are passed on unchanged:
-    `VectorEnvironment` checks them. An action mask in `info` becomes a part of the
-    observation.
+    are shifted to begin at 0. Observations and rewards are not checked here but by
+    `VectorEnvironment`. An action mask in `info` is added to the observation.
     """
 
     def __init__(self, environment: Any, seed: int | None, uri: str = "gymnasium"):
-        """Wraps `environment`; messages call it `uri`.
-
-        Raises:
-          ConfigError: the action space is not Discrete, or the observation space
-            cannot be described by arrays of a fixed shape.
-        """
+        """Wraps `environment`; raises ConfigError, naming `uri`, if unsupported."""
         self._environment = environment
         self._seed = seed
         num_actions = read_action_space(environment, uri)
@@ -108,16 +100,12 @@ class GymnasiumAdapter(dm_env.Environment):
         self._action_spec = specs.DiscreteArray(num_actions, np.int64, name="action")
         self._observation_spec = read_observation_space(environment, uri)
         self._shows_mask = split_mask(self._observation_spec)[1] is not None
-        # Whether the mask is in `info`; None until a reset has shown it.
+        # Whether the mask is in `info`; None before the first reset.
         self._informs = False if self._shows_mask else None
         self._is_over = True
 
     def reset(self) -> dm_env.TimeStep:
-        """Starts an episode; the first time with the seed.
-
-        Raises:
-          EnvironmentFault: it does not return what Gymnasium requires.
-        """
+        """Starts an episode; seeds only the first time."""
         try:
             result = self._environment.reset(seed=self._seed)
         except (TypeError, ValueError) as error:
@@ -133,11 +121,7 @@ class GymnasiumAdapter(dm_env.Environment):
         return dm_env.restart(self._join(result[0], result[1], "reset()"))
 
     def step(self, action: Any) -> dm_env.TimeStep:
-        """Takes an action, or starts an episode when the last one is over.
-
-        Raises:
-          EnvironmentFault: it does not return what Gymnasium requires.
-        """
+        """Takes an action, or starts an episode when the last one is over."""
         if self._is_over:
             return self.reset()
         try:
@@ -161,7 +145,7 @@ class GymnasiumAdapter(dm_env.Environment):
         truncated = _read_flag("truncated", truncated)
         self._is_over = terminated or truncated
         number = read_number(reward)
-        # What is not a number is reported by the check of rewards.
+        # The check of rewards reports values that are not numbers.
         reward = reward if number is None else number
         if terminated:
             return dm_env.termination(reward, observation)
@@ -170,13 +154,13 @@ class GymnasiumAdapter(dm_env.Environment):
         return dm_env.transition(reward, observation)
 
     def observation_spec(self) -> Any:
-        """Returns a nest of specs like the observation space, and of a mask in `info`.
+        """Returns the nest of specs of the observation space, and of a mask in `info`.
 
         Only a reset shows whether `info` has a mask, so the first call may reset the
-        environment, with the seed of the first episode, which then begins again.
+        environment with the first seed; the first episode then uses the same seed.
         """
         if self._informs is None:
-            # The next reset will raise the same.
+            # The next reset will raise it again.
             with contextlib.suppress(Exception):
                 _, info = self._environment.reset(seed=self._seed)
                 self._note_mask(_find_mask(info))
@@ -191,7 +175,6 @@ class GymnasiumAdapter(dm_env.Environment):
         self._environment.close()
 
     def _join(self, observation: Any, info: Any, call: str) -> Any:
-        """Returns an observation with the mask in `info`, unless it has its own."""
         if self._shows_mask:
             return observation
         mask = _find_mask(info)
@@ -219,11 +202,7 @@ def _find_mask(info: Any) -> Any:
 
 
 def read_action_space(environment: Any, uri: str) -> int:
-    """Returns the number of actions of a Gymnasium environment.
-
-    Raises:
-      ConfigError: its action space is not Discrete.
-    """
+    """Returns the number of actions; raises ConfigError unless they are Discrete."""
     space = getattr(environment, "action_space", None)
     _check_package(space, "action", uri)
     if not isinstance(space, import_gymnasium().spaces.Discrete):
@@ -232,12 +211,8 @@ def read_action_space(environment: Any, uri: str) -> int:
 
 
 def read_observation_space(environment: Any, uri: str) -> Any:
-    """Returns the nest of specs of a Gymnasium environment's observations.
-
-    Raises:
-      ConfigError: as `describe_space`.
-    """
-    # Gymnasium's own environments do not keep to theirs: LunarLander-v3 leaves them.
+    """Returns the nest of specs; raises ConfigError as `describe_space` does."""
+    # Gymnasium's own environments violate their bounds, such as LunarLander-v3.
     classes = type(environment.unwrapped).__mro__
     is_own = any(each.__module__.startswith("gymnasium.envs.") for each in classes)
     space = getattr(environment, "observation_space", None)
@@ -245,10 +220,9 @@ def read_observation_space(environment: Any, uri: str) -> Any:
 
 
 def describe_space(space: Any, name: str, uri: str, *, has_float_bounds: bool) -> Any:
-    """Returns the nest of specs of an observation space; `name` is for the specs.
+    """Returns the nest of specs of an observation space, named `name`.
 
-    Raises:
-      ConfigError: it cannot be described by arrays of a fixed shape.
+    Raises ConfigError if arrays of fixed shape cannot represent it.
     """
     spaces = import_gymnasium().spaces
     _check_package(space, "observation", uri)
@@ -312,7 +286,7 @@ def _read_flag(name: str, value: Any) -> bool:
 
 
 def _explain_old_api(call: str, error: Exception, advice: str) -> None:
-    """Raises an error with advice if an environment raised because of the old API."""
+    """Raises an error with advice if `error` was caused by the old Gym API."""
     is_unpacking = isinstance(error, ValueError) and "values to unpack" in str(error)
     is_wrappers = is_unpacking and _is_in_gymnasium(error.__traceback__)
     if is_wrappers or _NO_SEED.search(str(error)):
@@ -322,7 +296,6 @@ def _explain_old_api(call: str, error: Exception, advice: str) -> None:
 
 
 def _is_in_gymnasium(traceback: TracebackType | None) -> bool:
-    """Returns whether code of Gymnasium raised, such as a wrapper."""
     module = ""
     while traceback is not None:
         module = traceback.tb_frame.f_globals.get("__name__", "")
@@ -331,7 +304,7 @@ def _is_in_gymnasium(traceback: TracebackType | None) -> bool:
 
 
 def _shrink(bound: np.ndarray) -> np.ndarray:
-    """Returns a scalar where all elements are equal: specs are sent between nodes."""
+    """Returns a scalar if all elements are equal, to keep specs small between nodes."""
     is_uniform = bound.size > 0 and np.all(bound == bound.flat[0])
     return bound.reshape(-1)[0] if is_uniform else bound
 

@@ -1,4 +1,4 @@
-"""From a URI to environments: one, its spec, or many in lock-step."""
+"""Construction from a URI: one environment, its spec, or many in lock-step."""
 
 import functools
 import sys
@@ -43,17 +43,15 @@ def make_environment(
     """Builds one environment with a single discrete action, 0 to n - 1.
 
     Args:
-      uri: an address of a suite, as in `suites.FORMS`, or of a plugin's scheme, or
-        `package.module:factory`, each with `?key=value&key=value`.
+      uri: an address of a suite (`suites.FORMS`) or of a plugin's scheme, or
+        `package.module:factory`; each with optional `?key=value&key=value`.
       args: keyword arguments in addition to those in the URI.
-      seed: an integer below 2**31; the same seed gives the same episodes, if the
-        environment can be seeded at all.
-      last_action_reward: add the last action and reward to the observation, as
-        `LastActionReward` does.
-      bsuite_log: the file in which an environment of bsuite logs each episode.
+      seed: below 2**31; determines the episodes if the environment can be seeded.
+      last_action_reward: whether to wrap it in `LastActionReward`.
+      bsuite_log: file in which a bsuite environment logs its episodes; None for no log.
 
     Raises:
-      ConfigError: there is no such environment, or it cannot be used.
+      ConfigError: the environment does not exist or cannot be used.
     """
     built = build_environment(uri, args, seed)
     if bsuite_log is not None:
@@ -69,17 +67,13 @@ def make_environment(
 
 
 def build_environment(uri: str, args: Mapping[str, Any], seed: int) -> Any:
-    """Returns the dm_env or Gymnasium environment that a URI names, as it is built.
+    """Returns the dm_env or Gymnasium environment of a URI, without adapting it.
 
-    The arguments are those of `make_environment`. distrl may not be able to use its
-    actions and observations.
-
-    Raises:
-      ConfigError: there is no such environment, or the result is not an environment.
+    Raises ConfigError if it does not exist or the result is not an environment.
     """
     address = parse_address(uri, args)
     built = find_suite(address).build(address, seed)
-    agents = getattr(built, "possible_agents", None)  # as of PettingZoo
+    agents = getattr(built, "possible_agents", None)  # a PettingZoo environment
     if agents is not None:
         close_quietly(built)
         raise ConfigError(
@@ -101,13 +95,10 @@ def build_environment(uri: str, args: Mapping[str, Any], seed: int) -> Any:
 
 
 def adapt_environment(built: Any, uri: str, seed: int) -> dm_env.Environment:
-    """Returns what was built as a dm_env environment with actions 0 to n - 1.
+    """Adapts an environment to dm_env with actions 0 to n - 1.
 
-    Messages call it `uri`; `seed` is for the first reset of a Gymnasium environment.
-
-    Raises:
-      ConfigError: its actions are not a single discrete one, or it is a Gymnasium
-        environment with observations that distrl cannot use.
+    `seed` is for the first reset of a Gymnasium environment; messages use `uri`. Raises
+    ConfigError if distrl cannot use its actions or observations.
     """
     if is_gymnasium(built):
         from distrl.environments.gymnasium_suite import GymnasiumAdapter
@@ -119,8 +110,8 @@ def adapt_environment(built: Any, uri: str, seed: int) -> dm_env.Environment:
 
 
 def is_gymnasium(built: Any) -> bool:
-    """Returns whether an environment is a Gymnasium environment."""
-    # If it is, Gymnasium has already been imported.
+    """Returns whether `built` is a Gymnasium environment."""
+    # Do not import Gymnasium for this: whoever built one has imported it.
     gymnasium = sys.modules.get("gymnasium")
     return gymnasium is not None and isinstance(built, gymnasium.Env)
 
@@ -128,12 +119,9 @@ def is_gymnasium(built: Any) -> bool:
 def read_spec(
     uri: str, args: Mapping[str, Any], *, last_action_reward: bool = False
 ) -> EnvironmentSpec:
-    """Builds an environment, tries a reset and a step, closes it; returns its spec.
+    """Builds an environment, tries a reset and a step, closes it and returns its spec.
 
-    The arguments are those of `make_environment`.
-
-    Raises:
-      ConfigError: there is no such environment, or it cannot be used.
+    Takes the arguments of `make_environment`, and raises ConfigError as it does.
     """
     environment = make_environment(
         uri, args, seed=0, last_action_reward=last_action_reward
@@ -147,7 +135,7 @@ def read_spec(
 
 
 def check_environment_processes(config: Config) -> None:
-    """Raises ConfigError for processes that would step what a suite steps together."""
+    """Raises ConfigError if processes are set for a suite with `load_batch`."""
     suite = find_suite(parse_address(config.environment, config.environment_args))
     counts = {
         "actor": config.actor.environment_processes,
@@ -170,11 +158,10 @@ def make_vector_environment(
     index: int,
     incarnation: tuple[int, ...] = (),
 ) -> VectorEnvironment:
-    """Returns E = `count` environments, each with its own seed in the whole run.
+    """Returns E = `count` environments, each with a seed unique in the run.
 
-    A suite with `load_batch` steps them all at once. Others are stepped in this
-    process, or in as many others as `environment_processes` says. Those of an actor log
-    their episodes if `actor.bsuite_log` says so. The seeds depend on `role` (`actor` or
+    A suite with `load_batch` steps them all at once. Others are stepped in this process
+    or in `environment_processes` others. Seeds depend on `role` (`actor` or
     `evaluator`), the node's `index` in it and its `incarnation` (`Session.indices`).
     """
     uri, args = config.environment, config.environment_args
@@ -208,14 +195,14 @@ def make_vector_environment(
     if role == "actor":
         processes = config.actor.environment_processes
     if processes:
-        # An actor that ends has to close them before it is killed.
+        # An actor must close them before it is killed itself.
         seconds = config.launch.stop_seconds / 2
         return ProcessEnvironment(builders, processes, spec, seconds)
     return SyncEnvironment([build() for build in builders], spec)
 
 
 def close_quietly(built: Any) -> None:
-    """Closes an environment; its error is dropped, since another one says more."""
+    """Closes an environment after a more telling error; drops errors of closing."""
     try:
         built.close()
     except Exception:

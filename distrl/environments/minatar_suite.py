@@ -16,7 +16,7 @@ from distrl.errors import ConfigError, suggest
 
 @dataclass(frozen=True)
 class MinAtarOptions:
-    """The arguments of a game; the defaults are MinAtar's own."""
+    """The arguments of a game, with MinAtar's defaults."""
 
     sticky_action_prob: float = 0.1
     """How often a step repeats the action of the one before."""
@@ -27,7 +27,7 @@ class MinAtarOptions:
 
 
 def list_games() -> list[str]:
-    """Returns the names of the games; importing MinAtar would take a second."""
+    """Returns the names of the games; does not import MinAtar, which takes a second."""
     found = importlib.util.find_spec("minatar")
     assert found is not None and found.origin is not None
     folder = Path(found.origin).parent / "environments"
@@ -35,11 +35,7 @@ def list_games() -> list[str]:
 
 
 def load_minatar(address: Address, seed: int) -> "MinAtar":
-    """Builds the game `address.rest`.
-
-    Raises:
-      ConfigError: for an unknown game or argument.
-    """
+    """Builds the game `address.rest`; raises ConfigError for unknown names."""
     import minatar
 
     game, games = address.rest, list_games()
@@ -56,12 +52,12 @@ def load_minatar(address: Address, seed: int) -> "MinAtar":
 
 
 class MinAtar(dm_env.Environment):
-    """A game of MinAtar as a dm_env environment.
+    """A MinAtar game as a dm_env environment.
 
-    An observation is `[10, 10, channels] uint8`, 255 where there is an object and 0
-    elsewhere. Networks scale pixels, so they see 1 and 0, and replay needs a quarter of
-    the memory of float32. Every end is a termination, as in MinAtar itself, even that
-    of Freeway after 2500 frames.
+    Observations are `[10, 10, channels] uint8`, 255 where there is an object, else 0.
+    Networks scale pixels, so they see 1 and 0, and replay needs a quarter of the memory
+    of float32. Every end is a termination, as in MinAtar itself, even that of Freeway
+    after 2500 frames.
     """
 
     def __init__(self, environment: Any, seed: int, use_minimal_action_set: bool):
@@ -74,7 +70,7 @@ class MinAtar(dm_env.Environment):
         self._is_over = True
 
     def reset(self) -> dm_env.TimeStep:
-        """Starts an episode; only the first one is seeded."""
+        """Starts an episode; seeds only the first time."""
         self._environment.reset()
         self._is_over = False
         return dm_env.restart(self._observe())

@@ -1,7 +1,7 @@
-"""Random actions in an environment, and everything that is wrong with its answers.
+"""Random play that records all faults of an environment.
 
-A vector environment raises at the first fault; this notes each rule's faults and
-continues.
+Unlike a vector environment, which raises at the first fault, it notes the faults by
+rule and continues.
 """
 
 import hashlib
@@ -28,14 +28,14 @@ from distrl.environments.value_checks import (
 from distrl.errors import EnvironmentFault
 from distrl.user_code import locate_error
 
-# The part of the steps after which memory is measured first: by then an environment has
-# allocated what it keeps.
+# The fraction of steps before the first memory measurement: by then an environment has
+# allocated its long-lived memory.
 _WARM_UP = 0.25
 
 
 @dataclass
 class Fault:
-    """How a rule was broken first, at which step (0 is a reset), and how often."""
+    """The first violation of a rule, its step (0 is a reset), and the count of all."""
 
     text: str
     step: int
@@ -44,12 +44,12 @@ class Fault:
 
 @dataclass
 class Play:
-    """What was seen of an environment under random actions."""
+    """The observed behaviour of an environment under random actions."""
 
     steps: int = 0
     is_whole: bool = True  # False if the environment raised
     observations: int = 0
-    resets: int = 0  # after the end of an episode
+    resets: int = 0  # after an episode ended
     faults: dict[str, Fault] = field(default_factory=dict)  # by rule
     casts: Fault | None = None  # observations of another dtype than the spec's
     returns: list[float] = field(default_factory=list)
@@ -61,12 +61,12 @@ class Play:
     last_memory: int | None = None
 
     def note(self, rule: str, text: str) -> None:
-        """Notes a fault at the current step."""
+        """Records a fault at the current step."""
         fault = self.faults.setdefault(rule, Fault(text, self.steps, count=0))
         fault.count += 1
 
     def attempt(self, read: Callable[..., Any], *arguments: Any) -> Any:
-        """Returns what a check returns; if it fails, notes why and returns None."""
+        """Returns the result of a check, or records why it failed and returns None."""
         try:
             return read(*arguments)
         except EnvironmentFault as fault:
@@ -76,35 +76,32 @@ class Play:
 
 
 class RandomActions:
-    """Draws actions in an environment whose actions are 0 to n - 1."""
+    """Draws random actions, 0 to n - 1."""
 
     def __init__(self, environment: dm_env.Environment, seed: int):
-        """Takes the environment; the same seed draws the same actions."""
+        """Seeds the draws."""
         spec = environment.action_spec()
         self._dtype = spec.dtype
         self._num_actions = int(spec.maximum) + 1
         self._random = np.random.RandomState(seed)
 
     def draw(self, observation: Any) -> Any:
-        """Returns one of the legal actions, all with the same probability.
-
-        If the mask is unusable it returns any action.
-        """
+        """Returns a random legal action; any action if the mask is unusable."""
         _, mask = split_mask(observation)
         legal: Any = range(self._num_actions)
         if np.shape(mask) == (self._num_actions,) and np.any(mask):
             legal = np.flatnonzero(mask)
         action = legal[self._random.randint(len(legal))]
-        # As a vector environment passes them on.
+        # The dtype in which a vector environment passes actions on.
         return int(action) if self._dtype == np.int64 else self._dtype.type(action)
 
 
 def play(
     environment: dm_env.Environment, leaves: Sequence[Leaf], steps: int, seed: int
 ) -> Play:
-    """Takes random actions, which `seed` draws, until the environment raises.
+    """Takes random actions until the environment raises or `steps` are done.
 
-    `leaves` are the arrays that an observation has to hold.
+    `leaves` are the arrays that an observation must contain.
     """
     seen = Play()
     actions = RandomActions(environment, seed)
@@ -162,9 +159,9 @@ def play(
 def trace(
     environments: Sequence[dm_env.Environment], steps: int, seed: int
 ) -> list[list[bytes]]:
-    """Returns digests of everything that environments answer, stepped in turns.
+    """Returns digests of all answers of each environment, stepped in turns.
 
-    Each takes `steps` actions, the same ones, which `seed` draws.
+    Each takes the same `steps` actions, drawn with `seed`.
     """
     actions = [RandomActions(environment, seed) for environment in environments]
     timesteps = [environment.reset() for environment in environments]
@@ -196,7 +193,7 @@ def _look(
                 text = f"{found}{leaf.describe_place()}, the spec has {leaf.declared}"
                 seen.casts = Fault(text, seen.steps, count=0)
             seen.casts.count += 1
-    # After a termination nothing is chosen, and nothing bootstraps.
+    # After a termination no action is chosen or bootstrapped from.
     if timestep.last() and timestep.discount == 0:
         return
     if any(leaf.path == (ACTION_MASK,) for leaf in leaves):

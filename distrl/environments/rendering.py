@@ -1,4 +1,4 @@
-"""Images of an environment, one for each step."""
+"""Environments that render an image for each step."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -19,17 +19,17 @@ _FRAMES_A_SECOND = 30.0
 
 
 class Rendered(Wrapper):
-    """An environment that passes on an image of each step of its first episode.
+    """Passes on an image of each step of the first episode.
 
     Attributes:
       frames_a_second: the rate at which the images are meant to be shown.
-      take: is called with `[height, width, 3] uint8`; None takes nothing.
+      take: called with `[height, width, 3] uint8`; None drops the images.
     """
 
     def __init__(
         self, environment: dm_env.Environment, render: Callable[[], Any], rate: float
     ):
-        """Wraps `environment`, of which `render` returns images, `rate` a second."""
+        """Wraps `environment`; `render` returns an image, `rate` is images a second."""
         super().__init__(environment)
         self.frames_a_second = rate
         self.take: Callable[[np.ndarray], object] | None = None
@@ -56,13 +56,11 @@ class Rendered(Wrapper):
 def make_rendered_environment(
     uri: str, args: Mapping[str, Any], seed: int, *, last_action_reward: bool = False
 ) -> Rendered:
-    """Builds an environment that renders, and renders one image.
+    """Builds an environment that renders, and renders one image to check.
 
-    A Gymnasium environment is built with the argument `render_mode: rgb_array`; any
-    other needs a method `render()`. The arguments are those of `make_environment`.
-
-    Raises:
-      ConfigError: it cannot be built, or does not render images.
+    Takes the arguments of `make_environment`. A Gymnasium environment is built with
+    `render_mode: rgb_array`; any other needs a method `render()`. Raises ConfigError if
+    it cannot be built or does not render images.
     """
     try:
         built = build_environment(uri, {**args, "render_mode": RENDER_MODE}, seed)

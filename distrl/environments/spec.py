@@ -1,10 +1,10 @@
-"""What distrl accepts as actions and observations, and in which dtypes they travel.
+"""The actions and observations that distrl accepts, and the dtypes it carries them in.
 
   bool, float16, float64 -> float32     uint8 -> uint8 (images)
   every other integer -> int32          (values beyond int32 are refused)
 
-A bool becomes float32 and not uint8, since networks take uint8 for pixels. An action
-mask, which no network sees, travels as uint8.
+A bool becomes float32, not uint8, since networks take uint8 for pixels. An action mask,
+which no network sees, is carried as uint8.
 """
 
 import math
@@ -25,18 +25,15 @@ MAX_ACTIONS = 65_536
 
 
 class CategoricalArray(specs.BoundedArray):
-    """Integers that name categories, like those of Gymnasium's `MultiDiscrete`.
-
-    A `DiscreteArray` is the same for one integer from 0.
-    """
+    """Integers that name categories, as in Gymnasium's `MultiDiscrete`."""
 
     @property
     def num_values(self) -> np.ndarray:
-        """The number of values of each integer, with the array's shape or `[]`."""
+        """The number of values of each integer, `[]` or of the array's shape."""
         return self.maximum.astype(np.int64) - self.minimum + 1
 
     def __reduce__(self) -> Any:
-        """Pickles it as a `CategoricalArray`; dm_env would make a `BoundedArray`."""
+        """Pickles it as a `CategoricalArray`; dm_env would pickle a `BoundedArray`."""
         _, arguments = super().__reduce__()
         return CategoricalArray, arguments
 
@@ -44,10 +41,9 @@ class CategoricalArray(specs.BoundedArray):
 def make_spec(
     environment: dm_env.Environment, uri: str = "environment"
 ) -> EnvironmentSpec:
-    """Returns what networks, replay and policies need to know of an environment.
+    """Returns the spec that networks, replay and policies need.
 
-    Raises:
-      ConfigError: distrl cannot use its actions or observations; it names `uri`.
+    Raises ConfigError if distrl cannot use the actions or observations of `uri`.
     """
     num_actions = count_actions(environment.action_spec(), uri)
     observation = convert_observation_spec(
@@ -59,9 +55,8 @@ def make_spec(
 def count_actions(action_spec: Any, uri: str) -> int:
     """Returns the number of actions of a scalar integer spec.
 
-    Raises:
-      ConfigError: for anything but a `DiscreteArray`, or a `BoundedArray` of shape
-        `[]` and an integer dtype, with at most `MAX_ACTIONS` values.
+    Raises ConfigError unless it is a `DiscreteArray` or a scalar integer `BoundedArray`
+    with at most `MAX_ACTIONS` values.
     """
     if (
         not isinstance(action_spec, specs.BoundedArray)
@@ -69,7 +64,7 @@ def count_actions(action_spec: Any, uri: str) -> int:
         or action_spec.dtype.kind not in "iu"
     ):
         raise refuse_actions(uri, action_spec)
-    # Python integers: the difference of two int64 bounds may not fit in one.
+    # Python integers, as the difference of two int64 bounds may overflow.
     num_actions = int(action_spec.maximum) - int(action_spec.minimum) + 1
     if num_actions > MAX_ACTIONS:
         raise refuse_actions(uri, action_spec)
@@ -77,7 +72,7 @@ def count_actions(action_spec: Any, uri: str) -> int:
 
 
 def refuse_actions(uri: str, space: Any) -> ConfigError:
-    """Returns the error for a Gymnasium space or dm_env spec of other actions."""
+    """Returns the error for a Gymnasium space or dm_env spec of unsupported actions."""
     return ConfigError(
         f"environment {uri!r} has the action space {space!r}; distrl needs a single "
         f"discrete action with at most {MAX_ACTIONS} values. {_advise(space)} Write a "
@@ -87,7 +82,7 @@ def refuse_actions(uri: str, space: Any) -> ConfigError:
 
 
 def _advise(space: Any) -> str:
-    # Gymnasium, which may not be imported here, is recognised by its class names.
+    # By class name, as Gymnasium may not be imported here.
     kind = type(space).__name__
     dtype = getattr(space, "dtype", None)
     if isinstance(space, (dict, list, tuple)) or kind in ("Dict", "Tuple"):
@@ -115,15 +110,10 @@ def _advise(space: Any) -> str:
 def convert_observation_spec(
     spec: Any, uri: str, num_actions: int | None = None
 ) -> Any:
-    """Returns an observation spec with the dtypes in which observations travel.
+    """Returns a nest of specs with the dtypes in which distrl carries observations.
 
-    Args:
-      spec: the environment's own, a nest of arrays.
-      uri: the environment, for messages.
-      num_actions: the length of an action mask; None if it is unknown.
-
-    Raises:
-      ConfigError: distrl cannot use such observations.
+    `num_actions` is the length of an action mask; None if unknown. Raises ConfigError,
+    naming `uri`, if distrl cannot use such observations.
     """
     observation = _convert(spec, (), uri)
     seen, mask = split_mask(observation)
@@ -139,7 +129,7 @@ def convert_observation_spec(
 
 
 def choose_dtype(dtype: np.dtype) -> np.dtype | None:
-    """Returns the dtype in which arrays of `dtype` travel, None if they cannot."""
+    """Returns the dtype in which `dtype` is carried, None if it is not supported."""
     if dtype.kind in "fb":
         return np.dtype(np.float32)
     if dtype.kind in "iu":
@@ -148,7 +138,7 @@ def choose_dtype(dtype: np.dtype) -> np.dtype | None:
 
 
 def _convert(spec: Any, path: tuple[Any, ...], uri: str) -> Any:
-    # Plain dicts only: not every mapping is a nest for JAX.
+    # Plain dicts only: JAX does not treat every mapping as a nest.
     if isinstance(spec, Mapping):
         return {key: _convert(spec[key], (*path, key), uri) for key in spec}
     if isinstance(spec, (tuple, list)):

@@ -1,4 +1,4 @@
-"""The record that describes a suite of environments, and what suites share."""
+"""The record that describes a suite of environments, and helpers of suites."""
 
 import contextlib
 import dataclasses
@@ -19,9 +19,7 @@ T = TypeVar("T")
 class EnvironmentEntry(NamedTuple):
     """One line of `distrl list envs`.
 
-    Attributes:
-      uri: the address; a part in capitals is to be filled in.
-      description: what it is, in a few words.
+    In `uri`, parts in capitals are placeholders.
     """
 
     uri: str
@@ -30,13 +28,9 @@ class EnvironmentEntry(NamedTuple):
 
 @dataclass(frozen=True)
 class Address:
-    """An environment's address, `scheme:rest?key=value`, taken apart.
+    """An environment's address, `scheme:rest?key=value`, split into its parts.
 
-    Attributes:
-      uri: the address as the user wrote it, for messages.
-      scheme: the part before the first colon.
-      rest: the part between the first colon and the question mark.
-      args: the keyword arguments, from the address and the configuration.
+    `uri` is what the user wrote; `args` includes those of the configuration.
     """
 
     uri: str
@@ -47,19 +41,15 @@ class Address:
 
 @dataclass(frozen=True)
 class Suite:
-    """A family of environments that share a scheme.
-
-    At least one of `load` and `load_batch` is needed. With `load_batch`, an actor steps
-    all its environments by one call.
+    """A family of environments that share a scheme; has `load`, `load_batch` or both.
 
     Attributes:
-      form: what its addresses look like, for example `atari:GAME`.
+      form: the pattern of its addresses, for example `atari:GAME`.
       load: builds a dm_env or Gymnasium environment from its address and a seed.
-      load_batch: builds one environment for each seed.
-      list_entries: returns what `distrl list envs` shows, where it is installed.
-      modules: imported before processes are forked; the suite is installed if the
-        package of the first one is.
-      requirement: what pip installs, for example `ale-py>=0.12`.
+      load_batch: builds one environment per seed, all stepped in one call.
+      list_entries: returns the entries of `distrl list envs`, if installed.
+      modules: imported before processes are forked; the first shows if it is installed.
+      requirement: the pip requirement, for example `ale-py>=0.12`.
     """
 
     form: str
@@ -76,16 +66,16 @@ class Suite:
 
     @property
     def install_command(self) -> str:
-        """The command that installs what the suite needs."""
+        """The command that installs the suite's requirement."""
         return f"pip install '{self.requirement}'"
 
     def is_installed(self) -> bool:
-        """Returns whether the suite's package is there; does not import it."""
+        """Returns whether the suite's package is installed, without importing it."""
         packages = [module.partition(".")[0] for module in self.modules[:1]]
         return all(map(importlib.util.find_spec, packages))
 
     def preload(self) -> None:
-        """Imports the suite's modules, if they are installed.
+        """Imports the suite's modules, if installed.
 
         EnvPool imports the old `gym`, which prints a notice on stderr.
         """
@@ -95,14 +85,14 @@ class Suite:
                     importlib.import_module(module)
 
     def build(self, address: Address, seed: int) -> Any:
-        """Builds one environment; raises ConfigError if that fails."""
+        """Builds one environment; raises ConfigError on failure."""
         if self.load is None:
             return OneOfBatch(self.build_batch(address, [seed]))
         self._prepare(address)
         return self.load(address, seed)
 
     def build_batch(self, address: Address, seeds: Sequence[int]) -> Batch:
-        """Builds a batch, from a suite that has `load_batch`."""
+        """Builds a batch; the suite must have `load_batch`."""
         assert self.load_batch is not None
         self._prepare(address)
         return self.load_batch(address, seeds)
@@ -117,7 +107,7 @@ class Suite:
 
 
 def call_factory(factory: Callable[..., T], args: Mapping[str, Any], uri: str) -> T:
-    """Returns `factory(**args)`; whatever goes wrong becomes a ConfigError."""
+    """Returns `factory(**args)`; turns every error into a ConfigError."""
     names, takes_others = read_parameters(factory)
     allowed = [name for name in names if name != "seed"]
     for key in args:
@@ -139,20 +129,20 @@ def call_factory(factory: Callable[..., T], args: Mapping[str, Any], uri: str) -
 
 
 def read_parameters(factory: Callable[..., Any]) -> tuple[list[str], bool]:
-    """Returns the names of the parameters, and whether there is a `**` parameter."""
+    """Returns the parameter names, and whether there is a `**` parameter."""
     try:
         parameters = inspect.signature(factory).parameters
-    except (TypeError, ValueError):  # a callable without a signature
+    except (TypeError, ValueError):  # it has no signature
         return [], True
     names = [name for name, p in parameters.items() if p.kind is not p.VAR_KEYWORD]
     return names, len(names) < len(parameters)
 
 
 def read_options(kind: type[T], address: Address, least: Mapping[str, int]) -> T:
-    """Returns the address's arguments as a dataclass, checked against its defaults.
+    """Returns the address's arguments as the dataclass `kind`, checked.
 
-    All fields of `kind` have defaults; a float is a probability, and `least` holds the
-    smallest value of each integer.
+    All fields of `kind` have defaults; floats are probabilities, and `least` holds the
+    minimum of each integer.
     """
     options = call_factory(kind, address.args, address.uri)
     for field in dataclasses.fields(options):  # type: ignore[arg-type]
@@ -171,7 +161,7 @@ def check_option(
     low: float | None = None,
     high: float | None = None,
 ) -> None:
-    """Raises ConfigError unless a value has the type of its default and is in range."""
+    """Raises ConfigError unless `value` has the type of its default and is in range."""
     if isinstance(default, bool):
         fits, needed = isinstance(value, bool), "true or false"
     elif isinstance(default, (int, float)):

@@ -1,4 +1,4 @@
-"""The table of suites, the schemes that other packages register, and factories."""
+"""The table of suites, the schemes of plugins, and factories given by address."""
 
 import dataclasses
 import functools
@@ -49,10 +49,9 @@ The entry point's name is the scheme. It is a `Suite`, or a function that is cal
 
 
 def find_suite(address: Address) -> Suite:
-    """Returns the suite of an address; one that calls a factory where none has it.
+    """Returns the suite of an address; unknown schemes name a factory's module.
 
-    Raises:
-      ConfigError: a plugin cannot be imported.
+    Raises ConfigError if a plugin cannot be imported.
     """
     if address.scheme in SUITES:
         return SUITES[address.scheme]
@@ -63,21 +62,21 @@ def find_suite(address: Address) -> Suite:
 
 
 def find_plugins() -> dict[str, metadata.EntryPoint]:
-    """Returns the schemes that other packages register."""
+    """Returns the entry points of plugins by scheme."""
     found = metadata.entry_points(group=ENTRY_POINTS)
     return {entry_point.name: entry_point for entry_point in found}
 
 
 def find_module(uri: str) -> str | None:
-    """Returns the module of a factory's URI; None for the URI of a suite."""
+    """Returns the module of a factory's URI; None for a suite's URI."""
     scheme = uri.partition(":")[0]
     return None if scheme in SUITES or scheme in find_plugins() else scheme
 
 
 def preload_suite(uri: str) -> None:
-    """Imports the suite of a URI, if it is one of ours, and nothing of a user's.
+    """Imports a built-in suite's modules, but no user code.
 
-    A process that forks others calls it first, so that they share the import.
+    Call it in a process before it forks others, so that they share the import.
     """
     suite = SUITES.get(uri.partition(":")[0])
     if suite is not None:
@@ -85,7 +84,7 @@ def preload_suite(uri: str) -> None:
 
 
 def list_environments() -> list[EnvironmentEntry]:
-    """Returns the environments that are installed, and the schemes of plugins."""
+    """Returns the installed environments and the schemes of plugins."""
     entries = []
     for suite in SUITES.values():
         if suite.is_installed():
@@ -130,7 +129,7 @@ def _load_plugin(plugin: metadata.EntryPoint, address: Address) -> Suite:
 
 
 def _build_by_factory(address: Address, seed: int) -> Any:
-    """Calls the factory that an address names, with `seed` if it has that parameter."""
+    """Calls the factory of an address, with `seed` if it has that parameter."""
     if address.scheme == "dm_control":
         raise ConfigError(
             f"environment {address.uri!r}: dm_control has no scheme: its actions are "

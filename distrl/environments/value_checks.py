@@ -1,8 +1,7 @@
-"""Checks of what environments return, before it becomes arrays and numbers.
+"""Checks of the values that environments return.
 
-Whatever gets into replay is learned from again and again, so a NaN or a number outside
-the bounds of its spec must not get there. A cast can hide what was wrong, so values are
-checked as the environment returned them.
+Replay is learned from again and again, so no NaN or value out of bounds may enter it. A
+cast can hide a fault, so values are checked before they are cast.
 """
 
 import contextlib
@@ -25,16 +24,18 @@ MISFITS = (AttributeError, IndexError, KeyError, OverflowError, TypeError, Value
 _NUMBERS = frozenset((bool, int, float, np.float32, np.float64, np.int32, np.int64))
 _LARGEST = float(np.finfo(np.float32).max)
 _SHOWN_CHARACTERS = 120
-# In the order of how often they come.
+# In the order of their frequency.
 _STEP_TYPES = (dm_env.StepType.MID, dm_env.StepType.LAST, dm_env.StepType.FIRST)
 
 
 class Leaf:
-    """One array of an observation: where it is in the nest, and what it may hold.
+    """One array of an observation: its path in the nest, and its allowed values.
 
-    `read` takes it out of an observation. `declared` is its dtype in the environment's
-    own spec, `dtype` the one in which it travels; `is_whole` tells integers and
-    booleans.
+    Attributes:
+      read: takes the array out of an observation.
+      declared: its dtype in the environment's own spec.
+      dtype: the dtype in which it is carried.
+      is_whole: whether it holds integers or booleans.
     """
 
     def __init__(
@@ -44,12 +45,12 @@ class Leaf:
         structure: Any,
         declared: np.dtype,
     ):
-        """Takes the array's path and spec, the nest of specs, and its own dtype."""
+        """Takes the path and spec of the array, the nest of specs, and its dtype."""
         self.path = path
         lengths = _list_lengths(path, structure)
         self.read: Callable[[Any], Any] = functools.partial(_follow, path, lengths)
         if len(path) == 1 and lengths == [None]:
-            self.read = operator.itemgetter(path[0])  # the same, faster
+            self.read = operator.itemgetter(path[0])  # equivalent, faster
         self.shape = spec.shape
         self.declared = declared
         self.dtype = spec.dtype
@@ -62,11 +63,10 @@ class Leaf:
         )
 
     def convert(self, array: np.ndarray, count: int) -> np.ndarray | None:
-        """Returns `[K, ...]` in the travelling dtype; None if anything is not allowed.
+        """Returns `[K, ...]` in the carried dtype; None if a value is not allowed.
 
-        It costs a few microseconds, because actors call it in every step. `array` is
-        what K = `count` environments returned; `read_array` explains what is wrong with
-        it.
+        Takes a few microseconds, as actors call it at every step. `array` stacks the
+        values of K = `count` environments; `read_array` explains a fault.
         """
         kinds = "biu" if self.is_whole else "biuf"
         if array.shape != (count, *self.shape) or array.dtype.kind not in kinds:
@@ -76,18 +76,18 @@ class Leaf:
                 with np.errstate(over="ignore"):
                     array = array.astype(self.dtype)
             return array if self._allows(array) else None
-        # Integers are checked before a cast to a narrower dtype changes them.
+        # Before a cast to a narrower dtype, which would change integers.
         if (self._is_free and array.dtype == self.declared) or self._allows(array):
             return array.astype(self.dtype, copy=False)
         return None
 
     def find_violation(self, array: np.ndarray) -> tuple[int, ...] | None:
-        """Returns the index of the first number that is not allowed, or None."""
+        """Returns the index of the first value that is not allowed, or None."""
         fits = (array >= self._low) & (array <= self._high)
         return None if fits.all() else tuple(map(int, np.argwhere(~fits)[0]))
 
     def describe_bounds(self, index: tuple[int, ...]) -> str:
-        """Returns what the number at an index may be, in words."""
+        """Describes the allowed values at an index."""
         low = np.broadcast_to(self._low, self.shape)[index]
         high = np.broadcast_to(self._high, self.shape)[index]
         if not self.is_whole and (low, high) == _limits(self.dtype):
@@ -95,13 +95,13 @@ class Leaf:
         return f"{low} to {high}"
 
     def describe_place(self) -> str:
-        """Returns ` at 'a/b'`, or nothing for an observation that is one array."""
+        """Returns ` at 'a/b'`; an empty string if the observation is a single array."""
         return f" at {'/'.join(map(str, self.path))!r}" if self.path else ""
 
     def _allows(self, array: np.ndarray) -> bool:
         if self._is_free and not self.is_whole:
-            # NaN and infinity spread through the sum of squares. Large numbers may
-            # overflow it, so then each number is checked.
+            # NaN and infinity propagate to the sum of squares. Large values may
+            # overflow it; only then is each value checked.
             flat = array.ravel()
             return np.dot(flat, flat) < _LARGEST or bool(np.isfinite(array).all())
         if not array.size:
@@ -112,9 +112,9 @@ class Leaf:
 
 
 def make_leaves(structure: Any, own: Any = None) -> list[Leaf]:
-    """Returns the arrays of a nest of specs, with the dtypes in which they travel.
+    """Returns the leaves of a nest of specs.
 
-    `own` is the nest that the environment itself declares, if its dtypes are others.
+    `own` is the nest declared by the environment itself, if its dtypes differ.
     """
     leaves = []
     for path, spec in tree.flatten_with_path(structure):
@@ -133,17 +133,11 @@ def read_leaves(
     indices: Sequence[int],
     call: str,
 ) -> list[np.ndarray]:
-    """Returns the arrays of K observations, `[K, ...]` for each leaf, checked.
+    """Returns the checked arrays of K observations, `[K, ...]` for each leaf.
 
-    Args:
-      leaves: which arrays.
-      stack: returns `[K, ...]` for a leaf, without a cast.
-      pick: returns the observation at one of the K places.
-      indices: the numbers of the K environments, for messages.
-      call: what returned the observations, `reset()` or `step()`.
-
-    Raises:
-      EnvironmentFault: one observation is not what the spec says.
+    `stack` returns `[K, ...]` for a leaf, without a cast; `pick` returns one of the K
+    observations. Raises EnvironmentFault, naming an environment of `indices` and
+    `call`, if an observation does not match the spec.
     """
     arrays = []
     for leaf in leaves:
@@ -159,11 +153,9 @@ def read_leaves(
 
 
 def read_array(leaf: Leaf, observation: Any, index: int, call: str) -> np.ndarray:
-    """Returns one array of an environment's observation, in its travelling dtype.
+    """Returns one array of an environment's observation, in the carried dtype.
 
-    Raises:
-      EnvironmentFault: it is missing, or is not what the spec says. The message names
-        the environment's `index` and `call`, which is `reset()` or `step()`.
+    Raises EnvironmentFault, naming `index` and `call`, unless it matches the spec.
     """
     begin = f"environment {index} returned an observation from {call}"
     where = leaf.describe_place()
@@ -204,8 +196,7 @@ def read_array(leaf: Leaf, observation: Any, index: int, call: str) -> np.ndarra
 def read_rewards(values: Sequence[Any], first: int = 0) -> np.ndarray:
     """Returns `[E] float64`; messages number the environments from `first`.
 
-    Raises:
-      EnvironmentFault: one is not a finite float32, or an array of one such number.
+    Raises EnvironmentFault unless each is a finite float32, or an array of one.
     """
     return _read_numbers(
         values, first, "reward", -_LARGEST, _LARGEST, "a finite number"
@@ -213,10 +204,9 @@ def read_rewards(values: Sequence[Any], first: int = 0) -> np.ndarray:
 
 
 def read_discounts(values: Sequence[Any], first: int = 0) -> np.ndarray:
-    """Returns `[E] float32`; None is 1. Messages number environments from `first`.
+    """Returns `[E] float32`, 1 for None; messages number the environments from `first`.
 
-    Raises:
-      EnvironmentFault: one is not from 0 to 1.
+    Raises EnvironmentFault unless each is from 0 to 1.
     """
     numbers = [1.0 if value is None else value for value in values]
     read = _read_numbers(numbers, first, "discount", 0.0, 1.0, "a number from 0 to 1")
@@ -224,14 +214,14 @@ def read_discounts(values: Sequence[Any], first: int = 0) -> np.ndarray:
 
 
 def read_number(value: Any) -> float | None:
-    """Returns a number, or the only one of an array; None for anything else."""
+    """Returns a number, or an array's only one, as a float; None for anything else."""
     if isinstance(value, float):
         return value
     if isinstance(value, (list, tuple)):
         return None
     try:
         array = np.asarray(value)
-        # float() would accept text and complex numbers, too.
+        # float() would also accept text and complex numbers.
         if array.dtype.kind in "biuf" and array.size == 1:
             return float(array.reshape(()))
     except MISFITS:
@@ -240,7 +230,7 @@ def read_number(value: Any) -> float | None:
 
 
 def check_time_step(timestep: Any, index: int, call: str) -> None:
-    """Raises EnvironmentFault unless `timestep` is a time step of a known type."""
+    """Raises EnvironmentFault unless `timestep` is a valid dm_env time step."""
     if not isinstance(timestep, dm_env.TimeStep):
         raise EnvironmentFault(
             f"environment {index} returned {show(timestep)} from {call}; expected a "
@@ -254,7 +244,7 @@ def check_time_step(timestep: Any, index: int, call: str) -> None:
 
 
 def refuse_first_step(index: int) -> EnvironmentFault:
-    """Returns the error for a step that began an episode."""
+    """Returns the error for a step that started an episode."""
     return EnvironmentFault(
         f"environment {index} answered step() with a first time step; an episode has "
         "to end with a last one, and reset() has to be called before step()",
@@ -273,7 +263,7 @@ def refuse_stuck(index: int, call: str) -> EnvironmentFault:
 
 
 def show(value: Any) -> str:
-    """Returns a value in one short line, for messages."""
+    """Returns a value as one short line, for messages."""
     text = " ".join(repr(value).split())
     if len(text) > _SHOWN_CHARACTERS:
         text = f"{text[:_SHOWN_CHARACTERS]}..."
@@ -289,7 +279,7 @@ def _read_numbers(
         if _NUMBERS.issuperset(map(type, values)):
             numbers = list(map(float, values))
             total = sum(numbers)
-            # The difference is not 0 if there is a NaN or an infinity.
+            # With a NaN or an infinity the difference is not 0.
             if total - total == 0.0 and low <= min(numbers) and max(numbers) <= high:
                 return np.array(numbers)
     read = np.empty(len(values))
@@ -306,7 +296,7 @@ def _read_numbers(
 
 
 class _WrongLength(IndexError):
-    """A tuple has more or fewer parts than its spec."""
+    """A tuple's length differs from its spec."""
 
 
 def _list_lengths(path: tuple[Any, ...], structure: Any) -> list[int | None]:
@@ -342,9 +332,9 @@ def _limits(dtype: np.dtype) -> tuple[Any, Any]:
 def _read_bounds(
     spec: specs.Array, declared: np.dtype
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the lowest and highest allowed numbers, `[]` or of the spec's shape.
+    """Returns the lowest and highest allowed values, `[]` or of the spec's shape.
 
-    Integers have to fit in both dtypes: the declared one and the travelling one.
+    Integers must fit both the declared and the carried dtype.
     """
     least, most = _limits(spec.dtype)
     is_whole = declared.kind in "biu"

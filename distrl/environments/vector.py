@@ -1,4 +1,4 @@
-"""E environments in lock-step: what all kinds promise, and those in this process."""
+"""E environments in lock-step: the interface, and stepping in this process."""
 
 import abc
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ class Episode(NamedTuple):
     Attributes:
       environment: its index.
       episode_return: the undiscounted sum of its rewards.
-      length: the number of its steps.
+      length: in env steps.
       is_cut: whether the step limit ended it, rather than the environment.
     """
 
@@ -43,12 +43,12 @@ class VectorStep(NamedTuple):
     """One step of E environments.
 
     Attributes:
-      observation_t: nest of `[E, ...]`; the final one where the episode ended.
+      observation_t: nest of `[E, ...]`; the final observation where the episode ended.
       reward_t: `[E] float32`.
       discount_t: `[E] float32`, the environment's own: 0 at a termination.
       last_t: `[E] bool`, whether the episode ended, by termination or truncation.
-      observation: nest of `[E, ...]`, the one to act on next: where the episode
-        ended, the first of the next one. It is `observation_t` where none ended.
+      observation: nest of `[E, ...]` to act on next: where the episode ended, the first
+        of the next one. The same object as `observation_t` if no episode ended.
       episodes: those that just ended.
     """
 
@@ -72,13 +72,13 @@ class RawStep(NamedTuple):
 class VectorEnvironment(abc.ABC):
     """E environments in lock-step; the end of an episode costs no policy step.
 
-    Returned arrays are new: they are never written to again. They hold what the spec
-    allows, and no NaN; anything else an environment does is an `EnvironmentFault` that
-    names it. Subclasses say how environments are stepped and reset.
+    Returned arrays are never written to again, match the spec and contain no NaN: an
+    environment that breaks these rules raises EnvironmentFault. Subclasses define how
+    environments are stepped and reset.
     """
 
     def __init__(self, count: int, spec: EnvironmentSpec):
-        """Takes E and the spec that `make_spec` returns for each environment."""
+        """Takes E and the spec of each environment."""
         self._structure = spec.observation
         self._leaves = make_leaves(spec.observation)
         self._is_bare = self._leaves[0].path == ()
@@ -94,11 +94,7 @@ class VectorEnvironment(abc.ABC):
         return len(self._begins)
 
     def reset(self) -> Any:
-        """Starts an episode in each environment; returns a nest of `[E, ...]`.
-
-        Raises:
-          EnvironmentFault: an environment fails, or does not fit the spec.
-        """
+        """Starts an episode in each environment; returns a nest of `[E, ...]`."""
         leaves = self._reset_all()
         if self._mask is not None:
             self._require_legal(leaves[self._mask], np.ones(len(self), bool))
@@ -107,15 +103,9 @@ class VectorEnvironment(abc.ABC):
         return self._pack(leaves)
 
     def step(self, action: Any, limit: int | None = None) -> VectorStep:
-        """Takes an action in each environment, and resets those whose episode ended.
+        """Takes `[E]` integer actions, and resets the environments whose episode ended.
 
-        Args:
-          action: `[E]` integers.
-          limit: the most steps of an episode, which is then cut off; None for no limit.
-
-        Raises:
-          EnvironmentFault: an environment fails, or does not fit the spec.
-          ValueError: the actions are not E integers.
+        Episodes are truncated after `limit` steps; None for no limit.
         """
         action = np.asarray(action)
         if action.shape != (len(self),) or action.dtype.kind not in "iu":
@@ -129,7 +119,7 @@ class VectorEnvironment(abc.ABC):
         for index in cut:
             last[index] = True
         if self._mask is not None:
-            # After a termination nothing is chosen, and nothing bootstraps.
+            # After a termination no action is chosen or bootstrapped from.
             continues = ~np.array(last) | (discount_t > 0)
             self._require_legal(leaves_t[self._mask], continues, action)
         self._count += 1
@@ -154,7 +144,7 @@ class VectorEnvironment(abc.ABC):
 
     @abc.abstractmethod
     def close(self) -> None:
-        """Closes all environments, then raises the first error that one raised."""
+        """Closes all environments, then raises the first error."""
 
     @abc.abstractmethod
     def _reset_all(self) -> list[np.ndarray]:
@@ -162,7 +152,7 @@ class VectorEnvironment(abc.ABC):
 
     @abc.abstractmethod
     def _step_all(self, action: np.ndarray, due: list[int]) -> RawStep:
-        """Takes `[E]` actions; the episodes of `due` end with this step in any case."""
+        """Takes `[E]` actions; the episodes in `due` end with this step in any case."""
 
     @abc.abstractmethod
     def _reset_some(
@@ -171,7 +161,7 @@ class VectorEnvironment(abc.ABC):
         """Starts episodes; returns copies of `leaves_t` with the first observations."""
 
     def _list_due(self, limit: int | None) -> list[int]:
-        """Returns the environments whose next step is the last that `limit` allows."""
+        """Returns the environments for which the next step reaches `limit`."""
         if limit is None:
             return []
         begin = self._count + 1 - limit
@@ -182,7 +172,7 @@ class VectorEnvironment(abc.ABC):
     ) -> None:
         """Checks that masks `[E, A]` allow an action where `rows`, `[E] bool`, is True.
 
-        `action` is `[E]`, the actions of the last step; None after a reset.
+        `action` holds the `[E]` actions of the last step; None after a reset.
         """
         stuck = rows & ~mask.any(axis=1)
         if stuck.any():
@@ -204,7 +194,7 @@ class VectorEnvironment(abc.ABC):
 
 
 class SyncEnvironment(VectorEnvironment):
-    """Environments that are stepped in this process, one after the other."""
+    """Environments stepped in this process, one after the other."""
 
     def __init__(
         self,
@@ -212,10 +202,7 @@ class SyncEnvironment(VectorEnvironment):
         spec: EnvironmentSpec,
         first: int = 0,
     ):
-        """Takes the environments over, which are as `make_environment` returns them.
-
-        `spec` is what `make_spec` returns for each; messages number them from `first`.
-        """
+        """Takes ownership of the environments; messages number them from `first`."""
         if not environments:
             raise ValueError("a SyncEnvironment needs at least one environment")
         super().__init__(len(environments), spec)
@@ -225,7 +212,7 @@ class SyncEnvironment(VectorEnvironment):
         self._action_dtype = environments[0].action_spec().dtype
 
     def close(self) -> None:
-        """Closes all environments, then raises the first error that one raised."""
+        """Closes all environments, then raises the first error."""
         errors = []
         for environment in self._environments:
             try:
@@ -237,7 +224,7 @@ class SyncEnvironment(VectorEnvironment):
 
     def _reset_all(self) -> list[np.ndarray]:
         observations = [self._reset_one(index) for index in range(len(self))]
-        # A Gymnasium environment knows of a mask in `info` only after a reset.
+        # A Gymnasium environment shows a mask in `info` only at a reset.
         own = self._environments[0].observation_spec()
         self._leaves = make_leaves(self._structure, own)
         return self._read(observations, "reset()")
@@ -278,7 +265,6 @@ class SyncEnvironment(VectorEnvironment):
         return timesteps
 
     def _reset_one(self, index: int) -> Any:
-        """Returns the first observation of an episode."""
         try:
             timestep = self._environments[index].reset()
         except Exception as error:
@@ -288,7 +274,7 @@ class SyncEnvironment(VectorEnvironment):
 
     def _unpack_actions(self, action: np.ndarray) -> list[Any]:
         if self._action_dtype == np.int64:
-            return action.tolist()  # Python's integers are int64, and faster
+            return action.tolist()  # Python's integers become int64, and are faster
         return list(action.astype(self._action_dtype))
 
     def _read(
@@ -297,7 +283,7 @@ class SyncEnvironment(VectorEnvironment):
         """Returns `[K, ...]` for each leaf, of the environments from `first`."""
 
         def stack(leaf: Leaf) -> np.ndarray:
-            # Unlike an assignment this never broadcasts, and it keeps the dtype.
+            # Unlike an assignment, this never broadcasts or casts.
             if self._is_bare:
                 return np.array(observations)
             return np.array([leaf.read(observation) for observation in observations])

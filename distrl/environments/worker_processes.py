@@ -1,9 +1,8 @@
-"""Environments in processes of their own, stepped in lock-step all the same.
+"""Environments in worker processes, stepped in lock-step.
 
-For environments that are slow, so that several cores step them, or unsafe, so that a
-crash does not end the actor. The workers import neither JAX nor TensorFlow, and are
-killed when the thread that started them ends. Observations are in memory that the
-processes share; everything else goes through a pipe.
+For slow environments, to use several cores, and for unsafe ones, whose crash must not
+end the actor. Workers import neither JAX nor TensorFlow, and are killed when the thread
+that started them ends. Observations are in shared memory; the rest goes through pipes.
 """
 
 import contextlib
@@ -34,19 +33,18 @@ from distrl.errors import ConfigError, EnvironmentFault
 from distrl.node_log import say
 from distrl.types import EnvironmentSpec
 
-# How long to wait for an answer before looking whether the worker has ended: a process
-# that an environment forked may keep the connection open.
+# How long to wait for an answer before checking whether the worker has ended: a process
+# forked by an environment may keep the connection open.
 _LOOK_SECONDS = 1.0
-# A process that was killed, or that closed its connection, ends sooner than this.
+# A process that was killed or closed its connection ends within this time.
 _END_SECONDS = 2.0
 _ALIGNMENT = 64  # bytes, a cache line
 
 
 class ProcessEnvironment(VectorEnvironment):
-    """E environments in N processes, which play what they would play in this one.
+    """E environments in N processes, with the same results as in this process.
 
-    A call waits for an environment that hangs, as it would in this process; `close`
-    does not.
+    Calls wait for an environment that hangs, as in this process; `close` does not.
     """
 
     def __init__(
@@ -59,18 +57,15 @@ class ProcessEnvironment(VectorEnvironment):
         """Starts the processes and builds the environments in them; `close` ends both.
 
         Args:
-          builders: for each environment a function without arguments that makes it,
-            as `make_environment` does. It is sent by cloudpickle.
-          processes: N, from 1 to E. Where N does not divide E, the first processes have
-            one environment more.
-          spec: the spec that `make_spec` returns for each of them.
-          close_seconds: how long `close` may take; then processes are killed.
+          builders: for each environment a function that builds it, sent by cloudpickle.
+          processes: N, from 1 to E; the first get one more each if N does not divide E.
+          spec: of each environment.
+          close_seconds: how long `close` may take before it kills the processes.
 
         Raises:
           ConfigError: an environment cannot be built.
           EnvironmentFault: a process ended.
-          RuntimeError: a builder raised something else.
-          ValueError: there is no environment for one of the processes.
+          RuntimeError: a builder raised another error.
         """
         count = len(builders)
         if not 1 <= processes <= count:
@@ -125,7 +120,7 @@ class ProcessEnvironment(VectorEnvironment):
     def _reset_some(
         self, indices: list[int], leaves_t: list[np.ndarray]
     ) -> list[np.ndarray]:
-        # The workers did the resets together with the step.
+        # The workers did the resets within the step.
         leaves = [array.copy() for array in leaves_t]
         for leaf, array in zip(leaves, self._shared, strict=True):
             leaf[indices] = array[1, indices]
@@ -154,14 +149,13 @@ class Answer(NamedTuple):
 
 
 class WorkerTraceback(Exception):
-    """The traceback of an exception in a worker, as text."""
+    """The traceback of a worker's exception, as text."""
 
 
 class _Worker:
-    """A process with the environments `rows` of an actor, as the actor sees it."""
+    """The actor's view of a process with the environments `rows`."""
 
     def __init__(self, rows: slice, descriptor: int):
-        """Starts the process, which inherits the shared memory's descriptor."""
         self.rows = rows
         self._connection, remote = Pipe()
         self._process = subprocess.Popen(
@@ -175,16 +169,13 @@ class _Worker:
         self._number = 0
 
     def ask(self, call: str, *arguments: Any) -> None:
-        """Sends a request; `await_answer` finds out if the process has ended."""
+        """Sends a request; `await_answer` detects a process that has ended."""
         self._number += 1
         with contextlib.suppress(OSError):
             self._connection.send((self._number, call, *arguments))
 
     def await_answer(self) -> Any:
-        """Returns the answer to the last request, or raises its error.
-
-        Raises EnvironmentFault if the process has ended.
-        """
+        """Returns the answer to the last request, or raises its error."""
         while (answer := self._receive(_LOOK_SECONDS)) is None:
             pass
         if answer.error is not None:
@@ -192,7 +183,7 @@ class _Worker:
         return answer.value
 
     def end(self, deadline: float) -> Exception | None:
-        """Waits for the process to end, or kills it; returns what closing raised."""
+        """Waits for the process to end, or kills it; returns the error of closing."""
         answer = None
         try:
             while answer is None and (left := deadline - time.monotonic()) > 0:
@@ -202,28 +193,26 @@ class _Worker:
             else:
                 self._await_end(max(0.0, deadline - time.monotonic()))
         except EnvironmentFault:
-            pass  # It ended before, which was reported then.
+            pass  # An earlier call reported that it ended.
         self.kill()
         return None if answer is None else answer.error
 
     def kill(self) -> None:
-        """Kills the process."""
         self._connection.close()
         self._process.kill()
         self._await_end(_END_SECONDS)
 
     def _receive(self, seconds: float) -> Answer | None:
-        """Returns the answer to the last request; None if none comes in time.
+        """Returns the answer to the last request, None if none arrives in time.
 
-        Raises:
-          EnvironmentFault: the process has ended.
+        Raises EnvironmentFault if the process has ended.
         """
         while self._poll.poll(1000 * seconds):
             try:
                 answer: Answer = self._connection.recv()
             except (EOFError, ConnectionError):
                 raise self._report_end() from None
-            # Answers to earlier requests, which were interrupted, are skipped.
+            # Skip answers to earlier, interrupted requests.
             if answer.number == self._number:
                 if answer.error is not None and answer.cause:
                     answer.error.__cause__ = WorkerTraceback(f"\n{answer.cause}")
@@ -245,7 +234,7 @@ class _Worker:
         return EnvironmentFault(f"the process of {_name(self.rows)} {how}")
 
     def _await_end(self, seconds: float) -> int | None:
-        """Returns the exit code of a process that ends in time, None if it does not."""
+        """Returns the exit code, or None if the process does not end in time."""
         try:
             return self._process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -253,13 +242,13 @@ class _Worker:
 
 
 class WorkerEnvironment(SyncEnvironment):
-    """The environments `rows` of an actor, their observations in shared memory."""
+    """The worker's environments `rows`, whose observations are in shared memory."""
 
     def __init__(self, order: bytes, rows: slice, count: int, descriptor: int):
         """Builds the environments; writes only their rows of the shared memory.
 
-        `order` is pickled: a builder for each environment, and the spec. `count` is E,
-        all environments of the actor.
+        `order` pickles their builders and the spec. `count` is E, all of the actor's
+        environments.
         """
         builders, spec = pickle.loads(order)
         super().__init__([build() for build in builders], spec, rows.start)
@@ -274,11 +263,11 @@ class WorkerEnvironment(SyncEnvironment):
     def step_shared(
         self, action: np.ndarray, due: list[int]
     ) -> tuple[list[bool], np.ndarray, np.ndarray]:
-        """Takes `[K]` actions; where episodes end, the next ones begin at once.
+        """Takes `[K]` actions; starts the next episode where one ends.
 
         `due` holds the actor's indices of the environments whose episode ends in any
-        case. Returns which ended by themselves, the rewards as float64, the discounts
-        as float32.
+        case. Returns which ended by themselves, rewards (float64) and discounts
+        (float32).
         """
         last, reward_t, discount_t, leaves_t = self._step_all(action, due)
         self._write(0, leaves_t)
@@ -295,14 +284,14 @@ class WorkerEnvironment(SyncEnvironment):
 
 
 def main() -> None:
-    """Answers the actor's requests until it closes the connection."""
+    """Serves the actor's requests until it closes the connection."""
     code = 1
     join_run()
     try:
         connection = Connection(int(sys.argv[1]))
-        # What an environment starts must not keep the connection open.
+        # Processes started by environments must not keep the connection open.
         os.set_inheritable(connection.fileno(), False)
-        # The actor reacts to the end of a run, and ends this process.
+        # The actor handles the signals and ends this process.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: None)
         faulthandler.enable()
@@ -317,7 +306,7 @@ def main() -> None:
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError):
                 stream.flush()
-        # Threads that environments left must not keep this process alive.
+        # Threads left by environments must not keep this process alive.
         os._exit(code)
 
 
@@ -353,10 +342,10 @@ def _serve(connection: Connection) -> None:
 
 
 def _share(descriptor: int, leaves: Sequence[Leaf], count: int) -> list[np.ndarray]:
-    """Returns `[2, E, ...]` for each leaf, in a memory file, which gets the right size.
+    """Maps a memory file as `[2, E, ...]` for each leaf, after setting its size.
 
-    `[0]` is what the last step or reset returned, `[1]` the first observation of the
-    next episode where one ended. The descriptor may be closed afterwards.
+    `[0]` holds the observations of the last step or reset, `[1]` the first of the next
+    episode where one ended. The descriptor may be closed afterwards.
     """
     numbers = [2 * count * int(np.prod(leaf.shape)) for leaf in leaves]
     bytes_ = [n * leaf.dtype.itemsize for n, leaf in zip(numbers, leaves, strict=True)]

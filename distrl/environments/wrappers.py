@@ -13,7 +13,7 @@ from distrl.environments.value_checks import read_number
 
 
 class Wrapper(dm_env.Environment):
-    """Passes everything on to another environment; subclasses change some of it."""
+    """Forwards everything to another environment; subclasses change some of it."""
 
     def __init__(self, environment: dm_env.Environment):
         """Wraps `environment`."""
@@ -49,7 +49,7 @@ class Wrapper(dm_env.Environment):
 
 
 class ShiftedActions(Wrapper):
-    """Makes actions begin at 0 instead of at the minimum of their spec."""
+    """Shifts actions to begin at 0 instead of the minimum of their spec."""
 
     def __init__(self, environment: dm_env.Environment, num_actions: int):
         """Wraps `environment`, whose action spec is a scalar BoundedArray."""
@@ -68,12 +68,11 @@ class ShiftedActions(Wrapper):
 
 
 class LastActionReward(Wrapper):
-    """Adds the last action and reward to the observation, for networks with a memory.
+    """Adds the last action and reward to the observation, for recurrent networks.
 
-    The observation becomes a dict of `observation`, that of the wrapped environment;
-    `last_action`, `[A] float32`, one-hot; and `last_reward`, `[] float32`, not clipped.
-    Both are zeros at the start of an episode, and the final observation of an episode
-    has its last ones. An action mask stays at the top of the nest.
+    The observation becomes a dict of the wrapped `observation`; `last_action`,
+    `[A] float32`, one-hot; and `last_reward`, `[] float32`, not clipped. Both are zeros
+    at the start of an episode. An action mask stays at the top of the nest.
     """
 
     def __init__(self, environment: dm_env.Environment, uri: str = "environment"):
@@ -96,10 +95,10 @@ class LastActionReward(Wrapper):
     def _extend(self, timestep: dm_env.TimeStep, action: Any) -> dm_env.TimeStep:
         last_action = np.zeros(self._num_actions, np.float32)
         last_reward = np.float32(0.0)
-        # An environment may answer step() with the first step of an episode.
+        # step() may return the first step of an episode.
         if not timestep.first():
             last_action[action] = 1.0
-            # What is not a number is reported by the check of rewards.
+            # The check of rewards reports values that are not numbers.
             last_reward = np.float32(read_number(timestep.reward) or 0.0)
         return timestep._replace(
             observation=_extend(timestep.observation, last_action, last_reward)
