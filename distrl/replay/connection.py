@@ -3,25 +3,22 @@
 import contextlib
 import threading
 import time
-import uuid
 from collections.abc import Callable
 
 import reverb
 import tensorflow as tf
 
 from distrl.remote import is_listening
-from distrl.replay.tables import TABLE_NAME
 
-# A live server ends a silent read or a flush well before this.
+# Longer than a server that has no samples takes to answer a read.
 _SILENT_SECONDS = 1.5
 _ATTEMPT_SECONDS = 0.1
-
 _CONNECT_SECONDS = 1
 
 MAX_FAILURES = 5
 """How many calls in a row may fail although the server is there.
 
-The first calls after a restart fail in the connection to the server before it.
+The first calls after a restart may still use the connection to the dead server.
 """
 
 
@@ -32,14 +29,21 @@ def connect_client(address: str) -> None:
 
 def connect_dataset(address: str) -> None:
     """Connects as Reverb's datasets do, which share no connection with its clients."""
-    # A client of another name has a connection of its own.
-    client = reverb.TFClient(address, shared_name=uuid.uuid4().hex)
-    nothing = tf.zeros([0], tf.uint64), tf.zeros([0], tf.float64)
-    client.update_priorities(TABLE_NAME, *nothing)
+    # There is no such table, so nothing is sampled; Reverb logs the refusal.
+    dataset = reverb.TrajectoryDataset(
+        address,
+        "reconnecting",
+        (),
+        (),
+        max_in_flight_samples_per_worker=1,
+        max_samples=1,
+    )
+    with contextlib.suppress(tf.errors.NotFoundError):
+        next(iter(dataset))
 
 
 class ServerWatch:
-    """Watches a server that somebody waits for inside Reverb.
+    """Ends waits inside Reverb soon after their server was restarted.
 
     Reverb reconnects by itself and repeats what was lost, but only when gRPC's
     back-off ends, which may take as long again as the server was away. A new
@@ -66,11 +70,11 @@ class ServerWatch:
         self.begin_wait()
 
     def begin_wait(self) -> None:
-        """Tells that a wait begins, and the one before has ended."""
+        """Starts timing a new wait."""
         self._next_look = time.monotonic() + _SILENT_SECONDS
 
     def look(self) -> None:
-        """Reconnects if the wait is too long; to be called again and again.
+        """Reconnects if the wait has been long; call it repeatedly during the wait.
 
         Raises:
           RuntimeError: the server has been away for the whole limit.
