@@ -113,7 +113,7 @@ def test_a_superbatch_is_cut_over_devices_in_its_order(services, num_devices):
 
 def test_an_array_is_put_where_the_update_wants_it():
     # Two steps of a batch of four on two devices, by hand.
-    put = put_superbatch({"x": np.arange(8)}, jax.devices()[:2], steps=2)["x"]
+    put = put_superbatch({"x": np.arange(8)}, jax.devices()[:2], num_steps=2)["x"]
     np.testing.assert_array_equal(put, [[[0, 1], [4, 5]], [[2, 3], [6, 7]]])
     for shard, device in zip(put.addressable_shards, jax.devices(), strict=False):
         assert shard.device == device
