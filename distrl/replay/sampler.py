@@ -87,12 +87,12 @@ class ReplaySampler:
           tf.errors.OpError: the server refuses, for example another signature.
         """
         self.watch.begin_wait()
-        if self._iterator is None:
-            if not self.watch.is_there(SILENCE_SECONDS):
-                return None
-            dataset = self._make_dataset(self._items - self._held)
-            self._iterator = iter(dataset.as_numpy_iterator())
+        if self._iterator is None and not self.watch.is_there(SILENCE_SECONDS):
+            return None
         try:
+            if self._iterator is None:
+                dataset = self._make_dataset(self._items - self._held)
+                self._iterator = iter(dataset.as_numpy_iterator())
             part = next(self._iterator)
         except StopIteration:
             self._iterator = None
