@@ -4,7 +4,7 @@ from distrl import load_config, run
 outcome = run(load_config("configs/catch.yaml"))
 """
 
-# Not from typing, which a file of that name in the working directory would shadow.
+# Not from typing: a typing.py in the working directory would shadow it.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -23,7 +23,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> "Any":
-    """Imports a public name where it is first used, so that `distrl` is light."""
+    """Imports a public name on first use, which keeps `import distrl` fast."""
     import importlib
 
     if name not in _HOMES:

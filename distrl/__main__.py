@@ -1,4 +1,4 @@
-"""`python -m distrl` is the command `distrl`."""
+"""The command `distrl`, as `python -m distrl`."""
 
 import sys
 

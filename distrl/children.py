@@ -22,15 +22,13 @@ _is_part_of_run = False
 def make_command(
     code: str, *arguments: str, path: list[str] | None = None
 ) -> list[str]:
-    """Returns the command that runs `code` in a fresh interpreter.
+    """Returns the command that runs `code` in a new interpreter.
 
     Python's own `-c` and `-m` would search the working directory before the standard
     library.
 
     Args:
-      code: what it runs.
-      arguments: of the process.
-      path: where it finds modules; None takes the search path of this process.
+      path: the module search path; None is that of this process.
     """
     listed = ascii(order_search_path(sys.path if path is None else path))
     begin = f"import sys\nsys.path[:] = {listed}\n"
@@ -40,65 +38,61 @@ def make_command(
 def make_child_command(
     module: str, *arguments: str, path: list[str] | None = None
 ) -> list[str]:
-    """Returns the command of a child of this process that runs `module.main()`.
+    """Returns the command of a child that runs `module.main()`.
 
-    The child is killed when this process ends, and calls no node through a proxy.
-
-    Args:
-      module: what it imports.
-      arguments: of the process.
-      path: as in `make_command`.
+    The child is killed when this process ends, and calls this machine without a proxy.
+    The other arguments are those of `make_command`.
     """
     code = f"from distrl.children import run_child\nrun_child({os.getpid()})"
     return make_command(code, module, *arguments, path=path)
 
 
 def run_child(parent: int) -> None:
-    """Runs `main` of the module that is this process's first argument, then exits."""
+    """Runs `main` of the module named by the first argument, then exits."""
     die_with_parent(parent)
     bypass_proxies()
     sys.exit(importlib.import_module(sys.argv.pop(1)).main())
 
 
 def join_run() -> None:
-    """Notes that this process is part of a run."""
+    """Marks this process as part of a run."""
     global _is_part_of_run
     _is_part_of_run = True
 
 
 def is_part_of_run() -> bool:
-    """Whether this process, or one that it was forked from, called `join_run`."""
+    """Returns whether this process, or one it was forked from, called `join_run`."""
     return _is_part_of_run
 
 
 def flush_output() -> None:
-    """Writes out what was printed; a full disk or a closed stream does not matter."""
+    """Flushes stdout and stderr, ignoring a full disk or a closed stream."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, OSError, ValueError):
             stream.flush()
 
 
 def die_with_parent(parent: int) -> None:
-    """Has the kernel kill this process as soon as its parent `parent` ends."""
+    """Makes the kernel kill this process when its parent `parent` ends."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
 
 
 def outlive_parent() -> None:
-    """Undoes `die_with_parent`: this process sees to its own end."""
+    """Undoes `die_with_parent`."""
     _prctl(_PR_SET_PDEATHSIG, 0)
 
 
 def adopt_orphans(adopt: bool = True) -> None:
-    """Makes this process the parent of descendants whose parent ended."""
+    """Makes this process the parent of descendants whose own parent ended."""
     _prctl(_PR_SET_CHILD_SUBREAPER, int(adopt))
 
 
 def die_of(number: int) -> None:
-    """Ends this process by a signal, whatever handler it has; any thread may call it.
+    """Ends this process by a signal, whatever its handler, from any thread.
 
-    Python lets only the main thread put the default action back.
+    Python can restore the default action in the main thread only.
     """
     ctypes.CDLL(None).signal(number, None)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [number])
@@ -106,7 +100,7 @@ def die_of(number: int) -> None:
 
 
 def name_signal(number: int) -> str:
-    """Returns the name of a signal: `SIGKILL`."""
+    """Returns the name of a signal, for example `SIGKILL`."""
     try:
         return signal.Signals(number).name
     except ValueError:  # One of the many real-time signals.

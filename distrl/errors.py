@@ -1,34 +1,31 @@
-"""User-facing errors, with did-you-mean suggestions."""
+"""Errors shown to users, with suggestions for misspelled names."""
 
 import difflib
 from collections.abc import Iterable
 
 
 class ConfigError(ValueError):
-    """Bad input found before anything starts; the command exits with 2.
+    """Raised for bad input before anything starts; the command exits with 2.
 
-    Its message is complete: the field or name, the value, what is allowed, what to do.
+    The message gives the field or name, the value, what is allowed, and what to do.
     """
 
 
 class EnvironmentFault(RuntimeError):
-    """An environment raised an error, or returned something that its spec forbids.
-
-    The message names the index of the environment and the value. An error of the
-    environment is the cause.
+    """Raised when an environment raises an error or returns what its spec forbids.
 
     Attributes:
       rule: the rule of `distrl check-env` that an observation breaks, or None.
     """
 
     def __init__(self, text: str, rule: str | None = None):
-        """Takes the message, and the rule."""
+        """Takes the message and the broken rule."""
         super().__init__(text)
         self.rule = rule
 
 
 def find_nearest(word: str, words: Iterable[str]) -> str | None:
-    """Returns the most similar of `words`, whatever its case; None if none is."""
+    """Returns the most similar of `words`, ignoring case, or None."""
     by_lower = {each.lower(): each for each in words}
     found = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
     return by_lower[found[0]] if found else None
@@ -40,6 +37,6 @@ def offer(*words: str) -> str:
 
 
 def suggest(word: str, words: Iterable[str]) -> str:
-    """Returns ` Did you mean 'x'?` for the most similar of `words`; may be empty."""
+    """Returns ` Did you mean 'x'?` for the most similar of `words`, or empty text."""
     nearest = find_nearest(word, words)
     return "" if nearest is None else offer(nearest)

@@ -1,7 +1,7 @@
-"""Factories that a configuration names: ours by name, a user's own by address.
+"""The factories that a configuration names: built-in ones by name, others by address.
 
-Our own are addresses too, so that a name can be checked and listed before the
-module behind it, and JAX with it, is imported.
+Built-in names map to addresses, so that they can be checked and listed without
+importing their modules, and with them JAX.
 """
 
 import importlib
@@ -13,29 +13,24 @@ from typing import Any, NamedTuple
 
 from distrl.errors import ConfigError, suggest
 
-# The modules that are being imported, which may import each other.
+# The modules being imported, which may import each other.
 _importing: list[str] = []
 
 
 class Named(NamedTuple):
-    """A factory of ours.
-
-    Attributes:
-      description: one line for `distrl list`.
-      address: `package.module:factory`.
-    """
+    """A built-in factory: its line in `distrl list`, and its address."""
 
     description: str
     address: str
 
 
 def find_factory(field: str, name: str, known: Mapping[str, Named]) -> Callable:
-    """Returns the factory of a name or of a `package.module:factory` address.
+    """Returns the factory of a built-in name or a `package.module:factory` address.
 
     Args:
-      field: the configuration field, for messages.
-      name: what stands there.
-      known: our own factories by name.
+      field: the configuration field that `name` comes from, for messages.
+      name: the name or address.
+      known: the built-in factories by name.
 
     Raises:
       ConfigError: there is no such name, module or attribute.
@@ -52,24 +47,21 @@ def find_factory(field: str, name: str, known: Mapping[str, Named]) -> Callable:
 
 
 def preload(known: Mapping[str, Named]) -> None:
-    """Imports the modules behind our own names, and nothing of a user's.
-
-    A process that forks others calls it first, so that they share the import.
-    """
+    """Imports the modules of built-in factories, for a process that forks others."""
     for named in known.values():
         importlib.import_module(named.address.partition(":")[0])
 
 
 def load_factory(place: str, address: str, schemes: Sequence[str] = ()) -> Callable:
-    """Returns what `package.module:factory` names.
+    """Imports and returns what `package.module:factory` names.
 
     Args:
-      place: where the address stands, for messages: `agent: 'my.module:make'`.
-      address: where to look.
-      schemes: what else may stand before the colon there, for messages.
+      place: the field and its value, for messages: `agent: 'my.module:make'`.
+      address: the address.
+      schemes: prefixes that are also allowed before the colon, for messages.
 
     Raises:
-      ConfigError: it cannot be imported, or cannot be called.
+      ConfigError: it cannot be imported or cannot be called.
     """
     module_name, _, attribute = address.partition(":")
     if not module_name or not attribute:
@@ -99,20 +91,17 @@ def load_factory(place: str, address: str, schemes: Sequence[str] = ()) -> Calla
 def check_keywords(
     field: str, factory: Callable, args: Mapping[str, Any], positional: int = 1
 ) -> None:
-    """Checks that `factory(*positional, **args)` is a call that Python accepts.
+    """Raises ConfigError unless `factory(*positional, **args)` fits its signature.
 
     Args:
-      field: the configuration field of the keyword arguments, for messages.
-      factory: what is to be called.
+      field: the configuration field of `args`, for messages.
+      factory: the function or class.
       args: the keyword arguments.
-      positional: the number of arguments before them.
-
-    Raises:
-      ConfigError: a keyword is unknown, or a required one is missing.
+      positional: the number of positional arguments.
     """
     try:
         signature = inspect.signature(factory)
-    except ValueError:  # Some built-in callables have none; the call will tell.
+    except ValueError:  # Some built-in callables have none; the call will show.
         return
     allowed = list(signature.parameters)[positional:]
     kinds = [parameter.kind for parameter in signature.parameters.values()]
@@ -135,7 +124,7 @@ def _refuse_address(place: str) -> ConfigError:
 
 
 def check_not_imported() -> None:
-    """Raises ConfigError in a module that is imported for a factory in it."""
+    """Raises ConfigError if a module imported for its factory tries to start a run."""
     if _importing:
         raise refuse_nested(f"the module {_importing[-1]!r}")
 
@@ -152,7 +141,7 @@ def _import_module(place: str, name: str, schemes: Sequence[str]) -> Any:
     _importing.append(name)
     try:
         return importlib.import_module(name)
-    except ConfigError:  # Of a run that it would start.
+    except ConfigError:  # The module tried to start a run.
         raise
     except ModuleNotFoundError as error:
         missing = error.name or ""

@@ -1,4 +1,4 @@
-"""Splits observations that are stacks of frames, and joins the frames again."""
+"""Splits stacked observations into frames, and stacks frames into observations."""
 
 from typing import Any
 
@@ -11,11 +11,9 @@ from distrl.types import EnvironmentSpec
 
 
 def check_frame_stack(stack: int | None, spec: EnvironmentSpec) -> None:
-    """Raises ConfigError unless observations are stacks of so many frames.
+    """Raises ConfigError unless observations are stacks of `replay.frame_stack` frames.
 
-    Args:
-      stack: `replay.frame_stack`; None fits every observation.
-      spec: of the environment.
+    A stack of None fits every observation.
     """
     observation, _ = split_mask(spec.observation)
     if stack is None:
@@ -37,14 +35,14 @@ def check_frame_stack(stack: int | None, spec: EnvironmentSpec) -> None:
 
 
 def split_frames(observation: np.ndarray, stack: int) -> np.ndarray:
-    """Returns the frames of a batch of observations, each contiguous in memory.
+    """Returns the frames of a batch of observations as a new, contiguous array.
 
     Args:
       observation: `[M, ..., S * C]`, frame s in the channels s * C to (s + 1) * C.
       stack: S.
 
     Returns:
-      A new array `[M, S, ..., C]`.
+      `[M, S, ..., C]`, of the same dtype.
     """
     *shape, channels = observation.shape
     apart = np.moveaxis(observation.reshape(*shape, stack, channels // stack), -2, 1)
@@ -54,10 +52,7 @@ def split_frames(observation: np.ndarray, stack: int) -> np.ndarray:
 
 
 def join_frames(frames: np.ndarray) -> np.ndarray:
-    """Inverts `split_frames`: returns `[M, ..., S * C]` of `[M, S, ..., C]`.
-
-    The result is a view if C is 1.
-    """
+    """Reverses `split_frames`; the result is a view if C is 1."""
     apart = np.moveaxis(frames, 1, -2)
     *shape, stack, channels = apart.shape
     return apart.reshape(*shape, stack * channels)

@@ -1,4 +1,4 @@
-"""The items that replay stores: the specs of transitions and sequences."""
+"""The items in replay: the specs and parts of transitions and sequences."""
 
 from typing import Any, NamedTuple
 
@@ -10,7 +10,7 @@ from distrl.action_masks import join_mask, split_mask
 from distrl.config.schema import Config, NetworkConfig
 from distrl.types import EnvironmentSpec, StepSequence, Transition
 
-# The fields that hold observations.
+# The fields with observations.
 _OBSERVATIONS: dict[type, tuple[str, ...]] = {
     Transition: ("observation_tm1", "observation_t"),
     StepSequence: ("observation",),
@@ -21,7 +21,7 @@ class ItemParts(NamedTuple):
     """The parts of a transition or sequence, of a batch of them, or of its specs.
 
     Attributes:
-      observations: each field that holds observations, without action masks.
+      observations: the value of each field with observations, without action masks.
       rest: the leaves of the other fields, of 32 bits each, then the action masks.
     """
 
@@ -30,11 +30,9 @@ class ItemParts(NamedTuple):
 
 
 def make_item_spec(config: Config, spec: EnvironmentSpec) -> Any:
-    """Returns the `dm_env.specs.Array` of each part of a transition or sequence.
+    """Returns a transition or sequence of `dm_env.specs.Array`.
 
-    Args:
-      config: the whole configuration; `replay.sequence_length` decides which of both.
-      spec: of the environment.
+    It is a sequence if `replay.sequence_length` is set.
     """
     length = config.replay.sequence_length
     observation = tree.map_structure(
@@ -60,12 +58,12 @@ def make_item_spec(config: Config, spec: EnvironmentSpec) -> Any:
 
 
 def make_carry_spec(network: NetworkConfig) -> tuple[specs.Array, ...]:
-    """Returns the specs of one environment's recurrent state; `()` for none."""
+    """Returns the specs of one environment's recurrent state; `()` without a core."""
     return tuple(specs.Array((n,), np.float32) for n in network.carry_sizes)
 
 
 def split_item(item: Any) -> ItemParts:
-    """Splits a transition or sequence into observations and all other leaves."""
+    """Splits a transition or sequence into its observations and all other leaves."""
     names = _OBSERVATIONS[type(item)]
     return ItemParts(
         observations=[split_mask(getattr(item, name))[0] for name in names],
@@ -74,12 +72,7 @@ def split_item(item: Any) -> ItemParts:
 
 
 def join_item(like: Any, parts: ItemParts) -> Any:
-    """Inverts `split_item`.
-
-    Args:
-      like: a `Transition` or `StepSequence` of the structure to return.
-      parts: the parts of the item.
-    """
+    """Reverses `split_item`; `like` is an item of the structure to return."""
     names = _OBSERVATIONS[type(like)]
     *rest, masks = tree.unflatten_as(_list_others(like), parts.rest)
     others = iter(rest)
@@ -102,9 +95,9 @@ def fill_priorities(
     """Returns the priorities of `count` new items, `[count] float64`.
 
     Args:
-      priorities: `[count]`, not negative, from the actor; None gives each item the
-        priority of a TD error of 1 until the learner has sampled it.
-      epsilon: `replay.priority_epsilon`, added to those of the actor.
+      priorities: `[count]`, at least 0, from the actor; None gives each item that of a
+        TD error of 1 until the learner samples it.
+      epsilon: `replay.priority_epsilon`, added to those from the actor.
     """
     if priorities is None:
         return np.ones(count)
@@ -112,7 +105,7 @@ def fill_priorities(
 
 
 def make_zeros(nest: Any, count: int) -> Any:
-    """Returns a nest of zeros `[count, ...]` in the shapes of the specs."""
+    """Returns a nest of zeros `[count, ...]` with the shapes and dtypes of specs."""
     return tree.map_structure(
         lambda leaf: np.zeros((count, *leaf.shape), leaf.dtype), nest
     )

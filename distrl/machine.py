@@ -1,15 +1,15 @@
-"""The machine that this process runs on, as far as its system tells."""
+"""The memory of the machine, as this process may use it."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 
 def read_memory(kind: str, root: Path = Path("/")) -> int:
-    """Returns bytes of memory, no more than this process's control groups allow.
+    """Returns bytes of memory, at most the limit of this process's control groups.
 
     Args:
-      kind: of `/proc/meminfo`, for example `MemTotal` or `MemAvailable`.
-      root: where `proc` and `sys` are.
+      kind: a key of `/proc/meminfo`, for example `MemTotal` or `MemAvailable`.
+      root: the directory of `proc` and `sys`, for tests.
     """
     lines = (root / "proc/meminfo").read_text().splitlines()
     facts = dict(line.split(":", 1) for line in lines)
@@ -17,18 +17,18 @@ def read_memory(kind: str, root: Path = Path("/")) -> int:
     for file in _list_limits(root):
         try:
             sizes.append(int(file.read_text()))
-        except (OSError, ValueError):  # There is no limit: no file, or `max`.
+        except (OSError, ValueError):  # No limit: no file, or `max`.
             continue
     return min(sizes)
 
 
 def _list_limits(root: Path) -> Iterator[Path]:
-    """Yields where the limits of our group and those above it are, if it has any."""
+    """Yields the limit files of our control group and its ancestors."""
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
     except OSError:
         lines = []
-    # Of version 2, and of version 1. A container may not show where its group is.
+    # Version 2 (""), and version 1. A container may hide the path of its group.
     groups = {"": "/", "memory": "/"}
     groups.update({name: path for _, name, path in (x.split(":", 2) for x in lines)})
     for base, path, name in (

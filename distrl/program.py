@@ -1,4 +1,4 @@
-"""The program: which nodes there are and who talks to whom; wiring and no more."""
+"""The program: its nodes and their connections."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,12 +17,7 @@ from distrl.variables import SERVICE, VariableRelay, VariableService, find_sourc
 
 
 def make_program(config: Config, spec: EnvironmentSpec) -> lp.Program:
-    """Returns the actor-learner program of a configuration.
-
-    Args:
-      config: the whole configuration, its `run_dir` set.
-      spec: of the environment (`distrl.environments.read_spec`).
-    """
+    """Returns the actor-learner program; `config.run_dir` must be set."""
     program = lp.Program(config.name)
 
     variables = program.add_node(lp.CourierNode(VariableService), label=SERVICE)
@@ -76,11 +71,11 @@ def make_coordinator(config: Config) -> Coordinator:
 
 
 def make_coordinator_node(config: Config) -> lp.CourierNode:
-    """Returns the node that all others report to."""
+    """Returns the node to which all others report."""
     return lp.CourierNode(
         make_coordinator,
         config,
-        # Its answers wait for nothing, so more threads would only take turns.
+        # Calls never block, so more threads would not help.
         courier_kwargs={"thread_pool_size": 4},
     )
 
@@ -97,7 +92,7 @@ def replay_node(
     address: lp.Address,
     coordinator: Any,
 ) -> None:
-    """Runs the server of a shard of replay at `address`."""
+    """Runs the server of one shard of replay at `address`."""
     stop = lp.stop_event()
     reporter = Reporter(coordinator, config.replay.shard_names[shard], config, stop)
     port = int(address.resolve().rpartition(":")[2])
@@ -147,19 +142,14 @@ def evaluator_node(
 
 
 def make_serial_program(config: Config, spec: EnvironmentSpec) -> lp.Program:
-    """Returns the program of the serial backend: one node, which does it all in turn.
-
-    Args:
-      config: the whole configuration, its `run_dir` set.
-      spec: of the environment (`distrl.environments.read_spec`).
-    """
+    """Returns the program of the serial backend: one node does all the work in turn."""
     program = lp.Program(config.name)
     program.add_node(lp.PyNode(serial_node, config, spec), label="serial")
     return program
 
 
 def serial_node(config: Config, spec: EnvironmentSpec) -> None:
-    """Runs the serial loop, and ends the program with it."""
+    """Runs the serial loop, then stops the program."""
     from distrl.serial import run_serial
 
     run_serial(config, spec, lp.stop_event())

@@ -1,6 +1,6 @@
-"""Proxies in the environment: for what environments do, never for a run's own calls.
+"""Proxies in the environment: nodes never use them, environments may.
 
-gRPC, and so Reverb and Courier, obey `grpc_proxy`, `https_proxy` and `http_proxy`.
+gRPC, and so Reverb and Courier, obeys `grpc_proxy`, `https_proxy` and `http_proxy`.
 """
 
 import os
@@ -13,12 +13,9 @@ _THIS_MACHINE = ("localhost", "127.0.0.1")
 
 
 def bypass_proxies(addresses: Iterable[str] = ()) -> None:
-    """Has gRPC call this machine, and these addresses, without a proxy.
+    """Makes gRPC call this machine, and `host:port` addresses, without a proxy.
 
-    The user's own exceptions stay, and so do the proxies, which environments may use.
-
-    Args:
-      addresses: `host:port` of nodes, which may be on other machines.
+    Keeps the user's own exceptions, and the proxies themselves for environments.
     """
     given = os.environ.get(VARIABLE) or os.environ.get("no_proxy")
     hosts = [address.rpartition(":")[0] for address in addresses]
@@ -26,6 +23,6 @@ def bypass_proxies(addresses: Iterable[str] = ()) -> None:
 
 
 def join_hosts(given: str | None, hosts: Iterable[str]) -> str:
-    """Returns the text of a list of hosts with `hosts` added to it, each once."""
+    """Adds hosts to a comma-separated list, each once."""
     entries = [entry.strip() for entry in (given or "").split(",")]
     return ",".join(dict.fromkeys(filter(None, [*entries, *hosts])))

@@ -1,4 +1,4 @@
-"""Servers at fixed addresses: whether they listen, and calls that outlive a restart."""
+"""Remote calls that tolerate the restart of a server."""
 
 import contextlib
 import socket
@@ -10,8 +10,8 @@ from typing import Any
 from distrl.config import LaunchConfig
 from distrl.types import StopSignal
 
-# How long a call may wait for its answer once the run stops, and how long a server
-# may end before its clients hear of the stop.
+# How long a call may still wait once the run stops, and by how much a server may end
+# before its clients learn of the stop.
 _FAREWELL_SECONDS = 1.0
 _SLICE_SECONDS = 0.1
 
@@ -27,10 +27,10 @@ def is_listening(address: str, timeout: float) -> bool:
 
 
 class RemoteCaller:
-    """Calls the methods of one node and tolerates its absence for a while.
+    """Calls methods of one node, and tolerates its absence for a while.
 
-    A call fails as soon as its server dies. The next call opens a new connection, but
-    only once the port accepts: gRPC backs off for seconds after a refused connection.
+    A call fails at once if its server dies. The next call reconnects, but only once the
+    port accepts connections: gRPC backs off for seconds after a refused one.
     """
 
     def __init__(
@@ -41,16 +41,15 @@ class RemoteCaller:
         stop: StopSignal,
         wait_seconds: float | None = None,
     ):
-        """Does not connect yet.
+        """Connects at the first call.
 
         Args:
           client: a Courier client of the node, or the object itself.
           node: the name of the node, for the error.
-          config: its time limits: of one call, and of calls failing in a row.
-          stop: once it is set, a call returns None soon.
-          wait_seconds: how long `call` waits for an answer; None is the time limit of
-            a call. A later answer is dropped, and until it comes calls return None
-            without waiting.
+          config: the time limits of a call, and of a series of failed calls.
+          stop: once it is set, calls soon return None.
+          wait_seconds: how long `call` waits for an answer; None is the time limit of a
+            call. Until a late answer arrives, to be dropped, calls return None at once.
         """
         self._node = node
         self._timeout = config.rpc_seconds
@@ -58,7 +57,7 @@ class RemoteCaller:
         self._stop = stop
         self._wait = self._timeout if wait_seconds is None else wait_seconds
         self._failing_since: float | None = None
-        # Used for its address and its type alone if it is a remote client.
+        # Of a remote client, only the address and the type are used.
         self._given = client
         self._client: Any = None
         self._overdue: futures.Future | None = None
@@ -71,7 +70,7 @@ class RemoteCaller:
         """
         try:
             result = self._call(method, args)
-        except Exception as error:  # Courier's errors have no common type.
+        except Exception as error:  # Courier's errors share no base class.
             now = time.monotonic()
             if self._failing_since is None:
                 self._failing_since = now
@@ -128,7 +127,7 @@ class RemoteCaller:
             if time.monotonic() < end:
                 continue
             if is_stopping:
-                # The client's destructor waits for calls that are not cancelled.
+                # The client's destructor waits for calls that were not cancelled.
                 future.cancel()
             else:
                 self._overdue = future
@@ -136,18 +135,14 @@ class RemoteCaller:
 
 
 class _OverdueError(Exception):
-    """The call is still under way, but nobody waits for it any longer."""
+    """Raised when the caller stops waiting for a call that is still in progress."""
 
 
 @contextlib.contextmanager
 def ignore_errors_while_stopping(stop: StopSignal) -> Iterator[None]:
-    """Suppresses a RuntimeError if the run stops: a server may end before its clients.
+    """Suppresses a RuntimeError if `stop` is set within a second of it.
 
-    Args:
-      stop: may be set up to a second after the error.
-
-    Raises:
-      RuntimeError: the block raised it, and the run goes on.
+    When a run stops, a server may end before its clients.
     """
     try:
         yield

@@ -1,7 +1,7 @@
-"""Where modules are found: the working directory after the standard library.
+"""The module search path, with the working directory after the standard library.
 
-The command imports this before anything that a file there could replace, so it imports
-only what every interpreter has loaded when it starts.
+The command imports this before anything that a file in the working directory could
+shadow, so it imports only what every interpreter loads at startup.
 """
 
 import os
@@ -9,15 +9,15 @@ import sys
 
 
 def settle_search_path() -> None:
-    """Has this process search the working directory after the standard library."""
+    """Orders the search path of this process."""
     sys.path[:] = order_search_path(sys.path)
 
 
 def order_search_path(paths: list[str]) -> list[str]:
-    """Returns absolute paths, with the working directory after the standard library."""
+    """Makes paths absolute, and puts the working directory after the library."""
     try:
         here = os.getcwd()
-    except FileNotFoundError:  # An environment has removed it.
+    except FileNotFoundError:  # An environment may have removed it.
         return list(paths)
     absolute = [os.path.abspath(path) for path in paths]
     end = find_library_end(absolute)

@@ -1,4 +1,4 @@
-"""Seeds and keys, derived from (seed, role, indices), so that no two are alike."""
+"""Seeds derived from the seed of a run, different for each of its parts."""
 
 import hashlib
 
@@ -8,9 +8,8 @@ def derive_seed(seed: int, role: str, *indices: int) -> int:
 
     Args:
       seed: the seed of the run.
-      role: the name of a role, for example `actor`.
-      *indices: which one of that role, for example (actor, environment). Another number
-        of indices gives another seed, too.
+      role: the kind of part, for example `actor`.
+      *indices: which part, for example (actor, environment); their number matters, too.
     """
     text = repr((int(seed), role, *map(int, indices)))
     digest = hashlib.sha256(text.encode()).digest()

@@ -1,8 +1,4 @@
-"""Which life a node is in: the start of the program, and the restarts since.
-
-A launcher says it through environment variables, so that any node of a program, on
-whatever back end, can ask.
-"""
+"""The session and incarnation of a node, passed on in environment variables."""
 
 import os
 from collections.abc import Mapping
@@ -15,12 +11,12 @@ _RESTARTS = "DISTRL_RESTARTS"
 
 @dataclass(frozen=True)
 class Session:
-    """One start of the program, seen from one life of one node.
+    """One start of the program, seen from one incarnation of one node.
 
     Attributes:
-      id: names the start, one `train` or `resume`; empty outside of a launcher.
+      id: identifies the start, one `train` or `resume`; empty without a launcher.
       number: how often the run was resumed.
-      restarts: how often this node was started again since.
+      restarts: how often this node has been restarted since.
     """
 
     id: str = ""
@@ -29,9 +25,9 @@ class Session:
 
     @property
     def indices(self) -> tuple[int, ...]:
-        """What a seed is derived from beside role and index; empty in a first life.
+        """Additional indices for seeds; empty in a node's first incarnation.
 
-        A node that starts again must not draw the same numbers once more.
+        A restarted node must not draw the same random numbers again.
         """
         life = (self.number, self.restarts)
         return life if any(life) else ()
@@ -46,7 +42,7 @@ class Session:
 
 
 def read_session(environment: Mapping[str, str] = os.environ) -> Session:
-    """Returns the session that the launcher of this process named."""
+    """Returns the session that the launcher of this process set."""
     return Session(
         id=environment.get(_ID, ""),
         number=int(environment.get(_NUMBER, "0")),

@@ -1,4 +1,4 @@
-"""What makes it not matter where and how distrl was started."""
+"""The state of a process that distrl relies on, however it was started."""
 
 import atexit
 import os
@@ -12,10 +12,7 @@ from distrl.errors import ConfigError
 
 
 def settle() -> None:
-    """Gives this process, and those it will start, what each may rely on.
-
-    These are a working directory, open standard streams, a home directory, and search
-    paths that mean the same in any directory.
+    """Prepares this process and its children: standard streams, home and search paths.
 
     Raises:
       ConfigError: the working directory has been deleted.
@@ -29,7 +26,7 @@ def settle() -> None:
         ) from None
     is_main = threading.current_thread() is threading.main_thread()
     if is_main and signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN:
-        # It may be inherited, and then nobody learns how a child process ended.
+        # If ignored, as may be inherited, the exit codes of children are lost.
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     _open_streams()
     _find_home()
@@ -39,15 +36,15 @@ def settle() -> None:
 
 
 def _open_streams() -> None:
-    """Opens what is closed of stdin, stdout and stderr, before other files are there.
+    """Opens closed standard streams, before other files take their numbers.
 
-    A file or socket that took such a number would get what is printed.
+    Such a file or socket would receive what is printed.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)
         except OSError:
-            # The lowest free number is the one that is missing.
+            # `open` returns the lowest free number, which is this one.
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
         if getattr(sys, name) is None:
             mode = "w" if number else "r"
@@ -55,9 +52,9 @@ def _open_streams() -> None:
 
 
 def _find_home() -> None:
-    """Gives a user without a home directory one until this process ends.
+    """Gives a user without a home directory a temporary one.
 
-    Libraries would take `~` for the name of a directory here.
+    Libraries would create a directory named `~` otherwise.
     """
     if os.path.isabs(os.path.expanduser("~")):
         return

@@ -1,4 +1,4 @@
-"""The values that packages hand to each other."""
+"""The data types that packages exchange."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
@@ -11,19 +11,18 @@ Nest: TypeAlias = Any
 
 
 class ActorStep(NamedTuple):
-    """One step of E environments, and what the policy knew when it chose the actions.
+    """One step of E environments, with what the policy computed for it.
 
     Attributes:
-      observation_tm1: nest of `[E, ...]`, the observations that were acted on; the
-        first of an episode if the step before ended one.
+      observation_tm1: nest of `[E, ...]`, the observations acted on; the first of an
+        episode if the previous step ended one.
       action_tm1: `[E] int32`, the actions taken.
       reward_t: `[E] float32`, the rewards of the step.
-      discount_t: `[E] float32`, the environments' own discounts: 0 at a termination.
+      discount_t: `[E] float32`, the environments' own discounts: 0 at termination.
       last_t: `[E] bool`, whether the step ended an episode.
       observation_t: nest of `[E, ...]`, the observations after the step; the final one
         where an episode ended.
-      q_tm1: `[E, A] float32`, the action values that the actions were chosen by; may
-        be on the device.
+      q_tm1: `[E, A] float32`, the policy's action values; may be on the device.
       carry_tm1: nest of `[E, ...]`, the recurrent state before the step; may be on the
         device.
     """
@@ -60,7 +59,7 @@ class Transition(NamedTuple):
 class StepSequence(NamedTuple):
     """T successive steps of one episode, or a batch of them with a leading axis.
 
-    Step i goes from `observation[i]` to `observation[i + 1]`. Where an episode ends
+    Step i goes from `observation[i]` to `observation[i + 1]`. If the episode ends
     before T steps, the rest is padded with zeros.
 
     Attributes:
@@ -95,7 +94,7 @@ class Items(NamedTuple):
 
 @dataclass(frozen=True)
 class EnvironmentSpec:
-    """The parts of an environment that networks, replay and policies depend on.
+    """What networks, replay and policies need to know about an environment.
 
     Attributes:
       observation: nest of `dm_env.specs.Array`, one observation without batch axis.
@@ -107,10 +106,10 @@ class EnvironmentSpec:
 
 
 class StopSignal(Protocol):
-    """Tells a node to stop; a `threading.Event` is one."""
+    """Tells a node to stop, for example a `threading.Event`."""
 
     def is_set(self) -> bool:
-        """Whether the node is to stop."""
+        """Returns whether the node must stop."""
 
     def wait(self, timeout: float) -> bool:
-        """Waits up to `timeout` seconds; True as soon as the node is to stop."""
+        """Waits up to `timeout` seconds; returns True once the node must stop."""

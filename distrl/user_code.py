@@ -1,4 +1,4 @@
-"""Where in a user's own files something was raised, or stopped."""
+"""The line in a user's own files where an error was raised or a process hung."""
 
 import os
 import re
@@ -6,7 +6,7 @@ import traceback
 
 _FRAME = re.compile(r'^  File "(.+)", line (\d+) in ', re.MULTILINE)
 _PACKAGES = re.compile(r"[/\\](site|dist)-packages[/\\]")
-# Neither distrl nor Python itself.
+# distrl, the standard library, and code without a file.
 _NOT_THEIRS = (
     os.path.dirname(os.path.abspath(__file__)) + os.sep,
     os.path.dirname(os.__file__) + os.sep,
@@ -15,10 +15,7 @@ _NOT_THEIRS = (
 
 
 def locate_error(error: BaseException | None) -> str:
-    """Returns the user's line that led to an error, ` (/my/environment.py:42)`.
-
-    It is empty where no code of the user's took part.
-    """
+    """Returns the user's line behind an error, ` (/my/environment.py:42)`, or ""."""
     place = ""
     while error is not None:
         for frame, line in traceback.walk_tb(error.__traceback__):
@@ -29,8 +26,8 @@ def locate_error(error: BaseException | None) -> str:
 
 
 def locate_dump(dump: str) -> str:
-    """Returns the user's line at which a dump of faulthandler found the main thread."""
-    # The thread that got the signal is marked; if it is not Python's, main is the last.
+    """Returns the user's line where a faulthandler dump shows the main thread."""
+    # The dump marks the thread that got the signal; without a mark, main is last.
     start = max(dump.find("Current thread"), 0) or max(dump.rfind("Thread 0x"), 0)
     for file, line in _FRAME.findall(dump, start):
         if _is_theirs(file):

@@ -1,4 +1,4 @@
-"""Files that a reader sees whole or not at all."""
+"""Files that are replaced atomically."""
 
 import json
 import os
@@ -14,18 +14,18 @@ def write_json(path: Path, content: Mapping[str, Any], durable: bool = True) -> 
 
 
 def write_whole(path: Path, text: str, durable: bool = True) -> None:
-    """Replaces a file, which only its owner may read.
+    """Atomically replaces a file that only its owner may read.
 
     Args:
-      path: of the file; its directory must be there.
-      text: what it is to hold.
-      durable: wait until the disk has it. A file that is written again and again need
-        not survive a power failure.
+      path: a file in an existing directory.
+      text: its new contents.
+      durable: whether to wait for the disk; a file that is rewritten often need not
+        survive a power failure.
 
     Raises:
-      OSError: the disk is full, for example; what was there stays.
+      OSError: for example a full disk; the old contents stay.
     """
-    # Two threads may write at once; either's is whole.
+    # Unique, as two threads may write at once.
     partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     try:
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
