@@ -1,6 +1,7 @@
 """Reads from one replay server: superbatches, or a shard's share of them."""
 
 import contextlib
+import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from distrl.types import EnvironmentSpec
 _WORKERS = 2
 _MAX_IN_FLIGHT = 128
 _TENSORFLOW_THREADS = 2
+_RETRY_SECONDS = 0.2
 
 SILENCE_SECONDS = 1.0
 """`read` returns None after this many seconds without a sample."""
@@ -95,13 +97,15 @@ class ReplaySampler:
                 self._iterator = iter(dataset.as_numpy_iterator())
             part = next(self._iterator)
         except StopIteration:
-            self._iterator = None
+            self._iterator, self._failures = None, 0
             return None
         except (tf.errors.UnavailableError, tf.errors.CancelledError):
             self._failures += 1
             if self._failures > MAX_FAILURES:
                 raise
             self._iterator = None
+            # The port of a process that dies may accept a moment longer.
+            time.sleep(_RETRY_SECONDS)
             return None
         self._failures = 0
         self._parts.append(part)
