@@ -1,6 +1,6 @@
 """Agents: pure functions for acting and for the loss; one module per loss family.
 
-Importing this package imports no JAX; making an agent does.
+Importing this package does not import JAX; making an agent does.
 """
 
 from distrl.agents.agent import Agent, LossOutput

@@ -1,4 +1,4 @@
-"""From action values to actions: epsilon-greedy and Boltzmann exploration."""
+"""Choice of actions from action values: epsilon-greedy and Boltzmann exploration."""
 
 from typing import Protocol
 
@@ -38,14 +38,14 @@ def epsilon_greedy(
     """Takes a random legal action with probability epsilon, else a best one."""
     _check(q, epsilon)
     batch_size, num_actions = q.shape
-    # One draw for everything: on the CPU a draw costs more than its use.
+    # A single draw for everything: on the CPU, draws cost more than their use.
     draw = jax.random.uniform(key, (batch_size, num_actions + 2))
     explores = draw[:, 0] < epsilon
     if legal is not None:
-        # Of equal values `pick_best` takes one at random.
+        # `pick_best` takes a random one of equal values.
         values = jnp.where(explores[:, None], 0.0, q)
         return pick_best(_forbid(values, legal), draw[:, 2:])
-    # A draw is below 1, but its product may be rounded up.
+    # A draw is below 1, but the product may be rounded up.
     action = jnp.minimum((draw[:, 1] * num_actions).astype(jnp.int32), num_actions - 1)
     return jnp.where(explores, action, pick_best(q, draw[:, 2:]))
 
@@ -59,7 +59,7 @@ def boltzmann(
     """Samples legal actions from softmax(q / temperature); 0 takes a best one."""
     _check(q, temperature)
     noise_key, best_key = jax.random.split(key)
-    # Gumbel's trick, written so that a temperature of 0 needs no division.
+    # The Gumbel-max trick, in a form that allows a temperature of 0.
     noise = jax.random.gumbel(noise_key, q.shape)
     values = q + temperature[:, None] * noise
     if legal is not None:
@@ -70,14 +70,13 @@ def boltzmann(
 def pick_best(values: jax.Array, draw: jax.Array) -> jax.Array:
     """Returns argmax indices, ties broken at random, `[B] int32`.
 
-    RLax compares the values with their maximum. XLA may compute the two separately and
-    round them differently, so that no value equals the maximum. Here each value is
+    RLax compares the values with their maximum, but XLA may compute the two separately
+    and round them differently, so that no value equals the maximum. Here each value is
     read once.
 
     Args:
       values: `[B, A] float32`.
-      draw: `[B, A] float32`, random numbers in [0, 1) that break ties: the largest
-        wins.
+      draw: `[B, A] float32`, random numbers in [0, 1); the largest wins a tie.
     """
 
     def choose(one: tuple, other: tuple) -> tuple:
@@ -92,7 +91,7 @@ def pick_best(values: jax.Array, draw: jax.Array) -> jax.Array:
 
 
 def _forbid(values: jax.Array, legal: jax.Array) -> jax.Array:
-    """Returns values whose illegal entries are less than all legal ones."""
+    """Returns values whose illegal entries are below all legal ones."""
     return jnp.where(legal, jnp.nan_to_num(values), -jnp.inf)
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from distrl.types import Nest
 
-# Importing the names of agents imports no JAX.
+# Listing agents must not import JAX.
 if TYPE_CHECKING:
     import chex
     import haiku as hk
@@ -19,9 +19,9 @@ class LossOutput(NamedTuple):
 
     Attributes:
       priorities: `[B] float32`, new priorities of the items, at least 0.
-      metrics: dict of `[] float32`. They are averaged over steps and devices; if the
-        name starts with `max_`, the maximum is taken instead.
-      network_state: the new state of the network.
+      metrics: dict of `[] float32`, averaged over steps and devices; of those named
+        `max_...` the maximum is taken instead.
+      network_state: the new network state.
     """
 
     priorities: "jax.Array"
@@ -30,14 +30,14 @@ class LossOutput(NamedTuple):
 
 
 class InitFn(Protocol):
-    """Makes the initial parameters and state of the network."""
+    """Initialises the params and the network state."""
 
     def __call__(self, key: "chex.PRNGKey", /) -> "tuple[hk.Params, hk.State]":
         """Returns `(params, network_state)`."""
 
 
 class QValuesFn(Protocol):
-    """Computes the action values that actions are chosen by."""
+    """Computes the action values by which actions are chosen."""
 
     def __call__(
         self,
@@ -55,8 +55,8 @@ class QValuesFn(Protocol):
           params: the network's parameters.
           network_state: the network's state.
           key: a raw key.
-          observation: nest of `[B, ...]`. Values of illegal actions are returned as
-            well; the policy ignores them.
+          observation: nest of `[B, ...]`. Illegal actions have values, too; the policy
+            ignores them.
           carry: nest of `[B, ...]`, the recurrent state.
           mode: `act`, in which noisy layers are noisy, or `evaluate`.
         """
@@ -71,29 +71,28 @@ class LossFn(Protocol):
         target_params: "hk.Params",
         network_state: "hk.State",
         keys: "chex.PRNGKey",
-        # Each agent declares one of the two types of items.
+        # Each agent declares one of the two item types.
         batch: Any,
         weights: "jax.Array",
         /,
     ) -> "tuple[jax.Array, LossOutput]":
         """Returns the loss `[] float32` and the other outputs.
 
-        No gradient flows into targets. Discounts are used as they are: gamma is
-        already in them.
+        Gradients do not flow into targets. Discounts already include gamma.
 
         Args:
           params: the online network's parameters.
           target_params: the target network's parameters.
           network_state: the network's state.
-          keys: `[B, 2] uint32`, a key for each item that does not depend on how many
-            devices share the batch.
+          keys: `[B, 2] uint32`, a key per item, independent of the number of devices
+            that share the batch.
           batch: `Transition` or `StepSequence` with a leading `[B]`.
           weights: `[B] float32`, importance weights.
         """
 
 
 class Agent(NamedTuple):
-    """Pure functions; any of them can be jitted.
+    """Pure functions; all of them can be jitted.
 
     Attributes:
       init: `(key) -> (params, network_state)`.

@@ -1,4 +1,4 @@
-"""Distributions of returns on fixed atoms: C51, and the loss of Rainbow."""
+"""Categorical distributions of returns on fixed atoms: C51, and Rainbow's loss."""
 
 import chex
 import jax
@@ -23,8 +23,8 @@ def make_c51(config: Config, spec: EnvironmentSpec) -> Agent:
 def make_rainbow_loss(config: Config, spec: EnvironmentSpec) -> Agent:
     """Returns C51 as in Rainbow (arXiv 1710.02298): the online network selects.
 
-    The other parts of Rainbow are fields of the configuration: a dueling, noisy
-    head, n-step returns and prioritised replay.
+    The other parts of Rainbow are config fields: a dueling, noisy head, n-step returns
+    and prioritised replay.
     """
     return _make_categorical(config, spec, is_double=True)
 
@@ -40,10 +40,10 @@ def categorical_q_loss(
 ) -> tuple[jax.Array, jax.Array]:
     """Returns the cross-entropy and the KL divergence of one transition, both `[]`.
 
-    The target is r + discount * Z_target(argmax q_selector), its atoms projected
-    onto the fixed ones (arXiv 1707.06887, algorithm 1). The cross-entropy is
-    minimised. The KL divergence, which is the cross-entropy minus the target's
-    entropy, is Rainbow's priority (arXiv 1710.02298).
+    The target is r + discount * Z_target(argmax q_selector), projected onto the fixed
+    atoms (arXiv 1707.06887, algorithm 1). The cross-entropy is minimised. The KL
+    divergence, the cross-entropy minus the target's entropy, is Rainbow's priority
+    (arXiv 1710.02298).
 
     Args:
       logits_tm1: `[A, N] float32`, online logits of the previous observation.
@@ -69,7 +69,6 @@ def categorical_q_loss(
 
 
 def _make_categorical(config: Config, spec: EnvironmentSpec, is_double: bool) -> Agent:
-    """Returns the agent; it does not use the Huber loss."""
     refuse_fields(config, "max_abs_td_gradient", "value_transform")
     check_atoms(config.loss)
     atoms = jnp.linspace(config.loss.v_min, config.loss.v_max, config.loss.num_atoms)

@@ -15,9 +15,9 @@ def make_iqn(config: Config, spec: EnvironmentSpec) -> Agent:
     """Returns IQN (arXiv 1806.06923).
 
     `loss.tau_samples` online quantiles learn from `loss.target_tau_samples` target
-    quantiles; actions are selected by the mean of `loss.policy_tau_samples` others.
-    The loss is that of QR-DQN divided by the Huber loss's delta, as in the paper's
-    equation 3. Priorities are the TD errors of the means; the paper has none.
+    ones; actions are selected by the mean of `loss.policy_tau_samples` others. The loss
+    is that of QR-DQN divided by the Huber loss's delta, as in the paper's equation 3.
+    Priorities are the TD errors of the means; the paper has none.
     """
     refuse_fields(config, "max_abs_td_gradient", "value_transform")
     delta = config.loss.huber_delta

@@ -11,13 +11,10 @@ ILLEGAL = -1e30
 
 
 def find_legal(observation: Nest) -> jax.Array | None:
-    """Returns which actions are legal, `[..., A] bool`; None without a mask.
+    """Returns the legal actions, `[..., A] bool`; None without a mask.
 
-    A mask of only zeros, as in padding, counts as all ones: the values there are not
-    used and stay finite.
-
-    Args:
-      observation: nest of arrays `[..., ...]`.
+    A mask of only zeros, as in padding, counts as all ones: the values there are unused
+    and stay finite.
     """
     _, mask = split_mask(observation)
     if mask is None:
@@ -27,10 +24,8 @@ def find_legal(observation: Nest) -> jax.Array | None:
 
 
 def restrict(values: jax.Array, legal: jax.Array | None) -> jax.Array:
-    """Returns values with `ILLEGAL` for illegal actions.
+    """Sets values `[..., A] float32` of illegal actions to `ILLEGAL`.
 
-    Args:
-      values: `[..., A] float32`, action values.
-      legal: `[..., A] bool`, the legal actions; None returns the values unchanged.
+    `legal` is `[..., A] bool`, the legal actions; None leaves the values unchanged.
     """
     return values if legal is None else jnp.where(legal, values, ILLEGAL)

@@ -1,4 +1,4 @@
-"""Munchausen DQN: the policy's own log-probability in the reward."""
+"""Munchausen DQN: adds the policy's log-probability to the reward."""
 
 import chex
 import jax
@@ -15,11 +15,9 @@ def make_munchausen_dqn(config: Config, spec: EnvironmentSpec) -> Agent:
     """Returns Munchausen DQN (arXiv 2007.14430).
 
     It acts epsilon-greedily on Q. With n-step returns only the first action's
-    log-probability is added, as those of the others are not stored.
-
-    Raises:
-      ConfigError: `loss.double` is set: no action is selected, the target is an
-        expectation under the softmax policy of the target network.
+    log-probability is added, as those of the others are not stored. Raises ConfigError
+    if `loss.double` is set: the target is an expectation under the target network's
+    softmax policy, so no action is selected.
     """
     refuse_fields(config, "value_transform")
 
@@ -55,8 +53,8 @@ def munchausen_td_error(
 ) -> jax.Array:
     """Returns the TD error of one transition, `[] float32`.
 
-    With pi = softmax(q_target / temperature) the target is, equation 5 of arXiv
-    2007.14430 clipped as its section 3 says,
+    With pi = softmax(q_target / temperature) the target is, by equation 5 of arXiv
+    2007.14430 clipped as in its section 3,
     r + alpha * [temperature log pi_tm1(a)] from clip to 0
       + discount * sum_b pi_t(b) (q_target_t(b) - temperature log pi_t(b));
     the last sum is temperature * logsumexp(q_target_t / temperature).

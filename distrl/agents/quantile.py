@@ -13,7 +13,7 @@ from distrl.types import EnvironmentSpec
 
 
 def make_qr_dqn(config: Config, spec: EnvironmentSpec) -> Agent:
-    """Returns QR-DQN (arXiv 1710.10044), of N quantiles at (2 i + 1) / 2 N.
+    """Returns QR-DQN (arXiv 1710.10044), with N quantiles at (2 i + 1) / 2 N.
 
     Priorities are the TD errors of expected values; the paper has none.
     """
@@ -58,7 +58,7 @@ def quantile_q_loss(
     """Returns the loss of one transition, and the TD error of the means.
 
     The loss is the mean over the M target quantiles and the sum over the N online
-    quantiles of |tau - 1[u < 0]| L(u), with u the target minus the online quantile
+    quantiles of |tau - 1[u < 0]| L(u), where u is the target minus the online quantile
     (arXiv 1710.10044, algorithm 1).
 
     Args:

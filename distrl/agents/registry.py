@@ -1,4 +1,4 @@
-"""The table of agents; a user's own agent is given by its address."""
+"""The table of agents, and loading of a user's own agent by its address."""
 
 from distrl.agents.agent import Agent
 from distrl.config.schema import Config
@@ -68,14 +68,11 @@ def preload_agents() -> None:
 
 
 def make_agent(config: Config, spec: EnvironmentSpec) -> Agent:
-    """Returns the agent that the configuration names.
+    """Returns the configured agent.
 
-    A user's own agent, `package.module:factory`, is made by
-    `factory(config, spec, **config.agent_args)`.
-
-    Raises:
-      ConfigError: the agent does not exist or does not take the arguments, or its
-        network cannot be made.
+    A user's own agent, `package.module:factory`, is made by `factory(config, spec,
+    **config.agent_args)`. Raises ConfigError if the agent does not exist or take the
+    arguments, or its network cannot be made.
     """
     factory = find_factory("agent", config.agent, _AGENTS)
     check_keywords("agent_args", factory, config.agent_args, positional=2)

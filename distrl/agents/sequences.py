@@ -24,17 +24,18 @@ def make_r2d2(config: Config, spec: EnvironmentSpec) -> Agent:
     Both networks start from the stored recurrent state and unroll the first
     `loss.burn_in` steps without learning; they learn from the steps after those.
     Learning is double (unless `loss.double` is false), on the scale of
-    `loss.value_transform`, from returns of `actor.n_step` steps inside the sequence,
-    or from Watkins' Q(lambda) if `loss.q_lambda` is set. Without a recurrent core it
+    `loss.value_transform`, from returns of `actor.n_step` steps inside the sequence, or
+    from Watkins' Q(lambda) if `loss.q_lambda` is set. Without a recurrent core it
     learns from the same steps.
 
-    The loss of a sequence is the sum over its learned steps divided by the number in
-    a full sequence, so that each step has the same weight. Its priority is
+    The loss of a sequence is the sum over its learned steps divided by the number in a
+    full sequence, so that all steps have the same weight. Its priority is
     `loss.priority_mix` times the largest absolute TD error, plus the rest times the
     mean.
 
     Raises:
-      ConfigError: sequences are not configured, or burn-in leaves no step to learn.
+      ConfigError: sequences are not configured, or burn-in leaves no step to learn
+        from.
     """
     check_sequence_length(config)
     network = make_value_network(config, spec)
@@ -81,7 +82,7 @@ def make_r2d2(config: Config, spec: EnvironmentSpec) -> Agent:
         _check_batch(batch, keys, weights, burn_in)
         online_key, target_key = jax.random.split(keys[0])
         q, new_network_state = unroll(params, network_state, online_key, batch, "learn")
-        # The new state, as BatchNorm's averages are zeros before their first batch.
+        # Not the old state: BatchNorm's averages are zeros before their first batch.
         target_state = jax.lax.stop_gradient(new_network_state)
         q_target, _ = unroll(target_params, target_state, target_key, batch, "target")
         q_selector = jax.lax.stop_gradient(q) if is_double else q_target
@@ -175,7 +176,7 @@ def sequence_td_error(
     if q_lambda is None:
         returns = rlax.n_step_bootstrapped_returns(r_t, discount_t, v_t, n_step)
     else:
-        # Padding has the last step's value, so lambda does not matter there.
+        # Padding has the value of the last step, so lambda has no effect there.
         a_t = jnp.roll(a_tm1, -1)
         is_best = rlax.batched_index(q_selector_t, a_t) >= jnp.max(q_selector_t, 1)
         returns = rlax.lambda_returns(r_t, discount_t, v_t, q_lambda * is_best)

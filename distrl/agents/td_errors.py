@@ -1,4 +1,4 @@
-"""Shared by losses: the loss of TD errors, value transforms, unused fields."""
+"""The loss of TD errors, value transforms, and the check of unused fields."""
 
 from typing import Any
 
@@ -17,13 +17,11 @@ _UNSET = {"double": None, "max_abs_td_gradient": None, "value_transform": "none"
 
 
 def td_loss(td_error: jax.Array, config: LossConfig) -> jax.Array:
-    """Returns the loss of TD errors, `[...] float32`.
+    """Returns the loss of TD errors, both `[...] float32`.
 
-    Args:
-      td_error: `[...] float32`.
-      config: `huber_delta` is where the loss becomes linear, None means
-        0.5 td_error^2; `max_abs_td_gradient` clips the gradient of each TD error
-        (DQN, Nature 518) before importance weights and the mean scale it.
+    `huber_delta` is where the loss becomes linear; None is 0.5 td_error^2.
+    `max_abs_td_gradient` clips the gradient of each TD error (DQN, Nature 518) before
+    importance weights and the mean scale it.
     """
 
     def measure(td_error: jax.Array) -> Any:
@@ -46,11 +44,7 @@ def get_transform(config: LossConfig) -> rlax.TxPair:
 
 
 def refuse_fields(config: Config, *names: str) -> None:
-    """Checks that fields of `loss` that an agent does not use are unset.
-
-    Raises:
-      ConfigError: one of them is set.
-    """
+    """Raises ConfigError if a field of `loss` that the agent does not use is set."""
     for name in names:
         value, unset = getattr(config.loss, name), _UNSET[name]
         if value != unset:

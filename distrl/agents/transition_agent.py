@@ -19,12 +19,12 @@ from distrl.types import EnvironmentSpec, Nest, Transition
 class Estimates(NamedTuple):
     """The networks' outputs for one transition.
 
-    Values are `[A]`, `[A, N]` if an action has N outputs, or `[N, A]` for N quantiles
-    of an implicit network. Gradients flow into `values_tm1` only. Estimates that a
-    loss does not use are not computed.
+    Values are `[A]`, `[A, N]` with N outputs per action, or `[N, A]` for N quantiles of
+    an implicit network. Gradients flow into `values_tm1` only. Estimates that a loss
+    does not use are not computed.
 
     With an action mask, `q_selector_t` and target values `[A]` are `ILLEGAL` for
-    illegal actions, so that no maximum or softmax picks them.
+    illegal actions, so that neither a maximum nor a softmax picks them.
 
     Attributes:
       values_tm1: the online network's, for the observation that was acted on.
@@ -80,19 +80,17 @@ def make_transition_agent(
     is_double: bool | None = None,
     is_implicit: bool = False,
 ) -> Agent:
-    """Returns the agent of a loss.
+    """Returns the agent of a loss of single transitions.
 
     Args:
       config: its `network` and `loss` groups are read.
       spec: of the environment.
       item_loss_fn: the loss of one transition.
       expect: from the network's outputs to expected action values.
-      num_outputs: the outputs of an action, for example its atoms; None for a single
-        value.
-      is_double: whether the online network selects the next action if `loss.double`
-        is null; None if the loss does not use `q_selector_t`.
-      is_implicit: whether the network computes quantiles that are sampled for each
-        transition.
+      num_outputs: the outputs per action, such as atoms; None for a single value.
+      is_double: whether the online network selects the next action if `loss.double` is
+        null; None if the loss does not use `q_selector_t`.
+      is_implicit: whether to sample quantiles for each transition.
 
     Raises:
       ConfigError: the network cannot be made, or `loss.double` is set but unused.
@@ -120,7 +118,7 @@ def make_transition_agent(
         chex.assert_tree_shape_prefix(observations, weights.shape)
 
         legal_tm1, legal_t = map(find_legal, observations)
-        # The first key of the first item is the whole batch's; the other three of
+        # The first item's first key is for the whole batch; the other three of
         # each item are for its quantiles.
         item_keys = jax.vmap(lambda key: jax.random.split(key, 4))(keys)
         batch_key = item_keys[0, 0]
@@ -139,7 +137,7 @@ def make_transition_agent(
             "learn",
             tau_tm1,
         )
-        # The new state, as BatchNorm's averages are zeros before their first batch.
+        # Not the old state: BatchNorm's averages are zeros before their first batch.
         target_state = jax.lax.stop_gradient(new_network_state)
 
         def target_values(
@@ -211,11 +209,8 @@ def make_q_values(
 ) -> QValuesFn:
     """Returns an agent's `q_values`.
 
-    Args:
-      network: the whole network.
-      expect: from its outputs to expected action values.
-      tau_samples: the quantiles to sample for each observation in an implicit
-        network; None if it is not implicit.
+    `expect` turns network outputs into expected action values; `tau_samples` is the
+    number of quantiles to sample per observation, None unless the network is implicit.
     """
 
     def q_values(

@@ -22,11 +22,7 @@ class EpisodeLog:
     """A logger for bsuite that writes each row at once."""
 
     def __init__(self, path: Path):
-        """Takes the path of the file, which is created with the first row.
-
-        Raises:
-          RuntimeError: it exists, and the counts of two runs would be mixed up.
-        """
+        """Creates the file with the first row; raises RuntimeError if it exists."""
         if path.exists():
             raise RuntimeError(
                 f"{path} holds the episodes of an earlier actor; a log of bsuite "

@@ -69,7 +69,6 @@ def select_bsuite_ids(text: str) -> list[str]:
 
 
 def _read_span(word: str, indices: str, count: int) -> range:
-    """Returns the numbers in `3` or `0-4`."""
     first, dash, last = indices.partition("-")
     known = list(map(str, range(count)))
     last = last if dash else first
@@ -147,7 +146,7 @@ def _load_deep_sea_stochastic(size: int, mapping_seed: int = 0, seed: int = 0) -
 
 @contextmanager
 def _limit_sockets(seconds: float) -> Iterator[None]:
-    # urlretrieve has no time limit of its own.
+    # urlretrieve has no timeout argument.
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)
     try:

@@ -1,9 +1,8 @@
 """Haiku networks from observations to action values.
 
 A torso is a Haiku function `(observation [B, ...], is_training) -> features [B, F]`,
-built-in or a user's own. `value_network` adds a recurrent core, if configured, and the
-head of the agent, and turns the whole into pure functions. Importing this package
-imports no JAX.
+built-in or a user's own. `value_network` adds the recurrent core, if any, and the
+agent's head, and returns pure functions. Importing this package does not import JAX.
 """
 
 from distrl.networks.torsos import (

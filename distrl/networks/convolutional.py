@@ -30,21 +30,17 @@ def make_atari(
 ) -> Torso:
     """Returns convolutions without padding, then an MLP, with ReLUs.
 
-    The default is the network of DQN for Atari's 84 by 84 images (Nature 518,
-    10.1038/nature14236), up to its last layer.
+    The default is the DQN network for 84 by 84 Atari images (Nature 518,
+    10.1038/nature14236), without its last layer.
 
     Args:
-      spec: the observation is one image `[height, width]` or `[height, width,
-        channels]`, or a nest of one image and vectors or numbers, which are inputs
-        of the MLP.
+      spec: one image `[height, width]` or `[height, width, channels]`, or a nest of one
+        image and vectors or numbers, which are inputs of the MLP.
       channels: the output channels of each convolution.
       kernels: the height and width of each, in pixels.
-      strides: the stride of each in both directions, in pixels.
+      strides: in pixels, the same in both directions.
       hidden_sizes: the units of each hidden layer after the convolutions.
-      layout: `hwc` or `chw`: channels last or first; null if the shape shows it.
-
-    Raises:
-      ConfigError: an argument is invalid, or does not fit the observation.
+      layout: `hwc` or `chw`: channels last or first; None if the shape shows it.
     """
     layers = make_layers(channels, kernels, strides)
     return make_convolutional("atari", spec, layers, hidden_sizes, layout)
@@ -59,19 +55,8 @@ def make_conv(
 ) -> Torso:
     """Returns convolutions of stride 1 without padding, then an MLP, with ReLUs.
 
-    The default is the network of MinAtar (arXiv 1903.03176).
-
-    Args:
-      spec: the observation is one image `[height, width]` or `[height, width,
-        channels]`, or a nest of one image and vectors or numbers, which are inputs
-        of the MLP.
-      channels: the output channels of each convolution.
-      kernel: the height and width of a convolution, in cells.
-      hidden_sizes: the units of each hidden layer after the convolutions.
-      layout: `hwc` or `chw`: channels last or first; null if the shape shows it.
-
-    Raises:
-      ConfigError: an argument is invalid, or does not fit the observation.
+    The default is the network of MinAtar (arXiv 1903.03176). The arguments are those of
+    `make_atari`, but all convolutions share one `kernel`.
     """
     check_sizes("channels", channels)
     check_size("kernel", kernel)
@@ -82,11 +67,7 @@ def make_conv(
 def make_layers(
     channels: Sequence[int], kernels: Sequence[int], strides: Sequence[int]
 ) -> list[Layer]:
-    """Returns the convolutions of three lists.
-
-    Raises:
-      ConfigError: one is not a list of positive integers, or they differ in length.
-    """
+    """Returns the convolutions of three lists; raises ConfigError if invalid."""
     sizes = {"channels": channels, "kernels": kernels, "strides": strides}
     for name, each in sizes.items():
         check_sizes(name, each)
@@ -102,17 +83,7 @@ def make_layers(
 def check_convolutions(
     factory: str, spec: EnvironmentSpec, layers: Sequence[Layer], layout: Layout = None
 ) -> None:
-    """Checks that convolutions without padding fit into the observation.
-
-    Args:
-      factory: the torso's name, for the message.
-      spec: of the environment.
-      layers: the convolutions.
-      layout: of an image with channels.
-
-    Raises:
-      ConfigError: the observation is not an image, or too small.
-    """
+    """Raises ConfigError unless the convolutions, unpadded, fit into the image."""
     image = find_image(factory, spec, layout)
     smallest = 1
     for layer in reversed(layers):
@@ -136,17 +107,8 @@ def make_convolutional(
 ) -> Torso:
     """Returns convolutions without padding, then an MLP, with ReLUs.
 
-    Everything besides the image goes into the MLP.
-
-    Args:
-      factory: the torso's name, for messages.
-      spec: of the environment.
-      layers: the convolutions.
-      hidden_sizes: the units of each hidden layer after the convolutions.
-      layout: of an image with channels.
-
-    Raises:
-      ConfigError: an argument is invalid, or does not fit the observation.
+    Everything besides the image is an input of the MLP. Raises ConfigError, naming
+    `factory`, if an argument is invalid or does not fit the observation.
     """
     check_sizes("hidden_sizes", hidden_sizes)
     check_convolutions(factory, spec, layers, layout)

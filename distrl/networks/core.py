@@ -11,21 +11,21 @@ from distrl.types import Nest
 
 
 class Core:
-    """A recurrent core whose state is a plain tuple of arrays; a Haiku module."""
+    """A Haiku module of a recurrent core, whose state is a plain tuple of arrays."""
 
     def __init__(self, config: NetworkConfig):
-        """Makes the LSTM or GRU of the configuration."""
+        """Builds the configured LSTM or GRU."""
         self._is_lstm = config.core == "lstm"
         kind = hk.LSTM if self._is_lstm else hk.GRU
         self._core = kind(config.core_size, name="core")
 
     def step(self, features: jax.Array, carry: Nest) -> tuple[jax.Array, Nest]:
-        """Returns outputs `[B, core_size]` of `[B, F]`, and the next carry."""
+        """Returns outputs `[B, core_size]` for `[B, F]`, and the next carry."""
         outputs, state = self._core(features, self._pack(carry))
         return outputs, self._unpack(state)
 
     def unroll(self, features: jax.Array, carry: Nest) -> tuple[jax.Array, Nest]:
-        """Returns outputs `[B, T, core_size]` of `[B, T, F]`, and the next carry."""
+        """Returns outputs `[B, T, core_size]` for `[B, T, F]`, and the next carry."""
         outputs, state = hk.dynamic_unroll(
             self._core, features, self._pack(carry), time_major=False
         )

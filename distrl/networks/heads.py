@@ -1,4 +1,4 @@
-"""Heads: from features to action values; the quantile embedding of IQN."""
+"""Heads, from features to action values, and IQN's embedding of quantiles."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ from distrl.factories import check_keywords
 from distrl.networks.noisy import Noise, NoisyLinear
 from distrl.networks.torsos import check_sizes
 
-_COSINES = 64  # As in the paper of IQN.
+_COSINES = 64  # As in the IQN paper.
 
 Head = Callable[[jax.Array, Noise], jax.Array]
 """`(features [B, ..., F], noise) -> values`, a Haiku function."""
@@ -22,9 +22,9 @@ class HeadSpec(NamedTuple):
     """The size and layers of a head.
 
     Attributes:
-      network: `noisy` and `noisy_sigma` are read.
+      network: only `noisy` and `noisy_sigma` are read.
       num_actions: A.
-      num_outputs: N, the outputs of an action; None for a single value without an axis.
+      num_outputs: N, the outputs per action; None for a single value without an axis.
     """
 
     network: NetworkConfig
@@ -33,24 +33,15 @@ class HeadSpec(NamedTuple):
 
     @property
     def width(self) -> int:
-        """The outputs of an action, 1 or N."""
+        """The outputs per action, 1 or N."""
         return 1 if self.num_outputs is None else self.num_outputs
 
 
 def make_head(config: NetworkConfig, num_actions: int, num_outputs: int | None) -> Head:
-    """Returns the head of a configuration.
+    """Returns the configured head, a Haiku function.
 
-    Args:
-      config: `head`, `head_args`, `noisy` and `noisy_sigma` are read.
-      num_actions: A.
-      num_outputs: N, the outputs of an action, for example its atoms; None for a
-        single value.
-
-    Returns:
-      A Haiku function that returns `[B, ..., A]`, or `[B, ..., A, N]`.
-
-    Raises:
-      ConfigError: the head does not take the arguments.
+    It returns `[B, ..., A, N]` for N = `num_outputs` per action, such as atoms, and
+    `[B, ..., A]` if that is None. Raises ConfigError for invalid `head_args`.
     """
     make = _HEADS[config.head]
     check_keywords("network.head_args", make, config.head_args)
@@ -58,13 +49,13 @@ def make_head(config: NetworkConfig, num_actions: int, num_outputs: int | None) 
 
 
 def make_none(spec: HeadSpec) -> Head:
-    """Returns the head that uses the torso's output as the values."""
+    """Returns a head that uses the torso's output as the values."""
     del spec
     return lambda features, noise: features
 
 
 def make_linear(spec: HeadSpec, hidden_sizes: Sequence[int] = ()) -> Head:
-    """Returns hidden layers with ReLUs, then a linear layer of all values."""
+    """Returns hidden layers with ReLUs, then a linear layer."""
     check_sizes("hidden_sizes", hidden_sizes, "network.head_args")
 
     def head(features: jax.Array, noise: Noise) -> jax.Array:
@@ -80,7 +71,7 @@ def make_linear(spec: HeadSpec, hidden_sizes: Sequence[int] = ()) -> Head:
 def make_dueling(spec: HeadSpec, hidden_sizes: Sequence[int] = ()) -> Head:
     """Returns V + A - mean A over actions (arXiv 1511.06581).
 
-    V and A have separate hidden layers. If an action has N outputs, so has V, and
+    V and A have separate hidden layers. With N outputs per action, V has N too, and
     each output is combined separately (arXiv 1710.02298).
     """
     check_sizes("hidden_sizes", hidden_sizes, "network.head_args")
@@ -108,7 +99,7 @@ def embed_quantiles(features: jax.Array, tau: jax.Array) -> jax.Array:
 
     Args:
       features: `[B, F] float32`.
-      tau: `[B, N] float32`, probability levels of the quantiles.
+      tau: `[B, N] float32`, the quantiles' probability levels.
     """
     frequencies = jnp.arange(_COSINES, dtype=jnp.float32)
     cosines = jnp.cos(jnp.pi * frequencies * tau[..., None])
@@ -126,7 +117,6 @@ _HEADS: dict[str, Callable[..., Head]] = {
 def _apply_layers(
     spec: HeadSpec, name: str, x: jax.Array, sizes: Sequence[int], noise: Noise
 ) -> jax.Array:
-    """Applies linear layers, noisy if configured, with ReLUs in between."""
     for index, size in enumerate(sizes):
         x = jax.nn.relu(x) if index > 0 else x
         layer: Any

@@ -1,4 +1,4 @@
-"""Shared by torsos with convolutions: the image in an observation, convolutions."""
+"""The image in an observation, and convolutions: shared by torsos."""
 
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
@@ -21,13 +21,7 @@ Layout = Literal["hwc", "chw"] | None
 
 
 class Layer(NamedTuple):
-    """A convolution.
-
-    Attributes:
-      channels: of its output.
-      kernel: its height and width.
-      stride: in both directions.
-    """
+    """A convolution with a square kernel and the same stride in both directions."""
 
     channels: int
     kernel: int
@@ -37,14 +31,8 @@ class Layer(NamedTuple):
 def find_image(factory: str, spec: EnvironmentSpec, layout: Layout = None) -> Any:
     """Returns the spec of the image in an observation, and checks the other parts.
 
-    Args:
-      factory: the torso's name, for the message.
-      spec: of the environment.
-      layout: of an image with channels.
-
-    Raises:
-      ConfigError: the observation is not one image, alone or with vectors and
-        numbers; its layout must be given; or a discrete part has too many values.
+    Raises ConfigError, naming `factory`, unless there is one image of known layout,
+    alone or with vectors and numbers, and no discrete part has too many values.
     """
     leaves = jax.tree.leaves(spec.observation)
     leaves = [x for x in leaves if find_categories(x) is None]
@@ -63,7 +51,7 @@ def find_image(factory: str, spec: EnvironmentSpec, layout: Layout = None) -> An
 
 
 def check_layout(image: Any, layout: Layout) -> None:
-    """Raises ConfigError unless it is clear which axis has the channels."""
+    """Raises ConfigError if it is unclear which axis has the channels."""
     if layout not in (None, "hwc", "chw"):
         raise ConfigError(
             f"network.args: layout is {layout!r}; it has to be hwc (height, width, "
@@ -78,10 +66,7 @@ def check_layout(image: Any, layout: Layout) -> None:
 
 
 def to_image(observation: Any, layout: Layout = None) -> jax.Array:
-    """Returns the one image of an encoded nest as `[B, H, W, C]`.
-
-    An image `[B, H, W]` has one channel.
-    """
+    """Returns the image of an encoded nest as `[B, H, W, C]`, from `[B, H, W]` too."""
     (image,) = filter(_is_image, jax.tree.leaves(observation))
     if image.ndim == 3:
         return image[..., None]
@@ -89,7 +74,7 @@ def to_image(observation: Any, layout: Layout = None) -> jax.Array:
 
 
 def append_others(features: jax.Array, observation: Any) -> jax.Array:
-    """Returns features `[B, F]` with the parts of an encoded nest besides the image."""
+    """Appends the parts of an encoded nest besides the image to features `[B, F]`."""
     leaves = jax.tree.leaves(observation)
     others = [x for x in leaves if not _is_image(x)]
     if not others:
@@ -98,7 +83,7 @@ def append_others(features: jax.Array, observation: Any) -> jax.Array:
 
 
 def has_channels_first(image: Any, layout: Layout) -> bool:
-    """Whether an image, or its spec, has a first axis of channels."""
+    """Returns whether an image or its spec has channels first."""
     return layout == "chw" and len(image.shape) == 3
 
 
@@ -112,13 +97,9 @@ def convolve(
     padding: str = "VALID",
     name: str | None = None,
 ) -> jax.Array:
-    """Returns `[B, F]`: convolutions with ReLUs, flattened; a Haiku function.
+    """Applies convolutions with ReLUs, then flattens: `[B, H, W, C]` to `[B, F]`.
 
-    Args:
-      image: `[B, H, W, C] float32`.
-      layers: the convolutions.
-      padding: `VALID` for none, or `SAME`.
-      name: of the Haiku modules.
+    A Haiku function; `padding` is `VALID` (none) or `SAME`, `name` that of its modules.
     """
     features = image
     for channels, kernel, stride in layers:

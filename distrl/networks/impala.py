@@ -22,22 +22,18 @@ def make_impala(
 ) -> Torso:
     """Returns the large network of IMPALA (arXiv 1802.01561, figure 3), without LSTM.
 
-    A section is a convolution, a max pooling that halves height and width, and
-    residual blocks; an MLP with ReLUs ends it. Everything is padded, so images may
-    have any size.
+    A section is a convolution, a max pooling that halves height and width, and residual
+    blocks; an MLP with ReLUs follows the last one. All is padded, so images may have
+    any size.
 
     Args:
-      spec: the observation is one image `[height, width]` or `[height, width,
-        channels]`, or a nest of one image and vectors or numbers, which are inputs
-        of the MLP.
+      spec: one image `[height, width]` or `[height, width, channels]`, or a nest of one
+        image and vectors or numbers, which are inputs of the MLP.
       channels: the channels of each section.
       width: multiplies all channels.
       blocks: the residual blocks per section.
       hidden_sizes: the units of each hidden layer after the sections.
-      layout: `hwc` or `chw`: channels last or first; null if the shape shows it.
-
-    Raises:
-      ConfigError: an argument is invalid, or does not fit the observation.
+      layout: `hwc` or `chw`: channels last or first; None if the shape shows it.
     """
     check_sizes("channels", channels)
     check_size("width", width)

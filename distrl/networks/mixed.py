@@ -1,4 +1,4 @@
-"""The torso of dict and tuple observations: embeds each leaf."""
+"""A torso for dict and tuple observations, which embeds each leaf."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -38,13 +38,10 @@ def make_mixed(
       spec: any nest of observations.
       embedding_size: the features of a leaf.
       channels: the output channels of each convolution.
-      kernel: the height and width of a convolution.
-      stride: of each convolution in both directions.
+      kernel: the height and width of all convolutions.
+      stride: of all convolutions, in both directions.
       hidden_sizes: the units of each hidden layer on the concatenated embeddings.
-      layout: `hwc` or `chw`: channels last or first; null if the shape shows it.
-
-    Raises:
-      ConfigError: an argument is invalid.
+      layout: `hwc` or `chw`: channels last or first; None if the shape shows it.
     """
     check_size("embedding_size", embedding_size)
     check_sizes("channels", channels)
@@ -57,7 +54,7 @@ def make_mixed(
     def make_embed(leaf: Any, name: str) -> _Embed:
         sizes = find_categories(leaf)
         if sizes is not None:
-            # A row for each value of each integer, one integer after the other.
+            # One row per value of each integer; integers do not share rows.
             shift = np.cumsum(sizes) - sizes - find_least(leaf)
 
             def look_up(x: jax.Array) -> jax.Array:
@@ -81,7 +78,7 @@ def make_mixed(
         return embed
 
     leaves = jax.tree.leaves(spec.observation)
-    # A leaf without numbers has nothing to embed.
+    # Empty leaves are skipped.
     embeds = [
         None if 0 in leaf.shape else make_embed(leaf, f"leaf_{index}")
         for index, leaf in enumerate(leaves)

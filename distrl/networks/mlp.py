@@ -18,13 +18,8 @@ from distrl.types import EnvironmentSpec
 def make_mlp(spec: EnvironmentSpec, hidden_sizes: Sequence[int] = (64, 64)) -> Torso:
     """Returns an MLP with ReLUs on the flattened, concatenated observation.
 
-    Args:
-      spec: any nest of observations; discrete ones are encoded one-hot.
-      hidden_sizes: the units of each layer; none leaves the observation as it is.
-
-    Raises:
-      ConfigError: `hidden_sizes` is not a list of positive integers, or a discrete
-        observation has too many values.
+    Discrete observations are encoded one-hot; without `hidden_sizes` the observation is
+    returned as it is. Raises ConfigError for invalid sizes or too many discrete values.
     """
     check_sizes("hidden_sizes", hidden_sizes)
     check_one_hot("mlp", spec)

@@ -15,30 +15,19 @@ learning; `each` draws one per element of the batch."""
 class NoisyLinear(hk.Module):
     """A linear layer with noisy weights, sampled at each call.
 
-    Noise is factorised: y = w x + b + f(e_out) * (sigma_w (f(e_in) * x) + sigma_b)
-    with f(e) = sign(e) sqrt(|e|). In this form a sample per batch element costs two
+    Factorised noise: y = w x + b + f(e_out) * (sigma_w (f(e_in) * x) + sigma_b) with
+    f(e) = sign(e) sqrt(|e|). In this form a sample per batch element costs only two
     matrix products.
     """
 
     def __init__(self, output_size: int, sigma: float, name: str | None = None):
-        """Makes the layer.
-
-        Args:
-          output_size: q, the units.
-          sigma: sigma_0; the initial noise is sigma_0 / sqrt(inputs).
-          name: of the Haiku module.
-        """
+        """Creates q = `output_size` units with initial noise `sigma` / sqrt(inputs)."""
         super().__init__(name=name)
         self._output_size = output_size
         self._sigma = sigma
 
     def __call__(self, inputs: jax.Array, noise: Noise) -> jax.Array:
-        """Returns `[B, ..., q]`.
-
-        Args:
-          inputs: `[B, ..., p] float32`.
-          noise: how it is sampled; a sample applies to all axes of its element.
-        """
+        """Returns `[B, ..., q]` for inputs `[B, ..., p] float32`."""
         p, q = inputs.shape[-1], self._output_size
         bound = 1.0 / np.sqrt(p)
         mean_init = hk.initializers.RandomUniform(-bound, bound)

@@ -1,4 +1,4 @@
-"""Preprocessing of observations: encoded by their spec, flattened to vectors."""
+"""Preprocessing of observations: encoding by their spec, flattening to vectors."""
 
 from typing import Any
 
@@ -13,14 +13,14 @@ MAX_ONE_HOT = 1024
 """The most values of a one-hot encoded observation; a bounded integer with no more
 values is treated as discrete."""
 
-_MAX_PIXEL_RANGE = 65_535  # Of 16-bit images; wider bounds are not pixels.
+_MAX_PIXEL_RANGE = 65_535  # Of 16-bit images.
 
 
 def find_categories(leaf: Any) -> np.ndarray | None:
     """Returns the number of values of each integer of a discrete array, flattened.
 
     Discrete arrays are a `DiscreteArray`, a `CategoricalArray`, and a single bounded
-    integer with at most `MAX_ONE_HOT` values. Returns None for any other spec.
+    integer with at most `MAX_ONE_HOT` values; None for any other spec.
     """
     if hasattr(leaf, "num_values"):
         return np.broadcast_to(leaf.num_values, leaf.shape).ravel()
@@ -36,12 +36,7 @@ def find_least(leaf: Any) -> np.ndarray:
 
 
 def check_one_hot(factory: str, spec: EnvironmentSpec) -> None:
-    """Raises ConfigError if a discrete part has more than `MAX_ONE_HOT` values.
-
-    Args:
-      factory: the torso's name, for the message.
-      spec: of the environment.
-    """
+    """Raises ConfigError if a discrete part has more than `MAX_ONE_HOT` values."""
     for leaf in jax.tree.leaves(spec.observation):
         sizes = find_categories(leaf)
         if sizes is not None and sizes.sum() > MAX_ONE_HOT:
@@ -54,22 +49,18 @@ def check_one_hot(factory: str, spec: EnvironmentSpec) -> None:
 
 
 def encode_observation(observation: Any, spec: EnvironmentSpec) -> Any:
-    """Returns the nest in float32, each array encoded as its spec says.
+    """Returns a nest of `[B, ...]` in float32, each array encoded as its spec says.
 
     Discrete arrays become one-hot vectors `[B, values]`, concatenated for several
     integers. uint8 arrays and images (rank 2 or 3) are scaled to [0, 1] by their
     declared bounds, uint8 without bounds by 0 to 255. Float images within [-1, 1],
     images without bounds, and everything else keep their values.
-
-    Args:
-      observation: nest of `[B, ...]`, as the environment returns it.
-      spec: of the environment.
     """
     return jax.tree.map(_encode, spec.observation, observation)
 
 
 def scale(leaf: Any, x: jax.Array) -> jax.Array:
-    """Returns `[B, ...] float32`, scaled as `encode_observation` says."""
+    """Returns `[B, ...] float32`, scaled as in `encode_observation`."""
     low, span = _find_scale(leaf)
     x = x.astype(jnp.float32)
     x = x - low if low else x
@@ -87,13 +78,13 @@ def to_float(observation: Any) -> Any:
 
 
 def flatten(observation: Any) -> jax.Array:
-    """Returns a nest of `[B, ...]` concatenated to `[B, F] float32`."""
+    """Flattens and concatenates a nest of `[B, ...]` to `[B, F] float32`."""
     leaves = jax.tree.leaves(to_float(observation))
     return jnp.concatenate([x.reshape(x.shape[0], -1) for x in leaves], axis=-1)
 
 
 def observation_shapes(spec: EnvironmentSpec, batch_size: int) -> Any:
-    """Returns a batch's nest of shapes and device dtypes."""
+    """Returns the nest of shapes and device dtypes of a batch."""
 
     def batch(array: Any) -> jax.ShapeDtypeStruct:
         dtype = jax.dtypes.canonicalize_dtype(array.dtype)
@@ -103,13 +94,13 @@ def observation_shapes(spec: EnvironmentSpec, batch_size: int) -> Any:
 
 
 def zero_observation(spec: EnvironmentSpec, batch_size: int) -> Any:
-    """Returns a nest of zeros `[batch_size, ...]` with the shapes of the spec."""
+    """Returns a nest of zeros `[batch_size, ...]`."""
     shapes = observation_shapes(spec, batch_size)
     return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
 
 
 def describe(nest: Any) -> str:
-    """Returns the shapes and dtypes of a nest: `[2, 3] float32`, for messages."""
+    """Describes shapes and dtypes of a nest, such as `[2, 3] float32`, for messages."""
 
     def text(x: Any) -> str:
         if not hasattr(x, "shape"):
@@ -134,7 +125,7 @@ def _encode(leaf: Any, x: jax.Array) -> jax.Array:
 
 
 def _find_scale(leaf: Any) -> tuple[float, float]:
-    """Returns what is subtracted from an array and what it is divided by."""
+    """Returns the offset to subtract and the range to divide by."""
     is_byte, is_image = leaf.dtype == np.uint8, len(leaf.shape) in (2, 3)
     if hasattr(leaf, "maximum") and 0 not in leaf.shape and (is_byte or is_image):
         low, high = float(np.min(leaf.minimum)), float(np.max(leaf.maximum))

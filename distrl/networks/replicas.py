@@ -14,17 +14,17 @@ _Function = TypeVar("_Function", bound=Callable)
 
 
 def bind_device_axis(function: _Function) -> _Function:
-    """Returns a pure function that may use the device axis wherever it is called.
+    """Makes the device axis available to a pure function wherever it is called.
 
-    Inside the mapped update the axis is that of the devices. Elsewhere, as in actors,
-    the function gets an axis of size 1, so that a mean over devices changes nothing.
+    In the mapped update the axis is that of the devices. Elsewhere, as in actors, it
+    has size 1, so that a mean over devices changes nothing.
     """
 
     @functools.wraps(function)
     def bound(*args, **kwargs):
         if _is_bound():
             return function(*args, **kwargs)
-        # No argument has the axis, so JAX computes the same as without it.
+        # No argument is mapped, so JAX computes the same as without the axis.
         alone = jax.vmap(
             lambda: function(*args, **kwargs), axis_name=DEVICE_AXIS, axis_size=1
         )

@@ -1,4 +1,4 @@
-"""Torsos: the table of built-in ones, making and checking one, argument checks."""
+"""The table of built-in torsos, construction and checks of torsos."""
 
 import dataclasses
 from collections.abc import Callable
@@ -48,16 +48,12 @@ def preload_networks() -> None:
 
 
 def make_torso(config: NetworkConfig, spec: EnvironmentSpec) -> Torso:
-    """Returns the torso of a configuration, a Haiku function.
+    """Returns the configured torso, a Haiku function.
 
     A user's own factory is called as `factory(spec, **config.args)`. Its network
     receives observations as the environment returns them (uint8 stays uint8);
-    `distrl.networks.observations` has the preprocessing of the built-in torsos.
-    Action masks are removed from the spec and the observations that a torso sees.
-
-    Args:
-      config: the name or address of a factory, and its keyword arguments.
-      spec: of the environment.
+    `distrl.networks.observations` has the preprocessing of the built-in torsos. Action
+    masks are removed from the spec and observations that a torso sees.
 
     Raises:
       ConfigError: the factory does not exist, does not take the arguments, or fails.
@@ -90,12 +86,10 @@ def make_torso(config: NetworkConfig, spec: EnvironmentSpec) -> Torso:
 
 
 def check_network(config: NetworkConfig, spec: EnvironmentSpec) -> None:
-    """Checks that the torso returns `[B, F] float32`; computes nothing.
+    """Checks that the torso returns `[B, F] float32`, without computing anything.
 
-    With `network.head: none` the agent checks the output instead.
-
-    Raises:
-      ConfigError: it cannot be made, fails, or returns another shape or dtype.
+    With `network.head: none` the agent checks the output instead. Raises ConfigError if
+    the torso cannot be made, fails, or returns another shape or dtype.
     """
     import haiku as hk
     import jax
@@ -104,7 +98,7 @@ def check_network(config: NetworkConfig, spec: EnvironmentSpec) -> None:
     from distrl.networks.replicas import bind_device_axis
 
     torso = hk.transform_with_state(make_torso(config, spec))
-    # No other axis has this size, so a network that mixes up axes is found.
+    # Unlike any other axis, to detect networks that mix up axes.
     batch_size = spec.num_actions + 1
     observation = observation_shapes(spec, batch_size)
 
@@ -143,7 +137,7 @@ def check_network(config: NetworkConfig, spec: EnvironmentSpec) -> None:
 
 
 def check_sizes(name: str, sizes: Any, field: str = "network.args") -> None:
-    """Raises ConfigError unless an argument is a list of positive integers."""
+    """Raises ConfigError unless `sizes` is a list of positive integers."""
     if not isinstance(sizes, (list, tuple)) or not all(map(_is_size, sizes)):
         raise ConfigError(
             f"{field}: {name} is {sizes!r}; it has to be a list of positive "
@@ -152,7 +146,7 @@ def check_sizes(name: str, sizes: Any, field: str = "network.args") -> None:
 
 
 def check_size(name: str, size: Any) -> None:
-    """Raises ConfigError unless an argument is a positive integer."""
+    """Raises ConfigError unless `size` is a positive integer."""
     if not _is_size(size):
         raise ConfigError(
             f"network.args: {name} is {size!r}; it has to be a positive integer."

@@ -1,4 +1,4 @@
-"""The whole network as pure functions: torso, core and head combined."""
+"""The whole network as pure functions: torso, core and head."""
 
 import contextlib
 import functools
@@ -56,7 +56,8 @@ class ApplyFn(Protocol):
           observation: nest of `[B, ...]`.
           carry: nest of `[B, ...]`, the recurrent state.
           mode: what the values are for.
-          tau: `[B, N] float32`, the quantiles an implicit network computes; else None.
+          tau: `[B, N] float32`, the quantiles that an implicit network computes; else
+            None.
         """
 
 
@@ -75,14 +76,14 @@ class UnrollFn(Protocol):
     ) -> tuple[jax.Array, Nest, hk.State]:
         """Returns values `[B, T, ...]`, the next carry and the next network state.
 
-        The observation is a nest of `[B, T, ...]`, the rest as in `ApplyFn`.
+        The observation is a nest of `[B, T, ...]`; the rest is as in `ApplyFn`.
         """
 
 
 class ValueNetwork(NamedTuple):
     """Pure functions; they may be called inside and outside of a pmapped function.
 
-    Values are `[B, A] float32`, `[B, A, N]` if an action has N outputs, or `[B, N, A]`
+    Values are `[B, A] float32`, `[B, A, N]` with N outputs per action, or `[B, N, A]`
     for N quantiles of an implicit network.
 
     Attributes:
@@ -90,7 +91,7 @@ class ValueNetwork(NamedTuple):
       initial_carry: `(batch_size) -> carry`, the recurrent state at the start of an
         episode, a nest of `[B, ...]`; `()` without a core.
       apply: on single steps.
-      unroll: on sequences; implicit networks do not have it.
+      unroll: on sequences; not for implicit networks.
     """
 
     init: Callable[[chex.PRNGKey], tuple[hk.Params, hk.State]]
@@ -105,18 +106,11 @@ def make_value_network(
     num_outputs: int | None = None,
     is_implicit: bool = False,
 ) -> ValueNetwork:
-    """Returns the network of a configuration.
+    """Returns the network of `config.network`.
 
-    Args:
-      config: its `network` group is read.
-      spec: of the environment.
-      num_outputs: N, the outputs of an action, for example its atoms; None for a
-        single value.
-      is_implicit: whether the network computes given quantiles (IQN).
-
-    Raises:
-      ConfigError: a part cannot be made. Applying the network raises it if the values
-        have another shape.
+    `num_outputs` is N, the outputs per action, such as atoms; None for a single value.
+    An implicit network computes given quantiles (IQN). Raises ConfigError if a part
+    cannot be made; applying the network does so if the values have another shape.
     """
     if is_implicit and config.network.head == "none":
         raise ConfigError(
@@ -225,9 +219,9 @@ def make_value_network(
 def initialize_layers(config: NetworkConfig) -> contextlib.AbstractContextManager[Any]:
     """Returns the context in which a network's layers initialise their weights.
 
-    `haiku` uses each layer's default: a normal distribution with standard deviation
-    1 / sqrt(inputs), truncated at two of them, and biases of 0. `torch` draws weights
-    and biases of linear and convolutional layers uniformly within 1 / sqrt(inputs), as
+    `haiku` uses each layer's default: a normal distribution with standard deviation 1 /
+    sqrt(inputs), truncated at two of them, and biases of 0. `torch` draws weights and
+    biases of linear and convolutional layers uniformly within 1 / sqrt(inputs), as
     PyTorch and the original DQN do; after three layers the initial values are about
     five times smaller.
     """
@@ -237,7 +231,7 @@ def initialize_layers(config: NetworkConfig) -> contextlib.AbstractContextManage
 
 
 def _make_uniform_creator() -> Callable[..., jax.Array]:
-    # A bias is made after its layer's weights, whose shape has the inputs.
+    # A layer creates its bias after its weights, whose shape shows the inputs.
     bounds: dict[str, float] = {}
 
     def create(
