@@ -24,11 +24,8 @@ def make_command(
 ) -> list[str]:
     """Returns the command that runs `code` in a new interpreter.
 
-    Python's own `-c` and `-m` would search the working directory before the standard
-    library.
-
-    Args:
-      path: the module search path; None is that of this process.
+    Unlike with `-c` and `-m`, the working directory is searched after the standard
+    library. `path` is the search path; None is that of this process.
     """
     listed = ascii(order_search_path(sys.path if path is None else path))
     begin = f"import sys\nsys.path[:] = {listed}\n"
@@ -90,10 +87,7 @@ def adopt_orphans(adopt: bool = True) -> None:
 
 
 def die_of(number: int) -> None:
-    """Ends this process by a signal, whatever its handler, from any thread.
-
-    Python can restore the default action in the main thread only.
-    """
+    """Ends this process by a signal, whatever its handler; any thread may call it."""
     ctypes.CDLL(None).signal(number, None)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [number])
     signal.raise_signal(number)

@@ -27,13 +27,7 @@ class Named(NamedTuple):
 def find_factory(field: str, name: str, known: Mapping[str, Named]) -> Callable:
     """Returns the factory of a built-in name or a `package.module:factory` address.
 
-    Args:
-      field: the configuration field that `name` comes from, for messages.
-      name: the name or address.
-      known: the built-in factories by name.
-
-    Raises:
-      ConfigError: there is no such name, module or attribute.
+    Raises ConfigError about `field` if there is no such name, module or attribute.
     """
     place = f"{field}: {name!r}"
     if name in known:
@@ -59,9 +53,6 @@ def load_factory(place: str, address: str, schemes: Sequence[str] = ()) -> Calla
       place: the field and its value, for messages: `agent: 'my.module:make'`.
       address: the address.
       schemes: prefixes that are also allowed before the colon, for messages.
-
-    Raises:
-      ConfigError: it cannot be imported or cannot be called.
     """
     module_name, _, attribute = address.partition(":")
     if not module_name or not attribute:
@@ -93,11 +84,7 @@ def check_keywords(
 ) -> None:
     """Raises ConfigError unless `factory(*positional, **args)` fits its signature.
 
-    Args:
-      field: the configuration field of `args`, for messages.
-      factory: the function or class.
-      args: the keyword arguments.
-      positional: the number of positional arguments.
+    `field` is the configuration field of `args`; `positional` is a number.
     """
     try:
         signature = inspect.signature(factory)

@@ -11,10 +11,7 @@ from distrl.types import EnvironmentSpec
 
 
 def check_frame_stack(stack: int | None, spec: EnvironmentSpec) -> None:
-    """Raises ConfigError unless observations are stacks of `replay.frame_stack` frames.
-
-    A stack of None fits every observation.
-    """
+    """Raises ConfigError unless observations are stacks of `stack` frames, if set."""
     observation, _ = split_mask(spec.observation)
     if stack is None:
         return
@@ -42,7 +39,7 @@ def split_frames(observation: np.ndarray, stack: int) -> np.ndarray:
       stack: S.
 
     Returns:
-      `[M, S, ..., C]`, of the same dtype.
+      `[M, S, ..., C]`.
     """
     *shape, channels = observation.shape
     apart = np.moveaxis(observation.reshape(*shape, stack, channels // stack), -2, 1)

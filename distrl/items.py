@@ -30,10 +30,7 @@ class ItemParts(NamedTuple):
 
 
 def make_item_spec(config: Config, spec: EnvironmentSpec) -> Any:
-    """Returns a transition or sequence of `dm_env.specs.Array`.
-
-    It is a sequence if `replay.sequence_length` is set.
-    """
+    """Returns a transition of specs, or a sequence with `replay.sequence_length`."""
     length = config.replay.sequence_length
     observation = tree.map_structure(
         lambda leaf: specs.Array(leaf.shape, leaf.dtype), spec.observation

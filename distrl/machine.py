@@ -7,9 +7,7 @@ from pathlib import Path
 def read_memory(kind: str, root: Path = Path("/")) -> int:
     """Returns bytes of memory, at most the limit of this process's control groups.
 
-    Args:
-      kind: a key of `/proc/meminfo`, for example `MemTotal` or `MemAvailable`.
-      root: the directory of `proc` and `sys`, for tests.
+    `kind` is a key of `/proc/meminfo`, for example `MemTotal` or `MemAvailable`.
     """
     lines = (root / "proc/meminfo").read_text().splitlines()
     facts = dict(line.split(":", 1) for line in lines)

@@ -45,7 +45,7 @@ class RemoteCaller:
 
         Args:
           client: a Courier client of the node, or the object itself.
-          node: the name of the node, for the error.
+          node: its name, for the error.
           config: the time limits of a call, and of a series of failed calls.
           stop: once it is set, calls soon return None.
           wait_seconds: how long `call` waits for an answer; None is the time limit of a

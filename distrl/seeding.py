@@ -6,10 +6,7 @@ import hashlib
 def derive_seed(seed: int, role: str, *indices: int) -> int:
     """Returns a seed below 2**31 for one part of a run.
 
-    Args:
-      seed: the seed of the run.
-      role: the kind of part, for example `actor`.
-      *indices: which part, for example (actor, environment); their number matters, too.
+    `role` and `indices` name the part, for example `actor` and (actor, environment).
     """
     text = repr((int(seed), role, *map(int, indices)))
     digest = hashlib.sha256(text.encode()).digest()

@@ -12,11 +12,7 @@ from distrl.errors import ConfigError
 
 
 def settle() -> None:
-    """Prepares this process and its children: standard streams, home and search paths.
-
-    Raises:
-      ConfigError: the working directory has been deleted.
-    """
+    """Prepares standard streams, home and search paths for distrl and its children."""
     try:
         os.getcwd()
     except FileNotFoundError:
@@ -36,10 +32,7 @@ def settle() -> None:
 
 
 def _open_streams() -> None:
-    """Opens closed standard streams, before other files take their numbers.
-
-    Such a file or socket would receive what is printed.
-    """
+    """Opens closed standard streams, as later files would receive what is printed."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)
@@ -52,10 +45,7 @@ def _open_streams() -> None:
 
 
 def _find_home() -> None:
-    """Gives a user without a home directory a temporary one.
-
-    Libraries would create a directory named `~` otherwise.
-    """
+    """Gives a user without a home a temporary one; libraries would create `./~`."""
     if os.path.isabs(os.path.expanduser("~")):
         return
     home = tempfile.mkdtemp(prefix="distrl-home-")

@@ -16,14 +16,8 @@ def write_json(path: Path, content: Mapping[str, Any], durable: bool = True) -> 
 def write_whole(path: Path, text: str, durable: bool = True) -> None:
     """Atomically replaces a file that only its owner may read.
 
-    Args:
-      path: a file in an existing directory.
-      text: its new contents.
-      durable: whether to wait for the disk; a file that is rewritten often need not
-        survive a power failure.
-
-    Raises:
-      OSError: for example a full disk; the old contents stay.
+    If `durable`, waits for the disk; a file that is rewritten often need not survive a
+    power failure. The old contents stay after an OSError, for example of a full disk.
     """
     # Unique, as two threads may write at once.
     partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")

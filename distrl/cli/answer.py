@@ -21,11 +21,7 @@ class AnswerLost(Exception):
 
 
 def print_answer(text: str) -> None:
-    """Prints text on stdout; a closed pipe is not an error.
-
-    Raises:
-      AnswerLost: the write failed, for example because the disk is full.
-    """
+    """Prints text on stdout; ignores a closed pipe, but not a full disk."""
     try:
         print(make_plain(text), flush=True)
     except OSError as error:
@@ -49,12 +45,9 @@ def give_answer(
     """Runs a command, and prints only its answer on stdout.
 
     Args:
-      run: returns the exit code and the answer, which JSON can hold.
+      run: returns the exit code and the answer, which JSON can represent.
       show: formats the answer as text.
       as_json: whether to print JSON instead.
-
-    Returns:
-      What `run` returned.
     """
     with reserve_stdout() as write:
         code, answer = run()

@@ -37,11 +37,7 @@ class Parser(argparse.ArgumentParser):
         self.add_argument(flag, metavar=metavar, help=help, type=type, default=default)
 
     def parse(self, arguments: Sequence[str]) -> argparse.Namespace | None:
-        """Returns the arguments, or None if it printed the help.
-
-        Raises:
-          ConfigError: bad usage.
-        """
+        """Returns the arguments, or None if it printed the help."""
         if not {"-h", "--help"}.isdisjoint(arguments):
             print_answer(self.format_help().rstrip())
             return None
@@ -60,11 +56,7 @@ class Parser(argparse.ArgumentParser):
     def parse_open(
         self, arguments: Sequence[str]
     ) -> tuple[argparse.Namespace, dict[str, str]] | None:
-        """Like `parse`, but also returns unknown `--KEY VALUE` pairs, as text by key.
-
-        Raises:
-          ConfigError: bad usage, or an unknown flag with one dash or without a value.
-        """
+        """Like `parse`, but also returns unknown `--KEY VALUE` pairs, text by key."""
         if not {"-h", "--help"}.isdisjoint(arguments):
             self.parse(["--help"])
             return None

@@ -228,11 +228,7 @@ CHECKS: tuple[Callable[[], list[Finding]], ...] = (
 
 
 def run_python(code: str, seconds: float = _IMPORT_SECONDS) -> tuple[bool, str]:
-    """Runs code in a child process.
-
-    Returns:
-      Whether it succeeded, and the last line it printed (on stderr if it failed).
-    """
+    """Runs code in a child process; returns whether it succeeded and its last line."""
     try:
         done = subprocess.run(
             make_command(code),

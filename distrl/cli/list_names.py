@@ -40,11 +40,7 @@ def main(arguments: list[str]) -> int:
 
 
 def list_configs(folder: Path | None = None) -> list[tuple[str, str]]:
-    """Returns the path and the first comment line of each configuration file.
-
-    Args:
-      folder: None is `configs/` of the source checkout.
-    """
+    """Returns the path and first comment line of each file in `configs/`."""
     if folder is None:
         folder = Path(distrl.__file__).parents[1] / "configs"
     found = []

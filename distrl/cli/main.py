@@ -37,7 +37,7 @@ def main(
 
     Args:
       argv: the arguments; None is `sys.argv[1:]`.
-      program: the `make_program(config, spec)` that `train` runs; None is distrl's own.
+      program: the `make_program(config, spec)` to train; None is distrl's own.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:

@@ -37,11 +37,7 @@ run). To continue a run that is done, raise the condition that ended it, for exa
 
 
 def main(arguments: list[str], program: Callable[..., Any] | None = None) -> int:
-    """Runs `distrl train` on the arguments after `train`, and returns its exit code.
-
-    Args:
-      program: a `make_program(config, spec)`; None is distrl's own.
-    """
+    """Runs `distrl train`, with the user's `make_program` if given."""
     if is_help(arguments, "train", _TRAIN, "CONFIG", SWITCHES):
         return 0
     path, values, as_json = read_configured(
@@ -53,12 +49,7 @@ def main(arguments: list[str], program: Callable[..., Any] | None = None) -> int
 
 
 def resume(arguments: list[str], program: Callable[..., Any] | None = None) -> int:
-    """Runs `distrl resume` on the arguments after `resume`, and returns its exit code.
-
-    Args:
-      program: the `make_program(config, spec)` that the run was started with; None is
-        distrl's own.
-    """
+    """Runs `distrl resume`; `program` must be the one that the run started with."""
     if is_help(arguments, "resume", _RESUME, "RUN_DIR", SWITCHES):
         return 0
     run_dir, values, as_json = read_configured(
@@ -90,11 +81,7 @@ def read_configured(
       example: a correct command, for the error message.
 
     Returns:
-      The positional argument, the configuration values by dotted name, and whether
-      `--json` is given.
-
-    Raises:
-      ConfigError: bad usage.
+      The positional argument, the values by dotted name, and whether `--json` is given.
     """
     positional, values, switches = read_flags(arguments, ("--json",))
     if len(positional) != 1:

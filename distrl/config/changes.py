@@ -13,9 +13,7 @@ from distrl.errors import ConfigError
 def load_run(run_dir: str, changes: Mapping[str, Any] = NO_CHANGES) -> Config:
     """Returns the checked configuration of the run in a directory, with changes.
 
-    Args:
-      run_dir: the run's current directory; it may have been moved.
-      changes: values by dotted name, as in `load_config`.
+    The run may have been moved. Changes are values by dotted name, as in `load_config`.
 
     Raises:
       ConfigError: there is no run, or a resume may not make these changes.

@@ -21,12 +21,9 @@ _Section = TypeVar("_Section")
 
 
 def config_from_dict(tree: Mapping[str, Any]) -> Config:
-    """Returns the configuration in a nested mapping.
+    """Returns the configuration in a nested mapping, or raises ConfigError.
 
     Absent fields get the agent's preset (`distrl.config.presets`) or their default.
-
-    Raises:
-      ConfigError: an unknown name, a wrong type, or a number out of range.
     """
     agent = tree.get("agent", Config.agent) if isinstance(tree, Mapping) else None
     return _convert_section(Config, "", tree, preset_values(agent))
@@ -45,12 +42,7 @@ def config_to_tree(config: Any) -> dict[str, Any]:
 def _convert_section(
     cls: type[_Section], section: str, tree: Any, defaults: Mapping[str, Any]
 ) -> _Section:
-    """Returns the dataclass of a section from a mapping of its fields.
-
-    Args:
-      tree: anything but a mapping is the user's error.
-      defaults: the preset's values by dotted name.
-    """
+    """Returns the dataclass of a section; `defaults` has values by dotted name."""
     names = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
     if not isinstance(tree, Mapping):
         raise ConfigError(

@@ -166,10 +166,7 @@ def _find_nearest_fields(name: str, section: str) -> list[str]:
 def _walk(
     cls: Any, section: str = "", fixed: str | None = None
 ) -> Iterator[Field | tuple[str, type]]:
-    """Yields the fields of a dataclass, and its sections with their names.
-
-    `fixed` says why a resume may not change the fields, unless they say otherwise.
-    """
+    """Yields fields and named sections; `fixed` is inherited from the section above."""
     for field in dataclasses.fields(cls):
         name = join_names(section, field.name)
         kind, optional, notes = _unwrap(field.type)

@@ -23,14 +23,11 @@ from distrl.errors import ConfigError
 def read_flags(
     arguments: Sequence[str], switches: Iterable[str] = ()
 ) -> tuple[list[str], dict[str, Any], set[str]]:
-    """Splits arguments into positional ones, values of fields and switches.
+    """Splits arguments into positional ones, field values by dotted name, and switches.
 
     Args:
       arguments: for example `["catch.yaml", "--seed=3", "--stop.env_steps", "null"]`.
       switches: the flags without a value, for example `--json`.
-
-    Returns:
-      The positional arguments, the values by dotted name, and the switches.
 
     Raises:
       ConfigError: an unknown flag, or one without a value.

@@ -14,10 +14,7 @@ _MISTAKES = ("CPU", "GPU", "cpu", "gpu", "cpus", "gpus", "num_cpu", "num_gpu")
 
 
 def check_launch(config: Config) -> None:
-    """Raises ConfigError unless the nodes can be launched.
-
-    The cluster itself is checked when distrl connects to it.
-    """
+    """Raises ConfigError unless the nodes can be launched; does not ask a cluster."""
     launch = config.launch
     if launch.report_seconds >= launch.silent_seconds:
         raise ConfigError(

@@ -55,8 +55,5 @@ class LaunchConfig:
 
     @property
     def patience_seconds(self) -> float:
-        """How long a node waits for a server that does not answer.
-
-        This leaves time to notice that the server hangs, and to restart it.
-        """
+        """How long a node waits for a server, which may hang and be restarted."""
         return self.silent_seconds + self.connect_seconds

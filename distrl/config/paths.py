@@ -11,12 +11,7 @@ _LONGEST = 3800
 
 
 def read_path(place: str, text: str) -> Path:
-    """Returns an absolute path, with `~` and `~user` expanded.
-
-    Raises:
-      ConfigError: the path is invalid, or its directory may not be entered; the message
-        calls it `place`, a field or a flag.
-    """
+    """Returns an absolute path with `~` expanded; messages call the path `place`."""
     shown = f"{place} = {show_value(text)}"
     expanded = os.path.expanduser(text)
     if expanded.startswith("~"):

@@ -69,11 +69,7 @@ for _name, _pattern, _first in _RESOLVERS:
 
 
 def load_yaml(text: str | bytes, source: str) -> Any:
-    """Returns the data in a YAML document; bytes may be UTF-8 or UTF-16.
-
-    Raises:
-      ConfigError: invalid YAML, or not plain data; the message begins with `source`.
-    """
+    """Returns the data in a YAML document; `source` names it in messages."""
     try:
         return yaml.load(text, _Loader)
     except yaml.MarkedYAMLError as error:

@@ -28,11 +28,8 @@ def write_results(
     Args:
       run_dir: the directory of a run with `actor.bsuite_log`.
       bsuite_id: for example `catch/0`.
-      episodes: the number of episodes that count.
+      episodes: the number of episodes that count; ValueError if the run has fewer.
       results_dir: the folder for the file, which `bsuite.logging.csv_load` reads.
-
-    Raises:
-      ValueError: the run has fewer episodes.
     """
     from bsuite.logging import csv_logging
     from bsuite.utils import wrappers
@@ -63,7 +60,6 @@ def pool_episodes(logs: Sequence[Sequence[Row]], episodes: int) -> Iterator[Row]
 
     Args:
       logs: for each environment its rows: `ended`, and bsuite's columns.
-      episodes: the maximum number of rows.
     """
     numbered = [(row[ENDED], i, row) for i, log in enumerate(logs) for row in log]
     numbered.sort(key=lambda each: each[:2])

@@ -42,12 +42,7 @@ def make_csv(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def make_page(sweeps: Sequence[SweepScores], command: str) -> str:
-    """Returns a self-contained HTML page.
-
-    Args:
-      sweeps: at least one, with different names.
-      command: the command that makes the page, to be shown on it.
-    """
+    """Returns a self-contained HTML page; `command` is shown on it."""
     title = html.escape(f"bsuite: {', '.join(sweep.name for sweep in sweeps)}")
     failed = [
         f"<li>{html.escape(f'{sweep.name}: {bsuite_id}: {reason}')}</li>"

@@ -22,9 +22,6 @@ def draw_bars(sweeps: Sequence[SweepScores], kind: str = "svg") -> bytes:
     """Returns a bar plot as `svg` or `png`, with a group of bars for each experiment.
 
     A bar is hatched, and labelled with its number of ids, until all ids are finished.
-
-    Args:
-      sweeps: at least one, with different names, and at least one experiment in all.
     """
     drawn = {each.experiment for sweep in sweeps for each in sweep.experiments}
     types = {n: tags[0] for n, tags in list_experiments().items() if n in drawn}

@@ -60,12 +60,7 @@ class ExperimentScore:
 
 @dataclass(frozen=True)
 class SweepScores:
-    """The scores of one sweep.
-
-    Attributes:
-      experiments: those with at least one result, in bsuite's order.
-      record: the contents of sweep.json: `commands`, `agent`, `versions`, `ids`.
-    """
+    """The scores of a sweep, in bsuite's order; `record` is its sweep.json."""
 
     name: str
     experiments: tuple[ExperimentScore, ...]
@@ -90,11 +85,7 @@ class SweepScores:
 
 
 def score_sweep(sweep_dir: str) -> SweepScores:
-    """Returns the scores of a sweep, finished or not.
-
-    Raises:
-      ConfigError: the directory contains no sweep.
-    """
+    """Returns the scores of a sweep, finished or not."""
     path = Path(sweep_dir)
     try:
         record = json.loads((path / "sweep.json").read_text())
@@ -142,11 +133,7 @@ def average_by_tag(scores: Mapping[str, float]) -> dict[str, tuple[float, int, i
 
 
 def score_experiment(frame: Any) -> float:
-    """Returns bsuite's score, 0 to 1, of one experiment.
-
-    Args:
-      frame: the pandas rows of all its ids, as `csv_load` reads them.
-    """
+    """Returns bsuite's score, 0 to 1, from the pandas rows of an experiment's ids."""
     from bsuite.experiments import summary_analysis
 
     with restore_series_append():
@@ -156,10 +143,7 @@ def score_experiment(frame: Any) -> float:
 
 @contextlib.contextmanager
 def restore_series_append() -> Iterator[None]:
-    """Restores `pandas.Series.append`, removed in pandas 2.0, inside a `with` block.
-
-    `bsuite.experiments.deep_sea.analysis` calls it.
-    """
+    """Restores `pandas.Series.append`, without which bsuite cannot score deep_sea."""
     import pandas
 
     series: Any = pandas.Series

@@ -23,11 +23,8 @@ _CHANGEABLE = ("run_dir", "sweep.ids", "sweep.jobs")
 class SweepDirectory:
     """SWEEP_DIR: config.yaml, sweep.json, configs/, runs/, logs/, results/; locked.
 
-    An id is done when its file is in results/, which is written last.
-
-    Attributes:
-      record: the contents of sweep.json: the `commands` that worked on the sweep,
-        `agent`, `versions`, and `ids`, how the latest run of each ended.
+    An id is done when its file is in results/, which is written last. `record` is
+    sweep.json: `commands`, `agent`, `versions`, and how the run of each of `ids` ended.
     """
 
     def __init__(self, path: Path, lock: int, record: dict[str, Any]):
@@ -90,11 +87,7 @@ def make_safe(bsuite_id: str) -> str:
 
 
 def open_sweep(config: Config, command: str) -> SweepDirectory:
-    """Returns the directory of a new sweep, or of one to continue.
-
-    Args:
-      config: its `run_dir` is the directory; None makes a new one.
-      command: the command line, for the report.
+    """Returns the directory of a new sweep, or of one to continue, `config.run_dir`.
 
     Raises:
       ConfigError: the directory is in use, or contains something else or a sweep with

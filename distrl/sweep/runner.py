@@ -59,11 +59,7 @@ class _Job:
 def run_sweep(
     config: Config, sweep: SweepDirectory, progress: SweepProgress
 ) -> SweepOutcome:
-    """Runs each id of a sweep that is not done, from its beginning.
-
-    Raises:
-      ConfigError: as in `check_sweep`, or an id's earlier run is still working.
-    """
+    """Runs each id of a sweep that is not done, from its beginning."""
     ids = check_sweep(config)
     todo = [bsuite_id for bsuite_id in ids if not sweep.is_done(bsuite_id)]
     for bsuite_id in todo:

@@ -27,11 +27,6 @@ class Display:
 
     Writes no escape sequences elsewhere. Ignores errors of the stream: a run must not
     fail because its terminal was closed.
-
-    Attributes:
-      title: the first redrawn line.
-      stage: the second, shown with the elapsed time.
-      figures: names and values, two pairs per row.
     """
 
     def __init__(
@@ -40,11 +35,7 @@ class Display:
         is_terminal: bool | None = None,
         clock: Callable[[], float] = time.monotonic,
     ):
-        """Opens a display on `stream`, by default stderr.
-
-        Args:
-          is_terminal: whether to redraw; None asks the stream.
-        """
+        """Writes to `stream`, by default stderr; None finds out if it is a terminal."""
         self._stream = sys.stderr if stream is None else stream
         if is_terminal is None:
             is_terminal = self._stream.isatty() and os.environ.get("TERM") != "dumb"
@@ -105,9 +96,7 @@ class Display:
     ) -> str:
         """Adds or moves a progress bar, and returns its state in words.
 
-        Args:
-          text: shown to the right of the bar.
-          predict: whether to show the time left, estimated from the rate.
+        `text` is shown to its right; `predict` adds the time left, from the rate.
         """
         task = self._find(name)
         if task is None:

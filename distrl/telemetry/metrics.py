@@ -20,16 +20,12 @@ _ROWS = 10_000
 class MetricsLog:
     """Writes RUN_DIR/metrics/NODE.csv and RUN_DIR/tensorboard/NODE/.
 
-    Adds a row every `launch.metrics_seconds`, or at every call with `every_row`. The
-    interval doubles after each 10,000 rows. `close` always writes the last values.
+    Adds a row every `launch.metrics_seconds`, or at every call with `every_row`, which
+    is for nodes that write rarely. The interval doubles after each 10,000 rows.
     """
 
     def __init__(self, config: Config, node: str, every_row: bool = False):
-        """Opens the files at the first `write`, whose names become the columns.
-
-        Args:
-          every_row: for nodes that write rarely or at fixed counts.
-        """
+        """Opens the files at the first `write`, whose keys become the columns."""
         assert config.run_dir is not None
         self._path = Path(config.run_dir) / "metrics" / f"{node}.csv"
         self._directory = Path(config.run_dir) / "tensorboard" / node
@@ -43,12 +39,7 @@ class MetricsLog:
         self._unwritten: tuple[int, dict[str, Any]] | None = None
 
     def write(self, step: int, values: Mapping[str, Any]) -> None:
-        """Takes the newest values, and adds a row if one is due.
-
-        Args:
-          step: the step in TensorBoard.
-          values: None becomes an empty cell; TensorBoard gets the numbers only.
-        """
+        """Takes the newest values, None for an empty cell; adds a row if one is due."""
         place = self._place()
         self._unwritten = step, {"time": round(time.time(), 3), **values}
         if self._rows == 0 or place >= self._due:
@@ -56,7 +47,7 @@ class MetricsLog:
             self._add_row()
 
     def close(self) -> None:
-        """Writes the last values, if that is not yet done, and closes the files."""
+        """Writes the last values, unless that is done, and closes the files."""
         self._add_row()
         if self._files is not None:
             rows, events = self._files

@@ -23,10 +23,7 @@ _TOLERANCE_SECONDS = 10.0
 
 
 class Progress:
-    """Shows the progress of a run: redrawn on a terminal, occasional lines elsewhere.
-
-    After `close`, or once the stream is closed, every call does nothing.
-    """
+    """The progress of a run: redrawn on a terminal, occasional lines elsewhere."""
 
     def __init__(
         self,
@@ -34,12 +31,7 @@ class Progress:
         interactive: bool | None = None,
         clock: Callable[[], float] = time.monotonic,
     ):
-        """Shows nothing yet.
-
-        Args:
-          stream: None is stderr.
-          interactive: whether to redraw; None asks the stream.
-        """
+        """Writes to `stream`, by default stderr; None finds out if it is a terminal."""
         # Rich takes a tenth of a second to import.
         from distrl.telemetry.display import Display
 

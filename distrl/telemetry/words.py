@@ -95,11 +95,7 @@ def describe_run(config: Config) -> str:
 
 
 def make_node_table(nodes: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
-    """Returns a header, and a row per group of nodes with the same devices.
-
-    Args:
-      nodes: the `nodes` of program.json.
-    """
+    """Returns a table of the nodes of program.json, by group and devices."""
     groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for name, facts in nodes.items():
         key = (name.partition("/")[0], _describe_devices(facts))
