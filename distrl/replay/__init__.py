@@ -1,4 +1,4 @@
-"""Replay on Reverb: the servers, and how actors and the learner reach them.
+"""Replay on Reverb: the servers, and access to them by actors and the learner.
 
     serve_replay(config, spec, port, stop, reporter, shard)  # a replay node
     BlockWriter(address, config, spec, seed, stop).write(items)  # an actor

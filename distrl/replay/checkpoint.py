@@ -1,8 +1,8 @@
-"""A shard's part of a checkpoint: Reverb writes it, and a rename puts it in place.
+"""Checkpoints of a replay shard: written by Reverb, put in place by a rename.
 
-A Reverb server keeps only the newest of the checkpoints it writes, in a directory that
-it names itself. So it writes into a hidden directory of its own, from which the learner
-moves the result into the checkpoint.
+A Reverb server keeps only its newest checkpoint, in a directory whose name it chooses.
+So it writes into a hidden directory, from which the learner moves the result into the
+run's checkpoint.
 """
 
 import time
@@ -17,12 +17,12 @@ from distrl.config.schema import Config
 from distrl.node_log import say
 from distrl.remote import is_listening
 
-# Reverb's default makes a temporary directory at each start, and leaves it there.
+# Reverb's default creates a temporary directory at each start and leaves it behind.
 _NOWHERE = "/dev/null/replay"
-# Reverb silently takes these from the checkpoint, whatever the program says.
+# Reverb silently prefers these settings of the checkpoint to those of the program.
 _SETTINGS = ("signature", "sampler_options", "max_size")
 _LIMITS = ("samples_per_insert", "min_size_to_sample")
-# How long a server may take to say that it is up.
+# How long a server may take to answer that it is up.
 _ANSWER_SECONDS = 5
 _RETRY_SECONDS = 0.1
 
@@ -30,20 +30,14 @@ _RETRY_SECONDS = 0.1
 def start_server(
     config: Config, make_table: Callable[[], reverb.Table], port: int, shard: int = 0
 ) -> reverb.Server:
-    """Returns a server that holds what the newest checkpoint has of its shard.
+    """Starts the server of a shard with its contents in the newest checkpoint.
 
-    Without `run_dir` or `checkpoint.save_replay` it starts empty.
-
-    Args:
-      config: the run's configuration.
-      make_table: returns the empty table. What is restored is in another one, which
-        only the server knows.
-      port: the port to serve at, on all interfaces.
-      shard: which of `replay.shards` it is, from 0.
+    It starts empty without `run_dir` or `checkpoint.save_replay`. `make_table` returns
+    an empty table; a restored one is known to the server only. `shard` counts from 0.
 
     Raises:
-      RuntimeError: the checkpoint is of a table with another signature, size,
-        sampler or rate limiter, which Reverb would silently keep.
+      RuntimeError: the table in the checkpoint has another signature, size, sampler or
+        rate limiter, which Reverb would silently keep.
     """
     run_dir = config.run_dir
     if run_dir is None or not config.checkpoint.save_replay:
@@ -59,7 +53,7 @@ def start_server(
         )
         server = reverb.Server([make_table()], port=port, checkpointer=checkpointer)
         if part is not None and not part.exists():
-            # Reverb takes a missing directory for an empty replay.
+            # To Reverb, a missing directory is an empty replay.
             server.stop()
             raise FileNotFoundError(f"{part} was removed while it was read")
         if checkpoint is not None and part is not None:
@@ -71,18 +65,13 @@ def start_server(
 
 
 def save_shard(address: str, directory: Path, is_over: Callable[[], bool]) -> None:
-    """Has a shard save what it holds; waits for one that is being restarted.
+    """Saves a shard to `directory`; waits for a server that is being restarted.
 
-    Args:
-      address: host:port of its server.
-      directory: to create; on the disk on which the server writes.
-      is_over: whether to stop waiting for the server.
-
-    Raises:
-      RuntimeError: it could not save, or did not answer until `is_over`.
+    `directory` must not exist, and be on the disk that the server writes to. Raises
+    RuntimeError if saving failed or the server did not answer before `is_over()`.
     """
     while True:
-        # A channel opened before the port accepts would back off for seconds.
+        # A channel opened before the port accepts connections backs off for seconds.
         if is_listening(address, _ANSWER_SECONDS):
             client = reverb.Client(address)
             try:
@@ -99,7 +88,7 @@ def save_shard(address: str, directory: Path, is_over: Callable[[], bool]) -> No
 
 
 def _check_settings(server: reverb.Server, wanted: TableInfo, part: Path) -> None:
-    """Stops the server and raises if its table has other settings."""
+    """Stops the server and raises RuntimeError if its table has other settings."""
     held = server.localhost_client().server_info()[wanted.name]
     pairs = {
         **{name: (getattr(held, name), getattr(wanted, name)) for name in _SETTINGS},

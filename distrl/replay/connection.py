@@ -1,4 +1,4 @@
-"""Recovers the connection to a replay server that was restarted at its address."""
+"""Reconnection to a replay server that was restarted at its address."""
 
 import contextlib
 import threading
@@ -43,11 +43,11 @@ def connect_dataset(address: str) -> None:
 
 
 class ServerWatch:
-    """Ends waits inside Reverb soon after their server was restarted.
+    """Watches the server during a wait inside Reverb.
 
-    Reverb reconnects by itself and repeats what was lost, but only when gRPC's
-    back-off ends, which may take as long again as the server was away. A new
-    connection made while the port accepts ends the back-off of all others.
+    Reverb reconnects and resends by itself, but only when gRPC's back-off ends, which
+    may take as long again as the server was away. A new connection, made while the port
+    accepts, ends the back-off of all others.
     """
 
     def __init__(
@@ -58,10 +58,8 @@ class ServerWatch:
     ):
         """Does not connect yet.
 
-        Args:
-          address: `host:port`.
-          limit: the seconds that the server may be away.
-          connect: makes a new connection of the kind that is waited for.
+        `limit` is how many seconds the server may be away; `connect` opens a new
+        connection of the kind that is waited for.
         """
         self._address = address
         self._limit = limit
@@ -70,14 +68,13 @@ class ServerWatch:
         self.begin_wait()
 
     def begin_wait(self) -> None:
-        """Starts timing a new wait."""
+        """Marks the start of a wait, and the end of the previous one."""
         self._next_look = time.monotonic() + _SILENT_SECONDS
 
     def look(self) -> None:
-        """Reconnects if the wait has been long; call it repeatedly during the wait.
+        """Reconnects if the wait is too long; call it repeatedly.
 
-        Raises:
-          RuntimeError: the server has been away for the whole limit.
+        Raises RuntimeError once the server has been away for the whole limit.
         """
         if time.monotonic() < self._next_look:
             return
@@ -90,8 +87,7 @@ class ServerWatch:
     def is_there(self, seconds: float) -> bool:
         """Waits up to `seconds` for the port to accept; returns whether it does.
 
-        Raises:
-          RuntimeError: the server has been away for the whole limit.
+        Raises RuntimeError once the server has been away for the whole limit.
         """
         end = time.monotonic() + seconds
         while True:

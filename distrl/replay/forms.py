@@ -1,4 +1,4 @@
-"""How whole items are stored in Reverb: what is written, and how it is read again."""
+"""The storage of whole items in Reverb: how they are written and read."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,12 +14,10 @@ from distrl.types import EnvironmentSpec
 
 
 class WholeForm:
-    """Each part of an item is an array `[G, ...]`; observations are stored whole.
+    """Stores each part of an item as an array `[G, ...]`, observations included.
 
-    Writers, table and samplers of a run share a form.
-
-    Attributes:
-      signature: nest of the `tf.TensorSpec` of each part of an item.
+    Writers, table and samplers of a run share a form. `signature` is a nest of the
+    `tf.TensorSpec` of each part.
     """
 
     def __init__(self, config: Config, spec: EnvironmentSpec):
@@ -40,12 +38,10 @@ class WholeForm:
     def decode(self, parts: Sequence[Sequence[np.ndarray]]) -> Any:
         """Returns batches of items as one nest, `[items * G, ...]`.
 
-        It takes one transition of each item in turn. A batch of the learner is a run
-        of transitions, so in this order it comes from as many items as possible, and
-        its transitions are as little correlated as possible.
-
-        Args:
-          parts: batches of items, each the leaves of the signature with a batch axis.
+        Takes one transition of each item in turn: a batch of the learner is a run of
+        transitions, so it comes from as many items as possible and is little
+        correlated. `parts` are batches of items, each the leaves of the signature with
+        a batch axis.
         """
         leaves = parts[0]
         if len(parts) > 1:
@@ -63,17 +59,17 @@ class WholeEncoder:
     def encode(self, items: Any) -> list[np.ndarray]:
         """Returns a batch of transitions or sequences as arrays `[M, ...]`.
 
-        Rows of them, `[G, ...]`, are what `write` takes.
+        `write` takes G of their rows, `[G, ...]`, as an item.
         """
         return [np.asarray(leaf) for leaf in tree.flatten(items)]
 
     def open(self, client: reverb.Client) -> reverb.TrajectoryWriter:
         """Returns a new writer."""
         writer = client.trajectory_writer(1)
-        # A chunk is sent and unpacked whole for a sample of any of its steps.
+        # Sampling any step of a chunk sends and unpacks the whole chunk.
         for index in range(self._num_leaves):
             writer.configure((index,), num_keep_alive_refs=1, max_chunk_length=1)
-        # It configures only the columns that it knows of.
+        # A writer configures only the columns in its structure.
         writer._update_structure((None,) * self._num_leaves)
         return writer
 
@@ -85,9 +81,9 @@ class WholeEncoder:
         item: Sequence[Any],
     ) -> None:
         """Appends an item's data, and the item that refers to it."""
-        # TrajectoryWriter's own append and create_item walk through nests in Python,
-        # which takes as long as everything else that an item costs here. An item is a
-        # flat tuple, so this calls directly what they call in the end.
+        # TrajectoryWriter's append and create_item walk through nests in Python, which
+        # takes as long as the rest of the work on an item. An item is a flat tuple, so
+        # this calls directly what they call in the end.
         columns = writer._writer
         references = [[reference] for reference in columns.Append(list(item))]
         columns.CreateItem(table, priority, references, [True] * len(item))

@@ -31,16 +31,13 @@ class Frame:
     __slots__ = ("content", "step")
 
     def __init__(self, content: bytes):
-        """Takes the bytes; step -1 is never."""
+        """Starts at step -1, which is not a step of the writer."""
         self.content = content
         self.step = -1
 
 
 class FrameEncoder:
-    """Appends the frames that the writer does not have, and an item that refers to all.
-
-    It belongs to one writer.
-    """
+    """Appends the frames that its writer lacks, and an item that refers to all."""
 
     def __init__(self, item: Any, frame: Any, kept: int):
         """Starts without frames.
@@ -48,25 +45,21 @@ class FrameEncoder:
         Args:
           item: nest of specs, of one transition or sequence.
           frame: the spec of a frame.
-          kept: how many of its last steps the writer can refer to; more than the
-            frames of any item.
+          kept: how many of its last steps the writer can refer to; more than the frames
+            of any item.
         """
         self._item = item
         self._frame = frame
         self._kept = kept
-        # By content, the least recently seen first.
+        # By content, least recently seen first.
         self._recent: collections.OrderedDict[bytes, Frame] = collections.OrderedDict()
         self._columns: FramedItem | None = None
         self._steps = 0
 
     def encode(self, items: Any) -> list[np.ndarray]:
-        """Returns a batch of transitions or sequences in the form of `write`.
+        """Encodes a batch of transitions or sequences for `write`.
 
-        Returns:
-          Frames `[M, F] object`, each a `Frame`, and words `[M, W] int32`.
-
-        Raises:
-          ValueError: an array has another shape or dtype than replay holds.
+        Returns frames `[M, F] object`, each a `Frame`, and words `[M, W] int32`.
         """
         tree.map_structure(_check, self._item, items)
         observations, rest = split_item(items)
@@ -76,11 +69,11 @@ class FrameEncoder:
         return [np.concatenate(frames, axis=1), np.concatenate(words, axis=1)]
 
     def open(self, client: reverb.Client) -> reverb.TrajectoryWriter:
-        """Returns the writer."""
-        # Columns that are not configured keep this many steps.
+        """Returns a new writer."""
+        # This is the number of steps that unconfigured columns keep.
         writer = client.trajectory_writer(self._kept)
         for index, kept in enumerate((self._kept, 1)):
-            # A chunk is sent and unpacked whole for a sample of any of its steps. And
+            # Sampling any step of a chunk sends and unpacks the whole chunk. Also,
             # Reverb turns two adjacent references to one chunk into a range of it.
             writer.configure((index,), num_keep_alive_refs=kept, max_chunk_length=1)
         return writer
@@ -98,9 +91,7 @@ class FrameEncoder:
     def append(self, writer: reverb.TrajectoryWriter, item: Sequence[Any]) -> Any:
         """Appends an item's data and returns the trajectory that refers to it.
 
-        Args:
-          writer: from `open`.
-          item: frames `[G, F] object` and words `[G, W] int32`.
+        `item` is frames `[G, F] object` and words `[G, W] int32`.
         """
         frames, words = item
         places: dict[Frame, int] = {}
@@ -109,7 +100,7 @@ class FrameEncoder:
         row = np.empty((len(words), numbers + frames.shape[1]), np.int32)
         row[:, :numbers] = words
         row[:, numbers:] = np.reshape(index, frames.shape)
-        # Up to so many steps are appended now, and as many of the oldest forgotten.
+        # At most len(places) steps are appended now, and as many old ones forgotten.
         oldest = max(0, self._steps + len(places) - self._kept)
         missing = [frame for frame in places if frame.step < oldest]
         for frame in missing[:-1]:
@@ -144,7 +135,7 @@ class FrameEncoder:
     def _append(
         self, writer: reverb.TrajectoryWriter, frame: Frame | None, words: Any
     ) -> None:
-        """Appends a step of one of the two columns, or of both."""
+        """Appends a step to one of the two columns, or to both."""
         content = None
         if frame is not None:
             content = np.frombuffer(frame.content, self._frame.dtype)
@@ -156,7 +147,7 @@ class FrameEncoder:
 
 
 def _pack_words(leaf: np.ndarray) -> np.ndarray:
-    """Returns the bits of an array as `int32`, and the numbers of an action mask."""
+    """Returns an array's bits as `int32`; an action mask as one number per entry."""
     if leaf.dtype.itemsize == 1:
         return leaf.astype(np.int32)
     return np.ascontiguousarray(leaf).view(np.int32)

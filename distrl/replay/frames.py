@@ -1,11 +1,11 @@
-"""Items whose observations are stacks of frames, each frame stored once.
+"""Storage of items whose observations are stacks of frames, each frame stored once.
 
 A frame is a cell of a Reverb writer, in a chunk of its own. Everything that shows the
 frame refers to it: both observations of a transition, the transitions before and after,
 and the other items of the writer. Reverb drops a chunk once no item refers to it.
 
 Frames are compared byte by byte, whatever their origin. So ends of episodes, windows of
-any length and environments that do not stack at all need no rule; they only share less.
+any length and environments without frame stacks need no rule; they only share less.
 """
 
 from collections.abc import Sequence
@@ -26,16 +26,12 @@ from distrl.types import EnvironmentSpec
 class FrameForm:
     """Stores each frame once, and the rest of an item as a row of 32-bit words.
 
-    Reverb takes about a hundred bytes for each part of an item, and more time for a
-    part than for its content. So everything but the frames is one part.
+    Each part of an item costs Reverb about a hundred bytes, and more time than its
+    content. So everything but the frames is one part.
     """
 
     def __init__(self, config: Config, spec: EnvironmentSpec):
-        """Takes the run's configuration and the environment's spec.
-
-        Raises:
-          ConfigError: observations are not stacks of `replay.frame_stack` frames.
-        """
+        """Raises ConfigError unless observations are stacks of `replay.frame_stack`."""
         stack = config.replay.frame_stack
         check_frame_stack(stack, spec)
         assert stack is not None
@@ -44,7 +40,7 @@ class FrameForm:
         self._frame = make_frame_spec(spec, stack)
         self._kept = count_kept_frames(config)
         observations, rest = split_item(self._item)
-        # The frames in each field: of one observation, or of all of a sequence.
+        # Frames per field: of one observation, or of all of a sequence.
         self._frames = [
             _count(leaf.shape) // _count(self._frame.shape) for leaf in observations
         ]
@@ -69,7 +65,7 @@ class FrameForm:
         heaps, rows, start = [], [], 0
         for frames, words in parts:
             count, most = frames.shape[:2]
-            # Indices in an item's frames become indices in the heap.
+            # Turn indices in an item's frames into indices in the heap.
             begins = start + most * np.arange(count, dtype=np.int32)
             row = np.array(words)
             row[..., sum(self._numbers) :] += begins[:, None, None]
@@ -103,12 +99,12 @@ class FrameForm:
 
 
 def count_kept_frames(config: Config) -> int:
-    """Returns how many of the newest frames an actor keeps for its items to share.
+    """Returns how many of its newest frames an actor keeps for its items to share.
 
     A frame appears in the items that begin up to `frame_stack` steps after it. They are
     written once they are `n_step` or `sequence_length` steps long, and shuffled. With
-    this many, a frame is sent once if an environment brings one new frame per step;
-    there is room beside them for an item whose observations are not stacks.
+    this many, a frame is sent once if an environment has one new frame per step, and
+    there is room for an item whose observations are not stacks.
     """
     replay, steps, observations = config.replay, config.actor.n_step, 2
     if replay.sequence_length is not None:

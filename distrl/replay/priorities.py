@@ -1,4 +1,4 @@
-"""Sends new priorities to replay without making the learner wait."""
+"""Updates of priorities in replay, without making the learner wait."""
 
 import collections
 import threading
@@ -13,16 +13,16 @@ from distrl.config.schema import Config
 from distrl.replay.connection import MAX_FAILURES, ServerWatch
 from distrl.replay.tables import TABLE_NAME
 
-# The updates that may wait. An older one is worth less than a newer one.
+# The length of the queue; old updates are worth less than new ones.
 _QUEUE_LENGTH = 16
 
 
 class PriorityUpdater:
     """Sends each shard the priorities of its items, in a thread per shard.
 
-    The threads also wait for the device, so that the learner does not. While a shard
-    is away, its thread waits for it and the oldest updates are dropped; the other
-    shards are not affected. A server ignores the keys of items that it does not hold.
+    The threads also wait for the device, so that the learner does not. While a shard is
+    away, its thread waits for it and drops its oldest updates. Servers ignore the keys
+    of items that they no longer hold.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class PriorityUpdater:
 
     @property
     def dropped(self) -> int:
-        """How many updates were not sent, or may not have arrived."""
+        """The number of updates that were not sent or may not have arrived."""
         return sum(shard.dropped for shard in self._shards)
 
     def put(self, keys: np.ndarray, shards: np.ndarray, priorities: Any) -> None:
@@ -63,7 +63,7 @@ class PriorityUpdater:
                 shard.put(_Update(keys[rows], priorities, rows))
 
     def check(self) -> None:
-        """Raises what went wrong in a thread; to be called again and again.
+        """Raises the first error of a thread; call it repeatedly.
 
         Raises:
           RuntimeError: a server refused an update, has been away for
@@ -74,7 +74,7 @@ class PriorityUpdater:
             shard.check()
 
     def close(self, timeout: float = 0.5) -> None:
-        """Drops what waits and ends the threads, each within `timeout` seconds.
+        """Drops queued updates and ends the threads, each within `timeout` seconds.
 
         A thread that waits for its server is left: it is a daemon.
         """
@@ -83,7 +83,7 @@ class PriorityUpdater:
 
 
 class _Update(NamedTuple):
-    """New priorities of the items with these keys; rows are theirs, None for all."""
+    """New priorities for `keys`, in the given rows; all rows if None."""
 
     keys: np.ndarray
     priorities: Any
@@ -150,7 +150,7 @@ class _Shard:
                 updates = dict(zip(update.keys.tolist(), values.tolist(), strict=True))
                 self._watch.begin_wait()
                 self._busy_since = time.monotonic()
-                # It has no time limit of its own: `check` watches it.
+                # This has no timeout: `check` watches it.
                 try:
                     client.mutate_priorities(TABLE_NAME, updates)
                     failures = 0
@@ -164,7 +164,7 @@ class _Shard:
             self._error = error
 
     def _take(self) -> _Update | None:
-        """Waits for an update; returns None if the thread is to end."""
+        """Waits for an update; returns None if closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._queue or self._closed)
             return None if self._closed else self._queue.popleft()
@@ -175,6 +175,6 @@ class _Shard:
             values = values[update.rows]
         values = values + self._epsilon
         if not np.isfinite(values).all():
-            # Reverb would accept it, and draw nothing else from then on.
+            # Reverb would accept it, and from then on draw nothing else.
             raise ValueError(f"a new priority is {values[~np.isfinite(values)][0]}")
         return values

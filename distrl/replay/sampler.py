@@ -1,4 +1,4 @@
-"""Reads from one replay server: superbatches, or a shard's share of them."""
+"""Reading of superbatches from one replay server."""
 
 import contextlib
 import time
@@ -16,7 +16,7 @@ from distrl.replay.connection import MAX_FAILURES, ServerWatch, connect_dataset
 from distrl.replay.tables import TABLE_NAME, make_form
 from distrl.types import EnvironmentSpec
 
-# Measured: more than 2 workers, or more samples in flight, are no faster.
+# Measured: more workers or more samples in flight are not faster.
 _WORKERS = 2
 _MAX_IN_FLIGHT = 128
 _TENSORFLOW_THREADS = 2
@@ -32,7 +32,7 @@ class SampledSuperbatch(NamedTuple):
     Attributes:
       keys: `[K * B / G] uint64`, the items that the transitions came from, in order.
       probabilities: `[K * B] float32`, of drawing a transition's item.
-      items: `Transition` or `StepSequence` of `[K * B, ...]` numpy; read only.
+      items: `Transition` or `StepSequence` of `[K * B, ...]` numpy; read-only.
       shards: `[K * B / G] int`, the shard of replay that holds each item.
     """
 
@@ -43,28 +43,21 @@ class SampledSuperbatch(NamedTuple):
 
 
 class ReplaySampler:
-    """Reads one server's share of each superbatch; all of it if there is one server.
+    """Reads one server's share of each superbatch; all of it with one server.
 
-    After a second without samples Reverb ends its iterator. What it returned until
-    then counts as sampled for the rate limiter, so it is kept, and the next iterator
-    is asked for the missing items only.
+    After a second without samples Reverb ends its iterator. The rate limiter has
+    counted what it returned until then, so that is kept, and the next iterator asks for
+    the missing items only.
 
-    While the server is away, `read` blocks inside Reverb, which reconnects by itself.
-    Another thread has to call `watch.look` meanwhile.
+    While the server is away, `read` blocks inside Reverb, which reconnects by itself;
+    meanwhile another thread must call `watch.look`.
     """
 
     def __init__(
         self, address: str, config: Config, spec: EnvironmentSpec, shard: int = 0
     ):
-        """Connects at the first `read`.
-
-        Args:
-          address: `host:port` of the replay server.
-          config: the run's configuration.
-          spec: the environment's observations and actions.
-          shard: which of `replay.shards` the server holds, from 0.
-        """
-        # They can only be set before TensorFlow is first used in the process.
+        """Connects at the first `read`; `shard` is the server's number, from 0."""
+        # Only possible before TensorFlow is first used in the process.
         with contextlib.suppress(RuntimeError):
             tf.config.threading.set_inter_op_parallelism_threads(_TENSORFLOW_THREADS)
             tf.config.threading.set_intra_op_parallelism_threads(1)
@@ -111,7 +104,7 @@ class ReplaySampler:
         self._parts.append(part)
         self._held += len(part.info.key)
         if len(self._parts) > 1 or self._held < self._items:
-            # It was asked for the missing items only, or it fell silent.
+            # The iterator was only for the missing items, or the server fell silent.
             self._iterator = None
         if self._held < self._items:
             return None

@@ -1,4 +1,4 @@
-"""A replay node: a Reverb server that reports its size."""
+"""The replay node: a Reverb server that reports its size."""
 
 import contextlib
 import functools
@@ -16,17 +16,17 @@ from distrl.replay.checkpoint import start_server
 from distrl.replay.tables import TABLE_NAME, make_table
 from distrl.types import EnvironmentSpec, StopSignal
 
-# How long the last gauges may take when the run ends.
+# How long the last reading of the gauges may take when the run ends.
 _LAST_SECONDS = 1.0
 _SLICE_SECONDS = 0.05
 
 
 class ReplayReports(Protocol):
-    """What a replay node says to the coordinator and hears; `Reporter` is one."""
+    """The exchange of a replay node with the coordinator; `Reporter` implements it."""
 
     @property
     def learner_remains(self) -> bool:
-        """Whether the learner has not ended yet."""
+        """Whether the learner is still running."""
 
     def gauge(self, **values: float) -> None:
         """Sets values for the next report."""
@@ -40,16 +40,10 @@ def read_gauges(
 ) -> dict[str, float]:
     """Returns `replay_size`, `inserted` and `sampled`, all in transitions.
 
-    `inserted` and `sampled` count from the start of the table; a table that was
-    restored from a checkpoint goes on from its counts there.
-
-    Args:
-      client: of the server itself.
-      transitions_per_item: the transitions in each item of the table.
-      timeout: the seconds that the server may take to answer.
-
-    Raises:
-      reverb.errors.DeadlineExceededError: it took longer.
+    `inserted` and `sampled` count from the start of the table, and continue their
+    counts when it is restored from a checkpoint. Raises
+    reverb.errors.DeadlineExceededError if the server does not answer within `timeout`
+    seconds.
     """
     info = client.server_info(math.ceil(timeout))[TABLE_NAME]
     limiter = info.rate_limiter_info
@@ -70,17 +64,9 @@ def serve_replay(
 ) -> None:
     """Serves a shard of replay until `stop` is set and the learner has ended.
 
-    It starts with what the newest checkpoint of the run holds of it, if there is one,
-    and ends after the learner, which saves it a last time.
-
-    Args:
-      config: the run's configuration.
-      spec: the environment's observations and actions.
-      port: the port to serve at, on all interfaces.
-      stop: ends the server.
-      reporter: is given the gauges of `read_gauges` at the start, then every
-        `launch.report_seconds`, and at the end.
-      shard: which of `replay.shards` it is, from 0.
+    It starts with the shard's contents in the run's newest checkpoint, if any, and ends
+    after the learner, which saves it a last time. `reporter` gets `read_gauges` at the
+    start, every `launch.report_seconds` and at the end.
 
     Raises:
       RuntimeError: the port is taken, where Reverb itself would silently share it; or
@@ -108,7 +94,7 @@ def serve_replay(
             if is_over:
                 break
             is_over = stop.wait(config.launch.report_seconds)
-            # A server that is busy with a checkpoint may keep its own client waiting.
+            # A server that writes a checkpoint may delay even its own client.
             with contextlib.suppress(reverb.errors.DeadlineExceededError):
                 gauges = read_gauges(client, block, _LAST_SECONDS if is_over else limit)
         if config.checkpoint.save_replay:
@@ -121,7 +107,7 @@ def serve_replay(
 def _wait_for_learner(
     config: Config, stop: StopSignal, reporter: ReplayReports
 ) -> None:
-    """Waits until the learner has made its last checkpoint, or takes too long."""
+    """Waits for the learner's last checkpoint, within a time limit."""
     end = time.monotonic() + config.checkpoint.save_seconds
     while reporter.learner_remains and time.monotonic() < end:
         stop.is_set()  # a sign of life

@@ -1,4 +1,4 @@
-"""Reads superbatches from all shards of replay, ahead of the learner."""
+"""Reading of superbatches from all shards of replay, ahead of the learner."""
 
 import functools
 import queue
@@ -14,11 +14,11 @@ from distrl.config.schema import Config
 from distrl.replay.sampler import SILENCE_SECONDS, ReplaySampler, SampledSuperbatch
 from distrl.types import EnvironmentSpec
 
-# The fraction of the time that may be lost by waiting for slow shards.
+# The fraction of time that may be spent waiting for slow shards.
 _PATIENCE = 0.05
-# How soon a thread that holds a superbatch notices the end.
+# How soon a thread that holds a superbatch notices `close`.
 _POLL_SECONDS = 0.2
-# How long a thread waits for another one whose turn it is.
+# How long a thread waits for another whose turn it is.
 _TURN_SECONDS = 0.01
 _Read = TypeVar("_Read")
 
@@ -26,15 +26,9 @@ _Read = TypeVar("_Read")
 def make_samplers(
     addresses: Sequence[str], config: Config, spec: EnvironmentSpec
 ) -> list[ReplaySampler]:
-    """Returns a sampler for each shard.
+    """Returns a sampler for each shard, in the order of the addresses.
 
-    Args:
-      addresses: `host:port` of each shard of replay, in their order.
-      config: the run's configuration.
-      spec: the environment's observations and actions.
-
-    Raises:
-      ValueError: the number of addresses is not `replay.shards`.
+    Raises ValueError unless there are `replay.shards` addresses.
     """
     if len(addresses) != config.replay.shards:
         raise ValueError(
@@ -53,11 +47,11 @@ class ShardedSampler(Generic[_Read]):
     The thread that completes a superbatch also joins and converts it, and holds it
     until the one before has been taken.
 
-    Waiting for a slow shard costs time only if others have more to give, so the wait
-    is limited to a second at once and a twentieth of the time on average. Then the
-    others fill in, as far as their own rate limiters allow, and the slow shard gives
-    what it can. But each shard has to give once first: learning begins when all hold
-    their `min_size`.
+    Waiting for a slow shard costs time only if others have more to give, so the wait is
+    limited to a second at once and a twentieth of the time on average. Then the others
+    fill in, as far as their rate limiters allow, and the slow shard gives what it can.
+    But each shard has to give once first: learning begins when all hold their
+    `min_size`.
 
     The probabilities are those of drawing from all of replay: a shard that gives half
     its share draws each of its items half as often as its server says.
@@ -69,25 +63,19 @@ class ShardedSampler(Generic[_Read]):
         transitions_per_item: int,
         convert: Callable[[SampledSuperbatch], _Read],
     ):
-        """Starts the threads.
-
-        Args:
-          samplers: one for each shard, in their order.
-          transitions_per_item: of each item of replay.
-          convert: called in a thread; `get` returns its result.
-        """
+        """Starts the threads, one per sampler; `convert` makes the results of `get`."""
         self._samplers = samplers
         self._block = transitions_per_item
         self._convert = convert
         self._queue: queue.Queue[_Read] = queue.Queue(maxsize=1)
         self._error: BaseException | None = None
         self._closed = False
-        # The lock of all that follows.
+        # Guards everything below.
         self._changed = threading.Condition()
         self._shares: list[tuple[int, SampledSuperbatch]] = []
-        # The shards whose threads hold a share that is not wanted yet.
+        # Shards whose threads hold a share that is not wanted yet.
         self._waiting: set[int] = set()
-        # The number of shares that each has given: those that fill in take turns.
+        # The number of shares each has given: those that fill in take turns.
         self._given = [0] * len(samplers)
         self._patience = SILENCE_SECONDS
         self._is_held_up = False
@@ -104,8 +92,8 @@ class ShardedSampler(Generic[_Read]):
     def get(self, timeout: float) -> _Read | None:
         """Returns the next superbatch, or None if none comes within `timeout` seconds.
 
-        Raises:
-          RuntimeError: reading a shard has failed, or it has been away for too long.
+        Raises RuntimeError if reading a shard has failed, or it has been away for too
+        long.
         """
         if self._error is not None:
             raise RuntimeError("reading replay failed") from self._error
@@ -117,9 +105,9 @@ class ShardedSampler(Generic[_Read]):
             return None
 
     def close(self, timeout: float) -> None:
-        """Ends the threads, as far as they end within `timeout` seconds.
+        """Ends the threads, as far as possible within `timeout` seconds.
 
-        A thread may be in a read, which does not end while its server is away.
+        A read does not end while its server is away.
         """
         with self._changed:
             self._closed = True
@@ -168,7 +156,7 @@ class ShardedSampler(Generic[_Read]):
         return shard == min(self._waiting, key=self._given.__getitem__)
 
     def _update_patience(self, notify: bool = True) -> None:
-        """Counts the time since the last update; to be called after any change."""
+        """Counts the time since the last update; call it after any change."""
         now = time.monotonic()
         earned = (now - self._updated) * (_PATIENCE - self._is_held_up)
         self._updated = now
@@ -190,7 +178,7 @@ class ShardedSampler(Generic[_Read]):
     def _join(
         self, shares: Sequence[tuple[int, SampledSuperbatch]]
     ) -> SampledSuperbatch:
-        """Joins shares, one item of each in turn, so that each batch is of all."""
+        """Joins shares, one item of each in turn, so that batches mix all shards."""
         if len(shares) == 1:
             return shares[0][1]
         givers = [shard for shard, _ in shares]
@@ -212,9 +200,9 @@ class ShardedSampler(Generic[_Read]):
 
 
 def _interleave(block: int, *arrays: np.ndarray) -> np.ndarray:
-    """Returns arrays `[block * n, ...]` as one, `[block * n * len(arrays), ...]`.
+    """Joins arrays `[block * n, ...]` to `[block * n * len(arrays), ...]`.
 
-    It takes one of each array in turn, within each of the `block` runs of n.
+    Takes one row of each array in turn, within each of the `block` runs of n.
     """
     rest = arrays[0].shape[1:]
     runs = [array.reshape(block, -1, *rest) for array in arrays]

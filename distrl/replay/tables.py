@@ -12,7 +12,7 @@ TABLE_NAME = "replay"
 
 
 def make_form(config: Config, spec: EnvironmentSpec) -> WholeForm | FrameForm:
-    """Returns how items are stored: whole, or as frames (`replay.frame_stack`)."""
+    """Returns the form in which items are stored: whole, or as frames."""
     if config.replay.frame_stack is None:
         return WholeForm(config, spec)
     return FrameForm(config, spec)
@@ -29,7 +29,7 @@ def make_table(config: Config, spec: EnvironmentSpec) -> reverb.Table:
         sampler = reverb.selectors.Prioritized(config.replay.priority_exponent)
     else:
         sampler = reverb.selectors.Uniform()
-    # Nothing can be drawn from an empty table: Reverb wants at least one item.
+    # Reverb requires at least one item before it samples.
     min_size = max(1, sizes.min_size)
     if sizes.samples_per_insert is None:
         rate_limiter = reverb.rate_limiters.MinSize(min_size)

@@ -1,4 +1,4 @@
-"""Writes an actor's transitions or sequences to replay, in shuffled blocks."""
+"""Writing of an actor's transitions or sequences to replay, in shuffled blocks."""
 
 import contextlib
 import threading
@@ -18,19 +18,19 @@ from distrl.types import EnvironmentSpec, StopSignal
 # Reverb warns at about 50 unconfirmed items: 32 plus the 8 before the next look.
 _MAX_UNCONFIRMED = 32
 _ITEMS_PER_FLUSH = 8
-# The longest wait between two looks at `stop`.
+# The longest wait between two checks of `stop`.
 _SLICE_SECONDS = 0.25
 
 
 class BlockWriter:
     """Pools transitions over a few steps, shuffles them, and writes blocks of G.
 
-    The environments of an actor are stepped together, so without the shuffling a
-    block would hold the same moment of all their episodes. With G = 1 every
-    transition is written at once. While the rate limiter refuses inserts, `write`
-    blocks until it allows them or `stop` is set.
+    The environments of an actor are stepped together, so an unshuffled block would hold
+    the same moment of all their episodes. With G = 1 every transition is written at
+    once. While the rate limiter refuses inserts, `write` blocks until it allows them or
+    `stop` is set.
 
-    Reverb sends unconfirmed items again to a server that was restarted.
+    Reverb resends unconfirmed items to a server that was restarted.
     """
 
     def __init__(
@@ -41,15 +41,7 @@ class BlockWriter:
         seed: int,
         stop: StopSignal,
     ):
-        """Connects at the first `write`.
-
-        Args:
-          address: `host:port` of the replay server.
-          config: the run's configuration.
-          spec: the environment's observations and actions.
-          seed: the seed of the shuffling.
-          stop: ends every wait.
-        """
+        """Connects at the first `write`; `stop` ends every wait."""
         self._address = address
         self._block = config.replay.block_size
         self._epsilon = config.replay.priority_epsilon
@@ -70,15 +62,14 @@ class BlockWriter:
         Args:
           items: a batch `[M, ...]`; M may be 0. It is copied.
           priorities: `[M] float32`, not negative, for blocks of one only;
-            `replay.priority_epsilon` is added, and the table applies the exponent.
-            None is the priority of a TD error of 1.
+            `replay.priority_epsilon` is added, and the table applies the exponent. None
+            is the priority of a TD error of 1.
 
         Returns:
-          The number of transitions or sequences written, from the pool or these.
+          The number of transitions or sequences written, from the pool or `items`.
 
         Raises:
           RuntimeError: the server cannot be reached, or refuses the items.
-          ValueError: priorities for blocks of several, NaN or infinite.
         """
         count = len(tree.flatten(items)[0])
         if priorities is not None and self._block > 1:
@@ -98,16 +89,16 @@ class BlockWriter:
         return self._write_items(self._take_blocks(), None)
 
     def close(self) -> None:
-        """Gives unconfirmed items a short time to arrive, and disconnects.
+        """Waits briefly for unconfirmed items, drops the pool, and disconnects.
 
-        What is in the pool is dropped. Takes at most half a second.
+        Takes at most half a second.
         """
         if self._writer is None:
             return
-        # Whatever keeps them from arriving no longer matters.
+        # Errors no longer matter here.
         with contextlib.suppress(reverb.ReverbError, RuntimeError):
             self._writer.flush(0, timeout_ms=int(1000 * _SLICE_SECONDS))
-        # In a thread, for it has been seen to hang, which must not stop an actor.
+        # In a thread, as it has been seen to hang, which must not stop an actor.
         closing = threading.Thread(target=self._writer.close, daemon=True)
         closing.start()
         closing.join(_SLICE_SECONDS)
@@ -131,7 +122,7 @@ class BlockWriter:
     def _write_items(
         self, leaves: list[np.ndarray], priorities: np.ndarray | None
     ) -> int:
-        """Writes items, each leaf `[items, G, ...]`; returns transitions written."""
+        """Writes items, each leaf `[items, G, ...]`; returns the transition count."""
         if self._stop.is_set():
             return 0
         priorities = fill_priorities(priorities, len(leaves[0]), self._epsilon)
@@ -166,7 +157,7 @@ class BlockWriter:
         return False
 
     def _connect(self) -> bool:
-        """Opens a writer once the server is there; returns False if stopped before."""
+        """Opens a writer once the server is up; returns False if stopped before."""
         failures = 0
         while self._writer is None and not self._stop.is_set():
             if not self._watch.is_there(_SLICE_SECONDS):
