@@ -1,1 +1,1 @@
-"""The actor: policy, exploration, accumulators of items, and its node."""
+"""The actor node: policy, exploration, and accumulators of items."""

@@ -1,4 +1,4 @@
-"""Accumulators: from steps of E environments to the items that replay stores."""
+"""Accumulators, from steps of E environments to the items that replay stores."""
 
 from typing import Protocol
 
@@ -10,7 +10,7 @@ from distrl.types import ActorStep, Items
 
 
 class Accumulator(Protocol):
-    """Collects steps until they make items."""
+    """Collects steps until they complete items."""
 
     def add(self, step: ActorStep) -> Items:
         """Adds a step of every environment and returns the items it completes."""

@@ -1,4 +1,4 @@
-"""Exploration of each environment: how, and how much at which step."""
+"""Exploration: the method, and its schedule in each environment."""
 
 from collections.abc import Callable
 
@@ -13,23 +13,19 @@ float32`: its epsilon, or the temperature of `boltzmann`."""
 
 
 def make_explore(config: Config) -> Explore:
-    """Returns the exploration of actors: epsilon-greedy, or a softmax."""
+    """Returns the exploration method of actors: epsilon-greedy or Boltzmann."""
     if config.actor.exploration.schedule == "boltzmann":
         return boltzmann
     return epsilon_greedy
 
 
 def make_exploration_schedule(config: Config, actor_index: int) -> ExplorationSchedule:
-    """Returns the exploration of each environment of an actor as a function.
+    """Returns a function to the exploration of each environment of an actor.
 
     `fixed` is `epsilon`; `linear` goes from `initial_epsilon` to `epsilon` over
-    `decay_env_steps`; `apex` is base^(1 + alpha * i / (N - 1)) for environment i of
-    the N of all actors, at every step (arXiv 1803.00933). The arrays that it returns
-    are not to be written to.
-
-    Args:
-      config: its `actor` group is read.
-      actor_index: the number of the actor, from 0.
+    `decay_env_steps`; `apex` is base^(1 + alpha * i / (N - 1)) for environment i of the
+    N of all actors, at every step (arXiv 1803.00933). Do not write to the returned
+    arrays.
     """
     exploration = config.actor.exploration
     size = config.actor.environments

@@ -6,8 +6,8 @@ on, so the TD errors of its transitions need no further pass of the network,
     |h(reward_t + discount_t * max_a q(observation_t)) - h(q(observation_tm1)[a_tm1])|
 
 with h of `loss.value_transform`. The value of `observation_t` is known once the actor
-acts on it, so transitions inside an episode are returned one step later. Nobody acts
-on the final observation of an episode: after termination `discount_t` is 0 and its
+acts on it, so transitions inside an episode are returned one step later. The final
+observation of an episode is not acted on: after termination `discount_t` is 0 and its
 value is not needed; after truncation it is replaced by the value of the last
 observation that was acted on.
 """
@@ -26,11 +26,7 @@ class PrioritizedAccumulator:
     """An `NStepAccumulator` whose transitions have priorities."""
 
     def __init__(self, config: Config):
-        """Starts with empty windows.
-
-        Args:
-          config: its `actor` and `loss` groups are read.
-        """
+        """Starts with empty windows."""
         size = config.actor.environments
         self._accumulator = NStepAccumulator(
             size, config.actor.n_step, config.actor.discount
@@ -46,7 +42,7 @@ class PrioritizedAccumulator:
         q_tm1 = np.asarray(step.q_tm1, np.float32)
         q_a_tm1 = q_tm1[self._environments, step.action_tm1]
         value_tm1 = q_tm1.max(axis=1)
-        # Values and environments travel with the observations.
+        # Carry values and environments along as parts of the observations.
         tagged = step._replace(
             observation_tm1=(step.observation_tm1, q_a_tm1, self._environments),
             observation_t=(step.observation_t, q_a_tm1, self._environments),

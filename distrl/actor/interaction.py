@@ -29,12 +29,8 @@ class Interaction:
     ):
         """Makes and resets the environments.
 
-        Args:
-          config: the whole configuration.
-          spec: of the environment.
-          agent: provides the action values.
-          index: the number of the actor, from 0.
-          incarnation: of the actor (`Session.indices`), part of its seeds.
+        The seeds depend on the actor's `index`, from 0, and `incarnation`
+        (`Session.indices`).
         """
         size = config.actor.environments
         self._make_environment = functools.partial(
@@ -54,7 +50,7 @@ class Interaction:
         self._policy.compile(self._spec)
 
     def restart(self, incarnation: tuple[int, ...]) -> None:
-        """Behaves as if newly made for another incarnation; compiles nothing."""
+        """Resets everything to a new incarnation, without compiling again."""
         self._environment.close()
         self._environment = self._make_environment(incarnation)
         self._policy.restart(self._make_key(incarnation))
@@ -64,15 +60,9 @@ class Interaction:
     def step(
         self, params: hk.Params, network_state: hk.State, exploration: np.ndarray
     ) -> tuple[Items, list[Episode]]:
-        """Takes a step in each environment.
+        """Takes a step in each environment; returns completed items and episodes.
 
-        Args:
-          params: the network's parameters.
-          network_state: the network's state.
-          exploration: `[E] float32`, epsilon or temperature of each environment.
-
-        Returns:
-          The items completed and the episodes ended by the step.
+        `exploration` is `[E] float32`, epsilon or temperature of each environment.
         """
         observation = self._observation
         choice = self._policy.act(params, network_state, observation, exploration)

@@ -19,19 +19,13 @@ class NStepAccumulator:
     """Turns steps of E environments into n-step transitions.
 
     A transition starts at every step and never crosses the end of an episode: there,
-    all pending transitions are completed with the final observation. Their
-    `discount_t` is 0 after termination (the environment's discount was 0), and that
-    of the shorter window after truncation.
+    all pending transitions are completed with the final observation. Their `discount_t`
+    is 0 after termination (the environment's discount was 0), and that of the shorter
+    window after truncation.
     """
 
     def __init__(self, num_environments: int, n_step: int, discount: float):
-        """Starts with empty windows.
-
-        Args:
-          num_environments: E.
-          n_step: n, at least 1.
-          discount: gamma.
-        """
+        """Takes E, n (at least 1) and gamma."""
         self._n_step = n_step
         self._discount = np.float32(discount)
         # Row `slot` of each ring holds the transitions that started at one step.
@@ -48,7 +42,7 @@ class NStepAccumulator:
     def add(self, step: ActorStep) -> Items:
         """Adds a step and returns the M transitions it completes, without priorities.
 
-        They are ordered by their start. Their arrays may be those of the step: copy
+        They are ordered by their start. Their arrays may be those of the step, so copy
         what you keep.
         """
         action_tm1 = np.asarray(step.action_tm1, np.int32)
@@ -94,7 +88,7 @@ class NStepAccumulator:
         assert self._observations is not None
         oldest = (self._slot + 1) % self._n_step
         self._pending -= 1
-        # A row of a ring is a view of it.
+        # Rows are views of the rings, so copy them.
         return Transition(
             observation_tm1=self._rebuild(
                 [x[oldest].copy() for x in self._observations], observation_t

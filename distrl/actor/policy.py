@@ -1,4 +1,4 @@
-"""The policy of E environments: one call of the device acts in all of them."""
+"""The policy of E environments: one device call acts in all of them."""
 
 from typing import NamedTuple, TypeVar
 
@@ -46,15 +46,7 @@ class Policy:
     def __init__(
         self, agent: Agent, explore: Explore, mode: Mode, count: int, key: chex.PRNGKey
     ):
-        """Starts E episodes.
-
-        Args:
-          agent: provides the action values.
-          explore: from action values to actions.
-          mode: `act` or `evaluate`.
-          count: E.
-          key: a raw key.
-        """
+        """Starts E = `count` episodes; `key` is a raw key."""
         self._agent = agent
         self._count = count
         self._key = place(key)
@@ -69,7 +61,7 @@ class Policy:
             carry: Nest,
             exploration: jax.Array,
         ) -> tuple[jax.Array, jax.Array, Nest, chex.PRNGKey]:
-            # Splitting in the same call is cheaper than outside of it.
+            # Splitting inside this call is cheaper than outside.
             next_key, network_key, action_key = jax.random.split(key, 3)
             q, carry = agent.q_values(
                 params, network_state, network_key, observation, carry, mode

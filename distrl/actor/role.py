@@ -41,11 +41,11 @@ def run_actor(
       replay_address: host:port of the Reverb server.
       variable_service: a client of the node that `find_source` names.
       coordinator: a client of `Coordinator`.
-      stop: ends the role.
+      stop: ends the loop.
       incarnation: of the node (`Session.indices`), part of its seeds.
     """
     name = f"actor/{index}"
-    # A batch this small gains nothing from a queue of computations.
+    # Batches this small do not gain from asynchronous dispatch.
     jax.config.update("jax_cpu_enable_async_dispatch", False)
     interaction = Interaction(
         config, spec, make_agent(config, spec), index, incarnation

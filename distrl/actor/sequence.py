@@ -1,10 +1,10 @@
-"""Cuts the episodes of E environments that step together into sequences.
+"""Accumulation of sequences from the episodes of E environments in lock-step.
 
-Sequences of T steps start at the steps 0, P, 2 P, ... of an episode, so that they
-overlap if P < T (R2D2, ICLR 2019, has P = T / 2). None crosses the end of an episode.
-There, only the oldest pending sequence is kept, padded, since it contains the others;
-and not even that one if a full sequence ends with the episode. So every sequence has a
-step that no earlier one has, and with P <= T every step is in a sequence.
+Sequences of T steps start at the steps 0, P, 2 P, ... of an episode, so they overlap if
+P < T (R2D2, ICLR 2019, has P = T / 2). None crosses the end of an episode. There, only
+the oldest pending sequence is kept, padded, since it contains the others; it is dropped
+as well if a full sequence ends with the episode. So every sequence has a step that no
+earlier one has, and with P <= T every step is in a sequence.
 
 Gamma is applied here to single steps, as in `distrl.actor.n_step` to n of them.
 """
@@ -23,14 +23,7 @@ class SequenceAccumulator:
     def __init__(
         self, num_environments: int, length: int, period: int, discount: float
     ):
-        """Starts with nothing pending.
-
-        Args:
-          num_environments: E.
-          length: T, the steps of a sequence, at least 1.
-          period: P, the steps between the starts of sequences, at least 1.
-          discount: gamma.
-        """
+        """Takes E, T and P (both at least 1, in steps), and gamma."""
         self._length = length
         self._period = period
         self._discount = np.float32(discount)

@@ -1,4 +1,4 @@
-"""Distributes the learner's parameters to actors and evaluator.
+"""Distribution of the learner's parameters to actors and the evaluator.
 
 learner: Publisher -> VariableService [-> VariableRelay] -> VariableClient: actor
 """

@@ -1,4 +1,4 @@
-"""The client of the variable service that actors and evaluator fetch with."""
+"""The client with which actors and the evaluator fetch parameters."""
 
 import pickle
 import threading
@@ -15,11 +15,11 @@ from distrl.variables.service import FIRST_SECONDS, SERVICE, Follower
 
 
 class Snapshot(NamedTuple):
-    """One version of everything a policy needs.
+    """One version of the parameters of a policy.
 
     Attributes:
       version: counts publications, from 1 in each incarnation of the service.
-      learner_steps: the SGD steps behind it.
+      learner_steps: the learner steps behind it.
       params: the network's parameters.
       network_state: the network's state, empty for a network without state.
     """
@@ -43,12 +43,8 @@ class VariableClient:
     ):
         """Does not connect yet.
 
-        Args:
-          source: a client of a `VariableService` or `VariableRelay`.
-          config: the whole configuration.
-          stop: ends all waiting and the thread.
-          node: the name of the source's node (`find_source`).
-          clock: the time in seconds.
+        `source` is a client of the `VariableService` or `VariableRelay` called `node`
+        (`find_source`); `stop` ends all waits and the thread; `clock` returns seconds.
         """
         self._stop = stop
         self._clock = clock
@@ -64,7 +60,7 @@ class VariableClient:
         if update is None:
             return self._snapshot
         if update.payload is not None:
-            # Put on the device once, rather than at each call of the policy, and
+            # Put on the device once instead of at each call of the policy, and
             # committed to it, like the policy's own arrays.
             params, network_state = jax.device_put(
                 pickle.loads(update.payload), jax.local_devices()[0]
@@ -91,8 +87,7 @@ class VariableClient:
     def latest(self) -> Snapshot:
         """Returns the newest snapshot fetched, without waiting.
 
-        Raises:
-          RuntimeError: nothing was fetched yet, or the thread has failed.
+        Raises RuntimeError if nothing was fetched yet, or the thread has failed.
         """
         if self._error is not None:
             raise RuntimeError("fetching parameters failed") from self._error
@@ -101,11 +96,11 @@ class VariableClient:
         return self._snapshot
 
     def staleness(self) -> float:
-        """Returns the seconds since the snapshot was certainly the service's newest.
+        """Returns the seconds since the snapshot was known to be the service's newest.
 
-        Normally at most `Config.usual_staleness_seconds` and what the fetches took.
-        What has been published since is not known here. Before the first snapshot it
-        counts from the start.
+        Normally at most `Config.usual_staleness_seconds` plus the time of the fetches;
+        later publications are unknown here. Counts from the start before the first
+        snapshot.
         """
         return self._clock() - self._confirmed
 

@@ -21,22 +21,20 @@ Reply = tuple[int, int, bytes | None, str, float]
 
 
 def find_source(config: Config, client: int) -> str:
-    """Returns the node that a client fetches from: the service, or one of its relays.
+    """Returns the node that a client fetches from: the service or a relay.
 
-    Args:
-      config: the whole configuration.
-      client: the index of an actor; the evaluator's is the number of actors.
+    `client` is the index of an actor; the evaluator's is the number of actors.
     """
     relays = config.variables.relays
     return f"relay/{client % relays}" if relays else SERVICE
 
 
 class VariableService:
-    """Holds the newest snapshot as bytes, which the learner has serialised once.
+    """Holds the newest snapshot as bytes, serialised once by the learner.
 
     It is a node of its own, so that actors outlive the learner. After a restart it is
-    empty until the learner publishes again, and its versions begin at 1 again, so a
-    version is unique only together with the incarnation of the service.
+    empty until the learner publishes again, and its versions begin at 1 again, so only
+    a version and an incarnation together are unique.
     """
 
     def __init__(self) -> None:
@@ -48,12 +46,7 @@ class VariableService:
         self._payload: bytes | None = None
 
     def publish(self, learner_steps: int, payload: bytes) -> int:
-        """Replaces the snapshot and returns its version.
-
-        Args:
-          learner_steps: the SGD steps behind these parameters.
-          payload: the serialised parameters.
-        """
+        """Replaces the snapshot, serialised in `payload`, and returns its version."""
         with self._lock:
             self._version += 1
             self._learner_steps = learner_steps
@@ -61,16 +54,11 @@ class VariableService:
             return self._version
 
     def fetch(self, version: int, incarnation: str = "") -> Reply:
-        """Returns the newest snapshot.
+        """Returns the newest snapshot; without payload if the caller has it.
 
-        Args:
-          version: the version that the caller has, 0 for none. If it is the newest,
-            the payload of the reply is None.
-          incarnation: of the service, from the reply that had this version.
-
-        Returns:
-          A `Reply`. Its age is the seconds since this was certainly the newest
-          snapshot: 0 here, more from a relay.
+        The caller has `version` (0 for none) of the service's `incarnation`. The age in
+        the reply is the seconds since the snapshot was known to be the newest: 0 here,
+        more from a relay.
         """
         with self._lock:
             is_known = (version, incarnation) == (self._version, self._incarnation)
@@ -88,10 +76,10 @@ class Update(NamedTuple):
 
     Attributes:
       version: counts publications, from 1 in each incarnation of the service.
-      learner_steps: the SGD steps behind it.
+      learner_steps: the learner steps behind it.
       payload: the serialised parameters; None if the follower has this version.
       incarnation: of the service.
-      confirmed: when it was certainly the newest, by the follower's clock.
+      confirmed: when it was known to be the newest, by the follower's clock.
     """
 
     version: int
@@ -102,10 +90,10 @@ class Update(NamedTuple):
 
 
 class Follower:
-    """Asks a service or relay for newer parameters, and computes how old the reply is.
+    """Fetches newer parameters from a service or relay, and computes their age.
 
-    Clocks of two machines are never compared: a reply comes with its age, which is
-    counted from the time of the request, so the network's share is included.
+    Clocks of two machines are never compared: a reply contains its age, which is
+    counted from the time of the request and so includes the network's delay.
     """
 
     def __init__(
@@ -124,11 +112,9 @@ class Follower:
     def ask(self) -> Update | None:
         """Asks once; returns None without a reply or a snapshot.
 
-        An empty service or relay was just started and confirms nothing. What it holds
-        next is newer, even if its version is lower.
-
-        Raises:
-          RuntimeError: the source has not replied for too long.
+        An empty service or relay has just started and confirms nothing: its next
+        snapshot is newer, even if its version is lower. Raises RuntimeError once the
+        source has not replied for too long.
         """
         asked = self._clock()
         reply = self._caller.call("fetch", *self._known)
@@ -147,7 +133,7 @@ class VariableRelay:
 
     So each version leaves the service once per relay, however many actors there are.
     After a restart a relay is empty until its first fetch; its clients keep what they
-    have. Clients see a restart of the service by its incarnation.
+    have, and see a restart of the service by its incarnation.
     """
 
     def __init__(
@@ -166,7 +152,7 @@ class VariableRelay:
         self._held: Update | None = None
 
     def fetch(self, version: int, incarnation: str = "") -> Reply:
-        """Returns what the service returned at the last fetch, with its age."""
+        """Returns the service's reply to the last fetch, with its age."""
         held = self._held
         if held is None:
             return 0, 0, None, "", 0.0
@@ -178,8 +164,7 @@ class VariableRelay:
     def run(self) -> None:
         """Fetches every `actor.fetch_seconds` until the run stops.
 
-        Raises:
-          RuntimeError: the service has not replied for too long.
+        Raises RuntimeError once the service has not replied for too long.
         """
         while not self._stop.is_set():
             self._refresh()
