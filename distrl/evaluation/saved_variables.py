@@ -3,11 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import haiku as hk
 import jax
-import numpy as np
 
 from distrl.agents.agent import Agent
 from distrl.checkpoints import Checkpoint, find_best, restore_newest, restore_tree
@@ -18,10 +17,6 @@ from distrl.learner.optimizer import make_optimizer
 from distrl.learner.state import TrainState, init_state
 
 Which = Literal["best", "latest"]
-
-# Where the serial back end saves a TrainState, a random key and its six counts.
-_SERIAL_PART = "serial/state"
-_SERIAL_COUNTS = 6
 
 
 @dataclass(frozen=True)
@@ -130,15 +125,6 @@ def _read_latest(
         )
 
     return restore_newest(config.run_dir, restore, warn, verify=True)
-
-
-def _read_serial(checkpoint: Checkpoint, like: TrainState) -> TrainState | None:
-    part = checkpoint.find_part(_SERIAL_PART)
-    if part is None:
-        return None
-    counts = np.zeros(_SERIAL_COUNTS, np.int64)
-    saved: dict[str, Any] = {"train": like, "key": like.key, "counts": counts}
-    return restore_tree(part, saved)["train"]
 
 
 def _explain_nothing(run_dir: str, which: Which | None) -> str:
