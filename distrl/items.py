@@ -30,7 +30,7 @@ class ItemParts(NamedTuple):
 
 
 def make_item_spec(config: Config, spec: EnvironmentSpec) -> Any:
-    """Returns a transition of specs, or a sequence with `replay.sequence_length`."""
+    """Returns the specs of a transition, or of a sequence if its length is set."""
     length = config.replay.sequence_length
     observation = tree.map_structure(
         lambda leaf: specs.Array(leaf.shape, leaf.dtype), spec.observation

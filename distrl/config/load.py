@@ -26,6 +26,9 @@ def load_config(path: str | None, overrides: Mapping[str, Any] = NO_CHANGES) -> 
     Args:
       path: a YAML file; None starts from the defaults.
       overrides: values by dotted name, for example `{"learner.batch_size": 64}`.
+
+    Raises:
+      ConfigError: the file, a field or a combination of fields is wrong.
     """
     tree = {} if path is None else _read_file(path)
     agent, before = overrides.get("agent"), tree.get("agent")

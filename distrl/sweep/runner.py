@@ -103,7 +103,7 @@ def check_sweep(config: Config) -> list[str]:
 def make_config(config: Config, bsuite_id: str, run_dir: Path | None) -> Config:
     """Returns the configuration of the run of an id.
 
-    Some ids of an experiment differ only in their seed, so each id gets its own.
+    Some ids of an experiment differ only in their seed, so each gets its own.
     """
     return dataclasses.replace(
         config,

@@ -35,7 +35,7 @@ class Display:
         is_terminal: bool | None = None,
         clock: Callable[[], float] = time.monotonic,
     ):
-        """Writes to `stream`, by default stderr; None finds out if it is a terminal."""
+        """Writes to `stream`, by default stderr; None detects if it is a terminal."""
         self._stream = sys.stderr if stream is None else stream
         if is_terminal is None:
             is_terminal = self._stream.isatty() and os.environ.get("TERM") != "dumb"

@@ -31,7 +31,7 @@ class Progress:
         interactive: bool | None = None,
         clock: Callable[[], float] = time.monotonic,
     ):
-        """Writes to `stream`, by default stderr; None finds out if it is a terminal."""
+        """Writes to `stream`, by default stderr; None detects if it is a terminal."""
         # Rich takes a tenth of a second to import.
         from distrl.telemetry.display import Display
 
