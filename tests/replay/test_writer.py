@@ -266,8 +266,8 @@ def test_loses_and_doubles_nothing_when_the_server_is_restarted(
     ids = _read_ids(server.address, config, replay.spec)
     assert len(set(ids)) == len(ids)
     assert set(ids) >= set(range(100, 350))
-    # Those that were not confirmed before the kill came again.
-    assert min(ids) >= 60
+    # At most 40 were not confirmed before the kill and came again.
+    assert sum(each < 100 for each in ids) <= 40
 
 
 def test_dies_in_the_middle_of_a_write_again_and_again(replay, server):
