@@ -20,7 +20,7 @@ def make_explore(config: Config) -> Explore:
 
 
 def make_exploration_schedule(config: Config, actor_index: int) -> ExplorationSchedule:
-    """Returns a function to the exploration of each environment of an actor.
+    """Returns a function from env steps to the exploration of each environment, `[E]`.
 
     `fixed` is `epsilon`; `linear` goes from `initial_epsilon` to `epsilon` over
     `decay_env_steps`; `apex` is base^(1 + alpha * i / (N - 1)) for environment i of the

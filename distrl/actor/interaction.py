@@ -27,11 +27,7 @@ class Interaction:
         index: int,
         incarnation: tuple[int, ...] = (),
     ):
-        """Makes and resets the environments.
-
-        The seeds depend on the actor's `index`, from 0, and `incarnation`
-        (`Session.indices`).
-        """
+        """Resets the environments; seeds depend on `index` and `incarnation`."""
         size = config.actor.environments
         self._make_environment = functools.partial(
             make_vector_environment, config, spec, size, "actor", index
@@ -50,7 +46,7 @@ class Interaction:
         self._policy.compile(self._spec)
 
     def restart(self, incarnation: tuple[int, ...]) -> None:
-        """Resets everything to a new incarnation, without compiling again."""
+        """Restarts as another incarnation, without compiling again."""
         self._environment.close()
         self._environment = self._make_environment(incarnation)
         self._policy.restart(self._make_key(incarnation))

@@ -88,13 +88,10 @@ class Policy:
         observation: Nest,
         exploration: np.ndarray,
     ) -> Choice:
-        """Chooses an action in each environment.
+        """Chooses an action in each environment, for an observation nest of `[E, ...]`.
 
-        Args:
-          params: the network's parameters, placed by `place`.
-          network_state: the network's state, placed likewise.
-          observation: nest of `[E, ...]`.
-          exploration: `[E] float32`, epsilon or temperature; 0 is greedy.
+        `params` and `network_state` must be placed by `place`. `exploration`, `[E]
+        float32`, is the epsilon or temperature; 0 is greedy.
         """
         carry = self._carry
         action, q, self._carry, self._key = self._choose(

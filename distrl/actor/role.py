@@ -34,15 +34,9 @@ def run_actor(
 ) -> None:
     """Acts until `stop` is set.
 
-    Args:
-      config: the whole configuration.
-      spec: of the environment.
-      index: the number of the actor, from 0.
-      replay_address: host:port of the Reverb server.
-      variable_service: a client of the node that `find_source` names.
-      coordinator: a client of `Coordinator`.
-      stop: ends the loop.
-      incarnation: of the node (`Session.indices`), part of its seeds.
+    `variable_service` is a client of the node that `find_source` names, `coordinator`
+    one of `Coordinator`. The `incarnation` of the node (`Session.indices`) is part of
+    its seeds.
     """
     name = f"actor/{index}"
     # Batches this small do not gain from asynchronous dispatch.

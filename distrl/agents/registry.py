@@ -68,11 +68,10 @@ def preload_agents() -> None:
 
 
 def make_agent(config: Config, spec: EnvironmentSpec) -> Agent:
-    """Returns the configured agent.
+    """Returns the configured agent; raises ConfigError if it cannot be made.
 
-    A user's own agent, `package.module:factory`, is made by `factory(config, spec,
-    **config.agent_args)`. Raises ConfigError if the agent does not exist or take the
-    arguments, or its network cannot be made.
+    A user's own agent, `package.module:factory`, is made by
+    `factory(config, spec, **config.agent_args)`.
     """
     factory = find_factory("agent", config.agent, _AGENTS)
     check_keywords("agent_args", factory, config.agent_args, positional=2)

@@ -1,7 +1,6 @@
-"""Environments by URI: suites, adapters to dm_env, and vectors stepped in lock-step.
+"""Environments by URI, adapted to dm_env with one discrete action, 0 to n - 1.
 
-Every environment is a `dm_env.Environment` with one discrete action, 0 to n - 1; what a
-URI names is adapted to that or refused. A suite is imported when a URI names it.
+A suite is imported when a URI first names it.
 """
 
 from distrl.environments.bsuite_suite import list_bsuite_episodes, select_bsuite_ids

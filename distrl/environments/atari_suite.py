@@ -61,11 +61,7 @@ def find_games() -> dict[str, str]:
 
 
 def load_atari(address: Address, seeds: Sequence[int]) -> "Atari":
-    """Builds one copy of the game `address.rest` for each seed.
-
-    The name may be `SpaceInvaders` or `space_invaders`. Raises ConfigError for an
-    unknown game or argument.
-    """
+    """Builds one copy of a game, `SpaceInvaders` or `space_invaders`, for each seed."""
     from ale_py.vector_env import AtariVectorEnv
 
     games = find_games()

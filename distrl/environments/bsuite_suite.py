@@ -33,13 +33,10 @@ def list_bsuite_episodes() -> dict[str, int]:
 def select_bsuite_ids(text: str) -> list[str]:
     """Returns the ids that a text names, in bsuite's order, each once.
 
-    Args:
-      text: names separated by commas or spaces: `all`; `testing`, the first id of each
-        experiment without noise and scaling; a tag of bsuite, for example `memory`; an
-        experiment, `catch`; some of its ids, `catch/3` or `catch/0-4`.
-
-    Raises:
-      ConfigError: a name is unknown, or there is no name.
+    Names are separated by commas or spaces: `all`; `testing`, the first id of each
+    experiment without noise and scaling; a tag of bsuite, for example `memory`; an
+    experiment, `catch`; some of its ids, `catch/3` or `catch/0-4`. Raises ConfigError
+    for any other name, or none.
     """
     from bsuite import sweep
 
@@ -85,9 +82,6 @@ def load_bsuite(address: Address, seed: int) -> Any:
 
     `seed` replaces what bsuite would draw at random; `mapping_seed`, which determines
     the problem itself, remains that of the sweep.
-
-    Raises:
-      ConfigError: for an unknown name, index or argument, or a download that fails.
     """
     from bsuite import sweep
 

@@ -78,14 +78,8 @@ def check_environment(
 ) -> Iterator[Finding]:
     """Yields one finding per rule, as soon as it is known.
 
-    Args:
-      uri: as for `make_environment`.
-      args: keyword arguments in addition to those in the URI.
-      steps: the number of random actions.
-      seed: of the environment and of the actions.
-
-    Raises:
-      ConfigError: the environment does not exist or cannot be built.
+    Takes the arguments of `make_environment`; `seed` also draws the `steps` random
+    actions. Raises ConfigError if the environment does not exist or cannot be built.
     """
     begun = time.perf_counter()
     built = build_environment(uri, args, seed)

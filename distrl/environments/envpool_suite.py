@@ -1,7 +1,4 @@
-"""The environments of EnvPool (arXiv 2206.10558): `envpool:Pong-v5`.
-
-EnvPool steps E environments in C++ threads in one call.
-"""
+"""The environments of EnvPool (arXiv 2206.10558): `envpool:Pong-v5`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -56,8 +53,6 @@ def load_envpool(address: Address, seeds: Sequence[int]) -> "EnvPool":
     """Builds a pool of `address.rest` with one environment for each seed.
 
     EnvPool takes a single seed: environment i is seeded with the first one plus i.
-    Raises ConfigError for an unknown id or argument, or an action space that is not a
-    single discrete action.
     """
     uri, name = address.uri, address.rest
     import_gymnasium()  # with its warnings switched off
@@ -113,10 +108,7 @@ class EnvPool:
     """
 
     def __init__(self, pool: Any, uri: str = "envpool"):
-        """Wraps a pool made for Gymnasium; messages call it `uri`.
-
-        Raises ConfigError for actions or observations that distrl cannot use.
-        """
+        """Wraps a Gymnasium pool; raises ConfigError if distrl cannot use it."""
         spaces = import_gymnasium().spaces
         space = pool.action_space
         if not isinstance(space, spaces.Discrete):

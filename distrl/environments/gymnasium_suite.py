@@ -56,8 +56,7 @@ def load_gymnasium(address: Address, seed: int) -> Any:
     """Builds the Gymnasium environment with the id `address.rest`.
 
     With an id `package:ID` the package is imported first, to register it.
-    `GymnasiumAdapter` passes the seed to the first reset. Raises ConfigError for an
-    unknown id or argument, or if building fails.
+    `GymnasiumAdapter` passes the seed to the first reset.
     """
     gymnasium = import_gymnasium()
     name = address.rest
@@ -220,7 +219,7 @@ def read_observation_space(environment: Any, uri: str) -> Any:
 
 
 def describe_space(space: Any, name: str, uri: str, *, has_float_bounds: bool) -> Any:
-    """Returns the nest of specs of an observation space, named `name`.
+    """Returns the nest of specs of an observation space.
 
     Raises ConfigError if arrays of fixed shape cannot represent it.
     """

@@ -67,10 +67,7 @@ def make_environment(
 
 
 def build_environment(uri: str, args: Mapping[str, Any], seed: int) -> Any:
-    """Returns the dm_env or Gymnasium environment of a URI, without adapting it.
-
-    Raises ConfigError if it does not exist or the result is not an environment.
-    """
+    """Returns the dm_env or Gymnasium environment of a URI, without adapting it."""
     address = parse_address(uri, args)
     built = find_suite(address).build(address, seed)
     agents = getattr(built, "possible_agents", None)  # a PettingZoo environment
@@ -95,10 +92,9 @@ def build_environment(uri: str, args: Mapping[str, Any], seed: int) -> Any:
 
 
 def adapt_environment(built: Any, uri: str, seed: int) -> dm_env.Environment:
-    """Adapts an environment to dm_env with actions 0 to n - 1.
+    """Adapts an environment to dm_env; raises ConfigError if distrl cannot use it.
 
-    `seed` is for the first reset of a Gymnasium environment; messages use `uri`. Raises
-    ConfigError if distrl cannot use its actions or observations.
+    `seed` is for the first reset of a Gymnasium environment.
     """
     if is_gymnasium(built):
         from distrl.environments.gymnasium_suite import GymnasiumAdapter
@@ -119,10 +115,7 @@ def is_gymnasium(built: Any) -> bool:
 def read_spec(
     uri: str, args: Mapping[str, Any], *, last_action_reward: bool = False
 ) -> EnvironmentSpec:
-    """Builds an environment, tries a reset and a step, closes it and returns its spec.
-
-    Takes the arguments of `make_environment`, and raises ConfigError as it does.
-    """
+    """Returns the spec of an environment, after trying a reset and a step."""
     environment = make_environment(
         uri, args, seed=0, last_action_reward=last_action_reward
     )

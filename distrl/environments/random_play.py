@@ -1,8 +1,4 @@
-"""Random play that records all faults of an environment.
-
-Unlike a vector environment, which raises at the first fault, it notes the faults by
-rule and continues.
-"""
+"""Random play that records all faults of an environment, instead of raising."""
 
 import hashlib
 import time
@@ -99,10 +95,7 @@ class RandomActions:
 def play(
     environment: dm_env.Environment, leaves: Sequence[Leaf], steps: int, seed: int
 ) -> Play:
-    """Takes random actions until the environment raises or `steps` are done.
-
-    `leaves` are the arrays that an observation must contain.
-    """
+    """Takes random actions until the environment raises or `steps` are done."""
     seen = Play()
     actions = RandomActions(environment, seed)
     memory = psutil.Process()
@@ -159,10 +152,7 @@ def play(
 def trace(
     environments: Sequence[dm_env.Environment], steps: int, seed: int
 ) -> list[list[bytes]]:
-    """Returns digests of all answers of each environment, stepped in turns.
-
-    Each takes the same `steps` actions, drawn with `seed`.
-    """
+    """Returns digests of all answers of environments that take the same actions."""
     actions = [RandomActions(environment, seed) for environment in environments]
     timesteps = [environment.reset() for environment in environments]
     digests = [[_digest(timestep)] for timestep in timesteps]

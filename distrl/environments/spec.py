@@ -41,10 +41,7 @@ class CategoricalArray(specs.BoundedArray):
 def make_spec(
     environment: dm_env.Environment, uri: str = "environment"
 ) -> EnvironmentSpec:
-    """Returns the spec that networks, replay and policies need.
-
-    Raises ConfigError if distrl cannot use the actions or observations of `uri`.
-    """
+    """Returns the spec of an environment; raises ConfigError if it is unsupported."""
     num_actions = count_actions(environment.action_spec(), uri)
     observation = convert_observation_spec(
         environment.observation_spec(), uri, num_actions
@@ -53,11 +50,7 @@ def make_spec(
 
 
 def count_actions(action_spec: Any, uri: str) -> int:
-    """Returns the number of actions of a scalar integer spec.
-
-    Raises ConfigError unless it is a `DiscreteArray` or a scalar integer `BoundedArray`
-    with at most `MAX_ACTIONS` values.
-    """
+    """Returns the number of actions; raises ConfigError unless they are one integer."""
     if (
         not isinstance(action_spec, specs.BoundedArray)
         or action_spec.shape != ()
@@ -112,8 +105,8 @@ def convert_observation_spec(
 ) -> Any:
     """Returns a nest of specs with the dtypes in which distrl carries observations.
 
-    `num_actions` is the length of an action mask; None if unknown. Raises ConfigError,
-    naming `uri`, if distrl cannot use such observations.
+    `num_actions` is the length of an action mask; None if unknown. Raises ConfigError
+    if distrl cannot use such observations.
     """
     observation = _convert(spec, (), uri)
     seen, mask = split_mask(observation)

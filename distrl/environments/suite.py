@@ -17,10 +17,7 @@ T = TypeVar("T")
 
 
 class EnvironmentEntry(NamedTuple):
-    """One line of `distrl list envs`.
-
-    In `uri`, parts in capitals are placeholders.
-    """
+    """One line of `distrl list envs`; parts of `uri` in capitals are placeholders."""
 
     uri: str
     description: str
@@ -28,10 +25,7 @@ class EnvironmentEntry(NamedTuple):
 
 @dataclass(frozen=True)
 class Address:
-    """An environment's address, `scheme:rest?key=value`, split into its parts.
-
-    `uri` is what the user wrote; `args` includes those of the configuration.
-    """
+    """The parts of `scheme:rest?key=value`; `args` includes configured arguments."""
 
     uri: str
     scheme: str

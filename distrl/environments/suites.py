@@ -49,10 +49,7 @@ The entry point's name is the scheme. It is a `Suite`, or a function that is cal
 
 
 def find_suite(address: Address) -> Suite:
-    """Returns the suite of an address; unknown schemes name a factory's module.
-
-    Raises ConfigError if a plugin cannot be imported.
-    """
+    """Returns the suite of an address; unknown schemes name a factory's module."""
     if address.scheme in SUITES:
         return SUITES[address.scheme]
     plugins = find_plugins()
@@ -74,10 +71,7 @@ def find_module(uri: str) -> str | None:
 
 
 def preload_suite(uri: str) -> None:
-    """Imports a built-in suite's modules, but no user code.
-
-    Call it in a process before it forks others, so that they share the import.
-    """
+    """Imports a built-in suite, no user code, for processes forked later to share."""
     suite = SUITES.get(uri.partition(":")[0])
     if suite is not None:
         suite.preload()

@@ -65,8 +65,8 @@ class Leaf:
     def convert(self, array: np.ndarray, count: int) -> np.ndarray | None:
         """Returns `[K, ...]` in the carried dtype; None if a value is not allowed.
 
-        Takes a few microseconds, as actors call it at every step. `array` stacks the
-        values of K = `count` environments; `read_array` explains a fault.
+        Fast (microseconds), as actors call it at every step; `read_array` explains a
+        fault.
         """
         kinds = "biu" if self.is_whole else "biuf"
         if array.shape != (count, *self.shape) or array.dtype.kind not in kinds:
@@ -153,10 +153,7 @@ def read_leaves(
 
 
 def read_array(leaf: Leaf, observation: Any, index: int, call: str) -> np.ndarray:
-    """Returns one array of an environment's observation, in the carried dtype.
-
-    Raises EnvironmentFault, naming `index` and `call`, unless it matches the spec.
-    """
+    """Returns one array in the carried dtype; raises EnvironmentFault for a fault."""
     begin = f"environment {index} returned an observation from {call}"
     where = leaf.describe_place()
     expected = f"expected the shape {leaf.shape} of {leaf.declared}"
@@ -194,20 +191,14 @@ def read_array(leaf: Leaf, observation: Any, index: int, call: str) -> np.ndarra
 
 
 def read_rewards(values: Sequence[Any], first: int = 0) -> np.ndarray:
-    """Returns `[E] float64`; messages number the environments from `first`.
-
-    Raises EnvironmentFault unless each is a finite float32, or an array of one.
-    """
+    """Returns `[E] float64`; raises EnvironmentFault if one is not a finite float32."""
     return _read_numbers(
         values, first, "reward", -_LARGEST, _LARGEST, "a finite number"
     )
 
 
 def read_discounts(values: Sequence[Any], first: int = 0) -> np.ndarray:
-    """Returns `[E] float32`, 1 for None; messages number the environments from `first`.
-
-    Raises EnvironmentFault unless each is from 0 to 1.
-    """
+    """Returns `[E] float32`, 1 for None; raises EnvironmentFault unless from 0 to 1."""
     numbers = [1.0 if value is None else value for value in values]
     read = _read_numbers(numbers, first, "discount", 0.0, 1.0, "a number from 0 to 1")
     return read.astype(np.float32)

@@ -26,11 +26,8 @@ from distrl.types import EnvironmentSpec
 class Episode(NamedTuple):
     """An episode that just ended.
 
-    Attributes:
-      environment: its index.
-      episode_return: the undiscounted sum of its rewards.
-      length: in env steps.
-      is_cut: whether the step limit ended it, rather than the environment.
+    `episode_return` is the undiscounted sum of its rewards, `length` is in env steps,
+    and `is_cut` tells whether the step limit ended it rather than the environment.
     """
 
     environment: int

@@ -203,10 +203,7 @@ class _Worker:
         self._await_end(_END_SECONDS)
 
     def _receive(self, seconds: float) -> Answer | None:
-        """Returns the answer to the last request, None if none arrives in time.
-
-        Raises EnvironmentFault if the process has ended.
-        """
+        """Returns the answer to the last request, None if none arrives in time."""
         while self._poll.poll(1000 * seconds):
             try:
                 answer: Answer = self._connection.recv()
@@ -245,11 +242,7 @@ class WorkerEnvironment(SyncEnvironment):
     """The worker's environments `rows`, whose observations are in shared memory."""
 
     def __init__(self, order: bytes, rows: slice, count: int, descriptor: int):
-        """Builds the environments; writes only their rows of the shared memory.
-
-        `order` pickles their builders and the spec. `count` is E, all of the actor's
-        environments.
-        """
+        """Builds environments from pickled builders; `count` is the whole actor's E."""
         builders, spec = pickle.loads(order)
         super().__init__([build() for build in builders], spec, rows.start)
         self._rows = rows

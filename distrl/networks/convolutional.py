@@ -105,10 +105,9 @@ def make_convolutional(
     hidden_sizes: Sequence[int],
     layout: Layout = None,
 ) -> Torso:
-    """Returns convolutions without padding, then an MLP, with ReLUs.
+    """Returns convolutions without padding, then an MLP with the rest of the inputs.
 
-    Everything besides the image is an input of the MLP. Raises ConfigError, naming
-    `factory`, if an argument is invalid or does not fit the observation.
+    Raises ConfigError if an argument is invalid or does not fit the observation.
     """
     check_sizes("hidden_sizes", hidden_sizes)
     check_convolutions(factory, spec, layers, layout)

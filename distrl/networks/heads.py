@@ -21,10 +21,7 @@ Head = Callable[[jax.Array, Noise], jax.Array]
 class HeadSpec(NamedTuple):
     """The size and layers of a head.
 
-    Attributes:
-      network: only `noisy` and `noisy_sigma` are read.
-      num_actions: A.
-      num_outputs: N, the outputs per action; None for a single value without an axis.
+    `num_outputs` is N, the outputs per action; None for a single value without an axis.
     """
 
     network: NetworkConfig

@@ -29,10 +29,10 @@ class Layer(NamedTuple):
 
 
 def find_image(factory: str, spec: EnvironmentSpec, layout: Layout = None) -> Any:
-    """Returns the spec of the image in an observation, and checks the other parts.
+    """Returns the spec of the image in an observation.
 
-    Raises ConfigError, naming `factory`, unless there is one image of known layout,
-    alone or with vectors and numbers, and no discrete part has too many values.
+    Raises ConfigError unless there is one image of known layout, alone or with vectors
+    and numbers, and no discrete part has too many values.
     """
     leaves = jax.tree.leaves(spec.observation)
     leaves = [x for x in leaves if find_categories(x) is None]
@@ -66,7 +66,7 @@ def check_layout(image: Any, layout: Layout) -> None:
 
 
 def to_image(observation: Any, layout: Layout = None) -> jax.Array:
-    """Returns the image of an encoded nest as `[B, H, W, C]`, from `[B, H, W]` too."""
+    """Returns an encoded nest's image as `[B, H, W, C]`; C is 1 for `[B, H, W]`."""
     (image,) = filter(_is_image, jax.tree.leaves(observation))
     if image.ndim == 3:
         return image[..., None]
@@ -97,10 +97,7 @@ def convolve(
     padding: str = "VALID",
     name: str | None = None,
 ) -> jax.Array:
-    """Applies convolutions with ReLUs, then flattens: `[B, H, W, C]` to `[B, F]`.
-
-    A Haiku function; `padding` is `VALID` (none) or `SAME`, `name` that of its modules.
-    """
+    """Applies convolutions with ReLUs, then flattens: `[B, H, W, C]` to `[B, F]`."""
     features = image
     for channels, kernel, stride in layers:
         convolution = hk.Conv2D(channels, kernel, stride, padding=padding, name=name)

@@ -24,16 +24,8 @@ def make_impala(
 
     A section is a convolution, a max pooling that halves height and width, and residual
     blocks; an MLP with ReLUs follows the last one. All is padded, so images may have
-    any size.
-
-    Args:
-      spec: one image `[height, width]` or `[height, width, channels]`, or a nest of one
-        image and vectors or numbers, which are inputs of the MLP.
-      channels: the channels of each section.
-      width: multiplies all channels.
-      blocks: the residual blocks per section.
-      hidden_sizes: the units of each hidden layer after the sections.
-      layout: `hwc` or `chw`: channels last or first; None if the shape shows it.
+    any size. The arguments are those of `make_atari`, but a section has `blocks`
+    residual blocks, and `width` multiplies all channels.
     """
     check_sizes("channels", channels)
     check_size("width", width)

@@ -27,21 +27,15 @@ def make_mixed(
 ) -> Torso:
     """Returns an MLP with ReLUs on an embedding of each leaf of the observation.
 
-    The embedding of a leaf depends on its spec:
+    The embedding of a leaf, of `embedding_size`, depends on its spec:
       discrete (`find_categories`): a learned vector for each value, summed over
         several integers;
       `[height, width]` and `[height, width, channels]`: padded convolutions, then a
         linear layer, with ReLUs;
       all others: a linear layer on the flattened leaf, with a ReLU.
 
-    Args:
-      spec: any nest of observations.
-      embedding_size: the features of a leaf.
-      channels: the output channels of each convolution.
-      kernel: the height and width of all convolutions.
-      stride: of all convolutions, in both directions.
-      hidden_sizes: the units of each hidden layer on the concatenated embeddings.
-      layout: `hwc` or `chw`: channels last or first; None if the shape shows it.
+    The other arguments are those of `make_atari`, but all convolutions share one
+    `kernel` and one `stride`.
     """
     check_size("embedding_size", embedding_size)
     check_sizes("channels", channels)

@@ -19,7 +19,7 @@ def make_mlp(spec: EnvironmentSpec, hidden_sizes: Sequence[int] = (64, 64)) -> T
     """Returns an MLP with ReLUs on the flattened, concatenated observation.
 
     Discrete observations are encoded one-hot; without `hidden_sizes` the observation is
-    returned as it is. Raises ConfigError for invalid sizes or too many discrete values.
+    returned as it is.
     """
     check_sizes("hidden_sizes", hidden_sizes)
     check_one_hot("mlp", spec)

@@ -51,12 +51,9 @@ def make_torso(config: NetworkConfig, spec: EnvironmentSpec) -> Torso:
     """Returns the configured torso, a Haiku function.
 
     A user's own factory is called as `factory(spec, **config.args)`. Its network
-    receives observations as the environment returns them (uint8 stays uint8);
-    `distrl.networks.observations` has the preprocessing of the built-in torsos. Action
-    masks are removed from the spec and observations that a torso sees.
-
-    Raises:
-      ConfigError: the factory does not exist, does not take the arguments, or fails.
+    receives observations as the environment returns them (uint8 stays uint8), without
+    action masks; `distrl.networks.observations` has the preprocessing of the built-in
+    torsos. Raises ConfigError if the factory is not found or fails.
     """
     factory = find_factory("network.factory", config.factory, _NETWORKS)
     check_keywords("network.args", factory, config.args)
@@ -86,10 +83,9 @@ def make_torso(config: NetworkConfig, spec: EnvironmentSpec) -> Torso:
 
 
 def check_network(config: NetworkConfig, spec: EnvironmentSpec) -> None:
-    """Checks that the torso returns `[B, F] float32`, without computing anything.
+    """Raises ConfigError unless the torso returns `[B, F] float32`; computes nothing.
 
-    With `network.head: none` the agent checks the output instead. Raises ConfigError if
-    the torso cannot be made, fails, or returns another shape or dtype.
+    With `network.head: none` the agent checks the output instead.
     """
     import haiku as hk
     import jax

@@ -219,9 +219,9 @@ def make_value_network(
 def initialize_layers(config: NetworkConfig) -> contextlib.AbstractContextManager[Any]:
     """Returns the context in which a network's layers initialise their weights.
 
-    `haiku` uses each layer's default: a normal distribution with standard deviation 1 /
-    sqrt(inputs), truncated at two of them, and biases of 0. `torch` draws weights and
-    biases of linear and convolutional layers uniformly within 1 / sqrt(inputs), as
+    `haiku` uses each layer's default: a normal distribution with standard deviation
+    1 / sqrt(inputs), truncated at two of them, and biases of 0. `torch` draws weights
+    and biases of linear and convolutional layers uniformly within 1 / sqrt(inputs), as
     PyTorch and the original DQN do; after three layers the initial values are about
     five times smaller.
     """

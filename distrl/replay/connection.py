@@ -43,7 +43,7 @@ def connect_dataset(address: str) -> None:
 
 
 class ServerWatch:
-    """Watches the server during a wait inside Reverb.
+    """Ends waits inside Reverb soon after their server was restarted.
 
     Reverb reconnects and resends by itself, but only when gRPC's back-off ends, which
     may take as long again as the server was away. A new connection, made while the port
@@ -56,11 +56,7 @@ class ServerWatch:
         limit: float,
         connect: Callable[[str], None] = connect_client,
     ):
-        """Does not connect yet.
-
-        `limit` is how many seconds the server may be away; `connect` opens a new
-        connection of the kind that is waited for.
-        """
+        """Does not connect yet; `limit` is how many seconds the server may be away."""
         self._address = address
         self._limit = limit
         self._connect = connect
@@ -68,13 +64,13 @@ class ServerWatch:
         self.begin_wait()
 
     def begin_wait(self) -> None:
-        """Marks the start of a wait, and the end of the previous one."""
+        """Starts timing a new wait."""
         self._next_look = time.monotonic() + _SILENT_SECONDS
 
     def look(self) -> None:
-        """Reconnects if the wait is too long; call it repeatedly.
+        """Reconnects if the wait has been long; call it repeatedly during the wait.
 
-        Raises RuntimeError once the server has been away for the whole limit.
+        Raises RuntimeError once the server has been away for `limit` seconds.
         """
         if time.monotonic() < self._next_look:
             return
@@ -85,10 +81,7 @@ class ServerWatch:
             threading.Thread(target=self._reconnect, daemon=True).start()
 
     def is_there(self, seconds: float) -> bool:
-        """Waits up to `seconds` for the port to accept; returns whether it does.
-
-        Raises RuntimeError once the server has been away for the whole limit.
-        """
+        """Waits up to `seconds` for the port to accept; raises as `look` does."""
         end = time.monotonic() + seconds
         while True:
             now = time.monotonic()

@@ -16,8 +16,7 @@ from distrl.types import EnvironmentSpec
 class WholeForm:
     """Stores each part of an item as an array `[G, ...]`, observations included.
 
-    Writers, table and samplers of a run share a form. `signature` is a nest of the
-    `tf.TensorSpec` of each part.
+    Writers, table and samplers of a run share a form.
     """
 
     def __init__(self, config: Config, spec: EnvironmentSpec):

@@ -42,11 +42,8 @@ class FrameEncoder:
     def __init__(self, item: Any, frame: Any, kept: int):
         """Starts without frames.
 
-        Args:
-          item: nest of specs, of one transition or sequence.
-          frame: the spec of a frame.
-          kept: how many of its last steps the writer can refer to; more than the frames
-            of any item.
+        `item` is a nest of specs, `frame` a spec. `kept` is how many of its last steps
+        the writer can refer to; more than the frames of any item.
         """
         self._item = item
         self._frame = frame
@@ -57,10 +54,7 @@ class FrameEncoder:
         self._steps = 0
 
     def encode(self, items: Any) -> list[np.ndarray]:
-        """Encodes a batch of transitions or sequences for `write`.
-
-        Returns frames `[M, F] object`, each a `Frame`, and words `[M, W] int32`.
-        """
+        """Returns frames `[M, F] object`, each a `Frame`, and words `[M, W] int32`."""
         tree.map_structure(_check, self._item, items)
         observations, rest = split_item(items)
         count = len(rest[0])
@@ -89,10 +83,7 @@ class FrameEncoder:
         writer.create_item(table, priority, self.append(writer, item))
 
     def append(self, writer: reverb.TrajectoryWriter, item: Sequence[Any]) -> Any:
-        """Appends an item's data and returns the trajectory that refers to it.
-
-        `item` is frames `[G, F] object` and words `[G, W] int32`.
-        """
+        """Appends frames `[G, F]` and words `[G, W]`; returns their trajectory."""
         frames, words = item
         places: dict[Frame, int] = {}
         index = [places.setdefault(each, len(places)) for each in frames.flat]

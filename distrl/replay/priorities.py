@@ -31,12 +31,9 @@ class PriorityUpdater:
         config: Config,
         convert: Callable[[Any], np.ndarray] = np.asarray,
     ):
-        """Starts the threads; they connect at the first update.
+        """Starts the threads, which connect at the first update, one for each address.
 
-        Args:
-          addresses: `host:port` of each shard of replay, in their order.
-          config: its `launch` group has the time limits.
-          convert: turns the priorities of `put` into `[K * B]` numpy, in a thread.
+        `convert` turns the priorities of `put` into `[K * B]` numpy, in a thread.
         """
         self._shards = [_Shard(address, config, convert) for address in addresses]
 
@@ -65,19 +62,14 @@ class PriorityUpdater:
     def check(self) -> None:
         """Raises the first error of a thread; call it repeatedly.
 
-        Raises:
-          RuntimeError: a server refused an update, has been away for
-            `launch.connect_seconds`, or has not answered for that time and
-            `launch.silent_seconds`.
+        A server may be away for `launch.connect_seconds`, and silent for that time and
+        `launch.silent_seconds`.
         """
         for shard in self._shards:
             shard.check()
 
     def close(self, timeout: float = 0.5) -> None:
-        """Drops queued updates and ends the threads, each within `timeout` seconds.
-
-        A thread that waits for its server is left: it is a daemon.
-        """
+        """Drops queued updates and ends the threads, each within `timeout` seconds."""
         for shard in self._shards:
             shard.close(timeout)
 

@@ -112,10 +112,7 @@ class ReplaySampler:
         return self._join(parts)
 
     def _make_dataset(self, items: int) -> tf.data.Dataset:
-        """Returns a dataset of whole shares, or of the missing `items`.
-
-        Its last batch is smaller if replay falls silent.
-        """
+        """Returns a dataset of whole shares, or of the missing `items`."""
         whole = items == self._items
         signature = tree.flatten(self._form.signature)
         dataset = reverb.TrajectoryDataset(

@@ -26,10 +26,7 @@ _Read = TypeVar("_Read")
 def make_samplers(
     addresses: Sequence[str], config: Config, spec: EnvironmentSpec
 ) -> list[ReplaySampler]:
-    """Returns a sampler for each shard, in the order of the addresses.
-
-    Raises ValueError unless there are `replay.shards` addresses.
-    """
+    """Returns a sampler for each shard, in the order of the addresses."""
     if len(addresses) != config.replay.shards:
         raise ValueError(
             f"replay.shards = {config.replay.shards}: the program has "
@@ -92,8 +89,7 @@ class ShardedSampler(Generic[_Read]):
     def get(self, timeout: float) -> _Read | None:
         """Returns the next superbatch, or None if none comes within `timeout` seconds.
 
-        Raises RuntimeError if reading a shard has failed, or it has been away for too
-        long.
+        Raises the error of a thread, such as a shard that was away for too long.
         """
         if self._error is not None:
             raise RuntimeError("reading replay failed") from self._error
@@ -105,10 +101,7 @@ class ShardedSampler(Generic[_Read]):
             return None
 
     def close(self, timeout: float) -> None:
-        """Ends the threads, as far as possible within `timeout` seconds.
-
-        A read does not end while its server is away.
-        """
+        """Ends the threads within `timeout` seconds, unless their server is away."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

@@ -67,9 +67,6 @@ class BlockWriter:
 
         Returns:
           The number of transitions or sequences written, from the pool or `items`.
-
-        Raises:
-          RuntimeError: the server cannot be reached, or refuses the items.
         """
         count = len(tree.flatten(items)[0])
         if priorities is not None and self._block > 1:
@@ -89,10 +86,7 @@ class BlockWriter:
         return self._write_items(self._take_blocks(), None)
 
     def close(self) -> None:
-        """Waits briefly for unconfirmed items, drops the pool, and disconnects.
-
-        Takes at most half a second.
-        """
+        """Waits up to half a second for unconfirmed items, then disconnects."""
         if self._writer is None:
             return
         # Errors no longer matter here.

@@ -15,13 +15,9 @@ from distrl.variables.service import FIRST_SECONDS, SERVICE, Follower
 
 
 class Snapshot(NamedTuple):
-    """One version of the parameters of a policy.
+    """One version of the params and network state, which policies act with.
 
-    Attributes:
-      version: counts publications, from 1 in each incarnation of the service.
-      learner_steps: the learner steps behind it.
-      params: the network's parameters.
-      network_state: the network's state, empty for a network without state.
+    Versions count publications, from 1 in each incarnation of the service.
     """
 
     version: int
@@ -85,10 +81,7 @@ class VariableClient:
         threading.Thread(target=self._follow, name="variables", daemon=True).start()
 
     def latest(self) -> Snapshot:
-        """Returns the newest snapshot fetched, without waiting.
-
-        Raises RuntimeError if nothing was fetched yet, or the thread has failed.
-        """
+        """Returns the newest snapshot; raises RuntimeError if the thread has failed."""
         if self._error is not None:
             raise RuntimeError("fetching parameters failed") from self._error
         if self._snapshot is None:

@@ -74,12 +74,8 @@ class VariableService:
 class Update(NamedTuple):
     """A reply that holds a snapshot.
 
-    Attributes:
-      version: counts publications, from 1 in each incarnation of the service.
-      learner_steps: the learner steps behind it.
-      payload: the serialised parameters; None if the follower has this version.
-      incarnation: of the service.
-      confirmed: when it was known to be the newest, by the follower's clock.
+    `payload` is None if the follower has this version. `confirmed` is when the snapshot
+    was known to be the newest, by the follower's clock.
     """
 
     version: int
@@ -162,10 +158,7 @@ class VariableRelay:
         return held.version, held.learner_steps, payload, held.incarnation, age
 
     def run(self) -> None:
-        """Fetches every `actor.fetch_seconds` until the run stops.
-
-        Raises RuntimeError once the service has not replied for too long.
-        """
+        """Fetches every `actor.fetch_seconds` until the run stops."""
         while not self._stop.is_set():
             self._refresh()
             first = min(self._period, FIRST_SECONDS)
