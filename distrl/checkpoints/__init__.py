@@ -1,4 +1,4 @@
-"""What a run keeps on disk so that it can continue after its end or a crash."""
+"""Checkpoints and best parameters of a run on disk, for resume and evaluation."""
 
 from distrl.checkpoints.best import Best, find_best, save_best
 from distrl.checkpoints.layout import (

@@ -1,8 +1,8 @@
-"""The parameters of the best evaluation of a run, in a directory of their own.
+"""The parameters of a run's best evaluation, in a directory of their own.
 
 RUN_DIR/best/12800/best.json     learner_steps, mean_return, episodes
                    manifest.json size and checksum of every file
-                   variables/    the network's parameters and state, by Orbax
+                   variables/    params and network state, by Orbax
 """
 
 import dataclasses
@@ -28,14 +28,7 @@ _VARIABLES = "variables"
 
 @dataclass(frozen=True)
 class Best:
-    """The best evaluation of a run.
-
-    Attributes:
-      path: its directory.
-      learner_steps: of the parameters that were evaluated.
-      mean_return: over the episodes.
-      episodes: how many there were.
-    """
+    """The best evaluation of a run, saved in the directory `path`."""
 
     path: Path
     learner_steps: int
@@ -44,7 +37,7 @@ class Best:
 
     @property
     def variables(self) -> Path:
-        """Where `restore_tree` finds `(params, network_state)`."""
+        """The directory from which `restore_tree` reads `(params, network_state)`."""
         return self.path / _VARIABLES
 
 
@@ -57,15 +50,10 @@ def save_best(
 ) -> Best:
     """Saves the best parameters so far, then removes the previous ones.
 
-    Args:
-      run_dir: of the run.
-      variables: `(params, network_state)`, nests of arrays.
-      learner_steps: of these parameters.
-      mean_return: of their evaluation.
-      episodes: of their evaluation.
+    If it raises, for example because the disk is full, the previous ones stay.
 
-    Raises:
-      OSError, ValueError: the disk is full, for example; the previous ones stay.
+    Args:
+      variables: `(params, network_state)`, nests of arrays.
     """
     folder = Path(run_dir) / "best"
     path, partial = folder / str(learner_steps), folder / ".partial"
@@ -85,11 +73,9 @@ def save_best(
 
 
 def find_best(run_dir: str | Path, warn: Callable[[str], object] = say) -> Best | None:
-    """Returns the best evaluation that was saved, once its files are verified.
+    """Returns the best saved evaluation after verifying its files; None without one.
 
-    Args:
-      run_dir: of the run.
-      warn: takes one line for each damaged directory, which is skipped.
+    Calls `warn` with one line for each damaged directory and skips it.
     """
     folder = Path(run_dir) / "best"
     while True:

@@ -1,4 +1,4 @@
-"""Checkpoints as directories: prepared under a hidden name, made whole by a rename.
+"""The directories of checkpoints: prepared under a hidden name, completed by a rename.
 
     RUN_DIR/checkpoints/000007/progress.json   the counts of the run
                                manifest.json   size and checksum of every file
@@ -6,7 +6,7 @@
                                replay/0/       by Reverb
     RUN_DIR/checkpoints/.partial-000008/       in progress, or left by a crash
 
-A directory without the leading dot is whole unless the disk damaged it: then its files
+A directory without the leading dot is complete. If the disk damages one, its files
 differ from the manifest, and the checkpoint before it is used.
 """
 
@@ -37,18 +37,13 @@ _Restored = TypeVar("_Restored")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A whole checkpoint.
-
-    Attributes:
-      path: its directory.
-      progress: how far the run was.
-    """
+    """A complete checkpoint in the directory `path`."""
 
     path: Path
     progress: RunProgress
 
     def find_part(self, name: str) -> Path | None:
-        """Returns the path of a part, for example `learner`; None without it."""
+        """Returns the path of a part, for example `learner`; None if it is missing."""
         part = self.path / name
         return part if part.exists() else None
 
@@ -61,11 +56,7 @@ class Checkpoint:
 
 
 def make_folder(run_dir: str | Path) -> Path:
-    """Returns RUN_DIR/checkpoints, created for its owner only if it is missing.
-
-    Raises:
-      OSError: the run directory is missing, for example.
-    """
+    """Returns RUN_DIR/checkpoints; creates it with access for its owner only."""
     folder = _folder(run_dir)
     folder.mkdir(mode=0o700, exist_ok=True)
     return folder
@@ -75,7 +66,6 @@ def begin_part(run_dir: str | Path, name: str, part: str) -> Path:
     """Returns the path for a part of a new checkpoint; only its parent exists.
 
     Args:
-      run_dir: of the run.
       name: of the checkpoint, for example `000008`.
       part: for example `learner` or `replay/0`.
     """
@@ -91,7 +81,7 @@ def find_scratch(run_dir: str | Path, node: str) -> Path:
 
 
 def make_scratch(run_dir: str | Path, node: str) -> Path:
-    """Returns the hidden directory of a node, created or emptied."""
+    """Returns a node's hidden directory, created or emptied."""
     path = find_scratch(run_dir, node)
     shutil.rmtree(path, ignore_errors=True)
     make_folder(run_dir)
@@ -102,16 +92,9 @@ def make_scratch(run_dir: str | Path, node: str) -> Path:
 def complete_checkpoint(
     run_dir: str | Path, name: str, progress: RunProgress, keep: int
 ) -> Checkpoint:
-    """Makes a checkpoint whole, then removes all but the `keep` newest.
+    """Completes a checkpoint whose parts are written; keeps only the `keep` newest.
 
-    Args:
-      run_dir: of the run.
-      name: of the checkpoint; its parts have been written.
-      progress: how far the run was.
-      keep: how many whole ones stay.
-
-    Raises:
-      OSError: the disk is full, for example; no whole checkpoint was touched.
+    If it raises, for example because the disk is full, the others are unchanged.
     """
     folder = _folder(run_dir)
     path = folder / name
@@ -122,7 +105,7 @@ def complete_checkpoint(
 
 
 def discard_partial(run_dir: str | Path, name: str) -> None:
-    """Removes what was written of a checkpoint that is given up."""
+    """Removes the parts of a checkpoint that is given up."""
     shutil.rmtree(_folder(run_dir) / f".partial-{name}", ignore_errors=True)
 
 
@@ -130,8 +113,7 @@ def discard_partials(run_dir: str | Path, scratch: bool = True) -> None:
     """Removes what crashes left half written or half removed.
 
     Args:
-      run_dir: of the run.
-      scratch: also remove the nodes' own directories; no node may be running.
+      scratch: also remove the nodes' hidden directories; no node may be running.
     """
     for word in ("partial", "old", *(["scratch"] if scratch else [])):
         for path in _folder(run_dir).glob(f".{word}-*"):
@@ -139,7 +121,7 @@ def discard_partials(run_dir: str | Path, scratch: bool = True) -> None:
 
 
 def list_checkpoints(run_dir: str | Path) -> list[Path]:
-    """Returns the directories of the checkpoints, the newest first."""
+    """Returns the directories of the checkpoints, newest first."""
     folder = _folder(run_dir)
     if not folder.is_dir():
         return []
@@ -148,7 +130,7 @@ def list_checkpoints(run_dir: str | Path) -> list[Path]:
 
 
 def next_number(run_dir: str | Path) -> int:
-    """Returns the number of the next checkpoint, which is named by its six digits."""
+    """Returns the number of the next checkpoint; six digits of it make its name."""
     return 1 + max((int(path.name) for path in list_checkpoints(run_dir)), default=0)
 
 
@@ -158,14 +140,13 @@ def find_newest_checkpoint(
     verify: bool = True,
     parts: Collection[str] = (),
 ) -> Checkpoint | None:
-    """Returns the newest checkpoint that can be used; None if there is none.
+    """Returns the newest usable checkpoint; None without one.
 
     Args:
-      run_dir: of the run.
-      warn: takes one line for each damaged one, which is skipped.
+      warn: called with one line for each damaged checkpoint, which is skipped.
       verify: compare all files with their checksums. The launcher does, before the
-        nodes start; they look for the newest by name.
-      parts: what it must contain.
+        nodes start; the nodes do not.
+      parts: the parts that it must contain.
 
     Raises:
       ConfigError: another version of distrl saved it.
@@ -195,15 +176,10 @@ def restore_newest(
     warn: Callable[[str], object],
     verify: bool = False,
 ) -> _Restored:
-    """Returns what `restore` makes of the newest checkpoint, or of None without one.
+    """Returns `restore(checkpoint)` for the newest checkpoint, or `restore(None)`.
 
-    The run may complete a newer one and remove the one being read; then it starts over.
-
-    Args:
-      run_dir: of the run.
-      restore: called with the checkpoint.
-      warn: takes one line for each damaged one, which is skipped.
-      verify: as for `find_newest_checkpoint`.
+    If the run removes the checkpoint while it is read, the newest is read again. The
+    other arguments are those of `find_newest_checkpoint`.
     """
     while True:
         checkpoint = find_newest_checkpoint(run_dir, warn, verify)
@@ -221,12 +197,11 @@ def restore_newest(
 def recall_progress(
     run_dir: str | Path, sessions: int, warn: Callable[[str], object]
 ) -> tuple[Checkpoint | None, RunProgress]:
-    """Returns the newest checkpoint, and the progress with which a session starts.
+    """Returns the newest checkpoint and the progress with which a session starts.
 
     Args:
-      run_dir: of the run.
-      sessions: how often the run was started, this time included.
-      warn: takes one line for each damaged directory, which is skipped.
+      sessions: how often the run was started, including this time.
+      warn: called with one line for each damaged directory, which is skipped.
     """
     checkpoint = find_newest_checkpoint(run_dir, warn, verify=False)
     progress = RunProgress() if checkpoint is None else checkpoint.progress

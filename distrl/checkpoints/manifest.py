@@ -1,7 +1,7 @@
-"""Directories that are whole or absent, with the size and checksum of every file.
+"""Directories that are complete or absent, with checksums of every file.
 
 A directory is prepared under a hidden name, listed in `manifest.json`, flushed to the
-disk, and renamed. Best parameters and checkpoints are kept this way.
+disk, and renamed. Best parameters and checkpoints are saved this way.
 """
 
 import contextlib
@@ -29,14 +29,12 @@ def commit_directory(
 ) -> None:
     """Writes a JSON file and the manifest, then renames `hidden` to `path`.
 
-    Args:
-      hidden: the directory as prepared.
-      path: its final name, in the same parent directory; what is there is replaced.
-      name: of the JSON file.
-      facts: its content; the format number is added.
+    If it raises, for example because the disk is full, `path` is unchanged.
 
-    Raises:
-      OSError: the disk is full, for example; `path` is as it was.
+    Args:
+      path: the final name, in the same parent directory; an existing one is replaced.
+      name: of the JSON file.
+      facts: content of the JSON file; the format number is added.
     """
     write_json(hidden / name, {"format": FORMAT, **facts})
     files = {
@@ -54,13 +52,11 @@ def commit_directory(
 
 
 def read_facts(directory: Path, name: str, verify: bool = True) -> dict[str, Any]:
-    """Returns the content of a JSON file of a committed directory.
+    """Returns the content of the JSON file `name` in a committed directory.
 
     Args:
-      directory: as committed.
-      name: of the JSON file.
-      verify: compare all files with their checksums; otherwise only look whether
-        they exist.
+      verify: compare all files with their checksums; otherwise only check that they
+        exist.
 
     Raises:
       ValueError, OSError: a file is missing or damaged.
@@ -120,7 +116,6 @@ def _read_object(path: Path) -> dict[str, Any]:
 
 
 def _list_files(directory: Path) -> Iterator[Path]:
-    """Yields the files below a directory except the manifest."""
     for file in sorted(directory.rglob("*")):
         if file.is_file() and file != directory / _NAME:
             yield file

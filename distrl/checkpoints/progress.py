@@ -1,4 +1,4 @@
-"""How far a run is: its counts and evaluations, which continue when it is resumed."""
+"""The progress of a run: counts and evaluations, which continue after a resume."""
 
 import dataclasses
 import math
@@ -12,17 +12,14 @@ _LARGEST = 2**53
 
 @dataclass(frozen=True)
 class RunProgress:
-    """The counts of a run and its evaluations at one moment.
+    """The counts and evaluations of a run at one moment.
 
     Attributes:
-      seconds: that the run has taken, in all sessions.
-      env_steps: calls of environment.step by all actors.
-      learner_steps: SGD steps.
-      episodes: that the actors finished.
-      evaluation_return: of the latest evaluation; None before the first.
+      seconds: duration of the run, over all sessions.
+      env_steps: calls of `environment.step` by all actors.
+      evaluation_return: mean return of the latest evaluation; None before the first.
       evaluation_step: the learner_steps of the parameters evaluated.
       evaluation_truncated: how many of its episodes were cut off.
-      best_return: of the best evaluation.
       sessions: how often the run was started: 1, plus one for each resume.
     """
 
@@ -39,13 +36,7 @@ class RunProgress:
     def with_evaluation(
         self, learner_steps: int, mean_return: float, truncated: int
     ) -> "RunProgress":
-        """Returns the progress after one more evaluation.
-
-        Args:
-          learner_steps: of the parameters evaluated.
-          mean_return: over the episodes.
-          truncated: how many episodes were cut off.
-        """
+        """Returns the progress with a new evaluation; `truncated` counts episodes."""
         return dataclasses.replace(
             self.with_best(mean_return),
             evaluation_return=mean_return,
@@ -54,34 +45,34 @@ class RunProgress:
         )
 
     def with_best(self, mean_return: float) -> "RunProgress":
-        """Returns the progress with a return that may be the best."""
+        """Returns the progress with `best_return` raised to `mean_return` if higher."""
         best = self.best_return
         best = mean_return if best is None else max(best, mean_return)
         return dataclasses.replace(self, best_return=best)
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns plain data, for JSON."""
+        """Returns the fields as JSON data."""
         return dict(vars(self))
 
     def to_status(self) -> dict[str, Any]:
-        """Returns the fields that a `Status` shares with it."""
+        """Returns the fields that `Status` has too."""
         return {name: value for name, value in vars(self).items() if name != "sessions"}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "RunProgress":
-        """Returns the progress that `to_dict` described; ignores unknown names.
+        """Returns the progress from the data of `to_dict`; ignores unknown names.
 
         Raises:
-          ValueError: a value is not of its field's type.
+          ValueError: a value does not fit its field.
         """
         return cls(**read_fields(cls, data))
 
 
 def read_fields(kind: type, data: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns what JSON data holds for the fields of a dataclass of numbers.
+    """Returns the values in JSON data for the fields of a dataclass of numbers.
 
     Raises:
-      ValueError: a value is not of its field's type, or too large for a count.
+      ValueError: a value has the wrong type, or is too large for a count.
     """
     found = {}
     for field in dataclasses.fields(kind):

@@ -1,4 +1,4 @@
-"""RUN_DIR/spec.json: the environment, network and optimiser that a run was made with.
+"""RUN_DIR/spec.json: the environment, network and optimizer of a run.
 
 {"environment": {"observation['map']": "float32 [2, 2]", "num_actions": "3"},
  "bounds": {"observation['map']": "0.0 to 1.0"},
@@ -44,7 +44,7 @@ def describe_environment(spec: EnvironmentSpec) -> Description:
 
 
 def write_run_spec(run_dir: str | Path, description: Description) -> None:
-    """Writes spec.json; a disk that refuses ends nothing."""
+    """Writes spec.json; only logs a failure of the disk."""
     try:
         write_json(Path(run_dir) / _NAME, description)
     except OSError as error:
@@ -52,17 +52,11 @@ def write_run_spec(run_dir: str | Path, description: Description) -> None:
 
 
 def check_run_spec(config: Config, description: Description) -> list[str]:
-    """Compares what there is now with what the run in `run_dir` was made with.
+    """Compares sections with the run's spec.json; returns a warning if bounds differ.
 
-    Nothing is compared with a run that has no spec.json yet, or a damaged one.
-
-    Args:
-      config: of the run.
-      description: the sections to compare.
-
-    Returns:
-      A warning where bounds have changed. That is not refused: values out of bounds
-      end a run, and it may go on once the bounds are corrected.
+    Changed bounds are allowed, since a run that ended because values were out of bounds
+    can be resumed once the bounds are corrected. A missing or damaged spec.json is not
+    compared.
 
     Raises:
       ConfigError: another section has changed, so what was saved does not fit.
@@ -105,7 +99,6 @@ def _find_changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str
 
 
 def _read(path: Path) -> Description:
-    """Returns the sections in a file that are whole."""
     try:
         data = json.loads(path.read_text())
     except (OSError, ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""Nests of arrays on disk, by Orbax. Reading one runs no code from the file."""
+"""Saving nests of arrays with Orbax. Restoring one never runs code from the file."""
 
 import importlib
 import math
@@ -9,7 +9,7 @@ _Tree = TypeVar("_Tree")
 
 
 def preload_orbax() -> None:
-    """Imports Orbax, for a process that forks others."""
+    """Imports Orbax before a process forks others."""
     importlib.import_module("orbax.checkpoint")
 
 
@@ -32,13 +32,11 @@ def restore_tree(directory: Path, like: _Tree) -> _Tree:
     """Returns the nest that `save_tree` wrote, as numpy arrays.
 
     Args:
-      directory: of `save_tree`.
       like: a nest of arrays or `jax.ShapeDtypeStruct` with the same structure, shapes
         and dtypes.
 
     Raises:
       ValueError: the saved nest has another structure, shape or dtype.
-      OSError: the directory is missing.
     """
     import jax
     import numpy as np
@@ -78,14 +76,14 @@ def describe_arrays(tree: Any) -> dict[str, str]:
 
 
 def _stand_in(array: Any) -> Any:
-    """Returns the array, or one element for an empty one, which Orbax refuses."""
+    """Returns the array; one element instead of an empty one, which Orbax refuses."""
     import numpy as np
 
     return array if math.prod(array.shape) else np.zeros(1, array.dtype)
 
 
 def _name(key: Any) -> str:
-    """Names a key as it is on disk, where a NamedTuple is a dict of its fields."""
+    """Names a key as on disk, where a NamedTuple is a dict of its fields."""
     for attribute in ("key", "name", "idx"):
         if hasattr(key, attribute):
             return str(getattr(key, attribute))
