@@ -90,7 +90,7 @@ class Policy:
     ) -> Choice:
         """Chooses an action in each environment, for an observation nest of `[E, ...]`.
 
-        `params` and `network_state` must be placed by `place`. `exploration`, `[E]
+        `params` and `network_state` must be placed by `place`. The exploration, `[E]
         float32`, is the epsilon or temperature; 0 is greedy.
         """
         carry = self._carry

@@ -67,8 +67,8 @@ def start_server(
 def save_shard(address: str, directory: Path, is_over: Callable[[], bool]) -> None:
     """Saves a shard to `directory`; waits for a server that is being restarted.
 
-    `directory` must not exist, and be on the disk that the server writes to. Raises
-    RuntimeError if saving failed or the server did not answer before `is_over()`.
+    `directory` is created, on the disk that the server writes to. Raises RuntimeError
+    if saving failed or the server did not answer before `is_over()`.
     """
     while True:
         # A channel opened before the port accepts connections backs off for seconds.

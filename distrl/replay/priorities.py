@@ -69,7 +69,10 @@ class PriorityUpdater:
             shard.check()
 
     def close(self, timeout: float = 0.5) -> None:
-        """Drops queued updates and ends the threads, each within `timeout` seconds."""
+        """Drops queued updates and ends the threads, each within `timeout` seconds.
+
+        A thread that waits for its server is left: it is a daemon.
+        """
         for shard in self._shards:
             shard.close(timeout)
 

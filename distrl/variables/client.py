@@ -92,8 +92,8 @@ class VariableClient:
         """Returns the seconds since the snapshot was known to be the service's newest.
 
         Normally at most `Config.usual_staleness_seconds` plus the time of the fetches;
-        later publications are unknown here. Counts from the start before the first
-        snapshot.
+        later publications are not known here. Before the first snapshot it counts from
+        the start.
         """
         return self._clock() - self._confirmed
 
