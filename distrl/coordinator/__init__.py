@@ -1,4 +1,4 @@
-"""The coordinator: counts what the nodes do, stops the run, and writes its status."""
+"""The coordinator: sums the nodes' counts, ends the run, and writes its status."""
 
 from distrl.coordinator.node import Coordinator, StopReason, find_stop_reason
 from distrl.coordinator.reporter import Reporter

@@ -1,4 +1,4 @@
-"""What the coordinator knows of a run, kept on disk for its next incarnation."""
+"""The coordinator's state on disk, from which its next incarnation continues."""
 
 import dataclasses
 import json
@@ -14,27 +14,27 @@ from distrl.whole_files import write_whole
 _NAME = "coordinator.json"
 # A report may arrive late, from an incarnation that has just ended.
 _INCARNATIONS = 2
-# Not the count of one incarnation: the learner continues from a checkpoint.
+# Not a total of one incarnation: the learner continues from a checkpoint.
 _ABSOLUTE = "learner_steps"
 _COUNTED = ("env_steps", _ABSOLUTE, "episodes")
 
 
 class Counts:
-    """What the nodes count, summed over nodes and their incarnations.
+    """The counts of all nodes, summed over nodes and incarnations.
 
     A node reports totals of its incarnation, so a report that is sent twice counts
-    once, and a restarted node adds to what it counted before. Only `learner_steps` is
-    the newest incarnation's: a restarted learner repeats steps.
+    once, and a restarted node adds to its earlier counts. `learner_steps` is not summed
+    but taken from the newest incarnation, since a restarted learner repeats steps.
     """
 
     def __init__(self, base: Mapping[str, float]):
         """Starts from earlier counts."""
         self._totals = dict(base)
-        # By node, then by incarnation, the newest last.
+        # By node, then by incarnation, newest last.
         self._nodes: dict[str, dict[str, dict[str, float]]] = {}
 
     def update(self, node: str, incarnation: str, counts: Mapping[str, float]) -> None:
-        """Takes the totals of a node's incarnation."""
+        """Updates the totals of a node's incarnation."""
         incarnations = self._nodes.setdefault(node, {})
         before = incarnations.setdefault(incarnation, {})
         for name, total in counts.items():
@@ -50,16 +50,16 @@ class Counts:
             del incarnations[next(iter(incarnations))]
 
     def total(self, name: str) -> int:
-        """Returns a count of the whole run; as fast with any number of nodes."""
+        """Returns a count of the whole run, in constant time."""
         return int(self._totals.get(name, 0))
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns plain data, for JSON."""
+        """Returns the counts as JSON data."""
         return {"totals": self._totals, "nodes": self._nodes}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Counts":
-        """Returns the counts that `to_dict` described."""
+        """Returns the counts from the data of `to_dict`."""
         counts = cls(data["totals"])
         counts._nodes = {node: dict(each) for node, each in data["nodes"].items()}
         return counts
@@ -67,12 +67,11 @@ class Counts:
 
 @dataclass
 class Memory:
-    """A run so far.
+    """The state of a run that the coordinator keeps.
 
     Attributes:
-      session: the start of the program, as `Session.id`.
-      progress: its evaluations and sessions, and its seconds when this was loaded.
-      counts: of all nodes.
+      session: `Session.id` of the program's start.
+      progress: its `seconds` are those at loading, its counts are not used.
     """
 
     session: str
@@ -80,12 +79,12 @@ class Memory:
     counts: Counts = field(default_factory=lambda: Counts({}))
 
     def to_progress(self, seconds: float) -> RunProgress:
-        """Returns how far the run is after so many seconds."""
+        """Returns the progress of the run, given how many seconds it has taken."""
         counts = {name: self.counts.total(name) for name in _COUNTED}
         return dataclasses.replace(self.progress, seconds=round(seconds, 3), **counts)
 
     def to_json(self, seconds: float) -> str:
-        """Returns the memory as of so many seconds of the run."""
+        """Returns the content of coordinator.json."""
         return json.dumps(
             {
                 "session": self.session,
@@ -96,14 +95,10 @@ class Memory:
 
 
 def write_memory(run_dir: str | Path, text: str) -> None:
-    """Replaces RUN_DIR/checkpoints/coordinator.json.
-
-    Args:
-      run_dir: of the run.
-      text: of `Memory.to_json`.
+    """Replaces RUN_DIR/checkpoints/coordinator.json with the text of `Memory.to_json`.
 
     Raises:
-      OSError: the disk is full, for example; the file is as it was.
+      OSError: the disk is full, for example; the file is unchanged.
     """
     write_whole(make_folder(run_dir) / _NAME, text + "\n", durable=False)
 
@@ -111,15 +106,14 @@ def write_memory(run_dir: str | Path, text: str) -> None:
 def recall_run(
     run_dir: str | Path | None, session: Session, warn: Callable[[str], object]
 ) -> Memory:
-    """Returns where a starting coordinator continues.
+    """Returns the state from which a starting coordinator continues.
 
-    In the session that wrote coordinator.json it continues from that. Another session
-    starts from the newest checkpoint, as the learner does.
+    That is coordinator.json if this session wrote it. A new session starts from the
+    newest checkpoint, as the learner does.
 
     Args:
-      run_dir: of the run; None keeps nothing.
-      session: this start of the program.
-      warn: takes a line for each damaged directory, which is skipped.
+      run_dir: None starts from zero.
+      warn: called with one line for each damaged directory, which is skipped.
     """
     sessions = session.number + 1
     if run_dir is None:
@@ -133,7 +127,6 @@ def recall_run(
 
 
 def _read(run_dir: str | Path) -> Memory | None:
-    """Returns what was written; None if there is nothing, or it is damaged."""
     try:
         data = json.loads(Path(run_dir, "checkpoints", _NAME).read_text())
         return Memory(

@@ -1,4 +1,4 @@
-"""What the other nodes call, and the loop that watches the run."""
+"""The coordinator node: answers the other nodes' reports and watches the run."""
 
 import dataclasses
 import statistics
@@ -22,13 +22,7 @@ _SLICE_SECONDS = 0.05
 
 
 class StopReason(NamedTuple):
-    """A stop condition that holds.
-
-    Attributes:
-      name: of the field of `StopConfig`.
-      value: what the run has reached.
-      limit: what the configuration says.
-    """
+    """A stop condition that holds: a field of `StopConfig`, the value and its limit."""
 
     name: str
     value: float
@@ -42,8 +36,8 @@ class StopReason(NamedTuple):
 def find_stop_reason(
     stop: StopConfig, progress: RunProgress | Status
 ) -> StopReason | None:
-    """Returns which stop condition holds; None while none does."""
-    # The last field first: to have solved the task is a better reason than a budget.
+    """Returns the stop condition that holds; None if none does."""
+    # From the last field: a solved task is a better reason than a used-up budget.
     for field in reversed(dataclasses.fields(stop)):
         limit, value = getattr(stop, field.name), getattr(progress, field.name)
         if limit is not None and value is not None and value >= limit:
@@ -52,7 +46,7 @@ def find_stop_reason(
 
 
 class Coordinator:
-    """Sums what the nodes report and ends the run when a condition holds."""
+    """Sums the nodes' reports and ends the run when a stop condition holds."""
 
     def __init__(
         self,
@@ -64,23 +58,21 @@ class Coordinator:
         """Starts the clock of the run, or continues it.
 
         Args:
-          config: the whole configuration.
           stop: ends `run`.
-          stop_program: ends the run.
-          session: the start of the program that this belongs to.
+          stop_program: ends the whole run.
         """
         self._config = config
         self._stop = stop
         self._stop_program = stop_program
         self._started = time.monotonic()
         self._lock = threading.Lock()
-        # Set by an evaluation, which may end the run.
+        # Set by an evaluation, so that `run` looks at once.
         self._changed = threading.Event()
         self._memory = recall_run(config.run_dir, session or Session(), say)
         self._gauges: dict[str, dict[str, float]] = defaultdict(dict)
         self._seen: dict[str, float] = {}
         self._left: set[str] = set()
-        # They remain until the learner has made its last checkpoint.
+        # These nodes end after the last checkpoint of the learner.
         self._savers = {"learner"}
         if config.checkpoint.save_replay:
             self._savers.update(config.replay.shard_names)
@@ -98,10 +90,9 @@ class Coordinator:
         gauges: Mapping[str, float],
         last: bool,
     ) -> dict[str, Any]:
-        """Takes a node's report.
+        """Receives a node's report.
 
         Args:
-          node: the node's name.
           incarnation: distinguishes a restarted node from the one before.
           counts: totals of this incarnation, for example `env_steps`; `learner_steps`
             are those of the run.
@@ -110,7 +101,7 @@ class Coordinator:
 
         Returns:
           `progress` of the run, as of `RunProgress.to_dict`; `others_remain` and
-          `learner_remains` as of `Reporter`.
+          `learner_remains` as in `Reporter`.
         """
         now = time.monotonic()
         with self._lock:
@@ -123,7 +114,7 @@ class Coordinator:
                 self._left.discard(node)
             return {
                 "progress": self._memory.to_progress(self._seconds(now)).to_dict(),
-                # This takes time for each node, so only the learner is told.
+                # Takes time proportional to the nodes, so only the learner gets it.
                 "others_remain": node == "learner"
                 and bool(self._seen.keys() - self._left - self._savers),
                 "learner_remains": self._is_reporting("learner", now),
@@ -132,15 +123,9 @@ class Coordinator:
     def report_evaluation(
         self, learner_steps: int, mean_return: float, truncated: int
     ) -> bool:
-        """Takes the evaluation of one version of the parameters.
+        """Receives an evaluation of the params of `learner_steps`.
 
-        Args:
-          learner_steps: of the version.
-          mean_return: of its episodes.
-          truncated: how many episodes were cut off.
-
-        Returns:
-          True, which tells the evaluator that it was received.
+        Returns True, so that the caller knows that it was received.
         """
         with self._lock:
             self._memory.progress = self._memory.progress.with_evaluation(
@@ -150,7 +135,7 @@ class Coordinator:
         return True
 
     def run(self) -> None:
-        """Watches the stop conditions and writes the status until the run ends."""
+        """Checks the stop conditions and writes the status until `stop` is set."""
         log = MetricsLog(self._config, "coordinator")
         reason = None
         remembered = -float("inf")
@@ -178,7 +163,7 @@ class Coordinator:
         patience = self._config.launch.stop_seconds / 2
         longest = max(patience, self._config.checkpoint.save_seconds)
         while True:
-            self._stop.is_set()  # a sign of life
+            self._stop.is_set()  # shows that this node is alive
             now = time.monotonic()
             with self._lock:
                 remaining = self._seen.keys() - self._left
@@ -190,13 +175,13 @@ class Coordinator:
             time.sleep(_SLICE_SECONDS)
 
     def _is_reporting(self, node: str, now: float) -> bool:
-        """Whether a node has reported lately, and not for the last time."""
+        """Whether a node has reported recently, and not for the last time."""
         patience = self._config.launch.stop_seconds / 2
         silence = now - self._seen.get(node, -float("inf"))
         return node not in self._left and silence < patience
 
     def _remember(self) -> None:
-        """Writes the memory to the disk; logs the first of several failures."""
+        """Writes coordinator.json; of consecutive failures logs only the first."""
         if self._config.run_dir is None:
             return
         with self._lock:
@@ -215,7 +200,6 @@ class Coordinator:
         log.write(status.env_steps, dataclasses.asdict(status))
 
     def _seconds(self, now: float) -> float:
-        """Returns the seconds that the run has taken."""
         return self._memory.progress.seconds + now - self._started
 
     def _status(self) -> Status:

@@ -1,4 +1,4 @@
-"""A node's side of the coordinator."""
+"""The client through which a node reports to the coordinator."""
 
 import time
 import uuid
@@ -9,21 +9,21 @@ from distrl.config import Config
 from distrl.remote import RemoteCaller
 from distrl.types import StopSignal
 
-# The longest that a node's loop waits for the answer to a report.
+# How long a node waits for the answer to a report.
 _WAIT_SECONDS = 1.0
 
 
 class Reporter:
-    """Reports what a node counts every `launch.report_seconds`.
+    """Reports a node's counts and gauges to the coordinator.
 
     Attributes:
       progress: of the whole run, as of the last answer.
-      others_remain: whether nodes that count, and neither learn nor hold replay, have
-        not ended yet. Known to the learner only, as long as the coordinator answers.
+      others_remain: whether any node other than the learner and replay has yet to end.
+        Only the learner is told; False if the coordinator did not answer.
     """
 
     def __init__(self, coordinator: Any, node: str, config: Config, stop: StopSignal):
-        """Takes a client of `Coordinator` and the node's name."""
+        """Starts without counts; `coordinator` is a client of `Coordinator`."""
         self.progress = RunProgress()
         self.others_remain = False
         self._learner_remains = False
@@ -56,11 +56,11 @@ class Reporter:
         self._gauges.update({name: float(value) for name, value in values.items()})
 
     def is_due(self) -> bool:
-        """Whether it is time to report."""
+        """Whether `launch.report_seconds` have passed since the last report."""
         return time.monotonic() >= self._due
 
     def send(self, last: bool = False) -> None:
-        """Reports now. The next report makes up for one that is lost."""
+        """Reports now. If a report is lost, the next one makes up for it."""
         self._due = time.monotonic() + self._period
         self._send_evaluations()
         answer = self._caller.call(
@@ -80,10 +80,7 @@ class Reporter:
     def send_evaluation(
         self, learner_steps: int, mean_return: float, truncated: int
     ) -> None:
-        """Reports an evaluation; `send` repeats it until the coordinator answers.
-
-        The arguments are those of `Coordinator.report_evaluation`.
-        """
+        """Reports an evaluation; `send` repeats it until the coordinator answers."""
         self._unheard.append((int(learner_steps), float(mean_return), int(truncated)))
         self._send_evaluations()
 
