@@ -1,4 +1,4 @@
-"""The serial back end: acting, replay, learning and evaluation in one loop."""
+"""The serial backend: acting, replay, learning and evaluation in one loop."""
 
 from distrl.serial.loop import run_serial
 from distrl.serial.state import Counts, SerialState

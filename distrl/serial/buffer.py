@@ -1,9 +1,9 @@
-"""Replay on the device: flashbax's ring of items and its tree of priorities.
+"""Replay on the device, from flashbax's ring of items and its tree of priorities.
 
 flashbax's own prioritised buffer (0.0.1) is made for overlapping sequences of steps.
-For single items it hides the oldest two, gives new ones the largest priority there
-ever was, draws in the order of the ring, and takes as long as the update. So the
-ring and the tree are flashbax's, what is drawn and written is decided here.
+For single items it hides the oldest two, gives new ones the largest priority so far,
+draws in the order of the ring, and takes as long as the update. So only the ring and
+the tree are flashbax's; drawing and writing are done here.
 """
 
 from collections.abc import Callable
@@ -18,11 +18,11 @@ from distrl.config import ReplayConfig
 
 
 class BufferState(NamedTuple):
-    """All that replay holds.
+    """The content of replay.
 
     Attributes:
-      ring: flashbax's `TrajectoryBufferState`: items `[1, capacity, ...]`, the slot
-        that is written next, and whether all slots have been.
+      ring: flashbax's `TrajectoryBufferState`: items `[1, capacity, ...]`, the next
+        slot to be written, and whether all slots are in use.
       tree: flashbax's `SumTreeState` over priority^priority_exponent of each slot;
         `()` in uniform replay.
     """
@@ -35,7 +35,7 @@ class Draw(NamedTuple):
     """Items drawn independently of each other, with replacement.
 
     Attributes:
-      slots: `[size] int32`, where they are.
+      slots: `[size] int32`, their slots in the ring.
       items: a `Transition` or `StepSequence` of `[size, ...]`.
       probabilities: `[size] float32`, of each draw.
     """
@@ -46,15 +46,15 @@ class Draw(NamedTuple):
 
 
 class Buffer(NamedTuple):
-    """Pure functions; the oldest items leave first.
+    """Pure functions of a first-in, first-out buffer.
 
     Attributes:
       init: `(item) -> BufferState`, empty; `item` is a nest of specs or arrays.
       add: `(state, items [M, ...], priorities [M] float32) -> BufferState`, M at most
-        the capacity. Uniform replay does not read the priorities.
-      draw: `(state, key, size) -> Draw`, of a state that is not empty.
-      set_priorities: `(state, slots [M], priorities [M]) -> BufferState`; of a slot
-        that is there twice the last one counts.
+        the capacity. Uniform replay ignores the priorities.
+      draw: `(state, key, size) -> Draw`; the state must not be empty.
+      set_priorities: `(state, slots [M], priorities [M]) -> BufferState`; if a slot
+        occurs twice, its last priority counts.
     """
 
     init: Callable[..., BufferState]
@@ -66,15 +66,15 @@ class Buffer(NamedTuple):
 def make_buffer(config: ReplayConfig) -> Buffer:
     """Returns uniform or prioritised replay (arXiv 1511.05952) of single items.
 
-    An item is drawn in proportion to priority^priority_exponent, which is 0 for a
-    priority of 0; while all are 0, uniformly. Reverb does the same.
+    The probability of an item is proportional to priority^priority_exponent, which is 0
+    for a priority of 0. While all are 0, draws are uniform. Reverb does the same.
     """
     capacity = config.capacity
     is_prioritized = config.kind == "prioritized"
 
     def init(item: Any) -> BufferState:
         empty = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), item)
-        # A time axis as long as the buffer, of which single steps are drawn.
+        # The time axis is the whole buffer; single steps are drawn from it.
         ring = trajectory_buffer.init(empty, 1, capacity)
         return BufferState(ring, sum_tree.init(capacity) if is_prioritized else ())
 
@@ -114,11 +114,11 @@ def _draw_from_tree(
     uniform_slots: jax.Array,
     uniform_probabilities: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
-    """Returns slots `[size]` by their weight, and the probabilities of their draws."""
+    """Returns slots `[size]` drawn by weight, and the probabilities of the draws."""
     values = jax.random.uniform(key, uniform_slots.shape)
     slots = jax.vmap(sum_tree.sample, (None, None, 0))(tree, None, values)
     weights = sum_tree.get_batch(tree, slots)
-    # Rounding may end one draw in many millions behind the last leaf that weighs.
+    # Rounding puts one draw in many millions past the last leaf above 0.
     slots = jnp.where(weights > 0, slots, slots[jnp.argmax(weights)])
     weights = jnp.where(weights > 0, weights, jnp.max(weights))
     total = tree.nodes[0]
@@ -131,10 +131,10 @@ def _draw_from_tree(
 def _write_leaves(
     tree: sum_tree.SumTreeState, slots: jax.Array, weights: jax.Array
 ) -> sum_tree.SumTreeState:
-    """Returns the tree with new leaves, and the sums above them computed anew.
+    """Returns the tree with new leaves, and the sums above them recomputed.
 
-    flashbax adds differences to the sums, one leaf after the other: slower, and its
-    rounding errors add up for the whole run.
+    flashbax adds differences to the sums, one leaf after the other, which is slower and
+    accumulates rounding errors over the whole run.
     """
     order = jnp.arange(len(slots))
     last = jax.ops.segment_max(order, slots, num_segments=tree.capacity)[slots]

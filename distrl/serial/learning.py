@@ -51,7 +51,7 @@ def init_serial_state(
     buffer: Buffer,
     devices: Sequence[jax.Device],
 ) -> SerialState:
-    """Returns the initial state: the learner's, and an empty buffer."""
+    """Returns the initial state, with an empty buffer."""
     key = jax.random.PRNGKey(derive_seed(config.seed, "learner"))
     train = init_state(agent, make_optimizer(config.learner), key)
     item = make_item_spec(config, spec)
@@ -65,7 +65,7 @@ def init_serial_state(
 
 
 def place_state(state: SerialState, devices: Sequence[jax.Device]) -> SerialState:
-    """Returns an unreplicated state, replicated and committed to its devices.
+    """Replicates an unreplicated state and commits it to its devices.
 
     With uncommitted arrays JAX would compile twice.
     """
@@ -86,9 +86,8 @@ def make_learning(
 ) -> Learning:
     """Returns the dispatch: `learner.steps_per_dispatch` SGD steps on one superbatch.
 
-    On one device it is a single call, which saves a third to a half of the time of a
-    small network's update; on several the superbatch is drawn on the first device and
-    spread.
+    On one device it is a single call, which takes a third to a half less time for a
+    small network. On several, the superbatch is drawn on the first device and spread.
     """
     dispatch = _make_dispatch(config, agent, buffer, devices)
     size = config.learner.steps_per_dispatch * config.learner.batch_size
@@ -115,12 +114,11 @@ def make_learning(
 
 
 def copy_variables(train: TrainState) -> Variables:
-    """Returns parameters and network state of one replica, copied on its device."""
+    """Returns params and network state of one replica, copied on its device."""
     return copy_first_replica((train.params, train.network_state))
 
 
 def _fold(count: int) -> np.uint32:
-    """Returns the lower 32 bits of a count."""
     return np.uint32(count % 2**32)
 
 

@@ -40,30 +40,23 @@ def run_serial(
 ) -> SerialState:
     """Trains in this thread until a stop condition holds or `stop` is set.
 
-    Everything happens in a fixed order and draws from keys derived from the seed, so
-    that two runs on the same kind of machine end with the same bits, unless
-    `stop.seconds` or `stop` ended them. There is one actor, whatever `actor.count`
-    says, and it always acts on the newest parameters.
+    Two runs on the same kind of machine end with the same bits, unless `stop.seconds`
+    or `stop` ended them: the order is fixed and all random keys derive from the seed.
+    There is one actor, whatever `actor.count` says, and it uses the newest params.
 
-    Each draw is a single item, so `replay.transitions_per_item`, `shuffle_steps`,
-    `prefetch` and `error_buffer` mean nothing here, nor do the fields of publishing
-    and fetching. `replay.frame_stack` saves nothing: items lie whole in the ring. Nor
-    are there `replay.shards` of it. An evaluation makes all else wait:
-    `evaluation.period` is worth setting well above the distributed program's.
+    Items are drawn one by one from a ring of whole items, so these fields have no
+    effect: `replay.transitions_per_item`, `shuffle_steps`, `prefetch`, `error_buffer`,
+    `frame_stack` and `shards`, and those of publishing and fetching. Evaluation pauses
+    everything else, so set `evaluation.period` higher than for other backends.
 
-    If there is a checkpoint in `run_dir`, the run goes on from the newest whole one.
-    One is made at the end and every `checkpoint.period_learner_steps`. The
-    environments are not in it, so every time that period is over the loop begins new
-    episodes in new environments; a run that ends there and is resumed does the same,
-    and ends with the same bits as one that did not end.
+    The run continues from the newest checkpoint in `run_dir`, and makes one at the end
+    and every `checkpoint.period_learner_steps`. Environments are not saved. So that a
+    resumed run ends with the same bits as an uninterrupted one, both start new episodes
+    in new environments after each periodic checkpoint.
 
     Args:
-      config: the whole configuration. Where `run_dir` is None no file is written.
-      spec: of the environment.
-      stop: ends the loop; checked before every step of the environments.
-
-    Returns:
-      The state at the end.
+      config: if its `run_dir` is None, no file is written.
+      stop: checked before every step of the environments; None never stops.
     """
     check_not_imported()
     never = threading.Event()
@@ -72,10 +65,10 @@ def run_serial(
 
 
 def count_superbatches_due(config: Config, counts: Counts) -> int:
-    """Returns how many superbatches are to be learned from before the next step.
+    """Returns how many superbatches to learn from before the next environment step.
 
-    As many as are, whole, within `samples_per_insert` of what was inserted since replay
-    held `min_size`, as Reverb counts it; without that limit one.
+    Reverb's rule: as many whole ones as `samples_per_insert` allows for the items
+    inserted since replay held `min_size`; one if `samples_per_insert` is None.
     """
     replay = config.replay
     if counts.inserted < max(1, replay.min_size):
@@ -88,14 +81,12 @@ def count_superbatches_due(config: Config, counts: Counts) -> int:
 
 
 class _Run:
-    """One run: its parts, and where it is."""
-
     def __init__(self, config: Config, spec: EnvironmentSpec, stop: StopSignal):
         devices = jax.local_devices()[: config.learner.devices]
         agent = make_agent(config, spec)
         buffer = make_buffer(config.replay)
         self._config = config
-        # What can begin to hold during an evaluation.
+        # The only stop condition that can become true during an evaluation.
         self._clock = StopConfig(seconds=config.stop.seconds)
         self._stop = stop
         self._learning = make_learning(config, agent, buffer, devices)
@@ -113,7 +104,7 @@ class _Run:
         size = min(config.actor.environments, config.replay.capacity)
         self._pool = ItemPool(size, config.replay.priority_epsilon)
         self._open = contextlib.ExitStack()
-        # Actor 0 of a run that has no other.
+        # The exploration of actor 0 of 1.
         actor = dataclasses.replace(config.actor, count=1)
         alone = dataclasses.replace(config, actor=actor)
         self._schedule = make_exploration_schedule(alone, 0)
@@ -122,7 +113,7 @@ class _Run:
         self._record = self._keep(RunRecord(config))
         self._best = None if config.run_dir is None else BestKeeper(config)
         self._saved: Counts | None = self._counts
-        # Before it first looks at the signal: what compiles does not hang.
+        # Before the first look at `stop`, so compiling is not mistaken for hanging.
         self._learning.compile(self._state)
         self._interaction.compile()
         self._evaluation.compile()
@@ -134,7 +125,7 @@ class _Run:
         self._open.close()
 
     def finish(self) -> SerialState:
-        """Goes on to the end."""
+        """Trains to the end and returns the state."""
         while self._goes_on(self._config.stop):
             self._act()
             self._learn_due()
@@ -152,7 +143,7 @@ class _Run:
 
     @property
     def _life(self) -> tuple[int, ...]:
-        """What names, for their seeds, episodes that begin at this moment."""
+        """The incarnation in the seeds of episodes that begin now."""
         env_steps = self._counts.env_steps
         return () if env_steps == 0 else (env_steps,)
 
@@ -168,7 +159,7 @@ class _Run:
         return self._reason is None and not self._stop.is_set()
 
     def _act(self) -> None:
-        """Takes a step in each environment and inserts what is complete."""
+        """Steps each environment once and inserts the items that are complete."""
         state, counts = self._state, self._counts
         exploration = self._schedule(counts.env_steps)
         items, episodes = self._interaction.step(*self._variables, exploration)
@@ -190,7 +181,7 @@ class _Run:
         self._state = self._state._replace(buffer=held, counts=counts)
 
     def _learn_due(self) -> None:
-        """Learns what is due, but no further than to a checkpoint."""
+        """Makes the dispatches that are due; stops after a checkpoint."""
         period = self._config.checkpoint.period_learner_steps
         for _ in range(count_superbatches_due(self._config, self._counts)):
             if not self._goes_on(self._config.stop):
@@ -202,11 +193,11 @@ class _Run:
                 self._checkpointed_step = self._counts.learner_steps
                 self._interaction.restart(self._life)
                 self._evaluation.restart(self._life)
-                # A run that is resumed here begins by acting.
+                # As a run resumed from this checkpoint does: it acts first.
                 return
 
     def _save(self) -> None:
-        """Inserts what was pending and makes a checkpoint, if anything is new."""
+        """Inserts pending items and makes a checkpoint, unless nothing is new."""
         self._insert_all(self._pool.flush())
         counts = self._counts
         if counts.learner_steps == 0 or counts == self._saved:
@@ -215,7 +206,7 @@ class _Run:
         with futures.ThreadPoolExecutor(1) as executor:
             saving = executor.submit(save_state, self._config, self._state, progress)
             while futures.wait([saving], _SIGN_SECONDS).not_done:
-                # That this thread looks at the signal is what shows that it lives.
+                # Every look at `stop` shows that this thread is alive.
                 self._stop.is_set()
         if saving.result():
             self._saved = counts
@@ -224,7 +215,7 @@ class _Run:
             self._record.failed_saves += 1
 
     def _learn_once(self) -> None:
-        """Makes one dispatch, and the evaluation that it makes due."""
+        """Makes one dispatch, and an evaluation if it is due."""
         self._state, self._output, self._variables = self._learning.learn(self._state)
         if self._counts.dispatches % self._config.learner.metrics_period == 0:
             self._record.write_learning(self._counts, self._exploration, self._output)

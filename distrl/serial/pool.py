@@ -1,4 +1,4 @@
-"""Items on their way to replay, in groups of one size so that nothing recompiles."""
+"""Groups of items of constant size, so that inserting them does not recompile."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,15 +11,10 @@ from distrl.types import Items
 
 
 class ItemPool:
-    """Takes items in any number and gives them back, in order, `size` at a time."""
+    """Collects items in any number and returns them in order, `size` at a time."""
 
     def __init__(self, size: int, priority_epsilon: float):
-        """Starts empty.
-
-        Args:
-          size: the items of a group.
-          priority_epsilon: added to the priorities that items come with.
-        """
+        """Starts empty; adds `priority_epsilon` to the priorities of items."""
         self._size = size
         self._epsilon = priority_epsilon
         self._held: tuple[Any, np.ndarray] | None = None
@@ -34,7 +29,7 @@ class ItemPool:
         self._held = new
 
     def take(self) -> Iterator[tuple[Any, np.ndarray]]:
-        """Yields whole groups: items `[size, ...]` and priorities `[size] float32`."""
+        """Yields full groups: items `[size, ...]` and priorities `[size] float32`."""
         if self._held is None:
             return
         held, count = self._held, len(self._held[1])
@@ -44,7 +39,7 @@ class ItemPool:
         self._held = _slice(held, whole, count) if whole < count else None
 
     def flush(self) -> Iterator[tuple[Any, np.ndarray]]:
-        """Yields the whole groups, and then a smaller one if anything is left."""
+        """Yields the full groups, then a smaller one with the rest, if any."""
         yield from self.take()
         held, self._held = self._held, None
         if held is not None:

@@ -1,4 +1,4 @@
-"""The files that the loop writes: those of the nodes of a distributed run."""
+"""The files that the serial loop writes, the same as those of a distributed run."""
 
 import collections
 import dataclasses
@@ -25,14 +25,14 @@ _NODES = ("actor/0", "coordinator", "evaluator", "learner")
 
 
 class RunRecord:
-    """Keeps returns, evaluations and rates, and writes them if there is a run_dir.
+    """Keeps returns, evaluations and rates, and writes them if there is a `run_dir`.
 
     Rows of `actor/0`, `learner` and `evaluator` are written at fixed counts, so two
-    equal runs differ only in the clocks. Those of `coordinator` follow the clock.
+    equal runs differ only in the clocks. Rows of `coordinator` follow the clock.
 
     Attributes:
       checkpoint: the learner step of the newest checkpoint; None without one.
-      failed_saves: the checkpoints that could not be saved.
+      failed_saves: how many checkpoints could not be saved.
     """
 
     def __init__(self, config: Config):
@@ -61,11 +61,11 @@ class RunRecord:
         self._learner_row = (now, before.learner_steps)
 
     def add_returns(self, returns: list[float]) -> None:
-        """Takes the returns of training episodes that ended."""
+        """Adds the returns of training episodes that ended."""
         self._returns.extend(returns)
 
     def to_progress(self, counts: Counts) -> RunProgress:
-        """Returns how far the run is at this moment."""
+        """Returns the progress of the run at this moment."""
         return dataclasses.replace(
             self._progress,
             seconds=round(time.monotonic() - self._started, 3),
@@ -75,7 +75,7 @@ class RunRecord:
         )
 
     def write_status(self, counts: Counts, reason: str | None, last: bool) -> None:
-        """Writes the status, if it is time for that or it is the last."""
+        """Writes the status if it is due or the last."""
         now = time.monotonic()
         if now < self._status_due and not last:
             return
@@ -106,7 +106,7 @@ class RunRecord:
     def write_learning(
         self, counts: Counts, exploration: float, output: UpdateOutput
     ) -> None:
-        """Adds rows of learner and actor, unless this step has them already.
+        """Writes rows of learner and actor, unless this step has them already.
 
         Raises:
           DivergedError: a metric is not finite; its row is written first.
@@ -132,7 +132,7 @@ class RunRecord:
     def write_evaluation(
         self, counts: Counts, episodes: Sequence[Episode], seconds: float
     ) -> float:
-        """Adds an evaluator's row for an evaluation; returns its mean return."""
+        """Writes the evaluator's row; returns the mean return."""
         summary = summarize_episodes(episodes)
         mean, truncated = summary["mean_return"], summary["truncated_episodes"]
         self._progress = self._progress.with_evaluation(
@@ -150,7 +150,7 @@ class RunRecord:
 
     @property
     def evaluated_step(self) -> int:
-        """The learner_steps of the latest evaluation, 0 before the first."""
+        """The learner_steps of the latest evaluation; 0 before the first."""
         return self._progress.evaluation_step or 0
 
     def close(self) -> None:

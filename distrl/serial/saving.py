@@ -1,6 +1,6 @@
-"""The checkpoints of the serial back end: all of its state.
+"""Checkpoints of the serial backend, which hold all of its state.
 
-RUN_DIR/checkpoints/000007/learner/             as of every back end
+RUN_DIR/checkpoints/000007/learner/             as of every backend
                            serial/counts.json   `Counts`
                            serial/replay/       the buffer; may be left out
 """
@@ -34,18 +34,10 @@ _REPLAY = "serial/replay"
 
 
 def save_state(config: Config, state: SerialState, progress: RunProgress) -> bool:
-    """Makes a checkpoint of the state in `run_dir`, if there is one.
+    """Makes a checkpoint if there is a `run_dir`; returns whether it did.
 
-    After a failure, for example a full disk or parameters that are not finite, the
-    run continues: it is logged, and what was half written is removed.
-
-    Args:
-      config: the whole configuration.
-      state: all of it is saved, one replica of the learner's.
-      progress: how far the run is.
-
-    Returns:
-      Whether there is a new checkpoint.
+    A failure, for example a full disk or parameters that are not finite, is logged and
+    does not end the run; the partial checkpoint is removed.
     """
     run_dir = config.run_dir
     if run_dir is None:
@@ -71,12 +63,7 @@ def save_state(config: Config, state: SerialState, progress: RunProgress) -> boo
 def restore_state(
     config: Config, blank: SerialState, devices: Sequence[jax.Device]
 ) -> SerialState:
-    """Returns the state in the newest checkpoint.
-
-    Args:
-      config: the whole configuration.
-      blank: the state at the start, which is returned without a checkpoint.
-      devices: those that learn.
+    """Returns the state in the newest checkpoint, or `blank` if there is none.
 
     Raises:
       ValueError: the checkpoint is of another network, optimizer or replay.

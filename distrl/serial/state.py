@@ -1,4 +1,4 @@
-"""The state of the serial back end: one pytree."""
+"""The state of the serial backend: one pytree."""
 
 from typing import NamedTuple
 
@@ -9,13 +9,12 @@ from distrl.serial.buffer import BufferState
 
 
 class Counts(NamedTuple):
-    """How far a run is; Python integers, so that none wraps.
+    """The counts of a run, Python integers so that none overflows.
 
     Attributes:
       env_steps: calls of `environment.step` over all environments.
-      episodes: those that ended.
-      inserted: items that replay was given.
-      sampled: items that were drawn.
+      inserted: items inserted into replay.
+      sampled: items drawn from it.
       dispatches: superbatches learned from.
       learner_steps: SGD steps.
     """
@@ -29,17 +28,13 @@ class Counts(NamedTuple):
 
 
 class SerialState(NamedTuple):
-    """What is learned, replayed, drawn and counted.
-
-    The environments, and the steps that are not items yet, are objects of the host and
-    not in it.
+    """All of the state except the environments and the steps that are not items yet.
 
     Attributes:
-      train: the learner's state, with a leading `[D]`, one copy a device.
+      train: the learner's state, with a leading `[D]`, one copy per device.
       buffer: replay, on the first device.
       key: `[2] uint32`, a raw key that never changes; dispatch n draws from it folded
         with the lower 32 bits of n.
-      counts: how far the run is.
     """
 
     train: TrainState
