@@ -1,1 +1,1 @@
-"""The ray back end: runs a program on the machines of a Ray cluster."""
+"""The ray backend: runs a program on the machines of a Ray cluster."""

@@ -13,7 +13,7 @@ _RAY_NAMES = {"num_cpus": "CPU", "num_gpus": "GPU"}
 _CONFIG_NAMES = {ray: name for name, ray in _RAY_NAMES.items()}
 # For groups without an entry: small, so that any program fits on any machine.
 _DEFAULT = {"CPU": 0.01}
-# Ray only places what takes something. Every machine has a byte.
+# Ray only places what takes some resource. Every machine has a byte.
 _NOTHING = {"memory": 1.0}
 _ROUNDING = 1e-6
 
@@ -21,14 +21,10 @@ _ROUNDING = 1e-6
 def list_demands(
     launch: LaunchConfig, groups: Mapping[str, int]
 ) -> dict[str, dict[str, float]]:
-    """Returns the resources of one node of each group, by Ray's names.
-
-    Args:
-      launch: its `resources`.
-      groups: the number of nodes in each group.
+    """Returns the resources, by Ray's names, that one node of each group needs.
 
     Raises:
-      ConfigError: the program has no such group.
+      ConfigError: `launch.resources` names a group that the program does not have.
     """
     for group in launch.resources:
         if group not in groups:
@@ -50,7 +46,7 @@ def check_demands(
     machines: Sequence[ClusterMachine],
     available: Resources,
 ) -> None:
-    """Raises ConfigError for the first group that does not fit, and says what is short.
+    """Raises ConfigError for the first group that does not fit on the cluster.
 
     Args:
       demands: the resources of one node of each group.
@@ -85,13 +81,9 @@ def describe_unplaced(
     seconds: float,
     reason: str | None,
 ) -> str:
-    """Returns a line about nodes that Ray did not place.
+    """Returns a message about nodes that Ray did not place within `seconds`.
 
-    Args:
-      demands: the resources of one node of each group.
-      groups: the number of nodes in each group.
-      seconds: how long Ray had.
-      reason: the error of Ray, if there was one.
+    `reason` is Ray's error; None if it only ran out of time.
     """
     wanted = ", ".join(
         f"{count} {group} of {_show_all(demands[group])}"

@@ -1,8 +1,7 @@
-"""Runs a program on a cluster, in the host process in place of a supervisor.
+"""The driver of a cluster, which takes the place of a supervisor in the host process.
 
-Every machine has a supervisor of its own; the driver joins what they say, so that the
-front sees one program. It imports neither JAX nor TensorFlow, so that it connects at
-once.
+Every machine has its own supervisor; the driver merges their messages so that the front
+sees one program. It imports neither JAX nor TensorFlow, so that it connects at once.
 """
 
 import os
@@ -48,14 +47,10 @@ from distrl.session import Session
 def run_cluster(
     program: Any, config: Config, channel: Channel, request: messages.Launch
 ) -> None:
-    """Runs a program on a cluster until it has ended.
+    """Runs a program (None: distrl's own) on a cluster until it has ended.
 
-    Args:
-      program: an `lp.Program`; None is distrl's own.
-      config: the whole configuration.
-      channel: to the front, which is told before anything starts if the program does
-        not fit on the cluster.
-      request: of the front.
+    If the program does not fit on the cluster, the front gets `Refused` before anything
+    starts.
     """
     groups = count_nodes(config)
     if program is not None:
@@ -64,15 +59,13 @@ def run_cluster(
     try:
         driver.run()
     except ConfigError as error:
-        # Said first: it may take a while to leave Ray.
+        # Sent first: leaving Ray may take a while.
         channel.send(messages.Refused(str(error)))
     finally:
         driver.close()
 
 
 class _Driver:
-    """One run on a cluster."""
-
     def __init__(
         self,
         config: Config,
@@ -92,7 +85,7 @@ class _Driver:
         self._reservation: Reservation | None = None
         self._machines: list[RemoteMachine] = []
         self._restarts = dict.fromkeys(name_nodes(groups), 0)
-        # Why each node is started again, once the program has run.
+        # Why each node is restarted; empty until a machine is lost.
         self._causes: dict[str, str] = {}
         self._lost_at: list[float] = []
         # Whether the front knows the nodes, and whether they run now.
@@ -101,7 +94,6 @@ class _Driver:
         self._error: messages.Failure | None = None
 
     def run(self) -> None:
-        """Runs the program until it has ended, and tells the front how it went."""
         try:
             self._connect()
             self._run_program()
@@ -116,7 +108,7 @@ class _Driver:
         self._front.send(messages.Ended(self._error))
 
     def close(self) -> None:
-        """Ends what runs on the machines, and leaves the cluster.
+        """Kills what runs on the machines, and leaves the cluster.
 
         The front kills this process if Ray takes too long.
         """
@@ -152,7 +144,6 @@ class _Driver:
                 self._prepare_restart(loss)
 
     def _start(self) -> None:
-        """Starts all nodes, on the machines that Ray finds for them now."""
         places = self._reserve()
         names: dict[str, list[str]] = {}
         for name, key in places.keys.items():
@@ -213,7 +204,6 @@ class _Driver:
             )
 
     def _supervise(self) -> None:
-        """Passes on what machines say, until all of them have ended."""
         while not all(machine.has_ended for machine in self._machines):
             sender, message = self._inbox.receive()
             self._handle(sender, message)
@@ -243,7 +233,7 @@ class _Driver:
                 self._front.send(message)
 
     def _stop(self, but: RemoteMachine | None = None) -> None:
-        """Has the machines, except one that asked for it, end their nodes."""
+        """Asks the machines, except the one that asked for it, to end their nodes."""
         if self._is_stopping:
             return
         self._is_stopping = True
@@ -257,7 +247,7 @@ class _Driver:
         self._stop()
 
     def _fail(self, failure: messages.Failure) -> None:
-        """Notes why the run failed; nodes that run have time to save."""
+        """Records the first failure, and lets running nodes save."""
         say(failure.traceback)
         self._error = self._error or failure
         if self._is_running:
@@ -265,11 +255,7 @@ class _Driver:
             self._supervise()
 
     def _prepare_restart(self, loss: MachineLost) -> None:
-        """Ends the whole program after the loss of a machine, and waits for a while.
-
-        Raises:
-          RunFailed: the program may not start again.
-        """
+        """Kills the whole program after the loss of a machine, then waits a while."""
         machine, launch = loss.machine, self._config.launch
         machine.kill()
         if not self._has_begun:

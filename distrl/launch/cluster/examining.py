@@ -1,4 +1,4 @@
-"""`distrl doctor --cluster`: checks every machine of a cluster.
+"""`distrl doctor --cluster`: checks of every machine of a cluster.
 
 An `Examiner`, a Ray actor, runs on each machine for a moment. All of them listen, and
 each connects to all others.
@@ -28,14 +28,12 @@ from distrl.remote import is_listening
 Check = Callable[[], list[Finding]]
 
 _REACH_SECONDS = 5.0
-# Metrics of two machines are ordered by their times.
+# Metrics of two machines are ordered by their timestamps.
 _CLOCK_SECONDS = 1.0
 _BACKLOG = 128
 
 
 class _Identity(NamedTuple):
-    """What an examiner says about its machine."""
-
     host: str
     address: str
     versions: Mapping[str, str]
@@ -45,7 +43,7 @@ class Examiner:
     """Runs checks on one machine."""
 
     def __init__(self) -> None:
-        """Starts to listen."""
+        """Starts to listen on a free port."""
         # Ray hides devices from actors that reserve none; here they are only listed.
         os.environ.pop("CUDA_VISIBLE_DEVICES", None)
         self._server = socket.socket()
@@ -53,7 +51,7 @@ class Examiner:
         self._server.listen(_BACKLOG)
 
     def identify(self) -> _Identity:
-        """Returns the host name, the address that it listens at, and versions."""
+        """Returns the host name, the address that listens, and the package versions."""
         import ray
 
         port = self._server.getsockname()[1]
@@ -65,7 +63,7 @@ class Examiner:
         return time.time()
 
     def run(self, checks: Sequence[Check], addresses: Sequence[str]) -> list[Finding]:
-        """Returns what checks find, and whether the addresses answer from here."""
+        """Runs the checks, and tries to connect to the other machines' addresses."""
         findings = [finding for check in checks for finding in check()]
         deaf = [a for a in addresses if not is_listening(a, _REACH_SECONDS)]
         return [*findings, judge_ports(len(addresses), deaf)]
@@ -74,7 +72,7 @@ class Examiner:
 def examine_cluster(
     address: str, checks: Sequence[Check], seconds: float
 ) -> Iterator[Finding]:
-    """Yields what is found on each machine of a cluster.
+    """Yields the findings on each machine of a cluster.
 
     Args:
       address: of the cluster's head, or `auto`.
@@ -95,7 +93,7 @@ def examine_cluster(
 
 
 def judge_versions(here: Mapping[str, str], there: Mapping[str, str]) -> Finding:
-    """Compares the versions on a machine with those on this one."""
+    """Compares a machine's package versions with those on this one."""
     names = sorted({*here, *there})
     wrong = [n for n in names if here.get(n) != there.get(n)]
     if not wrong:
@@ -109,11 +107,9 @@ def judge_versions(here: Mapping[str, str], there: Mapping[str, str]) -> Finding
 
 
 def judge_clock(offset: float, uncertainty: float) -> Finding:
-    """Judges a machine's clock.
+    """Judges how far a machine's clock is ahead of this one, in seconds.
 
-    Args:
-      offset: the seconds that it is ahead of the clock here.
-      uncertainty: of the offset: half of the time that the question took.
+    `uncertainty` is half the time that the question took.
     """
     found = f"{offset:+.3f} s from here, give or take {uncertainty:.3f} s"
     if abs(offset) <= _CLOCK_SECONDS + uncertainty:
@@ -123,7 +119,7 @@ def judge_clock(offset: float, uncertainty: float) -> Finding:
 
 
 def judge_ports(tried: int, unreachable: Sequence[str]) -> Finding:
-    """Judges how many of the other machines a machine can reach."""
+    """Judges how many of the other machines a machine can connect to."""
     if not unreachable:
         return Finding("ports", "ok", f"reaches a port of each of {tried} machines")
     found = f"cannot reach {', '.join(unreachable)}"

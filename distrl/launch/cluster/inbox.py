@@ -1,4 +1,4 @@
-"""The driver's inbox: the messages of the front and of all machines, in one queue."""
+"""The driver's inbox: one queue for the messages of the front and of all machines."""
 
 import queue
 import threading
@@ -25,37 +25,32 @@ MessageT = TypeVar("MessageT", bound=Message)
 
 
 class StopRequested(Exception):
-    """The front asked for the end of the run."""
+    """Raised when the front asks for the end of the run."""
 
 
 class RunFailed(Exception):
-    """The run cannot continue."""
+    """Raised when the run cannot continue."""
 
     def __init__(self, failure: Failure):
-        """Takes the reason."""
+        """Keeps the failure, for the front."""
         super().__init__(failure.traceback)
         self.failure = failure
 
 
 class MachineLost(Exception):
-    """A machine does not run its nodes any more."""
+    """Raised when a machine no longer runs its nodes."""
 
     def __init__(self, machine: RemoteMachine, lost: Lost):
-        """Takes the machine, and how it was lost."""
+        """Keeps the machine and its last message."""
         super().__init__(f"{machine} {lost.reason}")
         self.machine, self.lost = machine, lost
 
 
 class Inbox:
-    """Receives messages for the one thread of the driver."""
+    """Collects messages for the driver's only thread."""
 
     def __init__(self, front: Channel, on_orphaned: Callable[[], object]):
-        """Starts to listen to the front.
-
-        Args:
-          front: the channel to the front; notes of machines are passed on to it.
-          on_orphaned: called in a thread when the front has died.
-        """
+        """Listens to `front` in a thread that calls `on_orphaned` if the front dies."""
         self._front = front
         self._on_orphaned = on_orphaned
         self._queue: queue.SimpleQueue[tuple[Sender, Message]] = queue.SimpleQueue()
@@ -63,13 +58,13 @@ class Inbox:
         threading.Thread(target=self._listen, daemon=True).start()
 
     def put(self, sender: Sender, message: Message) -> None:
-        """Adds a message; any thread may call it."""
+        """Adds a message; safe to call from any thread."""
         self._queue.put((sender, message))
 
     def receive(self) -> tuple[Sender, Message]:
-        """Waits for the next message of the front or of a machine that has not ended.
+        """Waits for a message from the front or a machine that has not ended.
 
-        Notes are passed on to the front.
+        Passes notes on to the front.
         """
         while True:
             postponed = self._postponed
@@ -81,12 +76,12 @@ class Inbox:
             self._front.send(message)
 
     def gather(self, kind: type[MessageT], senders: Sequence[Sender]) -> list[MessageT]:
-        """Waits for one message of a kind from each sender, and returns them in order.
+        """Waits for a message of type `kind` from each sender; returns them in order.
 
-        What a sender says after its answer is kept for the next call.
+        Keeps what a sender says after its answer for the next call.
 
         Raises:
-          ConfigError: a machine refuses its part.
+          ConfigError: a machine refused its part.
           RunFailed: the processes of a machine failed.
           MachineLost: a machine was lost.
           StopRequested: the front asked for the end.
@@ -114,11 +109,7 @@ class Inbox:
         return [answers[sender] for sender in senders]
 
     def pause(self, seconds: float) -> None:
-        """Waits while no machine runs.
-
-        Raises:
-          StopRequested: the front asked for the end.
-        """
+        """Sleeps while no machine runs; raises `StopRequested` if the front asks."""
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
             try:

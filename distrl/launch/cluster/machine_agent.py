@@ -1,7 +1,7 @@
-"""Runs on each machine: starts the zygote there, and passes messages to and from it.
+"""A Ray actor on each machine, which starts the zygote and relays its messages.
 
-A `MachineAgent` is a Ray actor. Its process belongs to Ray, so it imports nothing heavy
-and forks nothing: the nodes descend from a process that it starts.
+The actor's process belongs to Ray, so it imports nothing heavy and forks nothing: the
+nodes descend from the zygote.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from distrl.launch.reaping import kill_session
 from distrl.machine import read_memory
 
 _POLL_SECONDS = 1.0
-# How long a new file may take to appear on another machine's view of a shared disk.
+# How long a new file on a shared disk may take to appear on another machine.
 _SHARING_SECONDS = 5.0
 _PRINTED_LINES = 20
 
@@ -32,17 +32,15 @@ class MachineAgent:
     """Connects the driver to the processes of a run on one machine."""
 
     def __init__(self, request: Import, patience: float):
-        """Starts the zygote, which begins to import.
+        """Starts the zygote with `request` as its first message.
 
-        Args:
-          request: the zygote's first message.
-          patience: the seconds without a call of `receive` after which the driver
-            counts as dead, and everything on this machine is ended.
+        After `patience` seconds without a call of `receive`, the driver counts as dead
+        and everything on this machine is killed.
         """
         self._patience = patience
         self._asked_at = time.monotonic()
         self._is_ended = threading.Event()
-        # All of them are kept: a run has only a few per node.
+        # Never trimmed: a run has only a few per node.
         self._messages: list[Message] = []
         self._receiving = threading.Lock()
         self._sent = 0
@@ -54,11 +52,7 @@ class MachineAgent:
         threading.Thread(target=self._watch_driver, daemon=True).start()
 
     def describe(self, token: str | None) -> Described:
-        """Returns facts about this machine.
-
-        Args:
-          token: a file in the run directory, or near it, that the driver can see.
-        """
+        """Returns facts about this machine, and whether it sees the file `token`."""
         import ray
 
         deadline = time.monotonic() + _SHARING_SECONDS
@@ -75,12 +69,10 @@ class MachineAgent:
         return Described(ip, is_seen, place)
 
     def receive(self, seen: int) -> list[Message]:
-        """Waits briefly for messages of the zygote, and returns the new ones.
+        """Waits briefly for messages from the zygote; skips the first `seen`.
 
-        The last of all is `Closed`.
-
-        Args:
-          seen: how many messages the driver has. An earlier answer may have been lost.
+        `seen` says how many the driver has, since an earlier answer may have been lost.
+        The last message of all is `Closed`.
         """
         self._asked_at = time.monotonic()
         with self._receiving:
@@ -90,12 +82,7 @@ class MachineAgent:
             return self._messages[seen:]
 
     def send(self, number: int, message: Message) -> None:
-        """Passes a message to the zygote.
-
-        Args:
-          number: counts the messages from 0. Ray may repeat a call.
-          message: for the zygote.
-        """
+        """Passes message `number` (from 0) to the zygote; ignores Ray's repeats."""
         if number == self._sent:
             self._sent += 1
             self._channel.send(message)
@@ -116,7 +103,7 @@ class MachineAgent:
             timeout = 0.0
 
     def _watch_driver(self) -> None:
-        """Ends everything, this process too, when the driver stops asking."""
+        """Kills everything, this process too, when the driver stops asking."""
         while not self._is_ended.wait(_POLL_SECONDS):
             if time.monotonic() - self._asked_at >= self._patience:
                 try:

@@ -1,4 +1,4 @@
-"""Connects to Ray: to a running cluster, or to one that is started here."""
+"""The connection to Ray: to a running cluster, or to one that is started here."""
 
 import logging
 import os
@@ -14,13 +14,7 @@ from distrl.remote import is_listening
 
 @dataclass(frozen=True)
 class ClusterMachine:
-    """A machine of the cluster, as Ray lists it.
-
-    Attributes:
-      key: Ray's id of the machine.
-      ip: its address.
-      resources: its total resources, by Ray's names.
-    """
+    """A machine of the cluster: Ray's id, and total resources by Ray's names."""
 
     key: str
     ip: str
@@ -28,7 +22,7 @@ class ClusterMachine:
 
 
 class _EmptyList(list[str]):
-    """A list that stays empty: the directories that Ray's workers search first.
+    """A list that stays empty, for the directories that Ray's workers search first.
 
     Ray adds the working directory of the process that connects, and a file there may
     shadow a standard module.
@@ -41,11 +35,11 @@ class _EmptyList(list[str]):
 def connect(
     launch: LaunchConfig, name: str = "launch.address", directory: str | None = None
 ) -> None:
-    """Connects this process to the cluster at `launch.address`.
+    """Connects this process to the cluster at `launch.address`, or starts one.
 
     Args:
-      launch: the address of the cluster, and the runtime environment.
-      name: the field or flag that gave the address, for messages.
+      launch: the address and the runtime environment.
+      name: the field or flag that gave the address, for error messages.
       directory: for the files and sockets of a cluster that is started here.
 
     Raises:
@@ -87,7 +81,7 @@ def connect(
 
 
 def list_machines() -> list[ClusterMachine]:
-    """Returns the living machines of the cluster."""
+    """Returns the machines of the cluster that are alive."""
     import ray
 
     return [
@@ -105,7 +99,7 @@ def read_available() -> dict[str, float]:
 
 
 def disconnect() -> None:
-    """Leaves the cluster, and ends it if it was started here."""
+    """Leaves the cluster, and shuts it down if it was started here."""
     import ray
 
     ray.shutdown()

@@ -35,9 +35,8 @@ class RemoteMachine:
           key: Ray's id of the machine.
           names: the nodes that run there.
           request: what the zygote imports.
-          token: a file that the machine must see.
-          tell: called in the thread with each message. The first is `Described`, the
-            last is `Lost`.
+          token: a file that the machine sees if it shares the run's disk; None: any.
+          tell: called in the thread with each message: first `Described`, last `Lost`.
         """
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -58,8 +57,8 @@ class RemoteMachine:
         agent = remote.options(
             num_cpus=0,
             max_concurrency=_AGENT_THREADS,
-            # Ray repeats a call whose connection failed until it knows that the agent
-            # is dead.
+            # Ray retries a call whose connection failed until it knows that the
+            # agent is dead.
             max_task_retries=-1,
             scheduling_strategy=NodeAffinitySchedulingStrategy(key, soft=False),
         )
@@ -67,15 +66,15 @@ class RemoteMachine:
         threading.Thread(target=self._listen, daemon=True).start()
 
     def __str__(self) -> str:
-        """Returns the machine's name for the user."""
+        """Returns the machine's name for messages."""
         return f"machine {self.ip or self.key}"
 
     def send(self, message: Message) -> None:
-        """Sends a message to the zygote. If it cannot arrive, `Lost` follows."""
+        """Sends a message to the zygote; if it cannot arrive, `Lost` follows."""
         self._agent.send.remote(next(self._numbers), message)
 
     def kill(self) -> None:
-        """Kills the agent; all that it started on the machine ends with it."""
+        """Kills the agent and everything that it started on the machine."""
         import ray
 
         self.has_ended = True
@@ -107,10 +106,7 @@ class RemoteMachine:
 def explain_silence(key: str, error: Exception, limit: float) -> str:
     """Returns why an agent did not answer, in words that follow the machine's name.
 
-    Args:
-      key: Ray's id of the machine.
-      error: raised by the call.
-      limit: the seconds that the call could take.
+    `key` is Ray's id of the machine; `limit`, in seconds, is the timeout of the call.
     """
     import ray
 

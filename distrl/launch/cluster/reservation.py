@@ -1,4 +1,4 @@
-"""Reserves the resources of nodes: a Ray placement group with a bundle per node."""
+"""Resources reserved for nodes: a Ray placement group with one bundle per node."""
 
 import os
 import time
@@ -9,10 +9,10 @@ _POLL_SECONDS = 0.1
 
 
 class Places(NamedTuple):
-    """Where nodes run.
+    """Where nodes run, by their names.
 
     Attributes:
-      keys: Ray's id of each node's machine, by the node's name.
+      keys: Ray's id of each node's machine.
       devices: `CUDA_VISIBLE_DEVICES` of each node that takes GPUs.
     """
 
@@ -24,12 +24,7 @@ class Reservation:
     """A placement group for all nodes of a program."""
 
     def __init__(self, bundles: Mapping[str, Mapping[str, float]], strategy: str):
-        """Requests the group.
-
-        Args:
-          bundles: the resources of each node, by its name.
-          strategy: `spread` or `pack`.
-        """
+        """Requests the group; `bundles` by node name, strategy `spread` or `pack`."""
         from ray.util.placement_group import placement_group
 
         self._bundles = bundles
@@ -40,14 +35,10 @@ class Reservation:
     def await_places(
         self, seconds: float, pause: Callable[[float], object]
     ) -> Places | None:
-        """Waits until Ray has found a machine for every node.
+        """Waits for a machine for every node; returns None after `seconds`.
 
-        Args:
-          seconds: how long Ray may take to find the machines, and again to name GPUs.
-          pause: waits for so many seconds; what it raises ends the wait.
-
-        Returns:
-          The places, or None when time is up.
+        Reading which GPUs the nodes have may take as long again. `pause` sleeps between
+        polls, and may raise to end the wait.
         """
         from ray.util.placement_group import placement_group_table
 
@@ -67,7 +58,6 @@ class Reservation:
         remove_placement_group(self._group)
 
     def _read_devices(self, seconds: float) -> dict[str, str]:
-        """Asks each bundle with GPUs which GPUs it has."""
         import ray
         from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 

@@ -1,4 +1,4 @@
-"""Starts the nodes of a program on machines, one step after the other.
+"""The steps that start the nodes of a program on machines.
 
 Each machine imports, builds the program and binds ports. Once the addresses of all
 nodes are known, the nodes start.
@@ -18,24 +18,17 @@ from distrl.launch.logs import redirect_output
 
 
 class StartSequence:
-    """Starts a program; also again, after the loss of a machine."""
+    """Starts a program, and restarts it after the loss of a machine."""
 
     def __init__(
         self, config: Config, session: dict[str, str], inbox: Inbox, front: Channel
     ):
-        """Starts nothing yet.
-
-        Args:
-          config: the whole configuration.
-          session: the environment variables of this session of the run.
-          inbox: where the machines' answers arrive.
-          front: the channel to the front.
-        """
+        """Takes the environment variables of this session; starts nothing."""
         self._config = config
         self._session = session
         self._inbox = inbox
         self._front = front
-        # The packed environment spec, once the check has made it.
+        # Packed, once the check has read it.
         self._spec: str | None = None
         self._logs = 0
 
@@ -45,15 +38,12 @@ class StartSequence:
         devices: Mapping[str, str],
         restarts: Mapping[str, int],
     ) -> dict[str, dict[str, Any]]:
-        """Starts all nodes.
+        """Starts all nodes; returns what program.json says about each.
 
         Args:
           machines: with agents that have just been started.
           devices: `CUDA_VISIBLE_DEVICES` of each node that has GPUs.
           restarts: how often each node was started before.
-
-        Returns:
-          What program.json says about each node.
 
         Raises:
           ConfigError: the program does not work on these machines.
@@ -83,7 +73,6 @@ class StartSequence:
         return nodes
 
     def _meet(self, machines: Sequence[RemoteMachine]) -> None:
-        """Learns about the machines, all of which must share the run's disk."""
         answers = self._inbox.gather(messages.Described, machines)
         for machine, described in zip(machines, answers, strict=True):
             machine.ip, machine.place = described.ip, described.place
@@ -97,10 +86,9 @@ class StartSequence:
     def _check(
         self, machines: Sequence[RemoteMachine], environment: dict[str, str]
     ) -> str:
-        """Checks the program's parts where it learns, then awaits the front's `Start`.
+        """Checks the parts where the learner runs, then waits for `Start`.
 
-        Returns:
-          The environment spec, packed.
+        Returns the environment spec, packed.
         """
         learning = [machine for machine in machines if "learner" in machine.names]
         checker = (learning or machines)[0]
@@ -108,7 +96,7 @@ class StartSequence:
         checker.send(messages.CheckParts(environment))
         (checked,) = self._inbox.gather(messages.PartsChecked, [checker])
         self._front.send(messages.Checked(checked.devices))
-        # The lock of the run directory comes with it, and stays open in this process.
+        # The run directory's lock comes with `Start`, and stays open in this process.
         (start,) = self._inbox.gather(messages.Start, [None])
         redirect_output(start.log)
         return checked.spec
@@ -116,7 +104,6 @@ class StartSequence:
     def _build(
         self, machines: Sequence[RemoteMachine], spec: str
     ) -> dict[str, list[str]]:
-        """Has every machine build the program; returns the addresses of each node."""
         for machine in machines:
             log = f"machine/{self._logs}"
             self._logs += 1

@@ -1,4 +1,4 @@
-"""Runs on each machine: imports everything once, checks, and forks the nodes.
+"""A process on each machine that imports everything once, checks, and forks the nodes.
 
 The `MachineAgent` starts it with the number of its channel. It knows nothing of Ray:
 its orders arrive on the channel.
@@ -40,7 +40,7 @@ def _serve(channel: Channel) -> None:
     from distrl.launch.processes import Supervisor
 
     make_program = load_function(program)
-    # From here on the closed channel tells it that the agent has died.
+    # From here on a closed channel means that the agent has died.
     outlive_parent()
     channel.send(messages.Ready())
     while (message := channel.receive()) is not None:
@@ -66,7 +66,7 @@ def _serve(channel: Channel) -> None:
 
 
 def _hold_ports(count: int) -> list[socket.socket]:
-    """Binds free ports, so that no other process is given them meanwhile."""
+    """Binds free ports, so that no other process can take them."""
     held = [socket.socket() for _ in range(count)]
     for each in held:
         each.bind(("", 0))
