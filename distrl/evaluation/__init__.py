@@ -1,4 +1,4 @@
-"""Evaluation: the evaluator of a run, and `distrl evaluate` of what a run saved."""
+"""Evaluation: the evaluator node, and `distrl evaluate` for saved parameters."""
 
 from distrl.evaluation.run_evaluation import evaluate_run
 

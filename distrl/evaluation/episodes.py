@@ -1,4 +1,4 @@
-"""Playing whole greedy episodes of frozen parameters, and their statistics."""
+"""Greedy evaluation episodes with frozen parameters, and their statistics."""
 
 import functools
 import math
@@ -19,12 +19,12 @@ from distrl.types import EnvironmentSpec
 
 CONFIDENCE = 0.95
 METHOD = "Student t"
-# More than double precision can tell apart.
+# As many as double precision can use.
 _BISECTIONS = 60
 
 
 class Evaluation:
-    """Greedy episodes of frozen parameters, in environments of its own."""
+    """Plays greedy episodes with frozen parameters in its own environments."""
 
     def __init__(
         self,
@@ -37,12 +37,9 @@ class Evaluation:
         """Makes the environments and starts E episodes.
 
         Args:
-          config: the whole configuration.
-          spec: of the environment.
-          agent: provides the action values.
           incarnation: of the node, part of the seeds.
-          environment: taken over and closed; None makes E =
-            `evaluation.environments` environments.
+          environment: E environments, which `close` closes; None makes
+            `evaluation.environments`.
         """
         size = (
             config.evaluation.environments if environment is None else len(environment)
@@ -59,11 +56,11 @@ class Evaluation:
         self._epsilon = np.full(size, config.evaluation.epsilon, np.float32)
 
     def compile(self) -> None:
-        """Compiles the policy before there are parameters."""
+        """Compiles the policy; needs no parameters."""
         self._policy.compile(self._spec)
 
     def restart(self, incarnation: tuple[int, ...]) -> None:
-        """Behaves as if newly made for another incarnation; compiles nothing."""
+        """Starts again as another incarnation, without compiling."""
         self._environment.close()
         self._environment = self._make_environment(incarnation)
         self._policy.restart(self._make_key(incarnation))
@@ -74,13 +71,9 @@ class Evaluation:
         network_state: hk.State,
         should_continue: Callable[[int], bool],
     ) -> list[Episode] | None:
-        """Returns `evaluation.episodes` episodes, or None if it was interrupted.
+        """Returns `evaluation.episodes` episodes, or None if interrupted.
 
-        Args:
-          params: the network's parameters.
-          network_state: the network's state.
-          should_continue: called before each step with the number of finished
-            episodes; False interrupts the evaluation.
+        `should_continue` is that of `play_episodes`.
         """
 
         def act(observation: Any, first: np.ndarray) -> np.ndarray:
@@ -113,7 +106,7 @@ def play_episodes(
     should_continue: Callable[[int], bool],
     max_steps: int | None = None,
 ) -> list[Episode] | None:
-    """Plays whole episodes, the same number in each of the E environments.
+    """Plays complete episodes, the same number in each of the E environments.
 
     Taking the first episodes to finish instead would favour short ones.
 
@@ -188,10 +181,8 @@ def confidence_interval(
 ) -> tuple[float, float] | None:
     """Returns Student's t interval for the mean; None for a single return.
 
-    Args:
-      returns: `[N] float64`, returns of independent episodes.
-      confidence: how often such an interval contains the true mean, if returns are
-        normally distributed or many.
+    The returns, `[N] float64`, must be independent. Such an interval contains the true
+    mean with probability `confidence` if they are normally distributed or many.
     """
     count = len(returns)
     if count < 2:

@@ -1,4 +1,4 @@
-"""The evaluator node: greedy episodes of one frozen version of the parameters."""
+"""The evaluator node: plays greedy episodes with the newest parameters."""
 
 import time
 from typing import Any
@@ -25,14 +25,11 @@ def run_evaluator(
     stop: StopSignal,
     incarnation: tuple[int, ...] = (),
 ) -> None:
-    """Evaluates the newest parameters again and again until `stop` is set.
+    """Evaluates the newest parameters repeatedly until `stop` is set.
 
     Args:
-      config: the whole configuration.
-      spec: of the environment.
       variable_service: a client of the node that `find_source` names.
       coordinator: a client of `Coordinator`.
-      stop: ends the role.
       incarnation: of the node (`Session.indices`), part of its seeds.
     """
     jax.config.update("jax_cpu_enable_async_dispatch", False)
@@ -97,9 +94,9 @@ class BestKeeper:
         self._best = find_best(config.run_dir)
 
     def offer(self, snapshot: Snapshot, mean_return: float) -> None:
-        """Saves the evaluated parameters if none were better."""
+        """Saves the evaluated parameters if their return is the best so far."""
         best_so_far = -np.inf if self._best is None else self._best.mean_return
-        # Written so that NaN is not kept.
+        # Not `<=`, so that NaN is never the best.
         if not mean_return > best_so_far:
             return
         variables = jax.tree.map(np.asarray, (snapshot.params, snapshot.network_state))

@@ -1,4 +1,4 @@
-"""`distrl evaluate`: plays episodes of saved parameters as the run's evaluator does."""
+"""`distrl evaluate`: plays episodes with saved parameters as the evaluator does."""
 
 import contextlib
 import dataclasses
@@ -37,22 +37,21 @@ def evaluate_run(
     video: str | None = None,
     note: Callable[[str], object] = print,
 ) -> dict[str, Any]:
-    """Plays whole episodes of saved parameters; writes nothing into the run directory.
+    """Plays episodes with saved parameters; returns the results as JSON data.
+
+    Writes nothing into the run directory.
 
     Args:
       config: of the run, its `run_dir` set.
-      which: the checkpoint; None uses the best, or the latest if there is no best.
-      episodes: how many, at least 1; None uses `evaluation.episodes`.
+      which: None uses the best parameters, or the latest if there are no best ones.
+      episodes: at least 1; None uses `evaluation.episodes`.
       epsilon: the probability of a random action; None uses `evaluation.epsilon`.
-      seed: of environments and actions; None derives one from the run's seed, so that
-        the episodes are not those that the run's evaluator played.
+      seed: of environments and actions; None derives one that differs from that of the
+        run's evaluator.
       max_episode_steps: cuts off longer episodes; None uses
         `evaluation.max_episode_steps`.
       video: a file for a video of one additional episode, which is played first.
       note: called with a line of progress now and then.
-
-    Returns:
-      What was played and the statistics of it, as JSON data.
 
     Raises:
       ConfigError: nothing was saved yet, or something does not fit.
@@ -123,7 +122,6 @@ def _play(
     count: int,
     note: Callable[[str], object],
 ) -> list[Episode]:
-    """Plays `count` episodes and reports progress now and then."""
     steps, due = 0, time.monotonic() + _NOTE_SECONDS
 
     def report(ended: int) -> bool:

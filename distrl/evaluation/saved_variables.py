@@ -1,4 +1,4 @@
-"""Loads the parameters that a run has saved: of its best evaluation, or the latest."""
+"""Loading a run's saved parameters: those of its best evaluation, or the latest."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,15 +21,7 @@ Which = Literal["best", "latest"]
 
 @dataclass(frozen=True)
 class SavedVariables:
-    """Parameters loaded from a run directory.
-
-    Attributes:
-      which: those of the best evaluation, or the latest.
-      path: the directory of the checkpoint.
-      learner_steps: the SGD steps that made them.
-      params: the network's parameters.
-      network_state: the network's state.
-    """
+    """Params and network state from the checkpoint in the directory `path`."""
 
     which: Which
     path: Path
@@ -41,13 +33,12 @@ class SavedVariables:
 def load_variables(
     config: Config, agent: Agent, which: Which | None, warn: Callable[[str], object]
 ) -> SavedVariables:
-    """Loads parameters of a run; the run may still be going and is not disturbed.
+    """Loads the saved parameters of a run, which may still be running.
 
     Args:
       config: of the run, its `run_dir` set.
-      agent: the run's agent.
       which: None takes the best, or the latest if no evaluation was saved.
-      warn: called with one line for each damaged checkpoint that was skipped.
+      warn: called with one line for each damaged checkpoint, which is skipped.
 
     Raises:
       ConfigError: nothing was saved yet, or it cannot be loaded, for example because

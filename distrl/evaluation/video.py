@@ -1,4 +1,4 @@
-"""Writes a video of one episode, frame by frame."""
+"""Writing a video of one episode, frame by frame."""
 
 import contextlib
 import itertools
@@ -18,7 +18,7 @@ INSTALL = "pip install 'imageio[ffmpeg]>=2.31' 'pillow>=10'"
 GIF_IMAGES = 1_000
 """The most frames of a .gif, which is held in memory until it is written."""
 
-# H.264 takes even heights and widths only.
+# H.264 needs even heights and widths.
 _BLOCK = 2
 
 
@@ -40,13 +40,9 @@ def check_video(file: Path) -> None:
 
 @contextlib.contextmanager
 def open_video(file: Path, frames_a_second: float) -> Iterator[Any]:
-    """Yields a function that takes frames; the file appears only if all goes well.
+    """Yields a function that takes frames; the file appears only on success.
 
     A .gif drops frames after the first `GIF_IMAGES`.
-
-    Args:
-      file: ends in `.gif` or `.mp4`.
-      frames_a_second: the playback rate.
 
     Raises:
       ConfigError: the package that writes it is not installed.
