@@ -1,1 +1,1 @@
-"""The learner: its state, the pure update over devices, and its role."""
+"""The learner node: its state, the pure update over devices, and its loop."""

@@ -1,7 +1,7 @@
-"""The checkpoints of a run: the learner makes them and continues from the newest.
+"""The checkpoints of a distributed run: the learner makes and restores them.
 
-One holds the learner's state as of one step, what each shard of replay held at about
-that time, and the counts of the run.
+A checkpoint holds the learner's state at one step, the content of each shard of
+replay at about that time, and the counts of the run.
 """
 
 import dataclasses
@@ -39,21 +39,18 @@ from distrl.replay import save_shard
 from distrl.types import EnvironmentSpec, StopSignal
 
 _SLICE_SECONDS = 0.02
-# Comes after the parts: the counts and the checksums.
+# Written last: the counts and the checksums.
 _WHOLE = "manifest"
 
 
 def restore_state(
     run_dir: str | Path, initial: TrainState, config: LearnerConfig
 ) -> tuple[TrainState, RunProgress]:
-    """Returns the state in the newest checkpoint, and how far the run was.
-
-    Without a checkpoint that is `initial` and no progress.
+    """Returns the state and progress of the newest checkpoint, `initial` without one.
 
     Args:
-      run_dir: of the run.
       initial: the state before the first step, not replicated.
-      config: with which the learner continues.
+      config: of the run as it continues.
 
     Raises:
       ValueError: the checkpoint is of another network, optimizer or agent.
@@ -71,10 +68,9 @@ def restore_state(
 
 
 def read_state(checkpoint: Checkpoint, like: TrainState) -> TrainState | None:
-    """Returns the learner's state in a checkpoint, of any back end; None without one.
+    """Returns the learner's state in a checkpoint of any backend; None without one.
 
     Args:
-      checkpoint: a whole one.
       like: a state of the same structure, shapes and dtypes, not replicated.
 
     Raises:
@@ -87,13 +83,7 @@ def read_state(checkpoint: Checkpoint, like: TrainState) -> TrainState | None:
 def save_train_state(
     run_dir: str | Path, name: str, state: TrainState, learner_steps: int
 ) -> None:
-    """Writes the learner's part of a checkpoint.
-
-    Args:
-      run_dir: of the run.
-      name: of the checkpoint.
-      state: not replicated.
-      learner_steps: SGD steps of the state, for the error.
+    """Writes the learner's part of a checkpoint; `state` is not replicated.
 
     Raises:
       DivergedError: a parameter is not finite.
@@ -103,11 +93,9 @@ def save_train_state(
 
 
 def describe_run(spec: EnvironmentSpec, state: TrainState) -> Description:
-    """Returns what a resumed run is compared with: see `distrl.checkpoints.run_spec`.
+    """Returns the description of a run with which a resume is compared.
 
-    Args:
-      spec: of the environment.
-      state: of arrays or of their shapes, not replicated.
+    See `distrl.checkpoints.run_spec`. `state`, of arrays or shapes, is not replicated.
     """
     return {
         **describe_environment(spec),
@@ -136,7 +124,7 @@ class _Save:
 
 
 class Checkpointer:
-    """Makes the checkpoints of a run in a thread while the learner goes on.
+    """Makes checkpoints in a background thread while the learner continues.
 
     The learner calls `poll` regularly, and `finish` once the run stops.
     """
@@ -152,9 +140,8 @@ class Checkpointer:
         """Removes what an earlier incarnation of the learner left half written.
 
         Args:
-          config: of the run, its `run_dir` set.
-          replay_addresses: host:port of the Reverb server of each shard of replay.
-          reporter: the learner's. The coordinator tells it the counts of the run.
+          replay_addresses: host:port of the Reverb server of each shard.
+          reporter: the learner's; provides the counts of the run.
           stop: ends waiting for a shard that is being restarted.
           progress: of the checkpoint from which the learner continues.
         """
@@ -173,20 +160,15 @@ class Checkpointer:
             reporter.gauge(checkpoint=progress.learner_steps)
 
     def poll(self, state: TrainState, learner_steps: int) -> None:
-        """Starts a checkpoint if one is due; never waits for one.
-
-        Args:
-          state: the learner's, replicated.
-          learner_steps: SGD steps made so far.
-        """
+        """Starts a checkpoint of the replicated state if one is due; never blocks."""
         if not self._is_saving() and self._is_due(learner_steps):
             self._start(state, learner_steps)
 
     def finish(self, state: TrainState, learner_steps: int) -> None:
-        """Makes the last checkpoint; returns when it is whole or was given up.
+        """Makes the last checkpoint; returns when it is complete or was given up.
 
-        Actors and the evaluator report their last counts first. Replay serves
-        until the learner has said farewell to the coordinator.
+        Actors and the evaluator report their last counts first. Replay keeps serving
+        until the learner's last report to the coordinator.
         """
         self._wait_while(self._is_saving)
         patience = time.monotonic() + self._config.launch.stop_seconds / 2
@@ -222,7 +204,7 @@ class Checkpointer:
         _start_thread(self._write, *arguments)
 
     def _is_saving(self) -> bool:
-        """Whether a checkpoint is in progress; reports one that has ended."""
+        """Whether a checkpoint is in progress; reports the end of one."""
         save = self._save
         if save is None:
             return False
@@ -242,7 +224,6 @@ class Checkpointer:
         return False
 
     def _write(self, save: _Save, state: TrainState) -> None:
-        """Writes a checkpoint; runs in a thread of its own."""
         threads = [
             _start_thread(_attempt, save, shard, self._save_shard, save, shard, address)
             for shard, address in self._shards.items()
@@ -273,7 +254,7 @@ class Checkpointer:
         say(f"saved {whole.describe()}")
 
     def _wait_while(self, condition: Callable[[], bool]) -> None:
-        """Reports while a condition holds; every look at `stop` is a sign of life."""
+        """Keeps reporting while a condition holds; each look at `stop` shows life."""
         while condition():
             if self._reporter.is_due():
                 self._reporter.send()
@@ -284,7 +265,7 @@ class Checkpointer:
 def _attempt(
     save: _Save, part: str, function: Callable[..., object], *args: Any
 ) -> None:
-    """Calls a function that saves a part, and notes in `save` how it ended."""
+    """Calls a function that saves a part; stores its success or error in `save`."""
     try:
         function(*args)
         save.missing.discard(part)
@@ -293,7 +274,7 @@ def _attempt(
 
 
 def _start_thread(function: Callable[..., object], *args: Any) -> threading.Thread:
-    # A daemon: a server that never answers must not keep the learner from ending.
+    # A daemon, so that a server that never answers cannot keep the learner alive.
     thread = threading.Thread(target=function, args=args, name="save", daemon=True)
     thread.start()
     return thread

@@ -1,7 +1,7 @@
-"""Mapping the learner over D devices by `pmap`: replicas, slices and the map itself.
+"""Data parallelism over D devices by `pmap`: replicas, slices and the map itself.
 
-A replicated nest has a leading `[D]`, one copy a device. A superbatch `[K*B, ...]` is
-split into `[D, K, B/D, ...]`.
+A replicated nest has a leading `[D]`, one copy per device. A superbatch `[K*B, ...]`
+is split into `[D, K, B/D, ...]`.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,12 +20,12 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 def map_over_devices(
     function: _Function, devices: Sequence[jax.Device] | None
 ) -> _Function:
-    """Returns a function run on each device's slice of its arguments.
+    """Maps a function over the leading `[D]` of its arguments, one slice per device.
 
     Args:
       function: computes across `DEVICE_AXIS`; its first argument is donated.
-      devices: the D devices; None maps over a `[D]` of 1 within a jitted function,
-        which donates what it likes.
+      devices: the D devices; None maps over a `[D]` of 1 by `vmap`, to be called within
+        a jitted function, which decides what is donated.
     """
     if devices is None:
         return jax.vmap(function, axis_name=DEVICE_AXIS)
@@ -33,11 +33,11 @@ def map_over_devices(
 
 
 def replicate(nest: _Arrays, devices: Sequence[jax.Device]) -> _Arrays:
-    """Returns the nest with a leading `[D]`, one copy a device.
+    """Returns the nest with a leading `[D]`, one copy per device.
 
-    No two leaves share a buffer, so that the copy can be donated.
+    No two leaves share a buffer, so the copy can be donated.
     """
-    # The outputs of a pmapped identity are laid out like those of the update.
+    # A pmapped identity gives its outputs the same layout as the update.
     spread = jax.pmap(lambda _, nest: nest, in_axes=(0, None), devices=devices)
     return spread(np.arange(len(devices)), nest)
 
@@ -55,7 +55,7 @@ def first_replica(nest: _Arrays) -> _Arrays:
 def copy_first_replica(nest: _Arrays) -> _Arrays:
     """Returns a replicated nest `[D, ...]` as `[...]`, copied on the first device.
 
-    It does not wait for the device.
+    Does not wait for the device.
     """
     return drop_axis(jax.tree.map(lambda x: x.addressable_data(0), nest))
 
@@ -69,13 +69,8 @@ def drop_axis(nest: _Arrays) -> _Arrays:
 def split_superbatch(nest: Nest, num_devices: int, num_steps: int) -> Nest:
     """Returns a nest of `[K*B, ...]` as views `[D, K, B/D, ...]`.
 
-    Step k takes the items k*B to (k+1)*B whatever the number of devices, so that the
-    result of training does not depend on it.
-
-    Args:
-      nest: arrays that share the first axis.
-      num_devices: D.
-      num_steps: K, the SGD steps of a dispatch.
+    Step k takes the items k*B to (k+1)*B for any number of devices, so the result of
+    training does not depend on it.
 
     Raises:
       ValueError: the first axis does not divide by K*D.

@@ -1,4 +1,4 @@
-"""Puts sampled data on the devices, in threads, ahead of the updates."""
+"""Prefetching of sampled superbatches to the devices, in threads."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -15,11 +15,10 @@ class DeviceSuperbatch(NamedTuple):
     """A superbatch on its devices.
 
     Attributes:
-      keys: `[items] uint64`, on the host; JAX has no 64-bit integers here.
-      shards: `[items] int`, of replay, that hold them; on the host.
-      items: a `Transition` or `StepSequence` of `[D, K, B / D, ...]`, a slice a
-        device.
-      probabilities: `[D, K, B / D] float32`, of having been sampled.
+      keys: `[items] uint64`, on the host, since JAX has no 64-bit integers here.
+      shards: `[items] int`, the shard of each item, on the host.
+      items: a `Transition` or `StepSequence` of `[D, K, B/D, ...]`.
+      probabilities: `[D, K, B/D] float32`, of having been sampled.
     """
 
     keys: np.ndarray
@@ -43,7 +42,7 @@ class Feed:
         self._sampler = ShardedSampler(samplers, config.replay.block_size, self._put)
 
     def get(self, timeout: float) -> DeviceSuperbatch | None:
-        """Returns the next superbatch; None if none came within `timeout` seconds.
+        """Returns the next superbatch, or None after `timeout` seconds without one.
 
         Raises:
           RuntimeError: reading replay has failed.

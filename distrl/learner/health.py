@@ -1,4 +1,4 @@
-"""Divergence checks: report NaN or infinite metrics and parameters."""
+"""Divergence checks: NaN or infinite metrics and parameters."""
 
 import math
 from collections.abc import Mapping
@@ -19,11 +19,7 @@ class DivergedError(ArithmeticError):
 
 
 def check_metrics(metrics: Mapping[str, float], learner_steps: int) -> None:
-    """Checks the metrics of an update.
-
-    Args:
-      metrics: from `read_metrics`; a bad loss is reported first.
-      learner_steps: the SGD steps so far, for the message.
+    """Checks that the metrics of an update are finite; reports a bad loss first.
 
     Raises:
       DivergedError: one is NaN or infinite.
@@ -37,14 +33,9 @@ def check_metrics(metrics: Mapping[str, float], learner_steps: int) -> None:
 
 
 def check_arrays(name: str, nest: Any, learner_steps: int) -> None:
-    """Checks arrays before they are published or saved.
+    """Checks that all values of a nest of numpy arrays are finite.
 
-    Takes less than a millisecond for 4 MB of float32.
-
-    Args:
-      name: what the arrays are, for the message.
-      nest: nest of numpy arrays.
-      learner_steps: the SGD steps so far, for the message.
+    Takes less than a millisecond for 4 MB of float32. `name` is for the message.
 
     Raises:
       DivergedError: a value is NaN or infinite.
@@ -60,8 +51,8 @@ def check_arrays(name: str, nest: Any, learner_steps: int) -> None:
 
 
 def _is_finite(array: np.ndarray) -> bool:
-    # The sum of squares is faster and not finite if any value is not; only where it
-    # overflows are all values looked at.
+    # The sum of squares is faster, and not finite if any value is not. It may also
+    # overflow; only then are all values checked.
     flat = array.ravel()
     with np.errstate(over="ignore", invalid="ignore"):
         return bool(np.isfinite(np.vdot(flat, flat)) or np.isfinite(array).all())

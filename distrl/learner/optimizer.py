@@ -1,7 +1,7 @@
-"""Optimisers and learning-rate schedules of Optax by name, or a user's own.
+"""Optax optimisers and learning-rate schedules by name, and custom optimisers.
 
 An optimiser is any function of `optax` or `optax.contrib` whose first argument is
-`learning_rate` and whose update needs only gradients and parameters; a user's own is
+`learning_rate` and whose update needs only gradients and parameters; a custom one is
 called in the same way. A schedule is any function of `optax.schedules` whose first
 argument is its initial value.
 """
@@ -39,8 +39,8 @@ def make_optimizer(
     Args:
       config: the fields from `optimizer` to `max_gradient_norm` are read.
       params: shapes of the network's parameters, for the traced update. Without them
-        an optimiser of Optax is traced on two arrays; a user's own is not, since it
-        may depend on parameter names.
+        an Optax optimiser is traced on two arrays; a custom one is not, since it may
+        depend on parameter names.
 
     Raises:
       ConfigError: the optimiser or schedule does not exist, does not take the
@@ -103,7 +103,7 @@ def _make_learning_rate(config: LearnerConfig) -> float | optax.Schedule:
 
 
 def _read_steps(value: Any) -> Any:
-    # The keys of a mapping, here numbers of steps, are strings in a configuration.
+    # A configuration has string keys; here they are numbers of steps.
     if not isinstance(value, dict):
         return value
     return {int(k) if k.isdecimal() else k: each for k, each in value.items()}
@@ -124,7 +124,7 @@ def _find_optimizer(name: str) -> Callable[..., optax.GradientTransformation]:
 
 
 def _find_functions(module: Any, first: tuple[str, ...]) -> dict[str, Callable]:
-    """Returns a module's public functions whose first parameter is named `first`."""
+    """Returns a module's public functions whose first parameter is named in `first`."""
     found: dict[str, Callable] = {}
     for name in sorted(vars(module)):
         function = vars(module)[name]
@@ -134,7 +134,7 @@ def _find_functions(module: Any, first: tuple[str, ...]) -> dict[str, Callable]:
         if not callable(function):
             continue
         if next(iter(inspect.signature(function).parameters), None) in first:
-            # For messages: some are partial functions, which have no name.
+            # For messages: some are partial functions, which have no __qualname__.
             named = functools.partial(function)
             named.__qualname__ = name  # type: ignore[attr-defined]
             found[name] = named

@@ -1,4 +1,4 @@
-"""Publishes the learner's parameters in the background."""
+"""Publishing of the learner's parameters in the background."""
 
 import pickle
 import threading
@@ -16,14 +16,13 @@ from distrl.variables import SERVICE
 
 
 class Publisher:
-    """Serialises and sends parameters in a thread; the newest replaces one that waits.
+    """Serialises and sends parameters in a thread; the newest replaces a waiting one.
 
-    The thread also fills a service that was restarted, and so is empty, with the last
-    parameters.
+    If the service was restarted and is empty, the thread sends the last ones again.
     """
 
     def __init__(self, service: Any, config: Config, stop: StopSignal):
-        """Takes a client of `VariableService` and starts the thread."""
+        """Starts the thread; `service` is a client of `VariableService`."""
         self._stop = stop
         self._caller = RemoteCaller(service, SERVICE, config.launch, stop)
         self._check_seconds = config.launch.report_seconds
@@ -39,19 +38,16 @@ class Publisher:
         self._thread.start()
 
     def put(self, learner_steps: int, variables: chex.ArrayTree) -> None:
-        """Publishes soon; does not wait.
+        """Publishes `(params, network_state)` soon; does not wait.
 
-        Args:
-          learner_steps: the SGD steps behind the parameters.
-          variables: params and network_state, arrays that nobody changes or donates;
-            the thread copies them from the device.
+        Nobody may change or donate the arrays: the thread copies them from the device.
         """
         with self._lock:
             self._waiting = (learner_steps, variables)
         self._wakeup.set()
 
     def check(self) -> None:
-        """Raises what has ended the thread.
+        """Raises the error that ended the thread, if any.
 
         Raises:
           DivergedError: parameters are NaN or infinite; they are not published.

@@ -1,4 +1,4 @@
-"""The learner: samples, updates, publishes, and sends priorities back."""
+"""The learner node: samples, updates, publishes, and sends priorities back."""
 
 import collections
 import contextlib
@@ -35,7 +35,7 @@ from distrl.telemetry.metrics import MetricsLog
 from distrl.types import EnvironmentSpec, StopSignal
 
 _POLL_SECONDS = 0.2
-# Updates that may be under way before the loop waits for the oldest.
+# Updates in flight before the loop waits for the oldest.
 _UNDER_WAY = 2
 
 
@@ -51,11 +51,9 @@ def run_learner(
 
     Args:
       config: the whole configuration, its `run_dir` set.
-      spec: of the environment.
-      replay_addresses: host:port of the Reverb server of each shard of replay.
+      replay_addresses: host:port of the Reverb server of each shard.
       variable_service: a client of `VariableService`.
       coordinator: a client of `Coordinator`.
-      stop: ends the role.
     """
     with contextlib.ExitStack() as closing:
         reporter = Reporter(coordinator, "learner", config, stop)
@@ -67,7 +65,7 @@ def run_learner(
         samplers = make_samplers(replay_addresses, config, spec)
         feed = Feed(samplers, config, learner.devices)
         closing.callback(feed.close, _POLL_SECONDS)
-        # While the actors fill replay.
+        # Meanwhile the actors fill replay.
         learner.compile(spec)
         priorities = None
         if config.replay.kind == "prioritized":
@@ -96,7 +94,7 @@ def run_learner(
                         superbatch.keys, superbatch.shards, output.priorities
                     )
         except RuntimeError:
-            # Divergence, for example of priorities, explains the failure of a thread.
+            # A diverged metric explains more than the error of the thread that failed.
             learner.check_metrics()
             raise
         learner.write_last_metrics()
@@ -109,7 +107,7 @@ def run_learner(
 
 
 class Learner:
-    """The state and its updates; publishes and writes metrics as it goes."""
+    """The learner's state and its updates; also publishes and writes metrics."""
 
     def __init__(self, config: Config, spec: EnvironmentSpec, publisher: Publisher):
         """Restores the newest checkpoint, if any, and publishes its parameters."""
@@ -134,13 +132,13 @@ class Learner:
         self._under_way: collections.deque[UpdateOutput] = collections.deque()
 
     def compile(self, spec: EnvironmentSpec) -> None:
-        """Compiles the update on a copy, since its arguments are donated."""
+        """Compiles the update on a copy of the state, since the state is donated."""
         spare = replicate(first_replica(self.state), self.devices)
         zeros = _zeros(self._config, spec, self.devices)
         jax.block_until_ready(self._update(spare, *zeros))
 
     def learn(self, superbatch: DeviceSuperbatch) -> UpdateOutput:
-        """Dispatches an update; waits for an earlier one if too many are under way."""
+        """Dispatches an update, then waits until few enough are in flight."""
         learner = self._config.learner
         self.state, output = self._update(
             self.state, superbatch.items, superbatch.probabilities
@@ -157,7 +155,7 @@ class Learner:
         return output
 
     def write_last_metrics(self) -> None:
-        """Writes the metrics of the newest update, if not yet written."""
+        """Writes the metrics of the newest update, unless they are written."""
         if self._under_way:
             self._write_metrics(self._under_way[-1])
 
@@ -174,15 +172,13 @@ class Learner:
         self._metrics.write(self.learner_steps, output, self._publisher.seconds)
 
     def _publish(self) -> None:
-        # A copy on the device, so that this does not wait for the updates under way.
+        # Copied on the device, so this does not wait for the updates in flight.
         variables = copy_first_replica((self.state.params, self.state.network_state))
         self._published = self.learner_steps
         self._publisher.put(self.learner_steps, variables)
 
 
 class _Metrics:
-    """The learner's rows: metrics of the loss, and the rate of learning."""
-
     def __init__(self, config: Config, learner_steps: int):
         self._log = MetricsLog(config, "learner")
         self._written = (time.monotonic(), learner_steps)
@@ -191,11 +187,6 @@ class _Metrics:
         self, learner_steps: int, output: UpdateOutput, publish_seconds: float | None
     ) -> None:
         """Writes a row, unless this step has one; waits for the device.
-
-        Args:
-          learner_steps: the SGD steps so far.
-          output: of the newest update.
-          publish_seconds: the duration of the newest publication.
 
         Raises:
           DivergedError: a metric is NaN or infinite; its row is written nevertheless.
@@ -222,7 +213,7 @@ class _Metrics:
 
 
 def _zeros(config: Config, spec: EnvironmentSpec, devices: Any) -> Any:
-    """Returns a superbatch of zeros on the devices, and its probabilities of one."""
+    """Returns a superbatch of zeros on the devices, with probabilities of 1."""
     size = config.learner.batch_size * config.learner.steps_per_dispatch
     items = make_zeros(make_item_spec(config, spec), size)
     nest = (items, np.ones(size, np.float32))

@@ -18,13 +18,9 @@ class TrainState(NamedTuple):
     """Everything that training changes.
 
     Attributes:
-      params: the online network's parameters.
-      target_params: the target network's parameters.
-      network_state: the network's state, for example BatchNorm's averages; may be
-        empty.
-      optimizer_state: Optax's.
-      learner_steps: `[] int32`, the SGD steps so far, modulo `count_cycle`: a
-        device has no wider integers. The full count is kept on the host.
+      network_state: for example BatchNorm's averages; may be empty.
+      learner_steps: `[] int32`, the SGD steps so far, modulo `count_cycle`, since
+        devices have no wider integers. The host keeps the full count.
       key: `[2] uint32`, a raw key that never changes; step n draws for item i of its
         batch from the key folded with learner_steps and i.
     """
@@ -50,7 +46,7 @@ def count_cycle(config: LearnerConfig) -> int:
 def set_learner_steps(
     state: TrainState, learner_steps: int, config: LearnerConfig
 ) -> TrainState:
-    """Returns an unreplicated state with its full count of SGD steps set."""
+    """Returns an unreplicated state with its SGD steps set from the full count."""
     count = learner_steps % count_cycle(config)
     return state._replace(learner_steps=jnp.asarray(count, jnp.int32))
 

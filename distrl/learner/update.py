@@ -1,4 +1,4 @@
-"""The update: K SGD steps per call, a slice of the superbatch on each device."""
+"""The update: K SGD steps per call, on one slice of the superbatch per device."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -48,11 +48,8 @@ def average_network_state(network_state: hk.State, before: hk.State) -> hk.State
     """Returns a network's state averaged over `DEVICE_AXIS`.
 
     Integers, such as the step counters of BatchNorm, become their maximum. A counter
-    that would wrap keeps its value, as Optax's counters do.
-
-    Args:
-      network_state: the state after a step.
-      before: the state before that step.
+    that would overflow keeps its value from `before`, the state before the step, as
+    Optax's counters do.
     """
 
     def average(x: jax.Array, old: jax.Array) -> jax.Array:
@@ -75,13 +72,10 @@ def make_update(
 ) -> Update:
     """Returns the update, mapped over devices; it is compiled at its first call.
 
-    Gradients and the network's state are averaged over devices at each step, so that
-    all replicas stay equal.
+    Gradients and network state are averaged over devices at each step, so all
+    replicas stay equal.
 
     Args:
-      agent: provides the loss.
-      optimizer: applied to the averaged gradients.
-      config: its `learner` and `replay` groups are read.
       devices: the D devices, to which the state is donated; None for a pure function
         of one slice, to be called within a jitted function.
 
@@ -148,7 +142,7 @@ def _draw_keys(state: TrainState, count: int) -> jax.Array:
 def _make_weigh(
     config: Config,
 ) -> Callable[[tuple[int, ...], jax.Array | None], jax.Array]:
-    """Returns the importance weights `[K, b]` of a device's slice as a function.
+    """Returns a function that computes importance weights `[K, b]` on each device.
 
     They are p^-beta divided by the maximum over the whole superbatch, all steps and
     devices (arXiv 1511.05952). N, the size of replay, cancels out.
@@ -178,7 +172,6 @@ def _make_weigh(
 def _make_update_target(
     config: LearnerConfig,
 ) -> Callable[[hk.Params, hk.Params, jax.Array], hk.Params]:
-    """Returns the target parameters after a step as a function."""
     period, rate = config.target_update_period, config.target_update_rate
 
     def copy(
