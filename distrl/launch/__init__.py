@@ -1,4 +1,4 @@
-"""Launches a program on this machine, watches it, and ends it.
+"""The launcher: runs a program, watches it, and ends it.
 
 Use `run(config)`; `distrl train` is a thin command around it.
 """

@@ -12,13 +12,11 @@ class Backend:
 
     Attributes:
       run: `module:function` of `run(program, config, channel, request)`, which runs in
-        the host until all nodes have ended, and tells the front over the channel. The
-        request is the `Launch` that the front sent.
+        the host until all nodes have ended. The request is the front's `Launch`.
       files_per_node: how many files the largest process opens for each node; measured
         on Catch, where `processes` needs 4.5 and `threads` 12.
-      is_one_process: whether all nodes are in the same process.
-      is_cluster: whether it checks and starts the nodes on other machines: it gets no
-        program where that is distrl's own, and has the front wait for its `Checked`.
+      is_cluster: whether it checks and starts the nodes on other machines. It gets None
+        for distrl's own program, and sends `Checked` itself.
       program: the only program that it runs; None runs any.
       needs_scratch: whether it leaves files in a temporary directory, which the front
         makes and removes.

@@ -11,8 +11,8 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class CaughtSignals:
     """Catches the signals until it is closed; `select` waits for it as for a file.
 
-    Only the main thread can catch signals; in other threads nothing is caught. Nor is
-    SIGHUP where it is ignored, as under `nohup`.
+    Only the main thread can catch signals; in other threads this does nothing. SIGHUP
+    stays ignored where it is, as under `nohup`.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class CaughtSignals:
         return self._reader
 
     def read(self) -> None:
-        """Makes `fileno` wait for the next signal."""
+        """Empties the pipe, so that `fileno` waits for the next signal."""
         os.read(self._reader, 64)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""A pair of connected sockets that carry messages between two processes."""
+"""A pair of connected sockets that carries messages between two processes."""
 
 import contextlib
 import os
@@ -23,7 +23,7 @@ class Channel:
 
     @classmethod
     def pair(cls) -> tuple["Channel", "Channel"]:
-        """Returns two connected ends; either sees when the other is closed."""
+        """Returns two connected ends; each sees when the other is closed."""
         ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         return cls(ends[0]), cls(ends[1])
 
@@ -32,7 +32,7 @@ class Channel:
         return self._socket.fileno()
 
     def send(self, message: Message, descriptor: int | None = None) -> bool:
-        """Sends a message and an open file; False if the other end is closed."""
+        """Sends a message, and an open file if given; False if the peer is closed."""
         data = to_bytes(message)
         descriptors = [] if descriptor is None else [descriptor]
         with contextlib.ExitStack() as stack:
@@ -49,12 +49,12 @@ class Channel:
         return True
 
     def offer(self, message: Message) -> None:
-        """Sends a small message, unless the other end is behind or closed."""
+        """Sends a small message, or drops it if the peer is behind or closed."""
         with contextlib.suppress(OSError):
             self._socket.send(to_bytes(message), socket.MSG_DONTWAIT)
 
     def receive(self) -> Message | None:
-        """Waits for a `Message` and returns it; None when the other end is closed."""
+        """Waits for a message; returns None when the peer is closed."""
         try:
             data, descriptors, _, _ = socket.recv_fds(self._socket, _PACKET_BYTES, 2)
         except ConnectionError:

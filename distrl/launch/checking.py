@@ -32,20 +32,14 @@ _JAX = ("JAX_PLATFORMS", "XLA_FLAGS")
 def check_parts(
     config: Config, begin: Callable[[str], object] = lambda part: None
 ) -> tuple[EnvironmentSpec, list[str]]:
-    """Builds the parts of a run once.
+    """Builds the parts of a run once; returns the environment's spec, and notes.
 
-    It starts a JAX backend, so the launcher calls it in a process of its own.
-
-    Args:
-      config: of the run.
-      begin: called with the name of each part before its check.
-
-    Returns:
-      The environment's spec, and lines that the user must see.
+    It starts a JAX backend, so the launcher calls it in a separate process. `begin`
+    gets the name of each part before its check.
 
     Raises:
-      ConfigError: the environment, the network, the agent or the devices do not fit,
-        or differ from those of the run that is resumed.
+      ConfigError: the environment, the network, the agent or the devices do not fit, or
+        differ from those of the run that is resumed.
     """
     begin(f"environment {config.environment!r}")
     check_environment_processes(config)
@@ -74,12 +68,10 @@ def check_parts(
 def check_where_it_learns(
     config: Config, begin: Callable[[str], object]
 ) -> tuple[EnvironmentSpec, str, list[str]]:
-    """Checks the parts with the environment variables of the node that learns.
+    """Calls `check_parts` with the environment variables of the node that learns.
 
-    It sets them, so it needs a process of its own.
-
-    Arguments and errors are those of `check_parts`; the result has, in the second
-    place, the devices that share a superbatch, in words.
+    It sets them, so it needs a process of its own. The second result describes the
+    devices that share a superbatch.
     """
     group = "serial" if config.launch.backend == "serial" else "learner"
     environment = chosen_environment(group, config.launch.environment)
@@ -94,7 +86,6 @@ def check_where_it_learns(
 
 
 def _describe_jax() -> str:
-    """Returns what JAX starts with, for the message if it fails."""
     given = [f"{name} = {os.environ[name]!r}" for name in _JAX if os.environ.get(name)]
     return f"JAX with {' and '.join(given)}" if given else "JAX"
 
@@ -103,7 +94,7 @@ def _find_devices() -> list[jax.Device]:
     try:
         return jax.local_devices()
     except Exception as error:
-        # It is a RuntimeError, or for a platform without a device an AssertionError.
+        # A RuntimeError, or an AssertionError for a platform without a device.
         text = " ".join(str(error).split())
         platforms = os.environ.get("JAX_PLATFORMS", "")
         raise ConfigError(
@@ -113,13 +104,9 @@ def _find_devices() -> list[jax.Device]:
 
 
 def check_agent(config: Config, spec: EnvironmentSpec) -> None:
-    """Checks that the agent acts and learns, by shapes alone; computes nothing.
-
-    Raises:
-      ConfigError: it cannot be made, it fails, or gives another shape or dtype.
-    """
+    """Raises ConfigError unless the agent acts and learns, judged by shapes alone."""
     items = make_item_spec(config, spec)
-    # Unlike the axis of actions, to find a function that mixes up axes.
+    # Differs from the axis of actions, to expose functions that mix up axes.
     size = spec.num_actions + 1
 
     def use(key: jax.Array, batch: Any, observation: Any) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""Checks in a process of their own: whatever they do, there is an answer."""
+"""Checks in a forked process, which report even if user code crashes or hangs."""
 
 import contextlib
 import faulthandler
@@ -27,38 +27,32 @@ Tell = Callable[[Any], None]
 
 _NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
 _POLL_SECONDS = 0.02
-# A process that was suspended has not used up its time.
+# Time in which this process was suspended does not count.
 _LONGEST_STEP = 1.0
 _DUMP_SECONDS = 0.2
 _SIZE_BYTES = 8
 _QUOTED_BYTES = 4096
 _STACK_BYTES = 1_000_000
 _QUOTED_LINES = 4
-# Only the last lines of what a check prints are needed; it must not fill the disk.
+# Only the last lines that a check prints are needed; it must not fill the disk.
 _PRINTED_BYTES = 2**24
 
 
 class CheckLost(Exception):
-    """A check did not end by itself; the text follows `the check`."""
+    """Raised when a check did not end normally; the text follows `the check`."""
 
 
 class CheckTooLong(CheckLost):
-    """A check reached its time limit."""
+    """Raised when a check reached its time limit."""
 
 
 def check_run(
     channel: Channel, config: Config, environment: Mapping[str, str] = _NO_VARIABLES
 ) -> tuple[Any, str]:
-    """Tries what a run is made of, in a fork, as the node that learns would find it.
+    """Checks the parts of a run in a fork, as the node that learns will build them.
 
-    Args:
-      channel: to the front, which gets the lines that the user must see.
-      config: of the run.
-      environment: environment variables of the node that learns, beside those of its
-        group.
-
-    Returns:
-      The environment's spec, and the devices that share a superbatch, in words.
+    Returns the environment's spec, and the devices that share a superbatch, in words.
+    `environment` has variables for that node in addition to those of its group.
 
     Raises:
       ConfigError: something does not fit.
@@ -79,7 +73,7 @@ def check_run(
 def check_in_child(
     channel: Channel, check: Callable[[Tell], Any], seconds: float | None
 ) -> Any:
-    """Returns what `check` returns in a fork; this process starts no JAX backend.
+    """Returns what `check` returns in a fork, so that no JAX backend starts here.
 
     Args:
       channel: to the front; this process ends when it closes.
@@ -87,8 +81,7 @@ def check_in_child(
       seconds: the time limit for each part; None for no limit.
 
     Raises:
-      ConfigError: `check` raised one, or did not end by itself.
-      RuntimeError: `check` failed in another way.
+      ConfigError: `check` raised one, or did not end normally.
     """
     part, answer = "the run", None
 
@@ -109,15 +102,15 @@ def run_in_child(
     seconds: float | None,
     channel: Channel | None = None,
 ) -> Iterator[Any]:
-    """Runs `task(tell)` in a fork, and yields what it tells as soon as it does.
+    """Runs `task(tell)` in a fork, and yields each value that it tells.
 
-    In the end every process that the task has left behind is killed, provided that this
+    At the end it kills every process that the task left behind, provided that this
     process adopts orphans.
 
     Args:
       task: runs in the fork.
-      seconds: that may pass without anything told; None for no limit.
-      channel: this process ends when it closes. What the task prints is then kept for
+      seconds: the longest time between two values; None for no limit.
+      channel: this process ends when it closes, and what the task prints is kept for
         the error; without a channel it is printed.
 
     Raises:
@@ -131,7 +124,7 @@ def run_in_child(
         clock, told_at = WorkingClock(_LONGEST_STEP), 0.0
         try:
             while True:
-                # What was told before the end is read after the end was seen.
+                # Polled before reading, so that no record is missed.
                 status = fork.poll()
                 for kind, value in fork.read():
                     told_at = clock.now
@@ -146,7 +139,7 @@ def run_in_child(
                     raise fork.describe_hang(seconds)
                 sources = [] if channel is None else [channel]
                 if select.select(sources, [], [], _POLL_SECONDS)[0]:
-                    # The front sends nothing during a check: it has ended.
+                    # The front sends nothing during a check, so it has ended.
                     kill_descendants(os.getpid())
                     os._exit(1)
                 clock.tick()
@@ -155,7 +148,7 @@ def run_in_child(
 
 
 class _Fork:
-    """A fork that runs a task, and the files of what it tells, prints and dumps."""
+    """A fork that runs a task, with files for what it tells, prints and dumps."""
 
     def __init__(self, task: Callable[[Tell], None], is_quiet: bool):
         self._files = contextlib.ExitStack()
@@ -177,14 +170,14 @@ class _Fork:
             self._run(task, parent, is_quiet)
 
     def poll(self) -> int | None:
-        """Returns the status of the fork once it has ended."""
+        """Returns the wait status once the fork has ended; bounds what it prints."""
         if os.fstat(self._printed.fileno()).st_size > _PRINTED_BYTES:
             os.ftruncate(self._printed.fileno(), 0)
         pid, status = os.waitpid(self._pid, os.WNOHANG)
         return status if pid else None
 
     def read(self) -> Iterator[tuple[str, Any]]:
-        """Yields the new records that are whole."""
+        """Yields the new records that are complete."""
         while True:
             # The file's own position is shared with the fork, which writes there.
             head = os.pread(self._told.fileno(), _SIZE_BYTES, self._offset)
@@ -196,7 +189,6 @@ class _Fork:
             yield pickle.loads(data)
 
     def make_error(self, kind: str, text: str) -> Exception:
-        """Returns the error for the last record of a task that failed."""
         if kind == "refused":
             return ConfigError(text)
         if kind == "lost":
@@ -204,7 +196,6 @@ class _Fork:
         return RuntimeError(f"the check failed:\n{text}")
 
     def describe_end(self, status: int) -> CheckLost:
-        """Returns the error for a fork that ended without a last record."""
         code = os.waitstatus_to_exitcode(status)
         how = f"ended its process with exit code {code}"
         if code < 0:
@@ -212,14 +203,13 @@ class _Fork:
         return CheckLost(f"{how}{self._locate()}{self._quote()}")
 
     def describe_hang(self, seconds: float) -> CheckTooLong:
-        """Returns the error for a fork that took too long."""
+        """Dumps the stacks of the fork, and returns the error."""
         os.kill(self._pid, DUMP_SIGNAL)
         time.sleep(_DUMP_SECONDS)
         how = f"did not end within {seconds:g} s{self._locate()}"
         return CheckTooLong(how + self._quote())
 
     def close(self) -> None:
-        """Reaps the fork, which was killed, and removes the files."""
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self._pid, 0)
         self._files.close()
@@ -228,7 +218,6 @@ class _Fork:
         return locate_dump(_read_end(self._stacks, _STACK_BYTES))
 
     def _quote(self) -> str:
-        """Returns the last lines that were printed, as the end of a sentence."""
         printed = _read_end(self._printed, _QUOTED_BYTES).splitlines()
         lines = [line.strip() for line in printed if line.strip()]
         if not lines:
@@ -238,21 +227,20 @@ class _Fork:
     def _run(
         self, task: Callable[[Tell], None], parent: int, is_quiet: bool
     ) -> NoReturn:
-        """Runs the task in the fork, and ends the fork."""
         own_pid = os.getpid()
         try:
             die_with_parent(parent)
             faulthandler.enable(self._stacks)
             faulthandler.register(DUMP_SIGNAL, self._stacks, all_threads=True)
             if is_quiet:
-                # Appended to, so that it is short again after the parent empties it.
+                # Append mode, so that it stays short after the parent empties it.
                 flags = fcntl.fcntl(self._printed, fcntl.F_GETFL)
                 fcntl.fcntl(self._printed, fcntl.F_SETFL, flags | os.O_APPEND)
                 os.dup2(self._printed.fileno(), 1)
                 os.dup2(self._printed.fileno(), 2)
             last = self._try(task)
             flush_output()
-            # A fork that the user's code made and let go on, as a daemon's parent does,
+            # A fork that the user's code made, which may return here too,
             # must not answer.
             if os.getpid() == own_pid:
                 self._send(*last)
@@ -260,7 +248,7 @@ class _Fork:
             os._exit(1)
 
     def _try(self, task: Callable[[Tell], None]) -> tuple[str, str]:
-        """Returns the last record of a task."""
+        """Runs a task, and returns its last record."""
         try:
             task(lambda value: self._send("told", value))
         except ConfigError as error:
@@ -283,6 +271,5 @@ class _Fork:
 
 
 def _read_end(file: IO[bytes], count: int) -> str:
-    """Returns the text of the last `count` bytes of a file."""
     start = max(os.fstat(file.fileno()).st_size - count, 0)
     return os.pread(file.fileno(), count, start).decode(errors="replace")

@@ -34,9 +34,9 @@ def node_environment(
 ) -> dict[str, str]:
     """Returns the environment variables of a group's nodes.
 
-    A node that learns sees all devices that JAX shows. The others compute on one CPU
-    thread: the batches of a policy are small, and many actors share the cores.
-    `chosen` is `launch.environment`, which overrides all that.
+    A node that learns sees all devices that JAX finds. The others compute on one CPU
+    thread: the batches of a policy are small, and many actors share the cores. `chosen`
+    is `launch.environment`, which overrides all of these.
     """
     environment = {
         "JAX_PLATFORMS": "cpu",
@@ -52,7 +52,7 @@ def node_environment(
 def chosen_environment(
     group: str, chosen: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, str]:
-    """Returns what `launch.environment` has for a group, as text."""
+    """Returns what `launch.environment` sets for a group, as text."""
     texts = {name: str(value) for name, value in chosen.get(group, {}).items()}
     if VARIABLE in texts:
         hosts = os.environ.get(VARIABLE, "").split(",")
@@ -63,7 +63,7 @@ def chosen_environment(
 def device_variables(
     group: str, launch: LaunchConfig, inherited: Mapping[str, str]
 ) -> dict[str, str]:
-    """Returns the `DEVICE_VARIABLES` of a group's nodes, inherited ones included."""
+    """Returns the `DEVICE_VARIABLES` of a group's nodes, including inherited ones."""
     environment = dict(inherited)
     # Threads have the environment of their process, whatever their group.
     if launch.backend != "threads":
@@ -72,9 +72,9 @@ def device_variables(
 
 
 def describe_place(node: str, launch: LaunchConfig, devices: str) -> dict[str, Any]:
-    """Returns what program.json says of where a node of this machine is.
+    """Returns what program.json says about where a node on this machine runs.
 
-    `devices` are those of the node that learns, in words.
+    `devices` describes the devices of the node that learns.
     """
     group = group_of(node)
     place: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""How processes ended, in words; kills for lack of memory are recognised."""
+"""Descriptions of how processes ended, including kills for lack of memory."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from distrl.launch.restarts import End
 from distrl.launch.run_directory import node_file
 
 _VMSTAT = Path("/proc/vmstat")
-# It may take a while until a process that was killed for memory is gone.
+# A process that is killed for memory may take a while to end.
 _RECENT_SECONDS = 5.0
 _LOG_LINES = 15
 # A node that hung dumps the stacks of all threads; the main thread comes last.
@@ -35,7 +35,7 @@ class MemoryKills:
         self._count = count
 
     def was_recent(self) -> bool:
-        """Whether there was one in the last seconds."""
+        """Whether a kill was noticed in the last few seconds."""
         self.tick()
         if self._noticed_at is None:
             return False
@@ -43,10 +43,9 @@ class MemoryKills:
 
 
 def count_memory_kills(vmstat: Path = _VMSTAT) -> int:
-    """Returns how many processes the kernel has killed for memory.
+    """Returns how many processes the kernel has killed for memory; 0 where unknown.
 
-    This includes those killed for the limit of a container (cgroup). It is 0 where the
-    kernel does not tell.
+    Includes kills for the memory limit of a container (cgroup).
     """
     try:
         lines = vmstat.read_text().splitlines()
@@ -65,13 +64,10 @@ def describe_kill(number: int, memory_ran_out: bool) -> str:
 def describe_end(
     status: int, raised: bool, fault: str | None, memory_ran_out: bool = False
 ) -> tuple[End, str]:
-    """Returns how a node ended, and words for it that follow the node's name.
+    """Returns how a node ended, and a description that follows the node's name.
 
-    Args:
-      status: what `os.waitpid` returned for the process.
-      raised: whether it sent a traceback.
-      fault: how it hung, if it was killed for that.
-      memory_ran_out: whether the kernel has just killed a process for its memory.
+    `status` is from `os.waitpid`; `raised`: the node sent a traceback; `fault`: how it
+    hung, if it was killed for that.
     """
     if raised:
         return "failed", "raised an exception"

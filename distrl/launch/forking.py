@@ -1,4 +1,4 @@
-"""Forks the process of a node from the host."""
+"""Forks of the host that become nodes."""
 
 import contextlib
 import faulthandler
@@ -36,10 +36,9 @@ class Surroundings:
     """What the nodes of a run have in common.
 
     Attributes:
-      run_dir: of the run.
       outbox: for signs of life and tracebacks.
       sign_period: the seconds between two signs of life.
-      stop: the pipe that becomes readable when the nodes are to stop.
+      stop: the pipe that becomes readable when the nodes must stop.
       forget: called in the node, to close what belongs to the supervisor.
       environment: `launch.environment`.
     """
@@ -54,12 +53,9 @@ class Surroundings:
 
 @dataclass
 class NodeProcess:
-    """The process of a node: the one that runs, or the last one that did.
+    """The process of a node: the running one, or else the last one.
 
     Attributes:
-      node: what runs in it.
-      surroundings: what all nodes have in common.
-      pid: of the process.
       mark: of the process and its descendants (`mark_process`).
       status: what `os.waitpid` returned; None while it runs.
       fault: how it hangs, if it does.
@@ -79,7 +75,7 @@ class NodeProcess:
     restarted_at: list[float] = field(default_factory=list)
 
     def start(self, mark: int) -> None:
-        """Forks the first process, or the next once the last was reaped."""
+        """Forks the process of the node's next incarnation."""
         self.mark = mark
         session = replace(read_session(), restarts=len(self.restarted_at))
         self.pid = _fork(self.node, session, self.surroundings, mark)
@@ -91,18 +87,18 @@ class NodeProcess:
             os.kill(self.pid, number)
 
     def kill(self) -> None:
-        """Kills the process and what it started."""
+        """Kills the process group: the process and what it started."""
         kill_group(self.pid)
 
 
 def kill_with_dump(processes: Sequence[NodeProcess]) -> None:
-    """Kills processes that do not answer, after they logged their threads' stacks."""
+    """Kills processes that hang, after they have dumped the stacks of their threads."""
     if not processes:
         return
     for process in processes:
         process.signal(DUMP_SIGNAL)
     time.sleep(_DUMP_SECONDS)
-    # A node may be waiting for an environment in a process of its own.
+    # A node may be waiting for its environment's process.
     started = [pid for process in processes for pid in find_children(process.pid)]
     dumping = [pid for pid in started if catches_signal(pid, DUMP_SIGNAL)]
     for pid in dumping:
@@ -119,14 +115,14 @@ def _fork(
 ) -> int:
     parent = os.getpid()
     flush_output()
-    # Until the node has its own handler, it would run that of its parent.
+    # Until the node has its own handler, it would run its parent's.
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     pid = os.fork()
     if pid == 0:
         mark_process(mark)
         _become(node, session, surroundings, parent)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
-    # Both do it, so the group exists when `start` returns.
+    # Parent and child both do it, so the group exists when `start` returns.
     with contextlib.suppress(ProcessLookupError):
         os.setpgid(pid, pid)
     return pid
@@ -169,7 +165,7 @@ def _become(
         try:
             flush_output()
         finally:
-            # The exit handlers are those of the parent.
+            # Skips the exit handlers, which are the parent's.
             os._exit(code)
 
 

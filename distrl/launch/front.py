@@ -1,6 +1,6 @@
-"""The front process: starts the host, shows progress, answers signals, keeps score.
+"""The front process: starts the host, shows progress, handles signals, keeps records.
 
-It imports neither JAX nor TensorFlow nor gRPC, so that it answers at once and can
+It imports neither JAX nor TensorFlow nor gRPC, so that it responds at once and can
 always end what it started.
 """
 
@@ -55,7 +55,7 @@ Program = str | Callable[..., Any]
 """`make_program(config, spec) -> lp.Program`, or `module:function`."""
 
 _TICK_SECONDS = 0.25
-# A longer time between two ticks is time in which this process was stopped.
+# If ticks are further apart, this process was stopped meanwhile.
 _LONGEST_TICK_SECONDS = 2.0
 # What the host needs beyond launch.stop_seconds to reap its nodes and say so.
 _FAREWELL_SECONDS = 1.0
@@ -75,7 +75,7 @@ class Outcome:
 
 
 class _StopLimit:
-    """When to give up waiting for the host. Time in which we were stopped is free."""
+    """The deadline for the host to end; time in which the front is stopped is free."""
 
     def __init__(self) -> None:
         self._clock = WorkingClock(_LONGEST_TICK_SECONDS)
@@ -99,7 +99,7 @@ class _StopLimit:
 
 
 class Front:
-    """One run, seen from the process that the user started."""
+    """One run, as seen from the process that the user started."""
 
     def __init__(
         self,
@@ -115,7 +115,7 @@ class Front:
         self._progress = progress
         self._started = time.monotonic()
         self._resumes = 0 if resumption is None else resumption.number
-        # How far the run is, before and after this session has a status of its own.
+        # How far the run is, until and once this session has its own status.
         self._first_status = Status() if resumption is None else resumption.status
         self._status: Status | None = None
         run_dir = Path(config.run_dir or "")
@@ -136,7 +136,7 @@ class Front:
         ending.callback(self._end_host)
 
     def run(self) -> Outcome:
-        """Starts the program and stays until it has ended."""
+        """Runs the program until it has ended."""
         self._progress.stage("starting")
         exposure = _find_exposure(self._config.launch)
         if exposure is not None:
@@ -188,7 +188,7 @@ class Front:
         self._host.close()
 
     def _begin_stop(self) -> None:
-        """Asks the nodes to end; while none has started, the host just ends."""
+        """Asks the nodes to end; before their start, gives up on the host at once."""
         if self._limit.is_set:
             return
         seconds = self._config.launch.stop_seconds + _FAREWELL_SECONDS
@@ -233,7 +233,7 @@ class Front:
             self._error = Failure("launcher", self._host.describe_end())
 
     def _check_directory(self) -> None:
-        """Ends a run whose directory was removed: what it still writes is of no use."""
+        """Stops a run whose directory was removed: nothing it writes can be found."""
         missing = self._directory.find_missing()
         if missing is not None and self._error is None:
             text = (
@@ -244,10 +244,6 @@ class Front:
             self._begin_stop()
 
     def _place(self, nodes: dict[str, dict[str, Any]]) -> None:
-        """Records and shows where the nodes are.
-
-        What they say of that themselves counts; the rest is of this machine.
-        """
         placed = {}
         for name, facts in nodes.items():
             here = describe_place(name, self._config.launch, self._devices)
@@ -257,7 +253,7 @@ class Front:
 
     def _start_nodes(self) -> None:
         if self._token is not None:
-            # It may be in the run directory, which has to be empty.
+            # It may be in the run directory, which must be empty.
             self._token.unlink(missing_ok=True)
         self._directory.make_ready(config_to_yaml(self._config))
         self._progress.start(self._config)
@@ -273,7 +269,7 @@ class Front:
         )
 
     def _read_status(self) -> Status | None:
-        """Returns the newest status of this session that could be read."""
+        """Returns the newest readable status of this session."""
         if self._directory.is_ready:
             self._status = read_status(self._directory.path) or self._status
         return self._status
@@ -309,13 +305,12 @@ class Front:
         }
         if self._directory.is_ready:
             self._logs.apply()
-            # On a full disk they hold the room that result.json needs.
+            # On a full disk they take up the space that result.json needs.
             discard_partials(run_dir)
             self._records.end(result)
         return Outcome(code, result)
 
     def _judge(self, status: Status) -> tuple[str, str, int]:
-        """Returns how the run ended, why, and the exit code."""
         if self._error is not None:
             return "failed", f"{self._error.node} failed", 1
         number = self._signals.first
@@ -326,7 +321,7 @@ class Front:
 
 
 def _find_exposure(launch: LaunchConfig) -> str | None:
-    """Returns why the program's network is not private; None if it is to be."""
+    """Returns why the program's network is not private; None if it should be."""
     if _is_remote(launch):
         return "the machines of a cluster have to reach each other"
     return None if launch.isolate else "launch.isolate is off"

@@ -11,14 +11,13 @@ from distrl.errors import ConfigError, suggest
 
 @dataclass(frozen=True)
 class Group:
-    """A group of nodes. The defaults are those of a group in a program of the user's.
+    """A group of nodes; the defaults are for the groups of a user's program.
 
     Attributes:
-      name: of the group: a node is called `learner`, or `actor/0`.
       count: how many nodes `distrl.program.make_program` has in it.
-      is_numbered: whether a single node has a number, too.
+      is_numbered: whether a single node has a number, too: `actor/0`.
       saves: whether its nodes may take longer than `launch.stop_seconds` to end, since
-        they save the last checkpoint or wait for those who do.
+        they save the last checkpoint or wait for those that do.
       is_accelerated: whether its nodes use the accelerator; the others compute on one
         CPU thread.
     """
@@ -44,7 +43,7 @@ _GROUPS = (
     Group("actor", lambda config: config.actor.count, is_numbered=True),
     Group("evaluator", _one),
 )
-# The one node of the serial back end does it all.
+# The only node of the serial backend does it all.
 _SERIAL = Group("serial", _one, saves=True, is_accelerated=True)
 
 GROUPS = {group.name: group for group in (*_GROUPS, _SERIAL)}
@@ -52,20 +51,20 @@ GROUPS = {group.name: group for group in (*_GROUPS, _SERIAL)}
 
 
 def find_group(name: str) -> Group:
-    """Returns a group of distrl's own programs or, by default, of another program."""
+    """Returns a group of distrl's own programs, or one with the defaults."""
     return GROUPS.get(name, Group(name))
 
 
 def group_of(node: str) -> Group:
-    """Returns the group of the node called `node`."""
+    """Returns the group of a node, by its name."""
     return find_group(node.partition("/")[0])
 
 
 def count_nodes(config: Config) -> dict[str, int]:
-    """Returns how many nodes each group of distrl's own program has, in its order.
+    """Returns the number of nodes in each group of distrl's own program, in its order.
 
-    To make the program takes TensorFlow and the environment, which the process that
-    places nodes on a cluster does without.
+    Unlike making the program, this needs neither TensorFlow nor the environment: the
+    driver of a cluster does without them.
     """
     groups = (_SERIAL,) if config.launch.backend == "serial" else _GROUPS
     counts = {group.name: group.count(config) for group in groups}
@@ -82,7 +81,7 @@ def name_nodes(counts: Mapping[str, int]) -> list[str]:
 
 
 def check_groups(launch: LaunchConfig, groups: Iterable[str] = ()) -> None:
-    """Raises ConfigError where `launch.environment` names an unknown group.
+    """Raises ConfigError if `launch.environment` names an unknown group.
 
     `groups` are those of the user's own program.
     """

@@ -1,8 +1,8 @@
 """The guard: the small process between the front and the host.
 
-When the host ends, it kills what the host has left and ends the same way. When the
-front has died, it ends the host. While the front is stopped, as by Ctrl-Z, it keeps the
-host and all nodes stopped.
+When the host ends, it kills what the host left behind and exits with the same status.
+When the front dies, it ends the host. While the front is stopped, as by Ctrl-Z, it
+keeps the host and all nodes stopped.
 """
 
 import contextlib
@@ -35,7 +35,7 @@ def fork_guarded(channel: Channel, own_pids: bool) -> None:
     front, guard = os.getppid(), os.getpid()
     adopt_orphans()
     mark_process(front * MARKS)
-    # The front handles these, also when every process of the run gets them.
+    # The front handles these, even when every process of the run gets them.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
     if own_pids:
@@ -75,7 +75,7 @@ def _guard(front: int, host: int) -> NoReturn:
 
 
 def _reap(host: int) -> int | None:
-    """Reaps children that have ended; returns the status of the host if it has."""
+    """Reaps children that have ended; returns the host's status if it is among them."""
     found = None
     with contextlib.suppress(ChildProcessError):
         while True:

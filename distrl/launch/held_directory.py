@@ -15,7 +15,7 @@ class HeldDirectory:
     """
 
     def __init__(self, path: Path, resumption: Resumption | None = None):
-        """Takes the absolute path and the lock of a resumed run; touches no file."""
+        """Takes an absolute path, and the lock of a resumed run; touches no file."""
         self.path = path
         self.lock = None if resumption is None else resumption.lock
         """The descriptor that keeps other runs away; None before `make_ready`."""
@@ -28,7 +28,7 @@ class HeldDirectory:
         return bool(self._folders)
 
     def make_ready(self, config_yaml: str) -> None:
-        """Makes the directory of a new run, or prepares that of a resumed one.
+        """Creates the directory of a new run, or prepares that of a resumed one.
 
         Raises:
           ConfigError: it cannot be written to, or another run was faster.
@@ -58,7 +58,7 @@ class HeldDirectory:
         return None
 
     def close(self) -> None:
-        """Unlocks the directory; one that was not made ready stays as it was."""
+        """Unlocks the directory; leaves one that was not made ready as it was."""
         for descriptor in self._folders.values():
             os.close(descriptor)
         if self._resumption is not None and not self.is_ready:

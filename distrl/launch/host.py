@@ -1,7 +1,8 @@
-"""The host process: it enters isolation, imports, checks, and runs a backend.
+"""The host process: enters isolation, imports, checks, and runs a backend.
 
 The front starts this process with the number of its channel. It becomes the guard, and
-its fork the host. Until then it must import nothing that starts threads, as numpy does.
+its fork the host. Before that it must import nothing that starts threads, such as
+numpy.
 """
 
 import faulthandler
@@ -33,7 +34,7 @@ from distrl.session import Session
 
 
 def main() -> None:
-    """Answers the front's request and ends with the program."""
+    """Serves the front until the program has ended."""
     channel = Channel(socket.socket(fileno=int(sys.argv[1])))
     join_run()
     faulthandler.enable()
@@ -61,7 +62,7 @@ def _serve(channel: Channel, request: Launch) -> None:
     config, program = unpack(request.payload)
     backend = BACKENDS[config.launch.backend]
     if backend.is_cluster and program == OUR_PROGRAM:
-        # The machines import and check; here that would only take time and memory.
+        # The machines import and check; doing it here would waste time and memory.
         load_function(backend.run)(None, config, channel, request)
         return
     channel.send(Stage("importing JAX, TensorFlow and Reverb"))

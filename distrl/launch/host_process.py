@@ -12,7 +12,7 @@ from distrl.launch.ends import MemoryKills, describe_kill
 from distrl.launch.logs import read_last_lines
 from distrl.launch.reaping import MARKS, kill_descendants
 
-# What the guard needs to end what is left of a host that was killed.
+# How long the guard may need to kill what a killed host left behind.
 _GUARD_SECONDS = 10.0
 _PRINTED_LINES = 20
 
@@ -21,7 +21,7 @@ class HostProcess:
     """The guard, a child of this process, with the host behind it."""
 
     def __init__(self, run_dir: Path):
-        """Starts it, with a channel; it adopts the orphans of the run from now on."""
+        """Starts the process; from now on this one adopts the orphans of the run."""
         self.memory_kills = MemoryKills()
         self.channel, far = Channel.pair()
         self._output = tempfile.TemporaryFile()  # noqa: SIM115, close() does
@@ -43,7 +43,7 @@ class HostProcess:
         far.close()
 
     def end(self, patiently: bool) -> None:
-        """Ends what is left of it; `patiently` lets it end by itself first."""
+        """Kills what is left of it; `patiently` first lets it end by itself."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_GUARD_SECONDS if patiently else 0.0)
         # Its guard adopts whatever loses its parent meanwhile, so nothing escapes.
@@ -55,7 +55,7 @@ class HostProcess:
         kill_descendants(os.getpid(), range(first, first + MARKS))
 
     def describe_end(self) -> str:
-        """Describes an end without a last message, with the last printed lines."""
+        """Describes an end without a last message, quoting the last printed lines."""
         code = self._process.returncode
         cause = f"exit code {code}"
         if code < 0:
@@ -64,7 +64,7 @@ class HostProcess:
         return "\n".join([f"The launcher's host process ended: {cause}.", *printed])
 
     def close(self) -> None:
-        """Closes the channel and its output; the process has ended."""
+        """Closes the channel and the output of a process that has ended."""
         adopt_orphans(False)
         self.channel.close()
         self._output.close()

@@ -4,7 +4,7 @@ Courier and Reverb listen on all interfaces and take no credentials, so a local 
 is cut off from the network wherever the system allows it. When the first process of a
 PID namespace ends, the kernel kills all others in it.
 
-A process must enter before it has a second thread, that is before it imports numpy.
+A process must enter before it has a second thread, that is, before it imports numpy.
 """
 
 import ctypes
@@ -26,23 +26,19 @@ _SIOCSIFFLAGS = 0x8914
 _IFF_UP = 1
 _CAPABILITY_VERSION = 0x20080522
 
-# What `unshare` means by errors whose usual words are about disks, or do not help.
+# What errors of `unshare` mean; their usual texts are about disks, or do not help.
 _LIMITS = {
     errno.ENOSPC: "the limit of user or network namespaces is reached; see sysctl "
     "user.max_user_namespaces and user.max_net_namespaces",
     errno.EUSERS: "user namespaces are nested too deeply",
 }
 
-# Of /proc as it was outside, for `outside_pid`.
+# /proc as it was outside, for `outside_pid`.
 _outside: int | None = None
 
 
 def enter_isolation() -> str | None:
-    """Moves this process into a private network with loopback up.
-
-    Returns:
-      None when it is inside, else the reason why the system refused.
-    """
+    """Moves this process into a private network; returns why, if the system refused."""
     uid, gid = os.geteuid(), os.getegid()
     flags = _CLONE_NEWNET if uid == 0 else _CLONE_NEWNET | _CLONE_NEWUSER
     try:
@@ -59,10 +55,10 @@ def enter_isolation() -> str | None:
 
 
 def drop_capabilities() -> None:
-    """Drops the capabilities of an ordinary user in a user namespace.
+    """Drops the capabilities that an ordinary user has in a user namespace.
 
-    With them, an environment could overrule the modes of the user's files. Root had
-    them all along and keeps them.
+    With them, an environment could override the modes of the user's files. Root had
+    them anyway and keeps them.
     """
     if os.geteuid() == 0:
         return
@@ -72,7 +68,7 @@ def drop_capabilities() -> None:
 
 
 def probe_isolation() -> str | None:
-    """Tries `enter_isolation` in a fork; None if it works, else the reason."""
+    """Tries `enter_isolation` in a fork; returns None if it works, else the reason."""
     reader, writer = os.pipe()
 
     def enter() -> int:
@@ -105,7 +101,7 @@ def begin_own_pids() -> None:
 
 
 def enter_own_pids() -> None:
-    """Called by the first process: makes `/proc` show the processes inside."""
+    """Makes `/proc` show the processes inside; the first process inside calls it."""
     global _outside
     # Opened through the outer /proc, so that it shows the outer numbers.
     _outside = os.open("/proc/self/fdinfo", os.O_RDONLY | os.O_DIRECTORY)
@@ -116,7 +112,7 @@ def enter_own_pids() -> None:
 
 
 def outside_pid(pid: int) -> int:
-    """Returns the PID of a child as seen outside; 0 if it is gone."""
+    """Returns the PID of a child as seen outside; 0 if it has ended."""
     if _outside is None:
         return pid
     handle = os.pidfd_open(pid)
@@ -130,7 +126,6 @@ def outside_pid(pid: int) -> int:
 
 
 def _run_in_fork(function: Callable[[], int]) -> int:
-    """Returns the exit code of a fork that runs `function`."""
     child = os.fork()
     if child == 0:
         code = 1
@@ -159,7 +154,7 @@ def _mount(source: bytes | None, target: bytes, kind: bytes | None, flags: int) 
 
 
 def _call(function: str, *arguments: object) -> None:
-    """Calls a function of the C library and raises OSError if it fails."""
+    """Calls a function of the C library; raises OSError if it fails."""
     if getattr(ctypes.CDLL(None, use_errno=True), function)(*arguments) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))

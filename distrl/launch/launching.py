@@ -1,4 +1,4 @@
-"""Launches a program: checks what it is given, and runs it by a front."""
+"""The launch of a program: checks the arguments, and runs it by a front."""
 
 import contextlib
 import dataclasses
@@ -29,8 +29,8 @@ def run(
     Args:
       config: the whole configuration of the run.
       program: `make_program(config, spec) -> lp.Program`, or `module:function`; None is
-        distrl's own program. The serial backend runs no other.
-      progress: where to show progress; None shows it on stderr.
+        distrl's own program, the only one for the serial backend.
+      progress: None shows it on stderr.
       resume: whether to resume the run in `run_dir` from its newest whole checkpoint;
         the configuration is that of `distrl.config.load_run`.
 

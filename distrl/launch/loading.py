@@ -1,4 +1,4 @@
-"""How a process that forks nodes prepares and ends: the host, or a zygote."""
+"""The start and end of a process that forks nodes: the host, or a zygote."""
 
 import gc
 import importlib
@@ -18,16 +18,12 @@ from distrl.launch.logs import clip
 from distrl.launch.messages import Ended, Failure, Refused
 from distrl.launch.reaping import kill_descendants
 
-# Beside those of the nodes: the process's own, and some for environments.
+# In addition to those of the nodes: the process's own, and some for environments.
 _FILES = 32
 
 
 def import_everything(config: Config) -> None:
-    """Imports what nodes need, so that their forks share it, and allows open files.
-
-    Raises:
-      ConfigError: the limit of open files is too low.
-    """
+    """Imports what nodes need, so that forks share it, and raises the file limit."""
     # A collection while jaxlib 0.4.38 registers its pytrees can crash the process.
     gc.disable()
     import distrl.launch.checking  # noqa: F401
@@ -47,7 +43,7 @@ def import_everything(config: Config) -> None:
 
 
 def load_function(reference: str | Callable[..., Any]) -> Callable[..., Any]:
-    """Returns the function that `module:function` names, or that it is itself."""
+    """Returns the function that `module:function` names; a function returns itself."""
     if not isinstance(reference, str):
         return reference
     module, _, attribute = reference.partition(":")
@@ -69,11 +65,11 @@ def count_needed_files(config: Config) -> int:
 
 
 def raise_file_limit(config: Config) -> None:
-    """Raises this process's limit of open files to the hard limit, for children, too.
+    """Raises the limit of open files to the hard limit, for child processes, too.
 
     Raises:
-      ConfigError: the hard limit is too low for the run. It would not fail with a clear
-        error: Reverb and gRPC hang when they cannot open a file.
+      ConfigError: the hard limit is too low for the run. Without this check, Reverb and
+        gRPC would hang when they cannot open a file.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:

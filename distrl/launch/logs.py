@@ -1,4 +1,4 @@
-"""Logs: where output goes, how it is quoted, and how large a log may become."""
+"""Logs: redirects output to them, quotes them, and bounds their size."""
 
 import os
 import shutil
@@ -34,7 +34,7 @@ class LogBound:
     """Keeps the logs of a run from filling the disk; reports the first cut."""
 
     def __init__(self, logs: Path, mib: int, note: Callable[[str], object]):
-        """Takes the directory, `launch.log_mib`, and what shows a line."""
+        """Takes the directory, `launch.log_mib`, and what shows a line to the user."""
         self._logs = logs
         self._mib = mib
         self._note = note
@@ -42,7 +42,7 @@ class LogBound:
         self._has_noted = False
 
     def tick(self) -> None:
-        """Bounds the logs if that is due; call it at least once a second."""
+        """Bounds the logs if it is time; call it at least once a second."""
         if time.monotonic() >= self._due:
             self._due = time.monotonic() + _PERIOD_SECONDS
             self.apply()
@@ -59,18 +59,12 @@ class LogBound:
 
 
 def bound_logs(logs: Path, mib: int) -> list[Path]:
-    """Moves the end of each log that is longer than half the bound to NAME.log.1.
+    """Moves the end of each long log to NAME.log.1; returns the logs that it cut.
 
-    Nodes and their children have the file open and would keep writing to a renamed one,
-    so it is copied and truncated. Anything printed between the two is lost, and so is
-    the previous content of NAME.log.1.
-
-    Args:
-      logs: the directory; its subdirectories are included.
-      mib: the bound for a log together with its NAME.log.1.
-
-    Returns:
-      The logs that were too long.
+    `mib` bounds a log together with its NAME.log.1: a log is long if it exceeds half of
+    that. Nodes have the file open and would keep writing to a renamed one, so it is
+    copied and truncated. Lines printed in between are lost, and so is the previous
+    NAME.log.1.
     """
     cut = []
     most = mib * 2**19

@@ -1,4 +1,4 @@
-"""Every message between the processes of the launcher, by who sends it to whom.
+"""The messages between the processes of the launcher, by who sends them to whom.
 
     front <-> host <- nodes                                     on one machine
     front <-> driver <-> machine agent <-> zygote <- nodes      on a cluster
@@ -125,7 +125,7 @@ class NodeChanged(Message):
 
 @dataclass(frozen=True)
 class Restarted(Message):
-    """A node was started again, with a new pid."""
+    """A node was restarted, with a new pid."""
 
     name: str
     pid: int
@@ -138,7 +138,7 @@ class Restarted(Message):
 
 @dataclass(frozen=True)
 class Stopping(Message):
-    """The nodes of this machine are ending; the driver ends the others."""
+    """The nodes of this machine are ending; the driver stops the others."""
 
 
 @dataclass(frozen=True)
@@ -181,14 +181,14 @@ class Sign(Message):
 
 @dataclass(frozen=True)
 class CheckParts(Message):
-    """Try environment, network and devices, with these environment variables."""
+    """Check environment, network and devices, with these environment variables."""
 
     environment: dict[str, str]
 
 
 @dataclass(frozen=True)
 class Build(Message):
-    """Make the program, and take free ports for the nodes of this machine."""
+    """Make the program, and bind free ports for the nodes of this machine."""
 
     session: dict[str, str]
     """The environment variables of this start of the program."""
@@ -212,7 +212,7 @@ class Assignment(Message):
 
     @classmethod
     def of_all(cls, names: Iterable[str]) -> "Assignment":
-        """Returns the assignment of a whole program to this machine."""
+        """Returns an assignment of the whole program to this machine."""
         return cls(dict.fromkeys(names, 0))
 
 
@@ -223,7 +223,7 @@ class StartNodes(Message):
     assignment: Assignment
 
 
-# From a zygote to the driver, beside what a host tells the front.
+# From a zygote to the driver, in addition to what a host tells the front.
 
 
 @dataclass(frozen=True)
@@ -260,14 +260,14 @@ class Described(Message):
 
 @dataclass(frozen=True)
 class Closed(Message):
-    """The zygote has ended; `printed` is the last that it printed."""
+    """The zygote has ended; `printed` is the end of its output."""
 
     printed: str
 
 
 @dataclass(frozen=True)
 class Lost(Message):
-    """The machine does not run its nodes any more; its last message."""
+    """The machine no longer runs its nodes; its last message."""
 
     reason: str
     """In words that follow the machine's name."""
@@ -297,7 +297,7 @@ def _from_plain(plain: dict[str, Any]) -> Any:
 
 
 def pack(value: Any) -> str:
-    """Returns any value, also a function of a script, as text for a message."""
+    """Returns any value as text for a message, even a function of a script."""
     return base64.b64encode(cloudpickle.dumps(value)).decode()
 
 

@@ -41,17 +41,17 @@ from distrl.launch.restarts import stop_limit
 from distrl.launch.run_directory import node_file
 from distrl.launch.stop_flag import StopPipe, call_when_told, is_told
 
-# Tells a process the group of its node.
+# The environment variable that tells a process the group of its node.
 _GROUP = "DISTRL_GROUP"
 
 
 def run_launchpad(
     program: lp.Program, config: Config, channel: Channel, request: Launch
 ) -> None:
-    """Runs `program` by `lp.launch` until it stops; tells the front about it.
+    """Runs `program` by `lp.launch` until it has ended; reports to the front.
 
-    Launchpad keeps the pids to itself, so program.json has none. It ends the run when a
-    node fails, is killed or just ends, and restarts none.
+    Launchpad does not reveal the pids, so program.json has none. It ends the run when
+    any node ends, and restarts none.
     """
     # Launchpad leaves the nodes there, pickled; the front removes them.
     tempfile.tempdir = request.scratch
@@ -75,7 +75,7 @@ def run_launchpad(
     manager = lp.launch(
         program,
         launch_type="local_mp",
-        # The other terminals lose exit codes, and leave shells behind.
+        # The other terminals lose exit codes and leave shells behind.
         terminal="output_to_files",
         local_resources=_list_resources(program, config),
     )
@@ -101,7 +101,6 @@ def run_launchpad(
 
 
 def _list_resources(program: lp.Program, config: Config) -> dict[str, PythonProcess]:
-    """Returns the environment variables of each group."""
     resources = {}
     for group in program.groups:
         environment = node_environment(group, config.launch.environment)
@@ -112,7 +111,7 @@ def _list_resources(program: lp.Program, config: Config) -> dict[str, PythonProc
 
 
 def _stop_when_asked(channel: Channel, scratch: str | None) -> threading.Event:
-    """Starts a thread that stops the program when the front asks, or is gone."""
+    """Starts a thread that stops the program when the front asks for it, or dies."""
     was_asked = threading.Event()
 
     def listen() -> None:
@@ -122,7 +121,7 @@ def _stop_when_asked(channel: Channel, scratch: str | None) -> threading.Event:
                 shutil.rmtree(scratch, ignore_errors=True)
             os._exit(1)
         was_asked.set()
-        # What the environment's module blocked when it was imported is blocked here.
+        # The environment's module may have blocked them when it was imported.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM, signal.SIGALRM])
         os.kill(os.getpid(), signal.SIGTERM)
 
@@ -133,7 +132,7 @@ def _stop_when_asked(channel: Channel, scratch: str | None) -> threading.Event:
 def _enforce_stop(
     manager: Any, stop: StopPipe, config: Config, channel: Channel
 ) -> None:
-    """Starts a thread that, after a stop, kills the nodes that have had their time.
+    """Starts a thread that, after a stop, kills the nodes whose time is up.
 
     Launchpad has one limit for all, and a node that blocks signals ignores its own.
     """
@@ -157,7 +156,7 @@ def _enforce_stop(
 
 
 class _Preparation:
-    """Prepares the process that unpickles it for what comes next, and becomes None."""
+    """Becomes None when unpickled, after preparing that process for what follows."""
 
     def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
         return _prepare_process, ()
@@ -171,7 +170,7 @@ def _prepare_process() -> None:
 
 
 def _notice_seconds(config: Config, group: str) -> int:
-    """Returns the whole seconds after which Launchpad kills a node that is to end."""
+    """Returns the whole seconds that Launchpad gives a node to end."""
     return max(1, int(stop_limit(config, group)))
 
 
@@ -183,26 +182,26 @@ def _run_guarded(
     launcher: int,
     stop: int,
 ) -> None:
-    """Runs a node in its process, with a log of its own; leaves its error in a file.
+    """Runs a node in its process, with its own log; leaves its error in a file.
 
-    `launcher` is the pid of the process that launches, `stop` the descriptor of its
+    `launcher` is the pid of the launching process, `stop` the descriptor of its
     `StopPipe`.
     """
     gc.enable()
     assert config.run_dir is not None
     die_with_parent(launcher)
     manager = worker_manager.get_worker_manager()
-    # Otherwise it would have Launchpad's own ten seconds, whatever the launcher gives.
+    # Launchpad gives ten seconds here, whatever limit the launcher was given.
     manager._termination_notice_secs = _notice_seconds(config, os.environ[_GROUP])
     redirect_output(node_file(config.run_dir, "logs", name, ".log"))
     faulthandler.enable()
-    # Launchpad tells its nodes by a signal, which an environment may have taken.
+    # Launchpad stops its nodes by a signal, which an environment may have replaced.
     reader = os.open(f"/proc/{launcher}/fd/{stop}", os.O_RDONLY)
     call_when_told(reader, manager.stop_event().set)
     code = 0
     try:
         function()
-        # The node that stopped the program hears of it as all the others do.
+        # The node that stopped the program learns of it like all others.
         if not is_told(reader, config.launch.stop_seconds):
             is_stopped = lp.stop_event().is_set()
             how = "was ended by SIGTERM" if is_stopped else "ended by itself"

@@ -29,11 +29,9 @@ class PreparedNode:
     """A node whose addresses are bound.
 
     Attributes:
-      name: for example `actor/0`.
       group: the label of its group in the program.
       address: its first address, if it has any.
-      function: runs the node until it ends.
-      environment: environment variables of this node, beside those of its group.
+      environment: variables of this node, in addition to those of its group.
     """
 
     name: str
@@ -44,8 +42,6 @@ class PreparedNode:
 
 
 class _Bound(lp_address.AbstractAddressBuilder):
-    """An address that was chosen earlier."""
-
     def __init__(self, address: str):
         self._address = address
 
@@ -62,13 +58,13 @@ def prepare(
     """Binds a program's addresses and connects its handles.
 
     Args:
-      program: the program; it can be prepared once.
+      program: can be prepared only once.
       stop_program: what `lp.stop()` calls in a node.
       launch_type: the launch type that the nodes see.
       addresses: the addresses of nodes, by name; other nodes get free ports of this
         machine.
     """
-    # Launchpad reads absl flags at run time, and they are not parsed here.
+    # Launchpad reads absl flags at run time, but nothing parses them here.
     flags.FLAGS.mark_as_parsed()
     for node in program.get_all_nodes():
         node.launch_context.initialize(launch_type, None, program_stopper=stop_program)
@@ -101,7 +97,7 @@ def node_names(program: lp.Program) -> list[str]:
 
 
 def count_addresses(program: lp.Program) -> dict[str, int]:
-    """Returns how many addresses each node has, by its name."""
+    """Returns the number of addresses of each node, by name."""
     counts = [len(node.addresses) for _, node in _walk(program)]
     return dict(zip(node_names(program), counts, strict=True))
 
@@ -139,7 +135,6 @@ def configure_jax(environment: Mapping[str, str]) -> None:
 
 
 def _parse(variable: str, text: str, value: Any) -> Any:
-    """Returns a variable's text as the type of the option's value."""
     try:
         if isinstance(value, bool):
             return _TRUTH[text.lower()]

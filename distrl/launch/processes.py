@@ -1,7 +1,7 @@
 """The processes backend: forks a process for each node, watches them, ends them.
 
 This runs in the host process, which has imported everything heavy but has opened no
-gRPC channel and started no JAX backend: nodes can be forked from it at any time.
+gRPC channel and started no JAX backend, so nodes can be forked from it at any time.
 """
 
 import dataclasses
@@ -42,16 +42,16 @@ from distrl.launch.signs_of_life import Watch
 from distrl.launch.stop_flag import StopPipe
 from distrl.node_log import say
 
-# How long a restart waits until what the node had started is gone.
+# How long a restart waits for the processes that the node had started to end.
 _GROUP_SECONDS = 2.0
-# How punctual restarts and the limits of a stop are.
+# The precision of restarts and of the limits of a stop.
 _TIMING_SECONDS = 0.05
 
 
 def run_processes(
     program: lp.Program, config: Config, channel: Channel, _: Launch
 ) -> None:
-    """Runs `program` in processes until it has ended; tells the front about it."""
+    """Runs `program` in processes until it has ended; reports to the front."""
     Supervisor(config, channel).run(program)
 
 
@@ -59,7 +59,7 @@ class Supervisor:
     """Runs the nodes of a program as processes, from the fork to the last exit."""
 
     def __init__(self, config: Config, channel: Channel):
-        """Takes the configuration of the run, and the channel to the front."""
+        """Catches SIGCHLD, so it must be made in the main thread."""
         assert config.run_dir is not None
         self._config = config
         self._channel = channel
@@ -91,7 +91,7 @@ class Supervisor:
         signal.signal(signal.SIGCHLD, lambda *_: None)
 
     def run(self, program: lp.Program, assignment: Assignment | None = None) -> None:
-        """Runs `program` until every node has ended; tells the front about it.
+        """Runs `program` until every node has ended; reports to the front.
 
         An assignment has the nodes that run on this machine; None is all nodes.
         """
@@ -100,7 +100,7 @@ class Supervisor:
             program, self._ask_to_stop, LaunchType.LOCAL_MULTI_PROCESSING, addresses
         )
         self._nodes = {node.name: node for node in nodes}
-        # What is shared with the nodes stays shared: the collector must not touch it.
+        # Keeps pages shared with the nodes: the collector would write to them.
         gc.collect()
         gc.freeze()
         self._begin(assignment or Assignment.of_all(self._nodes))
@@ -112,7 +112,6 @@ class Supervisor:
         self._channel.send(Ended(error))
 
     def _begin(self, assignment: Assignment) -> None:
-        """Starts the nodes of this machine, and tells the front."""
         begun = {}
         for name, restarts in assignment.restarts.items():
             environment = assignment.environments.get(name, {})
@@ -146,11 +145,11 @@ class Supervisor:
         return True
 
     def _ask_to_stop(self) -> None:
-        """Called in a node, by `lp.stop()`."""
+        """Sends a stop request; called in a node, by `lp.stop()`."""
         self._outbox.send(Stop())
 
     def _forget(self) -> None:
-        """Called in a new node: closes what belongs to the supervisor."""
+        """Closes what belongs to the supervisor; called in a new node."""
         self._channel.close()
         self._inbox.close()
         self._stop.close_writer()
@@ -171,7 +170,7 @@ class Supervisor:
         if self._channel in ready:
             message = self._channel.receive()
             if message is None:
-                # The front was killed: nobody else is left to end this run.
+                # The front was killed, so this process must end the run.
                 kill_descendants(os.getpid())
                 os._exit(1)
             if isinstance(message, Stop):
@@ -197,7 +196,7 @@ class Supervisor:
                 case Failure(name, traceback):
                     self._errors[name] = traceback
                 case Sign(name, pid, looked) if pid == self._children[name].pid:
-                    # Those of an earlier incarnation mean nothing any more.
+                    # Signs of an earlier incarnation do not count.
                     self._watch.note(name, looked)
 
     def _reap(self) -> None:
@@ -213,7 +212,6 @@ class Supervisor:
                     self._note_end(child, status)
 
     def _note_end(self, child: NodeProcess, status: int) -> None:
-        """Records that a node ended; restarts it or ends the run if needed."""
         name = child.node.name
         child.status = status
         # What the node started belongs to its process group, and ends with it.
@@ -243,7 +241,7 @@ class Supervisor:
             child.due = now + decision.delay
             self._channel.send(NodeChanged(name, "restarting"))
             return
-        # The run goes on only while every node does.
+        # Without this node the run cannot continue.
         self._failed = name
         if name not in self._errors:
             log = read_log_end(self._surroundings.run_dir, name, end)
@@ -260,7 +258,7 @@ class Supervisor:
             if child.due is None or now < child.due:
                 continue
             if group_is_left(child.pid) and now < child.due + _GROUP_SECONDS:
-                # It may still hold the node's port; it was killed, and will end.
+                # It was killed, but may still hold the node's port.
                 continue
             child.due = None
             child.restarted_at.append(now)

@@ -1,4 +1,4 @@
-"""Kills what must not be left running: a session, a group, a tree of processes."""
+"""Kills of processes that must not be left running: a session, a group, a tree."""
 
 import contextlib
 import os
@@ -29,20 +29,20 @@ def kill_session(session: int) -> None:
             _kill(pid)
         # The leader's exit code is for the process that started it.
         _reap([pid for pid in members if pid != session])
-    # Processes that had ended and were adopted wait for their parent: this process.
+    # Adopted processes that had already ended wait for this process to reap them.
     children = [child.pid for child in psutil.Process().children()]
     adopted = [pid for pid in children if pid != session and _sid(pid) == session]
     _reap(adopted)
 
 
 def kill_group(group: int) -> None:
-    """Kills every process of a group, if there is any."""
+    """Kills every process of a group, if it has any."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(group, signal.SIGKILL)
 
 
 def group_is_left(group: int) -> bool:
-    """Whether a group has a process, or one that waits to be reaped."""
+    """Whether a group has any process, even one that waits to be reaped."""
     try:
         os.killpg(group, 0)
     except ProcessLookupError:
@@ -51,7 +51,7 @@ def group_is_left(group: int) -> bool:
 
 
 def find_children(pid: int) -> list[int]:
-    """Returns the children of a process; none if it is gone."""
+    """Returns the children of a process; none if it has ended."""
     try:
         return [child.pid for child in psutil.Process(pid).children()]
     except psutil.Error:
@@ -59,7 +59,7 @@ def find_children(pid: int) -> list[int]:
 
 
 def catches_signal(pid: int, number: int) -> bool:
-    """Whether a process has a handler for a signal; False if it is gone."""
+    """Whether a process has a handler for a signal; False if it has ended."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:
@@ -73,7 +73,7 @@ def mark_process(mark: int) -> None:
 
     The mark is a resource limit that Linux has ignored since 2.4. It is inherited
     through forks, sessions, other programs and changes of parents, so it tells who
-    started a process whose parent is gone.
+    started a process whose parent has ended.
     """
     hard = resource.getrlimit(_RLIMIT_LOCKS)[1]
     with contextlib.suppress(OSError, ValueError):
@@ -81,7 +81,7 @@ def mark_process(mark: int) -> None:
 
 
 def read_mark(pid: int = 0) -> int | None:
-    """Returns the mark of a process (0 is this one); None if it is gone."""
+    """Returns the mark of a process (0 is this one); None if it has ended."""
     try:
         return resource.prlimit(pid, _RLIMIT_LOCKS)[0]
     except OSError:
@@ -91,12 +91,9 @@ def read_mark(pid: int = 0) -> int | None:
 def find_descendants(
     root: int, marks: range | None = None, spared: Container[int] = ()
 ) -> list[int]:
-    """Returns the running descendants of the process `root`.
+    """Returns the running descendants of `root`.
 
-    Args:
-      root: a pid, which is not among them.
-      marks: only processes with these marks count; None counts all.
-      spared: pids that do not count.
+    `marks` keeps only processes with these marks; `spared` are pids to leave out.
     """
     found = []
     with contextlib.suppress(psutil.NoSuchProcess):
@@ -115,7 +112,7 @@ def kill_descendants(
     """Kills what `find_descendants` finds until it finds nothing.
 
     Processes may fork meanwhile. It gives up after a while on one that cannot be
-    killed, as when it waits for a disk.
+    killed, for example while it waits for a disk.
     """
     give_up = time.monotonic() + _KILL_SECONDS
     killed: set[int] = set()
@@ -126,7 +123,7 @@ def kill_descendants(
             return
         killed.update(found)
         time.sleep(_SLICE_SECONDS)
-    # Some of them are children of this process.
+    # Some are children of this process.
     _reap(sorted(killed))
 
 
@@ -137,7 +134,7 @@ def kill_tree(root: int) -> None:
 
 
 def _session_of(pid: int) -> int | None:
-    """Returns the session of a process that still runs."""
+    """Returns the session of a process; None for zombies."""
     try:
         if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
             return None

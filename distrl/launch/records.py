@@ -13,7 +13,7 @@ _COLUMNS = ("time", "node", "cause", "restarts")
 
 
 class Records:
-    """Keeps program.json, metrics/launcher.csv and result.json.
+    """Writes program.json, metrics/launcher.csv and result.json.
 
     Changed states wait for `flush`, since a thousand nodes may end at once. A full disk
     does not end a run: the user is told once.
@@ -34,7 +34,7 @@ class Records:
 
     @property
     def restarts(self) -> dict[str, int]:
-        """How often each node was restarted, if it was."""
+        """The number of restarts of each node that was restarted."""
         counts = {name: facts["restarts"] for name, facts in self._nodes.items()}
         return {name: count for name, count in counts.items() if count > 0}
 
@@ -51,9 +51,9 @@ class Records:
         self._changed = True
 
     def restart(self, event: Restarted) -> None:
-        """Records that a node was started again, and tells the user.
+        """Records that a node was restarted, and tells the user.
 
-        The loss of a machine was told before: a node that moved is only recorded.
+        A node that moved is only recorded: the user knows of the loss of a machine.
         """
         facts = self._nodes[event.name]
         facts.update(pid=event.pid, state="running", restarts=event.restarts)
@@ -67,12 +67,12 @@ class Records:
         }
         self._write(lambda: self._append(row))
         if event.moved is None:
-            # Whoever reads the line finds the new process in program.json.
+            # Before the note, so that its reader finds the new process in program.json.
             self.flush()
             self._note(f"{event.name} {event.cause}; started again ({event.restarts})")
 
     def flush(self) -> None:
-        """Writes program.json if a node has changed since."""
+        """Writes program.json if a node has changed."""
         if self._changed:
             self._changed = False
             self._write(lambda: write_program(self._run_dir, self._nodes))

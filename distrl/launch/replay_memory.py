@@ -1,4 +1,4 @@
-"""Checks, before the start, whether replay can fit in memory."""
+"""A check before the start: whether replay can fit in memory."""
 
 import math
 from typing import Any
@@ -19,13 +19,10 @@ _WORD_BYTES = 4
 
 
 def check_replay_memory(config: Config, spec: EnvironmentSpec) -> list[str]:
-    """Compares the memory of a full replay with that of this machine.
+    """Compares the memory of a full replay with that of this machine; returns notes.
 
     Reverb compresses, so a replay that looks too large may still fit. The buffer of the
     serial backend is allocated at once, on the learner's first device.
-
-    Returns:
-      A line for the user if replay may not fit.
 
     Raises:
       ConfigError: the buffer of the serial backend cannot fit.
@@ -38,7 +35,7 @@ def check_replay_memory(config: Config, spec: EnvironmentSpec) -> list[str]:
         if stats is not None:  # None of a CPU, whose memory is the machine's.
             available = total = stats["bytes_limit"]
     elif config.launch.backend == "ray":
-        # Each shard may be on a machine of its own.
+        # Each shard may be on its own machine.
         capacity //= config.replay.shards
     needed = capacity * size
     if needed <= available:

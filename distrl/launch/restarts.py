@@ -1,4 +1,4 @@
-"""Rules of times: when a node is started again, and when it is late to end."""
+"""Rules of time: when a node is restarted, and when it is late to end."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,17 +10,17 @@ from distrl.launch.groups import find_group
 End = Literal["killed", "hung", "failed", "ended"]
 """Killed by a signal; killed since it hung; with an error; by itself, exit code 0."""
 
-# After so many doublings every delay exceeds the window.
+# After this many doublings every delay exceeds the window.
 _MOST_DOUBLINGS = 60
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What is done about a node that ended.
+    """Whether a node that ended is restarted.
 
     Attributes:
-      delay: the seconds after which it is started again; None fails the run.
-      reason: why it is not, if it was started again before.
+      delay: the seconds until it is restarted; None fails the run.
+      reason: why it is not restarted, if it was before.
     """
 
     delay: float | None
@@ -30,7 +30,7 @@ class Decision:
 def decide(
     launch: LaunchConfig, end: End, restarted_at: Sequence[float], now: float
 ) -> Decision:
-    """Decides whether a node that ended while the run goes on is started again.
+    """Decides whether a node that ended during the run is restarted.
 
     `now` and the times of its restarts so far are in seconds of the same clock.
     """
@@ -67,17 +67,13 @@ def stop_limit(config: Config, group: str) -> float:
 def is_late(config: Config, group: str, passed: float, silence: float | None) -> bool:
     """Whether a node that still runs has used up its time to end.
 
-    Args:
-      config: of the run.
-      group: of the node.
-      passed: the seconds since the stop.
-      silence: the seconds since its main thread last looked at its stop flag; None if
-        it never has.
+    `passed` are the seconds since the stop, `silence` those since its main thread last
+    looked at its stop flag; None if it never has.
     """
     launch = config.launch
     if passed < launch.stop_seconds:
         return False
     if silence is None or silence > min(launch.silent_seconds, launch.stop_seconds):
-        # It is not saving: it hangs, or has not even begun.
+        # It is not saving: it hangs, or has not begun to work.
         return True
     return passed >= stop_limit(config, group)

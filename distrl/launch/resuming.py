@@ -1,4 +1,4 @@
-"""Resuming the run in a directory: from which checkpoint, and whether at all."""
+"""Resuming the run in a directory: checks whether it can, and finds the checkpoint."""
 
 import shutil
 from collections.abc import Callable
@@ -24,10 +24,9 @@ class Resumption:
     """A run that is being resumed.
 
     Attributes:
-      lock: the descriptor that keeps others out of its directory.
+      lock: the descriptor that keeps other runs out of its directory.
       holder: what the lock file held before, for `unlock_unchanged`.
       checkpoint: the one it starts from; None starts from zero.
-      status: how far the run is.
     """
 
     lock: int
@@ -46,12 +45,8 @@ def begin_resumption(
 ) -> Resumption:
     """Locks a run's directory and finds its checkpoint; changes and starts nothing.
 
-    All files of the checkpoint are compared with their checksums, once for all nodes.
-
-    Args:
-      config: with which to resume.
-      run_dir: absolute.
-      note: takes a line that must be seen.
+    Compares all files of the checkpoint with their checksums, once for all nodes.
+    `note` shows a line to the user.
 
     Raises:
       ConfigError: there is no run, it is in use, another version of distrl saved it,
@@ -80,7 +75,7 @@ def begin_resumption(
 
 
 def ready_run(run_dir: Path, checkpoint: Checkpoint | None) -> None:
-    """Removes what crashes left behind, and renames the checkpoints that are damaged.
+    """Removes what crashes left behind, and renames damaged checkpoints.
 
     Those are newer than the one to start from, so every node finds that one.
     """

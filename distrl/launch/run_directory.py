@@ -1,4 +1,4 @@
-"""The run directory: how it is chosen and made, and the launcher's files in it."""
+"""The run directory: chooses and makes it, and writes the launcher's files in it."""
 
 import contextlib
 import functools
@@ -41,12 +41,12 @@ _VERSIONED = (
 
 
 def choose_run_dir(name: str, run_dir: str | None) -> Path:
-    """Returns the absolute directory of a new run.
+    """Returns the absolute directory of a new run; None makes a default one.
 
-    A default directory is made at once, so that no other run takes it.
+    The default is made at once, so that no other run takes it.
 
     Raises:
-      ConfigError: `run_dir` holds a run already, or is not a directory.
+      ConfigError: `run_dir` holds a run already, or is not an empty directory.
     """
     if run_dir is None:
         return _make_default(name)
@@ -93,10 +93,7 @@ def make_run_dir(path: Path, config_yaml: str) -> int:
     """Makes the directories of a new run and saves its resolved configuration.
 
     Only the owner may read what may hold secrets, such as arguments of an environment:
-    configuration, result, logs and checkpoints.
-
-    Returns:
-      The descriptor that keeps other runs out (`lock_run_dir`).
+    configuration, result, logs and checkpoints. Returns the lock (`lock_run_dir`).
 
     Raises:
       ConfigError: the directory cannot be made, or another run was faster.
@@ -107,7 +104,7 @@ def make_run_dir(path: Path, config_yaml: str) -> int:
         raise _refuse_to_make(path, error) from error
     lock = lock_run_dir(path)
     try:
-        # Another run may have come and gone since the directory was chosen.
+        # Another run may have used the directory since it was chosen.
         choose_run_dir("", str(path))
         make_directories(path)
         write_whole(path / "config.yaml", config_yaml)
@@ -152,18 +149,18 @@ def reopen_run_dir(path: Path, config_yaml: str) -> None:
 
 
 def make_directories(path: Path) -> None:
-    """Makes the folders of a run directory that are missing."""
+    """Makes the missing folders of a run directory."""
     for name, mode in DIRECTORIES.items():
         (path / name).mkdir(mode=mode, exist_ok=True)
 
 
 def make_token(run_dir: Path) -> Path:
-    """Makes a file by which the machines of a run know whether they share its disk.
+    """Makes a file that shows the machines of a run whether they share its disk.
 
     It is in the run directory, or in the nearest existing directory above it.
 
     Raises:
-      ConfigError: it cannot be written to.
+      ConfigError: that directory cannot be written to.
     """
     place = run_dir
     while not place.is_dir():
@@ -189,7 +186,7 @@ def node_file(run_dir: str | Path, kind: str, node: str, suffix: str) -> Path:
 
 
 def write_program(run_dir: Path, nodes: Mapping[str, Mapping[str, Any]]) -> None:
-    """Writes program.json: each node's name, place and state; versions."""
+    """Writes program.json: the name, place and state of each node, and versions."""
     listed = [{"name": name, **facts} for name, facts in nodes.items()]
     content = {"nodes": listed, "versions": read_versions()}
     write_json(run_dir / "program.json", content, durable=False)

@@ -1,4 +1,4 @@
-"""Run-directory lock: at most one run at a time."""
+"""The lock of a run directory: at most one run at a time."""
 
 import fcntl
 import os
@@ -56,7 +56,7 @@ def read_holder(run_dir: Path) -> str:
 
 
 def unlock_unchanged(descriptor: int, holder: str) -> None:
-    """Releases a lock, with its file as `read_holder` found it."""
+    """Releases a lock, and restores what `read_holder` returned before it."""
     os.truncate(descriptor, 0)
     os.pwrite(descriptor, holder.encode(), 0)
     os.close(descriptor)

@@ -1,8 +1,8 @@
-"""Signs of life: how a node's process shows that it works, and who has stopped.
+"""Signs of life: show that a node's process works, and find those that have stopped.
 
-A node keeps asking whether it must stop. Its process tells the supervisor, about once a
-second, whether its main thread has asked since the last time. So a process that is
-stopped is found, and so is a main thread that is stuck.
+A node keeps asking whether it must stop. About once a second, its process tells the
+supervisor whether its main thread has asked since the last time. This reveals a stopped
+process as well as a stuck main thread.
 """
 
 import os
@@ -24,11 +24,11 @@ class WorkingClock:
     """A clock that stands still while its process does.
 
     It counts at most `longest` seconds from one `tick` to the next. So a process that
-    was stopped for a while, as by Ctrl-Z, does not believe that others were silent.
+    was stopped for a while, as by Ctrl-Z, does not take others for silent.
     """
 
     def __init__(self, longest: float, clock: Callable[[], float] = time.monotonic):
-        """Takes the longest step that counts, and the source of time, in seconds."""
+        """Takes the longest step that counts, in seconds, and the source of time."""
         self.now = 0.0
         """The seconds counted so far."""
         self._longest = longest
@@ -55,13 +55,13 @@ class LookedAtEvent(threading.Event):
 
     def is_set(self) -> bool:
         """Whether it is set; counts as a look."""
-        # Actors ask before every step: `super()` would take as long again as this.
+        # Actors ask before every step, and `super()` would double the cost.
         if get_ident() == self._owner:
             self._looks += 1
         return threading.Event.is_set(self)
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Waits up to `timeout` seconds; counts as a look all the time."""
+        """Waits up to `timeout` seconds; counts as looking all the time."""
         if get_ident() != self._owner:
             return super().wait(timeout)
         self._waiting = True
@@ -72,7 +72,7 @@ class LookedAtEvent(threading.Event):
             self._waiting = False
 
     def count_looks(self) -> int | None:
-        """Returns how often its thread has looked; None while it waits here."""
+        """Returns how often its thread has looked; None while it waits."""
         return None if self._waiting else self._looks
 
 
@@ -82,7 +82,7 @@ def signing_period(silent_seconds: float) -> float:
 
 
 def send_signs(name: str, event: LookedAtEvent, outbox: Channel, period: float) -> None:
-    """Starts a thread that sends a sign of life of a node every `period` seconds.
+    """Starts a thread that sends a node's sign of life every `period` seconds.
 
     The node's main thread must look at `event` now and then.
     """
@@ -111,10 +111,10 @@ class _Observed:
 
 
 class Watch:
-    """Knows for each node how long it has been silent.
+    """Records how long each node has been silent.
 
-    Its clock counts at most two periods from one `tick` to the next, so that nodes do
-    not look silent when it was this process that was stopped.
+    Its clock counts at most two periods between ticks, so that nodes do not look silent
+    when it was this process that was stopped.
     """
 
     def __init__(
@@ -145,7 +145,7 @@ class Watch:
         self._nodes[node] = _Observed(self.now, self.now)
 
     def forget(self, node: str) -> None:
-        """Expects nothing of a node any more."""
+        """Stops expecting signs of a node."""
         self._nodes.pop(node, None)
 
     def note(self, node: str, looked: bool) -> None:
@@ -174,7 +174,7 @@ class Watch:
         return hung
 
     def find_late(self) -> list[str]:
-        """Returns the nodes that have newly taken `silent_seconds` without working."""
+        """Returns, once each, the nodes not at work after `silent_seconds`."""
         late = []
         for node, observed in self._nodes.items():
             waited = self.now - observed.begun > self._silent
@@ -184,7 +184,7 @@ class Watch:
         return late
 
     def find_silence(self, node: str) -> float | None:
-        """Returns the seconds since a main thread looked at its flag; None: never."""
+        """Returns the seconds since a main thread looked at its flag; None if never."""
         observed = self._nodes.get(node)
         if observed is None or observed.look is None:
             return None

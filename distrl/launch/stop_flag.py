@@ -1,4 +1,4 @@
-"""How a node learns that it must stop: through a pipe, not through a signal.
+"""The stop of a node, by a pipe instead of a signal.
 
 An environment may replace, block or ignore signals, but not this pipe.
 """
@@ -18,7 +18,7 @@ _GRACE_SECONDS = 2.0
 
 
 class StopPipe:
-    """Tells all processes that hold the reading end at once, and permanently."""
+    """A pipe that tells all processes with its reading end to stop, permanently."""
 
     def __init__(self) -> None:
         """Opens both ends."""
@@ -46,7 +46,7 @@ def is_told(reader: int, seconds: float | None = 0.0) -> bool:
 
 
 def call_when_told(reader: int, function: Callable[[], object]) -> None:
-    """Calls `function` in a thread of its own when the stop comes."""
+    """Calls `function` in a new thread when the stop comes."""
 
     def listen() -> None:
         if is_told(reader, None):
@@ -63,7 +63,7 @@ class StopFlag:
     """
 
     def __init__(self) -> None:
-        """Starts unset; made by the thread that runs the node."""
+        """Starts unset; counts the looks of the thread that makes it."""
         self._event = LookedAtEvent()
 
     def set(self) -> None:

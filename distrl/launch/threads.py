@@ -20,7 +20,7 @@ from distrl.launch.stop_flag import StopFlag
 def run_threads(
     program: lp.Program, config: Config, channel: Channel, _: Launch
 ) -> None:
-    """Runs `program` in threads until it stops; tells the front about it.
+    """Runs `program` in threads until it has ended; reports to the front.
 
     A node that fails ends the others; nothing is restarted, since threads cannot be
     killed. A node that ignores the stop ends with the process, which exits next.
@@ -40,7 +40,7 @@ def run_threads(
             ended.put((node.name, None))
 
     def listen() -> None:
-        # The front asks for a stop, or is gone: either way the run is over.
+        # The front asks for a stop, or has died: either way the run is over.
         channel.receive()
         stop_flag.set()
 
@@ -64,7 +64,7 @@ def _await_end(
     config: Config,
     channel: Channel,
 ) -> Failure | None:
-    """Waits until the nodes (name: group) have ended, or their time is over."""
+    """Waits until the nodes (name: group) have ended, or their time is up."""
     error: Failure | None = None
     stopped_at, said_saving = None, False
     while running:
