@@ -48,12 +48,9 @@ def save_best(
     mean_return: float,
     episodes: int,
 ) -> Best:
-    """Saves the best parameters so far, then removes the previous ones.
+    """Saves the best `(params, network_state)` so far, then removes the previous ones.
 
     If it raises, for example because the disk is full, the previous ones stay.
-
-    Args:
-      variables: `(params, network_state)`, nests of arrays.
     """
     folder = Path(run_dir) / "best"
     path, partial = folder / str(learner_steps), folder / ".partial"

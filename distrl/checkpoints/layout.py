@@ -63,12 +63,7 @@ def make_folder(run_dir: str | Path) -> Path:
 
 
 def begin_part(run_dir: str | Path, name: str, part: str) -> Path:
-    """Returns the path for a part of a new checkpoint; only its parent exists.
-
-    Args:
-      name: of the checkpoint, for example `000008`.
-      part: for example `learner` or `replay/0`.
-    """
+    """Returns the path for a part, for example `replay/0`; only its parent exists."""
     path = make_folder(run_dir) / f".partial-{name}" / part
     shutil.rmtree(path, ignore_errors=True)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -112,8 +107,7 @@ def discard_partial(run_dir: str | Path, name: str) -> None:
 def discard_partials(run_dir: str | Path, scratch: bool = True) -> None:
     """Removes what crashes left half written or half removed.
 
-    Args:
-      scratch: also remove the nodes' hidden directories; no node may be running.
+    With `scratch`, also removes the nodes' hidden directories; no node may be running.
     """
     for word in ("partial", "old", *(["scratch"] if scratch else [])):
         for path in _folder(run_dir).glob(f".{word}-*"):
@@ -146,7 +140,6 @@ def find_newest_checkpoint(
       warn: called with one line for each damaged checkpoint, which is skipped.
       verify: compare all files with their checksums. The launcher does, before the
         nodes start; the nodes do not.
-      parts: the parts that it must contain.
 
     Raises:
       ConfigError: another version of distrl saved it.
@@ -199,9 +192,7 @@ def recall_progress(
 ) -> tuple[Checkpoint | None, RunProgress]:
     """Returns the newest checkpoint and the progress with which a session starts.
 
-    Args:
-      sessions: how often the run was started, including this time.
-      warn: called with one line for each damaged directory, which is skipped.
+    `sessions` counts the starts of the run, including this one.
     """
     checkpoint = find_newest_checkpoint(run_dir, warn, verify=False)
     progress = RunProgress() if checkpoint is None else checkpoint.progress
@@ -217,12 +208,6 @@ def _folder(run_dir: str | Path) -> Path:
 
 
 def _read(path: Path, verify: bool, parts: Collection[str]) -> Checkpoint:
-    """Reads a checkpoint's progress once its files are checked.
-
-    Raises:
-      ValueError, OSError: it is damaged.
-      ConfigError: another version of distrl saved it.
-    """
     facts = read_facts(path, _PROGRESS, verify)
     if facts.get("format") != FORMAT:
         raise ConfigError(

@@ -27,14 +27,10 @@ _CHUNK_BYTES = 1 << 20
 def commit_directory(
     hidden: Path, path: Path, name: str, facts: Mapping[str, Any]
 ) -> None:
-    """Writes a JSON file and the manifest, then renames `hidden` to `path`.
+    """Writes `facts` as JSON file `name` and the manifest; renames `hidden` to `path`.
 
-    If it raises, for example because the disk is full, `path` is unchanged.
-
-    Args:
-      path: the final name, in the same parent directory; an existing one is replaced.
-      name: of the JSON file.
-      facts: content of the JSON file; the format number is added.
+    An existing `path` is replaced. If it raises, for example because the disk is full,
+    `path` is unchanged.
     """
     write_json(hidden / name, {"format": FORMAT, **facts})
     files = {
@@ -54,9 +50,7 @@ def commit_directory(
 def read_facts(directory: Path, name: str, verify: bool = True) -> dict[str, Any]:
     """Returns the content of the JSON file `name` in a committed directory.
 
-    Args:
-      verify: compare all files with their checksums; otherwise only check that they
-        exist.
+    All files must exist; with `verify`, their checksums must match, too.
 
     Raises:
       ValueError, OSError: a file is missing or damaged.

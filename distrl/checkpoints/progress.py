@@ -60,19 +60,14 @@ class RunProgress:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "RunProgress":
-        """Returns the progress from the data of `to_dict`; ignores unknown names.
-
-        Raises:
-          ValueError: a value does not fit its field.
-        """
+        """Returns the progress from the data of `to_dict`; ignores unknown names."""
         return cls(**read_fields(cls, data))
 
 
 def read_fields(kind: type, data: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the values in JSON data for the fields of a dataclass of numbers.
 
-    Raises:
-      ValueError: a value has the wrong type, or is too large for a count.
+    Raises ValueError for a value of the wrong type, or too large for a count.
     """
     found = {}
     for field in dataclasses.fields(kind):

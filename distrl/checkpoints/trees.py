@@ -14,11 +14,9 @@ def preload_orbax() -> None:
 
 
 def save_tree(directory: Path, tree: Any) -> None:
-    """Writes a nest of arrays into a new directory; returns when it is complete.
+    """Writes a nest of numpy or JAX arrays into a new directory; waits for completion.
 
-    Args:
-      directory: must not exist yet.
-      tree: nest of numpy or JAX arrays; keys must be raw `[2] uint32` ones.
+    Random keys must be raw `[2] uint32` ones.
     """
     import jax
     import orbax.checkpoint as ocp
@@ -31,12 +29,8 @@ def save_tree(directory: Path, tree: Any) -> None:
 def restore_tree(directory: Path, like: _Tree) -> _Tree:
     """Returns the nest that `save_tree` wrote, as numpy arrays.
 
-    Args:
-      like: a nest of arrays or `jax.ShapeDtypeStruct` with the same structure, shapes
-        and dtypes.
-
-    Raises:
-      ValueError: the saved nest has another structure, shape or dtype.
+    Raises ValueError unless the structure, shapes and dtypes are those of `like`, which
+    has arrays or `jax.ShapeDtypeStruct`.
     """
     import jax
     import numpy as np

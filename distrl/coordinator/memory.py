@@ -95,11 +95,7 @@ class Memory:
 
 
 def write_memory(run_dir: str | Path, text: str) -> None:
-    """Replaces RUN_DIR/checkpoints/coordinator.json with the text of `Memory.to_json`.
-
-    Raises:
-      OSError: the disk is full, for example; the file is unchanged.
-    """
+    """Replaces RUN_DIR/checkpoints/coordinator.json; `text` is of `Memory.to_json`."""
     write_whole(make_folder(run_dir) / _NAME, text + "\n", durable=False)
 
 
@@ -109,11 +105,7 @@ def recall_run(
     """Returns the state from which a starting coordinator continues.
 
     That is coordinator.json if this session wrote it. A new session starts from the
-    newest checkpoint, as the learner does.
-
-    Args:
-      run_dir: None starts from zero.
-      warn: called with one line for each damaged directory, which is skipped.
+    newest checkpoint, as the learner does; without a `run_dir` it starts from zero.
     """
     sessions = session.number + 1
     if run_dir is None:

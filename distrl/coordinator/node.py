@@ -55,12 +55,7 @@ class Coordinator:
         stop_program: Callable[[], None],
         session: Session | None = None,
     ):
-        """Starts the clock of the run, or continues it.
-
-        Args:
-          stop: ends `run`.
-          stop_program: ends the whole run.
-        """
+        """Starts the clock of the run, or continues it; `stop` ends only `run`."""
         self._config = config
         self._stop = stop
         self._stop_program = stop_program

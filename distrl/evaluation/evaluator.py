@@ -27,10 +27,7 @@ def run_evaluator(
 ) -> None:
     """Evaluates the newest parameters repeatedly until `stop` is set.
 
-    Args:
-      variable_service: a client of the node that `find_source` names.
-      coordinator: a client of `Coordinator`.
-      incarnation: of the node (`Session.indices`), part of its seeds.
+    `variable_service` is a client of the node that `find_source` names.
     """
     jax.config.update("jax_cpu_enable_async_dispatch", False)
     evaluation = Evaluation(config, spec, make_agent(config, spec), incarnation)

@@ -44,12 +44,9 @@ def evaluate_run(
     Args:
       config: of the run, its `run_dir` set.
       which: None uses the best parameters, or the latest if there are no best ones.
-      episodes: at least 1; None uses `evaluation.episodes`.
-      epsilon: the probability of a random action; None uses `evaluation.epsilon`.
+      episodes, epsilon, max_episode_steps: None uses the fields of `evaluation`.
       seed: of environments and actions; None derives one that differs from that of the
         run's evaluator.
-      max_episode_steps: cuts off longer episodes; None uses
-        `evaluation.max_episode_steps`.
       video: a file for a video of one additional episode, which is played first.
       note: called with a line of progress now and then.
 

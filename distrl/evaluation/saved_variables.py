@@ -35,10 +35,7 @@ def load_variables(
 ) -> SavedVariables:
     """Loads the saved parameters of a run, which may still be running.
 
-    Args:
-      config: of the run, its `run_dir` set.
-      which: None takes the best, or the latest if no evaluation was saved.
-      warn: called with one line for each damaged checkpoint, which is skipped.
+    If `which` is None, these are the best, or the latest if no evaluation was saved.
 
     Raises:
       ConfigError: nothing was saved yet, or it cannot be loaded, for example because

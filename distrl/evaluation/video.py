@@ -23,12 +23,7 @@ _BLOCK = 2
 
 
 def check_video(file: Path) -> None:
-    """Checks that a video can be written to a file.
-
-    Raises:
-      ConfigError: its suffix is unknown, its directory does not exist, or the package
-        that writes it is not installed.
-    """
+    """Raises ConfigError if `open_video` cannot write to a file."""
     if file.suffix not in SUFFIXES:
         raise ConfigError(
             f"--video {file}: the file has to end in {' or '.join(SUFFIXES)}"
@@ -43,9 +38,6 @@ def open_video(file: Path, frames_a_second: float) -> Iterator[Any]:
     """Yields a function that takes frames; the file appears only on success.
 
     A .gif drops frames after the first `GIF_IMAGES`.
-
-    Raises:
-      ConfigError: the package that writes it is not installed.
     """
     imageio = _import_imageio(file)
     partial = file.with_name(f".partial-{file.name}")

@@ -48,12 +48,7 @@ def restore_state(
 ) -> tuple[TrainState, RunProgress]:
     """Returns the state and progress of the newest checkpoint, `initial` without one.
 
-    Args:
-      initial: the state before the first step, not replicated.
-      config: of the run as it continues.
-
-    Raises:
-      ValueError: the checkpoint is of another network, optimizer or agent.
+    Neither state is replicated. `config` is that of the run as it continues.
     """
 
     def restore(checkpoint: Checkpoint | None) -> tuple[TrainState, RunProgress]:
@@ -70,11 +65,8 @@ def restore_state(
 def read_state(checkpoint: Checkpoint, like: TrainState) -> TrainState | None:
     """Returns the learner's state in a checkpoint of any backend; None without one.
 
-    Args:
-      like: a state of the same structure, shapes and dtypes, not replicated.
-
-    Raises:
-      ValueError: the state is of another network, optimizer or agent.
+    Raises ValueError unless structure, shapes and dtypes are those of `like`, which is
+    not replicated.
     """
     part = checkpoint.find_part(LEARNER)
     return None if part is None else restore_tree(part, like)
@@ -85,8 +77,7 @@ def save_train_state(
 ) -> None:
     """Writes the learner's part of a checkpoint; `state` is not replicated.
 
-    Raises:
-      DivergedError: a parameter is not finite.
+    Raises DivergedError, and writes nothing, if a parameter is not finite.
     """
     check_arrays("params", state.params, learner_steps)
     save_tree(begin_part(run_dir, name, LEARNER), state)
@@ -141,7 +132,6 @@ class Checkpointer:
 
         Args:
           replay_addresses: host:port of the Reverb server of each shard.
-          reporter: the learner's; provides the counts of the run.
           stop: ends waiting for a shard that is being restarted.
           progress: of the checkpoint from which the learner continues.
         """
@@ -265,7 +255,6 @@ class Checkpointer:
 def _attempt(
     save: _Save, part: str, function: Callable[..., object], *args: Any
 ) -> None:
-    """Calls a function that saves a part; stores its success or error in `save`."""
     try:
         function(*args)
         save.missing.discard(part)

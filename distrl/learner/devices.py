@@ -70,10 +70,7 @@ def split_superbatch(nest: Nest, num_devices: int, num_steps: int) -> Nest:
     """Returns a nest of `[K*B, ...]` as views `[D, K, B/D, ...]`.
 
     Step k takes the items k*B to (k+1)*B for any number of devices, so the result of
-    training does not depend on it.
-
-    Raises:
-      ValueError: the first axis does not divide by K*D.
+    training does not depend on it. Raises ValueError if K*B does not divide by K*D.
     """
 
     def split(x: Any) -> Any:

@@ -44,8 +44,7 @@ class Feed:
     def get(self, timeout: float) -> DeviceSuperbatch | None:
         """Returns the next superbatch, or None after `timeout` seconds without one.
 
-        Raises:
-          RuntimeError: reading replay has failed.
+        Raises RuntimeError if reading replay has failed.
         """
         return self._sampler.get(timeout)
 

@@ -19,11 +19,7 @@ class DivergedError(ArithmeticError):
 
 
 def check_metrics(metrics: Mapping[str, float], learner_steps: int) -> None:
-    """Checks that the metrics of an update are finite; reports a bad loss first.
-
-    Raises:
-      DivergedError: one is NaN or infinite.
-    """
+    """Raises DivergedError if a metric is NaN or infinite; the loss is named first."""
     bad = [name for name, value in metrics.items() if not math.isfinite(value)]
     if bad:
         name = "loss" if "loss" in bad else bad[0]
@@ -33,12 +29,9 @@ def check_metrics(metrics: Mapping[str, float], learner_steps: int) -> None:
 
 
 def check_arrays(name: str, nest: Any, learner_steps: int) -> None:
-    """Checks that all values of a nest of numpy arrays are finite.
+    """Raises DivergedError if a numpy array of a nest has a NaN or infinite value.
 
     Takes less than a millisecond for 4 MB of float32. `name` is for the message.
-
-    Raises:
-      DivergedError: a value is NaN or infinite.
     """
     for path, leaf in jax.tree_util.tree_leaves_with_path(nest):
         array = np.asarray(leaf)

@@ -49,9 +49,7 @@ class Publisher:
     def check(self) -> None:
         """Raises the error that ended the thread, if any.
 
-        Raises:
-          DivergedError: parameters are NaN or infinite; they are not published.
-          RuntimeError: publishing has failed for good.
+        NaN or infinite parameters are not published and raise DivergedError.
         """
         if isinstance(self._error, DivergedError):
             raise self._error

@@ -49,11 +49,9 @@ def run_learner(
 ) -> None:
     """Learns until `stop` is set, starting from the newest checkpoint, if any.
 
-    Args:
-      config: the whole configuration, its `run_dir` set.
-      replay_addresses: host:port of the Reverb server of each shard.
-      variable_service: a client of `VariableService`.
-      coordinator: a client of `Coordinator`.
+    `replay_addresses` has host:port of the Reverb server of each shard;
+    `variable_service` and `coordinator` are clients of `VariableService` and
+    `Coordinator`.
     """
     with contextlib.ExitStack() as closing:
         reporter = Reporter(coordinator, "learner", config, stop)
@@ -188,8 +186,7 @@ class _Metrics:
     ) -> None:
         """Writes a row, unless this step has one; waits for the device.
 
-        Raises:
-          DivergedError: a metric is NaN or infinite; its row is written nevertheless.
+        A DivergedError is raised only after the row is written.
         """
         values = read_metrics(output)
         now, (then, before) = time.monotonic(), self._written
@@ -213,7 +210,6 @@ class _Metrics:
 
 
 def _zeros(config: Config, spec: EnvironmentSpec, devices: Any) -> Any:
-    """Returns a superbatch of zeros on the devices, with probabilities of 1."""
     size = config.learner.batch_size * config.learner.steps_per_dispatch
     items = make_zeros(make_item_spec(config, spec), size)
     nest = (items, np.ones(size, np.float32))

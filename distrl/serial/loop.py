@@ -125,7 +125,6 @@ class _Run:
         self._open.close()
 
     def finish(self) -> SerialState:
-        """Trains to the end and returns the state."""
         while self._goes_on(self._config.stop):
             self._act()
             self._learn_due()
@@ -159,7 +158,6 @@ class _Run:
         return self._reason is None and not self._stop.is_set()
 
     def _act(self) -> None:
-        """Steps each environment once and inserts the items that are complete."""
         state, counts = self._state, self._counts
         exploration = self._schedule(counts.env_steps)
         items, episodes = self._interaction.step(*self._variables, exploration)
@@ -215,7 +213,6 @@ class _Run:
             self._record.failed_saves += 1
 
     def _learn_once(self) -> None:
-        """Makes one dispatch, and an evaluation if it is due."""
         self._state, self._output, self._variables = self._learning.learn(self._state)
         if self._counts.dispatches % self._config.learner.metrics_period == 0:
             self._record.write_learning(self._counts, self._exploration, self._output)

@@ -108,8 +108,7 @@ class RunRecord:
     ) -> None:
         """Writes rows of learner and actor, unless this step has them already.
 
-        Raises:
-          DivergedError: a metric is not finite; its row is written first.
+        A DivergedError is raised only after the learner's row is written.
         """
         now, (then, before) = time.monotonic(), self._learner_row
         if not self._logs or counts.learner_steps == before:
