@@ -18,7 +18,7 @@ class Reporter:
 
     Attributes:
       progress: of the whole run, as of the last answer.
-      others_remain: whether any node other than the learner and replay has yet to end.
+      others_remain: whether a node other than the learner and replay is still running.
         Only the learner is told; False if the coordinator did not answer.
     """
 

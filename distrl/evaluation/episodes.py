@@ -108,7 +108,8 @@ def play_episodes(
 ) -> list[Episode] | None:
     """Plays complete episodes, the same number in each of the E environments.
 
-    Taking the first episodes to finish instead would favour short ones.
+    Taking the first episodes to finish instead would favour short ones. Returns them
+    grouped by environment, or None if interrupted.
 
     Args:
       environment: E environments; they are reset first.
@@ -120,9 +121,6 @@ def play_episodes(
         False interrupts the evaluation.
       max_steps: episodes are cut off after this many steps and count with their
         return so far; None for no limit.
-
-    Returns:
-      The episodes grouped by environment, or None if interrupted.
     """
     size = len(environment)
     quotas = [len(range(index, count, size)) for index in range(size)]

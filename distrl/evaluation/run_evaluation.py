@@ -42,13 +42,11 @@ def evaluate_run(
     Writes nothing into the run directory.
 
     Args:
-      config: of the run, its `run_dir` set.
       which: None uses the best parameters, or the latest if there are no best ones.
       episodes, epsilon, max_episode_steps: None uses the fields of `evaluation`.
       seed: of environments and actions; None derives one that differs from that of the
         run's evaluator.
       video: a file for a video of one additional episode, which is played first.
-      note: called with a line of progress now and then.
 
     Raises:
       ConfigError: nothing was saved yet, or something does not fit.

@@ -130,10 +130,8 @@ class Checkpointer:
     ):
         """Removes what an earlier incarnation of the learner left half written.
 
-        Args:
-          replay_addresses: host:port of the Reverb server of each shard.
-          stop: ends waiting for a shard that is being restarted.
-          progress: of the checkpoint from which the learner continues.
+        `stop` ends waiting for a shard that is being restarted; `progress` is that of
+        the checkpoint from which the learner continues.
         """
         assert config.run_dir is not None
         self._config = config

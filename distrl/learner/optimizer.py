@@ -37,7 +37,6 @@ def make_optimizer(
     at 0. Gradients are clipped first.
 
     Args:
-      config: the fields from `optimizer` to `max_gradient_norm` are read.
       params: shapes of the network's parameters, for the traced update. Without them
         an Optax optimiser is traced on two arrays; a custom one is not, since it may
         depend on parameter names.

@@ -47,7 +47,7 @@ class Publisher:
         self._wakeup.set()
 
     def check(self) -> None:
-        """Raises the error that ended the thread, if any.
+        """Raises DivergedError or RuntimeError if the thread has failed.
 
         NaN or infinite parameters are not published and raise DivergedError.
         """

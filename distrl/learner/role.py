@@ -49,9 +49,8 @@ def run_learner(
 ) -> None:
     """Learns until `stop` is set, starting from the newest checkpoint, if any.
 
-    `replay_addresses` has host:port of the Reverb server of each shard;
-    `variable_service` and `coordinator` are clients of `VariableService` and
-    `Coordinator`.
+    `variable_service` and `coordinator` are clients of these nodes;
+    `replay_addresses` has host:port of the Reverb server of each shard.
     """
     with contextlib.ExitStack() as closing:
         reporter = Reporter(coordinator, "learner", config, stop)

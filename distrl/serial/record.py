@@ -29,10 +29,7 @@ class RunRecord:
 
     Rows of `actor/0`, `learner` and `evaluator` are written at fixed counts, so two
     equal runs differ only in the clocks. Rows of `coordinator` follow the clock.
-
-    Attributes:
-      checkpoint: the learner step of the newest checkpoint; None without one.
-      failed_saves: how many checkpoints could not be saved.
+    `checkpoint` is the learner step of the newest checkpoint; None without one.
     """
 
     def __init__(self, config: Config):

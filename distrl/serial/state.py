@@ -11,12 +11,7 @@ from distrl.serial.buffer import BufferState
 class Counts(NamedTuple):
     """The counts of a run, Python integers so that none overflows.
 
-    Attributes:
-      env_steps: calls of `environment.step` over all environments.
-      inserted: items inserted into replay.
-      sampled: items drawn from it.
-      dispatches: superbatches learned from.
-      learner_steps: SGD steps.
+    `inserted` and `sampled` count items, `dispatches` superbatches learned from.
     """
 
     env_steps: int = 0
