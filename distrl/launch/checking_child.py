@@ -75,10 +75,8 @@ def check_in_child(
 ) -> Any:
     """Returns what `check` returns in a fork, so that no JAX backend starts here.
 
-    Args:
-      channel: to the front; this process ends when it closes.
-      check: gets a function, to be called with the name of each part before it.
-      seconds: the time limit for each part; None for no limit.
+    `check` gets a function to call with the name of each part before it; `seconds`
+    limits each part. This process ends when `channel` (to the front) closes.
 
     Raises:
       ConfigError: `check` raised one, or did not end normally.
@@ -116,7 +114,6 @@ def run_in_child(
     Raises:
       ConfigError: the task raised one.
       CheckLost: the task exited, was killed, took too long, or the user's code raised.
-      RuntimeError: it failed in another way.
     """
     others = find_descendants(os.getpid())
     flush_output()

@@ -72,7 +72,7 @@ def device_variables(
 
 
 def describe_place(node: str, launch: LaunchConfig, devices: str) -> dict[str, Any]:
-    """Returns what program.json says about where a node on this machine runs.
+    """Returns what program.json says about the place of a node on this machine.
 
     `devices` describes the devices of the node that learns.
     """

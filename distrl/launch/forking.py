@@ -36,11 +36,9 @@ class Surroundings:
     """What the nodes of a run have in common.
 
     Attributes:
-      outbox: for signs of life and tracebacks.
       sign_period: the seconds between two signs of life.
       stop: the pipe that becomes readable when the nodes must stop.
       forget: called in the node, to close what belongs to the supervisor.
-      environment: `launch.environment`.
     """
 
     run_dir: str
@@ -61,7 +59,6 @@ class NodeProcess:
       fault: how it hangs, if it does.
       cause: of its latest end, in words that follow the node's name.
       due: when to start it again, if at all.
-      restarted_at: the times of its restarts.
     """
 
     node: PreparedNode

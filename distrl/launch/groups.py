@@ -63,8 +63,7 @@ def group_of(node: str) -> Group:
 def count_nodes(config: Config) -> dict[str, int]:
     """Returns the number of nodes in each group of distrl's own program, in its order.
 
-    Unlike making the program, this needs neither TensorFlow nor the environment: the
-    driver of a cluster does without them.
+    Needs neither TensorFlow nor the environment, unlike making the program.
     """
     groups = (_SERIAL,) if config.launch.backend == "serial" else _GROUPS
     counts = {group.name: group.count(config) for group in groups}

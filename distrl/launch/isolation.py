@@ -101,7 +101,7 @@ def begin_own_pids() -> None:
 
 
 def enter_own_pids() -> None:
-    """Makes `/proc` show the processes inside; the first process inside calls it."""
+    """Makes `/proc` show the namespace's processes; called by the first of them."""
     global _outside
     # Opened through the outer /proc, so that it shows the outer numbers.
     _outside = os.open("/proc/self/fdinfo", os.O_RDONLY | os.O_DIRECTORY)

@@ -1,4 +1,4 @@
-"""The launch of a program: checks the arguments, and runs it by a front."""
+"""Checks of a program's launch, and the function that runs it by a front."""
 
 import contextlib
 import dataclasses

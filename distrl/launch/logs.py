@@ -61,10 +61,9 @@ class LogBound:
 def bound_logs(logs: Path, mib: int) -> list[Path]:
     """Moves the end of each long log to NAME.log.1; returns the logs that it cut.
 
-    `mib` bounds a log together with its NAME.log.1: a log is long if it exceeds half of
-    that. Nodes have the file open and would keep writing to a renamed one, so it is
-    copied and truncated. Lines printed in between are lost, and so is the previous
-    NAME.log.1.
+    `mib` bounds a log together with its NAME.log.1. Nodes have the file open and would
+    keep writing to a renamed one, so it is copied and truncated: lines printed in
+    between are lost, and so is the previous NAME.log.1.
     """
     cut = []
     most = mib * 2**19

@@ -55,14 +55,10 @@ def prepare(
     launch_type: lp_context.LaunchType,
     addresses: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> list[PreparedNode]:
-    """Binds a program's addresses and connects its handles.
+    """Binds a program's addresses and connects its handles; possible only once.
 
-    Args:
-      program: can be prepared only once.
-      stop_program: what `lp.stop()` calls in a node.
-      launch_type: the launch type that the nodes see.
-      addresses: the addresses of nodes, by name; other nodes get free ports of this
-        machine.
+    `stop_program` is what `lp.stop()` calls in a node. Nodes whose names are not in
+    `addresses` get free ports of this machine.
     """
     # Launchpad reads absl flags at run time, but nothing parses them here.
     flags.FLAGS.mark_as_parsed()

@@ -93,7 +93,7 @@ class Supervisor:
     def run(self, program: lp.Program, assignment: Assignment | None = None) -> None:
         """Runs `program` until every node has ended; reports to the front.
 
-        An assignment has the nodes that run on this machine; None is all nodes.
+        An assignment names the nodes that run on this machine; None is all nodes.
         """
         addresses = {} if assignment is None else assignment.addresses
         nodes = prepare(

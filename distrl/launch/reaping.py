@@ -1,4 +1,4 @@
-"""Kills of processes that must not be left running: a session, a group, a tree."""
+"""Functions that find and kill processes: a session, a group, a tree."""
 
 import contextlib
 import os

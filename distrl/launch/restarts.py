@@ -1,4 +1,4 @@
-"""Rules of time: when a node is restarted, and when it is late to end."""
+"""The rules for when a node is restarted, and when it is late to end."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,10 +30,7 @@ class Decision:
 def decide(
     launch: LaunchConfig, end: End, restarted_at: Sequence[float], now: float
 ) -> Decision:
-    """Decides whether a node that ended during the run is restarted.
-
-    `now` and the times of its restarts so far are in seconds of the same clock.
-    """
+    """Decides whether to restart a node that ended during the run."""
     if not _is_forgiven(launch, end):
         return Decision(None)
     window = launch.restart_window_seconds

@@ -120,8 +120,8 @@ def make_run_dir(path: Path, config_yaml: str) -> int:
 def reopen_run_dir(path: Path, config_yaml: str) -> None:
     """Prepares the directory of a run that is resumed; its lock is held.
 
-    A configuration that has changed is replaced, and the previous one kept as
-    config-1.yaml, config-2.yaml and so on. The previous result is removed.
+    If the configuration has changed, keeps the previous one as config-1.yaml,
+    config-2.yaml and so on. Removes the previous result.
 
     Raises:
       ConfigError: it cannot be written to.

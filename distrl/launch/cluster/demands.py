@@ -48,11 +48,7 @@ def check_demands(
 ) -> None:
     """Raises ConfigError for the first group that does not fit on the cluster.
 
-    Args:
-      demands: the resources of one node of each group.
-      groups: the number of nodes in each group.
-      machines: the machines of the cluster.
-      available: the unused resources of all machines together.
+    `available` are the unused resources of all machines together.
     """
     left = dict(available)
     for group, count in groups.items():
@@ -81,10 +77,7 @@ def describe_unplaced(
     seconds: float,
     reason: str | None,
 ) -> str:
-    """Returns a message about nodes that Ray did not place within `seconds`.
-
-    `reason` is Ray's error; None if it only ran out of time.
-    """
+    """Describes nodes without a place; `reason` is Ray's error, None if time was up."""
     wanted = ", ".join(
         f"{count} {group} of {_show_all(demands[group])}"
         for group, count in groups.items()

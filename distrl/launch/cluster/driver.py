@@ -47,11 +47,7 @@ from distrl.session import Session
 def run_cluster(
     program: Any, config: Config, channel: Channel, request: messages.Launch
 ) -> None:
-    """Runs a program (None: distrl's own) on a cluster until it has ended.
-
-    If the program does not fit on the cluster, the front gets `Refused` before anything
-    starts.
-    """
+    """Runs a program (None: distrl's own) on a cluster until it has ended."""
     groups = count_nodes(config)
     if program is not None:
         groups = {group: len(nodes) for group, nodes in program.groups.items()}

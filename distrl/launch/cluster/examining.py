@@ -72,12 +72,7 @@ class Examiner:
 def examine_cluster(
     address: str, checks: Sequence[Check], seconds: float
 ) -> Iterator[Finding]:
-    """Yields the findings on each machine of a cluster.
-
-    Args:
-      address: of the cluster's head, or `auto`.
-      checks: run on each machine.
-      seconds: how long a machine may take to answer.
+    """Yields the findings on each machine; `seconds` limits the wait for each answer.
 
     Raises:
       ConfigError: there is no such cluster.

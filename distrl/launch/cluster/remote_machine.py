@@ -35,7 +35,8 @@ class RemoteMachine:
           key: Ray's id of the machine.
           names: the nodes that run there.
           request: what the zygote imports.
-          token: a file that the machine sees if it shares the run's disk; None: any.
+          token: a file that the machine sees if it shares the run's disk; None: no
+            check.
           tell: called in the thread with each message: first `Described`, last `Lost`.
         """
         import ray
@@ -104,10 +105,7 @@ class RemoteMachine:
 
 
 def explain_silence(key: str, error: Exception, limit: float) -> str:
-    """Returns why an agent did not answer, in words that follow the machine's name.
-
-    `key` is Ray's id of the machine; `limit`, in seconds, is the timeout of the call.
-    """
+    """Returns why an agent did not answer, in words that follow the machine's name."""
     import ray
 
     if isinstance(error, ray.exceptions.GetTimeoutError):
