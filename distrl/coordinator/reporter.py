@@ -18,8 +18,8 @@ class Reporter:
 
     Attributes:
       progress: of the whole run, as of the last answer.
-      others_remain: whether a node other than the learner and replay is still running.
-        Only the learner is told; False if the coordinator did not answer.
+      others_remain: whether a node is still running other than the learner and the
+        shards that it saves. Only the learner is told; False without an answer.
     """
 
     def __init__(self, coordinator: Any, node: str, config: Config, stop: StopSignal):

@@ -148,7 +148,7 @@ class Checkpointer:
             reporter.gauge(checkpoint=progress.learner_steps)
 
     def poll(self, state: TrainState, learner_steps: int) -> None:
-        """Starts a checkpoint of the replicated state if one is due; never blocks."""
+        """Starts a checkpoint of the replicated state if due; its writing is async."""
         if not self._is_saving() and self._is_due(learner_steps):
             self._start(state, learner_steps)
 
