@@ -233,7 +233,7 @@ class Front:
             self._error = Failure("launcher", self._host.describe_end())
 
     def _check_directory(self) -> None:
-        """Stops a run whose directory was removed: nothing it writes can be found."""
+        """Stops a run whose directory was removed or renamed."""
         missing = self._directory.find_missing()
         if missing is not None and self._error is None:
             text = (

@@ -154,7 +154,6 @@ def _mount(source: bytes | None, target: bytes, kind: bytes | None, flags: int) 
 
 
 def _call(function: str, *arguments: object) -> None:
-    """Calls a function of the C library; raises OSError if it fails."""
     if getattr(ctypes.CDLL(None, use_errno=True), function)(*arguments) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))

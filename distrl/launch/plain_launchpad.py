@@ -170,7 +170,6 @@ def _prepare_process() -> None:
 
 
 def _notice_seconds(config: Config, group: str) -> int:
-    """Returns the whole seconds that Launchpad gives a node to end."""
     return max(1, int(stop_limit(config, group)))
 
 
@@ -219,7 +218,6 @@ def _run_guarded(
 
 
 def _read_error(names: list[str], run_dir: str) -> Failure | None:
-    """Returns the error of the first node that failed, if any."""
     files = {node_file(run_dir, "logs", name, ".error"): name for name in names}
     written = [file for file in files if file.exists()]
     if not written:

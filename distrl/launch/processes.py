@@ -161,7 +161,6 @@ class Supervisor:
         return [child for child in self._children.values() if child.due is not None]
 
     def _wait(self) -> None:
-        """Waits for the next event, and handles it and whatever is due."""
         sources = [self._channel, self._inbox, self._wakeup]
         timing = self._stopped_at is not None or self._waiting()
         timeout = min(_TIMING_SECONDS, self._watch.period)
