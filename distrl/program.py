@@ -11,7 +11,7 @@ from distrl.coordinator import Coordinator, Reporter
 from distrl.evaluation.evaluator import run_evaluator
 from distrl.learner.role import run_learner
 from distrl.replay import serve_replay
-from distrl.session import read_session
+from distrl.system.session import read_session
 from distrl.types import EnvironmentSpec
 from distrl.variables import SERVICE, VariableRelay, VariableService, find_source
 

@@ -24,7 +24,7 @@ def make_program(config, spec):
     from distrl.evaluation.evaluator import run_evaluator
     from distrl.learner.role import run_learner
     from distrl.replay import serve_replay
-    from distrl.session import read_session
+    from distrl.system.session import read_session
     from distrl.variables import VariableService
 
     program = lp.Program(config.name)

@@ -13,7 +13,7 @@ import threading
 import time
 from pathlib import Path
 
-from distrl.remote import is_listening
+from distrl.system.remote import is_listening
 
 _PR_SET_PDEATHSIG = 1
 

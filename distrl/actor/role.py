@@ -12,9 +12,9 @@ from distrl.actor.interaction import Interaction
 from distrl.agents import make_agent
 from distrl.config import Config
 from distrl.coordinator import Reporter
-from distrl.remote import ignore_errors_while_stopping
 from distrl.replay import BlockWriter
 from distrl.seeding import derive_seed
+from distrl.system.remote import ignore_errors_while_stopping
 from distrl.telemetry.metrics import MetricsLog
 from distrl.types import EnvironmentSpec, StopSignal
 from distrl.variables import VariableClient, find_source

@@ -1,8 +1,8 @@
 """The table of agents, and loading of a user's own agent by its address."""
 
 from distrl.agents.agent import Agent
+from distrl.config.factories import Named, check_keywords, find_factory, preload
 from distrl.config.schema import Config
-from distrl.factories import Named, check_keywords, find_factory, preload
 from distrl.types import EnvironmentSpec
 
 _AGENTS = {

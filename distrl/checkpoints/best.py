@@ -20,7 +20,7 @@ from distrl.checkpoints.manifest import (
 )
 from distrl.checkpoints.progress import read_fields
 from distrl.checkpoints.trees import save_tree
-from distrl.node_log import say
+from distrl.system.node_log import say
 
 _FACTS = "best.json"
 _VARIABLES = "variables"

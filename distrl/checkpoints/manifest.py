@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from distrl.whole_files import write_json
+from distrl.system.whole_files import write_json
 
 FORMAT = 2
 """The version of what is saved; what another version saved is refused."""
@@ -40,10 +40,12 @@ def commit_directory(
     write_json(hidden / _NAME, files)
     for each in [*filter(Path.is_dir, hidden.rglob("*")), hidden]:
         _flush_directory(each)
-    if path.exists():
-        remove_directory(path)
+    replaced = path.with_name(f".old-{path.name}")
+    with contextlib.suppress(FileNotFoundError):
+        path.rename(replaced)
     os.rename(hidden, path)
     _flush_directory(path.parent)
+    shutil.rmtree(replaced, ignore_errors=True)
     return_freed_memory()
 
 

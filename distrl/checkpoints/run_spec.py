@@ -13,9 +13,9 @@ from pathlib import Path
 
 from distrl.config import Config
 from distrl.errors import ConfigError
-from distrl.node_log import say
+from distrl.system.node_log import say
+from distrl.system.whole_files import write_json
 from distrl.types import EnvironmentSpec
-from distrl.whole_files import write_json
 
 Description = dict[str, dict[str, str]]
 """By section, and then by the name of a part, what that part is."""

@@ -7,11 +7,11 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from distrl.children import adopt_orphans
 from distrl.cli.answer import print_answer, reserve_stdout
 from distrl.cli.arguments import Parser, whole_number
 from distrl.config.plain_yaml import load_yaml
 from distrl.findings import Finding, format_finding, name_failed
+from distrl.system.children import adopt_orphans
 
 _STEPS = 10_000
 _SEED = 1

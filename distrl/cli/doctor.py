@@ -12,12 +12,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 
-from distrl.children import make_command, name_signal
 from distrl.cli.answer import print_answer
 from distrl.cli.arguments import Parser
 from distrl.cli.shell_variables import check_variables
 from distrl.findings import Finding, format_finding, name_failed
-from distrl.machine import read_memory
+from distrl.system.children import make_command, name_signal
+from distrl.system.machine import read_memory
 
 _DESCRIPTION = """\
 Checks Python, the installed versions, JAX devices, cores, memory, the limit of open

@@ -4,12 +4,12 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from distrl.children import adopt_orphans
 from distrl.cli.answer import give_answer, print_error
 from distrl.cli.arguments import Parser, one_of, probability, whole_number
 from distrl.config import Config, load_run
 from distrl.config.paths import read_path
 from distrl.errors import ConfigError, EnvironmentFault
+from distrl.system.children import adopt_orphans
 
 _DESCRIPTION = """\
 Plays whole episodes with what the run in RUN_DIR has learned, as its own evaluator

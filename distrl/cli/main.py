@@ -13,7 +13,7 @@ from typing import Any
 from distrl import __version__
 from distrl.cli.answer import AnswerLost, print_answer, print_error
 from distrl.errors import ConfigError, suggest
-from distrl.startup import settle
+from distrl.system.startup import settle
 
 # Each command's function, imported when it is called, and its help.
 _COMMANDS = {

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from distrl.checkpoints import RunProgress, make_folder, recall_progress
-from distrl.session import Session
-from distrl.whole_files import write_whole
+from distrl.system.session import Session
+from distrl.system.whole_files import write_whole
 
 _NAME = "coordinator.json"
 # A report may arrive late, from an incarnation that has just ended.

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from distrl.checkpoints import RunProgress
 from distrl.config import Config, StopConfig
 from distrl.coordinator.memory import recall_run, write_memory
-from distrl.node_log import say
-from distrl.session import Session
+from distrl.system.node_log import say
+from distrl.system.session import Session
 from distrl.telemetry.metrics import MetricsLog
 from distrl.telemetry.status import Rates, Status, write_status
 from distrl.types import StopSignal

@@ -6,7 +6,7 @@ from typing import Any
 
 from distrl.checkpoints import RunProgress
 from distrl.config import Config
-from distrl.remote import RemoteCaller
+from distrl.system.remote import RemoteCaller
 from distrl.types import StopSignal
 
 # How long a node waits for the answer to a report.

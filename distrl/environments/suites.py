@@ -6,6 +6,7 @@ from collections.abc import Callable
 from importlib import metadata
 from typing import Any
 
+from distrl.config.factories import load_factory
 from distrl.environments import (
     atari_suite,
     bsuite_suite,
@@ -21,7 +22,6 @@ from distrl.environments.suite import (
     read_parameters,
 )
 from distrl.errors import ConfigError
-from distrl.factories import load_factory
 
 SUITES = {
     suite.scheme: suite

@@ -26,11 +26,16 @@ import cloudpickle
 import dm_env
 import numpy as np
 
-from distrl.children import DUMP_SIGNAL, join_run, make_child_command, name_signal
 from distrl.environments.value_checks import Leaf
 from distrl.environments.vector import RawStep, SyncEnvironment, VectorEnvironment
 from distrl.errors import ConfigError, EnvironmentFault
-from distrl.node_log import say
+from distrl.system.children import (
+    DUMP_SIGNAL,
+    join_run,
+    make_child_command,
+    name_signal,
+)
+from distrl.system.node_log import say
 from distrl.types import EnvironmentSpec
 
 # How long to wait for an answer before checking whether the worker has ended: a process

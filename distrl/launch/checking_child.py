@@ -13,14 +13,19 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import IO, Any, NoReturn
 
-from distrl.children import DUMP_SIGNAL, die_with_parent, flush_output, name_signal
 from distrl.config import Config
 from distrl.errors import ConfigError
 from distrl.launch.channel import Channel
 from distrl.launch.messages import Note
 from distrl.launch.reaping import find_descendants, kill_descendants
 from distrl.launch.signs_of_life import WorkingClock
-from distrl.user_code import locate_dump, locate_error
+from distrl.system.children import (
+    DUMP_SIGNAL,
+    die_with_parent,
+    flush_output,
+    name_signal,
+)
+from distrl.system.user_code import locate_dump, locate_error
 
 Tell = Callable[[Any], None]
 """Hands plain data to the parent of a check."""

@@ -8,8 +8,8 @@ from typing import Any
 
 from distrl.config.schema import LaunchConfig
 from distrl.launch.groups import find_group, group_of
-from distrl.machine import read_memory
-from distrl.proxies import VARIABLE, join_hosts
+from distrl.system.machine import read_memory
+from distrl.system.proxies import VARIABLE, join_hosts
 
 _ONE_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 # Measured with jaxlib 0.4.38: an update of a small network is 1.4 to 1.6 times as fast

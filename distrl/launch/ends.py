@@ -5,10 +5,10 @@ import signal
 import time
 from pathlib import Path
 
-from distrl.children import name_signal
 from distrl.launch.logs import read_last_lines
 from distrl.launch.restarts import End
 from distrl.launch.run_directory import node_file
+from distrl.system.children import name_signal
 
 _VMSTAT = Path("/proc/vmstat")
 # A process that is killed for memory may take a while to end.

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from distrl.children import DUMP_SIGNAL, die_with_parent, flush_output
 from distrl.launch.channel import Channel
 from distrl.launch.devices import node_environment
 from distrl.launch.logs import clip, redirect_output
@@ -26,7 +25,8 @@ from distrl.launch.reaping import (
 from distrl.launch.run_directory import node_file
 from distrl.launch.signs_of_life import send_signs
 from distrl.launch.stop_flag import StopFlag, call_when_told
-from distrl.session import Session, read_session
+from distrl.system.children import DUMP_SIGNAL, die_with_parent, flush_output
+from distrl.system.session import Session, read_session
 
 _DUMP_SECONDS = 0.1
 

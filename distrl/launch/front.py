@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from distrl.checkpoints import discard_partials
-from distrl.children import name_signal
 from distrl.config import Config, LaunchConfig, config_to_yaml
 from distrl.errors import ConfigError
 from distrl.launch.backends import BACKENDS
@@ -48,6 +47,7 @@ from distrl.launch.records import Records
 from distrl.launch.resuming import Resumption, judge_checkpoints
 from distrl.launch.run_directory import make_token
 from distrl.launch.signs_of_life import WorkingClock
+from distrl.system.children import name_signal
 from distrl.telemetry.progress import Progress
 from distrl.telemetry.status import Status, read_status
 

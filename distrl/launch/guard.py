@@ -12,7 +12,6 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
-from distrl.children import adopt_orphans, die_of, die_with_parent, outlive_parent
 from distrl.launch.channel import Channel
 from distrl.launch.isolation import begin_own_pids, enter_own_pids
 from distrl.launch.reaping import (
@@ -20,6 +19,12 @@ from distrl.launch.reaping import (
     find_descendants,
     kill_descendants,
     mark_process,
+)
+from distrl.system.children import (
+    adopt_orphans,
+    die_of,
+    die_with_parent,
+    outlive_parent,
 )
 
 _TICK_SECONDS = 0.5

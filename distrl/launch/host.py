@@ -12,7 +12,6 @@ import sys
 import uuid
 from functools import partial
 
-from distrl.children import join_run
 from distrl.launch.backends import BACKENDS, OUR_PROGRAM
 from distrl.launch.channel import Channel
 from distrl.launch.checking_child import check_run
@@ -30,7 +29,8 @@ from distrl.launch.messages import (
     Start,
     unpack,
 )
-from distrl.session import Session
+from distrl.system.children import join_run
+from distrl.system.session import Session
 
 
 def main() -> None:

@@ -6,11 +6,11 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from distrl.children import adopt_orphans, make_child_command
 from distrl.launch.channel import Channel
 from distrl.launch.ends import MemoryKills, describe_kill
 from distrl.launch.logs import read_last_lines
 from distrl.launch.reaping import MARKS, kill_descendants
+from distrl.system.children import adopt_orphans, make_child_command
 
 # How long the guard may need to kill what a killed host left behind.
 _GUARD_SECONDS = 10.0

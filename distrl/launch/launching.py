@@ -3,17 +3,17 @@
 import contextlib
 import dataclasses
 
-from distrl.children import is_part_of_run
 from distrl.config import Config, LaunchConfig, check_config
+from distrl.config.factories import check_not_imported, refuse_nested
 from distrl.config.paths import read_path
 from distrl.errors import ConfigError
-from distrl.factories import check_not_imported, refuse_nested
 from distrl.launch.backends import BACKENDS, OUR_PROGRAM
 from distrl.launch.front import Front, Outcome, Program
 from distrl.launch.groups import check_groups
 from distrl.launch.resuming import begin_resumption
 from distrl.launch.run_directory import choose_run_dir, discard_run_dir
-from distrl.startup import settle
+from distrl.system.children import is_part_of_run
+from distrl.system.startup import settle
 from distrl.telemetry.progress import Progress
 
 

@@ -8,7 +8,6 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from distrl.children import flush_output
 from distrl.config import Config
 from distrl.errors import ConfigError
 from distrl.launch.backends import BACKENDS
@@ -17,6 +16,7 @@ from distrl.launch.groups import count_nodes
 from distrl.launch.logs import clip
 from distrl.launch.messages import Ended, Failure, Refused
 from distrl.launch.reaping import kill_descendants
+from distrl.system.children import flush_output
 
 # In addition to those of the nodes: the process's own, and some for environments.
 _FILES = 32

@@ -21,7 +21,6 @@ from absl import flags
 from launchpad.launch import worker_manager
 from launchpad.nodes.python.local_multi_processing import PythonProcess
 
-from distrl.children import die_with_parent, flush_output, join_run
 from distrl.config import Config
 from distrl.launch.channel import Channel
 from distrl.launch.devices import node_environment
@@ -40,6 +39,7 @@ from distrl.launch.reaping import kill_descendants
 from distrl.launch.restarts import stop_limit
 from distrl.launch.run_directory import node_file
 from distrl.launch.stop_flag import StopPipe, call_when_told, is_told
+from distrl.system.children import die_with_parent, flush_output, join_run
 
 # The environment variable that tells a process the group of its node.
 _GROUP = "DISTRL_GROUP"

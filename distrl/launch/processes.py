@@ -40,7 +40,7 @@ from distrl.launch.reaping import group_is_left, kill_descendants, read_mark
 from distrl.launch.restarts import End, decide, is_late
 from distrl.launch.signs_of_life import Watch
 from distrl.launch.stop_flag import StopPipe
-from distrl.node_log import say
+from distrl.system.node_log import say
 
 # How long a restart waits for the processes that the node had started to end.
 _GROUP_SECONDS = 2.0

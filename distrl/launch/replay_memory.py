@@ -11,7 +11,7 @@ from distrl.config import Config
 from distrl.errors import ConfigError
 from distrl.frames import make_frame_spec
 from distrl.items import make_item_spec, split_item
-from distrl.machine import read_memory
+from distrl.system.machine import read_memory
 from distrl.types import EnvironmentSpec
 
 _GIB = 2**30

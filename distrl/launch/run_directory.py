@@ -14,8 +14,8 @@ from distrl.config.paths import read_path
 from distrl.errors import ConfigError
 from distrl.launch.run_lock import NAME as LOCK_NAME
 from distrl.launch.run_lock import lock_run_dir
+from distrl.system.whole_files import write_json, write_whole
 from distrl.telemetry.status import STATUS_FILE
-from distrl.whole_files import write_json, write_whole
 
 DIRECTORIES = {
     "metrics": 0o777,

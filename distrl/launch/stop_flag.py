@@ -9,8 +9,8 @@ import signal
 import threading
 from collections.abc import Callable
 
-from distrl.children import die_of
 from distrl.launch.signs_of_life import LookedAtEvent
+from distrl.system.children import die_of
 
 # A signal to every process of a run (systemd, `pkill -f`) reaches the front, too, and
 # the stop that follows lets the nodes save.

@@ -16,9 +16,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from distrl.config.factories import check_keywords, load_factory
 from distrl.config.schema import LearnerConfig
 from distrl.errors import ConfigError, suggest
-from distrl.factories import check_keywords, load_factory
 
 _MASK_ARGUMENTS = ("mask", "weight_decay_mask")
 _SHAPES = {

@@ -10,7 +10,7 @@ import jax
 
 from distrl.config import Config
 from distrl.learner.health import DivergedError, check_arrays
-from distrl.remote import RemoteCaller
+from distrl.system.remote import RemoteCaller
 from distrl.types import StopSignal
 from distrl.variables import SERVICE
 

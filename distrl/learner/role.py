@@ -28,9 +28,9 @@ from distrl.learner.optimizer import make_optimizer
 from distrl.learner.publisher import Publisher
 from distrl.learner.state import init_state
 from distrl.learner.update import UpdateOutput, make_update, read_metrics
-from distrl.remote import ignore_errors_while_stopping
 from distrl.replay import PriorityUpdater, make_samplers
 from distrl.seeding import derive_seed
+from distrl.system.remote import ignore_errors_while_stopping
 from distrl.telemetry.metrics import MetricsLog
 from distrl.types import EnvironmentSpec, StopSignal
 

@@ -7,8 +7,8 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 
+from distrl.config.factories import check_keywords
 from distrl.config.schema import NetworkConfig
-from distrl.factories import check_keywords
 from distrl.networks.noisy import Noise, NoisyLinear
 from distrl.networks.torsos import check_sizes
 

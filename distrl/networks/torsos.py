@@ -5,9 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 from distrl.action_masks import split_mask
+from distrl.config.factories import Named, check_keywords, find_factory, preload
 from distrl.config.schema import NetworkConfig
 from distrl.errors import ConfigError
-from distrl.factories import Named, check_keywords, find_factory, preload
 from distrl.types import EnvironmentSpec, Nest
 
 Torso = Callable[[Nest, bool], Any]

@@ -14,8 +14,8 @@ from reverb.reverb_types import TableInfo
 
 from distrl.checkpoints import Checkpoint, make_scratch, restore_newest
 from distrl.config.schema import Config
-from distrl.node_log import say
-from distrl.remote import is_listening
+from distrl.system.node_log import say
+from distrl.system.remote import is_listening
 
 # Reverb's default creates a temporary directory at each start and leaves it behind.
 _NOWHERE = "/dev/null/replay"

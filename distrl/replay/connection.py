@@ -8,7 +8,7 @@ from collections.abc import Callable
 import reverb
 import tensorflow as tf
 
-from distrl.remote import is_listening
+from distrl.system.remote import is_listening
 
 # Longer than a server that has no samples takes to answer a read.
 _SILENT_SECONDS = 1.5

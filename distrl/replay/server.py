@@ -11,9 +11,9 @@ import reverb
 
 from distrl.checkpoints import find_scratch, return_freed_memory
 from distrl.config.schema import Config
-from distrl.remote import is_listening
 from distrl.replay.checkpoint import start_server
 from distrl.replay.tables import TABLE_NAME, make_table
+from distrl.system.remote import is_listening
 from distrl.types import EnvironmentSpec, StopSignal
 
 # How long the last reading of the gauges may take when the run ends.

@@ -16,10 +16,10 @@ from distrl.actor.interaction import Interaction
 from distrl.agents import make_agent
 from distrl.checkpoints import write_run_spec
 from distrl.config import Config, StopConfig
+from distrl.config.factories import check_not_imported
 from distrl.coordinator import StopReason, find_stop_reason
 from distrl.evaluation.episodes import Evaluation
 from distrl.evaluation.evaluator import BestKeeper
-from distrl.factories import check_not_imported
 from distrl.learner.checkpoint import describe_run
 from distrl.learner.devices import first_replica
 from distrl.learner.update import UpdateOutput

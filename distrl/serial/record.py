@@ -14,9 +14,9 @@ from distrl.environments import Episode
 from distrl.evaluation.episodes import summarize_episodes
 from distrl.learner.health import check_metrics
 from distrl.learner.update import UpdateOutput, read_metrics
-from distrl.node_log import say
 from distrl.serial.state import Counts
-from distrl.session import read_session
+from distrl.system.node_log import say
+from distrl.system.session import read_session
 from distrl.telemetry.metrics import MetricsLog
 from distrl.telemetry.status import Rates, Status, write_status
 

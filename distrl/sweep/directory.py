@@ -13,8 +13,8 @@ from distrl.config.paths import read_path
 from distrl.errors import ConfigError
 from distrl.launch.run_directory import choose_run_dir, read_versions
 from distrl.launch.run_lock import lock_run_dir
+from distrl.system.whole_files import write_json, write_whole
 from distrl.telemetry.words import describe_agent
-from distrl.whole_files import write_json, write_whole
 
 # The fields that may differ when a sweep is continued.
 _CHANGEABLE = ("run_dir", "sweep.ids", "sweep.jobs")

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from distrl.children import make_child_command, name_signal
 from distrl.config import Config, check_config, config_to_yaml
 from distrl.environments import list_bsuite_episodes, select_bsuite_ids
 from distrl.errors import ConfigError
@@ -21,9 +20,10 @@ from distrl.launch.reaping import kill_tree
 from distrl.reports import write_results
 from distrl.seeding import derive_seed
 from distrl.sweep.directory import SweepDirectory, make_safe
+from distrl.system.children import make_child_command, name_signal
+from distrl.system.whole_files import write_whole
 from distrl.telemetry.progress import SweepProgress
 from distrl.telemetry.status import read_status
-from distrl.whole_files import write_whole
 
 _TICK_SECONDS = 0.5
 # What a run needs to end, in addition to launch.stop_seconds.

@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from distrl.whole_files import write_json
+from distrl.system.whole_files import write_json
 
 STATUS_FILE = "status.json"
 """The file of the run directory that holds the newest status."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from distrl.config import Config
-from distrl.remote import RemoteCaller
+from distrl.system.remote import RemoteCaller
 from distrl.types import StopSignal
 
 SERVICE = "variables"

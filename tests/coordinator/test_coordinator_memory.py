@@ -7,7 +7,7 @@ import pytest
 
 from distrl.checkpoints import RunProgress, begin_part, complete_checkpoint, save_best
 from distrl.coordinator.memory import Counts, Memory, recall_run, write_memory
-from distrl.session import Session
+from distrl.system.session import Session
 
 PROGRESS = RunProgress(30.0, 100, 50, 7, 0.5, 40, 3, 0.75, 1)
 

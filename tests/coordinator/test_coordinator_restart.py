@@ -22,7 +22,7 @@ import os, signal, sys, threading
 import courier
 from distrl.config import Config, LaunchConfig
 from distrl.coordinator import Coordinator
-from distrl.session import Session
+from distrl.system.session import Session
 
 run_dir, port = sys.argv[1], int(sys.argv[2])
 

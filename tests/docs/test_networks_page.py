@@ -9,8 +9,8 @@ import numpy as np
 from dm_env import specs
 
 from distrl.config import NetworkConfig, load_config
+from distrl.config.factories import find_factory
 from distrl.config.fields import list_fields, show_value
-from distrl.factories import find_factory
 from distrl.networks import check_network, list_networks
 from distrl.networks.torsos import _NETWORKS
 from distrl.types import EnvironmentSpec

@@ -62,8 +62,8 @@ def main():
     import jax  # noqa: F401
     import tiny_programs
 
-    from distrl.children import adopt_orphans
     from distrl.launch.processes import Supervisor
+    from distrl.system.children import adopt_orphans
 
     adopt_orphans()
     config: Config = pickle.loads(sys.stdin.buffer.read())

@@ -14,10 +14,10 @@ import time
 import psutil
 import pytest
 
-from distrl.children import adopt_orphans
 from distrl.errors import ConfigError
 from distrl.launch.channel import Channel
 from distrl.launch.checking_child import check_in_child
+from distrl.system.children import adopt_orphans
 
 # The limit of a check that is to end by itself.
 _SECONDS = 60.0

@@ -8,7 +8,6 @@ import psutil
 import pytest
 import tiny_programs
 
-from distrl.children import make_child_command
 from distrl.config import Config
 from distrl.launch.channel import Channel
 from distrl.launch.messages import (
@@ -26,6 +25,7 @@ from distrl.launch.messages import (
     unpack,
 )
 from distrl.launch.run_directory import make_directories
+from distrl.system.children import make_child_command
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]

@@ -12,7 +12,7 @@ import pytest
 # A front of three lines, whose child becomes a guard and whose grandchild is the host.
 _FRONT = """
 import os, signal, socket, subprocess, sys
-from distrl.children import die_with_parent, adopt_orphans
+from distrl.system.children import die_with_parent, adopt_orphans
 from distrl.launch.channel import Channel
 from distrl.launch.guard import fork_guarded
 near, far = Channel.pair()

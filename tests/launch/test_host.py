@@ -9,7 +9,6 @@ import pytest
 import tiny_programs
 from integration.commands import can_isolate
 
-from distrl.children import make_child_command
 from distrl.config import Config, LaunchConfig, NetworkConfig
 from distrl.launch.channel import Channel
 from distrl.launch.messages import (
@@ -21,6 +20,7 @@ from distrl.launch.messages import (
     Stage,
     pack,
 )
+from distrl.system.children import make_child_command
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent

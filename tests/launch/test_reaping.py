@@ -7,7 +7,6 @@ import sys
 
 import psutil
 
-from distrl.children import adopt_orphans
 from distrl.launch.reaping import (
     catches_signal,
     find_children,
@@ -16,6 +15,7 @@ from distrl.launch.reaping import (
     kill_session,
     kill_tree,
 )
+from distrl.system.children import adopt_orphans
 
 _FAMILY = """
 import subprocess, sys

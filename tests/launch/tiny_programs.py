@@ -15,7 +15,7 @@ from pathlib import Path
 
 import launchpad as lp
 
-from distrl.session import read_session
+from distrl.system.session import read_session
 
 
 def placed(config, spec):

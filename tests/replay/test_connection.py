@@ -3,9 +3,9 @@ import threading
 
 import pytest
 
-from distrl.remote import is_listening
 from distrl.replay import connection
 from distrl.replay.connection import ServerWatch
+from distrl.system.remote import is_listening
 
 
 def _ignore(address):

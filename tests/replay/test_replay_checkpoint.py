@@ -19,12 +19,12 @@ from replay.conftest import Reports
 
 from distrl.checkpoints import RunProgress, begin_part, complete_checkpoint
 from distrl.config.schema import CheckpointConfig
-from distrl.remote import is_listening
 from distrl.replay.checkpoint import save_shard
 from distrl.replay.sampler import ReplaySampler
 from distrl.replay.server import serve_replay
 from distrl.replay.tables import TABLE_NAME
 from distrl.replay.writer import BlockWriter
+from distrl.system.remote import is_listening
 
 PART = "replay/0"
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from replay.conftest import Reports
 
-from distrl.remote import is_listening
 from distrl.replay.priorities import PriorityUpdater
 from distrl.replay.sampler import ReplaySampler
 from distrl.replay.server import serve_replay
 from distrl.replay.writer import BlockWriter
+from distrl.system.remote import is_listening
 
 
 def test_reports_its_size_and_ends_at_stop(replay):

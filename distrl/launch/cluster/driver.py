@@ -40,8 +40,8 @@ from distrl.launch.cluster.start_sequence import StartSequence
 from distrl.launch.groups import count_nodes, name_nodes
 from distrl.launch.reaping import kill_descendants
 from distrl.launch.restarts import decide
-from distrl.node_log import say
-from distrl.session import Session
+from distrl.system.node_log import say
+from distrl.system.session import Session
 
 
 def run_cluster(

@@ -23,7 +23,7 @@ from distrl.launch.cluster.ray_connection import (
     list_machines,
 )
 from distrl.launch.run_directory import read_versions
-from distrl.remote import is_listening
+from distrl.system.remote import is_listening
 
 Check = Callable[[], list[Finding]]
 

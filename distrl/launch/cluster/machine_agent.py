@@ -15,12 +15,12 @@ import threading
 import time
 from typing import IO
 
-from distrl.children import make_child_command, name_signal
 from distrl.launch.channel import Channel
 from distrl.launch.logs import read_last_lines
 from distrl.launch.messages import Closed, Described, Import, Message
 from distrl.launch.reaping import kill_session
-from distrl.machine import read_memory
+from distrl.system.children import make_child_command, name_signal
+from distrl.system.machine import read_memory
 
 _POLL_SECONDS = 1.0
 # How long a new file on a shared disk may take to appear on another machine.

@@ -9,7 +9,7 @@ from typing import Any
 
 from distrl.config import LaunchConfig
 from distrl.errors import ConfigError
-from distrl.remote import is_listening
+from distrl.system.remote import is_listening
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,14 @@ import socket
 import sys
 from functools import partial
 
-from distrl.children import adopt_orphans, join_run, outlive_parent
 from distrl.launch import messages
 from distrl.launch.channel import Channel
 from distrl.launch.checking_child import check_run
 from distrl.launch.loading import end_with, import_everything, load_function
 from distrl.launch.logs import redirect_output
 from distrl.launch.run_directory import node_file
-from distrl.search_path import find_library_end
+from distrl.system.children import adopt_orphans, join_run, outlive_parent
+from distrl.system.search_path import find_library_end
 
 
 def main() -> None:

@@ -7,8 +7,8 @@ import os
 import signal
 import sys
 
-from distrl.proxies import bypass_proxies
-from distrl.search_path import order_search_path
+from distrl.system.proxies import bypass_proxies
+from distrl.system.search_path import order_search_path
 
 DUMP_SIGNAL = signal.SIGUSR2
 """Has a process of a run write to its log where its threads are."""
@@ -40,7 +40,7 @@ def make_child_command(
     The child is killed when this process ends, and calls this machine without a proxy.
     The other arguments are those of `make_command`.
     """
-    code = f"from distrl.children import run_child\nrun_child({os.getpid()})"
+    code = f"from distrl.system.children import run_child\nrun_child({os.getpid()})"
     return make_command(code, module, *arguments, path=path)
 
 

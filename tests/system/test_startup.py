@@ -16,7 +16,7 @@ os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
 # What the process says of itself goes to a file, since its streams may be closed.
 _LOOK = """
 import os, socket, sys
-from distrl.startup import settle
+from distrl.system.startup import settle
 settle()
 a, b = socket.socketpair()
 sys.stdout.write("out"); sys.stdout.flush()
@@ -59,7 +59,7 @@ def test_a_command_without_a_stream_keeps_its_exit_code(closed):
 
 _HOME = """
 import os
-from distrl.startup import settle
+from distrl.system.startup import settle
 settle()
 print(os.path.expanduser("~"), os.path.isdir(os.path.expanduser("~")))
 """
@@ -94,7 +94,7 @@ def test_a_home_that_is_known_stays(tmp_path):
 
 
 def test_the_search_path_of_later_processes_is_absolute(tmp_path):
-    code = "import os\nfrom distrl.startup import settle\nsettle()\n"
+    code = "import os\nfrom distrl.system.startup import settle\nsettle()\n"
     code += "print(os.environ['PYTHONPATH'])"
     root = os.path.dirname(os.path.dirname(__file__))
     environment = without(PYTHONPATH=f"{root}:mine::/other")
@@ -123,7 +123,7 @@ def test_ends_of_children_are_told_where_they_were_ignored():
     )
     inner = (
         "import os\n"
-        "from distrl.startup import settle\n"
+        "from distrl.system.startup import settle\n"
         "settle()\n"
         "child = os.fork()\n"
         "child or os._exit(3)\n"

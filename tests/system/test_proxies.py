@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from distrl.proxies import VARIABLE, bypass_proxies, join_hosts
+from distrl.system.proxies import VARIABLE, bypass_proxies, join_hosts
 
 
 @pytest.fixture

@@ -3,11 +3,11 @@
 import subprocess
 import sys
 
-from distrl.node_log import say
+from distrl.system.node_log import say
 
 _FULL = """
 import sys
-from distrl.node_log import say
+from distrl.system.node_log import say
 sys.stdout = open("/dev/full", "w")
 say("lost")
 sys.stderr.write("went on")

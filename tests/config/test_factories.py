@@ -2,8 +2,8 @@ import sys
 
 import pytest
 
+from distrl.config.factories import Named, check_keywords, find_factory, load_factory
 from distrl.errors import ConfigError
-from distrl.factories import Named, check_keywords, find_factory, load_factory
 
 KNOWN = {"sqrt": Named("The root.", "math:sqrt"), "log": Named("", "math:log")}
 

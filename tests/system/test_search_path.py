@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from distrl.search_path import find_library_end, order_search_path
+from distrl.system.search_path import find_library_end, order_search_path
 
 LIBRARY = os.path.dirname(os.__file__)
 STANDARD = [LIBRARY, f"{LIBRARY}/lib-dynload"]

@@ -8,7 +8,7 @@ _FRAME = re.compile(r'^  File "(.+)", line (\d+) in ', re.MULTILINE)
 _PACKAGES = re.compile(r"[/\\](site|dist)-packages[/\\]")
 # distrl, the standard library, and code without a file.
 _NOT_THEIRS = (
-    os.path.dirname(os.path.abspath(__file__)) + os.sep,
+    os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep,
     os.path.dirname(os.__file__) + os.sep,
     "<",
 )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from distrl.plain_text import make_plain
+from distrl.system.plain_text import make_plain
 
 
 @pytest.mark.parametrize(

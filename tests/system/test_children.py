@@ -9,11 +9,11 @@ import psutil
 import pytest
 
 import distrl
-from distrl.children import make_child_command, make_command, name_signal
+from distrl.system.children import make_child_command, make_command, name_signal
 
 _ORPHANING = """
 import os, sys
-from distrl.children import die_with_parent
+from distrl.system.children import die_with_parent
 parent = os.getpid()
 child = os.fork()
 if child == 0:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from distrl.machine import read_memory
+from distrl.system.machine import read_memory
 
 _GIB = 2**30
 

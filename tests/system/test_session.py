@@ -2,7 +2,7 @@
 
 import pytest
 
-from distrl.session import Session, read_session
+from distrl.system.session import Session, read_session
 
 
 @pytest.mark.parametrize("session", [Session(), Session("a", 2, 3), Session("b", 0, 1)])

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from distrl.whole_files import write_json, write_whole
+from distrl.system.whole_files import write_json, write_whole
 
 
 @pytest.mark.parametrize("durable", [True, False])

@@ -9,7 +9,7 @@ import pytest
 from mortal_servers import MortalServer, serve_object
 
 from distrl.config import LaunchConfig
-from distrl.remote import RemoteCaller, ignore_errors_while_stopping
+from distrl.system.remote import RemoteCaller, ignore_errors_while_stopping
 
 
 class Service:

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from distrl.user_code import locate_dump, locate_error
+from distrl.system.user_code import locate_dump, locate_error
 
 
 def fail():

@@ -1,0 +1,1 @@
+"""Processes, files and remote calls: what depends on the operating system."""
