@@ -1,4 +1,4 @@
-"""CartPole to its goal in the serial back end, seed by seed, beside a peer.
+"""CartPole to its goal in the serial backend, seed by seed, beside a peer.
 
 The peer is any command that appends a JSON line with `ret` and `len` to
 $PEER_OUT/events.jsonl for each episode it trained on; `{seed}` in it is the seed. It is
@@ -26,7 +26,7 @@ _POLL_SECONDS = 0.1
 
 
 def run_ours(config: str, seed: int, goal: float, flags: list[str]) -> dict:
-    """Runs `distrl train` in the serial back end and returns a row."""
+    """Runs `distrl train` in the serial backend and returns a row."""
     with tempfile.TemporaryDirectory() as directory:
         command = [sys.executable, "-m", "distrl", "train", config, "--json"]
         command += ["--launch.backend=serial", f"--seed={seed}"]

@@ -137,8 +137,8 @@ def evaluator_node(
     config: Config, spec: EnvironmentSpec, variables: Any, coordinator: Any
 ) -> None:
     """Runs the evaluator."""
-    life = read_session().indices
-    run_evaluator(config, spec, variables, coordinator, lp.stop_event(), life)
+    incarnation = read_session().indices
+    run_evaluator(config, spec, variables, coordinator, lp.stop_event(), incarnation)
 
 
 def make_serial_program(config: Config, spec: EnvironmentSpec) -> lp.Program:

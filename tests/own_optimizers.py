@@ -1,4 +1,4 @@
-"""Optimisers of a user's own, which tests name by address."""
+"""Optimizers of a user's own, which tests name by address."""
 
 import optax
 

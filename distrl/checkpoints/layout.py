@@ -29,7 +29,7 @@ from distrl.checkpoints.progress import RunProgress
 from distrl.errors import ConfigError
 
 LEARNER = "learner"
-"""The part that holds the learner's state, whatever the back end."""
+"""The part that holds the learner's state, whatever the backend."""
 
 _PROGRESS = "progress.json"
 _Restored = TypeVar("_Restored")

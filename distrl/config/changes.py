@@ -32,8 +32,8 @@ def load_run(run_dir: str, changes: Mapping[str, Any] = NO_CHANGES) -> Config:
         )
     if not file.exists():
         raise ConfigError(
-            f"{run_dir} holds no run: it has no config.yaml; name the directory that "
-            "distrl train made"
+            f"{run_dir} is not the directory of a run: it has no config.yaml; name the "
+            "directory that distrl train made"
         )
     saved = load_config(str(file), {"run_dir": str(path)})
     if saved.actor.bsuite_log:

@@ -107,7 +107,7 @@ def check_keywords(
 
 
 def _refuse_address(place: str) -> ConfigError:
-    return ConfigError(f"{place} is no address; write 'package.module:factory'.")
+    return ConfigError(f"{place} is not an address; write 'package.module:factory'.")
 
 
 def check_not_imported() -> None:

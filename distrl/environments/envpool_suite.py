@@ -27,7 +27,7 @@ _REFUSED = {
     "base_path": "it is that of the installed package",
     "episodic_life": (
         "an evaluation has to play whole games; set zero_discount_on_life_loss, with "
-        "which a lost life has discount 0 and the game goes on"
+        "which a lost life has discount 0 and the game continues"
     ),
     "reward_clip": (
         "an evaluation would have clipped returns; set actor.max_abs_reward"

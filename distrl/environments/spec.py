@@ -115,7 +115,7 @@ def convert_observation_spec(
     if not any(leaf.shape == () or all(leaf.shape) for leaf in tree.flatten(seen)):
         raise ConfigError(
             f"environment {uri!r} has the observation spec {observation!r}, which "
-            "holds no numbers for a network; add at least one array, for example a "
+            "contains no numbers for a network; add at least one array, for example a "
             "constant."
         )
     return observation

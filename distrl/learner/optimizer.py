@@ -1,6 +1,6 @@
-"""Optax optimisers and learning-rate schedules by name, and custom optimisers.
+"""Optax optimizers and learning-rate schedules by name, and custom optimizers.
 
-An optimiser is any function of `optax` or `optax.contrib` whose first argument is
+An optimizer is any function of `optax` or `optax.contrib` whose first argument is
 `learning_rate` and whose update needs only gradients and parameters; a custom one is
 called in the same way. A schedule is any function of `optax.schedules` whose first
 argument is its initial value.
@@ -30,7 +30,7 @@ _SHAPES = {
 def make_optimizer(
     config: LearnerConfig, params: Any = None
 ) -> optax.GradientTransformation:
-    """Returns the optimiser of a configuration after tracing one update.
+    """Returns the optimizer of a configuration after tracing one update.
 
     Arguments that `optimizer_args` does not set have Optax's defaults. Schedules are
     called with the number of previous updates, so the first update uses their value
@@ -38,11 +38,11 @@ def make_optimizer(
 
     Args:
       params: shapes of the network's parameters, for the traced update. Without them
-        an Optax optimiser is traced on two arrays; a custom one is not, since it may
+        an Optax optimizer is traced on two arrays; a custom one is not, since it may
         depend on parameter names.
 
     Raises:
-      ConfigError: the optimiser or schedule does not exist, does not take the
+      ConfigError: the optimizer or schedule does not exist, does not take the
         arguments, or cannot be used here.
     """
     factory = _find_optimizer(config.optimizer)
@@ -119,7 +119,7 @@ def _find_optimizer(name: str) -> Callable[..., optax.GradientTransformation]:
         return known[name]
     usable = [each for each in known if _works_by_default(known[each])]
     own = " One of your own is package.module:factory."
-    raise _refuse_name("learner.optimizer", name, "optimiser", usable, own)
+    raise _refuse_name("learner.optimizer", name, "optimizer", usable, own)
 
 
 def _find_functions(module: Any, first: tuple[str, ...]) -> dict[str, Callable]:
@@ -127,7 +127,7 @@ def _find_functions(module: Any, first: tuple[str, ...]) -> dict[str, Callable]:
     found: dict[str, Callable] = {}
     for name in sorted(vars(module)):
         function = vars(module)[name]
-        # `scale_by_...` are parts of optimisers.
+        # `scale_by_...` are parts of optimizers.
         if name.startswith(("_", "scale_by_")) or inspect.isclass(function):
             continue
         if not callable(function):

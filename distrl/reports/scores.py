@@ -91,8 +91,8 @@ def score_sweep(sweep_dir: str) -> SweepScores:
         record = json.loads((path / "sweep.json").read_text())
     except (OSError, ValueError):
         raise ConfigError(
-            f"{sweep_dir} holds no sweep: there is no readable sweep.json in it; "
-            "distrl report takes the directory that distrl sweep made"
+            f"{sweep_dir} is not the directory of a sweep: it has no readable "
+            "sweep.json; distrl report takes the directory that distrl sweep made"
         ) from None
     lengths = dict(_read_lengths(path))
     frame = _load_frame(path) if lengths else None

@@ -29,8 +29,8 @@ class Session:
 
         A restarted node must not draw the same random numbers again.
         """
-        life = (self.number, self.restarts)
-        return life if any(life) else ()
+        incarnation = (self.number, self.restarts)
+        return incarnation if any(incarnation) else ()
 
     def to_environment(self) -> dict[str, str]:
         """Returns the environment variables that `read_session` reads."""

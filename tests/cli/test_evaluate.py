@@ -177,7 +177,7 @@ def make_exiting():
         (["{run}", "b"], "takes no argument 'b'"),
         (["{run}/no"], "/no does not exist"),
         (["{run}/config.yaml"], "config.yaml is a file"),
-        (["{run}/best"], "best holds no run"),
+        (["{run}/best"], "best is not the directory of a run"),
         (["{run}", "--episodes", "0"], "--episodes = '0': it must be"),
         (["{run}", "--max_episode_steps=0"], "--max_episode_steps = '0'"),
         (["{run}", "--checkpoint", "lates"], "Did you mean 'latest'?"),

@@ -73,7 +73,7 @@ def test_nothing_to_draw(tmp_path, capfd):
     ("arguments", "words"),
     [
         ([], "SWEEP_DIR"),
-        (["nowhere"], "nowhere holds no sweep"),
+        (["nowhere"], "nowhere is not the directory of a sweep"),
         (["SWEEP", "--htlm=x"], "Did you mean '--html'?"),
         (["SWEEP", "--html"], "--html: expected one argument"),
         (["SWEEP", "--csv="], "--csv: "),

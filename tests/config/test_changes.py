@@ -135,7 +135,9 @@ def test_what_is_not_a_run_is_refused(tmp_path):
     with pytest.raises(ConfigError, match=f"^{path} does not exist"):
         load_run(str(path))
     path.mkdir()
-    with pytest.raises(ConfigError, match=f"^{path} holds no run: .*config.yaml"):
+    with pytest.raises(
+        ConfigError, match=f"^{path} is not the directory of a run: .*config.yaml"
+    ):
         load_run(str(path))
     (path / "config.yaml").write_text("no_such: 1")
     with pytest.raises(ConfigError, match="no_such = 1: "):

@@ -17,9 +17,9 @@ def test_find_factory_by_name_and_by_address():
     ("name", "parts"),
     [
         ("sqtr", ["field", "'sqtr'", "Did you mean 'sqrt'?", "log, sqrt"]),
-        (":sqrt", ["field", "':sqrt' is no address", "package.module:factory"]),
-        ("math:", ["'math:' is no address"]),
-        ("math:a:b", ["'math:a:b' is no address"]),
+        (":sqrt", ["field", "':sqrt' is not an address", "package.module:factory"]),
+        ("math:", ["'math:' is not an address"]),
+        ("math:a:b", ["'math:a:b' is not an address"]),
         ("mth.x:sqrt", ["there is no module 'mth'", "PYTHONPATH"]),
         ("numpi:array", ["there is no module 'numpi'", "Did you mean 'numpy'?"]),
         ("distrl.enviroments:f", ["'distrl.enviroments'", "mean 'environments'?"]),

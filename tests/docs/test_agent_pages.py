@@ -146,11 +146,11 @@ def test_the_optimizer_of_the_page_updates_the_head_at_its_own_rate(
     tmp_path, monkeypatch
 ):
     (block,) = read_blocks(AGENTS / "README.md", "python")
-    (tmp_path / "optimisers.py").write_text(block)
+    (tmp_path / "optimizers.py").write_text(block)
     monkeypatch.syspath_prepend(tmp_path)
     optimizer = make_optimizer(
         LearnerConfig(
-            optimizer="optimisers:two_rates",
+            optimizer="optimizers:two_rates",
             optimizer_args={"head_rate": 0.001},
             learning_rate=0.1,
         )

@@ -97,7 +97,7 @@ def test_scalars_are_numbers_too():
 
 @pytest.mark.parametrize("nothing", [{}, (), {"a": []}, specs.Array((0, 3), np.int32)])
 def test_refuses_an_observation_without_numbers(nothing):
-    with pytest.raises(ConfigError, match="m:f.*holds no numbers"):
+    with pytest.raises(ConfigError, match="m:f.*contains no numbers"):
         read(nothing)
 
 

@@ -1,4 +1,4 @@
-"""Agent, optimiser and update together: networks with state, noise, any inputs."""
+"""Agent, optimizer and update together: networks with state, noise, any inputs."""
 
 import jax
 import numpy as np

@@ -1,4 +1,4 @@
-"""Optimisers by name: first steps worked out by hand, and every message."""
+"""Optimizers by name: first steps worked out by hand, and every message."""
 
 from pathlib import Path
 
@@ -206,9 +206,9 @@ def test_a_rate_of_zero_is_a_value():
             {"optimizer": "adamm"},
             ["learner.optimizer = 'adamm'", "mean 'adam'?", "rmsprop", "lion"],
         ),
-        # Parts of optimisers, and what is no optimiser at all.
-        ({"optimizer": "scale_by_rprop"}, ["no optimiser of that name"]),
-        ({"optimizer": "clip"}, ["no optimiser of that name"]),
+        # Parts of optimizers, and what is no optimizer at all.
+        ({"optimizer": "scale_by_rprop"}, ["no optimizer of that name"]),
+        ({"optimizer": "clip"}, ["no optimizer of that name"]),
         ({"optimizer": "lbfgs"}, ["distrl cannot use it", "'value'"]),
         (
             {"optimizer": "rmsprop", "optimizer_args": {"centred": True}},
@@ -318,7 +318,7 @@ def test_ones_own_is_tried_out_on_the_parameters_of_the_network():
         ("own_optimizers:accumulated", {"step": 2}, ["mean 'steps'?"]),
         ("own_optimizers:accumulated", {"learning_rate": 2}, ["learner.learning_rate"]),
         ("contrib.moun", {}, ["mean 'contrib.muon'?", "package.module:factory"]),
-        ("contrib.schedule_free", {}, ["no optimiser of that name"]),
+        ("contrib.schedule_free", {}, ["no optimizer of that name"]),
     ],
 )
 def test_what_is_wrong_with_ones_own_is_one_sentence(name, args, words):

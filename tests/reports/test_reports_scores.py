@@ -134,7 +134,7 @@ def test_failed_ids_have_their_reason(tmp_path):
 def test_what_is_no_sweep_is_refused(content, tmp_path):
     if content is not None:
         (tmp_path / "sweep.json").write_text(content)
-    with pytest.raises(ConfigError, match="holds no sweep"):
+    with pytest.raises(ConfigError, match="is not the directory of a sweep"):
         score_sweep(str(tmp_path))
 
 
