@@ -17,6 +17,7 @@ import reverb
 from mortal_servers import MortalServer, serve_shard
 from replay.conftest import Reports
 
+import distrl.replay.writer
 from distrl.checkpoints import RunProgress, begin_part, complete_checkpoint
 from distrl.config.schema import CheckpointConfig
 from distrl.replay.checkpoint import save_shard
@@ -70,6 +71,15 @@ def configure(replay, tmp_path, save_replay=True, **settings):
         run_dir=str(tmp_path),
         checkpoint=CheckpointConfig(save_replay=save_replay),
     )
+
+
+@pytest.fixture(autouse=True)
+def patient_writers(monkeypatch):
+    """Writers wait for the confirmation of their items, however busy the machine is.
+
+    Reverb sends an item that was not confirmed to the next server at the address, too.
+    """
+    monkeypatch.setattr(distrl.replay.writer, "_SLICE_SECONDS", 30.0)
 
 
 def fill(replay, config, address, ids):
