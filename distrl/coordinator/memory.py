@@ -30,6 +30,7 @@ class Counts:
     def __init__(self, base: Mapping[str, float]):
         """Starts from earlier counts."""
         self._totals = dict(base)
+        self._least: Mapping[str, float] = {}
         # By node, then by incarnation, newest last.
         self._nodes: dict[str, dict[str, dict[str, float]]] = {}
 
@@ -49,9 +50,13 @@ class Counts:
         while len(incarnations) > _INCARNATIONS:
             del incarnations[next(iter(incarnations))]
 
+    def raise_to(self, least: Mapping[str, float]) -> None:
+        """Makes `total` return at least these counts, until the nodes report more."""
+        self._least = least
+
     def total(self, name: str) -> int:
         """Returns a count of the whole run, in constant time."""
-        return int(self._totals.get(name, 0))
+        return int(max(self._totals.get(name, 0), self._least.get(name, 0)))
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the counts as JSON data."""
@@ -104,17 +109,22 @@ def recall_run(
 ) -> Memory:
     """Returns the state from which a starting coordinator continues.
 
-    That is coordinator.json if this session wrote it. A new session starts from the
+    That is coordinator.json if this session wrote it, with at least the counts and the
+    seconds of the newest checkpoint. A new session starts from the
     newest checkpoint, as the learner does; without a `run_dir` it starts from zero.
     """
     sessions = session.number + 1
     if run_dir is None:
         return Memory(session.id, RunProgress(sessions=sessions))
     written = _read(run_dir)
-    if written is not None and written.session == session.id:
-        return written
     _, progress = recall_progress(run_dir, sessions, warn)
     counts = {name: getattr(progress, name) for name in _COUNTED}
+    if written is not None and written.session == session.id:
+        # The learner may have made a checkpoint since.
+        written.counts.raise_to(counts)
+        seconds = max(written.progress.seconds, progress.seconds)
+        written.progress = dataclasses.replace(written.progress, seconds=seconds)
+        return written
     return Memory(session.id, progress, Counts(counts))
 
 

@@ -101,11 +101,21 @@ def test_a_new_run_starts_from_zero(tmp_path, session):
 
 
 def test_a_coordinator_of_the_same_session_continues_where_the_last_one_was(tmp_path):
-    save(tmp_path)
     write_memory(tmp_path, make_memory().to_json(20.0))
     memory = recall_run(tmp_path, Session("a", 0, 1), no_warning)
     assert memory.progress.seconds == 20.0
     assert memory.to_progress(21.0) == RunProgress(21.0, 5, 60, 0, 0.5, 40, 3, 0.5, 1)
+
+
+def test_it_counts_no_less_than_a_newer_checkpoint(tmp_path):
+    save(tmp_path)
+    write_memory(tmp_path, make_memory().to_json(20.0))
+    memory = recall_run(tmp_path, Session("a", 0, 1), no_warning)
+    assert memory.progress.seconds == 30.0
+    assert memory.to_progress(31.0).env_steps == 100
+    # Reports still add up to what they did before.
+    memory.counts.update("actor/9", "x", {"env_steps": 96})
+    assert memory.to_progress(31.0).env_steps == 101
 
 
 def test_another_session_continues_from_the_newest_checkpoint(tmp_path):
