@@ -171,7 +171,7 @@ def test_actors_that_are_too_far_behind_are_told_of(tmp_path, relays):
         command.await_line("training")
         pid = command.pid_of("variables")
         os.kill(pid, signal.SIGSTOP)
-        command.await_line("s behind the variable service, more than 5 s")
+        command.await_line("older than those of the variable service; more than 5 s")
         os.kill(pid, signal.SIGCONT)
         command.await_line("all actors have new parameters again")
         command.process.send_signal(signal.SIGINT)
