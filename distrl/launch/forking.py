@@ -167,5 +167,6 @@ def _become(
 
 
 def _report_error(name: str, text: str, outbox: Channel) -> None:
-    print(text, file=sys.stderr, flush=True)
     outbox.send(Failure(name, clip(text)))
+    with contextlib.suppress(OSError):  # the disk may be full
+        print(text, file=sys.stderr, flush=True)

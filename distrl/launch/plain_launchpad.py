@@ -207,9 +207,10 @@ def _run_guarded(
             raise RuntimeError(f"The node {how} while the run went on.")
     except BaseException:
         text = traceback.format_exc()
-        print(text, flush=True)
-        node_file(config.run_dir, "logs", name, ".error").write_text(clip(text))
         code = 1
+        with contextlib.suppress(OSError):  # the disk may be full
+            node_file(config.run_dir, "logs", name, ".error").write_text(clip(text))
+            print(text, flush=True)
     finally:
         flush_output()
         # Launchpad would drop into a debugger that nobody sees, and destructors would

@@ -1,5 +1,6 @@
 """The threads backend: every node is a thread of the host process, for debugging."""
 
+import contextlib
 import queue
 import threading
 import time
@@ -34,8 +35,9 @@ def run_threads(
             run_node(node.function, stop_flag, {})
         except BaseException:
             text = traceback.format_exc()
-            print(text, flush=True)
             ended.put((node.name, clip(text)))
+            with contextlib.suppress(OSError):  # the disk may be full
+                print(text, flush=True)
         else:
             ended.put((node.name, None))
 

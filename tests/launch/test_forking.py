@@ -35,6 +35,14 @@ def fail_wordily():
     raise ValueError("\U0001f3d3" * 100_000 + " lost")
 
 
+def fail_on_a_full_disk():
+    """Raises when its log can take no more."""
+    full = os.open("/dev/full", os.O_WRONLY)
+    os.dup2(full, 1)
+    os.dup2(full, 2)
+    raise OSError("No space left on device")
+
+
 def abort():
     """Ends as a library does that finds itself broken."""
     os.abort()
@@ -85,6 +93,12 @@ def test_an_error_of_any_length_is_logged_whole_and_its_end_is_sent(fork):
     (error,) = result["errors"]
     assert error["traceback"].endswith(" lost\n")
     assert "\U0001f3d3" * 100_000 in log
+
+
+def test_an_error_is_sent_when_the_log_cannot_take_it(fork):
+    result, _ = fork("fail_on_a_full_disk")
+    (error,) = result["errors"]
+    assert error["traceback"].endswith("OSError: No space left on device\n")
 
 
 def test_one_that_crashes_says_where_it_was(fork):
