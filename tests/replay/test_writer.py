@@ -295,8 +295,12 @@ def test_dies_in_the_middle_of_a_write_again_and_again(replay, server):
     writer.close()
     ids = _read_ids(server.address, config, replay.spec)
     assert len(set(ids)) == len(ids) > 100
-    # What the last server has is one run of ids: nothing was lost since it came.
-    assert ids == list(range(ids[0], ids[-1] + 1))
+    # Nothing was lost since the last server came. Before its first item come those that
+    # the server before it had not confirmed, which need not be its last ones.
+    gaps = [i for i in range(1, len(ids)) if ids[i] != ids[i - 1] + 1]
+    again = gaps[-1] if gaps else 0
+    assert again <= 40
+    assert len(ids) - again > 100
 
 
 def test_a_frozen_server_is_waited_for(replay, server):
