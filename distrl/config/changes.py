@@ -16,7 +16,7 @@ def load_run(run_dir: str, changes: Mapping[str, Any] = NO_CHANGES) -> Config:
     The run may have been moved. Changes are values by dotted name, as in `load_config`.
 
     Raises:
-      ConfigError: there is no run, or a resume may not make these changes.
+      ConfigError: the run does not exist, or a resume may not make these changes.
     """
     path = read_path("the run's directory", run_dir)
     file = path / "config.yaml"

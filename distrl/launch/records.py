@@ -16,7 +16,7 @@ class Records:
     """Writes program.json, metrics/launcher.csv and result.json.
 
     Changed states wait for `flush`, since a thousand nodes may end at once. A full disk
-    does not end a run: the user is told once.
+    does not end a run; it is reported once.
     """
 
     def __init__(self, run_dir: Path, note: Callable[[str], object]):

@@ -49,8 +49,8 @@ def begin_resumption(
     `note` shows a line to the user.
 
     Raises:
-      ConfigError: there is no run, it is in use, another version of distrl saved it,
-        the configuration does not fit it, or a stop condition holds already.
+      ConfigError: the run does not exist, is in use, was saved by another version of
+        distrl, does not fit the configuration, or has met a stop condition already.
     """
     check_changes(load_run(str(run_dir)), config)
     holder = read_holder(run_dir)
