@@ -39,7 +39,7 @@ def play(config: Config, spec: Any, size: int) -> Iterator[Any]:
     """Yields batches of transitions, `size` in all, of an actor that acts at random."""
     import numpy as np
 
-    from distrl.actor.accumulator import make_accumulator
+    from distrl.actor.interaction import make_accumulator
     from distrl.environments import make_vector_environment
     from distrl.types import ActorStep
 

@@ -6,9 +6,10 @@ import haiku as hk
 import jax
 import numpy as np
 
-from distrl.actor.accumulator import make_accumulator
 from distrl.actor.exploration import make_explore
+from distrl.actor.n_step import NStepAccumulator, squash
 from distrl.actor.policy import Policy
+from distrl.actor.sequence import SequenceAccumulator
 from distrl.agents.agent import Agent
 from distrl.config import Config
 from distrl.environments import Episode, make_vector_environment
@@ -35,11 +36,9 @@ class Interaction:
         self._config = config
         self._spec = spec
         self._index = index
-        self._environment = self._make_environment(incarnation)
         key = self._make_key(incarnation)
         self._policy = Policy(agent, make_explore(config), "act", size, key)
-        self._accumulator = make_accumulator(config)
-        self._observation = self._environment.reset()
+        self._begin(incarnation)
 
     def compile(self) -> None:
         """Compiles the policy before there are parameters."""
@@ -48,8 +47,11 @@ class Interaction:
     def restart(self, incarnation: tuple[int, ...]) -> None:
         """Restarts as another incarnation, without compiling again."""
         self._environment.close()
-        self._environment = self._make_environment(incarnation)
         self._policy.restart(self._make_key(incarnation))
+        self._begin(incarnation)
+
+    def _begin(self, incarnation: tuple[int, ...]) -> None:
+        self._environment = self._make_environment(incarnation)
         self._accumulator = make_accumulator(self._config)
         self._observation = self._environment.reset()
 
@@ -86,6 +88,23 @@ class Interaction:
     def _make_key(self, incarnation: tuple[int, ...]) -> jax.Array:
         seed = derive_seed(self._config.seed, "actor", self._index, *incarnation)
         return jax.random.PRNGKey(seed)
+
+
+def make_accumulator(config: Config) -> NStepAccumulator | SequenceAccumulator:
+    """Returns the accumulator of n-step transitions, or of sequences."""
+    actor, replay = config.actor, config.replay
+    if replay.sequence_length is not None:
+        return SequenceAccumulator(
+            actor.environments,
+            replay.sequence_length,
+            replay.sequence_stride,
+            actor.discount,
+        )
+    scale = None
+    if actor.initial_priorities:
+        is_squashed = config.loss.value_transform == "signed_hyperbolic"
+        scale = squash if is_squashed else lambda x: x
+    return NStepAccumulator(actor.environments, actor.n_step, actor.discount, scale)
 
 
 def clip_rewards(reward_t: np.ndarray, bound: float | None) -> np.ndarray:

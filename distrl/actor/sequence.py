@@ -9,12 +9,12 @@ earlier one has, and with P <= T every step is in a sequence.
 Gamma is applied here to single steps, as in `distrl.actor.n_step` to n of them.
 """
 
-from typing import Any
+import collections
 
 import jax
 import numpy as np
 
-from distrl.types import ActorStep, Items, StepSequence
+from distrl.types import ActorStep, Items, Nest, StepSequence
 
 
 class SequenceAccumulator:
@@ -27,51 +27,32 @@ class SequenceAccumulator:
         self._length = length
         self._period = period
         self._discount = np.float32(discount)
-        # Row `slot` of each ring holds one of the last T steps.
-        shape = (length, num_environments)
-        self._slot = 0
+        # The last T steps, with a carry on the host where a sequence may start.
+        self._steps: collections.deque[ActorStep] = collections.deque(maxlen=length)
         self._taken = np.zeros(num_environments, np.int64)  # Steps of the episode.
-        self._actions = np.zeros(shape, np.int32)
-        self._rewards = np.zeros(shape, np.float32)
-        self._discounts = np.zeros(shape, np.float32)
-        self._observations: list[np.ndarray] | None = None
-        self._carries: list[np.ndarray] | None = None
+        self._empty: StepSequence | None = None
 
     def add(self, step: ActorStep) -> Items:
         """Adds a step and returns the M sequences it completes, without priorities.
 
-        They are ordered by environment, at most one each. The carry is copied from the
-        device only where a sequence starts. The returned arrays are new.
+        They are ordered by environment, at most one each, and their arrays are new. The
+        carry is copied from the device only where a sequence starts. The arrays of the
+        step must not be written to later.
         """
-        self._push(step)
-        steps = self._count_complete(step.last_t)
-        (environment,) = np.nonzero(steps)
-        sequences = self._gather(environment, steps[environment], step)
-        self._taken[step.last_t] = 0
-        self._slot = (self._slot + 1) % self._length
-        return Items(sequences, None)
-
-    def _push(self, step: ActorStep) -> None:
-        observations = jax.tree_util.tree_leaves(step.observation_tm1)
-        carries = jax.tree_util.tree_leaves(step.carry_tm1)
-        if self._observations is None:
-            self._observations = [self._make_ring(leaf) for leaf in observations]
-            self._carries = [self._make_ring(leaf) for leaf in carries]
-        assert self._carries is not None
-        for ring, leaf in zip(self._observations, observations, strict=True):
-            ring[self._slot] = leaf
-        self._actions[self._slot] = step.action_tm1
-        self._rewards[self._slot] = step.reward_t
-        self._discounts[self._slot] = self._discount * np.asarray(
-            step.discount_t, np.float32
-        )
         if (self._taken % self._period == 0).any():
-            for ring, leaf in zip(self._carries, carries, strict=True):
-                ring[self._slot] = np.asarray(leaf)
+            carry = jax.tree_util.tree_map(np.asarray, step.carry_tm1)
+        else:
+            carry = self._steps[-1].carry_tm1  # Of no use, but of the right shape.
+        self._steps.append(step._replace(carry_tm1=carry, q_tm1=None))
         self._taken += 1
-
-    def _make_ring(self, leaf: Any) -> np.ndarray:
-        return np.zeros((self._length, *leaf.shape), leaf.dtype)
+        count = self._count_complete(step.last_t)
+        (environment,) = np.nonzero(count)
+        self._taken[step.last_t] = 0
+        if self._empty is None:
+            self._empty = self._gather(environment[:0], count[:0])
+        if len(environment) == 0:
+            return Items(self._empty, None)
+        return Items(self._gather(environment, count[environment]), None)
 
     def _count_complete(self, last_t: np.ndarray) -> np.ndarray:
         """Returns `[E]`, the steps of the completed sequence; 0 for none."""
@@ -83,39 +64,37 @@ class SequenceAccumulator:
         pending = np.maximum(self._taken - started, 0)
         return np.where(is_full, self._length, np.where(last_t, pending, 0))
 
-    def _gather(
-        self,
-        environment: np.ndarray,
-        steps: np.ndarray,
-        newest: ActorStep,
-    ) -> StepSequence:
-        """Copies the last `steps` `[M]` of each `environment` `[M]`, and pads them."""
-        assert self._observations is not None and self._carries is not None
+    def _gather(self, environment: np.ndarray, count: np.ndarray) -> StepSequence:
+        """Copies the last `count` `[M]` steps of each `environment` `[M]`, and pads."""
         length = self._length
-        begin = (self._slot + 1 - steps) % length
-        slot = (begin[:, None] + np.arange(length)) % length
-        column = environment[:, None]
-        is_step = np.arange(length) < steps[:, None]
+        steps = list(self._steps)[-count.max(initial=1) :]
 
-        def take(ring: np.ndarray) -> np.ndarray:
-            return np.where(is_step, ring[slot, column], ring.dtype.type(0))
+        def pick(nests: list[Nest], shown: np.ndarray, size: int) -> Nest:
+            """Returns `[M, size, ...]`: the last `shown` `[M]` nests, then zeros."""
+            place = np.arange(size)
+            index = np.minimum(len(nests) - shown[:, None] + place, len(nests) - 1)
 
-        def observe(ring: np.ndarray, final: np.ndarray) -> np.ndarray:
-            whole = np.zeros((len(steps), length + 1, *ring.shape[2:]), ring.dtype)
-            whole[:, :length][is_step] = ring[slot, column][is_step]
-            whole[np.arange(len(steps)), steps] = final[environment]
-            return whole
+            def stack(*leaves: np.ndarray) -> np.ndarray:
+                rows = np.stack([leaf[environment] for leaf in leaves])
+                picked = rows[index, np.arange(len(shown))[:, None]]
+                picked[place >= shown[:, None]] = 0
+                return picked
 
-        finals, structure = jax.tree_util.tree_flatten(newest.observation_t)
-        observations = map(observe, self._observations, finals)
-        carries = (ring[begin, environment] for ring in self._carries)
+            return jax.tree_util.tree_map(stack, *nests)
+
+        def read(name: str, dtype: type) -> np.ndarray:
+            arrays = [np.asarray(getattr(step, name), dtype) for step in steps]
+            return pick(arrays, count, length)
+
+        observations = [step.observation_tm1 for step in steps]
+        carries = pick([step.carry_tm1 for step in steps], count, 1)
         return StepSequence(
-            observation=jax.tree_util.tree_unflatten(structure, observations),
-            action=take(self._actions),
-            reward=take(self._rewards),
-            discount=take(self._discounts),
-            mask=is_step.astype(np.float32),
-            carry=jax.tree_util.tree_unflatten(
-                jax.tree_util.tree_structure(newest.carry_tm1), carries
+            observation=pick(
+                [*observations, steps[-1].observation_t], count + 1, length + 1
             ),
+            action=read("action_tm1", np.int32),
+            reward=read("reward_t", np.float32),
+            discount=self._discount * read("discount_t", np.float32),
+            mask=(np.arange(length) < count[:, None]).astype(np.float32),
+            carry=jax.tree_util.tree_map(lambda x: x[:, 0], carries),
         )

@@ -1,103 +1,115 @@
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distrl.actor.n_step import NStepAccumulator
-from distrl.types import ActorStep, Transition
+from distrl.actor.n_step import NStepAccumulator, squash
+from distrl.types import ActorStep
 
 
-def _array(*values, dtype=np.float32):
-    return np.array(values, dtype)
+def keep(x):
+    return x
 
 
-def _add(accumulator, o_tm1, a_tm1, r_t, d_t, last_t, o_t):
-    """Adds a step of one environment whose observation is one number."""
-    step = ActorStep(
-        _array(o_tm1),
-        _array(a_tm1, dtype=np.int32),
-        _array(r_t),
-        _array(d_t),
-        _array(last_t, dtype=bool),
-        _array(o_t),
-    )
-    return accumulator.add(step).data
-
-
-def _assert_batch(batch, expected):
-    """Compares a batch with rows (o_tm1, a_tm1, r_t, discount_t, o_t)."""
-    rows = list(zip(*batch, strict=True))
-    assert len(rows) == len(expected)
-    np.testing.assert_allclose(
-        np.array(rows, np.float64).reshape(-1, 5), np.reshape(expected, (-1, 5))
-    )
+def add(accumulator, o_tm1, a_tm1, r_t, d_t, last_t, o_t, q=None):
+    """Adds a step; returns rows (o_tm1, a_tm1, r_t, discount_t, o_t[, priority])."""
+    dtypes = [np.float32, np.int32, np.float32, np.float32, bool, np.float32]
+    values = map(np.atleast_1d, (o_tm1, a_tm1, r_t, d_t, last_t, o_t))
+    arrays = [x.astype(dtype) for x, dtype in zip(values, dtypes, strict=True)]
+    q = None if q is None else np.reshape(q, (len(arrays[0]), -1)).astype(np.float32)
+    items = accumulator.add(ActorStep(*arrays, q))
+    columns = list(items.data)
+    if items.priorities is not None:
+        assert items.priorities.dtype == np.float32
+        columns.append(items.priorities)
+    return [tuple(map(float, row)) for row in zip(*columns, strict=True)]
 
 
 def test_one_step_applies_gamma_once():
     accumulator = NStepAccumulator(1, 1, 0.5)
-    _assert_batch(_add(accumulator, 0, 1, 2.0, 1.0, 0, 1), [(0, 1, 2.0, 0.5, 1)])
-    _assert_batch(_add(accumulator, 1, 0, 3.0, 0.0, 1, 2), [(1, 0, 3.0, 0.0, 2)])
+    assert add(accumulator, 0, 1, 2.0, 1.0, 0, 1) == [(0, 1, 2.0, 0.5, 1)]
+    assert add(accumulator, 1, 0, 3.0, 0.0, 1, 2) == [(1, 0, 3.0, 0.0, 2)]
 
 
 def test_three_steps_and_termination():
     accumulator = NStepAccumulator(1, 3, 0.5)
-    _assert_batch(_add(accumulator, 0, 0, 1.0, 1.0, 0, 1), [])
-    _assert_batch(_add(accumulator, 1, 1, 2.0, 1.0, 0, 2), [])
+    assert add(accumulator, 0, 0, 1.0, 1.0, 0, 1) == []
+    assert add(accumulator, 1, 1, 2.0, 1.0, 0, 2) == []
     # 1 + 0.5 * 2 + 0.25 * 4 = 3, discount 0.125.
-    _assert_batch(_add(accumulator, 2, 2, 4.0, 1.0, 0, 3), [(0, 0, 3.0, 0.125, 3)])
+    assert add(accumulator, 2, 2, 4.0, 1.0, 0, 3) == [(0, 0, 3.0, 0.125, 3)]
     # From 1: 2 + 0.5 * 4 + 0.25 * 8 = 6; from 2: 4 + 0.5 * 8 = 8; from 3: 8.
-    _assert_batch(
-        _add(accumulator, 3, 0, 8.0, 0.0, 1, 4),
-        [(1, 1, 6.0, 0.0, 4), (2, 2, 8.0, 0.0, 4), (3, 0, 8.0, 0.0, 4)],
-    )
+    assert add(accumulator, 3, 0, 8.0, 0.0, 1, 4) == [
+        (1, 1, 6.0, 0.0, 4),
+        (2, 2, 8.0, 0.0, 4),
+        (3, 0, 8.0, 0.0, 4),
+    ]
     # The next episode begins with an empty window.
-    _assert_batch(_add(accumulator, 9, 0, 1.0, 1.0, 0, 10), [])
+    assert add(accumulator, 9, 0, 1.0, 1.0, 0, 10) == []
 
 
 def test_truncation_bootstraps_with_the_shorter_window():
     accumulator = NStepAccumulator(1, 3, 0.5)
-    _add(accumulator, 0, 0, 1.0, 1.0, 0, 1)
+    add(accumulator, 0, 0, 1.0, 1.0, 0, 1)
     # From 0: 1 + 0.5 * 2 = 2, discount 0.25; from 1: 2, discount 0.5.
-    _assert_batch(
-        _add(accumulator, 1, 1, 2.0, 1.0, 1, 2),
-        [(0, 0, 2.0, 0.25, 2), (1, 1, 2.0, 0.5, 2)],
-    )
+    assert add(accumulator, 1, 1, 2.0, 1.0, 1, 2) == [
+        (0, 0, 2.0, 0.25, 2),
+        (1, 1, 2.0, 0.5, 2),
+    ]
 
 
-def test_discounts_of_the_environment_multiply():
+@pytest.mark.parametrize(
+    ("discounts", "row"),
+    [
+        # 1 + 0.5 * 0.5 * 4 = 2, discount 0.5 * 0.5 * 0.5 * 0.25.
+        ((0.5, 0.25), (0, 0, 2.0, 0.03125, 2)),
+        # A zero inside an episode cuts the return.
+        ((0.0, 1.0), (0, 0, 1.0, 0.0, 2)),
+    ],
+)
+def test_discounts_of_the_environment_multiply(discounts, row):
     accumulator = NStepAccumulator(1, 2, 0.5)
-    _add(accumulator, 0, 0, 1.0, 0.5, 0, 1)
-    # 1 + 0.5 * 0.5 * 4 = 2, discount 0.5 * 0.5 * 0.5 * 0.25 = 0.015625 * 2.
-    _assert_batch(_add(accumulator, 1, 0, 4.0, 0.25, 0, 2), [(0, 0, 2.0, 0.03125, 2)])
+    add(accumulator, 0, 0, 1.0, discounts[0], 0, 1)
+    assert add(accumulator, 1, 0, 4.0, discounts[1], 0, 2) == [row]
 
 
-def test_zero_discount_inside_an_episode_cuts_the_return():
-    accumulator = NStepAccumulator(1, 2, 0.5)
-    _add(accumulator, 0, 0, 1.0, 0.0, 0, 1)
-    _assert_batch(_add(accumulator, 1, 0, 4.0, 1.0, 0, 2), [(0, 0, 1.0, 0.0, 2)])
+def test_a_priority_is_known_when_the_last_observation_is_acted_on():
+    accumulator = NStepAccumulator(1, 1, 0.5, keep)
+    assert add(accumulator, 0, 1, 3.0, 1.0, 0, 1, q=[1.0, 2.0]) == []
+    # |3 + 0.5 * max(6, 4) - 2| = 4.
+    (row,) = add(accumulator, 1, 1, 0.0, 1.0, 0, 2, q=[6.0, 4.0])
+    assert row == (0, 1, 3.0, 0.5, 1, 4.0)
+    # |0 + 0.5 * 10 - 4| = 1; and at the end at once: |2 - 10| = 8.
+    rows = add(accumulator, 2, 0, 2.0, 0.0, 1, 3, q=[10.0, 9.0])
+    assert [(row[0], row[-1]) for row in rows] == [(1, 1.0), (2, 8.0)]
+    # The next episode's first observation ends no window of the last one.
+    assert add(accumulator, 50, 0, 0.0, 1.0, 0, 51, q=[99.0, 99.0]) == []
 
 
-def test_environments_end_alone_and_starts_come_in_order_of_time():
-    accumulator = NStepAccumulator(2, 2, 1.0)
-    ones, actions = _array(1.0, 1.0), _array(0, 0, dtype=np.int32)
-
-    def add(o_tm1, last_t, o_t):
-        o_tm1, o_t = _array(*o_tm1), _array(*o_t)
-        step = ActorStep(o_tm1, actions, ones, ones, np.array(last_t), o_t)
-        return accumulator.add(step).data
-
-    _assert_batch(add((0, 10), (True, False), (1, 11)), [(0, 0, 1.0, 1.0, 1)])
-    # Environment 1 has a full window; environment 0 has just begun again.
-    _assert_batch(add((5, 11), (False, False), (6, 12)), [(10, 0, 2.0, 1.0, 12)])
-    _assert_batch(
-        add((6, 12), (False, True), (7, 13)),
-        [(5, 0, 2.0, 1.0, 7), (11, 0, 2.0, 1.0, 13), (12, 0, 1.0, 1.0, 13)],
-    )
+def test_at_truncation_the_last_known_value_stands_in_for_the_final_one():
+    accumulator = NStepAccumulator(1, 2, 0.5, keep)
+    assert add(accumulator, 0, 0, 1.0, 1.0, 0, 1, q=[1.0, 0.0]) == []
+    assert add(accumulator, 1, 1, 2.0, 1.0, 0, 2, q=[5.0, 3.0]) == []
+    # From 0: |1 + 0.5 * 2 + 0.25 * max(4, 8) - 1| = 3. Truncated now: the value of
+    # step 2, 8, stands in for the final one. From 1: |2 + 0.5 * 4 + 0.25 * 8 - 3| = 3;
+    # from 2: |4 + 0.5 * 8 - 4| = 4.
+    rows = add(accumulator, 2, 0, 4.0, 1.0, 1, 3, q=[4.0, 8.0])
+    assert [(row[0], row[-1]) for row in rows] == [(0, 3.0), (1, 3.0), (2, 4.0)]
 
 
+def test_priorities_are_on_the_scale_that_is_learned():
+    accumulator = NStepAccumulator(1, 1, 0.5, squash)
+    add(accumulator, 0, 0, 1.0, 1.0, 0, 1, q=[-3.0])
+    # h(x) = sign(x) (sqrt(|x| + 1) - 1) + 0.001 x: h(1 + 0.5 * 14) = 2 + 0.008 and
+    # h(-3) = -1 - 0.003.
+    ((*_, priority),) = add(accumulator, 1, 0, 0.0, 1.0, 0, 2, q=[14.0])
+    np.testing.assert_allclose(priority, 2.008 + 1.003, rtol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [None, keep])
 @pytest.mark.parametrize("n_step", [1, 3])
-def test_nests_keep_structure_and_dtype(n_step):
-    accumulator = NStepAccumulator(2, n_step, 0.9)
+def test_nests_keep_structure_and_dtype(n_step, scale):
+    accumulator = NStepAccumulator(2, n_step, 0.9, scale)
     observation = {
         "pixels": np.zeros((2, 4, 4), np.uint8),
         "rest": (np.zeros((2, 3), np.float32), np.zeros(2, np.int32)),
@@ -109,6 +121,7 @@ def test_nests_keep_structure_and_dtype(n_step):
         np.ones(2),
         np.ones(2, bool),
         observation,
+        jnp.ones((2, 3)),
     )
     batch = accumulator.add(step).data
     for nest in (batch.observation_tm1, batch.observation_t):
@@ -120,82 +133,60 @@ def test_nests_keep_structure_and_dtype(n_step):
     assert batch.reward_t.dtype == batch.discount_t.dtype == np.float32
 
 
-def test_returned_batches_do_not_change_later():
-    accumulator = NStepAccumulator(1, 2, 1.0)
-    _add(accumulator, 0, 0, 1.0, 1.0, 0, 1)
-    batch = _add(accumulator, 1, 0, 1.0, 1.0, 0, 2)
-    for step in range(2, 6):
-        _add(accumulator, step, 1, 7.0, 1.0, 0, step + 1)
-    _assert_batch(batch, [(0, 0, 2.0, 1.0, 2)])
-
-
-def _reference(steps, n_step, gamma):
-    """The transitions of one environment, step by step, the slow way."""
-    out, window = [], []
-    for now, (o_tm1, a_tm1, _r_t, _d_t, last_t, o_t) in enumerate(steps):
-        window.append((now, o_tm1, a_tm1))
-        starts = []
-        if last_t:
-            starts = list(window)
-        elif len(window) == n_step:
-            starts = window[:1]
-        for start, o_start, a_start in starts:
-            total, factor = 0.0, 1.0
-            for _, _, r, d, _, _ in steps[start : now + 1]:
-                total += factor * r
-                factor *= gamma * d
-            out.append((now, start, o_start, a_start, total, factor, o_t))
-        window = [] if last_t else window[len(starts) :]
-    return out
-
-
 @st.composite
-def _runs(draw):
-    size = draw(st.integers(1, 4))
-    length = draw(st.integers(0, 25))
-    seed = draw(st.integers(0, 2**31))
-    end_probability = draw(st.sampled_from([0.0, 0.1, 0.4, 1.0]))
-    rng = np.random.default_rng(seed)
-    last = rng.random((length, size)) < end_probability
+def runs(draw):
+    size, length = draw(st.integers(1, 4)), draw(st.integers(0, 25))
+    rng = np.random.default_rng(draw(st.integers(0, 2**31)))
+    last = rng.random((length, size)) < draw(st.sampled_from([0.0, 0.1, 0.4, 1.0]))
     ended = rng.choice([0.0, 1.0], (length, size))
     discount = np.where(last, ended, rng.choice([1.0, 0.5, 0.0], (length, size)))
     reward = rng.normal(size=(length, size))
-    action = rng.integers(0, 9, (length, size))
-    return last, discount.astype(np.float32), reward.astype(np.float32), action
+    action = rng.integers(0, 3, (length, size))
+    return last, discount, reward, action, rng.normal(size=(length, size, 3))
 
 
-@settings(deadline=None, max_examples=80)
-@given(_runs(), st.integers(1, 6), st.sampled_from([1.0, 0.99, 0.5, 0.0]))
-def test_equals_the_slow_reference(run, n_step, gamma):
-    last, discount, reward, action = run
+def list_slowly(run, n_step, gamma, prioritized):
+    """Yields ((when it comes, start, environment), row) of each transition."""
+    last, discount, reward, action, q = run
     length, size = last.shape
-    # Observations name (time, environment), before and after the step.
-    before = np.arange(length * size, dtype=np.float32).reshape(length, size, 1)
-    after = before + 10_000
-    expected = []
     for e in range(size):
-        steps = [
-            (before[t, e, 0], action[t, e], reward[t, e], discount[t, e])
-            + (last[t, e], after[t, e, 0])
-            for t in range(length)
-        ]
-        for now, start, *row in _reference(steps, n_step, gamma):
-            expected.append(((now, start, e), row))
-    # A call returns starts in order of time, and then by environment.
-    rows = [row for _, row in sorted(expected, key=lambda item: item[0])]
+        for start in range(length):
+            total, factor, end = 0.0, 1.0, start
+            while end < length:
+                total += factor * reward[end, e]
+                factor *= gamma * discount[end, e]
+                if last[end, e] or end == start + n_step - 1:
+                    break
+                end += 1
+            when = end + (prioritized and end < length and not last[end, e])
+            if when >= length:
+                continue
+            o_tm1, o_t = start * size + e, end * size + e + 1000
+            row = [o_tm1, action[start, e], total, factor, o_t]
+            if prioritized:
+                value = max(q[when, e])
+                row.append(abs(total + factor * value - q[start, e, action[start, e]]))
+            yield (when, start, e), row
 
-    accumulator = NStepAccumulator(size, n_step, gamma)
-    batches = []
+
+@settings(deadline=None, max_examples=120)
+@given(runs(), st.integers(1, 6), st.sampled_from([1.0, 0.99, 0.5, 0.0]), st.booleans())
+def test_equals_the_slow_reference(run, n_step, gamma, prioritized):
+    last, discount, reward, action, q = run
+    length, size = last.shape
+    # An observation is a number of its time and environment.
+    number = np.arange(length * size).reshape(length, size)
+    accumulator = NStepAccumulator(size, n_step, gamma, keep if prioritized else None)
+    got = []
     for t in range(length):
-        action_tm1 = action[t].astype(np.int32)
-        step = (before[t], action_tm1, reward[t], discount[t], last[t], after[t])
-        batches.append(accumulator.add(ActorStep(*step)).data)
-    got = [
-        (o[0], a, r, d, o_t[0])
-        for batch in batches
-        for o, a, r, d, o_t in zip(*batch, strict=True)
-    ]
-    assert all(isinstance(batch, Transition) for batch in batches)
-    assert len(got) == len(rows)
-    if rows:
-        np.testing.assert_allclose(np.array(got), np.array(rows), rtol=1e-4, atol=1e-5)
+        step = (number[t], action[t], reward[t], discount[t], last[t], number[t] + 1000)
+        rows = add(accumulator, *step, q=q[t])
+        if prioritized:  # Those that had to wait come first.
+            rows.sort()
+        got += rows
+    expected = sorted(list_slowly(run, n_step, gamma, prioritized))
+    if prioritized:
+        expected.sort(key=lambda each: (each[0][0], each[1][0]))
+    assert len(got) == len(expected)
+    for have, (_, want) in zip(got, expected, strict=True):
+        np.testing.assert_allclose(have, want, rtol=1e-4, atol=1e-5)
