@@ -83,7 +83,9 @@ class SequenceAccumulator:
             return jax.tree_util.tree_map(stack, *nests)
 
         def read(name: str, dtype: type) -> np.ndarray:
-            arrays = [np.asarray(getattr(step, name), dtype) for step in steps]
+            arrays: list[Nest] = [
+                np.asarray(getattr(step, name), dtype) for step in steps
+            ]
             return pick(arrays, count, length)
 
         observations = [step.observation_tm1 for step in steps]
