@@ -1,4 +1,4 @@
-"""The items in replay: the specs and parts of transitions and sequences."""
+"""The items in replay: the specs and parts of transitions, sequences and frames."""
 
 from typing import Any, NamedTuple
 
@@ -8,6 +8,7 @@ from dm_env import specs
 
 from distrl.action_masks import join_mask, split_mask
 from distrl.config.schema import Config, NetworkConfig
+from distrl.errors import ConfigError
 from distrl.types import EnvironmentSpec, StepSequence, Transition
 
 # The fields with observations.
@@ -57,6 +58,34 @@ def make_item_spec(config: Config, spec: EnvironmentSpec) -> Any:
 def make_carry_spec(network: NetworkConfig) -> tuple[specs.Array, ...]:
     """Returns the specs of one environment's recurrent state; `()` without a core."""
     return tuple(specs.Array((n,), np.float32) for n in network.carry_sizes)
+
+
+def check_frame_stack(stack: int | None, spec: EnvironmentSpec) -> None:
+    """Raises ConfigError unless observations are stacks of `stack` frames, if set."""
+    observation, _ = split_mask(spec.observation)
+    if stack is None:
+        return
+    if not isinstance(observation, specs.Array):
+        raise ConfigError(
+            f"replay.frame_stack = {stack}: it is for an observation that is one "
+            f"array, and this environment's is a {type(observation).__name__} "
+            "(network.last_action_reward makes it one, too); set it to null"
+        )
+    shape = observation.shape
+    if not shape or shape[-1] % stack:
+        divisors = [n for n in range(2, (shape or (1,))[-1] + 1) if shape[-1] % n == 0]
+        offer = f", for example {divisors[0]}" if divisors else ""
+        raise ConfigError(
+            f"replay.frame_stack = {stack}: it must divide the last axis of an "
+            f"observation, whose shape is {list(shape)}{offer}; or set it to null"
+        )
+
+
+def make_frame_spec(spec: EnvironmentSpec, stack: int) -> specs.Array:
+    """Returns the spec of one frame, `[..., C]`, of observations `[..., stack * C]`."""
+    observation, _ = split_mask(spec.observation)
+    *shape, channels = observation.shape
+    return specs.Array((*shape, channels // stack), observation.dtype)
 
 
 def split_item(item: Any) -> ItemParts:

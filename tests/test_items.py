@@ -4,7 +4,9 @@ import tree
 from dm_env import specs
 
 from distrl.config import Config, NetworkConfig, ReplayConfig
+from distrl.errors import ConfigError
 from distrl.items import (
+    check_frame_stack,
     fill_priorities,
     join_item,
     make_item_spec,
@@ -89,3 +91,33 @@ def test_an_item_is_split_and_joined(length):
     assert all(leaf.dtype.itemsize == 4 for leaf in parts.rest)
     again = join_item(item, parts)
     assert type(again) is type(item) and again == item
+
+
+@pytest.mark.parametrize(
+    ("stack", "shape"), [(None, (3,)), (4, (84, 84, 4)), (4, (84, 84, 12)), (3, (6,))]
+)
+def test_stacks_of_frames_are_accepted(stack, shape):
+    check_frame_stack(stack, EnvironmentSpec(specs.Array(shape, np.float32), 2))
+
+
+@pytest.mark.parametrize(
+    ("stack", "observation", "words"),
+    [
+        (
+            3,
+            specs.Array((84, 84, 4), np.uint8),
+            ["replay.frame_stack = 3", "last axis", "[84, 84, 4]", "for example 2"],
+        ),
+        (2, specs.Array((7, 1), np.uint8), ["frame_stack = 2", "[7, 1]", "null"]),
+        (2, specs.Array((), np.uint8), ["frame_stack = 2", "[]", "null"]),
+        (
+            4,
+            {"observation": specs.Array((8, 4), np.uint8)},
+            ["frame_stack = 4", "is a dict", "network.last_action_reward"],
+        ),
+    ],
+)
+def test_observations_that_are_no_stacks_are_refused(stack, observation, words):
+    with pytest.raises(ConfigError) as caught:
+        check_frame_stack(stack, EnvironmentSpec(observation, 2))
+    assert all(word in str(caught.value) for word in words)

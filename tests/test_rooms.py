@@ -31,7 +31,7 @@ LAYERS = (
     ("environments", "replay", "variables"),
     ("agents",),
     ("networks",),
-    ("frames", "items", "telemetry"),
+    ("items", "telemetry"),
     ("checkpoints",),
     ("system",),
     ("config",),

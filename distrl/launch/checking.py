@@ -14,8 +14,7 @@ from distrl.checkpoints import check_run_spec, describe_environment
 from distrl.config import Config, check_devices
 from distrl.environments import check_environment_processes, read_spec
 from distrl.errors import ConfigError
-from distrl.frames import check_frame_stack
-from distrl.items import make_item_spec, make_zeros
+from distrl.items import check_frame_stack, make_item_spec, make_zeros
 from distrl.launch.devices import chosen_environment
 from distrl.launch.prepare import configure_jax
 from distrl.launch.replay_memory import check_replay_memory

@@ -9,8 +9,7 @@ import tree
 
 from distrl.config import Config
 from distrl.errors import ConfigError
-from distrl.frames import make_frame_spec
-from distrl.items import make_item_spec, split_item
+from distrl.items import make_frame_spec, make_item_spec, split_item
 from distrl.system.machine import read_memory
 from distrl.types import EnvironmentSpec
 

@@ -8,11 +8,12 @@ Only this package imports Reverb and TensorFlow, and it does so when it is impor
 """
 
 from distrl.replay.checkpoint import save_shard
+from distrl.replay.forms import TABLE_NAME
 from distrl.replay.priorities import PriorityUpdater
 from distrl.replay.sampler import ReplaySampler, SampledSuperbatch
 from distrl.replay.server import serve_replay
 from distrl.replay.sharded import ShardedSampler, make_samplers
-from distrl.replay.tables import TABLE_NAME, make_table
+from distrl.replay.tables import make_table
 from distrl.replay.writer import BlockWriter
 
 __all__ = [

@@ -12,11 +12,13 @@ from distrl.config.schema import Config
 from distrl.items import make_item_spec, stack_specs
 from distrl.types import EnvironmentSpec
 
+TABLE_NAME = "replay"
+
 
 class WholeForm:
     """Stores each part of an item as an array `[G, ...]`, observations included.
 
-    Writers, table and samplers of a run share a form.
+    Each writer and sampler has a form of its own.
     """
 
     def __init__(self, config: Config, spec: EnvironmentSpec):
@@ -26,9 +28,34 @@ class WholeForm:
             lambda x: tf.TensorSpec(x.shape, x.dtype), items
         )
 
-    def make_encoder(self) -> "WholeEncoder":
-        """Returns an encoder for one writer."""
-        return WholeEncoder(len(tree.flatten(self.signature)))
+    def encode(self, items: Any) -> list[np.ndarray]:
+        """Returns a batch of transitions or sequences as arrays `[M, ...]`.
+
+        `write` takes G of their rows, `[G, ...]`, as an item.
+        """
+        return [np.asarray(leaf) for leaf in tree.flatten(items)]
+
+    def open(self, client: reverb.Client) -> reverb.TrajectoryWriter:
+        """Returns a new writer."""
+        writer = client.trajectory_writer(1)
+        columns = len(tree.flatten(self.signature))
+        # Sampling any step of a chunk sends and unpacks the whole chunk.
+        for index in range(columns):
+            writer.configure((index,), num_keep_alive_refs=1, max_chunk_length=1)
+        # A writer configures only the columns in its structure.
+        writer._update_structure((None,) * columns)
+        return writer
+
+    def write(
+        self, writer: reverb.TrajectoryWriter, priority: float, item: Sequence[Any]
+    ) -> None:
+        """Appends an item's data, and the item that refers to it."""
+        # TrajectoryWriter's append and create_item walk through nests in Python, which
+        # takes as long as the rest of the work on an item. An item is a flat tuple, so
+        # this calls directly what they call in the end.
+        columns = writer._writer
+        references = [[reference] for reference in columns.Append(list(item))]
+        columns.CreateItem(TABLE_NAME, priority, references, [True] * len(item))
 
     def batch(self, dataset: tf.data.Dataset, size: int) -> tf.data.Dataset:
         """Returns batches of `size` items; the last one may be smaller."""
@@ -42,50 +69,13 @@ class WholeForm:
         correlated. `parts` are batches of items, each the leaves of the signature with
         a batch axis.
         """
-        leaves = parts[0]
-        if len(parts) > 1:
-            leaves = [np.concatenate(each) for each in zip(*parts, strict=True)]
-        return tree.unflatten_as(self.signature, [take_in_turn(x) for x in leaves])
+        leaves = [take_in_turn(join(each)) for each in zip(*parts, strict=True)]
+        return tree.unflatten_as(self.signature, leaves)
 
 
-class WholeEncoder:
-    """Appends all parts of an item as one step of the writer."""
-
-    def __init__(self, num_leaves: int):
-        """Takes the number of parts."""
-        self._num_leaves = num_leaves
-
-    def encode(self, items: Any) -> list[np.ndarray]:
-        """Returns a batch of transitions or sequences as arrays `[M, ...]`.
-
-        `write` takes G of their rows, `[G, ...]`, as an item.
-        """
-        return [np.asarray(leaf) for leaf in tree.flatten(items)]
-
-    def open(self, client: reverb.Client) -> reverb.TrajectoryWriter:
-        """Returns a new writer."""
-        writer = client.trajectory_writer(1)
-        # Sampling any step of a chunk sends and unpacks the whole chunk.
-        for index in range(self._num_leaves):
-            writer.configure((index,), num_keep_alive_refs=1, max_chunk_length=1)
-        # A writer configures only the columns in its structure.
-        writer._update_structure((None,) * self._num_leaves)
-        return writer
-
-    def write(
-        self,
-        writer: reverb.TrajectoryWriter,
-        table: str,
-        priority: float,
-        item: Sequence[Any],
-    ) -> None:
-        """Appends an item's data, and the item that refers to it."""
-        # TrajectoryWriter's append and create_item walk through nests in Python, which
-        # takes as long as the rest of the work on an item. An item is a flat tuple, so
-        # this calls directly what they call in the end.
-        columns = writer._writer
-        references = [[reference] for reference in columns.Append(list(item))]
-        columns.CreateItem(table, priority, references, [True] * len(item))
+def join(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """Returns the concatenation; a single array is not copied."""
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
 
 
 def take_in_turn(leaf: np.ndarray) -> np.ndarray:

@@ -8,26 +8,49 @@ Frames are compared byte by byte, whatever their origin. So ends of episodes, wi
 any length and environments without frame stacks need no rule; they only share less.
 """
 
+import collections
+import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import reverb
 import tensorflow as tf
+import tree
 
 from distrl.config.replay_sizes import replay_sizes
 from distrl.config.schema import Config
-from distrl.frames import check_frame_stack, join_frames, make_frame_spec
-from distrl.items import ItemParts, join_item, make_item_spec, split_item
-from distrl.replay.forms import take_in_turn
-from distrl.replay.frame_encoder import FramedItem, FrameEncoder
+from distrl.items import (
+    ItemParts,
+    check_frame_stack,
+    join_item,
+    make_frame_spec,
+    make_item_spec,
+    split_item,
+)
+from distrl.replay.forms import TABLE_NAME, join, take_in_turn
 from distrl.types import EnvironmentSpec
+
+
+class FramedItem(NamedTuple):
+    """An item of G transitions, or of one sequence, as Reverb stores it.
+
+    Attributes:
+      frames: `[U, ..., C]`, its distinct frames.
+      words: `[G, W + F] int32`, for each transition: the bits of everything but the
+        observations, then the indices in `frames` of its observations' frames.
+    """
+
+    frames: Any
+    words: Any
 
 
 class FrameForm:
     """Stores each frame once, and the rest of an item as a row of 32-bit words.
 
     Each part of an item costs Reverb about a hundred bytes, and more time than its
-    content. So everything but the frames is one part.
+    content. So everything but the frames is one part. The methods are those of
+    `WholeForm`.
     """
 
     def __init__(self, config: Config, spec: EnvironmentSpec):
@@ -40,48 +63,90 @@ class FrameForm:
         self._frame = make_frame_spec(spec, stack)
         self._kept = count_kept_frames(config)
         observations, rest = split_item(self._item)
-        # Frames per field: of one observation, or of all of a sequence.
-        self._frames = [
-            _count(leaf.shape) // _count(self._frame.shape) for leaf in observations
-        ]
-        self._numbers = [_count(leaf.shape) for leaf in rest]
+        size = math.prod(self._frame.shape)
+        # Words of each field, then frames of each: of one observation or of a sequence.
+        words = [math.prod(leaf.shape) for leaf in rest]
+        frames = [math.prod(leaf.shape) // size for leaf in observations]
+        self._ends = np.cumsum(words + frames)
+        self._words = sum(words)
         self.signature = FramedItem(
             frames=tf.TensorSpec((None, *self._frame.shape), self._frame.dtype),
-            words=tf.TensorSpec(
-                (config.replay.block_size, sum(self._numbers + self._frames)), tf.int32
-            ),
+            words=tf.TensorSpec((config.replay.block_size, self._ends[-1]), tf.int32),
         )
+        # The last step of the writer at which it appended a frame, oldest first.
+        self._steps: collections.OrderedDict[bytes, int] = collections.OrderedDict()
+        self._next_step = 0
+        self._columns: FramedItem | None = None
 
-    def make_encoder(self) -> FrameEncoder:
-        """Returns an encoder for one writer."""
-        return FrameEncoder(self._item, self._frame, self._kept)
+    def encode(self, items: Any) -> list[np.ndarray]:
+        """Returns frames `[M, F] object`, of bytes, and words `[M, W] int32`."""
+        tree.map_structure(_check, self._item, items)
+        observations, rest = split_item(items)
+        count = len(rest[0])
+        frames = [self._list_frames(each).reshape(count, -1) for each in observations]
+        words = [_pack_words(leaf).reshape(count, -1) for leaf in rest]
+        return [np.concatenate(frames, axis=1), np.concatenate(words, axis=1)]
+
+    def open(self, client: reverb.Client) -> reverb.TrajectoryWriter:
+        """Returns the form's only writer."""
+        # This is the number of steps that unconfigured columns keep.
+        writer = client.trajectory_writer(self._kept)
+        for index, kept in enumerate((self._kept, 1)):
+            # Sampling any step of a chunk sends and unpacks the whole chunk. Also,
+            # Reverb turns two adjacent references to one chunk into a range of it.
+            writer.configure((index,), num_keep_alive_refs=kept, max_chunk_length=1)
+        return writer
+
+    def write(
+        self, writer: reverb.TrajectoryWriter, priority: float, item: Sequence[Any]
+    ) -> None:
+        """Appends the frames that the writer lacks, and an item that refers to all.
+
+        The item is frames `[G, F]` and words `[G, W]`.
+        """
+        frames, words = item
+        places: dict[bytes, int] = {}
+        index = [places.setdefault(each, len(places)) for each in frames.flat]
+        row = np.concatenate(
+            [words, np.reshape(index, frames.shape).astype(np.int32)], axis=1
+        )
+        # At most len(places) steps are appended now, and as many old ones forgotten.
+        oldest = max(0, self._next_step + len(places) - self._kept)
+        missing = [each for each in places if self._steps.get(each, -1) < oldest]
+        for frame in missing[:-1]:
+            self._append(writer, frame, None)
+        self._append(writer, missing[-1] if missing else None, row)
+        if self._columns is None:
+            self._columns = FramedItem(*writer.history)
+        steps = [self._steps[each] for each in places]
+        trajectory = FramedItem(self._columns.frames[steps], self._columns.words[-1])
+        writer.create_item(TABLE_NAME, priority, trajectory)
+        while len(self._steps) > self._kept:
+            self._steps.popitem(last=False)
 
     def batch(self, dataset: tf.data.Dataset, size: int) -> tf.data.Dataset:
         """Returns batches of `size` items, padded to the most frames of any item."""
         return dataset.padded_batch(size, drop_remainder=False)
 
     def decode(self, parts: Sequence[Sequence[np.ndarray]]) -> Any:
-        """Returns batches of items as `WholeForm.decode` does."""
+        """Returns batches of items as one nest, `[items * G, ...]`."""
         heaps, rows, start = [], [], 0
         for frames, words in parts:
             count, most = frames.shape[:2]
             # Turn indices in an item's frames into indices in the heap.
             begins = start + most * np.arange(count, dtype=np.int32)
             row = np.array(words)
-            row[..., sum(self._numbers) :] += begins[:, None, None]
+            row[..., self._words :] += begins[:, None, None]
             heaps.append(frames.reshape(-1, *frames.shape[2:]))
             rows.append(row)
             start += count * most
-        heap = heaps[0] if len(heaps) == 1 else np.concatenate(heaps)
-        row = take_in_turn(rows[0] if len(rows) == 1 else np.concatenate(rows))
-        ends = np.cumsum(self._numbers + self._frames)[:-1]
-        columns = np.split(row, ends, axis=1)
+        heap = join(heaps)
+        columns = np.split(take_in_turn(join(rows)), self._ends[:-1], axis=1)
         observations, rest = split_item(self._item)
-        count = len(rest)
 
         def observe(index: np.ndarray, leaf: Any) -> np.ndarray:
             stacks = heap[index.reshape(-1, self._stack)]
-            return join_frames(stacks).reshape(-1, *leaf.shape)
+            return np.moveaxis(stacks, 1, -2).reshape(-1, *leaf.shape)
 
         def unpack(bits: np.ndarray, leaf: Any) -> np.ndarray:
             if leaf.dtype.itemsize == 1:
@@ -92,10 +157,30 @@ class FrameForm:
         return join_item(
             self._item,
             ItemParts(
-                list(map(observe, columns[count:], observations)),
-                list(map(unpack, columns[:count], rest)),
+                list(map(observe, columns[len(rest) :], observations)),
+                list(map(unpack, columns, rest)),
             ),
         )
+
+    def _list_frames(self, observations: np.ndarray) -> np.ndarray:
+        """Returns the bytes of the frames of observations, in order."""
+        *shape, channels = self._frame.shape
+        stacks = observations.reshape(-1, *shape, self._stack, channels)
+        frames = np.ascontiguousarray(np.moveaxis(stacks, -2, 1))
+        size = math.prod(self._frame.shape) * self._frame.dtype.itemsize
+        return frames.ravel().view(f"V{size}").astype(object)
+
+    def _append(
+        self, writer: reverb.TrajectoryWriter, frame: bytes | None, words: Any
+    ) -> None:
+        """Appends a step to one of the two columns, or to both."""
+        content = None
+        if frame is not None:
+            content = np.frombuffer(frame, self._frame.dtype).reshape(self._frame.shape)
+            self._steps[frame] = self._next_step
+            self._steps.move_to_end(frame)
+        writer.append((content, words))
+        self._next_step += 1
 
 
 def count_kept_frames(config: Config) -> int:
@@ -115,5 +200,16 @@ def count_kept_frames(config: Config) -> int:
     return shared + replay.block_size * observations * stack
 
 
-def _count(shape: Sequence[int]) -> int:
-    return int(np.prod(shape, dtype=np.int64))
+def _pack_words(leaf: np.ndarray) -> np.ndarray:
+    """Returns an array's bits as `int32`; an action mask as one number per entry."""
+    if leaf.dtype.itemsize == 1:
+        return leaf.astype(np.int32)
+    return np.ascontiguousarray(leaf).view(np.int32)
+
+
+def _check(spec: Any, leaf: Any) -> None:
+    if leaf.shape[1:] != spec.shape or leaf.dtype != spec.dtype:
+        raise ValueError(
+            f"an item that was to be written has an array {leaf.dtype} "
+            f"{list(leaf.shape[1:])} where replay holds {spec.dtype} {list(spec.shape)}"
+        )

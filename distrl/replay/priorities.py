@@ -11,7 +11,7 @@ import reverb
 
 from distrl.config.schema import Config
 from distrl.replay.connection import MAX_FAILURES, ServerWatch
-from distrl.replay.tables import TABLE_NAME
+from distrl.replay.forms import TABLE_NAME
 
 # The length of the queue; old updates are worth less than new ones.
 _QUEUE_LENGTH = 16

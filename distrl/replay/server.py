@@ -12,7 +12,8 @@ import reverb
 from distrl.checkpoints import find_scratch, return_freed_memory
 from distrl.config.schema import Config
 from distrl.replay.checkpoint import start_server
-from distrl.replay.tables import TABLE_NAME, make_table
+from distrl.replay.forms import TABLE_NAME
+from distrl.replay.tables import make_table
 from distrl.system.remote import is_listening
 from distrl.types import EnvironmentSpec, StopSignal
 

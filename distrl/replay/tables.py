@@ -4,11 +4,9 @@ import reverb
 
 from distrl.config.replay_sizes import replay_sizes
 from distrl.config.schema import Config
-from distrl.replay.forms import WholeForm
+from distrl.replay.forms import TABLE_NAME, WholeForm
 from distrl.replay.frames import FrameForm
 from distrl.types import EnvironmentSpec
-
-TABLE_NAME = "replay"
 
 
 def make_form(config: Config, spec: EnvironmentSpec) -> WholeForm | FrameForm:

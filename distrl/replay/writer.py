@@ -12,7 +12,7 @@ from distrl.config.replay_sizes import replay_sizes
 from distrl.config.schema import Config
 from distrl.items import fill_priorities
 from distrl.replay.connection import MAX_FAILURES, ServerWatch
-from distrl.replay.tables import TABLE_NAME, make_form
+from distrl.replay.tables import make_form
 from distrl.types import EnvironmentSpec, StopSignal
 
 # Reverb warns at about 50 unconfirmed items: 32 plus the 8 before the next look.
@@ -47,7 +47,7 @@ class BlockWriter:
         self._epsilon = config.replay.priority_epsilon
         self._shuffles = config.replay.shuffle_steps > 0
         self._pool_size = replay_sizes(config).pool
-        self._encoder = make_form(config, spec).make_encoder()
+        self._form = make_form(config, spec)
         self._pool: list[list[np.ndarray]] = []
         self._pooled = 0
         self._rng = np.random.default_rng(seed)
@@ -76,7 +76,7 @@ class BlockWriter:
             )
         if count == 0:
             return 0
-        leaves = self._encoder.encode(items)
+        leaves = self._form.encode(items)
         if self._block == 1:
             return self._write_items([leaf[:, None] for leaf in leaves], priorities)
         self._pool.append([np.array(leaf) for leaf in leaves])
@@ -128,7 +128,7 @@ class BlockWriter:
         assert self._writer is not None
         for index, item in enumerate(zip(*leaves, strict=True)):
             priority = float(priorities[index])
-            self._encoder.write(self._writer, TABLE_NAME, priority, item)
+            self._form.write(self._writer, priority, item)
             self._unflushed += 1
             if self._unflushed == _ITEMS_PER_FLUSH and not self._flush():
                 return (index + 1) * self._block
@@ -157,7 +157,7 @@ class BlockWriter:
             if not self._watch.is_there(_SLICE_SECONDS):
                 continue
             try:
-                self._writer = self._encoder.open(reverb.Client(self._address))
+                self._writer = self._form.open(reverb.Client(self._address))
             except (reverb.ReverbError, RuntimeError):
                 failures += 1
                 if failures > MAX_FAILURES:
