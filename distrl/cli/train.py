@@ -112,14 +112,8 @@ def _run_and_answer(
 ) -> int:
     def run_program() -> tuple[int, dict[str, Any]]:
         from distrl.launch import run
-        from distrl.telemetry.progress import Progress
 
-        own = {} if program is None else {"program": program}
-        progress = Progress()
-        try:
-            outcome = run(config, progress=progress, resume=resume, **own)
-        finally:
-            progress.close()
+        outcome = run(config, program=program, resume=resume)
         return outcome.exit_code, outcome.result
 
     code, result = give_answer(run_program, format_summary, as_json)

@@ -3,7 +3,6 @@
 Use `run(config)`; `distrl train` is a thin command around it.
 """
 
-from distrl.launch.front import Outcome
-from distrl.launch.launching import run
+from distrl.launch.front import Outcome, run
 
 __all__ = ["Outcome", "run"]

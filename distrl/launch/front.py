@@ -1,7 +1,8 @@
-"""The front process: starts the host, shows progress, handles signals, keeps records.
+"""Runs a program: the front process, as far as it concerns one run.
 
-It imports neither JAX nor TensorFlow nor gRPC, so that it responds at once and can
-always end what it started.
+The front starts the host, shows progress, handles signals and keeps records. It imports
+neither JAX nor TensorFlow nor gRPC, so that it responds at once and can always end what
+it started.
 """
 
 import contextlib
@@ -16,24 +17,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from distrl.checkpoints import discard_partials
-from distrl.config import Config, LaunchConfig, config_to_yaml
+from distrl.checkpoints import Checkpoint, discard_partials
+from distrl.config import Config, LaunchConfig, check_config, config_to_yaml
+from distrl.config.factories import check_not_imported, refuse_nested
+from distrl.config.paths import read_path
 from distrl.errors import ConfigError
-from distrl.launch.backends import BACKENDS
+from distrl.launch.backends import BACKENDS, OUR_PROGRAM
 from distrl.launch.caught_signals import CaughtSignals
 from distrl.launch.devices import describe_place
-from distrl.launch.held_directory import HeldDirectory
+from distrl.launch.groups import check_groups
 from distrl.launch.host_process import HostProcess
 from distrl.launch.logs import LogBound
 from distrl.launch.messages import (
     Checked,
     Ended,
+    Facts,
     Failure,
     Launch,
     Message,
     NodeChanged,
     Note,
-    NotIsolated,
     Refused,
     Restarted,
     Saving,
@@ -44,10 +47,20 @@ from distrl.launch.messages import (
     pack,
 )
 from distrl.launch.records import Records
-from distrl.launch.resuming import Resumption, judge_checkpoints
-from distrl.launch.run_directory import make_token
+from distrl.launch.resuming import (
+    begin_resumption,
+    discard_leftovers,
+    judge_checkpoints,
+)
+from distrl.launch.run_directory import (
+    RunDirectory,
+    choose_run_dir,
+    discard_run_dir,
+    make_token,
+)
 from distrl.launch.signs_of_life import WorkingClock
-from distrl.system.children import name_signal
+from distrl.system.children import is_part_of_run, name_signal
+from distrl.system.startup import settle
 from distrl.telemetry.progress import Progress
 from distrl.telemetry.status import Status, read_status
 
@@ -55,7 +68,7 @@ Program = str | Callable[..., Any]
 """`make_program(config, spec) -> lp.Program`, or `module:function`."""
 
 _TICK_SECONDS = 0.25
-# If ticks are further apart, this process was stopped meanwhile.
+# If ticks are further apart, this process was stopped meanwhile, which is free.
 _LONGEST_TICK_SECONDS = 2.0
 # What the host needs beyond launch.stop_seconds to reap its nodes and say so.
 _FAREWELL_SECONDS = 1.0
@@ -74,82 +87,116 @@ class Outcome:
     result: dict[str, Any]
 
 
-class _StopLimit:
-    """The deadline for the host to end; time in which the front is stopped is free."""
+def run(
+    config: Config,
+    *,
+    program: Program | None = None,
+    progress: Progress | None = None,
+    resume: bool = False,
+) -> Outcome:
+    """Runs a program to its end: a stop condition, a failure, or a signal.
 
-    def __init__(self) -> None:
-        self._clock = WorkingClock(_LONGEST_TICK_SECONDS)
-        self._deadline: float | None = None
+    Args:
+      config: the whole configuration of the run.
+      program: `make_program(config, spec) -> lp.Program`, or `module:function`; None is
+        distrl's own program, the only one for the serial backend.
+      progress: None shows it on stderr.
+      resume: whether to resume the run in `run_dir` from its newest whole checkpoint;
+        the configuration is that of `distrl.config.load_run`.
 
-    @property
-    def is_set(self) -> bool:
-        return self._deadline is not None
+    Raises:
+      ConfigError: something does not fit; nothing was started.
+    """
+    settle()
+    check_not_imported()
+    if is_part_of_run():
+        raise refuse_nested("a module")
+    check_config(config)
+    program = OUR_PROGRAM if program is None else program
+    _check_program(config.launch, program)
+    if resume:
+        path = read_path("run_dir", config.run_dir or "")
+    else:
+        path = choose_run_dir(config.name, config.run_dir)
+    with contextlib.closing(contextlib.ExitStack()) as ending:
+        if config.run_dir is None:
+            ending.callback(discard_run_dir, path)
+        config = dataclasses.replace(config, run_dir=str(path))
+        shown = Progress() if progress is None else progress
+        ending.callback(shown.close)
+        directory = RunDirectory(path)
+        ending.callback(directory.close)
+        checkpoint = None
+        if resume:
+            checkpoint = begin_resumption(config, directory, shown.note)
+        front = _Front(config, shown, directory, checkpoint, ending)
+        return front.run(program)
 
-    def set(self, seconds: float) -> None:
-        self._deadline = self._clock.now + seconds
 
-    def extend(self, seconds: float) -> None:
-        if self._deadline is not None:
-            self._deadline += seconds
+def _check_program(launch: LaunchConfig, program: Program) -> None:
+    """Raises ConfigError unless the backend runs the program, with these groups."""
+    if program == OUR_PROGRAM:
+        check_groups(launch)
+    elif BACKENDS[launch.backend].program is not None:
+        others = [name for name, each in BACKENDS.items() if each.program is None]
+        raise ConfigError(
+            f"launch.backend = {launch.backend!r}: it runs a loop of its own, not the "
+            f"program that was passed; use one of {', '.join(others)} for that"
+        )
 
-    def tick(self) -> bool:
-        """Returns whether the limit is reached."""
-        now = self._clock.tick()
-        return self._deadline is not None and now > self._deadline
 
-
-class Front:
+class _Front:
     """One run, as seen from the process that the user started."""
 
     def __init__(
         self,
         config: Config,
-        program: Program,
         progress: Progress,
-        resumption: Resumption | None,
+        directory: RunDirectory,
+        checkpoint: Checkpoint | None,
         ending: contextlib.ExitStack,
     ):
         """Starts the host; `ending` undoes everything."""
         self._config = config
-        self._program = program
         self._progress = progress
+        self._directory = directory
+        self._checkpoint = checkpoint
         self._started = time.monotonic()
-        self._resumes = 0 if resumption is None else resumption.number
-        # How far the run is, until and once this session has its own status.
-        self._first_status = Status() if resumption is None else resumption.status
         self._status: Status | None = None
-        run_dir = Path(config.run_dir or "")
-        self._directory = HeldDirectory(run_dir, resumption)
-        ending.callback(self._directory.close)
-        self._records = Records(run_dir, progress.note)
-        self._logs = LogBound(run_dir / "logs", config.launch.log_mib, progress.note)
+        self._first_status, self._resumes = Status(), 0
+        if checkpoint is not None:
+            self._resumes = checkpoint.progress.sessions
+            self._first_status = Status(**checkpoint.progress.to_status())
+        logs = directory.path / "logs"
+        self._records = Records(directory.path, progress.note)
+        self._logs = LogBound(logs, config.launch.log_mib, progress.note)
         self._token: Path | None = None
         self._scratch: str | None = None
-        self._make_temporary_files(run_dir, ending)
-        self._limit = _StopLimit()
+        self._make_temporary_files(ending)
+        self._clock = WorkingClock(_LONGEST_TICK_SECONDS)
+        # When to end the host, by that clock, once it has been asked to end.
+        self._deadline: float | None = None
         self._error: Failure | None = None
         self._has_ended = False
         self._devices = ""
         self._signals = CaughtSignals()
         ending.callback(self._signals.close)
-        self._host = HostProcess(run_dir)
-        ending.callback(self._end_host)
+        self._host = HostProcess(logs)
+        ending.callback(self._host.close)
 
-    def run(self) -> Outcome:
+    def run(self, program: Program) -> Outcome:
         """Runs the program until it has ended."""
         self._progress.stage("starting")
-        exposure = _find_exposure(self._config.launch)
-        if exposure is not None:
-            self._warn_exposed(exposure)
-        self._host.channel.send(
-            Launch(
-                payload=pack((self._config, self._program)),
-                isolate=exposure is None,
-                resumes=self._resumes,
-                token=None if self._token is None else str(self._token),
-                scratch=self._scratch,
-            )
+        request = Launch(
+            payload=pack((self._config, program)),
+            exposure=_find_exposure(self._config.launch),
+            resumes=0
+            if self._checkpoint is None
+            else self._checkpoint.progress.sessions,
+            token=None if self._token is None else str(self._token),
+            scratch=self._scratch,
         )
+        self._host.channel.send(request)
         sources = [self._host.channel, self._signals]
         ticked = time.monotonic()
         while not self._has_ended:
@@ -160,7 +207,8 @@ class Front:
             if self._host.channel in ready:
                 self._handle(self._host.channel.receive())
             self._check_directory()
-            if self._limit.tick() or self._signals.is_repeated:
+            is_late = self._deadline is not None and self._clock.tick() > self._deadline
+            if is_late or self._signals.is_repeated:
                 break
             # A large program sends a thousand messages in a row.
             if time.monotonic() - ticked >= _TICK_SECONDS:
@@ -171,30 +219,23 @@ class Front:
                 self._show_status()
         return self._conclude()
 
-    def _make_temporary_files(
-        self, run_dir: Path, ending: contextlib.ExitStack
-    ) -> None:
-        launch = self._config.launch
-        backend = BACKENDS[launch.backend]
+    def _make_temporary_files(self, ending: contextlib.ExitStack) -> None:
+        backend = BACKENDS[self._config.launch.backend]
         if backend.is_cluster:
-            self._token = make_token(run_dir)
+            self._token = make_token(self._directory.path)
             ending.callback(self._token.unlink, missing_ok=True)
-        if backend.needs_scratch and not _is_remote(launch):
+        if backend.needs_scratch:
             self._scratch = tempfile.mkdtemp(prefix="distrl-")
             ending.callback(shutil.rmtree, self._scratch, ignore_errors=True)
 
-    def _end_host(self) -> None:
-        self._host.end(patiently=self._has_ended)
-        self._host.close()
-
     def _begin_stop(self) -> None:
         """Asks the nodes to end; before their start, gives up on the host at once."""
-        if self._limit.is_set:
+        if self._deadline is not None:
             return
         seconds = self._config.launch.stop_seconds + _FAREWELL_SECONDS
-        if not self._records.has_nodes or not self._host.channel.send(Stop()):
+        if not self._records.nodes or not self._host.channel.send(Stop()):
             seconds = 0.0
-        self._limit.set(seconds)
+        self._deadline = self._clock.tick() + seconds
         self._progress.stage("stopping")
 
     def _handle(self, message: Message | None) -> None:
@@ -205,8 +246,6 @@ class Front:
                 self._progress.stage(text)
             case Note(text):
                 self._progress.note(text)
-            case NotIsolated(reason):
-                self._warn_exposed(f"the system refused a private network: {reason}")
             case Refused(text):
                 raise ConfigError(text)
             case Checked(devices):
@@ -214,14 +253,14 @@ class Front:
                 self._start_nodes()
             case Started(nodes):
                 self._place(nodes)
-                self._progress.stage("compiling, and filling replay")
             case NodeChanged(name, state):
                 self._records.set_state(name, state)
             case Restarted():
                 self._records.restart(message)
             case Saving():
                 self._progress.stage("saving the last checkpoint")
-                self._limit.extend(self._config.checkpoint.save_seconds)
+                if self._deadline is not None:
+                    self._deadline += self._config.checkpoint.save_seconds
             case Ended(error):
                 self._error = self._error or error
                 self._has_ended = True
@@ -243,40 +282,36 @@ class Front:
             self._error = Failure("launcher", text)
             self._begin_stop()
 
-    def _place(self, nodes: dict[str, dict[str, Any]]) -> None:
+    def _start_nodes(self) -> None:
+        if self._token is not None:
+            # It may be in the run directory, which must be empty.
+            self._token.unlink(missing_ok=True)
+        is_resumed = self._directory.lock is not None
+        self._directory.make_ready(config_to_yaml(self._config))
+        if is_resumed:
+            discard_leftovers(self._directory.path, self._checkpoint)
+        self._progress.start(self._config)
+        self._progress.stage("starting the nodes")
+        self._host.channel.send(Start(), self._directory.lock)
+
+    def _place(self, nodes: dict[str, Facts]) -> None:
         placed = {}
         for name, facts in nodes.items():
             here = describe_place(name, self._config.launch, self._devices)
             placed[name] = {**here, **facts}
         self._records.start(placed)
         self._progress.place(placed)
+        self._progress.stage("compiling, and filling replay")
 
-    def _start_nodes(self) -> None:
-        if self._token is not None:
-            # It may be in the run directory, which must be empty.
-            self._token.unlink(missing_ok=True)
-        self._directory.make_ready(config_to_yaml(self._config))
-        self._progress.start(self._config)
-        self._progress.stage("starting the nodes")
-        log = str(self._directory.path / "logs" / "launcher.log")
-        start = Start(pack(self._config), log)
-        self._host.channel.send(start, self._directory.lock)
-
-    def _warn_exposed(self, reason: str) -> None:
-        self._progress.note(
-            f"not isolated ({reason}): the program's ports can be reached from "
-            "other hosts; see `distrl doctor`"
-        )
-
-    def _read_status(self) -> Status | None:
-        """Returns the newest readable status of this session."""
+    def _read_status(self) -> Status:
+        """Returns the newest readable status: of this session, or before it."""
         if self._directory.is_ready:
             self._status = read_status(self._directory.path) or self._status
-        return self._status
+        return self._status or self._first_status
 
     def _show_status(self) -> None:
         status = self._read_status()
-        if status is None or self._limit.is_set:
+        if self._status is None or self._deadline is not None:
             return
         if status.learner_steps > self._first_status.learner_steps:
             self._progress.stage("training")
@@ -285,7 +320,7 @@ class Front:
     def _conclude(self) -> Outcome:
         self._host.end(patiently=self._has_ended)
         self._check_directory()
-        status = self._read_status() or self._first_status
+        status = self._read_status()
         verdict, reason, code = self._judge(status)
         run_dir = self._directory.path
         result = {
@@ -311,6 +346,7 @@ class Front:
         return Outcome(code, result)
 
     def _judge(self, status: Status) -> tuple[str, str, int]:
+        """Returns `status` and `reason` of result.json, and the exit code."""
         if self._error is not None:
             return "failed", f"{self._error.node} failed", 1
         number = self._signals.first
@@ -322,11 +358,7 @@ class Front:
 
 def _find_exposure(launch: LaunchConfig) -> str | None:
     """Returns why the program's network is not private; None if it should be."""
-    if _is_remote(launch):
+    # Without an address, a Ray of its own is started on this machine.
+    if BACKENDS[launch.backend].is_cluster and launch.address is not None:
         return "the machines of a cluster have to reach each other"
     return None if launch.isolate else "launch.isolate is off"
-
-
-def _is_remote(launch: LaunchConfig) -> bool:
-    """Whether other machines take part: without an address, Ray is started here."""
-    return BACKENDS[launch.backend].is_cluster and launch.address is not None

@@ -23,7 +23,7 @@ from distrl.launch.logs import redirect_output
 from distrl.launch.messages import (
     Checked,
     Launch,
-    NotIsolated,
+    Note,
     Refused,
     Stage,
     Start,
@@ -41,12 +41,13 @@ def main() -> None:
     request = channel.receive()
     if not isinstance(request, Launch):
         return
-    is_isolated = False
-    if request.isolate:
-        refusal = enter_isolation()
-        is_isolated = refusal is None
-        if refusal is not None:
-            channel.send(NotIsolated(refusal))
+    exposure = request.exposure
+    if exposure is None and (refusal := enter_isolation()) is not None:
+        exposure = f"the system refused a private network: {refusal}"
+    is_isolated = exposure is None
+    if not is_isolated:
+        text = f"not isolated ({exposure}): the program's ports can be reached from "
+        channel.send(Note(f"{text}other hosts; see `distrl doctor`"))
     try:
         fork_guarded(channel, is_isolated and can_own_pids())
     except BlockingIOError as error:
@@ -74,13 +75,11 @@ def _serve(channel: Channel, request: Launch) -> None:
     spec, devices = check_run(channel, config)
     if not backend.is_cluster:
         channel.send(Checked(devices))
-        start = channel.receive()
-        if not isinstance(start, Start):
+        if not isinstance(channel.receive(), Start):
             return
         # The run directory's lock came with it. It stays open here and in every node,
         # so that it lasts as long as any of them.
-        config = unpack(start.payload)
-        redirect_output(start.log)
+        redirect_output(f"{config.run_dir}/logs/launcher.log")
     made = make_program(config, spec)
     check_groups(config.launch, made.groups)
     load_function(backend.run)(made, config, channel, request)

@@ -20,8 +20,11 @@ _PRINTED_LINES = 20
 class HostProcess:
     """The guard, a child of this process, with the host behind it."""
 
-    def __init__(self, run_dir: Path):
-        """Starts the process; from now on this one adopts the orphans of the run."""
+    def __init__(self, logs: Path):
+        """Starts the process; from now on this one adopts the orphans of the run.
+
+        `logs` is the folder that the launchpad backend writes to.
+        """
         self.memory_kills = MemoryKills()
         self.channel, far = Channel.pair()
         self._output = tempfile.TemporaryFile()  # noqa: SIM115, close() does
@@ -37,7 +40,7 @@ class HostProcess:
                 "TF_CPP_MIN_LOG_LEVEL": "1",
                 **os.environ,
                 # Launchpad reads it when it is imported.
-                "LAUNCHPAD_LOGGING_DIR": str(run_dir / "logs" / "launchpad"),
+                "LAUNCHPAD_LOGGING_DIR": str(logs / "launchpad"),
             },
         )
         far.close()
@@ -64,7 +67,8 @@ class HostProcess:
         return "\n".join([f"The launcher's host process ended: {cause}.", *printed])
 
     def close(self) -> None:
-        """Closes the channel and the output of a process that has ended."""
+        """Kills what is left of it, and closes its channel and its output."""
+        self.end(patiently=False)
         adopt_orphans(False)
         self.channel.close()
         self._output.close()

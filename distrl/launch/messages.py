@@ -34,8 +34,8 @@ class Launch(Message):
 
     payload: str
     """`pack((config, program))`; unpacking may import the user's modules."""
-    isolate: bool = False
-    """Whether to enter a private network, before anything else."""
+    exposure: str | None = None
+    """Why the network is not to be private; None: enter one, before anything else."""
     resumes: int = 0
     """How often the run was resumed."""
     token: str | None = None
@@ -59,11 +59,6 @@ class Import(Message):
 class Start(Message):
     """Start the nodes; the lock of the run directory comes with the message."""
 
-    payload: str
-    """`pack(config)`"""
-    log: str
-    """The file for the host's own output."""
-
 
 @dataclass(frozen=True)
 class Stop(Message):
@@ -85,13 +80,6 @@ class Note(Message):
     """A line that the user must see."""
 
     text: str
-
-
-@dataclass(frozen=True)
-class NotIsolated(Message):
-    """The system refused a private network."""
-
-    reason: str
 
 
 @dataclass(frozen=True)

@@ -1,30 +1,23 @@
-"""The run directory: chooses and makes it, and writes the launcher's files in it."""
+"""The run directory: chosen, locked, made ready, and watched while the run works."""
 
 import contextlib
+import fcntl
 import functools
 import importlib.metadata
 import os
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from distrl.config.paths import read_path
 from distrl.errors import ConfigError
-from distrl.launch.run_lock import NAME as LOCK_NAME
-from distrl.launch.run_lock import lock_run_dir
-from distrl.system.whole_files import write_json, write_whole
+from distrl.system.whole_files import write_whole
 from distrl.telemetry.status import STATUS_FILE
 
-DIRECTORIES = {
-    "metrics": 0o777,
-    "tensorboard": 0o777,
-    "logs": 0o700,
-    "checkpoints": 0o700,
-}
-"""The folders of a run directory, and their modes."""
-
+_LOCK = ".lock"
+# The folders of a run directory, and their modes.
+_FOLDERS = {"metrics": 0o777, "tensorboard": 0o777, "logs": 0o700, "checkpoints": 0o700}
 _VERSIONED = (
     "distrl",
     "jax",
@@ -40,6 +33,93 @@ _VERSIONED = (
 )
 
 
+class RunDirectory:
+    """The directory of a run, while that works in it."""
+
+    def __init__(self, path: Path):
+        """Takes an absolute path, and touches no file."""
+        self.path = path
+        self.lock: int | None = None
+        """The descriptor that keeps other runs away, once it is locked."""
+        # Held open once the run may write to them, to tell them from new ones.
+        self._folders: dict[Path, int] = {}
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the run may write to it."""
+        return bool(self._folders)
+
+    def make_ready(self, config_yaml: str) -> None:
+        """Makes the directory of a new run, or prepares a locked one to resume.
+
+        Only the owner may read what may hold secrets, such as arguments of an
+        environment: configuration, result, logs and checkpoints.
+
+        Raises:
+          ConfigError: it cannot be written to, or another run was faster.
+        """
+        with refuse_os_errors(self.path):
+            if self.lock is None:
+                self.path.mkdir(parents=True, exist_ok=True)
+                self.lock = lock_run_dir(self.path)
+                # Another run may have used the directory since it was chosen.
+                choose_run_dir("", str(self.path))
+            else:
+                self._put_past_aside(config_yaml)
+            for name, mode in _FOLDERS.items():
+                (self.path / name).mkdir(mode=mode, exist_ok=True)
+            write_whole(self.path / "config.yaml", config_yaml)
+            for folder in (self.path, *(self.path / name for name in _FOLDERS)):
+                self._folders[folder] = os.open(folder, os.O_RDONLY)
+
+    def find_missing(self) -> Path | None:
+        """Returns a folder that was removed or renamed, if any.
+
+        One that cannot be accessed, as when a disk is offline, is not missing.
+        """
+        for path, descriptor in self._folders.items():
+            try:
+                if os.fstat(descriptor).st_nlink == 0:
+                    return path
+                path.stat()
+            except (FileNotFoundError, NotADirectoryError):
+                return path
+            except OSError:
+                continue
+        return None
+
+    def close(self) -> None:
+        """Unlocks the directory, unless other processes have the lock, too."""
+        for descriptor in self._folders.values():
+            os.close(descriptor)
+        if self.lock is not None:
+            os.close(self.lock)
+
+    def _put_past_aside(self, config_yaml: str) -> None:
+        """Renames another config.yaml to config-1.yaml, -2, ...; removes the result."""
+        saved, number = self.path / "config.yaml", 1
+        if saved.read_text() != config_yaml:
+            while (aside := self.path / f"config-{number}.yaml").exists():
+                number += 1
+            write_whole(aside, saved.read_text())
+        for name in ("result.json", STATUS_FILE):
+            (self.path / name).unlink(missing_ok=True)
+        for error_file in (self.path / "logs").rglob("*.error"):
+            error_file.unlink()
+
+
+@contextlib.contextmanager
+def refuse_os_errors(path: Path) -> Iterator[None]:
+    """Turns an OSError about a run directory into a ConfigError."""
+    try:
+        yield
+    except OSError as error:
+        raise ConfigError(
+            f"run_dir: {path} cannot be used: {error.strerror}. Name a directory that "
+            "you may read and write, on a disk with free space."
+        ) from error
+
+
 def choose_run_dir(name: str, run_dir: str | None) -> Path:
     """Returns the absolute directory of a new run; None makes a default one.
 
@@ -51,19 +131,17 @@ def choose_run_dir(name: str, run_dir: str | None) -> Path:
     if run_dir is None:
         return _make_default(name)
     path = read_path("run_dir", run_dir)
-    if path.exists() and not path.is_dir():
+    fault = None
+    with refuse_os_errors(path):
+        if (path / "config.yaml").exists():
+            fault = f"holds a run; `distrl resume {run_dir}` continues it"
+        elif path.is_dir() and set(os.listdir(path)) - {_LOCK}:
+            fault = "is not empty, so a run there would mix with what it holds"
+        elif path.exists() and not path.is_dir():
+            fault = "is a file"
+    if fault is not None:
         raise ConfigError(
-            f"run_dir: {run_dir} is a file. Name a directory that is new or empty."
-        )
-    if (path / "config.yaml").exists():
-        raise ConfigError(
-            f"run_dir: {run_dir} holds a run; `distrl resume {run_dir}` continues it. "
-            "For another run name a directory that is new or empty."
-        )
-    if path.is_dir() and _list_content(path):
-        raise ConfigError(
-            f"run_dir: {run_dir} is not empty, so a run there would mix with what "
-            "it holds. Name a directory that is new or empty."
+            f"run_dir: {run_dir} {fault}. Name a directory that is new or empty."
         )
     return path
 
@@ -71,15 +149,14 @@ def choose_run_dir(name: str, run_dir: str | None) -> Path:
 def _make_default(name: str) -> Path:
     stem = f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
     path, count = read_path("name", f"runs/{stem}"), 1
-    while True:
-        try:
-            path.mkdir(parents=True)
-            return path
-        except FileExistsError:
-            count += 1
-            path = path.with_name(f"{stem}-{count}")
-        except OSError as error:
-            raise _refuse_to_make(path, error) from error
+    with refuse_os_errors(path):
+        while True:
+            try:
+                path.mkdir(parents=True)
+                return path
+            except FileExistsError:
+                count += 1
+                path = path.with_name(f"{stem}-{count}")
 
 
 def discard_run_dir(path: Path) -> None:
@@ -89,112 +166,56 @@ def discard_run_dir(path: Path) -> None:
         path.parent.rmdir()
 
 
-def make_run_dir(path: Path, config_yaml: str) -> int:
-    """Makes the directories of a new run and saves its resolved configuration.
+def lock_run_dir(run_dir: Path) -> int:
+    """Returns a descriptor that keeps other runs out of a directory.
 
-    Only the owner may read what may hold secrets, such as arguments of an environment:
-    configuration, result, logs and checkpoints. Returns the lock (`lock_run_dir`).
-
-    Raises:
-      ConfigError: the directory cannot be made, or another run was faster.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _refuse_to_make(path, error) from error
-    lock = lock_run_dir(path)
-    try:
-        # Another run may have used the directory since it was chosen.
-        choose_run_dir("", str(path))
-        make_directories(path)
-        write_whole(path / "config.yaml", config_yaml)
-    except OSError as error:
-        os.close(lock)
-        raise _refuse_to_make(path, error) from error
-    except ConfigError:
-        os.close(lock)
-        raise
-    return lock
-
-
-def reopen_run_dir(path: Path, config_yaml: str) -> None:
-    """Prepares the directory of a run that is resumed; its lock is held.
-
-    If the configuration has changed, keeps the previous one as config-1.yaml,
-    config-2.yaml and so on. Removes the previous result.
+    The lock lasts until every copy of the descriptor is closed, in this process and in
+    those that inherit or receive it. So it ends with the last process of a run.
 
     Raises:
-      ConfigError: it cannot be written to.
+      ConfigError: another run holds the lock, or the directory cannot be locked.
     """
-    saved = path / "config.yaml"
-    try:
-        # The user may have deleted old logs or metrics.
-        make_directories(path)
-        before = saved.read_text()
-        if before != config_yaml:
-            number = 1
-            while (path / f"config-{number}.yaml").exists():
-                number += 1
-            write_whole(path / f"config-{number}.yaml", before)
-            write_whole(saved, config_yaml)
-        for name in ("result.json", STATUS_FILE):
-            (path / name).unlink(missing_ok=True)
-        for error_file in (path / "logs").rglob("*.error"):
-            error_file.unlink()
-    except OSError as error:
-        raise ConfigError(
-            f"run_dir: {path} cannot be written to: {error.strerror}. Free some space, "
-            "or resume as the user who owns it."
-        ) from error
-
-
-def make_directories(path: Path) -> None:
-    """Makes the missing folders of a run directory."""
-    for name, mode in DIRECTORIES.items():
-        (path / name).mkdir(mode=mode, exist_ok=True)
+    path = run_dir / _LOCK
+    with refuse_os_errors(path):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.truncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        except BlockingIOError:
+            holder = os.pread(descriptor, 20, 0).decode(errors="replace").strip()
+            os.close(descriptor)
+            raise ConfigError(
+                f"run_dir: {run_dir} is in use: a run that process {holder} started "
+                "works in it, or has not quite ended. Stop that one, or wait."
+            ) from None
+        except OSError:
+            os.close(descriptor)
+            raise
+    return descriptor
 
 
 def make_token(run_dir: Path) -> Path:
     """Makes a file that shows the machines of a run whether they share its disk.
 
     It is in the run directory, or in the nearest existing directory above it.
-
-    Raises:
-      ConfigError: that directory cannot be written to.
     """
     place = run_dir
     while not place.is_dir():
         place = place.parent
     token = place / f".distrl-{uuid.uuid4().hex}"
-    try:
+    with refuse_os_errors(place):
         token.touch()
-    except OSError as error:
-        raise ConfigError(
-            f"run_dir: {place} cannot be written to: {error.strerror}. Name a "
-            "directory that you may write to."
-        ) from error
     return token
 
 
 def node_file(run_dir: str | Path, kind: str, node: str, suffix: str) -> Path:
     """Returns, for example, RUN_DIR/logs/actor/0.log, and makes its folder."""
     folder = Path(run_dir) / kind
-    folder.mkdir(mode=DIRECTORIES[kind], exist_ok=True)
+    folder.mkdir(mode=_FOLDERS[kind], exist_ok=True)
     path = folder / f"{node}{suffix}"
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
-
-
-def write_program(run_dir: Path, nodes: Mapping[str, Mapping[str, Any]]) -> None:
-    """Writes program.json: the name, place and state of each node, and versions."""
-    listed = [{"name": name, **facts} for name, facts in nodes.items()]
-    content = {"nodes": listed, "versions": read_versions()}
-    write_json(run_dir / "program.json", content, durable=False)
-
-
-def write_result(run_dir: Path, result: Mapping[str, Any]) -> None:
-    """Writes result.json."""
-    write_json(run_dir / "result.json", result)
 
 
 @functools.cache
@@ -202,25 +223,6 @@ def read_versions() -> dict[str, str]:
     """Returns the installed versions of the packages that matter for a run."""
     versions = {}
     for name in _VERSIONED:
-        try:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
     return versions
-
-
-def _list_content(path: Path) -> list[str]:
-    try:
-        return [name for name in os.listdir(path) if name != LOCK_NAME]
-    except OSError as error:
-        raise ConfigError(
-            f"run_dir: {path} cannot be read: {error.strerror}. Name a directory "
-            "that you may read and write."
-        ) from error
-
-
-def _refuse_to_make(path: Path, error: OSError) -> ConfigError:
-    return ConfigError(
-        f"run_dir: {path} cannot be made: {error.strerror}. Name a directory "
-        "that you may write to."
-    )

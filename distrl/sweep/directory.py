@@ -11,8 +11,12 @@ from distrl.config import Config, config_to_yaml, load_config
 from distrl.config.fields import find_value, list_fields, show_value
 from distrl.config.paths import read_path
 from distrl.errors import ConfigError
-from distrl.launch.run_directory import choose_run_dir, read_versions
-from distrl.launch.run_lock import lock_run_dir
+from distrl.launch.run_directory import (
+    choose_run_dir,
+    lock_run_dir,
+    read_versions,
+    refuse_os_errors,
+)
 from distrl.system.whole_files import write_json, write_whole
 from distrl.telemetry.words import describe_agent
 
@@ -96,14 +100,9 @@ def open_sweep(config: Config, command: str) -> SweepDirectory:
     path = None if config.run_dir is None else read_path("run_dir", config.run_dir)
     if path is None or not _record_path(path).exists():
         path = choose_run_dir(config.name, config.run_dir)
-    try:
+    with refuse_os_errors(path):
         path.mkdir(parents=True, exist_ok=True)
-        lock = lock_run_dir(path)
-    except OSError as error:
-        raise ConfigError(
-            f"run_dir: {path} cannot be made: {error.strerror}. Name a directory that "
-            "you may write to."
-        ) from error
+    lock = lock_run_dir(path)
     sweep = SweepDirectory(path, lock, {"commands": [], "ids": {}})
     try:
         _prepare(sweep, dataclasses.replace(config, run_dir=str(path)), command)

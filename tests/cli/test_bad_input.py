@@ -96,7 +96,7 @@ def _check(code, out, err, words, folder):
 def test_bad_input(extra, flags, words, tmp_path, monkeypatch, capfd):
     launched = []
     module = types.ModuleType("distrl.launch")
-    module.run = lambda config, *, progress: launched.append(config)
+    module.run = lambda config, **_: launched.append(config)
     monkeypatch.setitem(sys.modules, "distrl.launch", module)
     monkeypatch.chdir(tmp_path)
     code = main(["train", _write(tmp_path, extra), *flags.split()])

@@ -41,11 +41,11 @@ class Launch:
         self.outcome = Outcome(0, dict(RESULT))
         self.refusal = None
 
-    def run(self, config, *, progress, resume):
+    def run(self, config, *, program, resume):
         self.configs.append(config)
         self.resumed.append(resume)
         print("noise on stdout")
-        progress.stage("starting")
+        print("starting", file=sys.stderr)
         if self.refusal is not None:
             raise ConfigError(self.refusal)
         return self.outcome

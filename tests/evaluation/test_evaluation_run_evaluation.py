@@ -10,7 +10,7 @@ from saved_runs import ACTIONS, prefer, save_as_best, save_latest, write_config
 from distrl.config import load_run
 from distrl.errors import ConfigError
 from distrl.evaluation import evaluate_run
-from distrl.launch.run_lock import lock_run_dir
+from distrl.launch.run_directory import lock_run_dir
 
 
 @pytest.fixture

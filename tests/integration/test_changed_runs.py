@@ -28,6 +28,7 @@ def read_files(run_dir):
     return {
         path.relative_to(run_dir): path.read_bytes() if path.is_file() else None
         for path in run_dir.rglob("*")
+        if path.name != ".lock"
     }
 
 

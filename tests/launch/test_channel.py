@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from distrl.launch.channel import Channel
-from distrl.launch.messages import Ended, Failure, Note, Start, Stop
+from distrl.launch.messages import Ended, Failure, Note, Stop
 
 
 def test_messages_arrive_whole_and_in_order():
@@ -27,7 +27,7 @@ def test_a_closed_end_is_none_to_the_reader_and_false_to_the_writer():
 @pytest.mark.parametrize("size", [1, 500_000])
 def test_a_descriptor_arrives_with_a_message_of_any_length(tmp_path, size):
     near, far = Channel.pair()
-    sent = Start("\U0001f3d3" * size, "log")
+    sent = Note("\U0001f3d3" * size)
     with (tmp_path / "file").open("w") as file:
         assert near.send(sent, file.fileno())
     assert far.receive() == sent

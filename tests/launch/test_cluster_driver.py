@@ -97,7 +97,7 @@ class StoodInCluster:
         home.read(CheckParts)
         home.say(PartsChecked("spec", "1 x cpu"))
         assert self.hear(Checked).devices == "1 x cpu"
-        self.front.send(Start("", "x.log"))
+        self.front.send(Start())
         self.bring_up(*machines)
         return home, away
 

@@ -82,7 +82,7 @@ def test_nodes_start_once_every_address_is_known(starting):
     starting.home.say(PartsChecked("spec", "2 x cpu"))
     # Nothing is built before there is a run directory.
     assert read_next(starting.front) == Checked("2 x cpu")
-    starting.front.send(Start("", "x.log"))
+    starting.front.send(Start())
     home, away = starting.build_and_start()
     assert home.addresses == away.addresses == {"replay/0": ["ip-home:7"]}
     assert home.restarts == {"replay/0": 0, "learner": 0}

@@ -24,7 +24,7 @@ from distrl.launch.messages import (
     pack,
     unpack,
 )
-from distrl.launch.run_directory import make_directories
+from distrl.launch.run_directory import RunDirectory
 from distrl.system.children import make_child_command
 
 HERE = Path(__file__).parent
@@ -77,7 +77,7 @@ def start():
 
 
 def test_it_checks_binds_and_runs_its_nodes(start, tmp_path):
-    make_directories(tmp_path)
+    RunDirectory(tmp_path).make_ready("")
     zygote = start(Config(run_dir=str(tmp_path)), "tiny_programs:stopping")
     zygote.read(Ready)
     zygote.channel.send(CheckParts({}))

@@ -15,7 +15,7 @@ from distrl.launch.messages import (
     Checked,
     Ended,
     Launch,
-    NotIsolated,
+    Note,
     Refused,
     Stage,
     pack,
@@ -45,8 +45,8 @@ class Host:
         )
         far.close()
 
-    def ask(self, config, program, isolate=False):
-        self.channel.send(Launch(pack((config, program)), isolate))
+    def ask(self, config, program, exposure="it is a test"):
+        self.channel.send(Launch(pack((config, program)), exposure))
 
     def read(self, last):
         """Returns the events up to one of the kind `last`."""
@@ -94,10 +94,10 @@ def test_it_ends_with_a_front_that_is_gone_before_it_asks(host):
 
 
 def test_it_checks_from_inside_the_isolation_and_waits_for_the_start(host):
-    host.ask(Config(), tiny_programs.stopping, isolate=True)
+    host.ask(Config(), tiny_programs.stopping, exposure=None)
     events = host.read(Checked)
     isolated = can_isolate()
-    assert (NotIsolated not in map(type, events)) == isolated
+    assert (Note not in map(type, events)) == isolated
     network = os.readlink(f"/proc/{host.process.pid}/ns/net")
     assert (network != os.readlink("/proc/self/ns/net")) == isolated
     stages = [event.text for event in events if isinstance(event, Stage)]

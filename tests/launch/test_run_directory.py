@@ -1,8 +1,10 @@
-"""The run directory is chosen once and never mixed with another run's."""
+"""The run directory is chosen once, locked, and never mixed with another run's."""
 
-import json
 import os
+import shutil
 import stat
+import subprocess
+import sys
 from concurrent import futures
 
 import pytest
@@ -10,120 +12,124 @@ import pytest
 from distrl.checkpoints import begin_part
 from distrl.errors import ConfigError
 from distrl.launch.run_directory import (
+    RunDirectory,
     choose_run_dir,
     discard_run_dir,
-    make_run_dir,
+    lock_run_dir,
     make_token,
     node_file,
-    reopen_run_dir,
-    write_program,
-    write_result,
 )
+from distrl.system.whole_files import write_json
 from distrl.telemetry.status import Status, read_status, write_status
 
 
-def test_a_default_directory_begins_with_the_name_and_is_new(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    first = choose_run_dir("catch", None)
-    assert first.parent == tmp_path / "runs"
-    assert first.name.startswith("catch-")
-    assert list(first.iterdir()) == []
-    discard_run_dir(first)
-    assert list(tmp_path.iterdir()) == []
+@pytest.fixture
+def run_dir(tmp_path):
+    return tmp_path / "run"
 
 
-def test_two_runs_of_one_second_do_not_share_a_directory(tmp_path, monkeypatch):
+@pytest.fixture
+def held(run_dir):
+    made = RunDirectory(run_dir)
+    assert not made.is_ready
+    made.make_ready("seed: 1\n")
+    assert made.is_ready
+    yield made
+    made.close()
+
+
+def make(path, config_yaml="", resume=False):
+    """Makes the directory of a run that ends at once."""
+    directory = RunDirectory(path)
+    try:
+        if resume:
+            directory.lock = lock_run_dir(path)
+        directory.make_ready(config_yaml)
+    finally:
+        directory.close()
+
+
+def test_default_directory_begins_with_the_name_and_is_new(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("time.strftime", lambda _: "20260101-000000")
     with futures.ThreadPoolExecutor(8) as pool:
         chosen = list(pool.map(lambda _: choose_run_dir("catch", None), range(8)))
     assert len(set(chosen)) == 8
+    assert tmp_path / "runs" / "catch-20260101-000000" in chosen
+    for path in chosen:
+        assert list(path.iterdir()) == []
+        discard_run_dir(path)
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_a_default_directory_that_cannot_be_made_is_refused(tmp_path, monkeypatch):
+def test_default_directory_that_cannot_be_made_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs").write_text("")
-    with pytest.raises(ConfigError, match="runs/catch-.* cannot be made"):
+    with pytest.raises(ConfigError, match="runs/catch-.* cannot be used"):
         choose_run_dir("catch", None)
 
 
-def test_a_directory_with_a_run_is_not_discarded(tmp_path):
-    os.close(make_run_dir(tmp_path / "run", ""))
-    discard_run_dir(tmp_path / "run")
-    assert (tmp_path / "run" / "config.yaml").exists()
+def test_directory_with_a_run_is_not_discarded(run_dir):
+    make(run_dir)
+    discard_run_dir(run_dir)
+    assert (run_dir / "config.yaml").exists()
 
 
-@pytest.mark.parametrize("occupied", ["file", "full"])
-def test_an_occupied_directory_is_refused(tmp_path, occupied):
-    path = tmp_path / "run"
-    if occupied == "file":
-        path.write_text("")
-    else:
-        path.mkdir()
-        (path / "result.json").write_text("{}")
-    with pytest.raises(ConfigError, match="run_dir.*new or empty"):
-        choose_run_dir("catch", str(path))
+@pytest.mark.parametrize(
+    ("occupy", "words"),
+    [
+        (lambda path: path.write_text(""), "is a file"),
+        (lambda path: (path / "x").mkdir(parents=True), "is not empty"),
+        (make, "holds a run; `distrl resume .*/run` continues it"),
+    ],
+)
+def test_occupied_directory_is_refused(run_dir, occupy, words):
+    occupy(run_dir)
+    with pytest.raises(ConfigError, match=f"run_dir: .*{words}.*new or empty"):
+        choose_run_dir("catch", str(run_dir))
 
 
-def test_an_empty_directory_is_taken(tmp_path):
+def test_empty_directory_is_taken(tmp_path):
     assert choose_run_dir("catch", str(tmp_path)) == tmp_path
     (tmp_path / ".lock").write_text("")
     assert choose_run_dir("catch", str(tmp_path)) == tmp_path
 
 
-def test_a_directory_with_a_run_names_the_command_that_goes_on_with_it(tmp_path):
-    os.close(make_run_dir(tmp_path, ""))
-    with pytest.raises(ConfigError, match=f"`distrl resume {tmp_path}` continues it"):
-        choose_run_dir("catch", str(tmp_path))
-
-
-def test_of_two_runs_in_one_directory_the_second_is_refused(tmp_path):
-    lock = make_run_dir(tmp_path, "seed: 1\n")
+def test_second_run_in_a_directory_is_refused(run_dir):
+    first = RunDirectory(run_dir)
+    first.make_ready("seed: 1\n")
     with pytest.raises(ConfigError, match="in use"):
-        make_run_dir(tmp_path, "seed: 2\n")
-    os.close(lock)
-    # Also when the first has ended before the second begins.
+        make(run_dir, "seed: 2\n")
+    first.close()
     with pytest.raises(ConfigError, match="holds a run"):
-        make_run_dir(tmp_path, "seed: 2\n")
-    assert (tmp_path / "config.yaml").read_text() == "seed: 1\n"
+        make(run_dir, "seed: 2\n")
+    assert (run_dir / "config.yaml").read_text() == "seed: 1\n"
 
 
-def test_a_directory_that_cannot_be_made_is_refused(tmp_path):
+def test_directory_that_cannot_be_made_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match="cannot be made"):
-        make_run_dir(tmp_path / "file" / "run", "")
+    with pytest.raises(ConfigError, match="Not a directory. Name a directory"):
+        make(tmp_path / "file" / "run")
 
 
-def test_the_files_have_the_places_of_the_design(tmp_path):
-    os.close(make_run_dir(tmp_path, "seed: 1\n"))
-    write_program(tmp_path, {"actor/0": {"address": None, "pid": 7, "state": "ended"}})
-    write_result(tmp_path, {"status": "done"})
-    assert (tmp_path / "config.yaml").read_text() == "seed: 1\n"
-    program = json.loads((tmp_path / "program.json").read_text())
-    assert program["nodes"] == [
-        {"name": "actor/0", "address": None, "pid": 7, "state": "ended"}
-    ]
-    assert program["versions"]["dm-reverb"] == "0.11.0"
-    assert json.loads((tmp_path / "result.json").read_text()) == {"status": "done"}
-    log = node_file(tmp_path, "logs", "actor/0", ".log")
-    assert log == tmp_path / "logs" / "actor" / "0.log"
+def test_node_has_a_log_of_its_own(run_dir, held):
+    log = node_file(run_dir, "logs", "actor/0", ".log")
+    assert log == run_dir / "logs" / "actor" / "0.log"
     assert stat.S_ISDIR(log.parent.stat().st_mode)
 
 
-def test_what_may_hold_secrets_is_for_its_owner(tmp_path):
-    os.close(make_run_dir(tmp_path, "seed: 1\n"))
-    write_result(tmp_path, {})
-    reopen_run_dir(tmp_path, "seed: 1\nname: x\n")
-    write_result(tmp_path, {})
-    for name in ("config.yaml", "config-1.yaml", "result.json", "logs", "checkpoints"):
-        assert (tmp_path / name).stat().st_mode & 0o077 == 0, name
+def test_what_may_hold_secrets_is_for_its_owner(run_dir):
+    make(run_dir, "seed: 1\n")
+    make(run_dir, "seed: 1\nname: x\n", resume=True)
+    for name in ("config.yaml", "config-1.yaml", ".lock", "logs", "checkpoints"):
+        assert (run_dir / name).stat().st_mode & 0o077 == 0, name
 
 
-def test_a_run_that_goes_on_keeps_its_earlier_configurations(tmp_path):
-    os.close(make_run_dir(tmp_path, "one"))
+def test_resumed_run_keeps_its_earlier_configurations(run_dir):
+    make(run_dir, "one")
     for config in ("one", "two", "two", "three"):
-        reopen_run_dir(tmp_path, config)
-    found = {path.name: path.read_text() for path in tmp_path.glob("config*.yaml")}
+        make(run_dir, config, resume=True)
+    found = {path.name: path.read_text() for path in run_dir.glob("config*.yaml")}
     assert found == {
         "config.yaml": "three",
         "config-1.yaml": "one",
@@ -131,42 +137,60 @@ def test_a_run_that_goes_on_keeps_its_earlier_configurations(tmp_path):
     }
 
 
-def test_how_it_ended_before_is_forgotten(tmp_path):
-    os.close(make_run_dir(tmp_path, ""))
-    write_result(tmp_path, {"status": "failed"})
-    write_status(tmp_path, Status(reason="enough"))
-    error = node_file(tmp_path, "logs", "actor/0", ".error")
-    log = node_file(tmp_path, "logs", "actor/0", ".log")
+def test_resumed_run_forgets_how_it_ended(run_dir):
+    make(run_dir)
+    write_json(run_dir / "result.json", {"status": "failed"})
+    write_status(run_dir, Status(reason="enough"))
+    error = node_file(run_dir, "logs", "actor/0", ".error")
+    log = node_file(run_dir, "logs", "actor/0", ".log")
     error.write_text("")
     log.write_text("")
-    reopen_run_dir(tmp_path, "")
-    assert not (tmp_path / "result.json").exists()
-    assert read_status(tmp_path) is None
+    make(run_dir, resume=True)
+    assert not (run_dir / "result.json").exists()
+    assert read_status(run_dir) is None
     assert not error.exists()
     assert log.exists()
 
 
-def test_a_directory_that_cannot_be_written_to_is_refused(tmp_path):
-    with pytest.raises(ConfigError, match="cannot be written to"):
-        reopen_run_dir(tmp_path / "gone", "")
-
-
-def test_a_folder_that_is_made_anew_is_for_its_owner_again(tmp_path):
-    os.close(make_run_dir(tmp_path, ""))
-    (tmp_path / "logs").rmdir()
-    (tmp_path / "checkpoints").rmdir()
-    node_file(tmp_path, "logs", "actor/0", ".log")
-    begin_part(tmp_path, "000001", "learner")
+def test_folder_that_is_made_again_is_for_its_owner(run_dir, held):
+    (run_dir / "logs").rmdir()
+    (run_dir / "checkpoints").rmdir()
+    node_file(run_dir, "logs", "actor/0", ".log")
+    begin_part(run_dir, "000001", "learner")
     for name in ("logs", "checkpoints"):
-        assert (tmp_path / name).stat().st_mode & 0o777 == 0o700, name
-    # The run directory itself is not made anew.
-    with pytest.raises(FileNotFoundError):
-        begin_part(tmp_path / "gone", "000001", "learner")
-    with pytest.raises(FileNotFoundError):
-        node_file(tmp_path / "gone", "logs", "actor/0", ".log")
+        assert (run_dir / name).stat().st_mode & 0o777 == 0o700, name
+    # The run directory itself is not made again.
+    for function, *arguments in [
+        (begin_part, "000001", "learner"),
+        (node_file, "logs", "actor/0", ".log"),
+    ]:
+        with pytest.raises(FileNotFoundError):
+            function(run_dir / "removed", *arguments)
 
 
-def test_a_token_is_in_the_run_directory_or_in_the_nearest_above_it(tmp_path):
+def test_written_directory_is_not_missing(run_dir, held):
+    (run_dir / "metrics" / "a.csv").touch()
+    assert held.find_missing() is None
+
+
+@pytest.mark.parametrize("name", [".", "metrics", "logs", "checkpoints", "tensorboard"])
+def test_removed_folder_is_missing_even_if_it_is_made_again(run_dir, held, name):
+    shutil.rmtree(run_dir / name)
+    assert held.find_missing() == run_dir / name
+    (run_dir / name).mkdir()
+    assert held.find_missing() == run_dir / name
+
+
+def test_renamed_or_replaced_folder_is_missing(run_dir, held):
+    (run_dir / "logs").rename(run_dir / "old")
+    assert held.find_missing() == run_dir / "logs"
+    (run_dir / "logs").touch()
+    (run_dir / "old").rename(run_dir / "older")
+    run_dir.rename(run_dir.with_name("moved"))
+    assert held.find_missing() == run_dir
+
+
+def test_token_is_in_the_nearest_directory(tmp_path):
     first, second = make_token(tmp_path), make_token(tmp_path / "runs" / "new")
     assert first != second
     assert first.parent == second.parent == tmp_path
@@ -174,10 +198,40 @@ def test_a_token_is_in_the_run_directory_or_in_the_nearest_above_it(tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_disk_that_refuses_is_named(tmp_path, monkeypatch):
-    def refuse(*_, **__):
-        raise PermissionError(13, os.strerror(13))
+def test_directory_is_locked_once(tmp_path):
+    lock = lock_run_dir(tmp_path)
+    with pytest.raises(ConfigError, match=f"in use.*process {os.getpid()} "):
+        lock_run_dir(tmp_path)
+    os.close(lock)
+    os.close(lock_run_dir(tmp_path))
 
-    monkeypatch.setattr("pathlib.Path.touch", refuse)
-    with pytest.raises(ConfigError, match="run_dir: .*Permission denied"):
-        make_token(tmp_path / "run")
+
+# Holds what it inherits until its stdin is closed.
+_HOLD = "import sys; print('ready', flush=True); sys.stdin.read()"
+
+
+@pytest.mark.parametrize("inherits", [True, False])
+def test_lock_lasts_as_long_as_a_process_inherits_it(tmp_path, inherits):
+    lock = lock_run_dir(tmp_path)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", _HOLD],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        pass_fds=[lock] if inherits else [],
+    )
+    assert holder.stdout.readline() == "ready\n"
+    os.close(lock)
+    if inherits:
+        with pytest.raises(ConfigError, match="in use"):
+            lock_run_dir(tmp_path)
+        holder.kill()
+        holder.wait(30)
+    os.close(lock_run_dir(tmp_path))
+    holder.communicate(timeout=30)
+
+
+def test_directory_that_cannot_be_locked_is_refused(tmp_path):
+    (tmp_path / ".lock").mkdir()
+    with pytest.raises(ConfigError, match="Is a directory"):
+        lock_run_dir(tmp_path)

@@ -8,7 +8,7 @@ import pytest
 
 from distrl.config import config_from_dict, load_config
 from distrl.errors import ConfigError
-from distrl.launch.run_lock import lock_run_dir
+from distrl.launch.run_directory import lock_run_dir
 from distrl.sweep import open_sweep
 
 
@@ -114,5 +114,5 @@ def test_a_path_that_cannot_be_made_is_refused(tmp_path):
     config = dataclasses.replace(
         make_config(tmp_path), run_dir=str(tmp_path / "file/x")
     )
-    with pytest.raises(ConfigError, match="cannot be made"):
+    with pytest.raises(ConfigError, match="cannot be used"):
         open_sweep(config, "")

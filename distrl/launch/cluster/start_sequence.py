@@ -97,8 +97,8 @@ class StartSequence:
         (checked,) = self._inbox.gather(messages.PartsChecked, [checker])
         self._front.send(messages.Checked(checked.devices))
         # The run directory's lock comes with `Start`, and stays open in this process.
-        (start,) = self._inbox.gather(messages.Start, [None])
-        redirect_output(start.log)
+        self._inbox.gather(messages.Start, [None])
+        redirect_output(f"{self._config.run_dir}/logs/launcher.log")
         return checked.spec
 
     def _build(
