@@ -4,6 +4,7 @@ from distrl.checkpoints.best import Best, find_best, save_best
 from distrl.checkpoints.layout import (
     LEARNER,
     Checkpoint,
+    RunProgress,
     begin_part,
     complete_checkpoint,
     discard_partial,
@@ -18,7 +19,6 @@ from distrl.checkpoints.layout import (
     restore_newest,
 )
 from distrl.checkpoints.manifest import return_freed_memory
-from distrl.checkpoints.progress import RunProgress
 from distrl.checkpoints.run_spec import (
     Description,
     check_run_spec,

@@ -5,20 +5,13 @@ RUN_DIR/best/12800/best.json     learner_steps, mean_return, episodes
                    variables/    params and network state, by Orbax
 """
 
-import dataclasses
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from distrl.checkpoints.manifest import (
-    FORMAT,
-    commit_directory,
-    read_facts,
-    remove_directory,
-)
-from distrl.checkpoints.progress import read_fields
+from distrl.checkpoints.manifest import commit_directory, read_facts, remove_directory
 from distrl.checkpoints.trees import save_tree
 from distrl.system.node_log import say
 
@@ -55,12 +48,10 @@ def save_best(
     folder = Path(run_dir) / "best"
     path, partial = folder / str(learner_steps), folder / ".partial"
     shutil.rmtree(partial, ignore_errors=True)
-    folder.mkdir(exist_ok=True)
-    partial.mkdir()
-    best = Best(path, learner_steps, mean_return, episodes)
+    partial.mkdir(parents=True)
     save_tree(partial / _VARIABLES, variables)
-    facts = dataclasses.asdict(best)
-    del facts["path"]
+    best = Best(path, learner_steps, mean_return, episodes)
+    facts = {name: value for name, value in vars(best).items() if name != "path"}
     # After a restart from a checkpoint the same step may be evaluated again.
     commit_directory(partial, path, _FACTS, facts)
     for old in folder.iterdir():
@@ -74,26 +65,12 @@ def find_best(run_dir: str | Path, warn: Callable[[str], object] = say) -> Best 
 
     Calls `warn` with one line for each damaged directory and skips it.
     """
-    folder = Path(run_dir) / "best"
-    while True:
-        listed = sorted(folder.glob("[0-9]*"))
-        found: list[Best] = []
-        faults: list[str] = []
-        for path in listed:
-            try:
-                found.append(_read(path))
-            except (OSError, ValueError, TypeError) as error:
-                faults.append(f"best/{path.name} is damaged ({error}): skipped")
-        # A directory may have been replaced while it was read.
-        if not faults or sorted(folder.glob("[0-9]*")) == listed:
-            break
-    for line in faults:
-        warn(line)
+    found = []
+    for path in sorted((Path(run_dir) / "best").glob("[0-9]*")):
+        try:
+            found.append(Best(path, **read_facts(path, _FACTS)))
+        except Exception as error:
+            if not path.exists():  # A better one has replaced it meanwhile.
+                return find_best(run_dir, warn)
+            warn(f"best/{path.name} is damaged ({error}): skipped")
     return max(found, key=lambda best: best.mean_return) if found else None
-
-
-def _read(path: Path) -> Best:
-    facts = read_facts(path, _FACTS)
-    if facts.get("format") != FORMAT:
-        raise ValueError("it was saved by another version of distrl")
-    return Best(**{**read_fields(Best, facts), "path": path})

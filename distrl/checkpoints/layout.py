@@ -12,20 +12,18 @@ differ from the manifest, and the checkpoint before it is used.
 
 import dataclasses
 import shutil
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from distrl.checkpoints.best import find_best
 from distrl.checkpoints.manifest import (
-    FORMAT,
     commit_directory,
     read_facts,
     remove_directory,
     return_freed_memory,
 )
-from distrl.checkpoints.progress import RunProgress
 from distrl.errors import ConfigError
 
 LEARNER = "learner"
@@ -33,6 +31,47 @@ LEARNER = "learner"
 
 _PROGRESS = "progress.json"
 _Restored = TypeVar("_Restored")
+
+
+@dataclass(frozen=True)
+class RunProgress:
+    """The counts and evaluations of a run at one moment."""
+
+    seconds: float = 0.0
+    """The duration of the run, all its sessions together."""
+    env_steps: int = 0
+    """Calls of environment.step by all actors."""
+    learner_steps: int = 0
+    """SGD steps."""
+    episodes: int = 0
+    """Episodes that the actors ended."""
+    evaluation_return: float | None = None
+    """The mean return of the latest evaluation; None before the first."""
+    evaluation_step: int | None = None
+    """The learner step of the parameters of the latest evaluation."""
+    evaluation_truncated: int | None = None
+    """The episodes of the latest evaluation that evaluation.max_episode_steps cut."""
+    best_return: float | None = None
+    """The best mean return of an evaluation."""
+    sessions: int = 1
+    """How often the run was started: 1, plus one for each resume."""
+
+    def with_evaluation(
+        self, learner_steps: int, mean_return: float, truncated: int
+    ) -> "RunProgress":
+        """Returns the progress with a new evaluation; `truncated` counts episodes."""
+        return dataclasses.replace(
+            self.with_best(mean_return),
+            evaluation_return=mean_return,
+            evaluation_step=learner_steps,
+            evaluation_truncated=truncated,
+        )
+
+    def with_best(self, mean_return: float) -> "RunProgress":
+        """Returns the progress with `best_return` raised to `mean_return` if higher."""
+        best = self.best_return
+        best = mean_return if best is None else max(best, mean_return)
+        return dataclasses.replace(self, best_return=best)
 
 
 @dataclass(frozen=True)
@@ -93,7 +132,7 @@ def complete_checkpoint(
     """
     folder = _folder(run_dir)
     path = folder / name
-    commit_directory(folder / f".partial-{name}", path, _PROGRESS, progress.to_dict())
+    commit_directory(folder / f".partial-{name}", path, _PROGRESS, vars(progress))
     for old in list_checkpoints(run_dir)[keep:]:
         remove_directory(old)
     return Checkpoint(path, progress)
@@ -129,10 +168,7 @@ def next_number(run_dir: str | Path) -> int:
 
 
 def find_newest_checkpoint(
-    run_dir: str | Path,
-    warn: Callable[[str], object],
-    verify: bool = True,
-    parts: Collection[str] = (),
+    run_dir: str | Path, warn: Callable[[str], object], verify: bool = True
 ) -> Checkpoint | None:
     """Returns the newest usable checkpoint; None without one.
 
@@ -144,23 +180,22 @@ def find_newest_checkpoint(
     Raises:
       ConfigError: another version of distrl saved it.
     """
-    while True:
-        listed, faults, whole = list_checkpoints(run_dir), [], None
-        for path in listed:
-            try:
-                whole = _read(path, verify, parts)
-                break
-            except ConfigError:
-                raise
-            except (OSError, ValueError) as error:
-                faults.append(f"checkpoint {path.name} is damaged ({error})")
-        # A newer one may have been completed meanwhile, and an older one removed.
-        if not faults or list_checkpoints(run_dir) == listed:
+    faults = []
+    found, taken = None, "there is none before it"
+    for path in list_checkpoints(run_dir):
+        try:
+            facts = read_facts(path, _PROGRESS, verify)
+            found, taken = Checkpoint(path, RunProgress(**facts)), f"using {path.name}"
             break
-    taken = f"using {whole.path.name}" if whole else "there is none before it"
+        except ConfigError:
+            raise
+        except Exception as error:
+            if not path.exists():  # Newer ones have replaced it meanwhile.
+                return find_newest_checkpoint(run_dir, warn, verify)
+            faults.append(f"checkpoint {path.name} is damaged ({error})")
     for line in faults:
         warn(f"{line}: {taken}")
-    return whole
+    return found
 
 
 def restore_newest(
@@ -189,8 +224,8 @@ def restore_newest(
 
 def recall_progress(
     run_dir: str | Path, sessions: int, warn: Callable[[str], object]
-) -> tuple[Checkpoint | None, RunProgress]:
-    """Returns the newest checkpoint and the progress with which a session starts.
+) -> RunProgress:
+    """Returns the progress with which a session starts: the newest checkpoint's.
 
     `sessions` counts the starts of the run, including this one.
     """
@@ -200,23 +235,8 @@ def recall_progress(
     if best is not None:
         # It may be newer than the checkpoint.
         progress = progress.with_best(best.mean_return)
-    return checkpoint, dataclasses.replace(progress, sessions=sessions)
+    return dataclasses.replace(progress, sessions=sessions)
 
 
 def _folder(run_dir: str | Path) -> Path:
     return Path(run_dir) / "checkpoints"
-
-
-def _read(path: Path, verify: bool, parts: Collection[str]) -> Checkpoint:
-    facts = read_facts(path, _PROGRESS, verify)
-    if facts.get("format") != FORMAT:
-        raise ConfigError(
-            f"{path} was saved by another version of distrl (format "
-            f"{facts.get('format', 1)!r:.40}; this version reads {FORMAT}). Resume the "
-            "run with that version, or start another with distrl train."
-        )
-    progress = RunProgress.from_dict(facts)
-    for part in parts:
-        if not (path / part).is_dir():
-            raise ValueError(f"it has no {part}")
-    return Checkpoint(path, progress)

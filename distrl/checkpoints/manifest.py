@@ -10,10 +10,11 @@ import json
 import os
 import shutil
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from distrl.errors import ConfigError
 from distrl.system.whole_files import write_json
 
 FORMAT = 2
@@ -33,13 +34,15 @@ def commit_directory(
     `path` is unchanged.
     """
     write_json(hidden / name, {"format": FORMAT, **facts})
+    found = sorted(hidden.rglob("*"))
     files = {
-        str(file.relative_to(hidden)): _measure(file, flush=True)
-        for file in _list_files(hidden)
+        str(each.relative_to(hidden)): _measure(each, flush=True)
+        for each in found
+        if each.is_file()
     }
     write_json(hidden / _NAME, files)
-    for each in [*filter(Path.is_dir, hidden.rglob("*")), hidden]:
-        _flush_directory(each)
+    for directory in (*filter(Path.is_dir, found), hidden):
+        _flush_directory(directory)
     replaced = path.with_name(f".old-{path.name}")
     with contextlib.suppress(FileNotFoundError):
         path.rename(replaced)
@@ -50,26 +53,29 @@ def commit_directory(
 
 
 def read_facts(directory: Path, name: str, verify: bool = True) -> dict[str, Any]:
-    """Returns the content of the JSON file `name` in a committed directory.
+    """Returns the facts in the JSON file `name` of a committed directory.
 
-    All files must exist; with `verify`, their checksums must match, too.
-
-    Raises:
-      ValueError, OSError: a file is missing or damaged.
+    All files must exist; with `verify`, their checksums must match, too. Raises
+    ConfigError if another version of distrl wrote it; another error if it is damaged.
     """
-    # The manifest itself may be damaged, so a name in it is opened only if it is that
-    # of a regular file in the directory, not of a pipe or of a device.
-    present = {str(file.relative_to(directory)) for file in _list_files(directory)}
-    files = _read_object(directory / _NAME)
-    for needed in (name, *files):
-        if needed not in files:
-            raise ValueError(f"{_NAME} does not name {needed}")
-        if needed not in present:
-            raise ValueError(f"{needed} is missing or not a file")
+    files = _read_json(directory / _NAME)
+    if name not in files:
+        raise ValueError(f"{_NAME} does not name {name}")
     for file, expected in files.items():
+        # A pipe or a device would never end.
+        if not (directory / file).is_file():
+            raise ValueError(f"{file} is missing or not a file")
         if verify and _measure(directory / file) != expected:
             raise ValueError(f"{file} has changed")
-    return _read_object(directory / name)
+    facts = _read_json(directory / name)
+    number = facts.pop("format", None)
+    if number != FORMAT:
+        raise ConfigError(
+            f"{directory} was saved by another version of distrl (format "
+            f"{number!r:.40}; this version reads {FORMAT}). Resume the run with that "
+            "version, or start another with distrl train."
+        )
+    return facts
 
 
 def remove_directory(path: Path) -> None:
@@ -99,22 +105,13 @@ def _flush_directory(path: Path) -> None:
         os.close(descriptor)
 
 
-def _read_object(path: Path) -> dict[str, Any]:
+def _read_json(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ValueError(f"{path.name} is missing or not a file")
     try:
-        content = json.loads(path.read_text())
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path.name} is not JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path.name} is not a JSON object")
-    return content
-
-
-def _list_files(directory: Path) -> Iterator[Path]:
-    for file in sorted(directory.rglob("*")):
-        if file.is_file() and file != directory / _NAME:
-            yield file
+        return dict(json.loads(path.read_text()))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ValueError(f"{path.name} is not a JSON object: {error}") from error
 
 
 def _measure(file: Path, flush: bool = False) -> list[int]:

@@ -8,7 +8,6 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping
 from pathlib import Path
 
 from distrl.config import Config
@@ -30,16 +29,15 @@ def describe_environment(spec: EnvironmentSpec) -> Description:
     import numpy as np
 
     leaves, _ = jax.tree_util.tree_flatten_with_path(spec.observation)
-    named = {f"observation{jax.tree_util.keystr(path)}": leaf for path, leaf in leaves}
-    parts = {name: f"{x.dtype} {list(x.shape)}" for name, x in named.items()}
+    parts, bounds = {}, {}
+    for path, leaf in leaves:
+        name = f"observation{jax.tree_util.keystr(path)}"
+        parts[name] = f"{leaf.dtype} {list(leaf.shape)}"
+        if hasattr(leaf, "minimum") and np.size(leaf.minimum):
+            bounds[name] = f"{np.min(leaf.minimum)} to {np.max(leaf.maximum)}"
     for field in dataclasses.fields(spec):
         if field.name != "observation":
             parts[field.name] = str(getattr(spec, field.name))
-    bounds = {
-        name: f"{np.min(leaf.minimum)} to {np.max(leaf.maximum)}"
-        for name, leaf in named.items()
-        if hasattr(leaf, "minimum") and np.size(leaf.minimum)
-    }
     return {"environment": parts, "bounds": bounds}
 
 
@@ -63,46 +61,37 @@ def check_run_spec(config: Config, description: Description) -> list[str]:
     """
     saved = {} if config.run_dir is None else _read(Path(config.run_dir) / _NAME)
     subjects = {
-        "environment": f"environment {config.environment!r}",
-        "bounds": f"environment {config.environment!r}",
         "network": f"the network of agent {config.agent!r}",
         "optimizer": f"optimizer {config.learner.optimizer!r}",
     }
     warnings = []
     for section, now in description.items():
-        changes = _find_changes(saved.get(section, now), now)
+        before = saved.get(section, now)
+        changes = [
+            f"{name} was {before.get(name, 'missing')}, is now "
+            f"{now.get(name, 'missing')}"
+            for name in {**before, **now}
+            if before.get(name) != now.get(name)
+        ]
         if not changes:
             continue
         listed = "; ".join(changes[:_SHOWN])
         if len(changes) > _SHOWN:
             listed += f"; and {len(changes) - _SHOWN} more"
-        line = f"{subjects[section]} has changed since the run was started: {listed}"
-        if section == "bounds":
-            warnings.append(f"warning: {line}")
-            continue
-        raise ConfigError(
-            f"{line}. What the run has saved does not fit. Undo the change, or begin "
-            "another run with distrl train."
-        )
+        subject = subjects.get(section, f"environment {config.environment!r}")
+        line = f"{subject} has changed since the run was started: {listed}"
+        if section != "bounds":
+            raise ConfigError(
+                f"{line}. What the run has saved does not fit. Undo the change, or "
+                "begin another run with distrl train."
+            )
+        warnings.append(f"warning: {line}")
     return warnings
-
-
-def _find_changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    gone = [f"{n} was {before[n]}, is gone" for n in before if n not in now]
-    new = [f"{n} is new, {now[n]}" for n in now if n not in before]
-    changed = [
-        f"{name} was {before[name]}, is now {now[name]}"
-        for name in now
-        if name in before and before[name] != now[name]
-    ]
-    return [*changed, *gone, *new]
 
 
 def _read(path: Path) -> Description:
     try:
-        data = json.loads(path.read_text())
-    except (OSError, ValueError, RecursionError):
+        content = json.loads(path.read_text())
+        return {name: dict(parts) for name, parts in content.items()}
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return {}
-    if not isinstance(data, dict):
-        return {}
-    return {name: parts for name, parts in data.items() if isinstance(parts, dict)}

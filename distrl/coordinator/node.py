@@ -5,7 +5,7 @@ import statistics
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from distrl.checkpoints import RunProgress
@@ -33,9 +33,7 @@ class StopReason(NamedTuple):
         return f"{self.name} {self.value:g} reached {self.limit:g}"
 
 
-def find_stop_reason(
-    stop: StopConfig, progress: RunProgress | Status
-) -> StopReason | None:
+def find_stop_reason(stop: StopConfig, progress: RunProgress) -> StopReason | None:
     """Returns the stop condition that holds; None if none does."""
     # From the last field: a solved task is a better reason than a used-up budget.
     for field in reversed(dataclasses.fields(stop)):
@@ -71,11 +69,8 @@ class Coordinator:
         self._savers = {"learner"}
         if config.checkpoint.save_replay:
             self._savers.update(config.replay.shard_names)
-        self._is_unwritten = False
-        counts = self._memory.counts
-        self._rates = Rates(
-            self._started, counts.total("env_steps"), counts.total("learner_steps")
-        )
+        start = self._memory.to_progress(0.0)
+        self._rates = Rates(self._started, start.env_steps, start.learner_steps)
 
     def report(
         self,
@@ -84,8 +79,9 @@ class Coordinator:
         counts: Mapping[str, float],
         gauges: Mapping[str, float],
         last: bool,
+        evaluations: Sequence[tuple[int, float, int]] = (),
     ) -> dict[str, Any]:
-        """Receives a node's report.
+        """Receives a node's report; one that is repeated changes nothing.
 
         Args:
           incarnation: distinguishes a restarted node from the one before.
@@ -93,41 +89,32 @@ class Coordinator:
             are those of the run.
           gauges: the newest values of whatever is not a count.
           last: the node is about to end.
+          evaluations: arguments of `RunProgress.with_evaluation`.
 
         Returns:
-          `progress` of the run, as of `RunProgress.to_dict`; `others_remain` and
+          `progress` of the run, the fields of `RunProgress`; `others_remain` and
           `learner_remains` as in `Reporter`.
         """
         now = time.monotonic()
         with self._lock:
             self._seen[node] = now
-            self._memory.counts.update(node, incarnation, counts)
+            self._memory.add(node, incarnation, counts)
             self._gauges[node].update(gauges)
+            for evaluation in evaluations:
+                progress = self._memory.progress.with_evaluation(*evaluation)
+                self._memory.progress = progress
+                self._changed.set()
             if last:
                 self._left.add(node)
             else:
                 self._left.discard(node)
             return {
-                "progress": self._memory.to_progress(self._seconds(now)).to_dict(),
+                "progress": vars(self._memory.to_progress(self._seconds(now))),
                 # Takes time proportional to the nodes, so only the learner gets it.
                 "others_remain": node == "learner"
                 and bool(self._seen.keys() - self._left - self._savers),
                 "learner_remains": self._is_reporting("learner", now),
             }
-
-    def report_evaluation(
-        self, learner_steps: int, mean_return: float, truncated: int
-    ) -> bool:
-        """Receives an evaluation of the params of `learner_steps`.
-
-        Returns True, so that the caller knows that it was received.
-        """
-        with self._lock:
-            self._memory.progress = self._memory.progress.with_evaluation(
-                learner_steps, mean_return, truncated
-            )
-        self._changed.set()
-        return True
 
     def run(self) -> None:
         """Checks the stop conditions and writes the status until `stop` is set."""
@@ -176,18 +163,15 @@ class Coordinator:
         return node not in self._left and silence < patience
 
     def _remember(self) -> None:
-        """Writes coordinator.json; of consecutive failures logs only the first."""
+        """Writes coordinator.json; a failure is only logged."""
         if self._config.run_dir is None:
             return
         with self._lock:
             text = self._memory.to_json(self._seconds(time.monotonic()))
         try:
             write_memory(self._config.run_dir, text)
-            self._is_unwritten = False
         except OSError as error:
-            if not self._is_unwritten:
-                say(f"the counts of the run cannot be written: {error}")
-            self._is_unwritten = True
+            say(f"the counts of the run cannot be written: {error}")
 
     def _write(self, log: MetricsLog, status: Status) -> None:
         assert self._config.run_dir is not None
@@ -207,11 +191,10 @@ class Coordinator:
             inserted, sampled = self._gauge("inserted"), self._gauge("sampled")
             held = self._gauge("held_learner_steps", min)
             behind = self._gauge("staleness_seconds", max)
+            size, checkpoint = self._gauge("replay_size"), self._gauge("checkpoint")
             silent = self._config.launch.silent_seconds
-            size = self._gauge("replay_size")
-            checkpoint = self._gauge("checkpoint")
             return Status(
-                **progress.to_status(),
+                **vars(progress),
                 env_steps_per_second=round(env_rate, 1),
                 learner_steps_per_second=round(learner_rate, 1),
                 samples_per_insert=sampled / inserted if inserted and sampled else None,
@@ -222,7 +205,7 @@ class Coordinator:
                 staleness_seconds=None if behind is None else round(behind, 3),
                 training_return=self._gauge("training_return", statistics.fmean),
                 checkpoint=None if checkpoint is None else int(checkpoint),
-                failed_saves=self._memory.counts.total("failed_saves"),
+                failed_saves=int(self._memory.totals.get("failed_saves", 0)),
                 nodes_alive=sum(now - seen < silent for seen in self._seen.values()),
             )
 

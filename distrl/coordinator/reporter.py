@@ -14,7 +14,7 @@ _WAIT_SECONDS = 1.0
 
 
 class Reporter:
-    """Reports a node's counts and gauges to the coordinator.
+    """Reports a node's counts, gauges and evaluations to the coordinator.
 
     Attributes:
       progress: of the whole run, as of the last answer.
@@ -36,7 +36,7 @@ class Reporter:
         )
         self._counts: dict[str, float] = {}
         self._gauges: dict[str, float] = {}
-        self._unheard: list[tuple[int, float, int]] = []
+        self._evaluations: list[tuple[int, float, int]] = []
         self._due = 0.0
         self._answered = 0.0
 
@@ -62,7 +62,6 @@ class Reporter:
     def send(self, last: bool = False) -> None:
         """Reports now. If a report is lost, the next one makes up for it."""
         self._due = time.monotonic() + self._period
-        self._send_evaluations()
         answer = self._caller.call(
             "report",
             self._node,
@@ -70,22 +69,18 @@ class Reporter:
             self._counts,
             self._gauges,
             last,
+            self._evaluations,
         )
         self.others_remain = answer is not None and answer["others_remain"]
         if answer is not None:
             self._answered = time.monotonic()
+            self._evaluations = []
             self.progress = RunProgress(**answer["progress"])
             self._learner_remains = answer["learner_remains"]
 
     def send_evaluation(
         self, learner_steps: int, mean_return: float, truncated: int
     ) -> None:
-        """Reports an evaluation; `send` repeats it until the coordinator answers."""
-        self._unheard.append((int(learner_steps), float(mean_return), int(truncated)))
-        self._send_evaluations()
-
-    def _send_evaluations(self) -> None:
-        while self._unheard:
-            if not self._caller.call("report_evaluation", *self._unheard[0]):
-                return
-            del self._unheard[0]
+        """Reports an evaluation now, and again until the coordinator answers."""
+        self._evaluations.append((learner_steps, mean_return, truncated))
+        self.send()

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from distrl.checkpoints import (
-    LEARNER,
     Checkpoint,
     discard_partials,
     find_newest_checkpoint,
@@ -34,11 +33,11 @@ def begin_resumption(
     check_changes(load_run(str(path)), config)
     directory.lock = lock_run_dir(path)
     notes: list[str] = []
-    checkpoint = find_newest_checkpoint(path, notes.append, parts=[LEARNER])
+    checkpoint = find_newest_checkpoint(path, notes.append)
     if checkpoint is None:
         notes.append("no whole checkpoint: starting from zero")
     else:
-        status = Status(**checkpoint.progress.to_status())
+        status = Status(**vars(checkpoint.progress))
         notes.append(
             f"resuming from {checkpoint.describe()} (env step {status.env_steps:,})"
         )

@@ -40,7 +40,7 @@ class RunRecord:
         if config.run_dir is not None:
             Path(config.run_dir).mkdir(parents=True, exist_ok=True)
             sessions = read_session().number + 1
-            _, before = recall_progress(config.run_dir, sessions, say)
+            before = recall_progress(config.run_dir, sessions, say)
             self._logs = {
                 node: MetricsLog(config, node, every_row=node != "coordinator")
                 for node in _NODES
@@ -81,7 +81,7 @@ class RunRecord:
             now, counts.env_steps, counts.learner_steps
         )
         status = Status(
-            **self.to_progress(counts).to_status(),
+            **vars(self.to_progress(counts)),
             env_steps_per_second=round(env_rate, 1),
             learner_steps_per_second=round(learner_rate, 1),
             samples_per_insert=counts.sampled / counts.inserted

@@ -1,10 +1,11 @@
-"""The status of a run: its newest counts and rates, as in status.json."""
+"""The status of a run, as in status.json."""
 
 import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from distrl.checkpoints import RunProgress
 from distrl.system.whole_files import write_json
 
 STATUS_FILE = "status.json"
@@ -14,17 +15,9 @@ _RATE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
-class Status:
-    """The counts and rates of a run at one moment; None where not known yet."""
+class Status(RunProgress):
+    """The progress, rates and gauges of a run; None where not known yet."""
 
-    seconds: float = 0.0
-    """The duration of the run, all its sessions together."""
-    env_steps: int = 0
-    """Calls of environment.step by all actors."""
-    learner_steps: int = 0
-    """SGD steps."""
-    episodes: int = 0
-    """Episodes that the actors ended."""
     env_steps_per_second: float = 0.0
     """The rate of env_steps over the last second or more."""
     learner_steps_per_second: float = 0.0
@@ -39,14 +32,6 @@ class Status:
     """Seconds since an actor's parameters were the newest published, the largest."""
     training_return: float | None = None
     """The mean return of the actors' latest episodes, exploration included."""
-    evaluation_return: float | None = None
-    """The mean return of the latest evaluation."""
-    evaluation_step: int | None = None
-    """The learner step of the parameters of the latest evaluation."""
-    evaluation_truncated: int | None = None
-    """The episodes of the latest evaluation that evaluation.max_episode_steps cut."""
-    best_return: float | None = None
-    """The best mean return of an evaluation."""
     checkpoint: int | None = None
     """The learner step of the newest whole checkpoint."""
     failed_saves: int = 0

@@ -1,5 +1,3 @@
-"""A checkpoint is whole or skipped, whatever happens to its files."""
-
 import json
 import os
 import resource
@@ -10,6 +8,7 @@ import pytest
 
 from distrl.checkpoints import layout, manifest
 from distrl.checkpoints.layout import (
+    RunProgress,
     begin_part,
     complete_checkpoint,
     discard_partial,
@@ -20,7 +19,6 @@ from distrl.checkpoints.layout import (
     next_number,
     restore_newest,
 )
-from distrl.checkpoints.progress import RunProgress
 from distrl.errors import ConfigError
 
 PARTS = ("learner", "replay/0")
@@ -50,13 +48,20 @@ def no_warning(line):
 
 def test_a_run_without_checkpoints_has_none(tmp_path):
     assert find_newest_checkpoint(tmp_path, no_warning) is None
+    assert restore_newest(tmp_path, lambda found: found, no_warning) is None
     assert list_checkpoints(tmp_path) == []
     assert next_number(tmp_path) == 1
     discard_partials(tmp_path)
 
 
+def test_the_best_return_is_the_largest():
+    progress = RunProgress().with_evaluation(10, -2.0, 0).with_evaluation(20, -3.0, 1)
+    assert (progress.evaluation_step, progress.evaluation_return) == (20, -3.0)
+    assert (progress.evaluation_truncated, progress.best_return) == (1, -2.0)
+
+
 def test_a_checkpoint_is_found_with_its_parts_and_progress(tmp_path):
-    progress = RunProgress(12.5, 100, 50, 7, 0.5, 40, 0, 0.75, 3)
+    progress = RunProgress(12.5, 2**40, 50, 7, 0.5, 40, None, -0.75, 3)
     for part in PARTS:
         begin_part(tmp_path, "000001", part).mkdir(parents=True)
     complete_checkpoint(tmp_path, "000001", progress, 2)
@@ -106,22 +111,6 @@ def change_progress(path):
     file.write_text(text.replace('"learner_steps": ', '"learner_steps": 9'))
 
 
-def break_manifest(path):
-    (path / "manifest.json").write_text("{half")
-
-
-def empty_manifest(path):
-    (path / "manifest.json").write_text("{}")
-
-
-def list_as_manifest(path):
-    (path / "manifest.json").write_text('["progress.json"]')
-
-
-def binary_manifest(path):
-    (path / "manifest.json").write_bytes(b"\xff\x00\xfe")
-
-
 def empty_everything(path):
     # What a machine that lost power may leave of files that were not flushed.
     for file in path.rglob("*"):
@@ -131,8 +120,7 @@ def empty_everything(path):
 
 @pytest.mark.parametrize(
     "damage",
-    [remove_manifest, truncate, flip, remove_file, change_progress, break_manifest]
-    + [empty_manifest, list_as_manifest, binary_manifest, empty_everything],
+    [remove_manifest, truncate, flip, remove_file, change_progress, empty_everything],
 )
 def test_a_damaged_one_is_skipped_and_named(tmp_path, damage):
     save(tmp_path, "000001", 1)
@@ -154,14 +142,6 @@ def test_a_damaged_one_is_skipped_and_named(tmp_path, damage):
     ] * 2
 
 
-def test_a_file_in_place_of_a_checkpoint_is_skipped(tmp_path):
-    save(tmp_path, "000001", 1)
-    (tmp_path / "checkpoints" / "000002").write_text("not a directory")
-    lines = []
-    assert find_newest_checkpoint(tmp_path, lines.append).path.name == "000001"
-    assert len(lines) == 1
-
-
 def test_a_half_made_one_is_never_seen(tmp_path):
     save(tmp_path, "000001", 1)
     begin_part(tmp_path, "000002", "learner").mkdir()
@@ -181,33 +161,15 @@ def test_nodes_find_the_newest_by_name(tmp_path):
     assert found.path.name == "000002"
 
 
-@pytest.mark.parametrize("number", [None, 1, 3, "2"])
+@pytest.mark.parametrize("number", [1, 3])
 def test_a_checkpoint_of_another_version_is_refused(tmp_path, monkeypatch, number):
     save(tmp_path, "000001", 1)
-    write = manifest.write_json
-
-    def write_other(path, content):
-        if path.name == "progress.json":
-            content = {**content, "format": number}
-        write(path, content)
-
-    monkeypatch.setattr(manifest, "write_json", write_other)
-    save(tmp_path, "000002", 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(manifest, "FORMAT", number)
+        save(tmp_path, "000002", 2)
     for verify in (True, False):
         with pytest.raises(ConfigError, match="000002 was saved by another version"):
             find_newest_checkpoint(tmp_path, no_warning, verify)
-
-
-def test_a_part_begins_anew(tmp_path):
-    first = begin_part(tmp_path, "000001", "learner")
-    first.mkdir()
-    (first / "old").touch()
-    other = begin_part(tmp_path, "000001", "replay/0")
-    other.mkdir()
-    again = begin_part(tmp_path, "000001", "learner")
-    assert again == first
-    assert not again.exists()
-    assert other.exists()
 
 
 def test_what_crashes_leave_is_removed_and_nothing_else(tmp_path):
@@ -269,7 +231,7 @@ def test_reading_begins_again_when_a_newer_one_takes_the_place(tmp_path):
     assert seen == ["000001", "000002"]
 
 
-def test_an_error_in_reading_is_told_once(tmp_path):
+def test_an_error_in_reading_is_raised(tmp_path):
     save(tmp_path, "000001", 1)
 
     def restore(checkpoint):
@@ -279,25 +241,21 @@ def test_an_error_in_reading_is_told_once(tmp_path):
         restore_newest(tmp_path, restore, no_warning)
 
 
-def test_without_a_checkpoint_there_is_none_to_read(tmp_path):
-    assert restore_newest(tmp_path, lambda found: found, no_warning) is None
-
-
 def test_a_look_that_is_overtaken_is_not_taken_for_damage(tmp_path, monkeypatch):
     save(tmp_path, "000001", 1)
-    read = layout._read
+    read = layout.read_facts
 
     def overtake(path, *rest):
         if path.name == "000001":
             save(tmp_path, "000002", 2, keep=1)
         return read(path, *rest)
 
-    monkeypatch.setattr(layout, "_read", overtake)
+    monkeypatch.setattr(layout, "read_facts", overtake)
     assert find_newest_checkpoint(tmp_path, no_warning).path.name == "000002"
 
 
-# Children of one small process, each killed by itself at one of the calls that making
-# a checkpoint consists of: where, is drawn beforehand.
+# Children of one small process, each killed at a random one of the calls that make a
+# checkpoint.
 _KILL = """
 import json, os, random, signal, sys
 from pathlib import Path
@@ -343,8 +301,9 @@ print(json.dumps(total))
 """
 
 
-def check_kills(tmp_path, moments):
+def test_a_process_that_is_killed_while_it_saves_leaves_a_whole_one(tmp_path):
     here = os.path.dirname(os.path.abspath(__file__))
+    moments = 20
     answer = subprocess.run(
         [sys.executable, "-c", _KILL, str(tmp_path), here, str(moments)],
         capture_output=True,
@@ -354,21 +313,14 @@ def check_kills(tmp_path, moments):
     assert answer.returncode == 0, answer.stderr
     # There are many moments to be killed at.
     assert json.loads(answer.stdout) > 100
-    steps = []
+    steps = set()
     for number in range(moments):
         run_dir = tmp_path / str(number)
-        found = find_newest_checkpoint(run_dir, no_warning)
-        steps.append(found.progress.learner_steps)
-        # Two are whole, and the next run goes on as if nothing had been.
-        whole = names(run_dir)
-        assert whole[:2] == [f"{steps[-1]:06d}", f"{steps[-1] - 1:06d}"]
+        step = find_newest_checkpoint(run_dir, no_warning).progress.learner_steps
+        steps.add(step)
+        assert names(run_dir)[:2] == [f"{step:06d}", f"{step - 1:06d}"]
         discard_partials(run_dir)
         save(run_dir, next_name(run_dir), 9)
         assert find_newest_checkpoint(run_dir, no_warning).progress.learner_steps == 9
-    return steps
-
-
-def test_a_process_that_is_killed_while_it_saves_leaves_a_whole_one(tmp_path):
-    steps = check_kills(tmp_path, 20)
     # Before the rename and after it.
-    assert set(steps) == {2, 3}
+    assert steps == {2, 3}

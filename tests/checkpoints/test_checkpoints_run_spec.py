@@ -55,10 +55,9 @@ def test_the_file_can_be_read_by_people(config, tmp_path):
         ),
         (
             {"observation": {"board": MAP, "speed": SPEED}},
-            "observation['map'] was float32 [2, 2], is gone; "
-            "observation['board'] is new, float32 [2, 2].",
+            "observation['map'] was float32 [2, 2], is now missing; "
+            "observation['board'] was missing, is now float32 [2, 2].",
         ),
-        ({"observation": MAP}, "observation is new, float32 [2, 2]"),
         ({"num_actions": 3}, "num_actions was 2, is now 3."),
     ],
 )
@@ -76,7 +75,7 @@ def test_other_bounds_are_a_warning(config):
     (line,) = check(
         config, observation={"map": specs.Array((2, 2), np.float32), "speed": SPEED}
     )
-    assert "observation['map'] was 0.0 to 1.0, is gone" in line
+    assert "observation['map'] was 0.0 to 1.0, is now missing" in line
 
 
 def test_of_many_changes_some_are_shown(config):
@@ -95,8 +94,3 @@ def test_a_run_without_a_whole_file_is_not_compared(config, tmp_path, text):
         (tmp_path / "spec.json").write_text(text)
     assert check(config, num_actions=7) == []
     assert check_run_spec(dataclasses.replace(config, run_dir=None), {"a": {}}) == []
-
-
-def test_a_disk_that_refuses_ends_nothing(tmp_path, capsys):
-    write_run_spec(tmp_path / "gone", {})
-    assert "spec.json cannot be written" in capsys.readouterr().out

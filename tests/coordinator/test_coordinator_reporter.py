@@ -1,5 +1,3 @@
-"""What a node tells the coordinator, also to one that was away."""
-
 import threading
 
 import courier

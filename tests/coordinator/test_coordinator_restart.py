@@ -32,8 +32,7 @@ def serve(session):
     stop = threading.Event()
     coordinator = Coordinator(config, stop, stop.set, session)
     server = courier.Server("coordinator", port)
-    for name in ("report", "report_evaluation"):
-        server.Bind(name, getattr(coordinator, name))
+    server.Bind("report", coordinator.report)
     server.Start()
     coordinator.run()
 

@@ -112,7 +112,7 @@ def test_what_has_not_changed_goes_on(change):
         # The network would fail for want of the part that it reads.
         (
             {"observation": {"view": ["float32", [2, 2], 0, 1]}},
-            "observation['map'] was float32 [2, 2], is gone; observation['speed'] was",
+            "observation['map'] was float32 [2, 2], is now missing; observation['",
         ),
         ({"actions": 3}, "num_actions was 2, is now 3"),
         ({"hidden": 5}, "params.linear.w was float32 [5, 4], is now float32 [5, 5]"),
