@@ -141,7 +141,7 @@ class Saving:
 
     def failed_saves(self):
         self.reporter.send()
-        return self.coordinator._memory.counts.total("failed_saves")
+        return self.coordinator._memory.totals.get("failed_saves", 0)
 
 
 def serve_shards(config, run_dir):
