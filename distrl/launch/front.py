@@ -166,7 +166,7 @@ class _Front:
         self._first_status, self._resumes = Status(), 0
         if checkpoint is not None:
             self._resumes = checkpoint.progress.sessions
-            self._first_status = Status(**checkpoint.progress.to_status())
+            self._first_status = Status(**vars(checkpoint.progress))
         logs = directory.path / "logs"
         self._records = Records(directory.path, progress.note)
         self._logs = LogBound(logs, config.launch.log_mib, progress.note)
