@@ -6,7 +6,6 @@ draws in the order of the ring, and takes as long as the update. So only the rin
 the tree are flashbax's; drawing and writing are done here.
 """
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import chex
@@ -45,52 +44,44 @@ class Draw(NamedTuple):
     probabilities: jax.Array
 
 
-class Buffer(NamedTuple):
-    """Pure functions of a first-in, first-out buffer.
+class Buffer:
+    """Pure functions of uniform or prioritised replay (arXiv 1511.05952).
 
-    Attributes:
-      init: `(item) -> BufferState`, empty; `item` is a nest of specs or arrays.
-      add: `(state, items [M, ...], priorities [M] float32) -> BufferState`, M at most
-        the capacity. Uniform replay ignores the priorities.
-      draw: `(state, key, size) -> Draw`; the state must not be empty.
-      set_priorities: `(state, slots [M], priorities [M]) -> BufferState`; if a slot
-        occurs twice, its last priority counts.
+    The oldest item leaves first. The probability of an item is proportional to
+    priority^priority_exponent, which is 0 for a priority of 0. While all are 0, draws
+    are uniform. Reverb does the same.
     """
 
-    init: Callable[..., BufferState]
-    add: Callable[..., BufferState]
-    draw: Callable[..., Draw]
-    set_priorities: Callable[..., BufferState]
+    def __init__(self, config: ReplayConfig):
+        """Takes the capacity, the kind and the exponent from `config`."""
+        self._capacity = config.capacity
+        self._exponent = config.priority_exponent
+        self._is_prioritized = config.kind == "prioritized"
 
-
-def make_buffer(config: ReplayConfig) -> Buffer:
-    """Returns uniform or prioritised replay (arXiv 1511.05952) of single items.
-
-    The probability of an item is proportional to priority^priority_exponent, which is 0
-    for a priority of 0. While all are 0, draws are uniform. Reverb does the same.
-    """
-    capacity = config.capacity
-    is_prioritized = config.kind == "prioritized"
-
-    def init(item: Any) -> BufferState:
+    def init(self, item: Any) -> BufferState:
+        """Returns an empty buffer; `item` is a nest of specs or arrays."""
         empty = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), item)
         # The time axis is the whole buffer; single steps are drawn from it.
-        ring = trajectory_buffer.init(empty, 1, capacity)
-        return BufferState(ring, sum_tree.init(capacity) if is_prioritized else ())
+        ring = trajectory_buffer.init(empty, 1, self._capacity)
+        tree = sum_tree.init(self._capacity) if self._is_prioritized else ()
+        return BufferState(ring, tree)
 
-    def add(state: BufferState, items: Any, priorities: jax.Array) -> BufferState:
+    def add(self, state: BufferState, items: Any, priorities: jax.Array) -> BufferState:
+        """Adds items `[M, ...]` with priorities `[M] float32`; M <= the capacity."""
         ring = trajectory_buffer.add(state.ring, jax.tree.map(lambda x: x[None], items))
-        if not is_prioritized:
-            return BufferState(ring, ())
         slots = jnp.arange(len(priorities)) + state.ring.current_index
-        return set_priorities(state._replace(ring=ring), slots % capacity, priorities)
+        return self.set_priorities(
+            state._replace(ring=ring), slots % self._capacity, priorities
+        )
 
-    def draw(state: BufferState, key: chex.PRNGKey, size: int) -> Draw:
-        held = jnp.where(state.ring.is_full, capacity, state.ring.current_index)
+    def draw(self, state: BufferState, key: chex.PRNGKey, size: int) -> Draw:
+        """Draws items; the state must not be empty."""
+        is_full, index = state.ring.is_full, state.ring.current_index
+        held = jnp.where(is_full, self._capacity, index)
         uniform_key, tree_key = jax.random.split(key)
         slots = jax.random.randint(uniform_key, (size,), 0, held)
         probabilities = jnp.full(size, 1.0 / held, jnp.float32)
-        if is_prioritized:
+        if self._is_prioritized:
             slots, probabilities = _draw_from_tree(
                 state.tree, tree_key, slots, probabilities
             )
@@ -98,14 +89,13 @@ def make_buffer(config: ReplayConfig) -> Buffer:
         return Draw(slots, items, probabilities)
 
     def set_priorities(
-        state: BufferState, slots: jax.Array, priorities: jax.Array
+        self, state: BufferState, slots: jax.Array, priorities: jax.Array
     ) -> BufferState:
-        if not is_prioritized:
+        """Sets priorities `[M]` of `slots` `[M]`; if a slot occurs twice, the last."""
+        if not self._is_prioritized:
             return state
-        powers = jnp.where(priorities > 0, priorities**config.priority_exponent, 0.0)
+        powers = jnp.where(priorities > 0, priorities**self._exponent, 0.0)
         return state._replace(tree=_write_leaves(state.tree, slots, powers))
-
-    return Buffer(init, add, draw, set_priorities)
 
 
 def _draw_from_tree(

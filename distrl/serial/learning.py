@@ -1,9 +1,9 @@
 """Learning from replay on the device: draw a superbatch, update, set priorities."""
 
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import chex
 import haiku as hk
 import jax
 import jax.numpy as jnp
@@ -24,44 +24,154 @@ from distrl.learner.state import TrainState, init_state
 from distrl.learner.update import UpdateOutput, make_update
 from distrl.seeding import derive_seed
 from distrl.serial.buffer import Buffer, BufferState
-from distrl.serial.state import Counts, SerialState
 from distrl.types import EnvironmentSpec
 
 Variables = tuple[hk.Params, hk.State]
 """Parameters and network state, as the policy takes them."""
 
 
-class Learning(NamedTuple):
-    """The functions of `make_learning`.
+class Counts(NamedTuple):
+    """The counts of a run, Python integers so that none overflows.
 
-    Attributes:
-      compile: compiles a dispatch; changes nothing.
-      learn: `(state) -> (state, output, variables)`; the given state is donated, the
-        variables are those of `copy_variables`.
+    `inserted` and `sampled` count items, `dispatches` superbatches learned from.
     """
 
-    compile: Callable[[SerialState], None]
-    learn: Callable[[SerialState], tuple[SerialState, UpdateOutput, Variables]]
+    env_steps: int = 0
+    episodes: int = 0
+    inserted: int = 0
+    sampled: int = 0
+    dispatches: int = 0
+    learner_steps: int = 0
 
 
-def init_serial_state(
-    config: Config,
-    spec: EnvironmentSpec,
-    agent: Agent,
-    buffer: Buffer,
-    devices: Sequence[jax.Device],
-) -> SerialState:
-    """Returns the initial state, with an empty buffer."""
-    key = jax.random.PRNGKey(derive_seed(config.seed, "learner"))
-    train = init_state(agent, make_optimizer(config.learner), key)
-    item = make_item_spec(config, spec)
-    state = SerialState(
-        train=train,
-        buffer=jax.jit(lambda: buffer.init(item))(),
-        key=jax.random.PRNGKey(derive_seed(config.seed, "serial replay")),
-        counts=Counts(),
-    )
-    return place_state(state, devices)
+class SerialState(NamedTuple):
+    """All of the state except the environments and the steps that are not items yet.
+
+    Attributes:
+      train: the learner's state, with a leading `[D]`, one copy per device.
+      buffer: replay, on the first device.
+      key: `[2] uint32`, a raw key that never changes; dispatch n draws from it folded
+        with the lower 32 bits of n.
+    """
+
+    train: TrainState
+    buffer: BufferState
+    key: chex.PRNGKey
+    counts: Counts
+
+
+class Learning:
+    """The dispatch: `learner.steps_per_dispatch` SGD steps on one superbatch.
+
+    On one device it is a single call, which takes a third to a half less time for a
+    small network. On several, the superbatch is drawn on the first device and spread.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        agent: Agent,
+        buffer: Buffer,
+        devices: Sequence[jax.Device],
+    ):
+        """Compiles nothing yet."""
+        self._config = config
+        self._agent = agent
+        self._buffer = buffer
+        self._devices = devices
+        self._optimizer = make_optimizer(config.learner)
+        self._size = config.learner.steps_per_dispatch * config.learner.batch_size
+        is_alone = len(devices) == 1
+        self._update = make_update(
+            agent, self._optimizer, config, None if is_alone else devices
+        )
+        self._dispatch = self._learn_alone if is_alone else self._learn_spread
+        self._draw_and_update_jitted = jax.jit(
+            self._draw_and_update, donate_argnums=(0, 2)
+        )
+        self._draw_jitted = jax.jit(self._draw)
+        self._refresh_jitted = jax.jit(self._refresh, donate_argnums=0)
+
+    def init(self, spec: EnvironmentSpec) -> SerialState:
+        """Returns the initial state, with an empty buffer."""
+        seed = self._config.seed
+        key = jax.random.PRNGKey(derive_seed(seed, "learner"))
+        item = make_item_spec(self._config, spec)
+        state = SerialState(
+            train=init_state(self._agent, self._optimizer, key),
+            buffer=jax.jit(lambda: self._buffer.init(item))(),
+            key=jax.random.PRNGKey(derive_seed(seed, "serial replay")),
+            counts=Counts(),
+        )
+        return place_state(state, self._devices)
+
+    def compile(self, state: SerialState) -> None:
+        """Compiles a dispatch; changes nothing."""
+        train, tree = jax.tree.map(jnp.copy, (state.train, state.buffer.tree))
+        held = state.buffer._replace(tree=tree)
+        jax.block_until_ready(self._dispatch(train, held, state.key, np.uint32(0)))
+
+    def learn(self, state: SerialState) -> tuple[SerialState, UpdateOutput, Variables]:
+        """Makes a dispatch; the given state is donated.
+
+        The variables are those of `copy_variables`.
+        """
+        counts = state.counts
+        number = np.uint32(counts.dispatches % 2**32)
+        train, held, output, variables = self._dispatch(
+            state.train, state.buffer, state.key, number
+        )
+        counts = counts._replace(
+            sampled=counts.sampled + self._size,
+            dispatches=counts.dispatches + 1,
+            learner_steps=counts.learner_steps
+            + self._config.learner.steps_per_dispatch,
+        )
+        return SerialState(train, held, state.key, counts), output, variables
+
+    def _learn_alone(
+        self, train: TrainState, held: BufferState, key: jax.Array, number: np.uint32
+    ) -> tuple[TrainState, BufferState, UpdateOutput, Variables]:
+        train, tree, output, variables = self._draw_and_update_jitted(
+            train, held.ring, held.tree, key, number
+        )
+        return train, held._replace(tree=tree), output, variables
+
+    def _draw_and_update(
+        self, train: TrainState, ring: Any, tree: Any, key: jax.Array, number: np.uint32
+    ) -> tuple[TrainState, Any, UpdateOutput, Variables]:
+        held = BufferState(ring, tree)
+        slots, superbatch = self._draw(held, key, number)
+        train, output = self._update(train, *superbatch)
+        tree = self._refresh(held, slots, output.priorities).tree
+        return train, tree, output, drop_axis((train.params, train.network_state))
+
+    def _learn_spread(
+        self, train: TrainState, held: BufferState, key: jax.Array, number: np.uint32
+    ) -> tuple[TrainState, BufferState, UpdateOutput, Variables]:
+        slots, superbatch = self._draw_jitted(held, key, number)
+        train, output = self._update(train, *put_slices(superbatch, self._devices))
+        if self._config.replay.kind == "prioritized":
+            priorities = jax.device_put(output.priorities, self._devices[0])
+            held = self._refresh_jitted(held, slots, priorities)
+        return train, held, output, copy_variables(train)
+
+    def _draw(
+        self, held: BufferState, key: jax.Array, number: np.uint32
+    ) -> tuple[jax.Array, Any]:
+        """Returns the slots `[K * B]` and the superbatch, split for the devices."""
+        drawn = self._buffer.draw(held, jax.random.fold_in(key, number), self._size)
+        superbatch = (drawn.items, drawn.probabilities)
+        steps = self._config.learner.steps_per_dispatch
+        return drawn.slots, split_superbatch(superbatch, len(self._devices), steps)
+
+    def _refresh(
+        self, held: BufferState, slots: jax.Array, priorities: jax.Array
+    ) -> BufferState:
+        """Sets the priorities `[D, K, B/D]` of the slots."""
+        joined = jnp.swapaxes(priorities, 0, 1).reshape(len(slots))
+        epsilon = self._config.replay.priority_epsilon
+        return self._buffer.set_priorities(held, slots, joined + epsilon)
 
 
 def place_state(state: SerialState, devices: Sequence[jax.Device]) -> SerialState:
@@ -74,109 +184,10 @@ def place_state(state: SerialState, devices: Sequence[jax.Device]) -> SerialStat
     else:
         rows = jax.tree.map(lambda x: np.asarray(x)[None], state.train)
         train = jax.device_put(rows, devices[0])
-    return state._replace(
-        train=train,
-        buffer=jax.device_put(state.buffer, devices[0]),
-        key=jax.device_put(state.key, devices[0]),
-    )
-
-
-def make_learning(
-    config: Config, agent: Agent, buffer: Buffer, devices: Sequence[jax.Device]
-) -> Learning:
-    """Returns the dispatch: `learner.steps_per_dispatch` SGD steps on one superbatch.
-
-    On one device it is a single call, which takes a third to a half less time for a
-    small network. On several, the superbatch is drawn on the first device and spread.
-    """
-    dispatch = _make_dispatch(config, agent, buffer, devices)
-    size = config.learner.steps_per_dispatch * config.learner.batch_size
-
-    def compile(state: SerialState) -> None:
-        train, tree = jax.tree.map(jnp.copy, (state.train, state.buffer.tree))
-        held = state.buffer._replace(tree=tree)
-        jax.block_until_ready(dispatch(train, held, state.key, _fold(0)))
-
-    def learn(state: SerialState) -> tuple[SerialState, UpdateOutput, Variables]:
-        counts = state.counts
-        train, held, output, variables = dispatch(
-            state.train, state.buffer, state.key, _fold(counts.dispatches)
-        )
-        counts = counts._replace(
-            sampled=counts.sampled + size,
-            dispatches=counts.dispatches + 1,
-            learner_steps=counts.learner_steps + config.learner.steps_per_dispatch,
-        )
-        state = state._replace(train=train, buffer=held, counts=counts)
-        return state, output, variables
-
-    return Learning(compile, learn)
+    buffer, key = jax.device_put((state.buffer, state.key), devices[0])
+    return state._replace(train=train, buffer=buffer, key=key)
 
 
 def copy_variables(train: TrainState) -> Variables:
     """Returns params and network state of one replica, copied on its device."""
     return copy_first_replica((train.params, train.network_state))
-
-
-def _fold(count: int) -> np.uint32:
-    return np.uint32(count % 2**32)
-
-
-def _make_dispatch(
-    config: Config, agent: Agent, buffer: Buffer, devices: Sequence[jax.Device]
-) -> Callable[..., tuple[TrainState, BufferState, UpdateOutput, Variables]]:
-    """Returns a dispatch: one compiled call on one device, three on several."""
-    steps, batch_size = config.learner.steps_per_dispatch, config.learner.batch_size
-    optimizer = make_optimizer(config.learner)
-
-    def draw(held: BufferState, key: jax.Array, number: np.uint32) -> tuple[Any, Any]:
-        key = jax.random.fold_in(key, number)
-        drawn = buffer.draw(held, key, steps * batch_size)
-        superbatch = (drawn.items, drawn.probabilities)
-        return drawn.slots, split_superbatch(superbatch, len(devices), steps)
-
-    def refresh(
-        held: BufferState, slots: jax.Array, priorities: jax.Array
-    ) -> BufferState:
-        joined = jnp.swapaxes(priorities, 0, 1).reshape(len(slots))
-        epsilon = config.replay.priority_epsilon
-        return buffer.set_priorities(held, slots, joined + epsilon)
-
-    if len(devices) == 1:
-        update = make_update(agent, optimizer, config, None)
-
-        @functools.partial(jax.jit, donate_argnums=(0, 2))
-        def draw_and_update(
-            train: TrainState, ring: Any, tree: Any, key: jax.Array, number: np.uint32
-        ) -> Any:
-            held = BufferState(ring, tree)
-            slots, superbatch = draw(held, key, number)
-            train, output = update(train, *superbatch)
-            tree = refresh(held, slots, output.priorities).tree
-            return train, tree, output, drop_axis((train.params, train.network_state))
-
-        def dispatch(
-            train: TrainState, held: BufferState, key: jax.Array, number: np.uint32
-        ) -> Any:
-            train, tree, *rest = draw_and_update(
-                train, held.ring, held.tree, key, number
-            )
-            return train, held._replace(tree=tree), *rest
-
-        return dispatch
-
-    jitted_draw, jitted_refresh = jax.jit(draw), jax.jit(refresh, donate_argnums=0)
-    spread_update = make_update(agent, optimizer, config, devices)
-    is_prioritized = config.replay.kind == "prioritized"
-
-    def dispatch_spread(
-        train: TrainState, held: BufferState, key: jax.Array, number: np.uint32
-    ) -> Any:
-        slots, superbatch = jitted_draw(held, key, number)
-        train, output = spread_update(train, *put_slices(superbatch, devices))
-        if is_prioritized:
-            priorities = jax.device_put(output.priorities, devices[0])
-            held = jitted_refresh(held, slots, priorities)
-        return train, held, output, copy_variables(train)
-
-    return dispatch_spread

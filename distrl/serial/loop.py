@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import threading
 import time
-from collections.abc import Iterable
 from concurrent import futures
 from typing import Any
 
@@ -20,16 +19,15 @@ from distrl.config.factories import check_not_imported
 from distrl.coordinator import StopReason, find_stop_reason
 from distrl.evaluation.episodes import Evaluation
 from distrl.evaluation.evaluator import BestKeeper
+from distrl.items import fill_priorities
 from distrl.learner.checkpoint import describe_run
 from distrl.learner.devices import first_replica
 from distrl.learner.update import UpdateOutput
-from distrl.serial.buffer import make_buffer
-from distrl.serial.learning import copy_variables, init_serial_state, make_learning
-from distrl.serial.pool import ItemPool
+from distrl.serial.buffer import Buffer
+from distrl.serial.learning import Counts, Learning, SerialState, copy_variables
 from distrl.serial.record import RunRecord
 from distrl.serial.saving import restore_state, save_state
-from distrl.serial.state import Counts, SerialState
-from distrl.types import EnvironmentSpec, StopSignal
+from distrl.types import EnvironmentSpec, Items, StopSignal
 from distrl.variables import Snapshot
 
 _SIGN_SECONDS = 0.1
@@ -42,12 +40,6 @@ def run_serial(
 
     Two runs on the same kind of machine end with the same bits, unless `stop.seconds`
     or `stop` ended them: the order is fixed and all random keys derive from the seed.
-    There is one actor, whatever `actor.count` says, and it uses the newest params.
-
-    Items are drawn one by one from a ring of whole items, so these fields have no
-    effect: `replay.transitions_per_item`, `shuffle_steps`, `prefetch`, `error_buffer`,
-    `frame_stack` and `shards`, and those of publishing and fetching. Evaluation pauses
-    everything else, so set `evaluation.period` higher than for other backends.
 
     The run continues from the newest checkpoint in `run_dir`, and makes one at the end
     and every `checkpoint.period_learner_steps`. Environments are not saved. So that a
@@ -55,13 +47,16 @@ def run_serial(
     in new environments after each periodic checkpoint.
 
     Args:
-      config: if its `run_dir` is None, no file is written.
+      config: if its `run_dir` is None, no file is written. docs/architecture.md says
+        which fields have no effect here.
       stop: checked before every step of the environments; None never stops.
     """
     check_not_imported()
-    never = threading.Event()
-    with _Run(config, spec, never if stop is None else stop) as run:
-        return run.finish()
+    stop = threading.Event() if stop is None else stop
+    with contextlib.ExitStack() as closing:
+        run = _Run(config, spec, stop, closing)
+        run.finish()
+    return run.state
 
 
 def count_superbatches_due(config: Config, counts: Counts) -> int:
@@ -81,51 +76,53 @@ def count_superbatches_due(config: Config, counts: Counts) -> int:
 
 
 class _Run:
-    def __init__(self, config: Config, spec: EnvironmentSpec, stop: StopSignal):
+    def __init__(
+        self,
+        config: Config,
+        spec: EnvironmentSpec,
+        stop: StopSignal,
+        closing: contextlib.ExitStack,
+    ):
         devices = jax.local_devices()[: config.learner.devices]
-        agent = make_agent(config, spec)
-        buffer = make_buffer(config.replay)
+        agent, buffer = make_agent(config, spec), Buffer(config.replay)
         self._config = config
         # The only stop condition that can become true during an evaluation.
         self._clock = StopConfig(seconds=config.stop.seconds)
         self._stop = stop
-        self._learning = make_learning(config, agent, buffer, devices)
+        self._learning = Learning(config, agent, buffer, devices)
         self._insert = jax.jit(buffer.add, donate_argnums=0)
-        state = init_serial_state(config, spec, agent, buffer, devices)
+        state = self._learning.init(spec)
+        self._best = None
         if config.run_dir is not None:
             train = first_replica(state.train)
             write_run_spec(config.run_dir, describe_run(spec, train))
-        self._state = restore_state(config, state, devices)
-        self._variables = copy_variables(self._state.train)
+            self._best = BestKeeper(config)
+        self.state = restore_state(config, state, devices)
+        self._variables = copy_variables(self.state.train)
+        self._saved = self._counts
         self._checkpointed_step = self._counts.learner_steps
         self._exploration = 0.0
         self._output: UpdateOutput | None = None
         self._reason: StopReason | None = None
-        size = min(config.actor.environments, config.replay.capacity)
-        self._pool = ItemPool(size, config.replay.priority_epsilon)
-        self._open = contextlib.ExitStack()
+        # Items and priorities that wait for a whole group.
+        self._pending: Any = None
         # The exploration of actor 0 of 1.
         actor = dataclasses.replace(config.actor, count=1)
         alone = dataclasses.replace(config, actor=actor)
         self._schedule = make_exploration_schedule(alone, 0)
-        self._interaction = self._keep(Interaction(config, spec, agent, 0, self._life))
-        self._evaluation = self._keep(Evaluation(config, spec, agent, self._life))
-        self._record = self._keep(RunRecord(config))
-        self._best = None if config.run_dir is None else BestKeeper(config)
-        self._saved: Counts | None = self._counts
+        self._interaction = Interaction(config, spec, agent, 0, self._incarnation)
+        closing.callback(self._interaction.close)
+        self._evaluation = Evaluation(config, spec, agent, self._incarnation)
+        closing.callback(self._evaluation.close)
+        self._record = RunRecord(config)
+        closing.callback(self._record.close)
         # Before the first look at `stop`, so compiling is not mistaken for hanging.
-        self._learning.compile(self._state)
+        self._learning.compile(self.state)
         self._interaction.compile()
         self._evaluation.compile()
 
-    def __enter__(self) -> "_Run":
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        self._open.close()
-
-    def finish(self) -> SerialState:
-        while self._goes_on(self._config.stop):
+    def finish(self) -> None:
+        while self._continues(self._config.stop):
             self._act()
             self._learn_due()
         if self._output is not None:
@@ -134,23 +131,18 @@ class _Run:
             self._save()
         reason = None if self._reason is None else str(self._reason)
         self._record.write_status(self._counts, reason, last=True)
-        return self._state
 
     @property
     def _counts(self) -> Counts:
-        return self._state.counts
+        return self.state.counts
 
     @property
-    def _life(self) -> tuple[int, ...]:
+    def _incarnation(self) -> tuple[int, ...]:
         """The incarnation in the seeds of episodes that begin now."""
         env_steps = self._counts.env_steps
         return () if env_steps == 0 else (env_steps,)
 
-    def _keep(self, part: Any) -> Any:
-        self._open.callback(part.close)
-        return part
-
-    def _goes_on(self, conditions: StopConfig) -> bool:
+    def _continues(self, conditions: StopConfig) -> bool:
         if self._reason is None:
             progress = self._record.to_progress(self._counts)
             self._reason = find_stop_reason(conditions, progress)
@@ -158,51 +150,67 @@ class _Run:
         return self._reason is None and not self._stop.is_set()
 
     def _act(self) -> None:
-        state, counts = self._state, self._counts
-        exploration = self._schedule(counts.env_steps)
+        exploration = self._schedule(self._counts.env_steps)
         items, episodes = self._interaction.step(*self._variables, exploration)
         self._exploration = float(np.mean(exploration))
         self._record.add_returns([each.episode_return for each in episodes])
-        self._pool.put(items)
-        counts = counts._replace(
-            env_steps=counts.env_steps + self._config.actor.environments,
-            episodes=counts.episodes + len(episodes),
+        counts = self._counts._replace(
+            env_steps=self._counts.env_steps + self._config.actor.environments,
+            episodes=self._counts.episodes + len(episodes),
         )
-        self._state = state._replace(counts=counts)
-        self._insert_all(self._pool.take())
+        self.state = self.state._replace(counts=counts)
+        self._add(items)
 
-    def _insert_all(self, groups: Iterable[tuple[Any, np.ndarray]]) -> None:
-        held, counts = self._state.buffer, self._counts
-        for items, priorities in groups:
-            held = self._insert(held, items, priorities)
-            counts = counts._replace(inserted=counts.inserted + len(priorities))
-        self._state = self._state._replace(buffer=held, counts=counts)
+    def _add(self, items: Items) -> None:
+        """Inserts items in groups of one size, so that inserting compiles once."""
+        count = len(jax.tree.leaves(items.data)[0])
+        epsilon = self._config.replay.priority_epsilon
+        priorities = fill_priorities(items.priorities, count, epsilon)
+        new = (items.data, priorities.astype(np.float32))
+        if self._pending is not None:
+            new = jax.tree.map(lambda *x: np.concatenate(x), self._pending, new)
+        self._pending = new
+        size = min(self._config.actor.environments, self._config.replay.capacity)
+        while self._pending is not None and len(self._pending[1]) >= size:
+            self._insert_pending(size)
+
+    def _insert_pending(self, size: int) -> None:
+        items, priorities = jax.tree.map(lambda x: x[:size], self._pending)
+        is_more = len(self._pending[1]) > size
+        rest = jax.tree.map(lambda x: x[size:], self._pending) if is_more else None
+        self._pending = rest
+        counts = self._counts
+        self.state = self.state._replace(
+            buffer=self._insert(self.state.buffer, items, priorities),
+            counts=counts._replace(inserted=counts.inserted + len(priorities)),
+        )
 
     def _learn_due(self) -> None:
         """Makes the dispatches that are due; stops after a checkpoint."""
         period = self._config.checkpoint.period_learner_steps
         for _ in range(count_superbatches_due(self._config, self._counts)):
-            if not self._goes_on(self._config.stop):
+            if not self._continues(self._config.stop):
                 return
             self._learn_once()
             done = self._counts.learner_steps - self._checkpointed_step
             if period is not None and done >= period:
                 self._save()
                 self._checkpointed_step = self._counts.learner_steps
-                self._interaction.restart(self._life)
-                self._evaluation.restart(self._life)
+                self._interaction.restart(self._incarnation)
+                self._evaluation.restart(self._incarnation)
                 # As a run resumed from this checkpoint does: it acts first.
                 return
 
     def _save(self) -> None:
         """Inserts pending items and makes a checkpoint, unless nothing is new."""
-        self._insert_all(self._pool.flush())
+        if self._pending is not None:
+            self._insert_pending(len(self._pending[1]))
         counts = self._counts
         if counts.learner_steps == 0 or counts == self._saved:
             return
         progress = self._record.to_progress(counts)
         with futures.ThreadPoolExecutor(1) as executor:
-            saving = executor.submit(save_state, self._config, self._state, progress)
+            saving = executor.submit(save_state, self._config, self.state, progress)
             while futures.wait([saving], _SIGN_SECONDS).not_done:
                 # Every look at `stop` shows that this thread is alive.
                 self._stop.is_set()
@@ -213,7 +221,7 @@ class _Run:
             self._record.failed_saves += 1
 
     def _learn_once(self) -> None:
-        self._state, self._output, self._variables = self._learning.learn(self._state)
+        self.state, self._output, self._variables = self._learning.learn(self.state)
         if self._counts.dispatches % self._config.learner.metrics_period == 0:
             self._record.write_learning(self._counts, self._exploration, self._output)
         due = self._record.evaluated_step + self._config.evaluation.period
@@ -223,7 +231,7 @@ class _Run:
     def _evaluate(self) -> None:
         started = time.monotonic()
         episodes = self._evaluation.play(
-            *self._variables, lambda _: self._goes_on(self._clock)
+            *self._variables, lambda _: self._continues(self._clock)
         )
         if episodes is None:
             return

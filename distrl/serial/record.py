@@ -14,7 +14,7 @@ from distrl.environments import Episode
 from distrl.evaluation.episodes import summarize_episodes
 from distrl.learner.health import check_metrics
 from distrl.learner.update import UpdateOutput, read_metrics
-from distrl.serial.state import Counts
+from distrl.serial.learning import Counts
 from distrl.system.node_log import say
 from distrl.system.session import read_session
 from distrl.telemetry.metrics import MetricsLog
@@ -84,9 +84,9 @@ class RunRecord:
             **vars(self.to_progress(counts)),
             env_steps_per_second=round(env_rate, 1),
             learner_steps_per_second=round(learner_rate, 1),
-            samples_per_insert=counts.sampled / counts.inserted
-            if counts.sampled
-            else None,
+            samples_per_insert=(
+                counts.sampled / counts.inserted if counts.sampled else None
+            ),
             replay_size=min(counts.inserted, self._config.replay.capacity),
             staleness=0.0,
             staleness_seconds=0.0,

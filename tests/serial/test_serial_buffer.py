@@ -10,7 +10,7 @@ from dm_env import specs
 from flashbax.buffers import sum_tree
 
 from distrl.config import ReplayConfig
-from distrl.serial.buffer import BufferState, make_buffer
+from distrl.serial.buffer import Buffer, BufferState
 
 # The 99.9% points of chi-square for 3 and 4 degrees of freedom.
 CHI_SQUARE = {3: 16.27, 4: 18.47}
@@ -21,7 +21,7 @@ class Replay:
     """A buffer of single numbers, its functions jitted."""
 
     def __init__(self, capacity, **fields):
-        self.buffer = make_buffer(ReplayConfig(capacity=capacity, **fields))
+        self.buffer = Buffer(ReplayConfig(capacity=capacity, **fields))
         self.state = self.buffer.init(specs.Array((), np.int32))
         self._add = jax.jit(self.buffer.add, donate_argnums=0)
         self._draw = jax.jit(self.buffer.draw, static_argnums=2)
@@ -169,7 +169,7 @@ def test_flashbax_reads_its_tree_as_before():
 
 
 def test_a_nest_keeps_its_dtypes():
-    buffer = make_buffer(ReplayConfig(capacity=3))
+    buffer = Buffer(ReplayConfig(capacity=3))
     pixels, number = specs.Array((2, 2), np.uint8), specs.Array((), np.int32)
     item = {"pixels": pixels, "none": (), "a": number}
     state = jax.jit(functools.partial(buffer.init, item))()

@@ -12,8 +12,8 @@ from distrl.learner.devices import first_replica, replicate, split_superbatch
 from distrl.learner.optimizer import make_optimizer
 from distrl.learner.state import init_state
 from distrl.learner.update import make_update
-from distrl.serial.buffer import make_buffer
-from distrl.serial.learning import copy_variables, init_serial_state, make_learning
+from distrl.serial.buffer import Buffer
+from distrl.serial.learning import Learning, copy_variables
 from distrl.types import EnvironmentSpec
 
 SPEC = EnvironmentSpec(specs.Array((3,), np.float32), num_actions=2)
@@ -26,18 +26,18 @@ CONFIG = config_from_dict(
     }
 )
 KEY = jax.random.PRNGKey(3)
-BUFFER = make_buffer(CONFIG.replay)
+BUFFER = Buffer(CONFIG.replay)
 DRAW = jax.jit(BUFFER.draw, static_argnums=2)
 
 
-class Learning:
+class Filled:
     """A state with 32 items of different priorities, and its dispatch."""
 
     def __init__(self, num_devices):
         self.devices = jax.local_devices()[:num_devices]
         self.agent = make_agent(CONFIG, SPEC)
-        self.learn = make_learning(CONFIG, self.agent, BUFFER, self.devices).learn
-        state = init_serial_state(CONFIG, SPEC, self.agent, BUFFER, self.devices)
+        learning = Learning(CONFIG, self.agent, BUFFER, self.devices)
+        self.learn, state = learning.learn, learning.init(SPEC)
         rng = np.random.default_rng(0)
         items = jax.tree.map(
             lambda x: rng.normal(size=(32, *x.shape)).astype(x.dtype),
@@ -51,7 +51,7 @@ class Learning:
 @pytest.fixture(scope="module")
 def alone():
     """The states before and after a dispatch on one device, and what it gave."""
-    learning = Learning(1)
+    learning = Filled(1)
     drawn = DRAW(learning.state.buffer, jax.random.fold_in(learning.state.key, 0), 16)
     before = jax.tree.map(np.array, learning.state)
     after, output, variables = learning.learn(learning.state)
@@ -97,7 +97,7 @@ def test_the_next_dispatch_draws_anew(alone):
 
 def test_two_devices_learn_the_same(alone):
     _, after, _, output, _ = alone
-    learning = Learning(2)
+    learning = Filled(2)
     state, shared, _ = learning.learn(learning.state)
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6),

@@ -10,8 +10,8 @@ import pytest
 from distrl.config import Config, ReplayConfig
 from distrl.environments import Episode
 from distrl.learner.update import UpdateOutput
+from distrl.serial.learning import Counts
 from distrl.serial.record import RunRecord
-from distrl.serial.state import Counts
 from distrl.telemetry.status import read_status
 
 CONFIG = Config(replay=ReplayConfig(capacity=1_000))
