@@ -3,8 +3,7 @@
 import pickle
 import threading
 import time
-from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import haiku as hk
 import jax
@@ -30,24 +29,18 @@ class VariableClient:
     """Fetches the newest snapshot, on request or in a background thread."""
 
     def __init__(
-        self,
-        source: object,
-        config: Config,
-        stop: StopSignal,
-        node: str = SERVICE,
-        clock: Callable[[], float] = time.monotonic,
+        self, source: Any, config: Config, stop: StopSignal, node: str = SERVICE
     ):
         """Does not connect yet.
 
         `source` is a client of the `VariableService` or `VariableRelay` called `node`
-        (`find_source`); `stop` ends all waits and the thread; `clock` returns seconds.
+        (`find_source`); `stop` ends all waits and the thread.
         """
         self._stop = stop
-        self._clock = clock
-        self._follower = Follower(source, node, config, stop, clock)
+        self._follower = Follower(source, node, config, stop)
         self._period = config.actor.fetch_seconds
         self._snapshot: Snapshot | None = None
-        self._confirmed = clock()
+        self._confirmed = time.monotonic()
         self._error: BaseException | None = None
 
     def fetch(self) -> Snapshot | None:
@@ -70,11 +63,10 @@ class VariableClient:
     def await_first(self) -> Snapshot | None:
         """Waits for the first snapshot; returns None if the run stops first."""
         while not self._stop.is_set():
-            snapshot = self.fetch()
-            if snapshot is not None:
-                return snapshot
+            if self.fetch() is not None:
+                break
             self._stop.wait(min(self._period, FIRST_SECONDS))
-        return None
+        return self._snapshot
 
     def follow(self) -> None:
         """Starts a thread that fetches every `actor.fetch_seconds`."""
@@ -95,7 +87,7 @@ class VariableClient:
         later publications are not known here. Before the first snapshot it counts from
         the start.
         """
-        return self._clock() - self._confirmed
+        return time.monotonic() - self._confirmed
 
     def _follow(self) -> None:
         try:

@@ -3,7 +3,6 @@
 import threading
 import time
 import uuid
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from distrl.config import Config
@@ -29,6 +28,20 @@ def find_source(config: Config, client: int) -> str:
     return f"relay/{client % relays}" if relays else SERVICE
 
 
+class Update(NamedTuple):
+    """A serialised snapshot; version 0 before the first.
+
+    `payload` is None in an update of a follower that has this version. `confirmed` is
+    when the snapshot was known to be the newest, by the follower's clock.
+    """
+
+    version: int
+    learner_steps: int
+    payload: bytes | None
+    incarnation: str
+    confirmed: float = 0.0
+
+
 class VariableService:
     """Holds the newest snapshot as bytes, serialised once by the learner.
 
@@ -40,18 +53,15 @@ class VariableService:
     def __init__(self) -> None:
         """Starts empty, at version 0."""
         self._lock = threading.Lock()
-        self._incarnation = uuid.uuid4().hex
-        self._version = 0
-        self._learner_steps = 0
-        self._payload: bytes | None = None
+        # Replaced as a whole, because the server's threads read it.
+        self._held = Update(0, 0, None, uuid.uuid4().hex)
 
     def publish(self, learner_steps: int, payload: bytes) -> int:
         """Replaces the snapshot, serialised in `payload`, and returns its version."""
         with self._lock:
-            self._version += 1
-            self._learner_steps = learner_steps
-            self._payload = payload
-            return self._version
+            version, incarnation = self._held.version + 1, self._held.incarnation
+            self._held = Update(version, learner_steps, payload, incarnation)
+            return version
 
     def fetch(self, version: int, incarnation: str = "") -> Reply:
         """Returns the newest snapshot; without payload if the caller has it.
@@ -60,29 +70,18 @@ class VariableService:
         the reply is the seconds since the snapshot was known to be the newest: 0 here,
         more from a relay.
         """
-        with self._lock:
-            is_known = (version, incarnation) == (self._version, self._incarnation)
-            payload = None if is_known else self._payload
-            return self._version, self._learner_steps, payload, self._incarnation, 0.0
+        held = self._held
+        is_known = (version, incarnation) == (held.version, held.incarnation)
+        payload = None if is_known else held.payload
+        age = self._find_age(held)
+        return held.version, held.learner_steps, payload, held.incarnation, age
 
     def newest_version(self) -> int:
         """Returns the newest version, 0 if nothing was published."""
-        with self._lock:
-            return self._version
+        return self._held.version
 
-
-class Update(NamedTuple):
-    """A reply that holds a snapshot.
-
-    `payload` is None if the follower has this version. `confirmed` is when the snapshot
-    was known to be the newest, by the follower's clock.
-    """
-
-    version: int
-    learner_steps: int
-    payload: bytes | None
-    incarnation: str
-    confirmed: float
+    def _find_age(self, held: Update) -> float:
+        return 0.0
 
 
 class Follower:
@@ -92,17 +91,9 @@ class Follower:
     counted from the time of the request and so includes the network's delay.
     """
 
-    def __init__(
-        self,
-        source: Any,
-        node: str,
-        config: Config,
-        stop: StopSignal,
-        clock: Callable[[], float] = time.monotonic,
-    ):
+    def __init__(self, source: Any, node: str, config: Config, stop: StopSignal):
         """Takes a client of the source and the name of the source's node."""
         self._caller = RemoteCaller(source, node, config.launch, stop)
-        self._clock = clock
         self._known = (0, "")
 
     def ask(self) -> Update | None:
@@ -112,7 +103,7 @@ class Follower:
         snapshot is newer, even if its version is lower. Raises RuntimeError once the
         source has not replied for too long.
         """
-        asked = self._clock()
+        asked = time.monotonic()
         reply = self._caller.call("fetch", *self._known)
         if reply is None:
             return None
@@ -124,7 +115,7 @@ class Follower:
         return Update(version, learner_steps, payload, incarnation, asked - age)
 
 
-class VariableRelay:
+class VariableRelay(VariableService):
     """Serves what it has fetched from the service, without unpickling it.
 
     So each version leaves the service once per relay, however many actors there are.
@@ -132,42 +123,25 @@ class VariableRelay:
     have, and see a restart of the service by its incarnation.
     """
 
-    def __init__(
-        self,
-        service: Any,
-        config: Config,
-        stop: StopSignal,
-        clock: Callable[[], float] = time.monotonic,
-    ):
+    def __init__(self, service: Any, config: Config, stop: StopSignal):
         """Takes a client of `VariableService`; `run` does the fetching."""
+        super().__init__()
         self._stop = stop
         self._period = config.actor.fetch_seconds
-        self._clock = clock
-        self._follower = Follower(service, SERVICE, config, stop, clock)
-        # Replaced as a whole, because the server's threads read it.
-        self._held: Update | None = None
-
-    def fetch(self, version: int, incarnation: str = "") -> Reply:
-        """Returns the service's reply to the last fetch, with its age."""
-        held = self._held
-        if held is None:
-            return 0, 0, None, "", 0.0
-        is_known = (version, incarnation) == (held.version, held.incarnation)
-        payload = None if is_known else held.payload
-        age = self._clock() - held.confirmed
-        return held.version, held.learner_steps, payload, held.incarnation, age
+        self._follower = Follower(service, SERVICE, config, stop)
 
     def run(self) -> None:
         """Fetches every `actor.fetch_seconds` until the run stops."""
         while not self._stop.is_set():
             self._refresh()
             first = min(self._period, FIRST_SECONDS)
-            self._stop.wait(first if self._held is None else self._period)
+            self._stop.wait(self._period if self._held.version else first)
+
+    def _find_age(self, held: Update) -> float:
+        return time.monotonic() - held.confirmed
 
     def _refresh(self) -> None:
         update = self._follower.ask()
-        if update is None:
-            return
-        if update.payload is None and self._held is not None:
-            update = update._replace(payload=self._held.payload)
-        self._held = update
+        if update is not None:
+            payload = update.payload or self._held.payload
+            self._held = update._replace(payload=payload)

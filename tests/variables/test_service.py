@@ -1,18 +1,61 @@
-"""The service sends a payload only if it is newer; a follower computes its age."""
+"""A payload is sent only if it is newer, and its age counts from the request."""
 
+import random
 import threading
 
+import courier
+import numpy as np
 import pytest
 from clocks import Clock
+from mortal_servers import MortalServer, serve_object, serve_relay
+from real_services import Services, WatchedVariables, publish, wait_until
 
-from distrl.config import Config, LaunchConfig
-from distrl.variables import VariableService
+from distrl.config import ActorConfig, Config, LaunchConfig, VariablesConfig
+from distrl.learner.publisher import Publisher
+from distrl.variables import (
+    VariableClient,
+    VariableRelay,
+    VariableService,
+    find_source,
+)
 from distrl.variables.service import Follower, Update
 
+CONFIG = Config(
+    actor=ActorConfig(fetch_seconds=0.01), launch=LaunchConfig(report_seconds=0.05)
+)
 
-def test_an_empty_service_has_version_0_and_no_payload():
-    assert VariableService().fetch(0)[:3] == (0, 0, None)
-    assert VariableService().newest_version() == 0
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The time for services, relays and clients."""
+    clock = Clock(100.0)
+    for module in ("service", "client"):
+        time = type("time", (), {"monotonic": clock})
+        monkeypatch.setattr(f"distrl.variables.{module}.time", time)
+    return clock
+
+
+@pytest.fixture
+def stop():
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+@pytest.fixture
+def services():
+    started = Services()
+    yield started
+    started.close()
+
+
+def test_an_empty_service_or_relay_has_version_0_and_no_payload(stop):
+    service = VariableService()
+    relay = VariableRelay(service, CONFIG, stop)
+    relay._refresh()
+    for node in (service, relay):
+        assert node.fetch(7, "an incarnation before")[:3] == (0, 0, None)
+        assert node.newest_version() == 0
 
 
 def test_a_newer_snapshot_comes_with_its_payload_and_the_same_one_without():
@@ -23,27 +66,15 @@ def test_a_newer_snapshot_comes_with_its_payload_and_the_same_one_without():
     assert service.fetch(1, incarnation) == (1, 10, None, incarnation, 0.0)
     assert service.publish(20, b"b") == 2
     assert service.fetch(1, incarnation) == (2, 20, b"b", incarnation, 0.0)
-
-
-def test_a_restarted_service_is_empty_until_the_next_publication():
-    service = VariableService()
-    assert service.fetch(7, "an incarnation before")[:3] == (0, 0, None)
-
-
-def test_equal_versions_of_two_incarnations_differ():
-    incarnations = [VariableService(), VariableService()]
-    for number, service in enumerate(incarnations):
-        service.publish(number, b"%d" % number)
-    first = incarnations[0].fetch(0)[3]
-    assert incarnations[0].fetch(1, first)[2] is None
-    assert incarnations[1].fetch(1, first)[:3] == (1, 1, b"1")
+    # A version of another incarnation is another snapshot.
+    assert service.fetch(2, "an incarnation before") == service.fetch(0)
 
 
 class Slow:
     """A source two seconds away, whose replies are three seconds old."""
 
-    def __init__(self, service, clock):
-        self.service = service
+    def __init__(self, clock):
+        self.service = VariableService()
         self.clock = clock
 
     def fetch(self, version, incarnation):
@@ -51,43 +82,153 @@ class Slow:
         return (*self.service.fetch(version, incarnation)[:4], 3.0)
 
 
-@pytest.fixture
-def clock():
-    return Clock(100.0)
-
-
-def follow(source, clock, config=None):
-    return Follower(source, "relay/1", config or Config(), threading.Event(), clock)
-
-
-def test_the_network_counts_into_the_age(clock):
-    service = VariableService()
-    follower = follow(Slow(service, clock), clock)
-    service.publish(5, b"a")
-    incarnation = service.fetch(0)[3]
-    assert follower.ask() == Update(1, 5, b"a", incarnation, 100.0 - 3.0)
-    assert follower.ask() == Update(1, 5, None, incarnation, 102.0 - 3.0)
-
-
-def test_an_empty_service_confirms_nothing(clock):
-    source = Slow(VariableService(), clock)
-    follower = follow(source, clock)
+def test_the_network_counts_into_the_age_and_an_empty_service_confirms_nothing(
+    clock, stop
+):
+    source = Slow(clock)
+    follower = Follower(source, "relay/1", CONFIG, stop)
     assert follower.ask() is None
     source.service.publish(5, b"a")
-    follower.ask()
+    incarnation = source.service.fetch(0)[3]
+    assert follower.ask() == Update(1, 5, b"a", incarnation, 102.0 - 3.0)
+    assert follower.ask() == Update(1, 5, None, incarnation, 104.0 - 3.0)
     source.service = VariableService()
     assert follower.ask() is None
     source.service.publish(6, b"b")
     assert follower.ask()[:3] == (1, 6, b"b")
 
 
-def test_a_failing_source_is_named_after_a_while(clock):
+def test_a_failing_source_is_named_after_a_while(stop):
     class Broken:
         def fetch(self, version, incarnation):
             raise ValueError("no")
 
     launch = LaunchConfig(silent_seconds=0.0, connect_seconds=0.0)
-    follower = follow(Broken(), clock, Config(launch=launch))
+    follower = Follower(Broken(), "relay/1", Config(launch=launch), stop)
     assert follower.ask() is None
     with pytest.raises(RuntimeError, match="relay/1 has not answered"):
         follower.ask()
+
+
+def test_a_relay_serves_what_it_fetched_until_it_has_fetched_again(stop, clock):
+    service = VariableService()
+    relay = VariableRelay(service, CONFIG, stop)
+    service.publish(10, b"a")
+    relay._refresh()
+    clock.now += 0.25
+    *newest, incarnation, age = relay.fetch(0)
+    assert (newest, age) == ([1, 10, b"a"], 0.25)
+    assert incarnation == service.fetch(0)[3]
+    service.publish(20, b"b")
+    assert relay.fetch(1, incarnation) == (1, 10, None, incarnation, 0.25)
+    relay._refresh()
+    assert relay.fetch(1, incarnation) == (2, 20, b"b", incarnation, 0.0)
+    # What has not changed comes without its payload, and is fresh all the same.
+    clock.now += 1.0
+    relay._refresh()
+    assert relay.fetch(0, incarnation) == (2, 20, b"b", incarnation, 0.0)
+
+
+def test_clients_share_the_relays_and_the_evaluator_is_one_of_them():
+    assert find_source(Config(), 3) == "variables"
+    config = Config(variables=VariablesConfig(relays=2))
+    sources = [find_source(config, client) for client in range(4)]
+    assert sources == ["relay/0", "relay/1", "relay/0", "relay/1"]
+
+
+def test_each_version_leaves_the_service_once_for_all_the_clients_of_a_relay(
+    services, stop
+):
+    """Real servers; what the service is asked for grows with its relays alone."""
+    root = WatchedVariables()
+    relays = [
+        VariableRelay(services.serve(root), CONFIG, services.stop) for _ in range(2)
+    ]
+    running = [services.start(relay.run) for relay in relays]
+    sources = [services.serve(relay) for relay in relays]
+    clients = [VariableClient(sources[i % 2], CONFIG, stop) for i in range(6)]
+    for step in (1, 2, 3):
+        publish(root, step, {"w": np.float32(step)})
+        for client in clients:
+            wait_until(lambda c=client, s=step: getattr(c.fetch(), "version", 0) == s)
+            assert client.latest().params["w"] == step
+    assert sorted(root.answered) == [(0, 1)] * 2 + [(1, 2)] * 2 + [(2, 3)] * 2
+    services.stop.set()
+    for future in running:
+        assert future.result(10) is None
+
+
+@pytest.mark.parametrize("relays", [0, 1])
+@pytest.mark.parametrize("seed", range(5))
+def test_the_bound_of_staleness(stop, clock, relays, seed):
+    """Whatever the phases: a period for each who fetches, and nothing is hidden."""
+    draw = random.Random(seed)
+    config = Config(
+        actor=ActorConfig(fetch_seconds=0.1), variables=VariablesConfig(relays=relays)
+    )
+    service = VariableService()
+    relay = VariableRelay(service, config, stop)
+    client = VariableClient(
+        relay if relays else service, config, stop, find_source(config, 0)
+    )
+    published = {}
+    due = {"relay": draw.random() / 10, "client": draw.random() / 10, "learner": 0.0}
+    held = None
+    clock.now = 0.0
+    while clock.now < 20.0:
+        who = min(due, key=due.get)
+        clock.now = due[who]
+        if held is not None:
+            # Just before the next fetch it is as stale as it gets.
+            staleness = client.staleness()
+            assert staleness <= config.usual_staleness_seconds + 1e-9
+            # When it was the newest for certain, nothing newer was there.
+            newer = published.get(held.version + 1, float("inf"))
+            assert newer >= clock.now - staleness - 1e-9
+        if who == "learner":
+            published[publish(service, 0, {})] = clock.now
+            due[who] += draw.expovariate(5.0)
+        elif who == "relay":
+            relay._refresh()
+            due[who] += 0.1
+        else:
+            held = client.fetch()
+            due[who] += 0.1
+    assert len(published) > 50
+
+
+def test_clients_survive_a_kill_of_the_relay_and_the_service(stop):
+    """Both are in processes of their own; no client goes back to older parameters."""
+    root = MortalServer(serve_object, VariableService)
+    root.start()
+    relay = MortalServer(serve_relay, CONFIG, root.address)
+    relay.start()
+    publisher = Publisher(courier.Client(root.address, call_timeout=5), CONFIG, stop)
+    client = VariableClient(
+        courier.Client(relay.address, call_timeout=5), CONFIG, stop, "relay/0"
+    )
+    publisher.put(1, ({"w": np.float32(1)}, {}))
+    first = client.await_first()
+    client.follow()
+    # A relay that is away costs its clients nothing but what is newer.
+    relay.kill()
+    publisher.put(2, ({"w": np.float32(2)}, {}))
+    assert client.latest() is first
+    relay.start()
+    wait_until(lambda: client.latest().learner_steps == 2)
+    # The restarted service begins at version 1, with what was published before.
+    assert client.latest().version == 2
+    root.kill()
+    root.start()
+    wait_until(lambda: client.latest().version == 1)
+    assert client.latest().params["w"] == 2.0
+    # Both at once.
+    relay.kill()
+    root.kill()
+    publisher.put(3, ({"w": np.float32(3)}, {}))
+    relay.start()
+    root.start()
+    wait_until(lambda: client.latest().learner_steps == 3)
+    publisher.close(5)
+    relay.kill()
+    root.kill()
