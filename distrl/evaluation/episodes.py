@@ -19,8 +19,8 @@ from distrl.types import EnvironmentSpec
 
 CONFIDENCE = 0.95
 METHOD = "Student t"
-# As many as double precision can use.
-_BISECTIONS = 60
+# Of the integral of Student's density: six digits for any number of episodes.
+_ANGLES = 100_001
 
 
 class Evaluation:
@@ -34,26 +34,18 @@ class Evaluation:
         incarnation: tuple[int, ...] = (),
         environment: VectorEnvironment | None = None,
     ):
-        """Makes the environments and starts E episodes.
-
-        Args:
-          incarnation: of the node, part of the seeds.
-          environment: E environments, which `close` closes; None makes
-            `evaluation.environments`.
-        """
-        size = (
-            config.evaluation.environments if environment is None else len(environment)
-        )
+        """Makes `evaluation.environments`, or takes `environment`, which it closes."""
+        evaluation = config.evaluation
+        size = evaluation.environments if environment is None else len(environment)
         self._make_environment = functools.partial(
             make_vector_environment, config, spec, size, "evaluator", 0
         )
         self._config = config
         self._spec = spec
         self._environment = environment or self._make_environment(incarnation)
-        self._policy = Policy(
-            agent, epsilon_greedy, "evaluate", size, self._make_key(incarnation)
-        )
-        self._epsilon = np.full(size, config.evaluation.epsilon, np.float32)
+        key = self._make_key(incarnation)
+        self._policy = Policy(agent, epsilon_greedy, "evaluate", size, key)
+        self._epsilon = np.full(size, evaluation.epsilon, np.float32)
 
     def compile(self) -> None:
         """Compiles the policy; needs no parameters."""
@@ -71,24 +63,17 @@ class Evaluation:
         network_state: hk.State,
         should_continue: Callable[[int], bool],
     ) -> list[Episode] | None:
-        """Returns `evaluation.episodes` episodes, or None if interrupted.
-
-        `should_continue` is that of `play_episodes`.
-        """
+        """Returns `evaluation.episodes` episodes; see `play_episodes`."""
 
         def act(observation: Any, first: np.ndarray) -> np.ndarray:
             self._policy.end_episodes(first)
-            choice = self._policy.act(params, network_state, observation, self._epsilon)
-            return choice.action
+            return self._policy.act(
+                params, network_state, observation, self._epsilon
+            ).action
 
-        evaluation = self._config.evaluation
-        return play_episodes(
-            self._environment,
-            act,
-            evaluation.episodes,
-            should_continue,
-            evaluation.max_episode_steps,
-        )
+        count = self._config.evaluation.episodes
+        limit = self._config.evaluation.max_episode_steps
+        return play_episodes(self._environment, act, count, should_continue, limit)
 
     def close(self) -> None:
         """Closes the environments."""
@@ -115,12 +100,10 @@ def play_episodes(
       environment: E environments; they are reset first.
       act: from observations `[E, ...]` and `[E] bool`, whether each is the first of
         an episode, to actions `[E] int32`.
-      count: the number of episodes; if E does not divide it, the first environments
-        play one more.
-      should_continue: called before each step with the number of finished episodes;
-        False interrupts the evaluation.
-      max_steps: episodes are cut off after this many steps and count with their
-        return so far; None for no limit.
+      count: if E does not divide it, the first environments play one more.
+      should_continue: from the number of finished episodes, before each step; False
+        interrupts the evaluation.
+      max_steps: longer episodes are cut off and count with their return so far.
     """
     size = len(environment)
     quotas = [len(range(index, count, size)) for index in range(size)]
@@ -182,35 +165,15 @@ def confidence_interval(
     The returns, `[N] float64`, must be independent. Such an interval contains the true
     mean with probability `confidence` if they are normally distributed or many.
     """
-    count = len(returns)
-    if count < 2:
+    freedom = len(returns) - 1
+    if freedom == 0:
         return None
-    quantile = _student_t_quantile(confidence, count - 1)
-    half = quantile * float(np.std(returns, ddof=1)) / math.sqrt(count)
+    # With t = sqrt(freedom) tan(angle) the density is a power of the cosine.
+    angles = np.linspace(0, np.pi / 2, _ANGLES)
+    density = np.cos(angles) ** (freedom - 1)
+    weights = np.append(0, np.cumsum(density[1:] + density[:-1]))
+    angle = np.interp(confidence * weights[-1], weights, angles)
+    # sqrt(freedom) of the quantile cancels that of the unbiased deviation.
+    half = math.tan(angle) * float(np.std(returns))
     mean = float(np.mean(returns))
     return mean - half, mean + half
-
-
-def _student_t_quantile(confidence: float, freedom: int) -> float:
-    """Returns the t for which P(|T| < t) = confidence."""
-    # In theta = atan(t / sqrt(freedom)) the probability is a finite sum: Abramowitz
-    # and Stegun, 26.7.3 and 26.7.4.
-    odd = freedom % 2
-    orders = np.arange(2 + odd, freedom, 2)
-    factors = np.cumprod((orders - 1) / orders)
-
-    def probability(theta: float) -> float:
-        series = 1 + np.sum(factors * math.cos(theta) ** (orders - odd))
-        if not odd:
-            return math.sin(theta) * series
-        cosine = math.cos(theta) if freedom > 1 else 0.0
-        return 2 / math.pi * (theta + math.sin(theta) * cosine * series)
-
-    low, high = 0.0, math.pi / 2
-    for _ in range(_BISECTIONS):
-        middle = (low + high) / 2
-        if probability(middle) < confidence:
-            low = middle
-        else:
-            high = middle
-    return math.sqrt(freedom) * math.tan(low)

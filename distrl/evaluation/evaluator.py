@@ -56,12 +56,9 @@ def run_evaluator(
         if episodes is None:
             break
         summary = summarize_episodes(episodes)
-        reporter.send_evaluation(
-            snapshot.learner_steps,
-            summary["mean_return"],
-            summary["truncated_episodes"],
-        )
-        best.offer(snapshot, summary["mean_return"])
+        mean, truncated = summary["mean_return"], summary["truncated_episodes"]
+        reporter.send_evaluation(snapshot.learner_steps, mean, truncated)
+        best.offer(snapshot, mean)
         log.write(
             snapshot.learner_steps,
             {
@@ -78,32 +75,28 @@ def run_evaluator(
 
 
 class BestKeeper:
-    """Saves the parameters of the best evaluation so far, across restarts.
-
-    A failure to save is logged; the next better evaluation tries again.
-    """
+    """Saves the parameters of the best evaluation so far, across restarts."""
 
     def __init__(self, config: Config):
         """Reads the best evaluation of earlier incarnations."""
         assert config.run_dir is not None
         self._run_dir = config.run_dir
         self._episodes = config.evaluation.episodes
-        self._best = find_best(config.run_dir)
+        best = find_best(config.run_dir)
+        self._best_return = -np.inf if best is None else best.mean_return
 
     def offer(self, snapshot: Snapshot, mean_return: float) -> None:
-        """Saves the evaluated parameters if their return is the best so far."""
-        best_so_far = -np.inf if self._best is None else self._best.mean_return
+        """Saves the evaluated parameters if their return is the best so far.
+
+        A failure is logged; the next better evaluation tries again.
+        """
         # Not `<=`, so that NaN is never the best.
-        if not mean_return > best_so_far:
+        if not mean_return > self._best_return:
             return
         variables = jax.tree.map(np.asarray, (snapshot.params, snapshot.network_state))
+        steps = snapshot.learner_steps
         try:
-            self._best = save_best(
-                self._run_dir,
-                variables,
-                snapshot.learner_steps,
-                mean_return,
-                self._episodes,
-            )
+            save_best(self._run_dir, variables, steps, mean_return, self._episodes)
+            self._best_return = mean_return
         except Exception as error:
             say(f"the best parameters were not saved: {error}")

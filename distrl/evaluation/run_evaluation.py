@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import itertools
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -52,23 +53,22 @@ def evaluate_run(
       ConfigError: nothing was saved yet, or something does not fit.
       EnvironmentFault: an environment failed.
     """
-    evaluation = config.evaluation
-    count = evaluation.episodes if episodes is None else episodes
-    if count < 1:
-        raise ValueError(f"episodes is {count}; it must be at least 1")
-    environments = min(evaluation.environments, count)
+    options: dict[str, Any] = {
+        "episodes": episodes,
+        "epsilon": epsilon,
+        "max_episode_steps": max_episode_steps,
+    }
+    given = {name: value for name, value in options.items() if value is not None}
+    evaluation = dataclasses.replace(config.evaluation, **given)
+    count = evaluation.episodes
+    size = min(evaluation.environments, count)
     config = dataclasses.replace(
         config,
         seed=derive_seed(config.seed, "evaluate") if seed is None else seed,
         evaluation=dataclasses.replace(
             evaluation,
-            episodes=count,
-            environments=environments,
-            environment_processes=min(evaluation.environment_processes, environments),
-            epsilon=evaluation.epsilon if epsilon is None else epsilon,
-            max_episode_steps=evaluation.max_episode_steps
-            if max_episode_steps is None
-            else max_episode_steps,
+            environments=size,
+            environment_processes=min(evaluation.environment_processes, size),
         ),
     )
     if video is not None:
@@ -117,17 +117,18 @@ def _play(
     count: int,
     note: Callable[[str], object],
 ) -> list[Episode]:
-    steps, due = 0, time.monotonic() + _NOTE_SECONDS
+    steps = itertools.count()
+    due = time.monotonic() + _NOTE_SECONDS
 
     def report(ended: int) -> bool:
-        nonlocal steps, due
+        nonlocal due
+        taken = next(steps)
         if time.monotonic() >= due:
             due += _NOTE_SECONDS
             note(
-                f"{ended:,} of {count:,} episodes ended, {steps:,} steps in each "
+                f"{ended:,} of {count:,} episodes ended, {taken:,} steps in each "
                 "environment"
             )
-        steps += 1
         return True
 
     played = evaluation.play(saved.params, saved.network_state, report)

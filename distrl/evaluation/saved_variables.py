@@ -1,5 +1,6 @@
 """Loading a run's saved parameters: those of its best evaluation, or the latest."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +11,11 @@ import jax
 
 from distrl.agents.agent import Agent
 from distrl.checkpoints import Checkpoint, find_best, restore_newest, restore_tree
-from distrl.config import Config
+from distrl.config import Config, LearnerConfig
 from distrl.errors import ConfigError
 from distrl.learner.checkpoint import read_state
 from distrl.learner.optimizer import make_optimizer
-from distrl.learner.state import TrainState, init_state
+from distrl.learner.state import init_state
 
 Which = Literal["best", "latest"]
 
@@ -41,68 +42,58 @@ def load_variables(
       ConfigError: nothing was saved yet, or it cannot be loaded, for example because
         the network differs.
     """
-    assert config.run_dir is not None
-    found = None
-    if which != "latest":
-        found = _read(config, lambda: _read_best(config, agent, warn))
-    if found is None and which != "best":
-        found = _read(config, lambda: _read_latest(config, agent, warn))
-    if found is None:
-        raise ConfigError(_explain_nothing(config.run_dir, which))
-    return found
-
-
-def _read(
-    config: Config, read: Callable[[], SavedVariables | None]
-) -> SavedVariables | None:
+    run_dir, found = config.run_dir, None
+    assert run_dir is not None
     try:
-        return read()
+        if which != "latest":
+            found = _read_best(run_dir, agent, warn)
+        if found is None and which != "best":
+            found = _read_latest(run_dir, config.learner, agent, warn)
     except ConfigError:
         raise
     except Exception as error:
         raise ConfigError(
-            f"{config.run_dir}: the saved parameters do not fit its config.yaml and "
-            f"the installed code: {error}"
+            f"{run_dir}: the saved parameters do not fit its config.yaml and the "
+            f"installed code: {error}"
         ) from error
+    if found is None:
+        kind, latest = "", ""
+        if which == "best":
+            kind, latest = "best ", ", or use --checkpoint latest"
+        raise ConfigError(
+            f"{run_dir} has no whole {kind}checkpoint yet; wait "
+            "for the first evaluation or checkpoint of the run "
+            f"(checkpoint.period_seconds), or for its end{latest}"
+        )
+    return found
 
 
 def _read_best(
-    config: Config, agent: Agent, warn: Callable[[str], object]
+    run_dir: str, agent: Agent, warn: Callable[[str], object]
 ) -> SavedVariables | None:
-    assert config.run_dir is not None
+    best = find_best(run_dir, warn)
+    if best is None:
+        return None
     like = jax.eval_shape(agent.init, jax.random.PRNGKey(0))
-    while True:
-        best = find_best(config.run_dir, warn)
-        if best is None:
-            return None
-        try:
-            params, network_state = restore_tree(best.variables, like)
-        except Exception:
-            # A better one may have replaced it meanwhile.
-            if best.path.exists():
-                raise
-            continue
-        return SavedVariables(
-            "best", best.path, best.learner_steps, params, network_state
-        )
+    try:
+        variables = restore_tree(best.variables, like)
+    except Exception:
+        if best.path.exists():
+            raise
+        # A better one has replaced it meanwhile.
+        return _read_best(run_dir, agent, warn)
+    return SavedVariables("best", best.path, best.learner_steps, *variables)
 
 
 def _read_latest(
-    config: Config, agent: Agent, warn: Callable[[str], object]
+    run_dir: str, config: LearnerConfig, agent: Agent, warn: Callable[[str], object]
 ) -> SavedVariables | None:
-    assert config.run_dir is not None
-    optimizer = make_optimizer(config.learner)
-
-    def make(key: jax.Array) -> TrainState:
-        return init_state(agent, optimizer, key)
-
+    make = functools.partial(init_state, agent, make_optimizer(config))
     like = jax.eval_shape(make, jax.random.PRNGKey(0))
 
     def restore(checkpoint: Checkpoint | None) -> SavedVariables | None:
-        if checkpoint is None:
-            return None
-        state = read_state(checkpoint, like)
-        if state is None:
+        state = None if checkpoint is None else read_state(checkpoint, like)
+        if checkpoint is None or state is None:
             return None
         return SavedVariables(
             "latest",
@@ -112,16 +103,4 @@ def _read_latest(
             state.network_state,
         )
 
-    return restore_newest(config.run_dir, restore, warn, verify=True)
-
-
-def _explain_nothing(run_dir: str, which: Which | None) -> str:
-    if which == "best":
-        return (
-            f"{run_dir} has no whole best checkpoint: no evaluation was saved; wait "
-            "for the first, or use the latest: --checkpoint latest"
-        )
-    return (
-        f"{run_dir} has no whole checkpoint yet; wait for the first evaluation or "
-        "checkpoint of the run (checkpoint.period_seconds), or for its end"
-    )
+    return restore_newest(run_dir, restore, warn, verify=True)

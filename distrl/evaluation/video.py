@@ -44,9 +44,9 @@ def open_video(file: Path, frames_a_second: float) -> Iterator[Any]:
     options = {"fps": frames_a_second, "macro_block_size": _BLOCK}
     if file.suffix == ".gif":
         options = {"duration": 1_000 / frames_a_second}
+    numbers = itertools.count()
     try:
         with imageio.get_writer(partial, **options) as writer:
-            numbers = itertools.count()
 
             def take(image: np.ndarray) -> None:
                 if file.suffix != ".gif" or next(numbers) < GIF_IMAGES:

@@ -1,14 +1,9 @@
-"""Whole greedy episodes, the same number in each environment, and their statistics."""
-
 import numpy as np
 import pytest
 from counting_environments import SPEC, Counting, Rewarding
 
-from distrl.agents import make_agent
-from distrl.config import Config, EvaluationConfig, NetworkConfig
 from distrl.environments import Episode, SyncEnvironment
 from distrl.evaluation.episodes import (
-    Evaluation,
     confidence_interval,
     play_episodes,
     report_episodes,
@@ -56,14 +51,6 @@ def test_the_first_environments_run_one_episode_more(count, returns):
     # How many episodes each runs is settled before any ends, whatever their lengths.
     episodes = play_episodes(make_numbered([20, 3, 1]), act, count, always)
     assert read_returns(episodes) == returns
-
-
-def test_an_evaluation_begins_with_whole_episodes():
-    environment = make_numbered([4])
-    environment.reset()
-    environment.step(np.zeros(1, np.int32))
-    # The episode that was under way is given up; the next one is the second.
-    assert read_returns(play_episodes(environment, act, 1, always)) == [2]
 
 
 def test_actions_follow_observations():
@@ -121,34 +108,6 @@ def test_one_environment_that_never_ends_an_episode_does_not_hold_up_the_others(
         (2, 5, False),
         (2, 5, False),
     ]
-
-
-def test_what_is_asked_knows_how_many_episodes_have_ended():
-    seen = []
-
-    def should_continue(ended):
-        seen.append(ended)
-        return True
-
-    # The episodes of the first end at 2 and 4, of which it plays two, and one of 3.
-    play_episodes(make_numbered([2, 3]), act, 3, should_continue)
-    assert seen == [0, 0, 1, 2]
-
-
-def test_an_evaluation_is_greedy_and_gives_up_when_told_to():
-    config = Config(
-        environment="counting_environments:Rewarding",
-        network=NetworkConfig("example_networks:constant", head="none"),
-        evaluation=EvaluationConfig(episodes=4, environments=2),
-    )
-    evaluation = Evaluation(config, SPEC, make_agent(config, SPEC))
-    params = {"~": {"q": np.array([0.0, 2.0, 1.0], np.float32)}}
-    # The best action is 1, and the reward is the action, three times an episode.
-    episodes = evaluation.play(params, {}, always)
-    assert read_returns(episodes) == [3.0] * 4
-    assert [episode.length for episode in episodes] == [3] * 4
-    assert evaluation.play(params, {}, lambda _: False) is None
-    evaluation.close()
 
 
 def test_the_statistics_of_four_episodes():

@@ -1,6 +1,3 @@
-"""The evaluator: greedy evaluations of one frozen version, and the best one kept."""
-
-import csv
 import dataclasses
 import threading
 from pathlib import Path
@@ -9,7 +6,9 @@ import numpy as np
 import pytest
 from counting_environments import SPEC, Rewarding
 from dm_env import specs
+from metrics_rows import read_rows
 from real_services import Services, WatchedVariables, publish, wait_until
+from saved_runs import q_values
 
 from distrl.checkpoints import find_best, restore_tree
 from distrl.config import Config, EvaluationConfig, LaunchConfig, NetworkConfig
@@ -19,25 +18,16 @@ from distrl.evaluation.evaluator import BestKeeper, run_evaluator
 from distrl.telemetry.status import Status, read_status
 from distrl.variables import Snapshot
 
-
-class Gate:
-    """Holds an environment in its step until it is opened."""
-
-    def __init__(self):
-        self.reached = threading.Event()
-        self.opened = threading.Event()
-
-
-GATE = Gate()
+REACHED, OPENED = threading.Event(), threading.Event()
 
 
 class Gated(Rewarding):
-    """Rewarding that waits at the gate in its second step."""
+    """Waits for OPENED in its second step."""
 
     def reward(self, action):
         if self.taken == 2:
-            GATE.reached.set()
-            assert GATE.opened.wait(30)
+            REACHED.set()
+            assert OPENED.wait(30)
         return super().reward(action)
 
 
@@ -66,7 +56,7 @@ def config(tmp_path):
 def services():
     started = Services()
     yield started
-    GATE.opened.set()
+    OPENED.set()
     started.close()
 
 
@@ -90,22 +80,12 @@ class Run:
         return read_status(self.metrics.parent) or Status()
 
     def rows(self):
-        try:
-            with open(self.metrics / "evaluator.csv", newline="") as file:
-                return list(csv.DictReader(file))
-        except FileNotFoundError:
-            return []
+        path = self.metrics / "evaluator.csv"
+        return read_rows(path) if path.exists() else []
 
     def await_rows(self, count):
         wait_until(lambda: len(self.rows()) >= count, self.future, seconds=60)
-        return [
-            {name: float(cell) for name, cell in row.items()} for row in self.rows()
-        ]
-
-
-def q_values(*q):
-    """The parameters of the network `constant`."""
-    return {"~": {"q": np.array(q, np.float32)}}
+        return [{k: float(v) for k, v in row.items()} for row in self.rows()]
 
 
 def test_an_evaluation_is_greedy_and_labelled(services, config):
@@ -160,27 +140,17 @@ def test_best_parameters_that_cannot_be_saved_end_nothing(config, capsys):
     assert "the best parameters were not saved" in capsys.readouterr().out
 
 
-def test_epsilon_is_honoured(services, config):
-    evaluation = dataclasses.replace(config.evaluation, epsilon=1.0)
-    run = Run(services, dataclasses.replace(config, evaluation=evaluation))
-    publish(run.variables, 1, q_values(0.0, 0.1, 0.2))
-    (row,) = run.await_rows(1)
-    # Random actions: five of mean 1, with 200 of them hardly ever all the same.
-    assert row["std_return"] > 0
-    assert 3 < row["mean_return"] < 7
-
-
 def test_a_version_is_frozen_for_a_whole_evaluation(services, config):
-    GATE.opened.clear()
+    OPENED.clear()
     run = Run(
         services,
         dataclasses.replace(config, environment="test_evaluation_evaluator:Gated"),
     )
     publish(run.variables, 10, q_values(0.0, 1.0, 0.0))
-    assert GATE.reached.wait(30)
+    assert REACHED.wait(30)
     # The first evaluation is under way when newer parameters come.
     publish(run.variables, 20, q_values(0.0, 0.0, 1.0))
-    GATE.opened.set()
+    OPENED.set()
     first, second = run.await_rows(2)
     # Three steps of action 1 in each episode, and only later of action 2.
     assert (first["version"], first["min_return"], first["max_return"]) == (1, 3, 3)
@@ -219,19 +189,6 @@ def test_a_network_with_state_acts_with_its_statistics(services, config):
     publish(run.variables, 2, params, averages(1.5, 1.0))
     row = run.await_rows(2)[1]
     assert row["mean_return"] == 3 * 1
-
-
-def test_each_episode_begins_with_an_empty_memory(services, config):
-    # The agent takes the actions 0, 1, 2, 0, 1 of each episode, all of them together
-    # 4; kept over its end, the memory would go on with 2, 0, 1, 2, 0, which are 5.
-    network = NetworkConfig("mlp", core="gru", core_size=1)
-    config = dataclasses.replace(
-        config, agent="counting_agents:make_counter", network=network
-    )
-    run = Run(services, config)
-    publish(run.variables, 1, q_values(0.0))
-    (row,) = run.await_rows(1)
-    assert (row["min_return"], row["max_return"]) == (4, 4)
 
 
 def test_an_evaluator_stops_at_once_in_the_middle_of_an_evaluation(services, config):

@@ -1,5 +1,3 @@
-"""Episodes of saved parameters: which, how many, how greedy; nothing is written."""
-
 import dataclasses
 
 import numpy as np
@@ -21,7 +19,9 @@ def config(tmp_path):
 def test_the_best_or_the_latest_is_played(config):
     save_as_best(config, prefer(2), 20)
     save_latest(config, prefer(1), 30)
-    answer = evaluate_run(config)
+    lines = []
+    answer = evaluate_run(load_run(config.run_dir), note=lines.append)
+    assert lines == ["playing 8 episodes of the best checkpoint, learner step 20"]
     assert (answer["checkpoint"], answer["learner_steps"]) == ("best", 20)
     # Three steps of action 2, in each of the episodes that the configuration says.
     assert answer["returns"] == [6.0] * 8
@@ -32,13 +32,6 @@ def test_the_best_or_the_latest_is_played(config):
     assert (latest["checkpoint"], latest["learner_steps"]) == ("latest", 30)
     assert latest["returns"] == [3.0] * 3
     assert latest["interval"] == [3.0, 3.0]
-
-
-@pytest.mark.parametrize("episodes", [1, 2, 7, 9])
-def test_any_number_of_episodes(config, episodes):
-    save_as_best(config, prefer(2), 20)
-    answer = evaluate_run(config, episodes=episodes)
-    assert len(answer["returns"]) == answer["episodes"] == episodes
 
 
 def test_epsilon_is_the_runs_or_what_one_says(config):
@@ -100,7 +93,6 @@ def test_a_run_that_is_going_on_is_not_disturbed(config, tmp_path):
 @pytest.mark.parametrize(
     ("which", "values"),
     [
-        ("best", {"agent": "rainbow"}),
         ("best", {"agent": "iqn"}),
         ("latest", {"agent": "r2d2", "network.core_size": 8}),
         ("latest", {"agent": "double_dqn", "network.last_action_reward": True}),
@@ -179,18 +171,6 @@ def test_an_environment_that_renders_nothing_is_refused_before_any_episode(confi
     save_as_best(config, prefer(2), 20)
     with pytest.raises(ConfigError, match="renders no images"):
         evaluate_run(config, video=f"{config.run_dir}/../a.gif")
-
-
-def test_what_it_plays_is_said(config):
-    save_as_best(config, prefer(2), 1_200)
-    lines = []
-    evaluate_run(load_run(config.run_dir), note=lines.append)
-    assert lines == ["playing 8 episodes of the best checkpoint, learner step 1,200"]
-
-
-def test_no_episodes_are_a_mistake(config):
-    with pytest.raises(ValueError, match="episodes is 0"):
-        evaluate_run(config, episodes=0)
 
 
 class Drawn(Rewarding):
