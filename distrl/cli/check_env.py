@@ -11,7 +11,6 @@ from distrl.cli.answer import print_answer, reserve_stdout
 from distrl.cli.arguments import Parser, whole_number
 from distrl.config.plain_yaml import load_yaml
 from distrl.findings import Finding, format_finding, name_failed
-from distrl.system.children import adopt_orphans
 
 _STEPS = 10_000
 _SEED = 1
@@ -106,10 +105,8 @@ def _check(
         findings.append(finding)
         show(finding)
 
-    # Processes that the environment leaves behind are ended with the check.
-    adopt_orphans()
     try:
-        for finding in run_in_child(task, seconds):
+        for finding in run_in_child(task, seconds, limit="--seconds"):
             note(finding)
     except CheckLost as lost:
         rule = _NEXT.get(findings[-1].name if findings else None, "process")
@@ -118,6 +115,4 @@ def _check(
             "environment that is only slow needs fewer --steps or more --seconds"
         )
         note(Finding(rule, "failed", f"the environment {lost}", advice))
-    finally:
-        adopt_orphans(False)
     return findings

@@ -9,7 +9,6 @@ from distrl.cli.arguments import Parser, one_of, probability, whole_number
 from distrl.config import Config, load_run
 from distrl.config.paths import read_path
 from distrl.errors import ConfigError, EnvironmentFault
-from distrl.system.children import adopt_orphans
 
 _DESCRIPTION = """\
 Plays whole episodes with what the run in RUN_DIR has learned, as its own evaluator
@@ -143,10 +142,7 @@ def _check_environment(config: Config) -> None:
     def build(tell: Callable[[object], object]) -> None:
         read_spec(config.environment, config.environment_args)
 
-    adopt_orphans()
     try:
         list(run_in_child(build, config.launch.check_seconds))
     except CheckLost as lost:
         raise ConfigError(f"{config.environment}: the check {lost}") from None
-    finally:
-        adopt_orphans(False)

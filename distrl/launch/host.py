@@ -72,7 +72,7 @@ def _serve(channel: Channel, request: Launch) -> None:
     import_everything(config)
     make_program = load_function(backend.program or program)
     channel.send(Stage(f"checking {config.environment}"))
-    spec, devices = check_run(channel, config)
+    spec, devices = check_run(channel, config, {})
     if not backend.is_cluster:
         channel.send(Checked(devices))
         if not isinstance(channel.receive(), Start):

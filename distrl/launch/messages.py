@@ -152,6 +152,16 @@ class Ended(Message):
     error: Failure | None = None
 
 
+# From a check to the process that forked it: `Refused`, `Lost`, `Ended`, and this.
+
+
+@dataclass(frozen=True)
+class Told(Message):
+    """A value that a check tells, packed."""
+
+    value: str
+
+
 # From a node to its supervisor: `Stop`, `Failure`, and this.
 
 
@@ -255,10 +265,10 @@ class Closed(Message):
 
 @dataclass(frozen=True)
 class Lost(Message):
-    """The machine no longer runs its nodes; its last message."""
+    """The last message of a machine, or of a check that did not end normally."""
 
     reason: str
-    """In words that follow the machine's name."""
+    """In words that follow the name of the machine, or `the check`."""
     printed: str = ""
     """The last that its zygote printed."""
 

@@ -35,7 +35,11 @@ def test_what_failed_is_named_with_what_to_do(capsys):
         ("ExitsInStep", "steps", "at step 5: step(0): SystemExit: 3 ("),
         ("CrashesInStep", "steps", "the environment was killed by SIGABRT ("),
         ("CrashesInReset", "steps", "the environment ended its process with exit code"),
-        ("HangsInStep", "steps", "the environment did not end within 5 s ("),
+        (
+            "HangsInStep",
+            "steps",
+            "the environment did not end within the 5 s of --",
+        ),
     ],
 )
 def test_leaving_crashing_and_hanging_are_failures(name, rule, words, capsys):

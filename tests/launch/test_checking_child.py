@@ -1,6 +1,5 @@
 """A check in a child always has an answer, whatever the child does."""
 
-import errno
 import functools
 import multiprocessing
 import operator
@@ -16,8 +15,7 @@ import pytest
 
 from distrl.errors import ConfigError
 from distrl.launch.channel import Channel
-from distrl.launch.checking_child import check_in_child
-from distrl.system.children import adopt_orphans
+from distrl.launch.checking_child import CheckLost, run_in_child
 
 # The limit of a check that is to end by itself.
 _SECONDS = 60.0
@@ -26,45 +24,44 @@ _SECONDS = 60.0
 @pytest.fixture
 def channel():
     near, far = Channel.pair()
-    adopt_orphans()
     yield near
-    adopt_orphans(False)
     near.close()
     far.close()
 
 
-def refuse_check(channel, function, seconds=_SECONDS):
-    """Returns the message of a check of a part `it` in which `function` is called."""
-
-    def check(begin):
-        begin("it")
-        function()
-
-    with pytest.raises(ConfigError) as caught:
-        check_in_child(channel, check, seconds)
+def lose_check(channel, function, seconds=_SECONDS):
+    """Returns how a check was lost in which `function` was called."""
+    with pytest.raises(CheckLost) as caught:
+        list(run_in_child(lambda tell: function(), seconds, channel))
     return str(caught.value)
 
 
-def test_a_check_answers_from_a_process_of_its_own(channel):
-    answer = check_in_child(channel, lambda begin: (os.getpid(), "x" * 10**6), None)
-    assert answer[0] != os.getpid()
-    assert len(answer[1]) == 10**6
+def test_a_check_tells_from_a_process_of_its_own(channel):
+    def task(tell):
+        tell(os.getpid())
+        tell("x" * 10**6)
+
+    pid, text = run_in_child(task, None, channel)
+    assert pid != os.getpid()
+    assert len(text) == 10**6
 
 
 def test_a_refusal_is_one_here_too_and_has_the_users_line(channel):
-    def refuse():
+    def refuse(tell):
         try:
             raise KeyError("missing")
         except KeyError as error:
             raise ConfigError("seed = x: no") from error
 
-    message = refuse_check(channel, refuse)
-    assert message == f"seed = x: no ({__file__}:{refuse.__code__.co_firstlineno + 2})"
+    with pytest.raises(ConfigError) as caught:
+        list(run_in_child(refuse, _SECONDS, channel))
+    line = refuse.__code__.co_firstlineno + 2
+    assert str(caught.value) == f"seed = x: no ({__file__}:{line})"
 
 
 def test_a_failure_that_is_not_of_the_users_code_comes_with_its_traceback(channel):
     with pytest.raises(RuntimeError, match="KeyError: <function"):
-        check_in_child(channel, functools.partial(operator.getitem, {}), _SECONDS)
+        list(run_in_child(functools.partial(operator.getitem, {}), _SECONDS, channel))
 
 
 def interrupt():
@@ -84,19 +81,19 @@ def print_and_exit():
 @pytest.mark.parametrize(
     ("function", "words", "place"),
     [
-        (lambda: os._exit(3), "it: the check ended its process with exit code 3", ""),
-        (lambda: os._exit(0), "it: the check ended its process with exit code 0", ""),
-        (os.abort, "it: the check was killed by SIGABRT", ""),
+        (lambda: os._exit(3), "ended its process with exit code 3", ""),
+        (lambda: os._exit(0), "ended its process with exit code 0", ""),
+        (os.abort, "was killed by SIGABRT", ""),
         (lambda: os.kill(os.getpid(), signal.SIGSEGV), "killed by SIGSEGV", __file__),
         (lambda: os.kill(os.getpid(), signal.SIGKILL), "was killed by SIGKILL", ""),
-        (lambda: sys.exit("no ROM"), "it: the check called sys.exit('no ROM')", "file"),
-        (interrupt, "it: the check raised KeyboardInterrupt", __file__),
-        (fail, "it: the check raised KeyError: 'lost'", __file__),
+        (lambda: sys.exit("no ROM"), "called sys.exit('no ROM')", "file"),
+        (interrupt, "raised KeyboardInterrupt", __file__),
+        (fail, "raised KeyError: 'lost'", __file__),
         (print_and_exit, "line 5 | line 6 | line 7 | line 8", __file__),
     ],
 )
 def test_how_a_check_was_lost_is_one_sentence(channel, function, words, place):
-    message = refuse_check(channel, function)
+    message = lose_check(channel, function)
     assert words in message
     assert (f" ({__file__}:" if place else "") in message
     assert len(message.splitlines()) == 1
@@ -108,11 +105,10 @@ def test_a_check_that_does_not_end_is_given_up_with_its_place(channel, wait):
         os.write(2, b"loading level 7\n")
         wait()
 
-    message = refuse_check(channel, hang, seconds=1.0)
-    assert message.startswith(f"it: the check did not end within 1 s ({__file__}:")
-    assert message.endswith(
-        "; the last it printed: loading level 7 (launch.check_seconds)"
-    )
+    message = lose_check(channel, hang, seconds=1.0)
+    limit = "did not end within the 1 s of launch.check_seconds"
+    assert message.startswith(f"{limit} ({__file__}:")
+    assert message.endswith("; the last it printed: loading level 7")
 
 
 def leave_daemonic(tmp_path):
@@ -150,7 +146,7 @@ def test_what_a_check_left_behind_neither_delays_it_nor_lives_on(
 ):
     spared = subprocess.Popen(["sleep", "600"])
     try:
-        pid = check_in_child(channel, lambda begin: leave(tmp_path), _SECONDS)
+        (pid,) = run_in_child(lambda tell: tell(leave(tmp_path)), _SECONDS, channel)
         deadline = time.monotonic() + 30
         while _lives(pid):
             assert time.monotonic() < deadline
@@ -169,33 +165,12 @@ def _lives(pid):
         return False
 
 
-def test_what_a_check_prints_does_not_fill_the_disk(channel):
-    def print_much():
-        for written in range(1, 101):
-            os.write(1, b"x" * 2**20)
-            if os.fstat(1).st_size < written * 2**20:
-                os.write(1, b"\nemptied\n")
-                sys.exit(3)
-            time.sleep(0.05)
-
-    assert "emptied" in refuse_check(channel, print_much)
-
-
 def test_a_fork_that_exits_does_not_answer_for_the_check(channel):
-    def daemonise(begin):
+    def daemonise(tell):
         pid = os.fork()
         if pid == 0:
             sys.exit("the parent of a daemon")
         os.waitpid(pid, 0)
-        return "built"
+        tell("built")
 
-    assert check_in_child(channel, daemonise, _SECONDS) == "built"
-
-
-def test_a_process_that_the_system_refuses_is_one_sentence(channel, monkeypatch):
-    def refuse():
-        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
-
-    monkeypatch.setattr(os, "fork", refuse)
-    with pytest.raises(ConfigError, match="cannot start a process: Resource temp"):
-        check_in_child(channel, lambda begin: None, _SECONDS)
+    assert list(run_in_child(daemonise, _SECONDS, channel)) == ["built"]

@@ -134,7 +134,8 @@ def with_learner(**variables):
             Config(
                 environment="tiny_programs:hang", launch=LaunchConfig(check_seconds=6)
             ),
-            f"the check did not end within 6 s ({HERE}/tiny_programs.py:",
+            "the check did not end within the 6 s of launch.check_seconds "
+            f"({HERE}/tiny_programs.py:",
         ),
         (
             with_learner(JAX_PLATFORMS="nonsense"),
