@@ -88,18 +88,18 @@ def test_r2d2_shares_with_dqn_what_its_file_says():
 def test_the_numbers_of_ids():
     text = " ".join(read_prose(PAGE).split())
     everything = list_bsuite_episodes()
-    assert f"The {len(CHOSEN)} ids that `configs/bsuite.yaml` names" in text
+    assert f"The {len(CHOSEN)} ids of `configs/bsuite.yaml`" in text
     assert f"on {len(CHOSEN)} ids of bsuite" in BSUITE.read_text().replace("\n# ", " ")
     assert f"{len(everything)} ids in all" in text
     names = list_experiments()
-    assert f"{len(names)} experiments of up to 23 settings" in text
+    assert f"{len(names)} experiments with up to 23 settings" in text
     whole = [
         name
         for name in names
         if {i for i in everything if i.partition("/")[0] == name} <= set(CHOSEN)
     ]
     assert len(whole) == 8
-    assert "eight experiments whole" in text
+    assert "complete eight experiments" in text
     assert not any(each.startswith("mnist") for each in CHOSEN)
     assert sum(each.startswith("mnist") for each in everything) == 60
     assert "**MNIST** (60 ids)" in text

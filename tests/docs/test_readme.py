@@ -87,9 +87,9 @@ def test_exit_codes_are_those_of_the_command():
 
     text = " ".join(README.read_text().split())
     for claim, words in {
-        "before anything starts, exit code 2": "2 bad usage or configuration",
-        "last thing on stderr, exit code 1": "1 a node",
-        "exit codes 130 and 143": "130 and 143 stopped by Ctrl-C and SIGTERM",
+        "before anything starts, with exit code 2": "2 bad usage or configuration",
+        "ends the run with exit code 1": "1 a node",
+        "with exit codes 130 and 143": "130 and 143 stopped by Ctrl-C and SIGTERM",
     }.items():
         assert claim in text
         assert words in " ".join(main.__doc__.split())
