@@ -7,7 +7,7 @@ import tree
 from counting_environments import SPEC
 
 from distrl.config import ActorConfig, Config, ReplayConfig, VariablesConfig
-from distrl.launch.prepare import node_names
+from distrl.launch.prepare import named_nodes
 from distrl.program import make_program, make_serial_program
 
 
@@ -27,7 +27,7 @@ def test_the_nodes_have_the_names_of_the_design(count):
     program = make(count)
     assert program.name == "wired"
     actors = [f"actor/{index}" for index in range(count)]
-    assert sorted(node_names(program)) == sorted(
+    assert sorted(named_nodes(program)) == sorted(
         [*actors, "learner", "replay/0", "variables", "evaluator", "coordinator"]
     )
 
@@ -60,7 +60,7 @@ def test_who_talks_to_whom():
 def test_relays_stand_between_the_service_and_all_but_the_learner(relays):
     program = make(3, relays)
     groups = program.groups
-    names = [name for name in node_names(program) if name.startswith("relay")]
+    names = [name for name in named_nodes(program) if name.startswith("relay")]
     assert names == [f"relay/{index}" for index in range(relays)]
     (service,) = groups["variables"][0].addresses
     addresses = [relay.addresses[0] for relay in groups["relay"]]
@@ -92,7 +92,7 @@ def test_each_shard_has_an_address_and_the_actors_are_spread_over_them():
     assert [find_shards(node) for node in groups["actor"]] == 2 * [[0], [1], [2]]
     assert find_shards(groups["learner"][0]) == [0, 1, 2]
     assert [find_shards(node) for node in groups["replay"]] == [[0], [1], [2]]
-    names = [name for name in node_names(make(6, shards=3)) if "replay" in name]
+    names = [name for name in named_nodes(make(6, shards=3)) if "replay" in name]
     assert names == ["replay/0", "replay/1", "replay/2"]
 
 
@@ -110,6 +110,6 @@ def test_the_functions_of_the_nodes_travel_to_other_processes():
 
 def test_the_serial_program_is_one_node_that_travels():
     program = make_serial_program(Config(name="alone", run_dir="nowhere"), SPEC)
-    assert (program.name, node_names(program)) == ("alone", ["serial"])
+    assert (program.name, list(named_nodes(program))) == ("alone", ["serial"])
     (node,) = program.groups["serial"]
     assert callable(cloudpickle.loads(cloudpickle.dumps(node.function)))

@@ -7,10 +7,11 @@ import tempfile
 from pathlib import Path
 
 from distrl.launch.channel import Channel
-from distrl.launch.ends import MemoryKills, describe_kill
+from distrl.launch.ends import describe_kill
 from distrl.launch.logs import read_last_lines
 from distrl.launch.reaping import MARKS, kill_descendants
 from distrl.system.children import adopt_orphans, make_child_command
+from distrl.system.machine import MemoryKills
 
 # How long the guard may need to kill what a killed host left behind.
 _GUARD_SECONDS = 10.0
@@ -62,7 +63,7 @@ class HostProcess:
         code = self._process.returncode
         cause = f"exit code {code}"
         if code < 0:
-            cause = describe_kill(-code, self.memory_kills.was_recent())
+            cause = describe_kill(-code, self.memory_kills.tick())
         printed = read_last_lines(self._output.fileno(), _PRINTED_LINES)
         return "\n".join([f"The launcher's host process ended: {cause}.", *printed])
 

@@ -4,6 +4,7 @@ import contextlib
 import faulthandler
 import functools
 import gc
+import json
 import os
 import shutil
 import signal
@@ -13,10 +14,11 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import launchpad as lp
-import psutil
 from absl import flags
 from launchpad.launch import worker_manager
 from launchpad.nodes.python.local_multi_processing import PythonProcess
@@ -24,7 +26,6 @@ from launchpad.nodes.python.local_multi_processing import PythonProcess
 from distrl.config import Config
 from distrl.launch.channel import Channel
 from distrl.launch.devices import node_environment
-from distrl.launch.groups import find_group
 from distrl.launch.logs import clip, redirect_output
 from distrl.launch.messages import (
     Ended,
@@ -34,15 +35,20 @@ from distrl.launch.messages import (
     Saving,
     Started,
 )
-from distrl.launch.prepare import node_names
-from distrl.launch.reaping import kill_descendants
+from distrl.launch.prepare import first_address, named_nodes
 from distrl.launch.restarts import stop_limit
 from distrl.launch.run_directory import node_file
-from distrl.launch.stop_flag import StopPipe, call_when_told, is_told
+from distrl.launch.stop_flag import call_when_told, is_told
 from distrl.system.children import die_with_parent, flush_output, join_run
 
-# The environment variable that tells a process the group of its node.
-_GROUP = "DISTRL_GROUP"
+
+@dataclass(frozen=True)
+class _Launcher:
+    """What nodes need of the launching process: its pid, the stop pipe, a directory."""
+
+    pid: int
+    stop: int
+    scratch: str
 
 
 def run_launchpad(
@@ -53,24 +59,20 @@ def run_launchpad(
     Launchpad does not reveal the pids, so program.json has none. It ends the run when
     any node ends, and restarts none.
     """
+    scratch = tempfile.tempdir = request.scratch
     # Launchpad leaves the nodes there, pickled; the front removes them.
-    tempfile.tempdir = request.scratch
-    assert config.run_dir is not None
+    assert scratch is not None
     flags.FLAGS.mark_as_parsed()
-    limits = [_notice_seconds(config, group) for group in program.groups]
-    flags.FLAGS["lp_termination_notice_secs"].value = max(limits)
-    nodes = dict(zip(node_names(program), program.get_all_nodes(), strict=True))
-    stop = StopPipe()
-    for name, node in nodes.items():
+    limit = max(stop_limit(config, group) for group in program.groups)
+    # Later than the nodes end themselves, for one that cannot.
+    flags.FLAGS["lp_termination_notice_secs"].value = int(limit) + 2
+    nodes = named_nodes(program)
+    stop_reader, stop_writer = os.pipe()
+    launcher = _Launcher(os.getpid(), stop_reader, scratch)
+    for name, (group, node) in nodes.items():
         # Launchpad has no hook around a node, and loses its traceback.
         node._partial_function = functools.partial(
-            _run_guarded,
-            _Preparation(),
-            node.function,
-            name,
-            config,
-            os.getpid(),
-            stop.reader,
+            _run_guarded, _Preparation(), node.function, name, group, config, launcher
         )
     manager = lp.launch(
         program,
@@ -79,21 +81,39 @@ def run_launchpad(
         terminal="output_to_files",
         local_resources=_list_resources(program, config),
     )
-    facts = {}
-    for name, node in nodes.items():
-        address = node.addresses[0].resolve() if node.addresses else None
-        facts[name] = {"address": address, "pid": None}
+    facts = {
+        name: {"address": first_address(node), "pid": None}
+        for name, (_, node) in nodes.items()
+    }
     channel.send(Started(facts))
-    was_asked = _stop_when_asked(channel, request.scratch)
-    _enforce_stop(manager, stop, config, channel)
+
+    def pass_on_stop() -> None:
+        manager.stop_event().wait()
+        os.write(stop_writer, b"!")
+        time.sleep(config.launch.stop_seconds)
+        if limit > config.launch.stop_seconds:
+            channel.send(Saving())
+
+    def await_request() -> None:
+        if channel.receive() is None:
+            # The front was killed, and its guard ends this process.
+            shutil.rmtree(scratch, ignore_errors=True)
+        # The environment's module may have blocked them when it was imported.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM, signal.SIGALRM])
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    for function in (pass_on_stop, await_request):
+        threading.Thread(target=function, daemon=True).start()
     error = None
     try:
         manager.wait()
     except Exception:
         text = traceback.format_exc()
         text += f"What the nodes printed is in {config.run_dir}/logs/launchpad.\n"
-        error = None if was_asked.is_set() else Failure("launchpad", text)
-    error = _read_error(list(nodes), config.run_dir) or error
+        error = Failure("launchpad", text)
+    errors = sorted(Path(scratch).glob("*.error"), key=os.path.getmtime)
+    if errors:
+        error = Failure(**json.loads(errors[0].read_text()))
     for name in nodes:
         failed = error is not None and error.node == name
         channel.send(NodeChanged(name, "failed" if failed else "ended"))
@@ -106,53 +126,8 @@ def _list_resources(program: lp.Program, config: Config) -> dict[str, PythonProc
         environment = node_environment(group, config.launch.environment)
         # Fresh processes find modules where this one does, for example by a script.
         environment["PYTHONPATH"] = os.pathsep.join(sys.path)
-        resources[group] = PythonProcess(env={**environment, _GROUP: group})
+        resources[group] = PythonProcess(env=environment)
     return resources
-
-
-def _stop_when_asked(channel: Channel, scratch: str | None) -> threading.Event:
-    """Starts a thread that stops the program when the front asks for it, or dies."""
-    was_asked = threading.Event()
-
-    def listen() -> None:
-        if channel.receive() is None:
-            kill_descendants(os.getpid())
-            if scratch is not None:
-                shutil.rmtree(scratch, ignore_errors=True)
-            os._exit(1)
-        was_asked.set()
-        # The environment's module may have blocked them when it was imported.
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM, signal.SIGALRM])
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=listen, daemon=True).start()
-    return was_asked
-
-
-def _enforce_stop(
-    manager: Any, stop: StopPipe, config: Config, channel: Channel
-) -> None:
-    """Starts a thread that, after a stop, kills the nodes whose time is up.
-
-    Launchpad has one limit for all, and a node that blocks signals ignores its own.
-    """
-
-    def enforce() -> None:
-        manager.stop_event().wait()
-        stop.tell()
-        time.sleep(config.launch.stop_seconds)
-        are_saving = False
-        for process in psutil.Process().children(recursive=True):
-            with contextlib.suppress(psutil.Error):
-                group = process.environ().get(_GROUP)
-                if group is not None and find_group(group).saves:
-                    are_saving = True
-                else:
-                    process.kill()
-        if are_saving:
-            channel.send(Saving())
-
-    threading.Thread(target=enforce, daemon=True).start()
 
 
 class _Preparation:
@@ -169,34 +144,31 @@ def _prepare_process() -> None:
     gc.disable()
 
 
-def _notice_seconds(config: Config, group: str) -> int:
-    return max(1, int(stop_limit(config, group)))
-
-
 def _run_guarded(
     _: None,
     function: Callable[[], Any],
     name: str,
+    group: str,
     config: Config,
-    launcher: int,
-    stop: int,
+    launcher: _Launcher,
 ) -> None:
-    """Runs a node in its process, with its own log; leaves its error in a file.
-
-    `launcher` is the pid of the launching process, `stop` the descriptor of its
-    `StopPipe`.
-    """
+    """Runs a node in its process, with its own log; leaves its error in a file."""
     gc.enable()
     assert config.run_dir is not None
-    die_with_parent(launcher)
-    manager = worker_manager.get_worker_manager()
-    # Launchpad gives ten seconds here, whatever limit the launcher was given.
-    manager._termination_notice_secs = _notice_seconds(config, os.environ[_GROUP])
+    die_with_parent(launcher.pid)
     redirect_output(node_file(config.run_dir, "logs", name, ".log"))
     faulthandler.enable()
+    manager = worker_manager.get_worker_manager()
+    # Launchpad would kill it after ten seconds, whatever limit the launcher was given.
+    manager._termination_notice_secs = -1
+
+    def stop() -> None:
+        manager.stop_event().set()
+        faulthandler.dump_traceback_later(stop_limit(config, group), exit=True)
+
     # Launchpad stops its nodes by a signal, which an environment may have replaced.
-    reader = os.open(f"/proc/{launcher}/fd/{stop}", os.O_RDONLY)
-    call_when_told(reader, manager.stop_event().set)
+    reader = os.open(f"/proc/{launcher.pid}/fd/{launcher.stop}", os.O_RDONLY)
+    call_when_told(reader, stop)
     code = 0
     try:
         function()
@@ -206,22 +178,14 @@ def _run_guarded(
             how = "was ended by SIGTERM" if is_stopped else "ended by itself"
             raise RuntimeError(f"The node {how} while the run went on.")
     except BaseException:
-        text = traceback.format_exc()
         code = 1
+        error = {"node": name, "traceback": clip(traceback.format_exc())}
         with contextlib.suppress(OSError):  # the disk may be full
-            node_file(config.run_dir, "logs", name, ".error").write_text(clip(text))
-            print(text, flush=True)
+            file = Path(launcher.scratch, f"{os.getpid()}.error")
+            file.write_text(json.dumps(error))
+            traceback.print_exc()
     finally:
         flush_output()
         # Launchpad would drop into a debugger that nobody sees, and destructors would
         # wait for servers that are gone.
         os._exit(code)
-
-
-def _read_error(names: list[str], run_dir: str) -> Failure | None:
-    files = {node_file(run_dir, "logs", name, ".error"): name for name in names}
-    written = [file for file in files if file.exists()]
-    if not written:
-        return None
-    first = min(written, key=lambda file: file.stat().st_mtime)
-    return Failure(files[first], first.read_text())

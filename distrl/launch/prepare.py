@@ -1,7 +1,7 @@
 """Turns a Launchpad program into functions that the backends can run."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -26,19 +26,12 @@ _KINDS = {bool: "true or false", int: "a whole number", float: "a number"}
 
 @dataclass(frozen=True)
 class PreparedNode:
-    """A node whose addresses are bound.
-
-    Attributes:
-      group: the label of its group in the program.
-      address: its first address, if it has any.
-      environment: variables of this node, in addition to those of its group.
-    """
+    """A node whose addresses are bound; `address` is the first, if it has any."""
 
     name: str
     group: str
     address: str | None
     function: Callable[[], Any]
-    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 class _Bound(lp_address.AbstractAddressBuilder):
@@ -51,7 +44,7 @@ class _Bound(lp_address.AbstractAddressBuilder):
 
 def prepare(
     program: lp.Program,
-    stop_program: Callable[[], None],
+    stop_program: Callable[[], object],
     launch_type: lp_context.LaunchType,
     addresses: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> list[PreparedNode]:
@@ -62,40 +55,38 @@ def prepare(
     """
     # Launchpad reads absl flags at run time, but nothing parses them here.
     flags.FLAGS.mark_as_parsed()
-    for node in program.get_all_nodes():
+    nodes = named_nodes(program)
+    for group, node in nodes.values():
         node.launch_context.initialize(launch_type, None, program_stopper=stop_program)
-    named = list(zip(_walk(program), node_names(program), strict=True))
-    for (group, node), name in named:
         for handle in node.input_handles:
             handle.connect(node, group)
-        builders: list[lp_address.AbstractAddressBuilder]
-        if name in addresses:
-            builders = [_Bound(address) for address in addresses[name]]
-        else:
-            builders = [lp.SimpleLocalAddressBuilder() for _ in node.addresses]
-        for address, builder in zip(node.addresses, builders, strict=True):
-            address.bind(builder)
+    for name, (_, node) in nodes.items():
+        for index, address in enumerate(node.addresses):
+            address.bind(
+                _Bound(addresses[name][index])
+                if name in addresses
+                else lp.SimpleLocalAddressBuilder()
+            )
     bypass_proxies(
-        address.resolve()
-        for node in program.get_all_nodes()
-        for address in node.addresses
+        address.resolve() for _, node in nodes.values() for address in node.addresses
     )
-    prepared = []
-    for (group, node), name in named:
-        address = node.addresses[0].resolve() if node.addresses else None
-        prepared.append(PreparedNode(name, group, address, node.function))
-    return prepared
+    return [
+        PreparedNode(name, group, first_address(node), node.function)
+        for name, (group, node) in nodes.items()
+    ]
 
 
-def node_names(program: lp.Program) -> list[str]:
-    """Returns the name of each node, in the order of the program's groups."""
-    return name_nodes({group: len(nodes) for group, nodes in program.groups.items()})
+def named_nodes(program: lp.Program) -> dict[str, tuple[str, Any]]:
+    """Returns the group and the Launchpad node of each name, in the program's order."""
+    groups = program.groups
+    names = name_nodes({group: len(nodes) for group, nodes in groups.items()})
+    pairs = [(group, node) for group, nodes in groups.items() for node in nodes]
+    return dict(zip(names, pairs, strict=True))
 
 
-def count_addresses(program: lp.Program) -> dict[str, int]:
-    """Returns the number of addresses of each node, by name."""
-    counts = [len(node.addresses) for _, node in _walk(program)]
-    return dict(zip(node_names(program), counts, strict=True))
+def first_address(node: Any) -> str | None:
+    """Returns the first address of a Launchpad node, if it has any."""
+    return node.addresses[0].resolve() if node.addresses else None
 
 
 def run_node(
@@ -119,27 +110,23 @@ def configure_jax(environment: Mapping[str, str]) -> None:
     Raises:
       ConfigError: JAX does not accept a value.
     """
-    ours = {name: text for name, text in environment.items() if name.startswith("JAX_")}
+    ours = [name for name in environment if name.startswith("JAX_")]
     if not ours:
         return
     import jax
 
-    for variable, text in ours.items():
-        name = variable.lower()
-        if name in jax.config.values:
-            jax.config.update(name, _parse(variable, text, jax.config.values[name]))
-
-
-def _parse(variable: str, text: str, value: Any) -> Any:
-    try:
-        if isinstance(value, bool):
-            return _TRUTH[text.lower()]
-        return type(value)(text) if isinstance(value, (int, float)) else text
-    except (KeyError, ValueError):
-        raise ConfigError(
-            f"{variable} = {text!r}: JAX takes {_KINDS[type(value)]} there"
-        ) from None
-
-
-def _walk(program: lp.Program) -> list[tuple[str, Any]]:
-    return [(group, node) for group, nodes in program.groups.items() for node in nodes]
+    values = jax.config.values
+    for variable in ours:
+        name, text = variable.lower(), environment[variable]
+        if name not in values:
+            continue
+        kind = type(values[name])
+        try:
+            value: Any = text
+            if kind in _KINDS:
+                value = _TRUTH[text.lower()] if kind is bool else kind(text)
+        except (KeyError, ValueError):
+            raise ConfigError(
+                f"{variable} = {text!r}: JAX takes {_KINDS[kind]} there"
+            ) from None
+        jax.config.update(name, value)

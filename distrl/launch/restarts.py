@@ -1,8 +1,7 @@
 """The rules for when a node is restarted, and when it is late to end."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from distrl.config import Config, LaunchConfig
 from distrl.launch.groups import find_group
@@ -10,49 +9,38 @@ from distrl.launch.groups import find_group
 End = Literal["killed", "hung", "failed", "ended"]
 """Killed by a signal; killed since it hung; with an error; by itself, exit code 0."""
 
+# The values of launch.restart that restart a node after its end.
+_RESTARTED: dict[End, tuple[str, ...]] = {
+    "killed": ("killed", "always"),
+    "hung": ("killed", "always"),
+    "failed": ("always",),
+    "ended": (),
+}
 # After this many doublings every delay exceeds the window.
 _MOST_DOUBLINGS = 60
 
 
-@dataclass(frozen=True)
-class Decision:
-    """Whether a node that ended is restarted.
-
-    Attributes:
-      delay: the seconds until it is restarted; None fails the run.
-      reason: why it is not restarted, if it was before.
-    """
+class Decision(NamedTuple):
+    """The seconds until a node is restarted; None fails the run, for a reason."""
 
     delay: float | None
-    reason: str | None = None
+    reason: str = ""
 
 
 def decide(
     launch: LaunchConfig, end: End, restarted_at: Sequence[float], now: float
 ) -> Decision:
     """Decides whether to restart a node that ended during the run."""
-    if not _is_forgiven(launch, end):
+    if launch.restart not in _RESTARTED[end]:
         return Decision(None)
-    window = launch.restart_window_seconds
+    window, most = launch.restart_window_seconds, launch.max_restarts
     recent = sum(now - then <= window for then in restarted_at)
-    if recent >= launch.max_restarts:
-        reason = None
-        if recent:
-            times = "once" if recent == 1 else f"{recent} times"
-            reason = (
-                f"It had been started again {times} within {window:g} s, as "
-                "often as launch.max_restarts allows in launch.restart_window_seconds."
-            )
-        return Decision(None, reason)
+    if recent >= most:
+        limit = f"launch.max_restarts = {most} allows no more restarts within"
+        return Decision(None, f"{limit} {window:g} s (launch.restart_window_seconds).")
     delay = launch.restart_delay_seconds * 2.0 ** min(recent, _MOST_DOUBLINGS)
     # A longer delay would not help: by then the window is over.
     return Decision(min(delay, window))
-
-
-def _is_forgiven(launch: LaunchConfig, end: End) -> bool:
-    if end in ("killed", "hung"):
-        return launch.restart != "never"
-    return end == "failed" and launch.restart == "always"
 
 
 def stop_limit(config: Config, group: str) -> float:

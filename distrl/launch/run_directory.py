@@ -104,8 +104,6 @@ class RunDirectory:
             write_whole(aside, saved.read_text())
         for name in ("result.json", STATUS_FILE):
             (self.path / name).unlink(missing_ok=True)
-        for error_file in (self.path / "logs").rglob("*.error"):
-            error_file.unlink()
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """The stop of a node, by a pipe instead of a signal.
 
-An environment may replace, block or ignore signals, but not this pipe.
+An environment may replace, block or ignore signals, but not this pipe. The parent of
+the nodes writes to it once, and nobody empties it.
 """
 
 import os
@@ -8,29 +9,13 @@ import select
 import signal
 import threading
 from collections.abc import Callable
+from threading import get_ident
 
-from distrl.launch.signs_of_life import LookedAtEvent
 from distrl.system.children import die_of
 
 # A signal to every process of a run (systemd, `pkill -f`) reaches the front, too, and
 # the stop that follows lets the nodes save.
 _GRACE_SECONDS = 2.0
-
-
-class StopPipe:
-    """A pipe that tells all processes with its reading end to stop, permanently."""
-
-    def __init__(self) -> None:
-        """Opens both ends."""
-        self.reader, self._writer = os.pipe()
-
-    def tell(self) -> None:
-        """Makes the pipe readable; nobody empties it."""
-        os.write(self._writer, b"!")
-
-    def close_writer(self) -> None:
-        """Closes the writing end, in a node."""
-        os.close(self._writer)
 
 
 def is_told(reader: int, seconds: float | None = 0.0) -> bool:
@@ -55,20 +40,49 @@ def call_when_told(reader: int, function: Callable[[], object]) -> None:
     threading.Thread(target=listen, name="stop", daemon=True).start()
 
 
-class StopFlag:
-    """Answers `lp.stop_event` and `lp.wait_for_stop` inside a node.
+class StopFlag(threading.Event):
+    """Set when a node must end; counts how often its thread looks at it.
 
     It replaces Launchpad's WorkerManager, which installs its own signal handlers and
-    kills the process tree.
+    kills the process tree: `lp.stop_event` and `lp.wait_for_stop` ask it.
     """
 
     def __init__(self) -> None:
         """Starts unset; counts the looks of the thread that makes it."""
-        self._event = LookedAtEvent()
+        super().__init__()
+        self._owner = get_ident()
+        self._looks = 0
+        self._waiting = False
 
-    def set(self) -> None:
-        """Asks the node to end."""
-        self._event.set()
+    def stop_event(self) -> "StopFlag":
+        """Returns itself."""
+        return self
+
+    def is_set(self) -> bool:
+        """Whether it is set; counts as a look."""
+        # Actors ask before every step, and `super()` would double the cost.
+        if get_ident() == self._owner:
+            self._looks += 1
+        return threading.Event.is_set(self)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Waits up to `timeout` seconds; counts as looking all the time."""
+        if get_ident() != self._owner:
+            return super().wait(timeout)
+        self._waiting = True
+        try:
+            return super().wait(timeout)
+        finally:
+            self._looks += 1
+            self._waiting = False
+
+    def wait_for_stop(self, timeout_secs: float | None = None) -> bool:
+        """Waits up to `timeout_secs` seconds; True when the node must end."""
+        return self.wait(timeout_secs)
+
+    def count_looks(self) -> int | None:
+        """Returns how often its thread has looked; None while it waits."""
+        return None if self._waiting else self._looks
 
     def die_of(self, number: int) -> None:
         """Makes a signal end this process, unless the whole run is stopping, too.
@@ -84,15 +98,7 @@ class StopFlag:
         def listen() -> None:
             while os.read(reader, 1)[0] != number:
                 continue
-            if not self._event.wait(_GRACE_SECONDS):
+            if not self.wait(_GRACE_SECONDS):
                 die_of(number)
 
         threading.Thread(target=listen, name="signals", daemon=True).start()
-
-    def stop_event(self) -> LookedAtEvent:
-        """Returns the event that is set when the node must end."""
-        return self._event
-
-    def wait_for_stop(self, timeout_secs: float | None = None) -> bool:
-        """Waits up to `timeout_secs` seconds; True when the node must end."""
-        return self._event.wait(timeout_secs)

@@ -1,10 +1,8 @@
 """The threads backend: every node is a thread of the host process, for debugging."""
 
-import contextlib
-import queue
-import threading
 import time
 import traceback
+from concurrent import futures
 
 import launchpad as lp
 from launchpad.context import LaunchType
@@ -13,9 +11,10 @@ from distrl.config import Config
 from distrl.launch.channel import Channel
 from distrl.launch.logs import clip
 from distrl.launch.messages import Ended, Failure, Launch, NodeChanged, Saving, Started
-from distrl.launch.prepare import PreparedNode, prepare, run_node
+from distrl.launch.prepare import prepare, run_node
 from distrl.launch.restarts import stop_limit
-from distrl.launch.stop_flag import StopFlag
+from distrl.launch.stop_flag import StopFlag, call_when_told
+from distrl.system.node_log import say
 
 
 def run_threads(
@@ -28,67 +27,43 @@ def run_threads(
     """
     stop_flag = StopFlag()
     nodes = prepare(program, stop_flag.set, LaunchType.LOCAL_MULTI_THREADING)
-    ended: queue.SimpleQueue[tuple[str, str | None]] = queue.SimpleQueue()
-
-    def run(node: PreparedNode) -> None:
-        try:
-            run_node(node.function, stop_flag, {})
-        except BaseException:
-            text = traceback.format_exc()
-            ended.put((node.name, clip(text)))
-            with contextlib.suppress(OSError):  # the disk may be full
-                print(text, flush=True)
-        else:
-            ended.put((node.name, None))
-
-    def listen() -> None:
-        # The front asks for a stop, or has died: either way the run is over.
-        channel.receive()
-        stop_flag.set()
-
-    threads = [
-        threading.Thread(target=run, args=(node,), name=node.name, daemon=True)
-        for node in nodes
-    ]
-    for thread in [*threads, threading.Thread(target=listen, daemon=True)]:
-        thread.start()
+    pool = futures.ThreadPoolExecutor(len(nodes))
+    running = {
+        pool.submit(run_node, node.function, stop_flag, {}): node for node in nodes
+    }
+    # The front asks for a stop, or has died: either way the run is over.
+    call_when_told(channel.fileno(), stop_flag.set)
     facts = {node.name: {"address": node.address, "pid": None} for node in nodes}
     channel.send(Started(facts))
-    groups = {node.name: node.group for node in nodes}
-    error = _await_end(groups, ended, stop_flag, config, channel)
-    channel.send(Ended(error))
-
-
-def _await_end(
-    running: dict[str, str],
-    ended: "queue.SimpleQueue[tuple[str, str | None]]",
-    stop_flag: StopFlag,
-    config: Config,
-    channel: Channel,
-) -> Failure | None:
-    """Waits until the nodes (name: group) have ended, or their time is up."""
     error: Failure | None = None
     stopped_at, said_saving = None, False
     while running:
-        if stopped_at is None and stop_flag.stop_event().is_set():
+        done = futures.wait(running, 0.1, futures.FIRST_COMPLETED).done
+        for future in done:
+            name = running.pop(future).name
+            text = _describe_end(future, stop_flag.is_set())
+            channel.send(NodeChanged(name, "failed" if future.exception() else "ended"))
+            error = error or (Failure(name, text) if text else None)
+            stop_flag.set()
+        if stopped_at is None and stop_flag.is_set():
             stopped_at = time.monotonic()
-        if stopped_at is not None:
-            passed = time.monotonic() - stopped_at
-            limit = max(stop_limit(config, group) for group in running.values())
-            if passed >= limit:
-                break
-            if passed >= config.launch.stop_seconds and not said_saving:
-                said_saving = True
-                channel.send(Saving())
-        try:
-            name, text = ended.get(timeout=0.1)
-        except queue.Empty:
+        if stopped_at is None:
             continue
-        del running[name]
-        channel.send(NodeChanged(name, "ended" if text is None else "failed"))
-        stopping = stop_flag.stop_event().is_set()
-        if error is None and (text is not None or not stopping):
-            text = text or "The node ended by itself while the run went on."
-            error = Failure(name, text)
-        stop_flag.set()
-    return error
+        passed = time.monotonic() - stopped_at
+        limits = (stop_limit(config, node.group) for node in running.values())
+        if passed >= max(limits, default=0.0):
+            break
+        if passed >= config.launch.stop_seconds and not said_saving:
+            said_saving = True
+            channel.send(Saving())
+    channel.send(Ended(error))
+
+
+def _describe_end(future: "futures.Future[None]", is_stopping: bool) -> str | None:
+    """Returns what is wrong with the end of a node, if anything is."""
+    error = future.exception()
+    if error is not None:
+        text = "".join(traceback.format_exception(error))
+        say(text)
+        return clip(text)
+    return None if is_stopping else "The node ended by itself while the run went on."

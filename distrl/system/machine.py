@@ -1,23 +1,58 @@
 """The memory of the machine, as this process may use it."""
 
+import math
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+# A process that is killed for memory may take a while to end.
+_RECENT_SECONDS = 5.0
+_ROOT = Path("/")
 
-def read_memory(kind: str, root: Path = Path("/")) -> int:
+
+def read_memory(kind: str, root: Path = _ROOT) -> int:
     """Returns bytes of memory, at most the limit of this process's control groups.
 
     `kind` is a key of `/proc/meminfo`, for example `MemTotal` or `MemAvailable`.
     """
-    lines = (root / "proc/meminfo").read_text().splitlines()
-    facts = dict(line.split(":", 1) for line in lines)
-    sizes = [int(facts[kind].split()[0]) * 1024]
+    sizes = [int(_read_table(root / "proc/meminfo")[f"{kind}:"].split()[0]) * 1024]
     for file in _list_limits(root):
         try:
             sizes.append(int(file.read_text()))
         except (OSError, ValueError):  # No limit: no file, or `max`.
             continue
     return min(sizes)
+
+
+class MemoryKills:
+    """Notices when the kernel kills for memory; it does not say which process.
+
+    Kills for the memory limit of a container (cgroup) count, too.
+    """
+
+    def __init__(self, root: Path = _ROOT) -> None:
+        """Ignores earlier kills."""
+        self._vmstat = root / "proc/vmstat"
+        self._count = self._read()
+        self._noticed_at = -math.inf
+
+    def tick(self) -> bool:
+        """Looks for new kills; returns whether there was one in the last seconds."""
+        count = self._read()
+        if count > self._count:
+            self._count, self._noticed_at = count, time.monotonic()
+        return time.monotonic() - self._noticed_at < _RECENT_SECONDS
+
+    def _read(self) -> int:
+        try:
+            return int(_read_table(self._vmstat).get("oom_kill", 0))
+        except OSError:
+            return 0
+
+
+def _read_table(file: Path) -> dict[str, str]:
+    lines = file.read_text().splitlines()
+    return dict(line.split(maxsplit=1) for line in lines)
 
 
 def _list_limits(root: Path) -> Iterator[Path]:

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from distrl.config import Config
 from distrl.launch.channel import Channel
 from distrl.launch.forking import NodeProcess, Surroundings, kill_with_dump
 from distrl.launch.messages import Failure
 from distrl.launch.prepare import PreparedNode
-from distrl.launch.stop_flag import StopPipe
 
 
 def speak():
@@ -126,9 +126,9 @@ def main():
     near, far = Channel.pair()
     node = PreparedNode("node/0", "node", None, globals()[name])
     process = NodeProcess(
-        node, Surroundings(run_dir, far, 1.0, StopPipe().reader, near.close)
+        node, Surroundings(Config(run_dir=run_dir), far, os.pipe()[0], near.close)
     )
-    process.start(1)
+    process.start(1, 0.0)
     if "kill" in what:
         log = Path(run_dir) / "logs" / "node" / "0.log"
         while not (log.exists() and log.read_text()):
@@ -137,7 +137,7 @@ def main():
     _, status = os.waitpid(process.pid, 0)
     if "again" in what:
         process.restarted_at.append(0.0)
-        process.start(2)
+        process.start(2, 0.0)
         _, status = os.waitpid(process.pid, 0)
     far.close()
     errors = [m for m in iter(near.receive, None) if isinstance(m, Failure)]

@@ -2,7 +2,6 @@
 
 import pytest
 
-from distrl.launch import ends
 from distrl.launch.host_process import HostProcess
 
 
@@ -24,6 +23,6 @@ def test_one_that_waits_is_ended_at_once(host, monkeypatch):
     host.end(patiently=False)
     # Nobody is left at the other end of the channel.
     assert host.channel.receive() is None
-    monkeypatch.setattr(ends.MemoryKills, "was_recent", lambda _: True)
+    monkeypatch.setattr("distrl.system.machine.MemoryKills.tick", lambda _: True)
     first = host.describe_end().splitlines()[0]
     assert first.endswith("killed by SIGKILL (out of memory).")

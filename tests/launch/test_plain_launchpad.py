@@ -59,7 +59,6 @@ def test_nodes_are_fresh_processes_with_logs_and_devices_of_their_own(
     assert (len(session["id"]), session["number"], session["restarts"]) == (32, 0, 0)
     log = (tmp_path / "logs" / "learner.log").read_text()
     assert "learned something\nand complained\n" in log
-    assert not list((tmp_path / "logs").rglob("*.error"))
     # Launchpad had put the nodes there, pickled.
     assert list(temporary.iterdir()) == []
 

@@ -9,12 +9,7 @@ import pytest
 from launchpad.context import LaunchType
 
 from distrl.errors import ConfigError
-from distrl.launch.prepare import (
-    configure_jax,
-    count_addresses,
-    prepare,
-    run_node,
-)
+from distrl.launch.prepare import configure_jax, named_nodes, prepare, run_node
 from distrl.launch.stop_flag import StopFlag
 
 
@@ -70,8 +65,7 @@ def test_prepared_nodes_talk_to_each_other_and_stop():
 
 def test_addresses_that_were_chosen_before_are_bound():
     program = _make_program([])
-    counts = {"service": 1, "actor/0": 0, "waiter/0": 0, "waiter/1": 0}
-    assert count_addresses(program) == counts
+    assert list(named_nodes(program)) == ["service", "actor/0", "waiter/0", "waiter/1"]
     launch_type = LaunchType.LOCAL_MULTI_PROCESSING
     addresses = {"service": ["10.1.2.3:77"], "actor/0": []}
     nodes = prepare(program, lambda: None, launch_type, addresses)

@@ -141,14 +141,11 @@ def test_resumed_run_forgets_how_it_ended(run_dir):
     make(run_dir)
     write_json(run_dir / "result.json", {"status": "failed"})
     write_status(run_dir, Status(reason="enough"))
-    error = node_file(run_dir, "logs", "actor/0", ".error")
     log = node_file(run_dir, "logs", "actor/0", ".log")
-    error.write_text("")
     log.write_text("")
     make(run_dir, resume=True)
     assert not (run_dir / "result.json").exists()
     assert read_status(run_dir) is None
-    assert not error.exists()
     assert log.exists()
 
 

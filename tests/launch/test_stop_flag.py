@@ -1,4 +1,4 @@
-"""A stop reaches a node whatever happened to its signals; SIGTERM alone kills it."""
+"""A node hears of the stop whatever it does with signals; SIGTERM alone kills it."""
 
 import os
 import signal
@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from distrl.launch.stop_flag import StopFlag, StopPipe, call_when_told, is_told
+from distrl.launch.stop_flag import StopFlag, call_when_told, is_told
 
 
 def test_a_stop_flag_answers_what_launchpad_asks():
@@ -19,42 +19,73 @@ def test_a_stop_flag_answers_what_launchpad_asks():
     assert flag.stop_event().is_set()
 
 
+def in_a_thread(function):
+    thread = threading.Thread(target=function)
+    thread.start()
+    thread.join(30)
+    assert not thread.is_alive()
+
+
+def test_a_flag_counts_the_looks_of_the_thread_that_made_it():
+    flag = StopFlag()
+    assert flag.count_looks() == 0
+    assert not flag.is_set()
+    assert flag.wait(0.001) is False
+    assert flag.count_looks() == 2
+    in_a_thread(flag.is_set)
+    in_a_thread(lambda: flag.wait(0.001))
+    assert flag.count_looks() == 2
+
+
+def test_a_thread_that_waits_looks_all_the_time():
+    flags = []
+
+    def wait():
+        flags.append(StopFlag())
+        flags[0].wait(30)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    while not flags or flags[0].count_looks() is not None:
+        assert thread.is_alive()
+    flags[0].set()
+    thread.join(30)
+    assert flags[0].count_looks() == 1
+
+
 def test_every_listener_is_told_and_late_ones_too():
-    pipe, told = StopPipe(), [threading.Event() for _ in range(3)]
-    assert not is_told(pipe.reader)
+    reader, writer = os.pipe()
+    told = [threading.Event() for _ in range(3)]
+    assert not is_told(reader)
     for event in told[:2]:
-        call_when_told(pipe.reader, event.set)
+        call_when_told(reader, event.set)
     assert not any(event.is_set() for event in told)
-    pipe.tell()
-    call_when_told(pipe.reader, told[2].set)
+    os.write(writer, b"!")
+    call_when_told(reader, told[2].set)
     assert all(event.wait(30) for event in told)
-    assert is_told(pipe.reader)
+    assert is_told(reader)
 
 
-def test_an_end_that_nobody_can_write_to_any_more_says_stop():
-    pipe = StopPipe()
-    pipe.close_writer()
-    assert is_told(pipe.reader)
-
-
-def test_a_descriptor_that_was_closed_says_nothing():
-    pipe = StopPipe()
-    os.close(pipe.reader)
-    assert not is_told(pipe.reader)
+def test_the_end_of_the_writer_is_a_stop_and_a_closed_reader_is_not():
+    reader, writer = os.pipe()
+    os.close(writer)
+    assert is_told(reader)
+    os.close(reader)
+    assert not is_told(reader)
 
 
 _NODE = """
 import os, signal, sys, threading
-from distrl.launch.stop_flag import StopFlag, StopPipe, call_when_told
-flag, pipe = StopFlag(), StopPipe()
+from distrl.launch.stop_flag import StopFlag, call_when_told
+flag, (reader, writer) = StopFlag(), os.pipe()
 flag.die_of(signal.SIGTERM)
-call_when_told(pipe.reader, flag.set)
+call_when_told(reader, flag.set)
 # Another thread takes the signal, so that nothing wakes the main thread.
 threading.Thread(target=threading.Event().wait, daemon=True).start()
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
 os.kill(os.getpid(), signal.SIGTERM)
 if "stop" in sys.argv:
-    pipe.tell()
+    os.write(writer, b"!")
 flag.stop_event().wait()
 print("stopped")
 """
@@ -65,10 +96,6 @@ print("stopped")
     [([], -signal.SIGTERM, ""), (["stop"], 0, "stopped\n")],
 )
 def test_a_signal_kills_a_node_unless_the_run_stops_as_well(arguments, code, printed):
-    done = subprocess.run(
-        [sys.executable, "-c", _NODE, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    command = [sys.executable, "-c", _NODE, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (code, printed), done.stderr

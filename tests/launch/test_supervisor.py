@@ -85,7 +85,7 @@ def test_delays_double_and_one_restart_too_many_fails_the_run(run_dir):
         assert delay >= least
     error = events[-1].error
     assert error.node == "second"
-    assert "3 times within 60 s" in error.traceback
+    assert "max_restarts = 3 allows no more restarts within 60 s" in error.traceback
     assert "was killed by SIGKILL" in error.traceback
     assert find(events, NodeChanged, "second")[-1].state == "failed"
     assert find(events, NodeChanged, "first")[-1].state == "ended"
@@ -139,7 +139,7 @@ def test_a_node_that_never_begins_to_work_is_named_and_fails_the_run(run_dir):
     )
     events = supervise(config, "never_at_work")
     notes = [event.text for event in events if isinstance(event, Note)]
-    assert any("not yet at work" in note and "second" in note for note in notes)
+    assert any("not at work after 2 s" in note and "second" in note for note in notes)
     error = events[-1].error
     assert error.node == "second"
     assert "did not begin to work within 4 s" in error.traceback

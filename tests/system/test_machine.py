@@ -2,7 +2,7 @@
 
 import pytest
 
-from distrl.system.machine import read_memory
+from distrl.system.machine import MemoryKills, read_memory
 
 _GIB = 2**30
 
@@ -51,3 +51,30 @@ def test_limits_of_a_group_and_of_those_above_it_count(tmp_path, group, place, n
     directory.mkdir(parents=True)
     (directory / name).write_text(f"{_GIB}\n")
     assert read_memory("MemAvailable", tmp_path) == _GIB
+
+
+def test_a_new_kill_for_memory_is_noticed_for_a_while(tmp_path, monkeypatch):
+    vmstat = tmp_path / "proc" / "vmstat"
+    vmstat.parent.mkdir()
+    vmstat.write_text("nr_free_pages 12\noom_kill 3\n")
+    kills = MemoryKills(tmp_path)
+    assert not kills.tick()
+    vmstat.write_text("nr_free_pages 12\noom_kill 4\n")
+    assert kills.tick()
+    assert kills.tick()
+    later = kills._noticed_at + 60
+    monkeypatch.setattr("time.monotonic", lambda: later)
+    assert not kills.tick()
+
+
+@pytest.mark.parametrize("text", [None, "nr_free_pages 12\n"])
+def test_a_kernel_that_hides_kills_has_none(tmp_path, text):
+    if text is not None:
+        (tmp_path / "proc").mkdir()
+        (tmp_path / "proc" / "vmstat").write_text(text)
+    assert not MemoryKills(tmp_path).tick()
+
+
+def test_the_real_tables_can_be_read():
+    assert read_memory("MemTotal") > 0
+    MemoryKills().tick()

@@ -36,7 +36,7 @@ def _serve(channel: Channel) -> None:
     sys.path[end:end] = [path for path in request.sys_path if path not in known]
     config, program = messages.unpack(request.payload)
     import_everything(config)
-    from distrl.launch.prepare import count_addresses
+    from distrl.launch.prepare import named_nodes
     from distrl.launch.processes import Supervisor
 
     make_program = load_function(program)
@@ -51,8 +51,11 @@ def _serve(channel: Channel) -> None:
             os.environ.update(message.session)
             redirect_output(node_file(config.run_dir, "logs", message.log, ".log"))
             made = make_program(config, messages.unpack(message.spec))
-            counts = count_addresses(made)
-            held = {name: _hold_ports(counts[name]) for name in message.names}
+            nodes = named_nodes(made)
+            held = {
+                name: _hold_ports(len(nodes[name][1].addresses))
+                for name in message.names
+            }
             ports = {
                 name: [each.getsockname()[1] for each in sockets]
                 for name, sockets in held.items()
