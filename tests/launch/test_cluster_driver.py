@@ -330,7 +330,7 @@ def test_machines_that_are_lost_again_and_again_fail_the_run(cluster):
     away.say(LEFT)
     cluster.await_machines(2)[1].say(LEFT)
     error = cluster.hear(Ended).error
-    assert "started again once within 60 s" in error.traceback
+    assert "max_restarts = 1 allows no more restarts within 60 s" in error.traceback
 
 
 def test_the_first_error_is_the_one_that_is_told(cluster):
