@@ -83,9 +83,10 @@ call_when_told(reader, flag.set)
 # Another thread takes the signal, so that nothing wakes the main thread.
 threading.Thread(target=threading.Event().wait, daemon=True).start()
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
-os.kill(os.getpid(), signal.SIGTERM)
 if "stop" in sys.argv:
     os.write(writer, b"!")
+    flag.stop_event().wait()
+os.kill(os.getpid(), signal.SIGTERM)
 flag.stop_event().wait()
 print("stopped")
 """
