@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from dm_env import specs
 
-from distrl.environments.batch import BatchStep
+from distrl.environments.batch import Pool
 from distrl.environments.suite import Address, EnvironmentEntry, Suite, read_options
 from distrl.errors import ConfigError, suggest
 
@@ -94,79 +94,36 @@ def load_atari(address: Address, seeds: Sequence[int]) -> "Atari":
     return Atari(environment, seeds, options.terminal_on_life_loss)
 
 
-class Atari:
-    """E copies of a game, as a `Batch`.
+class Atari(Pool):
+    """Copies of a game.
 
     Observations are `[screen_size, screen_size, stack_size] uint8`, newest frame last
-    (three times as many channels without `grayscale`). An episode is always a whole
-    game: with `terminal_on_life_loss` a lost life has discount 0 and the game
-    continues, as in dqn_zoo.
+    (three times as many channels without `grayscale`).
     """
 
     def __init__(
         self, environment: Any, seeds: Sequence[int], terminal_on_life_loss: bool
     ):
         """Wraps an `ale_py.AtariVectorEnv` with one environment for each seed."""
-        self._environment = environment
+        num_actions = int(environment.single_action_space.n)
+        super().__init__(environment, len(seeds), num_actions, terminal_on_life_loss)
         self._seeds: np.ndarray | None = np.array(seeds, np.int64)
-        self._terminal_on_life_loss = terminal_on_life_loss
-        self._lives = np.zeros(len(seeds), np.int32)
-        self._action_spec = specs.DiscreteArray(
-            int(environment.single_action_space.n), np.int64, name="action"
-        )
         stack, height, width, *colors = environment.single_observation_space.shape
-        self._shape = (height, width, stack * int(np.prod(colors, dtype=int)))
+        shape = (height, width, stack * int(np.prod(colors, dtype=int)))
+        self._observation_spec = specs.BoundedArray(
+            shape, np.uint8, 0, 255, name="observation"
+        )
 
-    def __len__(self) -> int:
-        """Returns E."""
-        return len(self._lives)
-
-    def reset(self) -> np.ndarray:
-        """Starts a game in each environment; seeds only the first time."""
-        frames, info = self._environment.reset(seed=self._seeds)
-        self._seeds = None
-        self._lives = info["lives"].copy()
-        return self._stack(frames)
-
-    def reset_some(self, indices: list[int]) -> np.ndarray:
-        """Starts a game in some environments."""
+    def reset(self, indices: list[int]) -> np.ndarray:
+        """Starts a game in some environments; seeds only the first time."""
         mask = np.zeros(len(self), bool)
         mask[indices] = True
+        options = None if self._seeds is not None else {"reset_mask": mask}
         # Returns all observations, unchanged where nothing was reset.
-        frames, info = self._environment.reset(options={"reset_mask": mask})
-        self._lives = info["lives"].copy()
-        return self._stack(frames[indices])
-
-    def step(self, action: np.ndarray) -> BatchStep:
-        """Plays `frame_skip` frames in each environment."""
-        frames, reward_t, terminated, truncated, info = self._environment.step(action)
-        ends_return = terminated
-        if self._terminal_on_life_loss:
-            ends_return = terminated | (info["lives"] < self._lives)
-        self._lives = info["lives"].copy()
-        return BatchStep(
-            observation_t=self._stack(frames),
-            reward_t=reward_t,
-            discount_t=1.0 - ends_return,
-            last_t=terminated | truncated,
-        )
-
-    def observation_spec(self) -> specs.BoundedArray:
-        """Returns the spec of the stacked frames."""
-        return specs.BoundedArray(self._shape, np.uint8, 0, 255, name="observation")
-
-    def action_spec(self) -> specs.DiscreteArray:
-        """Returns the spec of actions 0 to n - 1."""
-        return self._action_spec
-
-    def close(self) -> None:
-        """Drops the emulators, whose threads end once nothing refers to them."""
-        self._environment = None
-
-    def _stack(self, frames: np.ndarray) -> np.ndarray:
-        # [K, stack, height, width] or [K, stack, height, width, 3]
-        last = np.moveaxis(frames, 1, 3)
-        return np.ascontiguousarray(last).reshape(len(frames), *self._shape)
+        frames, info = self._pool.reset(seed=self._seeds, options=options)
+        self._seeds = None
+        self._lives[:] = info["lives"]
+        return self._order(frames[indices])
 
 
 def _name_game(rom: str) -> str:

@@ -1,16 +1,18 @@
 """The experiments of bsuite (arXiv 1908.03568): `bsuite:NAME/INDEX`."""
 
-import inspect
-import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+import dm_env
 
 from distrl.environments.suite import Address, EnvironmentEntry, Suite, call_factory
 from distrl.errors import ConfigError, suggest
+from distrl.telemetry.csv_log import CsvLog
 
-DOWNLOAD_SECONDS = 30.0
-"""How long a download may stall."""
+ENDED = "ended"
+"""The column of a log with the time of an episode's end: the monotonic clock."""
 
 
 def list_bsuite() -> dict[str, int]:
@@ -83,26 +85,25 @@ def load_bsuite(address: Address, seed: int) -> Any:
     `seed` replaces what bsuite would draw at random; `mapping_seed`, which determines
     the problem itself, remains that of the sweep.
     """
-    from bsuite import sweep
+    from bsuite import bsuite, sweep
 
     name = _check_id(address)
-    load = _find_loader(name)
+    load = bsuite.EXPERIMENT_NAME_TO_ENVIRONMENT[name]
+    if name == "deep_sea_stochastic":
+        load = _load_deep_sea_stochastic
     settings = {**sweep.SETTINGS[address.rest], **address.args}
     settings.pop("seed", None)
-    if "seed" in inspect.signature(load).parameters:
-        settings["seed"] = seed
-    if not name.startswith("mnist"):
-        return call_factory(load, settings, address.uri)
-    with _limit_sockets(DOWNLOAD_SECONDS):
-        try:
-            return call_factory(load, settings, address.uri)
-        except ConfigError as error:
-            raise ConfigError(
-                f"{error}\nbsuite downloads MNIST from the internet when it is not in "
-                "/tmp/mnist, so build it once on a machine with a network "
-                "(launch.isolate: false), or copy its four .gz files there; remove "
-                "the files of an incomplete download."
-            ) from error
+    try:
+        return call_factory(load, settings, address, seed)
+    except Exception as error:
+        if not name.startswith("mnist") or isinstance(error, ConfigError):
+            raise
+        raise ConfigError(
+            f"environment {address.uri!r} could not be built: {error!r}. bsuite "
+            "downloads MNIST from the internet when it is not in /tmp/mnist, so build "
+            "it once on a machine with a network (launch.isolate: false), or copy its "
+            "four .gz files there; remove the files of an incomplete download."
+        ) from error
 
 
 def _check_id(address: Address) -> str:
@@ -123,14 +124,6 @@ def _check_id(address: Address) -> str:
     return name
 
 
-def _find_loader(name: str) -> Callable[..., Any]:
-    from bsuite import bsuite
-
-    if name == "deep_sea_stochastic":
-        return _load_deep_sea_stochastic
-    return bsuite.EXPERIMENT_NAME_TO_ENVIRONMENT[name]
-
-
 def _load_deep_sea_stochastic(size: int, mapping_seed: int = 0, seed: int = 0) -> Any:
     # bsuite's own load function takes no seed for the wind and the noise.
     from bsuite.environments.deep_sea import DeepSea
@@ -138,15 +131,48 @@ def _load_deep_sea_stochastic(size: int, mapping_seed: int = 0, seed: int = 0) -
     return DeepSea(size=size, deterministic=False, seed=seed, mapping_seed=mapping_seed)
 
 
-@contextmanager
-def _limit_sockets(seconds: float) -> Iterator[None]:
-    # urlretrieve has no timeout argument.
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(seconds)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)
+class EpisodeLog:
+    """A logger for bsuite that writes each row at once."""
+
+    def __init__(self, path: Path):
+        """Creates the file with the first row; raises RuntimeError if it exists."""
+        if path.exists():
+            raise RuntimeError(
+                f"{path} holds the episodes of an earlier actor; a log of bsuite "
+                "counts from the first episode of a run, so begin another run"
+            )
+        self._path = path
+        self._csv: CsvLog | None = None
+
+    def write(self, data: Mapping[str, Any]) -> None:
+        """Adds the row that bsuite logs after an episode."""
+        row = {ENDED: time.monotonic(), **data}
+        if self._csv is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._csv = CsvLog(self._path, list(row))
+        self._csv.write(row)
+
+    def close(self) -> None:
+        """Closes the file."""
+        if self._csv is not None:
+            self._csv.close()
+
+
+def log_episodes(environment: Any, path: Path) -> dm_env.Environment:
+    """Returns an environment of bsuite that logs every episode to a new file.
+
+    bsuite scores what its own wrapper and the environment count. The wrapper writes a
+    row per episode, with the time at which it ended, so that logs can be merged.
+    """
+    from bsuite.utils import wrappers
+
+    log = EpisodeLog(path)
+
+    class LoggedEnvironment(wrappers.Logging):
+        def close(self) -> None:
+            log.close()
+
+    return LoggedEnvironment(environment, log, log_every=True)
 
 
 def _list_entries() -> list[EnvironmentEntry]:

@@ -3,7 +3,7 @@
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any
 
 import cloudpickle
@@ -11,18 +11,16 @@ import dm_env
 import numpy as np
 import tree
 
-from distrl.action_masks import ACTION_MASK
 from distrl.environments.making import (
     adapt_environment,
     build_environment,
     close_quietly,
-    is_gymnasium,
     make_environment,
 )
-from distrl.environments.random_play import Play, play, trace
-from distrl.environments.spec import convert_observation_spec, count_actions
+from distrl.environments.random_play import RandomPlay, trace
+from distrl.environments.spec import count_actions, make_spec
 from distrl.environments.suites import find_module
-from distrl.environments.value_checks import Leaf, make_leaves
+from distrl.environments.value_checks import make_leaves
 from distrl.errors import ConfigError
 from distrl.findings import Finding
 
@@ -32,35 +30,32 @@ _MIB = 2**20
 # Python and NumPy allocate memory in pieces: smaller increases are not leaks.
 _ALLOWED_MIB = 8.0
 
-# The rules of random play: the message if kept, and the advice if broken.
-_PLAY_RULES = {
-    "steps": (
-        "{steps:,} random actions",
-        "such a fault ends an actor's run; fix what is named",
-    ),
+# What to do about a broken rule of random play.
+_PLAY_ADVICE = {
+    "steps": "such a fault ends an actor's run; fix what is named",
     "observations": (
-        "{observations:,} have the shapes and kinds of the spec",
-        "return what the spec or space says, or make it say what is returned",
+        "return what the spec or space says, or make it say what is returned"
     ),
     "bounds": (
-        "the bounds of the spec hold",
         "widen the bounds of the spec or space; where they are only a guess, leave "
-        "them out: specs.Array, or Box(-np.inf, np.inf)",
+        "them out: specs.Array, or Box(-np.inf, np.inf)"
     ),
     "finite numbers": (
-        "no NaN, no infinity in observations",
-        "find where it comes from: after a single one, a network returns only NaN",
+        "find where it comes from: after a single one, a network returns only NaN"
     ),
     "action masks": (
-        "each allows an action wherever one follows",
-        "allow at least one action in every state in which an episode continues",
+        "allow at least one action in every state in which an episode continues"
     ),
-    "rewards": ("{rewards}", "return a finite number with every step"),
+    "rewards": "return a finite number with every step",
     "discounts": (
-        "from 0 to 1",
         "return 0 where the episode terminates and 1 elsewhere; distrl applies gamma "
-        "itself",
+        "itself"
     ),
+    "episodes": (
+        "try more (--steps); an evaluation cuts off an episode that has not ended "
+        "after evaluation.max_episode_steps: set that to what an episode may take"
+    ),
+    "resets": "let reset() begin an episode at any time, with a first time step",
 }
 _SEED_ADVICE = (
     "draw every random number from a generator of the instance's own, made from the "
@@ -88,91 +83,108 @@ def check_environment(
     yield Finding("builds", "ok", f"{name}, in {seconds:.2g} s")
     with contextlib.ExitStack() as open_ones:
         open_ones.callback(close_quietly, built)
-        actions, num_actions = _attempt("actions", uri, lambda: _count(built, uri))
-        spec, observation = _attempt(
-            "observation spec", uri, lambda: _read_spec(built, uri, num_actions)
+        environment = yield from _attempt(
+            "actions",
+            uri,
+            lambda: adapt_environment(built, uri, seed),
+            lambda it: f"{count_actions(it.action_spec(), uri)} discrete ones",
         )
-        yield actions or Finding("actions", "ok", f"{num_actions} discrete ones")
-        yield spec or Finding("observation spec", "ok", _describe(observation))
-        if num_actions is None or (observation is None and is_gymnasium(built)):
+        if environment is None:
             return
-        environment = adapt_environment(built, uri, seed)
-        leaves = []
-        if observation is not None:
-            # The space checked above does not include a mask in `info`.
-            own = environment.observation_spec()
-            failed, observation = _attempt(
-                "action masks",
-                uri,
-                lambda: convert_observation_spec(own, uri, num_actions),
-            )
-            if failed is not None:
-                yield failed
-                return
-            leaves = make_leaves(observation, own)
-        seen = play(environment, leaves, steps, seed)
-        yield from _judge_play(seen, leaves)
+        spec = yield from _attempt(
+            "observation spec",
+            uri,
+            lambda: make_spec(environment, uri).observation,
+            _describe_spec,
+        )
+        if spec is None:
+            return
+        leaves = make_leaves(spec, environment.observation_spec())
+        seen = RandomPlay(environment, leaves, steps, seed)
+        yield from _judge_play(seen)
         open_ones.pop_all()
-        closing, _ = _attempt("close", uri, environment.close)
-        yield closing or Finding("close", "ok", "it closes")
+        yield from _attempt("close", uri, environment.close, lambda _: "it closes")
     # A step that raised would raise again.
     length = min(seen.steps if seen.is_whole else seen.steps - 1, _TRACE_STEPS)
     if length > 0:
         yield from judge_trajectories(uri, args, length, seed)
-    if observation is not None:
-        yield _judge_launching(uri, observation)
+    yield _judge_launching(uri, spec)
     yield _judge_speed(seen)
     yield _judge_memory(seen)
 
 
-def _judge_play(seen: Play, leaves: Sequence[Leaf]) -> Iterator[Finding]:
-    skipped = set()
-    if not leaves:
-        skipped |= {"observations", "bounds", "finite numbers"}
-    if not any(leaf.path == (ACTION_MASK,) for leaf in leaves):
-        skipped.add("action masks")
-    rewards = "none"
-    if seen.rewards is not None:
-        rewards = "from {:.4g} to {:.4g}".format(*seen.rewards)
-    for rule, (text, advice) in _PLAY_RULES.items():
-        found = text.format(
-            steps=seen.steps, observations=seen.observations, rewards=rewards
-        )
-        if rule == "observations" and rule not in seen.faults and seen.casts:
-            found = f"{seen.casts.count:,} are of {seen.casts.text}"
-            advice = "distrl casts them in every step: return the dtype of the spec"
-            yield Finding(rule, "warning", found, advice)
-        elif rule not in skipped:
-            yield _judge(seen, rule, found, advice)
-    yield _judge_episodes(seen)
-    if seen.returns or "resets" in seen.faults:
-        yield _judge(
-            seen,
-            "resets",
-            f"{seen.resets:,} after the end of an episode",
-            "let reset() begin an episode at any time, with a first time step",
-        )
-    else:
-        yield Finding("resets", "warning", "no episode ended", "see episodes")
+def _attempt(
+    rule: str, uri: str, read: Callable[[], Any], describe: Callable[[Any], str]
+) -> Generator[Finding, None, Any]:
+    """Yields a finding and returns what `read` returns; None if it raises."""
+    value = None
+    try:
+        value = read()
+        yield Finding(rule, "ok", describe(value))
+    except ConfigError as error:  # Its message says what to do.
+        text = str(error).removeprefix(f"environment {uri!r} has ")
+        yield Finding(rule, "failed", text)
+    except Exception as error:
+        text = f"{type(error).__name__}: {error}"
+        yield Finding(rule, "failed", text, "this must not raise")
+    return value
 
 
-def _judge_episodes(seen: Play) -> Finding:
-    count = len(seen.returns)
-    if not count:
-        return Finding(
-            "episodes",
-            "warning",
-            f"none ended within {seen.steps:,} steps",
-            "try more (--steps); an evaluation cuts off an episode that has not ended "
-            "after evaluation.max_episode_steps: set that to what an episode may take",
-        )
-    return Finding(
-        "episodes",
-        "ok",
-        f"{count:,} ended: {count - seen.truncations:,} by termination, "
-        f"{seen.truncations:,} by truncation; mean length "
-        f"{np.mean(seen.lengths):.4g}, mean return {np.mean(seen.returns):.4g}",
+def _describe_spec(observation: Any) -> str:
+    return ", ".join(
+        f"{'/'.join(map(str, path))} {list(spec.shape)} {spec.dtype}".lstrip()
+        for path, spec in tree.flatten_with_path(observation)
     )
+
+
+def _judge_play(seen: RandomPlay) -> Iterator[Finding]:
+    kept = _describe_play(seen)
+    warnings = set()
+    if seen.casts:
+        kept["observations"] = f"{seen.casts.count:,} are of {seen.casts.text}"
+        warnings.add("observations")
+    if not seen.episodes:
+        kept["episodes"] = f"none ended within {seen.steps:,} steps"
+        kept["resets"] = "no episode ended"
+        warnings |= {"episodes", "resets"}
+    for rule, advice in _PLAY_ADVICE.items():
+        fault = seen.faults.get(rule)
+        if fault is not None:
+            where = f"at step {fault.step:,}" if fault.step else "at the first reset"
+            times = f" (and {fault.count - 1:,} times more)" if fault.count > 1 else ""
+            found = f"{where}: {fault.text}{times}"
+            yield Finding(rule, "failed", found, advice)
+        elif rule in warnings:
+            yield Finding(rule, "warning", kept[rule], advice)
+        elif rule in kept:
+            yield Finding(rule, "ok", kept[rule])
+
+
+def _describe_play(seen: RandomPlay) -> dict[str, str]:
+    """Returns what to say of each rule that is kept."""
+    ended = len(seen.episodes)
+    kept = {
+        "steps": f"{seen.steps:,} random actions",
+        "observations": f"{seen.observations:,} have the shapes and kinds of the spec",
+        "bounds": "the bounds of the spec hold",
+        "finite numbers": "no NaN, no infinity in observations",
+        "rewards": "none",
+        "discounts": "from 0 to 1",
+        "resets": f"{ended:,} after the end of an episode",
+    }
+    if seen.has_mask:
+        kept["action masks"] = "each allows an action wherever one follows"
+    if seen.rewards is not None:
+        kept["rewards"] = "from {:.4g} to {:.4g}".format(*seen.rewards)
+    if ended:
+        truncated = sum(episode.is_cut for episode in seen.episodes)
+        length = np.mean([episode.length for episode in seen.episodes])
+        mean = np.mean([episode.episode_return for episode in seen.episodes])
+        kept["episodes"] = (
+            f"{ended:,} ended: {ended - truncated:,} by termination, {truncated:,} by "
+            f"truncation; mean length {length:.4g}, mean return {mean:.4g}"
+        )
+    return kept
 
 
 def judge_trajectories(
@@ -211,8 +223,8 @@ def judge_trajectories(
         for trajectory, alone in zip(run(seed, seed + 1), (first, other), strict=True):
             if trajectory != alone:
                 place = _find_difference(trajectory, alone)
-                found = f"beside another instance it takes another course, from {place}"
-                yield Finding(rule, "failed", f"{found} on", _INSTANCE_ADVICE)
+                found = f"next to another instance it differs, from {place} on"
+                yield Finding(rule, "failed", found, _INSTANCE_ADVICE)
                 return
         found = "two instances in turns play what each plays alone"
         yield Finding(rule, "ok", found)
@@ -221,10 +233,16 @@ def judge_trajectories(
         yield Finding(rule, "failed", found, _INSTANCE_ADVICE)
 
 
+def _find_difference(one: list[bytes], other: list[bytes]) -> str:
+    pairs = zip(one, other, strict=False)
+    index = next((i for i, (a, b) in enumerate(pairs) if a != b), len(one))
+    return f"answer {index:,}" if index else "the first reset"
+
+
 def _judge_launching(uri: str, observation: Any) -> Finding:
     try:
-        size = len(cloudpickle.dumps(observation))
-        cloudpickle.loads(cloudpickle.dumps(observation))
+        data = cloudpickle.dumps(observation)
+        cloudpickle.loads(data)
     except Exception as error:
         return Finding(
             "launching",
@@ -233,7 +251,7 @@ def _judge_launching(uri: str, observation: Any) -> Finding:
             "nodes are sent the observation spec: make it of dm_env.specs arrays only, "
             "without locks, files or handles",
         )
-    found = f"the spec pickles, {size:,} bytes"
+    found = f"the spec pickles, {len(data):,} bytes"
     name = find_module(uri)
     if name is not None:
         file = getattr(sys.modules[name], "__file__", None) or "without a file"
@@ -241,18 +259,18 @@ def _judge_launching(uri: str, observation: Any) -> Finding:
     return Finding("launching", "ok", found)
 
 
-def _judge_speed(seen: Play) -> Finding:
-    if not seen.steps or not seen.seconds:
+def _judge_speed(seen: RandomPlay) -> Finding:
+    if not seen.steps:
         return Finding("speed", "warning", "no step was taken", "see steps")
     per_step = seen.seconds / seen.steps
     found = f"{1 / per_step:,.0f} steps/s, {1e6 * per_step:.3g} us a step with resets"
     return Finding("speed", "ok", found)
 
 
-def _judge_memory(seen: Play) -> Finding:
-    if seen.warm_memory is None or seen.last_memory is None:
+def _judge_memory(seen: RandomPlay) -> Finding:
+    if len(seen.memory) < 2:
         return Finding("memory", "warning", "unknown: too few steps", "see steps")
-    grown = (seen.last_memory - seen.warm_memory) / _MIB
+    grown = (seen.memory[1] - seen.memory[0]) / _MIB
     found = f"{max(grown, 0.0):.1f} MiB more after {seen.steps:,} steps"
     if grown <= _ALLOWED_MIB:
         return Finding("memory", "ok", found)
@@ -263,60 +281,3 @@ def _judge_memory(seen: Play) -> Finding:
         "look for a list that grows with every step; with more steps (--steps), memory "
         "that is only filled once stops growing",
     )
-
-
-def _count(built: Any, uri: str) -> int:
-    if is_gymnasium(built):
-        from distrl.environments.gymnasium_suite import read_action_space
-
-        return read_action_space(built, uri)
-    return count_actions(built.action_spec(), uri)
-
-
-def _read_spec(built: Any, uri: str, num_actions: int | None) -> Any:
-    if is_gymnasium(built):
-        from distrl.environments.gymnasium_suite import read_observation_space
-
-        own = read_observation_space(built, uri)
-    else:
-        own = built.observation_spec()
-    return convert_observation_spec(own, uri, num_actions)
-
-
-def _attempt(
-    rule: str, uri: str, read: Callable[[], Any]
-) -> tuple[Finding | None, Any]:
-    """Returns `(finding, None)` if `read` raises, else `(None, result)`."""
-    try:
-        return None, read()
-    except ConfigError as error:
-        # The advice follows the first semicolon.
-        found, _, advice = str(error).partition("; ")
-        found = found.removeprefix(f"environment {uri!r} has ")
-        return Finding(rule, "failed", found, advice), None
-    except Exception as error:
-        found = f"{type(error).__name__}: {error}"
-        advice = "this must not raise"
-        return Finding(rule, "failed", found, advice), None
-
-
-def _describe(observation: Any) -> str:
-    return ", ".join(
-        f"{'/'.join(map(str, path))} {list(spec.shape)} {spec.dtype}".lstrip()
-        for path, spec in tree.flatten_with_path(observation)
-    )
-
-
-def _judge(seen: Play, rule: str, found: str, advice: str) -> Finding:
-    fault = seen.faults.get(rule)
-    if fault is None:
-        return Finding(rule, "ok", found)
-    where = f"at step {fault.step:,}" if fault.step else "at the first reset"
-    times = f" (and {fault.count - 1:,} times more)" if fault.count > 1 else ""
-    return Finding(rule, "failed", f"{where}: {fault.text}{times}", advice)
-
-
-def _find_difference(one: list[bytes], other: list[bytes]) -> str:
-    pairs = zip(one, other, strict=False)
-    index = next((i for i, (a, b) in enumerate(pairs) if a != b), len(one))
-    return f"answer {index:,}" if index else "the first reset"

@@ -6,14 +6,13 @@ from typing import Any
 import numpy as np
 from dm_env import specs
 
-from distrl.environments.batch import BatchStep
+from distrl.environments.batch import Pool
 from distrl.environments.gymnasium_suite import describe_space, import_gymnasium
 from distrl.environments.spec import refuse_actions
 from distrl.environments.suite import (
     Address,
     EnvironmentEntry,
     Suite,
-    call_factory,
     check_option,
 )
 from distrl.errors import ConfigError, suggest
@@ -71,18 +70,15 @@ def load_envpool(address: Address, seeds: Sequence[int]) -> "EnvPool":
     if "repeat_action_probability" in defaults:
         args = {**_ATARI_DEFAULTS, **args}
 
-    def make(**args: Any) -> EnvPool:
-        pool = envpool.make(
-            name,
-            env_type="gymnasium",
-            num_envs=len(seeds),
-            # The last environment's seed must be an int32, too.
-            seed=seeds[0] % (2**31 - len(seeds)),
-            **args,
-        )
-        return EnvPool(pool, uri)
-
-    return call_factory(make, args, uri)
+    pool = envpool.make(
+        name,
+        env_type="gymnasium",
+        num_envs=len(seeds),
+        # The last environment's seed must be an int32, too.
+        seed=seeds[0] % (2**31 - len(seeds)),
+        **args,
+    )
+    return EnvPool(pool, uri)
 
 
 def _check_args(address: Address, defaults: Mapping[str, Any]) -> None:
@@ -99,8 +95,8 @@ def _check_args(address: Address, defaults: Mapping[str, Any]) -> None:
         check_option(address.uri, key, value, defaults[key], _LEAST.get(key))
 
 
-class EnvPool:
-    """A pool of E environments, as a `Batch`.
+class EnvPool(Pool):
+    """A pool of E environments.
 
     EnvPool infers truncation from the number of steps: an episode that terminates
     exactly at the step limit counts as truncated. Images are transposed from channels
@@ -109,40 +105,25 @@ class EnvPool:
 
     def __init__(self, pool: Any, uri: str = "envpool"):
         """Wraps a Gymnasium pool; raises ConfigError if distrl cannot use it."""
-        spaces = import_gymnasium().spaces
-        space = pool.action_space
-        if not isinstance(space, spaces.Discrete):
+        config, space = pool.config, pool.action_space
+        if not isinstance(space, import_gymnasium().spaces.Discrete):
             raise refuse_actions(uri, space)
-        self._pool = pool
-        config = pool.config
-        self._count = config["num_envs"]
-        self._observation_spec = describe_space(
+        zero_on_life_loss = config.get("zero_discount_on_life_loss", False)
+        super().__init__(pool, config["num_envs"], int(space.n), zero_on_life_loss)
+        spec = describe_space(
             pool.observation_space, "observation", uri, has_float_bounds=False
         )
         self._is_image = (
-            isinstance(pool.observation_space, spaces.Box)
-            and pool.observation_space.dtype == np.uint8
-            and len(pool.observation_space.shape) == 3
+            isinstance(spec, specs.Array)
+            and (spec.dtype, len(spec.shape)) == (np.uint8, 3)
             and config.get("channel_first", True)
         )
         if self._is_image:
-            channels, height, width = self._observation_spec.shape
-            self._observation_spec = specs.BoundedArray(
-                (height, width, channels), np.uint8, 0, 255, name="observation"
-            )
-        self._action_spec = specs.DiscreteArray(int(space.n), np.int64, name="action")
-        self._zero_on_life_loss = config.get("zero_discount_on_life_loss", False)
-        self._lives = np.zeros(self._count, np.int32)
+            channels, *sides = spec.shape
+            spec = spec.replace(shape=(*sides, channels))
+        self._observation_spec = spec
 
-    def __len__(self) -> int:
-        """Returns E."""
-        return self._count
-
-    def reset(self) -> Any:
-        """Starts an episode in each environment."""
-        return self.reset_some(list(range(self._count)))
-
-    def reset_some(self, indices: list[int]) -> Any:
+    def reset(self, indices: list[int]) -> Any:
         """Starts an episode in some environments, while the others wait.
 
         EnvPool itself would do so in the next step, and ignore its action.
@@ -151,37 +132,6 @@ class EnvPool:
         if self._zero_on_life_loss:
             self._lives[indices] = info["lives"]
         return self._order(observation)
-
-    def step(self, action: np.ndarray) -> BatchStep:
-        """Takes an action in each environment."""
-        observation, reward_t, terminated, truncated, info = self._pool.step(action)
-        ends_return = terminated
-        if self._zero_on_life_loss:
-            ends_return = terminated | (info["lives"] < self._lives)
-            self._lives[:] = info["lives"]
-        return BatchStep(
-            observation_t=self._order(observation),
-            reward_t=reward_t,
-            discount_t=1.0 - ends_return,
-            last_t=terminated | truncated,
-        )
-
-    def observation_spec(self) -> Any:
-        """Returns the nest of specs of one environment's observation."""
-        return self._observation_spec
-
-    def action_spec(self) -> specs.DiscreteArray:
-        """Returns the spec of actions 0 to n - 1."""
-        return self._action_spec
-
-    def close(self) -> None:
-        """Drops the pool, whose threads end once nothing refers to it."""
-        self._pool = None
-
-    def _order(self, observation: Any) -> Any:
-        if self._is_image:
-            return np.ascontiguousarray(np.moveaxis(observation, 1, 3))
-        return observation
 
 
 def _list_entries() -> list[EnvironmentEntry]:

@@ -3,7 +3,6 @@
 import contextlib
 import importlib.util
 import re
-from types import TracebackType
 from typing import Any
 
 import dm_env
@@ -12,7 +11,7 @@ from dm_env import specs
 
 from distrl.action_masks import ACTION_MASK, join_mask, split_mask
 from distrl.environments.spec import CategoricalArray, refuse_actions
-from distrl.environments.suite import Address, EnvironmentEntry, Suite, call_factory
+from distrl.environments.suite import Address, EnvironmentEntry, Suite
 from distrl.environments.value_checks import read_number, show
 from distrl.errors import ConfigError, EnvironmentFault, suggest
 
@@ -28,8 +27,9 @@ _OLD_STEP = (
     "truncated, info` instead of `observation, reward, done, info`: truncated where "
     "only a time limit ends the episode, terminated where anything else does"
 )
-_NO_SEED = re.compile(
-    r"\breset\(\) got an unexpected keyword argument '(seed|options)'"
+# What Gymnasium's wrappers, or the call of reset, raise because of it.
+_OLD_API = re.compile(
+    r"values to unpack|\breset\(\) got an unexpected keyword argument '(seed|options)'"
 )
 # Gymnasium environments that need another package.
 _REQUIREMENTS = {
@@ -37,11 +37,6 @@ _REQUIREMENTS = {
     "gymnasium.envs.box2d": "Box2D",
     "gymnasium.envs:_raise_mujoco_py_error": "mujoco_py",
 }
-# Gymnasium environments whose actions are not discrete; finding out would mean
-# building them.
-_NOT_DISCRETE = re.compile(
-    "BipedalWalker|CarRacing|Continuous|Pendulum|tabular/CliffWalking|envs.mujoco"
-)
 
 
 def import_gymnasium() -> Any:
@@ -61,25 +56,21 @@ def load_gymnasium(address: Address, seed: int) -> Any:
     gymnasium = import_gymnasium()
     name = address.rest
 
-    def make(**args: Any) -> Any:
-        try:
-            return gymnasium.make(name, disable_env_checker=True, **args)
-        except (gymnasium.error.UnregisteredEnv, ModuleNotFoundError) as error:
-            raise ConfigError(
-                f"environment {address.uri!r}: Gymnasium cannot find {name!r} "
-                f"({error}). `distrl list envs` shows what is installed; an id that "
-                "another package registers is gym:PACKAGE:ID."
-                f"{suggest(name, gymnasium.registry)}"
-            ) from error
-        except gymnasium.error.DependencyNotInstalled as error:
-            if "Box2D" not in str(error):
-                raise
-            raise ConfigError(
-                f"environment {address.uri!r} needs Box2D, which is not installed; "
-                f"install it with: {BOX2D_COMMAND}"
-            ) from error
-
-    return call_factory(make, address.args, address.uri)
+    try:
+        return gymnasium.make(name, disable_env_checker=True, **address.args)
+    except (gymnasium.error.UnregisteredEnv, ModuleNotFoundError) as error:
+        raise ConfigError(
+            f"environment {address.uri!r}: Gymnasium cannot find {name!r} ({error}). "
+            "`distrl list envs` shows what is installed; an id that another package "
+            f"registers is gym:PACKAGE:ID.{suggest(name, gymnasium.registry)}"
+        ) from error
+    except gymnasium.error.DependencyNotInstalled as error:
+        if "Box2D" not in str(error):
+            raise
+        raise ConfigError(
+            f"environment {address.uri!r} needs Box2D, which is not installed; "
+            f"install it with: {BOX2D_COMMAND}"
+        ) from error
 
 
 class GymnasiumAdapter(dm_env.Environment):
@@ -94,17 +85,18 @@ class GymnasiumAdapter(dm_env.Environment):
         """Wraps `environment`; raises ConfigError, naming `uri`, if unsupported."""
         self._environment = environment
         self._seed = seed
-        num_actions = read_action_space(environment, uri)
-        self._start = int(environment.action_space.start)
-        self._action_spec = specs.DiscreteArray(num_actions, np.int64, name="action")
-        self._observation_spec = read_observation_space(environment, uri)
-        self._shows_mask = split_mask(self._observation_spec)[1] is not None
-        # Whether the mask is in `info`; None before the first reset.
-        self._informs = False if self._shows_mask else None
+        self._uri = uri
+        space = _read_space(environment, "action", uri)
+        if not isinstance(space, import_gymnasium().spaces.Discrete):
+            raise refuse_actions(uri, space)
+        self._start = int(space.start)
+        self._action_spec = specs.DiscreteArray(int(space.n), np.int64, name="action")
+        self._observation_spec: Any = None
         self._is_over = True
 
     def reset(self) -> dm_env.TimeStep:
         """Starts an episode; seeds only the first time."""
+        self.observation_spec()
         try:
             result = self._environment.reset(seed=self._seed)
         except (TypeError, ValueError) as error:
@@ -140,17 +132,11 @@ class GymnasiumAdapter(dm_env.Environment):
                 f"returned the info {show(info)} from step(); expected a dict"
             )
         observation = self._join(observation, info, f"step({action})")
-        terminated = _read_flag("terminated", terminated)
-        truncated = _read_flag("truncated", truncated)
-        self._is_over = terminated or truncated
-        number = read_number(reward)
-        # The check of rewards reports values that are not numbers.
-        reward = reward if number is None else number
-        if terminated:
-            return dm_env.termination(reward, observation)
-        if truncated:
-            return dm_env.truncation(reward, observation)
-        return dm_env.transition(reward, observation)
+        is_terminated = _read_flag("terminated", terminated)
+        self._is_over = _read_flag("truncated", truncated) or is_terminated
+        step_type = dm_env.StepType.LAST if self._is_over else dm_env.StepType.MID
+        discount = 0.0 if is_terminated else 1.0
+        return dm_env.TimeStep(step_type, reward, discount, observation)
 
     def observation_spec(self) -> Any:
         """Returns the nest of specs of the observation space, and of a mask in `info`.
@@ -158,11 +144,8 @@ class GymnasiumAdapter(dm_env.Environment):
         Only a reset shows whether `info` has a mask, so the first call may reset the
         environment with the first seed; the first episode then uses the same seed.
         """
-        if self._informs is None:
-            # The next reset will raise it again.
-            with contextlib.suppress(Exception):
-                _, info = self._environment.reset(seed=self._seed)
-                self._note_mask(_find_mask(info))
+        if self._observation_spec is None:
+            self._observation_spec = self._read_observation_spec()
         return self._observation_spec
 
     def action_spec(self) -> specs.DiscreteArray:
@@ -176,9 +159,7 @@ class GymnasiumAdapter(dm_env.Environment):
     def _join(self, observation: Any, info: Any, call: str) -> Any:
         if self._shows_mask:
             return observation
-        mask = _find_mask(info)
-        if self._informs is None:
-            self._note_mask(mask)
+        mask = info.get(ACTION_MASK)
         if self._informs != (mask is not None):
             now, before = ("no", "one") if self._informs else ("an", "none")
             raise EnvironmentFault(
@@ -188,34 +169,27 @@ class GymnasiumAdapter(dm_env.Environment):
             )
         return join_mask(observation, mask)
 
-    def _note_mask(self, mask: Any) -> None:
+    def _read_observation_spec(self) -> Any:
+        space = _read_space(self._environment, "observation", self._uri)
+        # Gymnasium's own environments violate their bounds, such as LunarLander-v3.
+        modules = [
+            each.__module__ for each in type(self._environment.unwrapped).__mro__
+        ]
+        is_own = any(module.startswith("gymnasium.envs.") for module in modules)
+        spec = describe_space(
+            space, "observation", self._uri, has_float_bounds=not is_own
+        )
+        mask = None
+        self._shows_mask = split_mask(spec)[1] is not None
+        if not self._shows_mask:
+            with contextlib.suppress(Exception):  # The next reset will raise it again.
+                _, info = self._environment.reset(seed=self._seed)
+                mask = info.get(ACTION_MASK)
         self._informs = mask is not None
-        if self._informs:
-            array = np.asarray(mask)
-            spec = specs.Array(array.shape, array.dtype, name=ACTION_MASK)
-            self._observation_spec = join_mask(self._observation_spec, spec)
-
-
-def _find_mask(info: Any) -> Any:
-    return info.get(ACTION_MASK) if isinstance(info, dict) else None
-
-
-def read_action_space(environment: Any, uri: str) -> int:
-    """Returns the number of actions; raises ConfigError unless they are Discrete."""
-    space = getattr(environment, "action_space", None)
-    _check_package(space, "action", uri)
-    if not isinstance(space, import_gymnasium().spaces.Discrete):
-        raise refuse_actions(uri, space)
-    return int(space.n)
-
-
-def read_observation_space(environment: Any, uri: str) -> Any:
-    """Returns the nest of specs; raises ConfigError as `describe_space` does."""
-    # Gymnasium's own environments violate their bounds, such as LunarLander-v3.
-    classes = type(environment.unwrapped).__mro__
-    is_own = any(each.__module__.startswith("gymnasium.envs.") for each in classes)
-    space = getattr(environment, "observation_space", None)
-    return describe_space(space, "observation", uri, has_float_bounds=not is_own)
+        if mask is None:
+            return spec
+        array = np.asarray(mask)
+        return join_mask(spec, specs.Array(array.shape, array.dtype, name=ACTION_MASK))
 
 
 def describe_space(space: Any, name: str, uri: str, *, has_float_bounds: bool) -> Any:
@@ -224,7 +198,6 @@ def describe_space(space: Any, name: str, uri: str, *, has_float_bounds: bool) -
     Raises ConfigError if arrays of fixed shape cannot represent it.
     """
     spaces = import_gymnasium().spaces
-    _check_package(space, "observation", uri)
 
     def describe(part: Any, key: Any) -> Any:
         return describe_space(part, key, uri, has_float_bounds=has_float_bounds)
@@ -256,9 +229,10 @@ def describe_space(space: Any, name: str, uri: str, *, has_float_bounds: bool) -
     return specs.BoundedArray(space.shape, space.dtype, low, high, name)
 
 
-def _check_package(space: Any, what: str, uri: str) -> None:
-    if isinstance(space, import_gymnasium().spaces.Space) or space is None:
-        return
+def _read_space(environment: Any, what: str, uri: str) -> Any:
+    space = getattr(environment, f"{what}_space", None)
+    if space is None or isinstance(space, import_gymnasium().spaces.Space):
+        return space
     kind = type(space)
     package = kind.__module__.partition(".")[0]
     raise ConfigError(
@@ -285,21 +259,10 @@ def _read_flag(name: str, value: Any) -> bool:
 
 
 def _explain_old_api(call: str, error: Exception, advice: str) -> None:
-    """Raises an error with advice if `error` was caused by the old Gym API."""
-    is_unpacking = isinstance(error, ValueError) and "values to unpack" in str(error)
-    is_wrappers = is_unpacking and _is_in_gymnasium(error.__traceback__)
-    if is_wrappers or _NO_SEED.search(str(error)):
+    if _OLD_API.search(str(error)):
         raise EnvironmentFault(
             f"failed in {call}: {type(error).__name__}: {error}. {advice}"
         ) from error
-
-
-def _is_in_gymnasium(traceback: TracebackType | None) -> bool:
-    module = ""
-    while traceback is not None:
-        module = traceback.tb_frame.f_globals.get("__name__", "")
-        traceback = traceback.tb_next
-    return module.startswith("gymnasium.")
 
 
 def _shrink(bound: np.ndarray) -> np.ndarray:
@@ -318,8 +281,6 @@ def _list_entries() -> list[EnvironmentEntry]:
         needed = [p for prefix, p in _REQUIREMENTS.items() if text.startswith(prefix)]
         if "GymV2" in spec.id or not all(map(importlib.util.find_spec, needed)):
             continue
-        if _NOT_DISCRETE.search(f"{spec.id} {text}"):
-            text = f"wrap it, no discrete action (docs/environments.md); {text}"
         version = -1 if spec.version is None else spec.version
         found = version, EnvironmentEntry(f"gym:{spec.id}", text)
         key = (spec.namespace, spec.name)

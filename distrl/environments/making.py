@@ -1,5 +1,6 @@
 """Construction from a URI: one environment, its spec, or many in lock-step."""
 
+import contextlib
 import functools
 import sys
 from collections.abc import Mapping
@@ -11,17 +12,16 @@ import numpy as np
 
 from distrl.action_masks import split_mask
 from distrl.config import Config
-from distrl.environments.address import parse_address
-from distrl.environments.batch import Batch, BatchEnvironment
+from distrl.environments.batch import BatchEnvironment
+from distrl.environments.bsuite_suite import log_episodes
 from distrl.environments.spec import count_actions, make_spec
-from distrl.environments.suites import find_suite
-from distrl.environments.vector import SyncEnvironment, VectorEnvironment
-from distrl.environments.worker_processes import ProcessEnvironment
-from distrl.environments.wrappers import (
-    LastActionReward,
-    LastActionRewardBatch,
-    ShiftedActions,
+from distrl.environments.suites import find_suite, parse_address
+from distrl.environments.vector import (
+    SyncEnvironment,
+    VectorEnvironment,
+    add_last_action_reward,
 )
+from distrl.environments.worker_processes import ProcessEnvironment
 from distrl.errors import ConfigError, EnvironmentFault
 from distrl.seeding import derive_seed
 from distrl.types import EnvironmentSpec
@@ -33,21 +33,15 @@ _METHODS = ("reset", "step", "observation_spec", "action_spec")
 
 
 def make_environment(
-    uri: str,
-    args: Mapping[str, Any],
-    seed: int,
-    *,
-    last_action_reward: bool = False,
-    bsuite_log: Path | None = None,
+    uri: str, args: Mapping[str, Any], seed: int, *, bsuite_log: Path | None = None
 ) -> dm_env.Environment:
-    """Builds one environment with a single discrete action, 0 to n - 1.
+    """Builds one environment with a single discrete action.
 
     Args:
       uri: an address of a suite (`suites.FORMS`) or of a plugin's scheme, or
         `package.module:factory`; each with optional `?key=value&key=value`.
       args: keyword arguments in addition to those in the URI.
       seed: below 2**31; determines the episodes if the environment can be seeded.
-      last_action_reward: whether to wrap it in `LastActionReward`.
       bsuite_log: file in which a bsuite environment logs its episodes; None for no log.
 
     Raises:
@@ -55,12 +49,9 @@ def make_environment(
     """
     built = build_environment(uri, args, seed)
     if bsuite_log is not None:
-        from distrl.environments.bsuite_log import log_episodes
-
         built = log_episodes(built, bsuite_log)
     try:
-        environment = adapt_environment(built, uri, seed)
-        return LastActionReward(environment, uri) if last_action_reward else environment
+        return adapt_environment(built, uri, seed)
     except BaseException:
         close_quietly(built)
         raise
@@ -100,9 +91,9 @@ def adapt_environment(built: Any, uri: str, seed: int) -> dm_env.Environment:
         from distrl.environments.gymnasium_suite import GymnasiumAdapter
 
         return GymnasiumAdapter(built, seed, uri)
-    action_spec = built.action_spec()
-    num_actions = count_actions(action_spec, uri)
-    return built if action_spec.minimum == 0 else ShiftedActions(built, num_actions)
+    count_actions(built.action_spec(), uri)
+    adapted: dm_env.Environment = built
+    return adapted
 
 
 def is_gymnasium(built: Any) -> bool:
@@ -116,15 +107,10 @@ def read_spec(
     uri: str, args: Mapping[str, Any], *, last_action_reward: bool = False
 ) -> EnvironmentSpec:
     """Returns the spec of an environment, after trying a reset and a step."""
-    environment = make_environment(
-        uri, args, seed=0, last_action_reward=last_action_reward
-    )
-    try:
+    with contextlib.closing(make_environment(uri, args, seed=0)) as environment:
         spec = make_spec(environment, uri)
         _try_out(environment, spec, uri)
-        return spec
-    finally:
-        environment.close()
+    return add_last_action_reward(spec) if last_action_reward else spec
 
 
 def check_environment_processes(config: Config) -> None:
@@ -166,10 +152,7 @@ def make_vector_environment(
     address = parse_address(uri, args)
     suite = find_suite(address)
     if suite.load_batch is not None:
-        batch: Batch = suite.build_batch(address, seeds)
-        if extends:
-            batch = LastActionRewardBatch(batch)
-        return BatchEnvironment(batch, spec)
+        return BatchEnvironment(suite.build_batch(address, seeds), spec, extends)
     log = None
     if role == "actor" and config.actor.bsuite_log and config.run_dir is not None:
         log = Path(config.run_dir) / BSUITE_LOGS
@@ -179,7 +162,6 @@ def make_vector_environment(
             uri,
             args,
             seed,
-            last_action_reward=extends,
             bsuite_log=None if log is None else log / f"{index}-{i}.csv",
         )
         for i, seed in enumerate(seeds)
@@ -190,16 +172,14 @@ def make_vector_environment(
     if processes:
         # An actor must close them before it is killed itself.
         seconds = config.launch.stop_seconds / 2
-        return ProcessEnvironment(builders, processes, spec, seconds)
-    return SyncEnvironment([build() for build in builders], spec)
+        return ProcessEnvironment(builders, processes, spec, seconds, extends)
+    return SyncEnvironment([build() for build in builders], spec, extends)
 
 
 def close_quietly(built: Any) -> None:
     """Closes an environment after a more telling error; drops errors of closing."""
-    try:
+    with contextlib.suppress(Exception):
         built.close()
-    except Exception:
-        return
 
 
 def _try_out(environment: dm_env.Environment, spec: EnvironmentSpec, uri: str) -> None:

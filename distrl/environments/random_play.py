@@ -3,7 +3,7 @@
 import hashlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import dm_env
@@ -21,6 +21,7 @@ from distrl.environments.value_checks import (
     refuse_first_step,
     refuse_stuck,
 )
+from distrl.environments.vector import Episode
 from distrl.errors import EnvironmentFault
 from distrl.system.user_code import locate_error
 
@@ -35,50 +36,18 @@ class Fault:
 
     text: str
     step: int
-    count: int = 1
-
-
-@dataclass
-class Play:
-    """The observed behaviour of an environment under random actions."""
-
-    steps: int = 0
-    is_whole: bool = True  # False if the environment raised
-    observations: int = 0
-    resets: int = 0  # after an episode ended
-    faults: dict[str, Fault] = field(default_factory=dict)  # by rule
-    casts: Fault | None = None  # observations of another dtype than the spec's
-    returns: list[float] = field(default_factory=list)
-    lengths: list[int] = field(default_factory=list)
-    truncations: int = 0
-    rewards: tuple[float, float] | None = None  # the smallest and the largest
-    seconds: float = 0.0  # in the environment's own calls
-    warm_memory: int | None = None  # bytes of this process, after the warm-up
-    last_memory: int | None = None
-
-    def note(self, rule: str, text: str) -> None:
-        """Records a fault at the current step."""
-        fault = self.faults.setdefault(rule, Fault(text, self.steps, count=0))
-        fault.count += 1
-
-    def attempt(self, read: Callable[..., Any], *arguments: Any) -> Any:
-        """Returns the result of a check, or records why it failed and returns None."""
-        try:
-            return read(*arguments)
-        except EnvironmentFault as fault:
-            assert fault.rule is not None
-            self.note(fault.rule, _strip(fault))
-            return None
+    count: int = 0
 
 
 class RandomActions:
-    """Draws random actions, 0 to n - 1."""
+    """Draws random legal actions."""
 
     def __init__(self, environment: dm_env.Environment, seed: int):
         """Seeds the draws."""
         spec = environment.action_spec()
         self._dtype = spec.dtype
-        self._num_actions = int(spec.maximum) + 1
+        self._least = int(spec.minimum)
+        self._num_actions = int(spec.maximum) - self._least + 1
         self._random = np.random.RandomState(seed)
 
     def draw(self, observation: Any) -> Any:
@@ -87,66 +56,126 @@ class RandomActions:
         legal: Any = range(self._num_actions)
         if np.shape(mask) == (self._num_actions,) and np.any(mask):
             legal = np.flatnonzero(mask)
-        action = legal[self._random.randint(len(legal))]
+        action = self._least + legal[self._random.randint(len(legal))]
         # The dtype in which a vector environment passes actions on.
         return int(action) if self._dtype == np.int64 else self._dtype.type(action)
 
 
-def play(
-    environment: dm_env.Environment, leaves: Sequence[Leaf], steps: int, seed: int
-) -> Play:
-    """Takes random actions until the environment raises or `steps` are done."""
-    seen = Play()
-    actions = RandomActions(environment, seed)
-    memory = psutil.Process()
+class RandomPlay:
+    """Takes random actions until the environment raises or all steps are done.
 
-    def ask(method: Callable[..., Any], *arguments: Any) -> dm_env.TimeStep:
-        begun = time.perf_counter()
-        answer = method(*arguments)
-        seen.seconds += time.perf_counter() - begun
-        check_time_step(answer, 0, call)
-        _look(seen, leaves, answer, call)
-        return answer
+    Attributes:
+      steps: the number of steps begun.
+      is_whole: False if the environment raised.
+      observations: the number of observations.
+      faults: the fault of each broken rule.
+      has_mask: whether observations have an action mask.
+      casts: observations of another dtype than the spec's, which lose nothing.
+      episodes: those that ended; `is_cut` says whether by truncation.
+      rewards: the smallest and the largest.
+      seconds: the time spent in the environment's own calls.
+      memory: bytes of this process after the warm-up and at the end.
+    """
 
-    call = "reset()"
-    episode_return, length = 0.0, 0
-    try:
-        timestep = ask(environment.reset)
+    def __init__(
+        self,
+        environment: dm_env.Environment,
+        leaves: Sequence[Leaf],
+        steps: int,
+        seed: int,
+    ):
+        """Plays `steps` steps."""
+        self.steps = self.observations = 0
+        self.is_whole = True
+        self.faults: dict[str, Fault] = {}
+        self.casts: Fault | None = None
+        self.episodes: list[Episode] = []
+        self.rewards: tuple[float, float] | None = None
+        self.seconds = 0.0
+        self.memory: list[int] = []
+        self.has_mask = any(leaf.path == (ACTION_MASK,) for leaf in leaves)
+        self._leaves = leaves
+        self._call = "reset()"
+        try:
+            self._play(environment, steps, seed)
+        except (Exception, SystemExit) as error:
+            self.is_whole = False
+            what = f"{type(error).__name__}: {error}{locate_error(error)}"
+            if not isinstance(error, EnvironmentFault):
+                error = EnvironmentFault(f"{self._call}: {what}")
+            rule = "resets" if self._call == "reset()" and self.steps else "steps"
+            self._note(error, rule)
+        self.memory.append(psutil.Process().memory_info().rss)
+
+    def _play(self, environment: dm_env.Environment, steps: int, seed: int) -> None:
+        actions = RandomActions(environment, seed)
+        episode_return, length = 0.0, 0
+        timestep = self._ask("reset()", environment.reset)
         for _ in range(steps):
             action = actions.draw(timestep.observation)
-            call = f"step({action})"
-            seen.steps += 1
-            if seen.steps == int(steps * _WARM_UP):
-                seen.warm_memory = memory.memory_info().rss
-            timestep = ask(environment.step, action)
+            self.steps += 1
+            if self.steps == int(steps * _WARM_UP):
+                self.memory.append(psutil.Process().memory_info().rss)
+            timestep = self._ask(f"step({action})", environment.step, action)
             if timestep.first():
-                seen.note("steps", _strip(refuse_first_step(0)))
+                self._note(refuse_first_step(0))
                 episode_return, length = 0.0, 0
                 continue
-            rewards = seen.attempt(read_rewards, [timestep.reward])
-            if rewards is not None:
-                reward = float(rewards[0])
-                low, high = seen.rewards or (reward, reward)
-                seen.rewards = min(low, reward), max(high, reward)
-                episode_return += reward
-            discounts = seen.attempt(read_discounts, [timestep.discount])
+            reward = self._attempt(read_rewards, [timestep.reward])
+            if reward is not None:
+                low, high = self.rewards or (reward[0], reward[0])
+                self.rewards = min(low, reward[0]), max(high, reward[0])
+                episode_return += float(reward[0])
+            discount = self._attempt(read_discounts, [timestep.discount])
             length += 1
-            if not timestep.last():
+            if timestep.last():
+                is_cut = discount is None or bool(discount[0] > 0)
+                self.episodes.append(Episode(0, episode_return, length, is_cut))
+                episode_return, length = 0.0, 0
+                timestep = self._ask("reset()", environment.reset)
+
+    def _ask(self, call: str, method: Callable, *arguments: Any) -> dm_env.TimeStep:
+        self._call = call
+        begun = time.perf_counter()
+        timestep = method(*arguments)
+        self.seconds += time.perf_counter() - begun
+        check_time_step(timestep, 0, call)
+        if call == "reset()" and not timestep.first():
+            text = "reset() answered with a time step that is not a first one"
+            self._note(EnvironmentFault(text, "resets"))
+        self._look(timestep)
+        return timestep
+
+    def _look(self, timestep: dm_env.TimeStep) -> None:
+        self.observations += 1
+        observation = timestep.observation
+        for leaf in self._leaves:
+            array = self._attempt(read_array, leaf, observation, 0, self._call)
+            if array is None:
                 continue
-            seen.returns.append(episode_return)
-            seen.lengths.append(length)
-            seen.truncations += discounts is None or discounts[0] > 0
-            episode_return, length = 0.0, 0
-            call = "reset()"
-            timestep = ask(environment.reset)
-            seen.resets += 1
-    except (Exception, SystemExit) as error:
-        seen.is_whole = False
-        rule = "resets" if call == "reset()" and seen.steps else "steps"
-        text = f"{call}: {type(error).__name__}: {error}{locate_error(error)}"
-        seen.note(rule, _strip(error) if isinstance(error, EnvironmentFault) else text)
-    seen.last_memory = memory.memory_info().rss
-    return seen
+            dtype = np.asarray(leaf.read(observation)).dtype
+            if dtype != leaf.declared:
+                text = f"{dtype}{leaf.place}, the spec has {leaf.declared}"
+                self.casts = self.casts or Fault(text, self.steps)
+                self.casts.count += 1
+            # After a termination no action is chosen or bootstrapped from.
+            is_over = timestep.last() and timestep.discount == 0
+            if leaf.path == (ACTION_MASK,) and not is_over and not array.any():
+                self._note(refuse_stuck(0, self._call))
+
+    def _attempt(self, read: Callable, *arguments: Any) -> Any:
+        """Returns the result of a check, or records why it failed and returns None."""
+        try:
+            return read(*arguments)
+        except EnvironmentFault as fault:
+            self._note(fault)
+            return None
+
+    def _note(self, error: BaseException, rule: str = "steps") -> None:
+        text = str(error).removeprefix("environment 0 ")
+        rule = getattr(error, "rule", None) or rule
+        fault = self.faults.setdefault(rule, Fault(text, self.steps))
+        fault.count += 1
 
 
 def trace(
@@ -165,36 +194,6 @@ def trace(
                 timesteps[index] = environment.reset()
                 digests[index].append(_digest(timesteps[index]))
     return digests
-
-
-def _look(
-    seen: Play, leaves: Sequence[Leaf], timestep: dm_env.TimeStep, call: str
-) -> None:
-    if call == "reset()" and not timestep.first():
-        seen.note("resets", "reset() answered with no first time step")
-    seen.observations += 1
-    for leaf in leaves:
-        array = seen.attempt(read_array, leaf, timestep.observation, 0, call)
-        if array is None:
-            continue
-        found = np.asarray(leaf.read(timestep.observation)).dtype
-        if found != leaf.declared:
-            if seen.casts is None:
-                text = f"{found}{leaf.describe_place()}, the spec has {leaf.declared}"
-                seen.casts = Fault(text, seen.steps, count=0)
-            seen.casts.count += 1
-    # After a termination no action is chosen or bootstrapped from.
-    if timestep.last() and timestep.discount == 0:
-        return
-    if any(leaf.path == (ACTION_MASK,) for leaf in leaves):
-        _, mask = split_mask(timestep.observation)
-        if not np.any(mask):
-            fault = refuse_stuck(0, call)
-            seen.note("action masks", _strip(fault))
-
-
-def _strip(error: BaseException) -> str:
-    return str(error).removeprefix("environment 0 ")
 
 
 def _digest(timestep: dm_env.TimeStep) -> bytes:

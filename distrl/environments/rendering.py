@@ -1,25 +1,27 @@
-"""Environments that render an image for each step."""
+"""An environment that renders an image for each step."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import dm_env
 import numpy as np
 
+from distrl.config import Config
 from distrl.environments.making import (
     adapt_environment,
     build_environment,
     close_quietly,
 )
-from distrl.environments.wrappers import LastActionReward, Wrapper
+from distrl.environments.vector import RawStep, SyncEnvironment
 from distrl.errors import ConfigError
+from distrl.types import EnvironmentSpec
 
 RENDER_MODE = "rgb_array"
 _FRAMES_A_SECOND = 30.0
 
 
-class Rendered(Wrapper):
-    """Passes on an image of each step of the first episode.
+class RenderedEnvironment(SyncEnvironment):
+    """One environment, which passes on an image of each step of its first episode.
 
     Attributes:
       frames_a_second: the rate at which the images are meant to be shown.
@@ -27,74 +29,72 @@ class Rendered(Wrapper):
     """
 
     def __init__(
-        self, environment: dm_env.Environment, render: Callable[[], Any], rate: float
+        self,
+        environment: dm_env.Environment,
+        spec: EnvironmentSpec,
+        last_action_reward: bool,
+        built: Any,
     ):
-        """Wraps `environment`; `render` returns an image, `rate` is images a second."""
-        super().__init__(environment)
-        self.frames_a_second = rate
+        """Takes the environment and what it adapts, which has a method `render`."""
+        super().__init__([environment], spec, last_action_reward)
+        metadata = getattr(built, "metadata", None) or {}
+        self.frames_a_second = float(metadata.get("render_fps") or _FRAMES_A_SECOND)
         self.take: Callable[[np.ndarray], object] | None = None
-        self._render = render
+        self._render = built.render
         self._has_begun = False
 
-    def reset(self) -> dm_env.TimeStep:
-        """Starts an episode."""
+    def _reset_some(self, indices: list[int]) -> list[np.ndarray]:
+        leaves = super()._reset_some(indices)
         if self._has_begun:
             self.take = None
         self._has_begun = True
-        return self._show(self._environment.reset())
+        self._show()
+        return leaves
 
-    def step(self, action: Any) -> dm_env.TimeStep:
-        """Takes an action."""
-        return self._show(self._environment.step(action))
+    def _step_all(self, action: np.ndarray, due: list[int]) -> RawStep:
+        step = super()._step_all(action, due)
+        self._show()
+        return step
 
-    def _show(self, timestep: dm_env.TimeStep) -> dm_env.TimeStep:
+    def _show(self) -> None:
         if self.take is not None:
             self.take(self._render())
-        return timestep
 
 
 def make_rendered_environment(
-    uri: str, args: Mapping[str, Any], seed: int, *, last_action_reward: bool = False
-) -> Rendered:
-    """Builds an environment that renders, and renders one image to check.
+    config: Config, spec: EnvironmentSpec, seed: int
+) -> RenderedEnvironment:
+    """Builds a run's environment so that it renders, and renders one image to check.
 
-    Takes the arguments of `make_environment`. A Gymnasium environment is built with
-    `render_mode: rgb_array`; any other needs a method `render()`. Raises ConfigError if
-    it cannot be built or does not render images.
+    A Gymnasium environment is built with `render_mode: rgb_array`; any other needs a
+    method `render()`. Raises ConfigError if it cannot be built or renders no images.
     """
+    uri, args = config.environment, config.environment_args
     try:
         built = build_environment(uri, {**args, "render_mode": RENDER_MODE}, seed)
     except ConfigError:
         # It may render without that argument.
         built = build_environment(uri, args, seed)
     try:
-        render = getattr(built, "render", None)
-        if not callable(render):
-            raise _refuse(uri, f"a {type(built).__name__} has no method render()")
+        _try_out(built, uri)
         environment = adapt_environment(built, uri, seed)
-        if last_action_reward:
-            environment = LastActionReward(environment, uri)
-        _try_out(built, render, uri)
+        extends = config.network.last_action_reward
+        return RenderedEnvironment(environment, spec, extends, built)
     except BaseException:
         close_quietly(built)
         raise
-    metadata = getattr(built, "metadata", None) or {}
-    rate = float(metadata.get("render_fps") or _FRAMES_A_SECOND)
-    return Rendered(environment, render, rate)
 
 
-def _try_out(built: Any, render: Callable[[], Any], uri: str) -> None:
+def _try_out(built: Any, uri: str) -> None:
     try:
         built.reset()
-        image = np.asarray(render())
+        image = np.asarray(built.render())
+        why = f"render() gives {list(image.shape)} of {image.dtype}"
+        if image.dtype == np.uint8 and image.ndim == 3 and image.shape[-1] == 3:
+            return
     except Exception as error:
-        raise _refuse(uri, f"{type(error).__name__}: {error}") from error
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] != 3:
-        raise _refuse(uri, f"render() gives {list(image.shape)} of {image.dtype}")
-
-
-def _refuse(uri: str, why: str) -> ConfigError:
-    return ConfigError(
+        why = f"{type(error).__name__}: {error}"
+    raise ConfigError(
         f"environment {uri!r} renders no images ({why}). It needs an argument "
         f"render_mode that may be {RENDER_MODE!r}, as in Gymnasium, or at least a "
         "method render(), which returns [height, width, 3] uint8."

@@ -10,10 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
+from distrl.config.factories import check_keywords
 from distrl.environments.batch import Batch, OneOfBatch
-from distrl.errors import ConfigError, suggest
+from distrl.errors import ConfigError
 
 T = TypeVar("T")
+
+_KINDS = {bool: "true or false", int: "an integer", float: "a number"}
 
 
 class EnvironmentEntry(NamedTuple):
@@ -49,7 +52,7 @@ class Suite:
     form: str
     load: Callable[[Address, int], Any] | None = None
     load_batch: Callable[[Address, Sequence[int]], Batch] | None = None
-    list_entries: Callable[[], list[EnvironmentEntry]] | None = None
+    list_entries: Callable[[], list[EnvironmentEntry]] = list
     modules: tuple[str, ...] = ()
     requirement: str | None = None
 
@@ -82,54 +85,46 @@ class Suite:
         """Builds one environment; raises ConfigError on failure."""
         if self.load is None:
             return OneOfBatch(self.build_batch(address, [seed]))
-        self._prepare(address)
-        return self.load(address, seed)
+        return self._build(self.load, address, seed)
 
     def build_batch(self, address: Address, seeds: Sequence[int]) -> Batch:
         """Builds a batch; the suite must have `load_batch`."""
         assert self.load_batch is not None
-        self._prepare(address)
-        return self.load_batch(address, seeds)
+        return self._build(self.load_batch, address, seeds)
 
-    def _prepare(self, address: Address) -> None:
+    def _build(
+        self, load: Callable[[Address, Any], T], address: Address, seed: Any
+    ) -> T:
         if not self.is_installed():
             raise ConfigError(
                 f"environment {address.uri!r} needs {self.requirement}, which is not "
                 f"installed; install it with: {self.install_command}"
             )
         self.preload()
-
-
-def call_factory(factory: Callable[..., T], args: Mapping[str, Any], uri: str) -> T:
-    """Returns `factory(**args)`; turns every error into a ConfigError."""
-    names, takes_others = read_parameters(factory)
-    allowed = [name for name in names if name != "seed"]
-    for key in args:
-        if key not in names and not takes_others:
+        try:
+            return load(address, seed)
+        except ConfigError:
+            raise
+        except Exception as error:
+            given = ", ".join(f"{key}={x!r}" for key, x in address.args.items())
             raise ConfigError(
-                f"environment {uri!r} has no argument {key!r}; it takes "
-                f"{', '.join(allowed) or 'none'}.{suggest(key, allowed)}"
-            )
-    try:
-        return factory(**args)
-    except ConfigError:
-        raise
-    except Exception as error:
-        given = ", ".join(f"{key}={value!r}" for key, value in args.items())
-        raise ConfigError(
-            f"environment {uri!r} could not be built with ({given}): "
-            f"{type(error).__name__}: {error}"
-        ) from error
+                f"environment {address.uri!r} could not be built with ({given}): "
+                f"{type(error).__name__}: {error}"
+            ) from error
 
 
-def read_parameters(factory: Callable[..., Any]) -> tuple[list[str], bool]:
-    """Returns the parameter names, and whether there is a `**` parameter."""
-    try:
-        parameters = inspect.signature(factory).parameters
-    except (TypeError, ValueError):  # it has no signature
-        return [], True
-    names = [name for name, p in parameters.items() if p.kind is not p.VAR_KEYWORD]
-    return names, len(names) < len(parameters)
+def call_factory(
+    factory: Callable[..., T], args: Mapping[str, Any], address: Address, seed: int
+) -> T:
+    """Returns `factory(**args)`, with `seed` if it has such a parameter.
+
+    Raises ConfigError, naming the address, for arguments that it does not take.
+    """
+    with contextlib.suppress(ValueError):  # Some built-in callables have no signature.
+        if "seed" in inspect.signature(factory).parameters:
+            args = {**args, "seed": seed}
+    check_keywords(f"environment {address.uri!r}", factory, args, positional=0)
+    return factory(**args)
 
 
 def read_options(kind: type[T], address: Address, least: Mapping[str, int]) -> T:
@@ -138,7 +133,8 @@ def read_options(kind: type[T], address: Address, least: Mapping[str, int]) -> T
     All fields of `kind` have defaults; floats are probabilities, and `least` holds the
     minimum of each integer.
     """
-    options = call_factory(kind, address.args, address.uri)
+    check_keywords(f"environment {address.uri!r}", kind, address.args, positional=0)
+    options = kind(**address.args)
     for field in dataclasses.fields(options):  # type: ignore[arg-type]
         is_float = isinstance(field.default, float)
         low, high = (0, 1) if is_float else (least.get(field.name), None)
@@ -156,20 +152,13 @@ def check_option(
     high: float | None = None,
 ) -> None:
     """Raises ConfigError unless `value` has the type of its default and is in range."""
-    if isinstance(default, bool):
-        fits, needed = isinstance(value, bool), "true or false"
-    elif isinstance(default, (int, float)):
-        is_whole = isinstance(default, int)
-        fits = type(value) in ((int,) if is_whole else (int, float))
-        fits = fits and (low is None or low <= value)
-        fits = fits and (high is None or value <= high)
-        needed = "an integer" if is_whole else "a number"
-        needed += "" if low is None else f" from {low}"
-        needed += "" if high is None else f" to {high}"
-    else:
-        fits = type(value) is type(default)
-        needed = f"of the type of its default, {default!r}"
-    if not fits:
-        raise ConfigError(
-            f"environment {uri!r}: {name} is {value!r}; it has to be {needed}."
-        )
+    kind = type(default)
+    fits = type(value) in ((int, float) if kind is float else (kind,))
+    if fits and (low is None or low <= value) and (high is None or value <= high):
+        return
+    needed = _KINDS.get(kind, f"of the type of its default, {default!r}")
+    needed += "" if low is None else f" from {low}"
+    needed += "" if high is None else f" to {high}"
+    raise ConfigError(
+        f"environment {uri!r}: {name} is {value!r}; it has to be {needed}."
+    )

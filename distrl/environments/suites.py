@@ -1,12 +1,12 @@
-"""The table of suites, the schemes of plugins, and factories given by address."""
+"""Addresses of environments, `scheme:rest?key=value`, and the suites that they name."""
 
-import dataclasses
-import functools
-from collections.abc import Callable
+from collections.abc import Mapping
 from importlib import metadata
 from typing import Any
+from urllib.parse import unquote
 
 from distrl.config.factories import load_factory
+from distrl.config.plain_yaml import load_yaml
 from distrl.environments import (
     atari_suite,
     bsuite_suite,
@@ -19,7 +19,6 @@ from distrl.environments.suite import (
     EnvironmentEntry,
     Suite,
     call_factory,
-    read_parameters,
 )
 from distrl.errors import ConfigError
 
@@ -46,6 +45,55 @@ ENTRY_POINTS = "distrl.environments"
 The entry point's name is the scheme. It is a `Suite`, or a function that is called as
 `load(rest, args, seed)` and returns a dm_env or Gymnasium environment.
 """
+
+
+def parse_address(uri: str, args: Mapping[str, Any]) -> Address:
+    """Parses a URI and merges its arguments with `args`.
+
+    Values after `?` are YAML scalars; `%26` is an ampersand inside one. Raises
+    ConfigError if the URI is malformed, an argument has two values, or it is called
+    `seed`.
+    """
+    name, _, query = uri.partition("?")
+    scheme, colon, rest = name.partition(":")
+    if not (scheme and colon and rest):
+        raise ConfigError(
+            f"environment {uri!r} is not an address; write {FORMS}, each with "
+            "?key=value&key=value where it takes arguments."
+        )
+    merged = _parse_query(uri, query)
+    for key, value in args.items():
+        if key in merged and merged[key] != value:
+            raise ConfigError(
+                f"environment {uri!r}: the argument {key!r} is {merged[key]!r} in the "
+                f"address and {value!r} in environment_args; give it once."
+            )
+        merged[key] = value
+    if "seed" in merged:
+        raise ConfigError(
+            f"environment {uri!r}: the argument 'seed' ({merged['seed']!r}) cannot be "
+            "given, because each environment gets a seed of its own, derived from the "
+            "seed of the run; set that one with --seed."
+        )
+    return Address(uri, scheme, rest, merged)
+
+
+def _parse_query(uri: str, query: str) -> dict[str, Any]:
+    parsed: dict[str, Any] = {}
+    for pair in query.split("&") if query else ():
+        key, equals, text = pair.partition("=")
+        if not (key and equals):
+            raise ConfigError(
+                f"environment {uri!r}: the argument {pair!r} is not key=value."
+            )
+        if key in parsed:
+            raise ConfigError(
+                f"environment {uri!r}: the argument {key!r} is given twice; "
+                "give it once."
+            )
+        value = unquote(text)
+        parsed[key] = load_yaml(value, f"environment {uri!r}: {key!r} = {value!r}")
+    return parsed
 
 
 def find_suite(address: Address) -> Suite:
@@ -82,7 +130,6 @@ def list_environments() -> list[EnvironmentEntry]:
     entries = []
     for suite in SUITES.values():
         if suite.is_installed():
-            assert suite.list_entries is not None
             entries += suite.list_entries()
         else:
             text = f"not installed; {suite.install_command}"
@@ -95,35 +142,23 @@ def list_environments() -> list[EnvironmentEntry]:
 
 
 def _load_plugin(plugin: metadata.EntryPoint, address: Address) -> Suite:
-    def explain(call: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(call)
-        def explained(*arguments: Any) -> Any:
-            try:
-                return call(*arguments)
-            except ConfigError:
-                raise
-            except Exception as error:
-                raise ConfigError(
-                    f"environment {address.uri!r} could not be built by "
-                    f"{plugin.value!r}, which registers {address.scheme!r}: "
-                    f"{type(error).__name__}: {error}"
-                ) from error
-
-        return explained
-
-    found = explain(plugin.load)()
-    if not isinstance(found, Suite):
-        load = explain(lambda address, seed: found(address.rest, address.args, seed))
-        return Suite(f"{plugin.name}:...", load=load)
-    return dataclasses.replace(
-        found,
-        load=found.load and explain(found.load),
-        load_batch=found.load_batch and explain(found.load_batch),
+    try:
+        loaded = plugin.load()
+    except Exception as error:
+        raise ConfigError(
+            f"environment {address.uri!r}: {plugin.value!r}, which registers "
+            f"{address.scheme!r}, cannot be imported: {type(error).__name__}: {error}"
+        ) from error
+    if isinstance(loaded, Suite):
+        return loaded
+    return Suite(
+        f"{plugin.name}:...",
+        load=lambda address, seed: loaded(address.rest, address.args, seed),
     )
 
 
 def _build_by_factory(address: Address, seed: int) -> Any:
-    """Calls the factory of an address, with `seed` if it has that parameter."""
+    """Calls the factory that an address names."""
     if address.scheme == "dm_control":
         raise ConfigError(
             f"environment {address.uri!r}: dm_control has no scheme: its actions are "
@@ -136,7 +171,4 @@ def _build_by_factory(address: Address, seed: int) -> Any:
         f"{address.scheme}:{address.rest}",
         [*SUITES, *find_plugins()],
     )
-    args = dict(address.args)
-    if "seed" in read_parameters(factory)[0]:
-        args["seed"] = seed
-    return call_factory(factory, args, address.uri)
+    return call_factory(factory, address.args, address, seed)

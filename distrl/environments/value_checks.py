@@ -4,7 +4,6 @@ Replay is learned from again and again, so no NaN or value out of bounds may ent
 cast can hide a fault, so values are checked before they are cast.
 """
 
-import contextlib
 import functools
 import operator
 from collections.abc import Callable, Sequence
@@ -21,7 +20,6 @@ from distrl.errors import EnvironmentFault
 MISFITS = (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError)
 """What reading an observation of another structure or shape may raise."""
 
-_NUMBERS = frozenset((bool, int, float, np.float32, np.float64, np.int32, np.int64))
 _LARGEST = float(np.finfo(np.float32).max)
 _SHOWN_CHARACTERS = 120
 # In the order of their frequency.
@@ -36,6 +34,7 @@ class Leaf:
       declared: its dtype in the environment's own spec.
       dtype: the dtype in which it is carried.
       is_whole: whether it holds integers or booleans.
+      low, high: the smallest and largest allowed values, `[]` or of the array's shape.
     """
 
     def __init__(
@@ -47,20 +46,25 @@ class Leaf:
     ):
         """Takes the path and spec of the array, the nest of specs, and its dtype."""
         self.path = path
-        lengths = _list_lengths(path, structure)
-        self.read: Callable[[Any], Any] = functools.partial(_follow, path, lengths)
-        if len(path) == 1 and lengths == [None]:
+        self.place = f" at {'/'.join(map(str, path))!r}" if path else ""
+        self.read: Callable[[Any], Any] = functools.partial(_follow, path, structure)
+        if len(path) == 1 and isinstance(structure, dict):
             self.read = operator.itemgetter(path[0])  # equivalent, faster
         self.shape = spec.shape
         self.declared = declared
         self.dtype = spec.dtype
         self.is_whole = declared.kind in "biu"
-        self._low, self._high = _read_bounds(spec, declared)
-        self._is_uniform = self._low.ndim == self._high.ndim == 0
-        limits = _limits(declared if self.is_whole else self.dtype)
-        self._is_free = bool(
-            np.all(self._low == limits[0]) and np.all(self._high == limits[1])
-        )
+        # Integers must fit both dtypes.
+        limits = _limits(self.dtype)
+        if self.is_whole:
+            least, most = _limits(declared)
+            limits = max(limits[0], least), min(limits[1], most)
+        is_bounded = isinstance(spec, specs.BoundedArray)
+        bounds = (spec.minimum, spec.maximum) if is_bounded else limits
+        kind = np.int64 if self.is_whole else self.dtype
+        self.low, self.high = (np.clip(x, *limits).astype(kind) for x in bounds)
+        own = _limits(declared if self.is_whole else self.dtype)
+        self._is_free = bool(np.all(self.low == own[0]) and np.all(self.high == own[1]))
 
     def convert(self, array: np.ndarray, count: int) -> np.ndarray | None:
         """Returns `[K, ...]` in the carried dtype; None if a value is not allowed.
@@ -81,23 +85,6 @@ class Leaf:
             return array.astype(self.dtype, copy=False)
         return None
 
-    def find_violation(self, array: np.ndarray) -> tuple[int, ...] | None:
-        """Returns the index of the first value that is not allowed, or None."""
-        fits = (array >= self._low) & (array <= self._high)
-        return None if fits.all() else tuple(map(int, np.argwhere(~fits)[0]))
-
-    def describe_bounds(self, index: tuple[int, ...]) -> str:
-        """Describes the allowed values at an index."""
-        low = np.broadcast_to(self._low, self.shape)[index]
-        high = np.broadcast_to(self._high, self.shape)[index]
-        if not self.is_whole and (low, high) == _limits(self.dtype):
-            return "a finite number"
-        return f"{low} to {high}"
-
-    def describe_place(self) -> str:
-        """Returns ` at 'a/b'`; an empty string if the observation is a single array."""
-        return f" at {'/'.join(map(str, self.path))!r}" if self.path else ""
-
     def _allows(self, array: np.ndarray) -> bool:
         if self._is_free and not self.is_whole:
             # NaN and infinity propagate to the sum of squares. Large values may
@@ -106,9 +93,9 @@ class Leaf:
             return np.dot(flat, flat) < _LARGEST or bool(np.isfinite(array).all())
         if not array.size:
             return True
-        if self._is_uniform:  # both comparisons are false for NaN
-            return bool(array.min() >= self._low and array.max() <= self._high)
-        return bool(((array >= self._low) & (array <= self._high)).all())
+        if self.low.ndim == self.high.ndim == 0:  # comparisons are false for NaN
+            return bool(array.min() >= self.low and array.max() <= self.high)
+        return bool(((array >= self.low) & (array <= self.high)).all())
 
 
 def make_leaves(structure: Any, own: Any = None) -> list[Leaf]:
@@ -119,7 +106,7 @@ def make_leaves(structure: Any, own: Any = None) -> list[Leaf]:
     leaves = []
     for path, spec in tree.flatten_with_path(structure):
         try:
-            declared = _follow(path, [None] * len(path), own).dtype
+            declared = _follow(path, None, own).dtype
         except MISFITS:  # `read_array` will report what is missing.
             declared = spec.dtype
         leaves.append(Leaf(path, spec, structure, declared))
@@ -154,15 +141,18 @@ def read_leaves(
 
 def read_array(leaf: Leaf, observation: Any, index: int, call: str) -> np.ndarray:
     """Returns one array in the carried dtype; raises EnvironmentFault for a fault."""
-    begin = f"environment {index} returned an observation from {call}"
-    where = leaf.describe_place()
+
+    def fault(what: str, rule: str = "observations") -> EnvironmentFault:
+        text = f"environment {index} returned an observation from {call}"
+        return EnvironmentFault(f"{text} {what}", rule)
+
     expected = f"expected the shape {leaf.shape} of {leaf.declared}"
     try:
         value = leaf.read(observation)
     except MISFITS as error:
-        why = f": {error}" if isinstance(error, _WrongLength) else ""
-        text = f"{begin} that has nothing{where}{why}; {expected}, got "
-        raise EnvironmentFault(text + show(observation), "observations") from None
+        why = f": {error}" if isinstance(error, IndexError) else ""
+        text = f"that has nothing{leaf.place}{why}; {expected}, got "
+        raise fault(text + show(observation)) from None
     try:
         array = np.asarray(value)
     except MISFITS:  # lists of different lengths
@@ -170,23 +160,27 @@ def read_array(leaf: Leaf, observation: Any, index: int, call: str) -> np.ndarra
     if array.shape != leaf.shape or array.dtype.kind not in "biuf":
         got = f"the shape {array.shape} of {array.dtype}"
         got = got if array.dtype.kind in "biuf" else show(value)
-        text = f"{begin} that does not fit its spec{where}; {expected}, got {got}"
-        raise EnvironmentFault(text, "observations")
+        raise fault(f"that does not fit its spec{leaf.place}; {expected}, got {got}")
     with np.errstate(over="ignore"):
         cast = array if leaf.is_whole else array.astype(leaf.dtype)
-    violation = leaf.find_violation(cast)
-    if violation is not None:
-        text = f"{begin} outside its spec{where}: {_name_number(array, violation)}"
-        rule = "bounds" if np.isfinite(array[violation]) else "finite numbers"
-        text += f"; expected {leaf.describe_bounds(violation)}"
-        raise EnvironmentFault(text, rule)
+    for at in np.argwhere(~((cast >= leaf.low) & (cast <= leaf.high))):
+        place = tuple(at.tolist())
+        low = np.broadcast_to(leaf.low, leaf.shape)[place]
+        high = np.broadcast_to(leaf.high, leaf.shape)[place]
+        is_any = not leaf.is_whole and (low, high) == _limits(leaf.dtype)
+        allowed = "a finite number" if is_any else f"{low} to {high}"
+        raise fault(
+            f"outside its spec{leaf.place}: {_name_number(array, place)}; expected "
+            f"{allowed}",
+            "bounds" if np.isfinite(array[place]) else "finite numbers",
+        )
     if leaf.is_whole and array.dtype.kind == "f":
-        fractions = np.argwhere(array != np.rint(array))
-        if len(fractions):
-            number = _name_number(array, tuple(map(int, fractions[0])))
-            text = f"{begin} that does not fit its spec{where}: {number}; expected "
-            text += f"a whole number, since the spec has {leaf.declared}"
-            raise EnvironmentFault(text, "observations")
+        for at in np.argwhere(array != np.rint(array)):
+            number = _name_number(array, tuple(at.tolist()))
+            raise fault(
+                f"that does not fit its spec{leaf.place}: {number}; expected a whole "
+                f"number, since the spec has {leaf.declared}"
+            )
     return cast.astype(leaf.dtype)
 
 
@@ -206,8 +200,6 @@ def read_discounts(values: Sequence[Any], first: int = 0) -> np.ndarray:
 
 def read_number(value: Any) -> float | None:
     """Returns a number, or an array's only one, as a float; None for anything else."""
-    if isinstance(value, float):
-        return value
     if isinstance(value, (list, tuple)):
         return None
     try:
@@ -266,13 +258,14 @@ def show(value: Any) -> str:
 def _read_numbers(
     values: Sequence[Any], first: int, what: str, low: float, high: float, expected: str
 ) -> np.ndarray:
-    with contextlib.suppress(OverflowError):  # of a huge int
-        if _NUMBERS.issuperset(map(type, values)):
-            numbers = list(map(float, values))
-            total = sum(numbers)
-            # With a NaN or an infinity the difference is not 0.
-            if total - total == 0.0 and low <= min(numbers) and max(numbers) <= high:
-                return np.array(numbers)
+    try:
+        array = np.array(values)
+        is_plain = array.shape == (len(values),) and array.dtype.kind in "biuf"
+        # Both comparisons are false for NaN.
+        if is_plain and array.min() >= low and array.max() <= high:
+            return array.astype(np.float64, copy=False)
+    except MISFITS:  # arrays of different shapes
+        pass
     read = np.empty(len(values))
     for place, value in enumerate(values):
         number = read_number(value)
@@ -286,26 +279,19 @@ def _read_numbers(
     return read
 
 
-class _WrongLength(IndexError):
-    """A tuple's length differs from its spec."""
-
-
-def _list_lengths(path: tuple[Any, ...], structure: Any) -> list[int | None]:
-    """Returns the length of each sequence on a path; None for a dict."""
-    lengths: list[int | None] = []
+def _follow(path: tuple[Any, ...], structure: Any, nest: Any) -> Any:
+    """Returns the part of a nest at a path; `structure` has the lengths of tuples."""
     for key in path:
-        lengths.append(len(structure) if isinstance(structure, (tuple, list)) else None)
-        structure = _follow((key,), [None], structure)
-    return lengths
-
-
-def _follow(path: tuple[Any, ...], lengths: Sequence[int | None], nest: Any) -> Any:
-    for key, length in zip(path, lengths, strict=True):
-        if length is not None and len(nest) != length:
-            raise _WrongLength(f"it has {len(nest)} parts instead of {length}")
-        is_field = isinstance(key, str) and hasattr(nest, "_fields")
-        nest = getattr(nest, key) if is_field else nest[key]
+        if isinstance(structure, (tuple, list)) and len(nest) != len(structure):
+            raise IndexError(f"it has {len(nest)} parts instead of {len(structure)}")
+        nest = _get(nest, key)
+        structure = None if structure is None else _get(structure, key)
     return nest
+
+
+def _get(nest: Any, key: Any) -> Any:
+    is_field = isinstance(key, str) and hasattr(nest, "_fields")
+    return getattr(nest, key) if is_field else nest[key]
 
 
 def _name_number(array: np.ndarray, index: tuple[int, ...]) -> str:
@@ -318,22 +304,3 @@ def _limits(dtype: np.dtype) -> tuple[Any, Any]:
         return 0, 1
     info: Any = np.finfo(dtype) if dtype.kind == "f" else np.iinfo(dtype)
     return info.min, info.max
-
-
-def _read_bounds(
-    spec: specs.Array, declared: np.dtype
-) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the lowest and highest allowed values, `[]` or of the spec's shape.
-
-    Integers must fit both the declared and the carried dtype.
-    """
-    least, most = _limits(spec.dtype)
-    is_whole = declared.kind in "biu"
-    if is_whole:
-        own = _limits(declared)
-        least, most = max(least, own[0]), min(most, own[1])
-    low, high = np.asarray(least), np.asarray(most)
-    if isinstance(spec, specs.BoundedArray):
-        low = np.clip(np.asarray(spec.minimum), least, most)
-        high = np.clip(np.asarray(spec.maximum), least, most)
-    return (low.astype(np.int64), high.astype(np.int64)) if is_whole else (low, high)

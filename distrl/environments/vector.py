@@ -1,14 +1,16 @@
 """E environments in lock-step: the interface, and stepping in this process."""
 
 import abc
+import contextlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import dm_env
 import numpy as np
 import tree
+from dm_env import specs
 
-from distrl.action_masks import ACTION_MASK
+from distrl.action_masks import ACTION_MASK, join_mask, split_mask
 from distrl.environments.value_checks import (
     Leaf,
     check_time_step,
@@ -21,6 +23,8 @@ from distrl.environments.value_checks import (
 )
 from distrl.errors import EnvironmentFault
 from distrl.types import EnvironmentSpec
+
+_OBSERVATION = "observation"
 
 
 class Episode(NamedTuple):
@@ -74,10 +78,26 @@ class VectorEnvironment(abc.ABC):
     environments are stepped and reset.
     """
 
-    def __init__(self, count: int, spec: EnvironmentSpec):
-        """Takes E and the spec of each environment."""
+    def __init__(
+        self,
+        count: int,
+        spec: EnvironmentSpec,
+        own: Any = None,
+        last_action_reward: bool = False,
+    ):
+        """Takes E and the spec of each environment.
+
+        `own` is the nest of specs that the environments themselves declare. With
+        `last_action_reward` the spec is one that `add_last_action_reward` returned.
+        """
+        self._eye: np.ndarray | None = None
+        if last_action_reward:
+            self._eye = np.eye(spec.num_actions, dtype=np.float32)
+            seen, mask = split_mask(spec.observation)
+            observation = join_mask(seen[_OBSERVATION], mask)
+            spec = EnvironmentSpec(observation, spec.num_actions)
         self._structure = spec.observation
-        self._leaves = make_leaves(spec.observation)
+        self._leaves = make_leaves(spec.observation, own)
         self._is_bare = self._leaves[0].path == ()
         paths = [leaf.path for leaf in self._leaves]
         mask = (ACTION_MASK,)
@@ -92,12 +112,13 @@ class VectorEnvironment(abc.ABC):
 
     def reset(self) -> Any:
         """Starts an episode in each environment; returns a nest of `[E, ...]`."""
-        leaves = self._reset_all()
-        if self._mask is not None:
-            self._require_legal(leaves[self._mask], np.ones(len(self), bool))
+        leaves = self._reset_some(list(range(len(self))))
+        everyone = np.ones(len(self), bool)
+        self._require_legal(leaves, everyone)
         self._returns[:] = 0.0
         self._begins = [self._count] * len(self)
-        return self._pack(leaves)
+        nothing = np.zeros(len(self), np.float32)
+        return self._pack(leaves, nothing.astype(int), nothing, everyone)
 
     def step(self, action: Any, limit: int | None = None) -> VectorStep:
         """Takes `[E]` integer actions, and resets the environments whose episode ended.
@@ -111,32 +132,29 @@ class VectorEnvironment(abc.ABC):
                 f"{action.shape} of {action.dtype}"
             )
         due = self._list_due(limit)
-        last, reward_t, discount_t, leaves_t = self._step_all(action, due)
+        last, rewards, discount_t, leaves_t = self._step_all(action, due)
         cut = [index for index in due if not last[index]]
         for index in cut:
             last[index] = True
+        last_t = np.array(last)
         if self._mask is not None:
             # After a termination no action is chosen or bootstrapped from.
-            continues = ~np.array(last) | (discount_t > 0)
-            self._require_legal(leaves_t[self._mask], continues, action)
+            self._require_legal(leaves_t, ~last_t | (discount_t > 0), action)
         self._count += 1
-        self._returns += reward_t
-        observation_t = observation = self._pack(leaves_t)
+        self._returns += rewards
+        reward_t = rewards.astype(np.float32)
+        observation_t = observation = self._pack(leaves_t, action, reward_t)
         episodes: list[Episode] = []
         if True in last:
             ended = [index for index, is_last in enumerate(last) if is_last]
             episodes = [self._end_episode(index, index in cut) for index in ended]
-            leaves = self._reset_some(ended, leaves_t)
-            if self._mask is not None:
-                self._require_legal(leaves[self._mask], np.array(last))
-            observation = self._pack(leaves)
+            leaves = [array.copy() for array in leaves_t]
+            for array, first in zip(leaves, self._reset_some(ended), strict=True):
+                array[ended] = first
+            self._require_legal(leaves, last_t)
+            observation = self._pack(leaves, action, reward_t, last_t)
         return VectorStep(
-            observation_t=observation_t,
-            reward_t=reward_t.astype(np.float32),
-            discount_t=discount_t,
-            last_t=np.array(last),
-            observation=observation,
-            episodes=episodes,
+            observation_t, reward_t, discount_t, last_t, observation, episodes
         )
 
     @abc.abstractmethod
@@ -144,18 +162,12 @@ class VectorEnvironment(abc.ABC):
         """Closes all environments, then raises the first error."""
 
     @abc.abstractmethod
-    def _reset_all(self) -> list[np.ndarray]:
-        """Returns the first observations, `[E, ...]` for each leaf."""
+    def _reset_some(self, indices: list[int]) -> list[np.ndarray]:
+        """Starts an episode in K environments; returns `[K, ...]` for each leaf."""
 
     @abc.abstractmethod
     def _step_all(self, action: np.ndarray, due: list[int]) -> RawStep:
         """Takes `[E]` actions; the episodes in `due` end with this step in any case."""
-
-    @abc.abstractmethod
-    def _reset_some(
-        self, indices: list[int], leaves_t: list[np.ndarray]
-    ) -> list[np.ndarray]:
-        """Starts episodes; returns copies of `leaves_t` with the first observations."""
 
     def _list_due(self, limit: int | None) -> list[int]:
         """Returns the environments for which the next step reaches `limit`."""
@@ -165,13 +177,18 @@ class VectorEnvironment(abc.ABC):
         return [index for index, begun in enumerate(self._begins) if begun <= begin]
 
     def _require_legal(
-        self, mask: np.ndarray, rows: np.ndarray, action: np.ndarray | None = None
+        self,
+        leaves: list[np.ndarray],
+        rows: np.ndarray,
+        action: np.ndarray | None = None,
     ) -> None:
-        """Checks that masks `[E, A]` allow an action where `rows`, `[E] bool`, is True.
+        """Checks that masks allow an action where `rows`, `[E] bool`, is True.
 
         `action` holds the `[E]` actions of the last step; None after a reset.
         """
-        stuck = rows & ~mask.any(axis=1)
+        if self._mask is None:
+            return
+        stuck = rows & ~leaves[self._mask].any(axis=1)
         if stuck.any():
             index = int(stuck.argmax())
             call = "reset()" if action is None else f"step({action[index]})"
@@ -184,10 +201,24 @@ class VectorEnvironment(abc.ABC):
         self._begins[index] = self._count
         return episode
 
-    def _pack(self, leaves: list[np.ndarray]) -> Any:
-        if self._is_bare:
-            return leaves[0]
-        return tree.unflatten_as(self._structure, leaves)
+    def _pack(
+        self,
+        leaves: list[np.ndarray],
+        action: np.ndarray,
+        reward_t: np.ndarray,
+        first: np.ndarray | None = None,
+    ) -> Any:
+        """Returns the observation; `first`, `[E] bool`, marks the first of episodes."""
+        observation = leaves[0]
+        if not self._is_bare:
+            observation = tree.unflatten_as(self._structure, leaves)
+        if self._eye is None:
+            return observation
+        last_action = self._eye[action]
+        if first is not None:
+            last_action[first] = 0.0
+            reward_t = np.where(first, np.float32(0.0), reward_t)
+        return _extend(observation, last_action, reward_t)
 
 
 class SyncEnvironment(VectorEnvironment):
@@ -197,34 +228,35 @@ class SyncEnvironment(VectorEnvironment):
         self,
         environments: Sequence[dm_env.Environment],
         spec: EnvironmentSpec,
+        last_action_reward: bool = False,
         first: int = 0,
     ):
         """Takes ownership of the environments; messages number them from `first`."""
-        if not environments:
-            raise ValueError("a SyncEnvironment needs at least one environment")
-        super().__init__(len(environments), spec)
+        own = environments[0].observation_spec()
+        super().__init__(len(environments), spec, own, last_action_reward)
         self._environments = tuple(environments)
         self._numbers = range(first, first + len(environments))
         self._steps = [environment.step for environment in environments]
-        self._action_dtype = environments[0].action_spec().dtype
+        action_spec = environments[0].action_spec()
+        self._action_dtype = action_spec.dtype
+        self._least_action = int(action_spec.minimum)
 
     def close(self) -> None:
         """Closes all environments, then raises the first error."""
-        errors = []
-        for environment in self._environments:
-            try:
-                environment.close()
-            except Exception as error:
-                errors.append(error)
-        if errors:
-            raise errors[0]
+        with contextlib.ExitStack() as stack:
+            for environment in self._environments:
+                stack.callback(environment.close)
 
-    def _reset_all(self) -> list[np.ndarray]:
-        observations = [self._reset_one(index) for index in range(len(self))]
-        # A Gymnasium environment shows a mask in `info` only at a reset.
-        own = self._environments[0].observation_spec()
-        self._leaves = make_leaves(self._structure, own)
-        return self._read(observations, "reset()")
+    def _reset_some(self, indices: list[int]) -> list[np.ndarray]:
+        observations = []
+        for index in indices:
+            try:
+                timestep = self._environments[index].reset()
+            except Exception as error:
+                raise self._blame(index, "reset()", error) from error
+            check_time_step(timestep, self._numbers[index], "reset()")
+            observations.append(timestep.observation)
+        return self._read(observations, "reset()", indices)
 
     def _step_all(self, action: np.ndarray, due: list[int]) -> RawStep:
         timesteps = self._step_each(self._unpack_actions(action))
@@ -233,19 +265,8 @@ class SyncEnvironment(VectorEnvironment):
             [step_type == dm_env.StepType.LAST for step_type in step_types],
             read_rewards(rewards, self._numbers[0]),
             read_discounts(discounts, self._numbers[0]),
-            self._read(observations, "step()"),
+            self._read(observations, "step()", range(len(self))),
         )
-
-    def _reset_some(
-        self, indices: list[int], leaves_t: list[np.ndarray]
-    ) -> list[np.ndarray]:
-        leaves = [array.copy() for array in leaves_t]
-        for index in indices:
-            observation = self._reset_one(index)
-            first = self._read([observation], "reset()", index)
-            for array, value in zip(leaves, first, strict=True):
-                array[index] = value[0]
-        return leaves
 
     def _step_each(self, actions: list[Any]) -> list[dm_env.TimeStep]:
         timesteps: list[dm_env.TimeStep] = []
@@ -261,23 +282,17 @@ class SyncEnvironment(VectorEnvironment):
                 raise refuse_first_step(number)
         return timesteps
 
-    def _reset_one(self, index: int) -> Any:
-        try:
-            timestep = self._environments[index].reset()
-        except Exception as error:
-            raise self._blame(index, "reset()", error) from error
-        check_time_step(timestep, self._numbers[index], "reset()")
-        return timestep.observation
-
     def _unpack_actions(self, action: np.ndarray) -> list[Any]:
+        if self._least_action:
+            action = action.astype(np.int64) + self._least_action
         if self._action_dtype == np.int64:
             return action.tolist()  # Python's integers become int64, and are faster
         return list(action.astype(self._action_dtype))
 
     def _read(
-        self, observations: Sequence[Any], call: str, first: int = 0
+        self, observations: Sequence[Any], call: str, indices: Sequence[int]
     ) -> list[np.ndarray]:
-        """Returns `[K, ...]` for each leaf, of the environments from `first`."""
+        """Returns `[K, ...]` for each leaf."""
 
         def stack(leaf: Leaf) -> np.ndarray:
             # Unlike an assignment, this never broadcasts or casts.
@@ -285,7 +300,7 @@ class SyncEnvironment(VectorEnvironment):
                 return np.array(observations)
             return np.array([leaf.read(observation) for observation in observations])
 
-        numbers = self._numbers[first : first + len(observations)]
+        numbers = [self._numbers[index] for index in indices]
         return read_leaves(self._leaves, stack, observations.__getitem__, numbers, call)
 
     def _blame(self, index: int, call: str, error: Exception) -> EnvironmentFault:
@@ -295,3 +310,27 @@ class SyncEnvironment(VectorEnvironment):
         return EnvironmentFault(
             f"{name} failed in {call}: {type(error).__name__}: {error}"
         )
+
+
+def add_last_action_reward(spec: EnvironmentSpec) -> EnvironmentSpec:
+    """Returns the spec with the last action and reward in the observation.
+
+    The observation becomes a dict of the environment's own `observation`;
+    `last_action`, `[A] float32`, one-hot; and `last_reward`, `[] float32`, not clipped.
+    Both are zeros at the start of an episode. A mask stays at the top of the nest.
+    """
+    size = spec.num_actions
+    last_action = specs.BoundedArray((size,), np.float32, 0.0, 1.0, name="last_action")
+    last_reward = specs.Array((), np.float32, name="last_reward")
+    return EnvironmentSpec(_extend(spec.observation, last_action, last_reward), size)
+
+
+def _extend(observation: Any, last_action: Any, last_reward: Any) -> dict[str, Any]:
+    seen, mask = split_mask(observation)
+    parts = {
+        _OBSERVATION: seen,
+        "last_action": last_action,
+        "last_reward": last_reward,
+    }
+    extended: dict[str, Any] = join_mask(parts, mask)
+    return extended

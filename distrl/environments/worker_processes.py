@@ -7,10 +7,8 @@ that started them ends. Observations are in shared memory; the rest goes through
 
 import contextlib
 import faulthandler
-import itertools
 import mmap
 import os
-import pickle
 import select
 import signal
 import subprocess
@@ -20,7 +18,8 @@ import traceback
 from collections.abc import Callable, Sequence
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
-from typing import Any, NamedTuple
+from multiprocessing.pool import ExceptionWithTraceback  # type: ignore[attr-defined]
+from typing import Any
 
 import cloudpickle
 import dm_env
@@ -31,6 +30,7 @@ from distrl.environments.vector import RawStep, SyncEnvironment, VectorEnvironme
 from distrl.errors import ConfigError, EnvironmentFault
 from distrl.system.children import (
     DUMP_SIGNAL,
+    flush_output,
     join_run,
     make_child_command,
     name_signal,
@@ -43,7 +43,6 @@ from distrl.types import EnvironmentSpec
 _LOOK_SECONDS = 1.0
 # A process that was killed or closed its connection ends within this time.
 _END_SECONDS = 2.0
-_ALIGNMENT = 64  # bytes, a cache line
 
 
 class ProcessEnvironment(VectorEnvironment):
@@ -58,6 +57,7 @@ class ProcessEnvironment(VectorEnvironment):
         processes: int,
         spec: EnvironmentSpec,
         close_seconds: float,
+        last_action_reward: bool = False,
     ):
         """Starts the processes and builds the environments in them; `close` ends both.
 
@@ -66,6 +66,7 @@ class ProcessEnvironment(VectorEnvironment):
           processes: N, from 1 to E; the first get one more each if N does not divide E.
           spec: of each environment.
           close_seconds: how long `close` may take before it kills the processes.
+          last_action_reward: as in `VectorEnvironment`.
 
         Raises:
           ConfigError: an environment cannot be built.
@@ -73,9 +74,8 @@ class ProcessEnvironment(VectorEnvironment):
           RuntimeError: a builder raised another error.
         """
         count = len(builders)
-        if not 1 <= processes <= count:
-            raise ValueError(f"{processes} processes for {count} environments")
-        super().__init__(count, spec)
+        super().__init__(count, spec, last_action_reward=last_action_reward)
+        spec = EnvironmentSpec(self._structure, spec.num_actions)
         self._close_seconds = close_seconds
         self._workers: list[_Worker] = []
         descriptor = os.memfd_create("observations")
@@ -95,6 +95,13 @@ class ProcessEnvironment(VectorEnvironment):
         finally:
             os.close(descriptor)
 
+    def reset(self) -> Any:
+        """Starts an episode in each environment; returns a nest of `[E, ...]`."""
+        for worker in self._workers:
+            worker.ask("reset")
+        self._collect()
+        return super().reset()
+
     def close(self) -> None:
         """Ends the processes, kills late ones, then raises the first error."""
         workers, self._workers = self._workers, []
@@ -104,12 +111,6 @@ class ProcessEnvironment(VectorEnvironment):
         errors = [worker.end(deadline) for worker in workers]
         for error in filter(None, errors):
             raise error
-
-    def _reset_all(self) -> list[np.ndarray]:
-        for worker in self._workers:
-            worker.ask("reset")
-        self._collect()
-        return [array[0].copy() for array in self._shared]
 
     def _step_all(self, action: np.ndarray, due: list[int]) -> RawStep:
         for worker in self._workers:
@@ -122,14 +123,9 @@ class ProcessEnvironment(VectorEnvironment):
             [array[0].copy() for array in self._shared],
         )
 
-    def _reset_some(
-        self, indices: list[int], leaves_t: list[np.ndarray]
-    ) -> list[np.ndarray]:
+    def _reset_some(self, indices: list[int]) -> list[np.ndarray]:
         # The workers did the resets within the step.
-        leaves = [array.copy() for array in leaves_t]
-        for leaf, array in zip(leaves, self._shared, strict=True):
-            leaf[indices] = array[1, indices]
-        return leaves
+        return [array[1, indices] for array in self._shared]
 
     def _collect(self) -> list[Any]:
         """Returns all answers; raises the first error after all have answered."""
@@ -142,19 +138,6 @@ class ProcessEnvironment(VectorEnvironment):
         if errors:
             raise errors[0]
         return answers
-
-
-class Answer(NamedTuple):
-    """The result of a request; `cause` is the traceback of the environment's error."""
-
-    number: int
-    value: Any
-    error: Exception | None
-    cause: str
-
-
-class WorkerTraceback(Exception):
-    """The traceback of a worker's exception, as text."""
 
 
 class _Worker:
@@ -171,94 +154,84 @@ class _Worker:
         remote.close()
         self._poll = select.poll()
         self._poll.register(self._connection, select.POLLIN)
-        self._number = 0
 
     def ask(self, call: str, *arguments: Any) -> None:
         """Sends a request; `await_answer` detects a process that has ended."""
-        self._number += 1
         with contextlib.suppress(OSError):
-            self._connection.send((self._number, call, *arguments))
+            self._connection.send((call, *arguments))
 
     def await_answer(self) -> Any:
-        """Returns the answer to the last request, or raises its error."""
-        while (answer := self._receive(_LOOK_SECONDS)) is None:
+        """Returns the answer to a request, or raises its error."""
+        while not (answers := self._receive(_LOOK_SECONDS)):
             pass
-        if answer.error is not None:
-            raise answer.error
-        return answer.value
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer
+        return answers[0]
 
     def end(self, deadline: float) -> Exception | None:
         """Waits for the process to end, or kills it; returns the error of closing."""
-        answer = None
-        try:
-            while answer is None and (left := deadline - time.monotonic()) > 0:
-                answer = self._receive(min(left, _LOOK_SECONDS))
-            if answer is None:
-                say(f"{_name(self.rows)} did not close in time: the process is killed")
-            else:
-                self._await_end(max(0.0, deadline - time.monotonic()))
-        except EnvironmentFault:
-            pass  # An earlier call reported that it ended.
+        answers: list[Any] = [None]
+        with contextlib.suppress(EnvironmentFault):  # It ended, now or earlier.
+            while (left := deadline - time.monotonic()) > 0:
+                answers += self._receive(min(left, _LOOK_SECONDS))
+            say(f"{_name(self.rows)} did not close in time: the process is killed")
         self.kill()
-        return None if answer is None else answer.error
+        return answers[-1] if isinstance(answers[-1], Exception) else None
 
     def kill(self) -> None:
         self._connection.close()
         self._process.kill()
-        self._await_end(_END_SECONDS)
+        self._await_end()
 
-    def _receive(self, seconds: float) -> Answer | None:
-        """Returns the answer to the last request, None if none arrives in time."""
-        while self._poll.poll(1000 * seconds):
+    def _receive(self, seconds: float) -> list[Any]:
+        """Returns the next answer in a list, which is empty if none arrives in time."""
+        if self._poll.poll(1000 * seconds):
             try:
-                answer: Answer = self._connection.recv()
+                return [self._connection.recv()]
             except (EOFError, ConnectionError):
-                raise self._report_end() from None
-            # Skip answers to earlier, interrupted requests.
-            if answer.number == self._number:
-                if answer.error is not None and answer.cause:
-                    answer.error.__cause__ = WorkerTraceback(f"\n{answer.cause}")
-                return answer
+                raise self._explain_end() from None
         if self._process.poll() is not None:
-            raise self._report_end()
-        return None
+            raise self._explain_end()
+        return []
 
-    def _report_end(self) -> EnvironmentFault:
-        code = self._await_end(_END_SECONDS)
+    def _explain_end(self) -> EnvironmentFault:
+        code = self._await_end()
+        how = f"ended by itself, exit code {code}"
         if code is None:
             how = "has closed its connection, but has not ended"
         elif code < 0:
             how = f"was killed by {name_signal(-code)}"
-            if code == -signal.SIGKILL:
-                how += " (out of memory, or by somebody)"
-        else:
-            how = f"ended by itself, exit code {code}"
+        if code == -signal.SIGKILL:
+            how += " (out of memory, or by somebody)"
         return EnvironmentFault(f"the process of {_name(self.rows)} {how}")
 
-    def _await_end(self, seconds: float) -> int | None:
+    def _await_end(self) -> int | None:
         """Returns the exit code, or None if the process does not end in time."""
-        try:
-            return self._process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            return None
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return self._process.wait(_END_SECONDS)
+        return None
 
 
-class WorkerEnvironment(SyncEnvironment):
+class _WorkerEnvironment(SyncEnvironment):
     """The worker's environments `rows`, whose observations are in shared memory."""
 
     def __init__(self, order: bytes, rows: slice, count: int, descriptor: int):
         """Builds environments from pickled builders; `count` is the whole actor's E."""
-        builders, spec = pickle.loads(order)
-        super().__init__([build() for build in builders], spec, rows.start)
-        self._rows = rows
+        builders, spec = cloudpickle.loads(order)
+        super().__init__([build() for build in builders], spec, first=rows.start)
         self._shared = _share(descriptor, self._leaves, count)
         os.close(descriptor)
 
-    def reset_shared(self) -> None:
-        """Starts an episode in each environment."""
-        self._write(0, self._reset_all())
+    def serve(self, call: str, *arguments: Any) -> Any:
+        """Does what the actor asks for, and returns the answer."""
+        if call == "close":
+            return self.close()
+        if call == "reset":
+            return self._begin(list(range(len(self))))
+        return self._step_shared(*arguments)
 
-    def step_shared(
+    def _step_shared(
         self, action: np.ndarray, due: list[int]
     ) -> tuple[list[bool], np.ndarray, np.ndarray]:
         """Takes `[K]` actions; starts the next episode where one ends.
@@ -268,17 +241,23 @@ class WorkerEnvironment(SyncEnvironment):
         (float32).
         """
         last, reward_t, discount_t, leaves_t = self._step_all(action, due)
-        self._write(0, leaves_t)
+        first = self._numbers[0]
+        self._write(0, slice(first, first + len(self)), leaves_t)
         numbers = zip(self._numbers, last, strict=True)
         ends = [is_last or number in due for number, is_last in numbers]
         if True in ends:
-            ended = [index for index, is_last in enumerate(ends) if is_last]
-            self._write(1, self._reset_some(ended, leaves_t))
+            self._begin([index for index, is_last in enumerate(ends) if is_last])
         return last, reward_t, discount_t
 
-    def _write(self, place: int, leaves: list[np.ndarray]) -> None:
+    def _begin(self, indices: list[int]) -> None:
+        rows = [self._numbers[index] for index in indices]
+        self._write(1, rows, self._reset_some(indices))
+
+    def _write(
+        self, place: int, rows: slice | list[int], leaves: list[np.ndarray]
+    ) -> None:
         for array, leaf in zip(self._shared, leaves, strict=True):
-            array[place, self._rows] = leaf
+            array[place, rows] = leaf
 
 
 def main() -> None:
@@ -301,59 +280,48 @@ def main() -> None:
     except BaseException:
         traceback.print_exc()
     finally:
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError):
-                stream.flush()
+        flush_output()
         # Threads left by environments must not keep this process alive.
         os._exit(code)
 
 
 def _serve(connection: Connection) -> None:
-    built: list[WorkerEnvironment] = []
-    while True:
-        number, call, *arguments = connection.recv()
-        value = error = cause = None
+    environment: _WorkerEnvironment | None = None
+    call = name = ""
+    while call != "close":
+        call, *arguments = connection.recv()
+        answer: Any = None
         try:
-            if call == "build":
+            if environment is not None:
+                answer = environment.serve(call, *arguments)
+            elif call == "build":
                 name = _name(arguments[1])
-                built.append(WorkerEnvironment(*arguments))
-            elif call == "reset":
-                built[0].reset_shared()
-            elif call == "step":
-                value = built[0].step_shared(*arguments)
-            elif built:
-                built[0].close()
-        except (EnvironmentFault, ConfigError) as raised:
-            is_fault = isinstance(raised, EnvironmentFault)
-            error = (EnvironmentFault if is_fault else ConfigError)(str(raised))
-            cause = raised.__cause__
+                environment = _WorkerEnvironment(*arguments)
         except Exception as raised:
-            what = f"{type(raised).__name__}: {raised}"
-            error = RuntimeError(f"{name} could not be built: {what}")
-            if built:
-                error = EnvironmentFault(f"{name} failed in {call}(): {what}")
-            cause = raised
-        lines = [] if cause is None else traceback.format_exception(cause)
-        connection.send(Answer(number, value, error, "".join(lines)))
-        if call == "close":
-            return
+            error = raised
+            if type(raised) not in (EnvironmentFault, ConfigError):
+                # Sent without the environment's own classes, which may not pickle.
+                what = f"{type(raised).__name__}: {raised}"
+                error = RuntimeError(f"{name} could not be built: {what}")
+                if environment is not None:
+                    error = EnvironmentFault(f"{name} failed in {call}(): {what}")
+                error.__cause__ = raised
+            answer = ExceptionWithTraceback(error, error.__traceback__)
+        connection.send(answer)
 
 
 def _share(descriptor: int, leaves: Sequence[Leaf], count: int) -> list[np.ndarray]:
     """Maps a memory file as `[2, E, ...]` for each leaf, after setting its size.
 
-    `[0]` holds the observations of the last step or reset, `[1]` the first of the next
-    episode where one ended. The descriptor may be closed afterwards.
+    `[0]` holds the observations of the last step, `[1]` the first ones of the episodes
+    that began with it, or with a reset. The descriptor may be closed afterwards.
     """
-    numbers = [2 * count * int(np.prod(leaf.shape)) for leaf in leaves]
-    bytes_ = [n * leaf.dtype.itemsize for n, leaf in zip(numbers, leaves, strict=True)]
-    sizes = [-(-each // _ALIGNMENT) * _ALIGNMENT for each in bytes_]
-    os.ftruncate(descriptor, sum(sizes))
-    memory = mmap.mmap(descriptor, sum(sizes))
-    return [
-        np.ndarray((2, count, *leaf.shape), leaf.dtype, memory, offset)
-        for leaf, offset in zip(leaves, itertools.accumulate([0, *sizes]), strict=False)
-    ]
+    fields = [(str(i), leaf.dtype, leaf.shape) for i, leaf in enumerate(leaves)]
+    record = np.dtype(fields, align=True)
+    size = 2 * count * record.itemsize
+    os.ftruncate(descriptor, size)
+    memory = np.frombuffer(mmap.mmap(descriptor, size), record).reshape(2, count)
+    return [memory[name] for name, *_ in fields]
 
 
 def _name(rows: slice) -> str:

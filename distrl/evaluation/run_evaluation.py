@@ -14,7 +14,7 @@ from distrl.agents import make_agent
 from distrl.agents.agent import Agent
 from distrl.checkpoints import check_run_spec, describe_environment
 from distrl.config import Config
-from distrl.environments import Episode, SyncEnvironment, read_spec
+from distrl.environments import Episode, read_spec
 from distrl.environments.rendering import make_rendered_environment
 from distrl.evaluation.episodes import Evaluation, report_episodes
 from distrl.evaluation.saved_variables import SavedVariables, Which, load_variables
@@ -149,15 +149,9 @@ def _record(
         config,
         evaluation=dataclasses.replace(config.evaluation, episodes=1, environments=1),
     )
-    environment = make_rendered_environment(
-        config.environment,
-        config.environment_args,
-        derive_seed(config.seed, "video"),
-        last_action_reward=config.network.last_action_reward,
-    )
-    evaluation = Evaluation(
-        config, spec, agent, environment=SyncEnvironment([environment], spec)
-    )
+    seed = derive_seed(config.seed, "video")
+    environment = make_rendered_environment(config, spec, seed)
+    evaluation = Evaluation(config, spec, agent, environment=environment)
     with (
         contextlib.closing(evaluation),
         open_video(file, environment.frames_a_second) as take,

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from distrl.environments import BSUITE_LOGS
-from distrl.environments.bsuite_log import ENDED
+from distrl.environments.bsuite_suite import ENDED
 
 Row = Mapping[str, float]
 

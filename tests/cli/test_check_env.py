@@ -114,7 +114,7 @@ def test_values_are_yaml(capfd):
         (["catch"], "environment 'catch' is not an address"),
         (["nowhere_at_all:f"], "'nowhere_at_all' is neither a scheme"),
         ([SOUND + "d"], "Did you mean 'Sound'?"),
-        ([SOUND, "--size", "3"], "has no argument 'size'"),
+        ([SOUND, "--size", "3"], "takes no 'size'"),
         (
             [SOUND, "--steps", "0"],
             "--steps = '0': it must be a whole number, at least 1",

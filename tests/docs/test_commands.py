@@ -19,7 +19,7 @@ from distrl.config import load_config, load_run
 from distrl.config.flags import read_flags
 from distrl.coordinator import find_stop_reason
 from distrl.environments import make_environment
-from distrl.environments.random_play import play
+from distrl.environments.random_play import RandomPlay
 from distrl.telemetry.status import Status
 
 # A pattern in a command, and why nobody runs it here.
@@ -121,7 +121,8 @@ def test_a_training_command_has_an_expectation(words):
 @pytest.mark.parametrize("uri", LEARNED)
 def test_random_play_is_far_from_what_counts_as_learned(uri, monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "programs")
-    returns = play(make_environment(uri, {}, 1), [], 5_000, 1).returns
+    seen = RandomPlay(make_environment(uri, {}, 1), [], 5_000, 1)
+    returns = [episode.episode_return for episode in seen.episodes]
     assert len(returns) >= 10
     error = np.std(returns) / len(returns) ** 0.5
     assert np.mean(returns) + 10 * error < LEARNED[uri]

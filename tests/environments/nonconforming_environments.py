@@ -62,11 +62,6 @@ class SpecRaises(Sound):
         raise KeyError("size")
 
 
-class BothWrong(gymnasium.Env):
-    observation_space = gymnasium.spaces.Text(3)
-    action_space = gymnasium.spaces.Box(-1, 1, (1,))
-
-
 class Spoiled(Sound):
     """From the step `FAULT_AT` on, does what a class of `faulty_environments` does."""
 

@@ -84,10 +84,7 @@ class ScriptedBatch:
     def __len__(self) -> int:
         return len(self.environments)
 
-    def reset(self) -> np.ndarray:
-        return self.reset_some(list(range(len(self))))
-
-    def reset_some(self, indices: list[int]) -> np.ndarray:
+    def reset(self, indices: list[int]) -> np.ndarray:
         return np.array([self.environments[i].reset().observation for i in indices])
 
     def step(self, action: np.ndarray) -> BatchStep:
@@ -166,7 +163,7 @@ class Spaces(gymnasium.Env):
         self.actions.append(action)
         terminated, truncated = self._ends[self._count % len(self._ends)]
         self._count += 1
-        return self.observation_space.sample(), 1, terminated, truncated, {}
+        return self.observation_space.sample(), 1.0, terminated, truncated, {}
 
 
 class RandomWalk(Scripted):

@@ -15,8 +15,7 @@ from distrl.environments import make_environment, make_vector_environment, read_
 from distrl.environments.batch import BatchEnvironment
 from distrl.environments.conformance import check_environment
 from distrl.environments.making import adapt_environment
-from distrl.environments.random_play import RandomActions, play
-from distrl.environments.value_checks import make_leaves
+from distrl.environments.random_play import RandomActions
 from distrl.environments.vector import SyncEnvironment
 from distrl.errors import ConfigError, EnvironmentFault
 from distrl.types import EnvironmentSpec
@@ -228,8 +227,8 @@ def test_a_mask_of_zeros_is_fine_at_the_end_alone():
     script = [[(0.0, 1.0), (0.0, 0.0)]]
 
     class Masked(ScriptedBatch):
-        def reset_some(self, indices):
-            return self.cover(super().reset_some(indices), [False] * len(indices))
+        def reset(self, indices):
+            return self.cover(super().reset(indices), [False] * len(indices))
 
         def step(self, action):
             step = super().step(action)
@@ -297,20 +296,3 @@ def test_a_mask_in_the_observation_wins(monkeypatch):
     monkeypatch.setattr(Parts, "inform", lambda self: {"action_mask": "nothing"})
     vector, _ = make_vector(f"{THERE}:Parts", 1)
     assert vector.reset()["action_mask"].tolist() == [[1] * CELLS]
-
-
-def test_random_actions_are_uniform_over_the_legal_ones():
-    environment = make_environment(f"{THERE}:Native", {}, seed=0)
-    actions = RandomActions(environment, 1)
-    mask = np.array([0, 1, 0, 1, 1], bool)
-    drawn = [actions.draw({"observation": 0, "action_mask": mask}) for _ in range(3000)]
-    counts = np.bincount(drawn, minlength=CELLS) / 3000
-    np.testing.assert_allclose(counts, mask / 3, atol=0.03)
-
-
-def test_random_play_takes_no_illegal_action():
-    environment = make_environment(f"{THERE}:Native", {}, seed=0)
-    leaves = make_leaves(read_spec(f"{THERE}:Native", {}).observation)
-    seen = play(environment, leaves, 200, 0)
-    assert seen.is_whole and seen.faults == {}
-    assert np.mean(seen.returns) == pytest.approx(2.28, abs=0.4)

@@ -6,8 +6,8 @@ from dm_env import specs
 
 from distrl.config import Config
 from distrl.environments import make_environment, make_vector_environment, read_spec
-from distrl.environments.address import parse_address
 from distrl.environments.atari_suite import find_games, load_atari
+from distrl.environments.suites import parse_address
 from distrl.evaluation.episodes import play_episodes
 
 NOOP = np.zeros(1, np.int32)
@@ -18,9 +18,13 @@ def load(address, *seeds):
     return load_atari(parse_address(address, {}), seeds or (0,))
 
 
+def reset(batch):
+    return batch.reset(list(range(len(batch))))
+
+
 def play(batch, actions):
     """Returns the observations of a batch of one, the first one included."""
-    frames = [batch.reset()]
+    frames = [reset(batch)]
     frames += [batch.step(np.array([action])).observation_t for action in actions]
     return np.concatenate(frames)
 
@@ -29,7 +33,7 @@ def test_the_standard_preprocessing():
     spec = read_spec("atari:Pong", {})
     assert spec.observation == specs.BoundedArray((84, 84, 4), np.uint8, 0, 255)
     assert spec.num_actions == 6
-    observation = load("atari:Pong").reset()
+    observation = reset(load("atari:Pong"))
     assert (observation.shape, observation.dtype) == ((1, 84, 84, 4), np.uint8)
     # The newest frame is the last; there is nothing before the first.
     assert observation[..., 3].any()
@@ -57,7 +61,7 @@ def test_shapes(options, shape):
 
 
 def test_colors_of_the_newest_frame_are_the_last_three():
-    (frame,) = load(f"atari:Pong?grayscale=false&{DETERMINISTIC}").reset()
+    (frame,) = reset(load(f"atari:Pong?grayscale=false&{DETERMINISTIC}"))
     red, green, blue = np.moveaxis(frame[..., 9:].astype(int), 2, 0)
     assert (red > blue).any()  # the ground of Pong is brown
     assert not frame[..., :9].any()
@@ -104,7 +108,7 @@ def test_games_begin_with_a_random_number_of_noops():
         batch = load(f"atari:Pong?{options}", 3)
         counts = set()
         for _ in range(25):
-            batch.reset()
+            reset(batch)
             counts.add(read_frame_number(batch))
         return counts
 
@@ -114,7 +118,7 @@ def test_games_begin_with_a_random_number_of_noops():
 
 def read_frame_number(batch):
     # A reset of none tells the state as it is.
-    _, info = batch._environment.reset(options={"reset_mask": np.zeros(1, bool)})
+    _, info = batch._pool.reset(options={"reset_mask": np.zeros(1, bool)})
     return int(info["episode_frame_number"][0])
 
 
@@ -124,20 +128,20 @@ def test_the_full_action_space_has_18_actions():
 
 def test_the_limit_of_frames_truncates():
     batch = load("atari:Pong?max_episode_frames=40")
-    batch.reset()
+    reset(batch)
     steps = [batch.step(NOOP) for _ in range(10)]
     assert [bool(step.last_t[0]) for step in steps] == [False] * 9 + [True]
     assert steps[-1].discount_t == 1.0
     # Not the next game's, which begins without history.
     assert steps[-1].observation_t[..., 0].any()
-    assert not batch.reset_some([0])[..., 0].any()
+    assert not batch.reset([0])[..., 0].any()
 
 
 @pytest.mark.parametrize("life_loss", [False, True])
 def test_a_game_is_one_episode_whether_or_not_a_lost_life_ends_the_return(life_loss):
     flag = str(life_loss).lower()
     batch = load(f"atari:Breakout?terminal_on_life_loss={flag}", 5, 6)
-    batch.reset()
+    reset(batch)
     random = np.random.RandomState(0)
     zeros, overs = np.zeros(2, int), np.zeros(2, int)
     # Each loses five lives a game.
@@ -147,7 +151,7 @@ def test_a_game_is_one_episode_whether_or_not_a_lost_life_ends_the_return(life_l
         zeros += (step.discount_t == 0) & (overs == 0)
         overs += step.last_t
         if step.last_t.any():
-            batch.reset_some(np.flatnonzero(step.last_t).tolist())
+            batch.reset(np.flatnonzero(step.last_t).tolist())
     np.testing.assert_array_equal(zeros, [5, 5] if life_loss else [1, 1])
 
 
@@ -170,13 +174,13 @@ def test_an_evaluation_plays_whole_games_though_lost_lives_are_terminal():
 
 def test_a_reset_of_some_leaves_the_others_alone():
     batch, alone = load("atari:Pong", 1, 2), load("atari:Pong", 2)
-    batch.reset()
-    alone.reset()
+    reset(batch)
+    reset(alone)
     for t in range(12):
         step, expected = batch.step(np.array([2, 3])), alone.step(np.array([3]))
         np.testing.assert_array_equal(step.observation_t[1:], expected.observation_t)
         if t % 3 == 0:
-            assert batch.reset_some([0]).shape == (1, 84, 84, 4)
+            assert batch.reset([0]).shape == (1, 84, 84, 4)
 
 
 def test_games_are_known_by_both_spellings():

@@ -58,60 +58,42 @@ def test_real_environments_keep_all_rules(uri, warnings):
     assert "every node imports" not in found["launching"].found
 
 
-@pytest.mark.parametrize(
-    ("name", "rule", "state", "words"),
-    [
-        ("Continuous", "actions", "failed", "BoundedArray(shape=(1,)"),
-        ("gym:Pendulum-v1", "actions", "failed", "Box(-2.0, 2.0, (1,), float32)"),
-        ("SpecOfText", "observation spec", "failed", "StringArray"),
-        ("SpecRaises", "observation spec", "failed", "KeyError: 'size'"),
-        ("Spoiled?how=RaisesInStep", "steps", "failed", f"at step {FAULT_AT}: step("),
-        (
-            "Spoiled?how=RaisesInStep",
-            "steps",
-            "failed",
-            "ValueError: the paddle fell off",
-        ),
-        ("Spoiled?how=RaisesInStep", "steps", "failed", "faulty_environments.py:"),
-        ("Spoiled?how=ReturnsATuple", "steps", "failed", "from step("),
-        (
-            "Spoiled?how=BeginsAnew",
-            "steps",
-            "failed",
-            "answered step() with a first time step",
-        ),
-        (
-            "Spoiled?how=ChangesItsShape",
-            "observations",
-            "failed",
-            "got the shape (1, 3)",
-        ),
-        ("ObservesFloat64", "observations", "warning", "are of float64, the spec has"),
-        ("Spoiled?how=LeavesItsBounds", "bounds", "failed", "observation[2] is 1.5"),
-        ("Spoiled?how=LeavesItsBounds", "bounds", "failed", f"at step {FAULT_AT}: "),
-        ("Spoiled?how=LeavesItsBounds", "bounds", "failed", "(and 138 times more)"),
-        (
-            "Spoiled?how=ObservesNan",
-            "finite numbers",
-            "failed",
-            "observation[1] is nan",
-        ),
-        ("Spoiled?how=RewardsNothing", "rewards", "failed", "the reward None"),
-        ("Spoiled?how=DiscountsTwice", "discounts", "failed", "the discount 2.0"),
-        ("RaisesInReset", "resets", "failed", "OSError: the level file is gone"),
-        ("ResetsInTheMiddle", "resets", "failed", "no first time step"),
-        ("RaisesInClose", "close", "failed", "RuntimeError: no window to close"),
-        ("OnlyOne", "independence", "failed", "OSError: the port is taken"),
-        ("DrawsFromTheModule", "independence", "failed", "takes another course, from"),
-        ("SpecHoldsALock", "launching", "failed", "cannot be pickled: TypeError"),
-        ("KeepsAll", "memory", "warning", "allowed 8"),
-    ],
-)
-def test_what_breaks_a_rule_is_found_and_breaks_no_other(name, rule, state, words):
+BROKEN = [
+    ("Continuous", "actions", "BoundedArray(shape=(1,)"),
+    ("gym:Pendulum-v1", "actions", "Box(-2.0, 2.0, (1,), float32)"),
+    ("SpecOfText", "observation spec", "StringArray"),
+    ("SpecRaises", "observation spec", "KeyError: 'size'"),
+    ("Spoiled?how=RaisesInStep", "steps", f"at step {FAULT_AT}: step("),
+    ("Spoiled?how=RaisesInStep", "steps", "ValueError: the paddle fell off"),
+    ("Spoiled?how=RaisesInStep", "steps", "faulty_environments.py:"),
+    ("Spoiled?how=ReturnsATuple", "steps", "from step("),
+    ("Spoiled?how=BeginsAnew", "steps", "answered step() with a first time step"),
+    ("Spoiled?how=ChangesItsShape", "observations", "got the shape (1, 3)"),
+    ("ObservesFloat64", "observations", "are of float64, the spec has"),
+    ("Spoiled?how=LeavesItsBounds", "bounds", "observation[2] is 1.5"),
+    ("Spoiled?how=LeavesItsBounds", "bounds", f"at step {FAULT_AT}: "),
+    ("Spoiled?how=LeavesItsBounds", "bounds", "(and 138 times more)"),
+    ("Spoiled?how=ObservesNan", "finite numbers", "observation[1] is nan"),
+    ("Spoiled?how=RewardsNothing", "rewards", "the reward None"),
+    ("Spoiled?how=DiscountsTwice", "discounts", "the discount 2.0"),
+    ("RaisesInReset", "resets", "OSError: the level file is gone"),
+    ("ResetsInTheMiddle", "resets", "not a first one"),
+    ("RaisesInClose", "close", "RuntimeError: no window to close"),
+    ("OnlyOne", "independence", "OSError: the port is taken"),
+    ("DrawsFromTheModule", "independence", "it differs, from"),
+    ("SpecHoldsALock", "launching", "cannot be pickled: TypeError"),
+    ("KeepsAll", "memory", "allowed 8"),
+]
+WARNINGS = ("ObservesFloat64", "KeepsAll")
+
+
+@pytest.mark.parametrize(("name", "rule", "words"), BROKEN)
+def test_what_breaks_a_rule_is_found_and_breaks_no_other(name, rule, words):
     found = check(name)
+    state = "warning" if name in WARNINGS else "failed"
     assert find_states(found) == {rule: state}
     assert words in found[rule].found
-    assert found[rule].advice
+    assert found[rule].advice or "factory that" in found[rule].found
 
 
 @pytest.mark.parametrize(
@@ -187,19 +169,10 @@ def test_ends_are_counted():
     assert found.endswith("mean length 5, mean return 5")
 
 
-def test_rules_go_on_where_they_can():
-    # What comes before the fault is judged, and so are seeds.
+def test_what_comes_before_a_fault_is_judged_and_so_are_seeds():
     found = check("Spoiled?how=RaisesInStep")
     assert list(found) == ALL
     assert found["episodes"].found.startswith("12 ended")
-    # Without a spec all is judged but observations.
-    assert set(ALL) - set(check("SpecOfText")) == {
-        "observations", "bounds", "finite numbers", "launching",
-    }  # fmt: skip
-    # Both are told at once, though nothing can be stepped.
-    found = check("BothWrong")
-    assert find_states(found) == {"actions": "failed", "observation spec": "failed"}
-    assert list(found) == ["builds", "actions", "observation spec"]
 
 
 def test_memory_is_not_told_of_what_ends_in_the_warm_up():

@@ -9,11 +9,11 @@ import pytest
 from dm_env import specs
 
 from distrl.environments import read_spec
-from distrl.environments.address import parse_address
 from distrl.environments.atari_suite import load_atari
 from distrl.environments.batch import BatchEnvironment, OneOfBatch
 from distrl.environments.envpool_suite import load_envpool
 from distrl.environments.spec import make_spec
+from distrl.environments.suites import parse_address
 
 
 def load(address, seeds=(0,)):
@@ -66,7 +66,7 @@ def test_no_action_is_lost_where_an_episode_ends():
 def test_a_limit_truncates_and_the_final_observation_is_there():
     limited = load("envpool:MountainCar-v0?max_episode_steps=4", (3,))
     free = load("envpool:MountainCar-v0", (3,))
-    np.testing.assert_array_equal(limited.reset(), free.reset())
+    np.testing.assert_array_equal(limited.reset([0]), free.reset([0]))
     for t in range(4):
         step = limited.step(np.array([2], np.int32))
         expected = free.step(np.array([2], np.int32))
@@ -76,16 +76,21 @@ def test_a_limit_truncates_and_the_final_observation_is_there():
 
 
 def test_environment_i_has_the_first_seed_plus_i():
-    (first, second) = load("envpool:CartPole-v1", (5, 77)).reset()
-    np.testing.assert_array_equal(load("envpool:CartPole-v1", (6,)).reset()[0], second)
-    np.testing.assert_array_equal(load("envpool:CartPole-v1", (5,)).reset()[0], first)
+    (first, second) = load("envpool:CartPole-v1", (5, 77)).reset([0, 1])
+    np.testing.assert_array_equal(
+        load("envpool:CartPole-v1", (6,)).reset([0])[0], second
+    )
+    np.testing.assert_array_equal(
+        load("envpool:CartPole-v1", (5,)).reset([0])[0], first
+    )
     # The largest seed there is, of several environments.
-    assert load("envpool:CartPole-v1", (2**31 - 1, 0, 0)).reset().shape == (3, 4)
+    batch = load("envpool:CartPole-v1", (2**31 - 1, 0, 0))
+    assert batch.reset([0, 1, 2]).shape == (3, 4)
 
 
 def test_a_lost_life_may_have_discount_zero_while_the_game_goes_on():
     batch = load("envpool:Breakout-v5?zero_discount_on_life_loss=true", (5,))
-    batch.reset()
+    batch.reset([0])
     random = np.random.RandomState(0)
     zeros = 0
     while True:
@@ -102,7 +107,7 @@ def test_atari_is_that_of_ale_py_frame_by_frame(game):
     options = "repeat_action_probability=0.0&noop_max=1"
     pool = load(f"envpool:{game}-v5?{options}")
     ale = load_atari(parse_address(f"atari:{game}?{options}", {}), (0,))
-    ours, theirs = ale.reset(), pool.reset()
+    ours, theirs = ale.reset([0]), pool.reset([0])
     assert (ours.shape, ours.dtype) == (theirs.shape, theirs.dtype)
     np.testing.assert_array_equal(ours[..., 3], theirs[..., 3])
     # The one begins without history, the other with its first frame four times.

@@ -8,7 +8,7 @@ import scripted_environments
 from dm_env import specs
 
 from distrl.config import config_from_dict
-from distrl.environments import make_environment, make_spec, read_spec
+from distrl.environments import SyncEnvironment, make_environment, make_spec, read_spec
 from distrl.errors import ConfigError
 from distrl.launch.checking import check_parts
 
@@ -29,19 +29,24 @@ def test_reading_a_spec_closes_the_environment(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("factory", "taken"),
-    [("make_from_five", [5, 6, 7]), ("make_minus_one_to_one", [-1, 0, 1])],
+    ("factory", "taken", "kind"),
+    [
+        ("make_from_five", [5, 6, 7], int),
+        ("make_minus_one_to_one", [-1, 0, 1], np.int32),
+    ],
 )
-def test_actions_begin_at_zero(factory, taken, monkeypatch):
+def test_actions_begin_at_zero(factory, taken, kind, monkeypatch):
     inner = getattr(scripted_environments, factory)()
     monkeypatch.setattr(scripted_environments, factory, lambda: inner)
     environment = make_environment(f"{HERE}:{factory}", {}, seed=0)
-    assert make_spec(environment).num_actions == 3
-    assert environment.action_spec().minimum == 0
-    environment.reset()
+    spec = make_spec(environment)
+    assert spec.num_actions == 3
+    vector = SyncEnvironment([environment], spec)
+    vector.reset()
     for action in range(3):
-        environment.step(action)
+        vector.step(np.array([action], np.uint8))
     assert inner.actions == taken
+    assert {type(action) for action in inner.actions} == {kind}
 
 
 @pytest.mark.parametrize(

@@ -4,27 +4,24 @@ from dm_env import specs
 from nonconforming_environments import Sound
 from scripted_environments import Constant, Scripted
 
-from distrl.environments import make_spec
-from distrl.environments.random_play import RandomActions, play, trace
+from distrl.environments import Episode, make_environment, make_spec
+from distrl.environments.random_play import RandomActions, RandomPlay, trace
 from distrl.environments.value_checks import make_leaves
 
 
 def play_in(environment, steps, seed=0):
     spec = environment.observation_spec()
     leaves = make_leaves(make_spec(environment).observation, spec)
-    return play(environment, leaves, steps, seed)
+    return RandomPlay(environment, leaves, steps, seed)
 
 
 def test_episodes_and_rewards_are_summed():
     # Three rewards and a termination, then one and a truncation, and so on.
     script = [[(1.0, 1.0), (2.0, 1.0), (4.0, 0.0)], [(-1.0, 1.0)]]
     seen = play_in(Scripted(script), 9)
-    assert seen.steps == 9
-    assert seen.is_whole
-    assert seen.returns == [7.0, -1.0, 7.0, -1.0]
-    assert seen.lengths == [3, 1, 3, 1]
-    assert seen.truncations == 2
-    assert seen.resets == 4
+    assert seen.steps == 9 and seen.is_whole
+    ended = [Episode(0, 7.0, 3, False), Episode(0, -1.0, 1, True)]
+    assert seen.episodes == ended * 2
     assert seen.rewards == (-1.0, 4.0)
     # One of every step and every reset.
     assert seen.observations == 9 + 4 + 1
@@ -33,24 +30,30 @@ def test_episodes_and_rewards_are_summed():
     assert seen.casts is None
 
 
-def test_actions_are_all_of_them_and_the_seed_decides():
-    environment = Scripted([[(0.0, 1.0)] * 50])
+@pytest.mark.parametrize("dtype", [np.int32, np.int64])
+def test_actions_are_those_of_the_spec_and_the_seed_decides(dtype):
+    spec = specs.BoundedArray((), dtype, -1, 1)
+    environment = Constant(np.zeros(2), specs.Array((2,), np.float64), spec)
     play_in(environment, 60, seed=3)
-    assert set(environment.actions) == {0, 1, 2}
+    assert set(environment.actions) == {-1, 0, 1}
+    kind = int if dtype == np.int64 else np.int32
+    assert {type(action) for action in environment.actions} == {kind}
     again, others = (RandomActions(environment, seed) for seed in (3, 4))
     assert environment.actions == [again.draw(None) for _ in range(60)]
     assert environment.actions != [others.draw(None) for _ in range(60)]
 
 
-@pytest.mark.parametrize("dtype", [np.int32, np.int64])
-def test_actions_have_the_dtype_that_a_run_gives_them(dtype):
-    spec = specs.DiscreteArray(4, dtype)
-    environment = Constant(np.zeros(2), specs.Array((2,), np.float64), spec)
-    action = RandomActions(environment, 0).draw(None)
-    assert type(action) is (int if dtype == np.int64 else np.int32)
+def test_random_actions_are_uniform_over_the_legal_ones():
+    uri = "integration.masked_environments:Native"
+    actions = RandomActions(make_environment(uri, {}, seed=0), 1)
+    # Its actions are 1 to 5.
+    mask = np.array([0, 1, 0, 1, 1], bool)
+    drawn = [actions.draw({"observation": 0, "action_mask": mask}) for _ in range(3000)]
+    counts = np.bincount(np.array(drawn) - 1, minlength=5) / 3000
+    np.testing.assert_allclose(counts, mask / 3, atol=0.03)
 
 
-def test_memory_is_looked_at_after_the_warm_up():
+def test_memory_is_measured_after_the_warm_up():
     class Kept(Sound):
         kept = []
 
@@ -60,29 +63,22 @@ def test_memory_is_looked_at_after_the_warm_up():
                 self.kept.append(np.ones(2**26, np.uint8))
             return super().step(action)
 
-    seen = play_in(Kept(), 40)
-    assert abs(seen.last_memory - seen.warm_memory) < 2**24
+    warm, last = play_in(Kept(), 40).memory
+    assert abs(last - warm) < 2**24
     Kept.kept.clear()
 
 
-def test_a_trajectory_is_all_that_is_answered_resets_too():
+def test_a_trajectory_has_all_answers_also_of_resets():
     (answers,) = trace([Scripted([[(1.0, 1.0), (2.0, 0.0)]])], 5, 0)
     # The first reset, five steps, and two resets after ends.
     assert len(answers) == 1 + 5 + 2
     assert len(set(answers)) == len(answers)
 
 
-@pytest.mark.parametrize(
-    "script",
-    [
-        [[(1.0, 1.0), (2.5, 0.0)]],
-        [[(1.0, 1.0), (2.0, 1.0)]],
-        [[(1.0, 1.0)] * 2 + [(0, 0)]],
-    ],
-)
-def test_rewards_discounts_and_ends_count(script):
+@pytest.mark.parametrize("last", [(2.5, 0.0), (2.0, 1.0), (2.0, None)])
+def test_rewards_and_discounts_count(last):
     (one,) = trace([Scripted([[(1.0, 1.0), (2.0, 0.0)]])], 2, 0)
-    (other,) = trace([Scripted(script)], 2, 0)
+    (other,) = trace([Scripted([[(1.0, 1.0), last]])], 2, 0)
     assert one[:2] == other[:2]
     assert one[2] != other[2]
 

@@ -14,6 +14,7 @@ from distrl.environments import (
     make_spec,
     read_spec,
 )
+from distrl.environments.vector import add_last_action_reward
 from distrl.errors import EnvironmentFault
 
 # Two steps and a termination; then one step and a truncation.
@@ -250,11 +251,6 @@ def test_close_closes_all_and_raises_the_first_error():
     assert fine.is_closed
 
 
-def test_needs_an_environment():
-    with pytest.raises(ValueError, match="at least one"):
-        SyncEnvironment([], make_spec(Scripted([[(0.0, 1.0)]])))
-
-
 def test_an_episode_is_cut_off_at_the_limit_and_the_next_one_begins():
     endless, short = [(1.0, 1.0)] * 1_000, [(1.0, 1.0), (2.0, 1.0), (3.0, 0.0)]
     vector = vectorise(Scripted([endless]), Scripted([short]), Scripted([short[1:]]))
@@ -273,3 +269,42 @@ def test_an_episode_is_cut_off_at_the_limit_and_the_next_one_begins():
     np.testing.assert_array_equal(steps[2].observation[0], [1, 0])
     # It is no termination.
     np.testing.assert_array_equal(steps[2].discount_t, [1.0, 0.0, 1.0])
+
+
+def test_the_last_action_and_reward_over_termination_and_truncation():
+    environment = Scripted(
+        [[(1.5, 1.0), (2.0, 0.0)], [(5.0, 1.0)], [(-1.0, 1.0), (0.0, 0.0)]]
+    )
+    spec = add_last_action_reward(make_spec(environment))
+    vector = SyncEnvironment([environment], spec, last_action_reward=True)
+    nothing = [0.0, 0.0, 0.0]
+
+    def check(observation, place, last_action, last_reward):
+        assert list(observation) == ["observation", "last_action", "last_reward"]
+        assert all(leaf.dtype == np.float32 for leaf in observation.values())
+        np.testing.assert_array_equal(observation["observation"], [place])
+        np.testing.assert_array_equal(observation["last_action"], [last_action])
+        np.testing.assert_array_equal(observation["last_reward"], [last_reward])
+
+    check(vector.reset(), (0, 0), nothing, 0.0)
+    step = vector.step(np.array([2]))
+    check(step.observation_t, (0, 1), [0.0, 0.0, 1.0], 1.5)
+    assert step.observation is step.observation_t
+    step = vector.step(np.array([0]))  # terminates
+    check(step.observation_t, (0, 2), [1.0, 0.0, 0.0], 2.0)
+    check(step.observation, (1, 0), nothing, 0.0)
+    assert (step.discount_t, step.last_t) == (0.0, True)
+    step = vector.step(np.array([1]))  # is truncated: bootstraps from observation_t
+    check(step.observation_t, (1, 1), [0.0, 1.0, 0.0], 5.0)
+    check(step.observation, (2, 0), nothing, 0.0)
+    assert (step.discount_t, step.last_t) == (1.0, True)
+    check(vector.step(np.array([1])).observation, (2, 1), [0.0, 1.0, 0.0], -1.0)
+    check(vector.reset(), (3, 0), nothing, 0.0)
+
+
+def test_the_spec_with_the_last_action_and_reward():
+    spec = read_spec("gym:FrozenLake-v1", {}, last_action_reward=True)
+    assert spec.num_actions == 4
+    assert spec.observation["observation"] == specs.DiscreteArray(16, np.int32)
+    assert spec.observation["last_action"].shape == (4,)
+    assert spec.observation["last_reward"] == specs.Array((), np.float32)
