@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from reports.handmade_results import list_log_points
 
 from distrl.environments import make_environment
-from distrl.environments.suites import parse_address
 from distrl.environments.bsuite_suite import list_bsuite, load_bsuite
+from distrl.environments.suites import parse_address
 from distrl.reports.episodes import pool_episodes, write_results
 
 OFFLINE = [name for name in list_bsuite() if not name.startswith("mnist")]
