@@ -6,7 +6,7 @@ that bsuite scores.
 
 import csv
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from distrl.environments import BSUITE_LOGS
@@ -15,9 +15,12 @@ from distrl.environments.bsuite_suite import ENDED
 Row = Mapping[str, float]
 
 # Columns about the latest episode; the others are totals.
-_OF_THE_EPISODE = ("episode_len", "episode_return")
-# The only total in bsuite that is a maximum, not a sum.
-_LARGEST = ("best_episode",)
+_OF_THE_EPISODE = {"episode_len", "episode_return"}
+
+
+def name_result(results: Path, bsuite_id: str) -> Path:
+    """Returns the file of an id, for example `catch/0`, in the folder of results."""
+    return results / f"bsuite_id_-_{bsuite_id.replace('/', '-')}.csv"
 
 
 def write_results(
@@ -29,20 +32,18 @@ def write_results(
       run_dir: the directory of a run with `actor.bsuite_log`.
       bsuite_id: for example `catch/0`.
       episodes: the number of episodes that count; ValueError if the run has fewer.
-      results_dir: the folder for the file, which `bsuite.logging.csv_load` reads.
+      results_dir: an existing folder, which `bsuite.logging.csv_load` reads.
     """
-    from bsuite.logging import csv_logging
     from bsuite.utils import wrappers
 
-    rows = list(pool_episodes(_read_logs(run_dir), episodes))
+    logs = [_read_log(path) for path in sorted((run_dir / BSUITE_LOGS).glob("*.csv"))]
+    rows = list(pool_episodes(logs, episodes))
     if len(rows) < episodes:
         raise ValueError(
             f"{run_dir} has {len(rows):,} episodes, and {episodes:,} are needed"
         )
-    safe_id = bsuite_id.replace("/", csv_logging.SAFE_SEPARATOR)
-    path = results_dir / f"{csv_logging.BSUITE_PREFIX}{safe_id}.csv"
+    path = name_result(results_dir, bsuite_id)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
-    results_dir.mkdir(parents=True, exist_ok=True)
     with partial.open("w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
@@ -66,26 +67,17 @@ def pool_episodes(logs: Sequence[Sequence[Row]], episodes: int) -> Iterator[Row]
     newest: dict[int, Row] = {}
     for _, index, row in numbered[:episodes]:
         newest[index] = row
-        yield {
-            name: _combine(name, row, newest.values()) for name in row if name != ENDED
-        }
+        pooled = {name: value for name, value in row.items() if name != ENDED}
+        for name in pooled.keys() - _OF_THE_EPISODE:
+            values = [each[name] for each in newest.values()]
+            pooled[name] = max(values) if name == "best_episode" else sum(values)
+        yield pooled
 
 
-def _combine(name: str, row: Row, newest: Collection[Row]) -> float:
-    """Returns a column of the pooled row from the newest row of each environment."""
-    if name in _OF_THE_EPISODE:
-        return row[name]
-    values = [each[name] for each in newest]
-    return max(values) if name in _LARGEST else sum(values)
-
-
-def _read_logs(run_dir: Path) -> list[list[Row]]:
-    logs: list[list[Row]] = []
-    for path in sorted((run_dir / BSUITE_LOGS).glob("*.csv")):
-        with path.open(newline="") as file:
-            rows = csv.DictReader(file)
-            logs.append([{k: _read_number(v) for k, v in row.items()} for row in rows])
-    return logs
+def _read_log(path: Path) -> list[Row]:
+    with path.open(newline="") as file:
+        rows = csv.DictReader(file)
+        return [{name: _read_number(row[name]) for name in row} for row in rows]
 
 
 def _read_number(cell: str) -> float:

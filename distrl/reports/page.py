@@ -9,8 +9,13 @@ from typing import Any
 
 from distrl.reports.pictures import draw_bars, draw_radar
 from distrl.reports.published import SOURCE
-from distrl.reports.scores import SweepScores
-from distrl.reports.tables import compare_tags, make_rows, score_table, tag_table
+from distrl.reports.scores import (
+    SweepScores,
+    compare_tags,
+    make_rows,
+    score_table,
+    tag_table,
+)
 
 # A radar of fewer axes is a line.
 _LEAST_TAGS = 3

@@ -25,31 +25,31 @@ def draw_bars(sweeps: Sequence[SweepScores], kind: str = "svg") -> bytes:
     """
     drawn = {each.experiment for sweep in sweeps for each in sweep.experiments}
     types = {n: tags[0] for n, tags in list_experiments().items() if n in drawn}
-    bars: dict[str, dict[str, tuple[float, str]]] = {
+    bars = {agent: {n: (of[n], "") for n in types} for agent, of in PUBLISHED.items()}
+    ours = {
         sweep.name: {
             each.experiment: (
                 each.score,
-                "" if each.is_whole else f"{each.finished}/{each.ids}",
+                "" if each.whole else f"{each.finished_ids}/{each.ids}",
             )
             for each in sweep.experiments
             if each.score is not None
         }
         for sweep in sweeps
     }
-    for agent, scores in PUBLISHED.items():
-        bars[agent] = {name: (scores[name], "") for name in types}
+    bars = {**ours, **bars}
     size = (max(6.0, 2.0 + 0.52 * len(types)), 4.6)
     with _open_figure(size, kind) as (figure, file):
         axes = figure.add_subplot()
         _draw_bands(axes, list(types.values()))
         width = 0.84 / len(bars)
-        colours = _choose_colours(bars)
-        for number, (agent, of_agent) in enumerate(bars.items()):
+        for number, (agent, colour) in enumerate(_choose_colours(bars).items()):
+            of_agent = bars[agent]
             shift = (number - (len(bars) - 1) / 2) * width
             places = [i + shift for i, name in enumerate(types) if name in of_agent]
             pairs = [of_agent[name] for name in types if name in of_agent]
-            _draw_agent(axes, places, pairs, width, colours[agent])
-            axes.bar(0, 0, color=colours[agent], label=agent)
+            _draw_agent(axes, places, pairs, width, colour)
+            axes.bar(0, 0, color=colour, label=agent)
         axes.set_xticks(range(len(types)), list(types), rotation=40, ha="right")
         axes.set_xlim(-0.6, len(types) - 0.4)
         # A score of 0 shows as a line above the axis; a missing one is not drawn.

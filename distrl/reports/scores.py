@@ -1,61 +1,44 @@
 """bsuite's scores of a sweep, by experiment and by tag."""
 
 import contextlib
-import csv
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from distrl.environments import list_bsuite_episodes
 from distrl.errors import ConfigError
+from distrl.reports.published import PUBLISHED
 
-RESULTS = "results"
-"""The folder of a sweep's directory that bsuite's loader reads."""
+if TYPE_CHECKING:
+    import pandas
 
 
 @dataclass(frozen=True)
 class ExperimentScore:
-    """The score of an experiment, from the ids that a sweep has run.
+    """The score of an experiment in a sweep: a row of the report.
 
     Attributes:
-      tags: bsuite's; the first is the type.
-      finished: the number of ids with all of bsuite's episodes.
-      short: the number of ids with fewer.
-      ids: the number of ids in bsuite.
+      type: the first of bsuite's tags.
       score: bsuite's, 0 to 1, of the finished ids; None if there are none.
+      shown: the score with two digits, in brackets unless `whole`.
+      state: how much of the experiment is done, in words.
+      whole: whether all ids are finished, so that the score is the experiment's.
+      finished_ids: the number of ids with all of bsuite's episodes.
+      ids: the number of ids in bsuite.
     """
 
+    sweep: str
     experiment: str
-    tags: tuple[str, ...]
-    finished: int
-    short: int
-    ids: int
+    type: str
     score: float | None
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether all ids are finished, so that the score is the experiment's."""
-        return self.finished == self.ids
-
-    @property
-    def state(self) -> str:
-        """How much of the experiment is done, in words."""
-        if self.is_whole:
-            return "whole"
-        short = f", {self.short} with fewer episodes" if self.short else ""
-        if not self.finished:
-            return f"no id finished of {self.ids}{short}"
-        return f"partial, {self.finished} of {self.ids} ids{short}"
-
-    @property
-    def shown(self) -> str:
-        """The score with two digits, in brackets unless all ids are finished."""
-        if self.score is None:
-            return "-"
-        return f"{self.score:.2f}" if self.is_whole else f"({self.score:.2f})"
+    shown: str
+    state: str
+    whole: bool
+    finished_ids: int
+    ids: int
 
 
 @dataclass(frozen=True)
@@ -75,18 +58,13 @@ class SweepScores:
             if facts["status"] == "failed"
         }
 
-    def whole(self) -> dict[str, float]:
-        """Returns the scores of the experiments whose ids are all finished."""
-        return {
-            each.experiment: each.score
-            for each in self.experiments
-            if each.is_whole and each.score is not None
-        }
-
 
 def score_sweep(sweep_dir: str) -> SweepScores:
     """Returns the scores of a sweep, finished or not."""
+    from bsuite.logging import csv_load
+
     path = Path(sweep_dir)
+    name = path.absolute().name
     try:
         record = json.loads((path / "sweep.json").read_text())
     except (OSError, ValueError):
@@ -94,46 +72,43 @@ def score_sweep(sweep_dir: str) -> SweepScores:
             f"{sweep_dir} is not the directory of a sweep: it has no readable "
             "sweep.json; distrl report takes the directory that distrl sweep made"
         ) from None
-    lengths = dict(_read_lengths(path))
-    frame = _load_frame(path) if lengths else None
+    results = path / "results"
+    if not any(results.glob("*.csv")):
+        return SweepScores(name, (), record)
+    frame = csv_load.load_one_result_set(str(results))
+    scored = (
+        _score(name, experiment, tags[0], frame[frame.bsuite_env == experiment])
+        for experiment, tags in list_experiments().items()
+        if experiment in set(frame.bsuite_env)
+    )
+    return SweepScores(name, tuple(scored), record)
+
+
+def _score(
+    sweep: str, experiment: str, kind: str, frame: "pandas.DataFrame"
+) -> ExperimentScore:
+    """Scores an experiment from the rows of its ids, at least one."""
     needed = list_bsuite_episodes()
-    found = []
-    for experiment, tags in list_experiments().items():
-        ids = [i for i in needed if i.partition("/")[0] == experiment]
-        there = [i for i in ids if i in lengths]
-        whole = [i for i in there if lengths[i] >= needed[i]]
-        if not there:
-            continue
-        score = None
-        if frame is not None and whole:
-            score = score_experiment(frame[frame.bsuite_id.isin(whole)])
-        found.append(
-            ExperimentScore(
-                experiment, tags, len(whole), len(there) - len(whole), len(ids), score
-            )
-        )
-    return SweepScores(path.absolute().name, tuple(found), record)
+    episodes = frame.groupby("bsuite_id").episode.max()
+    whole = [i for i, count in episodes.items() if count >= needed[i]]
+    ids = sum(i.startswith(f"{experiment}/") for i in needed)
+    is_whole = len(whole) == ids
+    score, shown = None, "-"
+    state = "whole" if is_whole else f"partial, {len(whole)} of {ids} ids"
+    if whole:
+        score = score_experiment(frame[frame.bsuite_id.isin(whole)])
+        shown = f"{score:.2f}" if is_whole else f"({score:.2f})"
+    else:
+        state = f"no id finished of {ids}"
+    if len(episodes) > len(whole):
+        state += f", {len(episodes) - len(whole)} with fewer episodes"
+    return ExperimentScore(
+        sweep, experiment, kind, score, shown, state, is_whole, len(whole), ids
+    )
 
 
-def average_by_tag(scores: Mapping[str, float]) -> dict[str, tuple[float, int, int]]:
-    """Returns the mean score of each tag, and the experiments with a score and in all.
-
-    As in bsuite, all experiments weigh the same. Tags without any score are left out.
-    """
-    tags: dict[str, list[str]] = {}
-    for experiment, of_experiment in list_experiments().items():
-        for tag in of_experiment:
-            tags.setdefault(tag, []).append(experiment)
-    averages = {}
-    for tag, experiments in tags.items():
-        known = [scores[name] for name in experiments if name in scores]
-        if known:
-            averages[tag] = (fmean(known), len(known), len(experiments))
-    return averages
-
-
-def score_experiment(frame: Any) -> float:
-    """Returns bsuite's score, 0 to 1, from the pandas rows of an experiment's ids."""
+def score_experiment(frame: "pandas.DataFrame") -> float:
+    """Returns bsuite's score, 0 to 1, from the rows of an experiment's ids."""
     from bsuite.experiments import summary_analysis
 
     with restore_series_append():
@@ -164,16 +139,65 @@ def list_experiments() -> dict[str, tuple[str, ...]]:
     }
 
 
-def _read_lengths(sweep_dir: Path) -> Iterable[tuple[str, int]]:
-    """Yields the id and the number of episodes of each result."""
-    for path in sorted((sweep_dir / RESULTS).glob("bsuite_id_-_*.csv")):
-        safe_id = path.stem.removeprefix("bsuite_id_-_")
-        with path.open(newline="") as file:
-            episodes = [int(row["episode"]) for row in csv.DictReader(file)]
-        yield safe_id.replace("-", "/"), max(episodes, default=0)
+def make_rows(sweeps: Sequence[SweepScores]) -> list[dict[str, Any]]:
+    """Returns a row for each experiment of each sweep, with the published scores."""
+    return [
+        {
+            **vars(each),
+            **{agent: round(of[each.experiment], 3) for agent, of in PUBLISHED.items()},
+        }
+        for sweep in sweeps
+        for each in sweep.experiments
+    ]
 
 
-def _load_frame(sweep_dir: Path) -> Any:
-    from bsuite.logging import csv_load
+def compare_tags(sweeps: Sequence[SweepScores]) -> list[dict[str, Any]]:
+    """Returns the mean scores by tag of experiments that are whole in every sweep.
 
-    return csv_load.load_one_result_set(str(sweep_dir / RESULTS))
+    As in bsuite, all experiments weigh the same. The published agents are averaged over
+    the same experiments. Tags without any are left out.
+    """
+    scores: dict[str, Mapping[str, float]] = {
+        sweep.name: {e.experiment: e.score or 0.0 for e in sweep.experiments if e.whole}
+        for sweep in sweeps
+    }
+    shared = set.intersection(*(set(of_sweep) for of_sweep in scores.values()))
+    tags: dict[str, list[str]] = {}
+    for experiment, of_experiment in list_experiments().items():
+        for tag in of_experiment:
+            tags.setdefault(tag, []).append(experiment)
+    rows = []
+    for tag, members in sorted(tags.items()):
+        known = [name for name in members if name in shared]
+        if known:
+            row = {"tag": tag, "experiments": len(known), "of": len(members)}
+            agents = {**scores, **PUBLISHED}.items()
+            means = {agent: fmean(of[n] for n in known) for agent, of in agents}
+            rows.append({**row, **means})
+    return rows
+
+
+def score_table(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """Returns the rows of `make_rows` as text, header first."""
+    keys = ("sweep", "experiment", "type", "shown")
+    return [["sweep", "experiment", "type", "score", *PUBLISHED, ""]] + [
+        [
+            *(row[key] for key in keys),
+            *(f"{row[agent]:.2f}" for agent in PUBLISHED),
+            row["state"],
+        ]
+        for row in rows
+    ]
+
+
+def tag_table(tags: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """Returns the rows of `compare_tags`, at least one, as text, header first."""
+    agents = list(tags[0])[3:]
+    return [["tag", "experiments", *agents]] + [
+        [
+            row["tag"],
+            f"{row['experiments']} of {row['of']}",
+            *(f"{row[agent]:.2f}" for agent in agents),
+        ]
+        for row in tags
+    ]

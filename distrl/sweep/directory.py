@@ -17,11 +17,13 @@ from distrl.launch.run_directory import (
     read_versions,
     refuse_os_errors,
 )
+from distrl.reports import name_result
 from distrl.system.whole_files import write_json, write_whole
 from distrl.telemetry.words import describe_agent
 
 # The fields that may differ when a sweep is continued.
 _CHANGEABLE = ("run_dir", "sweep.ids", "sweep.jobs")
+_RECORD = "sweep.json"
 
 
 class SweepDirectory:
@@ -31,21 +33,13 @@ class SweepDirectory:
     sweep.json: `commands`, `agent`, `versions`, and how the run of each of `ids` ended.
     """
 
-    def __init__(self, path: Path, lock: int, record: dict[str, Any]):
-        """Takes ownership of the lock; `open_sweep` calls this."""
+    def __init__(self, path: Path):
+        """Locks an existing directory."""
         self.path = path
-        self.record = record
-        self._lock = lock
-
-    @property
-    def config_path(self) -> Path:
-        """The file with the whole configuration of the sweep."""
-        return self.path / "config.yaml"
-
-    @property
-    def results(self) -> Path:
-        """The folder that bsuite's loader reads."""
-        return self.path / "results"
+        self.config_path = path / "config.yaml"
+        self.results = path / "results"
+        self.record: dict[str, Any] = {"commands": [], "ids": {}}
+        self._lock = lock_run_dir(path)
 
     def run_config(self, bsuite_id: str) -> Path:
         """Returns the configuration file of an id's run."""
@@ -61,7 +55,7 @@ class SweepDirectory:
 
     def is_done(self, bsuite_id: str) -> bool:
         """Returns whether the id has its result."""
-        return (self.results / f"bsuite_id_-_{make_safe(bsuite_id)}.csv").exists()
+        return name_result(self.results, bsuite_id).exists()
 
     def clear(self, bsuite_id: str) -> None:
         """Removes an unfinished run; raises ConfigError if it is still working."""
@@ -78,7 +72,7 @@ class SweepDirectory:
 
     def save_record(self) -> None:
         """Writes sweep.json."""
-        write_json(_record_path(self.path), self.record)
+        write_json(self.path / _RECORD, self.record)
 
     def close(self) -> None:
         """Releases the lock."""
@@ -98,12 +92,11 @@ def open_sweep(config: Config, command: str) -> SweepDirectory:
         other settings.
     """
     path = None if config.run_dir is None else read_path("run_dir", config.run_dir)
-    if path is None or not _record_path(path).exists():
+    if path is None or not (path / _RECORD).exists():
         path = choose_run_dir(config.name, config.run_dir)
     with refuse_os_errors(path):
         path.mkdir(parents=True, exist_ok=True)
-    lock = lock_run_dir(path)
-    sweep = SweepDirectory(path, lock, {"commands": [], "ids": {}})
+    sweep = SweepDirectory(path)
     try:
         _prepare(sweep, dataclasses.replace(config, run_dir=str(path)), command)
     except BaseException:
@@ -114,7 +107,7 @@ def open_sweep(config: Config, command: str) -> SweepDirectory:
 
 def _prepare(sweep: SweepDirectory, config: Config, command: str) -> None:
     """Compares an existing sweep with `config`, and writes the files."""
-    record = _record_path(sweep.path)
+    record = sweep.path / _RECORD
     if record.exists():
         sweep.record = json.loads(record.read_text())
         if sweep.config_path.exists():
@@ -128,10 +121,6 @@ def _prepare(sweep: SweepDirectory, config: Config, command: str) -> None:
         (sweep.path / name).mkdir(mode=0o700, exist_ok=True)
     sweep.save_record()
     write_whole(sweep.config_path, config_to_yaml(config))
-
-
-def _record_path(path: Path) -> Path:
-    return path / "sweep.json"
 
 
 def _check_same(saved: Config, config: Config) -> None:

@@ -1,8 +1,8 @@
 """The runs of a sweep, several at a time; one that fails does not end the others."""
 
+import contextlib
 import dataclasses
 import json
-import os
 import select
 import subprocess
 import time
@@ -23,13 +23,14 @@ from distrl.sweep.directory import SweepDirectory, make_safe
 from distrl.system.children import make_child_command, name_signal
 from distrl.system.whole_files import write_whole
 from distrl.telemetry.progress import SweepProgress
-from distrl.telemetry.status import read_status
+from distrl.telemetry.status import Status, read_status
 
-_TICK_SECONDS = 0.5
+_TICK_SECONDS = 0.2
 # What a run needs to end, in addition to launch.stop_seconds.
 _FAREWELL_SECONDS = 2.0
 # How many last lines of a command are searched for its error.
 _LOG_LINES = 50
+_ERROR = "distrl: error: "
 
 
 @dataclass(frozen=True)
@@ -64,15 +65,13 @@ def run_sweep(
     todo = [bsuite_id for bsuite_id in ids if not sweep.is_done(bsuite_id)]
     for bsuite_id in todo:
         sweep.clear(bsuite_id)
-    runner = _Runner(config, sweep, progress, todo)
     progress.start(len(ids), len(ids) - len(todo))
-    try:
+    runner = _Runner(config, sweep, progress, todo)
+    with contextlib.closing(runner):
         runner.run()
-    finally:
-        runner.close()
     code = 1 if runner.failed else 0
-    if runner.signal is not None:
-        code = 128 + runner.signal
+    if runner.signals.first is not None:
+        code = 128 + runner.signals.first
     done = [bsuite_id for bsuite_id in ids if sweep.is_done(bsuite_id)]
     left = [i for i in ids if i not in done and i not in runner.failed]
     return SweepOutcome(code, done, runner.failed, left)
@@ -139,52 +138,43 @@ class _Runner:
         self._sweep = sweep
         self._progress = progress
         self._todo = list(reversed(todo))
-        # By a pidfd, which becomes readable when the process ends.
-        self._jobs: dict[int, _Job] = {}
-        self._deadline: float | None = None
+        self._jobs: list[_Job] = []
+        self._deadline = float("inf")
         self.failed: dict[str, str] = {}
-        self._signals = CaughtSignals()
-
-    @property
-    def signal(self) -> int | None:
-        """The number of the signal that ends the sweep, or None."""
-        return self._signals.first
+        self.signals = CaughtSignals()
 
     def run(self) -> None:
-        while self._jobs or (self._todo and self.signal is None):
-            while self._todo and self.signal is None and self._has_room():
+        while self._jobs or (self._todo and self.signals.first is None):
+            while self._todo and self.signals.first is None and self._has_room():
                 self._start(self._todo.pop())
-            sources = [self._signals, *self._jobs]
-            ready, _, _ = select.select(sources, [], [], _TICK_SECONDS)
-            if self._signals in ready:
-                self._signals.read()
+            if select.select([self.signals], [], [], _TICK_SECONDS)[0]:
+                self.signals.read()
                 self._begin_stop()
-            for descriptor in self._jobs.keys() & set(ready):
-                os.close(descriptor)
-                self._conclude(self._jobs.pop(descriptor))
-            late = self._deadline is not None and time.monotonic() > self._deadline
-            for job in self._jobs.values():
-                if self._signals.is_repeated or late:
+            is_late = time.monotonic() > self._deadline
+            for job in list(self._jobs):
+                if job.process.poll() is not None:
+                    self._jobs.remove(job)
+                    self._conclude(job)
+                    continue
+                if self.signals.is_repeated or is_late:
                     kill_tree(job.process.pid)
-                status = read_status(self._sweep.run_dir(job.bsuite_id))
-                episodes = 0 if status is None else status.episodes
-                self._progress.update(job.bsuite_id, episodes)
+                status = read_status(self._sweep.run_dir(job.bsuite_id)) or Status()
+                self._progress.update(job.bsuite_id, status.episodes)
 
     def close(self) -> None:
         """Kills the runs that are still working."""
-        for descriptor, job in self._jobs.items():
+        for job in self._jobs:
             kill_tree(job.process.pid)
             job.process.wait()
-            os.close(descriptor)
-        self._signals.close()
+        self.signals.close()
 
     def _has_room(self) -> bool:
         return len(self._jobs) < self._config.sweep.jobs
 
     def _start(self, bsuite_id: str) -> None:
-        run_dir = self._sweep.run_dir(bsuite_id)
+        config = make_config(self._config, bsuite_id, self._sweep.run_dir(bsuite_id))
         path = self._sweep.run_config(bsuite_id)
-        write_whole(path, config_to_yaml(make_config(self._config, bsuite_id, run_dir)))
+        write_whole(path, config_to_yaml(config))
         with self._sweep.log(bsuite_id).open("wb") as log:
             process = subprocess.Popen(
                 make_child_command("distrl.cli.main", "train", str(path)),
@@ -194,49 +184,54 @@ class _Runner:
                 # Ctrl-C in a terminal reaches the sweep only, which stops its runs.
                 start_new_session=True,
             )
-        job = _Job(bsuite_id, process, time.monotonic())
-        self._jobs[os.pidfd_open(process.pid)] = job
+        self._jobs.append(_Job(bsuite_id, process, time.monotonic()))
         self._progress.begin(bsuite_id, count_episodes(self._config, bsuite_id))
 
     def _begin_stop(self) -> None:
-        if self._deadline is None:
+        # Once: a second signal would have the runs end without a last checkpoint.
+        if self._deadline == float("inf"):
             seconds = self._config.launch.stop_seconds + _FAREWELL_SECONDS
             self._deadline = time.monotonic() + seconds
-            for job in self._jobs.values():
+            for job in self._jobs:
                 job.process.terminate()
 
     def _conclude(self, job: _Job) -> None:
         """Records and shows how the command of an id ended."""
-        code = job.process.wait()
+        bsuite_id, code = job.bsuite_id, job.process.wait()
         seconds = round(time.monotonic() - job.started, 1)
-        result = _read_result(self._sweep.run_dir(job.bsuite_id))
+        run_dir = self._sweep.run_dir(bsuite_id)
+        result: dict[str, Any] = {}
+        with contextlib.suppress(OSError, ValueError):
+            result = json.loads((run_dir / "result.json").read_text())
         episodes, env_steps = result.get("episodes", 0), result.get("env_steps", 0)
-        if self.signal is not None and code != 0:
+        if self.signals.first is not None and code != 0:
             status, reason, text = "stopped", "a signal", "stopped"
-        elif (failure := self._find_failure(job.bsuite_id, code, result)) is None:
+        elif (failure := self._write_results(bsuite_id, code, result)) is None:
             status, reason = "done", result["reason"]
             counts = f"{episodes:,} episodes, {env_steps:,} env_steps"
             text = f"done: {counts}, {seconds:,.1f} s"
         else:
             status, reason = "failed", failure
-            text = f"failed: {failure} (more in {self._sweep.log(job.bsuite_id)})"
-            self.failed[job.bsuite_id] = failure
+            text = f"failed: {failure} (more in {self._sweep.log(bsuite_id)})"
+            self.failed[bsuite_id] = failure
         self._sweep.note(
-            job.bsuite_id,
+            bsuite_id,
             status=status,
             episodes=episodes,
             env_steps=env_steps,
             seconds=seconds,
             reason=reason,
         )
-        self._progress.end(job.bsuite_id, text, is_done=status == "done")
+        self._progress.end(bsuite_id, text, is_done=status == "done")
 
-    def _find_failure(
+    def _write_results(
         self, bsuite_id: str, code: int, result: Mapping[str, Any]
     ) -> str | None:
         """Writes the result of a run, or returns why it has none."""
-        if code != 0 or not result:
-            return self._describe_failure(bsuite_id, code)
+        if code < 0:
+            return f"its command was killed by {name_signal(-code)}"
+        if code > 0 or not result:
+            return self._find_error(bsuite_id) or f"exit code {code}"
         episodes = count_episodes(self._config, bsuite_id)
         run_dir = self._sweep.run_dir(bsuite_id)
         try:
@@ -245,22 +240,10 @@ class _Runner:
             return f"{error}; the run ended by {result['reason']}"
         return None
 
-    def _describe_failure(self, bsuite_id: str, code: int) -> str:
+    def _find_error(self, bsuite_id: str) -> str:
         """Returns the last line that the command printed, which is the error."""
-        if code < 0:
-            return f"its command was killed by {name_signal(-code)}"
         with self._sweep.log(bsuite_id).open("rb") as log:
             lines = read_last_lines(log.fileno(), _LOG_LINES)
         lines = [line for line in lines if line.strip()]
-        refused = [line for line in lines if line.startswith("distrl: error: ")]
-        if refused:
-            return refused[-1].removeprefix("distrl: error: ")
-        return lines[-1] if lines else f"exit code {code}"
-
-
-def _read_result(run_dir: Path) -> dict[str, Any]:
-    """Returns the contents of result.json; empty if the run did not write it."""
-    try:
-        return json.loads((run_dir / "result.json").read_text())
-    except (OSError, ValueError):
-        return {}
+        refused = [line for line in lines if line.startswith(_ERROR)]
+        return (refused or lines or [""])[-1].removeprefix(_ERROR)

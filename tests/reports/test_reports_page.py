@@ -1,5 +1,3 @@
-"""The files of a report: CSV, and a page that needs no other file."""
-
 import base64
 import csv
 import io

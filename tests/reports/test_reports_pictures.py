@@ -1,5 +1,3 @@
-"""The pictures: what is drawn, as the shapes of matplotlib's figure."""
-
 import itertools
 import xml.etree.ElementTree as ElementTree
 
@@ -11,26 +9,24 @@ from distrl.reports.pictures import draw_bars, draw_radar
 from distrl.reports.published import PUBLISHED
 from distrl.reports.scores import ExperimentScore, SweepScores
 
+
+def make_score(experiment, finished, ids, score):
+    return ExperimentScore(
+        "mine", experiment, "basic", score, "", "", finished == ids, finished, ids
+    )
+
+
 EXPERIMENTS = (
-    ExperimentScore("bandit", ("basic",), 20, 0, 20, 0.8),
-    ExperimentScore("catch", ("basic",), 5, 0, 20, 0.4),
-    ExperimentScore("deep_sea", ("exploration",), 21, 0, 21, 0.0),
-    ExperimentScore("mnist", ("basic",), 0, 1, 20, None),
+    make_score("bandit", 20, 20, 0.8),
+    make_score("catch", 5, 20, 0.4),
+    make_score("deep_sea", 21, 21, 0.0),
+    make_score("mnist", 0, 20, None),
 )
 SWEEPS = [SweepScores("mine", EXPERIMENTS, {})]
 TAGS = [
-    {
-        "tag": tag,
-        "experiments": count,
-        "of": 2,
-        "mine": mine,
-        "DQN, published": published,
-    }
-    for tag, count, mine, published in (
-        ("basic", 2, 0.6, 0.85),
-        ("memory", 1, 0.0, 0.02),
-        ("noise", 2, 0.2, 0.49),
-    )
+    {"tag": "basic", "experiments": 2, "of": 2, "mine": 0.6, "DQN, published": 0.85},
+    {"tag": "memory", "experiments": 1, "of": 2, "mine": 0.0, "DQN, published": 0.02},
+    {"tag": "noise", "experiments": 2, "of": 2, "mine": 0.2, "DQN, published": 0.49},
 ]
 
 
@@ -75,7 +71,7 @@ def test_bars_have_the_heights_of_the_scores(figures):
 
 
 def test_notes_of_bars_side_by_side_do_not_overlap(figures):
-    score = ExperimentScore("catch", ("basic",), 15, 0, 20, 0.9)
+    score = make_score("catch", 15, 20, 0.9)
     draw_bars([SweepScores(name, (*EXPERIMENTS[::2], score), {}) for name in "abcd"])
     (axes,) = figures[0].axes
     notes = [text for text in axes.texts if "/" in text.get_text()]

@@ -1,9 +1,12 @@
-"""The published scores: of all experiments, and with the means by tag they have."""
-
 import pytest
 
 from distrl.reports.published import PUBLISHED
-from distrl.reports.scores import average_by_tag, list_experiments
+from distrl.reports.scores import (
+    ExperimentScore,
+    SweepScores,
+    compare_tags,
+    list_experiments,
+)
 
 
 @pytest.mark.parametrize("agent", list(PUBLISHED))
@@ -15,7 +18,11 @@ def test_every_experiment_has_a_score(agent):
 
 def test_the_means_of_dqn():
     scores = PUBLISHED["DQN, published"]
-    means = {tag: mean for tag, (mean, _, _) in average_by_tag(scores).items()}
+    whole = tuple(
+        ExperimentScore("a", name, "", 0.0, "", "whole", True, 1, 1) for name in scores
+    )
+    rows = compare_tags([SweepScores("a", whole, {})])
+    means = {row["tag"]: row["DQN, published"] for row in rows}
     assert means == pytest.approx(
         {
             "basic": 0.85,

@@ -1,5 +1,3 @@
-"""The scores of a sweep, whole and in part; bsuite's scoring runs with this pandas."""
-
 import pandas as pd
 import pytest
 from bsuite import sweep
@@ -9,11 +7,14 @@ from reports.handmade_results import make_results, score_slowly, write_sweep
 
 from distrl.errors import ConfigError
 from distrl.reports.scores import (
-    average_by_tag,
+    compare_tags,
     list_experiments,
+    make_rows,
     restore_series_append,
     score_experiment,
     score_sweep,
+    score_table,
+    tag_table,
 )
 
 EXPERIMENTS = sorted({bsuite_id.partition("/")[0] for bsuite_id in sweep.SWEEP})
@@ -40,22 +41,6 @@ def test_the_score_of_each_experiment_is_that_of_the_slow_way(experiment, tmp_pa
     assert score == pytest.approx(score_slowly(experiment, results), abs=1e-9)
 
 
-def test_the_results_by_hand_tell_the_experiments_apart(tmp_path):
-    scores = {name: score_slowly(name, make_results(name)) for name in EXPERIMENTS}
-    assert all(0 <= score <= 1 for score in scores.values())
-    assert sum(0 < score < 1 for score in scores.values()) >= 20
-
-
-@pytest.mark.parametrize("experiment", ["deep_sea", "deep_sea_stochastic"])
-@pytest.mark.parametrize(("bad", "score"), [(0.0, 1.0), (0.99, 0.0)])
-def test_deep_sea_of_which_all_or_none_is_solved(experiment, bad, score, tmp_path):
-    results = make_results(experiment)
-    for rows in results.values():
-        for row in rows:
-            row["total_bad_episodes"] = bad * row["episode"]
-    assert score_experiment(load(tmp_path, results)) == score
-
-
 def test_a_score_worked_out_by_hand(tmp_path):
     # Catch regrets 0.4 an episode: (1.6 - 0.4) / 1.6.
     row = {"steps": 90_000, "episode": 10_000, "total_return": 6_000.0}
@@ -74,42 +59,24 @@ def test_pandas_is_afterwards_what_it_was(tmp_path):
         summary_analysis.bsuite_score(frame)
 
 
-def test_whole_experiments_are_scored(tmp_path):
-    results = {**make_results("memory_size"), **make_results("deep_sea")}
-    write_sweep(tmp_path / "mine", results)
-    scored = score_sweep(str(tmp_path / "mine"))
-    assert scored.name == "mine"
-    # In bsuite's order, not in that of the files.
-    assert [each.experiment for each in scored.experiments] == [
-        "deep_sea",
-        "memory_size",
-    ]
-    assert [each.state for each in scored.experiments] == ["whole", "whole"]
-    assert scored.whole() == pytest.approx(
-        {
-            name: score_slowly(name, make_results(name))
-            for name in ("deep_sea", "memory_size")
-        }
-    )
-
-
 def test_a_part_is_said_to_be_one(tmp_path):
     part = make_results("umbrella_length", ids=range(5))
     write_sweep(tmp_path, part)
     (found,) = score_sweep(str(tmp_path)).experiments
     assert found.state == "partial, 5 of 23 ids"
     assert found.score == pytest.approx(score_slowly("umbrella_length", part))
-    assert not found.is_whole
-    assert score_sweep(str(tmp_path)).whole() == {}
+    assert not found.whole
+    assert found.shown == f"({found.score:.2f})"
+    assert compare_tags([score_sweep(str(tmp_path))]) == []
 
 
-@pytest.mark.parametrize("name", list(list_experiments()))
+@pytest.mark.parametrize("name", ["catch", "cartpole_noise", "memory_len"])
 def test_ids_with_fewer_episodes_are_not_scored(name, tmp_path):
     whole = make_results(name, ids=[1, 2])
     short = make_results(name, episodes=60, ids=[0])
     write_sweep(tmp_path / "both", {**whole, **short})
     (found,) = score_sweep(str(tmp_path / "both")).experiments
-    assert (found.finished, found.short) == (2, 1)
+    assert found.finished_ids == 2
     assert found.state.startswith("partial, 2 of ")
     assert found.state.endswith(" ids, 1 with fewer episodes")
     assert found.score == pytest.approx(score_slowly(name, whole))
@@ -130,7 +97,7 @@ def test_failed_ids_have_their_reason(tmp_path):
     assert scored.experiments == ()
 
 
-@pytest.mark.parametrize("content", [None, "", "{"])
+@pytest.mark.parametrize("content", [None, "{"])
 def test_what_is_no_sweep_is_refused(content, tmp_path):
     if content is not None:
         (tmp_path / "sweep.json").write_text(content)
@@ -138,19 +105,71 @@ def test_what_is_no_sweep_is_refused(content, tmp_path):
         score_sweep(str(tmp_path))
 
 
-def test_means_by_tag_are_bsuites():
-    experiments = list_experiments()
-    scores = {name: number / 23 for number, name in enumerate(experiments)}
+@pytest.fixture(scope="module")
+def mine(tmp_path_factory):
+    path = tmp_path_factory.mktemp("sweeps") / "mine"
+    results = {}
+    # bsuite's order is another one.
+    for name in ("memory_size", "memory_len", "deep_sea", "bandit"):
+        results.update(make_results(name))
+    results.update(make_results("catch", ids=range(3)))
+    results.update(make_results("bandit_noise", episodes=50, ids=[0]))
+    write_sweep(path, results)
+    return score_sweep(str(path))
+
+
+def test_rows_are_in_the_order_of_bsuite_with_the_published_scores(mine):
+    rows = {row["experiment"]: row for row in make_rows([mine])}
+    assert list(rows) == [name for name in list_experiments() if name in rows]
+    assert len(rows) == 6
+    assert rows["bandit"]["DQN, published"] == 0.88
+    assert rows["bandit"]["whole"]
+    assert (rows["catch"]["finished_ids"], rows["catch"]["whole"]) == (3, False)
+    assert rows["bandit_noise"]["score"] is None
+
+
+def test_tags_are_averaged_over_the_same_experiments(mine):
+    rows = {row["tag"]: row for row in compare_tags([mine])}
+    assert set(rows) == {"memory", "exploration", "basic"}
+    assert (rows["memory"]["experiments"], rows["memory"]["of"]) == (2, 2)
+    scores = [score_slowly(n, make_results(n)) for n in ("memory_len", "memory_size")]
+    assert rows["memory"]["mine"] == pytest.approx(sum(scores) / 2)
+    assert (rows["basic"]["experiments"], rows["basic"]["of"]) == (1, 5)
+    # Of bandit alone, not of the five.
+    assert rows["basic"]["DQN, published"] == 0.88
+
+
+def test_means_by_tag_are_those_of_bsuite(mine):
+    whole = [each for each in mine.experiments if each.whole]
     frame = pd.DataFrame(
-        {"bsuite_env": name, "score": scores[name], "tags": str(tags)}
-        for name, tags in experiments.items()
+        {
+            "bsuite_env": each.experiment,
+            "score": each.score,
+            "tags": str(list_experiments()[each.experiment]),
+        }
+        for each in whole
     )
-    theirs = summary_analysis.ave_score_by_tag(frame, [])
-    assert {tag: mean for tag, (mean, _, _) in average_by_tag(scores).items()} == (
+    theirs = summary_analysis.ave_score_by_tag(frame, []).dropna(subset=["score"])
+    assert {row["tag"]: row["mine"] for row in compare_tags([mine])} == (
         pytest.approx(dict(zip(theirs.tag, theirs.score, strict=True)))
     )
 
 
-def test_means_are_over_what_there_is():
-    found = average_by_tag({"deep_sea": 0.5, "bandit": 1.0})
-    assert found == {"basic": (1.0, 1, 5), "exploration": (0.5, 1, 3)}
+def test_two_sweeps_are_compared_on_what_both_have(mine, tmp_path):
+    write_sweep(tmp_path / "other", make_results("deep_sea"))
+    other = score_sweep(str(tmp_path / "other"))
+    (row,) = compare_tags([mine, other])
+    assert row["tag"] == "exploration"
+    assert row["other"] == row["mine"]
+
+
+def test_tables_of_text(mine):
+    head, *scores = score_table(make_rows([mine]))
+    assert head[:4] == ["sweep", "experiment", "type", "score"]
+    (catch,) = (row for row in scores if row[1] == "catch")
+    assert catch[0] == "mine"
+    assert catch[3].startswith("(0.")
+    assert catch[-1] == "partial, 3 of 20 ids"
+    head, *tags = tag_table(compare_tags([mine]))
+    assert head[:3] == ["tag", "experiments", "mine"]
+    assert ["basic", "1 of 5"] in [row[:2] for row in tags]

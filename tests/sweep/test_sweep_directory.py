@@ -1,5 +1,3 @@
-"""The directory of a sweep: made, gone on with, refused."""
-
 import dataclasses
 import json
 import os
@@ -37,11 +35,10 @@ def test_a_directory_of_its_own_is_chosen(tmp_path, monkeypatch):
     sweep = open_and_close(config_from_dict({"name": "bsuite"}))
     assert sweep.path.parent == tmp_path / "runs"
     assert sweep.path.name.startswith("bsuite-")
-    # What it is in is in the configuration, for who goes on with it.
     assert load_config(str(sweep.config_path)).run_dir == str(sweep.path)
 
 
-def test_going_on_keeps_what_is_done(tmp_path):
+def test_a_sweep_that_is_continued_keeps_what_is_done(tmp_path):
     sweep = open_sweep(make_config(tmp_path / "s"), "first")
     sweep.note("catch/0", status="done", reason="episodes")
     (sweep.results / "bsuite_id_-_catch-0.csv").write_text("")
@@ -55,7 +52,7 @@ def test_going_on_keeps_what_is_done(tmp_path):
     assert load_config(str(again.config_path)).sweep.ids == "all"
 
 
-def test_one_that_was_killed_while_it_was_made_is_gone_on_with(tmp_path):
+def test_a_sweep_killed_while_its_directory_was_made_can_be_continued(tmp_path):
     sweep = open_and_close(make_config(tmp_path / "s"))
     sweep.config_path.unlink()
     open_and_close(make_config(tmp_path / "s"))

@@ -1,5 +1,3 @@
-"""What a sweep makes of a configuration; tests/integration runs whole ones."""
-
 import io
 import signal
 
