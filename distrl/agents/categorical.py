@@ -10,7 +10,6 @@ from distrl.agents.agent import Agent
 from distrl.agents.q_learning import q_learning_td_error
 from distrl.agents.td_errors import refuse_fields
 from distrl.agents.transition_agent import Estimates, ItemLoss, make_transition_agent
-from distrl.config.checks import check_atoms
 from distrl.config.schema import Config
 from distrl.types import EnvironmentSpec
 
@@ -70,7 +69,6 @@ def categorical_q_loss(
 
 def _make_categorical(config: Config, spec: EnvironmentSpec, is_double: bool) -> Agent:
     refuse_fields(config, "max_abs_td_gradient", "value_transform")
-    check_atoms(config.loss)
     atoms = jnp.linspace(config.loss.v_min, config.loss.v_max, config.loss.num_atoms)
 
     def expect(logits: jax.Array) -> jax.Array:

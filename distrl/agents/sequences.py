@@ -34,7 +34,7 @@ def make_r2d2(config: Config, spec: EnvironmentSpec) -> Agent:
     mean.
 
     Raises:
-      ConfigError: sequences are not configured, or burn-in leaves no step to learn.
+      ConfigError: sequences are not configured.
     """
     check_sequence_length(config)
     network = make_value_network(config, spec)

@@ -16,6 +16,10 @@ Document = TypeVar("Document")
 _CLOSED = (errno.EPIPE, errno.EIO)
 
 
+class HelpShown(Exception):
+    """Raised once the help of a command was printed, to end the command."""
+
+
 class AnswerLost(Exception):
     """Raised when the answer of a command cannot be written to stdout."""
 

@@ -1,10 +1,19 @@
 """Argument parsing for the commands; bad usage raises `ConfigError`."""
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
-from typing import NoReturn
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
 
-from distrl.cli.answer import print_answer
+from distrl.cli.answer import HelpShown, print_answer
+from distrl.config import Config
+from distrl.config.fields import (
+    find_value,
+    list_fields,
+    list_sections,
+    read_docs,
+    show_value,
+)
+from distrl.config.load import read_text
 from distrl.errors import ConfigError, suggest
 
 
@@ -12,16 +21,14 @@ class Parser(argparse.ArgumentParser):
     """The arguments of one command, with `--help` and `--json`."""
 
     def __init__(self, command: str, description: str, json_help: str):
-        """Adds `--help` and `--json`, which `json_help` describes."""
+        """Adds `--json`, which `json_help` describes."""
         super().__init__(
             prog=f"distrl {command}",
             description=description,
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
-            add_help=False,
         )
         self.add_argument("--json", action="store_true", help=json_help)
-        self.add_argument("-h", "--help", action="store_true", help="show this text")
 
     def add_value(
         self,
@@ -36,11 +43,8 @@ class Parser(argparse.ArgumentParser):
             help += f" (default: {default:,})"
         self.add_argument(flag, metavar=metavar, help=help, type=type, default=default)
 
-    def parse(self, arguments: Sequence[str]) -> argparse.Namespace | None:
-        """Returns the arguments, or None if it printed the help."""
-        if not {"-h", "--help"}.isdisjoint(arguments):
-            print_answer(self.format_help().rstrip())
-            return None
+    def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
+        """Returns the arguments, or prints the help and raises `HelpShown`."""
         found, unknown = self.parse_known_intermixed_args(arguments)
         for argument in sorted(unknown, key=lambda each: each[:1] != "-"):
             flag = argument.partition("=")[0]
@@ -49,24 +53,31 @@ class Parser(argparse.ArgumentParser):
             flags = [each for each in self._option_string_actions if each[:2] == "--"]
             raise ConfigError(
                 f"{flag}: {self.prog} has no such flag.{suggest(flag, flags)} "
-                f"Its flags are {', '.join(flags)}."
+                f"Flags begin with two dashes: {', '.join(flags)}."
             )
         return found
 
     def parse_open(
         self, arguments: Sequence[str]
-    ) -> tuple[argparse.Namespace, dict[str, str]] | None:
-        """Like `parse`, but also returns unknown `--KEY VALUE` pairs, text by key."""
-        if not {"-h", "--help"}.isdisjoint(arguments):
-            self.parse(["--help"])
-            return None
-        joined = list(_join_values(arguments))
-        found, unknown = self.parse_known_intermixed_args(joined)
-        for argument in unknown:
-            if not argument.startswith("--"):
-                raise ConfigError(f"{self.prog} takes no argument {argument!r}")
-        pairs = (argument[2:].partition("=") for argument in unknown)
-        return found, {key: text for key, _, text in pairs}
+    ) -> tuple[argparse.Namespace, dict[str, str]]:
+        """Like `parse`, but also returns other `--KEY VALUE` pairs, text by key."""
+        own, pairs = [], {}
+        rest = iter(arguments)
+        for argument in rest:
+            flag, equals, text = argument.partition("=")
+            if flag[:2] != "--" or flag in self._option_string_actions:
+                own.append(argument)
+                continue
+            if not equals and (text := next(rest, "--"))[:2] == "--":
+                hint = suggest(flag, self._option_string_actions)
+                raise ConfigError(f"{flag} needs a value: {flag} VALUE.{hint}")
+            pairs[flag[2:]] = text
+        return self.parse(own), pairs
+
+    def print_help(self, file: object = None) -> NoReturn:
+        """Prints the help on stdout."""
+        print_answer(self.format_help().rstrip())
+        raise HelpShown
 
     def error(self, message: str) -> NoReturn:
         """Raises argparse's message as a `ConfigError`."""
@@ -75,16 +86,43 @@ class Parser(argparse.ArgumentParser):
         raise ConfigError(f"{message} (see {self.prog} --help)")
 
 
-def _join_values(arguments: Sequence[str]) -> Iterator[str]:
-    """Yields `--KEY=VALUE` for each `--KEY VALUE`: argparse does not know the keys."""
-    rest = iter(arguments)
-    for argument in rest:
-        if argument[:2] == "--" and argument != "--json" and "=" not in argument:
-            value = next(rest, "--")
-            if value[:2] == "--":
-                raise ConfigError(f"{argument} needs a value: {argument} VALUE")
-            argument = f"{argument}={value}"
-        yield argument
+def read_configured(
+    command: str,
+    place: str,
+    description: str,
+    arguments: Sequence[str],
+    json_help: str = "print result.json on stdout, and all else on stderr",
+) -> tuple[str, dict[str, Any], bool]:
+    """Reads the arguments of a command that takes each field as a flag.
+
+    Returns the argument that is not a flag, called `place` in the help; the values by
+    dotted name; and whether `--json` is given.
+    """
+    parser = Parser(command, description, json_help)
+    parser.usage = f"%(prog)s {place} [--json] [--FIELD VALUE ...]"
+    parser.add_argument("place", metavar=place)
+    if not {"-h", "--help"}.isdisjoint(arguments):
+        _add_fields(parser)
+        arguments = ["--help"]
+    found, texts = parser.parse_open(arguments)
+    values = {name: read_text(name, text) for name, text in texts.items()}
+    return found.place, values, found.json
+
+
+def _add_fields(parser: Parser) -> None:
+    """Adds all fields to the help."""
+    groups = {
+        section: parser.add_argument_group((cls.__doc__ or "").rstrip("."))
+        for section, cls in {"": Config, **list_sections()}.items()
+    }
+    defaults, docs = Config(), read_docs()
+    for name, field in list_fields().items():
+        default = find_value(defaults, name)
+        shown = default if isinstance(default, str) else show_value(default)
+        text = f"{docs[name]} ({field.describe()}; default: {shown})"
+        groups[name.rpartition(".")[0]].add_argument(
+            f"--{name}", metavar="", help=text.replace("%", "%%")
+        )
 
 
 def whole_number(least: int) -> Callable[[str], int]:

@@ -38,10 +38,7 @@ environment_args; one with the name of a flag above goes into the URI: ?steps=5"
 
 def main(arguments: list[str]) -> int:
     """Runs the command and returns its exit code."""
-    parsed = _make_parser().parse_open(arguments)
-    if parsed is None:
-        return 0
-    options, values = parsed
+    options, values = _make_parser().parse_open(arguments)
     args = {key: _read_value(key, text) for key, text in values.items()}
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     check = functools.partial(

@@ -54,8 +54,6 @@ def main(arguments: list[str]) -> int:
         "ports of all others",
     )
     args = parser.parse(arguments)
-    if args is None:
-        return 0
     findings: list[Finding] = []
     for finding in _find(args.cluster):
         findings.append(finding)

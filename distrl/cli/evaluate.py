@@ -21,8 +21,6 @@ saved parameters that can be read, 130 stopped by Ctrl-C, without a result."""
 def main(arguments: list[str]) -> int:
     """Runs the command and returns its exit code."""
     args = _make_parser().parse(arguments)
-    if args is None:
-        return 0
     options = {
         "which": args.checkpoint,
         "episodes": args.episodes,

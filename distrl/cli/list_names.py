@@ -25,8 +25,6 @@ def main(arguments: list[str]) -> int:
     parser = Parser("list", _DESCRIPTION, json_help)
     parser.add_argument("kind", metavar="|".join(_KINDS), type=one_of(*_KINDS))
     args = parser.parse(arguments)
-    if args is None:
-        return 0
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     found = _list_names(args.kind)
     if args.json:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from distrl import __version__
-from distrl.cli.answer import AnswerLost, print_answer, print_error
+from distrl.cli.answer import AnswerLost, HelpShown, print_answer, print_error
 from distrl.errors import ConfigError, suggest
 from distrl.system.startup import settle
 
@@ -43,6 +43,8 @@ def main(
     try:
         settle()
         return _dispatch(arguments, program)
+    except HelpShown:
+        return 0
     except ConfigError as error:
         print_error(f"distrl: error: {error}")
         return 2

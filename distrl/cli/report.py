@@ -27,8 +27,6 @@ _PICTURES = (".png", ".svg")
 def main(arguments: list[str]) -> int:
     """Runs the command and returns its exit code."""
     args = make_parser().parse(arguments)
-    if args is None:
-        return 0
     places = [str(read_path("the sweep", path)) for path in args.sweep_dirs]
     files = {
         name: str(read_path(f"--{name}", path))

@@ -6,7 +6,7 @@ import shlex
 from typing import Any
 
 from distrl.cli.answer import give_answer, print_error
-from distrl.cli.train import SWITCHES, is_help, read_configured
+from distrl.cli.arguments import read_configured
 from distrl.config import Config, load_config
 from distrl.config.paths import read_path
 from distrl.errors import ConfigError
@@ -25,13 +25,12 @@ usage or configuration (nothing was started), 130 and 143 stopped by Ctrl-C and 
 
 def main(arguments: list[str]) -> int:
     """Runs the command on the arguments after `sweep`, and returns its exit code."""
-    switches = SWITCHES.replace("print result.json", "print how it ended")
-    if is_help(arguments, "sweep", _INTRO, "CONFIG|SWEEP_DIR", switches):
-        return 0
     place, values, as_json = read_configured(
+        "sweep",
+        "CONFIG|SWEEP_DIR",
+        _INTRO,
         arguments,
-        "sweep takes one configuration file, or the directory of a sweep,",
-        "distrl sweep configs/bsuite.yaml --sweep.jobs 2",
+        "print how it ended, and no more",
     )
     path = read_path("sweep", place)
     if path.is_dir():

@@ -4,15 +4,9 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from distrl.cli.answer import give_answer, print_answer, print_error, shorten_path
+from distrl.cli.answer import give_answer, print_error, shorten_path
+from distrl.cli.arguments import read_configured
 from distrl.config import Config, load_config, load_run
-from distrl.config.flags import format_flags, read_flags
-from distrl.errors import ConfigError
-
-SWITCHES = """\
-flags without a value:
-  --json                print result.json on stdout, and all else on stderr
-  --help                this text"""
 
 _EXIT_CODES = """\
 Exit codes: 0 done, 1 a node failed, 2 bad usage or configuration (nothing was
@@ -38,56 +32,14 @@ run). To continue a run that is done, raise the condition that ended it, for exa
 
 def main(arguments: list[str], program: Callable[..., Any] | None = None) -> int:
     """Runs `distrl train`, with the user's `make_program` if given."""
-    if is_help(arguments, "train", _TRAIN, "CONFIG", SWITCHES):
-        return 0
-    path, values, as_json = read_configured(
-        arguments,
-        "train takes one configuration file",
-        "distrl train configs/catch.yaml --seed 2",
-    )
+    path, values, as_json = read_configured("train", "CONFIG", _TRAIN, arguments)
     return _run_and_answer(load_config(path, values), program, False, as_json)
 
 
 def resume(arguments: list[str], program: Callable[..., Any] | None = None) -> int:
     """Runs `distrl resume`; `program` must be the one that the run started with."""
-    if is_help(arguments, "resume", _RESUME, "RUN_DIR", SWITCHES):
-        return 0
-    run_dir, values, as_json = read_configured(
-        arguments,
-        "resume takes the directory of one run",
-        "distrl resume runs/catch-20260131-120000 --stop.env_steps 100000",
-    )
+    run_dir, values, as_json = read_configured("resume", "RUN_DIR", _RESUME, arguments)
     return _run_and_answer(load_run(run_dir, values), program, True, as_json)
-
-
-def is_help(
-    arguments: list[str], command: str, intro: str, positional: str, switches: str
-) -> bool:
-    """Prints the help, with all configuration flags, if it is requested."""
-    if {"-h", "--help"}.isdisjoint(arguments):
-        return False
-    usage = f"{positional} [--json] [--FIELD VALUE ...]"
-    print_answer(format_flags(f"distrl {command}", intro, usage, switches))
-    return True
-
-
-def read_configured(
-    arguments: list[str], usage: str, example: str
-) -> tuple[str, dict[str, Any], bool]:
-    """Reads the arguments of a command that takes the whole configuration as flags.
-
-    Args:
-      usage: what the command takes, for the error message.
-      example: a correct command, for the error message.
-
-    Returns:
-      The positional argument, the values by dotted name, and whether `--json` is given.
-    """
-    positional, values, switches = read_flags(arguments, ("--json",))
-    if len(positional) != 1:
-        given = ", ".join(positional) or "nothing"
-        raise ConfigError(f"{usage} and got {given}; for example: {example}")
-    return positional[0], values, "--json" in switches
 
 
 def format_summary(result: Mapping[str, Any]) -> str:
@@ -118,15 +70,12 @@ def _run_and_answer(
 
     code, result = give_answer(run_program, format_summary, as_json)
     if result.get("error") is not None:
-        print_error(_format_failure(result))
+        node = result["error"]["node"]
+        log = os.path.join(shorten_path(result["run_dir"]), "logs", f"{node}.log")
+        more = f" (more in {log})" if os.path.exists(log) else ""
+        traceback = result["error"]["traceback"].rstrip()
+        print_error(f"distrl: {node} failed{more}:\n{traceback}")
     return code
-
-
-def _format_failure(result: Mapping[str, Any]) -> str:
-    node, traceback = result["error"]["node"], result["error"]["traceback"]
-    log = os.path.join(shorten_path(result["run_dir"]), "logs", f"{node}.log")
-    more = f" (more in {log})" if os.path.exists(log) else ""
-    return f"distrl: {node} failed{more}:\n{traceback.rstrip()}"
 
 
 def _show(number: float | None) -> str:

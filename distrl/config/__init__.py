@@ -1,9 +1,13 @@
 """The configuration of a run, as dataclasses, YAML files and command-line flags."""
 
 from distrl.config.changes import check_changes, load_run
-from distrl.config.checks import check_config, check_devices
-from distrl.config.convert import config_from_dict
-from distrl.config.load import config_to_yaml, load_config
+from distrl.config.checks import check_devices
+from distrl.config.load import (
+    check_config,
+    config_from_dict,
+    config_to_yaml,
+    load_config,
+)
 from distrl.config.schema import (
     ActorConfig,
     CheckpointConfig,

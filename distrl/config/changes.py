@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from distrl.config.fields import Field, find_value, list_fields, show_value
+from distrl.config.fields import find_value, list_fields, refuse, show_value
 from distrl.config.load import NO_CHANGES, load_config
 from distrl.config.paths import read_path
 from distrl.config.schema import Config
@@ -20,20 +20,15 @@ def load_run(run_dir: str, changes: Mapping[str, Any] = NO_CHANGES) -> Config:
     """
     path = read_path("the run's directory", run_dir)
     file = path / "config.yaml"
-    if not path.is_dir():
-        what = "is a file" if path.exists() else "does not exist"
-        raise ConfigError(
-            f"{run_dir} {what}; name the directory of a run, for example "
-            "runs/catch-20260131-120000"
-        )
     if (path / "sweep.json").exists():
         raise ConfigError(
             f"{run_dir} holds a sweep; continue it with distrl sweep {run_dir}"
         )
     if not file.exists():
+        what = "is not the directory of a run: it has no config.yaml"
         raise ConfigError(
-            f"{run_dir} is not the directory of a run: it has no config.yaml; name the "
-            "directory that distrl train made"
+            f"{run_dir} {what if path.exists() else 'does not exist'}; name the "
+            "directory that distrl train made, for example runs/catch-20260131-120000"
         )
     saved = load_config(str(file), {"run_dir": str(path)})
     if saved.actor.bsuite_log:
@@ -42,16 +37,13 @@ def load_run(run_dir: str, changes: Mapping[str, Any] = NO_CHANGES) -> Config:
             "the first, and checkpoints do not hold those that were lost. Start the "
             "run again; distrl sweep does so for each id that is not done."
         )
-    if not changes:
-        return saved
     if "run_dir" in changes:
-        raise ConfigError(
-            f"run_dir = {show_value(changes['run_dir'])}: distrl resume continues in "
-            f"the directory that it is given, {run_dir}"
+        problem = (
+            f"distrl resume continues in the directory that it is given, {run_dir}"
         )
+        raise refuse("run_dir", changes["run_dir"], problem)
     # Checked first: another agent also changes the fields of its preset.
-    if changes.get("agent", saved.agent) != saved.agent:
-        raise _refuse(list_fields()["agent"], saved.agent, changes["agent"])
+    _check_fixed("agent", saved.agent, changes.get("agent", saved.agent))
     config = load_config(str(file), {"run_dir": str(path), **changes})
     check_changes(saved, config)
     return config
@@ -59,10 +51,8 @@ def load_run(run_dir: str, changes: Mapping[str, Any] = NO_CHANGES) -> Config:
 
 def check_changes(saved: Config, config: Config) -> None:
     """Raises ConfigError if a resume may not change `saved` to `config`."""
-    for name, field in list_fields().items():
-        before, now = find_value(saved, name), find_value(config, name)
-        if before != now and field.fixed is not None:
-            raise _refuse(field, before, now)
+    for name in list_fields():
+        _check_fixed(name, find_value(saved, name), find_value(config, name))
     before, now = saved.launch.backend, config.launch.backend
     if before != now and "serial" in (before, now):
         raise ConfigError(
@@ -71,8 +61,10 @@ def check_changes(saved: Config, config: Config) -> None:
         )
 
 
-def _refuse(field: Field, before: Any, now: Any) -> ConfigError:
-    return ConfigError(
-        f"{field.name} = {show_value(now)}: the run has {show_value(before)}, and it "
-        f"must keep that: {field.fixed}. Start another run with distrl train."
-    )
+def _check_fixed(name: str, before: Any, now: Any) -> None:
+    fixed = list_fields()[name].fixed
+    if before != now and fixed is not None:
+        raise ConfigError(
+            f"{name} = {show_value(now)}: the run has {show_value(before)}, and it "
+            f"must keep that: {fixed}. Start another run with distrl train."
+        )

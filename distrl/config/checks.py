@@ -1,235 +1,281 @@
-"""Checks of fields against each other, without environment, network or devices."""
+"""Rules between fields, checked without environment, network, devices or cluster.
 
-from distrl.config.convert import config_from_dict, config_to_tree
-from distrl.config.fields import find_value, list_sections, show_value
-from distrl.config.launch_checks import check_launch
+A rule yields `field: problem` for each field that breaks it.
+"""
+
+import itertools
+import math
+import operator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from distrl.config.fields import find_value, refuse, show_value
 from distrl.config.presets import PRESETS, SEQUENCE_AGENTS, Preset
-from distrl.config.replay_sizes import replay_sizes, smallest_error_buffer
-from distrl.config.schema import Config, LossConfig
-from distrl.errors import ConfigError
+from distrl.config.replay_sizes import replay_sizes
+from distrl.config.schema import Config
+from distrl.errors import suggest
 
-_SUPERBATCH = "learner.batch_size * learner.steps_per_dispatch"
-
-
-def check_config(config: Config) -> None:
-    """Raises ConfigError unless a configuration built in Python is valid.
-
-    Dataclasses check neither types nor ranges; `load_config` does.
-    """
-    for name, cls in list_sections().items():
-        if not isinstance(value := find_value(config, name), cls):
-            raise ConfigError(
-                f"{name} = {show_value(value)}: its type must be {cls.__name__}"
-            )
-    config_from_dict(config_to_tree(config))
-    check_combinations(config)
+_RELATIONS: Mapping[str, Callable[[Any, Any], bool]] = {
+    "below": operator.lt,
+    "at most": operator.le,
+    "a divisor of": lambda number, multiple: multiple % number == 0,
+}
+# What each field must be, compared with another one, unless either is null.
+_COMPARISONS = (
+    ("loss.v_min", "below", "loss.v_max"),
+    ("loss.burn_in", "below", "replay.sequence_length"),
+    ("replay.sequence_period", "at most", "replay.sequence_length"),
+    ("replay.min_size", "at most", "replay.capacity"),
+    ("replay.shards", "a divisor of", "actor.count"),
+    ("variables.relays", "at most", "actor.count"),
+    ("actor.environment_processes", "at most", "actor.environments"),
+    ("evaluation.environment_processes", "at most", "evaluation.environments"),
+    ("evaluation.environments", "a divisor of", "evaluation.episodes"),
+    ("launch.report_seconds", "below", "launch.silent_seconds"),
+)
+# The resources that every cluster has, and common misspellings.
+_RESOURCES = ("num_cpus", "num_gpus", "memory")
+_MISTAKES = ("CPU", "GPU", "cpu", "gpu", "cpus", "gpus", "num_cpu", "num_gpu")
 
 
 def check_combinations(config: Config) -> None:
     """Raises ConfigError unless fields, each valid by itself, fit together."""
-    _check_names(config)
-    _check_agent(config)
-    _check_network(config)
-    check_atoms(config.loss)
-    _check_sequences(config)
-    _check_superbatch(config)
-    _check_replay_sizes(config)
-    _check_learner(config)
-    _check_variables(config)
-    check_launch(config)
+    rules = (
+        _check_names,
+        _compare_fields,
+        _check_network,
+        _check_items,
+        _check_replay_sizes,
+        _check_periods,
+        _check_bsuite_log,
+    )
+    for found in itertools.chain.from_iterable(rule(config) for rule in rules):
+        name, _, problem = found.partition(": ")
+        raise refuse(name, find_value(config, name), problem)
+    if config.learner.devices is not None:
+        check_devices(config, config.learner.devices)
+    _check_launch(config)
 
 
 def check_devices(config: Config, num_devices: int) -> None:
     """Raises ConfigError unless the devices of JAX suffice and share a batch evenly."""
     wanted, batch_size = config.learner.devices, config.learner.batch_size
     if wanted is not None and wanted > num_devices:
-        raise ConfigError(
-            f"learner.devices = {wanted}: JAX shows {num_devices} here; "
-            f"set it to {num_devices} or fewer, or to null for all"
-        )
+        problem = f"JAX shows {num_devices} here; set it to that or fewer, or to null"
+        raise refuse("learner.devices", wanted, problem)
     share = num_devices if wanted is None else wanted
     if batch_size % share:
-        raise ConfigError(
-            f"learner.batch_size = {batch_size}: it must be a multiple of {share}, "
-            "the number of devices that share it (learner.devices sets that number)"
-        )
-
-
-def check_atoms(loss: LossConfig) -> None:
-    """Raises ConfigError unless `v_min` is below `v_max`."""
-    if loss.v_min >= loss.v_max:
-        raise ConfigError(
-            f"loss.v_min = {loss.v_min:g} and loss.v_max = {loss.v_max:g}: v_min must "
-            "be below v_max; only discounted returns between them can be learned"
+        raise refuse(
+            "learner.batch_size",
+            batch_size,
+            f"it must be a multiple of {share}, the number of devices that share it "
+            "(learner.devices sets that number)",
         )
 
 
 def check_sequence_length(config: Config) -> None:
-    """Raises ConfigError unless replay has sequences longer than the burn-in."""
-    length, burn_in = config.replay.sequence_length, config.loss.burn_in
-    if length is None:
-        raise ConfigError(
-            f"replay.sequence_length = null: agent {config.agent!r} learns from "
-            "sequences; set their length in steps, for example 20"
-        )
-    if burn_in >= length:
-        raise ConfigError(
-            f"loss.burn_in = {burn_in}: it must be below replay.sequence_length = "
-            f"{length}, or there is nothing to learn from"
+    """Raises ConfigError unless replay stores sequences."""
+    if config.replay.sequence_length is None:
+        raise refuse(
+            "replay.sequence_length",
+            None,
+            f"agent {config.agent!r} learns from sequences; set their length in steps, "
+            "for example 20",
         )
 
 
-def _check_names(config: Config) -> None:
-    for field in ("name", "agent", "environment", "network.factory", "run_dir"):
-        text = find_value(config, field)
+def check_address(name: str, address: str) -> None:
+    """Raises ConfigError unless an address of Ray is `auto` or `host:port`."""
+    host, _, port = address.rpartition(":")
+    is_port = port.isdecimal() and 0 < int(port) < 2**16
+    if address != "auto" and (not host or not is_port or "/" in host):
+        raise refuse(
+            name,
+            address,
+            "it must be host:port of the head of a running cluster, for example "
+            "10.0.0.1:6379, or auto, or null to start Ray on this machine; a client's "
+            "ray:// address cannot place a program",
+        )
+
+
+def _check_names(config: Config) -> Iterator[str]:
+    for name in ("name", "agent", "environment", "network.factory", "run_dir"):
+        text = find_value(config, name)
         if text is not None and (not text.strip() or "\0" in text):
-            raise ConfigError(f"{field} = {text!r}: it must be text that is not blank")
+            yield f"{name}: it must be text that is not blank"
     if "/" in config.name or config.name.startswith("."):
-        raise ConfigError(
-            f"name = {config.name!r}: it begins the name of the run's directory, so it "
-            "must not contain '/' or begin with '.'; run_dir chooses another place"
+        yield (
+            "name: the name of the run's directory begins with it, so it must not "
+            "contain '/' or begin with '.'; run_dir chooses another place"
         )
-
-
-def _check_agent(config: Config) -> None:
     preset = PRESETS.get(config.agent, Preset())
+    parts = ", ".join(f"{n} = {show_value(v)}" for n, v in preset.parts.items())
     for name, needed in preset.parts.items():
-        value = find_value(config, name)
-        if value != needed:
-            parts = ", ".join(f"{n} = {show_value(v)}" for n, v in preset.parts.items())
-            raise ConfigError(
-                f"{name} = {show_value(value)}: agent {config.agent!r} consists of "
-                f"{parts}; for a variant set agent to {preset.base!r} and choose its "
-                "parts (in Python, config_from_dict and load_config fill in what "
-                "belongs to an agent's name)"
+        if find_value(config, name) != needed:
+            yield (
+                f"{name}: agent {config.agent!r} consists of {parts}; for a variant "
+                f"set agent to {preset.base!r} and choose its parts (in Python, "
+                "config_from_dict and load_config fill in what belongs to an agent)"
             )
 
 
-def _check_network(config: Config) -> None:
+def _compare_fields(config: Config) -> Iterator[str]:
+    for name, relation, other in _COMPARISONS:
+        value, limit = find_value(config, name), find_value(config, other)
+        if None not in (value, limit) and not _RELATIONS[relation](value, limit):
+            yield f"{name}: it must be {relation} {other} = {show_value(limit)}"
+
+
+def _check_network(config: Config) -> Iterator[str]:
     network = config.network
-    if network.head == "none" and (network.noisy or network.core != "none"):
-        field = "noisy" if network.noisy else "core"
-        raise ConfigError(
-            f"network.{field} = {show_value(getattr(network, field))}: it is part of "
-            "the head, and network.head = none; set the head to linear or dueling"
-        )
+    for name, is_used in (("noisy", network.noisy), ("core", network.core != "none")):
+        if network.head == "none" and is_used:
+            yield (
+                f"network.{name}: it is part of the head, and network.head = none; set "
+                "the head to linear or dueling"
+            )
     if network.core != "none" and config.replay.sequence_length is None:
-        raise ConfigError(
-            f"network.core = {network.core}: a recurrent core learns from sequences; "
-            "set replay.sequence_length, for example with agent r2d2"
+        yield (
+            "network.core: a recurrent core learns from sequences; set "
+            "replay.sequence_length, for example with agent r2d2"
         )
 
 
-def _check_sequences(config: Config) -> None:
-    length, period = config.replay.sequence_length, config.replay.sequence_period
-    takes_sequences = config.agent in SEQUENCE_AGENTS
-    if length is not None and not takes_sequences and ":" not in config.agent:
-        raise ConfigError(
-            f"replay.sequence_length = {length}: agent {config.agent!r} learns from "
-            f"transitions; set it to null, or agent to {', '.join(SEQUENCE_AGENTS)}"
-        )
-    if length is not None or takes_sequences:
+def _check_items(config: Config) -> Iterator[str]:
+    replay, agent = config.replay, config.agent
+    is_prioritized = replay.kind == "prioritized"
+    has_sequences = replay.sequence_length is not None
+    if agent in SEQUENCE_AGENTS:
         check_sequence_length(config)
-    if period is not None and (length is None or period > length):
-        raise ConfigError(
-            f"replay.sequence_period = {period}: it must be at most "
-            f"replay.sequence_length = {show_value(length)}, or null"
+    elif has_sequences and ":" not in agent:
+        yield (
+            f"replay.sequence_length: agent {agent!r} learns from transitions; set it "
+            f"to null, or agent to {', '.join(SEQUENCE_AGENTS)}"
         )
-    if config.actor.initial_priorities and (
-        config.replay.kind != "prioritized" or length is not None
-    ):
-        raise ConfigError(
-            "actor.initial_priorities = true: only transitions in prioritized replay "
-            "have them; set replay.kind to prioritized and replay.sequence_length to "
-            "null, or this to false"
+    if config.actor.initial_priorities and (has_sequences or not is_prioritized):
+        yield (
+            "actor.initial_priorities: only transitions in prioritized replay have "
+            "them; set replay.kind to prioritized and replay.sequence_length to null, "
+            "or this to false"
         )
-
-
-def _check_superbatch(config: Config) -> None:
-    replay, actors = config.replay, config.actor.count
-    block, shards = replay.block_size, replay.shards
-    if block != 1 and (
-        replay.kind == "prioritized" or replay.sequence_length is not None
-    ):
-        raise ConfigError(
-            f"replay.transitions_per_item = {block}: it must be 1 (or null) with "
-            "prioritized replay or sequences, where each item has its own priority"
-        )
-    transitions = config.learner.batch_size * config.learner.steps_per_dispatch
-    if transitions % block:
-        raise ConfigError(
-            f"replay.transitions_per_item = {block}: it must divide the superbatch, "
-            f"{_SUPERBATCH} = {transitions}"
-        )
-    if actors % shards:
-        raise ConfigError(
-            f"replay.shards = {shards}: it must divide actor.count = {actors}, so that "
-            f"all shards fill evenly; or set actor.count to a multiple of {shards}"
-        )
-    if transitions // block % shards:
-        raise ConfigError(
-            f"replay.shards = {shards}: it must divide the items of a superbatch, "
-            f"{_SUPERBATCH} / replay.transitions_per_item = {transitions // block}"
+    if replay.block_size != 1 and (has_sequences or is_prioritized):
+        yield (
+            "replay.transitions_per_item: it must be 1 (or null) with prioritized "
+            "replay or sequences, where each item has its own priority"
         )
 
 
-def _check_replay_sizes(config: Config) -> None:
+def _check_replay_sizes(config: Config) -> Iterator[str]:
     replay, sizes = config.replay, replay_sizes(config)
     block, shards = replay.block_size, replay.shards
-    if replay.min_size < block:
-        raise ConfigError(
-            f"replay.min_size = {replay.min_size}: it must hold at least one item, "
-            f"replay.transitions_per_item = {block}"
+    superbatch = config.learner.batch_size * config.learner.steps_per_dispatch
+    shown = f"learner.batch_size * learner.steps_per_dispatch = {superbatch}"
+    if superbatch % (block * shards):
+        yield (
+            f"learner.batch_size: the superbatch, {shown}, must be a multiple of "
+            f"replay.transitions_per_item * replay.shards = {block} * {shards}"
         )
-    if replay.min_size > replay.capacity or sizes.min_size > sizes.capacity:
-        shard = f", in each of {shards} shards" if shards > 1 else ""
-        raise ConfigError(
-            f"replay.min_size = {replay.min_size}: it must be at most "
-            f"replay.capacity = {replay.capacity} (in items of {block}{shard}: "
-            f"{sizes.min_size} and {sizes.capacity}), or learning never starts"
+    if replay.min_size < block:
+        yield f"replay.min_size: it must hold replay.transitions_per_item = {block}"
+    if sizes.min_size > sizes.capacity:
+        yield (
+            f"replay.min_size: that is {sizes.min_size} items of {block} in each shard "
+            f"({shards}), and replay.capacity = {replay.capacity} is {sizes.capacity}; "
+            "reduce it or raise the capacity, or learning never starts"
         )
     if sizes.capacity < sizes.share:
-        raise ConfigError(
-            f"replay.capacity = {replay.capacity}: it must hold at least one "
-            f"superbatch, {_SUPERBATCH} = {sizes.share * block * shards}"
-        )
-    if replay.samples_per_insert is None or replay.error_buffer is None:
-        return
-    smallest = smallest_error_buffer(replay.samples_per_insert) * block * shards
-    if replay.error_buffer < smallest:
-        raise ConfigError(
-            f"replay.error_buffer = {replay.error_buffer:g}: it must be at least "
-            f"{smallest:g}, replay.transitions_per_item * replay.shards * max(1, "
+        yield f"replay.capacity: it must hold at least one superbatch, {shown}"
+    limit, buffer = replay.samples_per_insert, replay.error_buffer
+    smallest = 0.0 if limit is None else max(1.0, limit) * block * shards
+    if buffer is not None and buffer < smallest:
+        yield (
+            f"replay.error_buffer: it must be at least {smallest:g}, "
+            "replay.transitions_per_item * replay.shards * max(1, "
             "replay.samples_per_insert), or actors and learner wait for each other "
             "forever; null derives a safe value"
         )
 
 
-def _check_learner(config: Config) -> None:
-    period = config.learner.target_update_period
+def _check_periods(config: Config) -> Iterator[str]:
     rate = config.learner.target_update_rate
-    if (period is None) == (rate is None):
-        raise ConfigError(
-            f"learner.target_update_period = {show_value(period)} and "
-            f"learner.target_update_rate = {show_value(rate)}: set exactly one of "
-            "them, for example a period of 100, and the other to null"
-        )
-    if config.learner.devices is not None:
-        check_devices(config, config.learner.devices)
-
-
-def _check_variables(config: Config) -> None:
-    relays, actors = config.variables.relays, config.actor.count
-    if relays > actors:
-        raise ConfigError(
-            f"variables.relays = {relays}: it must be at most actor.count = {actors}, "
-            "as a relay without an actor is useless"
+    if (config.learner.target_update_period is None) == (rate is None):
+        yield (
+            "learner.target_update_period: set exactly one of it and "
+            f"learner.target_update_rate = {show_value(rate)}, for example a period of "
+            "100, and the other to null"
         )
     usual, stale = config.usual_staleness_seconds, config.variables.stale_seconds
     if stale is not None and stale <= usual:
-        raise ConfigError(
-            f"variables.stale_seconds = {stale:g}: parameters are normally up to "
-            f"{usual:g} s old, with actor.fetch_seconds = "
-            f"{config.actor.fetch_seconds:g} and variables.relays = {relays}; set it "
-            "above that, or to null"
+        yield (
+            f"variables.stale_seconds: it must be above {usual:g}, the usual age of "
+            "parameters, which actor.fetch_seconds and variables.relays set; or null"
         )
+
+
+def _check_bsuite_log(config: Config) -> Iterator[str]:
+    """Refuses what would leave gaps in the log, which bsuite would then score."""
+    if not config.actor.bsuite_log:
+        return
+    if not config.environment.startswith("bsuite:"):
+        yield "environment: with actor.bsuite_log = true it must be from bsuite"
+    if config.launch.restart != "never":
+        yield (
+            "launch.restart: with actor.bsuite_log = true it must be never: a "
+            "restarted actor begins a new log"
+        )
+    period = config.checkpoint.period_learner_steps
+    if config.launch.backend == "serial" and period is not None:
+        yield (
+            "checkpoint.period_learner_steps: with actor.bsuite_log = true it must be "
+            "null: the serial backend leaves episodes unfinished at each checkpoint"
+        )
+
+
+def _check_launch(config: Config) -> None:
+    launch = config.launch
+    if launch.environment and launch.backend == "threads":
+        raise refuse(
+            "launch.environment",
+            launch.environment,
+            "with launch.backend = threads all nodes share the environment of one "
+            "process; set the variables where distrl is started",
+        )
+    _check_entries("launch.environment", launch.environment, _judge_variable)
+    _check_entries("launch.resources", launch.resources, _judge_resource)
+    if launch.address is not None:
+        check_address("launch.address", launch.address)
+
+
+def _check_entries(
+    field: str, by_group: Mapping[str, Any], judge: Callable[[str, Any], str]
+) -> None:
+    """Judges each entry of each group of nodes; `judge` returns what is wrong."""
+    for group, entries in by_group.items():
+        if not isinstance(entries, Mapping):
+            problem = "it must be a mapping of names to values, as {num_gpus: 1}"
+            raise refuse(f"{field}.{group}", entries, problem)
+        for name, value in entries.items():
+            if problem := judge(name, value):
+                raise refuse(f"{field}.{group}.{name}", value, problem)
+
+
+def _judge_variable(name: str, value: Any) -> str:
+    if not name or "=" in name or "\0" in name:
+        return "the name of a variable must not be empty or contain '='"
+    if not _is_number(value) and (not isinstance(value, str) or "\0" in value):
+        return "it must be text or a number; write true as its reader expects, say '1'"
+    return ""
+
+
+def _judge_resource(name: str, amount: Any) -> str:
+    if not _is_number(amount) or not 0 <= amount < math.inf:
+        return "it must be a number, at least 0"
+    if name == "num_gpus" and amount > 1 and amount != int(amount):
+        return "above 1, Ray assigns whole GPUs only"
+    if name in _MISTAKES:
+        return f"there is no such resource.{suggest(name, _RESOURCES)}"
+    return ""
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

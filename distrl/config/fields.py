@@ -1,9 +1,11 @@
 """The fields of the configuration by dotted name, read from the schema once."""
 
 import ast
+import contextlib
 import dataclasses
 import functools
 import inspect
+import math
 import types
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,7 +13,14 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from distrl.config.field_types import Fixed, Range
 from distrl.config.schema import Config
-from distrl.errors import ConfigError, find_nearest, offer
+from distrl.errors import ConfigError, suggest
+
+_KINDS = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a finite number",
+    str: "text",
+}
 
 
 @dataclass(frozen=True)
@@ -20,7 +29,6 @@ class Field:
 
     Attributes:
       kind: a type, `Literal` or `dict[str, Any]`; without range and `None`.
-      optional: whether it may be null.
       fixed: why a resume may not change it; None if it may.
     """
 
@@ -45,15 +53,31 @@ class Field:
         if self.choices:
             text = "one of " + ", ".join(self.choices)
         else:
-            text = {
-                bool: "true or false",
-                int: "a whole number",
-                float: "a finite number",
-                str: "text",
-            }.get(self.kind, "a mapping of names to values")
-            bounds = self.range.describe()
-            text += f", {bounds}" if bounds else ""
+            text = _KINDS.get(self.kind, "a mapping of names to values")
+            text = ", ".join(filter(None, (text, self.range.describe())))
         return text + (", or null" if self.optional else "")
+
+    def convert(self, value: Any) -> Any:
+        """Returns a value with the type of the field, or raises ConfigError."""
+        hint = ""
+        if value is None and self.optional:
+            return None
+        if self.is_mapping and isinstance(value, Mapping):
+            return _copy_plain(self.name, value)
+        if self.choices and isinstance(value, str):
+            if value in self.choices:
+                return value
+            hint = suggest(value, self.choices)
+        if self.kind is float and type(value) is int:
+            with contextlib.suppress(OverflowError):
+                value = float(value)
+        # The exact type: True is an int in Python, and YAML cannot hold NumPy numbers.
+        if type(value) is self.kind:
+            if self.kind in (bool, str) or self.range.contains(value):
+                return value
+            if math.isfinite(self.range.high) and value > self.range.high:
+                hint = f" The largest is {self.range.high:,}."
+        raise refuse(self.name, value, f"it must be {self.describe()}.{hint}")
 
 
 @functools.cache
@@ -75,8 +99,7 @@ def read_docs() -> Mapping[str, str]:
     for section, cls in {"": Config, **list_sections()}.items():
         (definition,) = ast.parse(inspect.getsource(cls)).body
         assert isinstance(definition, ast.ClassDef)
-        body = definition.body
-        for field, doc in zip(body, body[1:], strict=False):
+        for field, doc in zip(definition.body, definition.body[1:], strict=False):
             match field, doc:
                 case (
                     ast.AnnAssign(target=ast.Name(id=name)),
@@ -98,69 +121,33 @@ def find_value(config: Config, name: str) -> Any:
 
 def show_value(value: Any) -> str:
     """Formats a value for a message: like YAML, on one short line."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    try:
-        text = repr(value)
-    except ValueError:  # Python does not print integers of 4301 digits.
-        return "a number too long to show"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def check_name(name: str, value: Any) -> None:
-    """Raises ConfigError unless `name` is a field, a section, or inside a mapping."""
-    fields = list_fields()
-    if name in fields or name in list_sections():
-        return
-    parts = name.split(".")
-    above = (".".join(parts[:i]) for i in range(1, len(parts)))
-    inside = any(each in fields and fields[each].is_mapping for each in above)
-    if not inside or not all(parts):
-        raise refuse_name(name, value)
+def refuse(name: str, value: Any, problem: str) -> ConfigError:
+    """Returns the error for the value of a field."""
+    return ConfigError(f"{name} = {show_value(value)}: {problem}")
 
 
-def refuse_name(name: str, value: Any) -> ConfigError:
-    """Returns the error for an unknown field, with the nearest known one."""
-    section = name.rpartition(".")[0]
-    if section in list_fields():
-        return ConfigError(
-            f"{name} = {show_value(value)}: there is no such field; "
-            f"{section} takes {list_fields()[section].describe()}."
-        )
-    while section and section not in list_sections():
-        section = section.rpartition(".")[0]
-    cls = list_sections()[section] if section else Config
-    here = ", ".join(field.name for field in dataclasses.fields(cls))
-    where = f"The fields of {section}" if section else "The fields"
-    return ConfigError(
-        f"{name} = {show_value(value)}: there is no such field."
-        f"{offer(*_find_nearest_fields(name, section))} {where} are {here}."
+def _copy_plain(name: str, value: Any) -> Any:
+    """Copies free-form data; raises ConfigError if YAML cannot hold it."""
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        return {key: _copy_plain(f"{name}.{key}", each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_copy_plain(f"{name}[{i}]", each) for i, each in enumerate(value)]
+    if type(value) in (bool, int, str, types.NoneType):
+        return value
+    if type(value) is float and math.isfinite(value):
+        return value
+    raise refuse(
+        name,
+        value,
+        "it must be text, a finite number, true, false, null, a list of these, or a "
+        "mapping of names to these",
     )
-
-
-def _find_nearest_fields(name: str, section: str) -> list[str]:
-    """Returns the fields that an unknown name, known up to `section`, may stand for."""
-    names = [*list_fields(), *list_sections()]
-    above, _, tail = name.rpartition(".")
-    by_tail: dict[str, list[str]] = {}
-    for each in names:
-        by_tail.setdefault(each.rpartition(".")[2], []).append(each)
-    ending = [each for each in names if each.endswith(f".{name}")]
-    beginning = [each for each in list_fields() if each.startswith(name)]
-    for found in (ending, by_tail.get(tail), beginning):
-        if found and len(found) <= 3:
-            return found
-    if above != section:
-        nearest = find_nearest(name, names)
-        if nearest is not None:
-            return [nearest]
-    nearest = find_nearest(tail, by_tail)
-    if nearest is None:
-        return []
-    here = join_names(section, nearest)
-    return [here] if here in by_tail[nearest] else by_tail[nearest]
 
 
 def _walk(
@@ -169,29 +156,21 @@ def _walk(
     """Yields fields and named sections; `fixed` is inherited from the section above."""
     for field in dataclasses.fields(cls):
         name = join_names(section, field.name)
-        kind, optional, notes = _unwrap(field.type)
-        reason = fixed
-        bounds = Range()
-        for note in notes:
-            if isinstance(note, Fixed):
-                reason = note.reason
-            elif isinstance(note, Range):
-                bounds = note
+        kind, *others = _split_hint(field.type)
+        notes = {type(other): other for other in others}
+        reason = notes[Fixed].reason if Fixed in notes else fixed
         if dataclasses.is_dataclass(kind):
             yield name, kind
             yield from _walk(kind, name, reason)
         else:
-            yield Field(name, kind, optional, bounds, reason)
+            optional = types.NoneType in others
+            yield Field(name, kind, optional, notes.get(Range, Range()), reason)
 
 
-def _unwrap(hint: Any) -> tuple[Any, bool, list[Any]]:
-    """Returns the type inside a hint, whether it may be None, and its annotations."""
-    if get_origin(hint) is Annotated:
-        inner, *notes = get_args(hint)
-        kind, optional, before = _unwrap(inner)
-        return kind, optional, [*before, *notes]
-    if get_origin(hint) in (Union, types.UnionType):
-        (inner,) = (each for each in get_args(hint) if each is not type(None))
-        kind, _, notes = _unwrap(inner)
-        return kind, True, notes
-    return hint, False, []
+def _split_hint(hint: Any) -> Iterator[Any]:
+    """Yields the type inside a hint, then its annotations and perhaps NoneType."""
+    if get_origin(hint) in (Annotated, Union, types.UnionType):
+        for part in get_args(hint):
+            yield from _split_hint(part)
+    else:
+        yield hint

@@ -1,13 +1,25 @@
-"""Configurations from YAML files and overrides, and back to YAML."""
+"""Configurations from YAML files, flags and Python, and back to YAML.
 
-from collections.abc import Mapping
+All of them become values by dotted name, of which one function makes a `Config`.
+"""
+
+import collections
+import dataclasses
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from distrl.config.checks import check_combinations
-from distrl.config.convert import config_from_dict, config_to_tree
-from distrl.config.fields import check_name, list_sections, show_value
+from distrl.config.fields import (
+    find_value,
+    join_names,
+    list_fields,
+    list_sections,
+    refuse,
+    show_value,
+)
 from distrl.config.paths import read_path
 from distrl.config.plain_yaml import dump_yaml, load_yaml
 from distrl.config.presets import preset_values
@@ -30,70 +42,68 @@ def load_config(path: str | None, overrides: Mapping[str, Any] = NO_CHANGES) -> 
     Raises:
       ConfigError: the file, a field or a combination of fields is wrong.
     """
-    tree = {} if path is None else _read_file(path)
-    agent, before = overrides.get("agent"), tree.get("agent")
+    values = {} if path is None else _merge(_flatten(_read_file(path)))
+    changes = list(_flatten(overrides))
+    before, agent = values.get("agent"), overrides.get("agent")
     if agent is not None and agent != before:
         for name in (*preset_values(before), *preset_values(agent)):
-            _remove(tree, name)
-    for name, value in overrides.items():
-        _override(tree, name, value)
-    config = config_from_dict(tree)
+            values.pop(name, None)
+    config = _make_config(_merge([*values.items(), *changes]))
     check_combinations(config)
     return config
 
 
+def config_from_dict(tree: Mapping[str, Any]) -> Config:
+    """Returns the configuration in a nested mapping, or raises ConfigError.
+
+    Absent fields get the agent's preset (`distrl.config.presets`) or their default.
+    """
+    return _make_config(_merge(_flatten(tree)))
+
+
+def check_config(config: Config) -> None:
+    """Raises ConfigError unless a configuration built in Python is valid.
+
+    Dataclasses check neither types nor ranges; `load_config` does.
+    """
+    for name, cls in list_sections().items():
+        if not isinstance(value := find_value(config, name), cls):
+            raise refuse(name, value, f"its type must be {cls.__name__}")
+    for name, field in list_fields().items():
+        field.convert(find_value(config, name))
+    check_combinations(config)
+
+
 def config_to_yaml(config: Config) -> str:
     """Returns a checked configuration as YAML, which loads as an equal one."""
-    return dump_yaml(config_to_tree(config))
+    return dump_yaml(dataclasses.asdict(config))
 
 
-def _read_file(path: str) -> dict[str, Any]:
-    """Returns the mapping in a YAML file; an empty file is an empty mapping."""
+def read_text(name: str, text: str) -> Any:
+    """Returns the value of a flag; a field of text takes it as it is."""
+    field = list_fields().get(name)
+    if field is not None and field.optional and text == "null":
+        return None
+    # YAML reads empty text, such as an unset shell variable, as null.
+    if not text.strip() or (field is not None and (field.kind is str or field.choices)):
+        return text
+    return load_yaml(text, f"--{name} = {show_value(text)}")
+
+
+def _read_file(path: str) -> Any:
+    """Returns the data in a YAML file; an empty file is an empty mapping."""
     try:
         text = read_path("the configuration file", path).read_bytes()
     except FileNotFoundError:
         raise ConfigError(
             f"there is no configuration file {path}.{_suggest_file(path)}"
         ) from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+    except OSError as error:
         raise ConfigError(
-            f"the configuration file {path!r} cannot be read: {reason}"
+            f"the configuration file {path!r} cannot be read: {error.strerror}"
         ) from error
     tree = load_yaml(text, path)
-    if tree is None:
-        return {}
-    if not isinstance(tree, dict):
-        raise ConfigError(
-            f"{path} holds {show_value(tree)}; a configuration is a mapping "
-            "of field names to values, for example `seed: 1`"
-        )
-    return tree
-
-
-def _remove(tree: Any, name: str) -> None:
-    *parents, last = name.split(".")
-    for parent in parents:
-        tree = tree.get(parent) if isinstance(tree, dict) else None
-    if isinstance(tree, dict):
-        tree.pop(last, None)
-
-
-def _override(tree: dict[str, Any], name: str, value: Any) -> None:
-    if name in list_sections() and isinstance(value, Mapping):
-        for key, each in value.items():
-            _override(tree, f"{name}.{key}", each)
-        return
-    check_name(name, value)
-    *parents, last = name.split(".")
-    for i, parent in enumerate(parents):
-        tree = tree.setdefault(parent, {})
-        if not isinstance(tree, dict):
-            raise ConfigError(
-                f"{name} = {show_value(value)}: {'.'.join(parents[: i + 1])} is "
-                f"{show_value(tree)} in the file, which is not a mapping"
-            )
-    tree[last] = value
+    return {} if tree is None else tree
 
 
 def _suggest_file(path: str) -> str:
@@ -106,3 +116,84 @@ def _suggest_file(path: str) -> str:
     if nearest is None:
         return " Name a YAML file, for example configs/catch.yaml."
     return offer(str(near[nearest]))
+
+
+def _flatten(tree: Any, section: str = "") -> Iterator[tuple[str, Any]]:
+    """Yields the values in nested mappings of sections by the dotted names of fields.
+
+    A name may go on inside a field that is a mapping: `network.args.hidden_sizes`.
+    """
+    if not isinstance(tree, Mapping):
+        problem = f"it must be a mapping of its fields ({_name_fields(section)})"
+        raise refuse(section or "a configuration", tree, problem)
+    for key, value in tree.items():
+        name = join_names(section, f"{key}")
+        if name in list_sections():
+            yield from _flatten(value, name)
+        else:
+            yield name, value
+
+
+def _find_field(name: str, value: Any) -> str:
+    """Returns the field that a name is of, or inside of if the field is a mapping."""
+    fields = list_fields()
+    above = list(itertools.accumulate(name.split("."), "{}.{}".format))
+    for each in above:
+        if each in fields and (each == name or fields[each].is_mapping):
+            return each
+    section = next((each for each in above[::-1] if each in list_sections()), "")
+    here = f"The fields of {section or 'a configuration'} are {_name_fields(section)}."
+    problem = f"there is no such field.{offer(*_find_nearest_fields(name))} {here}"
+    raise refuse(name, value, problem)
+
+
+def _find_nearest_fields(name: str) -> list[str]:
+    names = [*list_fields(), *list_sections()]
+    tail = "." + name.rpartition(".")[2]
+    for found in (
+        [each for each in names if each.endswith(f".{name}")],
+        [each for each in names if f".{each}".endswith(tail)],
+        [each for each in list_fields() if each.startswith(name)],
+    ):
+        if 0 < len(found) <= 3:
+            return found
+    nearest = find_nearest(name, [n for n in names if not name.startswith(f"{n}.")])
+    return [] if nearest is None else [nearest]
+
+
+def _name_fields(section: str) -> str:
+    cls = list_sections().get(section, Config)
+    return ", ".join(field.name for field in dataclasses.fields(cls))
+
+
+def _merge(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Returns values by field; later ones replace earlier ones, or entries in them."""
+    values: dict[str, Any] = {}
+    for name, value in pairs:
+        field = _find_field(name, value)
+        *parents, last = [field, *name.removeprefix(field).split(".")[1:]]
+        target = values
+        for parent in parents:
+            inner = target.get(parent, {})
+            if not isinstance(inner, Mapping):
+                problem = f"{parent} is {show_value(inner)}, which is not a mapping"
+                raise refuse(name, value, problem)
+            target[parent] = dict(inner)
+            target = target[parent]
+        target[last] = value
+    return values
+
+
+def _make_config(values: Mapping[str, Any]) -> Config:
+    """Returns the configuration of values by dotted name, and the agent's preset."""
+    values = {**preset_values(values.get("agent", Config.agent)), **values}
+    sections: dict[str, dict[str, Any]] = collections.defaultdict(dict)
+    for name, field in list_fields().items():
+        if name in values:
+            section, _, last = name.rpartition(".")
+            sections[section][last] = field.convert(values[name])
+    # Sections come after the sections that they are in.
+    for name, cls in reversed(list_sections().items()):
+        section, _, last = name.rpartition(".")
+        sections[section][last] = cls(**sections[name])
+    return Config(**sections[""])

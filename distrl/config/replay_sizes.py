@@ -29,11 +29,6 @@ class ReplaySizes:
     pool: int
 
 
-def smallest_error_buffer(samples_per_insert: float) -> float:
-    """Returns the smallest error buffer without deadlock, in items."""
-    return max(1.0, samples_per_insert)
-
-
 def replay_sizes(config: Config) -> ReplaySizes:
     """Returns the sizes of each shard of replay."""
     replay, learner = config.replay, config.learner
@@ -46,8 +41,8 @@ def replay_sizes(config: Config) -> ReplaySizes:
     else:
         # One share may be in flight while `prefetch` more wait.
         ahead = share * (replay.prefetch + 2.0)
-        smallest = smallest_error_buffer(replay.samples_per_insert or 1.0)
-        error_buffer = max(ahead, 2 * smallest)
+        # Twice the smallest buffer without deadlock.
+        error_buffer = max(ahead, 2.0, 2 * (replay.samples_per_insert or 1.0))
     shuffled = replay.shuffle_steps * config.actor.environments
     return ReplaySizes(
         capacity=replay.capacity // divisor,

@@ -30,7 +30,6 @@ from loss_families import FAMILIES, MAPPINGS, floats, to_arrays
 from distrl.agents import make_agent
 from distrl.agents.categorical import categorical_q_loss
 from distrl.config import Config, LossConfig, NetworkConfig
-from distrl.errors import ConfigError
 from distrl.types import EnvironmentSpec, Transition
 
 LN2 = np.log(2)
@@ -133,14 +132,6 @@ def test_actions_are_chosen_by_means():
     q, carry = agent.q_values(TARGET, {}, KEYS[0], states, (), "act")
     np.testing.assert_allclose(q, [[0.75, 0.75], [1.0, 0.75]], rtol=1e-6)
     assert carry == ()
-
-
-@pytest.mark.parametrize("bounds", [(2.0, 2.0), (3.0, -3.0)])
-def test_an_empty_range_of_values_is_refused(bounds):
-    v_min, v_max = bounds
-    message = f"loss.v_min = {v_min:g} and loss.v_max = {v_max:g}"
-    with pytest.raises(ConfigError, match=message):
-        make_tabular("rainbow", v_min=v_min, v_max=v_max)
 
 
 def slow_loss(logits_tm1, a_tm1, r_t, discount_t, logits_t, q_selector_t, atoms):

@@ -1,8 +1,16 @@
-"""The parser of the commands: what it takes, and how it refuses."""
+"""The parsers of the commands: what they take, and how they refuse."""
 
 import pytest
 
-from distrl.cli.arguments import Parser, one_of, probability, whole_number
+from distrl.cli.answer import HelpShown
+from distrl.cli.arguments import (
+    Parser,
+    one_of,
+    probability,
+    read_configured,
+    whole_number,
+)
+from distrl.config.fields import list_fields, read_docs
 from distrl.errors import ConfigError
 
 
@@ -31,7 +39,8 @@ def test_flags_that_are_not_given(parser):
 
 @pytest.mark.parametrize("flag", ["-h", "--help"])
 def test_help(parser, flag, capsys):
-    assert parser.parse(["--episodes", flag]) is None
+    with pytest.raises(HelpShown):
+        parser.parse(["--episodes=3", flag])
     out = capsys.readouterr().out
     assert out.startswith("usage: distrl play ")
     assert "--episodes N" in out
@@ -43,7 +52,7 @@ def test_help(parser, flag, capsys):
         ([], "RUN_DIR"),
         (["a", "--jsn"], "--jsn: distrl play has no such flag. Did you mean '--json'?"),
         (["a", "--episode", "3"], "--episode: distrl play has no such flag. Did you"),
-        (["--episode=3", "a"], "Its flags are --json, --help, --episodes, --epsilon"),
+        (["--episode=3", "a"], "two dashes: --help, --json, --episodes, --epsilon"),
         (["a", "-x"], "-x: distrl play has no such flag."),
         (["a", "--json=1"], "--json"),
         (["a", "--episodes"], "--episodes: expected one argument"),
@@ -65,16 +74,12 @@ def test_bad_usage(parser, arguments, words):
     assert words in str(caught.value)
 
 
-def test_one_argument_too_many():
-    with pytest.raises(ConfigError, match="distrl doctor takes no argument 'now'"):
-        Parser("doctor", "", "").parse(["now"])
-
-
 def test_other_flags_are_keys_and_values(parser):
     arguments = ["a:b", "--size=[1]", "--at", "-1", "--json", "--x=y=z", "--at", "2"]
-    args, values = parser.parse_open([*arguments, "--episodes", "3", "--name="])
+    more = ["--episodes", "3", "--name=", "--box", "[1, 2]"]
+    args, values = parser.parse_open([*arguments, *more])
     assert (args.run_dirs, args.json, args.episodes) == (["a:b"], True, 3)
-    assert values == {"size": "[1]", "at": "2", "x": "y=z", "name": ""}
+    assert values == {"size": "[1]", "at": "2", "x": "y=z", "name": "", "box": "[1, 2]"}
 
 
 @pytest.mark.parametrize(
@@ -82,7 +87,8 @@ def test_other_flags_are_keys_and_values(parser):
     [
         (["a", "--size"], "--size needs a value: --size VALUE"),
         (["a", "--size", "--at", "1"], "--size needs a value"),
-        (["a", "-s", "3"], "takes no argument '-s'"),
+        (["a", "--jsn"], "Did you mean '--json'?"),
+        (["a", "-s", "3"], "-s: distrl play has no such flag."),
         (["--size", "3"], "RUN_DIR"),
         (["a", "--size=3", "--episodes=0"], "--episodes = '0': it must be"),
     ],
@@ -91,3 +97,25 @@ def test_bad_usage_with_other_flags(parser, arguments, words):
     with pytest.raises(ConfigError) as caught:
         parser.parse_open(arguments)
     assert words in str(caught.value)
+
+
+def test_fields_are_flags():
+    arguments = ["--seed", "3", "a.yaml", "--json", "--learner.learning_rate=1e-3"]
+    arguments += ["--network.args", "{a: 1}", "--stop.env_steps=", "--seed", "2"]
+    values = {"seed": 2, "learner.learning_rate": 0.001, "network.args": {"a": 1}}
+    found = read_configured("train", "CONFIG", "", arguments)
+    assert found == ("a.yaml", {**values, "stop.env_steps": ""}, True)
+
+
+def test_help_has_every_field_with_its_docstring_and_default(capsys):
+    with pytest.raises(HelpShown):
+        read_configured("train", "CONFIG", "Trains.", ["--help"])
+    out = capsys.readouterr().out
+    # Lines may break after a hyphen.
+    words = "".join(out.split())
+    for name, field in list_fields().items():
+        entry = f"--{name} {read_docs()[name]} ({field.describe()}; default: "
+        assert "".join(entry.split()) in words, name
+    assert "\nThe updates on the accelerator:\n  --learner.devices" in out
+    assert "(awholenumber,atleast1;default:256)" in words
+    assert max(map(len, out.splitlines())) <= 88

@@ -176,7 +176,7 @@ def make_exiting():
         ([], "RUN_DIR"),
         (["{run}", "b"], "takes no argument 'b'"),
         (["{run}/no"], "/no does not exist"),
-        (["{run}/config.yaml"], "config.yaml is a file"),
+        (["{run}/config.yaml"], "config.yaml is not the directory of a run"),
         (["{run}/best"], "best is not the directory of a run"),
         (["{run}", "--episodes", "0"], "--episodes = '0': it must be"),
         (["{run}", "--max_episode_steps=0"], "--max_episode_steps = '0'"),

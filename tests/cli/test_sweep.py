@@ -27,8 +27,8 @@ def done(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "got nothing; for example: distrl sweep configs/bsuite.yaml"),
-        ([BSUITE, BSUITE], "takes one configuration file"),
+        ([], "CONFIG|SWEEP_DIR"),
+        ([BSUITE, BSUITE], "takes no argument"),
         ([BSUITE, "--stop.episodes=5"], "sweep.episodes sets another one"),
         ([BSUITE, "--sweep.job=2"], "Did you mean 'sweep.jobs'?"),
         ([BSUITE, "--sweep.jobs=0"], "sweep.jobs = 0: it must be"),

@@ -1,6 +1,8 @@
 """`distrl train` and `distrl resume`: from the arguments to a run, and the answer."""
 
 import json
+import os
+import subprocess
 import sys
 import types
 from pathlib import Path
@@ -45,7 +47,6 @@ class Launch:
         self.configs.append(config)
         self.resumed.append(resume)
         print("noise on stdout")
-        print("starting", file=sys.stderr)
         if self.refusal is not None:
             raise ConfigError(self.refusal)
         return self.outcome
@@ -168,11 +169,67 @@ def test_what_the_launcher_refuses_is_bad_input_too(flags, launch, capfd):
     assert out == ""
 
 
+def check_refusal(done, words):
+    """Checks that a command was refused in one line, and started nothing."""
+    code, out, err = done
+    assert (code, out) == (2, "")
+    assert err.startswith("distrl: error: ")
+    assert err.count("\n") == 1, err
+    assert words in err
+    assert not Path("runs").exists()
+
+
+# What is added to the file, the flags, and words of the message. The rules of the
+# fields have their tests in tests/config.
+@pytest.mark.parametrize(
+    ("extra", "flags", "words"),
+    [
+        ("sede: 3", "", "sede = 3: there is no such field. Did you mean 'seed'?"),
+        ("learner: {batchsize: 64}", "", "Did you mean 'learner.batch_size'?"),
+        ("", "--stop.env 3", "Did you mean 'stop.env_steps'?"),
+        ("", "--replay.kind prioritised", "Did you mean 'prioritized'?"),
+        ("", "--seed", "--seed needs a value"),
+        ("", "-seed 3", "-seed: distrl train has no such flag"),
+        ("seed: true", "", "seed = true"),
+        ("", "--actor.count two", "actor.count = 'two'"),
+        ("", "--stop.seconds .nan", "stop.seconds = nan"),
+        ("", "--replay.error_buffer 100", "replay.error_buffer = 100"),
+        ("learner: {", "", "run.yaml, line"),
+        ("name: again", "", "name is there twice"),
+        ("a: !!python/object/apply:os.mkdir [runs]", "", "os.mkdir"),
+        ("", "--network.args {a:", "--network.args = '{a:'"),
+        ("", "other.yaml", "distrl train takes no argument 'other.yaml'"),
+    ],
+)
+def test_bad_input_to_train(extra, flags, words, launch, capfd):
+    Path("run.yaml").write_text(f"{Path(CATCH).read_text()}{extra}\n")
+    code = main(["train", "run.yaml", *flags.split()])
+    check_refusal((code, *capfd.readouterr()), words)
+    assert launch.configs == []
+
+
+def test_bad_input_by_process(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for arguments, words in (
+        ([CATCH, "--json", "--replay.error_buffer=100"], "replay.error_buffer = 100"),
+        (["run.yml"], "there is no configuration file run.yml"),
+        ([], "CONFIG"),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "distrl", "train", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env={**os.environ, "PYTHONPATH": str(Path(CATCH).parents[1])},
+        )
+        check_refusal((done.returncode, done.stdout, done.stderr), words)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "resume takes the directory of one run and got nothing"),
-        (["a", "b"], "got a, b"),
+        ([], "RUN_DIR"),
+        (["a", "b"], "takes no argument 'b'"),
         (["{run_dir}/no"], "/no does not exist"),
         (["{run_dir}", "--network.factory", "conv"], "network.factory = 'conv'"),
         (["{run_dir}", "--environment", "gym:CartPole-v1"], "environment = 'gym:Car"),
@@ -182,18 +239,8 @@ def test_what_the_launcher_refuses_is_bad_input_too(flags, launch, capfd):
         (["{run_dir}", "--jsn"], "--jsn"),
     ],
 )
-def test_bad_usage_of_resume_is_one_message(run_dir, launch, capsys, arguments, words):
+def test_bad_usage_of_resume(run_dir, launch, capsys, arguments, words):
     arguments = [each.format(run_dir=run_dir) for each in arguments]
-    assert main(["resume", *arguments]) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert len(err.splitlines()) == 1
-    assert words in err
+    code = main(["resume", *arguments])
+    check_refusal((code, *capsys.readouterr()), words)
     assert launch.configs == []
-
-
-def test_the_help_of_resume_shows_the_flags_and_says_which_may_change(capsys):
-    assert main(["resume", "--help"]) == 0
-    out = capsys.readouterr().out
-    assert "nothing saved depends on" in out
-    assert "--stop.env_steps" in out

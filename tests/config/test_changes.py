@@ -1,4 +1,4 @@
-"""What a run that goes on may be changed in, and the one message for what not."""
+"""The changes that a resume may make, and those that it may not."""
 
 import dataclasses
 from pathlib import Path
@@ -71,7 +71,7 @@ def test_each_field_that_saved_data_depends_on_is_refused_and_no_other(name):
 
 
 @pytest.mark.parametrize("before", ["processes", "threads", "launchpad"])
-def test_the_distributed_back_ends_take_each_others_place(before):
+def test_distributed_backends_replace_each_other(before):
     saved = change(Config(), "launch.backend", before)
     for now in ("processes", "threads", "launchpad"):
         check_changes(saved, change(Config(), "launch.backend", now))
@@ -90,62 +90,48 @@ def test_the_message_names_field_both_values_and_the_reason(run_dir):
     )
 
 
-def test_another_agent_is_named_before_all_that_goes_with_it(run_dir):
+def test_another_agent_is_named_before_the_fields_of_its_preset(run_dir):
     with pytest.raises(ConfigError, match="^agent = 'rainbow': the run has 'dqn'"):
         load_run(run_dir, {"agent": "rainbow"})
 
 
-def test_the_same_value_is_no_change(run_dir):
+def test_values_that_are_the_same_and_values_that_may_change(run_dir):
     same = {"agent": "dqn", "actor.n_step": 1, "seed": 1}
     assert load_run(run_dir, same) == load_run(run_dir)
-
-
-def test_a_run_that_bsuite_is_to_score_begins_again(tmp_path):
-    logged = {"actor": {"bsuite_log": True}, "launch": {"restart": "never"}}
-    config = config_from_dict(logged)
-    (tmp_path / "config.yaml").write_text(config_to_yaml(config))
-    with pytest.raises(ConfigError, match=r"actor\.bsuite_log = true: .*distrl sweep"):
-        load_run(str(tmp_path))
-
-
-def test_a_sweep_is_no_run(run_dir):
-    Path(run_dir, "sweep.json").write_text("{}")
-    with pytest.raises(ConfigError, match="holds a sweep; .* distrl sweep"):
-        load_run(run_dir)
-
-
-def test_the_directory_is_where_it_lies_now(run_dir):
-    assert load_run(run_dir).run_dir == run_dir
-    with pytest.raises(ConfigError, match="run_dir = 'there': .*that it is given"):
-        load_run(run_dir, {"run_dir": "there"})
-
-
-def test_what_may_change_changes_and_is_checked(run_dir):
     config = load_run(run_dir, {"stop.env_steps": 7, "launch.backend": "threads"})
     assert (config.stop.env_steps, config.launch.backend) == (7, "threads")
     assert config.agent == "dqn"
     with pytest.raises(ConfigError, match=r"stop\.env_steps = 0: it must be"):
         load_run(run_dir, {"stop.env_steps": 0})
-    with pytest.raises(ConfigError, match=r"Did you mean .*stop\.env_steps"):
-        load_run(run_dir, {"stop.env_step": 7})
 
 
-def test_what_is_not_a_run_is_refused(tmp_path):
+def test_a_moved_run_loads_as_it_was_saved(run_dir):
+    saved = load_config(f"{run_dir}/config.yaml")
+    assert load_run(run_dir) == dataclasses.replace(saved, run_dir=run_dir)
+    with pytest.raises(ConfigError, match="run_dir = 'there': .*that it is given"):
+        load_run(run_dir, {"run_dir": "there"})
+
+
+def test_a_run_that_bsuite_will_score_cannot_be_resumed(tmp_path):
+    logged = {"actor": {"bsuite_log": True}, "launch": {"restart": "never"}}
+    (tmp_path / "config.yaml").write_text(config_to_yaml(config_from_dict(logged)))
+    with pytest.raises(ConfigError, match=r"actor\.bsuite_log = true: .*distrl sweep"):
+        load_run(str(tmp_path))
+
+
+def test_a_sweep_is_not_a_run(run_dir):
+    Path(run_dir, "sweep.json").write_text("{}")
+    with pytest.raises(ConfigError, match="holds a sweep; .* distrl sweep"):
+        load_run(run_dir)
+
+
+def test_a_directory_without_a_run_is_refused(tmp_path):
     path = tmp_path / "run"
     with pytest.raises(ConfigError, match=f"^{path} does not exist"):
         load_run(str(path))
     path.mkdir()
-    with pytest.raises(
-        ConfigError, match=f"^{path} is not the directory of a run: .*config.yaml"
-    ):
+    with pytest.raises(ConfigError, match=f"^{path} is not the directory of a run: "):
         load_run(str(path))
     (path / "config.yaml").write_text("no_such: 1")
     with pytest.raises(ConfigError, match="no_such = 1: "):
         load_run(str(path))
-    with pytest.raises(ConfigError, match="config.yaml is a file"):
-        load_run(str(path / "config.yaml"))
-
-
-def test_a_moved_run_still_loads_what_was_saved(run_dir):
-    saved = load_config(f"{run_dir}/config.yaml")
-    assert dataclasses.replace(load_run(run_dir), run_dir="/elsewhere") == saved

@@ -1,20 +1,25 @@
-"""Files, overrides, and the way back to YAML."""
+"""Files, mappings, overrides, flags, and the way back to YAML."""
 
 import dataclasses
 
+import numpy as np
 import pytest
 
 from distrl.config import (
+    ActorConfig,
     Config,
+    ExplorationConfig,
     LearnerConfig,
     LossConfig,
     NetworkConfig,
     StopConfig,
+    check_config,
     config_from_dict,
     config_to_yaml,
     load_config,
 )
 from distrl.config.fields import list_fields
+from distrl.config.load import read_text
 from distrl.config.plain_yaml import load_yaml
 from distrl.errors import ConfigError
 
@@ -30,18 +35,10 @@ def test_yaml_of_a_configuration_reads_as_an_equal_one():
         learner=LearnerConfig(max_gradient_norm=5e-324, devices=None),
         stop=StopConfig(env_steps=2**63 - 1, evaluation_return=0.0),
     )
-    loaded = config_from_dict(load_yaml(config_to_yaml(config), "test"))
+    text = config_to_yaml(config)
+    assert all(f"{name.rpartition('.')[2]}:" in text for name in list_fields())
     # repr tells 1 from 1.0, and -0.0 from 0.0.
-    assert repr(loaded) == repr(config)
-
-
-def test_yaml_is_complete(tmp_path):
-    text = config_to_yaml(Config())
-    for name in list_fields():
-        assert f"{name.rpartition('.')[2]}:" in text
-    path = tmp_path / "config.yaml"
-    path.write_text(text)
-    assert load_config(str(path)) == Config()
+    assert repr(config_from_dict(load_yaml(text, "test"))) == repr(config)
 
 
 def test_file_and_overrides(tmp_path):
@@ -52,22 +49,22 @@ def test_file_and_overrides(tmp_path):
         "learner: {learning_rate: 1e-3, batch_size: 128}\n"
         "network: {args: {hidden_sizes: [8], activation: relu}}\n"
     )
-    config = load_config(
-        str(path),
-        {
-            "seed": 5,
-            "learner.batch_size": 64,
-            "network.args.hidden_sizes": [16, 16],
-            "environment_args.size.rows": 7,
-            "stop": {"env_steps": 10, "seconds": 2.5},
-        },
+    overrides = {
+        "seed": 5,
+        "learner.batch_size": 64,
+        "network.args.hidden_sizes": [16, 16],
+        "environment_args.size.rows": 7,
+        "stop": {"env_steps": 10, "seconds": 2.5},
+    }
+    before = repr(overrides)
+    assert load_config(str(path), overrides) == Config(
+        seed=5,
+        learner=LearnerConfig(learning_rate=0.001, batch_size=64),
+        network=NetworkConfig(args={"hidden_sizes": [16, 16], "activation": "relu"}),
+        environment_args={"size": {"rows": 7}},
+        stop=StopConfig(env_steps=10, seconds=2.5),
     )
-    assert config.seed == 5
-    assert config.learner.learning_rate == 0.001
-    assert config.learner.batch_size == 64
-    assert config.network.args == {"hidden_sizes": [16, 16], "activation": "relu"}
-    assert config.environment_args == {"size": {"rows": 7}}
-    assert config.stop == dataclasses.replace(Config().stop, env_steps=10, seconds=2.5)
+    assert repr(overrides) == before
 
 
 @pytest.mark.parametrize("text", [None, "", "# Only a comment.\n", "{}"])
@@ -77,15 +74,103 @@ def test_nothing_is_the_defaults(tmp_path, text):
     assert load_config(None if text is None else str(path)) == Config()
 
 
+def test_nested_values_and_the_rest_keeps_its_defaults():
+    config = config_from_dict(
+        {"seed": 3, "actor": {"count": 5, "exploration": {"schedule": "apex"}}}
+    )
+    actor = ActorConfig(count=5, exploration=ExplorationConfig(schedule="apex"))
+    assert config == Config(seed=3, actor=actor)
+
+
+def test_zero_false_null_and_empty_are_values():
+    config = config_from_dict(
+        {
+            "actor": {"exploration": {"epsilon": 0.0}},
+            "launch": {"isolate": False},
+            "stop": {"evaluation_return": 0},
+            "replay": {"samples_per_insert": None},
+            "network": {"args": {"hidden_sizes": []}},
+        }
+    )
+    assert config.actor.exploration.epsilon == 0.0
+    assert config.launch.isolate is False
+    assert config.replay.samples_per_insert is None
+    assert type(config.stop.evaluation_return) is float
+    assert config.stop == StopConfig(evaluation_return=0.0)
+    assert config.network.args == {"hidden_sizes": []}
+
+
+def test_arguments_are_copied():
+    args = {"hidden_sizes": [64]}
+    config = config_from_dict({"network": {"args": args}})
+    args["hidden_sizes"].append(3)
+    assert config.network.args == {"hidden_sizes": [64]}
+
+
+@pytest.mark.parametrize(
+    ("tree", "message"),
+    [
+        (3, "a configuration = 3: it must be a mapping"),
+        ({"seed": True}, "seed = true: it must be a whole number"),
+        ({"seed": "3"}, "seed = '3': it must be a whole number"),
+        ({"seed": 3.0}, "seed = 3.0: it must be a whole number"),
+        ({"seed": None}, "seed = null: it must be a whole number"),
+        ({"seed": 2**31}, "seed = 2147483648: it must be a whole number, at least 0"),
+        ({"actor": {"discount": "0.9"}}, "actor.discount = '0.9': it must be a finite"),
+        ({"actor": {"discount": 10**400}}, "it must be a finite number, 0 to 1"),
+        ({"actor": {"discount": float("nan")}}, "actor.discount = nan"),
+        ({"actor": {"discount": np.float64(0.9)}}, "actor.discount = 0.9"),
+        ({"launch": {"isolate": 1}}, "launch.isolate = 1: it must be true or false"),
+        ({"run_dir": 3}, "run_dir = 3: it must be text, or null"),
+        ({"replay": {"kind": "Uniform"}}, "Did you mean 'uniform'?"),
+        ({"replay": {"kind": ["uniform"]}}, "it must be one of uniform, prioritized"),
+        ({"replay": None}, "replay = null: it must be a mapping of its fields (kind"),
+        ({"actor": {"coun": 3}}, "actor.coun = 3: there is no such field. Did you"),
+        ({"actor": {3: 3}}, "actor.3 = 3: there is no such field"),
+        ({"network": {"args": [1]}}, "network.args = [1]: it must be a mapping"),
+        ({"network": {"args": {3: 1}}}, "network.args = {3: 1}: it must be text"),
+        ({"network": {"args": {"a": (1,)}}}, "network.args.a = (1,): it must be text"),
+        ({"network": {"args": {"a": [{"b": np.ones(2)}]}}}, "network.args.a[0].b = "),
+        ({"environment_args": {"x": float("inf")}}, "environment_args.x = inf: it"),
+        ({"sede": 1}, "sede = 1: there is no such field. Did you mean 'seed'?"),
+        ({"seed.x": 1}, "seed.x = 1: there is no such field"),
+        ({"": 1}, " = 1: there is no such field"),
+        ({"learner": {"x": 1}}, "learner.x = 1: there is no such field"),
+        ({"network.args": 3, "network.args.x": 1}, "network.args is 3, which is not a"),
+    ],
+)
+def test_values_that_are_refused(tree, message):
+    with pytest.raises(ConfigError) as caught:
+        config_from_dict(tree)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        # Python's dataclasses check neither types nor ranges.
+        ({"actor": None}, "actor = null: .* ActorConfig"),
+        ({"seed": "1"}, "seed = '1': .* a whole number"),
+        ({"stop": StopConfig(seconds=float("inf"))}, "stop.seconds = inf: "),
+        ({"environment_args": {"x": (1,)}}, r"environment_args.x = \(1,\): "),
+        ({"agent": "rainbow"}, "network.head = 'linear': .*'c51'"),
+    ],
+)
+def test_configurations_in_python_that_are_refused(changes, words):
+    check_config(Config())
+    with pytest.raises(ConfigError, match=words):
+        check_config(dataclasses.replace(Config(), **changes))
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("- a\n- b", "holds ['a', 'b']; a configuration is a mapping"),
-        ("catch", "holds 'catch'; a configuration is a mapping"),
+        ("- a\n- b", "a configuration = ['a', 'b']: it must be a mapping"),
         ("seed: [", "line 1, column 8: not valid YAML"),
         ("seed: 1\nseed: 2", "seed is there twice"),
         ("seed: -1", "seed = -1"),
-        ("learner: {batch_size: 90}", "replay.transitions_per_item = 32"),
+        ("learner: {batch_size: 90}", "learner.batch_size = 90"),
     ],
 )
 def test_bad_files(tmp_path, text, message):
@@ -96,15 +181,7 @@ def test_bad_files(tmp_path, text, message):
     assert message in str(caught.value)
 
 
-def test_missing_file_names_the_nearest(tmp_path):
-    (tmp_path / "catch.yaml").write_text("")
-    for wrong in ("cach.yaml", "catch.yml", "catch"):
-        with pytest.raises(ConfigError) as caught:
-            load_config(str(tmp_path / wrong))
-        assert f"Did you mean {str(tmp_path / 'catch.yaml')!r}?" in str(caught.value)
-
-
-def test_missing_file_is_looked_for_in_configs(tmp_path, monkeypatch):
+def test_missing_file_names_the_nearest_here_or_in_configs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match="Name a YAML file, for example"):
         load_config("catch")
@@ -112,6 +189,10 @@ def test_missing_file_is_looked_for_in_configs(tmp_path, monkeypatch):
     (tmp_path / "configs" / "catch.yaml").write_text("")
     with pytest.raises(ConfigError, match=r"Did you mean 'configs/catch\.yaml'\?"):
         load_config("catch")
+    (tmp_path / "catch.yaml").write_text("")
+    for wrong in ("cach.yaml", "catch.yml", "catch"):
+        with pytest.raises(ConfigError, match=r"Did you mean '.*/catch\.yaml'\?"):
+            load_config(str(tmp_path / wrong))
 
 
 @pytest.mark.parametrize("name", ["", ".", "nul\0l"])
@@ -122,31 +203,29 @@ def test_paths_that_are_not_files(tmp_path, monkeypatch, name):
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "message"),
+    ("name", "text", "value"),
     [
-        ("sede", 1, "sede = 1: there is no such field. Did you mean 'seed'?"),
-        ("seed.x", 1, "seed.x = 1: there is no such field; seed takes a whole number"),
-        ("", 1, " = 1: there is no such field"),
-        ("network.args.", 1, "there is no such field"),
-        ("network..args", 1, "there is no such field"),
-        ("learner", 1, "learner = 1: it must be a mapping of its fields"),
-        ("learner", {"x": 1}, "learner.x = 1: there is no such field"),
+        ("stop.env_steps", "null", None),
+        ("stop.evaluation_return", "-1e2", -100.0),
+        ("launch.isolate", "false", False),
+        # Where the field is text, a flag is text, whatever YAML would take it for.
+        ("name", "5", "5"),
+        ("name", "null", "null"),
+        ("run_dir", "5", "5"),
+        ("run_dir", "null", None),
+        ("replay.kind", "uniform", "uniform"),
+        ("network.args.hidden_sizes", "[64, 64]", [64, 64]),
+        ("network.args", "{a: 1}", {"a": 1}),
+        ("environment_args.name", "x", "x"),
+        ("learner", "{batch_size: 32}", {"batch_size": 32}),
+        # An unset variable of the shell must not switch a field off.
+        ("stop.env_steps", "", ""),
     ],
 )
-def test_bad_overrides(name, value, message):
-    with pytest.raises(ConfigError) as caught:
-        load_config(None, {name: value})
-    assert message in str(caught.value)
+def test_values_of_flags(name, text, value):
+    assert repr(read_text(name, text)) == repr(value)
 
 
-def test_override_inside_what_the_file_gives_as_no_mapping(tmp_path):
-    path = tmp_path / "run.yaml"
-    path.write_text("network: {args: 3}")
-    with pytest.raises(ConfigError, match=r"network\.args is 3 in the file"):
-        load_config(str(path), {"network.args.x": 1})
-
-
-def test_overrides_leave_their_mapping_alone():
-    overrides = {"stop": {"env_steps": 1}}
-    load_config(None, overrides)
-    assert overrides == {"stop": {"env_steps": 1}}
+def test_bad_yaml_in_a_flag():
+    with pytest.raises(ConfigError, match="^--network.args = '{a: ', line 1"):
+        read_text("network.args", "{a: ")

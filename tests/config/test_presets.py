@@ -69,10 +69,3 @@ def test_another_agent_in_a_flag_loses_what_went_with_the_file_s(tmp_path):
     file.write_text("agent: r2d2\nnetwork: 3\n")
     with pytest.raises(ConfigError, match="network = 3"):
         load_config(str(file), {"agent": "dqn"})
-
-
-def test_an_agent_without_its_parts_is_refused():
-    with pytest.raises(ConfigError) as raised:
-        load_config(None, {"agent": "rainbow", "network.noisy": False})
-    for words in ("network.noisy = false", "rainbow", "network.noisy = true", "'c51'"):
-        assert words in str(raised.value)

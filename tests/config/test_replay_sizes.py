@@ -3,11 +3,7 @@
 import pytest
 
 from distrl.config import Config, LearnerConfig, ReplayConfig
-from distrl.config.replay_sizes import (
-    ReplaySizes,
-    replay_sizes,
-    smallest_error_buffer,
-)
+from distrl.config.replay_sizes import ReplaySizes, replay_sizes
 
 
 def derive(batch_size=256, steps_per_dispatch=8, **replay):
@@ -81,10 +77,6 @@ def test_the_error_buffer(replay, error_buffer):
     sizes = derive(batch_size=64, steps_per_dispatch=1, **replay)
     assert sizes.error_buffer == error_buffer
     assert sizes.samples_per_insert == replay.get("samples_per_insert", 32.0)
-
-
-def test_the_smallest_error_buffer_is_one_insert_or_one_sample():
-    assert list(map(smallest_error_buffer, [0.25, 1.0, 32.0])) == [1.0, 1.0, 32.0]
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from dm_env import specs
 from pages import AGENTS, PAGES, ROOT, read_blocks, read_commands, read_rows
 
 from distrl.agents import list_agents, make_agent
+from distrl.cli.arguments import read_configured
 from distrl.config import LearnerConfig, load_config
-from distrl.config.flags import read_flags
 from distrl.config.plain_yaml import load_yaml
 from distrl.config.presets import PRESETS
 from distrl.items import make_item_spec, make_zeros
@@ -108,16 +108,18 @@ def test_a_benchmark_is_of_whole_configurations(words):
     options, flags = parser.parse_known_args(words)
     for agent in options.agents:
         assert agent in NAMES
-        load_config(
-            str(ROOT / options.config), {"agent": agent, **read_flags(flags)[1]}
-        )
+        place = str(ROOT / options.config)
+        place, values, _ = read_configured("", "CONFIG", "", [place, *flags])
+        load_config(place, {"agent": agent, **values})
 
 
 @pytest.mark.parametrize("words", PROGRAMS, ids=" ".join)
 def test_a_program_that_is_run_is_there_and_takes_its_flags(words):
     path, *flags = words
     assert (ROOT / path).exists()
-    load_config(str(ROOT / "configs" / "catch.yaml"), read_flags(flags)[1])
+    place = str(ROOT / "configs" / "catch.yaml")
+    place, values, _ = read_configured("", "CONFIG", "", [place, *flags])
+    load_config(place, values)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -6,10 +6,10 @@ import re
 import pytest
 from pages import PAGES, ROOT, read_commands, read_prose, read_rows
 
+from distrl.cli.arguments import read_configured
 from distrl.cli.report import make_parser
 from distrl.config import load_config
 from distrl.config.fields import list_fields
-from distrl.config.flags import read_flags
 from distrl.environments import list_bsuite_episodes, select_bsuite_ids
 from distrl.reports.scores import list_experiments
 from distrl.sweep import check_sweep, open_sweep
@@ -38,7 +38,7 @@ def test_a_command_of_the_page_is_taken(words, monkeypatch):
     if command == "report":
         assert make_parser().parse(arguments).sweep_dirs
         return
-    (place,), values, _ = read_flags(arguments)
+    place, values, _ = read_configured("", "CONFIG", "", arguments)
     # The directory of a sweep holds the configuration that it was begun with.
     if not place.endswith(".yaml"):
         assert ["sweep", "configs/bsuite.yaml", f"--run_dir={place}"] in COMMANDS

@@ -15,8 +15,8 @@ from as_a_user import call_python, run_distrl, run_script
 from integration.commands import train
 from pages import PAGES, README, ROOT, read_blocks, read_commands
 
+from distrl.cli.arguments import read_configured
 from distrl.config import load_config, load_run
-from distrl.config.flags import read_flags
 from distrl.coordinator import find_stop_reason
 from distrl.environments import make_environment
 from distrl.environments.random_play import RandomPlay
@@ -74,7 +74,7 @@ def is_answering(words):
 
 
 def read_config(words):
-    (path,), values, _ = read_flags(words[1:])
+    path, values, _ = read_configured("", "CONFIG", "", words[1:])
     return load_config(str(ROOT / path), values)
 
 
@@ -134,7 +134,7 @@ def test_random_play_is_far_from_what_counts_as_learned(uri, monkeypatch):
     ids=" ".join,
 )
 def test_a_solved_run_that_is_resumed_has_something_left_to_do(words):
-    _, values, _ = read_flags(words[1:])
+    _, values, _ = read_configured("", "CONFIG", "", words[1:])
     stop = load_config(str(ROOT / "configs" / "catch.yaml"), values).stop
     solved = Status(env_steps=20_000, learner_steps=1_500, evaluation_return=1.0)
     assert find_stop_reason(stop, solved) is None

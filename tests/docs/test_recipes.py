@@ -10,8 +10,8 @@ import pytest
 import yaml
 from pages import ROOT
 
+from distrl.cli.arguments import read_configured
 from distrl.config import load_config
-from distrl.config.flags import read_flags
 
 RECIPES = ROOT / "docs" / "recipes"
 
@@ -31,7 +31,7 @@ def find_pods(job):
 def test_the_entrypoint_of_the_ray_job_is_a_run_on_ray(job, monkeypatch):
     monkeypatch.chdir(ROOT)
     program, command, *arguments = shlex.split(job[0]["spec"]["entrypoint"])
-    (place,), values, _ = read_flags(arguments)
+    place, values, _ = read_configured("", "CONFIG", "", arguments)
     config = load_config(place, values)
     assert (program, command) == ("distrl", "train")
     assert (config.launch.backend, config.launch.address) == ("ray", "auto")

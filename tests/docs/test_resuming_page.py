@@ -6,9 +6,9 @@ import re
 import pytest
 from pages import ROOT, read_commands, read_rows
 
+from distrl.cli.arguments import read_configured
 from distrl.config import Config, config_to_yaml, load_config, load_run
 from distrl.config.fields import list_fields
-from distrl.config.flags import read_flags
 
 PAGE = ROOT / "docs" / "resuming.md"
 
@@ -31,7 +31,7 @@ def test_the_fields_of_the_table_are_those_that_may_change():
 def test_a_command_of_the_page_is_taken(words, tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     command, *arguments = words
-    (place,), values, _ = read_flags(arguments)
+    place, values, _ = read_configured("", "CONFIG", "", arguments)
     if command == "train":
         load_config(place, values)
     else:
@@ -45,7 +45,7 @@ def test_a_run_directory_of_the_page_is_first_trained_in():
         value
         for words in read_commands(PAGE)
         if words[0] == "train"
-        for value in [read_flags(words[1:])[1]["run_dir"]]
+        for value in [read_configured("", "CONFIG", "", words[1:])[1]["run_dir"]]
     }
     resumed = {words[1] for words in read_commands(PAGE) if words[0] == "resume"}
     assert resumed == trained

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from distrl.config import LaunchConfig
-from distrl.config.launch_checks import check_address
+from distrl.config.checks import check_address
 from distrl.errors import ConfigError
 from distrl.findings import Finding
 from distrl.launch.cluster.ray_connection import (
