@@ -13,6 +13,7 @@ import uuid
 from pathlib import Path
 
 import psutil
+from marked_processes import find_marked
 
 ROOT = Path(__file__).parents[1]
 _MARK = "DISTRL_TEST_HOSTS"
@@ -74,15 +75,7 @@ class NetworkHosts:
 
     def left_running(self, word: str) -> list[psutil.Process]:
         """Returns the processes of the hosts that have a word in their command line."""
-        left = []
-        for process in psutil.process_iter():
-            try:
-                marked = process.environ().get(_MARK) == self.mark
-                if marked and word in " ".join(process.cmdline()):
-                    left.append(process)
-            except psutil.Error:
-                continue
-        return left
+        return find_marked(_MARK, self.mark, word)
 
     def close(self) -> None:
         """Ends Ray and removes the hosts."""

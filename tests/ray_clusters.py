@@ -12,6 +12,7 @@ import uuid
 from pathlib import Path
 
 import psutil
+from marked_processes import assert_all_end, find_marked
 
 ROOT = Path(__file__).parents[1]
 _MARK = "DISTRL_TEST_CLUSTER"
@@ -64,21 +65,11 @@ class RayCluster:
 
     def left_running(self) -> list[psutil.Process]:
         """Returns the processes of runs that still exist on the machines."""
-        left = []
-        for process in psutil.process_iter():
-            try:
-                marked = process.environ().get(_MARK) == self.mark
-                ours = any(word in " ".join(process.cmdline()) for word in _OURS)
-                if marked and ours and process.status() != psutil.STATUS_ZOMBIE:
-                    left.append(process)
-            except psutil.Error:
-                continue
-        return left
+        return find_marked(_MARK, self.mark, *_OURS)
 
-    def assert_nothing_is_left(self, seconds: float = 10.0) -> None:
-        """Fails if a process of a run outlives its command by `seconds`."""
-        _, alive = psutil.wait_procs(self.left_running(), timeout=seconds)
-        assert not alive, [(p.pid, p.cmdline()) for p in alive]
+    def assert_nothing_is_left(self) -> None:
+        """Fails if a process of a run outlives its command."""
+        assert_all_end(self.left_running(), 10.0)
 
     def close(self) -> None:
         """Ends the cluster."""
@@ -89,12 +80,8 @@ class RayCluster:
         finally:
             self._process.kill()
             self._process.wait()
-            for process in psutil.process_iter():
-                try:
-                    if process.environ().get(_MARK) == self.mark:
-                        process.kill()
-                except psutil.Error:
-                    continue
+            for process in find_marked(_MARK, self.mark):
+                process.kill()
             self._process.stdout.close()
 
     def _ask(self, what, value) -> str:

@@ -18,6 +18,7 @@ class Group:
       is_numbered: whether a single node has a number, too: `actor/0`.
       saves: whether its nodes may take longer than `launch.stop_seconds` to end, since
         they save the last checkpoint or wait for those that do.
+      is_called: whether its nodes have an address, at which others call them.
       is_accelerated: whether its nodes use the accelerator; the others compute on one
         CPU thread.
     """
@@ -25,6 +26,7 @@ class Group:
     name: str
     count: Callable[[Config], int] = lambda config: 0
     is_numbered: bool = False
+    is_called: bool = False
     saves: bool = False
     is_accelerated: bool = False
 
@@ -35,10 +37,21 @@ def _one(_: Config) -> int:
 
 # In the order of the program.
 _GROUPS = (
-    Group("variables", _one),
-    Group("relay", lambda config: config.variables.relays, is_numbered=True),
-    Group("coordinator", _one, saves=True),
-    Group("replay", lambda config: config.replay.shards, is_numbered=True, saves=True),
+    Group("variables", _one, is_called=True),
+    Group(
+        "relay",
+        lambda config: config.variables.relays,
+        is_numbered=True,
+        is_called=True,
+    ),
+    Group("coordinator", _one, is_called=True, saves=True),
+    Group(
+        "replay",
+        lambda config: config.replay.shards,
+        is_numbered=True,
+        is_called=True,
+        saves=True,
+    ),
     Group("learner", _one, saves=True, is_accelerated=True),
     Group("actor", lambda config: config.actor.count, is_numbered=True),
     Group("evaluator", _one),

@@ -46,10 +46,22 @@ class Launch(Message):
 
 @dataclass(frozen=True)
 class Import(Message):
-    """Prepare to run nodes; `payload` as in `Launch`, `sys_path` of the launcher."""
+    """Prepare to run nodes on this machine of a cluster."""
 
     payload: str
+    """As in `Launch`."""
     sys_path: list[str]
+    """The search path of the driver."""
+    ip: str
+    """The address of this machine."""
+    token: str
+    """A file that the machine sees if it shares the run's disk."""
+    session: dict[str, str]
+    """The environment variables of this start of the program."""
+    nodes: dict[str, int]
+    """How many ports to bind for each node of this machine."""
+    check: dict[str, str] | None = None
+    """Check environment, network and devices, with these environment variables."""
 
 
 # From the front to the host.
@@ -174,27 +186,7 @@ class Sign(Message):
     looked: bool
 
 
-# From the driver to a zygote, through its machine's agent, in this order.
-
-
-@dataclass(frozen=True)
-class CheckParts(Message):
-    """Check environment, network and devices, with these environment variables."""
-
-    environment: dict[str, str]
-
-
-@dataclass(frozen=True)
-class Build(Message):
-    """Make the program, and bind free ports for the nodes of this machine."""
-
-    session: dict[str, str]
-    """The environment variables of this start of the program."""
-    log: str
-    """The name of the zygote's log."""
-    spec: str
-    """`pack(environment spec)`"""
-    names: list[str]
+# From the driver to a zygote, through its machine's agent.
 
 
 @dataclass(frozen=True)
@@ -216,9 +208,11 @@ class Assignment(Message):
 
 @dataclass(frozen=True)
 class StartNodes(Message):
-    """Start the nodes of this machine."""
+    """Make the program, and start the nodes of this machine."""
 
     assignment: Assignment
+    spec: str
+    """`pack(environment spec)`"""
 
 
 # From a zygote to the driver, in addition to what a host tells the front.
@@ -226,41 +220,19 @@ class StartNodes(Message):
 
 @dataclass(frozen=True)
 class Ready(Message):
-    """Everything is imported."""
+    """Everything is imported and checked, and ports are bound."""
 
-
-@dataclass(frozen=True)
-class PartsChecked(Message):
-    """The answer to `CheckParts`: the packed spec, and `devices` as in `Checked`."""
-
-    spec: str
-    devices: str
-
-
-@dataclass(frozen=True)
-class Bound(Message):
-    """The answer to `Build`: the ports of each node."""
-
-    ports: dict[str, list[int]]
-
-
-# From a machine's agent, or the thread that talks to it, to the driver.
-
-
-@dataclass(frozen=True)
-class Described(Message):
-    """The first message of a machine; `place` is for program.json."""
-
-    ip: str
-    sees_run_dir: bool
     place: Facts
+    """What program.json says about the machine."""
+    ports: dict[str, list[int]]
+    """Those of each node."""
+    spec: str
+    """`pack(environment spec)`, if this machine checked; else `pack(None)`."""
+    devices: str
+    """As in `Checked`."""
 
 
-@dataclass(frozen=True)
-class Closed(Message):
-    """The zygote has ended; `printed` is the end of its output."""
-
-    printed: str
+# From a machine's agent to the driver, and from a check to the process that forked it.
 
 
 @dataclass(frozen=True)
@@ -270,7 +242,7 @@ class Lost(Message):
     reason: str
     """In words that follow the name of the machine, or `the check`."""
     printed: str = ""
-    """The last that its zygote printed."""
+    """The last that the machine's zygote printed."""
 
 
 _KINDS = {kind.__name__: kind for kind in Message.__subclasses__()}

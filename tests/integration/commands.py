@@ -1,5 +1,6 @@
 """Starts the real command and finds what it leaves behind."""
 
+import csv
 import json
 import os
 import subprocess
@@ -12,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from marked_processes import assert_all_end, find_marked
 
 CATCH = Path(__file__).parents[2] / "configs" / "catch.yaml"
 BSUITE = CATCH.with_name("bsuite.yaml")
+ENDLESS = ["--stop.evaluation_return=null", "--stop.env_steps=null"]
 _MARK = "DISTRL_TEST_MARK"
 
 
@@ -36,14 +39,7 @@ class Command:
         # The tests show four devices to JAX; a run is to see the machine's own.
         environment.pop("XLA_FLAGS", None)
         self.process = subprocess.Popen(
-            [
-                *wrapper,
-                sys.executable,
-                "-m",
-                "distrl",
-                *arguments,
-                "--json",
-            ],
+            [*wrapper, sys.executable, "-m", "distrl", *arguments, "--json"],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -84,10 +80,15 @@ class Command:
         """What result.json holds."""
         return json.loads((self.run_dir / "result.json").read_text())
 
+    @property
+    def nodes(self) -> dict[str, dict]:
+        """What program.json says of each node."""
+        program = json.loads((self.run_dir / "program.json").read_text())
+        return {node["name"]: node for node in program["nodes"]}
+
     def pid_of(self, node: str) -> int:
         """The pid of a node, from program.json."""
-        program = json.loads((self.run_dir / "program.json").read_text())
-        return next(n["pid"] for n in program["nodes"] if n["name"] == node)
+        return self.nodes[node]["pid"]
 
     def host_pid(self) -> int:
         """The pid of the host process."""
@@ -95,21 +96,12 @@ class Command:
         return host.pid
 
     def left_running(self) -> list[psutil.Process]:
-        """Returns the processes of this command that are still there."""
-        left = []
-        for process in psutil.process_iter():
-            try:
-                marked = process.environ().get(_MARK) == self.mark
-                if marked and process.status() != psutil.STATUS_ZOMBIE:
-                    left.append(process)
-            except psutil.Error:
-                continue
-        return left
+        """Returns the processes of this command that still exist."""
+        return find_marked(_MARK, self.mark)
 
     def assert_nothing_is_left(self, seconds: float = 3.0) -> None:
         """Fails if a process of this command outlives it by `seconds`."""
-        _, alive = psutil.wait_procs(self.left_running(), timeout=seconds)
-        assert not alive, [(p.pid, p.cmdline()) for p in alive]
+        assert_all_end(self.left_running(), seconds)
 
 
 @contextmanager
@@ -124,14 +116,14 @@ def train(
 
 @contextmanager
 def resume(run_dir: Path, *flags: str) -> Iterator[Command]:
-    """Goes on with a run, and kills what is left of it in the end."""
+    """Resumes a run, and kills what is left of it in the end."""
     with _started(run_dir, "resume", str(run_dir), *flags) as command:
         yield command
 
 
 @contextmanager
 def sweep(sweep_dir: Path, *flags: str, config: Path = BSUITE) -> Iterator[Command]:
-    """Starts a sweep, or goes on with it, and kills what is left of it in the end."""
+    """Starts or resumes a sweep, and kills what is left of it in the end."""
     arguments = ["sweep", str(config), f"--run_dir={sweep_dir}", *flags]
     with _started(sweep_dir, *arguments) as command:
         yield command
@@ -149,6 +141,12 @@ def _started(
             process.kill()
         command.process.kill()
         command.process.wait()
+
+
+def read_rows(run_dir: Path, node: str) -> list[dict[str, str]]:
+    """Returns the rows of a node's metrics."""
+    with (run_dir / "metrics" / f"{node}.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def can_isolate() -> bool:

@@ -1,12 +1,9 @@
 """Pong through the real program: 200,000 frames of whole games, and short ones."""
 
-import csv
-from pathlib import Path
-
 import pytest
-from integration.commands import train
+from integration.commands import CATCH, read_rows, train
 
-PONG = Path(__file__).parents[2] / "configs" / "pong.yaml"
+PONG = CATCH.with_name("pong.yaml")
 # The preset's, but for what makes it long.
 SHORT = (
     "--actor.environments=4",
@@ -32,9 +29,7 @@ def play(run_dir, *flags, seconds):
 
 
 def read_column(run_dir, node, name):
-    """Returns the cells of a column of a node's metrics."""
-    with open(run_dir / "metrics" / f"{node}.csv", newline="") as file:
-        return [row[name] for row in csv.DictReader(file)]
+    return [row[name] for row in read_rows(run_dir, node)]
 
 
 @pytest.mark.slow

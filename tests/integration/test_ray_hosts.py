@@ -1,10 +1,10 @@
 """Runs on hosts with separate networks, each with its own address."""
 
-import json
+from contextlib import closing
 
-import psutil
 import pytest
 from integration.commands import train
+from marked_processes import assert_all_end
 from network_hosts import NetworkHosts, why_not
 
 REASON = why_not()
@@ -14,49 +14,28 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
-def make_hosts():
-    made = []
-
-    def make(**arguments):
-        made.append(NetworkHosts(**arguments))
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.close()
+def train_on(hosts, run_dir):
+    flags = ["--launch.backend=ray", f"--launch.address={hosts.address}"]
+    return train(run_dir, *flags, wrapper=hosts.wrapper)
 
 
-def flags(hosts):
-    return ["--launch.backend=ray", f"--launch.address={hosts.address}"]
-
-
-def test_two_hosts_solve_catch(tmp_path, make_hosts):
-    hosts = make_hosts()
-    run_dir = tmp_path / "run"
-    with train(run_dir, *flags(hosts), wrapper=hosts.wrapper) as command:
-        command.await_line("training")
+def test_two_hosts_solve_catch(tmp_path):
+    with closing(NetworkHosts()) as hosts, train_on(hosts, tmp_path / "run") as command:
         assert command.finish(timeout=240) == 0, command.stderr
-        zygotes = hosts.left_running("distrl.launch.cluster.zygote")
-        _, alive = psutil.wait_procs(zygotes, timeout=10)
-        assert not alive
+        assert_all_end(hosts.left_running("distrl.launch.cluster.zygote"), 10)
     assert command.result["evaluation_return"] >= 0.95
-    program = json.loads((run_dir / "program.json").read_text())
-    machines = {node["name"]: node["machine"] for node in program["nodes"]}
-    assert set(machines.values()) == set(hosts.addresses)
-    addresses = {n["name"]: n["address"] for n in program["nodes"] if n["address"]}
-    for name, address in addresses.items():
-        assert address.startswith(f"{machines[name]}:")
-    # Some nodes call others on the other host.
-    assert len({machines[name] for name in addresses}) == 2 or (
-        set(machines.values()) - {machines[name] for name in addresses}
-    )
+    # So some nodes call others on the other host.
+    machines = {node["machine"] for node in command.nodes.values()}
+    assert machines == set(hosts.addresses)
+    for node in command.nodes.values():
+        assert (node["address"] or node["machine"]).startswith(node["machine"])
 
 
-def test_all_hosts_must_share_the_run_directory(tmp_path, make_hosts):
-    hosts = make_hosts(hidden=tmp_path)
-    with train(tmp_path / "run", *flags(hosts), wrapper=hosts.wrapper) as command:
+def test_all_hosts_must_share_the_run_directory(tmp_path):
+    run_dir = tmp_path / "run"
+    hidden = closing(NetworkHosts(hidden=tmp_path))
+    with hidden as hosts, train_on(hosts, run_dir) as command:
         assert command.finish(timeout=120) == 2
-    assert f"machine {hosts.addresses[1]} does not see {tmp_path}/run" in command.stderr
+    assert f"machine {hosts.addresses[1]} does not see {run_dir}" in command.stderr
     assert "Traceback" not in command.stderr
     assert list(tmp_path.iterdir()) == []

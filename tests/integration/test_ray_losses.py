@@ -1,13 +1,12 @@
 """Nodes are killed and machines removed on a Ray cluster; the run is still solved."""
 
-import csv
-import json
 import os
 import signal
 import time
+from contextlib import closing, contextmanager
 
 import pytest
-from integration.commands import train
+from integration.commands import read_rows, train
 from integration.test_restarts import KILLED, LONGER, await_checkpoint, finish_solved
 from ray_clusters import RayCluster
 
@@ -34,85 +33,67 @@ FLAGS = [
 ]
 
 
-@pytest.fixture
-def make_cluster():
-    started = []
-
-    def make(*machines):
-        started.append(RayCluster(*machines))
-        return started[-1]
-
-    yield make
-    for each in started:
-        each.close()
+@contextmanager
+def train_on(run_dir, machines, *flags):
+    """Starts a cluster, and a run on it; nothing of the run is left at its end."""
+    with closing(RayCluster(*machines)) as cluster:
+        flags = [*FLAGS, f"--launch.address={cluster.address}", *flags]
+        with train(run_dir, *flags) as command:
+            command.await_line("training")
+            yield cluster, command
+            cluster.assert_nothing_is_left()
 
 
-def read_nodes(command):
-    program = json.loads((command.run_dir / "program.json").read_text())
-    return {node["name"]: node for node in program["nodes"]}
-
-
-def read_causes(command):
-    path = command.run_dir / "metrics" / "launcher.csv"
-    with path.open(newline="") as file:
-        return {row["node"]: row["cause"] for row in csv.DictReader(file)}
-
-
-def test_a_node_that_is_killed_starts_again(tmp_path, make_cluster):
-    cluster = make_cluster(*FOUR)
+def test_a_node_that_is_killed_starts_again(tmp_path):
     victims = ["actor/1", "learner", "replay/0", "variables", "coordinator"]
     victims += ["evaluator"]
-    flags = [*FLAGS, f"--launch.address={cluster.address}"]
-    with train(tmp_path / "run", *flags) as command:
-        command.await_line("training")
+    with train_on(tmp_path / "run", FOUR) as (_, command):
         await_checkpoint(command)
         for name in victims:
-            os.kill(read_nodes(command)[name]["pid"], signal.SIGKILL)
+            os.kill(command.pid_of(name), signal.SIGKILL)
             command.await_line(f"{name} {KILLED}; started again (1)")
         finish_solved(command, victims, KILLED)
-        cluster.assert_nothing_is_left()
 
 
 @pytest.mark.parametrize("group", ["services", "acting"])
-def test_a_program_that_loses_a_machine_starts_again(tmp_path, make_cluster, group):
+def test_a_program_that_loses_a_machine_starts_again(tmp_path, group):
     machine = {"num_cpus": 1, "resources": {group: 9.0}}
     others = [m for m in (FOUR[0], FOUR[2]) if m != machine]
-    cluster = make_cluster({"num_cpus": 1}, machine, *others)
-    flags = [*FLAGS, f"--launch.address={cluster.address}"]
-    with train(tmp_path / "run", *flags) as command:
-        command.await_line("training")
-        before = read_nodes(command)
+    machines = ({"num_cpus": 1}, machine, *others)
+    with train_on(tmp_path / "run", machines) as (cluster, command):
+        before = command.nodes
         counts = await_checkpoint(command)
         struck = time.time()
         cluster.add(**machine)
         cluster.remove(1)
         command.await_line("all nodes start again from the newest checkpoint")
         assert command.finish(timeout=280) == 0, command.stderr
-        cluster.assert_nothing_is_left()
     result = command.result
     assert result["evaluation_return"] >= 0.95
     assert result["restarts"] == dict.fromkeys(before, 1)
-    after = read_nodes(command)
+    after = command.nodes
     for name in ("variables", "coordinator", "replay/0"):
         assert after[name]["address"] != before[name]["address"]
-    causes = read_causes(command)
+    causes = {
+        row["node"]: row["cause"] for row in read_rows(command.run_dir, "launcher")
+    }
     assert set(causes) == set(before)
     assert all("left the cluster" in cause for cause in causes.values())
-    with (command.run_dir / "metrics" / "coordinator.csv").open(newline="") as file:
-        rows = [r for r in csv.DictReader(file) if float(r["time"]) > struck + 5]
-    assert min(int(row["learner_steps"]) for row in rows) >= counts["learner_steps"]
+    steps = [
+        int(row["learner_steps"])
+        for row in read_rows(command.run_dir, "coordinator")
+        if float(row["time"]) > struck + 5
+    ]
+    assert min(steps) >= counts["learner_steps"]
 
 
-def test_a_machine_too_many_fails_the_run(tmp_path, make_cluster):
-    cluster = make_cluster(*FOUR)
-    flags = [*FLAGS, f"--launch.address={cluster.address}", "--launch.restart=never"]
+def test_a_machine_too_many_fails_the_run(tmp_path):
     # Ray takes half a minute to notice the loss; the run must last longer.
-    flags += ["--stop.evaluation_return=null", "--stop.seconds=100"]
-    with train(tmp_path / "run", *flags) as command:
-        command.await_line("training")
+    flags = ["--stop.evaluation_return=null", "--stop.seconds=100"]
+    flags.append("--launch.restart=never")
+    with train_on(tmp_path / "run", FOUR, *flags) as (cluster, command):
         cluster.remove(3)
         assert command.finish(timeout=120) == 1
-        cluster.assert_nothing_is_left()
     error = command.result["error"]
     assert error["node"] in ("actor/0", "actor/1", "evaluator")
     assert "left the cluster" in error["traceback"]

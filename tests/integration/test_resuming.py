@@ -1,6 +1,5 @@
 """`distrl resume` by the real command: after an end, a signal, and a kill."""
 
-import csv
 import json
 import os
 import signal
@@ -9,6 +8,7 @@ import threading
 import jax
 import numpy as np
 import pytest
+from integration import commands
 from integration.commands import resume, train
 
 from distrl.checkpoints import find_newest_checkpoint
@@ -16,13 +16,11 @@ from distrl.config import load_run
 from distrl.environments import read_spec
 from distrl.serial import run_serial
 
-ENDLESS = ["--stop.evaluation_return=null", "--stop.env_steps=null"]
-ENDLESS += ["--launch.metrics_seconds=0.25"]
+FLAGS = [*commands.ENDLESS, "--launch.metrics_seconds=0.25"]
 
 
 def read_rows(run_dir, node):
-    with open(run_dir / "metrics" / f"{node}.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = commands.read_rows(run_dir, node)
     # A second header would be a row that repeats the names of its columns.
     assert all(row["time"] != "time" for row in rows)
     return rows
@@ -33,13 +31,12 @@ def find_progress(run_dir):
 
 
 def await_checkpoint(command, learner_steps):
-    """Waits for a whole checkpoint of more than so many learner_steps."""
+    """Waits for a whole checkpoint of more learner steps, and returns its progress."""
 
     def read():
         newest = find_newest_checkpoint(command.run_dir, print)
-        if newest is None or newest.progress.learner_steps <= learner_steps:
-            return None
-        return newest.progress
+        is_new = newest is not None and newest.progress.learner_steps > learner_steps
+        return newest.progress if is_new else None
 
     return command.await_value(read)
 
@@ -73,7 +70,7 @@ def restore(run_dir):
 
 def test_a_serial_run_goes_on_to_the_same_bits(tmp_path):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    flags = [*ENDLESS, "--launch.backend=serial", "--learner.devices=1"]
+    flags = [*FLAGS, "--launch.backend=serial", "--learner.devices=1"]
     flags += ["--checkpoint.period_learner_steps=1000"]
     with train(whole, *flags, "--stop.learner_steps=2000") as command:
         assert command.finish() == 0, command.stderr
@@ -103,7 +100,7 @@ def test_a_serial_run_goes_on_to_the_same_bits(tmp_path):
 def test_a_done_run_goes_on_and_so_does_one_that_was_killed(tmp_path):
     run_dir = tmp_path / "run"
     flags = ["--checkpoint.period_learner_steps=1000", "--checkpoint.keep=9"]
-    with train(run_dir, *ENDLESS, *flags, "--stop.learner_steps=2000") as command:
+    with train(run_dir, *FLAGS, *flags, "--stop.learner_steps=2000") as command:
         assert command.finish() == 0, command.stderr
     done = find_progress(run_dir)
     assert done.learner_steps == command.result["learner_steps"] >= 2_000
@@ -148,7 +145,7 @@ def test_a_done_run_goes_on_and_so_does_one_that_was_killed(tmp_path):
 @pytest.mark.parametrize("backend", ["processes", "threads", "launchpad"])
 def test_a_run_that_was_asked_to_stop_goes_on(tmp_path, backend):
     run_dir = tmp_path / "run"
-    flags = [*ENDLESS, f"--launch.backend={backend}"]
+    flags = [*FLAGS, f"--launch.backend={backend}"]
     with train(run_dir, *flags) as command:
         command.await_line("training")
         command.process.send_signal(signal.SIGTERM)

@@ -1,7 +1,6 @@
 """No port of a local run can be reached from outside of its private network."""
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
@@ -9,9 +8,7 @@ import sys
 
 import psutil
 import pytest
-from integration.commands import can_isolate, train
-
-ENDLESS = ["--stop.evaluation_return=null", "--stop.env_steps=null"]
+from integration.commands import ENDLESS, can_isolate, train
 
 # Run in the test's own network, which is the machine's, or in a private one.
 _CONNECT = """
@@ -79,7 +76,7 @@ def _list_sockets(pid):
     """Returns the inodes of a process's sockets."""
     inodes = set()
     for entry in os.scandir(f"/proc/{pid}/fd"):
-        # A descriptor may close while this goes on.
+        # A descriptor may close meanwhile.
         with contextlib.suppress(FileNotFoundError):
             if os.readlink(entry.path).startswith("socket:"):
                 inodes.add(os.stat(entry.path).st_ino)
@@ -100,10 +97,7 @@ def test_ports_and_pickles_from_outside(tmp_path, isolate):
     flags = [*ENDLESS, f"--launch.isolate={str(isolate).lower()}"]
     with train(tmp_path / "run", *flags) as command:
         command.await_line("training")
-        program = json.loads((tmp_path / "run" / "program.json").read_text())
-        (variables,) = (
-            node["address"] for node in program["nodes"] if node["name"] == "variables"
-        )
+        variables = command.nodes["variables"]["address"]
         ports = _find_ports(command)
         # Replay, variables and coordinator, at least.
         assert len(ports) >= 3

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import psutil
@@ -12,12 +13,8 @@ from distrl.config import Config
 from distrl.launch.channel import Channel
 from distrl.launch.messages import (
     Assignment,
-    Bound,
-    Build,
-    CheckParts,
     Ended,
     Import,
-    PartsChecked,
     Ready,
     Started,
     StartNodes,
@@ -28,24 +25,30 @@ from distrl.launch.run_directory import RunDirectory
 from distrl.system.children import make_child_command
 
 HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
 SESSION = {"DISTRL_SESSION": "s", "DISTRL_RESUMES": "0"}
 
 
 class Zygote:
     """A zygote process and this end of its channel."""
 
-    def __init__(self, config, program):
+    def __init__(self, config, program, nodes, check=None):
         self.channel, far = Channel.pair()
+        path = [*sys.path, str(HERE)]
         self.process = subprocess.Popen(
-            make_child_command("distrl.launch.cluster.zygote", str(far.fileno())),
+            make_child_command(
+                "distrl.launch.cluster.zygote", str(far.fileno()), path=path
+            ),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             pass_fds=[far.fileno()],
         )
         far.close()
-        self.channel.send(Import(pack((config, program)), [str(HERE)]))
+        payload = pack((config, program))
+        token = config.run_dir
+        self.channel.send(
+            Import(payload, path, "10.0.0.1", token, SESSION, nodes, check)
+        )
 
     def read(self, last):
         """Returns the next message of a kind, and skips others."""
@@ -55,17 +58,13 @@ class Zygote:
             if isinstance(message, last):
                 return message
 
-    def build(self, spec, names):
-        self.channel.send(Build(SESSION, "machine/0", spec, names))
-        return self.read(Bound).ports
-
 
 @pytest.fixture
 def start():
     started = []
 
-    def make(config, program):
-        started.append(Zygote(config, program))
+    def make(*arguments):
+        started.append(Zygote(*arguments))
         return started[-1]
 
     yield make
@@ -78,20 +77,21 @@ def start():
 
 def test_it_checks_binds_and_runs_its_nodes(start, tmp_path):
     RunDirectory(tmp_path).make_ready("")
-    zygote = start(Config(run_dir=str(tmp_path)), "tiny_programs:stopping")
-    zygote.read(Ready)
-    zygote.channel.send(CheckParts({}))
-    spec = zygote.read(PartsChecked).spec
-    assert unpack(spec).num_actions == 3
     names = ["doubler", "actor/0", "actor/1", "learner"]
-    ports = zygote.build(spec, names)
-    assert [len(ports[name]) for name in names] == [1, 0, 0, 0]
+    counts = {**dict.fromkeys(names, 0), "doubler": 1}
+    config = Config(run_dir=str(tmp_path))
+    zygote = start(config, "tiny_programs:stopping", counts, {})
+    ready = zygote.read(Ready)
+    assert unpack(ready.spec).num_actions == 3
+    assert ready.devices
+    assert ready.place["machine"] == "10.0.0.1"
+    assert {name: len(ports) for name, ports in ready.ports.items()} == counts
     assignment = Assignment(
         restarts={**dict.fromkeys(names, 0), "actor/1": 2},
-        addresses={"doubler": [f"127.0.0.1:{ports['doubler'][0]}"]},
+        addresses={"doubler": [f"127.0.0.1:{ready.ports['doubler'][0]}"]},
         environments={"learner": {"JAX_PLATFORMS": "cpu"}},
     )
-    zygote.channel.send(StartNodes(assignment))
+    zygote.channel.send(StartNodes(assignment, ready.spec))
     nodes = zygote.read(Started).nodes
     assert list(nodes) == names
     assert nodes["doubler"]["address"] == assignment.addresses["doubler"][0]
@@ -103,16 +103,14 @@ def test_it_checks_binds_and_runs_its_nodes(start, tmp_path):
     for name, restarts in (("actor0", 0), ("actor1", 2)):
         session = json.loads((tmp_path / f"{name}.json").read_text())["session"]
         assert session["restarts"] == restarts
-    assert (tmp_path / "logs" / "machine" / "0.log").exists()
+    assert (tmp_path / "logs" / "machine" / "10.0.0.1.log").exists()
 
 
 def test_it_ends_with_its_nodes_when_its_agent_has_died(start, tmp_path):
     (tmp_path / "logs").mkdir()
-    zygote = start(Config(run_dir=str(tmp_path)), tiny_programs.hanging)
-    zygote.read(Ready)
-    zygote.build(pack(None), ["first"])
-    assignment = Assignment({"first": 0})
-    zygote.channel.send(StartNodes(assignment))
+    zygote = start(Config(run_dir=str(tmp_path)), tiny_programs.hanging, {"first": 0})
+    spec = zygote.read(Ready).spec
+    zygote.channel.send(StartNodes(Assignment({"first": 0}), spec))
     pid = zygote.read(Started).nodes["first"]["pid"]
     node = psutil.Process(pid)
     zygote.channel.close()

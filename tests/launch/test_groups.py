@@ -11,7 +11,14 @@ from distrl.config import (
     VariablesConfig,
 )
 from distrl.errors import ConfigError
-from distrl.launch.groups import GROUPS, check_groups, count_nodes, name_nodes
+from distrl.launch.groups import (
+    GROUPS,
+    check_groups,
+    count_nodes,
+    group_of,
+    name_nodes,
+)
+from distrl.launch.prepare import named_nodes
 from distrl.program import make_program, make_serial_program
 
 
@@ -23,7 +30,7 @@ from distrl.program import make_program, make_serial_program
         (make_serial_program, "serial", 1, 1, 0),
     ],
 )
-def test_the_counts_are_those_of_the_program(make, backend, actors, shards, relays):
+def test_the_table_is_that_of_the_program(make, backend, actors, shards, relays):
     config = Config(
         actor=ActorConfig(count=actors),
         replay=ReplayConfig(shards=shards),
@@ -31,9 +38,12 @@ def test_the_counts_are_those_of_the_program(make, backend, actors, shards, rela
         launch=LaunchConfig(backend=backend),
         run_dir="/nowhere",
     )
-    groups = make(config, SPEC).groups
+    program = make(config, SPEC)
+    groups = program.groups
     counts = [(group, len(nodes)) for group, nodes in groups.items()]
     assert list(count_nodes(config).items()) == counts
+    for name, (_, node) in named_nodes(program).items():
+        assert len(node.addresses) == group_of(name).is_called, name
 
 
 def test_nodes_are_numbered_where_there_are_several_or_could_be():

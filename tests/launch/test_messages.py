@@ -26,7 +26,7 @@ from distrl.launch.messages import (
         Ended(Failure("actor/0", "lost \U0001f3d3 \udc80")),
         Started({"learner": {"address": None, "pid": 1, "memory_mib": 2.5}}),
         Restarted("actor/0", 7, "was killed", 1, moved={"host": "a"}),
-        StartNodes(Assignment({"a": 2}, {"b": ["10.0.0.1:5"]}, {"a": {"A": "b"}})),
+        StartNodes(Assignment({"a": 2}, {"b": ["10.0.0.1:5"]}, {"a": {"A": "b"}}), ""),
     ],
 )
 def test_a_message_arrives_as_it_was_sent(message):

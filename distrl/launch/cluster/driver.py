@@ -5,221 +5,312 @@ sees one program. It imports neither JAX nor TensorFlow, so that it connects at 
 """
 
 import os
+import select
 import shutil
 import sys
 import time
 import uuid
-from collections.abc import Mapping
-from typing import Any
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, NoReturn, TypeVar
 
 from distrl.config import Config
 from distrl.errors import ConfigError
 from distrl.launch import messages
 from distrl.launch.channel import Channel
-from distrl.launch.cluster.demands import (
+from distrl.launch.cluster.machines import MachineLost, RemoteMachine, receive
+from distrl.launch.cluster.placement import (
+    Places,
+    Reservation,
     check_demands,
-    describe_unplaced,
+    describe_demands,
     list_demands,
 )
-from distrl.launch.cluster.inbox import (
-    Inbox,
-    MachineLost,
-    RunFailed,
-    Sender,
-    StopRequested,
-)
-from distrl.launch.cluster.ray_connection import (
-    connect,
-    disconnect,
-    list_machines,
-    read_available,
-)
-from distrl.launch.cluster.remote_machine import RemoteMachine
-from distrl.launch.cluster.reservation import Places, Reservation
-from distrl.launch.cluster.start_sequence import StartSequence
-from distrl.launch.groups import count_nodes, name_nodes
+from distrl.launch.cluster.ray_connection import connect, list_machines, read_available
+from distrl.launch.devices import device_variables
+from distrl.launch.groups import count_nodes, group_of, name_nodes
+from distrl.launch.logs import redirect_output
 from distrl.launch.reaping import kill_descendants
 from distrl.launch.restarts import decide
 from distrl.system.node_log import say
 from distrl.system.session import Session
+
+Sender = RemoteMachine | None
+"""A machine; None is the front."""
+MessageT = TypeVar("MessageT", bound=messages.Message)
+
+_POLL_SECONDS = 0.1
+
+
+class _StopRequested(Exception):
+    """Raised when the front asks for the end while no node runs."""
+
+
+class _RunFailed(Exception):
+    """Raised with a `Failure` when the run cannot continue."""
 
 
 def run_cluster(
     program: Any, config: Config, channel: Channel, request: messages.Launch
 ) -> None:
     """Runs a program (None: distrl's own) on a cluster until it has ended."""
-    groups = count_nodes(config)
-    if program is not None:
-        groups = {group: len(nodes) for group, nodes in program.groups.items()}
-    driver = _Driver(config, channel, groups, request)
-    try:
-        driver.run()
-    except ConfigError as error:
-        # Sent first: leaving Ray may take a while.
-        channel.send(messages.Refused(str(error)))
-    finally:
-        driver.close()
+    what = "starting Ray"
+    if config.launch.address is not None:
+        what = f"connecting to the cluster {config.launch.address}"
+    channel.send(messages.Stage(what))
+    with connect(config.launch, directory=request.scratch):
+        driver = _Driver(program, config, channel, request)
+        try:
+            # The front kills this process if leaving the cluster takes too long.
+            channel.send(driver.run())
+        finally:
+            driver.kill_program()
 
 
 class _Driver:
     def __init__(
-        self,
-        config: Config,
-        channel: Channel,
-        groups: dict[str, int],
-        request: messages.Launch,
+        self, program: Any, config: Config, front: Channel, request: messages.Launch
     ):
         self._config = config
-        self._front = channel
-        self._groups = groups
+        self._launch = config.launch
+        self._front = front
         self._request = request
-        self._inbox = Inbox(channel, self._abandon)
-        session = Session(uuid.uuid4().hex, request.resumes).to_environment()
-        self._sequence = StartSequence(config, session, self._inbox, channel)
-        self._demands: dict[str, dict[str, float]] = {}
-        self._is_connected = False
+        if program is None:
+            self._groups = count_nodes(config)
+            names = name_nodes(self._groups)
+            self._ports = {name: int(group_of(name).is_called) for name in names}
+        else:
+            from distrl.launch.prepare import named_nodes
+
+            self._groups = {name: len(nodes) for name, nodes in program.groups.items()}
+            nodes = named_nodes(program)
+            self._ports = {name: len(nodes[name][1].addresses) for name in nodes}
+        self._session = Session(uuid.uuid4().hex, request.resumes).to_environment()
+        # Packed, once the check has read it.
+        self._spec: str | None = None
         self._reservation: Reservation | None = None
         self._machines: list[RemoteMachine] = []
-        self._restarts = dict.fromkeys(name_nodes(groups), 0)
-        # Why each node is restarted; empty until a machine is lost.
-        self._causes: dict[str, str] = {}
+        self._received: deque[tuple[RemoteMachine, messages.Message]] = deque()
+        self._restarts = dict.fromkeys(self._ports, 0)
         self._lost_at: list[float] = []
         # Whether the front knows the nodes, and whether they run now.
         self._has_begun = self._is_running = False
         self._is_stopping = self._said_saving = False
         self._error: messages.Failure | None = None
 
-    def run(self) -> None:
+    def run(self) -> messages.Message:
+        """Runs the program; returns the last message to the front."""
         try:
-            self._connect()
             self._run_program()
-        except StopRequested:
+        except _StopRequested:
             pass
-        except RunFailed as failed:
-            self._fail(failed.failure)
+        except _RunFailed as failed:
+            self._fail(failed.args[0])
         except ConfigError as error:
             if not self._has_begun:
-                raise
+                return messages.Refused(str(error))
             self._fail(messages.Failure("launcher", str(error)))
-        self._front.send(messages.Ended(self._error))
+        return messages.Ended(self._error)
 
-    def close(self) -> None:
-        """Kills what runs on the machines, and leaves the cluster.
+    def kill_program(self) -> None:
+        """Kills what runs on the machines, and frees its resources."""
+        self._is_running = False
+        for machine in self._machines:
+            machine.kill()
+        if self._reservation is not None:
+            self._reservation.release()
+            self._reservation = None
 
-        The front kills this process if Ray takes too long.
+    def _run_program(self) -> None:
+        demands = list_demands(self._launch, self._groups)
+        check_demands(demands, self._groups, list_machines(), read_available())
+        self._front.send(messages.Stage("placing the nodes"))
+        loss = None
+        while True:
+            try:
+                self._start(self._place(demands), loss)
+                self._supervise()
+                return
+            except MachineLost as error:
+                loss = error
+                self._prepare_restart(loss)
+
+    def _place(self, demands: dict[str, dict[str, float]]) -> Places:
+        bundles = {name: demands[group_of(name).name] for name in self._ports}
+        limit = self._launch.connect_seconds
+        deadline = time.monotonic() + limit
+        reason = ""
+        try:
+            self._reservation = Reservation(bundles, self._launch.strategy)
+            while time.monotonic() < deadline:
+                if self._reservation.is_ready():
+                    return self._reservation.read_places(limit)
+                self._pause(_POLL_SECONDS)
+        except _StopRequested:
+            raise
+        except Exception as error:
+            reason = f": {error}"
+        raise ConfigError(
+            "launch.resources: Ray found no place for "
+            f"{describe_demands(demands, self._groups)} within launch.connect_seconds "
+            f"= {limit:g}{reason}. In total there is enough, but not on single "
+            "machines: ask for less per node, or use fewer nodes."
+        )
+
+    def _start(self, places: Places, loss: MachineLost | None) -> None:
+        """Starts all nodes, once the addresses of all are known."""
+        self._start_machines(places)
+        ready = self._gather(messages.Ready, self._machines)
+        if self._spec is None:
+            self._spec = self._await_start(ready)
+        addresses = {
+            name: [f"{machine.ip}:{port}" for port in ports]
+            for machine, answer in zip(self._machines, ready, strict=True)
+            for name, ports in answer.ports.items()
+            if ports
+        }
+        for machine in self._machines:
+            restarts = {name: self._restarts[name] for name in machine.nodes}
+            assignment = messages.Assignment(restarts, addresses, places.devices)
+            machine.send(messages.StartNodes(assignment, self._spec))
+        started = self._gather(messages.Started, self._machines)
+        nodes = {}
+        for answer, begun in zip(ready, started, strict=True):
+            for name, facts in begun.nodes.items():
+                variables = device_variables(
+                    group_of(name).name, self._launch, places.devices.get(name, {})
+                )
+                place = {**answer.place, "device_variables": variables}
+                nodes[name] = {**facts, **place}
+        if loss is None:
+            ordered = {name: nodes[name] for name in self._ports if name in nodes}
+            self._front.send(messages.Started(ordered))
+        else:
+            self._report_restarts(nodes, loss)
+        self._has_begun = self._is_running = True
+
+    def _start_machines(self, places: Places) -> None:
+        names: dict[str, list[str]] = {}
+        for name, key in places.keys.items():
+            names.setdefault(key, []).append(name)
+        token = f"{self._config.run_dir}/config.yaml"
+        if not self._has_begun:
+            token = self._request.token or token
+            count = f"{len(names)} machine{'s' if len(names) > 1 else ''}"
+            text = f"importing JAX, TensorFlow and Reverb on {count}"
+            self._front.send(messages.Stage(text))
+        ips = {machine.key: machine.ip for machine in list_machines()}
+        # The parts are checked where the learner runs.
+        checker = places.keys.get("learner", next(iter(names)))
+        self._machines = []
+        for key, own in names.items():
+            checks = key == checker and self._spec is None
+            request = messages.Import(
+                payload=self._request.payload,
+                sys_path=sys.path,
+                ip=ips.get(key, key),
+                token=token,
+                session=self._session,
+                nodes={name: self._ports[name] for name in own},
+                check=places.devices.get("learner", {}) if checks else None,
+            )
+            self._machines.append(RemoteMachine(self._launch, key, request))
+
+    def _await_start(self, ready: Sequence[messages.Ready]) -> str:
+        """Has the front make the run directory; returns the environment spec."""
+        (checked,) = (answer for answer in ready if answer.devices)
+        self._front.send(messages.Checked(checked.devices))
+        # The run directory's lock comes with `Start`, and stays open in this process.
+        self._gather(messages.Start, [None])
+        redirect_output(f"{self._config.run_dir}/logs/launcher.log")
+        return checked.spec
+
+    def _report_restarts(
+        self, nodes: dict[str, messages.Facts], loss: MachineLost
+    ) -> None:
+        for name, facts in nodes.items():
+            what = "was lost" if name in loss.machine.nodes else "was ended"
+            cause, restarts = f"{what} when {loss}", self._restarts[name]
+            self._front.send(
+                messages.Restarted(name, facts["pid"], cause, restarts, facts)
+            )
+
+    def _supervise(self) -> None:
+        while not all(machine.has_ended for machine in self._machines):
+            try:
+                self._handle(*self._receive())
+            except MachineLost as loss:
+                if not self._is_stopping:
+                    raise
+                loss.machine.kill()
+
+    def _gather(
+        self, kind: type[MessageT], senders: Sequence[Sender]
+    ) -> list[MessageT]:
+        """Waits for a message of type `kind` from each sender; returns them in order.
+
+        Keeps what a sender says after its answer.
         """
-        self._kill_program()
-        if self._is_connected:
-            disconnect()
+        answers: dict[Sender, MessageT] = {}
+        later = []
+        while len(answers) < len(senders):
+            sender, message = self._receive()
+            if sender is not None and sender in answers:
+                later.append((sender, message))
+            elif isinstance(message, kind):
+                answers[sender] = message
+            else:
+                self._handle(sender, message)
+        self._received.extendleft(reversed(later))
+        return [answers[sender] for sender in senders]
 
-    def _abandon(self) -> None:
-        """Ends this process after the front has died; Ray ends the agents."""
+    def _receive(self) -> tuple[Sender, messages.Message]:
+        """Waits for a message from the front or a machine that has not ended."""
+        while True:
+            message = self._ask_front(0)
+            if message is not None:
+                return None, message
+            if not self._received:
+                self._received.extend(receive(self._machines, _POLL_SECONDS))
+                continue
+            sender, message = self._received.popleft()
+            if not sender.has_ended:
+                return sender, message
+
+    def _ask_front(self, seconds: float) -> messages.Message | None:
+        """Returns what the front says within `seconds`."""
+        if not select.select([self._front], [], [], seconds)[0]:
+            return None
+        return self._front.receive() or self._abandon()
+
+    def _abandon(self) -> NoReturn:
+        """Ends this process after the front was killed; Ray ends the agents."""
         kill_descendants(os.getpid())
         if self._request.scratch is not None:
             shutil.rmtree(self._request.scratch, ignore_errors=True)
         os._exit(1)
 
-    def _connect(self) -> None:
-        launch = self._config.launch
-        what = "starting Ray"
-        if launch.address is not None:
-            what = f"connecting to the cluster {launch.address}"
-        self._front.send(messages.Stage(what))
-        connect(launch, directory=self._request.scratch)
-        self._is_connected = True
-        self._demands = list_demands(launch, self._groups)
-        check_demands(self._demands, self._groups, list_machines(), read_available())
-
-    def _run_program(self) -> None:
-        while True:
-            try:
-                self._start()
-                self._supervise()
-                return
-            except MachineLost as loss:
-                self._prepare_restart(loss)
-
-    def _start(self) -> None:
-        places = self._reserve()
-        names: dict[str, list[str]] = {}
-        for name, key in places.keys.items():
-            names.setdefault(key, []).append(name)
-        if not self._has_begun:
-            count = f"{len(names)} machine{'s' if len(names) > 1 else ''}"
-            text = f"importing JAX, TensorFlow and Reverb on {count}"
-            self._front.send(messages.Stage(text))
-        request = messages.Import(self._request.payload, sys.path)
-        token = self._request.token
-        if self._has_begun:
-            token = f"{self._config.run_dir}/config.yaml"
-        self._machines = [
-            RemoteMachine(self._config, key, own, request, token, self._inbox.put)
-            for key, own in names.items()
-        ]
-        nodes = self._sequence.run(self._machines, places.devices, self._restarts)
-        self._report_started(nodes)
-        self._has_begun = self._is_running = True
-
-    def _reserve(self) -> Places:
-        launch = self._config.launch
-        if not self._has_begun:
-            self._front.send(messages.Stage("placing the nodes"))
-        bundles = {n: self._demands[n.partition("/")[0]] for n in self._restarts}
-        places, reason = None, None
-        try:
-            self._reservation = Reservation(bundles, launch.strategy)
-            places = self._reservation.await_places(
-                launch.connect_seconds, self._inbox.pause
-            )
-        except StopRequested:
-            raise
-        except Exception as error:
-            reason = str(error)
-        if places is not None:
-            return places
-        text = describe_unplaced(
-            self._demands, self._groups, launch.connect_seconds, reason
-        )
-        if self._has_begun:
-            raise RunFailed(messages.Failure("launcher", text))
-        raise ConfigError(
-            f"launch.resources: {text}. In total there is enough, but not on single "
-            "machines: ask for less per node, or use fewer nodes."
-        )
-
-    def _report_started(self, nodes: Mapping[str, dict[str, Any]]) -> None:
-        if not self._has_begun:
-            ordered = {name: nodes[name] for name in self._restarts if name in nodes}
-            self._front.send(messages.Started(ordered))
-            return
-        for name, facts in nodes.items():
-            moved = {key: value for key, value in facts.items() if key != "pid"}
-            cause, restarts = self._causes[name], self._restarts[name]
-            self._front.send(
-                messages.Restarted(name, facts["pid"], cause, restarts, moved)
-            )
-
-    def _supervise(self) -> None:
-        while not all(machine.has_ended for machine in self._machines):
-            sender, message = self._inbox.receive()
-            self._handle(sender, message)
+    def _pause(self, seconds: float) -> None:
+        """Sleeps while no node runs, unless the front asks for the end."""
+        if self._ask_front(seconds) is not None:
+            raise _StopRequested
 
     def _handle(self, sender: Sender, message: messages.Message) -> None:
-        if sender is None:  # The front sends nothing but `Stop` now.
-            self._stop()
-            return
         match message:
-            case messages.Stopping():
-                self._stop(but=sender)
-            case messages.Ended(error):
-                self._note_end(sender, error)
+            case messages.Stop() if not self._is_running:
+                raise _StopRequested
+            case messages.Stop() | messages.Stopping():
+                self._stop()
             case messages.Refused(text):
-                failure = messages.Failure("launcher", f"{sender}: {text}")
-                self._note_end(sender, failure)
-            case messages.Lost():
-                if not self._is_stopping:
-                    raise MachineLost(sender, message)
-                sender.kill()
+                raise ConfigError(text)
+            case messages.Ended(error) if sender is not None:
+                sender.has_ended = True
+                if error is not None and not self._is_running:
+                    raise _RunFailed(error)
+                self._error = self._error or error
+                self._stop()
+            case messages.Lost(reason, printed) if sender is not None:
+                raise MachineLost(sender, reason, printed)
             case messages.Saving() if self._said_saving:
                 pass
             case _:
@@ -228,19 +319,13 @@ class _Driver:
                     self._restarts[message.name] = message.restarts
                 self._front.send(message)
 
-    def _stop(self, but: RemoteMachine | None = None) -> None:
-        """Asks the machines, except the one that asked for it, to end their nodes."""
-        if self._is_stopping:
-            return
-        self._is_stopping = True
-        for machine in self._machines:
-            if machine is not but and not machine.has_ended:
-                machine.send(messages.Stop())
-
-    def _note_end(self, machine: RemoteMachine, error: messages.Failure | None) -> None:
-        machine.has_ended = True
-        self._error = self._error or error
-        self._stop()
+    def _stop(self) -> None:
+        """Asks all machines to end their nodes."""
+        if not self._is_stopping:
+            self._is_stopping = True
+            for machine in self._machines:
+                if not machine.has_ended:
+                    machine.send(messages.Stop())
 
     def _fail(self, failure: messages.Failure) -> None:
         """Records the first failure, and lets running nodes save."""
@@ -252,33 +337,23 @@ class _Driver:
 
     def _prepare_restart(self, loss: MachineLost) -> None:
         """Kills the whole program after the loss of a machine, then waits a while."""
-        machine, launch = loss.machine, self._config.launch
-        machine.kill()
+        loss.machine.kill()
         if not self._has_begun:
-            text = f"{loss}.\n{loss.lost.printed}".strip()
-            raise RunFailed(messages.Failure("launcher", text))
-        text = f"{loss}, and {', '.join(machine.names)} with it"
-        say(f"{text}\n{loss.lost.printed}".strip())
+            text = f"{loss}.\n{loss.printed}".strip()
+            raise _RunFailed(messages.Failure("launcher", text))
+        lost = list(loss.machine.nodes)
+        text = f"{loss}, and {', '.join(lost)} with it"
+        say(f"{text}\n{loss.printed}".strip())
         now = time.monotonic()
-        decision = decide(launch, "killed", self._lost_at, now)
+        decision = decide(self._launch, "killed", self._lost_at, now)
         if decision.delay is None:
             parts = filter(None, [f"{text}.", decision.reason])
-            raise RunFailed(messages.Failure(machine.names[0], "\n".join(parts)))
+            raise _RunFailed(messages.Failure(lost[0], "\n".join(parts)))
         self._lost_at.append(now)
         text += "; all nodes start again from the newest checkpoint"
         self._front.send(messages.Note(text))
-        self._kill_program()
+        self.kill_program()
         for name in self._restarts:
             self._restarts[name] += 1
-            what = "was lost" if name in machine.names else "was ended"
-            self._causes[name] = f"{what} when {loss}"
             self._front.send(messages.NodeChanged(name, "restarting"))
-        self._inbox.pause(decision.delay)
-
-    def _kill_program(self) -> None:
-        self._is_running = False
-        for machine in self._machines:
-            machine.kill()
-        if self._reservation is not None:
-            self._reservation.release()
-            self._reservation = None
+        self._pause(decision.delay)

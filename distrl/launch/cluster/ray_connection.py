@@ -1,9 +1,10 @@
 """The connection to Ray: to a running cluster, or to one that is started here."""
 
+import contextlib
 import logging
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,23 +33,22 @@ class _EmptyList(list[str]):
         """Adds nothing."""
 
 
+@contextlib.contextmanager
 def connect(
     launch: LaunchConfig, name: str = "launch.address", directory: str | None = None
-) -> None:
+) -> Iterator[None]:
     """Connects this process to the cluster at `launch.address`, or starts one.
 
-    Args:
-      launch: the address and the runtime environment.
-      name: the field or flag that gave the address, for error messages.
-      directory: for the files and sockets of a cluster that is started here.
+    Leaves it at the end, and ends one that was started here, whose files and sockets
+    are in `directory`. `name` is the field or flag of the address.
 
     Raises:
       ConfigError: Ray is not installed, nothing answers at the address, or Ray refuses
         the runtime environment.
     """
+    # Keep Ray from reporting the run to its developers.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
-        # Keep Ray from reporting the run to its developers.
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         import ray
     except ImportError as error:
         raise ConfigError(
@@ -68,7 +68,7 @@ def connect(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             ray.init(
-                address="local" if address is None else address,
+                address=address or "local",
                 runtime_env=launch.runtime_env or None,
                 job_config=job,
                 log_to_driver=False,
@@ -78,6 +78,10 @@ def connect(
     except Exception as error:
         first = str(error).strip().partition("\n")[0]
         raise _refuse(launch, name, first or type(error).__name__) from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
 
 
 def list_machines() -> list[ClusterMachine]:
@@ -96,13 +100,6 @@ def read_available() -> dict[str, float]:
     import ray
 
     return ray.available_resources()
-
-
-def disconnect() -> None:
-    """Leaves the cluster, and shuts it down if it was started here."""
-    import ray
-
-    ray.shutdown()
 
 
 def _refuse(launch: LaunchConfig, name: str, reason: str) -> ConfigError:

@@ -7,8 +7,11 @@ its orders arrive on the channel.
 import os
 import socket
 import sys
+import time
 from functools import partial
 
+from distrl.config import Config
+from distrl.errors import ConfigError
 from distrl.launch import messages
 from distrl.launch.channel import Channel
 from distrl.launch.checking_child import check_run
@@ -16,7 +19,11 @@ from distrl.launch.loading import end_with, import_everything, load_function
 from distrl.launch.logs import redirect_output
 from distrl.launch.run_directory import node_file
 from distrl.system.children import adopt_orphans, join_run, outlive_parent
-from distrl.system.search_path import find_library_end
+from distrl.system.machine import read_memory
+
+# How long a new file on a shared disk may take to appear on another machine.
+_SHARING_SECONDS = 5.0
+_POLL_SECONDS = 0.1
 
 
 def main() -> None:
@@ -31,41 +38,52 @@ def _serve(channel: Channel) -> None:
     request = channel.receive()
     if not isinstance(request, messages.Import):
         return
-    # As in the driver, its own directories precede the installed packages.
-    end, known = find_library_end(sys.path), set(sys.path)
-    sys.path[end:end] = [path for path in request.sys_path if path not in known]
+    os.environ.update(request.session)
     config, program = messages.unpack(request.payload)
+    _check_disk(config, request)
     import_everything(config)
-    from distrl.launch.prepare import named_nodes
     from distrl.launch.processes import Supervisor
 
     make_program = load_function(program)
     # From here on a closed channel means that the agent has died.
     outlive_parent()
-    channel.send(messages.Ready())
-    while (message := channel.receive()) is not None:
-        if isinstance(message, messages.CheckParts):
-            spec, devices = check_run(channel, config, message.environment)
-            channel.send(messages.PartsChecked(messages.pack(spec), devices))
-        elif isinstance(message, messages.Build):
-            os.environ.update(message.session)
-            redirect_output(node_file(config.run_dir, "logs", message.log, ".log"))
-            made = make_program(config, messages.unpack(message.spec))
-            nodes = named_nodes(made)
-            held = {
-                name: _hold_ports(len(nodes[name][1].addresses))
-                for name in message.names
-            }
-            ports = {
-                name: [each.getsockname()[1] for each in sockets]
-                for name, sockets in held.items()
-            }
-            channel.send(messages.Bound(ports))
-        elif isinstance(message, messages.StartNodes):
-            for each in sum(held.values(), []):
-                each.close()
-            Supervisor(config, channel).run(made, message.assignment)
-            return
+    spec, devices = None, ""
+    if request.check is not None:
+        channel.send(messages.Stage(f"checking {config.environment}"))
+        spec, devices = check_run(channel, config, request.check)
+    held = {name: _hold_ports(count) for name, count in request.nodes.items()}
+    ports = {
+        name: [each.getsockname()[1] for each in sockets]
+        for name, sockets in held.items()
+    }
+    place = {
+        "machine": request.ip,
+        "host": socket.gethostname(),
+        "memory_mib": read_memory("MemTotal") // 2**20,
+    }
+    channel.send(messages.Ready(place, ports, messages.pack(spec), devices))
+    message = channel.receive()
+    if not isinstance(message, messages.StartNodes):
+        return
+    log = f"machine/{request.ip}"
+    redirect_output(node_file(config.run_dir, "logs", log, ".log"))
+    made = make_program(config, messages.unpack(message.spec))
+    for each in sum(held.values(), []):
+        each.close()
+    Supervisor(config, channel).run(made, message.assignment)
+
+
+def _check_disk(config: Config, request: messages.Import) -> None:
+    """Refuses a machine that does not share the disk of the run."""
+    deadline = time.monotonic() + _SHARING_SECONDS
+    while not os.path.exists(request.token):
+        if time.monotonic() > deadline:
+            raise ConfigError(
+                f"run_dir: machine {request.ip} does not see {config.run_dir}. Name a "
+                "directory on a disk that all machines of the cluster share, at the "
+                "same path."
+            )
+        time.sleep(_POLL_SECONDS)
 
 
 def _hold_ports(count: int) -> list[socket.socket]:

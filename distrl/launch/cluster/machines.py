@@ -1,0 +1,228 @@
+"""A machine that runs nodes: the driver's side, and the agent that answers there.
+
+The agent is a Ray actor, which starts the zygote and relays its messages. Its process
+belongs to Ray, so it imports nothing heavy and forks nothing: the nodes descend from
+the zygote.
+"""
+
+import contextlib
+import os
+import select
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from distrl.config import LaunchConfig
+from distrl.launch.channel import Channel
+from distrl.launch.cluster.ray_connection import list_machines
+from distrl.launch.logs import read_last_lines
+from distrl.launch.messages import Import, Lost, Message
+from distrl.launch.reaping import kill_session
+from distrl.launch.signs_of_life import WorkingClock
+from distrl.system.children import make_child_command, name_signal
+from distrl.system.search_path import find_library_end
+
+# `receive` waits on one thread of the agent while another one sends.
+_AGENT_THREADS = 4
+_POLL_SECONDS = 1.0
+_PRINTED_LINES = 20
+_REASON_LETTERS = 300
+
+
+class MachineLost(Exception):
+    """Raised when a machine no longer runs its nodes."""
+
+    def __init__(self, machine: "RemoteMachine", reason: str, printed: str = ""):
+        """`reason` follows the name of the machine; `printed` is its last output."""
+        super().__init__(f"machine {machine.ip} {reason}")
+        self.machine, self.printed = machine, printed
+
+
+class RemoteMachine:
+    """Starts an agent on a machine, and talks to it."""
+
+    def __init__(self, launch: LaunchConfig, key: str, request: Import):
+        """Starts the agent on the machine with Ray's id `key`."""
+        import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        self.ip, self.nodes = request.ip, request.nodes
+        self.has_ended = False
+        """Whether nothing of the run is left there; nobody listens to it any more."""
+        self._key = key
+        self._sent = self._seen = 0
+        self._silent_seconds = launch.silent_seconds
+        # Time in which the driver was suspended does not count.
+        self._clock = WorkingClock(_POLL_SECONDS)
+        remote: Any = ray.remote(MachineAgent)
+        self._agent = remote.options(
+            num_cpus=0,
+            max_concurrency=_AGENT_THREADS,
+            # Ray retries a call whose connection failed until it knows that the
+            # agent is dead.
+            max_task_retries=-1,
+            scheduling_strategy=NodeAffinitySchedulingStrategy(key, soft=False),
+        ).remote(request, launch.patience_seconds)
+        self._ask(launch.connect_seconds)
+
+    def send(self, message: Message) -> None:
+        """Sends a message to the zygote; if it cannot arrive, the machine is lost."""
+        self._agent.send.remote(self._sent, message)
+        self._sent += 1
+
+    def read(self) -> list[Message]:
+        """Returns the messages that have arrived; raises MachineLost."""
+        import ray
+
+        if not ray.wait([self.answer], timeout=0)[0]:
+            if self._clock.tick() > self._deadline:
+                raise MachineLost(self, f"did not answer for {self._limit:g} s")
+            return []
+        try:
+            messages = ray.get(self.answer)
+        except Exception as error:
+            raise MachineLost(self, explain_loss(self._key, error)) from error
+        self._seen += len(messages)
+        self._ask(self._silent_seconds)
+        return messages
+
+    def kill(self) -> None:
+        """Kills the agent and everything that it started on the machine."""
+        import ray
+
+        self.has_ended = True
+        with contextlib.suppress(Exception):
+            ray.kill(self._agent)
+
+    def _ask(self, limit: float) -> None:
+        self.answer = self._agent.receive.remote(self._seen)
+        self._limit = limit
+        self._deadline = self._clock.tick() + limit
+
+
+def receive(
+    machines: Sequence[RemoteMachine], seconds: float
+) -> Iterator[tuple[RemoteMachine, Message]]:
+    """Waits briefly, and yields the next messages of machines that have not ended.
+
+    Raises:
+      MachineLost: one of them no longer runs its nodes.
+    """
+    import ray
+
+    listening = [machine for machine in machines if not machine.has_ended]
+    ray.wait([machine.answer for machine in listening], timeout=seconds)
+    for machine in listening:
+        for message in machine.read():
+            yield machine, message
+
+
+def explain_loss(key: str, error: Exception) -> str:
+    """Returns why an agent did not answer, in words that follow the machine's name."""
+    import ray
+
+    shown = " ".join(str(error).split())[:_REASON_LETTERS]
+    if isinstance(error, ray.exceptions.RuntimeEnvSetupError):
+        return f"could not set launch.runtime_env up: {shown}"
+    with contextlib.suppress(Exception):
+        if key not in {machine.key for machine in list_machines()}:
+            return "left the cluster"
+    return f"lost its agent: {shown}"
+
+
+class MachineAgent:
+    """Connects the driver to the processes of a run on one machine."""
+
+    def __init__(self, request: Import, patience: float):
+        """Starts the zygote with `request` as its first message.
+
+        After `patience` seconds without a call of `receive`, the driver counts as dead
+        and everything on this machine is killed.
+        """
+        self._patience = patience
+        self._asked_at = time.monotonic()
+        # Never trimmed: a run has only a few per node.
+        self._messages: list[Message] = []
+        self._receiving = threading.Lock()
+        self._sent = 0
+        self._channel, remote = Channel.pair()
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115, ends with the process
+        environment = {"TF_CPP_MIN_LOG_LEVEL": "1", **os.environ}
+        # Ray sets it for its workers; each group of nodes has its own value.
+        environment.pop("OMP_NUM_THREADS", None)
+        self._zygote = subprocess.Popen(
+            make_child_command(
+                "distrl.launch.cluster.zygote",
+                str(remote.fileno()),
+                path=_join_paths(request.sys_path),
+            ),
+            stdin=subprocess.DEVNULL,
+            stdout=self._output,
+            stderr=self._output,
+            pass_fds=[remote.fileno()],
+            start_new_session=True,
+            env=environment,
+        )
+        remote.close()
+        self._channel.send(request)
+        threading.Thread(target=self._watch_driver, daemon=True).start()
+
+    def receive(self, seen: int) -> list[Message]:
+        """Waits briefly for messages from the zygote; skips the first `seen`.
+
+        `seen` says how many the driver has, since an earlier answer may have been lost.
+        The last message of all is `Lost`.
+        """
+        self._asked_at = time.monotonic()
+        with self._receiving:
+            timeout = 0.0 if len(self._messages) > seen else _POLL_SECONDS
+            while select.select([self._channel], [], [], timeout)[0]:
+                message = self._channel.receive() or self._describe_end()
+                self._messages.append(message)
+                if isinstance(message, Lost):
+                    break
+                timeout = 0.0
+            return self._messages[seen:]
+
+    def send(self, number: int, message: Message) -> None:
+        """Passes message `number` (from 0) to the zygote; ignores Ray's repeats."""
+        if number == self._sent:
+            self._sent += 1
+            self._channel.send(message)
+
+    def _watch_driver(self) -> None:
+        """Kills everything, this process too, when the driver stops asking."""
+        while time.monotonic() - self._asked_at < self._patience:
+            time.sleep(_POLL_SECONDS)
+        try:
+            kill_session(self._zygote.pid)
+        finally:
+            os._exit(1)
+
+    def _describe_end(self) -> Lost:
+        code = self._zygote.wait()
+        # A zygote that was killed leaves its nodes to us.
+        kill_session(self._zygote.pid)
+        cause = f"killed by {name_signal(-code)}" if code < 0 else f"exit code {code}"
+        lines = read_last_lines(self._output.fileno(), _PRINTED_LINES)
+        text = f"The process that runs the nodes of this machine ended: {cause}."
+        printed = "\n".join([text, *lines])
+        return Lost("lost the process that ran its nodes", printed)
+
+
+def _join_paths(theirs: list[str]) -> list[str]:
+    """Returns this process's search path, without Ray's own, and that of the driver.
+
+    As in the driver, its own directories precede the installed packages.
+    """
+    import ray
+
+    bundled = os.path.join(os.path.dirname(ray.__file__), "")
+    path = [entry for entry in sys.path if not entry.startswith(bundled)]
+    end = find_library_end(path)
+    path[end:end] = [entry for entry in theirs if entry not in path]
+    return path

@@ -1,0 +1,166 @@
+"""Where nodes run: a Ray placement group that has a bundle of resources per node."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from distrl.config import LaunchConfig
+from distrl.errors import ConfigError, suggest
+from distrl.launch.cluster.ray_connection import ClusterMachine
+
+Resources = Mapping[str, float]
+"""Amounts by Ray's names."""
+
+# Ray's resource names for those of its Python interface, which configurations use.
+_RAY_NAMES = {"num_cpus": "CPU", "num_gpus": "GPU"}
+_CONFIG_NAMES = {ray: name for name, ray in _RAY_NAMES.items()}
+# For groups without an entry: small, so that any program fits on any machine.
+_DEFAULT = {"num_cpus": 0.01}
+# Ray only places what takes some resource. Every machine has a byte.
+_NOTHING = {"memory": 1.0}
+_ROUNDING = 1e-6
+
+
+def list_demands(
+    launch: LaunchConfig, groups: Mapping[str, int]
+) -> dict[str, dict[str, float]]:
+    """Returns the resources that one node of each group takes.
+
+    Raises:
+      ConfigError: `launch.resources` names a group that the program does not have.
+    """
+    for group in launch.resources:
+        if group not in groups:
+            raise ConfigError(
+                f"launch.resources.{group}: the program has no group {group!r}."
+                f"{suggest(group, groups)} It has {', '.join(groups)}."
+            )
+    demands = {}
+    for group in groups:
+        wanted = launch.resources.get(group, _DEFAULT).items()
+        taken = {_RAY_NAMES.get(name, name): float(n) for name, n in wanted if n > 0}
+        demands[group] = taken or _NOTHING
+    return demands
+
+
+def check_demands(
+    demands: Mapping[str, Resources],
+    groups: Mapping[str, int],
+    machines: Sequence[ClusterMachine],
+    available: Resources,
+) -> None:
+    """Raises ConfigError for the first group that does not fit on the cluster.
+
+    `available` are the unused resources of all machines together.
+    """
+    left = dict(available)
+    for group, count in groups.items():
+        wanted = demands[group]
+        field = f"launch.resources.{group} = {_show_all(wanted)}"
+        if not any(_fits(wanted, machine.resources) for machine in machines):
+            found = [f"{m.ip} has {_show_same(wanted, m.resources)}" for m in machines]
+            raise ConfigError(
+                f"{field}: no machine of the cluster has that. "
+                f"{'; '.join(found) or 'It has no machines'}."
+            )
+        all_nodes = {name: amount * count for name, amount in wanted.items()}
+        if not _fits(all_nodes, left):
+            raise ConfigError(
+                f"{field}: {count} nodes take {_show_same(wanted, all_nodes)}, and "
+                f"{_show_same(wanted, left)} is left of the "
+                f"{_show_same(wanted, available)} that is unused. "
+                "Ask for less, use fewer nodes, or wait until others finish."
+            )
+        left.update({name: left[name] - amount for name, amount in all_nodes.items()})
+
+
+def describe_demands(
+    demands: Mapping[str, Resources], groups: Mapping[str, int]
+) -> str:
+    """Returns what all nodes take, in words."""
+    return ", ".join(
+        f"{count} {group} of {_show_all(demands[group])}"
+        for group, count in groups.items()
+    )
+
+
+class Places(NamedTuple):
+    """Where nodes run, by their names.
+
+    Attributes:
+      keys: Ray's id of each node's machine.
+      devices: the environment variables of each node that takes GPUs.
+    """
+
+    keys: dict[str, str]
+    devices: dict[str, dict[str, str]]
+
+
+class Reservation:
+    """A placement group for all nodes of a program."""
+
+    def __init__(self, bundles: Mapping[str, Resources], strategy: str):
+        """Requests the group; `bundles` by node name, strategy `spread` or `pack`."""
+        from ray.util.placement_group import placement_group
+
+        self._bundles = bundles
+        self._group = placement_group(
+            [dict(bundle) for bundle in bundles.values()], strategy=strategy.upper()
+        )
+
+    def is_ready(self) -> bool:
+        """Whether every node has a place now."""
+        from ray.util.placement_group import placement_group_table
+
+        return placement_group_table(self._group)["state"] == "CREATED"
+
+    def read_places(self, seconds: float) -> Places:
+        """Returns the places, once there are some.
+
+        `seconds` limits the wait for each node with GPUs: a task in its place says
+        which it has.
+        """
+        import ray
+        from ray.util.placement_group import placement_group_table
+        from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+        keys = placement_group_table(self._group)["bundles_to_node_id"]
+        reader: Any = ray.remote(_read_devices)
+        asked = {}
+        for i, (name, bundle) in enumerate(self._bundles.items()):
+            if "GPU" in bundle:
+                place = PlacementGroupSchedulingStrategy(self._group, i)
+                asked[name] = reader.options(
+                    num_cpus=0, num_gpus=bundle["GPU"], scheduling_strategy=place
+                ).remote()
+        devices = {name: ray.get(a, timeout=seconds) for name, a in asked.items()}
+        return Places({n: keys[i] for i, n in enumerate(self._bundles)}, devices)
+
+    def release(self) -> None:
+        """Frees the resources."""
+        from ray.util.placement_group import remove_placement_group
+
+        remove_placement_group(self._group)
+
+
+def _read_devices() -> dict[str, str]:
+    # Ray sets it for a task.
+    name = "CUDA_VISIBLE_DEVICES"
+    return {name: os.environ.get(name, "")}
+
+
+def _fits(wanted: Resources, total: Resources) -> bool:
+    return all(total.get(name, 0.0) + _ROUNDING >= n for name, n in wanted.items())
+
+
+def _show_all(wanted: Resources) -> str:
+    amounts = [f"{_CONFIG_NAMES.get(name, name)}: {n:g}" for name, n in wanted.items()]
+    return "{" + ", ".join(amounts) + "}"
+
+
+def _show_same(wanted: Resources, amounts: Resources) -> str:
+    """Describes the amounts of the resources that are wanted."""
+    return ", ".join(
+        f"{amounts.get(name, 0.0):.10g} {_CONFIG_NAMES.get(name, name)}"
+        for name in wanted
+    )

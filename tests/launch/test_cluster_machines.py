@@ -1,0 +1,157 @@
+"""The agent of a machine without Ray, and a machine as the driver sees it with Ray."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import psutil
+import pytest
+import ray
+from ray_clusters import RayCluster
+
+from distrl.config import Config
+from distrl.launch.cluster.machines import MachineAgent, explain_loss
+from distrl.launch.messages import Ended, Import, Lost, Refused, Stop, pack, unpack
+from distrl.launch.reaping import kill_session
+
+
+def make_request(directory, token):
+    payload = pack((Config(run_dir=str(directory)), "no.such:program"))
+    return Import(payload, [], "10.0.0.1", str(token), {}, {})
+
+
+@pytest.fixture
+def agent(tmp_path):
+    made = MachineAgent(make_request(tmp_path, tmp_path), patience=600.0)
+    yield made
+    kill_session(made._zygote.pid)
+
+
+def read_all(agent):
+    """Returns all messages, each asked for twice, as after an answer that was lost."""
+    messages = []
+    while not messages or not isinstance(messages[-1], Lost):
+        first = agent.receive(len(messages))
+        assert agent.receive(len(messages))[: len(first)] == first
+        messages += first
+    return messages
+
+
+def test_messages_come_in_order_and_the_last_says_that_the_zygote_ended(agent):
+    ended, closed = read_all(agent)
+    assert isinstance(ended, Ended)
+    assert "No module named 'no'" in ended.error.traceback
+    assert "exit code 0" in closed.printed
+
+
+def test_a_zygote_that_is_killed_is_said_to_be(agent):
+    os.kill(agent._zygote.pid, signal.SIGKILL)
+    (closed,) = read_all(agent)
+    assert "killed by SIGKILL" in closed.printed
+
+
+def test_a_message_that_comes_twice_is_passed_on_once(agent, monkeypatch):
+    passed = []
+    monkeypatch.setattr(agent._channel, "send", passed.append)
+    for number in (0, 0, 1):
+        agent.send(number, Stop())
+    assert len(passed) == 2
+
+
+_LEFT_ALONE = """
+import signal
+from distrl.config import Config
+from distrl.launch.cluster.machines import MachineAgent
+from distrl.launch.messages import Import, pack
+payload = pack((Config(run_dir="/"), "no.such:program"))
+agent = MachineAgent(Import(payload, [], "", "/", {}, {}), patience=0.5)
+print(agent._zygote.pid, flush=True)
+signal.pause()
+"""
+
+
+def test_a_machine_that_is_cut_off_from_the_driver_ends_everything():
+    process = subprocess.Popen(
+        [sys.executable, "-c", _LEFT_ALONE], stdout=subprocess.PIPE, text=True
+    )
+    zygote = psutil.Process(int(process.stdout.readline()))
+    assert process.wait(120) == 1
+    process.stdout.close()
+    # Its new parent must reap it first.
+    _, alive = psutil.wait_procs([zygote], timeout=10)
+    assert not alive
+
+
+_SCRIPT = """
+import ray, sys
+from distrl.config import LaunchConfig
+from distrl.launch.cluster.machines import MachineLost, RemoteMachine, receive
+from distrl.launch.cluster.ray_connection import connect, list_machines
+from distrl.launch.messages import Lost, pack, unpack
+address, request, what = sys.argv[1:]
+launch = LaunchConfig(address=address, connect_seconds=60.0, silent_seconds=60.0)
+with connect(launch):
+    machine = RemoteMachine(launch, list_machines()[0].key, unpack(request))
+    told = []
+    try:
+        while not told or not isinstance(told[-1], Lost):
+            told += [message for _, message in receive([machine], 60.0)]
+            if what == "kill":
+                ray.kill(machine._agent)
+    except MachineLost as lost:
+        told.append(str(lost))
+    machine.kill()
+print(pack(told))
+"""
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    made = RayCluster({"num_cpus": 1})
+    yield made
+    made.close()
+
+
+def listen(cluster, request, what):
+    done = subprocess.run(
+        [sys.executable, "-c", _SCRIPT, cluster.address, pack(request), what],
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stderr
+    cluster.assert_nothing_is_left()
+    # Ray may print something before it.
+    return unpack(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.slow
+def test_a_machine_speaks_until_its_end(cluster, tmp_path):
+    request = make_request(tmp_path, tmp_path / "absent")
+    refused, closed = listen(cluster, request, "listen")
+    assert isinstance(refused, Refused)
+    assert f"run_dir: machine 10.0.0.1 does not see {tmp_path}" in refused.text
+    assert "exit code 0" in closed.printed
+
+
+@pytest.mark.slow
+def test_a_machine_whose_agent_is_killed_is_lost(cluster, tmp_path):
+    *_, lost = listen(cluster, make_request(tmp_path, tmp_path), "kill")
+    assert lost.startswith("machine 10.0.0.1 lost its agent: ")
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (
+            ray.exceptions.RuntimeEnvSetupError("no  such\npackage"),
+            "could not set launch.runtime_env up: ",
+        ),
+        (ValueError("no  such\nthing"), "lost its agent: no such thing"),
+    ],
+)
+def test_why_a_machine_does_not_answer_is_explained(error, words):
+    reason = explain_loss("abc", error)
+    assert reason.startswith(words)
+    assert "\n" not in reason

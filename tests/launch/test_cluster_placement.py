@@ -1,0 +1,148 @@
+"""The resources that a program takes, and where nodes go on a real Ray cluster."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from ray_clusters import RayCluster
+
+from distrl.config import LaunchConfig
+from distrl.errors import ConfigError
+from distrl.launch.cluster.placement import check_demands, list_demands
+from distrl.launch.cluster.ray_connection import ClusterMachine
+
+GROUPS = {"replay": 1, "learner": 1, "actor": 3}
+SMALL = ClusterMachine("a", "10.0.0.1", {"CPU": 2.0, "memory": 1e9})
+LARGE = ClusterMachine(
+    "b", "10.0.0.2", {"CPU": 4.0, "GPU": 1.0, "memory": 1e9, "disk": 2.0}
+)
+AVAILABLE = {"CPU": 6.0, "GPU": 1.0, "memory": 2e9, "disk": 2.0}
+
+
+def demand(**resources):
+    return list_demands(LaunchConfig(resources=resources), GROUPS)
+
+
+def test_resources_get_the_names_that_ray_has():
+    wanted = demand(
+        learner={"num_cpus": 1, "num_gpus": 0.5}, actor={"memory": 5, "x": 1}
+    )
+    assert wanted["learner"] == {"CPU": 1.0, "GPU": 0.5}
+    assert wanted["actor"] == {"memory": 5.0, "x": 1.0}
+
+
+def test_nothing_is_a_value_and_differs_from_the_default():
+    wanted = demand(learner={"num_cpus": 0}, replay={})
+    assert "CPU" not in wanted["learner"]
+    assert wanted["replay"] == wanted["learner"]
+    assert 0 < wanted["actor"]["CPU"] < 0.1
+    # So a program fits on a machine whatever its number of actors.
+    check_demands(wanted, {**GROUPS, "actor": 100}, [SMALL], SMALL.resources)
+
+
+def test_an_unknown_group_is_refused_with_the_nearest_name():
+    with pytest.raises(ConfigError, match="no group 'learners'.*'learner'"):
+        demand(learners={"num_gpus": 1})
+
+
+def test_what_fits_passes():
+    wanted = demand(learner={"num_gpus": 1, "num_cpus": 3}, actor={"num_cpus": 0.7})
+    check_demands(wanted, GROUPS, [SMALL, LARGE], AVAILABLE)
+
+
+@pytest.mark.parametrize(
+    ("resources", "words"),
+    [
+        (
+            {"learner": {"num_gpus": 2}},
+            "launch.resources.learner = {num_gpus: 2}: no machine of the cluster has "
+            "that. 10.0.0.1 has 0 num_gpus; 10.0.0.2 has 1 num_gpus.",
+        ),
+        (
+            {"actor": {"num_cpus": 2}, "learner": {"num_cpus": 1}},
+            "launch.resources.actor = {num_cpus: 2}: 3 nodes take 6 num_cpus, and 4.99 "
+            "num_cpus is left of the 6 num_cpus",
+        ),
+        ({"replay": {"licence": 1}}, "10.0.0.1 has 0 licence"),
+    ],
+)
+def test_a_group_that_does_not_fit_is_named_with_what_is_short(resources, words):
+    with pytest.raises(ConfigError) as caught:
+        check_demands(demand(**resources), GROUPS, [SMALL, LARGE], AVAILABLE)
+    assert words in str(caught.value)
+
+
+def test_nothing_fits_on_a_cluster_without_machines():
+    with pytest.raises(ConfigError, match="no machines"):
+        check_demands(demand(), GROUPS, [], {})
+
+
+_SCRIPT = """
+import json, sys, time
+from distrl.config import LaunchConfig
+from distrl.launch.cluster.placement import Reservation
+from distrl.launch.cluster.ray_connection import connect, list_machines
+bundles, strategy, is_possible = json.loads(sys.argv[2])
+with connect(LaunchConfig(address=sys.argv[1])):
+    reservation = Reservation(bundles, strategy)
+    while is_possible and not reservation.is_ready():
+        time.sleep(0.05)
+    places = reservation.read_places(60) if reservation.is_ready() else None
+    reservation.release()
+    machines = [machine.key for machine in list_machines()]
+print(json.dumps([places, machines]))
+"""
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    made = RayCluster(
+        {"num_cpus": 2, "num_gpus": 2}, {"num_cpus": 2, "resources": {"far": 1.0}}
+    )
+    yield made
+    made.close()
+
+
+def place(cluster, bundles, strategy="spread", is_possible=True):
+    request = json.dumps([bundles, strategy, is_possible])
+    done = subprocess.run(
+        [sys.executable, "-c", _SCRIPT, cluster.address, request],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.slow
+def test_nodes_are_spread_and_run_where_their_resources_are(cluster):
+    bundles = {
+        "learner": {"GPU": 1.0},
+        "evaluator": {"GPU": 1.0},
+        "actor/0": {"far": 1.0},
+    }
+    (keys, devices), machines = place(cluster, bundles)
+    assert set(keys.values()) == set(machines)
+    assert keys["learner"] == keys["evaluator"] != keys["actor/0"]
+    # Each of the two has a GPU of its own; a node that takes none is not asked.
+    assert set(devices) == {"learner", "evaluator"}
+    seen = [variables["CUDA_VISIBLE_DEVICES"] for variables in devices.values()]
+    assert sorted(seen) == ["0", "1"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("strategy", "count"), [("spread", 2), ("pack", 1)])
+def test_the_strategy_decides_on_how_many_machines(cluster, strategy, count):
+    bundles = {f"actor/{i}": {"CPU": 0.5} for i in range(2)}
+    (keys, devices), _ = place(cluster, bundles, strategy)
+    assert len(set(keys.values())) == count
+    assert devices == {}
+
+
+@pytest.mark.slow
+def test_nodes_that_fit_on_no_machine_find_no_place(cluster):
+    # Three of the four CPUs, and no machine has three.
+    places, _ = place(cluster, {"actor/0": {"CPU": 3.0}}, is_possible=False)
+    assert places is None
