@@ -24,6 +24,7 @@ def make_program(config: Config, spec: Any) -> Any:
     import launchpad as lp
 
     from distrl import program as nodes
+    from distrl.actor.role import run_actor
     from distrl.variables import VariableService
 
     program = lp.Program("actor-benchmark")
@@ -38,17 +39,8 @@ def make_program(config: Config, spec: Any) -> Any:
     program.add_node(lp.PyNode(publish_once, config, spec, variables), label="learner")
     with program.group("actor"):
         for index in range(config.actor.count):
-            program.add_node(
-                lp.PyNode(
-                    nodes.actor_node,
-                    config,
-                    spec,
-                    index,
-                    address,
-                    variables,
-                    coordinator,
-                )
-            )
+            actor = (config, spec, index, address, variables, coordinator)
+            program.add_node(nodes.make_node(run_actor, *actor))
     return program
 
 

@@ -33,6 +33,7 @@ def make_program(config: Config, spec: Any) -> Any:
     import launchpad as lp
 
     from distrl import program as nodes
+    from distrl.learner.role import run_learner
     from distrl.variables import VariableService
 
     program = lp.Program("learner-benchmark")
@@ -45,10 +46,8 @@ def make_program(config: Config, spec: Any) -> Any:
     address.assign(replay)
     program.add_node(replay, label="replay")
     program.add_node(lp.PyNode(fill_replay, config, spec, address), label="actor")
-    program.add_node(
-        lp.PyNode(nodes.learner_node, config, spec, [address], variables, coordinator),
-        label="learner",
-    )
+    learner = (config, spec, [address], variables, coordinator)
+    program.add_node(nodes.make_node(run_learner, *learner), label="learner")
     return program
 
 

@@ -1,9 +1,10 @@
 """The program: its nodes and their connections."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any
 
 import launchpad as lp
+import tree
 
 from distrl.actor.role import run_actor
 from distrl.config import Config
@@ -35,33 +36,20 @@ def make_program(config: Config, spec: EnvironmentSpec) -> lp.Program:
             replay = lp.PyNode(replay_node, config, spec, shard, address, coordinator)
             address.assign(replay)
             program.add_node(replay)
-    program.add_node(
-        lp.PyNode(learner_node, config, spec, shards, variables, coordinator),
-        label="learner",
-    )
+    learner = make_node(run_learner, config, spec, shards, variables, coordinator)
+    program.add_node(learner, label="learner")
     with program.group("actor"):
         for index in range(config.actor.count):
+            shard_address = shards[index % len(shards)]
+            source = sources[find_source(config, index)]
             program.add_node(
-                lp.PyNode(
-                    actor_node,
-                    config,
-                    spec,
-                    index,
-                    shards[index % len(shards)],
-                    sources[find_source(config, index)],
-                    coordinator,
+                make_node(
+                    run_actor, config, spec, index, shard_address, source, coordinator
                 )
             )
-    program.add_node(
-        lp.PyNode(
-            evaluator_node,
-            config,
-            spec,
-            sources[find_source(config, config.actor.count)],
-            coordinator,
-        ),
-        label="evaluator",
-    )
+    source = sources[find_source(config, config.actor.count)]
+    evaluator = make_node(run_evaluator, config, spec, source, coordinator)
+    program.add_node(evaluator, label="evaluator")
     return program
 
 
@@ -99,46 +87,19 @@ def replay_node(
     serve_replay(config, spec, port, stop, reporter, shard)
 
 
-def learner_node(
-    config: Config,
-    spec: EnvironmentSpec,
-    shards: Sequence[lp.Address],
-    variables: Any,
-    coordinator: Any,
-) -> None:
-    """Runs the learner."""
-    stop = lp.stop_event()
-    addresses = [address.resolve() for address in shards]
-    run_learner(config, spec, addresses, variables, coordinator, stop)
+def make_node(function: Callable[..., None], *args: Any) -> lp.PyNode:
+    """Returns a node that calls a function with the arguments and its stop signal.
+
+    The addresses among the arguments arrive as host:port.
+    """
+    return lp.PyNode(_run_node, function, *args)
 
 
-def actor_node(
-    config: Config,
-    spec: EnvironmentSpec,
-    index: int,
-    replay: lp.Address,
-    variables: Any,
-    coordinator: Any,
-) -> None:
-    """Runs one actor."""
-    run_actor(
-        config,
-        spec,
-        index,
-        replay.resolve(),
-        variables,
-        coordinator,
-        lp.stop_event(),
-        read_session().indices,
-    )
+def _run_node(function: Callable[..., None], *args: Any) -> None:
+    def resolve(argument: Any) -> Any:
+        return argument.resolve() if isinstance(argument, lp.Address) else argument
 
-
-def evaluator_node(
-    config: Config, spec: EnvironmentSpec, variables: Any, coordinator: Any
-) -> None:
-    """Runs the evaluator."""
-    incarnation = read_session().indices
-    run_evaluator(config, spec, variables, coordinator, lp.stop_event(), incarnation)
+    function(*tree.map_structure(resolve, args), lp.stop_event())
 
 
 def make_serial_program(config: Config, spec: EnvironmentSpec) -> lp.Program:

@@ -15,6 +15,7 @@ from distrl.coordinator import Reporter
 from distrl.replay import BlockWriter
 from distrl.seeding import derive_seed
 from distrl.system.remote import ignore_errors_while_stopping
+from distrl.system.session import read_session
 from distrl.telemetry.metrics import MetricsLog
 from distrl.types import EnvironmentSpec, StopSignal
 from distrl.variables import VariableClient, find_source
@@ -30,20 +31,17 @@ def run_actor(
     variable_service: Any,
     coordinator: Any,
     stop: StopSignal,
-    incarnation: tuple[int, ...] = (),
 ) -> None:
     """Acts until `stop` is set.
 
     `variable_service` is a client of the node that `find_source` names, `coordinator`
-    one of `Coordinator`. The `incarnation` of the node (`Session.indices`) is part of
-    its seeds.
+    one of `Coordinator`.
     """
     name = f"actor/{index}"
     # Batches this small do not gain from asynchronous dispatch.
     jax.config.update("jax_cpu_enable_async_dispatch", False)
-    interaction = Interaction(
-        config, spec, make_agent(config, spec), index, incarnation
-    )
+    incarnation, agent = read_session().indices, make_agent(config, spec)
+    interaction = Interaction(config, spec, agent, index, incarnation)
     schedule = make_exploration_schedule(config, index)
     source = find_source(config, index)
     variables = VariableClient(variable_service, config, stop, source)

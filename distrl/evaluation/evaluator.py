@@ -12,6 +12,7 @@ from distrl.config import Config
 from distrl.coordinator import Reporter
 from distrl.evaluation.episodes import Evaluation, summarize_episodes
 from distrl.system.node_log import say
+from distrl.system.session import read_session
 from distrl.telemetry.metrics import MetricsLog
 from distrl.types import EnvironmentSpec, StopSignal
 from distrl.variables import Snapshot, VariableClient, find_source
@@ -23,14 +24,14 @@ def run_evaluator(
     variable_service: Any,
     coordinator: Any,
     stop: StopSignal,
-    incarnation: tuple[int, ...] = (),
 ) -> None:
     """Evaluates the newest parameters repeatedly until `stop` is set.
 
     `variable_service` is a client of the node that `find_source` names.
     """
     jax.config.update("jax_cpu_enable_async_dispatch", False)
-    evaluation = Evaluation(config, spec, make_agent(config, spec), incarnation)
+    incarnation, agent = read_session().indices, make_agent(config, spec)
+    evaluation = Evaluation(config, spec, agent, incarnation)
     source = find_source(config, config.actor.count)
     variables = VariableClient(variable_service, config, stop, source)
     reporter = Reporter(coordinator, "evaluator", config, stop)

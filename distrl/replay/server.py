@@ -5,12 +5,12 @@ import functools
 import math
 import time
 from pathlib import Path
-from typing import Protocol
 
 import reverb
 
 from distrl.checkpoints import find_scratch, return_freed_memory
 from distrl.config.schema import Config
+from distrl.coordinator import Reporter
 from distrl.replay.checkpoint import start_server
 from distrl.replay.forms import TABLE_NAME
 from distrl.replay.tables import make_table
@@ -20,20 +20,6 @@ from distrl.types import EnvironmentSpec, StopSignal
 # How long the last reading of the gauges may take when the run ends.
 _LAST_SECONDS = 1.0
 _SLICE_SECONDS = 0.05
-
-
-class ReplayReports(Protocol):
-    """The exchange of a replay node with the coordinator; `Reporter` implements it."""
-
-    @property
-    def learner_remains(self) -> bool:
-        """Whether the learner is still running."""
-
-    def gauge(self, **values: float) -> None:
-        """Sets values for the next report."""
-
-    def send(self, last: bool = False) -> None:
-        """Reports now."""
 
 
 def read_gauges(
@@ -60,7 +46,7 @@ def serve_replay(
     spec: EnvironmentSpec,
     port: int,
     stop: StopSignal,
-    reporter: ReplayReports,
+    reporter: Reporter,
     shard: int = 0,
 ) -> None:
     """Serves a shard of replay until `stop` is set and the learner has ended.
@@ -105,9 +91,7 @@ def serve_replay(
     reporter.send(last=True)
 
 
-def _wait_for_learner(
-    config: Config, stop: StopSignal, reporter: ReplayReports
-) -> None:
+def _wait_for_learner(config: Config, stop: StopSignal, reporter: Reporter) -> None:
     """Waits for the learner's last checkpoint, within a time limit."""
     end = time.monotonic() + config.checkpoint.save_seconds
     while reporter.learner_remains and time.monotonic() < end:
