@@ -52,11 +52,10 @@ def _serve(config: Config, port: int, asked: Any, answers: Any) -> None:
     """Serves, and saves when it is asked to; runs in the process."""
     from distrl.checkpoints import begin_part
     from distrl.environments import read_spec
-    from distrl.replay import make_table
     from distrl.replay.checkpoint import save_shard, start_server
 
     spec = read_spec(config.environment, config.environment_args)
-    server = start_server(config, lambda: make_table(config, spec), port)
+    server = start_server(config, spec, port)
     answers.put("serving")
     assert config.run_dir is not None
     while asked.get():

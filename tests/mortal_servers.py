@@ -82,10 +82,9 @@ def serve_replay(port, config, spec):
 
 def serve_shard(port, config, spec, shard):
     """Serves a shard of replay, with what the run's newest checkpoint holds of it."""
-    from distrl.replay import make_table
     from distrl.replay.checkpoint import start_server
 
-    start_server(config, lambda: make_table(config, spec), port, shard).wait()
+    start_server(config, spec, port, shard).wait()
 
 
 def serve_object(port, make, *args):

@@ -66,19 +66,22 @@ class ServerWatch:
     def begin_wait(self) -> None:
         """Starts timing a new wait."""
         self._next_look = time.monotonic() + _SILENT_SECONDS
+        self._must_connect = True
 
     def look(self) -> None:
-        """Reconnects if the wait has been long; call it repeatedly during the wait.
+        """Reconnects once if the wait is long, and when a server that was away is back.
 
-        Raises RuntimeError once the server has been away for `limit` seconds.
+        Call it repeatedly during the wait. Raises RuntimeError once the server has been
+        away for `limit` seconds.
         """
         if time.monotonic() < self._next_look:
             return
         is_there = self.is_there(_ATTEMPT_SECONDS)
         delay = _SILENT_SECONDS if is_there else _ATTEMPT_SECONDS
         self._next_look = time.monotonic() + delay
-        if is_there:
+        if is_there and self._must_connect:
             threading.Thread(target=self._reconnect, daemon=True).start()
+        self._must_connect = not is_there
 
     def is_there(self, seconds: float) -> bool:
         """Waits up to `seconds` for the port to accept; raises as `look` does."""

@@ -1,10 +1,11 @@
 """Updates of priorities in replay, without making the learner wait."""
 
-import collections
+import contextlib
+import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import reverb
@@ -15,6 +16,8 @@ from distrl.replay.forms import TABLE_NAME
 
 # The length of the queue; old updates are worth less than new ones.
 _QUEUE_LENGTH = 16
+# Keys, priorities, and the rows of the priorities that the keys are of; None is all.
+_Update = tuple[np.ndarray, Any, np.ndarray | None]
 
 
 class PriorityUpdater:
@@ -52,12 +55,12 @@ class PriorityUpdater:
             `replay.priority_epsilon` is added, and the table applies the exponent.
         """
         if len(self._shards) == 1:
-            self._shards[0].put(_Update(keys, priorities, None))
+            self._shards[0].put((keys, priorities, None))
             return
         for index, shard in enumerate(self._shards):
             rows = np.flatnonzero(shards == index)
             if len(rows) > 0:
-                shard.put(_Update(keys[rows], priorities, rows))
+                shard.put((keys[rows], priorities, rows))
 
     def check(self) -> None:
         """Raises the first error of a thread; call it repeatedly.
@@ -69,20 +72,12 @@ class PriorityUpdater:
             shard.check()
 
     def close(self, timeout: float = 0.5) -> None:
-        """Drops queued updates and ends the threads, each within `timeout` seconds.
-
-        A thread that waits for its server is left: it is a daemon.
-        """
+        """Drops queued updates and ends the threads, each within `timeout` seconds."""
         for shard in self._shards:
-            shard.close(timeout)
-
-
-class _Update(NamedTuple):
-    """New priorities for `keys`, in the given rows; all rows if None."""
-
-    keys: np.ndarray
-    priorities: Any
-    rows: np.ndarray | None
+            shard.closed = True
+            shard.put(None)
+            # One that waits for its server is left: it is a daemon.
+            shard.thread.join(timeout)
 
 
 class _Shard:
@@ -96,24 +91,23 @@ class _Shard:
         self._epsilon = config.replay.priority_epsilon
         self._patience = config.launch.patience_seconds
         self._watch = ServerWatch(address, config.launch.connect_seconds)
-        self._queue: collections.deque[_Update] = collections.deque()
-        self._changed = threading.Condition()
-        self._closed = False
+        self._queue: queue.Queue[_Update | None] = queue.Queue(_QUEUE_LENGTH)
         self._error: BaseException | None = None
         self._busy_since: float | None = None
+        self.closed = False
         self.dropped = 0
-        self._thread = threading.Thread(
+        self.thread = threading.Thread(
             target=self._run, name="priority-updater", daemon=True
         )
-        self._thread.start()
+        self.thread.start()
 
-    def put(self, update: _Update) -> None:
-        with self._changed:
-            if len(self._queue) == _QUEUE_LENGTH:
-                self._queue.popleft()
+    def put(self, update: _Update | None) -> None:
+        if self._queue.full():
+            with contextlib.suppress(queue.Empty):
+                self._queue.get_nowait()
                 self.dropped += 1
-            self._queue.append(update)
-            self._changed.notify()
+        # There is room: nobody else puts anything here.
+        self._queue.put(update)
 
     def check(self) -> None:
         if self._error is not None:
@@ -129,24 +123,16 @@ class _Shard:
                 "launch.connect_seconds). Look at the log of the replay node."
             )
 
-    def close(self, timeout: float) -> None:
-        with self._changed:
-            self._closed = True
-            self._queue.clear()
-            self._changed.notify()
-        self._thread.join(timeout)
-
     def _run(self) -> None:
         client = reverb.Client(self._address)
         failures = 0
         try:
-            while (update := self._take()) is not None:
+            while (update := self._queue.get()) is not None and not self.closed:
                 values = self._read_values(update)
-                updates = dict(zip(update.keys.tolist(), values.tolist(), strict=True))
+                updates = dict(zip(update[0].tolist(), values.tolist(), strict=True))
                 self._watch.begin_wait()
                 self._busy_since = time.monotonic()
-                # This has no timeout: `check` watches it.
-                try:
+                try:  # Without a time limit: `check` watches it.
                     client.mutate_priorities(TABLE_NAME, updates)
                     failures = 0
                 except RuntimeError:
@@ -158,17 +144,11 @@ class _Shard:
         except BaseException as error:
             self._error = error
 
-    def _take(self) -> _Update | None:
-        """Waits for an update; returns None if closed."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._queue or self._closed)
-            return None if self._closed else self._queue.popleft()
-
     def _read_values(self, update: _Update) -> np.ndarray:
-        values = np.asarray(self._convert(update.priorities), np.float64)
-        if update.rows is not None:
-            values = values[update.rows]
-        values = values + self._epsilon
+        _, priorities, rows = update
+        values = np.asarray(self._convert(priorities), np.float64) + self._epsilon
+        if rows is not None:
+            values = values[rows]
         if not np.isfinite(values).all():
             # Reverb would accept it, and from then on draw nothing else.
             raise ValueError(f"a new priority is {values[~np.isfinite(values)][0]}")

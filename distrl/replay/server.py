@@ -1,7 +1,6 @@
 """The replay node: a Reverb server that reports its size."""
 
 import contextlib
-import functools
 import math
 import time
 from pathlib import Path
@@ -13,7 +12,6 @@ from distrl.config.schema import Config
 from distrl.coordinator import Reporter
 from distrl.replay.checkpoint import start_server
 from distrl.replay.forms import TABLE_NAME
-from distrl.replay.tables import make_table
 from distrl.system.remote import is_listening
 from distrl.types import EnvironmentSpec, StopSignal
 
@@ -27,18 +25,17 @@ def read_gauges(
 ) -> dict[str, float]:
     """Returns `replay_size`, `inserted` and `sampled`, all in transitions.
 
-    `inserted` and `sampled` count from the start of the table, and continue their
-    counts when it is restored from a checkpoint. Raises
-    reverb.errors.DeadlineExceededError if the server does not answer within `timeout`
-    seconds.
+    The last two continue their counts when the table is restored from a checkpoint.
+    Raises reverb.errors.DeadlineExceededError without an answer in `timeout` seconds.
     """
     info = client.server_info(math.ceil(timeout))[TABLE_NAME]
     limiter = info.rate_limiter_info
-    return {
-        "replay_size": float(info.current_size * transitions_per_item),
-        "inserted": float(limiter.insert_stats.completed * transitions_per_item),
-        "sampled": float(limiter.sample_stats.completed * transitions_per_item),
+    items = {
+        "replay_size": info.current_size,
+        "inserted": limiter.insert_stats.completed,
+        "sampled": limiter.sample_stats.completed,
     }
+    return {name: float(x * transitions_per_item) for name, x in items.items()}
 
 
 def serve_replay(
@@ -65,8 +62,7 @@ def serve_replay(
             f"Port {port} is taken by another server: the replay server cannot "
             "start. Choose another port, or end the other server."
         )
-    make = functools.partial(make_table, config, spec)
-    server = start_server(config, make, port, shard)
+    server = start_server(config, spec, port, shard)
     client, block = server.localhost_client(), config.replay.block_size
     scratch = find_scratch(config.run_dir or "", config.replay.shard_names[shard])
     saved = _read_change(scratch)

@@ -4,7 +4,7 @@ import socket
 
 import reverb
 
-from distrl.replay import TABLE_NAME, make_table
+from distrl.replay import TABLE_NAME
 from distrl.replay.checkpoint import start_server
 
 
@@ -13,7 +13,7 @@ def restore_replay(config, spec, shard=0):
     with socket.socket() as s:
         s.bind(("localhost", 0))
         port = s.getsockname()[1]
-    server = start_server(config, lambda: make_table(config, spec), port, shard)
+    server = start_server(config, spec, port, shard)
     try:
         client: reverb.Client = server.localhost_client()
         info = client.server_info()[TABLE_NAME]

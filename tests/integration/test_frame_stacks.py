@@ -8,7 +8,7 @@ from integration.commands import resume, train
 from integration.stacked_environments import STACK, Stacked, stack
 
 from distrl.config import load_run
-from distrl.replay import ReplaySampler, make_table
+from distrl.replay import ReplaySampler
 from distrl.replay.checkpoint import start_server
 from distrl.types import EnvironmentSpec
 
@@ -32,7 +32,7 @@ def read_saved(config, spec):
     with socket.socket() as s:
         s.bind(("localhost", 0))
         port = s.getsockname()[1]
-    server = start_server(config, lambda: make_table(config, spec), port)
+    server = start_server(config, spec, port)
     try:
         sampler = ReplaySampler(f"localhost:{port}", config, spec)
         superbatch = sampler.read()

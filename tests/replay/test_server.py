@@ -153,7 +153,7 @@ def test_a_server_in_another_process(replay):
         while gauges.get("sampled", 0.0) < 128:
             gauges = json.loads(server.stdout.readline())
         assert gauges["replay_size"] == gauges["inserted"] == 100
-        _, errors = server.communicate(timeout=5.0)
+        _, errors = server.communicate(timeout=30.0)
         assert server.returncode == 0, errors
     finally:
         server.kill()
