@@ -13,7 +13,7 @@ from typing import Any
 
 from distrl.checkpoints.manifest import commit_directory, read_facts, remove_directory
 from distrl.checkpoints.trees import save_tree
-from distrl.system.node_log import say
+from distrl.system.output import say
 
 _FACTS = "best.json"
 _VARIABLES = "variables"

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from distrl.errors import ConfigError
-from distrl.system.whole_files import write_json
+from distrl.system.output import write_json
 
 FORMAT = 2
 """The version of what is saved; what another version saved is refused."""

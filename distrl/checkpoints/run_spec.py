@@ -12,8 +12,7 @@ from pathlib import Path
 
 from distrl.config import Config
 from distrl.errors import ConfigError
-from distrl.system.node_log import say
-from distrl.system.whole_files import write_json
+from distrl.system.output import say, write_json
 from distrl.types import EnvironmentSpec
 
 Description = dict[str, dict[str, str]]

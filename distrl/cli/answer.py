@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from distrl.system.plain_text import make_plain
+from distrl.system.output import make_plain
 
 Document = TypeVar("Document")
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from distrl.checkpoints import RunProgress, make_folder, recall_progress
+from distrl.system.output import write_whole
 from distrl.system.session import Session
-from distrl.system.whole_files import write_whole
 
 _NAME = "coordinator.json"
 # How many incarnations of a node are kept: a report may arrive late.

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from distrl.checkpoints import RunProgress
 from distrl.config import Config, StopConfig
 from distrl.coordinator.memory import recall_run, write_memory
-from distrl.system.node_log import say
+from distrl.system.output import say
 from distrl.system.session import Session
 from distrl.telemetry.metrics import MetricsLog
 from distrl.telemetry.status import Rates, Status, write_status

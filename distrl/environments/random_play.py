@@ -22,8 +22,7 @@ from distrl.environments.value_checks import (
     refuse_stuck,
 )
 from distrl.environments.vector import Episode
-from distrl.errors import EnvironmentFault
-from distrl.system.user_code import locate_error
+from distrl.errors import EnvironmentFault, locate_error
 
 # The fraction of steps before the first memory measurement: by then an environment has
 # allocated its long-lived memory.

@@ -35,7 +35,7 @@ from distrl.system.children import (
     make_child_command,
     name_signal,
 )
-from distrl.system.node_log import say
+from distrl.system.output import say
 from distrl.types import EnvironmentSpec
 
 # How long to wait for an answer before checking whether the worker has ended: a process

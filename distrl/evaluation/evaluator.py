@@ -11,7 +11,7 @@ from distrl.checkpoints import find_best, save_best
 from distrl.config import Config
 from distrl.coordinator import Reporter
 from distrl.evaluation.episodes import Evaluation, summarize_episodes
-from distrl.system.node_log import say
+from distrl.system.output import say
 from distrl.system.session import read_session
 from distrl.telemetry.metrics import MetricsLog
 from distrl.types import EnvironmentSpec, StopSignal

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import IO, Any, NoReturn
 
 from distrl.config import Config
-from distrl.errors import ConfigError
+from distrl.errors import ConfigError, locate_dump, locate_error
 from distrl.launch.channel import Channel
 from distrl.launch.logs import read_last_lines
 from distrl.launch.messages import (
@@ -34,7 +34,6 @@ from distrl.system.children import (
     flush_output,
     name_signal,
 )
-from distrl.system.user_code import locate_dump, locate_error
 
 Tell = Callable[[Any], None]
 """Hands a value to the parent of a check."""

@@ -8,8 +8,8 @@ from typing import Any
 
 from distrl.config.schema import LaunchConfig
 from distrl.launch.groups import find_group, group_of
+from distrl.system.children import NO_PROXY, join_hosts
 from distrl.system.machine import read_memory
-from distrl.system.proxies import VARIABLE, join_hosts
 
 _ONE_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 # Measured with jaxlib 0.4.38: an update of a small network is 1.4 to 1.6 times as fast
@@ -54,9 +54,9 @@ def chosen_environment(
 ) -> dict[str, str]:
     """Returns what `launch.environment` sets for a group, as text."""
     texts = {name: str(value) for name, value in chosen.get(group, {}).items()}
-    if VARIABLE in texts:
-        hosts = os.environ.get(VARIABLE, "").split(",")
-        texts[VARIABLE] = join_hosts(texts[VARIABLE], hosts)
+    if NO_PROXY in texts:
+        hosts = os.environ.get(NO_PROXY, "").split(",")
+        texts[NO_PROXY] = join_hosts(texts[NO_PROXY], hosts)
     return texts
 
 

@@ -14,7 +14,7 @@ from launchpad.launch import worker_manager
 from distrl.errors import ConfigError
 from distrl.launch.groups import name_nodes
 from distrl.launch.stop_flag import StopFlag
-from distrl.system.proxies import bypass_proxies
+from distrl.system.children import bypass_proxies
 
 # As JAX reads them.
 _TRUTH = {

@@ -40,7 +40,7 @@ from distrl.launch.reaping import kill_descendants, kill_group, read_mark
 from distrl.launch.restarts import End, decide, is_late
 from distrl.launch.signs_of_life import WorkingClock, signing_period
 from distrl.system.machine import MemoryKills
-from distrl.system.node_log import say
+from distrl.system.output import say
 
 # The precision of restarts and of the limits of a stop.
 _TIMING_SECONDS = 0.05

@@ -8,7 +8,7 @@ from typing import Any
 
 from distrl.launch.messages import Restarted
 from distrl.launch.run_directory import read_versions
-from distrl.system.whole_files import write_json
+from distrl.system.output import write_json
 from distrl.telemetry.csv_log import CsvLog
 
 _COLUMNS = ("time", "node", "cause", "restarts")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from distrl.config.paths import read_path
 from distrl.errors import ConfigError
-from distrl.system.whole_files import write_whole
+from distrl.system.output import write_whole
 from distrl.telemetry.status import STATUS_FILE
 
 _LOCK = ".lock"

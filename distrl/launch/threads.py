@@ -14,7 +14,7 @@ from distrl.launch.messages import Ended, Failure, Launch, NodeChanged, Saving, 
 from distrl.launch.prepare import prepare, run_node
 from distrl.launch.restarts import stop_limit
 from distrl.launch.stop_flag import StopFlag, call_when_told
-from distrl.system.node_log import say
+from distrl.system.output import say
 
 
 def run_threads(

@@ -35,7 +35,7 @@ from distrl.learner.devices import first_replica
 from distrl.learner.health import check_arrays
 from distrl.learner.state import TrainState, set_learner_steps
 from distrl.replay import save_shard
-from distrl.system.node_log import say
+from distrl.system.output import say
 from distrl.types import EnvironmentSpec, StopSignal
 
 _SLICE_SECONDS = 0.02

@@ -16,7 +16,7 @@ from reverb.reverb_types import TableInfo
 from distrl.checkpoints import Checkpoint, make_scratch, restore_newest
 from distrl.config.schema import Config
 from distrl.replay.tables import make_table
-from distrl.system.node_log import say
+from distrl.system.output import say
 from distrl.system.remote import is_listening
 from distrl.types import EnvironmentSpec
 

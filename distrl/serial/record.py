@@ -15,7 +15,7 @@ from distrl.evaluation.episodes import summarize_episodes
 from distrl.learner.health import check_metrics
 from distrl.learner.update import UpdateOutput, read_metrics
 from distrl.serial.learning import Counts
-from distrl.system.node_log import say
+from distrl.system.output import say
 from distrl.system.session import read_session
 from distrl.telemetry.metrics import MetricsLog
 from distrl.telemetry.status import Rates, Status, write_status

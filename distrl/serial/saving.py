@@ -25,8 +25,7 @@ from distrl.learner.checkpoint import read_state, save_train_state
 from distrl.learner.devices import first_replica
 from distrl.learner.state import set_learner_steps
 from distrl.serial.learning import Counts, SerialState, place_state
-from distrl.system.node_log import say
-from distrl.system.whole_files import write_json
+from distrl.system.output import say, write_json
 
 _COUNTS = "serial/counts.json"
 _REPLAY = "serial/replay"

@@ -18,7 +18,7 @@ from distrl.launch.run_directory import (
     refuse_os_errors,
 )
 from distrl.reports import name_result
-from distrl.system.whole_files import write_json, write_whole
+from distrl.system.output import write_json, write_whole
 from distrl.telemetry.words import describe_agent
 
 # The fields that may differ when a sweep is continued.

@@ -21,7 +21,7 @@ from distrl.reports import write_results
 from distrl.seeding import derive_seed
 from distrl.sweep.directory import SweepDirectory, make_safe
 from distrl.system.children import make_child_command, name_signal
-from distrl.system.whole_files import write_whole
+from distrl.system.output import write_whole
 from distrl.telemetry.progress import SweepProgress
 from distrl.telemetry.status import Status, read_status
 

@@ -6,13 +6,18 @@ import importlib
 import os
 import signal
 import sys
+from collections.abc import Iterable
 
-from distrl.system.proxies import bypass_proxies
 from distrl.system.search_path import order_search_path
 
 DUMP_SIGNAL = signal.SIGUSR2
 """Has a process of a run write to its log where its threads are."""
 
+# gRPC, and so Reverb and Courier, obeys `grpc_proxy`, `https_proxy` and `http_proxy`.
+NO_PROXY = "no_grpc_proxy"
+"""Lists the hosts that gRPC calls directly; where it is set, `no_proxy` is ignored."""
+
+_THIS_MACHINE = ("localhost", "127.0.0.1")
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -49,6 +54,22 @@ def run_child(parent: int) -> None:
     die_with_parent(parent)
     bypass_proxies()
     sys.exit(importlib.import_module(sys.argv.pop(1)).main())
+
+
+def bypass_proxies(addresses: Iterable[str] = ()) -> None:
+    """Makes gRPC call this machine, and `host:port` addresses, without a proxy.
+
+    Keeps the user's own exceptions, and the proxies themselves for environments.
+    """
+    given = os.environ.get(NO_PROXY) or os.environ.get("no_proxy")
+    hosts = [address.rpartition(":")[0] for address in addresses]
+    os.environ[NO_PROXY] = join_hosts(given, [*_THIS_MACHINE, *hosts])
+
+
+def join_hosts(given: str | None, hosts: Iterable[str]) -> str:
+    """Adds hosts to a comma-separated list, each once."""
+    entries = [entry.strip() for entry in (given or "").split(",")]
+    return ",".join(dict.fromkeys(filter(None, [*entries, *hosts])))
 
 
 def join_run() -> None:

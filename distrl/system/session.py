@@ -1,12 +1,11 @@
-"""The session and incarnation of a node, passed on in environment variables."""
+"""The session and incarnation of a node, passed on in an environment variable."""
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-_ID = "DISTRL_SESSION"
-_NUMBER = "DISTRL_RESUMES"
-_RESTARTS = "DISTRL_RESTARTS"
+_VARIABLE = "DISTRL_SESSION"
 
 
 @dataclass(frozen=True)
@@ -33,18 +32,10 @@ class Session:
         return incarnation if any(incarnation) else ()
 
     def to_environment(self) -> dict[str, str]:
-        """Returns the environment variables that `read_session` reads."""
-        return {
-            _ID: self.id,
-            _NUMBER: str(self.number),
-            _RESTARTS: str(self.restarts),
-        }
+        """Returns the environment variable that `read_session` reads."""
+        return {_VARIABLE: json.dumps(vars(self))}
 
 
 def read_session(environment: Mapping[str, str] = os.environ) -> Session:
     """Returns the session that the launcher of this process set."""
-    return Session(
-        id=environment.get(_ID, ""),
-        number=int(environment.get(_NUMBER, "0")),
-        restarts=int(environment.get(_RESTARTS, "0")),
-    )
+    return Session(**json.loads(environment.get(_VARIABLE, "{}")))

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from distrl.system.node_log import say
+from distrl.system.output import say
 
 
 class CsvLog:

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, Task, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from distrl.system.plain_text import make_plain
+from distrl.system.output import make_plain
 from distrl.telemetry.words import show_seconds
 
 _REDRAWS_PER_SECOND = 4

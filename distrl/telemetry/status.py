@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from distrl.checkpoints import RunProgress
-from distrl.system.whole_files import write_json
+from distrl.system.output import write_json
 
 STATUS_FILE = "status.json"
 """The file of the run directory that holds the newest status."""

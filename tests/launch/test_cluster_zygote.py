@@ -23,9 +23,10 @@ from distrl.launch.messages import (
 )
 from distrl.launch.run_directory import RunDirectory
 from distrl.system.children import make_child_command
+from distrl.system.session import Session
 
 HERE = Path(__file__).parent
-SESSION = {"DISTRL_SESSION": "s", "DISTRL_RESUMES": "0"}
+SESSION = Session("s").to_environment()
 
 
 class Zygote:

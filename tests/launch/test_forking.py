@@ -18,11 +18,12 @@ from distrl.launch.channel import Channel
 from distrl.launch.forking import NodeProcess, Surroundings, kill_with_dump
 from distrl.launch.messages import Failure
 from distrl.launch.prepare import PreparedNode
+from distrl.system.session import read_session
 
 
 def speak():
     """Says where it is."""
-    print("group", os.getpgrp() == os.getpid(), os.environ["DISTRL_RESTARTS"])
+    print("group", os.getpgrp() == os.getpid(), read_session().restarts)
 
 
 def fail():
@@ -56,7 +57,7 @@ def sit():
 
 def count():
     """Says which of its lives this is."""
-    print("life", os.environ["DISTRL_RESTARTS"])
+    print("life", read_session().restarts)
 
 
 @pytest.fixture

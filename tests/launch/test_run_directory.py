@@ -19,7 +19,7 @@ from distrl.launch.run_directory import (
     make_token,
     node_file,
 )
-from distrl.system.whole_files import write_json
+from distrl.system.output import write_json
 from distrl.telemetry.status import Status, read_status, write_status
 
 

@@ -9,7 +9,14 @@ import psutil
 import pytest
 
 import distrl
-from distrl.system.children import make_child_command, make_command, name_signal
+from distrl.system.children import (
+    NO_PROXY,
+    bypass_proxies,
+    join_hosts,
+    make_child_command,
+    make_command,
+    name_signal,
+)
 
 _ORPHANING = """
 import os, sys
@@ -117,3 +124,33 @@ def test_a_child_does_nothing_for_a_parent_that_has_ended():
     # The shell's child has another parent than this process.
     done = run(["sh", "-c", '"$@"; exit $?', "sh", *command])
     assert (done.returncode, done.stdout) == (1, "")
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, "localhost,127.0.0.1"),
+        ({"no_proxy": "a.com, b.com"}, "a.com,b.com,localhost,127.0.0.1"),
+        ({"no_grpc_proxy": "c", "no_proxy": "a"}, "c,localhost,127.0.0.1"),
+        ({"no_grpc_proxy": "", "no_proxy": "a"}, "a,localhost,127.0.0.1"),
+    ],
+)
+def test_nodes_are_called_directly_and_what_the_user_set_stays(
+    monkeypatch, given, expected
+):
+    for name in ("no_grpc_proxy", "no_proxy"):
+        # What `bypass_proxies` sets is undone, too.
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    bypass_proxies()
+    assert os.environ[NO_PROXY] == expected
+    assert os.environ.get("no_proxy") == given.get("no_proxy")
+    for _ in range(2):
+        bypass_proxies(["10.0.0.2:4001", "10.0.0.2:4002", "10.0.0.3:4001"])
+    assert os.environ[NO_PROXY] == f"{expected},10.0.0.2,10.0.0.3"
+
+
+def test_empty_entries_are_left_out():
+    assert join_hosts(",a,, b ,", ["a", "", "c"]) == "a,b,c"

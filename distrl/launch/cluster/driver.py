@@ -32,7 +32,7 @@ from distrl.launch.groups import count_nodes, group_of, name_nodes
 from distrl.launch.logs import redirect_output
 from distrl.launch.reaping import kill_descendants
 from distrl.launch.restarts import decide
-from distrl.system.node_log import say
+from distrl.system.output import say
 from distrl.system.session import Session
 
 Sender = RemoteMachine | None

@@ -1,11 +1,30 @@
-"""Files that are replaced atomically."""
+"""What processes print and write: log lines, text for terminals, whole files."""
 
+import contextlib
 import json
 import os
+import re
 import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+# Control characters except tab and line feed, bidirectional marks, and surrogates.
+_UNSAFE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+    "\ud800-\udfff]"
+)
+
+
+def say(line: str) -> None:
+    """Prints a line to the log of this process; a full disk loses it."""
+    with contextlib.suppress(OSError):
+        print(line, flush=True)
+
+
+def make_plain(text: str) -> str:
+    """Escapes what could control a terminal or cannot be printed."""
+    return _UNSAFE.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def write_json(path: Path, content: Mapping[str, Any], durable: bool = True) -> None:
