@@ -29,18 +29,18 @@ _JAX = ("JAX_PLATFORMS", "XLA_FLAGS")
 
 
 def check_parts(
-    config: Config, begin: Callable[[str], object] = lambda part: None
+    config: Config, tell: Callable[[str], object] = lambda part: None
 ) -> tuple[EnvironmentSpec, list[str]]:
     """Builds the parts of a run once; returns the environment's spec, and notes.
 
-    It starts a JAX backend, so the launcher calls it in a separate process. `begin`
+    It starts a JAX backend, so the launcher calls it in a separate process. `tell`
     gets the name of each part before its check.
 
     Raises:
       ConfigError: the environment, the network, the agent or the devices do not fit, or
         differ from those of the run that is resumed.
     """
-    begin(f"environment {config.environment!r}")
+    tell(f"environment {config.environment!r}")
     check_environment_processes(config)
     spec = read_spec(
         config.environment,
@@ -49,13 +49,12 @@ def check_parts(
     )
     check_run_spec(config, describe_environment(spec))
     check_frame_stack(config.replay.frame_stack, spec)
-    begin(f"network.factory {config.network.factory!r}")
+    tell(f"network.factory {config.network.factory!r}")
     check_network(config.network, spec)
-    begin(f"agent {config.agent!r}")
+    tell(f"agent {config.agent!r}")
     check_agent(config, spec)
-    begin("learner")
-    agent = make_agent(config, spec)
-    key = jax.random.PRNGKey(0)
+    tell("learner")
+    agent, key = make_agent(config, spec), jax.random.PRNGKey(0)
     params, _ = jax.eval_shape(agent.init, key)
     optimizer = make_optimizer(config.learner, params)
     state = jax.eval_shape(functools.partial(init_state, agent, optimizer), key)
@@ -65,7 +64,7 @@ def check_parts(
 
 
 def check_where_it_learns(
-    config: Config, begin: Callable[[str], object]
+    config: Config, tell: Callable[[str], object]
 ) -> tuple[EnvironmentSpec, str, list[str]]:
     """Calls `check_parts` with the environment variables of the node that learns.
 
@@ -76,22 +75,10 @@ def check_where_it_learns(
     environment = chosen_environment(group, config.launch.environment)
     os.environ.update(environment)
     configure_jax(environment)
-    begin(_describe_jax())
-    kinds = [device.device_kind for device in _find_devices()]
-    spec, notes = check_parts(config, begin)
-    counts = collections.Counter(kinds[: config.learner.devices])
-    devices = ", ".join(f"{count} x {kind}" for kind, count in counts.items())
-    return spec, devices, [*notes, *check_replay_memory(config, spec)]
-
-
-def _describe_jax() -> str:
     given = [f"{name} = {os.environ[name]!r}" for name in _JAX if os.environ.get(name)]
-    return f"JAX with {' and '.join(given)}" if given else "JAX"
-
-
-def _find_devices() -> list[jax.Device]:
+    tell(f"JAX with {' and '.join(given)}" if given else "JAX")
     try:
-        return jax.local_devices()
+        devices = jax.local_devices()
     except Exception as error:
         # A RuntimeError, or an AssertionError for a platform without a device.
         text = " ".join(str(error).split())
@@ -100,6 +87,11 @@ def _find_devices() -> list[jax.Device]:
             f"JAX_PLATFORMS = {platforms!r}: JAX finds no such device on this machine; "
             f"unset it, or set it to cpu{f'. JAX says: {text}' if text else ''}"
         ) from None
+    spec, notes = check_parts(config, tell)
+    learning = devices[: config.learner.devices]
+    counts = collections.Counter(device.device_kind for device in learning)
+    shown = ", ".join(f"{count} x {kind}" for kind, count in counts.items())
+    return spec, shown, [*notes, *check_replay_memory(config, spec)]
 
 
 def check_agent(config: Config, spec: EnvironmentSpec) -> None:

@@ -8,7 +8,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from typing import IO, Any, NoReturn
+from typing import Any, NoReturn
 
 from distrl.config import Config
 from distrl.errors import ConfigError, locate_dump, locate_error
@@ -108,39 +108,32 @@ def run_in_child(
       CheckLost: the task exited, was killed, took too long, or the user's code raised.
     """
     adopt_orphans()
-    others = find_descendants(os.getpid())
     clock, told_at = WorkingClock(_LONGEST_STEP), 0.0
     with contextlib.closing(_Fork(task, is_quiet=front is not None)) as fork:
-        try:
-            while True:
-                # Polled before reading, so that no message is missed.
-                status = fork.poll()
-                match fork.read():
-                    case Told(value):
-                        told_at = clock.now
-                        yield unpack(value)
-                    case Refused(text):
-                        raise ConfigError(text)
-                    case Lost(reason):
-                        raise CheckLost(reason + fork.quote())
-                    case Ended(error):
-                        if error is not None:
-                            raise RuntimeError(f"the check failed:\n{error.traceback}")
-                        return
-                    case _ if status is not None:
-                        raise CheckLost(fork.describe_end(status))
-                    case _ if seconds is not None and clock.now - told_at > seconds:
-                        text = f"did not end within the {seconds:g} s of {limit}"
-                        raise CheckLost(text + fork.dump() + fork.quote())
-                    case _:
-                        time.sleep(_POLL_SECONDS)
-                if front is not None and _is_readable(front):
-                    # The front sends nothing during a check, so it has ended.
-                    kill_descendants(os.getpid())
-                    os._exit(1)
-                clock.tick()
-        finally:
-            kill_descendants(os.getpid(), spared=others)
+        while True:
+            match fork.receive():
+                case Told(value):
+                    told_at = clock.now
+                    yield unpack(value)
+                case Refused(text):
+                    raise ConfigError(text)
+                case Lost(reason):
+                    raise fork.describe_loss(reason)
+                case Ended(None):
+                    return
+                case Ended(Failure(_, text)):
+                    raise RuntimeError(f"the check failed:\n{text}")
+                case _ if seconds is not None and clock.now - told_at > seconds:
+                    fork.dump_stacks()
+                    reason = f"did not end within the {seconds:g} s of {limit}"
+                    raise fork.describe_loss(reason)
+                case _:
+                    time.sleep(_POLL_SECONDS)
+            if front is not None and _is_readable(front):
+                # The front sends nothing during a check, so it has ended.
+                kill_descendants(os.getpid())
+                os._exit(1)
+            clock.tick()
 
 
 def _is_readable(channel: Channel) -> bool:
@@ -151,88 +144,70 @@ class _Fork:
     """A fork that runs a task, with files for what it prints and dumps."""
 
     def __init__(self, task: Callable[[Tell], None], is_quiet: bool):
-        self._files = contextlib.ExitStack()
-        self._printed, self._stacks = (
-            self._files.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
-            for _ in range(2)
-        )
+        self._others = find_descendants(os.getpid())
+        self._printed = tempfile.TemporaryFile()  # noqa: SIM115
+        self._stacks = tempfile.TemporaryFile()  # noqa: SIM115
         self._channel, far = Channel.pair()
-        self._status: int | None = None
         parent = os.getpid()
         flush_output()
         self._pid = os.fork()
         if self._pid == 0:
-            self._channel.close()
-            output = self._printed if is_quiet else None
-            _run(task, far, parent, output, self._stacks)
+            self._run(task, far, parent, is_quiet)
         far.close()
 
-    def poll(self) -> int | None:
-        """Returns the wait status once the fork has ended."""
-        if self._status is None:
-            pid, status = os.waitpid(self._pid, os.WNOHANG)
-            self._status = status if pid else None
-        return self._status
+    def receive(self) -> Message | None:
+        """Returns a new message, or `Lost` if the fork ended without a last one."""
+        # Looked at before the channel, so that no message is missed.
+        how = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        end = os.waitid(os.P_PID, self._pid, how)
+        message = self._channel.receive() if _is_readable(self._channel) else None
+        if message is not None or end is None:
+            return message
+        if end.si_code == os.CLD_EXITED:
+            return Lost(f"ended its process with exit code {end.si_status}")
+        return Lost(f"was killed by {name_signal(end.si_status)}")
 
-    def read(self) -> Message | None:
-        """Returns the next message, if there is one."""
-        return self._channel.receive() if _is_readable(self._channel) else None
-
-    def describe_end(self, status: int) -> str:
-        code = os.waitstatus_to_exitcode(status)
-        how = f"ended its process with exit code {code}"
-        if code < 0:
-            how = f"was killed by {name_signal(-code)}"
-        return how + self._locate() + self.quote()
-
-    def dump(self) -> str:
-        """Has the fork dump its stacks, and returns the user's line in them."""
+    def dump_stacks(self) -> None:
         os.kill(self._pid, DUMP_SIGNAL)
         time.sleep(_DUMP_SECONDS)
-        return self._locate()
 
-    def quote(self) -> str:
-        """Returns the last lines that the fork printed."""
+    def describe_loss(self, reason: str) -> CheckLost:
+        """Adds the user's line in the dump, if any, and the last that it printed."""
+        stacks = os.pread(self._stacks.fileno(), _STACK_BYTES, 0)
+        place = locate_dump(stacks.decode(errors="replace"))
         printed = read_last_lines(self._printed.fileno(), 10 * _QUOTED_LINES)
         lines = [line.strip() for line in printed if line.strip()]
-        if not lines:
-            return ""
-        return f"; the last it printed: {' | '.join(lines[-_QUOTED_LINES:])}"
+        quoted = " | ".join(lines[-_QUOTED_LINES:])
+        last = f"; the last it printed: {quoted}" if quoted else ""
+        return CheckLost(f"{reason}{place}{last}")
 
     def close(self) -> None:
+        """Kills what the task left behind."""
+        kill_descendants(os.getpid(), spared=self._others)
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self._pid, 0)
         self._channel.close()
-        self._files.close()
+        self._printed.close()
+        self._stacks.close()
 
-    def _locate(self) -> str:
-        stacks = os.pread(self._stacks.fileno(), _STACK_BYTES, 0)
-        return locate_dump(stacks.decode(errors="replace"))
-
-
-def _run(
-    task: Callable[[Tell], None],
-    channel: Channel,
-    parent: int,
-    output: IO[bytes] | None,
-    stacks: IO[bytes],
-) -> NoReturn:
-    """Runs a task in its process; `output` takes what it prints, if given."""
-    own_pid = os.getpid()
-    try:
-        die_with_parent(parent)
-        faulthandler.enable(stacks)
-        faulthandler.register(DUMP_SIGNAL, stacks, all_threads=True)
-        if output is not None:
-            os.dup2(output.fileno(), 1)
-            os.dup2(output.fileno(), 2)
-        last = _try(task, channel)
-        flush_output()
-        # A fork that the user's code made, which may return here too, must not answer.
-        if os.getpid() == own_pid:
-            channel.send(last)
-    finally:
-        os._exit(1)
+    def _run(
+        self, task: Callable[[Tell], None], far: Channel, parent: int, is_quiet: bool
+    ) -> NoReturn:
+        own_pid = os.getpid()
+        try:
+            die_with_parent(parent)
+            faulthandler.enable(self._stacks)
+            faulthandler.register(DUMP_SIGNAL, self._stacks, all_threads=True)
+            if is_quiet:
+                os.dup2(self._printed.fileno(), 1)
+                os.dup2(self._printed.fileno(), 2)
+            last = _try(task, far)
+            flush_output()
+            # A fork that the user's code made may return here, too.
+            if os.getpid() == own_pid:
+                far.send(last)
+        finally:
+            os._exit(1)
 
 
 def _try(task: Callable[[Tell], None], channel: Channel) -> Message:

@@ -1,8 +1,8 @@
 """The start and end of a process that forks nodes: the host, or a zygote."""
 
 import gc
-import importlib
 import os
+import pkgutil
 import resource
 import traceback
 from collections.abc import Callable
@@ -23,7 +23,11 @@ _FILES = 32
 
 
 def import_everything(config: Config) -> None:
-    """Imports what nodes need, so that forks share it, and raises the file limit."""
+    """Imports what nodes need, so that forks share it, and raises the file limit.
+
+    Raises:
+      ConfigError: the hard limit of open files is too low for the run.
+    """
     # A collection while jaxlib 0.4.38 registers its pytrees can crash the process.
     gc.disable()
     import distrl.launch.checking  # noqa: F401
@@ -33,7 +37,7 @@ def import_everything(config: Config) -> None:
     from distrl.networks import preload_networks
     from distrl.telemetry.metrics import preload_tensorboard
 
-    raise_file_limit(config)
+    _raise_file_limit(config)
     preload_agents()
     preload_networks()
     preload_suite(config.environment)
@@ -44,36 +48,30 @@ def import_everything(config: Config) -> None:
 
 def load_function(reference: str | Callable[..., Any]) -> Callable[..., Any]:
     """Returns the function that `module:function` names; a function returns itself."""
-    if not isinstance(reference, str):
-        return reference
-    module, _, attribute = reference.partition(":")
-    return getattr(importlib.import_module(module), attribute)
+    return pkgutil.resolve_name(reference) if isinstance(reference, str) else reference
 
 
 def count_needed_files(config: Config) -> int:
     """Returns how many files the largest process of a run may have open."""
     backend = BACKENDS[config.launch.backend]
+    counts = count_nodes(config)
     # One for each environment process that a process of the run has started.
     actor = config.actor.environment_processes
     evaluation = config.evaluation.environment_processes
-    children = max(actor, evaluation)
     if backend.is_one_process:
-        actors = count_nodes(config).get("actor", 1)
-        children = actors * actor + evaluation
-    nodes = sum(count_nodes(config).values())
-    return _FILES + backend.files_per_node * nodes + children
+        children = counts.get("actor", 1) * actor + evaluation
+    else:
+        children = max(actor, evaluation)
+    return _FILES + backend.files_per_node * sum(counts.values()) + children
 
 
-def raise_file_limit(config: Config) -> None:
+def _raise_file_limit(config: Config) -> None:
     """Raises the limit of open files to the hard limit, for child processes, too.
 
-    Raises:
-      ConfigError: the hard limit is too low for the run. Without this check, Reverb and
-        gRPC would hang when they cannot open a file.
+    Without the check, Reverb and gRPC would hang when they cannot open a file.
     """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     needed = count_needed_files(config)
     if hard != resource.RLIM_INFINITY and hard < needed:
         raise ConfigError(

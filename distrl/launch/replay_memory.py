@@ -14,7 +14,7 @@ from distrl.system.machine import read_memory
 from distrl.types import EnvironmentSpec
 
 _GIB = 2**30
-_WORD_BYTES = 4
+_REFERENCE_BYTES = 4
 
 
 def check_replay_memory(config: Config, spec: EnvironmentSpec) -> list[str]:
@@ -26,55 +26,46 @@ def check_replay_memory(config: Config, spec: EnvironmentSpec) -> list[str]:
     Raises:
       ConfigError: the buffer of the serial backend cannot fit.
     """
-    size, capacity = count_item_bytes(config, spec), config.replay.capacity
-    is_serial = config.launch.backend == "serial"
+    backend, capacity = config.launch.backend, config.replay.capacity
     available, total = read_memory("MemAvailable"), read_memory("MemTotal")
-    if is_serial:
+    where, compression = "", " before compression"
+    if backend == "serial":
+        compression = ""
         stats = jax.local_devices()[0].memory_stats()
         if stats is not None:  # None of a CPU, whose memory is the machine's.
             available = total = stats["bytes_limit"]
-    elif config.launch.backend == "ray":
+    elif backend == "ray" and config.replay.shards > 1:
         # Each shard may be on its own machine.
-        capacity //= config.replay.shards
-    needed = capacity * size
-    if needed <= available:
+        available *= config.replay.shards
+        where = f" on {config.replay.shards} machines like this one"
+    size = count_item_bytes(config, spec)
+    if capacity * size <= available:
         return []
     kind = "transitions" if config.replay.sequence_length is None else "sequences"
-    where = "" if capacity == config.replay.capacity else "in each shard "
-    largest = available // size * (config.replay.capacity // capacity)
+    needed = f"{capacity * size / _GIB:,.1f} GiB{compression}"
     line = (
-        f"replay.capacity = {config.replay.capacity}: {capacity:,} {kind} {where}of "
-        f"{_show(size)} take {_show(needed)}, and {_show(available)} of memory are "
-        f"available, enough for a capacity of {largest:,}"
+        f"replay.capacity = {capacity}: {kind} of {size:,} bytes take {needed}, and "
+        f"{available / _GIB:,.1f} GiB of memory are available{where}, enough for a "
+        f"capacity of {available // size:,}"
     )
-    if is_serial and needed > total:
+    if backend == "serial" and capacity * size > total:
         raise ConfigError(f"{line}. Set it to that or less.")
-    compressed = "" if is_serial else " (before compression)"
-    return [line + compressed]
+    return [line]
 
 
 def count_item_bytes(config: Config, spec: EnvironmentSpec) -> int:
     """Returns the bytes that an item adds to replay."""
-    item = make_item_spec(config, spec)
-    stack = config.replay.frame_stack
-    if stack is None or config.launch.backend == "serial":
-        return sum(map(_count_bytes, tree.flatten(item)))
+    item, replay = make_item_spec(config, spec), config.replay
+    if replay.frame_stack is None or config.launch.backend == "serial":
+        return _count_bytes(item)
     # Each step adds one frame; an item refers to the frames of its observations.
-    frame = make_frame_spec(spec, stack)
-    steps = (
-        1 if config.replay.sequence_length is None else config.replay.sequence_stride
-    )
+    frame = _count_bytes(make_frame_spec(spec, replay.frame_stack))
+    steps = 1 if replay.sequence_length is None else replay.sequence_stride
     observations, rest = split_item(item)
-    shown = sum(_count_bytes(each) for each in observations) // _count_bytes(frame)
-    words = sum(math.prod(leaf.shape) for leaf in rest) + shown
-    return steps * _count_bytes(frame) + words * _WORD_BYTES
+    references = _count_bytes(observations) // frame
+    return steps * frame + references * _REFERENCE_BYTES + _count_bytes(rest)
 
 
-def _count_bytes(leaf: Any) -> int:
-    return math.prod(leaf.shape) * np.dtype(leaf.dtype).itemsize
-
-
-def _show(size: float) -> str:
-    if size >= _GIB / 10:
-        return f"{size / _GIB:,.1f} GiB"
-    return f"{size / 2**20:,.1f} MiB" if size >= 2**20 / 10 else f"{size:,} bytes"
+def _count_bytes(spec: Any) -> int:
+    leaves = tree.flatten(spec)
+    return sum(math.prod(x.shape) * np.dtype(x.dtype).itemsize for x in leaves)

@@ -17,7 +17,9 @@ def test_the_functions_of_all_backends_and_programs_are_found():
     assert set(BACKENDS) == set(typing.get_args(Backend))
     programs = [backend.program or OUR_PROGRAM for backend in BACKENDS.values()]
     for reference in [*programs, *(backend.run for backend in BACKENDS.values())]:
-        assert callable(load_function(reference))
+        function = load_function(reference)
+        assert callable(function)
+        assert load_function(function) is function
 
 
 def test_a_program_of_the_users_own_is_refused_by_the_serial_backend(tmp_path):
