@@ -27,7 +27,7 @@ from distrl.learner.devices import (
     split_superbatch,
 )
 from distrl.learner.update import average_network_state
-from distrl.networks.replicas import DEVICE_AXIS
+from distrl.networks.value_network import DEVICE_AXIS
 
 CLASSES, SIZE, BATCH, STEPS_PER_DISPATCH, DISPATCHES = 4, 16, 32, 2, 8
 

@@ -11,7 +11,7 @@ FAMILIES = {
     "c51": "distrl.agents.categorical:make_c51",
     "rainbow": "distrl.agents.categorical:make_rainbow_loss",
     "qr_dqn": "distrl.agents.quantile:make_qr_dqn",
-    "iqn": "distrl.agents.implicit_quantile:make_iqn",
+    "iqn": "distrl.agents.quantile:make_iqn",
     "munchausen_dqn": "distrl.agents.munchausen:make_munchausen_dqn",
 }
 """The losses on transitions, each by an address that a configuration can name."""

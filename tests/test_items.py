@@ -14,7 +14,7 @@ from distrl.items import (
     split_item,
     stack_specs,
 )
-from distrl.networks.core import make_initial_carry
+from distrl.networks.layers import make_initial_carry
 from distrl.types import EnvironmentSpec, StepSequence, Transition
 
 SPEC = EnvironmentSpec(

@@ -1,32 +1,15 @@
 """Choice of actions from action values: epsilon-greedy and Boltzmann exploration."""
 
-from typing import Protocol
+from collections.abc import Callable
 
 import chex
 import jax
 import jax.numpy as jnp
 
-
-class Explore(Protocol):
-    """Chooses actions from action values, with exploration."""
-
-    def __call__(
-        self,
-        key: chex.PRNGKey,
-        q: jax.Array,
-        exploration: jax.Array,
-        legal: jax.Array | None = None,
-        /,
-    ) -> jax.Array:
-        """Returns actions, `[B] int32`; legal ones even if action values are NaN.
-
-        Args:
-          key: a raw key.
-          q: `[B, A] float32`, action values.
-          exploration: `[B] float32`; 0 takes a best legal action, ties broken at
-            random.
-          legal: `[B, A] bool`, the legal actions; None allows all.
-        """
+Explore = Callable[[chex.PRNGKey, jax.Array, jax.Array, jax.Array | None], jax.Array]
+"""`(key, q, exploration, legal) -> action`, `[B] int32`: legal actions even if action
+values are NaN. `q` is `[B, A] float32`; `exploration`, `[B] float32`: 0 takes a best
+legal action, ties broken at random; `legal`, `[B, A] bool`: None allows all."""
 
 
 def epsilon_greedy(

@@ -29,13 +29,6 @@ class LossOutput(NamedTuple):
     network_state: "hk.State"
 
 
-class InitFn(Protocol):
-    """Initialises the params and the network state."""
-
-    def __call__(self, key: "chex.PRNGKey", /) -> "tuple[hk.Params, hk.State]":
-        """Returns `(params, network_state)`."""
-
-
 class QValuesFn(Protocol):
     """Computes the action values by which actions are chosen."""
 
@@ -98,12 +91,11 @@ class Agent(NamedTuple):
       init: `(key) -> (params, network_state)`.
       initial_carry: `(batch_size) -> carry`, the recurrent state at the start of an
         episode, a nest of `[B, ...]`; `()` for agents without memory.
-      q_values: `(params, network_state, key, observation, carry, mode) -> (q, carry)`.
-      loss: `(params, target_params, network_state, keys, batch, weights) -> (loss,
-        LossOutput)`.
+      q_values: the action values by which actions are chosen.
+      loss: the loss of a batch of items.
     """
 
-    init: InitFn
+    init: "Callable[[chex.PRNGKey], tuple[hk.Params, hk.State]]"
     initial_carry: Callable[[int], Nest]
     q_values: QValuesFn
     loss: LossFn

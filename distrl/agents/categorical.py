@@ -7,7 +7,6 @@ import optax
 import rlax
 
 from distrl.agents.agent import Agent
-from distrl.agents.q_learning import q_learning_td_error
 from distrl.agents.td_errors import refuse_fields
 from distrl.agents.transition_agent import Estimates, ItemLoss, make_transition_agent
 from distrl.config.schema import Config
@@ -82,10 +81,11 @@ def _make_categorical(config: Config, spec: EnvironmentSpec, is_double: bool) ->
         loss, divergence = categorical_q_loss(
             logits_tm1, a_tm1, r_t, discount_t, logits_t, q_selector_t, atoms
         )
-        td_error = q_learning_td_error(
+        td_error = rlax.double_q_learning(
             expect(logits_tm1), a_tm1, r_t, discount_t, expect(logits_t), q_selector_t
         )
-        return ItemLoss(loss, td_error, jax.lax.stop_gradient(divergence))
+        priority = jax.lax.stop_gradient(divergence)
+        return ItemLoss(loss, jnp.asarray(td_error), priority)
 
     return make_transition_agent(
         config,

@@ -40,7 +40,7 @@ _AGENTS = {
     ),
     "iqn": Named(
         "Learns the returns at quantiles drawn at random (arXiv 1806.06923).",
-        "distrl.agents.implicit_quantile:make_iqn",
+        "distrl.agents.quantile:make_iqn",
     ),
     "rainbow": Named(
         "C51, double, dueling, noisy, prioritised, n-step (arXiv 1710.02298).",

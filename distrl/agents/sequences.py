@@ -78,7 +78,6 @@ def make_r2d2(config: Config, spec: EnvironmentSpec) -> Agent:
         batch: StepSequence,
         weights: jax.Array,
     ) -> tuple[jax.Array, LossOutput]:
-        _check_batch(batch, keys, weights, burn_in)
         online_key, target_key = jax.random.split(keys[0])
         q, new_network_state = unroll(params, network_state, online_key, batch, "learn")
         # Not the old state: BatchNorm's averages are zeros before their first batch.
@@ -186,17 +185,3 @@ def sequence_td_error(
 def _average(x: jax.Array, mask: jax.Array) -> jax.Array:
     """Returns the mean over steps, `[B]` from `[B, T]`; 0 without steps."""
     return jnp.sum(x * mask, axis=1) / jnp.maximum(jnp.sum(mask, axis=1), 1.0)
-
-
-def _check_batch(
-    batch: StepSequence, keys: chex.PRNGKey, weights: jax.Array, burn_in: int
-) -> None:
-    steps = [batch.action, batch.reward, batch.discount, batch.mask]
-    chex.assert_rank([*steps, keys, weights], [2, 2, 2, 2, 2, 1])
-    chex.assert_type(steps, [int, float, float, float])
-    chex.assert_equal_shape(steps)
-    chex.assert_equal_shape_prefix([batch.action, keys, weights], 1)
-    size, length = batch.action.shape
-    chex.assert_scalar_positive(length - burn_in)
-    chex.assert_tree_shape_prefix(batch.observation, (size, length + 1))
-    chex.assert_tree_shape_prefix(batch.carry, (size,))

@@ -110,24 +110,19 @@ def make_transition_agent(
         weights: jax.Array,
     ) -> tuple[jax.Array, LossOutput]:
         a_tm1, r_t, discount_t = batch.action_tm1, batch.reward_t, batch.discount_t
-        chex.assert_rank([a_tm1, r_t, discount_t, weights, keys], [1, 1, 1, 1, 2])
-        chex.assert_equal_shape([a_tm1, r_t, discount_t, weights])
-        chex.assert_equal_shape_prefix([a_tm1, keys], 1)
-        chex.assert_type([a_tm1, r_t, discount_t, weights], [int, float, float, float])
-        observations = (batch.observation_tm1, batch.observation_t)
-        chex.assert_tree_shape_prefix(observations, weights.shape)
-
-        legal_tm1, legal_t = map(find_legal, observations)
+        legal_tm1 = find_legal(batch.observation_tm1)
+        legal_t = find_legal(batch.observation_t)
         # The first item's first key is for the whole batch; the other three of
         # each item are for its quantiles.
         item_keys = jax.vmap(lambda key: jax.random.split(key, 4))(keys)
-        batch_key = item_keys[0, 0]
-        online_key, target_key, selector_key = jax.random.split(batch_key, 3)
+        online_key, target_key, selector_key = jax.random.split(item_keys[0, 0], 3)
 
         def draw_tau(index: int, count: int) -> jax.Array | None:
             return _draw_tau(item_keys[:, index], count) if is_implicit else None
 
         tau_tm1 = draw_tau(1, config.loss.tau_samples)
+        target_tau = draw_tau(2, config.loss.target_tau_samples)
+        selector_tau = draw_tau(3, config.loss.policy_tau_samples)
         values_tm1, _, new_network_state = network.apply(
             params,
             network_state,
@@ -140,7 +135,7 @@ def make_transition_agent(
         # Not the old state: BatchNorm's averages are zeros before their first batch.
         target_state = jax.lax.stop_gradient(new_network_state)
 
-        def target_values(
+        def evaluate(
             params: hk.Params,
             key: chex.PRNGKey,
             observation: Nest,
@@ -151,22 +146,20 @@ def make_transition_agent(
             )
             return jax.lax.stop_gradient(values)
 
-        target_tau = draw_tau(2, config.loss.target_tau_samples)
-        target_values_t = target_values(
+        target_values_tm1 = evaluate(
+            target_params, target_key, batch.observation_tm1, target_tau
+        )
+        target_values_t = evaluate(
             target_params, target_key, batch.observation_t, target_tau
         )
+        selector_values_t = target_values_t
         if is_double or is_implicit:
-            selector_values_t = target_values(
+            selector_values_t = evaluate(
                 params if is_double else target_params,
                 selector_key,
                 batch.observation_t,
-                draw_tau(3, config.loss.policy_tau_samples),
+                selector_tau,
             )
-        else:
-            selector_values_t = target_values_t
-        target_values_tm1 = target_values(
-            target_params, target_key, batch.observation_tm1, target_tau
-        )
         q_selector_t = restrict(expect(selector_values_t), legal_t)
         if num_outputs is None and not is_implicit:
             target_values_tm1 = restrict(target_values_tm1, legal_tm1)

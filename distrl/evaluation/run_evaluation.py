@@ -20,7 +20,7 @@ from distrl.evaluation.episodes import Evaluation, report_episodes
 from distrl.evaluation.saved_variables import SavedVariables, Which, load_variables
 from distrl.evaluation.video import check_video, open_video
 from distrl.learner.checkpoint import describe_network
-from distrl.networks import check_network
+from distrl.networks.value_network import check_network
 from distrl.seeding import derive_seed
 from distrl.types import EnvironmentSpec
 

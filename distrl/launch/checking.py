@@ -21,8 +21,8 @@ from distrl.launch.replay_memory import check_replay_memory
 from distrl.learner.checkpoint import describe_run
 from distrl.learner.optimizer import make_optimizer
 from distrl.learner.state import init_state
-from distrl.networks import check_network
 from distrl.networks.observations import describe
+from distrl.networks.value_network import check_network
 from distrl.types import EnvironmentSpec
 
 _JAX = ("JAX_PLATFORMS", "XLA_FLAGS")

@@ -7,7 +7,8 @@ replay at about that time, and the counts of the run.
 import dataclasses
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent import futures
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,7 @@ from distrl.checkpoints import (
 from distrl.config import Config, LearnerConfig
 from distrl.coordinator import Reporter
 from distrl.learner.devices import first_replica
-from distrl.learner.health import check_arrays
-from distrl.learner.state import TrainState, set_learner_steps
+from distrl.learner.state import TrainState, check_finite, set_learner_steps
 from distrl.replay import save_shard
 from distrl.system.output import say
 from distrl.types import EnvironmentSpec, StopSignal
@@ -79,7 +79,7 @@ def save_train_state(
 
     Raises DivergedError, and writes nothing, if a parameter is not finite.
     """
-    check_arrays("params", state.params, learner_steps)
+    check_finite({"params": state.params}, learner_steps)
     save_tree(begin_part(run_dir, name, LEARNER), state)
 
 
@@ -101,21 +101,8 @@ def describe_network(params: Any, network_state: Any) -> Description:
     return {"network": describe_arrays(nest)}
 
 
-@dataclass
-class _Save:
-    """A checkpoint in progress; its threads write `missing`, `error` and `is_done`."""
-
-    name: str
-    progress: RunProgress
-    missing: set[str]
-    began: float = field(default_factory=time.monotonic)
-    error: str | None = None
-    is_done: bool = False
-    is_given_up: bool = False
-
-
 class Checkpointer:
-    """Makes checkpoints in a background thread while the learner continues.
+    """Makes checkpoints in background threads while the learner continues.
 
     The learner calls `poll` regularly, and `finish` once the run stops.
     """
@@ -167,79 +154,75 @@ class Checkpointer:
         self._wait_while(self._is_saving)
 
     def _is_due(self, learner_steps: int) -> bool:
-        # The run's own clock continues when a node is restarted.
-        seconds = self._reporter.progress.seconds - self._last.seconds
-        steps = learner_steps - self._last.learner_steps
-        config = self._config.checkpoint
         if learner_steps == 0:
             return False
-        return (
-            config.period_seconds is not None and seconds >= config.period_seconds
-        ) or (
-            config.period_learner_steps is not None
-            and steps >= config.period_learner_steps
-        )
+        config, last = self._config.checkpoint, self._last
+        # The run's own clock continues when a node is restarted.
+        seconds = self._reporter.progress.seconds - last.seconds
+        steps = learner_steps - last.learner_steps
+        periods = (config.period_seconds, seconds), (config.period_learner_steps, steps)
+        return any(period is not None and age >= period for period, age in periods)
 
     def _start(self, state: TrainState, learner_steps: int) -> None:
-        self._last = dataclasses.replace(
-            self._reporter.progress, learner_steps=learner_steps
-        )
-        missing = {LEARNER, *self._shards, _WHOLE}
-        self._save = _Save(f"{self._number:06d}", self._last, missing)
-        self._number += 1
+        progress = self._reporter.progress
+        self._last = dataclasses.replace(progress, learner_steps=learner_steps)
+        save = _Save(f"{self._number:06d}", time.monotonic())
+        self._save, self._number = save, self._number + 1
         # The next update may reuse the buffers of `state`, so it is copied first.
-        arguments = (self._save, first_replica(state))
-        _start_thread(self._write, *arguments)
+        save.start(LEARNER, self._save_state, save.name, first_replica(state))
+        for shard, address in self._shards.items():
+            save.start(shard, self._save_shard, save, shard, address)
+        save.start(_WHOLE, self._complete, save, dict(save.parts), self._last)
+
+    def _save_state(self, name: str, state: TrainState) -> None:
+        save_train_state(self._run_dir, name, state, self._last.learner_steps)
+        return_freed_memory()
+
+    def _save_shard(self, save: "_Save", shard: str, address: str) -> None:
+        def is_over() -> bool:
+            return save.is_given_up or self._stop.is_set()
+
+        save_shard(address, begin_part(self._run_dir, save.name, shard), is_over)
+
+    def _complete(
+        self,
+        save: "_Save",
+        parts: Mapping[str, futures.Future[None]],
+        progress: RunProgress,
+    ) -> None:
+        errors = [part.exception() for part in parts.values()]
+        if any(errors) or save.is_given_up:
+            discard_partial(self._run_dir, save.name)
+            return
+        keep = self._config.checkpoint.keep
+        whole = complete_checkpoint(self._run_dir, save.name, progress, keep)
+        say(f"saved {whole.describe()}")
 
     def _is_saving(self) -> bool:
         """Whether a checkpoint is in progress; reports the end of one."""
         save = self._save
         if save is None:
             return False
-        if not save.is_done:
-            limit = self._config.checkpoint.save_seconds
-            if time.monotonic() - save.began <= limit:
-                return True
-            save.is_given_up = True
-            late = ", ".join(sorted(save.missing))
-            save.error = f"{late} took longer than checkpoint.save_seconds"
-        self._save = None
-        if save.error is None:
-            self._reporter.gauge(checkpoint=save.progress.learner_steps)
-        else:
-            self._reporter.count(failed_saves=1)
-            say(f"checkpoint {save.name} was given up: {save.error}")
-        return False
-
-    def _write(self, save: _Save, state: TrainState) -> None:
-        threads = [
-            _start_thread(_attempt, save, shard, self._save_shard, save, shard, address)
-            for shard, address in self._shards.items()
+        late = [name for name, part in save.parts.items() if not part.done()]
+        age = time.monotonic() - save.began
+        if late and age <= self._config.checkpoint.save_seconds:
+            return True
+        self._save, save.is_given_up = None, bool(late)
+        errors = [
+            f"{name} was not saved: {type(error).__name__}: {error}"
+            for name, part in save.parts.items()
+            if name not in late and (error := part.exception()) is not None
         ]
-        _attempt(save, LEARNER, self._save_state, save, state)
-        return_freed_memory()
-        for thread in threads:
-            thread.join()
-        if save.error is None:
-            _attempt(save, _WHOLE, self._complete, save)
-        if save.error is not None:
-            discard_partial(self._run_dir, save.name)
-        save.is_done = True
-
-    def _save_state(self, save: _Save, state: TrainState) -> None:
-        learner_steps = save.progress.learner_steps
-        save_train_state(self._run_dir, save.name, state, learner_steps)
-
-    def _save_shard(self, save: _Save, shard: str, address: str) -> None:
-        def is_over() -> bool:
-            return save.is_given_up or self._stop.is_set()
-
-        save_shard(address, begin_part(self._run_dir, save.name, shard), is_over)
-
-    def _complete(self, save: _Save) -> None:
-        keep = self._config.checkpoint.keep
-        whole = complete_checkpoint(self._run_dir, save.name, save.progress, keep)
-        say(f"saved {whole.describe()}")
+        if late:
+            # The whole waits for its parts.
+            names = ", ".join(late[:-1] or late)
+            errors.append(f"{names} took longer than checkpoint.save_seconds")
+        if errors:
+            self._reporter.count(failed_saves=1)
+            say(f"checkpoint {save.name} was given up: {errors[0]}")
+        else:
+            self._reporter.gauge(checkpoint=self._last.learner_steps)
+        return False
 
     def _wait_while(self, condition: Callable[[], bool]) -> None:
         """Keeps reporting while a condition holds; each look at `stop` shows life."""
@@ -250,18 +233,23 @@ class Checkpointer:
             time.sleep(_SLICE_SECONDS)
 
 
-def _attempt(
-    save: _Save, part: str, function: Callable[..., object], *args: Any
-) -> None:
-    try:
-        function(*args)
-        save.missing.discard(part)
-    except BaseException as error:
-        save.error = f"{part} was not saved: {type(error).__name__}: {error}"
+@dataclass
+class _Save:
+    """A checkpoint in progress; each part is saved in a thread of its own."""
 
+    name: str
+    began: float
+    parts: dict[str, futures.Future[None]] = field(default_factory=dict)
+    is_given_up: bool = False
 
-def _start_thread(function: Callable[..., object], *args: Any) -> threading.Thread:
-    # A daemon, so that a server that never answers cannot keep the learner alive.
-    thread = threading.Thread(target=function, args=args, name="save", daemon=True)
-    thread.start()
-    return thread
+    def start(self, part: str, function: Callable[..., None], *args: Any) -> None:
+        future = self.parts[part] = futures.Future()
+
+        def run() -> None:
+            try:
+                future.set_result(function(*args))
+            except BaseException as error:
+                future.set_exception(error)
+
+        # A daemon, so that a server that never answers cannot keep the learner alive.
+        threading.Thread(target=run, name="save", daemon=True).start()

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import jax
 import numpy as np
 
-from distrl.networks.replicas import DEVICE_AXIS
+from distrl.networks.value_network import DEVICE_AXIS
 from distrl.types import Nest
 
 _Arrays = TypeVar("_Arrays")
@@ -70,15 +70,10 @@ def split_superbatch(nest: Nest, num_devices: int, num_steps: int) -> Nest:
     """Returns a nest of `[K*B, ...]` as views `[D, K, B/D, ...]`.
 
     Step k takes the items k*B to (k+1)*B for any number of devices, so the result of
-    training does not depend on it. Raises ValueError if K*B does not divide by K*D.
+    training does not depend on it.
     """
 
     def split(x: Any) -> Any:
-        if x.shape[0] % (num_devices * num_steps):
-            raise ValueError(
-                f"a superbatch of {x.shape[0]} transitions does not divide into "
-                f"{num_steps} steps over {num_devices} devices"
-            )
         return x.reshape(num_steps, num_devices, -1, *x.shape[1:]).swapaxes(0, 1)
 
     return jax.tree.map(split, nest)

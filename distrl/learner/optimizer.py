@@ -1,15 +1,12 @@
-"""Optax optimizers and learning-rate schedules by name, and custom optimizers.
+"""Optimizers and learning-rate schedules of Optax by name, and a user's optimizers.
 
-An optimizer is any function of `optax` or `optax.contrib` whose first argument is
-`learning_rate` and whose update needs only gradients and parameters; a custom one is
-called in the same way. A schedule is any function of `optax.schedules` whose first
-argument is its initial value.
+An optimizer is a function of `optax` or `optax.contrib`, or of the user, whose first
+argument is the learning rate and whose update needs only gradients and parameters. A
+schedule is a function of `optax.schedules` whose first argument is its initial value.
 """
 
-import functools
 import inspect
-import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -19,8 +16,9 @@ import optax
 from distrl.config.factories import check_keywords, load_factory
 from distrl.config.schema import LearnerConfig
 from distrl.errors import ConfigError, suggest
+from distrl.types import Nest
 
-_MASK_ARGUMENTS = ("mask", "weight_decay_mask")
+_OPTIMIZER, _SCHEDULE = "learner.optimizer", "learner.schedule"
 _SHAPES = {
     "b": jax.ShapeDtypeStruct((2,), jnp.float32),
     "w": jax.ShapeDtypeStruct((3, 2), jnp.float32),
@@ -28,13 +26,12 @@ _SHAPES = {
 
 
 def make_optimizer(
-    config: LearnerConfig, params: Any = None
+    config: LearnerConfig, params: Nest = None
 ) -> optax.GradientTransformation:
     """Returns the optimizer of a configuration after tracing one update.
 
-    Arguments that `optimizer_args` does not set have Optax's defaults. Schedules are
-    called with the number of previous updates, so the first update uses their value
-    at 0. Gradients are clipped first.
+    Schedules are called with the number of previous updates, so the first update uses
+    their value at 0. Gradients are clipped first.
 
     Args:
       params: shapes of the network's parameters, for the traced update. Without them
@@ -45,60 +42,54 @@ def make_optimizer(
       ConfigError: the optimizer or schedule does not exist, does not take the
         arguments, or cannot be used here.
     """
-    factory = _find_optimizer(config.optimizer)
-    _check_args(config, factory)
+    name, is_own = config.optimizer, ":" in config.optimizer
+    if is_own:
+        factory = load_factory(f"{_OPTIMIZER}: {name!r}", name)
+    else:
+        known = _list_functions(optax, "learning_rate")
+        for each, function in _list_functions(optax.contrib, "learning_rate").items():
+            known[f"contrib.{each}"] = function
+        factory = _pick(_OPTIMIZER, name, known)
+    check_keywords("learner.optimizer_args", factory, config.optimizer_args)
+    args = {**config.optimizer_args, **_make_mask(config, factory)}
     learning_rate = _make_learning_rate(config)
-    args = {**config.optimizer_args, **_make_mask_args(config, factory)}
     try:
         optimizer = factory(learning_rate, **args)
-        if not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):
-            raise TypeError(
-                f"it returned a {type(optimizer).__name__}; it has to return an "
-                "optax.GradientTransformation"
-            )
-        if params is not None or ":" not in config.optimizer:
-            _try_out(optimizer, _SHAPES if params is None else params)
+        if params is not None or not is_own:
+            _check_update(optimizer, _SHAPES if params is None else params)
     except Exception as error:
-        raise _explain_failure(config, factory, args, params, error) from error
+        scheduled = f" and the {_SCHEDULE} {config.schedule!r}"
+        raise _explain_failure(
+            f"{_OPTIMIZER}: {name!r}{scheduled if config.schedule else ''}", args, error
+        ) from error
     if config.max_gradient_norm is None:
         return optimizer
     return optax.chain(optax.clip_by_global_norm(config.max_gradient_norm), optimizer)
 
 
-def select_matrices(params: Any) -> Any:
+def select_matrices(params: Nest) -> Nest:
     """Returns which parameters have two or more axes, which excludes biases."""
     return jax.tree.map(lambda x: x.ndim >= 2, params)
 
 
 def _make_learning_rate(config: LearnerConfig) -> float | optax.Schedule:
-    args = config.schedule_args
     if config.schedule is None:
-        if args:
+        if config.schedule_args:
             raise ConfigError(
-                f"learner.schedule_args = {args!r}: learner.schedule is null, so "
-                "nothing reads them; name a schedule there, for example "
+                f"learner.schedule_args = {config.schedule_args!r}: learner.schedule "
+                "is null, so nothing reads them; name a schedule there, for example "
                 "cosine_decay_schedule, or remove them."
             )
         return config.learning_rate
-    known = _find_functions(optax.schedules, ("init_value", "value"))
-    if config.schedule not in known:
-        raise _refuse_name("learner.schedule", config.schedule, "schedule", known)
-    factory = known[config.schedule]
-    first = next(iter(inspect.signature(factory).parameters))
-    _refuse_first(config, "learner.schedule_args", args, first)
-    check_keywords("learner.schedule_args", factory, args)
-    args = {name: _read_steps(value) for name, value in args.items()}
+    known = _list_functions(optax.schedules, "init_value", "value")
+    factory = _pick(_SCHEDULE, config.schedule, known)
+    check_keywords("learner.schedule_args", factory, config.schedule_args)
+    args = {name: _read_steps(value) for name, value in config.schedule_args.items()}
     try:
-        schedule = factory(config.learning_rate, **args)
-        rate = jax.eval_shape(schedule, jnp.zeros((), jnp.int32))
-        if rate.shape != ():
-            raise ValueError(f"it gives the shape {rate.shape}, not a number")
+        return factory(config.learning_rate, **args)
     except Exception as error:
-        raise ConfigError(
-            f"learner.schedule: {config.schedule!r} failed with "
-            f"{_show_args(args)}: {type(error).__name__}: {error}"
-        ) from error
-    return schedule
+        place = f"{_SCHEDULE}: {config.schedule!r}"
+        raise _explain_failure(place, args, error) from error
 
 
 def _read_steps(value: Any) -> Any:
@@ -108,159 +99,69 @@ def _read_steps(value: Any) -> Any:
     return {int(k) if k.isdecimal() else k: each for k, each in value.items()}
 
 
-def _find_optimizer(name: str) -> Callable[..., optax.GradientTransformation]:
-    if ":" in name:
-        return load_factory(f"learner.optimizer: {name!r}", name)
-    first = ("learning_rate",)
-    known = _find_functions(optax, first)
-    contributed = _find_functions(optax.contrib, first)
-    known.update({f"contrib.{each}": contributed[each] for each in contributed})
-    if name in known:
-        return known[name]
-    usable = [each for each in known if _works_by_default(known[each])]
-    own = " One of your own is package.module:factory."
-    raise _refuse_name("learner.optimizer", name, "optimizer", usable, own)
-
-
-def _find_functions(module: Any, first: tuple[str, ...]) -> dict[str, Callable]:
+def _list_functions(module: Any, *first: str) -> dict[str, Callable[..., Any]]:
     """Returns a module's public functions whose first parameter is named in `first`."""
-    found: dict[str, Callable] = {}
-    for name in sorted(vars(module)):
-        function = vars(module)[name]
+    found = {}
+    for name, function in sorted(vars(module).items()):
         # `scale_by_...` are parts of optimizers.
-        if name.startswith(("_", "scale_by_")) or inspect.isclass(function):
+        if inspect.isclass(function) or name.startswith(("_", "scale_by_")):
             continue
-        if not callable(function):
-            continue
-        if next(iter(inspect.signature(function).parameters), None) in first:
-            # For messages: some are partial functions, which have no __qualname__.
-            named = functools.partial(function)
-            named.__qualname__ = name  # type: ignore[attr-defined]
-            found[name] = named
+        if callable(function) and next(iter(_parameters(function)), None) in first:
+            found[name] = function
     return found
 
 
-def _refuse_name(
-    field: str, name: str, what: str, known: Iterable[str], own: str = ""
-) -> ConfigError:
-    return ConfigError(
-        f"{field} = {name!r}: Optax has no {what} of that name that distrl can use."
+def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(function).parameters
+
+
+def _pick(
+    field: str, name: str, known: Mapping[str, Callable[..., Any]]
+) -> Callable[..., Any]:
+    if name in known:
+        return known[name]
+    own = " One of your own is package.module:factory." if field == _OPTIMIZER else ""
+    raise ConfigError(
+        f"{field} = {name!r}: Optax has none of that name that distrl can use."
         f"{suggest(name, known)} There are {', '.join(known)}.{own}"
     )
 
 
-def _check_args(config: LearnerConfig, factory: Callable) -> None:
-    field, args = "learner.optimizer_args", config.optimizer_args
-    _refuse_first(config, field, args, "learning_rate")
-    for name in _MASK_ARGUMENTS:
-        if name in args:
-            raise ConfigError(
-                f"{field} = {args!r}: {name!r} cannot be given here; what is decayed "
-                "is set by learner.weight_decay_mask, all or matrices."
-            )
-    check_keywords(field, factory, args)
-
-
-def _refuse_first(
-    config: LearnerConfig, field: str, args: dict[str, Any], first: str
-) -> None:
-    if first in args:
-        raise ConfigError(
-            f"{field} = {args!r}: {first!r} cannot be given here; it is "
-            f"learner.learning_rate, which is {config.learning_rate:g}."
-        )
-
-
-def _make_mask_args(config: LearnerConfig, factory: Callable) -> dict[str, Any]:
+def _make_mask(config: LearnerConfig, factory: Callable[..., Any]) -> dict[str, Any]:
     if config.weight_decay_mask == "all":
         return {}
-    parameters = inspect.signature(factory).parameters
-    for name in _MASK_ARGUMENTS:
-        if name in parameters:
+    for name in ("mask", "weight_decay_mask"):
+        if name in _parameters(factory):
             return {name: select_matrices}
-    decaying = [
-        name
-        for name, each in _find_functions(optax, ("learning_rate",)).items()
-        if set(_MASK_ARGUMENTS) & set(inspect.signature(each).parameters)
-    ]
     raise ConfigError(
-        f"learner.weight_decay_mask = {config.weight_decay_mask!r}: learner.optimizer "
-        f"= {config.optimizer!r} has no weight decay to mask; set it to all, or take "
-        f"one of {', '.join(decaying)}."
+        f"learner.weight_decay_mask = {config.weight_decay_mask!r}: {_OPTIMIZER} = "
+        f"{config.optimizer!r} has no weight decay to mask; set it to all, or use an "
+        "optimizer with weight decay, for example adamw."
     )
 
 
-def _try_out(optimizer: optax.GradientTransformation, params: Any = _SHAPES) -> None:
+def _check_update(optimizer: optax.GradientTransformation, params: Nest) -> None:
     """Traces an update as the learner makes it; any exception means unusable."""
-    state = jax.eval_shape(optimizer.init, params)
-    for leaf in jax.tree.leaves(state):
+
+    before = (params, jax.eval_shape(optimizer.init, params))
+    for leaf in jax.tree.leaves(before):
         if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             raise TypeError("its state holds a typed key, which checkpoints cannot")
 
-    def update(params: Any, state: Any) -> tuple[Any, Any]:
+    def update(held: tuple[Nest, Nest], _: None) -> tuple[tuple[Nest, Nest], None]:
+        params, state = held
         updates, state = optimizer.update(params, state, params)
-        return optax.apply_updates(params, updates), state
+        return (optax.apply_updates(params, updates), state), None
 
-    before = (params, state)
-    after = jax.eval_shape(update, *before)
-    # Updates run in a scan, whose carry must keep its shape.
-    if _describe(after) != _describe(before):
-        raise TypeError("an update changes the shape or dtype of its state")
-
-
-def _describe(nest: Any) -> Any:
-    leaves, structure = jax.tree.flatten(nest)
-    return structure, [(leaf.shape, leaf.dtype) for leaf in leaves]
-
-
-def _works_by_default(factory: Callable[..., optax.GradientTransformation]) -> bool:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            _try_out(factory(1e-3))
-        except Exception:
-            return False
-        return True
+    before = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), before)
+    # The updates of a dispatch run in a scan, whose carry must keep its shape.
+    jax.eval_shape(lambda held: jax.lax.scan(update, held, length=1), before)
 
 
 def _explain_failure(
-    config: LearnerConfig,
-    factory: Callable,
-    args: dict[str, Any],
-    params: Any,
-    error: Exception,
+    place: str, args: Mapping[str, Any], error: Exception
 ) -> ConfigError:
-    reason = _tell(error)
-    if config.schedule is not None:
-        try:
-            _try_out(
-                factory(config.learning_rate, **args),
-                _SHAPES if params is None else params,
-            )
-        except Exception as other:
-            reason = _tell(other)
-        else:
-            return ConfigError(
-                f"learner.schedule = {config.schedule!r}: learner.optimizer = "
-                f"{config.optimizer!r} takes no schedule; set learner.schedule to null."
-            )
-    is_own = ":" in config.optimizer
-    if not args and not is_own and not _works_by_default(factory):
-        return ConfigError(
-            f"learner.optimizer = {config.optimizer!r}: distrl cannot use it, since "
-            f"its updates take gradients and parameters alone, in a loop. {reason}"
-        )
-    return ConfigError(
-        f"learner.optimizer: {config.optimizer!r} failed with {_show_args(args)}: "
-        f"{reason}"
-    )
-
-
-def _tell(error: Exception) -> str:
-    """Returns an error in one line; Optax's have several."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
-
-
-def _show_args(args: dict[str, Any]) -> str:
-    shown = (f"{name}={value!r}" for name, value in args.items() if not callable(value))
-    return f"({', '.join(shown)})"
+    given = ", ".join(f"{name}={x!r}" for name, x in args.items() if not callable(x))
+    # Optax's messages have several lines.
+    reason = " ".join(f"{type(error).__name__}: {error}".split())
+    return ConfigError(f"{place} failed with ({given}): {reason}")

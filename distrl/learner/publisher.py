@@ -5,14 +5,16 @@ import threading
 import time
 from typing import Any
 
-import chex
+import haiku as hk
 import jax
 
 from distrl.config import Config
-from distrl.learner.health import DivergedError, check_arrays
+from distrl.learner.state import DivergedError, check_finite
 from distrl.system.remote import RemoteCaller
 from distrl.types import StopSignal
 from distrl.variables import SERVICE
+
+Variables = tuple[hk.Params, hk.State]
 
 
 class Publisher:
@@ -26,9 +28,7 @@ class Publisher:
         self._stop = stop
         self._caller = RemoteCaller(service, SERVICE, config.launch, stop)
         self._check_seconds = config.launch.report_seconds
-        self._lock = threading.Lock()
-        self._waiting: tuple[int, chex.ArrayTree] | None = None
-        self._published: tuple[int, bytes] | None = None
+        self._newest: tuple[int, Variables] | None = None
         self._wakeup = threading.Event()
         self._closed = False
         self.seconds: float | None = None
@@ -37,13 +37,12 @@ class Publisher:
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
         self._thread.start()
 
-    def put(self, learner_steps: int, variables: chex.ArrayTree) -> None:
+    def put(self, learner_steps: int, variables: Variables) -> None:
         """Publishes `(params, network_state)` soon; does not wait.
 
         Nobody may change or donate the arrays: the thread copies them from the device.
         """
-        with self._lock:
-            self._waiting = (learner_steps, variables)
+        self._newest = (learner_steps, variables)
         self._wakeup.set()
 
     def check(self) -> None:
@@ -63,37 +62,31 @@ class Publisher:
         self._thread.join(timeout)
 
     def _run(self) -> None:
+        sent = None
         try:
-            while True:
+            while not self._closed or not (sent is self._newest or self._stop.is_set()):
                 self._wakeup.wait(self._check_seconds)
                 self._wakeup.clear()
-                with self._lock:
-                    waiting, self._waiting = self._waiting, None
-                if waiting is None:
-                    if not self._closed:
-                        self._refill()
-                elif not self._publish(*waiting):
-                    with self._lock:
-                        self._waiting = self._waiting or waiting
+                newest = self._newest
+                if newest is None or (newest is sent and not self._is_empty()):
+                    continue
+                if self._publish(*newest):
+                    sent = newest
+                else:
                     self._wakeup.set()
-                if self._closed and (self._waiting is None or self._stop.is_set()):
-                    return
         except BaseException as error:
             self._error = error
 
-    def _publish(self, learner_steps: int, variables: chex.ArrayTree) -> bool:
-        variables = jax.device_get(variables)
-        check_arrays("parameters", variables, learner_steps)
+    def _is_empty(self) -> bool:
+        return not self._closed and self._caller.call("newest_version") == 0
+
+    def _publish(self, learner_steps: int, variables: Variables) -> bool:
+        params, network_state = variables = jax.device_get(variables)
+        nest = {"params": params, "network_state": network_state}
+        check_finite(nest, learner_steps)
         began = time.monotonic()
         payload = pickle.dumps(variables, protocol=pickle.HIGHEST_PROTOCOL)
-        self._published = (learner_steps, payload)
         if self._caller.call("publish", learner_steps, payload) is None:
             return False
         self.seconds = time.monotonic() - began
         return True
-
-    def _refill(self) -> None:
-        if self._published is None:
-            return
-        if self._caller.call("newest_version") == 0:
-            self._caller.call("publish", *self._published)

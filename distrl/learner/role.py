@@ -22,13 +22,16 @@ from distrl.learner.devices import (
     put_superbatch,
     replicate,
 )
-from distrl.learner.feed import DeviceSuperbatch, Feed
-from distrl.learner.health import check_metrics
 from distrl.learner.optimizer import make_optimizer
 from distrl.learner.publisher import Publisher
-from distrl.learner.state import init_state
+from distrl.learner.state import check_finite, init_state
 from distrl.learner.update import UpdateOutput, make_update, read_metrics
-from distrl.replay import PriorityUpdater, make_samplers
+from distrl.replay import (
+    PriorityUpdater,
+    SampledSuperbatch,
+    ShardedSampler,
+    make_samplers,
+)
 from distrl.seeding import derive_seed
 from distrl.system.remote import ignore_errors_while_stopping
 from distrl.telemetry.metrics import MetricsLog
@@ -60,7 +63,8 @@ def run_learner(
         closing.callback(learner.close)
         reporter.count(learner_steps=learner.learner_steps)
         samplers = make_samplers(replay_addresses, config, spec)
-        feed = Feed(samplers, config, learner.devices)
+        block = config.replay.block_size
+        feed = ShardedSampler(samplers, block, learner.put_on_devices)
         closing.callback(feed.close, _POLL_SECONDS)
         # Meanwhile the actors fill replay.
         learner.compile(spec)
@@ -94,7 +98,7 @@ def run_learner(
             # A diverged metric explains more than the error of the thread that failed.
             learner.check_metrics()
             raise
-        learner.write_last_metrics()
+        learner.write_metrics()
         reporter.send()
         if learner.learner_steps > learner.resumed.learner_steps:
             checkpointer.finish(learner.state, learner.learner_steps)
@@ -110,10 +114,9 @@ class Learner:
         """Restores the newest checkpoint, if any, and publishes its parameters."""
         assert config.run_dir is not None
         self._config = config
-        self.devices = jax.local_devices()[: config.learner.devices]
-        """The devices that share a superbatch."""
+        self._devices = jax.local_devices()[: config.learner.devices]
         agent, optimizer = make_agent(config, spec), make_optimizer(config.learner)
-        self._update = make_update(agent, optimizer, config, self.devices)
+        self._update = make_update(agent, optimizer, config, self._devices)
         key = jax.random.PRNGKey(derive_seed(config.seed, "learner"))
         initial = init_state(agent, optimizer, key)
         write_run_spec(config.run_dir, describe_run(spec, initial))
@@ -121,20 +124,32 @@ class Learner:
         """How far the run was in the checkpoint that was restored."""
         self.learner_steps = self.resumed.learner_steps
         """The SGD steps so far, including those before a checkpoint."""
-        self.state = replicate(state, self.devices)
+        self.state = replicate(state, self._devices)
         """The learner's state; its buffers are given to the next update."""
         self._publisher = publisher
         self._publish()
-        self._metrics = _Metrics(config, self.learner_steps)
+        self._metrics = MetricsLog(config, "learner")
+        self._written = (time.monotonic(), self.learner_steps)
         self._under_way: collections.deque[UpdateOutput] = collections.deque()
+
+    def put_on_devices(self, superbatch: SampledSuperbatch) -> SampledSuperbatch:
+        """Puts items and probabilities on the devices, as `[D, K, B/D, ...]`."""
+        steps = self._config.learner.steps_per_dispatch
+        nest = (superbatch.items, superbatch.probabilities)
+        items, probabilities = put_superbatch(nest, self._devices, steps)
+        return superbatch._replace(items=items, probabilities=probabilities)
 
     def compile(self, spec: EnvironmentSpec) -> None:
         """Compiles the update on a copy of the state, since the state is donated."""
-        spare = replicate(first_replica(self.state), self.devices)
-        zeros = _zeros(self._config, spec, self.devices)
+        learner = self._config.learner
+        size = learner.batch_size * learner.steps_per_dispatch
+        items = make_zeros(make_item_spec(self._config, spec), size)
+        nest = (items, np.ones(size, np.float32))
+        zeros = put_superbatch(nest, self._devices, learner.steps_per_dispatch)
+        spare = replicate(first_replica(self.state), self._devices)
         jax.block_until_ready(self._update(spare, *zeros))
 
-    def learn(self, superbatch: DeviceSuperbatch) -> UpdateOutput:
+    def learn(self, superbatch: SampledSuperbatch) -> UpdateOutput:
         """Dispatches an update, then waits until few enough are in flight."""
         learner = self._config.learner
         self.state, output = self._update(
@@ -148,68 +163,38 @@ class Learner:
             self._publish()
         dispatches = self.learner_steps // learner.steps_per_dispatch
         if dispatches % learner.metrics_period == 0:
-            self._write_metrics(output)
+            self.write_metrics()
         return output
 
-    def write_last_metrics(self) -> None:
-        """Writes the metrics of the newest update, unless they are written."""
-        if self._under_way:
-            self._write_metrics(self._under_way[-1])
+    def write_metrics(self) -> None:
+        """Writes the metrics of the newest update, unless they are written.
+
+        Waits for the device. A DivergedError is raised only after the row is written.
+        """
+        then, before = self._written
+        if not self._under_way or self.learner_steps == before:
+            return
+        metrics = read_metrics(self._under_way[-1])
+        self._written = now, steps = time.monotonic(), self.learner_steps
+        row = {
+            "learner_steps": steps,
+            "steps_per_second": (steps - before) / (now - then),
+            "publish_seconds": self._publisher.seconds,
+        }
+        self._metrics.write(steps, {**row, **metrics})
+        check_finite(metrics, steps)
 
     def check_metrics(self) -> None:
         """Raises DivergedError if a metric of the newest update is not finite."""
         if self._under_way:
-            check_metrics(read_metrics(self._under_way[-1]), self.learner_steps)
+            check_finite(read_metrics(self._under_way[-1]), self.learner_steps)
 
     def close(self) -> None:
         """Closes the metrics."""
         self._metrics.close()
-
-    def _write_metrics(self, output: UpdateOutput) -> None:
-        self._metrics.write(self.learner_steps, output, self._publisher.seconds)
 
     def _publish(self) -> None:
         # Copied on the device, so this does not wait for the updates in flight.
         variables = copy_first_replica((self.state.params, self.state.network_state))
         self._published = self.learner_steps
         self._publisher.put(self.learner_steps, variables)
-
-
-class _Metrics:
-    def __init__(self, config: Config, learner_steps: int):
-        self._log = MetricsLog(config, "learner")
-        self._written = (time.monotonic(), learner_steps)
-
-    def write(
-        self, learner_steps: int, output: UpdateOutput, publish_seconds: float | None
-    ) -> None:
-        """Writes a row, unless this step has one; waits for the device.
-
-        A DivergedError is raised only after the row is written.
-        """
-        values = read_metrics(output)
-        now, (then, before) = time.monotonic(), self._written
-        if learner_steps == before:
-            return
-        rate = (learner_steps - before) / (now - then)
-        self._log.write(
-            learner_steps,
-            {
-                "learner_steps": learner_steps,
-                "steps_per_second": rate,
-                "publish_seconds": publish_seconds,
-                **values,
-            },
-        )
-        self._written = (now, learner_steps)
-        check_metrics(values, learner_steps)
-
-    def close(self) -> None:
-        self._log.close()
-
-
-def _zeros(config: Config, spec: EnvironmentSpec, devices: Any) -> Any:
-    size = config.learner.batch_size * config.learner.steps_per_dispatch
-    items = make_zeros(make_item_spec(config, spec), size)
-    nest = (items, np.ones(size, np.float32))
-    return put_superbatch(nest, devices, config.learner.steps_per_dispatch)

@@ -6,10 +6,12 @@ import chex
 import haiku as hk
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from distrl.agents.agent import Agent
 from distrl.config import LearnerConfig
+from distrl.types import Nest
 
 _INT32_MAX = 2**31 - 1
 
@@ -31,6 +33,10 @@ class TrainState(NamedTuple):
     optimizer_state: optax.OptState
     learner_steps: jax.Array
     key: chex.PRNGKey
+
+
+class DivergedError(ArithmeticError):
+    """Raised when a metric or a parameter becomes NaN or infinite."""
 
 
 def count_cycle(config: LearnerConfig) -> int:
@@ -70,3 +76,29 @@ def init_state(
         )
 
     return init(key)
+
+
+def check_finite(nest: Nest, learner_steps: int) -> None:
+    """Raises DivergedError if a number of a nest on the host is NaN or infinite.
+
+    Takes less than a millisecond for 4 MB of float32.
+    """
+    for path, leaf in jax.tree_util.tree_leaves_with_path(nest):
+        array = np.asarray(leaf)
+        if jnp.issubdtype(array.dtype, np.inexact) and not _is_finite(array):
+            name = "/".join(str(getattr(entry, "key", entry)) for entry in path)
+            raise DivergedError(
+                f"{name} = {array[~np.isfinite(array)].flat[0]} at learner step "
+                f"{learner_steps:,}. Training has diverged; its parameters are not "
+                "saved, and earlier checkpoints are unchanged. Try a smaller "
+                "learner.learning_rate, a (smaller) learner.max_gradient_norm, or "
+                "rewards clipped by actor.max_abs_reward."
+            )
+
+
+def _is_finite(array: np.ndarray) -> bool:
+    # The sum of squares is faster, and not finite if any value is not. It may also
+    # overflow; only then are all values checked.
+    flat = array.ravel()
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(np.vdot(flat, flat)) or np.isfinite(array).all())

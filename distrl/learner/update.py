@@ -11,10 +11,9 @@ import optax
 
 from distrl.agents.agent import Agent
 from distrl.config.schema import Config, LearnerConfig
-from distrl.errors import ConfigError
 from distrl.learner.devices import first_replica, map_over_devices
 from distrl.learner.state import TrainState, count_cycle
-from distrl.networks.replicas import DEVICE_AXIS
+from distrl.networks.value_network import DEVICE_AXIS
 from distrl.types import Nest
 
 
@@ -31,7 +30,9 @@ class UpdateOutput(NamedTuple):
     priorities: jax.Array
 
 
-Update = Callable[[TrainState, Nest, jax.Array | None], tuple[TrainState, UpdateOutput]]
+Update = Callable[
+    [TrainState, Nest, chex.Array | None], tuple[TrainState, UpdateOutput]
+]
 """`(state, items, probabilities) -> (state, output)`: `state` has a leading `[D]`;
 `items`, transitions or sequences, a leading `[D, K, b]`; `probabilities`, `[D, K, b]
 float32`, above 0, are those with which replay drew the items. Uniform replay ignores
@@ -42,26 +43,6 @@ def read_metrics(output: UpdateOutput) -> dict[str, float]:
     """Returns the metrics of an update as numbers; waits for the device."""
     metrics = first_replica(output.metrics)
     return {name: float(value) for name, value in metrics.items()}
-
-
-def average_network_state(network_state: hk.State, before: hk.State) -> hk.State:
-    """Returns a network's state averaged over `DEVICE_AXIS`.
-
-    Integers, such as the step counters of BatchNorm, become their maximum. A counter
-    that would overflow keeps its value from `before`, the state before the step, as
-    Optax's counters do.
-    """
-
-    def average(x: jax.Array, old: jax.Array) -> jax.Array:
-        if jnp.issubdtype(x.dtype, jnp.inexact):
-            return jax.lax.pmean(x, DEVICE_AXIS)
-        x = jax.lax.pmax(x, DEVICE_AXIS)
-        if not jnp.issubdtype(x.dtype, jnp.signedinteger):
-            return x
-        limits = jnp.iinfo(x.dtype)
-        return jnp.where((old == limits.max) & (x == limits.min), old, x)
-
-    return jax.tree.map(average, network_state, before)
 
 
 def make_update(
@@ -78,18 +59,14 @@ def make_update(
     Args:
       devices: the D devices, to which the state is donated; None for a pure function
         of one slice, to be called within a jitted function.
-
-    Raises:
-      ConfigError: the target network would never be updated.
     """
-    weigh = _make_weigh(config)
     update_target = _make_update_target(config.learner)
     cycle = count_cycle(config.learner)
     gradient = jax.grad(agent.loss, has_aux=True)
 
     def step(
         state: TrainState, batch: tuple[Nest, jax.Array]
-    ) -> tuple[TrainState, tuple[dict, jax.Array]]:
+    ) -> tuple[TrainState, tuple[dict[str, jax.Array], jax.Array]]:
         items, weights = batch
         keys = _draw_keys(state, len(weights))
         gradients, output = gradient(
@@ -119,17 +96,41 @@ def make_update(
         return new_state, (output.metrics, output.priorities)
 
     def update(
-        state: TrainState, items: Nest, probabilities: jax.Array | None
+        state: TrainState, items: Nest, probabilities: chex.Array | None
     ) -> tuple[TrainState, UpdateOutput]:
-        shape = jax.tree.leaves(items)[0].shape[:2]
-        weights = weigh(shape, probabilities)
+        if config.replay.kind == "prioritized":
+            assert probabilities is not None
+            weights = _weigh(probabilities, config.replay.importance_exponent)
+        else:
+            shape = jax.tree.leaves(items)[0].shape[:2]
+            weights = jnp.ones(shape, jnp.float32)
         state, (metrics, priorities) = jax.lax.scan(step, state, (items, weights))
         return state, UpdateOutput(_reduce_metrics(metrics), priorities)
 
     return map_over_devices(update, devices)
 
 
-def _draw_keys(state: TrainState, count: int) -> jax.Array:
+def average_network_state(network_state: hk.State, before: hk.State) -> hk.State:
+    """Returns a network's state averaged over `DEVICE_AXIS`.
+
+    Integers, such as the step counters of BatchNorm, become their maximum. A counter
+    that would overflow keeps its value from `before`, the state before the step, as
+    Optax's counters do.
+    """
+
+    def average(x: jax.Array, old: jax.Array) -> jax.Array:
+        if jnp.issubdtype(x.dtype, jnp.inexact):
+            return jax.lax.pmean(x, DEVICE_AXIS)
+        x = jax.lax.pmax(x, DEVICE_AXIS)
+        if not jnp.issubdtype(x.dtype, jnp.signedinteger):
+            return x
+        limits = jnp.iinfo(x.dtype)
+        return jnp.where((old == limits.max) & (x == limits.min), old, x)
+
+    return jax.tree.map(average, network_state, before)
+
+
+def _draw_keys(state: TrainState, count: int) -> chex.PRNGKey:
     """Returns keys `[b, 2]` by the items' positions in the batch over all devices.
 
     So the randomness of an item does not depend on the number of devices.
@@ -139,59 +140,29 @@ def _draw_keys(state: TrainState, count: int) -> jax.Array:
     return jax.vmap(jax.random.fold_in, (None, 0))(key, positions)
 
 
-def _make_weigh(
-    config: Config,
-) -> Callable[[tuple[int, ...], jax.Array | None], jax.Array]:
-    """Returns a function that computes importance weights `[K, b]` on each device.
+def _weigh(probabilities: chex.Array, exponent: float) -> jax.Array:
+    """Returns importance weights `[K, b]`, p^-beta over their maximum.
 
-    They are p^-beta divided by the maximum over the whole superbatch, all steps and
-    devices (arXiv 1511.05952). N, the size of replay, cancels out.
+    The maximum is over the whole superbatch, all steps and devices (arXiv 1511.05952).
+    N, the size of replay, cancels out.
     """
-    exponent = config.replay.importance_exponent
-
-    def weigh_uniform(
-        shape: tuple[int, ...], probabilities: jax.Array | None
-    ) -> jax.Array:
-        del probabilities
-        return jnp.ones(shape, jnp.float32)
-
-    def weigh_prioritized(
-        shape: tuple[int, ...], probabilities: jax.Array | None
-    ) -> jax.Array:
-        assert probabilities is not None
-        chex.assert_shape(probabilities, shape)
-        chex.assert_type(probabilities, float)
-        # A probability rounded to 0 would give NaN.
-        probabilities = jnp.maximum(probabilities, jnp.finfo(jnp.float32).tiny)
-        smallest = -jax.lax.pmax(-jnp.min(probabilities), DEVICE_AXIS)
-        return (smallest / probabilities) ** exponent
-
-    return weigh_prioritized if config.replay.kind == "prioritized" else weigh_uniform
+    # A probability rounded to 0 would give NaN.
+    probabilities = jnp.maximum(probabilities, jnp.finfo(jnp.float32).tiny)
+    smallest = -jax.lax.pmax(-jnp.min(probabilities), DEVICE_AXIS)
+    return (smallest / probabilities) ** exponent
 
 
 def _make_update_target(
     config: LearnerConfig,
 ) -> Callable[[hk.Params, hk.Params, jax.Array], hk.Params]:
     period, rate = config.target_update_period, config.target_update_rate
-
-    def copy(
-        params: hk.Params, target_params: hk.Params, learner_steps: jax.Array
-    ) -> hk.Params:
-        return optax.periodic_update(params, target_params, learner_steps, period)
-
-    def average(
-        params: hk.Params, target_params: hk.Params, learner_steps: jax.Array
-    ) -> hk.Params:
-        del learner_steps
-        return optax.incremental_update(params, target_params, rate)
-
     if rate is not None:
-        return average
-    if period is not None:
-        return copy
-    raise ConfigError(
-        "learner.target_update_period and learner.target_update_rate are both null: "
-        "the target network would never be updated. Set one of them."
+        return lambda params, target_params, _: optax.incremental_update(
+            params, target_params, rate
+        )
+    assert period is not None
+    return lambda params, target_params, learner_steps: optax.periodic_update(
+        params, target_params, learner_steps, period
     )
 
 

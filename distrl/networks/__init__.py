@@ -5,18 +5,6 @@ built-in or a user's own. `value_network` adds the recurrent core, if any, and t
 agent's head, and returns pure functions. Importing this package does not import JAX.
 """
 
-from distrl.networks.torsos import (
-    Torso,
-    check_network,
-    list_networks,
-    make_torso,
-    preload_networks,
-)
+from distrl.networks.torsos import Torso, list_networks, make_torso, preload_networks
 
-__all__ = [
-    "Torso",
-    "check_network",
-    "list_networks",
-    "make_torso",
-    "preload_networks",
-]
+__all__ = ["Torso", "list_networks", "make_torso", "preload_networks"]

@@ -1,23 +1,33 @@
-"""Convolutional torsos: `atari`, the network of DQN, and the small `conv`."""
+"""Torsos for images: `atari`, the network of DQN, the small `conv`, and `impala`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple
 
 import haiku as hk
 import jax
+import jax.numpy as jnp
 
 from distrl.errors import ConfigError
-from distrl.networks.images import (
-    Layer,
-    Layout,
-    append_others,
-    convolve,
-    find_image,
-    has_channels_first,
-    to_image,
+from distrl.networks.observations import (
+    check_one_hot,
+    describe,
+    encode_observation,
+    find_categories,
+    flatten,
 )
-from distrl.networks.observations import describe, encode_observation
-from distrl.networks.torsos import Torso, check_size, check_sizes
+from distrl.networks.torsos import Torso
 from distrl.types import EnvironmentSpec, Nest
+
+Layout = Literal["hwc", "chw"] | None
+"""Whether the channels of an image come last or first; None if the shape shows it."""
+
+
+class Layer(NamedTuple):
+    """A convolution with a square kernel and the same stride in both directions."""
+
+    channels: int
+    kernel: int
+    stride: int
 
 
 def make_atari(
@@ -42,8 +52,14 @@ def make_atari(
       hidden_sizes: the units of each hidden layer after the convolutions.
       layout: `hwc` or `chw`: channels last or first; None if the shape shows it.
     """
-    layers = make_layers(channels, kernels, strides)
-    return make_convolutional("atari", spec, layers, hidden_sizes, layout)
+    if not len(channels) == len(kernels) == len(strides):
+        raise ConfigError(
+            "network.args: channels, kernels and strides are lists with one number a "
+            f"convolution; they have {len(channels)}, {len(kernels)} and "
+            f"{len(strides)} numbers."
+        )
+    layers = list(map(Layer, channels, kernels, strides))
+    return _make_unpadded("atari", spec, layers, hidden_sizes, layout)
 
 
 def make_conv(
@@ -58,37 +74,109 @@ def make_conv(
     The default is the network of MinAtar (arXiv 1903.03176). The arguments are those of
     `make_atari`, but all convolutions share one `kernel`.
     """
-    check_sizes("channels", channels)
-    check_size("kernel", kernel)
     layers = [Layer(size, kernel, stride=1) for size in channels]
-    return make_convolutional("conv", spec, layers, hidden_sizes, layout)
+    return _make_unpadded("conv", spec, layers, hidden_sizes, layout)
 
 
-def make_layers(
-    channels: Sequence[int], kernels: Sequence[int], strides: Sequence[int]
-) -> list[Layer]:
-    """Returns the convolutions of three lists; raises ConfigError if invalid."""
-    sizes = {"channels": channels, "kernels": kernels, "strides": strides}
-    for name, each in sizes.items():
-        check_sizes(name, each)
-    if len({len(each) for each in sizes.values()}) > 1:
+def make_impala(
+    spec: EnvironmentSpec,
+    channels: Sequence[int] = (16, 32, 32),
+    width: int = 1,
+    blocks: int = 2,
+    hidden_sizes: Sequence[int] = (256,),
+    layout: Layout = None,
+) -> Torso:
+    """Returns the large network of IMPALA (arXiv 1802.01561, figure 3), without LSTM.
+
+    A section is a convolution, a max pooling that halves height and width, and residual
+    blocks; an MLP with ReLUs follows the last one. All is padded, so images may have
+    any size. The arguments are those of `make_atari`, but a section has `blocks`
+    residual blocks, and `width` multiplies all channels.
+    """
+    find_image("impala", spec, layout)
+
+    def convolve_sections(features: jax.Array) -> jax.Array:
+        for section in channels:
+            size = section * width
+            features = hk.Conv2D(size, 3)(features)
+            features = hk.max_pool(features, (3, 3, 1), (2, 2, 1), "SAME")
+            for _ in range(blocks):
+                residual = hk.Conv2D(size, 3)(jax.nn.relu(features))
+                features += hk.Conv2D(size, 3)(jax.nn.relu(residual))
+        return hk.Flatten()(jax.nn.relu(features))
+
+    return _make_torso(spec, convolve_sections, hidden_sizes, layout)
+
+
+def find_image(factory: str, spec: EnvironmentSpec, layout: Layout = None) -> Any:
+    """Returns the spec of the image in an observation.
+
+    Raises ConfigError unless there is one image of known layout, alone or with vectors
+    and numbers, and no discrete part has too many values.
+    """
+    leaves = jax.tree.leaves(spec.observation)
+    leaves = [x for x in leaves if find_categories(x) is None]
+    images = [x for x in leaves if len(x.shape) in (2, 3)]
+    others = [x for x in leaves if len(x.shape) > 3]
+    if len(images) != 1 or others or 0 in images[0].shape:
         raise ConfigError(
-            "network.args: channels, kernels and strides are lists with one number a "
-            f"convolution; they have {len(channels)}, {len(kernels)} and "
-            f"{len(strides)} numbers."
+            f"network.factory: {factory!r} takes one image [height, width] or [height, "
+            "width, channels], alone or with vectors and numbers; the observation is "
+            f"{describe(spec.observation)}. Use 'mlp' or 'mixed', which take any."
         )
-    return [Layer(*each) for each in zip(channels, kernels, strides, strict=True)]
+    check_layout(images[0], layout)
+    check_one_hot(factory, spec)
+    return images[0]
 
 
-def check_convolutions(
-    factory: str, spec: EnvironmentSpec, layers: Sequence[Layer], layout: Layout = None
-) -> None:
-    """Raises ConfigError unless the convolutions, unpadded, fit into the image."""
+def check_layout(image: Any, layout: Layout) -> None:
+    """Raises ConfigError if it is unclear which axis has the channels."""
+    if layout not in (None, "hwc", "chw"):
+        raise ConfigError(
+            f"network.args: layout is {layout!r}; it has to be hwc (height, width, "
+            "channels), chw (channels, height, width) or null."
+        )
+    if layout is None and len(image.shape) == 3 and image.shape[0] < image.shape[2]:
+        raise ConfigError(
+            f"network.args: the image has {describe(image)}, whose first axis is "
+            "shorter than its last, so it is not clear where its channels are; set "
+            "layout to chw if they come first, or to hwc if they come last."
+        )
+
+
+def to_image(image: jax.Array, layout: Layout = None) -> jax.Array:
+    """Returns an image as `[B, H, W, C]`; C is 1 for `[B, H, W]`."""
+    if image.ndim == 3:
+        return image[..., None]
+    return jnp.moveaxis(image, 1, -1) if layout == "chw" else image
+
+
+def convolve(
+    image: jax.Array,
+    layers: Sequence[Layer],
+    padding: str = "VALID",
+    name: str | None = None,
+) -> jax.Array:
+    """Applies convolutions with ReLUs, then flattens: `[B, H, W, C]` to `[B, F]`."""
+    for channels, kernel, stride in layers:
+        convolution = hk.Conv2D(channels, kernel, stride, padding=padding, name=name)
+        image = jax.nn.relu(convolution(image))
+    return hk.Flatten()(image)
+
+
+def _make_unpadded(
+    factory: str,
+    spec: EnvironmentSpec,
+    layers: Sequence[Layer],
+    hidden_sizes: Sequence[int],
+    layout: Layout,
+) -> Torso:
     image = find_image(factory, spec, layout)
     smallest = 1
     for layer in reversed(layers):
         smallest = (smallest - 1) * layer.stride + layer.kernel
-    size = image.shape[1:] if has_channels_first(image, layout) else image.shape[:2]
+    channels_first = layout == "chw" and len(image.shape) == 3
+    size = image.shape[1:] if channels_first else image.shape[:2]
     if min(size) < smallest:
         raise ConfigError(
             f"network.args: the convolutions of {factory!r} need an image of {smallest}"
@@ -96,27 +184,23 @@ def check_convolutions(
             "Set smaller kernels or strides, or fewer channels; 'impala' takes an "
             "image of any size."
         )
+    return _make_torso(spec, lambda x: convolve(x, layers), hidden_sizes, layout)
 
 
-def make_convolutional(
-    factory: str,
+def _make_torso(
     spec: EnvironmentSpec,
-    layers: Sequence[Layer],
+    convolve_image: Callable[[jax.Array], jax.Array],
     hidden_sizes: Sequence[int],
-    layout: Layout = None,
+    layout: Layout,
 ) -> Torso:
-    """Returns convolutions without padding, then an MLP with the rest of the inputs.
-
-    Raises ConfigError if an argument is invalid or does not fit the observation.
-    """
-    check_sizes("hidden_sizes", hidden_sizes)
-    check_convolutions(factory, spec, layers, layout)
+    """Returns features of the image, then an MLP on them and the rest."""
 
     def torso(observation: Nest, is_training: bool) -> jax.Array:
         del is_training
-        observation = encode_observation(observation, spec)
-        features = convolve(to_image(observation, layout), layers)
-        features = append_others(features, observation)
+        leaves = jax.tree.leaves(encode_observation(observation, spec))
+        (image,) = (x for x in leaves if x.ndim > 2)
+        others = [x for x in leaves if x.ndim <= 2]
+        features = flatten([convolve_image(to_image(image, layout)), *others])
         return hk.nets.MLP(hidden_sizes, activate_final=True)(features)
 
     return torso

@@ -1,7 +1,8 @@
 """Heads, from features to action values, and IQN's embedding of quantiles."""
 
+import functools
+import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
 
 import haiku as hk
 import jax
@@ -9,7 +10,7 @@ import jax.numpy as jnp
 
 from distrl.config.factories import check_keywords
 from distrl.config.schema import NetworkConfig
-from distrl.networks.noisy import Noise, NoisyLinear
+from distrl.networks.layers import Noise, NoisyLinear
 from distrl.networks.torsos import check_sizes
 
 _COSINES = 64  # As in the IQN paper.
@@ -17,21 +18,8 @@ _COSINES = 64  # As in the IQN paper.
 Head = Callable[[jax.Array, Noise], jax.Array]
 """`(features [B, ..., F], noise) -> values`, a Haiku function."""
 
-
-class HeadSpec(NamedTuple):
-    """The size and layers of a head.
-
-    `num_outputs` is N, the outputs per action; None for a single value without an axis.
-    """
-
-    network: NetworkConfig
-    num_actions: int
-    num_outputs: int | None
-
-    @property
-    def width(self) -> int:
-        """The outputs per action, 1 or N."""
-        return 1 if self.num_outputs is None else self.num_outputs
+_Layers = Callable[[str, jax.Array, Sequence[int]], jax.Array]
+"""`(name, inputs, sizes) -> outputs`: linear layers with ReLUs between them."""
 
 
 def make_head(config: NetworkConfig, num_actions: int, num_outputs: int | None) -> Head:
@@ -40,52 +28,54 @@ def make_head(config: NetworkConfig, num_actions: int, num_outputs: int | None) 
     It returns `[B, ..., A, N]` for N = `num_outputs` per action, such as atoms, and
     `[B, ..., A]` if that is None. Raises ConfigError for invalid `head_args`.
     """
-    make = _HEADS[config.head]
-    check_keywords("network.head_args", make, config.head_args)
-    return make(HeadSpec(config, num_actions, num_outputs), **config.head_args)
-
-
-def make_none(spec: HeadSpec) -> Head:
-    """Returns a head that uses the torso's output as the values."""
-    del spec
-    return lambda features, noise: features
-
-
-def make_linear(spec: HeadSpec, hidden_sizes: Sequence[int] = ()) -> Head:
-    """Returns hidden layers with ReLUs, then a linear layer."""
-    check_sizes("hidden_sizes", hidden_sizes, "network.head_args")
+    compute = _HEADS[config.head]
+    check_keywords("network.head_args", compute, config.head_args, positional=3)
+    check_sizes("network.head_args", compute, config.head_args)
+    shape = (num_actions, 1 if num_outputs is None else num_outputs)
 
     def head(features: jax.Array, noise: Noise) -> jax.Array:
-        sizes = [*hidden_sizes, spec.num_actions * spec.width]
-        values = _apply_layers(spec, "values", features, sizes, noise)
-        if spec.num_outputs is None:
-            return values
-        return values.reshape(*features.shape[:-1], spec.num_actions, spec.width)
+        layers = functools.partial(_apply_layers, config, noise)
+        values = compute(features, layers, shape, **config.head_args)
+        if num_outputs is None and config.head != "none":
+            return values[..., 0]
+        return values
 
     return head
 
 
-def make_dueling(spec: HeadSpec, hidden_sizes: Sequence[int] = ()) -> Head:
-    """Returns V + A - mean A over actions (arXiv 1511.06581).
+def none(features: jax.Array, layers: _Layers, shape: tuple[int, int]) -> jax.Array:
+    """Returns the torso's output as the values."""
+    del layers, shape
+    return features
+
+
+def linear(
+    features: jax.Array,
+    layers: _Layers,
+    shape: tuple[int, int],
+    hidden_sizes: Sequence[int] = (),
+) -> jax.Array:
+    """Returns hidden layers with ReLUs, then a linear layer, `[B, ..., A, N]`."""
+    values = layers("values", features, [*hidden_sizes, math.prod(shape)])
+    return values.reshape(*features.shape[:-1], *shape)
+
+
+def dueling(
+    features: jax.Array,
+    layers: _Layers,
+    shape: tuple[int, int],
+    hidden_sizes: Sequence[int] = (),
+) -> jax.Array:
+    """Returns V + A - mean A over actions (arXiv 1511.06581), `[B, ..., A, N]`.
 
     V and A have separate hidden layers. With N outputs per action, V has N too, and
     each output is combined separately (arXiv 1710.02298).
     """
-    check_sizes("hidden_sizes", hidden_sizes, "network.head_args")
-
-    def head(features: jax.Array, noise: Noise) -> jax.Array:
-        sizes = [*hidden_sizes, spec.width]
-        state_value = _apply_layers(spec, "state_value", features, sizes, noise)
-        sizes = [*hidden_sizes, spec.num_actions * spec.width]
-        advantage = _apply_layers(spec, "advantage", features, sizes, noise)
-        advantage = advantage.reshape(
-            *features.shape[:-1], spec.num_actions, spec.width
-        )
-        advantage -= jnp.mean(advantage, axis=-2, keepdims=True)
-        values = state_value[..., None, :] + advantage
-        return values if spec.num_outputs is not None else values[..., 0]
-
-    return head
+    state_value = layers("state_value", features, [*hidden_sizes, shape[1]])
+    advantage = layers("advantage", features, [*hidden_sizes, math.prod(shape)])
+    advantage = advantage.reshape(*features.shape[:-1], *shape)
+    advantage -= jnp.mean(advantage, axis=-2, keepdims=True)
+    return state_value[..., None, :] + advantage
 
 
 def embed_quantiles(features: jax.Array, tau: jax.Array) -> jax.Array:
@@ -104,21 +94,20 @@ def embed_quantiles(features: jax.Array, tau: jax.Array) -> jax.Array:
     return features[:, None, :] * jax.nn.relu(embedding)
 
 
-_HEADS: dict[str, Callable[..., Head]] = {
-    "dueling": make_dueling,
-    "linear": make_linear,
-    "none": make_none,
+_HEADS: dict[str, Callable[..., jax.Array]] = {
+    "dueling": dueling,
+    "linear": linear,
+    "none": none,
 }
 
 
 def _apply_layers(
-    spec: HeadSpec, name: str, x: jax.Array, sizes: Sequence[int], noise: Noise
+    config: NetworkConfig, noise: Noise, name: str, x: jax.Array, sizes: Sequence[int]
 ) -> jax.Array:
     for index, size in enumerate(sizes):
         x = jax.nn.relu(x) if index > 0 else x
-        layer: Any
-        if spec.network.noisy:
-            layer = NoisyLinear(size, spec.network.noisy_sigma, name=f"{name}_{index}")
+        if config.noisy:
+            layer = NoisyLinear(size, config.noisy_sigma, name=f"{name}_{index}")
             x = layer(x, noise)
         else:
             x = hk.Linear(size, name=f"{name}_{index}")(x)

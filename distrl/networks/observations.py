@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from distrl.errors import ConfigError
-from distrl.types import EnvironmentSpec
+from distrl.types import EnvironmentSpec, Nest
 
 MAX_ONE_HOT = 1024
 """The most values of a one-hot encoded observation; a bounded integer with no more
@@ -48,7 +48,7 @@ def check_one_hot(factory: str, spec: EnvironmentSpec) -> None:
             )
 
 
-def encode_observation(observation: Any, spec: EnvironmentSpec) -> Any:
+def encode_observation(observation: Nest, spec: EnvironmentSpec) -> Nest:
     """Returns a nest of `[B, ...]` in float32, each array encoded as its spec says.
 
     Discrete arrays become one-hot vectors `[B, values]`, concatenated for several
@@ -61,13 +61,19 @@ def encode_observation(observation: Any, spec: EnvironmentSpec) -> Any:
 
 def scale(leaf: Any, x: jax.Array) -> jax.Array:
     """Returns `[B, ...] float32`, scaled as in `encode_observation`."""
-    low, span = _find_scale(leaf)
+    is_byte, is_image = leaf.dtype == np.uint8, len(leaf.shape) in (2, 3)
+    low, span = 0.0, 255.0 if is_byte else 1.0
+    if hasattr(leaf, "maximum") and 0 not in leaf.shape and (is_byte or is_image):
+        least, most = float(np.min(leaf.minimum)), float(np.max(leaf.maximum))
+        is_scaled = leaf.dtype.kind == "f" and least >= -1.0 and most <= 1.0
+        if 0.0 < most - least <= _MAX_PIXEL_RANGE and not is_scaled:
+            low, span = least, most - least
     x = x.astype(jnp.float32)
     x = x - low if low else x
     return x / span if span != 1.0 else x
 
 
-def to_float(observation: Any) -> Any:
+def to_float(observation: Nest) -> Nest:
     """Returns the nest in float32; uint8 is divided by 255."""
 
     def convert(x: jax.Array) -> jax.Array:
@@ -77,29 +83,23 @@ def to_float(observation: Any) -> Any:
     return jax.tree.map(convert, observation)
 
 
-def flatten(observation: Any) -> jax.Array:
+def flatten(observation: Nest) -> jax.Array:
     """Flattens and concatenates a nest of `[B, ...]` to `[B, F] float32`."""
     leaves = jax.tree.leaves(to_float(observation))
     return jnp.concatenate([x.reshape(x.shape[0], -1) for x in leaves], axis=-1)
 
 
-def observation_shapes(spec: EnvironmentSpec, batch_size: int) -> Any:
-    """Returns the nest of shapes and device dtypes of a batch."""
+def zero_observation(spec: EnvironmentSpec, batch_size: int) -> Nest:
+    """Returns a nest of zeros `[batch_size, ...]`, of the dtypes on the device."""
 
-    def batch(array: Any) -> jax.ShapeDtypeStruct:
+    def zeros(array: Any) -> jax.Array:
         dtype = jax.dtypes.canonicalize_dtype(array.dtype)
-        return jax.ShapeDtypeStruct((batch_size, *array.shape), dtype)
+        return jnp.zeros((batch_size, *array.shape), dtype)
 
-    return jax.tree.map(batch, spec.observation)
-
-
-def zero_observation(spec: EnvironmentSpec, batch_size: int) -> Any:
-    """Returns a nest of zeros `[batch_size, ...]`."""
-    shapes = observation_shapes(spec, batch_size)
-    return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+    return jax.tree.map(zeros, spec.observation)
 
 
-def describe(nest: Any) -> str:
+def describe(nest: Nest) -> str:
     """Describes shapes and dtypes of a nest, such as `[2, 3] float32`, for messages."""
 
     def text(x: Any) -> str:
@@ -122,14 +122,3 @@ def _encode(leaf: Any, x: jax.Array) -> jax.Array:
     which = np.repeat(np.arange(len(sizes)), sizes)  # the integer of each output
     values = np.concatenate([np.arange(size) for size in sizes])
     return (x[:, which] == values).astype(jnp.float32)
-
-
-def _find_scale(leaf: Any) -> tuple[float, float]:
-    """Returns the offset to subtract and the range to divide by."""
-    is_byte, is_image = leaf.dtype == np.uint8, len(leaf.shape) in (2, 3)
-    if hasattr(leaf, "maximum") and 0 not in leaf.shape and (is_byte or is_image):
-        low, high = float(np.min(leaf.minimum)), float(np.max(leaf.maximum))
-        is_scaled = leaf.dtype.kind == "f" and low >= -1.0 and high <= 1.0
-        if 0.0 < high - low <= _MAX_PIXEL_RANGE and not is_scaled:
-            return low, high - low
-    return 0.0, 255.0 if is_byte else 1.0

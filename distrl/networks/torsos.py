@@ -1,7 +1,8 @@
-"""The table of built-in torsos, construction and checks of torsos."""
+"""The table of built-in torsos, and the construction of torsos."""
 
 import dataclasses
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from distrl.action_masks import split_mask
@@ -24,11 +25,11 @@ _NETWORKS = {
     ),
     "impala": Named(
         "The residual network of IMPALA for images (arXiv 1802.01561).",
-        "distrl.networks.impala:make_impala",
+        "distrl.networks.convolutional:make_impala",
     ),
     "mixed": Named(
         "An embedding of each part of a dict or tuple observation, then an MLP.",
-        "distrl.networks.mixed:make_mixed",
+        "distrl.networks.mlp:make_mixed",
     ),
     "mlp": Named(
         "A multilayer perceptron on any observation, flattened into one vector.",
@@ -57,6 +58,8 @@ def make_torso(config: NetworkConfig, spec: EnvironmentSpec) -> Torso:
     """
     factory = find_factory("network.factory", config.factory, _NETWORKS)
     check_keywords("network.args", factory, config.args)
+    if config.factory in _NETWORKS:
+        check_sizes("network.args", factory, config.args)
     seen, mask = split_mask(spec.observation)
     spec = dataclasses.replace(spec, observation=seen)
     try:
@@ -82,72 +85,25 @@ def make_torso(config: NetworkConfig, spec: EnvironmentSpec) -> Torso:
     )
 
 
-def check_network(config: NetworkConfig, spec: EnvironmentSpec) -> None:
-    """Raises ConfigError unless the torso returns `[B, F] float32`; computes nothing.
+def check_sizes(
+    field: str, factory: Callable[..., Any], args: Mapping[str, Any]
+) -> None:
+    """Raises ConfigError unless sizes are positive integers, and lists lists of them.
 
-    With `network.head: none` the agent checks the output instead.
+    The factory's defaults tell which arguments are a size and which are a list.
     """
-    import haiku as hk
-    import jax
 
-    from distrl.networks.observations import describe, observation_shapes
-    from distrl.networks.replicas import bind_device_axis
+    def is_size(value: Any) -> bool:
+        return type(value) is int and value > 0
 
-    torso = hk.transform_with_state(make_torso(config, spec))
-    # Unlike any other axis, to detect networks that mix up axes.
-    batch_size = spec.num_actions + 1
-    observation = observation_shapes(spec, batch_size)
-
-    @bind_device_axis
-    def apply(key: Any, observation: Nest) -> list[Any]:
-        params, state = torso.init(key, observation, True)
-        return [
-            torso.apply(params, state, key, observation, is_training)[0]
-            for is_training in (True, False)
-        ]
-
-    key = jax.ShapeDtypeStruct((2,), "uint32")
-    try:
-        outputs = jax.eval_shape(apply, key, observation)
-    except ConfigError:
-        raise
-    except Exception as error:
-        raise ConfigError(
-            f"network.factory: {config.factory!r} fails on an observation of "
-            f"{describe(observation)}: {type(error).__name__}: {error}\n"
-            "A network is called as network(observation, is_training); "
-            "distrl.networks.observations.to_float converts integer observations, "
-            "uint8 included, to floats."
-        ) from error
-    if config.head == "none":
-        return
-    for output in outputs:
-        fits = hasattr(output, "shape") and len(output.shape) == 2
-        if not fits or output.shape[0] != batch_size or output.dtype != "float32":
-            raise ConfigError(
-                f"network.factory: {config.factory!r} returns {describe(output)} for a "
-                f"batch of {batch_size} observations; the head needs features "
-                f"[{batch_size}, any number] float32 (with network.head: none the "
-                "network returns the action values itself)."
-            )
-
-
-def check_sizes(name: str, sizes: Any, field: str = "network.args") -> None:
-    """Raises ConfigError unless `sizes` is a list of positive integers."""
-    if not isinstance(sizes, (list, tuple)) or not all(map(_is_size, sizes)):
-        raise ConfigError(
-            f"{field}: {name} is {sizes!r}; it has to be a list of positive "
-            "integers, for example [64, 64]."
-        )
-
-
-def check_size(name: str, size: Any) -> None:
-    """Raises ConfigError unless `size` is a positive integer."""
-    if not _is_size(size):
-        raise ConfigError(
-            f"network.args: {name} is {size!r}; it has to be a positive integer."
-        )
-
-
-def _is_size(size: Any) -> bool:
-    return isinstance(size, int) and not isinstance(size, bool) and size > 0
+    parameters = inspect.signature(factory).parameters
+    for name, value in args.items():
+        default = parameters[name].default
+        is_list = isinstance(value, (list, tuple)) and all(map(is_size, value))
+        if isinstance(default, tuple) and not is_list:
+            needed = "a list of positive integers, for example [64, 64]"
+        elif isinstance(default, int) and not is_size(value):
+            needed = "a positive integer"
+        else:
+            continue
+        raise ConfigError(f"{field}: {name} is {value!r}; it has to be {needed}.")

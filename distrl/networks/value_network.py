@@ -1,10 +1,8 @@
 """The whole network as pure functions: torso, core and head."""
 
-import contextlib
 import functools
-import math
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 import chex
 import haiku as hk
@@ -13,13 +11,20 @@ import jax.numpy as jnp
 
 from distrl.config.schema import Config, NetworkConfig
 from distrl.errors import ConfigError
-from distrl.networks.core import Core, make_initial_carry
 from distrl.networks.heads import embed_quantiles, make_head
-from distrl.networks.noisy import Noise
+from distrl.networks.layers import (
+    Noise,
+    apply_core,
+    initialize_layers,
+    make_initial_carry,
+)
 from distrl.networks.observations import describe, zero_observation
-from distrl.networks.replicas import bind_device_axis
 from distrl.networks.torsos import make_torso
 from distrl.types import EnvironmentSpec, Nest
+
+DEVICE_AXIS = "devices"
+"""The name of the device axis in a pmapped function. A network may use it, for
+example `hk.BatchNorm(..., cross_replica_axis="devices")`."""
 
 Mode = Literal["learn", "target", "act", "evaluate"]
 """The use of a network: it is training in `learn` only; noisy layers draw one sample
@@ -32,9 +37,11 @@ _NOISE: dict[Mode, Noise] = {
     "evaluate": "none",
 }
 
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
 
 class ApplyFn(Protocol):
-    """Applies the network to a batch of observations."""
+    """Applies the network to a batch of observations, or of sequences of them."""
 
     def __call__(
         self,
@@ -53,30 +60,11 @@ class ApplyFn(Protocol):
           params: the network's parameters.
           network_state: the network's state.
           key: a raw key.
-          observation: nest of `[B, ...]`.
+          observation: nest of `[B, ...]`, or `[B, T, ...]` for sequences.
           carry: nest of `[B, ...]`, the recurrent state.
           mode: what the values are for.
           tau: `[B, N] float32`, the quantiles that an implicit network computes; else
             None.
-        """
-
-
-class UnrollFn(Protocol):
-    """Applies the network to T steps of one episode per batch element."""
-
-    def __call__(
-        self,
-        params: hk.Params,
-        network_state: hk.State,
-        key: chex.PRNGKey,
-        observation: Nest,
-        carry: Nest,
-        mode: Mode,
-        /,
-    ) -> tuple[jax.Array, Nest, hk.State]:
-        """Returns values `[B, T, ...]`, the next carry and the next network state.
-
-        The observation is a nest of `[B, T, ...]`; the rest is as in `ApplyFn`.
         """
 
 
@@ -91,13 +79,14 @@ class ValueNetwork(NamedTuple):
       initial_carry: `(batch_size) -> carry`, the recurrent state at the start of an
         episode, a nest of `[B, ...]`; `()` without a core.
       apply: on single steps.
-      unroll: on sequences; not for implicit networks.
+      unroll: on T steps of one episode per batch element, with values `[B, T, ...]`;
+        not for implicit networks.
     """
 
     init: Callable[[chex.PRNGKey], tuple[hk.Params, hk.State]]
     initial_carry: Callable[[int], Nest]
     apply: ApplyFn
-    unroll: UnrollFn
+    unroll: ApplyFn
 
 
 def make_value_network(
@@ -119,133 +108,131 @@ def make_value_network(
         )
     torso = make_torso(config.network, spec)
     head = make_head(config.network, spec.num_actions, num_outputs)
-    has_core = config.network.core != "none"
 
     def forward(
-        observation: Nest, carry: Nest, tau: jax.Array | None, mode: Mode
+        axes: int, observation: Nest, carry: Nest, mode: Mode, tau: jax.Array | None
     ) -> tuple[jax.Array, Nest]:
-        features = torso(observation, mode == "learn")
-        if has_core:
-            features, carry = Core(config.network).step(features, carry)
-        batch_shape = _batch_shape(observation)
-        if is_implicit:
-            assert tau is not None
-            features = embed_quantiles(features, tau)
-            batch_shape = tau.shape
-        values = head(features, _NOISE[mode])
-        _check_values(values, batch_shape)
-        return values, carry
-
-    def forward_sequence(
-        observation: Nest, carry: Nest, mode: Mode
-    ) -> tuple[jax.Array, Nest]:
-        features = hk.BatchApply(lambda x: torso(x, mode == "learn"))(observation)
-        if has_core:
-            features, carry = Core(config.network).unroll(features, carry)
-        values = head(features, _NOISE[mode])
-        _check_values(values, _batch_shape(observation, 2))
-        return values, carry
-
-    def _batch_shape(observation: Nest, axes: int = 1) -> tuple[int, ...]:
-        return jax.tree.leaves(observation)[0].shape[:axes]
-
-    def _check_values(values: Any, batch_shape: tuple[int, ...]) -> None:
+        """Applies the network to `[B, ...]` with one axis, `[B, T, ...]` with two."""
+        batch_shape = jax.tree.leaves(observation)[0].shape[:axes]
+        with initialize_layers(config.network):
+            apply_torso = hk.BatchApply(lambda x: torso(x, mode == "learn"), axes)
+            features = apply_torso(observation)
+            if config.network.core != "none":
+                features, carry = apply_core(config.network, features, carry)
+            if is_implicit:
+                assert tau is not None
+                features = embed_quantiles(features, tau)
+                batch_shape = tau.shape
+            values = head(features, _NOISE[mode])
         outputs = () if num_outputs is None else (num_outputs,)
-        needed = jax.ShapeDtypeStruct(
-            (*batch_shape, spec.num_actions, *outputs), "float32"
-        )
-        if describe(values) != describe(needed):
+        shape = (*batch_shape, spec.num_actions, *outputs)
+        needed = describe(jax.ShapeDtypeStruct(shape, "float32"))
+        if describe(values) != needed:
             raise ConfigError(
                 f"network.head: the network returns {describe(values)} for a batch of "
-                f"{batch_shape[0]}; agent {config.agent!r} needs {describe(needed)}. "
+                f"{batch_shape[0]}; agent {config.agent!r} needs {needed}. "
                 "With network.head = linear or dueling, distrl adds the last layer."
             )
+        return values, carry
 
-    def transform(function: Callable[..., Any]) -> hk.TransformedWithState:
-        @functools.wraps(function)
-        def call(*args: Any) -> Any:
-            with initialize_layers(config.network):
-                return function(*args)
-
-        return hk.transform_with_state(call)
-
-    single, sequence = transform(forward), transform(forward_sequence)
+    network = hk.transform_with_state(forward)
 
     @bind_device_axis
     def init(key: chex.PRNGKey) -> tuple[hk.Params, hk.State]:
         carry = make_initial_carry(config.network, 1)
         tau = jnp.zeros((1, 1)) if is_implicit else None
-        return single.init(key, zero_observation(spec, 1), carry, tau, "learn")
+        return network.init(key, 1, zero_observation(spec, 1), carry, "learn", tau)
 
-    @bind_device_axis
-    def apply(
-        params: hk.Params,
-        network_state: hk.State,
-        key: chex.PRNGKey,
-        observation: Nest,
-        carry: Nest,
-        mode: Mode,
-        tau: jax.Array | None = None,
-    ) -> tuple[jax.Array, Nest, hk.State]:
-        (values, carry), network_state = single.apply(
-            params, network_state, key, observation, carry, tau, mode
-        )
-        return values, carry, network_state
+    def make_apply(axes: int) -> ApplyFn:
+        @bind_device_axis
+        def apply(
+            params: hk.Params,
+            network_state: hk.State,
+            key: chex.PRNGKey,
+            observation: Nest,
+            carry: Nest,
+            mode: Mode,
+            tau: jax.Array | None = None,
+        ) -> tuple[jax.Array, Nest, hk.State]:
+            (values, carry), network_state = network.apply(
+                params, network_state, key, axes, observation, carry, mode, tau
+            )
+            return values, carry, network_state
 
-    @bind_device_axis
-    def unroll(
-        params: hk.Params,
-        network_state: hk.State,
-        key: chex.PRNGKey,
-        observation: Nest,
-        carry: Nest,
-        mode: Mode,
-    ) -> tuple[jax.Array, Nest, hk.State]:
-        if is_implicit:
-            raise TypeError("an implicit network cannot be unrolled")
-        (values, carry), network_state = sequence.apply(
-            params, network_state, key, observation, carry, mode
-        )
-        return values, carry, network_state
+        return apply
 
     return ValueNetwork(
         init=init,
-        initial_carry=lambda size: make_initial_carry(config.network, size),
-        apply=apply,
-        unroll=unroll,
+        initial_carry=functools.partial(make_initial_carry, config.network),
+        apply=make_apply(1),
+        unroll=make_apply(2),
     )
 
 
-def initialize_layers(config: NetworkConfig) -> contextlib.AbstractContextManager[Any]:
-    """Returns the context in which a network's layers initialise their weights.
+def bind_device_axis(function: _Function) -> _Function:
+    """Makes the device axis available to a pure function wherever it is called.
 
-    `haiku` uses each layer's default: a normal distribution with standard deviation
-    1 / sqrt(inputs), truncated at two of them, and biases of 0. `torch` draws weights
-    and biases of linear and convolutional layers uniformly within 1 / sqrt(inputs), as
-    PyTorch and the original DQN do; after three layers the initial values are about
-    five times smaller.
+    In the mapped update the axis is that of the devices. Elsewhere, as in actors, it
+    has size 1, so that a mean over devices changes nothing.
     """
-    if config.initial_weights == "haiku":
-        return contextlib.nullcontext()
-    return hk.custom_creator(_make_uniform_creator())
+
+    @functools.wraps(function)
+    def bound(*args: Any) -> Any:
+        if _is_device_axis_bound():
+            return function(*args)
+        # No argument is mapped, so JAX computes the same as without the axis.
+        alone = jax.vmap(lambda: function(*args), axis_name=DEVICE_AXIS, axis_size=1)
+        return jax.tree.map(lambda x: x[0], alone())
+
+    return bound  # type: ignore[return-value]
 
 
-def _make_uniform_creator() -> Callable[..., jax.Array]:
-    # A layer creates its bias after its weights, whose shape shows the inputs.
-    bounds: dict[str, float] = {}
+def _is_device_axis_bound() -> bool:
+    try:
+        jax.lax.axis_index(DEVICE_AXIS)
+    except NameError:  # JAX raises it for an unbound axis.
+        return False
+    return True
 
-    def create(
-        next_creator: Callable[..., jax.Array],
-        shape: Any,
-        dtype: Any,
-        init: Any,
-        context: Any,
-    ) -> jax.Array:
-        layer, _, name = context.full_name.rpartition("/")
-        if isinstance(context.module, (hk.Linear, hk.ConvND)) and name in ("w", "b"):
-            if name == "w":
-                bounds[layer] = 1.0 / math.sqrt(math.prod(shape[:-1]))
-            init = hk.initializers.RandomUniform(-bounds[layer], bounds[layer])
-        return next_creator(shape, dtype, init)
 
-    return create
+def check_network(config: NetworkConfig, spec: EnvironmentSpec) -> None:
+    """Raises ConfigError unless the torso returns `[B, F] float32`; computes nothing.
+
+    With `network.head: none` the agent checks the output instead.
+    """
+    torso = hk.transform_with_state(make_torso(config, spec))
+    # Unlike any other axis, to detect networks that mix up axes.
+    batch_size = spec.num_actions + 1
+
+    @bind_device_axis
+    def apply(key: chex.PRNGKey, observation: Nest) -> list[Any]:
+        params, state = torso.init(key, observation, True)
+        return [
+            torso.apply(params, state, key, observation, is_training)[0]
+            for is_training in (True, False)
+        ]
+
+    observation = jax.eval_shape(lambda: zero_observation(spec, batch_size))
+    try:
+        outputs = jax.eval_shape(apply, jax.random.PRNGKey(0), observation)
+    except ConfigError:
+        raise
+    except Exception as error:
+        raise ConfigError(
+            f"network.factory: {config.factory!r} fails on an observation of "
+            f"{describe(observation)}: {type(error).__name__}: {error}\n"
+            "A network is called as network(observation, is_training); "
+            "distrl.networks.observations.to_float converts integer observations, "
+            "uint8 included, to floats."
+        ) from error
+    if config.head == "none":
+        return
+    for output in outputs:
+        fits = hasattr(output, "shape") and len(output.shape) == 2
+        if not fits or output.shape[0] != batch_size or output.dtype != "float32":
+            raise ConfigError(
+                f"network.factory: {config.factory!r} returns {describe(output)} for a "
+                f"batch of {batch_size} observations; the head needs features "
+                f"[{batch_size}, any number] float32 (with network.head: none the "
+                "network returns the action values itself)."
+            )

@@ -12,7 +12,7 @@ from distrl.checkpoints import RunProgress, recall_progress
 from distrl.config import Config
 from distrl.environments import Episode
 from distrl.evaluation.episodes import summarize_episodes
-from distrl.learner.health import check_metrics
+from distrl.learner.state import check_finite
 from distrl.learner.update import UpdateOutput, read_metrics
 from distrl.serial.learning import Counts
 from distrl.system.output import say
@@ -115,7 +115,7 @@ class RunRecord:
         row = {"learner_steps": counts.learner_steps, "steps_per_second": rate}
         metrics = read_metrics(output)
         self._write("learner", counts.learner_steps, {**row, **metrics})
-        check_metrics(metrics, counts.learner_steps)
+        check_finite(metrics, counts.learner_steps)
         actor_row = {
             "env_steps": counts.env_steps,
             "training_return": self._training_return,

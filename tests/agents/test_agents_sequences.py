@@ -310,18 +310,3 @@ def test_what_is_learned_is_squashed_and_what_is_acted_on_is_not():
 def test_a_configuration_without_sequences_is_refused():
     with pytest.raises(ConfigError, match="replay.sequence_length = null"):
         make_r2d2(Config(agent="r2d2"), SPEC)
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"action": BATCH.action.astype(np.float32)},
-        {"reward": BATCH.reward[:, :3]},
-        {"mask": BATCH.mask[:2]},
-        {"observation": BATCH.observation[:, :4]},
-        {"carry": (np.zeros((3, 2), np.float32),)},
-    ],
-)
-def test_wrong_shapes_and_types_are_refused(wrong):
-    with pytest.raises(AssertionError):
-        make_tabular().loss(ONLINE, TARGET, {}, KEYS, BATCH._replace(**wrong), WEIGHTS)

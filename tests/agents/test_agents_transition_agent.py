@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from dm_env import specs
-from loss_families import FAMILIES, to_arrays
+from loss_families import to_arrays
 
 from distrl.agents import make_agent
 from distrl.agents.transition_agent import ItemLoss, make_transition_agent
@@ -105,34 +105,6 @@ def test_noise_is_drawn_anew_for_each_network():
     assert (output.priorities != 0).all()
     assert output.metrics["mean_abs_td"] > 1e-3
     assert abs(values_tm1 - np.mean(output.priorities)) > 1e-3
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"action_tm1": TRANSITION.action_tm1.astype(np.float32)},
-        {"reward_t": TRANSITION.reward_t[:, None]},
-        {"discount_t": TRANSITION.discount_t[:1]},
-        {"observation_tm1": TRANSITION.observation_tm1[:1]},
-        {"observation_t": TRANSITION.observation_t[:1]},
-    ],
-)
-@pytest.mark.parametrize("name", FAMILIES)
-def test_wrong_shapes_and_types_are_refused(name, wrong):
-    network = NetworkConfig("mlp", {"hidden_sizes": []})
-    agent = make_agent(Config(agent=FAMILIES[name], network=network), SPEC)
-    params, state = jax.eval_shape(agent.init, KEYS[0])
-    with pytest.raises(AssertionError):
-        jax.eval_shape(
-            agent.loss,
-            *(params, params, state, KEYS, TRANSITION._replace(**wrong), WEIGHTS),
-        )
-
-
-def test_one_key_for_all_items_is_refused():
-    agent = make_agent(Config(agent="dqn", network=TABULAR), SPEC)
-    with pytest.raises(AssertionError):
-        agent.loss(ONLINE, TARGET, {}, KEYS[0], TRANSITION, WEIGHTS)
 
 
 def test_a_network_with_state_learns_with_the_batch_and_acts_with_averages():

@@ -11,8 +11,9 @@ from dm_env import specs
 from distrl.config import NetworkConfig, load_config
 from distrl.config.factories import find_factory
 from distrl.config.fields import list_fields, show_value
-from distrl.networks import check_network, list_networks
+from distrl.networks import list_networks
 from distrl.networks.torsos import _NETWORKS
+from distrl.networks.value_network import check_network
 from distrl.types import EnvironmentSpec
 
 PAGE = (Path(__file__).parents[2] / "docs" / "networks.md").read_text()

@@ -52,7 +52,7 @@ def test_it_returns_the_spec_of_the_environment():
         ),
         (
             {"learner": LearnerConfig(optimizer="own_optimizers:nothing")},
-            ["learner.optimizer: 'own_optimizers:nothing'", "it returned a NoneType"],
+            ["learner.optimizer: 'own_optimizers:nothing'", "'NoneType'"],
         ),
         # Tried out on the parameters of the network, which has no such layer.
         (

@@ -1,11 +1,12 @@
 import jax
 import numpy as np
 import optax
+import pytest
 from dm_env import specs
 
 from distrl.agents import make_agent
 from distrl.config import Config, NetworkConfig
-from distrl.learner.state import init_state
+from distrl.learner.state import DivergedError, check_finite, init_state
 from distrl.types import EnvironmentSpec
 
 SPEC = EnvironmentSpec(specs.Array((3,), np.float32), num_actions=2)
@@ -31,3 +32,31 @@ def test_the_seed_decides_parameters_and_key():
     assert (state.key != other.key).any()
     weights = [jax.tree.leaves(s.params)[1] for s in (state, other)]
     assert (weights[0] != weights[1]).any()
+
+
+def test_the_loss_is_named_first_with_its_value_its_step_and_advice():
+    with pytest.raises(
+        DivergedError, match="^loss = nan at learner step 12,800. "
+    ) as c:
+        check_finite({"max_td": np.inf, "loss": float("nan")}, 12_800)
+    for advice in ("learning_rate", "max_gradient_norm", "max_abs_reward"):
+        assert advice in str(c.value)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_an_array_is_named_with_its_value_and_step(bad, dtype):
+    array = np.ones((2, 3), dtype)
+    array[1, 2] = bad
+    nest = {"params": ({"linear": {"b": np.zeros(3), "w": array}}, {})}
+    with pytest.raises(DivergedError) as caught:
+        check_finite(nest, 300)
+    assert str(caught.value).startswith(
+        f"params/[0]/linear/w = {bad} at learner step 300. "
+    )
+
+
+def test_finite_numbers_pass():
+    check_finite({}, 0)
+    largest = np.full((3, 3), np.finfo(np.float32).max)
+    check_finite({"loss": -1e300, "w": largest, "n": np.int32(3), "k": np.zeros(0)}, 1)

@@ -8,7 +8,6 @@ import pytest
 
 from distrl.agents.agent import Agent, LossOutput
 from distrl.config import Config, LearnerConfig, ReplayConfig
-from distrl.errors import ConfigError
 from distrl.learner.devices import (
     first_replica,
     join_superbatch,
@@ -156,12 +155,6 @@ def test_a_polyak_rate_of_zero_is_a_value():
     config = make_config(target_update_rate=0.0, target_update_period=1)
     state, _ = take_steps(SCALAR, np.ones(3), 1, 3, config=config)
     np.testing.assert_array_equal(state.target_params, [0.0])
-
-
-def test_a_target_that_would_never_be_updated_is_refused():
-    config = make_config(target_update_rate=None, target_update_period=None)
-    with pytest.raises(ConfigError, match="target_update_period.*target_update_rate"):
-        start(SCALAR, 1, config)
 
 
 def test_noise_differs_between_items_steps_and_seeds_but_the_key_does_not():

@@ -1,4 +1,4 @@
-"""The convolutional torsos: shapes, sizes and what does not fit."""
+"""Torsos for images: the networks of the papers, and what does not fit."""
 
 import haiku as hk
 import jax
@@ -8,16 +8,36 @@ import pytest
 from dm_env import specs
 
 from distrl.config import Config, NetworkConfig
+from distrl.environments.spec import CategoricalArray
 from distrl.errors import ConfigError
-from distrl.networks.convolutional import make_atari, make_conv
-from distrl.networks.value_network import make_value_network
+from distrl.networks import make_torso
+from distrl.networks.convolutional import (
+    Layer,
+    convolve,
+    find_image,
+    make_atari,
+    make_conv,
+    make_impala,
+    to_image,
+)
+from distrl.networks.value_network import check_network, make_value_network
 from distrl.types import EnvironmentSpec
 
 FRAMES = EnvironmentSpec(specs.Array((84, 84, 4), np.uint8), num_actions=4)
-SMALL = {"channels": [2], "kernels": [2], "strides": [2], "hidden_sizes": [3]}
 
 
-def test_default_is_the_network_of_the_paper():
+BOARD = EnvironmentSpec(specs.Array((3, 3), np.float32), num_actions=2)
+
+
+def init_shapes(torso, observation):
+    init = hk.transform_with_state(torso).init
+    params, _ = jax.eval_shape(
+        lambda key: init(key, observation, True), jax.random.PRNGKey(0)
+    )
+    return params
+
+
+def test_the_default_of_atari_is_the_network_of_the_paper():
     network = make_value_network(Config(network=NetworkConfig("atari")), FRAMES)
     params, _ = jax.eval_shape(network.init, jax.random.PRNGKey(0))
     shapes = [layer["w"].shape for layer in params.values()]
@@ -30,37 +50,25 @@ def test_default_is_the_network_of_the_paper():
     assert sum(x.size for x in jax.tree.leaves(params)) == 1_686_180
 
 
-@pytest.mark.parametrize(
-    ("shape", "dtype"), [((4, 6), np.uint8), ((4, 6, 3), np.float32)]
-)
-def test_one_image_at_a_time_gives_what_the_batch_gives(shape, dtype):
-    spec = EnvironmentSpec(specs.Array(shape, dtype), num_actions=2)
-    torso = hk.transform_with_state(make_atari(spec, **SMALL))
-    images = np.arange(5 * np.prod(shape)).reshape(5, *shape).astype(dtype)
-    params, state = torso.init(jax.random.PRNGKey(0), images, True)
-    features, _ = torso.apply(params, state, None, images, False)
-    assert (features.shape, features.dtype) == ((5, 3), np.float32)
-    for i in range(5):
-        one, _ = torso.apply(params, state, None, images[i : i + 1], True)
-        np.testing.assert_allclose(one[0], features[i], rtol=1e-5, atol=1e-6)
+def test_the_default_of_conv_is_the_network_of_minatar():
+    spec = EnvironmentSpec(specs.Array((10, 10, 4), np.uint8), num_actions=6)
+    params = init_shapes(make_conv(spec), np.zeros((1, 10, 10, 4), np.uint8))
+    shapes = [layer["w"].shape for layer in params.values()]
+    # 3x3 without padding leaves 8x8, of 16 channels: 1024 features.
+    assert shapes == [(3, 3, 4, 16), (1024, 128)]
 
 
-@pytest.mark.parametrize(
-    ("args", "parts"),
-    [
-        ({"channels": [32, 64]}, ["they have 2, 3 and 3 numbers"]),
-        ({"kernels": 8}, ["kernels is 8", "list of positive integers"]),
-        ({"strides": [4, 2, 0]}, ["strides is [4, 2, 0]"]),
-        ({"hidden_sizes": 512}, ["hidden_sizes is 512"]),
-        # (3 - 1) * 2 + 4 = 8, as ever; (8 - 1) * 4 + 84 = 112.
-        ({"kernels": [84, 4, 3]}, ["112 by 112", "[84, 84, 4] uint8"]),
-    ],
-)
-def test_bad_arguments_are_told(args, parts):
-    with pytest.raises(ConfigError) as caught:
-        make_atari(FRAMES, **args)
-    for part in ["network.args", *parts]:
-        assert part in str(caught.value)
+def test_the_default_of_impala_is_the_network_of_the_paper():
+    zeros = np.zeros((1, 84, 84, 4), np.uint8)
+    params = init_shapes(make_impala(FRAMES), zeros)
+    # Fifteen convolutions and a layer of 256, on 84, 42, 21, 11 squared times 32.
+    assert len(params) == 16
+    assert params["mlp/~/linear_0"]["w"].shape == (11 * 11 * 32, 256)
+    # A 3x3 convolution from n to m has (9 n + 1) m numbers: 16 from 4 and 4 times
+    # 16 from 16; 32 from 16 and 4 times 32 from 32; 5 times 32 from 32.
+    convolutions = 592 + 4 * 2320 + 4640 + 4 * 9248 + 5 * 9248
+    sizes = convolutions + 3872 * 256 + 256
+    assert sum(x.size for x in jax.tree.leaves(params)) == sizes
 
 
 def test_one_convolution_by_hand():
@@ -77,27 +85,162 @@ def test_one_convolution_by_hand():
         np.testing.assert_allclose(features, [[6.0]])
 
 
-def test_default_is_the_network_of_minatar():
-    spec = EnvironmentSpec(specs.Array((10, 10, 4), np.uint8), num_actions=6)
-    torso = hk.transform_with_state(make_conv(spec))
-    zeros = np.zeros((1, 10, 10, 4), np.uint8)
-    params, _ = jax.eval_shape(
-        lambda key: torso.init(key, zeros, True), jax.random.PRNGKey(0)
+@pytest.mark.parametrize(
+    ("padding", "expected"),
+    [
+        # A kernel of ones on 1 2 3 / 4 5 6 / 7 8 9: the only place of stride 2.
+        ("VALID", [12.0]),
+        # Zeros at the right and below: 1+2+4+5, 3+6, 7+8, 9.
+        ("SAME", [12.0, 9.0, 15.0, 9.0]),
+    ],
+)
+def test_stride_and_padding_by_hand(padding, expected):
+    image = jnp.arange(1.0, 10.0).reshape(1, 3, 3, 1)
+    network = hk.without_apply_rng(
+        hk.transform(lambda x: convolve(x, [Layer(1, 2, 2)], padding, name="here"))
     )
-    shapes = [layer["w"].shape for layer in params.values()]
-    # 3x3 without padding leaves 8x8, of 16 channels: 1024 features.
-    assert shapes == [(3, 3, 4, 16), (1024, 128)]
+    assert list(network.init(jax.random.PRNGKey(0), image)) == ["here"]
+    params = {"here": {"w": jnp.ones((2, 2, 1, 1)), "b": jnp.zeros(1)}}
+    np.testing.assert_allclose(network.apply(params, image), [expected])
 
 
-def test_bytes_give_what_their_255th_gives():
-    spec = EnvironmentSpec(specs.Array((4, 4), np.uint8), num_actions=2)
-    torso = hk.transform_with_state(make_conv(spec))
-    board = np.arange(16, dtype=np.uint8).reshape(1, 4, 4) * 17
-    params, state = torso.init(jax.random.PRNGKey(0), board, True)
-    features, _ = torso.apply(params, state, None, board, False)
-    floats = board.astype(np.float32) / 255
-    spec = EnvironmentSpec(specs.Array((4, 4), np.float32), num_actions=2)
-    torso = hk.transform_with_state(make_conv(spec))
-    expected, _ = torso.apply(params, state, None, floats, False)
-    assert features.max() > 0
-    np.testing.assert_allclose(features, expected, rtol=1e-5)
+def test_width_multiplies_the_channels():
+    args = {"channels": [2, 3], "blocks": 1, "hidden_sizes": []}
+    torso = make_impala(BOARD, width=4, **args)
+    params = init_shapes(torso, np.zeros((1, 3, 3), np.float32))
+    shapes = [layer["w"].shape[2:] for layer in params.values()]
+    assert shapes == [(1, 8), (8, 8), (8, 8), (8, 12), (12, 12), (12, 12)]
+
+
+def test_a_section_of_impala_by_hand():
+    torso = make_impala(BOARD, channels=[1], blocks=1, hidden_sizes=[])
+    torso = hk.transform_with_state(torso)
+    board = np.array([[[1.0, -2, 3], [-4, 5, -6], [7, -8, -9]]], np.float32)
+    # The first convolution passes the image on: only its middle weight is 1.
+    middle = jnp.zeros((3, 3, 1, 1)).at[1, 1].set(1.0)
+    params = {
+        "conv2_d": {"w": middle, "b": jnp.zeros(1)},
+        "conv2_d_1": {"w": 2 * middle, "b": jnp.array([-9.0])},
+        "conv2_d_2": {"w": 10 * middle, "b": jnp.array([-10.0])},
+    }
+    features, _ = torso.apply(params, {}, None, board, False)
+    # The pooling of 3x3 at stride 2, padded by one on each side, keeps the largest of
+    # each corner's four: 5, 5, 7, 5.
+    # A residual block adds 10 ReLU(2 ReLU(x) - 9) - 10: 2*5-9 = 1 gives 0, and
+    # 2*7-9 = 5 gives 40. So 5, 5, 7 + 40 = 47, 5.
+    np.testing.assert_allclose(features, [[5.0, 5.0, 47.0, 5.0]])
+
+
+def test_the_last_relu_cuts_what_the_blocks_leave_negative():
+    torso = make_impala(BOARD, channels=[1], blocks=1, hidden_sizes=[])
+    torso = hk.transform_with_state(torso)
+    board = -np.ones((2, 3, 3), np.float32)
+    middle = jnp.zeros((3, 3, 1, 1)).at[1, 1].set(1.0)
+    layer = {"w": middle, "b": jnp.zeros(1)}
+    params = dict.fromkeys(["conv2_d", "conv2_d_1", "conv2_d_2"], layer)
+    features, _ = torso.apply(params, {}, None, board, True)
+    np.testing.assert_array_equal(features, np.zeros((2, 4)))
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ({"channels": [32, 64]}, "they have 2, 3 and 3 numbers"),
+        # (3 - 1) * 2 + 4 = 8, as ever; (8 - 1) * 4 + 84 = 112.
+        ({"kernels": [84, 4, 3]}, r"112 by 112 at least.*\[84, 84, 4\] uint8"),
+    ],
+)
+def test_convolutions_that_do_not_fit_are_refused(args, message):
+    with pytest.raises(ConfigError, match=message):
+        make_atari(FRAMES, **args)
+
+
+def test_the_smallest_image_fits():
+    # Backwards: 3 cells; (3 - 1) * 2 + 4 = 8; (8 - 1) * 4 + 8 = 36.
+    make_atari(EnvironmentSpec(specs.Array((36, 40), np.uint8), 2))
+    with pytest.raises(ConfigError, match="36 by 36 at least.*40, 35, 3. uint8"):
+        make_atari(EnvironmentSpec(specs.Array((40, 35, 3), np.uint8), 2))
+
+
+@pytest.mark.parametrize(
+    "observation",
+    [
+        specs.Array((5,), np.float32),
+        specs.Array((), np.float32),
+        specs.Array((2, 3, 4, 5), np.float32),
+        specs.Array((0, 3), np.float32),
+        {"left": specs.Array((5, 5), np.uint8), "right": specs.Array((5, 5), np.uint8)},
+        (specs.Array((5, 5), np.uint8), specs.Array((2, 3, 4, 5), np.float32)),
+        (specs.Array((5,), np.uint8), specs.Array((3,), np.float32)),
+    ],
+)
+def test_what_has_not_one_image_is_refused(observation):
+    with pytest.raises(ConfigError, match=r"'impala' takes one image .*'mixed'"):
+        find_image("impala", EnvironmentSpec(observation, 2))
+
+
+def test_images_get_a_channel():
+    image = to_image(jnp.array([[[0.0, 0.2]]]))
+    np.testing.assert_array_equal(image, np.float32([[[[0.0], [0.2]]]]))
+    floats = jnp.array([[[[3.0], [-1.0]]]])
+    np.testing.assert_array_equal(to_image(floats), floats)
+
+
+def test_channels_that_come_first_are_moved():
+    image = np.arange(24, dtype=np.float32).reshape(1, 2, 3, 4)
+    np.testing.assert_array_equal(to_image(image, "hwc"), image)
+    moved = to_image(image, "chw")
+    assert moved.shape == (1, 3, 4, 2)
+    np.testing.assert_array_equal(moved[0, ..., 1], image[0, 1])
+
+
+@pytest.mark.parametrize("factory", ["conv", "atari", "impala", "mixed"])
+@pytest.mark.parametrize("shape", [(3, 40, 48), (4, 36, 36)])
+def test_where_the_channels_are_is_asked_if_it_is_not_clear(factory, shape):
+    spec = EnvironmentSpec({"image": specs.Array(shape, np.uint8)}, 2)
+    with pytest.raises(ConfigError, match="first axis is shorter .* set layout to chw"):
+        make_torso(NetworkConfig(factory), spec)
+    with pytest.raises(ConfigError, match="layout is 'nchw'; it has to be hwc"):
+        make_torso(NetworkConfig(factory, {"layout": "nchw"}), spec)
+    first = NetworkConfig(factory, {"layout": "chw"})
+    check_network(first, spec)
+    last = EnvironmentSpec({"image": specs.Array((*shape[1:], shape[0]), np.uint8)}, 2)
+    image = np.random.default_rng(0).integers(256, size=(2, *shape)).astype(np.uint8)
+    outputs = []
+    for config, each, observation in [
+        (first, spec, image),
+        (NetworkConfig(factory), last, np.moveaxis(image, 1, -1)),
+    ]:
+        torso = hk.transform_with_state(make_torso(config, each))
+        observation = {"image": observation}
+        params, state = torso.init(jax.random.PRNGKey(0), observation, True)
+        outputs.append(torso.apply(params, state, None, observation, False)[0])
+    np.testing.assert_allclose(*outputs, rtol=1e-5)
+
+
+def test_everything_else_joins_the_features_of_the_image():
+    spec = EnvironmentSpec(
+        {
+            "cells": CategoricalArray((1, 2), np.int32, 0, [[1, 2]]),
+            "image": specs.Array((1, 2), np.float32),
+            "last_action": specs.Array((2,), np.float32),
+            "last_reward": specs.Array((), np.float32),
+        },
+        2,
+    )
+    assert find_image("conv", spec) is spec.observation["image"]
+    batch = {
+        "cells": np.array([[[1, 2]], [[0, 0]]], np.int32),
+        "image": np.array([[[1, 2]], [[3, 4]]], np.float32),
+        "last_action": np.array([[0, 1], [1, 0]], np.float32),
+        "last_reward": np.array([0.5, -3], np.float32),
+    }
+    torso = make_conv(spec, channels=[1], kernel=1, hidden_sizes=[])
+    params = {"conv2_d": {"w": jnp.ones((1, 1, 1, 1)), "b": jnp.zeros(1)}}
+    features, _ = hk.transform_with_state(torso).apply(params, {}, None, batch, False)
+    # The image, the one-hot integers (of two values and of three), the others.
+    expected = [[1, 2, 0, 1, 0, 0, 1, 0, 1, 0.5], [3, 4, 1, 0, 1, 0, 0, 1, 0, -3]]
+    np.testing.assert_array_equal(features, expected)
+    spec.observation["room"] = specs.DiscreteArray(2000)
+    with pytest.raises(ConfigError, match="'conv' encodes .* at most 1,024 .* 2,000"):
+        make_conv(spec)

@@ -1,32 +1,53 @@
-"""The whole network: its modes, its state, and its initial weights."""
-
-import dataclasses
+"""The whole network: its modes, its state, devices, and the check of a network."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from dm_env import specs
 
+from distrl.agents import make_agent
 from distrl.config import Config, NetworkConfig
 from distrl.errors import ConfigError
-from distrl.networks.value_network import make_value_network
-from distrl.types import EnvironmentSpec
+from distrl.learner.devices import first_replica, replicate
+from distrl.learner.state import init_state
+from distrl.learner.update import make_update
+from distrl.networks.value_network import (
+    DEVICE_AXIS,
+    bind_device_axis,
+    make_value_network,
+)
+from distrl.types import EnvironmentSpec, Transition
 
 SPEC = EnvironmentSpec(
     {"speed": specs.Array((3,), np.float32), "gear": specs.DiscreteArray(4)},
     num_actions=3,
 )
+
+
 VECTOR = EnvironmentSpec(specs.Array((2,), np.float32), num_actions=3)
+
+
 KEY = jax.random.PRNGKey(0)
+
+
 KEYS = jax.random.split(KEY, 2)
+
+
 RANDOM = np.random.default_rng(0)
+
+
 # Five steps in each of four environments.
 STEPS = {
     "speed": RANDOM.normal(size=(4, 5, 3)).astype(np.float32),
     "gear": RANDOM.integers(0, 4, (4, 5)).astype(np.int32),
 }
+
+
 STEP = jax.tree.map(lambda x: x[:, 0], STEPS)
+
+
 SAME = jax.tree.map(lambda x: np.broadcast_to(x[:1, :1], x.shape), STEPS)
 
 
@@ -134,11 +155,11 @@ def test_an_implicit_network_answers_each_quantile_by_itself():
     other, *_ = network.apply(params, state, KEY, STEP, (), "act", swapped)
     np.testing.assert_allclose(other[0, :2], q[0, 1::-1], rtol=1e-5)
     np.testing.assert_allclose(other[1:], q[1:], rtol=1e-5)
-    with pytest.raises(TypeError, match="implicit"):
-        network.unroll(params, state, KEY, STEPS, (), "learn")
 
 
 BATCH = np.array([[1.0, -4.0], [3.0, 0.0]], np.float32)
+
+
 AVERAGES = "batch_norm/~/mean_ema"
 
 
@@ -240,60 +261,75 @@ def test_bad_parts_are_told_when_the_network_is_made():
         make(head="none", is_implicit=True)
 
 
-BOARD = EnvironmentSpec(specs.Array((10, 10, 4), np.float32), 6)
+X = np.arange(4.0, dtype=np.float32)
 
 
-def init(**network):
-    config = Config(
-        network=NetworkConfig(
-            factory="conv", args={"channels": [16], "hidden_sizes": [128]}, **network
-        )
+@bind_device_axis
+def centre(x):
+    """A mean over devices, something without that axis, and the device's number."""
+    mean = jax.lax.pmean(x, DEVICE_AXIS)
+    return {"centred": x - mean, "twice": 2 * x}, jax.lax.axis_index(DEVICE_AXIS)
+
+
+@pytest.mark.parametrize("variant", [lambda f: f, jax.jit])
+def test_without_devices_it_is_alone(variant):
+    outputs, index = variant(centre)(X)
+    np.testing.assert_array_equal(outputs["centred"], np.zeros(4))
+    np.testing.assert_array_equal(outputs["twice"], 2 * X)
+    assert index.shape == ()
+    assert index == 0
+
+
+@pytest.mark.parametrize("inner", [lambda f: f, jax.jit])
+def test_within_a_pmapped_function_the_axis_is_that_of_the_devices(inner):
+    # Traced alone first: what was made then must not be used now.
+    inner(centre)(X[0])
+    outputs, index = jax.pmap(inner(centre), DEVICE_AXIS)(X)
+    np.testing.assert_allclose(outputs["centred"], X - 1.5)
+    np.testing.assert_array_equal(index, np.arange(4))
+
+
+def test_gradients_flow_through_it():
+    gradient = jax.grad(lambda x: jnp.sum(centre(x)[0]["twice"]))(X)
+    np.testing.assert_array_equal(gradient, np.full(4, 2.0))
+
+
+def test_another_axis_is_still_an_error():
+    with pytest.raises(NameError, match="unbound axis name: other"):
+        bind_device_axis(lambda x: jax.lax.pmean(x, "other"))(X)
+
+
+def learn(devices):
+    """Three SGD steps of a network with BatchNorm across devices, of batches of 8."""
+    args = {"decay": 0.9, "axis_name": DEVICE_AXIS}
+    config = Config(network=NetworkConfig("example_torsos:batch_norm", args))
+    agent, optimizer = make_agent(config, VECTOR), optax.sgd(0.1)
+    devices = jax.local_devices()[:devices]
+    update = make_update(agent, optimizer, config, devices)
+    state = replicate(init_state(agent, optimizer, jax.random.PRNGKey(0)), devices)
+    random = np.random.default_rng(0)
+
+    def draw(*shape):
+        return random.normal(size=(3, 8, *shape)).astype(np.float32)
+
+    items = Transition(
+        observation_tm1=draw(2),
+        action_tm1=random.integers(0, 3, (3, 8)).astype(np.int32),
+        reward_t=draw(),
+        discount_t=np.full((3, 8), 0.9, np.float32),
+        observation_t=draw(2),
     )
-    return make_value_network(config, BOARD).init(jax.random.PRNGKey(0))[0]
+
+    def split(x):  # [K, B] as [D, K, b]
+        return np.moveaxis(x.reshape(3, len(devices), -1, *x.shape[2:]), 1, 0)
+
+    state, _ = update(state, jax.tree.map(split, items), None)
+    state = first_replica(state)
+    return {"params": state.params, "network_state": state.network_state}
 
 
-# [3, 3, 4] inputs of the convolution, 16 * 8 * 8 of the hidden layer, 128 of the head.
-INPUTS = {"conv": 36, "mlp": 1024, "head": 128}
-
-
-@pytest.mark.parametrize("layer", INPUTS)
-def test_torch_layers_are_uniform_within_one_over_the_root_of_the_inputs(layer):
-    (found,) = (
-        layers
-        for name, layers in init(initial_weights="torch").items()
-        if find_inputs(layers) == INPUTS[layer]
-    )
-    bound = INPUTS[layer] ** -0.5
-    for array in (found["w"], found["b"]):
-        assert np.abs(array).max() <= bound
-        assert np.abs(array).max() > 0.5 * bound
-    # The standard deviation of a uniform distribution is its half width over root 3.
-    np.testing.assert_allclose(np.std(found["w"]), bound / 3**0.5, rtol=0.1)
-
-
-def test_haiku_layers_are_larger_and_have_biases_of_zero():
-    haiku, torch = init(), init(initial_weights="torch")
-    assert haiku.keys() == torch.keys()
-    for name in haiku:
-        ratio = np.std(haiku[name]["w"]) / np.std(torch[name]["w"])
-        assert 1.5 < ratio < 2.0
-        assert not np.any(haiku[name]["b"])
-
-
-def test_noisy_layers_keep_their_own():
-    noisy = init(initial_weights="torch", noisy=True)
-    own = init(noisy=True)
-    names = [name for name in own if "sigma_w" in own[name]]
-    assert names
-    for name in names:
-        for each in ("sigma_w", "sigma_b"):
-            np.testing.assert_array_equal(noisy[name][each], own[name][each])
-
-
-def test_it_is_a_choice_of_the_network_alone():
-    fields = {field.name: field.default for field in dataclasses.fields(NetworkConfig)}
-    assert fields["initial_weights"] == "haiku"
-
-
-def find_inputs(layers):
-    return int(np.prod(layers["w"].shape[:-1]))
+def test_batch_norm_across_devices_learns_as_one_device_does():
+    alone, shared = learn(1), learn(2)
+    assert alone["network_state"]
+    for one, two in zip(*map(jax.tree.leaves, (alone, shared)), strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-6)
