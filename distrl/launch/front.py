@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from distrl.checkpoints import Checkpoint, discard_partials
 from distrl.config import Config, LaunchConfig, check_config, config_to_yaml
@@ -61,8 +61,10 @@ from distrl.launch.run_directory import (
 from distrl.launch.signs_of_life import WorkingClock
 from distrl.system.children import is_part_of_run, name_signal
 from distrl.system.startup import settle
-from distrl.telemetry.progress import Progress
 from distrl.telemetry.status import Status, read_status
+
+if TYPE_CHECKING:
+    from distrl.telemetry.progress import Progress
 
 Program = str | Callable[..., Any]
 """`make_program(config, spec) -> lp.Program`, or `module:function`."""
@@ -91,7 +93,7 @@ def run(
     config: Config,
     *,
     program: Program | None = None,
-    progress: Progress | None = None,
+    progress: "Progress | None" = None,
     resume: bool = False,
 ) -> Outcome:
     """Runs a program to its end: a stop condition, a failure, or a signal.
@@ -122,14 +124,18 @@ def run(
         if config.run_dir is None:
             ending.callback(discard_run_dir, path)
         config = dataclasses.replace(config, run_dir=str(path))
-        shown = Progress() if progress is None else progress
-        ending.callback(shown.close)
+        if progress is None:
+            # Rich takes a tenth of a second to import.
+            from distrl.telemetry.progress import Progress
+
+            progress = Progress()
+        ending.callback(progress.close)
         directory = RunDirectory(path)
         ending.callback(directory.close)
         checkpoint = None
         if resume:
-            checkpoint = begin_resumption(config, directory, shown.note)
-        front = _Front(config, shown, directory, checkpoint, ending)
+            checkpoint = begin_resumption(config, directory, progress.note)
+        front = _Front(config, progress, directory, checkpoint, ending)
         return front.run(program)
 
 
@@ -151,7 +157,7 @@ class _Front:
     def __init__(
         self,
         config: Config,
-        progress: Progress,
+        progress: "Progress",
         directory: RunDirectory,
         checkpoint: Checkpoint | None,
         ending: contextlib.ExitStack,

@@ -159,7 +159,8 @@ class _Runner:
                 if self.signals.is_repeated or is_late:
                     kill_tree(job.process.pid)
                 status = read_status(self._sweep.run_dir(job.bsuite_id)) or Status()
-                self._progress.update(job.bsuite_id, status.episodes)
+                total = count_episodes(self._config, job.bsuite_id)
+                self._progress.update(job.bsuite_id, status.episodes, total)
 
     def close(self) -> None:
         """Kills the runs that are still working."""
@@ -185,7 +186,6 @@ class _Runner:
                 start_new_session=True,
             )
         self._jobs.append(_Job(bsuite_id, process, time.monotonic()))
-        self._progress.begin(bsuite_id, count_episodes(self._config, bsuite_id))
 
     def _begin_stop(self) -> None:
         # Once: a second signal would have the runs end without a last checkpoint.

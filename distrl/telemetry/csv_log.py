@@ -1,9 +1,9 @@
 """CSV files that one process appends to while others read."""
 
+import contextlib
 import csv
-import io
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,10 @@ class CsvLog:
     def __init__(self, path: str | os.PathLike[str], fields: Sequence[str]):
         """Opens the file in an existing directory; writes the header if it is new."""
         path = Path(path)
-        if path.is_file():
+        if path.exists():
             _cut_half_row(path)
-        if path.exists() and not _has_header(path, fields):
-            say(f"{path} has other columns: moved to {_move_aside(path).name}")
+            if not _has_header(path, fields):
+                say(f"{path} has other columns: moved to {_move_aside(path).name}")
         self._file = path.open("a", encoding="utf-8", newline="")
         self._rows = csv.DictWriter(self._file, fields, lineterminator="\n")
         if self._file.tell() == 0:
@@ -31,31 +31,32 @@ class CsvLog:
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Appends a row; None and missing columns become empty cells."""
-        try:
+        with name_file(self._file.name):
             self._rows.writerow(row)
             self._file.flush()
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, self._file.name) from error
 
     def close(self) -> None:
         """Closes the file; may be called twice."""
         self._file.close()
 
 
+@contextlib.contextmanager
+def name_file(name: str) -> Iterator[None]:
+    """Adds the name of the file to an OSError, for example of a full disk."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, name) from error
+
+
 def _cut_half_row(path: Path) -> None:
     content = path.read_bytes()
-    whole = content.rfind(b"\n") + 1
-    if whole < len(content):
-        os.truncate(path, whole)
+    os.truncate(path, content.rfind(b"\n") + 1)
 
 
 def _has_header(path: Path, fields: Sequence[str]) -> bool:
-    if not path.is_file():
-        return False
-    header = io.StringIO()
-    csv.writer(header, lineterminator="\n").writerow(fields)
-    with path.open("rb") as file:
-        return file.readline() in (b"", header.getvalue().encode())
+    with path.open(errors="replace", newline="") as file:
+        return file.readline() in ("", ",".join(fields) + "\n")
 
 
 def _move_aside(path: Path) -> Path:

@@ -32,21 +32,21 @@ class Display:
     def __init__(
         self,
         stream: TextIO | None = None,
-        is_terminal: bool | None = None,
+        interactive: bool | None = None,
         clock: Callable[[], float] = time.monotonic,
     ):
         """Writes to `stream`, by default stderr; None detects if it is a terminal."""
-        self._stream = sys.stderr if stream is None else stream
-        if is_terminal is None:
-            is_terminal = self._stream.isatty() and os.environ.get("TERM") != "dumb"
-        self.is_terminal = is_terminal
-        self.title = self.stage = ""
-        self.figures: Sequence[tuple[str, str]] = ()
+        stream = sys.stderr if stream is None else stream
+        if interactive is None:
+            interactive = stream.isatty() and os.environ.get("TERM") != "dumb"
+        self._is_terminal = interactive
+        self._title = self._stage = ""
+        self._figures: Sequence[tuple[str, str]] = ()
         self._clock = clock
         self._began = clock()
         self._is_open = True
         self._console = _Console(
-            file=self._stream, force_terminal=True, highlight=False
+            file=stream, force_terminal=interactive, highlight=False
         )
         self._bars = Progress(
             TextColumn("{task.description}", style="dim", markup=False),
@@ -63,30 +63,33 @@ class Display:
             redirect_stderr=False,
         )
 
+    def close(self, erase: bool = False) -> None:
+        """Stops redrawing; `erase` removes the redrawn part, not the printed lines."""
+        self._live.transient = erase
+        self._try(self._live.stop)
+        self._is_open = False
+
     @property
-    def elapsed(self) -> float:
-        """The seconds since the start."""
+    def _elapsed(self) -> float:
         return self._clock() - self._began
 
-    def line(self, text: str) -> None:
+    def _line(self, text: str) -> None:
         """Prints a line with the elapsed time."""
-        line = make_plain(f"{self.elapsed:7.1f} s  {text}")
-        if self.is_terminal:
-            self._try(lambda: self._console.print(Text(line), soft_wrap=True))
-        else:
-            self._try(lambda: print(line, file=self._stream, flush=True))
+        line = Text(make_plain(f"{self._elapsed:7.1f} s  {text}"))
+        self._try(lambda: self._console.print(line, soft_wrap=True))
 
-    def table(self, rows: Sequence[Sequence[str]]) -> None:
-        """Prints a table, header first; does nothing without a terminal."""
+    def _table(self, rows: Sequence[Sequence[str]]) -> None:
+        """Prints a table, header first, on a terminal."""
+        if not self._is_terminal:
+            return
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
         for title in rows[0]:
             table.add_column(title, overflow="fold")
         for row in rows[1:]:
             table.add_row(*(Text(make_plain(cell)) for cell in row))
-        if self.is_terminal:
-            self._try(lambda: self._console.print(table))
+        self._try(lambda: self._console.print(table))
 
-    def set_bar(
+    def _set_bar(
         self,
         name: str,
         completed: float,
@@ -98,7 +101,7 @@ class Display:
 
         `text` is shown to its right; `predict` adds the time left, from the rate.
         """
-        task = self._find(name)
+        task = self._find_bar(name)
         if task is None:
             self._bars.add_task(name, total=total, text="")
             task = self._bars.tasks[-1]
@@ -109,26 +112,19 @@ class Display:
         words = f"{task.percentage:.0f}% of {name}"
         return f"{words} ({left})" if left else words
 
-    def remove_bar(self, name: str) -> None:
-        """Removes a bar."""
-        task = self._find(name)
+    def _remove_bar(self, name: str) -> None:
+        task = self._find_bar(name)
         if task is not None:
             self._bars.remove_task(task.id)
 
-    def refresh(self) -> None:
-        """Starts redrawing, on a terminal."""
-        if self.is_terminal:
-            self._try(lambda: self._live.start(refresh=True))
-
-    def close(self, erase: bool = False) -> None:
-        """Stops redrawing; `erase` removes the redrawn part, not the printed lines."""
-        self._live.transient = erase
-        self._try(self._live.stop)
-        self._is_open = False
-
-    def _find(self, name: str) -> Task | None:
+    def _find_bar(self, name: str) -> Task | None:
         tasks = (task for task in self._bars.tasks if task.description == name)
         return next(tasks, None)
+
+    def _refresh(self) -> None:
+        """Starts redrawing, on a terminal."""
+        if self._is_terminal:
+            self._try(lambda: self._live.start(refresh=True))
 
     def _try(self, show: Callable[[], object]) -> None:
         if not self._is_open:
@@ -142,31 +138,20 @@ class Display:
 
     def _draw(self) -> Group:
         parts: list[RenderableType] = []
-        if self.title:
-            parts.append(Text(make_plain(self.title), style="bold"))
-        if self.stage:
-            stage = Text(make_plain(self.stage), style="cyan")
-            parts.append(stage.append(f"  {show_seconds(self.elapsed)}", style="dim"))
-        if self.figures:
-            parts.append(_make_grid(self.figures))
-        if self._bars.tasks:
-            parts.append(self._bars)
-        return Group(*parts)
+        if self._title:
+            parts.append(Text(make_plain(self._title), style="bold"))
+        if self._stage:
+            stage = Text(make_plain(self._stage), style="cyan")
+            parts.append(stage.append(f"  {show_seconds(self._elapsed)}", style="dim"))
+        grid = Table.grid(padding=(0, 3))
+        for i in range(0, len(self._figures), 2):
+            pairs = self._figures[i : i + 2]
+            cells = ((Text(name, "dim"), Text(text)) for name, text in pairs)
+            grid.add_row(*(cell for pair in cells for cell in pair))
+        return Group(*parts, grid, self._bars)
 
 
 class _Console(Console):
     def on_broken_pipe(self) -> None:
         # Rich would end the process.
         raise BrokenPipeError
-
-
-def _make_grid(figures: Sequence[tuple[str, str]]) -> Table:
-    grid = Table.grid(padding=(0, 3))
-    for i in range(0, len(figures), 2):
-        cells = [
-            Text(text, style)
-            for pair in figures[i : i + 2]
-            for text, style in zip(pair, ("dim", ""), strict=True)
-        ]
-        grid.add_row(*cells)
-    return grid

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from distrl.config import Config
-from distrl.telemetry.csv_log import CsvLog
+from distrl.telemetry.csv_log import CsvLog, name_file
 
 # The interval between rows doubles each time this many are written, which bounds the
 # size of the files.
@@ -64,12 +64,7 @@ class MetricsLog:
             self._files = CsvLog(self._path, list(row)), _EventFile(self._directory)
         rows, events = self._files
         rows.write(row)
-        numbers = {
-            name: float(value)
-            for name, value in row.items()
-            if isinstance(value, (int, float)) and name != "time"
-        }
-        events.write(step, numbers)
+        events.write(step, row)
 
 
 def preload_tensorboard() -> None:
@@ -96,10 +91,11 @@ class _EventFile:
         self._records = RecordWriter(self._file)
         self._append(file_version="brain.Event:2")
 
-    def write(self, step: int, numbers: Mapping[str, float]) -> None:
+    def write(self, step: int, row: Mapping[str, Any]) -> None:
         tags = [
-            self._summary.Value(tag=tag, simple_value=number)
-            for tag, number in numbers.items()
+            self._summary.Value(tag=name, simple_value=float(value))
+            for name, value in row.items()
+            if isinstance(value, (int, float)) and name != "time"
         ]
         self._append(step=step, summary=self._summary(value=tags))
 
@@ -108,8 +104,6 @@ class _EventFile:
 
     def _append(self, **fields: Any) -> None:
         event = self._event(wall_time=time.time(), **fields)
-        try:
+        with name_file(self._file.name):
             self._records.write(event.SerializeToString())
             self._file.flush()
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, self._file.name) from error

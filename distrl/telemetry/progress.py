@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
 from distrl.config.schema import Config
+from distrl.telemetry.display import Display
 from distrl.telemetry.status import Status
 from distrl.telemetry.words import (
     describe_run,
@@ -22,7 +23,7 @@ _GROWTH = 1.5
 _TOLERANCE_SECONDS = 10.0
 
 
-class Progress:
+class Progress(Display):
     """The progress of a run: redrawn on a terminal, occasional lines elsewhere."""
 
     def __init__(
@@ -31,11 +32,8 @@ class Progress:
         interactive: bool | None = None,
         clock: Callable[[], float] = time.monotonic,
     ):
-        """Writes to `stream`, by default stderr; None detects if it is a terminal."""
-        # Rich takes a tenth of a second to import.
-        from distrl.telemetry.display import Display
-
-        self._display = Display(stream, interactive, clock)
+        """Shows nothing yet; the arguments are those of `Display`."""
+        super().__init__(stream, interactive, clock)
         self._config: Config | None = None
         self._is_stale = False
         self._first_return: float | None = None
@@ -46,53 +44,52 @@ class Progress:
 
     def stage(self, text: str) -> None:
         """Shows what the run is doing, for example `starting the nodes`."""
-        if text != self._display.stage:
-            self._display.stage = text
+        if text != self._stage:
+            self._stage = text
             self._show(text)
 
     def start(self, config: Config) -> None:
         """Shows what the run trains; progress is measured by its stop conditions."""
         self._config = config
-        self._display.title = describe_run(config)
-        self._show(self._display.title)
+        self._title = describe_run(config)
+        self._show(self._title)
 
     def place(self, nodes: Mapping[str, Mapping[str, Any]]) -> None:
         """Shows the nodes of program.json as a table, on a terminal only."""
-        self._display.table(make_node_table(nodes))
+        self._table(make_node_table(nodes))
 
     def update(self, status: Status) -> None:
         """Shows the counts and rates of the run; cheap enough to call often."""
         self._note_staleness(status.staleness_seconds)
         goals = self._measure(status)
-        self._display.figures = list_figures(status)
-        self._display.refresh()
-        if not self._display.is_terminal:
-            known = [pair for pair in self._display.figures if pair[1] != "-"]
-            line = ", ".join([f"{name} {text}" for name, text in known] + goals)
-            self._print_if_due(line, status.best_return)
+        self._figures = list_figures(status)
+        self._refresh()
+        if not self._is_terminal:
+            known = [f"{name} {text}" for name, text in self._figures if text != "-"]
+            self._print_if_due(", ".join(known + goals), status.best_return)
 
     def note(self, text: str) -> None:
         """Prints a line that is never redrawn or left out."""
-        self._display.line(f"note: {text}")
+        self._line(f"note: {text}")
 
-    def close(self) -> None:
+    def close(self, erase: bool = False) -> None:
         """Prints the last status and stops; may be called twice."""
         if self._unseen is not None:
-            self._display.line(self._unseen)
-        self._display.close(erase=self._config is None)
+            self._line(self._unseen)
+        super().close(erase or self._config is None)
 
     def _show(self, line: str) -> None:
-        self._display.refresh()
-        if not self._display.is_terminal:
-            self._display.line(line)
+        self._refresh()
+        if not self._is_terminal:
+            self._line(line)
 
     def _print_if_due(self, line: str, best: float | None) -> None:
         self._unseen = line
         is_better = best is not None and best != self._best
-        if is_better or self._display.elapsed >= self._due:
-            self._display.line(line)
+        if is_better or self._elapsed >= self._due:
+            self._line(line)
             self._unseen, self._best = None, best
-            self._due = self._display.elapsed + self._interval
+            self._due = self._elapsed + self._interval
             self._interval = min(self._interval * _GROWTH, _LAST_INTERVAL)
 
     def _note_staleness(self, seconds: float | None) -> None:
@@ -127,58 +124,35 @@ class Progress:
             if name == "evaluation_return":
                 # Returns begin anywhere and grow unsteadily: no rate predicts them.
                 done = _return_fraction(self._first_return, value, target)
-                goals.append(self._display.set_bar(name, done, 1.0, text, False))
+                goals.append(self._set_bar(name, done, 1.0, text, False))
             else:
-                goals.append(self._display.set_bar(name, value or 0, target, text))
+                goals.append(self._set_bar(name, value or 0, target, text))
         return goals
 
 
-class SweepProgress:
+class SweepProgress(Display):
     """Shows the progress of a sweep: a line per finished id, and bars on a terminal."""
 
-    def __init__(
-        self,
-        stream: TextIO | None = None,
-        interactive: bool | None = None,
-        clock: Callable[[], float] = time.monotonic,
-    ):
-        """Shows nothing yet; the arguments are those of `Progress`."""
-        from distrl.telemetry.display import Display
-
-        self._display = Display(stream, interactive, clock)
-        self._total = self._ended = 0
-        self._episodes: dict[str, int] = {}
+    _total = _ended = 0
 
     def start(self, total: int, done: int) -> None:
         """Shows the number of ids, and how many an earlier call has done."""
         self._total, self._ended = total, done
-        self._display.line(f"{total} ids, {done} of them done before")
-        self._move("all ids", done, total)
+        self._line(f"{total} ids, {done} of them done before")
+        self.update("all ids", done, total)
 
-    def begin(self, bsuite_id: str, episodes: int) -> None:
-        """Adds a bar for an id with its number of episodes."""
-        self._episodes[bsuite_id] = episodes
-        self.update(bsuite_id, 0)
-
-    def update(self, bsuite_id: str, episodes: int) -> None:
+    def update(self, name: str, done: int, total: int) -> None:
         """Moves the bar of an id to the number of episodes that have ended."""
-        self._move(bsuite_id, episodes, self._episodes[bsuite_id])
+        text = f"{show_number(done)} of {show_number(total)}"
+        self._set_bar(name, done, total, text)
+        self._refresh()
 
     def end(self, bsuite_id: str, text: str, is_done: bool = False) -> None:
         """Prints how an id ended, and removes its bar."""
         self._ended += is_done
-        self._display.line(f"{bsuite_id} {text} ({self._ended} of {self._total})")
-        self._display.remove_bar(bsuite_id)
-        self._move("all ids", self._ended, self._total)
-
-    def close(self) -> None:
-        """Stops; may be called twice."""
-        self._display.close()
-
-    def _move(self, name: str, done: int, total: int) -> None:
-        text = f"{show_number(done)} of {show_number(total)}"
-        self._display.set_bar(name, done, total, text)
-        self._display.refresh()
+        self._line(f"{bsuite_id} {text} ({self._ended} of {self._total})")
+        self._remove_bar(bsuite_id)
+        self.update("all ids", self._ended, self._total)
 
 
 def _return_fraction(first: float | None, value: float | None, target: float) -> float:

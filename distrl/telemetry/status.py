@@ -54,13 +54,13 @@ class Rates:
         self, now: float, env_steps: int, learner_steps: int
     ) -> tuple[float, float]:
         """Takes the counts at `now`, and returns both rates per second."""
-        then, env_steps_then, learner_steps_then = self._before
+        then, *before = self._before
         seconds = now - then
         if seconds >= _RATE_SECONDS:
+            # Counts fall when a restarted learner continues from a checkpoint.
             self._rates = (
-                # Counts fall when a restarted learner continues from a checkpoint.
-                max(0, env_steps - env_steps_then) / seconds,
-                max(0, learner_steps - learner_steps_then) / seconds,
+                max(0, env_steps - before[0]) / seconds,
+                max(0, learner_steps - before[1]) / seconds,
             )
             self._before = (now, env_steps, learner_steps)
         return self._rates

@@ -1,16 +1,14 @@
-"""Lines, figures and bars, on a pipe and on a terminal."""
-
 import contextlib
 import io
 import os
 import pty
-import re
 import time
 
 import pytest
 from clocks import Clock
 
 from distrl.telemetry.display import Display
+from distrl.telemetry.progress import Progress
 
 
 @pytest.fixture
@@ -18,36 +16,22 @@ def clock():
     return Clock(100.0)
 
 
-def test_lines_have_the_seconds_before_them(clock):
+def test_lines_have_the_seconds_before_them_and_no_control_characters(clock):
     stream = io.StringIO()
-    display = Display(stream, clock=clock)
-    display.line("starting [really]")
+    progress = Progress(stream, clock=clock)
     clock.now += 12_345.6
-    display.line("\x1b]0;stopping\x07")
-    assert stream.getvalue() == (
-        "    0.0 s  starting [really]\n12345.6 s  \\x1b]0;stopping\\x07\n"
-    )
-
-
-def test_a_pipe_gets_nothing_but_lines(clock):
-    stream = io.StringIO()
-    display = Display(stream, clock=clock)
-    display.title, display.stage, display.figures = "a", "b", [("c", "d")]
-    display.set_bar("steps", 1, 2, "1 of 2")
-    display.refresh()
-    display.table([["group"], ["actor"]])
-    display.close()
-    assert stream.getvalue() == ""
+    progress.note("\x1b]0;stopping\x07 [really]")
+    assert stream.getvalue() == "12345.6 s  note: \\x1b]0;stopping\\x07 [really]\n"
 
 
 def test_the_time_left_is_at_the_rate_of_the_last_20_seconds(clock):
     display = Display(io.StringIO(), clock=clock)
     # 10 steps a second for 30 s, then 20 a second.
     for second in range(31):
-        display.set_bar("env_steps", 10 * second, 1000, "")
+        display._set_bar("env_steps", 10 * second, 1000, "")
         clock.now += 1.0
     for second in range(1, 21):
-        words = display.set_bar("env_steps", 300 + 20 * second, 1000, "")
+        words = display._set_bar("env_steps", 300 + 20 * second, 1000, "")
         clock.now += 1.0
     # 300 are left.
     assert words == "70% of env_steps (0:15 left)"
@@ -56,14 +40,9 @@ def test_the_time_left_is_at_the_rate_of_the_last_20_seconds(clock):
 def test_the_time_left_is_not_known_at_first_nor_when_nothing_moves(clock):
     display = Display(io.StringIO(), clock=clock)
     for _ in range(3):
-        assert display.set_bar("env_steps", 25, 100, "") == "25% of env_steps"
+        assert display._set_bar("env_steps", 25, 100, "") == "25% of env_steps"
         clock.now += 1.0
-    assert display.set_bar("env_steps", 35, 100, "", predict=False).endswith("steps")
-
-
-def test_a_bar_that_is_full_has_no_time_left(clock):
-    display = Display(io.StringIO(), clock=clock)
-    assert display.set_bar("env_steps", 12, 10, "") == "100% of env_steps (0:00 left)"
+    assert display._set_bar("env_steps", 35, 100, "", predict=False).endswith("steps")
 
 
 @pytest.mark.parametrize(
@@ -74,38 +53,10 @@ def test_a_terminal_is_recognised(is_terminal, term, redraws, monkeypatch):
     stream = io.StringIO()
     monkeypatch.setenv("TERM", term)
     stream.isatty = lambda: is_terminal
-    display = Display(stream)
-    display.refresh()
-    display.line("starting")
-    display.close()
+    progress = Progress(stream)
+    progress.stage("starting")
+    progress.close()
     assert ("\x1b[" in stream.getvalue()) == redraws
-
-
-def test_a_terminal_gets_all_and_is_left_as_it_was(clock, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "100")
-    stream = io.StringIO()
-    display = Display(stream, is_terminal=True, clock=clock)
-    clock.now += 65.0
-    display.title, display.stage = "catch: dqn", "training"
-    display.figures = [("replay", "2,400"), ("staleness", "16"), ("nodes alive", "6")]
-    display.set_bar("env_steps", 2_500, 10_000, "2,500 of 10,000 [steps]")
-    display.set_bar("gone", 1, 2, "half")
-    display.remove_bar("gone")
-    display.refresh()
-    display.line("note: [really]")
-    display.table([["group", "memory"], ["actor", "512 MiB"]])
-    display.close()
-    shown = stream.getvalue()
-    assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h") == 1
-    words = " ".join(re.sub(r"\x1b\[[\d;?]*\w", "", shown).split())
-    for expected in (
-        "catch: dqn training 1:05 replay 2,400 staleness 16 nodes alive 6 env_steps",
-        "2,500 of 10,000 [steps]",
-        "65.0 s note: [really]",
-        "group memory actor 512 MiB",
-    ):
-        assert expected in words
-    assert "gone" not in words
 
 
 class GoneReader(io.StringIO):
@@ -115,22 +66,20 @@ class GoneReader(io.StringIO):
 
 @pytest.mark.parametrize("is_terminal", [False, True])
 def test_a_reader_that_is_gone_ends_nothing(is_terminal):
-    display = Display(GoneReader(), is_terminal)
-    display.refresh()
-    display.line("starting")
-    display.table([["group"]])
-    display.close()
+    progress = Progress(GoneReader(), is_terminal)
+    progress.stage("starting")
+    progress.note("starting")
+    progress.close()
 
 
 def test_a_terminal_that_was_closed_ends_nothing(clock):
     terminal, near = pty.openpty()
     stream = os.fdopen(near, "w")
-    display = Display(stream, is_terminal=True, clock=clock)
-    display.refresh()
+    progress = Progress(stream, True, clock)
+    progress.stage("starting")
     os.close(terminal)
-    display.line("nobody reads this")
-    display.refresh()
-    display.close()
+    progress.note("nobody reads this")
+    progress.close()
     with pytest.raises(OSError, match="Input/output error"):
         os.write(near, b"it is closed indeed")
     with contextlib.suppress(OSError):
@@ -139,11 +88,10 @@ def test_a_terminal_that_was_closed_ends_nothing(clock):
 
 def test_the_clock_runs_without_a_call():
     stream = io.StringIO()
-    display = Display(stream, is_terminal=True)
-    display.stage = "training"
-    display.refresh()
+    progress = Progress(stream, True)
+    progress.stage("training")
     deadline = time.monotonic() + 60
     while "0:01" not in stream.getvalue() and time.monotonic() < deadline:
         time.sleep(0.05)
-    display.close()
+    progress.close()
     assert "0:01" in stream.getvalue()

@@ -1,12 +1,10 @@
-"""A node's metrics: the same numbers in a CSV file and for TensorBoard."""
-
-import csv
 import subprocess
 import sys
 import time
 
 import pytest
 from clocks import Clock
+from metrics_rows import read_rows
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from distrl.config import Config, LaunchConfig
@@ -22,8 +20,7 @@ def now(monkeypatch):
 
 
 def read_csv(tmp_path, node):
-    with open(tmp_path / "metrics" / f"{node}.csv", newline="") as file:
-        return list(csv.DictReader(file))
+    return read_rows(tmp_path / "metrics" / f"{node}.csv")
 
 
 def read_scalars(tmp_path, node):
@@ -55,22 +52,6 @@ def test_a_row_is_in_both_places_under_the_name_of_the_node(tmp_path):
 def test_a_node_without_a_row_leaves_nothing(tmp_path):
     MetricsLog(Config(run_dir=str(tmp_path)), "evaluator").close()
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_row_is_there_as_soon_as_it_is_written(tmp_path):
-    log = MetricsLog(Config(run_dir=str(tmp_path)), "learner")
-    log.write(1, {"loss": 0.25})
-    assert read_csv(tmp_path, "learner")[0]["loss"] == "0.25"
-    assert read_scalars(tmp_path, "learner") == {"loss": [(1, 0.25)]}
-    log.close()
-
-
-def test_the_columns_are_those_of_the_first_row(tmp_path):
-    log = MetricsLog(Config(run_dir=str(tmp_path)), "learner", every_row=True)
-    log.write(1, {"loss": 1.0})
-    with pytest.raises(ValueError, match="gain"):
-        log.write(2, {"gain": 1.0})
-    log.close()
 
 
 def test_a_restarted_node_continues_its_csv_file_and_adds_an_event_file(tmp_path):
@@ -119,14 +100,6 @@ def test_rows_are_seconds_apart_and_the_last_is_never_lost(tmp_path, now):
     assert read_steps(tmp_path) == [0, 20, 40, 47]
     log.close()
     assert read_steps(tmp_path) == [0, 20, 40, 47]
-
-
-def test_a_run_that_ends_at_once_has_its_first_and_last_row(tmp_path, now):
-    log = MetricsLog(Config(run_dir=str(tmp_path)), "learner")
-    for step in range(3):
-        log.write(step, {"step": step})
-    log.close()
-    assert read_steps(tmp_path) == [0, 2]
 
 
 def test_rows_get_further_apart_as_a_log_grows(tmp_path, now, monkeypatch):

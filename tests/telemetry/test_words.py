@@ -1,5 +1,3 @@
-"""Numbers, times, runs and nodes in words."""
-
 import pytest
 
 from distrl.config import Config, StopConfig, config_from_dict
@@ -48,29 +46,6 @@ def test_figures_that_are_not_known_yet():
     unknown = ("samples/insert", "replay", "staleness", "evaluation", "checkpoint")
     assert {figures[name] for name in unknown} == {"-"}
     assert "failed saves" not in figures
-
-
-def test_figures_of_zero_are_figures():
-    status = Status(
-        samples_per_insert=0.0,
-        replay_size=0,
-        staleness=0.0,
-        staleness_seconds=0.0,
-        evaluation_return=0.0,
-        evaluation_step=0,
-        best_return=0.0,
-        checkpoint=0,
-    )
-    assert dict(list_figures(status)) == {
-        "env_steps": "0 (0/s)",
-        "learner_steps": "0 (0/s)",
-        "samples/insert": "0",
-        "replay": "0",
-        "staleness": "0 (0 s)",
-        "nodes alive": "0",
-        "evaluation": "0 at step 0 (best 0)",
-        "checkpoint": "0",
-    }
 
 
 def test_truncated_episodes_and_failed_saves_are_named():
