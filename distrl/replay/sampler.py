@@ -65,12 +65,11 @@ class ReplaySampler:
         self._address = address
         self._shard = shard
         self._form = make_form(config, spec)
-        self._block = config.replay.block_size
+        self._config = config.replay
         self._items = replay_sizes(config).share
-        self._prefetch = config.replay.prefetch
         self._iterator: Iterator[Any] | None = None
         self._parts: list[Any] = []
-        self._held = 0
+        self._missing = self._items
         self._failures = 0
         limit = config.launch.connect_seconds
         self.watch = ServerWatch(address, limit, connect_dataset)
@@ -87,8 +86,7 @@ class ReplaySampler:
             return None
         try:
             if self._iterator is None:
-                dataset = self._make_dataset(self._items - self._held)
-                self._iterator = iter(dataset.as_numpy_iterator())
+                self._iterator = iter(self._make_dataset().as_numpy_iterator())
             part = next(self._iterator)
         except StopIteration:
             self._iterator, self._failures = None, 0
@@ -103,17 +101,18 @@ class ReplaySampler:
             return None
         self._failures = 0
         self._parts.append(part)
-        self._held += len(part.info.key)
-        if len(self._parts) > 1 or self._held < self._items:
+        self._missing -= len(part.info.key)
+        if len(self._parts) > 1 or self._missing:
             # The iterator was only for the missing items, or the server fell silent.
             self._iterator = None
-        if self._held < self._items:
+        if self._missing:
             return None
-        parts, self._parts, self._held = self._parts, [], 0
+        parts, self._parts, self._missing = self._parts, [], self._items
         return self._join(parts)
 
-    def _make_dataset(self, items: int) -> tf.data.Dataset:
-        """Returns a dataset of whole shares, or of the missing `items`."""
+    def _make_dataset(self) -> tf.data.Dataset:
+        """Returns a dataset of whole shares, or of the missing items."""
+        items = self._missing
         whole = items == self._items
         signature = tree.flatten(self._form.signature)
         dataset = reverb.TrajectoryDataset(
@@ -127,8 +126,8 @@ class ReplaySampler:
             max_samples=-1 if whole else items,
         )
         dataset = self._form.batch(dataset, items)
-        if whole and self._prefetch > 0:
-            dataset = dataset.prefetch(self._prefetch)
+        if whole:
+            dataset = dataset.prefetch(self._config.prefetch)
         options = tf.data.Options()
         options.autotune.enabled = False
         options.threading.private_threadpool_size = _TENSORFLOW_THREADS
@@ -137,12 +136,12 @@ class ReplaySampler:
 
     def _join(self, parts: list[Any]) -> SampledSuperbatch:
         """Joins batches of items, one transition of each item in turn."""
-        infos = [part.info for part in parts]
-        probabilities = np.concatenate([info.probability for info in infos])
-        keys = np.concatenate([info.key for info in infos])
+        keys = np.concatenate([part.info.key for part in parts])
+        drawn = np.concatenate([part.info.probability for part in parts])
+        probabilities = np.tile(drawn.astype(np.float32), self._config.block_size)
         return SampledSuperbatch(
             keys=keys,
-            probabilities=np.tile(probabilities.astype(np.float32), self._block),
+            probabilities=probabilities,
             items=self._form.decode([part.data for part in parts]),
             shards=np.full(len(keys), self._shard),
         )

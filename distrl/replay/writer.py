@@ -28,9 +28,7 @@ class BlockWriter:
     The environments of an actor are stepped together, so an unshuffled block would hold
     the same moment of all their episodes. With G = 1 every transition is written at
     once. While the rate limiter refuses inserts, `write` blocks until it allows them or
-    `stop` is set.
-
-    Reverb resends unconfirmed items to a server that was restarted.
+    `stop` is set. Reverb resends unconfirmed items to a server that was restarted.
     """
 
     def __init__(
@@ -57,16 +55,13 @@ class BlockWriter:
         self._unflushed = 0
 
     def write(self, items: Any, priorities: np.ndarray | None = None) -> int:
-        """Adds transitions or sequences to the pool, and writes full blocks.
+        """Adds items to the pool, and writes full blocks; returns how many it wrote.
 
         Args:
-          items: a batch `[M, ...]`; M may be 0. It is copied.
+          items: a batch of transitions or sequences `[M, ...]`; M may be 0.
           priorities: `[M] float32`, not negative, for blocks of one only;
             `replay.priority_epsilon` is added, and the table applies the exponent. None
             is the priority of a TD error of 1.
-
-        Returns:
-          The number of transitions or sequences written, from the pool or `items`.
         """
         count = len(tree.flatten(items)[0])
         if priorities is not None and self._block > 1:
@@ -79,7 +74,7 @@ class BlockWriter:
         leaves = self._form.encode(items)
         if self._block == 1:
             return self._write_items([leaf[:, None] for leaf in leaves], priorities)
-        self._pool.append([np.array(leaf) for leaf in leaves])
+        self._pool.append(leaves)
         self._pooled += count
         if self._pooled < self._pool_size:
             return 0
@@ -100,39 +95,37 @@ class BlockWriter:
 
     def _take_blocks(self) -> list[np.ndarray]:
         """Takes all whole blocks out of the pool, each leaf `[blocks, G, ...]`."""
-        pooled = [np.concatenate(parts) for parts in zip(*self._pool, strict=True)]
-        size = self._pooled - self._pooled % self._block
+        order = np.arange(self._pooled)
         if self._shuffles:
             order = self._rng.permutation(self._pooled)
-        else:
-            order = np.arange(self._pooled)
-        self._pool = [[leaf[order[size:]] for leaf in pooled]]
+        pooled = [
+            np.concatenate(parts)[order] for parts in zip(*self._pool, strict=True)
+        ]
+        size = self._pooled - self._pooled % self._block
+        self._pool = [[leaf[size:].copy() for leaf in pooled]]
         self._pooled -= size
         return [
-            leaf[order[:size]].reshape(-1, self._block, *leaf.shape[1:])
-            for leaf in pooled
+            leaf[:size].reshape(-1, self._block, *leaf.shape[1:]) for leaf in pooled
         ]
 
     def _write_items(
         self, leaves: list[np.ndarray], priorities: np.ndarray | None
     ) -> int:
         """Writes items, each leaf `[items, G, ...]`; returns the transition count."""
-        if self._stop.is_set():
-            return 0
         priorities = fill_priorities(priorities, len(leaves[0]), self._epsilon)
         if not np.isfinite(priorities).all():
             bad = priorities[~np.isfinite(priorities)][0]
             raise ValueError(f"an item that was to be written has the priority {bad}")
-        if self._writer is None and not self._connect():
+        if not self._connect():
             return 0
-        assert self._writer is not None
-        for index, item in enumerate(zip(*leaves, strict=True)):
-            priority = float(priorities[index])
+        items = zip(priorities.tolist(), *leaves, strict=True)
+        for count, (priority, *item) in enumerate(items, start=1):
+            assert self._writer is not None
             self._form.write(self._writer, priority, item)
             self._unflushed += 1
             if self._unflushed == _ITEMS_PER_FLUSH and not self._flush():
-                return (index + 1) * self._block
-        return len(leaves[0]) * self._block
+                return count * self._block
+        return len(priorities) * self._block
 
     def _flush(self) -> bool:
         """Waits until few items are unconfirmed; returns False if stopped meanwhile."""
@@ -153,7 +146,9 @@ class BlockWriter:
     def _connect(self) -> bool:
         """Opens a writer once the server is up; returns False if stopped before."""
         failures = 0
-        while self._writer is None and not self._stop.is_set():
+        while not self._stop.is_set():
+            if self._writer is not None:
+                return True
             if not self._watch.is_there(_SLICE_SECONDS):
                 continue
             try:
@@ -162,4 +157,4 @@ class BlockWriter:
                 failures += 1
                 if failures > MAX_FAILURES:
                     raise
-        return self._writer is not None
+        return False

@@ -117,19 +117,6 @@ def test_an_actor_that_was_restarted_draws_other_numbers():
     assert (observed[1], actions[1]) == (observed[2], actions[2])
 
 
-def test_compiling_changes_nothing_of_what_is_done():
-    actions = []
-    for compiles in (False, True):
-        interaction = Interaction(CONFIG, SPEC, AGENT, 0)
-        if compiles:
-            interaction.compile()
-        exploration = np.full(3, 0.5, np.float32)
-        steps = [interaction.step(PARAMS, {}, exploration)[0] for _ in range(6)]
-        actions.append([step.data.action_tm1.tolist() for step in steps])
-        interaction.close()
-    assert actions[0] == actions[1]
-
-
 def test_episodes_are_told_when_they_end():
     interaction = Interaction(CONFIG, SPEC, AGENT, 0)
     ended = [interaction.step(PARAMS, {}, GREEDY)[1] for _ in range(6)]

@@ -24,7 +24,6 @@ from distrl.coordinator import Coordinator
 from distrl.environments import make_vector_environment
 from distrl.replay import TABLE_NAME
 from distrl.replay.tables import make_form
-from distrl.seeding import derive_seed
 from distrl.telemetry.status import read_status
 from distrl.types import StepSequence, Transition
 
@@ -221,32 +220,6 @@ def test_new_transitions_come_with_priorities_of_the_values_acted_on(services, c
         assert sample.info.priority == expected[step]
         seen.add(step)
     assert seen == {0, 1, 2}
-
-
-def test_no_two_players_draw_the_same(services, config):
-    actor = dataclasses.replace(
-        config.actor, environments=2, exploration=ExplorationConfig(epsilon=1.0)
-    )
-    run = Run(services, dataclasses.replace(config, actor=actor), actors=2)
-    publish(run.variables, 0, q_values(0, 0, 0))
-    actions = {}
-
-    def saw_enough():
-        taken = run.take(60)
-        for begin, action in zip(taken.observation_tm1, taken.action_tm1, strict=True):
-            actions.setdefault(int(begin[0]), {})[tuple(begin[1:])] = int(action)
-        return len(actions) == 4 and min(map(len, actions.values())) >= 30
-
-    wait_until(saw_enough, *run.futures)
-    # The first ten episodes of each environment.
-    rows = [
-        tuple(of[episode, step] for episode in range(1, 11) for step in range(3))
-        for of in actions.values()
-    ]
-    assert len(set(rows)) == 4
-    # What the roles make their keys of.
-    parts = [("actor", 0), ("actor", 1), ("evaluator",), ("learner",)]
-    assert len({derive_seed(config.seed, *part) for part in parts}) == 4
 
 
 @pytest.mark.parametrize("published", [False, True])

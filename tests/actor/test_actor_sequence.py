@@ -1,6 +1,5 @@
 import jax.numpy as jnp
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -91,29 +90,6 @@ def test_a_truncated_episode_keeps_its_discount_and_its_final_observation():
         mask=[1, 0, 0],
         carry=1007,
     )
-
-
-def test_environments_start_and_end_by_themselves():
-    accumulator = SequenceAccumulator(2, length=2, period=1, discount=1.0)
-
-    def add_two(step, last_t):
-        both = np.array([step, 50 + step])
-        step = ActorStep(
-            both.astype(np.float32),
-            both.astype(np.int32),
-            both.astype(np.float32),
-            np.ones(2, np.float32),
-            np.array(last_t),
-            both + 1.0,
-            carry_tm1=(jnp.asarray(both, jnp.float32)[:, None],),
-        )
-        return accumulator.add(step).data
-
-    np.testing.assert_array_equal(add_two(0, [True, False]).action, [[0, 0]])
-    np.testing.assert_array_equal(add_two(1, [False, False]).action, [[50, 51]])
-    batch = add_two(2, [False, True])
-    np.testing.assert_array_equal(batch.action, [[1, 2], [51, 52]])
-    np.testing.assert_array_equal(batch.carry[0], [[1], [51]])
 
 
 def test_nests_keep_structure_and_dtype():
@@ -270,16 +246,3 @@ def test_equals_the_slow_reference(run, length, period, gamma):
         for have, want in zip(got[e], expected, strict=True):
             for name, value in want.items():
                 np.testing.assert_array_equal(have[name], value, name)
-
-
-@pytest.mark.parametrize(("length", "period"), [(5, 1), (5, 3), (5, 5), (1, 1)])
-def test_every_step_of_a_finished_episode_is_in_a_sequence(length, period):
-    for episode_length in range(1, 14):
-        accumulator = SequenceAccumulator(1, length, period, GAMMA)
-        seen = set()
-        for step in range(episode_length):
-            batch = add(accumulator, step, last_t=step == episode_length - 1)
-            actions = set(batch.action[batch.mask == 1])
-            assert not actions or not actions <= seen  # It has a step of its own.
-            seen |= actions
-        assert seen == set(range(10, 10 + episode_length))

@@ -51,36 +51,6 @@ def _wait_for_priority(replay, address, priority):
     )
 
 
-@pytest.mark.parametrize("exponent", [0.0, 0.6])
-def test_draws_in_proportion_to_priority_to_the_exponent(replay, exponent):
-    size = 16
-    config, address = _fill(
-        replay,
-        size,
-        batch_size=256,
-        steps_per_dispatch=8,
-        priority_exponent=exponent,
-    )
-    keys = _read_keys(replay, config, address, size)
-    updater = PriorityUpdater([address], config)
-    updater.put(keys, ONE_SHARD, jnp.arange(1.0, size + 1))
-    _wait_for_priority(replay, address, 16.0)
-    updater.check()
-    updater.close()
-
-    weights = np.arange(1.0, size + 1) ** exponent
-    expected = weights / weights.sum()
-    sampler = ReplaySampler(address, config, replay.spec)
-    counts = np.zeros(size)
-    for _ in range(10):
-        superbatch = sampler.read()
-        ids = superbatch.items.reward_t.astype(int)
-        np.testing.assert_allclose(superbatch.probabilities, expected[ids], rtol=1e-4)
-        np.testing.assert_array_equal(superbatch.keys, keys[ids])
-        counts += np.bincount(ids, minlength=size)
-    assert scipy.stats.chisquare(counts, expected * counts.sum()).pvalue > 1e-6
-
-
 def test_draws_in_proportion_to_the_priorities_that_an_actor_gave(replay):
     config = replay.config(
         batch_size=256,

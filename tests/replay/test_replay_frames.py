@@ -292,23 +292,6 @@ def test_an_environment_without_stacks_is_refused(replay):
             make(config, replay.spec)
 
 
-def test_what_the_writer_is_given_may_change_afterwards(replay):
-    play = Play(environments=4, steps=8)
-    config = make_config(replay, play, transitions_per_item=8, shuffle_steps=4)
-    batches = play.list_transitions()
-    want = join_batches(batches)
-    address, table = serve(replay, config, play.spec)
-    writer = BlockWriter(address, config, play.spec, 0, threading.Event())
-    for batch in batches:
-        writer.write(batch)
-        for leaf in batch:
-            leaf[:] = 0
-    writer.close()
-    got = drain(address, table, config, play.spec)
-    assert len(name(got)) == 32
-    assert_same_bits(got, pick(want, name(got)))
-
-
 @pytest.mark.parametrize("block", [1, 8])
 def test_a_server_that_is_back_gets_the_frames_of_the_one_before(replay, block):
     play = Play(environments=4, steps=80)

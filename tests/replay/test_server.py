@@ -48,35 +48,6 @@ def test_reports_its_size_and_ends_at_stop(replay):
     writer.close()
 
 
-def test_ends_while_a_writer_is_blocked_and_a_sampler_waits(replay):
-    config = replay.config(
-        transitions_per_item=1, min_size=10, samples_per_insert=1.0, error_buffer=8.0
-    )
-    port = replay.free_port()
-    server_stop, writer_stop = threading.Event(), threading.Event()
-    reports = []
-    arguments = (config, replay.spec, port, server_stop, Reports(reports.append))
-    server = threading.Thread(target=serve_replay, args=arguments, daemon=True)
-    server.start()
-    address = f"localhost:{port}"
-    writer = BlockWriter(address, config, replay.spec, 0, writer_stop)
-
-    def write():
-        while not writer_stop.is_set():
-            writer.write(replay.batch(range(16)))
-
-    writing = threading.Thread(target=write, daemon=True)
-    writing.start()
-    replay.wait_until(lambda: reports and reports[-1]["replay_size"] == 18)
-    server_stop.set()
-    server.join(2.0)
-    assert not server.is_alive()
-    writer_stop.set()
-    writing.join(2.0)
-    assert not writing.is_alive()
-    writer.close()
-
-
 def test_a_failing_report_ends_the_server(replay):
     port = replay.free_port()
 

@@ -51,27 +51,6 @@ def make_priorities(superbatch):
     return (superbatch.items.reward_t + 1).astype(np.float32)
 
 
-def test_each_shard_gets_the_priorities_of_its_items(replay):
-    config = configure(replay)
-    addresses = [replay.serve(config)[0] for _ in range(SHARDS)]
-    fill(replay, config, addresses)
-    superbatch = read_all(replay, config, addresses)
-    key_to_id = dict(
-        zip(superbatch.keys, superbatch.items.reward_t.astype(int), strict=True)
-    )
-    updater = PriorityUpdater(addresses, config, lambda doubled: doubled / 2)
-    updater.put(superbatch.keys, superbatch.shards, 2 * make_priorities(superbatch))
-    for shard, address in enumerate(addresses):
-        ids = range(EACH * shard, EACH * (shard + 1))
-        expected = {i: i + 1.25 for i in ids}
-        replay.wait_until(
-            lambda a=address, e=expected: read_priorities(a, key_to_id) == e
-        )
-    updater.check()
-    assert updater.dropped == 0
-    updater.close()
-
-
 def test_a_shard_that_is_away_loses_only_its_own(replay):
     config = configure(replay)
     mortal = MortalServer(serve_replay, config, replay.spec)

@@ -83,33 +83,6 @@ def test_blocks_mix_the_steps_of_the_pool_by_the_seed(replay):
     assert all(len(np.unique(row)) > 1 for row in steps)
 
 
-def test_waits_until_the_pool_is_full(replay):
-    config = replay.config(
-        transitions_per_item=8, shuffle_steps=2, actor={"environments": 16}
-    )
-    address, table = _serve_queue(replay, config)
-    writer = BlockWriter(address, config, replay.spec, 0, threading.Event())
-    assert writer.write(replay.batch(range(31))) == 0
-    assert writer.write(replay.batch([31, 32, 33])) == 32
-    assert writer.write(replay.batch([])) == 0
-    writer.close()
-    assert table.info.current_size == 4
-
-
-@pytest.mark.parametrize("block", [1, 8])
-def test_copies_what_it_is_given(replay, block):
-    config = replay.config(transitions_per_item=block, shuffle_steps=0)
-    address, table = _serve_queue(replay, config)
-    writer = BlockWriter(address, config, replay.spec, 0, threading.Event())
-    batch = replay.batch(range(4))
-    for start in (0, 4):
-        batch.reward_t[:] = np.arange(start, start + 4)
-        writer.write(batch)
-        batch.reward_t[:] = -1.0
-    writer.close()
-    np.testing.assert_array_equal(_drain(address, table).ravel(), np.arange(8))
-
-
 def test_given_priorities_reach_the_table_and_none_is_lost_for_ever(replay):
     config = replay.config(kind="prioritized", priority_epsilon=0.25)
     address, table = replay.serve(config)
@@ -166,25 +139,6 @@ def test_ends_within_half_a_second_of_stop_while_the_limiter_refuses(replay):
     assert writer.write(replay.batch(range(16))) == 0
 
 
-def test_waits_for_a_server_that_comes_late(replay):
-    config = replay.config(transitions_per_item=1)
-    port = replay.free_port()
-    stop = threading.Event()
-    writer = BlockWriter(f"localhost:{port}", config, replay.spec, 0, stop)
-    written = []
-    thread = threading.Thread(
-        target=lambda: written.append(writer.write(replay.batch([1, 2]))), daemon=True
-    )
-    thread.start()
-    thread.join(0.3)
-    assert thread.is_alive()
-    _, table = replay.serve(config, port=port)
-    thread.join(5.0)
-    assert written == [2]
-    writer.close()
-    assert table.info.current_size == 2
-
-
 def test_stop_ends_the_wait_for_a_server(replay):
     config = replay.config(transitions_per_item=1)
     address = f"localhost:{replay.free_port()}"
@@ -199,14 +153,6 @@ def test_stop_ends_the_wait_for_a_server(replay):
     thread.join(1.0)
     assert written == [0]
     writer.close()
-
-
-def test_gives_up_on_a_server_that_never_comes(replay):
-    config = replay.config(transitions_per_item=1, launch={"connect_seconds": 0.1})
-    address = f"localhost:{replay.free_port()}"
-    writer = BlockWriter(address, config, replay.spec, 0, threading.Event())
-    with pytest.raises(RuntimeError, match="launch.connect_seconds"):
-        writer.write(replay.batch([1]))
 
 
 def test_a_priority_that_is_no_number_is_not_written(replay):

@@ -3,11 +3,9 @@
 import functools
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from dm_env import specs
-from flashbax.buffers import sum_tree
 
 from distrl.config import ReplayConfig
 from distrl.serial.buffer import Buffer, BufferState
@@ -157,15 +155,6 @@ def test_sums_stay_exact_over_many_changes():
         sums = sums[::2] + sums[1::2]
         levels.insert(0, sums)
     np.testing.assert_array_equal(replay.state.tree.nodes, np.concatenate(levels))
-
-
-def test_flashbax_reads_its_tree_as_before():
-    replay = Replay(6, kind="prioritized", priority_exponent=1.0)
-    values = jnp.array([5.0, 1.0, 2.0, 7.0, 3.0])
-    replay.set(jnp.arange(5), values)
-    theirs = sum_tree.set_batch_scan(sum_tree.init(6), jnp.arange(5), values)
-    np.testing.assert_array_equal(replay.state.tree.nodes, theirs.nodes)
-    assert replay.state.tree.tree_depth == theirs.tree_depth
 
 
 def test_a_nest_keeps_its_dtypes():

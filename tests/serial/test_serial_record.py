@@ -42,18 +42,6 @@ def write_status(record, tmp_path, counts=COUNTS):
     return read_status(tmp_path)
 
 
-def test_a_status_has_the_counts_and_the_ratio_of_replay(record, tmp_path):
-    status = write_status(record, tmp_path)
-    assert (status.env_steps, status.learner_steps, status.episodes) == (1_600, 80, 3)
-    assert status.samples_per_insert == 2.0
-    assert status.replay_size == 1_000
-    assert status.staleness == 0.0
-    assert status.staleness_seconds == 0.0
-    assert status.training_return is None
-    assert status.evaluation_return is None
-    assert write_status(record, tmp_path, Counts()).samples_per_insert is None
-
-
 def test_the_training_return_is_of_the_latest_hundred_episodes(record, tmp_path):
     record.add_returns([50.0])
     record.add_returns([0.0] * 50 + [1.0] * 50)
@@ -92,11 +80,3 @@ def test_a_status_is_written_when_it_is_due_and_at_the_end(record, tmp_path):
     record.close()
     rows = read_rows(tmp_path, "coordinator")
     assert [row["reason"] for row in rows] == ["", "it is enough"]
-
-
-def test_without_a_run_dir_nothing_is_written():
-    record = RunRecord(CONFIG)
-    record.write_status(COUNTS, None, last=True)
-    assert record.write_evaluation(COUNTS, [Episode(0, 1.0, 7)], seconds=0.0) == 1.0
-    assert record.to_progress(COUNTS).evaluation_return == 1.0
-    record.close()
