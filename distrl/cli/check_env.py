@@ -1,10 +1,10 @@
 """The command `distrl check-env URI`."""
 
+import argparse
 import dataclasses
-import functools
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from distrl.cli.answer import print_answer, reserve_stdout
@@ -12,18 +12,16 @@ from distrl.cli.arguments import Parser, whole_number
 from distrl.config.plain_yaml import load_yaml
 from distrl.findings import Finding, format_finding, name_failed
 
-_STEPS = 10_000
-_SEED = 1
-_SECONDS = 600
-# The rule checked after each finding, which is to blame if the process ends there.
-_NEXT = {
-    None: "builds",
-    "builds": "actions",
-    "observation spec": "steps",
-    "resets": "close",
-    "close": "seeding",
-    "seeding": "independence",
-}
+# A process that ends is blamed on the first of these rules without a finding.
+_CHECKED = (
+    "builds",
+    "actions",
+    "observation spec",
+    "steps",
+    "close",
+    "seeding",
+    "independence",
+)
 
 _DESCRIPTION = """\
 Builds the environment as a run does, takes random actions in it and prints one line
@@ -41,17 +39,17 @@ def main(arguments: list[str]) -> int:
     options, values = _make_parser().parse_open(arguments)
     args = {key: _read_value(key, text) for key, text in values.items()}
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    check = functools.partial(
-        _check, options.uri, args, options.steps, options.seed, options.seconds
-    )
-    if not options.json:
-        findings = check(lambda finding: print_answer(format_finding(finding)))
-        print_answer(name_failed(findings))
-    else:
+    findings: list[Finding] = []
+    if options.json:
         with reserve_stdout() as write:
-            findings = check(lambda finding: None)
+            findings += _check(options, args)
             rows = [dataclasses.asdict(finding) for finding in findings]
             write(json.dumps(rows, indent=2) + "\n")
+    else:
+        for finding in _check(options, args):
+            findings.append(finding)
+            print_answer(format_finding(finding))
+        print_answer(name_failed(findings))
     return int(any(finding.state == "failed" for finding in findings))
 
 
@@ -64,15 +62,12 @@ def _make_parser() -> Parser:
         help="as in the field environment: gym:CartPole-v1, atari:Pong or "
         "package.module:factory, with ?key=value&key=value; see distrl list envs",
     )
-    parser.add_value(
-        "--steps", "N", "the number of random actions", whole_number(1), _STEPS
-    )
-    parser.add_value(
-        "--seed", "N", "of the environment and of the actions", whole_number(0), _SEED
-    )
-    parser.add_value(
-        "--seconds", "N", "the time limit for each rule", whole_number(1), _SECONDS
-    )
+    for flag, text, least, default in (
+        ("--steps", "the number of random actions", 1, 10_000),
+        ("--seed", "of the environment and of the actions", 0, 1),
+        ("--seconds", "the time limit for each rule", 1, 600),
+    ):
+        parser.add_value(flag, "N", text, whole_number(least), default)
     return parser
 
 
@@ -81,35 +76,25 @@ def _read_value(key: str, text: str) -> Any:
     return load_yaml(text, f"--{key} = {text}") if text.strip() else text
 
 
-def _check(
-    uri: str,
-    args: dict[str, Any],
-    steps: int,
-    seed: int,
-    seconds: int,
-    show: Callable[[Finding], object],
-) -> list[Finding]:
+def _check(options: argparse.Namespace, args: dict[str, Any]) -> Iterator[Finding]:
     from distrl.environments.conformance import check_environment
     from distrl.launch.checking_child import CheckLost, run_in_child
 
     def task(tell: Callable[[Finding], None]) -> None:
-        for finding in check_environment(uri, args, steps, seed):
+        for finding in check_environment(
+            options.uri, args, options.steps, options.seed
+        ):
             tell(finding)
 
-    findings: list[Finding] = []
-
-    def note(finding: Finding) -> None:
-        findings.append(finding)
-        show(finding)
-
+    seen = set()
     try:
-        for finding in run_in_child(task, seconds, limit="--seconds"):
-            note(finding)
+        for finding in run_in_child(task, options.seconds, limit="--seconds"):
+            seen.add(finding.name)
+            yield finding
     except CheckLost as lost:
-        rule = _NEXT.get(findings[-1].name if findings else None, "process")
+        rule = next((rule for rule in _CHECKED if rule not in seen), "process")
         advice = (
             "a node of a run would fail in the same way: return or raise instead; an "
             "environment that is only slow needs fewer --steps or more --seconds"
         )
-        note(Finding(rule, "failed", f"the environment {lost}", advice))
-    return findings
+        yield Finding(rule, "failed", f"the environment {lost}", advice)

@@ -42,41 +42,30 @@ def select_bsuite_ids(text: str) -> list[str]:
     """
     from bsuite import sweep
 
-    counts = list_bsuite()
-    sets = {"all": sweep.SWEEP, "testing": sweep.TESTING, **sweep.TAGS}
+    ids = list(sweep.SWEEP)
+    sets = {"all": ids, "testing": sweep.TESTING, **sweep.TAGS}
+    for name in list_bsuite():
+        sets[name] = [each for each in ids if each.startswith(f"{name}/")]
     selected: set[str] = set()
     for word in text.replace(",", " ").split():
-        name, slash, indices = word.partition("/")
-        if word in sets:
-            selected.update(sets[word])
-        elif name in counts:
-            span = _read_span(word, indices, counts[name]) if slash else None
-            numbers = range(counts[name]) if span is None else span
-            selected.update(f"{name}/{number}" for number in numbers)
-        else:
-            known = [*sets, *counts]
+        name, _, indices = word.partition("/")
+        first, dash, last = indices.partition("-")
+        span = [f"{name}/{first}", f"{name}/{last if dash else first}"]
+        named = sets.get(word, [])
+        if set(span) <= set(ids):
+            named = ids[ids.index(span[0]) : ids.index(span[1]) + 1]
+        if not named:
             raise ConfigError(
-                f"sweep.ids: bsuite has no {word!r}.{suggest(word, known)} There are "
-                f"{', '.join(known)}, and ids as catch/3 or catch/0-4."
+                f"sweep.ids: bsuite has no {word!r}.{suggest(word, [*sets, *ids])} "
+                f"There are {', '.join(sets)}, and ids as catch/3 or catch/0-4."
             )
+        selected.update(named)
     if not selected:
         raise ConfigError(
             f"sweep.ids = {text!r}: name what to run, for example testing, or "
             "catch/0-4, bandit"
         )
-    return [bsuite_id for bsuite_id in sweep.SWEEP if bsuite_id in selected]
-
-
-def _read_span(word: str, indices: str, count: int) -> range:
-    first, dash, last = indices.partition("-")
-    known = list(map(str, range(count)))
-    last = last if dash else first
-    if first not in known or last not in known or int(last) < int(first):
-        raise ConfigError(
-            f"sweep.ids: {word!r} is not an id of bsuite, or a span of them: the last "
-            f"of that experiment is {count - 1}"
-        )
-    return range(int(first), int(last) + 1)
+    return [each for each in ids if each in selected]
 
 
 def load_bsuite(address: Address, seed: int) -> Any:
@@ -114,12 +103,11 @@ def _check_id(address: Address) -> str:
             f"environment {address.uri!r}: bsuite has no experiment {name!r}; it has "
             f"{', '.join(sorted(counts))}.{suggest(name, counts)}"
         )
-    last = counts[name] - 1
-    # Only the plain spelling is an id: `01` and non-ASCII digits are not.
-    if index not in map(str, range(last + 1)):
+    if address.rest not in list_bsuite_episodes():
         raise ConfigError(
             f"environment {address.uri!r}: {index!r} is not an index of the bsuite "
-            f"experiment {name!r}; write bsuite:{name}/0 to bsuite:{name}/{last}."
+            f"experiment {name!r}; write bsuite:{name}/0 to "
+            f"bsuite:{name}/{counts[name] - 1}."
         )
     return name
 

@@ -15,20 +15,14 @@ from distrl.environments.suite import Address, EnvironmentEntry, Suite
 from distrl.environments.value_checks import read_number, show
 from distrl.errors import ConfigError, EnvironmentFault, suggest
 
-BOX2D_COMMAND = "pip install 'box2d>=2.3.10'"
-"""Installs what some of Gymnasium's own environments need."""
-
-_OLD_RESET = (
-    "If this is the API of Gym before 0.26, write `def reset(self, *, seed=None, "
-    "options=None)` and return `observation, {}`"
-)
-_OLD_STEP = (
-    "If this is the API of Gym before 0.26, return `observation, reward, terminated, "
-    "truncated, info` instead of `observation, reward, done, info`: truncated where "
-    "only a time limit ends the episode, terminated where anything else does"
+_OLD_API = (
+    "If this is the API of Gym before 0.26: reset takes `seed` and `options` and "
+    "returns `observation, info`, and step returns `observation, reward, terminated, "
+    "truncated, info`: truncated where only a time limit ends the episode, terminated "
+    "where anything else does"
 )
 # What Gymnasium's wrappers, or the call of reset, raise because of it.
-_OLD_API = re.compile(
+_OLD_API_ERROR = re.compile(
     r"values to unpack|\breset\(\) got an unexpected keyword argument '(seed|options)'"
 )
 # Gymnasium environments that need another package.
@@ -64,21 +58,14 @@ def load_gymnasium(address: Address, seed: int) -> Any:
             "`distrl list envs` shows what is installed; an id that another package "
             f"registers is gym:PACKAGE:ID.{suggest(name, gymnasium.registry)}"
         ) from error
-    except gymnasium.error.DependencyNotInstalled as error:
-        if "Box2D" not in str(error):
-            raise
-        raise ConfigError(
-            f"environment {address.uri!r} needs Box2D, which is not installed; "
-            f"install it with: {BOX2D_COMMAND}"
-        ) from error
 
 
 class GymnasiumAdapter(dm_env.Environment):
     """A Gymnasium environment with a Discrete action space, as a dm_env environment.
 
-    Termination has discount 0, truncation 1. Only the first reset is seeded. Actions
-    are shifted to begin at 0. Observations and rewards are not checked here but by
-    `VectorEnvironment`. An action mask in `info` is added to the observation.
+    Termination has discount 0, truncation 1. Actions are shifted to begin at 0. An
+    action mask in `info` is added to the observation. `VectorEnvironment` checks
+    observations and rewards.
     """
 
     def __init__(self, environment: Any, seed: int | None, uri: str = "gymnasium"):
@@ -100,12 +87,12 @@ class GymnasiumAdapter(dm_env.Environment):
         try:
             result = self._environment.reset(seed=self._seed)
         except (TypeError, ValueError) as error:
-            _explain_old_api("reset()", error, _OLD_RESET)
+            _explain_old_api("reset()", error)
             raise
         if not _is_tuple(result, 2) or not isinstance(result[1], dict):
             raise EnvironmentFault(
                 f"returned {show(result)} from reset(); expected a tuple of an "
-                f"observation and an info, which is a dict. {_OLD_RESET}"
+                f"observation and an info, which is a dict. {_OLD_API}"
             )
         self._seed = None
         self._is_over = False
@@ -118,13 +105,13 @@ class GymnasiumAdapter(dm_env.Environment):
         try:
             result = self._environment.step(int(action) + self._start)
         except ValueError as error:
-            _explain_old_api(f"step({action})", error, _OLD_STEP)
+            _explain_old_api(f"step({action})", error)
             raise
         if not _is_tuple(result, 5):
             values = f"{len(result)} values, " if isinstance(result, tuple) else ""
             raise EnvironmentFault(
-                f"returned {values}{show(result)} from step(); expected a tuple of 5: "
-                f"observation, reward, terminated, truncated, info. {_OLD_STEP}"
+                f"returned {values}{show(result)} from step(); expected a tuple of 5. "
+                f"{_OLD_API}"
             )
         observation, reward, terminated, truncated, info = result
         if not isinstance(info, dict):
@@ -258,10 +245,10 @@ def _read_flag(name: str, value: Any) -> bool:
     return bool(number)
 
 
-def _explain_old_api(call: str, error: Exception, advice: str) -> None:
-    if _OLD_API.search(str(error)):
+def _explain_old_api(call: str, error: Exception) -> None:
+    if _OLD_API_ERROR.search(str(error)):
         raise EnvironmentFault(
-            f"failed in {call}: {type(error).__name__}: {error}. {advice}"
+            f"failed in {call}: {type(error).__name__}: {error}. {_OLD_API}"
         ) from error
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from distrl.action_masks import split_mask
 from distrl.config import Config
+from distrl.config.fields import find_value
 from distrl.environments.batch import BatchEnvironment
 from distrl.environments.bsuite_suite import log_episodes
 from distrl.environments.spec import count_actions, make_spec
@@ -37,15 +38,11 @@ def make_environment(
 ) -> dm_env.Environment:
     """Builds one environment with a single discrete action.
 
-    Args:
-      uri: an address of a suite (`suites.FORMS`) or of a plugin's scheme, or
-        `package.module:factory`; each with optional `?key=value&key=value`.
-      args: keyword arguments in addition to those in the URI.
-      seed: below 2**31; determines the episodes if the environment can be seeded.
-      bsuite_log: file in which a bsuite environment logs its episodes; None for no log.
-
-    Raises:
-      ConfigError: the environment does not exist or cannot be used.
+    `uri` is an address of a suite (`suites.FORMS`) or of a plugin's scheme, or
+    `package.module:factory`, and `args` are further arguments. `seed`, below 2**31,
+    determines the episodes if the environment can be seeded. `bsuite_log` is a file in
+    which a bsuite environment logs its episodes. Raises ConfigError if the environment
+    does not exist or cannot be used.
     """
     built = build_environment(uri, args, seed)
     if bsuite_log is not None:
@@ -61,23 +58,14 @@ def build_environment(uri: str, args: Mapping[str, Any], seed: int) -> Any:
     """Returns the dm_env or Gymnasium environment of a URI, without adapting it."""
     address = parse_address(uri, args)
     built = find_suite(address).build(address, seed)
-    agents = getattr(built, "possible_agents", None)  # a PettingZoo environment
-    if agents is not None:
-        close_quietly(built)
-        raise ConfigError(
-            f"environment {uri!r} has several agents ({', '.join(map(str, agents))}); "
-            "distrl trains one. Write a factory that returns a dm_env or Gymnasium "
-            "environment of one agent and chooses the others' actions itself."
-        )
-    if is_gymnasium(built) or all(
-        callable(getattr(built, name, None)) for name in _METHODS
-    ):
+    methods = (getattr(built, name, None) for name in _METHODS)
+    if is_gymnasium(built) or all(map(callable, methods)):
         return built
     close_quietly(built)
     raise ConfigError(
-        f"environment {uri!r} is a {type(built).__module__}."
-        f"{type(built).__name__}; its factory has to return one dm_env.Environment "
-        "or one gymnasium.Env. An environment of the older `gym` has to be ported: see "
+        f"environment {uri!r} is a {type(built).__module__}.{type(built).__name__}; "
+        "its factory must return one dm_env.Environment or one gymnasium.Env, of one "
+        "agent. An environment of the older `gym` has to be ported: see "
         "https://gymnasium.farama.org/introduction/migration_guide/."
     )
 
@@ -116,11 +104,8 @@ def read_spec(
 def check_environment_processes(config: Config) -> None:
     """Raises ConfigError if processes are set for a suite with `load_batch`."""
     suite = find_suite(parse_address(config.environment, config.environment_args))
-    counts = {
-        "actor": config.actor.environment_processes,
-        "evaluation": config.evaluation.environment_processes,
-    }
-    for section, processes in counts.items():
+    for section in ("actor", "evaluation"):
+        processes = find_value(config, f"{section}.environment_processes")
         if processes and suite.load_batch is not None:
             raise ConfigError(
                 f"{section}.environment_processes = {processes}: environment "
@@ -153,6 +138,8 @@ def make_vector_environment(
     suite = find_suite(address)
     if suite.load_batch is not None:
         return BatchEnvironment(suite.build_batch(address, seeds), spec, extends)
+    section = "actor" if role == "actor" else "evaluation"
+    processes = find_value(config, f"{section}.environment_processes")
     log = None
     if role == "actor" and config.actor.bsuite_log and config.run_dir is not None:
         log = Path(config.run_dir) / BSUITE_LOGS
@@ -162,13 +149,10 @@ def make_vector_environment(
             uri,
             args,
             seed,
-            bsuite_log=None if log is None else log / f"{index}-{i}.csv",
+            bsuite_log=log and log / f"{index}-{i}.csv",
         )
         for i, seed in enumerate(seeds)
     ]
-    processes = config.evaluation.environment_processes
-    if role == "actor":
-        processes = config.actor.environment_processes
     if processes:
         # An actor must close them before it is killed itself.
         seconds = config.launch.stop_seconds / 2
@@ -184,15 +168,9 @@ def close_quietly(built: Any) -> None:
 
 def _try_out(environment: dm_env.Environment, spec: EnvironmentSpec, uri: str) -> None:
     vector = SyncEnvironment([environment], spec)
-    call = "reset()"
     try:
         _, mask = split_mask(vector.reset())
-        action = np.zeros(1, np.int32) if mask is None else mask.argmax(axis=1)
-        call = f"step({action[0]})"
-        vector.step(action)
-    except Exception as fault:
-        error = fault.__cause__ or fault  # the environment's own, if it raised
-        what = f"failed at its first {call}: {type(error).__name__}: {error}"
-        if isinstance(error, EnvironmentFault):
-            what = str(fault).removeprefix("environment 0 ")
-        raise ConfigError(f"environment {uri!r} {what}") from error
+        vector.step(np.zeros(1, int) if mask is None else mask.argmax(axis=1))
+    except EnvironmentFault as fault:
+        what = str(fault).removeprefix("environment 0 ")
+        raise ConfigError(f"environment {uri!r} {what}") from fault

@@ -7,7 +7,6 @@ A bool becomes float32, not uint8, since networks take uint8 for pixels. An acti
 which no network sees, is carried as uint8.
 """
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -51,11 +50,8 @@ def make_spec(
 
 def count_actions(action_spec: Any, uri: str) -> int:
     """Returns the number of actions; raises ConfigError unless they are one integer."""
-    if (
-        not isinstance(action_spec, specs.BoundedArray)
-        or action_spec.shape != ()
-        or action_spec.dtype.kind not in "iu"
-    ):
+    is_scalar = isinstance(action_spec, specs.BoundedArray) and action_spec.shape == ()
+    if not is_scalar or action_spec.dtype.kind not in "iu":
         raise refuse_actions(uri, action_spec)
     # Python integers, as the difference of two int64 bounds may overflow.
     num_actions = int(action_spec.maximum) - int(action_spec.minimum) + 1
@@ -68,36 +64,12 @@ def refuse_actions(uri: str, space: Any) -> ConfigError:
     """Returns the error for a Gymnasium space or dm_env spec of unsupported actions."""
     return ConfigError(
         f"environment {uri!r} has the action space {space!r}; distrl needs a single "
-        f"discrete action with at most {MAX_ACTIONS} values. {_advise(space)} Write a "
-        "factory that wraps the environment and maps 0 to n - 1 to its actions, and "
-        "name it as package.module:factory; docs/environments.md has an example."
+        f"discrete action with at most {MAX_ACTIONS} values. Write a factory that "
+        "wraps the environment and maps 0 to n - 1 to its actions: to some values of a "
+        "continuous one, or to the combinations of several choices; of several agents "
+        "it plays all but one. Name it as package.module:factory; "
+        "docs/environments.md has an example."
     )
-
-
-def _advise(space: Any) -> str:
-    # By class name, as Gymnasium may not be imported here.
-    kind = type(space).__name__
-    dtype = getattr(space, "dtype", None)
-    if isinstance(space, (dict, list, tuple)) or kind in ("Dict", "Tuple"):
-        return (
-            "This one is several actions at once. If one agent takes them, number "
-            "their combinations; if they are of several agents, train one agent and "
-            "choose the others' actions in the factory."
-        )
-    if isinstance(dtype, np.dtype) and dtype.kind == "f":
-        return (
-            "This one is continuous: choose some of its values, for example a grid, "
-            "and number them."
-        )
-    if kind == "MultiDiscrete":
-        sizes = [int(size) for size in space.nvec.flat]
-        return (
-            f"This one is {len(sizes)} choices at once: number their combinations, "
-            f"{' x '.join(map(str, sizes))} = {math.prod(sizes)}."
-        )
-    if getattr(space, "shape", None):
-        return "This one is several choices at once: number their combinations."
-    return "Choose the actions that matter, and number them."
 
 
 def convert_observation_spec(

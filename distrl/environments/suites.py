@@ -159,13 +159,6 @@ def _load_plugin(plugin: metadata.EntryPoint, address: Address) -> Suite:
 
 def _build_by_factory(address: Address, seed: int) -> Any:
     """Calls the factory that an address names."""
-    if address.scheme == "dm_control":
-        raise ConfigError(
-            f"environment {address.uri!r}: dm_control has no scheme: its actions are "
-            "continuous, and you have to choose which values to use. Write a factory "
-            "that does, and name it as package.module:factory; docs/environments.md "
-            "has one for dm_control."
-        )
     factory = load_factory(
         f"environment {address.uri!r}",
         f"{address.scheme}:{address.rest}",

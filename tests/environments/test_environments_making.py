@@ -52,14 +52,14 @@ def test_actions_begin_at_zero(factory, taken, kind, monkeypatch):
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
-        ("multi", ["MultiDiscrete([2 3])", "2 x 3 = 6", "Write a factory"]),
+        ("multi", ["MultiDiscrete([2 3])", "combinations", "Write a factory"]),
         ("continuous", ["shape=(1,)", "float32", "continuous"]),
-        ("several", ["num_values=2", "num_values=3", "several actions"]),
-        ("tuple", ["Tuple(Discrete(2)", "several agents"]),
-        ("dict", ["{'left': Discrete", "several agents"]),
-        ("agents", ["several agents (left, right)", "Write a factory"]),
+        ("several", ["num_values=2", "num_values=3", "several choices"]),
+        ("tuple", ["Tuple(Discrete(2)", "several choices"]),
+        ("dict", ["{'left': Discrete", "several choices"]),
+        ("agents", ["Agents", "of one agent"]),
         ("vector", ["CartPoleVec", "one gymnasium.Env"]),
-        ("pair", ["shape=(2,)", "several choices", "single discrete"]),
+        ("pair", ["shape=(2,)", "single discrete"]),
         ("unbounded", ["9223372036854775807", "at most 65536"]),
         ("no actions", ["action space ()", "single discrete"]),
         ("text", ["observation space Text", "Box, Discrete"]),
@@ -120,7 +120,9 @@ def test_an_environment_that_fails_at_its_first_step_is_refused(monkeypatch):
     monkeypatch.setattr(
         scripted_environments, "make_none", lambda: Failing([[(0.0, 1.0)]])
     )
-    with pytest.raises(ConfigError, match=r"first step\(0\): RuntimeError: no display"):
+    with pytest.raises(
+        ConfigError, match=r"failed in step\(0\): RuntimeError: no display"
+    ):
         read_spec(f"{HERE}:make_none", {})
 
 

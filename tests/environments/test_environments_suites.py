@@ -20,7 +20,6 @@ HERE = "scripted_environments"
 REFUSED = [
     ("bsuit:catch/0", ["'bsuit' is neither a scheme (atari, bsuite, ", "'bsuite'?"]),
     ("atary:Pong", ["'atary' is neither a scheme", "'atari'?"]),
-    ("dm_control:cartpole/swingup", ["continuous", "docs/environments.md"]),
     ("atari:Pnog", ["no game 'Pnog'", "Breakout", "'Pong'?"]),
     ("atari:ms_packman", ["no game 'ms_packman'", "'MsPacman'?"]),
     ("atari:Pong?frameskip=4", ["takes no 'frameskip'", "'frame_skip'?"]),
@@ -38,7 +37,7 @@ REFUSED = [
     ("bsuite:catch/0?row=5", ["'row'", "rows, columns", "'rows'?"]),
     ("bsuite:catch/0?rows=-5", ["could not be built", "rows=-5", "ValueError"]),
     ("envpool:Pong-v4", ["EnvPool has no 'Pong-v4'", "'Pong-v5'?"]),
-    ("envpool:Pendulum-v1", ["Box(-2.0, 2.0", "continuous"]),
+    ("envpool:Pendulum-v1", ["Box(-2.0, 2.0", "factory"]),
     ("envpool:Pong-v5?frameskip=4", ["no argument 'frameskip'", "'frame_skip'?"]),
     ("envpool:Pong-v5?num_envs=4", ["'num_envs'", "actor.environments"]),
     ("envpool:Pong-v5?batch_size=4", ["'batch_size'", "all environments"]),
