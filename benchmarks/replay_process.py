@@ -52,7 +52,7 @@ def _serve(config: Config, port: int, asked: Any, answers: Any) -> None:
     """Serves, and saves when it is asked to; runs in the process."""
     from distrl.checkpoints import begin_part
     from distrl.environments import read_spec
-    from distrl.replay.checkpoint import save_shard, start_server
+    from distrl.replay.server import save_shard, start_server
 
     spec = read_spec(config.environment, config.environment_args)
     server = start_server(config, spec, port)

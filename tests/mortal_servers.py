@@ -82,7 +82,7 @@ def serve_replay(port, config, spec):
 
 def serve_shard(port, config, spec, shard):
     """Serves a shard of replay, with what the run's newest checkpoint holds of it."""
-    from distrl.replay.checkpoint import start_server
+    from distrl.replay.server import start_server
 
     start_server(config, spec, port, shard).wait()
 

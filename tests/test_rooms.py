@@ -324,7 +324,7 @@ def write_package(root: Path, sources: dict[str, str]):
         ("agents/dqn.py", "def f():\n  import reverb", "only ('replay',)"),
         ("learner/update.py", "from distrl.learner import role", "pure module"),
         ("learner/role.py", "from distrl.actor.policy import x", "learner may not"),
-        ("replay/tables.py", "import distrl.variables", "replay may not"),
+        ("replay/server.py", "import distrl.variables", "replay may not"),
         ("config/schema.py", "from distrl import cli", "config may not"),
         ("types.py", "from distrl.config import Config", "types may not"),
         ("program.py", "import ray.util", "only ('launch',)"),
@@ -350,7 +350,7 @@ def test_what_breaks_the_rules_is_found(tmp_path, name, source, wrong):
     [
         ("agents/dqn.py", "import jax, math\nfrom distrl.networks.mlp import x"),
         ("learner/update.py", "from distrl.learner.state import x"),
-        ("replay/tables.py", "import reverb\nimport tensorflow as tf"),
+        ("replay/server.py", "import reverb\nimport tensorflow as tf"),
         ("environments/suite.py", "def f():\n  import gymnasium"),
         ("cli/main.py", "def f():\n  from distrl.launch import run\n  import jax"),
         ("launch/front.py", "if TYPE_CHECKING:\n  import launchpad"),

@@ -7,13 +7,11 @@
 Only this package imports Reverb and TensorFlow, and it does so when it is imported.
 """
 
-from distrl.replay.checkpoint import save_shard
 from distrl.replay.forms import TABLE_NAME
 from distrl.replay.priorities import PriorityUpdater
 from distrl.replay.sampler import ReplaySampler, SampledSuperbatch
-from distrl.replay.server import serve_replay
+from distrl.replay.server import make_table, save_shard, serve_replay
 from distrl.replay.sharded import ShardedSampler, make_samplers
-from distrl.replay.tables import make_table
 from distrl.replay.writer import BlockWriter
 
 __all__ = [

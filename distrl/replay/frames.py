@@ -28,7 +28,7 @@ from distrl.items import (
     make_item_spec,
     split_item,
 )
-from distrl.replay.forms import TABLE_NAME, join, take_in_turn
+from distrl.replay.forms import TABLE_NAME, WholeForm, join, take_in_turn
 from distrl.types import EnvironmentSpec
 
 
@@ -181,6 +181,13 @@ class FrameForm:
             self._steps.move_to_end(frame)
         writer.append((content, words))
         self._next_step += 1
+
+
+def make_form(config: Config, spec: EnvironmentSpec) -> WholeForm | FrameForm:
+    """Returns the form in which items are stored: whole, or as frames."""
+    if config.replay.frame_stack is None:
+        return WholeForm(config, spec)
+    return FrameForm(config, spec)
 
 
 def count_kept_frames(config: Config) -> int:

@@ -14,7 +14,7 @@ from distrl.config.replay_sizes import replay_sizes
 from distrl.config.schema import Config
 from distrl.replay.connection import MAX_FAILURES, ServerWatch, connect_dataset
 from distrl.replay.forms import TABLE_NAME
-from distrl.replay.tables import make_form
+from distrl.replay.frames import make_form
 from distrl.types import EnvironmentSpec
 
 # Measured: more workers or more samples in flight are not faster.

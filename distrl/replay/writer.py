@@ -12,7 +12,7 @@ from distrl.config.replay_sizes import replay_sizes
 from distrl.config.schema import Config
 from distrl.items import fill_priorities
 from distrl.replay.connection import MAX_FAILURES, ServerWatch
-from distrl.replay.tables import make_form
+from distrl.replay.frames import make_form
 from distrl.types import EnvironmentSpec, StopSignal
 
 # Reverb warns at about 50 unconfirmed items: 32 plus the 8 before the next look.

@@ -5,7 +5,7 @@ import socket
 import reverb
 
 from distrl.replay import TABLE_NAME
-from distrl.replay.checkpoint import start_server
+from distrl.replay.server import start_server
 
 
 def restore_replay(config, spec, shard=0):

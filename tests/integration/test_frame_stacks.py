@@ -9,7 +9,7 @@ from integration.stacked_environments import STACK, Stacked, stack
 
 from distrl.config import load_run
 from distrl.replay import ReplaySampler
-from distrl.replay.checkpoint import start_server
+from distrl.replay.server import start_server
 from distrl.types import EnvironmentSpec
 
 FLAGS = [

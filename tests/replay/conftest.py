@@ -18,7 +18,7 @@ from distrl.config.schema import (
     NetworkConfig,
     ReplayConfig,
 )
-from distrl.replay.tables import make_table
+from distrl.replay.server import make_table
 from distrl.replay.writer import BlockWriter
 from distrl.types import EnvironmentSpec, StepSequence, Transition
 

@@ -8,9 +8,9 @@ import reverb
 import scipy.stats
 from mortal_servers import MortalServer, serve_replay
 
+from distrl.replay.forms import TABLE_NAME
 from distrl.replay.priorities import PriorityUpdater
 from distrl.replay.sampler import ReplaySampler
-from distrl.replay.tables import TABLE_NAME
 from distrl.replay.writer import BlockWriter
 
 # Not read where there is one shard.

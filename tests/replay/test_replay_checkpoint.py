@@ -1,15 +1,10 @@
 """What replay holds outlives its server, and so do its limits."""
 
+import contextlib
 import dataclasses
-import json
-import os
 import resource
-import signal
-import subprocess
-import sys
 import threading
 from concurrent import futures
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,10 +15,9 @@ from replay.conftest import Reports
 import distrl.replay.writer
 from distrl.checkpoints import RunProgress, begin_part, complete_checkpoint
 from distrl.config.schema import CheckpointConfig
-from distrl.replay.checkpoint import save_shard
+from distrl.replay.forms import TABLE_NAME
 from distrl.replay.sampler import ReplaySampler
-from distrl.replay.server import serve_replay
-from distrl.replay.tables import TABLE_NAME
+from distrl.replay.server import save_shard, serve_replay
 from distrl.replay.writer import BlockWriter
 from distrl.system.remote import is_listening
 
@@ -96,18 +90,11 @@ def save(run_dir, addresses, name="000001"):
     return complete_checkpoint(run_dir, name, progress, 2)
 
 
-def ask(call):
-    """Calls until the channel to a server that was killed has been made anew."""
-    for _ in range(20):
-        try:
-            return call()
-        except RuntimeError as error:
-            failure = error
-    raise failure
-
-
 def read_info(address):
-    info = ask(lambda: reverb.Client(address).server_info(10))[TABLE_NAME]
+    for _ in range(20):  # Until the channel to a server that was killed is new.
+        with contextlib.suppress(RuntimeError):
+            info = reverb.Client(address).server_info(10)[TABLE_NAME]
+            break
     limiter = info.rate_limiter_info
     return (
         info.current_size,
@@ -134,65 +121,6 @@ def draw(address, count):
     return {s.info.key: (s.info.priority, float(s.data[2].item())) for s in samples}
 
 
-_HOST = """
-import sys
-from conftest import Replay
-from test_replay_checkpoint import Replays
-
-Replays.serve(Replay, *sys.argv[1:])
-"""
-
-
-class Replays:
-    """The process that forks the replay server, and again when it has killed it."""
-
-    def __init__(self, replay, config_settings, run_dir):
-        self.port = replay.free_port()
-        here = os.path.dirname(os.path.abspath(__file__))
-        paths = os.pathsep.join([here, os.getcwd(), *sys.path])
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", _HOST, str(run_dir), str(self.port)]
-            + [json.dumps(config_settings)],
-            env={**os.environ, "PYTHONPATH": paths},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-
-    def start(self):
-        """Kills the server, if there is one, and starts another; waits for it."""
-        self.process.stdin.write("start\n")
-        self.process.stdin.flush()
-        return self.read("started")
-
-    def read(self, word):
-        for line in self.process.stdout:
-            if line.startswith(word):
-                return line
-        raise AssertionError("the server has ended")
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait(10)
-
-    @staticmethod
-    def serve(replay, run_dir, port, settings):
-        config = configure(replay, Path(run_dir), **json.loads(settings))
-
-        child = None
-        for _ in sys.stdin:
-            if child is not None:
-                os.kill(child, signal.SIGKILL)
-                os.waitpid(child, 0)
-            child = os.fork()
-            if child == 0:
-                reports = Reports(lambda gauges: print("started", flush=True))
-                stop = threading.Event()
-                serve_replay(config, replay.spec, int(port), stop, reports)
-        os.kill(child, signal.SIGKILL)
-
-
 def test_a_server_that_is_killed_continues_from_its_checkpoint(replay, tmp_path):
     settings = {
         "kind": "prioritized",
@@ -205,10 +133,10 @@ def test_a_server_that_is_killed_continues_from_its_checkpoint(replay, tmp_path)
     config = configure(
         replay, tmp_path, batch_size=16, steps_per_dispatch=1, **settings
     )
-    replays = Replays(replay, settings, tmp_path)
-    address = f"localhost:{replays.port}"
+    server = MortalServer(serve_shard, config, replay.spec, 0)
+    address = server.address
     try:
-        replays.start()
+        server.start()
         fill(replay, config, address, range(40))
         keys = list(draw(address, 100))
         assert len(keys) > 20
@@ -220,7 +148,8 @@ def test_a_server_that_is_killed_continues_from_its_checkpoint(replay, tmp_path)
         save(tmp_path, [address])
         # What comes after the checkpoint goes with the server.
         fill(replay, config, address, range(40, 45))
-        replays.start()
+        server.kill()
+        server.start()
         assert read_info(address) == before
         # The limit is where it was: 2 * 40 + 280 samples of 40 items, and 100 of them
         # are made. A server that begins anew would allow other numbers.
@@ -240,29 +169,7 @@ def test_a_server_that_is_killed_continues_from_its_checkpoint(replay, tmp_path)
         fill(replay, config, address, range(40, 48))
         assert len(read_all(sampler)) == 1
     finally:
-        replays.close()
-
-
-def test_the_next_server_holds_all_that_was_saved(replay, tmp_path):
-    config = configure(replay, tmp_path)
-    server = Server(replay, config)
-    fill(replay, config, server.address, range(30))
-    held = draw(server.address, 1000)
-    assert len(held) == 30
-    replay.wait_until(lambda: server.gauges[-1]["sampled"] == 1000)
-    save(tmp_path, [server.address])
-    # Reverb's own directory is empty again: everything is in the checkpoint.
-    scratch = tmp_path / "checkpoints" / ".scratch-replay-0"
-    assert list(scratch.iterdir()) == []
-    server.end()
-
-    again = Server(replay, config)
-    # The gauges of the first report count what there was before.
-    assert again.gauges[0] == {"replay_size": 30, "inserted": 30, "sampled": 1000}
-    assert draw(again.address, 1000) == held
-    fill(replay, config, again.address, range(30, 35))
-    replay.wait_until(lambda: again.gauges[-1]["replay_size"] == 35)
-    again.end()
+        server.kill()
 
 
 def test_a_server_serves_until_the_learner_has_ended(replay, tmp_path):

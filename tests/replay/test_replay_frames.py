@@ -15,28 +15,11 @@ from replay.conftest import Replay
 from replay.framed_play import Play, join_batches
 from reverb.cc import schema_pb2
 
-from distrl.config import config_from_dict
-from distrl.errors import ConfigError
-from distrl.replay.frames import count_kept_frames
+from distrl.replay.forms import TABLE_NAME
+from distrl.replay.frames import make_form
 from distrl.replay.sampler import ReplaySampler
-from distrl.replay.tables import TABLE_NAME, make_form, make_table
+from distrl.replay.server import make_table
 from distrl.replay.writer import BlockWriter
-
-
-@pytest.mark.parametrize(
-    ("replay", "n_step", "kept"),
-    [
-        # 8 steps of 16 environments are pooled; stacks of 4; 8 whole transitions.
-        ({"transitions_per_item": 8}, 1, 2 * 128 + 16 * (4 + 1) + 8 * 2 * 4),
-        ({"transitions_per_item": 8}, 3, 2 * 128 + 16 * (4 + 3) + 8 * 2 * 4),
-        ({"transitions_per_item": 1}, 1, 16 * (4 + 1) + 2 * 4),
-        ({"sequence_length": 20}, 1, 16 * (4 + 20) + 21 * 4),
-    ],
-)
-def test_the_frames_that_an_actor_keeps(replay, n_step, kept):
-    replay = {"frame_stack": 4, **replay}
-    config = config_from_dict({"replay": replay, "actor": {"n_step": n_step}})
-    assert count_kept_frames(config) == kept
 
 
 def make_config(replay, play, actor=None, **fields):
@@ -283,13 +266,6 @@ def test_items_of_another_shape_are_refused_at_once(replay):
     ]:
         with pytest.raises(ValueError, match=words):
             writer.write(wrong)
-
-
-def test_an_environment_without_stacks_is_refused(replay):
-    config = replay.config(frame_stack=3)
-    for make in (make_form, make_table):
-        with pytest.raises(ConfigError, match=r"replay.frame_stack = 3.*is a dict"):
-            make(config, replay.spec)
 
 
 @pytest.mark.parametrize("block", [1, 8])

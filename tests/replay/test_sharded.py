@@ -14,9 +14,9 @@ from mortal_servers import MortalServer, serve_shard
 from distrl.checkpoints import RunProgress, begin_part, complete_checkpoint
 from distrl.config.replay_sizes import replay_sizes
 from distrl.replay import sharded
+from distrl.replay.forms import TABLE_NAME
 from distrl.replay.priorities import PriorityUpdater
 from distrl.replay.sharded import ShardedSampler, make_samplers
-from distrl.replay.tables import TABLE_NAME
 
 
 class Shards:

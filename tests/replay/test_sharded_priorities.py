@@ -4,9 +4,9 @@ import numpy as np
 import reverb
 from mortal_servers import MortalServer, serve_replay
 
+from distrl.replay.forms import TABLE_NAME
 from distrl.replay.priorities import PriorityUpdater
 from distrl.replay.sharded import ShardedSampler, make_samplers
-from distrl.replay.tables import TABLE_NAME
 
 SHARDS, EACH = 3, 4
 
