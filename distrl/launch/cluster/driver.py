@@ -42,12 +42,8 @@ MessageT = TypeVar("MessageT", bound=messages.Message)
 _POLL_SECONDS = 0.1
 
 
-class _StopRequested(Exception):
-    """Raised when the front asks for the end while no node runs."""
-
-
-class _RunFailed(Exception):
-    """Raised with a `Failure` when the run cannot continue."""
+class _RunEnded(Exception):
+    """Raised with the `Failure` that ends the run, or None if the front ends it."""
 
 
 def run_cluster(
@@ -102,10 +98,8 @@ class _Driver:
         """Runs the program; returns the last message to the front."""
         try:
             self._run_program()
-        except _StopRequested:
-            pass
-        except _RunFailed as failed:
-            self._fail(failed.args[0])
+        except _RunEnded as ended:
+            self._fail(ended.args[0])
         except ConfigError as error:
             if not self._has_begun:
                 return messages.Refused(str(error))
@@ -146,7 +140,7 @@ class _Driver:
                 if self._reservation.is_ready():
                     return self._reservation.read_places(limit)
                 self._pause(_POLL_SECONDS)
-        except _StopRequested:
+        except _RunEnded:
             raise
         except Exception as error:
             reason = f": {error}"
@@ -193,9 +187,11 @@ class _Driver:
         names: dict[str, list[str]] = {}
         for name, key in places.keys.items():
             names.setdefault(key, []).append(name)
-        token = f"{self._config.run_dir}/config.yaml"
-        if not self._has_begun:
-            token = self._request.token or token
+        # The front removes it before the nodes start.
+        token = self._request.token or ""
+        if self._has_begun:
+            token = f"{self._config.run_dir}/config.yaml"
+        else:
             count = f"{len(names)} machine{'s' if len(names) > 1 else ''}"
             text = f"importing JAX, TensorFlow and Reverb on {count}"
             self._front.send(messages.Stage(text))
@@ -293,12 +289,12 @@ class _Driver:
     def _pause(self, seconds: float) -> None:
         """Sleeps while no node runs, unless the front asks for the end."""
         if self._ask_front(seconds) is not None:
-            raise _StopRequested
+            raise _RunEnded(None)
 
     def _handle(self, sender: Sender, message: messages.Message) -> None:
         match message:
             case messages.Stop() if not self._is_running:
-                raise _StopRequested
+                raise _RunEnded(None)
             case messages.Stop() | messages.Stopping():
                 self._stop()
             case messages.Refused(text):
@@ -306,7 +302,7 @@ class _Driver:
             case messages.Ended(error) if sender is not None:
                 sender.has_ended = True
                 if error is not None and not self._is_running:
-                    raise _RunFailed(error)
+                    raise _RunEnded(error)
                 self._error = self._error or error
                 self._stop()
             case messages.Lost(reason, printed) if sender is not None:
@@ -327,9 +323,8 @@ class _Driver:
                 if not machine.has_ended:
                     machine.send(messages.Stop())
 
-    def _fail(self, failure: messages.Failure) -> None:
+    def _fail(self, failure: messages.Failure | None) -> None:
         """Records the first failure, and lets running nodes save."""
-        say(failure.traceback)
         self._error = self._error or failure
         if self._is_running:
             self._stop()
@@ -340,7 +335,7 @@ class _Driver:
         loss.machine.kill()
         if not self._has_begun:
             text = f"{loss}.\n{loss.printed}".strip()
-            raise _RunFailed(messages.Failure("launcher", text))
+            raise _RunEnded(messages.Failure("launcher", text))
         lost = list(loss.machine.nodes)
         text = f"{loss}, and {', '.join(lost)} with it"
         say(f"{text}\n{loss.printed}".strip())
@@ -348,7 +343,7 @@ class _Driver:
         decision = decide(self._launch, "killed", self._lost_at, now)
         if decision.delay is None:
             parts = filter(None, [f"{text}.", decision.reason])
-            raise _RunFailed(messages.Failure(lost[0], "\n".join(parts)))
+            raise _RunEnded(messages.Failure(lost[0], "\n".join(parts)))
         self._lost_at.append(now)
         text += "; all nodes start again from the newest checkpoint"
         self._front.send(messages.Note(text))
