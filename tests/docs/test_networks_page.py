@@ -1,12 +1,11 @@
 """What docs/networks.md says of fields, torsos and a torso of one's own is so."""
 
 import inspect
-import re
 import sys
-from pathlib import Path
 
 import numpy as np
 from dm_env import specs
+from pages import ROOT, read_blocks, read_rows
 
 from distrl.config import NetworkConfig, load_config
 from distrl.config.factories import find_factory
@@ -16,24 +15,16 @@ from distrl.networks.torsos import _NETWORKS
 from distrl.networks.value_network import check_network
 from distrl.types import EnvironmentSpec
 
-PAGE = (Path(__file__).parents[2] / "docs" / "networks.md").read_text()
+PAGE = ROOT / "docs" / "networks.md"
 FRAMES = EnvironmentSpec(specs.Array((84, 84, 4), np.uint8), num_actions=4)
 
 
-def read_blocks(language):
-    return re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.M | re.S)
-
-
-def read_rows(title):
-    """Returns the cells of each row of the table whose first column has a title."""
-    (table,) = re.findall(rf"^\| {title} \|.*\n\|[-| ]+\n((?:\|.*\n)+)", PAGE, re.M)
-    rows = [line.strip("| ").split(" | ") for line in table.splitlines()]
-    return {row[0].strip("`"): row[1:] for row in rows}
+ROWS = {row[0].strip("`"): row[1:] for row in read_rows(PAGE)}
 
 
 def test_every_field_has_a_row_with_its_default():
     fields = [name for name in list_fields() if name.startswith("network.")]
-    rows = read_rows("field")
+    rows = {name: row for name, row in ROWS.items() if name.startswith("network.")}
     assert sorted(rows) == sorted(fields)
     config = NetworkConfig()
     for name, (default, _) in rows.items():
@@ -44,9 +35,8 @@ def test_every_field_has_a_row_with_its_default():
 
 
 def test_every_torso_has_a_row_with_its_arguments():
-    rows = read_rows("name")
-    assert sorted(rows) == sorted(list_networks())
-    for name, (_, told) in rows.items():
+    for name in list_networks():
+        _, told = ROWS[name]
         factory = find_factory("network.factory", name, _NETWORKS)
         parameters = list(inspect.signature(factory).parameters.values())[1:]
         for parameter in parameters:
@@ -58,7 +48,7 @@ def test_every_torso_has_a_row_with_its_arguments():
 
 
 def test_the_yaml_is_a_network_for_atari(tmp_path):
-    (block,) = read_blocks("yaml")
+    (block,) = read_blocks(PAGE, "yaml")
     (tmp_path / "atari.yaml").write_text(block)
     network = load_config(str(tmp_path / "atari.yaml")).network
     assert (network.factory, network.head) == ("atari", "dueling")
@@ -66,7 +56,7 @@ def test_the_yaml_is_a_network_for_atari(tmp_path):
 
 
 def test_the_torso_of_ones_own_runs(tmp_path, monkeypatch):
-    (block,) = read_blocks("python")
+    (block,) = read_blocks(PAGE, "python")
     (tmp_path / "my_torso.py").write_text(block)
     monkeypatch.syspath_prepend(tmp_path)
     network = NetworkConfig("my_torso:make_torso", {"size": 128}, "dueling")

@@ -67,7 +67,7 @@ BROKEN = [
     ("Spoiled?how=RaisesInStep", "steps", "ValueError: the paddle fell off"),
     ("Spoiled?how=RaisesInStep", "steps", "faulty_environments.py:"),
     ("Spoiled?how=ReturnsATuple", "steps", "from step("),
-    ("Spoiled?how=BeginsAnew", "steps", "answered step() with a first time step"),
+    ("Spoiled?how=BeginsAgain", "steps", "answered step() with a first time step"),
     ("Spoiled?how=ChangesItsShape", "observations", "got the shape (1, 3)"),
     ("ObservesFloat64", "observations", "are of float64, the spec has"),
     ("Spoiled?how=LeavesItsBounds", "bounds", "observation[2] is 1.5"),

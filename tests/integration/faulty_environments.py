@@ -55,26 +55,6 @@ class RaisesInReset(Sound):
         return super().reset()
 
 
-class ForgetsItsArray(Sound):
-    def spoil(self, timestep):
-        return timestep._replace(observation=None)
-
-
-class ObservesNan(Sound):
-    def spoil(self, timestep):
-        return timestep._replace(observation=np.array([0, np.nan, 0], np.float32))
-
-
-class ObservesInfinity(Sound):
-    def spoil(self, timestep):
-        return timestep._replace(observation=np.array([0, 0, np.inf], np.float32))
-
-
-class LeavesItsBounds(Sound):
-    def spoil(self, timestep):
-        return timestep._replace(observation=np.array([0, 0, 1.5], np.float32))
-
-
 class BeginsOutOfBounds(Sound):
     """In the first observation of a later episode."""
 
@@ -83,16 +63,6 @@ class BeginsOutOfBounds(Sound):
         if self._taken < self.fault_at:
             return timestep
         return timestep._replace(observation=np.array([-0.5, 0, 0], np.float32))
-
-
-class ChangesItsShape(Sound):
-    def spoil(self, timestep):
-        return timestep._replace(observation=np.zeros((1, 3), np.float32))
-
-
-class ChangesItsDtype(Sound):
-    def spoil(self, timestep):
-        return timestep._replace(observation=np.array(["a", "b", "c"]))
 
 
 class ObservesFractions(Sound):
@@ -108,43 +78,6 @@ class ObservesFractions(Sound):
         return super()._observe().round().astype(np.uint8)
 
 
-class RewardsNan(Sound):
-    def spoil(self, timestep):
-        return timestep._replace(reward=np.nan)
-
-
-class RewardsInfinity(Sound):
-    def spoil(self, timestep):
-        return timestep._replace(reward=-np.inf)
-
-
-class RewardsTooMuch(Sound):
-    """A number of float64 that is infinite as float32."""
-
-    def spoil(self, timestep):
-        return timestep._replace(reward=1e39)
-
-
-class RewardsNothing(Sound):
-    def spoil(self, timestep):
-        return timestep._replace(reward=None)
-
-
-class RewardsText(Sound):
-    def spoil(self, timestep):
-        return timestep._replace(reward="1.5")
-
-
-class DiscountsTwice(Sound):
-    def spoil(self, timestep):
-        return timestep._replace(discount=2.0)
-
-
-class DiscountsNan(Sound):
-    def spoil(self, timestep):
-        return timestep._replace(discount=np.nan)
-
-
 class ReturnsATuple(Sound):
     """As Gymnasium does."""
 
@@ -152,7 +85,7 @@ class ReturnsATuple(Sound):
         return timestep.observation, 1.0, False, False, {}
 
 
-class BeginsAnew(Sound):
+class BeginsAgain(Sound):
     """Answers step() with the first step of an episode."""
 
     def spoil(self, timestep):
@@ -162,22 +95,49 @@ class BeginsAnew(Sound):
 FAULTS = {
     RaisesInStep: r"in step\([01]\): ValueError: the paddle fell off",
     RaisesInReset: r"in reset\(\): OSError: the level file is gone",
-    ForgetsItsArray: r"expected the shape \(3,\) of float32, got None",
-    ObservesNan: r"from step\(\) outside its spec: observation\[1\] is nan; ",
-    ObservesInfinity: r"observation\[2\] is inf; expected 0.0 to 1.0",
-    LeavesItsBounds: r"observation\[2\] is 1.5; expected 0.0 to 1.0",
     BeginsOutOfBounds: r"observation\[0\] is -0.5; expected 0.0 to 1.0",
-    ChangesItsShape: r"shape \(3,\) of float32, got the shape \(1, 3\)",
-    ChangesItsDtype: r"shape \(3,\) of float32, got array\(\['a', 'b', 'c'\]",
     ObservesFractions: r"from step\(\) .* observation\[1\] is 0.5; .* whole .* uint8",
-    RewardsNan: r"the reward nan from step\(\); expected a finite number",
-    RewardsInfinity: r"the reward -inf from step\(\); expected a finite number",
-    RewardsTooMuch: r"the reward 1e\+39 from step\(\); expected a finite number",
-    RewardsNothing: r"the reward None from step\(\); expected a finite number",
-    RewardsText: r"the reward '1.5' \(str\) from step\(\); expected a finite number",
-    DiscountsTwice: r"the discount 2.0 from step\(\); expected a number from 0 to 1",
-    DiscountsNan: r"the discount nan from step\(\); expected a number from 0 to 1",
     ReturnsATuple: r"returned \(array.* from step\(\); expected a dm_env.TimeStep",
-    BeginsAnew: r"step\(\) with a first time step",
+    BeginsAgain: r"step\(\) with a first time step",
 }
 """What the message says, after the index of the environment."""
+
+
+def _add_fault(name: str, words: str, **spoiled) -> None:
+    """Adds an environment that replaces parts of a time step."""
+
+    class Fault(Sound):
+        def spoil(self, timestep):
+            return timestep._replace(**spoiled)
+
+    Fault.__name__ = Fault.__qualname__ = name
+    globals()[name] = Fault
+    FAULTS[Fault] = words
+
+
+_OBSERVATIONS = {
+    "ForgetsItsArray": (None, r"expected the shape \(3,\) of float32, got None"),
+    "ObservesNan": ([0, np.nan, 0], r"from step\(\) .* observation\[1\] is nan; "),
+    "ObservesInfinity": ([0, 0, np.inf], r"observation\[2\] is inf; expected 0.0"),
+    "LeavesItsBounds": ([0, 0, 1.5], r"\[2\] is 1.5; expected 0.0 to 1.0"),
+    "ChangesItsShape": ([[0, 0, 0]], r"shape \(3,\) of float32, got .* \(1, 3\)"),
+    "ChangesItsDtype": (["a", "b", "c"], r"float32, got array\(\['a', 'b', 'c'\]"),
+}
+_REWARDS = {
+    "RewardsNan": (np.nan, "nan"),
+    "RewardsInfinity": (-np.inf, "-inf"),
+    # A number of float64 that is infinite as float32.
+    "RewardsTooMuch": (1e39, r"1e\+39"),
+    "RewardsNothing": (None, "None"),
+    "RewardsText": ("1.5", r"'1.5' \(str\)"),
+}
+for _name, (_value, _words) in _OBSERVATIONS.items():
+    _dtype = np.float32 if _name != "ChangesItsDtype" else None
+    _array = None if _value is None else np.array(_value, _dtype)
+    _add_fault(_name, _words, observation=_array)
+for _name, (_value, _shown) in _REWARDS.items():
+    _words = rf"the reward {_shown} from step\(\); expected a finite number"
+    _add_fault(_name, _words, reward=_value)
+for _name, _value in {"DiscountsTwice": 2.0, "DiscountsNan": np.nan}.items():
+    _words = rf"the discount {_value} from step\(\); expected a number from 0 to 1"
+    _add_fault(_name, _words, discount=_value)

@@ -4,11 +4,12 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from integration.commands import train
 
-ROOT = Path(__file__).parents[2]
+from distrl.cli.main import main
+
 PROJECT = """\
 [build-system]
 requires = ["setuptools"]
@@ -53,39 +54,15 @@ def installed(tmp_path_factory):
     return target
 
 
-def run_distrl(installed, *arguments):
-    paths = [str(installed), *filter(None, sys.path)]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-    # The tests show four devices to JAX; a run is to see the machine's own.
-    environment.pop("XLA_FLAGS", None)
-    return subprocess.run(
-        [sys.executable, "-m", "distrl", *arguments],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
-
-
-def test_the_scheme_is_listed(installed):
-    listed = run_distrl(installed, "list", "envs", "--json")
-    entries = {e["name"]: e["description"] for e in json.loads(listed.stdout)}
+def test_the_scheme_is_listed_and_trained_on(tmp_path, monkeypatch, capsys, installed):
+    monkeypatch.syspath_prepend(installed)
+    assert main(["list", "envs", "--json"]) == 0
+    entries = {e["name"]: e["description"] for e in json.loads(capsys.readouterr().out)}
     assert entries["corridor:..."] == "registered by corridor_suite:load"
 
-
-def test_it_is_trained_on(installed, tmp_path):
-    done = run_distrl(
-        installed,
-        "train",
-        str(ROOT / "configs" / "catch.yaml"),
-        "--environment=corridor:5?mapping_seed=3",
-        f"--run_dir={tmp_path / 'run'}",
-        "--launch.backend=serial",
-        "--stop.evaluation_return=null",
-        "--stop.env_steps=400",
-        "--json",
-    )
-    assert done.returncode == 0, done.stderr
-    result = json.loads(done.stdout)
-    assert result["status"] == "done"
-    assert result["episodes"] == 400 // 5
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
+    flags = ["--environment=corridor:5?mapping_seed=3", "--launch.backend=serial"]
+    flags += ["--stop.evaluation_return=null", "--stop.env_steps=400"]
+    with train(tmp_path / "run", *flags) as command:
+        assert command.finish(timeout=240) == 0, command.stderr
+    assert command.result["episodes"] == 400 // 5
