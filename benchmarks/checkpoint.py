@@ -31,7 +31,7 @@ def measure_learner(hidden_sizes: list[int], repetitions: int) -> dict[str, Any]
     import jax
 
     from distrl.agents import make_agent
-    from distrl.checkpoints import (
+    from distrl.checkpoints.layout import (
         RunProgress,
         complete_checkpoint,
         find_newest_checkpoint,

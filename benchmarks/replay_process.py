@@ -50,7 +50,7 @@ class ReplayProcess:
 
 def _serve(config: Config, port: int, asked: Any, answers: Any) -> None:
     """Serves, and saves when it is asked to; runs in the process."""
-    from distrl.checkpoints import begin_part
+    from distrl.checkpoints.layout import begin_part
     from distrl.environments import read_spec
     from distrl.replay.server import save_shard, start_server
 

@@ -31,7 +31,7 @@ import psutil
 from benchmarks.command import end_on_sigterm, start_distrl
 from benchmarks.memory import read_private_dirty
 from benchmarks.record import median, print_record, print_table
-from distrl.checkpoints import list_checkpoints
+from distrl.checkpoints.layout import list_checkpoints
 from distrl.config import load_config
 from distrl.telemetry.status import read_status
 

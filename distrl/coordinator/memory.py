@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from distrl.checkpoints import RunProgress, make_folder, recall_progress
+from distrl.checkpoints.layout import RunProgress, make_folder, recall_progress
 from distrl.system.output import write_whole
 from distrl.system.session import Session
 

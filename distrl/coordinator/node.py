@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from distrl.checkpoints import RunProgress
+from distrl.checkpoints.layout import RunProgress
 from distrl.config import Config, StopConfig
 from distrl.coordinator.memory import recall_run, write_memory
 from distrl.system.output import say

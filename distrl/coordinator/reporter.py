@@ -4,7 +4,7 @@ import time
 import uuid
 from typing import Any
 
-from distrl.checkpoints import RunProgress
+from distrl.checkpoints.layout import RunProgress
 from distrl.config import Config
 from distrl.system.remote import RemoteCaller
 from distrl.types import StopSignal

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from distrl.agents import make_agent
-from distrl.checkpoints import find_best, save_best
+from distrl.checkpoints.best import find_best, save_best
 from distrl.config import Config
 from distrl.coordinator import Reporter
 from distrl.evaluation.episodes import Evaluation, summarize_episodes

@@ -12,7 +12,7 @@ import jax
 
 from distrl.agents import make_agent
 from distrl.agents.agent import Agent
-from distrl.checkpoints import check_run_spec, describe_environment
+from distrl.checkpoints.run_spec import check_run_spec, describe_environment
 from distrl.config import Config
 from distrl.environments import Episode, read_spec
 from distrl.environments.rendering import make_rendered_environment

@@ -10,7 +10,9 @@ import haiku as hk
 import jax
 
 from distrl.agents.agent import Agent
-from distrl.checkpoints import Checkpoint, find_best, restore_newest, restore_tree
+from distrl.checkpoints.best import find_best
+from distrl.checkpoints.layout import Checkpoint, restore_newest
+from distrl.checkpoints.trees import restore_tree
 from distrl.config import Config, LearnerConfig
 from distrl.errors import ConfigError
 from distrl.learner.checkpoint import read_state

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from distrl.agents import make_agent
-from distrl.checkpoints import check_run_spec, describe_environment
+from distrl.checkpoints.run_spec import check_run_spec, describe_environment
 from distrl.config import Config, check_devices
 from distrl.environments import check_environment_processes, read_spec
 from distrl.errors import ConfigError

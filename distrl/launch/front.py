@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from distrl.checkpoints import Checkpoint, discard_partials
+from distrl.checkpoints.layout import Checkpoint, discard_partials
 from distrl.config import Config, LaunchConfig, check_config, config_to_yaml
 from distrl.config.factories import check_not_imported, refuse_nested
 from distrl.config.paths import read_path

@@ -32,7 +32,7 @@ def import_everything(config: Config) -> None:
     gc.disable()
     import distrl.launch.checking  # noqa: F401
     from distrl.agents import preload_agents
-    from distrl.checkpoints import preload_orbax
+    from distrl.checkpoints.trees import preload_orbax
     from distrl.environments import preload_suite
     from distrl.networks import preload_networks
     from distrl.telemetry.metrics import preload_tensorboard

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from distrl.checkpoints import (
+from distrl.checkpoints.layout import (
     Checkpoint,
     discard_partials,
     find_newest_checkpoint,

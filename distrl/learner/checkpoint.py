@@ -13,23 +13,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from distrl.checkpoints import (
+from distrl.checkpoints.layout import (
     LEARNER,
     Checkpoint,
-    Description,
     RunProgress,
     begin_part,
     complete_checkpoint,
-    describe_arrays,
-    describe_environment,
     discard_partial,
     discard_partials,
     next_number,
     restore_newest,
-    restore_tree,
-    return_freed_memory,
-    save_tree,
 )
+from distrl.checkpoints.manifest import return_freed_memory
+from distrl.checkpoints.run_spec import Description, describe_environment
+from distrl.checkpoints.trees import describe_arrays, restore_tree, save_tree
 from distrl.config import Config, LearnerConfig
 from distrl.coordinator import Reporter
 from distrl.learner.devices import first_replica

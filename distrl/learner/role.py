@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from distrl.agents import make_agent
-from distrl.checkpoints import write_run_spec
+from distrl.checkpoints.run_spec import write_run_spec
 from distrl.config import Config
 from distrl.coordinator import Reporter
 from distrl.items import make_item_spec, make_zeros

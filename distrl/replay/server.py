@@ -15,13 +15,13 @@ from pathlib import Path
 import reverb
 from reverb.reverb_types import TableInfo
 
-from distrl.checkpoints import (
+from distrl.checkpoints.layout import (
     Checkpoint,
     find_scratch,
     make_scratch,
     restore_newest,
-    return_freed_memory,
 )
+from distrl.checkpoints.manifest import return_freed_memory
 from distrl.config.replay_sizes import replay_sizes
 from distrl.config.schema import Config
 from distrl.coordinator import Reporter

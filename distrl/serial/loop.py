@@ -13,7 +13,7 @@ import numpy as np
 from distrl.actor.exploration import make_exploration_schedule
 from distrl.actor.interaction import Interaction
 from distrl.agents import make_agent
-from distrl.checkpoints import write_run_spec
+from distrl.checkpoints.run_spec import write_run_spec
 from distrl.config import Config, StopConfig
 from distrl.config.factories import check_not_imported
 from distrl.coordinator import StopReason, find_stop_reason

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from distrl.checkpoints import RunProgress, recall_progress
+from distrl.checkpoints.layout import RunProgress, recall_progress
 from distrl.config import Config
 from distrl.environments import Episode
 from distrl.evaluation.episodes import summarize_episodes

@@ -10,16 +10,15 @@ from collections.abc import Sequence
 
 import jax
 
-from distrl.checkpoints import (
+from distrl.checkpoints.layout import (
     RunProgress,
     begin_part,
     complete_checkpoint,
     discard_partials,
     find_newest_checkpoint,
     next_number,
-    restore_tree,
-    save_tree,
 )
+from distrl.checkpoints.trees import restore_tree, save_tree
 from distrl.config import Config
 from distrl.learner.checkpoint import read_state, save_train_state
 from distrl.learner.devices import first_replica

@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from distrl.checkpoints import RunProgress
+from distrl.checkpoints.layout import RunProgress
 from distrl.system.output import write_json
 
 STATUS_FILE = "status.json"

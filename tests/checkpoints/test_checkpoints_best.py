@@ -4,7 +4,9 @@ import resource
 import numpy as np
 import pytest
 
-from distrl.checkpoints import find_best, manifest, restore_tree, save_best
+from distrl.checkpoints import manifest
+from distrl.checkpoints.best import find_best, save_best
+from distrl.checkpoints.trees import restore_tree
 
 
 def make_variables(value):

@@ -7,7 +7,11 @@ import numpy as np
 import pytest
 from dm_env import specs
 
-from distrl.checkpoints import check_run_spec, describe_environment, write_run_spec
+from distrl.checkpoints.run_spec import (
+    check_run_spec,
+    describe_environment,
+    write_run_spec,
+)
 from distrl.config import Config
 from distrl.errors import ConfigError
 from distrl.types import EnvironmentSpec

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from distrl.checkpoints import RunProgress, begin_part, complete_checkpoint, save_best
+from distrl.checkpoints.best import save_best
+from distrl.checkpoints.layout import RunProgress, begin_part, complete_checkpoint
 from distrl.coordinator.memory import Memory, recall_run, write_memory
 from distrl.system.session import Session
 

@@ -6,13 +6,9 @@ import jax
 import numpy as np
 
 from distrl.agents import make_agent
-from distrl.checkpoints import (
-    RunProgress,
-    begin_part,
-    complete_checkpoint,
-    save_best,
-    save_tree,
-)
+from distrl.checkpoints.best import save_best
+from distrl.checkpoints.layout import RunProgress, begin_part, complete_checkpoint
+from distrl.checkpoints.trees import save_tree
 from distrl.config import config_to_yaml, load_config, load_run
 from distrl.environments import read_spec
 from distrl.learner.optimizer import make_optimizer

@@ -10,7 +10,8 @@ from metrics_rows import read_rows
 from real_services import Services, WatchedVariables, publish, wait_until
 from saved_runs import q_values
 
-from distrl.checkpoints import find_best, restore_tree
+from distrl.checkpoints.best import find_best
+from distrl.checkpoints.trees import restore_tree
 from distrl.config import Config, EvaluationConfig, LaunchConfig, NetworkConfig
 from distrl.coordinator import Coordinator
 from distrl.environments import make_spec

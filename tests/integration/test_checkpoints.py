@@ -11,8 +11,8 @@ from integration.commands import ENDLESS, read_rows, resume, train
 from integration.restored import restore_replay
 
 from distrl.agents import make_agent
-from distrl.checkpoints import (
-    find_best,
+from distrl.checkpoints.best import find_best
+from distrl.checkpoints.layout import (
     find_newest_checkpoint,
     list_checkpoints,
     next_number,

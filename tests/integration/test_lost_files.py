@@ -7,7 +7,7 @@ import signal
 import pytest
 from integration.commands import train
 
-from distrl.checkpoints import find_newest_checkpoint
+from distrl.checkpoints.layout import find_newest_checkpoint
 
 ENDLESS = ["--stop.evaluation_return=null", "--stop.env_steps=null"]
 # No file may be larger, and what replay holds is.

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from integration.commands import resume, train
 
-from distrl.checkpoints import find_newest_checkpoint
+from distrl.checkpoints.layout import find_newest_checkpoint
 
 ENDLESS = ["--stop.evaluation_return=null", "--stop.env_steps=null"]
 CGROUPS = Path("/sys/fs/cgroup/memory")

@@ -11,7 +11,7 @@ import pytest
 from integration import commands
 from integration.commands import resume, train
 
-from distrl.checkpoints import find_newest_checkpoint
+from distrl.checkpoints.layout import find_newest_checkpoint
 from distrl.config import load_run
 from distrl.environments import read_spec
 from distrl.serial import run_serial

@@ -7,7 +7,7 @@ import pytest
 from integration.commands import ENDLESS, resume, train
 from integration.restored import restore_replay
 
-from distrl.checkpoints import find_newest_checkpoint
+from distrl.checkpoints.layout import find_newest_checkpoint
 from distrl.config import load_run
 from distrl.environments import read_spec
 from distrl.telemetry.status import read_status

@@ -9,7 +9,7 @@ import pytest
 from changing_programs import FIRST
 
 from distrl.agents import make_agent
-from distrl.checkpoints import write_run_spec
+from distrl.checkpoints.run_spec import write_run_spec
 from distrl.config import Config, LearnerConfig, NetworkConfig, ReplayConfig
 from distrl.errors import ConfigError
 from distrl.launch.checking import check_parts

@@ -6,12 +6,12 @@ import os
 
 import pytest
 
-from distrl.checkpoints import (
+from distrl.checkpoints import manifest
+from distrl.checkpoints.layout import (
     RunProgress,
     begin_part,
     complete_checkpoint,
     list_checkpoints,
-    manifest,
 )
 from distrl.config import Config, StopConfig, config_to_yaml
 from distrl.errors import ConfigError

@@ -12,7 +12,7 @@ import pytest
 import tiny_programs
 from integration.commands import can_isolate
 
-from distrl.checkpoints import RunProgress, begin_part, complete_checkpoint
+from distrl.checkpoints.layout import RunProgress, begin_part, complete_checkpoint
 from distrl.config import Config, LaunchConfig
 from distrl.errors import ConfigError
 from distrl.launch import run

@@ -9,7 +9,7 @@ from concurrent import futures
 
 import pytest
 
-from distrl.checkpoints import begin_part
+from distrl.checkpoints.layout import begin_part
 from distrl.errors import ConfigError
 from distrl.launch.run_directory import (
     RunDirectory,

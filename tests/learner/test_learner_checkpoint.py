@@ -13,7 +13,7 @@ from mortal_servers import MortalServer, serve_shard
 from real_services import wait_until
 
 from distrl.agents import make_agent
-from distrl.checkpoints import (
+from distrl.checkpoints.layout import (
     RunProgress,
     begin_part,
     complete_checkpoint,

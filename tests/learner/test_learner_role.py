@@ -15,7 +15,7 @@ from metrics_rows import read_rows
 from real_services import Services, WatchedVariables, wait_until
 
 from distrl.agents import make_agent
-from distrl.checkpoints import (
+from distrl.checkpoints.layout import (
     RunProgress,
     complete_checkpoint,
     find_newest_checkpoint,

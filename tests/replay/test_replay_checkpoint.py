@@ -13,7 +13,7 @@ from mortal_servers import MortalServer, serve_shard
 from replay.conftest import Reports
 
 import distrl.replay.writer
-from distrl.checkpoints import RunProgress, begin_part, complete_checkpoint
+from distrl.checkpoints.layout import RunProgress, begin_part, complete_checkpoint
 from distrl.config.schema import CheckpointConfig
 from distrl.replay.forms import TABLE_NAME
 from distrl.replay.sampler import ReplaySampler

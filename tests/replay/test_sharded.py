@@ -11,7 +11,7 @@ import scipy.stats
 import tree
 from mortal_servers import MortalServer, serve_shard
 
-from distrl.checkpoints import RunProgress, begin_part, complete_checkpoint
+from distrl.checkpoints.layout import RunProgress, begin_part, complete_checkpoint
 from distrl.config.replay_sizes import replay_sizes
 from distrl.replay import sharded
 from distrl.replay.forms import TABLE_NAME

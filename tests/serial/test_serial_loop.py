@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import pytest
 
-from distrl.checkpoints import find_best
+from distrl.checkpoints.best import find_best
 from distrl.config import config_from_dict
 from distrl.environments import read_spec
 from distrl.serial import Counts, run_serial

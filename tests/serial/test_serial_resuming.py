@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from distrl.checkpoints import (
+from distrl.checkpoints.layout import (
     RunProgress,
     find_newest_checkpoint,
     list_checkpoints,
