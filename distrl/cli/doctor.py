@@ -9,13 +9,12 @@ import os
 import platform
 import resource
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 
 from distrl.cli.answer import print_answer
 from distrl.cli.arguments import Parser
 from distrl.cli.shell_variables import check_variables
-from distrl.findings import Finding, format_finding, name_failed
+from distrl.findings import Finding, State, format_finding, name_failed
 from distrl.system.children import make_command, name_signal
 from distrl.system.machine import read_memory
 
@@ -81,77 +80,65 @@ def _find(cluster: str | None) -> Iterator[Finding]:
 
 
 def check_python(
-    version: tuple[int, int, int] = sys.version_info[:3],
+    version: str = platform.python_version(),
     system: str = f"{platform.system()} {platform.machine()}",
 ) -> list[Finding]:
     """Checks for Python 3.10 on Linux x86-64, the only platform with all wheels."""
-    shown = ".".join(map(str, version))
-    findings = [Finding("Python", "ok", shown), Finding("system", "ok", system)]
-    if version[:2] != (3, 10):
-        advice = "install Python 3.10: there are no wheels of Launchpad for later ones"
-        findings[0] = Finding("Python", "failed", f"{shown}, needed 3.10", advice)
-    if system != "Linux x86_64":
-        advice = "use Linux on x86-64: Reverb and Launchpad have no other wheels"
-        found = f"{system}, needed Linux x86_64"
-        findings[1] = Finding("system", "failed", found, advice)
-    return findings
+    python = "install Python 3.10: there are no wheels of Launchpad for later ones"
+    linux = "use Linux on x86-64: Reverb and Launchpad have no other wheels"
+    return [
+        match("Python", version, "3.10.*", python),
+        match("system", system, "Linux x86_64", linux),
+    ]
 
 
 def check_versions(
     read_version: Callable[[str], str] = importlib.metadata.version,
 ) -> list[Finding]:
     """Checks the pinned versions, and that the other packages are installed."""
-    findings, wrong = [], []
+    findings = []
     for name in (*PINNED, *PRESENT):
-        needed = PINNED.get(name, "*")
-        suffix = f", needed {needed}" if name in PINNED else ""
         try:
             found = read_version(name)
         except importlib.metadata.PackageNotFoundError:
-            found = "not installed"
-        if found != "not installed" and fnmatch.fnmatch(found, needed):
-            findings.append(Finding(name, "ok", found))
-            continue
-        findings.append(Finding(name, "failed", found + suffix, _REINSTALL))
-        if name in PINNED:
-            wrong.append(name)
-    together = "Launchpad, Reverb, TensorFlow and its Probability"
+            found = None
+        findings.append(match(name, found, PINNED.get(name, "*"), _REINSTALL))
+    failed = [finding.name for finding in findings if finding.state == "failed"]
+    wrong = ", ".join(name for name in failed if name in PINNED)
+    text = "Launchpad, Reverb, TensorFlow and its Probability"
+    abi = Finding("TensorFlow ABI", "ok", f"{text} fit together")
     if wrong:
-        text = f"{together} do not fit together: {', '.join(wrong)}"
+        found = f"{text} do not fit together: {wrong}"
         advice = f"these four link one TensorFlow ABI and move together: {_REINSTALL}"
-        findings.append(Finding("TensorFlow ABI", "failed", text, advice))
-    else:
-        findings.append(Finding("TensorFlow ABI", "ok", f"{together} fit together"))
-    return findings
+        abi = Finding("TensorFlow ABI", "failed", found, advice)
+    return [*findings, abi]
+
+
+def match(name: str, found: str | None, pattern: str, advice: str) -> Finding:
+    """Returns a finding for text that must match a pattern; None was not found."""
+    if found is not None and fnmatch.fnmatch(found, pattern):
+        return Finding(name, "ok", found)
+    needed = "" if pattern == "*" else f", needed {pattern}"
+    return Finding(name, "failed", f"{found or 'not installed'}{needed}", advice)
 
 
 def check_machine() -> list[Finding]:
     """Checks cores, memory and the limit of open files."""
+    memory = read_memory("MemAvailable") / 2**30
     # A run raises its soft limit to the hard one.
     _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
-    unlimited = files == resource.RLIM_INFINITY
+    files_advice = "raise it in the shell that starts distrl: `ulimit -n 4096`"
+    smaller = "end other programs, or make actor.count and replay.capacity smaller"
+    slow = "actors and learner share it: runs work, but slowly"
     return [
-        judge(
-            "cores",
-            len(os.sched_getaffinity(0)),
-            1,
-            2,
-            "actors and learner share it: runs work, but slowly",
-        ),
-        judge(
-            "memory",
-            read_memory("MemAvailable") / 2**30,
-            1,
-            2,
-            "end other programs, or make actor.count and replay.capacity smaller",
-            " GiB available",
-        ),
+        judge("cores", len(os.sched_getaffinity(0)), 1, 2, slow),
+        judge("memory", memory, 1, 2, smaller, " GiB available"),
         judge(
             "open files",
-            math.inf if unlimited else files,
+            math.inf if files == resource.RLIM_INFINITY else files,
             1024,
             1024,
-            "raise it in the shell that starts distrl: `ulimit -n 4096`",
+            files_advice,
         ),
     ]
 
@@ -175,42 +162,37 @@ def judge(
 
 def check_isolation() -> list[Finding]:
     """Checks, in a child process, whether a program can have a private network."""
-    ok, text = run_python(
-        "import json\n"
-        "from distrl.launch.isolation import probe_isolation\n"
-        "print(json.dumps(probe_isolation()))"
-    )
-    refusal = json.loads(text) if ok else text
-    if refusal is None:
-        return [Finding("isolation", "ok", "a private network works")]
     advice = (
         "runs work, but other hosts can reach their ports; allow unprivileged user "
         "namespaces (sysctl user.max_user_namespaces; in a container, a seccomp "
         "profile that permits unshare), or keep the machine behind a firewall"
     )
-    return [Finding("isolation", "warning", f"not possible: {refusal}", advice)]
+    code = (
+        "import sys\n"
+        "from distrl.launch.isolation import probe_isolation\n"
+        "sys.exit(probe_isolation() or print('a private network works'))"
+    )
+    return [attempt("isolation", code, advice, "warning")]
 
 
 def check_imports() -> list[Finding]:
     """Checks, in a child process, that Reverb and Launchpad can be imported."""
-    ok, text = run_python("import reverb, launchpad; print('they load')")
-    if ok:
-        return [Finding("reverb, launchpad", "ok", text)]
-    return [Finding("reverb, launchpad", "failed", text, _REINSTALL)]
+    code = "import reverb, launchpad; print('they load')"
+    return [attempt("reverb, launchpad", code, _REINSTALL)]
 
 
 def check_devices() -> list[Finding]:
     """Checks, in a child process, which devices JAX finds."""
-    code = "import json, jax; print(json.dumps([str(d) for d in jax.local_devices()]))"
-    ok, text = run_python(code)
-    if ok:
-        devices = json.loads(text)
-        return [Finding("JAX devices", "ok", f"{len(devices)}: {', '.join(devices)}")]
     advice = (
         "repair the driver of the accelerator, or set JAX_PLATFORMS=cpu to do without; "
         f"if JAX itself does not load: {_REINSTALL}"
     )
-    return [Finding("JAX devices", "failed", text, advice)]
+    code = (
+        "import jax\n"
+        "devices = jax.local_devices()\n"
+        "print(f'{len(devices)}:', ', '.join(map(str, devices)))"
+    )
+    return [attempt("JAX devices", code, advice)]
 
 
 CHECKS: tuple[Callable[[], list[Finding]], ...] = (
@@ -225,8 +207,14 @@ CHECKS: tuple[Callable[[], list[Finding]], ...] = (
 """All checks, in the order in which they are shown."""
 
 
-def run_python(code: str, seconds: float = _IMPORT_SECONDS) -> tuple[bool, str]:
-    """Runs code in a child process; returns whether it succeeded and its last line."""
+def attempt(
+    name: str,
+    code: str,
+    advice: str,
+    state: State = "failed",
+    seconds: float = _IMPORT_SECONDS,
+) -> Finding:
+    """Runs code in a child process; returns its last line, or how it failed."""
     try:
         done = subprocess.run(
             make_command(code),
@@ -237,10 +225,10 @@ def run_python(code: str, seconds: float = _IMPORT_SECONDS) -> tuple[bool, str]:
             env={"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ},
         )
     except subprocess.TimeoutExpired:
-        return False, f"it had not ended after {seconds:g} s"
-    succeeded = done.returncode == 0
-    lines = (done.stdout if succeeded else done.stderr).strip().splitlines()
-    last = lines[-1].strip() if lines else ""
-    if done.returncode < 0:
-        last = f"{name_signal(-done.returncode)}: {last}"
-    return succeeded, last
+        return Finding(name, state, f"it had not ended after {seconds:g} s", advice)
+    output = done.stderr if done.returncode else done.stdout
+    last = output.strip().rpartition("\n")[2].strip()
+    if done.returncode == 0:
+        return Finding(name, "ok", last)
+    signal = f"{name_signal(-done.returncode)}: " if done.returncode < 0 else ""
+    return Finding(name, state, signal + last, advice)

@@ -9,6 +9,7 @@ import inspect
 import pkgutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from types import ModuleType
 from typing import Any, NamedTuple
 
 from distrl.errors import ConfigError, suggest
@@ -29,11 +30,9 @@ def find_factory(field: str, name: str, known: Mapping[str, Named]) -> Callable:
 
     Raises ConfigError about `field` if there is no such name, module or attribute.
     """
-    place = f"{field}: {name!r}"
-    if name in known:
-        return load_factory(place, known[name].address)
-    if ":" in name:
-        return load_factory(place, name)
+    address = known[name].address if name in known else name
+    if ":" in address:
+        return load_factory(f"{field}: {name!r}", address)
     raise ConfigError(
         f"{field}: there is no {name!r}.{suggest(name, known)} Known names are "
         f"{', '.join(sorted(known))}; one of your own is 'package.module:factory'."
@@ -54,27 +53,20 @@ def load_factory(place: str, address: str, schemes: Sequence[str] = ()) -> Calla
       address: the address.
       schemes: prefixes that are also allowed before the colon, for messages.
     """
-    module_name, _, attribute = address.partition(":")
-    if not module_name or not attribute:
-        raise _refuse_address(place)
-    module = _import_module(place, module_name, schemes)
-    if not attribute.isidentifier():
-        raise _refuse_address(place)
-    if not hasattr(module, attribute):
-        public = [name for name in dir(module) if not name.startswith("_")]
-        hint = suggest(attribute, public)
-        if module_name == "__main__":
+    name, _, attribute = address.partition(":")
+    if not name or not attribute:
+        raise ConfigError(f"{place} is not an address; write 'package.module:factory'.")
+    module = _import_module(place, name, schemes)
+    factory = getattr(module, attribute, None)
+    if not callable(factory):
+        hint = suggest(attribute, [each for each in dir(module) if each[0] != "_"])
+        if name == "__main__":
             hint = (
-                " Each process of a run has its own: put it into a module, in a file."
+                " Each process has its own __main__: put it into a module, in a file."
             )
         raise ConfigError(
-            f"{place}: the module {module_name!r} has no {attribute!r}.{hint}"
-        )
-    factory = getattr(module, attribute)
-    if not callable(factory):
-        raise ConfigError(
-            f"{place}: {attribute!r} of the module {module_name!r} is of type "
-            f"{type(factory).__name__}; it has to be a function or class."
+            f"{place}: the module {name!r} has no {attribute!r} that is a function or "
+            f"class.{hint}"
         )
     return factory
 
@@ -90,24 +82,19 @@ def check_keywords(
         signature = inspect.signature(factory)
     except ValueError:  # Some built-in callables have none; the call will show.
         return
-    allowed = list(signature.parameters)[positional:]
-    kinds = [parameter.kind for parameter in signature.parameters.values()]
-    if inspect.Parameter.VAR_KEYWORD not in kinds:
-        for keyword in args:
-            if keyword not in allowed:
-                raise ConfigError(
-                    f"{field}: {_name(factory)} takes no {keyword!r}."
-                    f"{suggest(keyword, allowed)} "
-                    f"It takes: {', '.join(allowed) or 'no arguments'}."
-                )
+    called = getattr(factory, "__qualname__", repr(factory))
+    takes = list(signature.parameters)[positional:]
+    kinds = {parameter.kind for parameter in signature.parameters.values()}
+    for keyword in args:
+        if keyword not in takes and inspect.Parameter.VAR_KEYWORD not in kinds:
+            raise ConfigError(
+                f"{field}: {called} takes no {keyword!r}.{suggest(keyword, takes)} "
+                f"It takes: {', '.join(takes) or 'no arguments'}."
+            )
     try:
         signature.bind(*[None] * positional, **args)
     except TypeError as error:
-        raise ConfigError(f"{field}: {_name(factory)}: {error}.") from error
-
-
-def _refuse_address(place: str) -> ConfigError:
-    return ConfigError(f"{place} is not an address; write 'package.module:factory'.")
+        raise ConfigError(f"{field}: {called}: {error}.") from error
 
 
 def check_not_imported() -> None:
@@ -124,50 +111,33 @@ def refuse_nested(what: str) -> ConfigError:
     )
 
 
-def _import_module(place: str, name: str, schemes: Sequence[str]) -> Any:
+def _import_module(place: str, name: str, schemes: Sequence[str]) -> ModuleType:
     _importing.append(name)
     try:
         return importlib.import_module(name)
     except ConfigError:  # The module tried to start a run.
         raise
-    except ModuleNotFoundError as error:
-        missing = error.name or ""
-        if f"{name}.".startswith(f"{missing}."):
-            raise ConfigError(
-                _explain_missing(place, missing, () if "." in missing else schemes)
-            ) from error
-        raise _explain_failure(place, name, error) from error
     except Exception as error:
-        raise _explain_failure(place, name, error) from error
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        if missing and f"{name}.".startswith(f"{missing}."):
+            problem = _explain_missing(missing, schemes)
+        else:
+            failure = f"{type(error).__name__}: {error}"
+            problem = f"importing the module {name!r} failed: {failure}"
+        raise ConfigError(f"{place}: {problem}") from error
     finally:
         _importing.pop()
 
 
-def _explain_failure(place: str, name: str, error: Exception) -> ConfigError:
-    return ConfigError(
-        f"{place}: importing the module {name!r} failed: "
-        f"{type(error).__name__}: {error}"
-    )
-
-
-def _explain_missing(place: str, missing: str, schemes: Sequence[str]) -> str:
+def _explain_missing(missing: str, schemes: Sequence[str]) -> str:
     parent, _, leaf = missing.rpartition(".")
-    path = None
+    what, path = f"there is no module {missing!r}", None
     if parent:
-        path = getattr(importlib.import_module(parent), "__path__", [])
-    options = [
-        module.name
-        for module in pkgutil.iter_modules(path)
-        if parent or module.name not in sys.stdlib_module_names
-    ]
-    what = f"there is no module {missing!r}"
-    if schemes:
+        path, schemes = getattr(sys.modules[parent], "__path__", []), ()
+    elif schemes:
         what = f"{missing!r} is neither a scheme ({', '.join(schemes)}) nor a module"
+    modules = [module.name for module in pkgutil.iter_modules(path)]
     return (
-        f"{place}: {what}; install its package, or put its directory on PYTHONPATH."
-        f"{suggest(leaf, [*options, *schemes])}"
+        f"{what}; install its package, or put its directory on PYTHONPATH."
+        f"{suggest(leaf, [*modules, *schemes])}"
     )
-
-
-def _name(factory: Callable) -> str:
-    return getattr(factory, "__qualname__", repr(factory))

@@ -19,14 +19,14 @@ def test_find_factory_by_name_and_by_address():
         ("sqtr", ["field", "'sqtr'", "Did you mean 'sqrt'?", "log, sqrt"]),
         (":sqrt", ["field", "':sqrt' is not an address", "package.module:factory"]),
         ("math:", ["'math:' is not an address"]),
-        ("math:a:b", ["'math:a:b' is not an address"]),
+        ("math:a:b", ["'math' has no 'a:b'"]),
         ("mth.x:sqrt", ["there is no module 'mth'", "PYTHONPATH"]),
         ("numpi:array", ["there is no module 'numpi'", "Did you mean 'numpy'?"]),
         ("distrl.enviroments:f", ["'distrl.enviroments'", "mean 'environments'?"]),
         ("os.nothing:sqrt", ["there is no module 'os.nothing'"]),
         ("math:sqtr", ["'math' has no 'sqtr'", "Did you mean 'sqrt'?"]),
         ("__main__:Mine", ["'__main__' has no 'Mine'", "put it into a module"]),
-        ("math:pi", ["'math:pi': 'pi' of the module 'math' is of type float"]),
+        ("math:pi", ["'math:pi': the module 'math' has no 'pi' that is a function"]),
     ],
 )
 def test_find_factory_says_what_is_wrong(name, parts):

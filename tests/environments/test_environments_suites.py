@@ -61,7 +61,7 @@ REFUSED = [
     ("scripted_environment:f", ["nor a module", "PYTHONPATH", f"'{HERE}'?"]),
     ("distrl.enviroments:f", ["no module 'distrl.enviroments'", "'environments'?"]),
     (f"{HERE}:make_scriptd", ["has no 'make_scriptd'", "'make_scripted'?"]),
-    (f"{HERE}:NOT_CALLABLE", ["is of type int", "a function or class"]),
+    (f"{HERE}:NOT_CALLABLE", ["has no 'NOT_CALLABLE' that is a function or class"]),
     (f"{HERE}:RandomWalk?lenght=5", ["takes no 'lenght'", "'length'?"]),
     (f"{HERE}:make_scripted?a=1", ["takes no 'a'", "no arguments"]),
     (f"{HERE}:Scripted", ["missing a required argument", "'episodes'"]),

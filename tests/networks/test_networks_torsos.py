@@ -125,7 +125,7 @@ def test_the_check_computes_nothing():
         ),
         ("absent:net", {}, VECTOR, ["network.factory", "no module 'absent'"]),
         ("example_networks:tabula", {}, VECTOR, ["no 'tabula'", "'tabular'"]),
-        ("example_networks:NOT_A_FACTORY", {}, VECTOR, ["is of type int"]),
+        ("example_networks:NOT_A_FACTORY", {}, VECTOR, ["that is a function or class"]),
         ("mlp", {"hiden_sizes": [2]}, VECTOR, ["network.args", "'hidden_sizes'"]),
         ("example_networks:tabular", {}, VECTOR, ["network.args", "'states'"]),
         ("example_networks:returns_nothing", {}, VECTOR, ["returned a NoneType"]),
