@@ -169,8 +169,8 @@ def check_isolation() -> list[Finding]:
     )
     code = (
         "import sys\n"
-        "from distrl.launch.isolation import probe_isolation\n"
-        "sys.exit(probe_isolation() or print('a private network works'))"
+        "from distrl.launch.isolation import enter_isolation\n"
+        "sys.exit(enter_isolation() or print('a private network works'))"
     )
     return [attempt("isolation", code, advice, "warning")]
 

@@ -9,18 +9,15 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import psutil
+
 from distrl.config import Config
 from distrl.launch.channel import Channel
 from distrl.launch.devices import node_environment
 from distrl.launch.logs import clip, redirect_output
 from distrl.launch.messages import Failure
 from distrl.launch.prepare import PreparedNode, run_node
-from distrl.launch.reaping import (
-    catches_signal,
-    find_children,
-    kill_group,
-    mark_process,
-)
+from distrl.launch.reaping import kill_group, mark_process
 from distrl.launch.run_directory import node_file
 from distrl.launch.signs_of_life import Signs, send_signs, signing_period
 from distrl.launch.stop_flag import StopFlag, call_when_told
@@ -130,20 +127,22 @@ class NodeProcess:
 
 def kill_with_dump(processes: Sequence[NodeProcess]) -> None:
     """Kills processes that hang, after they have dumped the stacks of their threads."""
-    if not processes:
-        return
     pids = [process.pid for process in processes]
-    _dump(pids)
-    # A node may be waiting for its environment's process.
-    started = [child for pid in pids for child in find_children(pid)]
-    _dump([pid for pid in started if catches_signal(pid, DUMP_SIGNAL)])
+    _signal(pids, DUMP_SIGNAL)
+    # A node may be waiting for its environment's process, whose end it must not see.
+    children: list[psutil.Process] = []
+    for pid in pids:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            children += psutil.Process(pid).children()
+    _signal(pids, signal.SIGSTOP)
+    _signal([child.pid for child in children], DUMP_SIGNAL)
     for pid in pids:
         kill_group(pid)
 
 
-def _dump(pids: Sequence[int]) -> None:
+def _signal(pids: Sequence[int], number: int) -> None:
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, DUMP_SIGNAL)
-    if pids:
+            os.kill(pid, number)
+    if pids and number == DUMP_SIGNAL:
         time.sleep(_DUMP_SECONDS)

@@ -14,6 +14,7 @@ import os
 import socket
 import struct
 from collections.abc import Callable
+from pathlib import Path
 
 _CLONE_NEWNS = 0x00020000
 _CLONE_NEWUSER = 0x10000000
@@ -21,17 +22,9 @@ _CLONE_NEWPID = 0x20000000
 _CLONE_NEWNET = 0x40000000
 _MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 2, 4, 8
 _MS_REC, _MS_SLAVE = 0x4000, 0x80000
-_SIOCGIFFLAGS = 0x8913
 _SIOCSIFFLAGS = 0x8914
 _IFF_UP = 1
 _CAPABILITY_VERSION = 0x20080522
-
-# What errors of `unshare` mean; their usual texts are about disks, or do not help.
-_LIMITS = {
-    errno.ENOSPC: "the limit of user or network namespaces is reached; see sysctl "
-    "user.max_user_namespaces and user.max_net_namespaces",
-    errno.EUSERS: "user namespaces are nested too deeply",
-}
 
 # /proc as it was outside, for `outside_pid`.
 _outside: int | None = None
@@ -44,12 +37,19 @@ def enter_isolation() -> str | None:
     try:
         _call("unshare", flags)
         if flags & _CLONE_NEWUSER:
-            _write("/proc/self/setgroups", "deny")
-            _write("/proc/self/uid_map", f"{uid} {uid} 1")
-            _write("/proc/self/gid_map", f"{gid} {gid} 1")
-        _raise_loopback()
+            Path("/proc/self/setgroups").write_text("deny")
+            Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1")
+            Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+            request = struct.pack("16sh", b"lo", _IFF_UP)
+            fcntl.ioctl(control, _SIOCSIFFLAGS, request)
     except OSError as error:
-        reason = _LIMITS.get(error.errno, error.strerror)
+        reason = error.strerror
+        if error.errno == errno.ENOSPC:  # Its usual text is about disks.
+            reason = (
+                "the limit of user or network namespaces is reached; see sysctl "
+                "user.max_user_namespaces and user.max_net_namespaces"
+            )
         return f"{reason} (errno {error.errno})"
     return None
 
@@ -67,32 +67,15 @@ def drop_capabilities() -> None:
     _call("capset", header, (ctypes.c_uint32 * 6)())
 
 
-def probe_isolation() -> str | None:
-    """Tries `enter_isolation` in a fork; returns None if it works, else the reason."""
-    reader, writer = os.pipe()
-
-    def enter() -> int:
-        os.write(writer, (enter_isolation() or "").encode())
-        return 0
-
-    _run_in_fork(enter)
-    os.close(writer)
-    with os.fdopen(reader) as answer:
-        return answer.read() or None
-
-
 def can_own_pids() -> bool:
     """Whether the system allows a PID namespace; tried in forks."""
 
-    def enter() -> int:
-        enter_own_pids()
-        return 0
-
-    def begin() -> int:
+    def enter() -> None:
         begin_own_pids()
-        return _run_in_fork(enter)
+        if not _works_in_fork(enter_own_pids):
+            raise OSError
 
-    return _run_in_fork(begin) == 0
+    return _works_in_fork(enter)
 
 
 def begin_own_pids() -> None:
@@ -107,8 +90,9 @@ def enter_own_pids() -> None:
     _outside = os.open("/proc/self/fdinfo", os.O_RDONLY | os.O_DIRECTORY)
     _call("unshare", _CLONE_NEWNS)
     # Later mounts outside are seen inside, but not the other way round.
-    _mount(None, b"/", None, _MS_REC | _MS_SLAVE)
-    _mount(b"proc", b"/proc", b"proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
+    _call("mount", None, b"/", None, ctypes.c_ulong(_MS_REC | _MS_SLAVE), None)
+    flags = ctypes.c_ulong(_MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
+    _call("mount", b"proc", b"/proc", b"proc", flags, None)
 
 
 def outside_pid(pid: int) -> int:
@@ -125,32 +109,15 @@ def outside_pid(pid: int) -> int:
     return max(0, int(fields["Pid"]))
 
 
-def _run_in_fork(function: Callable[[], int]) -> int:
+def _works_in_fork(function: Callable[[], object]) -> bool:
     child = os.fork()
     if child == 0:
-        code = 1
         try:
-            code = function()
+            function()
+            os._exit(0)
         finally:
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
-def _write(path: str, text: str) -> None:
-    with open(path, "w") as file:
-        file.write(text)
-
-
-def _raise_loopback() -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
-        request = struct.pack("16sh", b"lo", 0)
-        answer = fcntl.ioctl(control, _SIOCGIFFLAGS, request)
-        flags = struct.unpack("16sh", answer[:18])[1]
-        fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sh", b"lo", flags | _IFF_UP))
-
-
-def _mount(source: bytes | None, target: bytes, kind: bytes | None, flags: int) -> None:
-    _call("mount", source, target, kind, ctypes.c_ulong(flags), None)
+            os._exit(1)
+    return os.waitpid(child, 0)[1] == 0
 
 
 def _call(function: str, *arguments: object) -> None:

@@ -77,7 +77,7 @@ class Supervisor:
         self._stopped_at: float | None = None
         self._said_saving = False
         self._said_late: set[str] = set()
-        self._marks = itertools.count((read_mark() or 0) + 1)
+        self._marks = itertools.count(read_mark() + 1)
         self._wakeup, wakeup_writer = os.pipe()
         os.set_blocking(self._wakeup, False)
         os.set_blocking(wakeup_writer, False)

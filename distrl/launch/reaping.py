@@ -5,8 +5,7 @@ import os
 import resource
 import signal
 import time
-from collections.abc import Container
-from pathlib import Path
+from collections.abc import Callable, Container
 
 import psutil
 
@@ -16,56 +15,6 @@ MARKS = 2**20
 _RLIMIT_LOCKS = 10
 _KILL_SECONDS = 5.0
 _SLICE_SECONDS = 0.01
-
-
-def kill_session(session: int) -> None:
-    """Kills every process of a session except this one, until none is left."""
-    for _ in range(20):
-        members = [pid for pid in psutil.pids() if _session_of(pid) == session]
-        members = [pid for pid in members if pid != os.getpid()]
-        if not members:
-            break
-        for pid in members:
-            _kill(pid)
-        # The leader's exit code is for the process that started it.
-        _reap([pid for pid in members if pid != session])
-    # Adopted processes that had already ended wait for this process to reap them.
-    children = [child.pid for child in psutil.Process().children()]
-    adopted = [pid for pid in children if pid != session and _sid(pid) == session]
-    _reap(adopted)
-
-
-def kill_group(group: int) -> None:
-    """Kills every process of a group, if it has any."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(group, signal.SIGKILL)
-
-
-def group_is_left(group: int) -> bool:
-    """Whether a group has any process, even one that waits to be reaped."""
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def find_children(pid: int) -> list[int]:
-    """Returns the children of a process; none if it has ended."""
-    try:
-        return [child.pid for child in psutil.Process(pid).children()]
-    except psutil.Error:
-        return []
-
-
-def catches_signal(pid: int, number: int) -> bool:
-    """Whether a process has a handler for a signal; False if it has ended."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return False
-    (caught,) = (s for s in status.splitlines() if s.startswith("SigCgt:"))
-    return bool(int(caught.split()[1], 16) >> (number - 1) & 1)
 
 
 def mark_process(mark: int) -> None:
@@ -80,12 +29,12 @@ def mark_process(mark: int) -> None:
         resource.setrlimit(_RLIMIT_LOCKS, (mark, hard))
 
 
-def read_mark(pid: int = 0) -> int | None:
-    """Returns the mark of a process (0 is this one); None if it has ended."""
+def read_mark(pid: int = 0) -> int:
+    """Returns the mark of a process (0 is this one); 0 if it has ended."""
     try:
         return resource.prlimit(pid, _RLIMIT_LOCKS)[0]
     except OSError:
-        return None
+        return 0
 
 
 def find_descendants(
@@ -95,67 +44,80 @@ def find_descendants(
 
     `marks` keeps only processes with these marks; `spared` are pids to leave out.
     """
-    found = []
-    with contextlib.suppress(psutil.NoSuchProcess):
-        for process in psutil.Process(root).children(recursive=True):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                ended = process.status() == psutil.STATUS_ZOMBIE
-                counts = marks is None or read_mark(process.pid) in marks
-                if counts and not ended and process.pid not in spared:
-                    found.append(process.pid)
-    return found
+    try:
+        descendants = psutil.Process(root).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+    return [
+        process.pid
+        for process in descendants
+        if (marks is None or read_mark(process.pid) in marks)
+        and process.pid not in spared
+        and _is_running(process)
+    ]
 
 
 def kill_descendants(
     root: int, marks: range | None = None, spared: Container[int] = ()
 ) -> None:
-    """Kills what `find_descendants` finds until it finds nothing.
+    """Kills what `find_descendants` finds until it finds nothing."""
+    killed = _kill_all(lambda: find_descendants(root, marks, spared))
+    # Some are children of this process.
+    for pid in killed:
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, 0)
+
+
+def kill_session(session: int) -> None:
+    """Kills every process of a session except this one, until none is left."""
+
+    def find_members() -> list[int]:
+        members = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(OSError):
+                if os.getsid(process.pid) == session and _is_running(process):
+                    members.append(process.pid)
+        return [pid for pid in members if pid != os.getpid()]
+
+    _kill_all(find_members)
+
+
+def kill_group(group: int) -> None:
+    """Kills every process of a group, if it has any."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGKILL)
+
+
+def kill_tree(root: int) -> None:
+    """Kills a process and its descendants."""
+    _kill([root, *find_descendants(root)])
+
+
+def _kill_all(find: Callable[[], list[int]]) -> set[int]:
+    """Kills what `find` returns until that is nothing; returns the pids.
 
     Processes may fork meanwhile. It gives up after a while on one that cannot be
     killed, for example while it waits for a disk.
     """
     give_up = time.monotonic() + _KILL_SECONDS
     killed: set[int] = set()
-    while found := find_descendants(root, marks, spared):
-        for pid in found:
-            _kill(pid)
+    while found := find():
+        _kill(found)
         if time.monotonic() > give_up:
-            return
+            return set()
         killed.update(found)
         time.sleep(_SLICE_SECONDS)
-    # Some are children of this process.
-    _reap(sorted(killed))
+    return killed
 
 
-def kill_tree(root: int) -> None:
-    """Kills a child of this process and all its descendants."""
-    for pid in [root, *find_descendants(root)]:
-        _kill(pid)
-
-
-def _session_of(pid: int) -> int | None:
-    """Returns the session of a process; None for zombies."""
-    try:
-        if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
-            return None
-    except psutil.Error:
-        return None
-    return _sid(pid)
-
-
-def _sid(pid: int) -> int | None:
-    try:
-        return os.getsid(pid)
-    except (ProcessLookupError, PermissionError):
-        return None
-
-
-def _kill(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
-
-
-def _reap(pids: list[int]) -> None:
+def _kill(pids: list[int]) -> None:
     for pid in pids:
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(pid, 0)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _is_running(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -81,7 +81,7 @@ class RemoteCaller:
                     f"{self._node} has not answered for {self._patience:.0f} s; "
                     f"the last error was: {error}"
                 ) from error
-            if not isinstance(error, _OverdueError):
+            if not isinstance(error, TimeoutError):
                 self._stop.wait(_SLICE_SECONDS)
             return None
         self._failing_since = None
@@ -92,20 +92,17 @@ class RemoteCaller:
             return getattr(self._given, method)(*args)
         if self._overdue is not None:
             if not self._overdue.done():
-                raise _OverdueError("an earlier call has not been answered")
+                raise TimeoutError("an earlier call has not been answered")
             if self._overdue.exception() is not None:
                 self._client = None
             self._overdue = None
         if self._client is None:
             self._client = self._connect()
         future = getattr(self._client.futures, method)(*args)
-        try:
-            return self._await(future)
-        except _OverdueError:
-            raise
-        except Exception:
+        self._await(future)
+        if future.exception() is not None:
             self._client = None
-            raise
+        return future.result()
 
     def _connect(self) -> Any:
         address = self._given.address
@@ -115,27 +112,22 @@ class RemoteCaller:
             address, call_timeout=self._timeout, wait_for_ready=False
         )
 
-    def _await(self, future: futures.Future) -> Any:
+    def _await(self, future: futures.Future) -> None:
+        """Raises TimeoutError when the call is not answered in time."""
         end = time.monotonic() + self._wait
-        is_stopping = False
-        while True:
-            with contextlib.suppress(futures.TimeoutError):
-                return future.result(timeout=_SLICE_SECONDS)
-            if self._stop.is_set() and not is_stopping:
-                is_stopping = True
-                end = min(end, time.monotonic() + _FAREWELL_SECONDS)
-            if time.monotonic() < end:
-                continue
-            if is_stopping:
-                # The client's destructor waits for calls that were not cancelled.
-                future.cancel()
-            else:
-                self._overdue = future
-            raise _OverdueError("the call was not answered in time")
-
-
-class _OverdueError(Exception):
-    """Raised when the caller stops waiting for a call that is still in progress."""
+        while not self._stop.is_set() and time.monotonic() < end:
+            if futures.wait([future], _SLICE_SECONDS).done:
+                return
+        if self._stop.is_set():
+            futures.wait([future], _FAREWELL_SECONDS)
+        if future.done():
+            return
+        if self._stop.is_set():
+            # The client's destructor waits for calls that were not cancelled.
+            future.cancel()
+        else:
+            self._overdue = future
+        raise TimeoutError("the call was not answered in time")
 
 
 @contextlib.contextmanager

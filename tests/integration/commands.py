@@ -151,7 +151,7 @@ def read_rows(run_dir: Path, node: str) -> list[dict[str, str]]:
 
 def can_isolate() -> bool:
     """Whether this system allows a private network."""
-    probe = "from distrl.launch.isolation import probe_isolation as p; print(p())"
+    probe = "from distrl.launch.isolation import enter_isolation as e; print(e())"
     answer = subprocess.run(
         [sys.executable, "-c", probe], capture_output=True, text=True, check=True
     )
