@@ -263,16 +263,8 @@ class SpoilsGymnasium(SoundGymnasium):
 SPOILS = {
     "room": (0, lambda o: {**o, "room": 1.5}),
     "far room": (0, lambda o: {**o, "room": 4}),
-    "no room": (0, lambda o: {"place": o["place"]}),
     "place": (0, lambda o: {**o, "place": np.array([0.0, 1.5])}),
-    "complex place": (0, lambda o: {**o, "place": np.array([0.0, 1j])}),
-    "huge place": (0, lambda o: {**o, "place": np.array([0.0, 1e300])}),
-    "reward": (1, "1.0"),
     "rewards": (1, np.zeros(2)),
-    "complex reward": (1, np.complex64(1)),
-    "no reward": (1, None),
     "terminated": (2, None),
     "truncated": (3, {}),
-    "truncations": (3, np.zeros(2, bool)),
-    "info": (4, None),
 }

@@ -4,11 +4,9 @@ import numpy as np
 import pytest
 from dm_env import specs
 
-from distrl.config import Config
-from distrl.environments import make_environment, make_vector_environment, read_spec
+from distrl.environments import make_environment, read_spec
 from distrl.environments.atari_suite import find_games, load_atari
 from distrl.environments.suites import parse_address
-from distrl.evaluation.episodes import play_episodes
 
 NOOP = np.zeros(1, np.int32)
 DETERMINISTIC = "repeat_action_probability=0&noop_max=0&num_threads=1"
@@ -38,12 +36,6 @@ def test_the_standard_preprocessing():
     # The newest frame is the last; there is nothing before the first.
     assert observation[..., 3].any()
     assert not observation[..., :3].any()
-
-
-def test_frames_move_through_the_stack():
-    seen = play(load(f"atari:Pong?{DETERMINISTIC}"), [0, 2, 2, 3, 3])
-    for before, after in zip(seen, seen[1:], strict=False):
-        np.testing.assert_array_equal(before[..., 1:], after[..., :-1])
 
 
 @pytest.mark.parametrize(
@@ -79,17 +71,6 @@ def test_a_step_is_frame_skip_frames():
     assert len({frame.tobytes() for frame in fine}) > 8
 
 
-def test_max_pooling_takes_the_brighter_of_the_last_two_frames():
-    options = f"stack_size=1&screen_size=210&{DETERMINISTIC}"
-    plain = load(f"atari:Pong?frame_skip=1&max_pooling=false&{options}")
-    pooled = load(f"atari:Pong?frame_skip=2&{options}")
-    actions = [2, 3] * 30
-    frames = play(plain, np.repeat(actions, 2))
-    seen = play(pooled, actions)
-    assert (seen[1:] >= frames[2::2]).all()
-    assert (seen[1:] != frames[2::2]).any()
-
-
 def test_actions_are_sticky_by_default():
     actions = np.random.RandomState(0).randint(6, size=40)
     same = {
@@ -122,10 +103,6 @@ def read_frame_number(batch):
     return int(info["episode_frame_number"][0])
 
 
-def test_the_full_action_space_has_18_actions():
-    assert read_spec("atari:Pong?full_action_space=true", {}).num_actions == 18
-
-
 def test_the_limit_of_frames_truncates():
     batch = load("atari:Pong?max_episode_frames=40")
     reset(batch)
@@ -153,23 +130,6 @@ def test_a_game_is_one_episode_whether_or_not_a_lost_life_ends_the_return(life_l
         if step.last_t.any():
             batch.reset(np.flatnonzero(step.last_t).tolist())
     np.testing.assert_array_equal(zeros, [5, 5] if life_loss else [1, 1])
-
-
-def test_an_evaluation_plays_whole_games_though_lost_lives_are_terminal():
-    # The same actions in the same games, whatever is said to learn of a lost life.
-    returns = []
-    for flag in ("true", "false"):
-        uri = f"atari:Breakout?terminal_on_life_loss={flag}"
-        config = Config(seed=3, environment=uri)
-        vector = make_vector_environment(config, read_spec(uri, {}), 2, "evaluator", 0)
-        random = np.random.RandomState(0)
-        episodes = play_episodes(
-            vector, lambda *_, r=random: r.randint(4, size=2), 2, lambda _: True
-        )
-        returns.append([episode.episode_return for episode in episodes])
-        vector.close()
-    assert returns[0] == returns[1]
-    assert max(returns[0]) > 0
 
 
 def test_a_reset_of_some_leaves_the_others_alone():

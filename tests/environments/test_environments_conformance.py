@@ -101,18 +101,10 @@ def test_what_breaks_a_rule_is_found_and_breaks_no_other(name, rule, words):
     [
         ("room", "observations", "at 'room': observation is 1.5; expected a whole"),
         ("far room", "bounds", "at 'room': observation is 4; expected 0 to 3"),
-        ("no room", "observations", "nothing at 'room'"),
         ("place", "bounds", "observation[1] is 1.5; expected -1.0 to 1.0"),
-        ("complex place", "observations", "at 'place'; expected"),
-        ("huge place", "bounds", "observation[1] is 1e+300; expected"),
-        ("reward", "rewards", "the reward '1.0' (str) from step()"),
         ("rewards", "rewards", "the reward array([0., 0.]) (ndarray) from step()"),
-        ("complex reward", "rewards", "the reward (1+0j) (complex64) from step()"),
-        ("no reward", "rewards", "the reward None from step()"),
         ("terminated", "steps", "terminated = None from step(); expected"),
         ("truncated", "steps", "truncated = {} (dict) from step(); expected True"),
-        ("truncations", "steps", "truncated = array([False, False]) (ndarray) from"),
-        ("info", "steps", "the info None from step(); expected a dict"),
     ],
 )
 def test_a_gymnasium_environment_fails_where_training_would_end(part, rule, words):
@@ -200,14 +192,6 @@ def test_each_environment_is_closed(monkeypatch):
     assert set(opened) == set(closed)
     # The one that is closed by the rule is not closed again.
     assert len(closed) == len(opened)
-
-
-def test_the_global_generator_is_left_alone():
-    np.random.seed(3)
-    expected = np.random.uniform()
-    np.random.seed(3)
-    check("Sound")
-    assert np.random.uniform() == expected
 
 
 def test_instances_that_cannot_be_built_again_are_a_failure(monkeypatch):

@@ -80,20 +80,6 @@ def test_what_cannot_be_used_is_explained(kind, words):
         assert word in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("uri", "words"),
-    [
-        ("gym:Pendulum-v1", ["Box(-2.0, 2.0, (1,), float32)", "continuous"]),
-        ("nonconforming_environments:OldGymnasium", ["4 values", "Gym before 0.26"]),
-    ],
-)
-def test_gymnasium_environments_that_cannot_be_used_are_explained(uri, words):
-    with pytest.raises(ConfigError) as caught:
-        read_spec(uri, {})
-    for word in [repr(uri), *words]:
-        assert word in str(caught.value)
-
-
 def test_suites_are_imported_only_when_named():
     code = (
         "import sys, distrl.environments\n"
@@ -141,37 +127,6 @@ def test_a_gymnasium_environment_without_seed_is_seeded_at_its_reset():
 
     np.testing.assert_array_equal(observe(1), observe(1))
     assert not np.array_equal(observe(1), observe(2))
-
-
-def test_a_module_in_the_directory_of_a_script_is_found(tmp_path, monkeypatch):
-    (tmp_path / "my_own_environment.py").write_text(
-        "from bsuite.environments.catch import Catch\n"
-        "def make(*, rows):\n"
-        "    return Catch(rows=rows)\n"
-    )
-    monkeypatch.syspath_prepend(tmp_path)
-    environment = make_environment("my_own_environment:make", {"rows": 6}, seed=0)
-    assert environment.observation_spec().shape == (6, 5)
-    del sys.modules["my_own_environment"]
-
-
-@pytest.mark.parametrize(
-    ("source", "words"),
-    [
-        ("import no_such_package_of_its\n", ["failed", "'no_such_package_of_its'"]),
-        ("def f(:\n", ["failed", "SyntaxError"]),
-        ("1 / 0\n", ["failed", "ZeroDivisionError"]),
-    ],
-)
-def test_a_module_that_fails_is_not_called_missing(
-    tmp_path, monkeypatch, source, words
-):
-    (tmp_path / "module_that_fails.py").write_text(source)
-    monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(ConfigError) as caught:
-        make_environment("module_that_fails:f", {}, seed=0)
-    for word in ["importing the module 'module_that_fails'", *words]:
-        assert word in str(caught.value)
 
 
 @pytest.mark.parametrize("section", ["actor", "evaluation"])

@@ -84,18 +84,3 @@ def test_minimal_actions():
         for action in (2, 2, 1, 0)
     ]
     assert columns == [5, 6, 5, 5]
-
-
-def test_arguments_reach_the_game():
-    # A first action that always sticks to the initial noop never moves the paddle.
-    environment = make_environment(
-        "minatar:breakout", {"sticky_action_prob": 1.0}, seed=0
-    )
-    environment.reset()
-    for _ in range(3):
-        observation = environment.step(3).observation
-        assert observation[9, 4, 0] == 255
-    environment = make_environment(
-        "minatar:seaquest?difficulty_ramping=false", {}, seed=0
-    )
-    assert environment._environment.env.ramping is False

@@ -6,16 +6,13 @@ import signal
 import subprocess
 import sys
 import time
-from typing import NamedTuple
 
 import numpy as np
 import perilous_environments as perilous
 import psutil
 import pytest
-import tree
-from dm_env import specs
 from perilous_environments import AT, Perilous
-from scripted_environments import Constant, RandomWalk, Scripted
+from scripted_environments import RandomWalk, Scripted
 
 from distrl.environments import SyncEnvironment, make_environment, make_spec
 from distrl.environments.worker_processes import ProcessEnvironment
@@ -97,41 +94,6 @@ def test_equals_a_vector_of_the_same_environments(start, count, processes, limit
         assert (step.observation is step.observation_t) == (not step.episodes)
         ends |= {(e.length == 1, step.discount_t[e.environment]) for e in step.episodes}
     assert {(True, 0.0), (True, 1.0), (False, 0.0), (False, 1.0)} <= ends
-
-
-class Pair(NamedTuple):
-    left: object
-    right: object
-
-
-def test_nests_keep_their_structure(start):
-    spec = {
-        "image": specs.Array((2, 3), np.uint8),
-        "more": (specs.Array((), np.int64), Pair(*[specs.Array((3,), np.bool_)] * 2)),
-        "empty": specs.Array((0, 2), np.float32),
-    }
-    observations = [
-        {
-            "image": np.full((2, 3), 200 + i, np.uint8),
-            "more": (i, Pair(np.array([True, False, True]), np.zeros(3, np.bool_))),
-            "empty": np.zeros((0, 2), np.float32),
-            "extra": "is not read",
-        }
-        for i in range(3)
-    ]
-    builders = [functools.partial(Constant, o, spec) for o in observations]
-    made = make_spec(builders[0]())
-    vector = SyncEnvironment([build() for build in builders], made)
-    other = start(builders, 2, made)
-    action = np.zeros(3, np.int32)
-    for found, expected in (
-        (other.reset(), vector.reset()),
-        (other.step(action).observation, vector.step(action).observation),
-    ):
-        tree.assert_same_structure(found, expected)
-        assert type(found["more"][1]) is Pair
-        tree.map_structure(np.testing.assert_array_equal, found, expected)
-        tree.map_structure(lambda x, y: x.dtype == y.dtype or 1 / 0, found, expected)
 
 
 @pytest.mark.parametrize(
