@@ -13,8 +13,6 @@ class Backend:
     Attributes:
       run: `module:function` of `run(program, config, channel, request)`, which runs in
         the host until all nodes have ended. The request is the front's `Launch`.
-      files_per_node: how many files the largest process opens for each node; measured
-        on Catch, where `processes` needs 4.5 and `threads` 12.
       is_cluster: whether it checks and starts the nodes on other machines. It gets None
         for distrl's own program, and sends `Checked` itself.
       program: the only program that it runs; None runs any.
@@ -23,7 +21,6 @@ class Backend:
     """
 
     run: str
-    files_per_node: int
     is_one_process: bool = False
     is_cluster: bool = False
     program: str | None = None
@@ -31,21 +28,18 @@ class Backend:
 
 
 BACKENDS = {
-    "processes": Backend("distrl.launch.processes:run_processes", 5),
-    "threads": Backend("distrl.launch.threads:run_threads", 15, is_one_process=True),
+    "processes": Backend("distrl.launch.processes:run_processes"),
+    "threads": Backend("distrl.launch.threads:run_threads", is_one_process=True),
     "launchpad": Backend(
-        "distrl.launch.plain_launchpad:run_launchpad", 5, needs_scratch=True
+        "distrl.launch.plain_launchpad:run_launchpad", needs_scratch=True
     ),
-    # Its one node opens no connection.
     "serial": Backend(
         "distrl.launch.processes:run_processes",
-        0,
         is_one_process=True,
         program="distrl.program:make_serial_program",
     ),
     "ray": Backend(
         "distrl.launch.cluster.driver:run_cluster",
-        5,
         is_cluster=True,
         needs_scratch=True,
     ),

@@ -22,30 +22,13 @@ from distrl.config import Config, LaunchConfig, check_config, config_to_yaml
 from distrl.config.factories import check_not_imported, refuse_nested
 from distrl.config.paths import read_path
 from distrl.errors import ConfigError
+from distrl.launch import messages
 from distrl.launch.backends import BACKENDS, OUR_PROGRAM
 from distrl.launch.caught_signals import CaughtSignals
 from distrl.launch.devices import describe_place
 from distrl.launch.groups import check_groups
 from distrl.launch.host_process import HostProcess
 from distrl.launch.logs import LogBound
-from distrl.launch.messages import (
-    Checked,
-    Ended,
-    Facts,
-    Failure,
-    Launch,
-    Message,
-    NodeChanged,
-    Note,
-    Refused,
-    Restarted,
-    Saving,
-    Stage,
-    Start,
-    Started,
-    Stop,
-    pack,
-)
 from distrl.launch.records import Records
 from distrl.launch.resuming import (
     begin_resumption,
@@ -182,7 +165,7 @@ class _Front:
         self._clock = WorkingClock(_LONGEST_TICK_SECONDS)
         # When to end the host, by that clock, once it has been asked to end.
         self._deadline: float | None = None
-        self._error: Failure | None = None
+        self._error: messages.Failure | None = None
         self._has_ended = False
         self._devices = ""
         self._signals = CaughtSignals()
@@ -193,8 +176,8 @@ class _Front:
     def run(self, program: Program) -> Outcome:
         """Runs the program until it has ended."""
         self._progress.stage("starting")
-        request = Launch(
-            payload=pack((self._config, program)),
+        request = messages.Launch(
+            payload=messages.pack((self._config, program)),
             exposure=_find_exposure(self._config.launch),
             resumes=0
             if self._checkpoint is None
@@ -239,35 +222,35 @@ class _Front:
         if self._deadline is not None:
             return
         seconds = self._config.launch.stop_seconds + _FAREWELL_SECONDS
-        if not self._records.nodes or not self._host.channel.send(Stop()):
+        if not self._records.nodes or not self._host.channel.send(messages.Stop()):
             seconds = 0.0
         self._deadline = self._clock.tick() + seconds
         self._progress.stage("stopping")
 
-    def _handle(self, message: Message | None) -> None:
+    def _handle(self, message: messages.Message | None) -> None:
         match message:
             case None:
                 self._note_lost_host()
-            case Stage(text):
+            case messages.Stage(text):
                 self._progress.stage(text)
-            case Note(text):
+            case messages.Note(text):
                 self._progress.note(text)
-            case Refused(text):
+            case messages.Refused(text):
                 raise ConfigError(text)
-            case Checked(devices):
+            case messages.Checked(devices):
                 self._devices = devices
                 self._start_nodes()
-            case Started(nodes):
+            case messages.Started(nodes):
                 self._place(nodes)
-            case NodeChanged(name, state):
+            case messages.NodeChanged(name, state):
                 self._records.set_state(name, state)
-            case Restarted():
+            case messages.Restarted():
                 self._records.restart(message)
-            case Saving():
+            case messages.Saving():
                 self._progress.stage("saving the last checkpoint")
                 if self._deadline is not None:
                     self._deadline += self._config.checkpoint.save_seconds
-            case Ended(error):
+            case messages.Ended(error):
                 self._error = self._error or error
                 self._has_ended = True
 
@@ -275,7 +258,7 @@ class _Front:
         self._has_ended = True
         self._host.end(patiently=True)
         if self._error is None and self._signals.first is None:
-            self._error = Failure("launcher", self._host.describe_end())
+            self._error = messages.Failure("launcher", self._host.describe_end())
 
     def _check_directory(self) -> None:
         """Stops a run whose directory was removed or renamed."""
@@ -285,7 +268,7 @@ class _Front:
                 f"{missing} was removed or renamed while the run worked in it. Its "
                 "content is lost to the run, which has been stopped."
             )
-            self._error = Failure("launcher", text)
+            self._error = messages.Failure("launcher", text)
             self._begin_stop()
 
     def _start_nodes(self) -> None:
@@ -298,9 +281,9 @@ class _Front:
             discard_leftovers(self._directory.path, self._checkpoint)
         self._progress.start(self._config)
         self._progress.stage("starting the nodes")
-        self._host.channel.send(Start(), self._directory.lock)
+        self._host.channel.send(messages.Start(), self._directory.lock)
 
-    def _place(self, nodes: dict[str, Facts]) -> None:
+    def _place(self, nodes: dict[str, messages.Facts]) -> None:
         placed = {}
         for name, facts in nodes.items():
             here = describe_place(name, self._config.launch, self._devices)

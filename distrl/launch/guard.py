@@ -9,8 +9,9 @@ import contextlib
 import os
 import signal
 import time
-from pathlib import Path
 from typing import NoReturn
+
+import psutil
 
 from distrl.launch.channel import Channel
 from distrl.launch.isolation import begin_own_pids, enter_own_pids
@@ -92,11 +93,9 @@ def _reap(host: int) -> int | None:
 
 
 def _is_stopped(pid: int) -> bool:
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return False
-    return stat.rpartition(")")[2].split()[0] == "T"
+    with contextlib.suppress(psutil.Error):
+        return psutil.Process(pid).status() == psutil.STATUS_STOPPED
+    return False
 
 
 def _signal_all(number: int) -> None:

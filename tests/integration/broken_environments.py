@@ -7,7 +7,6 @@ import sys
 import threading
 
 import dm_env
-import numpy as np
 from bsuite.environments import catch
 
 
@@ -84,17 +83,10 @@ class _Spawning(catch.Catch):
         )
 
 
-class _Continuous(catch.Catch):
-    """Catch that claims a continuous action."""
-
-    def action_spec(self):
-        return dm_env.specs.BoundedArray((2,), np.float32, -1.0, 1.0, name="force")
-
-
 def refuse(seed: int = 0) -> dm_env.Environment:
     """A factory that fails itself."""
     raise OSError("no licence file")
 
 
 fail, stick, deafen, crash = _Failing, _Stubborn, _Deaf, _Crashing
-never_end, talk, spawn, continuous = _Endless, _Talking, _Spawning, _Continuous
+never_end, talk, spawn = _Endless, _Talking, _Spawning

@@ -16,27 +16,30 @@ from integration.commands import CATCH, can_isolate, train
 ENDLESS = ["--stop.evaluation_return=null", "--stop.env_steps=null"]
 # Each of its nodes imports for itself, which takes 15 s.
 _LAUNCHPAD = pytest.param("launchpad", marks=pytest.mark.slow)
-SIGNALS = pytest.mark.parametrize(
-    ("number", "code", "reason"),
+
+
+def interrupt(command, number=signal.SIGINT, seconds=10):
+    """Signals a command, which must end within `seconds` and leave nothing."""
+    asked = time.monotonic()
+    command.process.send_signal(number)
+    assert command.finish() == 128 + number
+    assert time.monotonic() - asked < seconds
+    command.assert_nothing_is_left()
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"),
     [
-        (signal.SIGINT, 130, "Ctrl-C"),
-        (signal.SIGTERM, 143, "SIGTERM"),
-        (signal.SIGHUP, 129, "SIGHUP"),
+        (signal.SIGINT, "Ctrl-C"),
+        (signal.SIGTERM, "SIGTERM"),
+        (signal.SIGHUP, "SIGHUP"),
     ],
 )
-
-
-@SIGNALS
-def test_a_signal_ends_a_training_run(tmp_path, number, code, reason):
+def test_signal_ends_a_training_run(tmp_path, number, reason):
     with train(tmp_path / "run", *ENDLESS) as command:
         command.await_line("training")
-        asked = time.monotonic()
-        command.process.send_signal(number)
-        assert command.finish() == code
-        assert time.monotonic() - asked < 10
-        command.assert_nothing_is_left()
-    assert command.result["status"] == "stopped"
-    assert command.result["reason"] == reason
+        interrupt(command, number)
+    assert (command.result["status"], command.result["reason"]) == ("stopped", reason)
     assert "Traceback" not in command.stderr
 
 
@@ -47,7 +50,7 @@ runpy.run_module("distrl", run_name="__main__", alter_sys=True)
 """
 
 
-def test_a_terminal_that_is_closed_ends_a_run_after_a_last_checkpoint(tmp_path):
+def test_closed_terminal_ends_a_run_after_a_last_checkpoint(tmp_path):
     run_dir = tmp_path / "run"
     terminal, near = pty.openpty()
     arguments = ["train", str(CATCH), f"--run_dir={run_dir}", *ENDLESS]
@@ -73,20 +76,17 @@ def test_a_terminal_that_is_closed_ends_a_run_after_a_last_checkpoint(tmp_path):
     assert list((run_dir / "checkpoints").glob("[0-9]*"))
 
 
-@SIGNALS
-def test_a_signal_ends_a_run_that_still_imports(tmp_path, number, code, reason):
+def test_ctrl_c_ends_a_run_that_still_imports(tmp_path):
     with train(tmp_path / "run", *ENDLESS) as command:
         command.await_line("importing")
-        asked = time.monotonic()
-        command.process.send_signal(number)
-        assert command.finish() == code
-        assert time.monotonic() - asked < 10
-        command.assert_nothing_is_left()
+        # What the tests look for is found as long as the command runs.
+        assert psutil.Process(command.process.pid) in command.left_running()
+        interrupt(command)
     assert "Traceback" not in command.stderr
 
 
 @pytest.mark.parametrize("backend", ["processes", "threads", _LAUNCHPAD])
-def test_a_node_that_ignores_the_stop_is_killed_within_ten_seconds(tmp_path, backend):
+def test_node_that_ignores_the_stop_is_killed_within_ten_seconds(tmp_path, backend):
     flags = [*ENDLESS, "--environment=broken_environments:stick"]
     run_dir = tmp_path / "run"
     with train(run_dir, *flags, f"--launch.backend={backend}") as command:
@@ -95,30 +95,24 @@ def test_a_node_that_ignores_the_stop_is_killed_within_ten_seconds(tmp_path, bac
         command.await_value(
             lambda: any(log.exists() and "stuck" in log.read_text() for log in logs)
         )
-        asked = time.monotonic()
-        command.process.send_signal(signal.SIGINT)
-        assert command.finish() == 130
-        assert time.monotonic() - asked < 10
-        command.assert_nothing_is_left()
+        interrupt(command)
     assert command.result["status"] == "stopped"
 
 
 @pytest.mark.parametrize("backend", ["processes", "serial", "threads", _LAUNCHPAD])
-def test_an_environment_that_takes_signals_does_not_disturb_the_stop(tmp_path, backend):
+def test_environment_that_takes_signals_does_not_disturb_the_stop(tmp_path, backend):
     flags = [*ENDLESS, "--environment=broken_environments:deafen"]
     run_dir = tmp_path / "run"
     with train(run_dir, *flags, f"--launch.backend={backend}") as command:
         command.await_line("training")
-        command.process.send_signal(signal.SIGTERM)
-        assert command.finish() == 143
-        command.assert_nothing_is_left()
+        interrupt(command, signal.SIGTERM, seconds=60)
     states = json.loads((run_dir / "program.json").read_text())["nodes"]
     assert {node["state"] for node in states} == {"ended"}
     # Nobody was killed, so the last checkpoint is there.
     assert list((run_dir / "checkpoints").glob("[0-9]*"))
 
 
-def test_a_node_that_somebody_terminates_is_started_again(tmp_path):
+def test_node_that_somebody_terminates_is_started_again(tmp_path):
     flags = ["--launch.backend=serial", *ENDLESS]
     with train(tmp_path / "run", *flags) as command:
         command.await_line("training")
@@ -130,7 +124,7 @@ def test_a_node_that_somebody_terminates_is_started_again(tmp_path):
 
 
 @pytest.mark.parametrize("backend", ["processes", "threads", "launchpad"])
-def test_a_failing_node_ends_the_run_with_its_traceback(tmp_path, backend):
+def test_failing_node_ends_the_run_with_its_traceback(tmp_path, backend):
     flags = [*ENDLESS, "--environment=broken_environments:fail"]
     with train(tmp_path / "run", *flags, f"--launch.backend={backend}") as command:
         assert command.finish(timeout=180) == 1
@@ -143,14 +137,13 @@ def test_a_failing_node_ends_the_run_with_its_traceback(tmp_path, backend):
     assert command.result["error"]["node"] in command.stderr
 
 
-@pytest.mark.parametrize("node", ["actor/1", "learner", "replay/0", "coordinator"])
-def test_a_killed_node_ends_the_run_if_nothing_is_restarted(tmp_path, node):
+def test_killed_node_ends_the_run_if_nothing_is_restarted(tmp_path):
     with train(tmp_path / "run", *ENDLESS, "--launch.restart=never") as command:
         command.await_line("training")
-        os.kill(command.pid_of(node), signal.SIGKILL)
+        os.kill(command.pid_of("replay/0"), signal.SIGKILL)
         assert command.finish() == 1
         command.assert_nothing_is_left()
-    assert command.result["error"]["node"] == node
+    assert command.result["error"]["node"] == "replay/0"
     assert "SIGKILL" in command.result["error"]["traceback"]
 
 
@@ -160,7 +153,7 @@ def test_a_killed_node_ends_the_run_if_nothing_is_restarted(tmp_path, node):
     + [pytest.param("launchpad", "true", marks=pytest.mark.slow)],
 )
 @pytest.mark.parametrize("victim", ["front", "host"])
-def test_nothing_outlives_a_launcher_that_is_killed(tmp_path, backend, isolate, victim):
+def test_nothing_outlives_a_killed_launcher(tmp_path, backend, isolate, victim):
     flags = [*ENDLESS, "--environment=broken_environments:spawn"]
     flags += [f"--launch.backend={backend}", f"--launch.isolate={isolate}"]
     with train(tmp_path / "run", *flags) as command:
@@ -204,17 +197,13 @@ def test_ctrl_c_ends_an_evaluation_that_never_ends_and_it_is_not_reported(tmp_pa
     flags += ["--evaluation.period=10"]
     with train(tmp_path / "run", *NEVER_ENDS, *flags) as command:
         command.await_line("training")
-        asked = time.monotonic()
-        command.process.send_signal(signal.SIGINT)
-        assert command.finish() == 130
-        assert time.monotonic() - asked < 10
-        command.assert_nothing_is_left()
+        interrupt(command)
     assert command.result["evaluation_return"] is None
     assert command.result["evaluation_truncated"] is None
     assert not (tmp_path / "run" / "best").exists()
 
 
-def test_a_run_that_is_paused_goes_on_where_it_was(tmp_path):
+def test_paused_run_continues(tmp_path):
     run_dir = tmp_path / "run"
     flags = [*ENDLESS, "--launch.silent_seconds=4", "--launch.report_seconds=0.1"]
     with train(run_dir, *flags) as command:
@@ -230,13 +219,11 @@ def test_a_run_that_is_paused_goes_on_where_it_was(tmp_path):
         command.await_value(lambda: node.status() != psutil.STATUS_STOPPED)
         command.await_line("env_steps")
         assert read() == before  # Nobody took anybody for silent.
-        command.process.send_signal(signal.SIGTERM)
-        assert command.finish() == 143
-        command.assert_nothing_is_left()
+        interrupt(command, signal.SIGTERM, seconds=60)
     assert command.result["restarts"] == {}
 
 
-def test_a_second_ctrl_c_does_not_wait(tmp_path):
+def test_second_ctrl_c_does_not_wait(tmp_path):
     flags = [*ENDLESS, "--launch.stop_seconds=60"]
     flags += ["--environment=broken_environments:stick"]
     with train(tmp_path / "run", *flags) as command:
@@ -245,57 +232,32 @@ def test_a_second_ctrl_c_does_not_wait(tmp_path):
         command.await_value(lambda: "stuck" in log.read_text(), seconds=60)
         command.process.send_signal(signal.SIGINT)
         command.await_line("stopping")
-        asked = time.monotonic()
-        command.process.send_signal(signal.SIGINT)
-        assert command.finish() == 130
-        assert time.monotonic() - asked < 10
-        command.assert_nothing_is_left()
+        interrupt(command)
 
 
-def test_a_program_is_in_a_private_network_where_the_system_allows(tmp_path):
-    with train(tmp_path / "run", *ENDLESS) as command:
+@pytest.mark.parametrize("isolate", [True, False])
+def test_program_is_in_a_private_network_where_the_system_allows(tmp_path, isolate):
+    flag = f"--launch.isolate={str(isolate).lower()}"
+    with train(tmp_path / "run", *ENDLESS, flag) as command:
         command.await_line("training")
         own = os.readlink("/proc/self/ns/net")
         theirs = os.readlink(f"/proc/{command.pid_of('learner')}/ns/net")
-        isolated = can_isolate()
-        assert (own != theirs) == isolated
-        assert ("not isolated" in command.stderr) != isolated
-        command.process.send_signal(signal.SIGTERM)
-        command.finish()
-
-
-def test_isolation_can_be_turned_off_and_says_so(tmp_path):
-    with train(tmp_path / "run", *ENDLESS, "--launch.isolate=false") as command:
-        command.await_line("training")
-        own = os.readlink("/proc/self/ns/net")
-        assert own == os.readlink(f"/proc/{command.pid_of('learner')}/ns/net")
-        command.process.send_signal(signal.SIGTERM)
-        command.finish()
-    assert "not isolated (launch.isolate is off)" in command.stderr
+        interrupt(command)
+    isolated = isolate and can_isolate()
+    assert (own != theirs) == isolated
+    assert ("not isolated" in command.stderr) != isolated
+    assert ("not isolated (launch.isolate is off)" in command.stderr) != isolate
 
 
 @pytest.mark.parametrize(
     ("environment", "words"),
-    [
-        ("broken_environments:continuous", ["action", "force"]),
-        ("broken_environments:refuse", ["no licence file"]),
-        ("broken_environments:stik", ["stick"]),
-        ("bsuite:cacth/0", ["catch"]),
-        ("gym:CartPole-v99", ["CartPole"]),
-    ],
+    [("broken_environments:refuse", "no licence file"), ("bsuite:cacth/0", "catch")],
 )
-def test_an_environment_that_does_not_fit_starts_nothing(tmp_path, environment, words):
+def test_environment_that_does_not_fit_starts_nothing(tmp_path, environment, words):
     with train(tmp_path / "run", f"--environment={environment}") as command:
         assert command.finish() == 2
         command.assert_nothing_is_left()
-    errors = [line for line in command.stderr.splitlines() if "error:" in line]
-    assert len(errors) == 1
-    assert all(word in command.stderr for word in words), command.stderr
+    (line,) = [line for line in command.stderr.splitlines() if "error:" in line]
+    assert words in line
     assert "Traceback" not in command.stderr
     assert not (tmp_path / "run").exists()
-
-
-def test_the_mark_finds_a_command_so_that_an_empty_answer_means_something(tmp_path):
-    with train(tmp_path / "run", *ENDLESS) as command:
-        command.await_line("importing")
-        assert psutil.Process(command.process.pid) in command.left_running()

@@ -43,7 +43,7 @@ def test_too_few_files_are_told_before_anything_starts(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("backend", "files"), [("processes", 67), ("threads", 137), ("serial", 32)]
+    ("backend", "files"), [("processes", 67), ("threads", 137), ("serial", 47)]
 )
 def test_as_many_files_as_are_asked_for_are_enough(tmp_path, backend, files):
     flags = [f"--launch.backend={backend}", "--checkpoint.period_learner_steps=300"]

@@ -23,38 +23,35 @@ def is_readable(caught, seconds):
     return bool(select.select([caught], [], [], seconds)[0])
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_the_first_one_wakes_a_waiting_loop(caught, number):
-    assert not is_readable(caught, 0)
-    assert caught.first is None
-    os.kill(os.getpid(), number)
-    assert is_readable(caught, 10)
-    caught.read()
-    assert not is_readable(caught, 0)
-    assert (caught.first, caught.is_repeated) == (number, False)
-
-
-def test_a_second_one_is_told_apart_and_the_first_counts(caught):
-    os.kill(os.getpid(), signal.SIGTERM)
-    assert is_readable(caught, 10)
-    caught.read()
-    os.kill(os.getpid(), signal.SIGINT)
-    assert is_readable(caught, 10)
-    assert (caught.first, caught.is_repeated) == (signal.SIGTERM, True)
-
-
-def test_a_terminal_that_closes_may_say_so_twice_and_be_followed_by_sigterm(caught):
-    for number in (signal.SIGHUP, signal.SIGHUP, signal.SIGTERM, signal.SIGHUP):
+def send(caught, *numbers):
+    for number in numbers:
         os.kill(os.getpid(), number)
         assert is_readable(caught, 10)
         caught.read()
+    assert not is_readable(caught, 0)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_first_one_wakes_a_waiting_loop(caught, number):
+    assert not is_readable(caught, 0)
+    assert caught.first is None
+    send(caught, number)
+    assert (caught.first, caught.is_repeated) == (number, False)
+
+
+def test_second_one_repeats_the_first(caught):
+    send(caught, signal.SIGTERM, signal.SIGINT)
+    assert (caught.first, caught.is_repeated) == (signal.SIGTERM, True)
+
+
+def test_closed_terminal_may_send_sighup_twice_and_sigterm(caught):
+    send(caught, signal.SIGHUP, signal.SIGHUP, signal.SIGTERM, signal.SIGHUP)
     assert (caught.first, caught.is_repeated) == (signal.SIGHUP, False)
-    os.kill(os.getpid(), signal.SIGTERM)
-    assert is_readable(caught, 10)
+    send(caught, signal.SIGTERM)
     assert caught.is_repeated
 
 
-def test_a_sighup_that_is_ignored_stays_so(tmp_path):
+def test_ignored_sighup_stays_ignored():
     code = "import os, signal; from distrl.launch.caught_signals import CaughtSignals\n"
     code += "caught = CaughtSignals(); os.kill(os.getpid(), signal.SIGHUP)\n"
     code += "print(caught.first)"
@@ -64,18 +61,16 @@ def test_a_sighup_that_is_ignored_stays_so(tmp_path):
     assert (done.returncode, done.stdout) == (0, "None\n")
 
 
-def test_handlers_are_given_back():
-    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    caught = CaughtSignals()
-    assert signal.getsignal(signal.SIGTERM) not in before
-    caught.close()
-    after = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    assert after == before
-
-
-def test_in_another_thread_nothing_is_caught():
+def test_handlers_are_restored():
     before = signal.getsignal(signal.SIGTERM)
-    seen = []
+    caught = CaughtSignals()
+    assert signal.getsignal(signal.SIGTERM) != before
+    caught.close()
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_nothing_is_caught_in_another_thread():
+    before, seen = signal.getsignal(signal.SIGTERM), []
 
     def catch():
         caught = CaughtSignals()

@@ -72,21 +72,17 @@ def host():
     started.process.stdout.close()
 
 
-def test_nothing_heavy_and_no_thread_comes_before_the_isolation():
-    code = (
-        "import os, sys, distrl.launch.host\n"
-        "heavy = {'numpy', 'jax', 'tensorflow', 'grpc', 'courier', 'launchpad',\n"
-        "         'reverb', 'dm_env', 'bsuite', 'gymnasium'}\n"
-        "print(sorted(heavy & set(sys.modules)), len(os.listdir('/proc/self/task')))\n"
-    )
+def test_host_has_no_thread_before_its_isolation():
+    code = "import os, distrl.launch.host; print(os.listdir('/proc/self/task'))"
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
+        check=True,
         timeout=60,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
-    assert done.stdout == "[] 1\n", done.stderr
+    assert done.stdout.count(",") == 0
 
 
 def test_it_ends_with_a_front_that_is_gone_before_it_asks(host):
@@ -118,28 +114,12 @@ def with_learner(**variables):
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        (Config(environment="bsuite:cacth/0"), "Did you mean 'catch'?"),
-        (Config(network=NetworkConfig("mpl")), "Did you mean 'mlp'?"),
-        (
-            Config(environment="tiny_programs:crash"),
-            "environment 'tiny_programs:crash': the check ended its process with "
-            "exit code 3",
-        ),
-        (
-            Config(environment="tiny_programs:leave"),
-            "environment 'tiny_programs:leave': the check called sys.exit('no ROM') "
-            f"({HERE}/tiny_programs.py:",
-        ),
         (
             Config(
                 environment="tiny_programs:hang", launch=LaunchConfig(check_seconds=6)
             ),
-            "the check did not end within the 6 s of launch.check_seconds "
-            f"({HERE}/tiny_programs.py:",
-        ),
-        (
-            with_learner(JAX_PLATFORMS="nonsense"),
-            "JAX_PLATFORMS = 'nonsense': JAX finds no such device on this machine",
+            "environment 'tiny_programs:hang': the check did not end within the 6 s of "
+            f"launch.check_seconds ({HERE}/tiny_programs.py:",
         ),
         (
             with_learner(JAX_PLATFORMS="tpu"),
@@ -161,15 +141,9 @@ def test_what_does_not_fit_is_refused(host, config, words):
     assert host.end() == 0
 
 
-@pytest.mark.parametrize(
-    ("environment", "program", "words"),
-    [
-        ("bsuite:catch/0", "tiny_programs:absent", "no attribute 'absent'"),
-    ],
-)
-def test_what_goes_wrong_is_the_launchers_error(host, environment, program, words):
-    host.ask(Config(environment=environment), program)
+def test_program_that_cannot_be_loaded_is_the_launchers_error(host):
+    host.ask(Config(), "tiny_programs:absent")
     error = host.read(Ended)[-1].error
     assert error.node == "launcher"
-    assert words in error.traceback
+    assert "no attribute 'absent'" in error.traceback
     assert host.end() == 0

@@ -21,7 +21,7 @@ from distrl.launch.loading import count_needed_files
         ("processes", 4, 4, 32 + 5 * 12),
         ("launchpad", 10, 1, 32 + 5 * 15),
         ("threads", 2, 1, 32 + 15 * 7),
-        ("serial", 10, 5, 32),
+        ("serial", 10, 5, 32 + 15),
     ],
 )
 def test_more_nodes_need_more_files(backend, actors, shards, needed):

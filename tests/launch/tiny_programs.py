@@ -477,16 +477,6 @@ def killed_oddly(config, spec):
     os.kill(os.getpid(), signal.SIGRTMIN + 3)
 
 
-def crash(seed=0):
-    """An environment that takes its process down."""
-    os._exit(3)
-
-
-def leave(seed=0):
-    """An environment that gives up as a program would."""
-    sys.exit("no ROM")
-
-
 def hang(seed=0):
     """An environment whose constructor never returns."""
     threading.Event().wait()
