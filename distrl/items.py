@@ -1,13 +1,14 @@
 """The items in replay: the specs and parts of transitions, sequences and frames."""
 
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tree
 from dm_env import specs
 
 from distrl.action_masks import join_mask, split_mask
-from distrl.config.schema import Config, NetworkConfig
+from distrl.config.schema import Config
 from distrl.errors import ConfigError
 from distrl.types import EnvironmentSpec, StepSequence, Transition
 
@@ -16,18 +17,6 @@ _OBSERVATIONS: dict[type, tuple[str, ...]] = {
     Transition: ("observation_tm1", "observation_t"),
     StepSequence: ("observation",),
 }
-
-
-class ItemParts(NamedTuple):
-    """The parts of a transition or sequence, of a batch of them, or of its specs.
-
-    Attributes:
-      observations: the value of each field with observations, without action masks.
-      rest: the leaves of the other fields, of 32 bits each, then the action masks.
-    """
-
-    observations: list[Any]
-    rest: list[Any]
 
 
 def make_item_spec(config: Config, spec: EnvironmentSpec) -> Any:
@@ -51,13 +40,8 @@ def make_item_spec(config: Config, spec: EnvironmentSpec) -> Any:
         reward=floats,
         discount=floats,
         mask=floats,
-        carry=make_carry_spec(config.network),
+        carry=tuple(specs.Array((n,), np.float32) for n in config.network.carry_sizes),
     )
-
-
-def make_carry_spec(network: NetworkConfig) -> tuple[specs.Array, ...]:
-    """Returns the specs of one environment's recurrent state; `()` without a core."""
-    return tuple(specs.Array((n,), np.float32) for n in network.carry_sizes)
 
 
 def check_frame_stack(stack: int | None, spec: EnvironmentSpec) -> None:
@@ -88,23 +72,25 @@ def make_frame_spec(spec: EnvironmentSpec, stack: int) -> specs.Array:
     return specs.Array((*shape, channels // stack), observation.dtype)
 
 
-def split_item(item: Any) -> ItemParts:
-    """Splits a transition or sequence into its observations and all other leaves."""
+def split_item(item: Any) -> tuple[list[Any], list[Any]]:
+    """Splits a transition or sequence, a batch of them, or its specs.
+
+    Returns the value of each field with observations, without action masks, and the
+    leaves of the other fields, of 32 bits each, then the action masks.
+    """
     names = _OBSERVATIONS[type(item)]
-    return ItemParts(
-        observations=[split_mask(getattr(item, name))[0] for name in names],
-        rest=tree.flatten(_list_others(item)),
-    )
+    observations = [split_mask(getattr(item, name))[0] for name in names]
+    return observations, tree.flatten(_list_others(item))
 
 
-def join_item(like: Any, parts: ItemParts) -> Any:
+def join_item(like: Any, observations: Sequence[Any], rest: Sequence[Any]) -> Any:
     """Reverses `split_item`; `like` is an item of the structure to return."""
     names = _OBSERVATIONS[type(like)]
-    *rest, masks = tree.unflatten_as(_list_others(like), parts.rest)
-    others = iter(rest)
-    observations = map(join_mask, parts.observations, masks or [None] * len(names))
+    *values, masks = tree.unflatten_as(_list_others(like), rest)
+    others = iter(values)
+    joined = map(join_mask, observations, masks or [None] * len(names))
     return type(like)(
-        *(next(observations if name in names else others) for name in like._fields)
+        *(next(joined if name in names else others) for name in like._fields)
     )
 
 

@@ -79,17 +79,17 @@ def test_an_item_is_split_and_joined(length):
     network = NetworkConfig(core="lstm", core_size=7)
     config = Config(network=network, replay=ReplayConfig(sequence_length=length))
     item = make_item_spec(config, SPEC)
-    parts = split_item(item)
+    observations, rest = split_item(item)
     if length is None:
-        assert parts.observations == [item.observation_tm1, item.observation_t]
-        assert parts.rest == [item.action_tm1, item.reward_t, item.discount_t]
+        assert observations == [item.observation_tm1, item.observation_t]
+        assert rest == [item.action_tm1, item.reward_t, item.discount_t]
     else:
-        assert parts.observations == [item.observation]
+        assert observations == [item.observation]
         others = [item.action, item.reward, item.discount, item.mask]
-        assert parts.rest == [*others, *item.carry]
+        assert rest == [*others, *item.carry]
     # Replay keeps them as words of 32 bits.
-    assert all(leaf.dtype.itemsize == 4 for leaf in parts.rest)
-    again = join_item(item, parts)
+    assert all(leaf.dtype.itemsize == 4 for leaf in rest)
+    again = join_item(item, observations, rest)
     assert type(again) is type(item) and again == item
 
 

@@ -21,7 +21,6 @@ import tree
 from distrl.config.replay_sizes import replay_sizes
 from distrl.config.schema import Config
 from distrl.items import (
-    ItemParts,
     check_frame_stack,
     join_item,
     make_frame_spec,
@@ -156,10 +155,8 @@ class FrameForm:
 
         return join_item(
             self._item,
-            ItemParts(
-                list(map(observe, columns[len(rest) :], observations)),
-                list(map(unpack, columns, rest)),
-            ),
+            list(map(observe, columns[len(rest) :], observations)),
+            list(map(unpack, columns, rest)),
         )
 
     def _list_frames(self, observations: np.ndarray) -> np.ndarray:

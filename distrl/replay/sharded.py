@@ -129,9 +129,8 @@ class ShardedSampler(Generic[_Read]):
             while not self._is_wanted(shard):
                 if self._closed:
                     return False
-                is_limited = self._is_held_up
-                limit = max(self._patience, _TURN_SECONDS) if is_limited else None
-                self._changed.wait(limit)
+                limit = max(self._patience, _TURN_SECONDS)
+                self._changed.wait(limit if self._is_held_up else None)
                 self._update_patience(notify=False)
             self._waiting.discard(shard)
             self._shares.append((shard, share))

@@ -80,17 +80,15 @@ class Learning:
         self._buffer = buffer
         self._devices = devices
         self._optimizer = make_optimizer(config.learner)
-        self._size = config.learner.steps_per_dispatch * config.learner.batch_size
+        self._steps = config.learner.steps_per_dispatch
+        self._size = self._steps * config.learner.batch_size
         is_alone = len(devices) == 1
         self._update = make_update(
             agent, self._optimizer, config, None if is_alone else devices
         )
-        self._dispatch = self._learn_alone if is_alone else self._learn_spread
-        self._draw_and_update_jitted = jax.jit(
-            self._draw_and_update, donate_argnums=(0, 2)
-        )
-        self._draw_jitted = jax.jit(self._draw)
-        self._refresh_jitted = jax.jit(self._refresh, donate_argnums=0)
+        self._jitted_learn = jax.jit(self._learn_alone, donate_argnums=(0, 2))
+        self._jitted_draw = jax.jit(self._draw)
+        self._jitted_refresh = jax.jit(self._refresh, donate_argnums=0)
 
     def init(self, spec: EnvironmentSpec) -> SerialState:
         """Returns the initial state, with an empty buffer."""
@@ -124,37 +122,34 @@ class Learning:
         counts = counts._replace(
             sampled=counts.sampled + self._size,
             dispatches=counts.dispatches + 1,
-            learner_steps=counts.learner_steps
-            + self._config.learner.steps_per_dispatch,
+            learner_steps=counts.learner_steps + self._steps,
         )
         return SerialState(train, held, state.key, counts), output, variables
 
-    def _learn_alone(
+    def _dispatch(
         self, train: TrainState, held: BufferState, key: jax.Array, number: np.uint32
     ) -> tuple[TrainState, BufferState, UpdateOutput, Variables]:
-        train, tree, output, variables = self._draw_and_update_jitted(
-            train, held.ring, held.tree, key, number
-        )
-        return train, held._replace(tree=tree), output, variables
+        if len(self._devices) == 1:
+            train, tree, output, variables = self._jitted_learn(
+                train, held.ring, held.tree, key, number
+            )
+            return train, held._replace(tree=tree), output, variables
+        slots, superbatch = self._jitted_draw(held, key, number)
+        train, output = self._update(train, *put_slices(superbatch, self._devices))
+        if self._config.replay.kind == "prioritized":
+            priorities = jax.device_put(output.priorities, self._devices[0])
+            held = self._jitted_refresh(held, slots, priorities)
+        return train, held, output, copy_variables(train)
 
-    def _draw_and_update(
+    def _learn_alone(
         self, train: TrainState, ring: Any, tree: Any, key: jax.Array, number: np.uint32
     ) -> tuple[TrainState, Any, UpdateOutput, Variables]:
+        """Makes a dispatch on one device; the ring is not donated, so not copied."""
         held = BufferState(ring, tree)
         slots, superbatch = self._draw(held, key, number)
         train, output = self._update(train, *superbatch)
         tree = self._refresh(held, slots, output.priorities).tree
         return train, tree, output, drop_axis((train.params, train.network_state))
-
-    def _learn_spread(
-        self, train: TrainState, held: BufferState, key: jax.Array, number: np.uint32
-    ) -> tuple[TrainState, BufferState, UpdateOutput, Variables]:
-        slots, superbatch = self._draw_jitted(held, key, number)
-        train, output = self._update(train, *put_slices(superbatch, self._devices))
-        if self._config.replay.kind == "prioritized":
-            priorities = jax.device_put(output.priorities, self._devices[0])
-            held = self._refresh_jitted(held, slots, priorities)
-        return train, held, output, copy_variables(train)
 
     def _draw(
         self, held: BufferState, key: jax.Array, number: np.uint32
@@ -162,8 +157,9 @@ class Learning:
         """Returns the slots `[K * B]` and the superbatch, split for the devices."""
         drawn = self._buffer.draw(held, jax.random.fold_in(key, number), self._size)
         superbatch = (drawn.items, drawn.probabilities)
-        steps = self._config.learner.steps_per_dispatch
-        return drawn.slots, split_superbatch(superbatch, len(self._devices), steps)
+        return drawn.slots, split_superbatch(
+            superbatch, len(self._devices), self._steps
+        )
 
     def _refresh(
         self, held: BufferState, slots: jax.Array, priorities: jax.Array

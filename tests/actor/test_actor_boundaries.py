@@ -62,15 +62,6 @@ def test_truncation_in_the_middle_of_a_window(in_batch):
     ]
 
 
-def test_termination_in_the_middle_of_a_window():
-    script = [[*FIVE_STEPS, (16.0, 0.0)]]
-    assert collect([script], 3, 5)[2:] == [
-        (0, 2, 2, 12.0, 0.0, 0, 5),
-        (0, 3, 3, 16.0, 0.0, 0, 5),
-        (0, 4, 4, 16.0, 0.0, 0, 5),
-    ]
-
-
 @pytest.mark.parametrize("n_step", [1, 3])
 @pytest.mark.parametrize(("end", "discount"), [(0.0, 0.0), (1.0, 0.5), (None, 0.5)])
 def test_episodes_of_one_step(n_step, end, discount):
@@ -80,14 +71,6 @@ def test_episodes_of_one_step(n_step, end, discount):
         (1, 0, 1, 7.0, discount, 1, 1),
         (2, 0, 2, 7.0, discount, 2, 1),
     ]
-
-
-def test_a_termination_at_the_first_step_beside_a_long_episode():
-    short, long = [[(7.0, 0.0)], [(1.0, 1.0)] * 9], [FIVE_STEPS * 3]
-    found = collect([short, long], 2, 4)
-    assert (0, 0, 0, 7.0, 0.0, 0, 1) in found  # is written at once, alone
-    assert (1, 0, 1, 1.5, 0.25, 1, 2) in found
-    assert (0, 0, 0, 2.0, 0.25, 0, 2) in found
 
 
 def test_a_lost_life_cuts_returns_and_the_game_goes_on():

@@ -62,23 +62,6 @@ def test_sequences_overlap_and_a_terminated_episode_is_padded():
     assert add(accumulator, 23).carry[0] == 1020
 
 
-def test_a_full_sequence_at_the_end_leaves_nothing_to_pad():
-    accumulator = SequenceAccumulator(1, length=4, period=2, discount=GAMMA)
-    for step in range(5):
-        add(accumulator, step)
-    # Steps 2 to 5; the start at 4 is a part of it.
-    batch = add(accumulator, 5, last_t=1, d_t=0.0, final=99)
-    check_one(
-        batch,
-        observation=[2, 3, 4, 5, 99],
-        action=[12, 13, 14, 15],
-        reward=[102, 103, 104, 105],
-        discount=[0.5, 0.5, 0.5, 0.0],
-        mask=[1] * 4,
-        carry=1002,
-    )
-
-
 def test_a_truncated_episode_keeps_its_discount_and_its_final_observation():
     accumulator = SequenceAccumulator(1, length=3, period=3, discount=GAMMA)
     check_one(
@@ -118,15 +101,6 @@ def test_nests_keep_structure_and_dtype():
     assert batch.action.dtype == np.int32
     assert batch.reward.dtype == batch.discount.dtype == batch.mask.dtype == np.float32
     assert isinstance(batch.carry, tuple) and batch.carry[0].dtype == np.float32
-
-
-def test_without_memory_the_carry_is_empty():
-    accumulator = SequenceAccumulator(1, length=1, period=1, discount=0.9)
-    ones = np.ones(1, np.float32)
-    actions, last_t = np.ones(1, np.int32), np.zeros(1, bool)
-    batch = accumulator.add(ActorStep(ones, actions, ones, ones, last_t, ones)).data
-    assert batch.carry == ()
-    assert batch.observation.shape == (1, 2)
 
 
 class Device:

@@ -162,6 +162,27 @@ def test_goes_on_with_a_server_that_was_restarted(replay, server, is_under_way):
     updater.close()
 
 
+def test_a_shard_that_is_away_loses_only_its_own_updates(replay, server):
+    config = server.config
+    address, _ = replay.serve(config)
+    replay.write(config, address, replay.batch(range(4)))
+    keys = [_read_keys(replay, config, address, 4), _fill_server(replay, server)]
+    updater = PriorityUpdater([address, server.address], config)
+    server.kill()
+    for factor in (1.0, 2.0):
+        # Those of the two shards alternate: 1, 3, 5, 7 are the first one's.
+        priorities = factor * np.arange(1.0, 9.0)
+        updater.put(np.stack(keys, axis=1).ravel(), np.tile([0, 1], 4), priorities)
+        for wanted in (1.0, 3.0, 5.0, 7.0):
+            _wait_for_priority(replay, address, factor * wanted)
+        updater.check()
+    server.start()
+    updater.put(_fill_server(replay, server), np.ones(4, int), np.full(4, 9.0))
+    _wait_for_priority(replay, server.address, 9.0)
+    updater.check()
+    updater.close()
+
+
 def test_a_frozen_server_is_waited_for(replay, server):
     keys = _fill_server(replay, server)
     updater = PriorityUpdater([server.address], server.config)
@@ -231,11 +252,3 @@ def test_a_priority_that_is_no_number_is_not_sent(replay, bad):
     samples = reverb.Client(address).sample(TABLE_NAME, 20, emit_timesteps=False)
     assert {sample.info.priority for sample in samples} == {1.0}
     updater.close()
-
-
-def test_close_ends_an_idle_thread(replay):
-    before = set(threading.enumerate())
-    updater = PriorityUpdater(["localhost:1"], replay.config())
-    (thread,) = set(threading.enumerate()) - before
-    updater.close()
-    assert not thread.is_alive()

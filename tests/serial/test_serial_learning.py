@@ -8,9 +8,8 @@ from dm_env import specs
 from distrl.agents import make_agent
 from distrl.config import config_from_dict
 from distrl.items import make_item_spec
-from distrl.learner.devices import first_replica, replicate, split_superbatch
+from distrl.learner.devices import first_replica, split_superbatch
 from distrl.learner.optimizer import make_optimizer
-from distrl.learner.state import init_state
 from distrl.learner.update import make_update
 from distrl.serial.buffer import Buffer
 from distrl.serial.learning import Learning, copy_variables
@@ -89,12 +88,6 @@ def test_what_was_drawn_has_its_new_priority(alone):
     np.testing.assert_allclose(after.buffer.tree.nodes[31:], wanted, rtol=1e-6)
 
 
-def test_the_next_dispatch_draws_anew(alone):
-    _, after, drawn, _, _ = alone
-    again = DRAW(after.buffer, jax.random.fold_in(after.key, 1), 16)
-    assert np.any(again.slots != drawn.slots)
-
-
 def test_two_devices_learn_the_same(alone):
     _, after, _, output, _ = alone
     learning = Filled(2)
@@ -112,12 +105,3 @@ def test_two_devices_learn_the_same(alone):
     np.testing.assert_allclose(
         state.buffer.tree.nodes, after.buffer.tree.nodes, rtol=1e-5
     )
-
-
-def test_the_variables_are_those_of_one_replica():
-    agent = make_agent(CONFIG, SPEC)
-    train = init_state(agent, make_optimizer(CONFIG.learner), KEY)
-    spread = replicate(train, jax.local_devices()[:2])
-    params, network_state = copy_variables(spread)
-    jax.tree.map(np.testing.assert_array_equal, params, train.params)
-    assert network_state == {}

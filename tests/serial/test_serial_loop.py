@@ -183,11 +183,6 @@ def test_episodes_end_the_run_and_are_all_logged(tmp_path):
     assert [int(row["episode"]) for row in rows] == list(range(1, 14))
 
 
-def test_environments_in_lock_step_make_at_least_the_episodes():
-    config = make_config(stop={"learner_steps": None, "episodes": 13})
-    assert run(config).counts.episodes == 16
-
-
 def due(inserted, sampled=0, **replay):
     counts = Counts(inserted=inserted, sampled=sampled)
     return count_superbatches_due(make_config(replay=replay), counts)
