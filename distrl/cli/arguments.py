@@ -30,19 +30,6 @@ class Parser(argparse.ArgumentParser):
         )
         self.add_argument("--json", action="store_true", help=json_help)
 
-    def add_value(
-        self,
-        flag: str,
-        metavar: str,
-        help: str,
-        type: Callable[[str], object] = str,
-        default: int | None = None,
-    ) -> None:
-        """Adds a flag that takes a value."""
-        if default is not None:
-            help += f" (default: {default:,})"
-        self.add_argument(flag, metavar=metavar, help=help, type=type, default=default)
-
     def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
         """Returns the arguments, or prints the help and raises `HelpShown`."""
         found, unknown = self.parse_known_intermixed_args(arguments)
@@ -147,16 +134,3 @@ def probability(text: str) -> float:
     if not 0 <= number <= 1:
         raise argparse.ArgumentTypeError(f"= {text!r}: it must be a number from 0 to 1")
     return number
-
-
-def one_of(*words: str) -> Callable[[str], str]:
-    """Returns an argparse type for one of `words`."""
-
-    def read(text: str) -> str:
-        if text in words:
-            return text
-        raise argparse.ArgumentTypeError(
-            f"= {text!r}: it must be one of {', '.join(words)}.{suggest(text, words)}"
-        )
-
-    return read

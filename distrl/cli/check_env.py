@@ -67,7 +67,9 @@ def _make_parser() -> Parser:
         ("--seed", "of the environment and of the actions", 0, 1),
         ("--seconds", "the time limit for each rule", 1, 600),
     ):
-        parser.add_value(flag, "N", text, whole_number(least), default)
+        help = f"{text} (default: {default:,})"
+        kind = whole_number(least)
+        parser.add_argument(flag, metavar="N", type=kind, default=default, help=help)
     return parser
 
 

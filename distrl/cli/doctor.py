@@ -45,12 +45,12 @@ def main(arguments: list[str]) -> int:
     """Runs the command and returns its exit code."""
     json_help = 'print {"ok": ..., "findings": [...]}'
     parser = Parser("doctor", _DESCRIPTION, json_help)
-    parser.add_value(
+    parser.add_argument(
         "--cluster",
-        "ADDRESS",
-        "check every machine of the Ray cluster at host:port (or auto): its versions, "
-        "devices, memory and open files, its clock, and that each machine reaches the "
-        "ports of all others",
+        metavar="ADDRESS",
+        help="check every machine of the Ray cluster at host:port (or auto): its "
+        "versions, devices, memory and open files, its clock, and that each machine "
+        "reaches the ports of all others",
     )
     args = parser.parse(arguments)
     findings: list[Finding] = []

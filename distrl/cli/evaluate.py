@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from distrl.cli.answer import give_answer, print_error
-from distrl.cli.arguments import Parser, one_of, probability, whole_number
+from distrl.cli.arguments import Parser, probability, whole_number
 from distrl.config import Config, load_run
 from distrl.config.paths import read_path
 from distrl.errors import ConfigError, EnvironmentFault
@@ -20,19 +20,12 @@ saved parameters that can be read, 130 stopped by Ctrl-C, without a result."""
 
 def main(arguments: list[str]) -> int:
     """Runs the command and returns its exit code."""
-    args = _make_parser().parse(arguments)
-    options = {
-        "which": args.checkpoint,
-        "episodes": args.episodes,
-        "epsilon": args.epsilon,
-        "seed": args.seed,
-        "max_episode_steps": args.max_episode_steps,
-        "video": None if args.video is None else str(read_path("--video", args.video)),
-    }
+    options = vars(_make_parser().parse(arguments))
+    run_dir, as_json = options.pop("run_dir"), options.pop("json")
+    if options["video"] is not None:
+        options["video"] = str(read_path("--video", options["video"]))
     try:
-        give_answer(
-            lambda: (0, _evaluate(args.run_dir, options)), format_answer, args.json
-        )
+        give_answer(lambda: (0, _evaluate(run_dir, options)), format_answer, as_json)
     except EnvironmentFault as fault:
         print_error(f"distrl: error: {fault}")
         return 1
@@ -75,48 +68,35 @@ def format_answer(answer: Mapping[str, Any]) -> str:
 
 
 def _make_parser() -> Parser:
-    parser = Parser(
-        "evaluate", _DESCRIPTION, "print one object on stdout, and all else on stderr"
-    )
+    json_help = "print one object on stdout, and all else on stderr"
+    parser = Parser("evaluate", _DESCRIPTION, json_help)
     parser.add_argument("run_dir", metavar="RUN_DIR", help="the directory of a run")
-    parser.add_value(
-        "--episodes",
-        "N",
-        "how many to play (default: the run's evaluation.episodes)",
-        whole_number(1),
-    )
-    parser.add_value(
+    parser.add_argument(
         "--checkpoint",
-        "best|latest",
-        "best: of the best evaluation; latest: the newest checkpoint (default: best if "
-        "there is one, otherwise latest)",
-        one_of("best", "latest"),
+        dest="which",
+        choices=("best", "latest"),
+        help="best: of the best evaluation; latest: the newest checkpoint (default: "
+        "best if there is one, otherwise latest)",
     )
-    parser.add_value(
-        "--epsilon",
-        "X",
-        "the probability of a random action (default: the run's evaluation.epsilon)",
-        probability,
-    )
-    parser.add_value(
+    for name, kind, text in (
+        ("episodes", whole_number(1), "how many to play"),
+        ("epsilon", probability, "the probability of a random action"),
+        ("max_episode_steps", whole_number(1), "cut off an episode after so many"),
+    ):
+        text = f"{text} (default: the run's evaluation.{name})"
+        parser.add_argument(f"--{name}", metavar="N", type=kind, help=text)
+    parser.add_argument(
         "--seed",
-        "N",
-        "of environments and actions (default: derived from the run's seed; it gives "
-        "other episodes than the run's own evaluations)",
-        whole_number(0),
+        metavar="N",
+        type=whole_number(0),
+        help="of environments and actions (default: derived from the run's seed; it "
+        "gives other episodes than the run's own evaluations)",
     )
-    parser.add_value(
-        "--max_episode_steps",
-        "N",
-        "cut off an episode after so many steps and count its return so far (default: "
-        "the run's evaluation.max_episode_steps)",
-        whole_number(1),
-    )
-    parser.add_value(
+    parser.add_argument(
         "--video",
-        "FILE",
-        "write a video of one more episode, .gif or .mp4, if the environment renders "
-        "(a .gif shows its first 1,000 steps)",
+        metavar="FILE",
+        help="write a video of one more episode, .gif or .mp4, if the environment "
+        "renders (a .gif shows its first 1,000 steps)",
     )
     return parser
 

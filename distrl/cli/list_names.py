@@ -1,12 +1,13 @@
 """The command `distrl list {envs,agents,networks,configs}`."""
 
+import importlib
 import json
 import os
 from pathlib import Path
 
 import distrl
 from distrl.cli.answer import print_answer, shorten_path
-from distrl.cli.arguments import Parser, one_of
+from distrl.cli.arguments import Parser
 
 _DESCRIPTION = """\
 Lists what a configuration may name, with a line of description each.
@@ -23,7 +24,7 @@ def main(arguments: list[str]) -> int:
     """Runs the command and returns its exit code."""
     json_help = 'print a list of {"name": ..., "description": ...}'
     parser = Parser("list", _DESCRIPTION, json_help)
-    parser.add_argument("kind", metavar="|".join(_KINDS), type=one_of(*_KINDS))
+    parser.add_argument("kind", choices=_KINDS)
     args = parser.parse(arguments)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     found = _list_names(args.kind)
@@ -54,12 +55,7 @@ def _list_names(kind: str) -> list[tuple[str, str]]:
         from distrl.environments import list_environments
 
         return [(entry.uri, entry.description) for entry in list_environments()]
-    if kind == "agents":
-        from distrl.agents import list_agents
-
-        return list(list_agents().items())
-    if kind == "networks":
-        from distrl.networks import list_networks
-
-        return list(list_networks().items())
-    return list_configs()
+    if kind == "configs":
+        return list_configs()
+    module = importlib.import_module(f"distrl.{kind}")
+    return list(getattr(module, f"list_{kind}")().items())

@@ -20,8 +20,12 @@ Scores what distrl sweep has run so far, as bsuite does, beside the scores of DQ
 random actions that bsuite's authors published. A score in brackets is of the finished
 ids only, not of the experiment."""
 
-_FILES = ("html", "csv", "picture")
 _PICTURES = (".png", ".svg")
+_FILES = {
+    "html": "write one page, complete in itself: tables and plots",
+    "csv": "write the rows",
+    "picture": "draw the bar plot; the name must end with .png or .svg",
+}
 
 
 def main(arguments: list[str]) -> int:
@@ -65,21 +69,9 @@ def make_parser() -> Parser:
     parser.add_argument(
         "sweep_dirs", metavar="SWEEP_DIR", nargs="+", help="the directory of a sweep"
     )
-    parser.add_value(
-        "--html", "FILE", "write one page, complete in itself: tables and plots", _name
-    )
-    parser.add_value("--csv", "FILE", "write the rows", _name)
-    parser.add_value(
-        "--picture", "FILE", "draw the bar plot; the name must end with .png or .svg",
-        _name,
-    )  # fmt: skip
+    for name, text in _FILES.items():
+        parser.add_argument(f"--{name}", metavar="FILE", help=text)
     return parser
-
-
-def _name(text: str) -> str:
-    if not text:
-        raise ValueError
-    return text
 
 
 def _write_files(

@@ -38,10 +38,6 @@ _TROUBLES: Mapping[str, tuple[Callable[[str], bool], str]] = {
         "JAX fails if one of these devices is absent (see `JAX devices` below): unset "
         "it to use the devices of this machine",
     ),
-    "JAX_PLATFORM_NAME": (
-        bool,
-        "JAX replaced it by JAX_PLATFORMS: use that one, or unset it",
-    ),
     "JAX_DISABLE_JIT": (_is_on, _SLOW),
     "JAX_DEBUG_NANS": (_is_on, _SLOW),
     "JAX_ENABLE_X64": (
@@ -62,15 +58,12 @@ _TROUBLES: Mapping[str, tuple[Callable[[str], bool], str]] = {
         "its relative entries mean the directory where distrl is started: write them "
         "in full",
     ),
-    "PYTHONHOME": (bool, "Python takes its standard library from there: unset it"),
     "PYTHONOPTIMIZE": (_is_on, "checks by assert are left out: unset it"),
     "PYTHONWARNINGS": (
         lambda value: "error" in value,
         "a warning of any library ends the process: leave `error` out",
     ),
     "PYTHONDEVMODE": (_is_on, _SLOW),
-    "PYTHONMALLOC": (_is_on, _SLOW),
-    "PYTHONTRACEMALLOC": (_is_on, _SLOW),
     "LD_PRELOAD": (bool, _PRELOADED),
     "LD_LIBRARY_PATH": (bool, _PRELOADED),
     "OMP_NUM_THREADS": (bool, _THREADS),

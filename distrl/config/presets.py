@@ -4,7 +4,6 @@ An agent is a loss (in `distrl.agents`) together with a head, a kind of replay a
 exploration, which are set here.
 """
 
-import types
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +24,9 @@ class Preset:
     base: str = ""
 
 
+_PRIORITIZED = {"replay.kind": "prioritized"}
+_SINGLE = {"replay.transitions_per_item": None}
+_APEX = {"network.head": "dueling", "actor.exploration.schedule": "apex"}
 # As in the papers, noise in the last two layers is the only exploration.
 _EXPLORED_BY_NOISE = {
     "network.head_args": {"hidden_sizes": [64]},
@@ -32,57 +34,39 @@ _EXPLORED_BY_NOISE = {
     "actor.exploration.epsilon": 0.0,
 }
 
-PRESETS: Mapping[str, Preset] = types.MappingProxyType(
-    {
-        "dueling_dqn": Preset(parts={"network.head": "dueling"}, base="double_dqn"),
-        "prioritized_dqn": Preset(
-            parts={"replay.kind": "prioritized"},
-            defaults={"replay.transitions_per_item": None},
-            base="double_dqn",
-        ),
-        "noisy_dqn": Preset(
-            parts={"network.noisy": True}, defaults=_EXPLORED_BY_NOISE, base="dqn"
-        ),
-        "rainbow": Preset(
-            parts={
-                "network.head": "dueling",
-                "network.noisy": True,
-                "replay.kind": "prioritized",
-            },
-            defaults={
-                **_EXPLORED_BY_NOISE,
-                "replay.transitions_per_item": None,
-                "replay.priority_exponent": 0.5,
-                "actor.n_step": 3,
-            },
-            base="c51",
-        ),
-        "apex": Preset(
-            parts={"replay.kind": "prioritized", "actor.initial_priorities": True},
-            defaults={
-                "replay.transitions_per_item": None,
-                "network.head": "dueling",
-                "actor.exploration.schedule": "apex",
-                "actor.n_step": 3,
-            },
-            base="prioritized_dqn",
-        ),
-        "r2d2": Preset(
-            defaults={
-                "network.core": "lstm",
-                "network.head": "dueling",
-                "replay.kind": "prioritized",
-                "replay.transitions_per_item": None,
-                "replay.sequence_length": 20,
-                "replay.sequence_period": None,
-                "learner.batch_size": 64,
-                "actor.exploration.schedule": "apex",
-                "actor.n_step": 5,
-                "loss.value_transform": "signed_hyperbolic",
-            },
-        ),
-    }
-)
+PRESETS: Mapping[str, Preset] = {
+    "dueling_dqn": Preset({"network.head": "dueling"}, base="double_dqn"),
+    "prioritized_dqn": Preset(_PRIORITIZED, _SINGLE, base="double_dqn"),
+    "noisy_dqn": Preset({"network.noisy": True}, _EXPLORED_BY_NOISE, base="dqn"),
+    "rainbow": Preset(
+        {"network.head": "dueling", "network.noisy": True, **_PRIORITIZED},
+        {
+            **_EXPLORED_BY_NOISE,
+            **_SINGLE,
+            "replay.priority_exponent": 0.5,
+            "actor.n_step": 3,
+        },
+        base="c51",
+    ),
+    "apex": Preset(
+        {**_PRIORITIZED, "actor.initial_priorities": True},
+        {**_SINGLE, **_APEX, "actor.n_step": 3},
+        base="prioritized_dqn",
+    ),
+    "r2d2": Preset(
+        defaults={
+            **_PRIORITIZED,
+            **_SINGLE,
+            **_APEX,
+            "network.core": "lstm",
+            "replay.sequence_length": 20,
+            "replay.sequence_period": None,
+            "learner.batch_size": 64,
+            "actor.n_step": 5,
+            "loss.value_transform": "signed_hyperbolic",
+        },
+    ),
+}
 """The presets by agent name."""
 
 SEQUENCE_AGENTS = frozenset({"r2d2"})
@@ -91,5 +75,5 @@ SEQUENCE_AGENTS = frozenset({"r2d2"})
 
 def preset_values(agent: object) -> dict[str, Any]:
     """Returns the fields that belong to an agent's name; empty without a preset."""
-    preset = PRESETS.get(agent) if isinstance(agent, str) else None
-    return {} if preset is None else {**preset.defaults, **preset.parts}
+    preset = PRESETS.get(agent, Preset()) if isinstance(agent, str) else Preset()
+    return {**preset.defaults, **preset.parts}

@@ -22,7 +22,6 @@ from distrl.config.field_types import (
     Positive,
     Probability,
     Seconds,
-    Seed,
     Size,
     SizeFromTwo,
     SizeOrZero,
@@ -324,7 +323,7 @@ class Config:
 
     name: Changeable[str] = "run"
     """Name of the run; the name of its directory begins with it."""
-    seed: Annotated[Seed, Fixed("keys derived from it are saved")] = 1
+    seed: Annotated[SizeOrZero, Fixed("keys derived from it are saved")] = 1
     """Seed from which every node and environment derives its own."""
     run_dir: Changeable[str | None] = None
     """Directory of the run; null makes a new one, runs/NAME-TIME."""

@@ -180,7 +180,7 @@ def make_exiting():
         (["{run}/best"], "best is not the directory of a run"),
         (["{run}", "--episodes", "0"], "--episodes = '0': it must be"),
         (["{run}", "--max_episode_steps=0"], "--max_episode_steps = '0'"),
-        (["{run}", "--checkpoint", "lates"], "Did you mean 'latest'?"),
+        (["{run}", "--checkpoint", "lates"], "choose from 'best', 'latest'"),
         (["{run}", "--checkpoint", "latest"], "has no whole checkpoint yet"),
         (["{run}", "--episode", "3"], "no such flag. Did you mean '--episodes'?"),
         (["{run}", "--video", "a.avi"], "a.avi: the file has to end in"),
