@@ -6,9 +6,10 @@ from typing import get_args
 import pytest
 import tomli
 from as_a_user import run_distrl
-from pages import PAGES, README, ROOT, read_blocks, read_prose
+from pages import PAGES, README, ROOT, read_blocks, read_prose, read_rows
 
 from distrl.config import load_config
+from distrl.config.fields import list_fields
 from distrl.config.launch_schema import Backend
 from distrl.environments import read_spec
 from distrl.program import make_program
@@ -112,3 +113,17 @@ def test_nobody_is_told_to_install_distrl_from_an_index(folder):
     files = [README, *(ROOT / folder).rglob("*.py"), *(ROOT / folder).rglob("*.md")]
     for file in files:
         assert not re.search(r"pip install[^\n]*[ '\"]distrl\b", file.read_text()), file
+
+
+def test_the_fields_that_may_change_are_those_of_the_page():
+    named = [
+        field.removesuffix("*")
+        for row in read_rows(ROOT / "docs" / "resuming.md")
+        for field in re.findall(r"`([a-z_.]+\*?)`", row[0])
+    ]
+
+    def select(beginnings):
+        return {name for name in list_fields() if name.startswith(tuple(beginnings))}
+
+    changeable = {name for name, field in list_fields().items() if not field.fixed}
+    assert select(named) == changeable - {"run_dir"}

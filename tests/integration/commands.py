@@ -29,12 +29,11 @@ class Command:
         self.run_dir = run_dir
         self.mark = uuid.uuid4().hex
         self.lines: list[str] = []
-        here = str(Path(__file__).parent)
-        paths = [here, *filter(None, [os.environ.get("PYTHONPATH")])]
+        paths = [str(Path(__file__).parent), os.environ.get("PYTHONPATH")]
         environment = {
             **os.environ,
             _MARK: self.mark,
-            "PYTHONPATH": os.pathsep.join(paths),
+            "PYTHONPATH": os.pathsep.join(filter(None, paths)),
         }
         # The tests show four devices to JAX; a run is to see the machine's own.
         environment.pop("XLA_FLAGS", None)

@@ -1,6 +1,5 @@
 """Small programs on a real Ray cluster: devices, failures, custom code, the doctor."""
 
-import dataclasses
 import io
 import json
 import os
@@ -17,7 +16,6 @@ from distrl.errors import ConfigError
 from distrl.launch import run
 from distrl.telemetry.progress import Progress
 
-HERE = Path(__file__).parent
 MACHINES = (
     {"num_cpus": 1},
     {"num_cpus": 1, "num_gpus": 2, "resources": {"large": 9.0}},
@@ -31,17 +29,18 @@ def cluster():
     started.close()
 
 
-def launch(cluster, run_dir, program, **fields):
-    """Returns the outcome of a program on a cluster, and the lines of its progress."""
-    stream = io.StringIO()
+def launch(cluster, run_dir, program, resources, **fields):
+    """Returns the outcome of a program on a cluster."""
     launch_config = LaunchConfig(
-        backend="ray", address=cluster.address, stop_seconds=8.0
+        backend="ray",
+        address=cluster.address,
+        resources=resources,
+        stop_seconds=8.0,
+        **fields,
     )
-    config = Config(
-        run_dir=str(run_dir), launch=dataclasses.replace(launch_config, **fields)
-    )
-    progress = Progress(stream, interactive=False)
-    return run(config, program=program, progress=progress), stream.getvalue()
+    config = Config(run_dir=str(run_dir), launch=launch_config)
+    progress = Progress(io.StringIO(), interactive=False)
+    return run(config, program=program, progress=progress)
 
 
 def looking(config, spec):
@@ -81,22 +80,16 @@ def failing(config, spec):
 @pytest.mark.slow
 def test_a_node_sees_the_devices_that_ray_gives_it(tmp_path, cluster):
     free = cluster.read_free()
-    outcome, _ = launch(
-        cluster,
-        tmp_path / "run",
-        looking,
-        resources={
-            "learner": {"num_gpus": 1},
-            "other": {"large": 1},
-            "third": {"num_gpus": 1, "num_cpus": 0},
-        },
-        runtime_env={"env_vars": {"CARRIED": "to the machines"}},
-    )
-    assert outcome.exit_code == 0, outcome.result
-    seen = {
-        name: json.loads((tmp_path / "run" / f"{name}.json").read_text())
-        for name in ("learner", "other", "third")
+    resources = {
+        "learner": {"num_gpus": 1},
+        "other": {"large": 1},
+        "third": {"num_gpus": 1, "num_cpus": 0},
     }
+    carried = {"env_vars": {"CARRIED": "to the machines"}}
+    run_dir = tmp_path / "run"
+    outcome = launch(cluster, run_dir, looking, resources, runtime_env=carried)
+    assert outcome.exit_code == 0, outcome.result
+    seen = {n: json.loads((run_dir / f"{n}.json").read_text()) for n in resources}
     devices = {name: facts["CUDA_VISIBLE_DEVICES"] for name, facts in seen.items()}
     assert {devices["learner"], devices["third"]} == {"0", "1"}
     assert devices["other"] == ""
@@ -107,9 +100,7 @@ def test_a_node_sees_the_devices_that_ray_gives_it(tmp_path, cluster):
 
 @pytest.mark.slow
 def test_a_node_that_fails_ends_those_of_other_machines(tmp_path, cluster):
-    outcome, _ = launch(
-        cluster, tmp_path / "run", failing, resources={"second": {"large": 1}}
-    )
+    outcome = launch(cluster, tmp_path / "run", failing, {"second": {"large": 1}})
     assert outcome.exit_code == 1
     error = outcome.result["error"]
     assert error["node"] == "second"
@@ -121,32 +112,16 @@ def test_a_node_that_fails_ends_those_of_other_machines(tmp_path, cluster):
 
 @pytest.mark.slow
 def test_resources_that_no_single_machine_has_are_refused(tmp_path, cluster):
-    resources = {
-        "learner": {"num_cpus": 0.6},
-        "other": {"num_cpus": 0.6},
-        "third": {"num_cpus": 0.6},
-    }
+    resources = dict.fromkeys(("learner", "other", "third"), {"num_cpus": 0.6})
     with pytest.raises(ConfigError, match=r"no place for 1 learner of {num_cpus: 0.6}"):
-        launch(
-            cluster,
-            tmp_path / "run",
-            looking,
-            resources=resources,
-            connect_seconds=3.0,
-        )
+        launch(cluster, tmp_path / "run", looking, resources, connect_seconds=3.0)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_doctor_examines_every_machine(cluster):
+    arguments = ["doctor", f"--cluster={cluster.address}", "--json"]
     done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "distrl",
-            "doctor",
-            f"--cluster={cluster.address}",
-            "--json",
-        ],
+        [sys.executable, "-m", "distrl", *arguments],
         capture_output=True,
         text=True,
         timeout=280,

@@ -53,26 +53,9 @@ def test_one_id_that_fails_does_not_end_the_others(tmp_path, capfd):
     assert reason in page.read_text()
 
 
-def test_after_a_kill_it_goes_on(tmp_path):
+def test_however_a_sweep_ends_it_is_resumed(tmp_path):
     with sweep(tmp_path / "s", SHORT, IDS) as command:
         command.await_line("bandit/0 done: 100 episodes")
-        command.process.kill()
-        command.process.wait()
-        command.assert_nothing_is_left(10)
-    (tmp_path / "s" / "runs" / "catch-0").mkdir(exist_ok=True)
-    with sweep(tmp_path / "s", SHORT, IDS) as command:
-        assert command.finish(240) == 0
-        command.assert_nothing_is_left()
-    assert "3 ids, 1 of them done before" in command.stderr
-    assert "bandit/0" not in command.stderr
-    assert answer(command)["done"] == ["bandit/0", "catch/0", "memory_len/0"]
-    for name in ("bandit-0", "catch-0", "memory_len-0"):
-        assert read_episodes(tmp_path / "s", name)[-1] == 100
-
-
-def test_a_signal_ends_it(tmp_path):
-    with sweep(tmp_path / "s", SHORT, IDS) as command:
-        command.await_line("bandit/0 done")
         asked = time.monotonic()
         command.process.send_signal(signal.SIGTERM)
         assert command.finish() == 143
@@ -81,16 +64,25 @@ def test_a_signal_ends_it(tmp_path):
     assert answer(command)["done"] == ["bandit/0"]
     assert answer(command)["left"] == ["catch/0", "memory_len/0"]
     assert "Traceback" not in command.stderr
-
-
-def test_a_second_signal_waits_for_nobody(tmp_path):
+    # A second signal waits for nobody.
     with sweep(tmp_path / "s", SHORT, IDS) as command:
-        command.await_line("bandit/0 done")
+        command.await_line("3 ids, 1 of them done before")
         for _ in range(2):
             command.process.send_signal(signal.SIGINT)
         assert command.finish() == 130
         command.assert_nothing_is_left()
-    assert answer(command)["left"] == ["catch/0", "memory_len/0"]
+    with sweep(tmp_path / "s", SHORT, IDS) as command:
+        command.await_line("3 ids, 1 of them done before")
+        command.process.kill()
+        command.process.wait()
+        command.assert_nothing_is_left(10)
+    with sweep(tmp_path / "s", SHORT, IDS) as command:
+        assert command.finish(240) == 0
+        command.assert_nothing_is_left()
+    assert "bandit/0" not in command.stderr
+    assert answer(command)["done"] == ["bandit/0", "catch/0", "memory_len/0"]
+    for name in ("bandit-0", "catch-0", "memory_len-0"):
+        assert read_episodes(tmp_path / "s", name)[-1] == 100
 
 
 def test_a_killed_run_fails_its_id_only(tmp_path):

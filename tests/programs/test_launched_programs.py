@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -41,49 +43,28 @@ def test_catch_dqn_solves_catch_from_anywhere(tmp_path):
     }
 
 
-def test_a_flag_is_honoured_from_the_root_of_the_repository(tmp_path):
+@pytest.mark.parametrize(
+    ("name", "flags", "used"),
+    [
+        # The user's flag comes after the program's own, and counts.
+        (
+            "custom_network.py",
+            ["--network.args={hidden_size: 96}"],
+            ["custom_network:make_network", "hidden_size: 96"],
+        ),
+        ("custom_agent.py", [], ["agent: custom_agent:make_agent"]),
+        ("custom_environment.py", [], ["environment: custom_environment:Corridor"]),
+    ],
+)
+def test_a_part_of_ones_own_solves_its_problem(tmp_path, name, flags, used):
     run_dir = tmp_path / "run"
-    flags = ["--actor.count=3", "--stop.evaluation_return", "null"]
-    flags += ["--stop.env_steps=2000", f"--run_dir={run_dir}"]
-    done = run("catch_dqn.py", *flags, cwd=ROOT)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("done (env_steps ")
-    names = [node["name"] for node in read(run_dir, "program.json")["nodes"]]
-    assert names.count("actor/2") == 1
-
-
-def test_a_network_of_ones_own_solves_catch(tmp_path):
-    run_dir = tmp_path / "run"
-    flags = [f"--run_dir={run_dir}", "--network.args={hidden_size: 96}"]
-    done = run("custom_network.py", *flags, cwd=ROOT)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("done (evaluation_return ")
-    assert read(run_dir, "result.json")["evaluation_return"] >= 0.95
-    config = (run_dir / "config.yaml").read_text()
-    assert "custom_network:make_network" in config
-    # The user's flag comes after the program's own, and counts.
-    assert "hidden_size: 96" in config
-
-
-def test_an_agent_of_ones_own_solves_catch(tmp_path):
-    run_dir = tmp_path / "run"
-    done = run("custom_agent.py", f"--run_dir={run_dir}", cwd=ROOT)
+    done = run(name, f"--run_dir={run_dir}", *flags, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     # It was solved before stop.env_steps was reached.
     assert done.stdout.startswith("done (evaluation_return ")
     assert read(run_dir, "result.json")["evaluation_return"] >= 0.95
     config = (run_dir / "config.yaml").read_text()
-    assert "agent: custom_agent:make_agent" in config
-
-
-def test_an_environment_of_ones_own_is_solved(tmp_path):
-    run_dir = tmp_path / "run"
-    done = run("custom_environment.py", f"--run_dir={run_dir}", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("done (evaluation_return ")
-    assert read(run_dir, "result.json")["evaluation_return"] >= 0.95
-    config = (run_dir / "config.yaml").read_text()
-    assert "environment: custom_environment:Corridor" in config
+    assert all(words in config for words in used)
 
 
 def test_a_network_of_ones_own_is_found_by_the_fresh_processes_of_launchpad(tmp_path):
