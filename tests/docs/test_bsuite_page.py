@@ -64,9 +64,9 @@ def test_the_numbers_of_ids():
     everything = list_bsuite_episodes()
     mnist = [name for name in everything if name.startswith("mnist")]
     for claim in (
-        f"The {len(CHOSEN)} ids that `configs/bsuite.yaml` names",
+        f"The {len(CHOSEN)} ids of `configs/bsuite.yaml`",
         f"{len(everything)} ids in all",
-        f"{len(list_experiments())} experiments of up to 23 settings",
+        f"{len(list_experiments())} experiments with up to 23 settings",
         f"**MNIST** ({len(mnist)} ids)",
     ):
         assert claim in text

@@ -12,7 +12,7 @@ from ray_clusters import RayCluster
 
 from distrl.config import Config
 from distrl.launch.cluster.machines import MachineAgent, explain_loss
-from distrl.launch.messages import Ended, Import, Lost, Refused, Stop, pack, unpack
+from distrl.launch.messages import Ended, Import, Lost, Refused, pack, unpack
 from distrl.launch.reaping import kill_session
 
 
@@ -49,14 +49,6 @@ def test_a_zygote_that_is_killed_is_said_to_be(agent):
     os.kill(agent._zygote.pid, signal.SIGKILL)
     (closed,) = read_all(agent)
     assert "killed by SIGKILL" in closed.printed
-
-
-def test_a_message_that_comes_twice_is_passed_on_once(agent, monkeypatch):
-    passed = []
-    monkeypatch.setattr(agent._channel, "send", passed.append)
-    for number in (0, 0, 1):
-        agent.send(number, Stop())
-    assert len(passed) == 2
 
 
 _LEFT_ALONE = """

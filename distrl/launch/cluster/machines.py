@@ -54,7 +54,7 @@ class RemoteMachine:
         self.has_ended = False
         """Whether nothing of the run is left there; nobody listens to it any more."""
         self._key = key
-        self._sent = self._seen = 0
+        self._seen = 0
         self._silent_seconds = launch.silent_seconds
         # Time in which the driver was suspended does not count.
         self._clock = WorkingClock(_POLL_SECONDS)
@@ -71,8 +71,7 @@ class RemoteMachine:
 
     def send(self, message: Message) -> None:
         """Sends a message to the zygote; if it cannot arrive, the machine is lost."""
-        self._agent.send.remote(self._sent, message)
-        self._sent += 1
+        self._agent.send.remote(message)
 
     def read(self) -> list[Message]:
         """Returns the messages that have arrived; raises MachineLost."""
@@ -148,7 +147,6 @@ class MachineAgent:
         # Never trimmed: a run has only a few per node.
         self._messages: list[Message] = []
         self._receiving = threading.Lock()
-        self._sent = 0
         self._channel, remote = Channel.pair()
         self._output = tempfile.TemporaryFile()  # noqa: SIM115, ends with the process
         environment = {"TF_CPP_MIN_LOG_LEVEL": "1", **os.environ}
@@ -188,11 +186,9 @@ class MachineAgent:
                 timeout = 0.0
             return self._messages[seen:]
 
-    def send(self, number: int, message: Message) -> None:
-        """Passes message `number` (from 0) to the zygote; ignores Ray's repeats."""
-        if number == self._sent:
-            self._sent += 1
-            self._channel.send(message)
+    def send(self, message: Message) -> None:
+        """Passes a message to the zygote, which ignores it if Ray repeats the call."""
+        self._channel.send(message)
 
     def _watch_driver(self) -> None:
         """Kills everything, this process too, when the driver stops asking."""
