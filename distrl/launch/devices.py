@@ -15,7 +15,6 @@ _ONE_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1
 # Measured with jaxlib 0.4.38: an update of a small network is 1.4 to 1.6 times as fast
 # on the CPU without the runtime that overlaps operations. Other devices ignore it.
 _PLAIN_RUNTIME = "--xla_cpu_use_thunk_runtime=false"
-_NOTHING: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
 
 DEVICE_VARIABLES = (
     "CUDA_VISIBLE_DEVICES",
@@ -30,7 +29,7 @@ DEVICE_VARIABLES = (
 
 
 def node_environment(
-    group: str, chosen: Mapping[str, Mapping[str, Any]] = _NOTHING
+    group: str, chosen: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
 ) -> dict[str, str]:
     """Returns the environment variables of a group's nodes.
 

@@ -14,8 +14,8 @@ class Group:
     """A group of nodes; the defaults are for the groups of a user's program.
 
     Attributes:
-      count: how many nodes `distrl.program.make_program` has in it.
-      is_numbered: whether a single node has a number, too: `actor/0`.
+      count: how many nodes `distrl.program.make_program` has in it, which are numbered:
+        `actor/0`; None for one without a number.
       saves: whether its nodes may take longer than `launch.stop_seconds` to end, since
         they save the last checkpoint or wait for those that do.
       is_called: whether its nodes have an address, at which others call them.
@@ -24,40 +24,24 @@ class Group:
     """
 
     name: str
-    count: Callable[[Config], int] = lambda config: 0
-    is_numbered: bool = False
+    count: Callable[[Config], int] | None = None
     is_called: bool = False
     saves: bool = False
     is_accelerated: bool = False
 
 
-def _one(_: Config) -> int:
-    return 1
-
-
 # In the order of the program.
 _GROUPS = (
-    Group("variables", _one, is_called=True),
-    Group(
-        "relay",
-        lambda config: config.variables.relays,
-        is_numbered=True,
-        is_called=True,
-    ),
-    Group("coordinator", _one, is_called=True, saves=True),
-    Group(
-        "replay",
-        lambda config: config.replay.shards,
-        is_numbered=True,
-        is_called=True,
-        saves=True,
-    ),
-    Group("learner", _one, saves=True, is_accelerated=True),
-    Group("actor", lambda config: config.actor.count, is_numbered=True),
-    Group("evaluator", _one),
+    Group("variables", is_called=True),
+    Group("relay", lambda config: config.variables.relays, is_called=True),
+    Group("coordinator", is_called=True, saves=True),
+    Group("replay", lambda config: config.replay.shards, is_called=True, saves=True),
+    Group("learner", saves=True, is_accelerated=True),
+    Group("actor", lambda config: config.actor.count),
+    Group("evaluator"),
 )
 # The only node of the serial backend does it all.
-_SERIAL = Group("serial", _one, saves=True, is_accelerated=True)
+_SERIAL = Group("serial", saves=True, is_accelerated=True)
 
 GROUPS = {group.name: group for group in (*_GROUPS, _SERIAL)}
 """The groups of distrl's own programs, by their names."""
@@ -79,7 +63,7 @@ def count_nodes(config: Config) -> dict[str, int]:
     Needs neither TensorFlow nor the environment, unlike making the program.
     """
     groups = (_SERIAL,) if config.launch.backend == "serial" else _GROUPS
-    counts = {group.name: group.count(config) for group in groups}
+    counts = {g.name: 1 if g.count is None else g.count(config) for g in groups}
     return {name: count for name, count in counts.items() if count}
 
 
@@ -87,7 +71,7 @@ def name_nodes(counts: Mapping[str, int]) -> list[str]:
     """Returns the names of all nodes, from the number of nodes in each group."""
     names = []
     for group, count in counts.items():
-        numbered = count > 1 or find_group(group).is_numbered
+        numbered = count > 1 or find_group(group).count is not None
         names += [f"{group}/{i}" if numbered else group for i in range(count)]
     return names
 

@@ -10,7 +10,6 @@ supervisor of its machine's nodes.
 import base64
 import json
 import pickle
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -199,11 +198,6 @@ class Assignment(Message):
     """Of the nodes of the program; one that is missing is only called here."""
     environments: dict[str, dict[str, str]] = field(default_factory=dict)
     """Environment variables of single nodes of this machine."""
-
-    @classmethod
-    def of_all(cls, names: Iterable[str]) -> "Assignment":
-        """Returns an assignment of the whole program to this machine."""
-        return cls(dict.fromkeys(names, 0))
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ class Supervisor:
 
         An assignment names the nodes that run on this machine; None is all nodes.
         """
-        assigned = assignment or Assignment.of_all(named_nodes(program))
+        assigned = assignment or Assignment(dict.fromkeys(named_nodes(program), 0))
         nodes = prepare(
             program,
             # Called in a node, by `lp.stop()`.

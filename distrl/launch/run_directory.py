@@ -19,17 +19,8 @@ _LOCK = ".lock"
 # The folders of a run directory, and their modes.
 _FOLDERS = {"metrics": 0o777, "tensorboard": 0o777, "logs": 0o700, "checkpoints": 0o700}
 _VERSIONED = (
-    "distrl",
-    "jax",
-    "jaxlib",
-    "dm-haiku",
-    "optax",
-    "rlax",
-    "dm-reverb",
-    "dm-launchpad-nightly",
-    "tensorflow-cpu",
-    "bsuite",
-    "gymnasium",
+    "distrl jax jaxlib dm-haiku optax rlax dm-reverb dm-launchpad-nightly "
+    "tensorflow-cpu bsuite gymnasium"
 )
 
 
@@ -220,7 +211,7 @@ def node_file(run_dir: str | Path, kind: str, node: str, suffix: str) -> Path:
 def read_versions() -> dict[str, str]:
     """Returns the installed versions of the packages that matter for a run."""
     versions = {}
-    for name in _VERSIONED:
+    for name in _VERSIONED.split():
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[name] = importlib.metadata.version(name)
     return versions

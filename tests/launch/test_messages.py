@@ -36,8 +36,3 @@ def test_a_message_arrives_as_it_was_sent(message):
 def test_a_packed_value_may_hold_functions_without_a_module():
     config, function = unpack(pack((Config(seed=3), lambda x: x + 1)))
     assert (config.seed, function(1)) == (3, 2)
-
-
-def test_the_nodes_of_a_whole_program_have_no_restarts():
-    names = ["learner", "actor/0"]
-    assert Assignment.of_all(names) == Assignment({"learner": 0, "actor/0": 0})
