@@ -52,16 +52,15 @@ def test_a_directory_takes_the_place_of_another(saved):
     assert os.listdir(saved.parent) == ["saved"]
 
 
-@pytest.mark.parametrize("name", ["manifest.json", "facts.json", "deep/data"])
-@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
-def test_a_pipe_or_a_device_in_its_place_is_not_opened(saved, name, make):
+@pytest.mark.parametrize("name", ["manifest.json", "deep/data"])
+def test_a_pipe_in_the_place_of_a_file_is_not_opened(saved, name):
     (saved / name).unlink()
-    make(saved / name)
+    os.mkfifo(saved / name)
     with pytest.raises(ValueError, match="not a file"):
         read_facts(saved, "facts.json")
 
 
-@pytest.mark.parametrize("text", ["[" * 100_000, "null", "3", "[]", "{", "", "{}"])
+@pytest.mark.parametrize("text", ["[" * 100_000, "null", "[]", "{", ""])
 def test_a_manifest_of_other_content_is_refused(saved, text):
     (saved / "manifest.json").write_text(text)
     with pytest.raises(ValueError, match=r"manifest\.json"):

@@ -1,3 +1,4 @@
+import json
 import threading
 
 import courier
@@ -77,35 +78,49 @@ def test_nobody_is_waited_for_without_a_coordinator(stop):
         server.kill()
 
 
-def test_an_evaluation_that_nobody_heard_is_said_again(stop, tmp_path):
-    config = Config(run_dir=str(tmp_path))
-    server = MortalServer(serve_coordinator, config)
-    server.start()
-    client = courier.Client(server.address, call_timeout=30)
-    reporter = Reporter(client, "evaluator", config, stop)
-    reporter.send_evaluation(16, 0.25, 0)
-    server.kill()
-    reporter.send_evaluation(24, 0.75, 0)
-    reporter.send_evaluation(32, 0.5, 4)
-    server.start()
-    try:
-
-        def is_heard():
-            reporter.send()
-            status = read_status(tmp_path)
-            return status is not None and status.evaluation_step == 32
-
-        wait_until(is_heard)
-        status = read_status(tmp_path)
-        assert (status.evaluation_return, status.best_return) == (0.5, 0.75)
-        assert status.evaluation_truncated == 4
-    finally:
-        stop.set()
-        server.kill()
-
-
 def serve_coordinator(port, config):
     """Serves a coordinator that writes its status."""
     coordinator = make_coordinator(config)
     threading.Thread(target=coordinator.run, daemon=True).start()
     serve_object(port, lambda: coordinator)
+
+
+def test_counts_and_evaluations_outlive_the_coordinator(stop, tmp_path):
+    config = Config(run_dir=str(tmp_path), launch=LaunchConfig(report_seconds=0.02))
+    server = MortalServer(serve_coordinator, config)
+    server.start()
+    client = courier.Client(server.address, call_timeout=30)
+    actor, learner, evaluator = (
+        Reporter(client, node, config, stop)
+        for node in ("actor/0", "learner", "evaluator")
+    )
+    try:
+        actor.count(env_steps=40, episodes=4)
+        actor.send()
+        learner.count(learner_steps=20, failed_saves=1)
+        learner.send()
+        evaluator.send_evaluation(16, 0.25, 0)
+        path = tmp_path / "checkpoints" / "coordinator.json"
+        wait_until(lambda: path.exists() and '"best_return": 0.25' in path.read_text())
+        seconds = json.loads(path.read_text())["progress"]["seconds"]
+        server.kill()
+        evaluator.send_evaluation(24, 0.75, 0)
+        evaluator.send_evaluation(32, 0.5, 4)
+        actor.count(env_steps=2)
+        server.start()
+
+        def are_heard():
+            actor.send()
+            evaluator.send()
+            status = read_status(tmp_path)
+            return (status.env_steps, status.evaluation_step) == (42, 32)
+
+        wait_until(are_heard)
+        status = read_status(tmp_path)
+        assert status.seconds >= seconds
+        assert (status.learner_steps, status.episodes) == (20, 4)
+        assert (status.evaluation_return, status.best_return) == (0.5, 0.75)
+        assert (status.evaluation_truncated, status.failed_saves) == (4, 1)
+    finally:
+        stop.set()
+        server.kill()

@@ -216,10 +216,3 @@ def test_episodes_that_never_end_are_cut_off_and_counted(services, config):
     )
     wait_until(lambda: run.status().evaluation_step == 1, run.future)
     assert run.status().evaluation_truncated == 40
-
-
-def test_an_evaluator_without_parameters_stops(services, config):
-    run = Run(services, config)
-    services.stop.set()
-    run.future.result(5)
-    assert run.rows() == []

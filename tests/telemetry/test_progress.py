@@ -123,9 +123,7 @@ def test_a_return_goes_from_the_first_one_to_its_target(stream):
     # From -1 to 1: 0 is half of the way, -2 is none, 0.5 is three quarters.
     percents = read_percents(StopConfig(evaluation_return=1.0), statuses, stream)
     assert percents == [0, 0, 50, 0, 75, 100, 100]
-
-
-def test_a_return_that_began_at_its_target_and_fell(stream):
+    # One that began at its target, and fell.
     statuses = [Status(evaluation_return=value) for value in (0.0, -1.0)]
     percents = read_percents(StopConfig(evaluation_return=0.0), statuses, stream)
     assert percents == [100, 0]
@@ -151,10 +149,8 @@ def test_a_stale_actor_is_noted_once_and_so_is_its_recovery(clock, stream):
 def test_nothing_is_shown_after_close(interactive, stream):
     progress = Progress(stream, interactive=interactive)
     progress.stage("starting")
-    progress.start(CONFIG)
     progress.close()
     shown = stream.getvalue()
-    progress.stage("more")
     progress.start(CONFIG)
     progress.note("more")
     progress.update(STATUS)
@@ -210,12 +206,6 @@ def test_the_table_on_a_terminal():
     ):  # fmt: skip
         assert words in shown
     assert shown.rindex(SHOW_CURSOR) > shown.rindex(HIDE_CURSOR)
-
-
-def test_a_run_that_never_began_leaves_nothing_on_the_terminal():
-    shown = show_on_terminal("progress.close()")
-    # The line is erased after it was drawn for the last time.
-    assert shown.rindex("\x1b[2K") > shown.rindex("importing")
 
 
 @pytest.mark.parametrize("interactive", [False, True])

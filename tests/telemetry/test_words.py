@@ -84,16 +84,13 @@ def test_describe_run():
         ({"schedule": "boltzmann"}, "softmax of temperature 0.1"),
     ],
 )
-def test_describe_agent(exploration, words):
-    config = config_from_dict({"actor": {"exploration": exploration}})
-    assert describe_agent(config) == (
-        f"double_dqn, {words}, actors 2 of environments 16, backend processes, seed 1"
+@pytest.mark.parametrize(("backend", "actors"), [("processes", 2), ("serial", 1)])
+def test_describe_agent(exploration, words, backend, actors):
+    launch, actor = {"backend": backend}, {"exploration": exploration}
+    assert describe_agent(config_from_dict({"launch": launch, "actor": actor})) == (
+        f"double_dqn, {words}, actors {actors} of environments 16, backend {backend}, "
+        "seed 1"
     )
-
-
-def test_the_serial_back_end_has_one_actor():
-    config = config_from_dict({"launch": {"backend": "serial"}})
-    assert "actors 1 of environments 16, backend serial" in describe_agent(config)
 
 
 def test_nodes_of_a_group_whose_devices_differ_have_a_row_each():
