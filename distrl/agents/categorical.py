@@ -41,15 +41,11 @@ def categorical_q_loss(
     The target is r + discount * Z_target(argmax q_selector), projected onto the fixed
     atoms (arXiv 1707.06887, algorithm 1). The cross-entropy is minimised. The KL
     divergence, the cross-entropy minus the target's entropy, is Rainbow's priority
-    (arXiv 1710.02298).
+    (arXiv 1710.02298). The other arrays are those of `q_learning_td_error`.
 
     Args:
       logits_tm1: `[A, N] float32`, online logits of the previous observation.
-      a_tm1: `[] int32`, the action taken there.
-      r_t: `[] float32`, the n-step reward.
-      discount_t: `[] float32`, the bootstrap factor, gamma included.
       logits_t: `[A, N] float32`, target logits of the next observation.
-      q_selector_t: `[A] float32`, values that select the next action.
       atoms: `[N] float32`, the returns of the atoms, increasing.
     """
     chex.assert_rank(

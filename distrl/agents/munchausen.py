@@ -59,13 +59,10 @@ def munchausen_td_error(
       + discount * sum_b pi_t(b) (q_target_t(b) - temperature log pi_t(b));
     the last sum is temperature * logsumexp(q_target_t / temperature).
 
+    The other arrays are those of `q_learning_td_error`.
+
     Args:
-      q_tm1: `[A] float32`, online action values of the previous observation.
-      a_tm1: `[] int32`, the action taken there.
-      r_t: `[] float32`, the n-step reward.
-      discount_t: `[] float32`, the bootstrap factor, gamma included.
       q_target_tm1: `[A] float32`, target action values of the previous observation.
-      q_target_t: `[A] float32`, target action values of the next observation.
       alpha: the weight of the log-probability.
       temperature: of the softmax policy, above 0.
       clip: the lower bound of the scaled log-probability, at most 0.

@@ -95,16 +95,13 @@ def quantile_q_loss(
 
     The loss is the mean over the M target quantiles and the sum over the N online
     quantiles of |tau - 1[u < 0]| L(u), where u is the target minus the online quantile
-    (arXiv 1710.10044, algorithm 1).
+    (arXiv 1710.10044, algorithm 1). The other arrays are those of
+    `q_learning_td_error`.
 
     Args:
       quantiles_tm1: `[N, A] float32`, online quantiles of the previous observation.
       tau_tm1: `[N] float32`, their probability levels.
-      a_tm1: `[] int32`, the action taken there.
-      r_t: `[] float32`, the n-step reward.
-      discount_t: `[] float32`, the bootstrap factor, gamma included.
       quantiles_t: `[M, A] float32`, target quantiles of the next observation.
-      q_selector_t: `[A] float32`, values that select the next action.
       huber_delta: L is the Huber loss with this delta; None uses |u|.
     """
     loss = rlax.quantile_q_learning(

@@ -57,17 +57,14 @@ def make_r2d2(config: Config, spec: EnvironmentSpec) -> Agent:
     ) -> tuple[jax.Array, hk.State]:
         """Returns values `[B, T + 1 - burn_in, A]` and the new network state."""
         first_key, key = jax.random.split(key)
-        first = jax.tree.map(lambda x: x[:, :burn_in], batch.observation)
-        rest = jax.tree.map(lambda x: x[:, burn_in:], batch.observation)
+        apply = functools.partial(network.unroll, params, network_state)
         carry = batch.carry
         if burn_in > 0 and jax.tree.leaves(carry):
-            _, carry, _ = network.unroll(
-                params, network_state, first_key, first, carry, mode
-            )
+            first = jax.tree.map(lambda x: x[:, :burn_in], batch.observation)
+            _, carry, _ = apply(first_key, first, carry, mode)
         carry = jax.lax.stop_gradient(carry)
-        values, _, network_state = network.unroll(
-            params, network_state, key, rest, carry, mode
-        )
+        rest = jax.tree.map(lambda x: x[:, burn_in:], batch.observation)
+        values, _, network_state = apply(key, rest, carry, mode)
         return values, network_state
 
     def loss(
@@ -85,17 +82,16 @@ def make_r2d2(config: Config, spec: EnvironmentSpec) -> Agent:
         q_target, _ = unroll(target_params, target_state, target_key, batch, "target")
         q_selector = jax.lax.stop_gradient(q) if is_double else q_target
 
-        def find_legal_at(steps: slice) -> jax.Array | None:
-            return find_legal(jax.tree.map(lambda x: x[:, steps], batch.observation))
-
-        legal_tm1 = find_legal_at(slice(burn_in, -1))
-        legal_t = find_legal_at(slice(burn_in + 1, None))
-        q_tm1, mask = q[:, :-1], batch.mask[:, burn_in:]
+        learned = jax.tree.map(lambda x: x[:, burn_in:], batch._replace(carry=()))
+        legal = find_legal(learned.observation)
+        legal_tm1 = None if legal is None else legal[:, :-1]
+        legal_t = None if legal is None else legal[:, 1:]
+        q_tm1, mask = q[:, :-1], learned.mask
         td_error = jax.vmap(td_error_fn)(
             q_tm1,
-            batch.action[:, burn_in:],
-            batch.reward[:, burn_in:],
-            batch.discount[:, burn_in:],
+            learned.action,
+            learned.reward,
+            learned.discount,
             mask,
             restrict(q_target[:, 1:], legal_t),
             restrict(q_selector[:, 1:], legal_t),
@@ -106,15 +102,13 @@ def make_r2d2(config: Config, spec: EnvironmentSpec) -> Agent:
         priorities = mix * jnp.max(abs_td, axis=1) + (1.0 - mix) * mean_abs_td
         q_tm1 = transform.apply_inv(q_tm1)
         lowest = jnp.min(q_tm1)  # Finite even if the mask is all zeros.
+        mean_q = _average(jnp.mean(q_tm1, axis=2, where=legal_tm1), mask)
+        q_tm1 = restrict(jnp.where(mask[..., None] > 0, q_tm1, lowest), legal_tm1)
         metrics = {
             "loss": value,
             "mean_abs_td": jnp.mean(mean_abs_td),
-            "mean_q": jnp.mean(
-                _average(jnp.mean(q_tm1, axis=2, where=legal_tm1), mask)
-            ),
-            "max_q": jnp.max(
-                restrict(jnp.where(mask[..., None] > 0, q_tm1, lowest), legal_tm1)
-            ),
+            "mean_q": jnp.mean(mean_q),
+            "max_q": jnp.max(q_tm1),
         }
         return value, LossOutput(priorities, metrics, new_network_state)
 
@@ -145,14 +139,11 @@ def sequence_td_error(
     is the return of Watkins' Q(lambda): lambda is 0 where the next action taken is not
     the selector's best. h squashes the values (arXiv 1805.11593).
 
+    The arrays have a leading `[T]` and are otherwise those of `q_learning_td_error`,
+    with rewards and discounts of single steps.
+
     Args:
-      q_tm1: `[T, A] float32`, online action values of each observation acted on.
-      a_tm1: `[T] int32`, the actions taken.
-      r_t: `[T] float32`, the rewards of single steps.
-      discount_t: `[T] float32`, the discounts of single steps, gamma included.
       mask: `[T] float32`, 1 for steps, 0 for the padding after them.
-      q_target_t: `[T, A] float32`, target action values of the next observations.
-      q_selector_t: `[T, A] float32`, values that select the next actions.
       n_step: n, at least 1; ignored with `q_lambda`.
       q_lambda: lambda, or None.
       transform: h and its inverse.

@@ -100,6 +100,11 @@ def make_transition_agent(
     elif config.loss.double is not None:
         is_double = config.loss.double
     network = make_value_network(config, spec, num_outputs, is_implicit)
+    samples = (
+        config.loss.tau_samples,
+        config.loss.target_tau_samples,
+        config.loss.policy_tau_samples,
+    )
 
     def loss(
         params: hk.Params,
@@ -109,28 +114,19 @@ def make_transition_agent(
         batch: Transition,
         weights: jax.Array,
     ) -> tuple[jax.Array, LossOutput]:
-        a_tm1, r_t, discount_t = batch.action_tm1, batch.reward_t, batch.discount_t
-        legal_tm1 = find_legal(batch.observation_tm1)
-        legal_t = find_legal(batch.observation_t)
+        observation_tm1, a_tm1, r_t, discount_t, observation_t = batch
+        legal_tm1, legal_t = find_legal(observation_tm1), find_legal(observation_t)
         # The first item's first key is for the whole batch; the other three of
         # each item are for its quantiles.
         item_keys = jax.vmap(lambda key: jax.random.split(key, 4))(keys)
         online_key, target_key, selector_key = jax.random.split(item_keys[0, 0], 3)
-
-        def draw_tau(index: int, count: int) -> jax.Array | None:
-            return _draw_tau(item_keys[:, index], count) if is_implicit else None
-
-        tau_tm1 = draw_tau(1, config.loss.tau_samples)
-        target_tau = draw_tau(2, config.loss.target_tau_samples)
-        selector_tau = draw_tau(3, config.loss.policy_tau_samples)
+        tau_tm1 = tau_t = selector_tau = None
+        if is_implicit:
+            tau_tm1, tau_t, selector_tau = (
+                _draw_tau(item_keys[:, i + 1], samples[i]) for i in range(3)
+            )
         values_tm1, _, new_network_state = network.apply(
-            params,
-            network_state,
-            online_key,
-            batch.observation_tm1,
-            (),
-            "learn",
-            tau_tm1,
+            params, network_state, online_key, observation_tm1, (), "learn", tau_tm1
         )
         # Not the old state: BatchNorm's averages are zeros before their first batch.
         target_state = jax.lax.stop_gradient(new_network_state)
@@ -146,21 +142,14 @@ def make_transition_agent(
             )
             return jax.lax.stop_gradient(values)
 
-        target_values_tm1 = evaluate(
-            target_params, target_key, batch.observation_tm1, target_tau
-        )
-        target_values_t = evaluate(
-            target_params, target_key, batch.observation_t, target_tau
-        )
+        target_values_tm1 = evaluate(target_params, target_key, observation_tm1, tau_t)
+        target_values_t = evaluate(target_params, target_key, observation_t, tau_t)
         selector_values_t = target_values_t
         if is_double or is_implicit:
+            selector_params = params if is_double else target_params
             selector_values_t = evaluate(
-                params if is_double else target_params,
-                selector_key,
-                batch.observation_t,
-                selector_tau,
+                selector_params, selector_key, observation_t, selector_tau
             )
-        q_selector_t = restrict(expect(selector_values_t), legal_t)
         if num_outputs is None and not is_implicit:
             target_values_tm1 = restrict(target_values_tm1, legal_tm1)
             target_values_t = restrict(target_values_t, legal_t)
@@ -168,7 +157,7 @@ def make_transition_agent(
             values_tm1=values_tm1,
             target_values_tm1=target_values_tm1,
             target_values_t=target_values_t,
-            q_selector_t=q_selector_t,
+            q_selector_t=restrict(expect(selector_values_t), legal_t),
             tau_tm1=tau_tm1,
             legal_tm1=legal_tm1,
             legal_t=legal_t,
