@@ -64,14 +64,6 @@ def test_ties_are_broken_at_random():
     np.testing.assert_allclose(frequencies(actions[:, 0]), [0.5, 0.5, 0], atol=0.03)
 
 
-@pytest.mark.parametrize("name", EXPLORE)
-def test_an_amount_for_each_environment_is_needed(name):
-    q = jnp.asarray(Q[[0, 0, 0]])
-    for amount in (jnp.zeros(2), jnp.zeros(())):
-        with pytest.raises(AssertionError):
-            EXPLORE[name](jax.random.PRNGKey(0), q, amount)
-
-
 MASKS = [[1, 0, 1], [0, 0, 1], [1, 1, 0]]
 
 

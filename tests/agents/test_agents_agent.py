@@ -124,13 +124,3 @@ def test_weights_scale_the_loss_of_each_item_and_nothing_else(loss, variables):
     expected = 0.5 * parts[0] + 2 * parts[2] + parts[3]
     np.testing.assert_allclose(value, expected, rtol=1e-5)
     np.testing.assert_array_equal(weighted.priorities, output.priorities)
-
-
-def test_a_loss_can_be_mapped_over_networks(loss, variables):
-    params, state = variables
-    others = jax.tree.map(lambda x: 0.5 * x + 0.1, params)
-    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), params, others)
-    rest = params, state, KEYS, make_batch(), WEIGHTS
-    expected = [loss(one, *rest)[0] for one in (params, others)]
-    mapped = jax.jit(jax.vmap(loss, (0, *[None] * 5)))
-    np.testing.assert_allclose(mapped(stacked, *rest)[0], expected, rtol=1e-4)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from dm_env import specs
-from loss_families import FAMILIES, to_arrays
+from loss_families import to_arrays
 
 from distrl.agents import make_agent
 from distrl.agents.legal_actions import ILLEGAL, find_legal, restrict
@@ -85,26 +85,6 @@ def test_bootstrap_values_by_hand(agent, values_t, variant):
     np.testing.assert_allclose(output.metrics["max_q"], 6.0)
 
 
-def test_munchausen_by_hand():
-    config = {"munchausen_alpha": 0.5, "munchausen_temperature": 10.0}
-    config |= {"munchausen_clip": -100.0}
-    network = {"factory": TABULAR.factory, "args": {"states": 3}, "head": "none"}
-    config = config_from_dict(
-        {"agent": "munchausen_dqn", "network": network, "loss": config}
-    )
-    agent = make_agent(config, TABLE_SPEC)
-    _, output = agent.loss(ONLINE, TARGET, {}, KEYS, make_transition(), ONES)
-    # Over the legal actions, temperature 10: of [10, 20], [30, 40] and [10, 20] before,
-    # of [30, 40] and [10, 20] after.
-    soft = [10 * np.log(np.e**1 + np.e**2), 10 * np.log(np.e**3 + np.e**4)]
-    log_policy = [10 - soft[0], 30 - soft[1], 20 - soft[0]]
-    targets = np.array(REWARD) + 0.5 * np.array(log_policy)
-    targets += np.array(DISCOUNT) * [soft[1], soft[0], 0.0]
-    np.testing.assert_allclose(
-        output.priorities, np.abs(targets - [6, 4, 5]), rtol=1e-5, atol=1e-5
-    )
-
-
 def test_a_loss_of_a_users_own_is_given_legal_values_and_actions():
     """Maxima need nothing; a mean takes `where`."""
 
@@ -122,7 +102,8 @@ def test_a_loss_of_a_users_own_is_given_legal_values_and_actions():
     np.testing.assert_allclose(output.priorities, [5.5, 3.0, 5.5])
 
 
-# What no loss may see: the values of an action that is never legal.
+# What no loss of sequences may see: the values of an action that is never legal.
+# (tests/agents/test_agents_tabular.py has the losses of transitions.)
 NEVER = 2
 BATCH = 5
 WIDE_SPEC = EnvironmentSpec(
@@ -132,59 +113,30 @@ WIDE_SPEC = EnvironmentSpec(
     },
     num_actions=4,
 )
-SEQUENCE = {"replay": {"sequence_length": 3}, "actor": {"n_step": 2}}
-LEARNERS = {
-    **{name: {"agent": address} for name, address in FAMILIES.items()},
-    "noisy_dqn": {"agent": "noisy_dqn"},
-    "r2d2": {"agent": "r2d2", **SEQUENCE},
-    "r2d2, lambda": {"agent": "r2d2", **SEQUENCE, "loss": {"q_lambda": 0.7}},
-    "r2d2, transformed, burn-in": {
-        "agent": "r2d2",
-        "replay": {"sequence_length": 4},
-        "loss": {"value_transform": "signed_hyperbolic", "burn_in": 1},
-        "network": {"core": "gru", "core_size": 3},
-    },
-    "double_dqn, transformed": {
-        "agent": "double_dqn",
-        "loss": {"value_transform": "signed_hyperbolic"},
-    },
+SEQUENCE_LOSSES = {
+    "n-step": {},
+    "lambda": {"q_lambda": 0.7},
+    "transformed, burn-in": {"value_transform": "signed_hyperbolic", "burn_in": 1},
 }
 
 
-def make_learner(groups):
-    network = {"factory": "mlp", "args": {"hidden_sizes": [8]}, "head_args": {}}
-    groups = {**groups, "network": {**network, **groups.get("network", {})}}
-    return config_from_dict(groups)
-
-
-def make_batch(config, agent):
+def make_sequences(agent, length, burn_in):
     rng = np.random.default_rng(0)
-    length = config.replay.sequence_length
-    shape = (BATCH,) if length is None else (BATCH, length)
-
-    def draw_observation(shape):
-        mask = rng.integers(0, 2, (*shape, 4)).astype(np.uint8)
-        mask[..., 0] = 1
-        mask[..., NEVER] = 0
-        seen = rng.normal(size=(*shape, 4)).astype(np.float32)
-        return {"observation": seen, "action_mask": mask}
-
-    action = rng.choice([0, 1, 3], shape).astype(np.int32)
-    reward = rng.normal(size=shape).astype(np.float32)
-    discount = np.full(shape, 0.9, np.float32)
+    shape = (BATCH, length)
+    legal = rng.integers(0, 2, (BATCH, length + 1, 4)).astype(np.uint8)
+    legal[..., 0] = 1
+    legal[..., NEVER] = 0
+    discount, mask = np.full(shape, 0.9, np.float32), np.ones(shape, np.float32)
     # The first ends its episode with its first learned step, and allows nothing then.
-    end = config.loss.burn_in
-    discount[0, ...] = 0
-    if length is None:
-        before, after = draw_observation((BATCH,)), draw_observation((BATCH,))
-        after["action_mask"][0] = 0
-        return Transition(before, action, reward, discount, after)
-    observation = draw_observation((BATCH, length + 1))
-    observation["action_mask"][0, end + 1 :] = 0
-    mask = np.ones(shape, np.float32)
-    mask[0, end + 1 :] = 0
+    discount[0] = mask[0, burn_in + 1 :] = legal[0, burn_in + 1 :] = 0
+    seen = rng.normal(size=(BATCH, length + 1, 4)).astype(np.float32)
     return StepSequence(
-        observation, action, reward, discount, mask, agent.initial_carry(BATCH)
+        observation={"observation": seen, "action_mask": legal},
+        action=rng.choice([0, 1, 3], shape).astype(np.int32),
+        reward=rng.normal(size=shape).astype(np.float32),
+        discount=discount,
+        mask=mask,
+        carry=agent.initial_carry(BATCH),
     )
 
 
@@ -200,11 +152,18 @@ def spoil(params, amount):
     return jax.tree_util.tree_map_with_path(change, params)
 
 
-@pytest.mark.parametrize("name", LEARNERS)
-def test_no_loss_sees_what_is_never_legal(name):
-    config = make_learner(LEARNERS[name])
+@pytest.mark.parametrize("name", SEQUENCE_LOSSES)
+def test_no_loss_of_sequences_sees_what_is_never_legal(name):
+    tree = {
+        "agent": "r2d2",
+        "actor": {"n_step": 2},
+        "network": {"args": {"hidden_sizes": [8]}, "core": "gru", "core_size": 3},
+        "replay": {"sequence_length": 4},
+        "loss": SEQUENCE_LOSSES[name],
+    }
+    config = config_from_dict(tree)
     agent = make_agent(config, WIDE_SPEC)
-    batch = make_batch(config, agent)
+    batch = make_sequences(agent, 4, config.loss.burn_in)
     keys = jax.random.split(jax.random.PRNGKey(1), BATCH)
     weights = np.ones(BATCH, np.float32)
 

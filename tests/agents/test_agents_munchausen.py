@@ -23,7 +23,6 @@ from loss_families import FAMILIES, MAPPINGS, floats, to_arrays
 from distrl.agents import make_agent
 from distrl.agents.munchausen import munchausen_td_error
 from distrl.config import Config, LossConfig, NetworkConfig
-from distrl.errors import ConfigError
 from distrl.types import EnvironmentSpec, Transition
 
 Q_TM1, TARGET_TM1, TARGET_T = [0.5, -1.0], np.log([1, 3]), np.log([2, 6])
@@ -86,20 +85,6 @@ def test_an_agent_weighs_its_losses_and_acts_on_q():
     states = np.array([1, 0], np.int32)
     q, _ = agent.q_values(ONLINE, {}, KEYS[0], states, (), "evaluate")
     np.testing.assert_array_equal(q, [[50.0, -50.0], Q_TM1])
-
-
-def test_alpha_zero_leaves_the_soft_value_alone():
-    agent = make_tabular(munchausen_alpha=0.0)
-    weights = np.ones(3, np.float32)
-    _, output = agent.loss(ONLINE, TARGET, {}, KEYS, TRANSITION, weights)
-    # r + discount * 2.079442 - q[a]
-    np.testing.assert_allclose(output.priorities, [1.539721, 2.079442, 3.0], rtol=1e-5)
-
-
-@pytest.mark.parametrize("is_double", [False, True])
-def test_double_has_no_meaning(is_double):
-    with pytest.raises(ConfigError, match="loss.double = .*leave it at null"):
-        make_tabular(double=is_double)
 
 
 def slow_td_error(

@@ -89,19 +89,6 @@ def test_loss_by_hand(name, huber_delta, expected, variant):
     assert output.network_state == {}
 
 
-@pytest.mark.parametrize(("name", "huber_delta", "expected"), LOSSES)
-def test_loss_under_vmap(name, huber_delta, expected):
-    """Of two superposed batches, one with weights twice as large."""
-    loss = make_tabular(name, huber_delta).loss
-    transition = jax.tree.map(lambda x: np.stack([x, x]), TRANSITION)
-    weights = np.stack([WEIGHTS, 2 * WEIGHTS])
-    values, output = jax.vmap(
-        lambda transition, weights: loss(ONLINE, TARGET, {}, KEYS, transition, weights)
-    )(transition, weights)
-    np.testing.assert_allclose(values, [expected, 2 * expected], rtol=1e-6)
-    np.testing.assert_allclose(output.priorities, [np.abs(TD[name])] * 2, rtol=1e-6)
-
-
 @pytest.mark.parametrize("name", ["dqn", "double_dqn"])
 def test_metrics_by_hand(name):
     loss = make_tabular(name).loss
@@ -131,20 +118,6 @@ def test_gradient_by_hand_and_none_into_targets(name, huber_delta, expected):
     table[[0, 1, 2, 0], [1, 0, 2, 0]] = expected
     np.testing.assert_allclose(online["~"]["q"], table, rtol=1e-6)
     np.testing.assert_array_equal(target["~"]["q"], np.zeros((3, 3)))
-
-
-@pytest.mark.parametrize("name", ["dqn", "double_dqn"])
-def test_no_gradient_into_targets_that_are_the_network_itself(name):
-    loss = make_tabular(name, None).loss
-
-    def value(params):
-        return loss(params, params, {}, KEYS, TRANSITION, WEIGHTS)[0]
-
-    # Targets from ONLINE: 1+6/2 = 4, -1+0 = -1, 0.5, 1+3/4 = 1.75; the TD errors are
-    # 2, -5, 2.5, 0.75, and -weight * td / 4 are -0.5, 0.625, -1.25, -0.1875.
-    table = np.zeros((3, 3), np.float32)
-    table[[0, 1, 2, 0], [1, 0, 2, 0]] = [-0.5, 0.625, -1.25, -0.1875]
-    np.testing.assert_allclose(jax.grad(value)(ONLINE)["~"]["q"], table, rtol=1e-6)
 
 
 def test_the_discount_is_used_as_it_comes():

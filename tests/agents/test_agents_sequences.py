@@ -253,38 +253,12 @@ def test_loss_priorities_metrics_and_gradients_by_hand():
     np.testing.assert_array_equal(target["~"]["q"], np.zeros((5, 2)))
 
 
-def test_no_gradient_into_targets_that_are_the_network_itself():
-    agent = make_tabular(huber_delta=None)
-
-    def find(params):
-        return agent.loss(params, params, {}, KEYS, BATCH, WEIGHTS)[0]
-
-    grad = jax.jit(jax.grad(find))(ONLINE)
-    # Only what was done, in the states 1, 2 and 3, is moved.
-    assert (np.asarray(grad["~"]["q"]) != 0).tolist() == [
-        [False, False],
-        [False, True],
-        [True, False],
-        [False, True],
-        [False, False],
-    ]
-
-
 @pytest.mark.parametrize(("double", "value"), [(None, 3), (True, 3), (False, 4)])
 def test_the_online_network_selects_by_default(double, value):
     agent = make_tabular(n_step=1, double=double, priority_mix=0.0)
     _, output = jax.jit(agent.loss)(ONLINE, TARGET, {}, KEYS, BATCH, WEIGHTS)
     # The terminated sequence: 2 + .5 * value(2) - 1, and 3 - 2; their mean.
     np.testing.assert_allclose(output.priorities[1], (1 + 0.5 * value + 1) / 2)
-
-
-def test_lambda_replaces_n_steps():
-    # With lambda = 0 as with one step.
-    values = [
-        jax.jit(agent.loss)(ONLINE, TARGET, {}, KEYS, BATCH, WEIGHTS)[0]
-        for agent in (make_tabular(q_lambda=0.0), make_tabular(n_step=1))
-    ]
-    np.testing.assert_allclose(values[0], values[1], rtol=1e-6)
 
 
 def test_nothing_to_learn_from_is_no_loss_and_no_nan():

@@ -12,9 +12,6 @@ from dm_env import specs
 from distrl.actor.sequence import SequenceAccumulator
 from distrl.agents.sequences import make_r2d2
 from distrl.config import ActorConfig, Config, LossConfig, NetworkConfig, ReplayConfig
-from distrl.learner.devices import first_replica, replicate, split_superbatch
-from distrl.learner.state import init_state
-from distrl.learner.update import make_update
 from distrl.types import ActorStep, EnvironmentSpec, StepSequence
 
 VECTOR = EnvironmentSpec(specs.Array((3,), np.float32), num_actions=2)
@@ -112,37 +109,7 @@ def test_burn_in_warms_the_state_and_no_gradient_flows_into_it_or_the_target():
     assert all(np.any(leaf != 0) for leaf in jax.tree.leaves(online))
 
 
-def test_the_number_of_devices_makes_no_difference():
-    agent, config = make_recurrent("gru", burn_in=1)
-    optimizer = optax.adam(1e-2)
-    batch = make_batch(agent, 2 * 8)
-    initial, results = init_state(agent, optimizer, KEY), []
-    for count in (1, 2, 4):
-        devices = jax.devices()[:count]
-        state = replicate(initial, devices)
-        update = make_update(agent, optimizer, config, devices)
-        state, output = update(state, split_superbatch(batch, count, 2), None)
-        priorities = np.asarray(output.priorities).swapaxes(0, 1).reshape(-1)
-        results.append((first_replica(state).params, output.metrics, priorities))
-    for params, metrics, priorities in results[1:]:
-        jax.tree.map(
-            functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-6),
-            params,
-            results[0][0],
-        )
-        np.testing.assert_allclose(priorities, results[0][2], rtol=1e-4, atol=1e-6)
-        for name, value in metrics.items():
-            np.testing.assert_allclose(value[0], results[0][1][name][0], rtol=1e-4)
-
-
 # What follows learns. A world is (next state, reward, ends) of each state and action.
-
-
-def make_chain():
-    """Two states: action 1 goes from 0 to 1, and from 1 to the end with reward 1."""
-    goes_to = np.array([[0, 1], [0, 1]])
-    reward = np.array([[0.0, 0.0], [0.0, 1.0]])
-    return goes_to, reward, reward > 0
 
 
 def make_grid(size=3):
@@ -180,12 +147,11 @@ def walk(world, length, gamma, environments=8, steps=150):
         step = ActorStep(state, action, r, d, last, after)
         parts.append(accumulator.add(step).data)
         # Not the goal: nothing is done there.
-        start = rng.integers(0, len(reward) - (len(reward) > 2), environments)
+        start = rng.integers(0, len(reward) - 1, environments)
         state = np.where(last, start, after).astype(np.int32)
     return jax.tree.map(lambda *x: np.concatenate(x), *parts)
 
 
-@pytest.mark.parametrize("make_world", [make_chain, make_grid])
 @pytest.mark.parametrize(
     "loss",
     [
@@ -193,8 +159,8 @@ def walk(world, length, gamma, environments=8, steps=150):
         {"q_lambda": 0.9, "value_transform": "signed_hyperbolic"},
     ],
 )
-def test_values_of_known_worlds(make_world, loss):
-    world, gamma = make_world(), 0.9
+def test_values_of_a_known_world(loss):
+    world, gamma = make_grid(), 0.9
     expected = iterate_values(world, gamma)
     states, actions = expected.shape
     config = Config(
@@ -227,7 +193,7 @@ def test_values_of_known_worlds(make_world, loss):
     carry = (params, params, optimizer.init(params))
     learn = jax.jit(lambda carry: jax.lax.scan(step, carry, jnp.arange(1200))[0])
     params, _, _ = learn(carry)
-    acted_in = np.arange(states - (states > 2))
+    acted_in = np.arange(states - 1)
     q, _ = agent.q_values(params, {}, KEY, acted_in, (), "evaluate")
     np.testing.assert_allclose(q, expected[acted_in], atol=0.02)
     best = expected[acted_in].max(axis=1)

@@ -38,6 +38,8 @@ def make_config(name, **network):
         "learner": {"max_gradient_norm": 1.0, "target_update_period": 3},
         "loss": {"num_atoms": 5, "num_quantiles": 4},
     }
+    if name == "r2d2":
+        tree["replay"] = {"sequence_length": 3}
     return config_from_dict(tree)
 
 
@@ -72,9 +74,9 @@ def train(config, num_devices):
     return first_replica(state), metrics, join_superbatch(output.priorities)
 
 
-# One agent a loss on transitions; the others differ in replay, head or noise alone.
+# One agent a loss; the others differ in replay, head or noise alone.
 # Rainbow, here without noise, has C51's loss, is double, dueling and prioritised.
-NAMES = ["dqn", "rainbow", "qr_dqn", "iqn", "munchausen_dqn"]
+NAMES = ["dqn", "rainbow", "qr_dqn", "iqn", "munchausen_dqn", "r2d2"]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -109,19 +109,6 @@ def test_batch_norm_trains():
     assert np.abs(error).mean() < 0.3
 
 
-def test_a_network_with_noise_draws_another_on_each_device():
-    config = Config(network=NetworkConfig("mlp", {"hidden_sizes": []}, noisy=True))
-    _, state, update = start(config, VECTOR, num_devices=2)
-    # The same eight transitions on both devices: only the noise makes a difference.
-    transition, _ = make_superbatch(8)
-    twice = jax.tree.map(lambda x: np.concatenate([x, x]), transition)
-    state, output = update(state, split_superbatch(twice, 2, 1), None)
-    priorities = np.asarray(output.priorities)
-    assert (priorities[0] != priorities[1]).all()
-    for leaf in jax.tree.leaves(jax.device_get(state)):
-        np.testing.assert_array_equal(leaf[0], leaf[1])
-
-
 def test_bytes_and_nests_train():
     spec = EnvironmentSpec(
         {"image": specs.Array((5,), np.uint8), "gear": specs.DiscreteArray(4)}, 3

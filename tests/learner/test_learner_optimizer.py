@@ -265,22 +265,6 @@ def test_an_optimizer_of_ones_own_by_hand():
     np.testing.assert_allclose(updates["x"], [0.0, 0.0, -1.5, 0.0])
 
 
-def test_a_nested_name_of_optax_with_its_arguments():
-    params = {"w": jnp.ones((2, 2))}
-    gradients = {"w": jnp.array([[[1.0, 2.0], [3.0, 4.0]]])}
-    config = LearnerConfig(
-        optimizer="contrib.muon",
-        optimizer_args={"ns_steps": 3},
-        learning_rate=0.1,
-        max_gradient_norm=None,
-    )
-    updates = take_updates(config, gradients, params)
-    muon = optax.contrib.muon(0.1, ns_steps=3)
-    first = jax.tree.map(lambda x: x[0], gradients)
-    expected, _ = muon.update(first, muon.init(params), params)
-    np.testing.assert_allclose(updates["w"][0], expected["w"], rtol=1e-5)
-
-
 def test_ones_own_is_tried_out_on_the_parameters_of_the_network():
     config = LearnerConfig(optimizer="own_optimizers:only_layers")
     make_optimizer(config)  # Without parameters nothing is known of their names.

@@ -16,8 +16,6 @@ from real_services import Services, WatchedVariables, wait_until
 
 from distrl.agents import make_agent
 from distrl.checkpoints.layout import (
-    RunProgress,
-    complete_checkpoint,
     find_newest_checkpoint,
     list_checkpoints,
 )
@@ -30,7 +28,7 @@ from distrl.config import (
     ReplayConfig,
 )
 from distrl.coordinator import Coordinator
-from distrl.learner.checkpoint import restore_state, save_train_state
+from distrl.learner.checkpoint import restore_state
 from distrl.learner.optimizer import make_optimizer
 from distrl.learner.role import run_learner
 from distrl.learner.state import DivergedError, init_state
@@ -220,25 +218,6 @@ def test_a_learner_goes_on_from_its_checkpoint(services, config):
         rows = [int(row["learner_steps"]) for row in csv.DictReader(file)]
     assert rows == sorted(rows)
     assert rows[-1] == run.learner_steps()
-
-
-def test_a_learner_goes_on_beyond_the_largest_int32(services, config):
-    checkpoint = CheckpointConfig(period_seconds=None, save_replay=False)
-    config = dataclasses.replace(config, checkpoint=checkpoint)
-    before = 2**31 - 5
-    agent, optimizer = make_agent(config, SPEC), make_optimizer(config.learner)
-    initial = init_state(agent, optimizer, jax.random.PRNGKey(0))
-    save_train_state(config.run_dir, "000001", initial, before)
-    progress = RunProgress(learner_steps=before)
-    complete_checkpoint(config.run_dir, "000001", progress, 1)
-    run = Run(services, config)
-    watching = services.start(run.coordinator.run)
-    run.wait_until(lambda: run.learner_steps() > 2**31)
-    run.wait_until(lambda: run.client.fetch().learner_steps > 2**31)
-    run.end()
-    watching.result(20)
-    found = find_newest_checkpoint(config.run_dir, pytest.fail)
-    assert found.progress.learner_steps == run.learner_steps() > 2**31
 
 
 def test_a_learner_that_waits_for_data_stops_at_once(services, config):

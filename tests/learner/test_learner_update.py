@@ -118,15 +118,6 @@ def test_importance_weights_that_are_ones(config, probabilities):
     np.testing.assert_array_equal(join_superbatch(output.priorities), np.ones(4))
 
 
-def test_a_probability_rounded_to_zero_gives_finite_weights():
-    state, update = start(SCALAR, 1, make_config("prioritized"))
-    batch = (make_transition(np.ones(2)), np.array([0.0, 0.5], np.float32))
-    _, output = update(state, *split_superbatch(batch, 1, 1))
-    weights = join_superbatch(output.priorities)
-    assert weights[0] == 1.0
-    assert 0.0 < weights[1] < 1e-15
-
-
 def test_the_target_is_copied_by_period_of_learner_steps():
     # Each step takes 1 away. With period 3, targets after steps 1 to 7 are the
     # parameters of steps 0 0 3 3 3 6 6, whatever the steps of a dispatch.
@@ -155,18 +146,6 @@ def test_a_polyak_rate_of_zero_is_a_value():
     config = make_config(target_update_rate=0.0, target_update_period=1)
     state, _ = take_steps(SCALAR, np.ones(3), 1, 3, config=config)
     np.testing.assert_array_equal(state.target_params, [0.0])
-
-
-def test_noise_differs_between_items_steps_and_seeds_but_the_key_does_not():
-    state, output = take_steps(NOISY, np.zeros(16), 4, 2)
-    noise = np.asarray(output.priorities).reshape(8, 2)
-    assert len(np.unique(noise)) == 16
-    assert (state.key == state.key[0]).all()
-    assert (state.params == state.params[0]).all()
-    _, again = take_steps(NOISY, np.zeros(16), 4, 2)
-    np.testing.assert_array_equal(again.priorities, output.priorities)
-    _, other = take_steps(NOISY, np.zeros(16), 4, 2, seed=1)
-    assert (other.priorities != output.priorities).all()
 
 
 @pytest.mark.parametrize("num_devices", [1, 4])
