@@ -19,7 +19,6 @@ def epsilon_greedy(
     legal: jax.Array | None = None,
 ) -> jax.Array:
     """Takes a random legal action with probability epsilon, else a best one."""
-    _check(q, epsilon)
     batch_size, num_actions = q.shape
     # A single draw for everything: on the CPU, draws cost more than their use.
     draw = jax.random.uniform(key, (batch_size, num_actions + 2))
@@ -40,7 +39,6 @@ def boltzmann(
     legal: jax.Array | None = None,
 ) -> jax.Array:
     """Samples legal actions from softmax(q / temperature); 0 takes a best one."""
-    _check(q, temperature)
     noise_key, best_key = jax.random.split(key)
     # The Gumbel-max trick, in a form that allows a temperature of 0.
     noise = jax.random.gumbel(noise_key, q.shape)
@@ -76,9 +74,3 @@ def pick_best(values: jax.Array, draw: jax.Array) -> jax.Array:
 def _forbid(values: jax.Array, legal: jax.Array) -> jax.Array:
     """Returns values whose illegal entries are below all legal ones."""
     return jnp.where(legal, jnp.nan_to_num(values), -jnp.inf)
-
-
-def _check(q: jax.Array, exploration: jax.Array) -> None:
-    chex.assert_rank([q, exploration], [2, 1])
-    chex.assert_equal_shape_prefix([q, exploration], 1)
-    chex.assert_type(q, jnp.float32)

@@ -72,8 +72,7 @@ def _make_categorical(config: Config, spec: EnvironmentSpec, is_double: bool) ->
     def item_loss_fn(
         estimates: Estimates, a_tm1: jax.Array, r_t: jax.Array, discount_t: jax.Array
     ) -> ItemLoss:
-        logits_tm1, logits_t = estimates.values_tm1, estimates.target_values_t
-        q_selector_t = estimates.q_selector_t
+        logits_tm1, _, logits_t, q_selector_t, *_ = estimates
         loss, divergence = categorical_q_loss(
             logits_tm1, a_tm1, r_t, discount_t, logits_t, q_selector_t, atoms
         )

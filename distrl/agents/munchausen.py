@@ -20,22 +20,17 @@ def make_munchausen_dqn(config: Config, spec: EnvironmentSpec) -> Agent:
     softmax policy, so no action is selected.
     """
     refuse_fields(config, "value_transform")
+    loss = config.loss
+    settings = loss.munchausen_alpha, loss.munchausen_temperature, loss.munchausen_clip
 
     def item_loss_fn(
         estimates: Estimates, a_tm1: jax.Array, r_t: jax.Array, discount_t: jax.Array
     ) -> ItemLoss:
+        q_tm1, q_target_tm1, q_target_t, *_ = estimates
         td_error = munchausen_td_error(
-            estimates.values_tm1,
-            a_tm1,
-            r_t,
-            discount_t,
-            estimates.target_values_tm1,
-            estimates.target_values_t,
-            config.loss.munchausen_alpha,
-            config.loss.munchausen_temperature,
-            config.loss.munchausen_clip,
+            q_tm1, a_tm1, r_t, discount_t, q_target_tm1, q_target_t, *settings
         )
-        return ItemLoss(td_loss(td_error, config.loss), td_error)
+        return ItemLoss(td_loss(td_error, loss), td_error)
 
     return make_transition_agent(config, spec, item_loss_fn)
 

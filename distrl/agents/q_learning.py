@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import rlax
 
 from distrl.agents.agent import Agent
-from distrl.agents.td_errors import get_transform, td_loss
+from distrl.agents.td_errors import TRANSFORMS, td_loss
 from distrl.agents.transition_agent import Estimates, ItemLoss, make_transition_agent
 from distrl.config.schema import Config
 from distrl.types import EnvironmentSpec
@@ -57,19 +57,14 @@ def q_learning_td_error(
 
 
 def _make_q_learning(config: Config, spec: EnvironmentSpec, is_double: bool) -> Agent:
-    transform = get_transform(config.loss)
+    transform = TRANSFORMS[config.loss.value_transform]
 
     def item_loss_fn(
         estimates: Estimates, a_tm1: jax.Array, r_t: jax.Array, discount_t: jax.Array
     ) -> ItemLoss:
+        q_tm1, _, q_target_t, q_selector_t, *_ = estimates
         td_error = q_learning_td_error(
-            estimates.values_tm1,
-            a_tm1,
-            r_t,
-            discount_t,
-            estimates.target_values_t,
-            estimates.q_selector_t,
-            transform,
+            q_tm1, a_tm1, r_t, discount_t, q_target_t, q_selector_t, transform
         )
         return ItemLoss(td_loss(td_error, config.loss), td_error)
 

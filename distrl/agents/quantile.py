@@ -17,21 +17,15 @@ def make_qr_dqn(config: Config, spec: EnvironmentSpec) -> Agent:
     Priorities are the TD errors of expected values; the paper has none.
     """
     refuse_fields(config, "max_abs_td_gradient", "value_transform")
-    count = config.loss.num_quantiles
+    count, delta = config.loss.num_quantiles, config.loss.huber_delta
     tau = (jnp.arange(count, dtype=jnp.float32) + 0.5) / count
 
     def item_loss_fn(
         estimates: Estimates, a_tm1: jax.Array, r_t: jax.Array, discount_t: jax.Array
     ) -> ItemLoss:
+        values_tm1, _, values_t, q_selector_t, *_ = estimates
         return quantile_q_loss(
-            estimates.values_tm1.T,
-            tau,
-            a_tm1,
-            r_t,
-            discount_t,
-            estimates.target_values_t.T,
-            estimates.q_selector_t,
-            config.loss.huber_delta,
+            values_tm1.T, tau, a_tm1, r_t, discount_t, values_t.T, q_selector_t, delta
         )
 
     return make_transition_agent(
@@ -58,16 +52,10 @@ def make_iqn(config: Config, spec: EnvironmentSpec) -> Agent:
     def item_loss_fn(
         estimates: Estimates, a_tm1: jax.Array, r_t: jax.Array, discount_t: jax.Array
     ) -> ItemLoss:
-        assert estimates.tau_tm1 is not None
+        values_tm1, _, values_t, q_selector_t, tau_tm1, *_ = estimates
+        assert tau_tm1 is not None
         item = quantile_q_loss(
-            estimates.values_tm1,
-            estimates.tau_tm1,
-            a_tm1,
-            r_t,
-            discount_t,
-            estimates.target_values_t,
-            estimates.q_selector_t,
-            delta,
+            values_tm1, tau_tm1, a_tm1, r_t, discount_t, values_t, q_selector_t, delta
         )
         return item if delta is None else item._replace(loss=item.loss / delta)
 

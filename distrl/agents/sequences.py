@@ -10,7 +10,7 @@ import rlax
 
 from distrl.agents.agent import Agent, LossOutput
 from distrl.agents.legal_actions import find_legal, restrict
-from distrl.agents.td_errors import get_transform, td_loss
+from distrl.agents.td_errors import TRANSFORMS, td_loss
 from distrl.agents.transition_agent import make_q_values
 from distrl.config.checks import check_sequence_length
 from distrl.config.schema import Config
@@ -38,7 +38,7 @@ def make_r2d2(config: Config, spec: EnvironmentSpec) -> Agent:
     """
     check_sequence_length(config)
     network = make_value_network(config, spec)
-    transform = get_transform(config.loss)
+    transform = TRANSFORMS[config.loss.value_transform]
     burn_in, mix = config.loss.burn_in, config.loss.priority_mix
     is_double = config.loss.double is not False
     td_error_fn = functools.partial(

@@ -9,10 +9,12 @@ import rlax
 from distrl.config.schema import Config, LossConfig
 from distrl.errors import ConfigError
 
-_TRANSFORMS = {
+TRANSFORMS = {
     "none": rlax.IDENTITY_PAIR,
     "signed_hyperbolic": rlax.SIGNED_HYPERBOLIC_PAIR,
 }
+"""h of `loss.value_transform` (arXiv 1805.11593) and its inverse."""
+
 _UNSET = {"double": None, "max_abs_td_gradient": None, "value_transform": "none"}
 
 
@@ -36,11 +38,6 @@ def td_loss(td_error: jax.Array, config: LossConfig) -> jax.Array:
     fixed = jax.lax.stop_gradient(td_error)
     limit = bound if config.huber_delta is None else min(bound, config.huber_delta)
     return measure(fixed) + jnp.clip(fixed, -limit, limit) * (td_error - fixed)
-
-
-def get_transform(config: LossConfig) -> rlax.TxPair:
-    """Returns h of `value_transform` (arXiv 1805.11593) and its inverse."""
-    return _TRANSFORMS[config.value_transform]
 
 
 def refuse_fields(config: Config, *names: str) -> None:

@@ -166,14 +166,11 @@ class Checkpointer:
         save = _Save(f"{self._number:06d}", time.monotonic())
         self._save, self._number = save, self._number + 1
         # The next update may reuse the buffers of `state`, so it is copied first.
-        save.start(LEARNER, self._save_state, save.name, first_replica(state))
+        arguments = (self._run_dir, save.name, first_replica(state), learner_steps)
+        save.start(LEARNER, save_train_state, *arguments)
         for shard, address in self._shards.items():
             save.start(shard, self._save_shard, save, shard, address)
         save.start(_WHOLE, self._complete, save, dict(save.parts), self._last)
-
-    def _save_state(self, name: str, state: TrainState) -> None:
-        save_train_state(self._run_dir, name, state, self._last.learner_steps)
-        return_freed_memory()
 
     def _save_shard(self, save: "_Save", shard: str, address: str) -> None:
         def is_over() -> bool:
@@ -188,6 +185,7 @@ class Checkpointer:
         progress: RunProgress,
     ) -> None:
         errors = [part.exception() for part in parts.values()]
+        return_freed_memory()
         if any(errors) or save.is_given_up:
             discard_partial(self._run_dir, save.name)
             return

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from distrl.agents.td_errors import get_transform, refuse_fields, td_loss
+from distrl.agents.td_errors import TRANSFORMS, refuse_fields, td_loss
 from distrl.config import Config, LossConfig
 from distrl.errors import ConfigError
 
@@ -39,10 +39,10 @@ def test_transforms_and_their_inverses_by_hand():
     # sign(x) (sqrt(|x| + 1) - 1) + 0.001 x
     values = np.array([-8.0, 0.0, 3.0, 99.0], np.float32)
     squashed = np.array([-2.008, 0.0, 1.003, 9.099], np.float32)
-    pair = get_transform(LossConfig(value_transform="signed_hyperbolic"))
+    pair = TRANSFORMS["signed_hyperbolic"]
     np.testing.assert_allclose(pair.apply(values), squashed, rtol=1e-6)
     np.testing.assert_allclose(pair.apply_inv(squashed), values, rtol=1e-3)
-    pair = get_transform(LossConfig())
+    pair = TRANSFORMS["none"]
     np.testing.assert_array_equal(pair.apply(values), values)
     np.testing.assert_array_equal(pair.apply_inv(values), values)
 
