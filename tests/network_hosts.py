@@ -113,13 +113,6 @@ class NetworkHosts:
         raise AssertionError("Ray did not come up")
 
     def _try_to_start(self, index: int, *arguments: str) -> None:
-        environment = {
-            **os.environ,
-            _MARK: self.mark,
-            "PYTHONPATH": str(ROOT),
-            "RAY_USAGE_STATS_ENABLED": "0",
-        }
-        environment.pop("XLA_FLAGS", None)
         command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block"]
         command += [f"--node-ip-address={self.addresses[index]}", "--num-cpus=2"]
         self._processes.append(
@@ -128,7 +121,12 @@ class NetworkHosts:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                env=environment,
+                env={
+                    **os.environ,
+                    _MARK: self.mark,
+                    "PYTHONPATH": str(ROOT),
+                    "RAY_USAGE_STATS_ENABLED": "0",
+                },
             )
         )
 

@@ -39,8 +39,6 @@ class RayCluster:
             "RAY_USAGE_STATS_ENABLED": "0",
             "PYTHONPATH": os.pathsep.join([str(ROOT), *module_paths]),
         }
-        # The tests show four devices to JAX; a run is to see the machine's own.
-        environment.pop("XLA_FLAGS", None)
         self._process = subprocess.Popen(
             [sys.executable, __file__, json.dumps(machines)],
             stdin=subprocess.PIPE,

@@ -38,7 +38,7 @@ pytestmark = [
 
 @pytest.fixture
 def checkout(tmp_path):
-    """Returns a directory that looks to the script as a checkout does."""
+    """A directory that looks like a checkout to the script."""
     (tmp_path / ".venv").symlink_to(sys.prefix)
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     (tmp_path / "bin").mkdir()
@@ -59,7 +59,6 @@ def submit(checkout, *arguments):
         "SLURM_CPUS_PER_TASK": "2",
         "RAY_USAGE_STATS_ENABLED": "0",
     }
-    environment.pop("XLA_FLAGS", None)
     script = str(ROOT / "docs" / "recipes" / "train.sbatch")
     return subprocess.Popen(
         [*APART, "--kill-child", "bash", script, *arguments],
@@ -76,7 +75,7 @@ def read_result(checkout):
     return json.loads(path.read_text())
 
 
-def test_a_job_ends_at_the_signal_and_the_next_one_goes_on_to_the_goal(checkout):
+def test_a_job_ends_at_the_signal_and_the_next_one_resumes_it(checkout):
     job = submit(checkout)
     printed = []
     for line in job.stdout:
