@@ -1,4 +1,4 @@
-"""A real run over four shards of replay: it learns, saves, is resumed, and loses one."""
+"""A real run over four shards of replay: it learns, is resumed, and loses one."""
 
 import os
 import signal
@@ -66,7 +66,7 @@ def test_four_shards_solve_catch_and_a_resumed_run_has_the_same_four(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_killed_shard_continues_from_its_part_and_the_others_serve_meanwhile(
+def test_a_killed_shard_continues_from_its_part_while_the_others_serve(
     tmp_path,
 ):
     run_dir = tmp_path / "run"

@@ -4,14 +4,20 @@ import os
 import signal
 import subprocess
 import sys
+from unittest import mock
 
 import psutil
 import pytest
 import ray
 from ray_clusters import RayCluster
 
-from distrl.config import Config
-from distrl.launch.cluster.machines import MachineAgent, explain_loss
+from distrl.config import Config, LaunchConfig
+from distrl.launch.cluster.machines import (
+    MachineAgent,
+    MachineLost,
+    RemoteMachine,
+    explain_loss,
+)
 from distrl.launch.messages import Ended, Import, Lost, Refused, pack, unpack
 from distrl.launch.reaping import kill_session
 
@@ -53,7 +59,7 @@ def test_a_zygote_that_is_killed_is_said_to_be(agent):
 
 _LEFT_ALONE = """
 import signal
-from distrl.config import Config
+from distrl.config import Config, LaunchConfig
 from distrl.launch.cluster.machines import MachineAgent
 from distrl.launch.messages import Import, pack
 payload = pack((Config(run_dir="/"), "no.such:program"))
@@ -131,6 +137,15 @@ def test_a_machine_speaks_until_its_end(cluster, tmp_path):
 def test_a_machine_whose_agent_is_killed_is_lost(cluster, tmp_path):
     *_, lost = listen(cluster, make_request(tmp_path, tmp_path), "kill")
     assert lost.startswith("machine 10.0.0.1 lost its agent: ")
+
+
+def test_a_machine_that_does_not_answer_is_lost(tmp_path, monkeypatch):
+    monkeypatch.setattr(ray, "remote", mock.MagicMock())
+    launch = LaunchConfig(connect_seconds=0.1)
+    machine = RemoteMachine(launch, "0" * 56, make_request(tmp_path, tmp_path))
+    with pytest.raises(MachineLost, match="10.0.0.1 did not answer for 0.1 s"):
+        while True:
+            machine.check_silence()
 
 
 @pytest.mark.parametrize(

@@ -77,10 +77,6 @@ class RemoteMachine:
         """Returns the messages that have arrived; raises MachineLost."""
         import ray
 
-        if not ray.wait([self.answer], timeout=0)[0]:
-            if self._clock.tick() > self._deadline:
-                raise MachineLost(self, f"did not answer for {self._limit:g} s")
-            return []
         try:
             messages = ray.get(self.answer)
         except Exception as error:
@@ -88,6 +84,11 @@ class RemoteMachine:
         self._seen += len(messages)
         self._ask(self._silent_seconds)
         return messages
+
+    def check_silence(self) -> None:
+        """Raises MachineLost if the agent has not answered for too long."""
+        if self._clock.tick() > self._deadline:
+            raise MachineLost(self, f"did not answer for {self._limit:g} s")
 
     def kill(self) -> None:
         """Kills the agent and everything that it started on the machine."""
@@ -113,9 +114,14 @@ def receive(
     """
     import ray
 
-    listening = [machine for machine in machines if not machine.has_ended]
-    ray.wait([machine.answer for machine in listening], timeout=seconds)
-    for machine in listening:
+    listening = {each.answer: each for each in machines if not each.has_ended}
+    answers = list(listening)
+    ray.wait(answers, timeout=seconds)
+    ready, missing = ray.wait(answers, num_returns=len(answers), timeout=0)
+    for answer in missing:
+        listening[answer].check_silence()
+    for answer in ready:
+        machine = listening[answer]
         for message in machine.read():
             yield machine, message
 
