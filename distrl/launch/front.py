@@ -14,7 +14,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distrl.checkpoints.layout import Checkpoint, discard_partials
@@ -118,8 +117,8 @@ def run(
         checkpoint = None
         if resume:
             checkpoint = begin_resumption(config, directory, progress.note)
-        front = _Front(config, progress, directory, checkpoint, ending)
-        return front.run(program)
+        front = _Front(config, program, progress, directory, checkpoint, ending)
+        return front.run()
 
 
 def _check_program(launch: LaunchConfig, program: Program) -> None:
@@ -140,6 +139,7 @@ class _Front:
     def __init__(
         self,
         config: Config,
+        program: Program,
         progress: "Progress",
         directory: RunDirectory,
         checkpoint: Checkpoint | None,
@@ -152,16 +152,20 @@ class _Front:
         self._checkpoint = checkpoint
         self._started = time.monotonic()
         self._status: Status | None = None
-        self._first_status, self._resumes = Status(), 0
+        self._first_status, resumes = Status(), 0
         if checkpoint is not None:
-            self._resumes = checkpoint.progress.sessions
             self._first_status = Status(**vars(checkpoint.progress))
+            resumes = checkpoint.progress.sessions
         logs = directory.path / "logs"
         self._records = Records(directory.path, progress.note)
         self._logs = LogBound(logs, config.launch.log_mib, progress.note)
-        self._token: Path | None = None
-        self._scratch: str | None = None
-        self._make_temporary_files(ending)
+        backend = BACKENDS[config.launch.backend]
+        self._token = make_token(directory.path) if backend.is_cluster else None
+        if self._token is not None:
+            ending.callback(self._token.unlink, missing_ok=True)
+        scratch = tempfile.mkdtemp(prefix="distrl-") if backend.needs_scratch else None
+        if scratch is not None:
+            ending.callback(shutil.rmtree, scratch, ignore_errors=True)
         self._clock = WorkingClock(_LONGEST_TICK_SECONDS)
         # When to end the host, by that clock, once it has been asked to end.
         self._deadline: float | None = None
@@ -172,20 +176,14 @@ class _Front:
         ending.callback(self._signals.close)
         self._host = HostProcess(logs)
         ending.callback(self._host.close)
-
-    def run(self, program: Program) -> Outcome:
-        """Runs the program until it has ended."""
         self._progress.stage("starting")
-        request = messages.Launch(
-            payload=messages.pack((self._config, program)),
-            exposure=_find_exposure(self._config.launch),
-            resumes=0
-            if self._checkpoint is None
-            else self._checkpoint.progress.sessions,
-            token=None if self._token is None else str(self._token),
-            scratch=self._scratch,
-        )
+        payload, exposure = messages.pack((config, program)), _find_exposure(config)
+        token = None if self._token is None else str(self._token)
+        request = messages.Launch(payload, exposure, resumes, token, scratch)
         self._host.channel.send(request)
+
+    def run(self) -> Outcome:
+        """Runs the program until it has ended."""
         sources = [self._host.channel, self._signals]
         ticked = time.monotonic()
         while not self._has_ended:
@@ -207,15 +205,6 @@ class _Front:
                 self._host.memory_kills.tick()
                 self._show_status()
         return self._conclude()
-
-    def _make_temporary_files(self, ending: contextlib.ExitStack) -> None:
-        backend = BACKENDS[self._config.launch.backend]
-        if backend.is_cluster:
-            self._token = make_token(self._directory.path)
-            ending.callback(self._token.unlink, missing_ok=True)
-        if backend.needs_scratch:
-            self._scratch = tempfile.mkdtemp(prefix="distrl-")
-            ending.callback(shutil.rmtree, self._scratch, ignore_errors=True)
 
     def _begin_stop(self) -> None:
         """Asks the nodes to end; before their start, gives up on the host at once."""
@@ -345,8 +334,9 @@ class _Front:
         return "done", status.reason or "the program ended", 0
 
 
-def _find_exposure(launch: LaunchConfig) -> str | None:
+def _find_exposure(config: Config) -> str | None:
     """Returns why the program's network is not private; None if it should be."""
+    launch = config.launch
     # Without an address, a Ray of its own is started on this machine.
     if BACKENDS[launch.backend].is_cluster and launch.address is not None:
         return "the machines of a cluster have to reach each other"
