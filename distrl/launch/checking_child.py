@@ -56,11 +56,7 @@ def check_run(
     """Checks the parts of a run in a fork, as the node that learns will build them.
 
     Returns the environment's spec, and the devices that share a superbatch, in words.
-    `environment` has variables for that node in addition to those of its group. This
-    process ends when `channel` (to the front) closes.
-
-    Raises:
-      ConfigError: something does not fit.
+    `environment` has variables of that node; `channel` is to the front.
     """
 
     def check(tell: Tell) -> None:
@@ -97,7 +93,6 @@ def run_in_child(
     adopts orphans from now on.
 
     Args:
-      task: runs in the fork.
       seconds: the longest time between two values; None for no limit.
       front: this process ends when it closes, and what the task prints is kept for the
         error; without it, what the task prints is shown.

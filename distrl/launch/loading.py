@@ -27,11 +27,7 @@ _FILES_IN_ONE_PROCESS = 15
 
 
 def import_everything(config: Config) -> None:
-    """Imports what nodes need, so that forks share it, and raises the file limit.
-
-    Raises:
-      ConfigError: the hard limit of open files is too low for the run.
-    """
+    """Imports what nodes need, so that forks share it, and raises the file limit."""
     # A collection while jaxlib 0.4.38 registers its pytrees can crash the process.
     gc.disable()
     import distrl.launch.checking  # noqa: F401

@@ -45,9 +45,6 @@ class RunDirectory:
 
         Only the owner may read what may hold secrets, such as arguments of an
         environment: configuration, result, logs and checkpoints.
-
-        Raises:
-          ConfigError: it cannot be written to, or another run was faster.
         """
         with refuse_os_errors(self.path):
             if self.lock is None:
@@ -160,9 +157,6 @@ def lock_run_dir(run_dir: Path) -> int:
 
     The lock lasts until every copy of the descriptor is closed, in this process and in
     those that inherit or receive it. So it ends with the last process of a run.
-
-    Raises:
-      ConfigError: another run holds the lock, or the directory cannot be locked.
     """
     path = run_dir / _LOCK
     with refuse_os_errors(path):
