@@ -5,7 +5,6 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
 
 import numpy as np
 import tree
@@ -20,7 +19,6 @@ _PATIENCE = 0.05
 _POLL_SECONDS = 0.2
 # How long a thread waits for another whose turn it is.
 _TURN_SECONDS = 0.01
-_Read = TypeVar("_Read")
 
 
 def make_samplers(
@@ -38,7 +36,7 @@ def make_samplers(
     ]
 
 
-class ShardedSampler(Generic[_Read]):
+class ShardedSampler:
     """Reads an equal share of each superbatch from each shard, in a thread per shard.
 
     The thread that completes a superbatch also joins and converts it, and holds it
@@ -58,13 +56,13 @@ class ShardedSampler(Generic[_Read]):
         self,
         samplers: Sequence[ReplaySampler],
         transitions_per_item: int,
-        convert: Callable[[SampledSuperbatch], _Read],
+        convert: Callable[[SampledSuperbatch], SampledSuperbatch],
     ):
-        """Starts the threads, one per sampler; `convert` makes the results of `get`."""
+        """Starts the threads, one per sampler; `convert` is applied to superbatches."""
         self._samplers = samplers
         self._block = transitions_per_item
         self._convert = convert
-        self._queue: queue.Queue[_Read] = queue.Queue(maxsize=1)
+        self._queue: queue.Queue[SampledSuperbatch] = queue.Queue(maxsize=1)
         self._error: BaseException | None = None
         self._closed = False
         # Guards everything below.
@@ -86,7 +84,7 @@ class ShardedSampler(Generic[_Read]):
         for thread in self._threads:
             thread.start()
 
-    def get(self, timeout: float) -> _Read | None:
+    def get(self, timeout: float) -> SampledSuperbatch | None:
         """Returns the next superbatch, or None if none comes within `timeout` seconds.
 
         Raises the error of a thread, such as a shard that was away for too long.
@@ -159,7 +157,7 @@ class ShardedSampler(Generic[_Read]):
         if notify:
             self._changed.notify_all()
 
-    def _offer(self, read: _Read) -> None:
+    def _offer(self, read: SampledSuperbatch) -> None:
         while not self._closed:
             try:
                 self._queue.put(read, timeout=_POLL_SECONDS)

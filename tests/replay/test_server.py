@@ -1,18 +1,11 @@
-import json
-import os
-import subprocess
-import sys
 import threading
 import time
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from replay.conftest import Reports
 
 from distrl.replay.forms import TABLE_NAME
-from distrl.replay.frames import make_form
-from distrl.replay.priorities import PriorityUpdater
 from distrl.replay.sampler import ReplaySampler
 from distrl.replay.server import make_table, serve_replay
 from distrl.replay.writer import BlockWriter
@@ -70,90 +63,6 @@ def test_a_taken_port_is_refused(replay):
     port = int(address.split(":")[1])
     with pytest.raises(RuntimeError, match=f"Port {port} is taken"):
         serve_replay(config, replay.spec, port, threading.Event(), Reports(print))
-
-
-_SERVE = """
-import json, sys, threading
-from distrl.config.schema import Config, LaunchConfig, LearnerConfig, ReplayConfig
-from distrl.replay import serve_replay
-from conftest import Replay, Reports
-
-stop = threading.Event()
-threading.Thread(target=lambda: (sys.stdin.read(), stop.set()), daemon=True).start()
-config = Replay.config(**json.loads(sys.argv[2]))
-reporter = Reports(lambda gauges: print(json.dumps(gauges), flush=True))
-serve_replay(config, Replay.spec, int(sys.argv[1]), stop, reporter)
-"""
-
-
-def test_a_server_in_another_process(replay):
-    """Over gRPC: in one process, Reverb's clients go past it."""
-    settings = {"transitions_per_item": 1, "kind": "prioritized"}
-    config = replay.config(**settings)
-    port = replay.free_port()
-    here = os.path.dirname(os.path.abspath(__file__))
-    path = os.pathsep.join([here, os.getcwd(), *sys.path])
-    server = subprocess.Popen(
-        [sys.executable, "-c", _SERVE, str(port), json.dumps(settings)],
-        env={**os.environ, "PYTHONPATH": path},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    address = f"localhost:{port}"
-    try:
-        # The server is still importing: all wait for it.
-        writer = BlockWriter(address, config, replay.spec, 0, threading.Event())
-        assert writer.write(replay.batch(range(100))) == 100
-        writer.close()
-        sampler = ReplaySampler(address, config, replay.spec)
-        superbatch = sampler.read()
-        got = superbatch.items
-        expected = replay.batch(got.reward_t)
-        for name in ("pixels", "speed"):
-            np.testing.assert_array_equal(
-                got.observation_t[name], expected.observation_t[name]
-            )
-        updater = PriorityUpdater([address], config)
-        zeros = np.zeros(len(superbatch.keys))
-        updater.put(superbatch.keys, superbatch.shards, zeros)
-        # Items of priority 0 are no longer drawn.
-        gone = set(superbatch.keys.tolist())
-        replay.wait_until(lambda: not gone & set(sampler.read().keys.tolist()))
-        updater.check()
-        updater.close()
-        gauges = {}
-        while gauges.get("sampled", 0.0) < 128:
-            gauges = json.loads(server.stdout.readline())
-        assert gauges["replay_size"] == gauges["inserted"] == 100
-        _, errors = server.communicate(timeout=30.0)
-        assert server.returncode == 0, errors
-    finally:
-        server.kill()
-        server.wait(5.0)
-
-
-def test_signature_has_a_block_of_each_part(replay):
-    signature = make_form(replay.config(transitions_per_item=8), replay.spec).signature
-    assert signature.observation_t["pixels"] == tf.TensorSpec((8, 4, 3), tf.uint8)
-    assert signature.observation_tm1["speed"] == tf.TensorSpec((8, 2), tf.float32)
-    assert signature.action_tm1 == tf.TensorSpec((8,), tf.int32)
-    assert signature.reward_t == signature.discount_t == tf.TensorSpec((8,), tf.float32)
-
-
-@pytest.mark.parametrize(("core", "parts"), [("none", 0), ("gru", 1), ("lstm", 2)])
-def test_signature_of_a_sequence_is_one_item_with_its_recurrent_state(
-    replay, core, parts
-):
-    config = replay.config(sequence_length=4, core=core)
-    signature = make_form(config, replay.spec).signature
-    assert signature.observation["pixels"] == tf.TensorSpec((1, 5, 4, 3), tf.uint8)
-    assert signature.action == tf.TensorSpec((1, 4), tf.int32)
-    assert signature.mask == signature.reward == signature.discount
-    assert signature.mask == tf.TensorSpec((1, 4), tf.float32)
-    assert signature.carry == (tf.TensorSpec((1, 5), tf.float32),) * parts
-    assert make_table(config, replay.spec).info.current_size == 0
 
 
 def test_sizes_count_items(replay):

@@ -12,7 +12,6 @@ import tree
 from mortal_servers import MortalServer, serve_shard
 
 from distrl.checkpoints.layout import RunProgress, begin_part, complete_checkpoint
-from distrl.config.replay_sizes import replay_sizes
 from distrl.replay import sharded
 from distrl.replay.forms import TABLE_NAME
 from distrl.replay.priorities import PriorityUpdater
@@ -194,48 +193,6 @@ def test_learning_begins_when_all_shards_hold_their_part_of_the_minimum(make):
     shards.write(1, [109])
     ids = shards.read().items.reward_t
     assert ids.min() < 50 and ids.max() >= 100
-
-
-def test_who_waits_for_actors_is_not_waited_for_and_the_limits_hold(make):
-    # One sample an insert, 64 ahead in each shard, superbatches of 32 from each.
-    shards = make(
-        batch_size=64,
-        steps_per_dispatch=1,
-        shards=2,
-        transitions_per_item=1,
-        min_size=20,
-        samples_per_insert=1.0,
-        error_buffer=128.0,
-    )
-    limits = replay_sizes(shards.config)
-    assert (limits.share, limits.error_buffer) == (32, 64.0)
-    for shard in range(2):
-        shards.write(shard, range(100 * shard, 100 * shard + 10))
-    # Both give their two shares, and then have no more to give.
-    both = np.concatenate([shards.read().shards for _ in range(2)])
-    assert np.bincount(both).tolist() == [64, 64]
-    assert shards.sampler.get(1.0) is None
-    # The first one's actors go on: all comes from it, and its items weigh whole.
-    for begin in (10, 74):
-        shards.write(0, range(begin, begin + 64))
-        superbatch = shards.read()
-        assert set(superbatch.shards) == {0}
-        # Drawn as it grew; a half of each, and the latest would be of twice as many.
-        size = shards.tables[0].info.current_size
-        assert 1 / superbatch.probabilities.min() <= size * 1.001
-    assert shards.sampler.get(1.0) is None
-    # The second one's come back, and so does its share.
-    for shard in range(2):
-        shards.write(shard, range(200, 232))
-    superbatch = shards.read()
-    assert np.bincount(superbatch.shards).tolist() == [32, 32]
-    # Nothing was thrown away, and neither limit passed.
-    drawn = [160 + 64, 64 + 32]
-    for shard, table in enumerate(shards.tables):
-        stats = table.info.rate_limiter_info
-        assert stats.sample_stats.completed == drawn[shard]
-        inserts = stats.insert_stats.completed
-        assert drawn[shard] == inserts - limits.min_size + limits.error_buffer
 
 
 def test_the_addresses_must_be_as_many_as_the_shards(replay):

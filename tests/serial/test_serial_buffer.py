@@ -94,13 +94,6 @@ def test_prioritised_draws_are_in_proportion_to_the_power_of_the_priority():
     np.testing.assert_allclose(drawn.probabilities, wanted, rtol=1e-6)
 
 
-def test_a_tree_that_is_no_power_of_two_ends_with_the_last_item():
-    replay = Replay(5, kind="prioritized", priority_exponent=1.0)
-    replay.add([0, 1, 2, 3, 4], [1, 1, 1, 1, 6])
-    shares = {0: 0.1, 1: 0.1, 2: 0.1, 3: 0.1, 4: 0.6}
-    assert_drawn_by(replay.count(), shares)
-
-
 def test_draws_come_in_no_order():
     replay = Replay(100, kind="prioritized")
     replay.add(np.arange(100))
