@@ -88,10 +88,8 @@ class Checkpoint:
 
     def describe(self) -> str:
         """Returns for example `checkpoint 000007 of learner step 12,800`."""
-        return (
-            f"checkpoint {self.path.name} of learner step "
-            f"{self.progress.learner_steps:,}"
-        )
+        steps = self.progress.learner_steps
+        return f"checkpoint {self.path.name} of learner step {steps:,}"
 
 
 def make_folder(run_dir: str | Path) -> Path:
@@ -116,9 +114,9 @@ def find_scratch(run_dir: str | Path, node: str) -> Path:
 
 def make_scratch(run_dir: str | Path, node: str) -> Path:
     """Returns a node's hidden directory, created or emptied."""
+    make_folder(run_dir)
     path = find_scratch(run_dir, node)
     shutil.rmtree(path, ignore_errors=True)
-    make_folder(run_dir)
     path.mkdir()
     return path
 
@@ -155,16 +153,14 @@ def discard_partials(run_dir: str | Path, scratch: bool = True) -> None:
 
 def list_checkpoints(run_dir: str | Path) -> list[Path]:
     """Returns the directories of the checkpoints, newest first."""
-    folder = _folder(run_dir)
-    if not folder.is_dir():
-        return []
-    names = [path for path in folder.iterdir() if path.name.isdecimal()]
-    return sorted(names, key=lambda path: int(path.name), reverse=True)
+    paths = [path for path in _folder(run_dir).glob("*") if path.name.isdecimal()]
+    return sorted(paths, key=lambda path: int(path.name), reverse=True)
 
 
 def next_number(run_dir: str | Path) -> int:
     """Returns the number of the next checkpoint; six digits of it make its name."""
-    return 1 + max((int(path.name) for path in list_checkpoints(run_dir)), default=0)
+    newest = next(iter(list_checkpoints(run_dir)), None)
+    return 1 if newest is None else int(newest.name) + 1
 
 
 def find_newest_checkpoint(

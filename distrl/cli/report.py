@@ -43,15 +43,15 @@ def main(arguments: list[str]) -> int:
         )
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with reserve_stdout() as write:
-        from distrl import reports
+        from distrl.reports import scores
 
-        sweeps = [reports.score_sweep(path) for path in places]
+        sweeps = [scores.score_sweep(path) for path in places]
         if len({sweep.name for sweep in sweeps}) < len(sweeps):
             raise ConfigError(
                 f"{', '.join(places)}: two sweeps have the same name; rename one of "
                 "the directories, and give each once"
             )
-        rows, tags = reports.make_rows(sweeps), reports.compare_tags(sweeps)
+        rows, tags = scores.make_rows(sweeps), scores.compare_tags(sweeps)
         command = shlex.join(["distrl", "report", *arguments])
         _write_files(files, sweeps, rows, command)
         if args.json:
@@ -80,7 +80,7 @@ def _write_files(
     rows: list[dict[str, Any]],
     command: str,
 ) -> None:
-    from distrl import reports
+    from distrl.reports import page, pictures
 
     if "picture" in files and not rows:
         raise ConfigError(
@@ -88,9 +88,11 @@ def _write_files(
             "to draw"
         )
     contents: dict[str, Callable[[], bytes]] = {
-        "html": lambda: reports.make_page(sweeps, command).encode(),
-        "csv": lambda: reports.make_csv(rows).encode(),
-        "picture": lambda: reports.draw_bars(sweeps, Path(files["picture"]).suffix[1:]),
+        "html": lambda: page.make_page(sweeps, command).encode(),
+        "csv": lambda: page.make_csv(rows).encode(),
+        "picture": lambda: pictures.draw_bars(
+            sweeps, Path(files["picture"]).suffix[1:]
+        ),
     }
     for name, path in files.items():
         try:
@@ -105,13 +107,13 @@ def _format(
     tags: list[dict[str, Any]],
 ) -> list[str]:
     """Returns the two tables and the failed ids as lines."""
-    from distrl import reports
+    from distrl.reports import scores
 
     lines = ["no id is finished yet"]
     if rows:
-        lines = _align(reports.score_table(rows))
+        lines = _align(scores.score_table(rows))
     if tags:
-        lines += ["", *_align(reports.tag_table(tags))]
+        lines += ["", *_align(scores.tag_table(tags))]
     for sweep in sweeps:
         lines += [f"failed: {i}: {reason}" for i, reason in sweep.failed.items()]
     return lines

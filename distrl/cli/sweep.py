@@ -58,7 +58,8 @@ def main(arguments: list[str]) -> int:
 
 def _run(config: Config, command: str) -> tuple[int, dict[str, Any]]:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    from distrl.sweep import check_sweep, open_sweep, run_sweep
+    from distrl.sweep.directory import open_sweep
+    from distrl.sweep.runner import check_sweep, run_sweep
     from distrl.telemetry.progress import SweepProgress
 
     check_sweep(config)

@@ -49,45 +49,38 @@ def make_csv(rows: Sequence[Mapping[str, Any]]) -> str:
 def make_page(sweeps: Sequence[SweepScores], command: str) -> str:
     """Returns a self-contained HTML page; `command` is shown on it."""
     title = html.escape(f"bsuite: {', '.join(sweep.name for sweep in sweeps)}")
+    rows, tags = make_rows(sweeps), compare_tags(sweeps)
+    scores = ["<p>No id is finished yet.</p>"]
+    if rows:
+        picture = _show_picture(draw_bars(sweeps), "score by experiment")
+        scores = [picture, _show_table(score_table(rows))]
+    means = ["<p>No experiment is whole yet, so there is no mean of a tag.</p>"]
+    if tags:
+        means = [_show_table(tag_table(tags))]
+    if len(tags) >= _LEAST_TAGS:
+        means.insert(0, _show_picture(draw_radar(tags), "mean score by tag"))
     failed = [
         f"<li>{html.escape(f'{sweep.name}: {bsuite_id}: {reason}')}</li>"
         for sweep in sweeps
         for bsuite_id, reason in sweep.failed.items()
     ]
+    if failed:
+        scores += ["<p>Failed:</p>\n<ul>", *failed, "</ul>"]
     return "\n".join(
         [
             '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
             f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>",
             f"<h1>{title}</h1>\n<p>{html.escape(_EXPLANATION)}</p>",
             "<h2>By experiment</h2>",
-            *_show_scores(sweeps),
-            *(["<p>Failed:</p>\n<ul>", *failed, "</ul>"] if failed else []),
+            *scores,
             "<h2>By tag</h2>",
-            *_show_tags(sweeps),
+            *means,
             "<h2>How it was made</h2>",
             *(_show_making(sweep) for sweep in sweeps),
             f"<p>This page: <code>{html.escape(command)}</code>. Published scores: "
             f"{html.escape(SOURCE)}.</p>\n</body>\n</html>\n",
         ]
     )
-
-
-def _show_scores(sweeps: Sequence[SweepScores]) -> list[str]:
-    rows = make_rows(sweeps)
-    if not rows:
-        return ["<p>No id is finished yet.</p>"]
-    picture = _show_picture(draw_bars(sweeps), "score by experiment")
-    return [picture, _show_table(score_table(rows))]
-
-
-def _show_tags(sweeps: Sequence[SweepScores]) -> list[str]:
-    tags = compare_tags(sweeps)
-    if not tags:
-        return ["<p>No experiment is whole yet, so there is no mean of a tag.</p>"]
-    table = _show_table(tag_table(tags))
-    if len(tags) < _LEAST_TAGS:
-        return [table]
-    return [_show_picture(draw_radar(tags), "mean score by tag"), table]
 
 
 def _show_making(sweep: SweepScores) -> str:

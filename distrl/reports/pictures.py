@@ -25,30 +25,34 @@ def draw_bars(sweeps: Sequence[SweepScores], kind: str = "svg") -> bytes:
     """
     drawn = {each.experiment for sweep in sweeps for each in sweep.experiments}
     types = {n: tags[0] for n, tags in list_experiments().items() if n in drawn}
-    bars = {agent: {n: (of[n], "") for n in types} for agent, of in PUBLISHED.items()}
-    ours = {
+    scores: dict[str, Mapping[str, float]] = {
         sweep.name: {
-            each.experiment: (
-                each.score,
-                "" if each.whole else f"{each.finished_ids}/{each.ids}",
-            )
+            each.experiment: each.score
             for each in sweep.experiments
             if each.score is not None
         }
         for sweep in sweeps
     }
-    bars = {**ours, **bars}
+    scores.update(PUBLISHED)
+    notes = {
+        (sweep.name, each.experiment): f"{each.finished_ids}/{each.ids}"
+        for sweep in sweeps
+        for each in sweep.experiments
+        if not each.whole
+    }
     size = (max(6.0, 2.0 + 0.52 * len(types)), 4.6)
     with _open_figure(size, kind) as (figure, file):
         axes = figure.add_subplot()
         _draw_bands(axes, list(types.values()))
-        width = 0.84 / len(bars)
-        for number, (agent, colour) in enumerate(_choose_colours(bars).items()):
-            of_agent = bars[agent]
-            shift = (number - (len(bars) - 1) / 2) * width
-            places = [i + shift for i, name in enumerate(types) if name in of_agent]
-            pairs = [of_agent[name] for name in types if name in of_agent]
-            _draw_agent(axes, places, pairs, width, colour)
+        width = 0.84 / len(scores)
+        for number, (agent, colour) in enumerate(_choose_colours(scores).items()):
+            shift = (number - (len(scores) - 1) / 2) * width
+            bars = [
+                (i + shift, scores[agent][name], notes.get((agent, name), ""))
+                for i, name in enumerate(types)
+                if name in scores[agent]
+            ]
+            _draw_agent(axes, bars, width, colour)
             axes.bar(0, 0, color=colour, label=agent)
         axes.set_xticks(range(len(types)), list(types), rotation=40, ha="right")
         axes.set_xlim(-0.6, len(types) - 0.4)
@@ -62,7 +66,7 @@ def draw_bars(sweeps: Sequence[SweepScores], kind: str = "svg") -> bytes:
         axes.legend(
             loc="lower right",
             bbox_to_anchor=(1, 1.01),
-            ncols=min(4, len(bars)),
+            ncols=min(4, len(scores)),
             frameon=False,
         )
     return file.getvalue()
@@ -106,16 +110,13 @@ def draw_radar(tags: Sequence[Mapping[str, Any]], kind: str = "svg") -> bytes:
 
 
 def _draw_agent(
-    axes: Any,
-    places: Sequence[float],
-    bars: Sequence[tuple[float, str]],
-    width: float,
-    colour: str,
+    axes: Any, bars: Sequence[tuple[float, float, str]], width: float, colour: str
 ) -> None:
-    notes = [note for _, note in bars]
+    """Draws the bars of an agent from their places, heights and notes."""
+    notes = [note for _, _, note in bars]
     drawn = axes.bar(
-        places,
-        [score for score, _ in bars],
+        [place for place, _, _ in bars],
+        [height for _, height, _ in bars],
         width * 0.94,
         color=["white" if note else colour for note in notes],
         edgecolor=colour,

@@ -17,7 +17,7 @@ from distrl.launch.run_directory import (
     read_versions,
     refuse_os_errors,
 )
-from distrl.reports import name_result
+from distrl.reports.episodes import name_result
 from distrl.system.output import write_json, write_whole
 from distrl.telemetry.words import describe_agent
 

@@ -17,7 +17,7 @@ from distrl.errors import ConfigError
 from distrl.launch.caught_signals import CaughtSignals
 from distrl.launch.logs import read_last_lines
 from distrl.launch.reaping import kill_tree
-from distrl.reports import write_results
+from distrl.reports.episodes import write_results
 from distrl.seeding import derive_seed
 from distrl.sweep.directory import SweepDirectory, make_safe
 from distrl.system.children import make_child_command, name_signal

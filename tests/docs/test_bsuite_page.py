@@ -9,7 +9,7 @@ from distrl.config import load_config
 from distrl.config.fields import list_fields
 from distrl.environments import list_bsuite_episodes, select_bsuite_ids
 from distrl.reports.scores import list_experiments
-from distrl.sweep import open_sweep
+from distrl.sweep.directory import open_sweep
 
 PAGE = ROOT / "docs" / "bsuite.md"
 BSUITE = ROOT / "configs" / "bsuite.yaml"

@@ -8,9 +8,9 @@ from html.parser import HTMLParser
 import pytest
 from reports.handmade_results import make_results, write_sweep
 
-from distrl.reports import make_csv, make_page, make_rows
+from distrl.reports.page import make_csv, make_page
 from distrl.reports.published import PUBLISHED
-from distrl.reports.scores import score_sweep
+from distrl.reports.scores import make_rows, score_sweep
 
 WHOLE = ("memory_len", "memory_size", "deep_sea", "bandit")
 

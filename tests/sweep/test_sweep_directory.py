@@ -7,7 +7,7 @@ import pytest
 from distrl.config import config_from_dict, load_config
 from distrl.errors import ConfigError
 from distrl.launch.run_directory import lock_run_dir
-from distrl.sweep import open_sweep
+from distrl.sweep.directory import open_sweep
 
 
 def make_config(run_dir, **fields):

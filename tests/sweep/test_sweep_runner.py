@@ -6,8 +6,8 @@ import pytest
 from distrl.config import Config, config_from_dict
 from distrl.environments import select_bsuite_ids
 from distrl.errors import ConfigError
-from distrl.sweep import check_sweep, open_sweep, run_sweep
-from distrl.sweep.runner import make_config
+from distrl.sweep.directory import open_sweep
+from distrl.sweep.runner import check_sweep, make_config, run_sweep
 from distrl.telemetry.progress import SweepProgress
 
 
