@@ -17,15 +17,13 @@ from distrl.environments.making import (
     close_quietly,
     make_environment,
 )
-from distrl.environments.random_play import RandomPlay, trace
+from distrl.environments.random_play import RandomPlay, play
 from distrl.environments.spec import count_actions, make_spec
 from distrl.environments.suites import find_module
 from distrl.environments.value_checks import make_leaves
 from distrl.errors import ConfigError
 from distrl.findings import Finding
 
-# Steps per environment over which trajectories are compared.
-_TRACE_STEPS = 500
 _MIB = 2**20
 # Python and NumPy allocate memory in pieces: smaller increases are not leaks.
 _ALLOWED_MIB = 8.0
@@ -100,14 +98,12 @@ def check_environment(
         if spec is None:
             return
         leaves = make_leaves(spec, environment.observation_spec())
-        seen = RandomPlay(environment, leaves, steps, seed)
+        (seen,) = play([environment], leaves, steps, seed)
         yield from _judge_play(seen)
         open_ones.pop_all()
         yield from _attempt("close", uri, environment.close, lambda _: "it closes")
-    # A step that raised would raise again.
-    length = min(seen.steps if seen.is_whole else seen.steps - 1, _TRACE_STEPS)
-    if length > 0:
-        yield from judge_trajectories(uri, args, length, seed)
+    if len(seen.digests) > 1:
+        yield from _judge_trajectories(uri, args, steps, seed, seen.digests)
     yield _judge_launching(uri, spec)
     yield _judge_speed(seen)
     yield _judge_memory(seen)
@@ -187,24 +183,23 @@ def _describe_play(seen: RandomPlay) -> dict[str, str]:
     return kept
 
 
-def judge_trajectories(
-    uri: str, args: Mapping[str, Any], steps: int, seed: int
+def _judge_trajectories(
+    uri: str, args: Mapping[str, Any], steps: int, seed: int, first: list[bytes]
 ) -> Iterator[Finding]:
     """Yields the findings about seeding and about independence of instances."""
 
     def run(*seeds: int) -> list[list[bytes]]:
-        environments: list[dm_env.Environment] = []
-        try:
+        with contextlib.ExitStack() as open_ones:
+            environments: list[dm_env.Environment] = []
             for each in seeds:
                 environments.append(make_environment(uri, args, each))
-            return trace(environments, steps, seed)
-        finally:
-            for environment in environments:
-                close_quietly(environment)
+                open_ones.callback(close_quietly, environments[-1])
+            plays = play(environments, [], min(steps, len(first)), seed)
+        return [each.digests[: len(first)] for each in plays]
 
-    rule, what = "seeding", "another instance fails"
+    rule = "seeding"
     try:
-        (first,), (again,), (other,) = run(seed), run(seed), run(seed + 1)
+        (again,), (other,) = run(seed), run(seed + 1)
         if first != again:
             place = _find_difference(first, again)
             found = f"the same seed gives other trajectories, from {place} on"
@@ -217,19 +212,19 @@ def judge_trajectories(
             advice = f"that is fine if nothing is random; if not: {_SEED_ADVICE}"
             yield Finding(rule, "warning", found, advice)
         else:
-            found = f"the same seed, the same {steps:,} steps; another seed, others"
+            found = f"the same seed, the same {len(first):,} answers; another, others"
             yield Finding(rule, "ok", found)
-        rule, what = "independence", "two instances at a time fail"
-        for trajectory, alone in zip(run(seed, seed + 1), (first, other), strict=True):
-            if trajectory != alone:
-                place = _find_difference(trajectory, alone)
+        rule = "independence"
+        for alone, together in zip((first, other), run(seed, seed + 1), strict=True):
+            if together != alone:
+                place = _find_difference(together, alone)
                 found = f"next to another instance it differs, from {place} on"
                 yield Finding(rule, "failed", found, _INSTANCE_ADVICE)
                 return
         found = "two instances in turns play what each plays alone"
         yield Finding(rule, "ok", found)
-    except Exception as error:
-        found = f"{what}: {type(error).__name__}: {error}"
+    except ConfigError as error:
+        found = f"another instance cannot be made: {error}"
         yield Finding(rule, "failed", found, _INSTANCE_ADVICE)
 
 

@@ -1,8 +1,9 @@
 """Random play that records all faults of an environment, instead of raising."""
 
 import hashlib
+import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,8 @@ from distrl.errors import EnvironmentFault, locate_error
 # The fraction of steps before the first memory measurement: by then an environment has
 # allocated its long-lived memory.
 _WARM_UP = 0.25
+# The answers over which trajectories are compared.
+_DIGESTS = 500
 
 
 @dataclass
@@ -60,32 +63,38 @@ class RandomActions:
         return int(action) if self._dtype == np.int64 else self._dtype.type(action)
 
 
+def play(
+    environments: Sequence[dm_env.Environment],
+    leaves: Sequence[Leaf],
+    steps: int,
+    seed: int,
+) -> list["RandomPlay"]:
+    """Plays in all environments in turns, with the same random draws in each."""
+    plays = [RandomPlay(environment, leaves) for environment in environments]
+    for _ in itertools.zip_longest(*(each.run(steps, seed) for each in plays)):
+        pass
+    return plays
+
+
 class RandomPlay:
     """Takes random actions until the environment raises or all steps are done.
 
     Attributes:
       steps: the number of steps begun.
-      is_whole: False if the environment raised.
       observations: the number of observations.
       faults: the fault of each broken rule.
-      has_mask: whether observations have an action mask.
       casts: observations of another dtype than the spec's, which lose nothing.
       episodes: those that ended; `is_cut` says whether by truncation.
       rewards: the smallest and the largest.
       seconds: the time spent in the environment's own calls.
       memory: bytes of this process after the warm-up and at the end.
+      has_mask: whether observations have an action mask.
+      digests: of the first answers.
     """
 
-    def __init__(
-        self,
-        environment: dm_env.Environment,
-        leaves: Sequence[Leaf],
-        steps: int,
-        seed: int,
-    ):
-        """Plays `steps` steps."""
+    def __init__(self, environment: dm_env.Environment, leaves: Sequence[Leaf]):
+        """Takes the leaves of the environment's observations."""
         self.steps = self.observations = 0
-        self.is_whole = True
         self.faults: dict[str, Fault] = {}
         self.casts: Fault | None = None
         self.episodes: list[Episode] = []
@@ -93,12 +102,16 @@ class RandomPlay:
         self.seconds = 0.0
         self.memory: list[int] = []
         self.has_mask = any(leaf.path == (ACTION_MASK,) for leaf in leaves)
+        self.digests: list[bytes] = []
+        self._environment = environment
         self._leaves = leaves
         self._call = "reset()"
+
+    def run(self, steps: int, seed: int) -> Iterator[None]:
+        """Plays; yields after each step."""
         try:
-            self._play(environment, steps, seed)
+            yield from self._play(steps, seed)
         except (Exception, SystemExit) as error:
-            self.is_whole = False
             what = f"{type(error).__name__}: {error}{locate_error(error)}"
             if not isinstance(error, EnvironmentFault):
                 error = EnvironmentFault(f"{self._call}: {what}")
@@ -106,16 +119,17 @@ class RandomPlay:
             self._note(error, rule)
         self.memory.append(psutil.Process().memory_info().rss)
 
-    def _play(self, environment: dm_env.Environment, steps: int, seed: int) -> None:
-        actions = RandomActions(environment, seed)
+    def _play(self, steps: int, seed: int) -> Iterator[None]:
+        actions = RandomActions(self._environment, seed)
         episode_return, length = 0.0, 0
-        timestep = self._ask("reset()", environment.reset)
+        timestep = self._ask("reset()", self._environment.reset)
         for _ in range(steps):
             action = actions.draw(timestep.observation)
             self.steps += 1
             if self.steps == int(steps * _WARM_UP):
                 self.memory.append(psutil.Process().memory_info().rss)
-            timestep = self._ask(f"step({action})", environment.step, action)
+            timestep = self._ask(f"step({action})", self._environment.step, action)
+            yield
             if timestep.first():
                 self._note(refuse_first_step(0))
                 episode_return, length = 0.0, 0
@@ -131,7 +145,7 @@ class RandomPlay:
                 is_cut = discount is None or bool(discount[0] > 0)
                 self.episodes.append(Episode(0, episode_return, length, is_cut))
                 episode_return, length = 0.0, 0
-                timestep = self._ask("reset()", environment.reset)
+                timestep = self._ask("reset()", self._environment.reset)
 
     def _ask(self, call: str, method: Callable, *arguments: Any) -> dm_env.TimeStep:
         self._call = call
@@ -143,6 +157,8 @@ class RandomPlay:
             text = "reset() answered with a time step that is not a first one"
             self._note(EnvironmentFault(text, "resets"))
         self._look(timestep)
+        if len(self.digests) < _DIGESTS:
+            self.digests.append(_digest(timestep))
         return timestep
 
     def _look(self, timestep: dm_env.TimeStep) -> None:
@@ -175,24 +191,6 @@ class RandomPlay:
         rule = getattr(error, "rule", None) or rule
         fault = self.faults.setdefault(rule, Fault(text, self.steps))
         fault.count += 1
-
-
-def trace(
-    environments: Sequence[dm_env.Environment], steps: int, seed: int
-) -> list[list[bytes]]:
-    """Returns digests of all answers of environments that take the same actions."""
-    actions = [RandomActions(environment, seed) for environment in environments]
-    timesteps = [environment.reset() for environment in environments]
-    digests = [[_digest(timestep)] for timestep in timesteps]
-    for _ in range(steps):
-        for index, environment in enumerate(environments):
-            action = actions[index].draw(timesteps[index].observation)
-            timesteps[index] = environment.step(action)
-            digests[index].append(_digest(timesteps[index]))
-            if timesteps[index].last():
-                timesteps[index] = environment.reset()
-                digests[index].append(_digest(timesteps[index]))
-    return digests
 
 
 def _digest(timestep: dm_env.TimeStep) -> bytes:

@@ -5,7 +5,7 @@ import pytest
 from nonconforming_environments import FAULT_AT
 
 from distrl.environments import SyncEnvironment, make_environment, make_spec
-from distrl.environments.conformance import check_environment, judge_trajectories
+from distrl.environments.conformance import check_environment
 from distrl.errors import EnvironmentFault
 
 HERE = "nonconforming_environments"
@@ -207,8 +207,6 @@ def test_instances_that_cannot_be_built_again_are_a_failure(monkeypatch):
                 raise OSError("the licence is used up")
 
     monkeypatch.setattr(nonconforming_environments, "Once", Once, raising=False)
-    findings = judge_trajectories(f"{HERE}:Once", {}, 50, 1)
-    found = {finding.name: finding for finding in findings}
-    assert set(found) == {"seeding"}
-    assert found["seeding"].state == "failed"
+    found = check("Once")
+    assert find_states(found) == {"seeding": "failed"}
     assert "the licence is used up" in found["seeding"].found

@@ -5,21 +5,22 @@ from nonconforming_environments import Sound
 from scripted_environments import Constant, Scripted
 
 from distrl.environments import Episode, make_environment, make_spec
-from distrl.environments.random_play import RandomActions, RandomPlay, trace
+from distrl.environments.random_play import RandomActions, play
 from distrl.environments.value_checks import make_leaves
 
 
 def play_in(environment, steps, seed=0):
     spec = environment.observation_spec()
     leaves = make_leaves(make_spec(environment).observation, spec)
-    return RandomPlay(environment, leaves, steps, seed)
+    (seen,) = play([environment], leaves, steps, seed)
+    return seen
 
 
 def test_episodes_and_rewards_are_summed():
     # Three rewards and a termination, then one and a truncation, and so on.
     script = [[(1.0, 1.0), (2.0, 1.0), (4.0, 0.0)], [(-1.0, 1.0)]]
     seen = play_in(Scripted(script), 9)
-    assert seen.steps == 9 and seen.is_whole
+    assert seen.steps == 9
     ended = [Episode(0, 7.0, 3, False), Episode(0, -1.0, 1, True)]
     assert seen.episodes == ended * 2
     assert seen.rewards == (-1.0, 4.0)
@@ -69,23 +70,23 @@ def test_memory_is_measured_after_the_warm_up():
 
 
 def test_a_trajectory_has_all_answers_also_of_resets():
-    (answers,) = trace([Scripted([[(1.0, 1.0), (2.0, 0.0)]])], 5, 0)
+    digests = play_in(Scripted([[(1.0, 1.0), (2.0, 0.0)]]), 5).digests
     # The first reset, five steps, and two resets after ends.
-    assert len(answers) == 1 + 5 + 2
-    assert len(set(answers)) == len(answers)
+    assert len(digests) == 1 + 5 + 2
+    assert len(set(digests)) == len(digests)
 
 
 @pytest.mark.parametrize("last", [(2.5, 0.0), (2.0, 1.0), (2.0, None)])
 def test_rewards_and_discounts_count(last):
-    (one,) = trace([Scripted([[(1.0, 1.0), (2.0, 0.0)]])], 2, 0)
-    (other,) = trace([Scripted([[(1.0, 1.0), last]])], 2, 0)
+    one = play_in(Scripted([[(1.0, 1.0), (2.0, 0.0)]]), 2).digests
+    other = play_in(Scripted([[(1.0, 1.0), last]]), 2).digests
     assert one[:2] == other[:2]
     assert one[2] != other[2]
 
 
 def test_instances_take_turns_and_the_same_actions():
     one, other = (Scripted([[(0.0, 1.0)] * 3]) for _ in range(2))
-    first, second = trace([one, other], 20, seed=5)
-    assert first == second
+    first, second = play([one, other], [], 20, seed=5)
+    assert first.digests == second.digests
     assert one.actions == other.actions
     assert len(set(one.actions)) > 1
