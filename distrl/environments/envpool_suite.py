@@ -20,18 +20,19 @@ from distrl.errors import ConfigError, suggest
 # Arguments that users may not set, and what to do instead.
 _REFUSED = {
     "num_envs": "set actor.environments and evaluation.environments",
-    "batch_size": "distrl steps all environments of an actor at once",
-    "max_num_players": "distrl trains one agent",
-    "gym_reset_return_info": "it does nothing here",
-    "base_path": "it is that of the installed package",
     "episodic_life": (
         "an evaluation has to play whole games; set zero_discount_on_life_loss, with "
         "which a lost life has discount 0 and the game continues"
     ),
-    "reward_clip": (
-        "an evaluation would have clipped returns; set actor.max_abs_reward"
-    ),
+    "reward_clip": "an evaluation would have clipped returns; set actor.max_abs_reward",
 }
+_HIDDEN = (
+    "batch_size",
+    "max_num_players",
+    "gym_reset_return_info",
+    "base_path",
+    "seed",
+)
 
 # EnvPool aborts the process below these minimums.
 _LEAST = {
@@ -83,7 +84,7 @@ def load_envpool(address: Address, seeds: Sequence[int]) -> "EnvPool":
 
 def _check_args(address: Address, defaults: Mapping[str, Any]) -> None:
     place = f"environment {address.uri!r}"
-    allowed = [name for name in defaults if name not in (*_REFUSED, "seed")]
+    allowed = [name for name in defaults if name not in (*_REFUSED, *_HIDDEN)]
     for key, value in address.args.items():
         if key in _REFUSED:
             raise ConfigError(f"{place}: {key!r} cannot be given: {_REFUSED[key]}.")

@@ -1,9 +1,6 @@
 """The games of MinAtar (arXiv 1903.03176): `minatar:breakout`."""
 
-import importlib.util
-import pkgutil
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import dm_env
@@ -12,6 +9,8 @@ from dm_env import specs
 
 from distrl.environments.suite import Address, EnvironmentEntry, Suite, read_options
 from distrl.errors import ConfigError, suggest
+
+GAMES = ("asterix", "breakout", "freeway", "seaquest", "space_invaders")
 
 
 @dataclass(frozen=True)
@@ -26,23 +25,15 @@ class MinAtarOptions:
     """Use the actions that have an effect in the game, instead of all six."""
 
 
-def list_games() -> list[str]:
-    """Returns the names of the games; does not import MinAtar, which takes a second."""
-    found = importlib.util.find_spec("minatar")
-    assert found is not None and found.origin is not None
-    folder = Path(found.origin).parent / "environments"
-    return sorted(module.name for module in pkgutil.iter_modules([str(folder)]))
-
-
 def load_minatar(address: Address, seed: int) -> "MinAtar":
     """Builds the game `address.rest`; raises ConfigError for unknown names."""
     import minatar
 
-    game, games = address.rest, list_games()
-    if game not in games:
+    game = address.rest
+    if game not in GAMES:
         raise ConfigError(
             f"environment {address.uri!r}: MinAtar has no game {game!r}; it has "
-            f"{', '.join(games)}.{suggest(game, games)}"
+            f"{', '.join(GAMES)}.{suggest(game, GAMES)}"
         )
     options = read_options(MinAtarOptions, address, {})
     environment = minatar.Environment(
@@ -99,7 +90,7 @@ class MinAtar(dm_env.Environment):
 
 def _list_entries() -> list[EnvironmentEntry]:
     text = "a game of MinAtar, 10 by 10 cells"
-    return [EnvironmentEntry(f"minatar:{game}", text) for game in list_games()]
+    return [EnvironmentEntry(f"minatar:{game}", text) for game in GAMES]
 
 
 SUITE = Suite(

@@ -44,7 +44,7 @@ class Suite:
       form: the pattern of its addresses, for example `atari:GAME`.
       load: builds a dm_env or Gymnasium environment from its address and a seed.
       load_batch: builds one environment per seed, all stepped in one call.
-      list_entries: returns the entries of `distrl list envs`, if installed.
+      list_entries: returns the entries of `distrl list envs`.
       modules: imported before processes are forked; the first shows if it is installed.
       requirement: the pip requirement, for example `ale-py>=0.12`.
     """

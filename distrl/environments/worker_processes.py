@@ -61,17 +61,9 @@ class ProcessEnvironment(VectorEnvironment):
     ):
         """Starts the processes and builds the environments in them; `close` ends both.
 
-        Args:
-          builders: for each environment a function that builds it, sent by cloudpickle.
-          processes: N, from 1 to E; the first get one more each if N does not divide E.
-          spec: of each environment.
-          close_seconds: how long `close` may take before it kills the processes.
-          last_action_reward: as in `VectorEnvironment`.
-
-        Raises:
-          ConfigError: an environment cannot be built.
-          EnvironmentFault: a process ended.
-          RuntimeError: a builder raised another error.
+        `builders`, one for each environment, are sent by cloudpickle. `close` kills the
+        processes after `close_seconds`. Raises ConfigError if an environment cannot be
+        built, EnvironmentFault if a process ends, and RuntimeError for other errors.
         """
         count = len(builders)
         super().__init__(count, spec, last_action_reward=last_action_reward)
@@ -214,10 +206,9 @@ class _Worker:
 
 
 class _WorkerEnvironment(SyncEnvironment):
-    """The worker's environments `rows`, whose observations are in shared memory."""
+    """The worker's environments `rows` of `count`, with observations in shared memory."""
 
     def __init__(self, order: bytes, rows: slice, count: int, descriptor: int):
-        """Builds environments from pickled builders; `count` is the whole actor's E."""
         builders, spec = cloudpickle.loads(order)
         super().__init__([build() for build in builders], spec, first=rows.start)
         self._shared = _share(descriptor, self._leaves, count)
@@ -234,11 +225,9 @@ class _WorkerEnvironment(SyncEnvironment):
     def _step_shared(
         self, action: np.ndarray, due: list[int]
     ) -> tuple[list[bool], np.ndarray, np.ndarray]:
-        """Takes `[K]` actions; starts the next episode where one ends.
+        """Starts the next episode where one ends, or is in `due`, the actor's indices.
 
-        `due` holds the actor's indices of the environments whose episode ends in any
-        case. Returns which ended by themselves, rewards (float64) and discounts
-        (float32).
+        Returns which ended by themselves, rewards (float64) and discounts (float32).
         """
         last, reward_t, discount_t, leaves_t = self._step_all(action, due)
         first = self._numbers[0]

@@ -4,8 +4,7 @@ from dm_env import specs
 from minatar import Environment
 
 from distrl.environments import make_environment, read_spec
-
-GAMES = ["asterix", "breakout", "freeway", "seaquest", "space_invaders"]
+from distrl.environments.minatar_suite import GAMES
 
 
 def play(environment, steps, num_actions=6):
