@@ -26,13 +26,7 @@ _REFUSED = {
     ),
     "reward_clip": "an evaluation would have clipped returns; set actor.max_abs_reward",
 }
-_HIDDEN = (
-    "batch_size",
-    "max_num_players",
-    "gym_reset_return_info",
-    "base_path",
-    "seed",
-)
+_UNKNOWN = ("base_path", "batch_size", "gym_reset_return_info", "max_num_players")
 
 # EnvPool aborts the process below these minimums.
 _LEAST = {
@@ -84,7 +78,7 @@ def load_envpool(address: Address, seeds: Sequence[int]) -> "EnvPool":
 
 def _check_args(address: Address, defaults: Mapping[str, Any]) -> None:
     place = f"environment {address.uri!r}"
-    allowed = [name for name in defaults if name not in (*_REFUSED, *_HIDDEN)]
+    allowed = [name for name in defaults if name not in (*_REFUSED, *_UNKNOWN, "seed")]
     for key, value in address.args.items():
         if key in _REFUSED:
             raise ConfigError(f"{place}: {key!r} cannot be given: {_REFUSED[key]}.")

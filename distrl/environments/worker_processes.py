@@ -206,7 +206,7 @@ class _Worker:
 
 
 class _WorkerEnvironment(SyncEnvironment):
-    """The worker's environments `rows` of `count`, with observations in shared memory."""
+    """The worker's environments `rows`, whose observations are in shared memory."""
 
     def __init__(self, order: bytes, rows: slice, count: int, descriptor: int):
         builders, spec = cloudpickle.loads(order)
