@@ -46,12 +46,9 @@ def give_answer(
     show: Callable[[Document], str],
     as_json: bool,
 ) -> tuple[int, Document]:
-    """Runs a command, and prints only its answer on stdout.
+    """Runs a command, prints only its answer on stdout, and returns what `run` does.
 
-    Args:
-      run: returns the exit code and the answer, which JSON can represent.
-      show: formats the answer as text.
-      as_json: whether to print JSON instead.
+    `run` returns the exit code and the answer, which JSON can represent.
     """
     with reserve_stdout() as write:
         code, answer = run()

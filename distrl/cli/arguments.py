@@ -1,6 +1,7 @@
 """Argument parsing for the commands; bad usage raises `ConfigError`."""
 
 import argparse
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
@@ -74,17 +75,14 @@ class Parser(argparse.ArgumentParser):
 
 
 def read_configured(
-    command: str,
-    place: str,
-    description: str,
-    arguments: Sequence[str],
-    json_help: str = "print result.json on stdout, and all else on stderr",
+    command: str, place: str, description: str, arguments: Sequence[str]
 ) -> tuple[str, dict[str, Any], bool]:
     """Reads the arguments of a command that takes each field as a flag.
 
     Returns the argument that is not a flag, called `place` in the help; the values by
     dotted name; and whether `--json` is given.
     """
+    json_help = "print the result as JSON on stdout, and all else on stderr"
     parser = Parser(command, description, json_help)
     parser.usage = f"%(prog)s {place} [--json] [--FIELD VALUE ...]"
     parser.add_argument("place", metavar=place)
@@ -116,21 +114,17 @@ def whole_number(least: int) -> Callable[[str], int]:
     """Returns an argparse type for integers of at least `least`."""
 
     def read(text: str) -> int:
-        if text.removeprefix("-").isdecimal() and int(text) >= least:
+        if text.isdecimal() and int(text) >= least:
             return int(text)
-        raise argparse.ArgumentTypeError(
-            f"= {text!r}: it must be a whole number, at least {least}"
-        )
+        problem = f"it must be a whole number, at least {least}"
+        raise argparse.ArgumentTypeError(f"= {text!r}: {problem}")
 
     return read
 
 
 def probability(text: str) -> float:
     """Parses a number from 0 to 1, as an argparse type."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1.0
-    if not 0 <= number <= 1:
-        raise argparse.ArgumentTypeError(f"= {text!r}: it must be a number from 0 to 1")
-    return number
+    with contextlib.suppress(ValueError):
+        if 0 <= float(text) <= 1:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"= {text!r}: it must be a number from 0 to 1")

@@ -35,9 +35,8 @@ def main(
 ) -> int:
     """Runs the command and returns its exit code.
 
-    Args:
-      argv: the arguments; None is `sys.argv[1:]`.
-      program: the `make_program(config, spec)` to train; None is distrl's own.
+    `argv` is `sys.argv[1:]` by default, and `program`, the `make_program(config, spec)`
+    to train, distrl's own.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:

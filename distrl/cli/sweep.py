@@ -26,11 +26,7 @@ usage or configuration (nothing was started), 130 and 143 stopped by Ctrl-C and 
 def main(arguments: list[str]) -> int:
     """Runs the command on the arguments after `sweep`, and returns its exit code."""
     place, values, as_json = read_configured(
-        "sweep",
-        "CONFIG|SWEEP_DIR",
-        _INTRO,
-        arguments,
-        "print how it ended, and no more",
+        "sweep", "CONFIG|SWEEP_DIR", _INTRO, arguments
     )
     path = read_path("sweep", place)
     if path.is_dir():

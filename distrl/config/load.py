@@ -107,15 +107,12 @@ def _read_file(path: str) -> Any:
 
 
 def _suggest_file(path: str) -> str:
-    wanted = Path(path)
-    near: dict[str, Path] = {}
-    for folder in (Path("configs"), wanted.parent):
-        for each in sorted(folder.glob("*.y*ml")):
-            near[each.name] = near[each.stem] = each
-    nearest = find_nearest(wanted.name, near)
+    files = [*Path("configs").glob("*.y*ml"), *Path(path).parent.glob("*.y*ml")]
+    near = {name: str(file) for file in files for name in (file.name, file.stem)}
+    nearest = find_nearest(Path(path).name, near)
     if nearest is None:
         return " Name a YAML file, for example configs/catch.yaml."
-    return offer(str(near[nearest]))
+    return offer(near[nearest])
 
 
 def _flatten(tree: Any, section: str = "") -> Iterator[tuple[str, Any]]:

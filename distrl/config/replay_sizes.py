@@ -16,7 +16,6 @@ class ReplaySizes:
 
     Attributes:
       share: the items that this shard contributes to a superbatch.
-      samples_per_insert: the average number of samples of an item; None is unlimited.
       error_buffer: the samples by which actors or learner may run ahead.
       pool: the transitions that an actor shuffles together; 0 does not shuffle.
     """
@@ -24,7 +23,6 @@ class ReplaySizes:
     capacity: int
     min_size: int
     share: int
-    samples_per_insert: float | None
     error_buffer: float
     pool: int
 
@@ -48,7 +46,6 @@ def replay_sizes(config: Config) -> ReplaySizes:
         capacity=replay.capacity // divisor,
         min_size=math.ceil(replay.min_size / divisor),
         share=share,
-        samples_per_insert=replay.samples_per_insert,
         error_buffer=error_buffer,
         pool=0 if block == 1 else max(shuffled, block),
     )

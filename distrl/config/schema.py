@@ -33,6 +33,11 @@ _BLOCK_SIZE = 32
 
 _AGENT = Fixed("the saved state belongs to that agent")
 _ENVIRONMENT = Fixed("parameters and replay come from that environment")
+_NETWORK = Fixed("the saved parameters belong to that network")
+_ACTOR = Fixed("the transitions in replay were made with it")
+_REPLAY = Fixed("replay is restored as it was saved, with its limits")
+_LEARNER = Fixed("the saved state of the optimizer was made with it")
+_LOSS = Fixed("parameters and priorities were learned with that loss")
 _SUPERBATCH = Fixed("the saved limits of replay were derived from it")
 
 
@@ -337,22 +342,12 @@ class Config:
         default_factory=dict
     )
     """Keyword arguments of the environment, in addition to those in its address."""
-    network: Annotated[
-        NetworkConfig, Fixed("the saved parameters belong to that network")
-    ] = field(default_factory=NetworkConfig)
-    actor: Annotated[
-        ActorConfig, Fixed("the transitions in replay were made with it")
-    ] = field(default_factory=ActorConfig)
-    replay: Annotated[
-        ReplayConfig, Fixed("replay is restored as it was saved, with its limits")
-    ] = field(default_factory=ReplayConfig)
-    learner: Annotated[
-        LearnerConfig, Fixed("the saved state of the optimizer was made with it")
-    ] = field(default_factory=LearnerConfig)
+    network: Annotated[NetworkConfig, _NETWORK] = field(default_factory=NetworkConfig)
+    actor: Annotated[ActorConfig, _ACTOR] = field(default_factory=ActorConfig)
+    replay: Annotated[ReplayConfig, _REPLAY] = field(default_factory=ReplayConfig)
+    learner: Annotated[LearnerConfig, _LEARNER] = field(default_factory=LearnerConfig)
     variables: Changeable[VariablesConfig] = field(default_factory=VariablesConfig)
-    loss: Annotated[
-        LossConfig, Fixed("parameters and priorities were learned with that loss")
-    ] = field(default_factory=LossConfig)
+    loss: Annotated[LossConfig, _LOSS] = field(default_factory=LossConfig)
     evaluation: Changeable[EvaluationConfig] = field(default_factory=EvaluationConfig)
     stop: Changeable[StopConfig] = field(default_factory=StopConfig)
     checkpoint: Changeable[CheckpointConfig] = field(default_factory=CheckpointConfig)
@@ -361,8 +356,5 @@ class Config:
 
     @property
     def usual_staleness_seconds(self) -> float:
-        """The largest normal age of an actor's parameters, without the time of a fetch.
-
-        It is one fetch period, or two with relays, which also fetch periodically.
-        """
+        """The largest normal age of parameters: one fetch period, two with relays."""
         return (2 if self.variables.relays else 1) * self.actor.fetch_seconds

@@ -62,11 +62,11 @@ def make_table(config: Config, spec: EnvironmentSpec) -> reverb.Table:
         sampler = reverb.selectors.Uniform()
     # Reverb requires at least one item before it samples.
     min_size = max(1, sizes.min_size)
-    if sizes.samples_per_insert is None:
+    if config.replay.samples_per_insert is None:
         rate_limiter = reverb.rate_limiters.MinSize(min_size)
     else:
         rate_limiter = reverb.rate_limiters.SampleToInsertRatio(
-            samples_per_insert=sizes.samples_per_insert,
+            samples_per_insert=config.replay.samples_per_insert,
             min_size_to_sample=min_size,
             error_buffer=sizes.error_buffer,
         )

@@ -11,47 +11,22 @@ import pytest
 import distrl
 from distrl.cli.main import main
 
-COMMANDS = (
-    "train",
-    "resume",
-    "evaluate",
-    "check-env",
-    "sweep",
-    "report",
-    "doctor",
-    "list",
-)
-
-
-def _run(*arguments, cwd=None):
-    """Runs the command in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-m", "distrl", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-    )
+COMMANDS = ["train", "resume", "evaluate", "check-env"]
+COMMANDS += ["sweep", "report", "doctor", "list"]
 
 
 @pytest.mark.parametrize("flag", ["--help", "-h"])
 def test_help(flag, capsys):
     assert main([flag]) == 0
     out, err = capsys.readouterr()
+    assert all(f"\n  {command}" in out for command in COMMANDS)
+    assert err == ""
     for command in COMMANDS:
-        assert f"\n  {command}" in out
-    assert err == ""
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-@pytest.mark.parametrize("flag", ["--help", "-h"])
-def test_help_of_commands(command, flag, capsys):
-    assert main([command, flag]) == 0
-    out, err = capsys.readouterr()
-    assert out.startswith(f"usage: distrl {command} ")
-    assert "--json" in out
-    assert err == ""
+        assert main([command, flag]) == 0
+        out, err = capsys.readouterr()
+        assert out.startswith(f"usage: distrl {command} ")
+        assert "--json" in out
+        assert err == ""
 
 
 def test_version(capsys):
@@ -79,9 +54,15 @@ def test_bad_usage(arguments, words, capsys):
 
 
 def test_bad_usage_by_process(tmp_path):
-    done = _run("trian", cwd=tmp_path)
-    assert done.returncode == 2
-    assert done.stdout == ""
+    done = subprocess.run(
+        [sys.executable, "-m", "distrl", "trian"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("distrl: error: trian: ")
     assert done.stderr.count("\n") == 1
 
@@ -93,25 +74,22 @@ _HEAVY = [
 
 
 @pytest.mark.parametrize(
-    ("arguments", "allowed"),
+    "arguments",
     [
-        (["--help"], []),
-        (["--version"], []),
-        (["train", "--help"], ["yaml"]),
-        (["train", "nowhere.yaml"], ["yaml"]),
-        (["resume", "nowhere"], ["yaml"]),
-        (["evaluate", "--help"], ["yaml"]),
-        (["evaluate", "nowhere"], ["yaml"]),
-        (["check-env", "--help"], ["yaml"]),
-        (["check-env"], ["yaml"]),
-        (["sweep", "--help"], ["yaml"]),
-        (["sweep", "nowhere.yaml"], ["yaml"]),
-        (["report", "--help"], ["yaml"]),
-        (["doctor", "--help"], ["yaml"]),
-        (["list", "configs"], ["yaml"]),
+        ["--help"],
+        ["--version"],
+        ["train", "--help"],
+        ["train", "nowhere.yaml"],
+        ["resume", "nowhere"],
+        ["evaluate", "nowhere"],
+        ["check-env"],
+        ["sweep", "nowhere.yaml"],
+        ["report", "--help"],
+        ["doctor", "--help"],
+        ["list", "configs"],
     ],
 )
-def test_nothing_heavy_is_imported_for_a_light_question(arguments, allowed):
+def test_nothing_heavy_is_imported_for_a_light_question(arguments):
     code = (
         "import json, sys\n"
         "from distrl.cli.main import main\n"
@@ -123,10 +101,10 @@ def test_nothing_heavy_is_imported_for_a_light_question(arguments, allowed):
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60
     )
     imported = json.loads(done.stderr.splitlines()[-1])
-    assert set(imported) <= set(allowed)
+    assert set(imported) <= (set() if arguments[0].startswith("-") else {"yaml"})
 
 
-def test_a_reader_that_has_gone_is_no_error():
+def test_a_closed_pipe_is_not_an_error():
     process = subprocess.Popen(
         [sys.executable, "-m", "distrl", "train", "--help"],
         stdout=subprocess.PIPE,

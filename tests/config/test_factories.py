@@ -39,23 +39,17 @@ def test_find_factory_says_what_is_wrong(name, parts):
 @pytest.mark.parametrize(
     ("source", "part"),
     [
-        (
-            "import absent_dependency",
-            "failed: ModuleNotFoundError: No module named 'absent_d",
-        ),
-        ("1 / 0", "failed: ZeroDivisionError: division by zero"),
-        ("def broken(:", "failed: SyntaxError"),
+        ("import absent_one", "ModuleNotFoundError: No module named 'absent_one'"),
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("def broken(:", "SyntaxError"),
     ],
 )
-def test_load_factory_tells_failing_modules_from_missing_ones(
-    source, part, tmp_path, monkeypatch
-):
+def test_a_module_that_fails_is_not_called_missing(source, part, tmp_path, monkeypatch):
     (tmp_path / "failing_module.py").write_text(source)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "failing_module", raising=False)
-    with pytest.raises(ConfigError, match="^place: importing the module") as caught:
+    with pytest.raises(ConfigError, match=f"^place: importing the module .*{part}"):
         load_factory("place", "failing_module:factory")
-    assert part in str(caught.value)
 
 
 def test_schemes_are_offered_beside_modules():

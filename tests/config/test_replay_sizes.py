@@ -18,7 +18,6 @@ def test_the_defaults():
         capacity=3_125,  # 100,000 / 32
         min_size=32,  # 1,000 / 32 = 31.25, upwards
         share=64,  # 256 * 8 / 32
-        samples_per_insert=32.0,  # an item is sampled as often as what it holds
         error_buffer=256.0,  # 64 in flight, (2 + 1) * 64 more that may wait
         pool=128,  # 8 steps of 16 environments
     )
@@ -30,18 +29,11 @@ def test_items_of_one_transition_are_the_reference():
     assert sizes.error_buffer == 2_048 * 4
 
 
-@pytest.mark.parametrize(
-    ("capacity", "min_size", "block", "items"),
-    [
-        (100, 10, 8, (12, 2)),  # 12.5 down, 1.25 up
-        (96, 16, 8, (12, 2)),
-        (96, 17, 8, (12, 3)),
-        (31, 31, 32, (0, 1)),  # no room at all; check_config refuses it
-    ],
-)
-def test_capacity_rounds_down_and_the_minimum_up(capacity, min_size, block, items):
-    sizes = derive(capacity=capacity, min_size=min_size, transitions_per_item=block)
-    assert (sizes.capacity, sizes.min_size) == items
+def test_capacity_rounds_down_and_the_minimum_up():
+    sizes = derive(capacity=100, min_size=10, transitions_per_item=8)
+    assert (sizes.capacity, sizes.min_size) == (12, 2)  # 12.5 and 1.25
+    sizes = derive(capacity=96, min_size=16, transitions_per_item=8)
+    assert (sizes.capacity, sizes.min_size) == (12, 2)
 
 
 def test_shards_have_equal_parts_of_the_whole():
@@ -49,7 +41,6 @@ def test_shards_have_equal_parts_of_the_whole():
         capacity=781,  # 100,000 / 32 / 4 = 781.25, downwards
         min_size=8,  # 1,000 / 32 / 4 = 7.8, upwards
         share=16,  # 256 * 8 / 32 / 4
-        samples_per_insert=32.0,
         error_buffer=64.0,  # 16 * (2 + 2), which is twice 32, too
         pool=128,
     )
@@ -76,7 +67,6 @@ def test_shards_have_equal_parts_of_the_whole():
 def test_the_error_buffer(replay, error_buffer):
     sizes = derive(batch_size=64, steps_per_dispatch=1, **replay)
     assert sizes.error_buffer == error_buffer
-    assert sizes.samples_per_insert == replay.get("samples_per_insert", 32.0)
 
 
 @pytest.mark.parametrize(

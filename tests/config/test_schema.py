@@ -4,20 +4,9 @@ import dataclasses
 
 import pytest
 
-from distrl.config import Config, NetworkConfig, ReplayConfig, check_config
+from distrl.config import Config, NetworkConfig, ReplayConfig
 from distrl.config.field_types import Fixed
-from distrl.config.fields import list_fields, list_sections
-
-
-def test_the_defaults_make_a_run():
-    check_config(Config())
-
-
-@pytest.mark.parametrize("cls", [Config, *list_sections().values()])
-def test_nobody_changes_a_configuration(cls):
-    first = dataclasses.fields(cls)[0].name
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        setattr(cls(), first, None)
+from distrl.config.fields import list_fields
 
 
 def test_configurations_share_nothing_that_changes():
@@ -37,14 +26,10 @@ def test_counts_of_steps_say_which_steps():
     assert all(name.endswith(counted) for name in steps)
 
 
-def test_the_recurrent_state_by_core():
-    sizes = {c: NetworkConfig(core=c, core_size=3).carry_sizes for c in ("gru", "lstm")}
-    assert sizes == {"gru": (3,), "lstm": (3, 3)}
+def test_names_of_shards_and_sizes_of_the_recurrent_state():
+    assert NetworkConfig(core="gru", core_size=3).carry_sizes == (3,)
+    assert NetworkConfig(core="lstm", core_size=3).carry_sizes == (3, 3)
     assert NetworkConfig().carry_sizes == ()
-
-
-def test_the_shards_are_named_like_their_nodes():
-    assert ReplayConfig().shard_names == ("replay/0",)
     assert ReplayConfig(shards=2).shard_names == ("replay/0", "replay/1")
 
 
