@@ -164,8 +164,7 @@ class Coordinator:
 
     def _remember(self) -> None:
         """Writes coordinator.json; a failure is only logged."""
-        if self._config.run_dir is None:
-            return
+        assert self._config.run_dir is not None
         with self._lock:
             text = self._memory.to_json(self._seconds(time.monotonic()))
         try:

@@ -78,13 +78,12 @@ def evaluate_run(
         config.environment_args,
         last_action_reward=config.network.last_action_reward,
     )
-    notes = check_run_spec(config, describe_environment(spec))
+    for line in check_run_spec(config, describe_environment(spec)):
+        note(line)
     check_network(config.network, spec)
     agent = make_agent(config, spec)
     variables = jax.eval_shape(agent.init, jax.random.PRNGKey(0))
     check_run_spec(config, describe_network(*variables))
-    for line in notes:
-        note(line)
     saved = load_variables(config, agent, which, note)
     note(
         f"playing {count:,} episodes of the {saved.which} checkpoint, learner step "

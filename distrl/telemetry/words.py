@@ -9,6 +9,7 @@ from distrl.telemetry.status import Status
 
 # Long, and nearly always set by distrl itself.
 _UNSHOWN_VARIABLES = frozenset({"XLA_FLAGS"})
+_RATED = ("env_steps", "learner_steps")
 
 
 def show_number(number: float | None) -> str:
@@ -29,32 +30,26 @@ def show_seconds(seconds: float) -> str:
 
 def list_figures(status: Status) -> list[tuple[str, str]]:
     """Returns the names and values of a run's figures; `-` for those not known yet."""
-    staleness = show_number(status.staleness)
+    shown = {n: show_number(v) for n, v in vars(status).items() if n != "reason"}
+    staleness, evaluation = shown["staleness"], shown["evaluation_return"]
     if status.staleness_seconds is not None:
-        staleness += f" ({show_number(status.staleness_seconds)} s)"
-    evaluation = show_number(status.evaluation_return)
+        staleness += f" ({shown['staleness_seconds']} s)"
     if status.evaluation_return is not None:
-        evaluation += f" at step {show_number(status.evaluation_step)}"
+        evaluation += f" at step {shown['evaluation_step']}"
         if status.evaluation_truncated:
-            evaluation += (
-                f", {show_number(status.evaluation_truncated)} episodes truncated"
-            )
-        evaluation += f" (best {show_number(status.best_return)})"
+            evaluation += f", {shown['evaluation_truncated']} episodes truncated"
+        evaluation += f" (best {shown['best_return']})"
     figures = [
-        ("env_steps", _show_count(status.env_steps, status.env_steps_per_second)),
-        (
-            "learner_steps",
-            _show_count(status.learner_steps, status.learner_steps_per_second),
-        ),
-        ("samples/insert", show_number(status.samples_per_insert)),
-        ("replay", show_number(status.replay_size)),
+        *((n, f"{shown[n]} ({shown[f'{n}_per_second']}/s)") for n in _RATED),
+        ("samples/insert", shown["samples_per_insert"]),
+        ("replay", shown["replay_size"]),
         ("staleness", staleness),
-        ("nodes alive", show_number(status.nodes_alive)),
+        ("nodes alive", shown["nodes_alive"]),
         ("evaluation", evaluation),
-        ("checkpoint", show_number(status.checkpoint)),
+        ("checkpoint", shown["checkpoint"]),
     ]
     if status.failed_saves > 0:
-        figures.append(("failed saves", show_number(status.failed_saves)))
+        figures.append(("failed saves", shown["failed_saves"]))
     return figures
 
 
@@ -107,10 +102,6 @@ def make_node_table(nodes: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
         memory = min(facts["memory_mib"] for facts in members)
         rows.append([group, f"{len(members):,}", hosts, devices, f"{memory:,} MiB"])
     return rows
-
-
-def _show_count(count: int, rate: float) -> str:
-    return f"{show_number(count)} ({show_number(rate)}/s)"
 
 
 def _describe_devices(facts: Mapping[str, Any]) -> str:

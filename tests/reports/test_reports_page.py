@@ -5,27 +5,11 @@ import re
 import xml.etree.ElementTree as ElementTree
 from html.parser import HTMLParser
 
-import pytest
-from reports.handmade_results import make_results, write_sweep
+from reports.handmade_results import write_sweep
 
 from distrl.reports.page import make_csv, make_page
 from distrl.reports.published import PUBLISHED
 from distrl.reports.scores import make_rows, score_sweep
-
-WHOLE = ("memory_len", "memory_size", "deep_sea", "bandit")
-
-
-@pytest.fixture(scope="module")
-def sweep(tmp_path_factory):
-    path = tmp_path_factory.mktemp("sweeps") / "a <sweep>"
-    results = {}
-    for name in WHOLE:
-        results.update(make_results(name))
-    results.update(make_results("catch", ids=range(3)))
-    results.update(make_results("bandit_noise", episodes=50, ids=[0]))
-    ids = {"mnist/0": {"status": "failed", "reason": "<no network>"}}
-    write_sweep(path, results, ids=ids)
-    return score_sweep(str(path))
 
 
 class Reader(HTMLParser):

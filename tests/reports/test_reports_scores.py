@@ -1,8 +1,8 @@
 import pandas as pd
 import pytest
-from bsuite import sweep
 from bsuite.experiments import summary_analysis
 from bsuite.logging import csv_load
+from bsuite.sweep import SWEEP
 from reports.handmade_results import make_results, score_slowly, write_sweep
 
 from distrl.errors import ConfigError
@@ -17,7 +17,7 @@ from distrl.reports.scores import (
     tag_table,
 )
 
-EXPERIMENTS = sorted({bsuite_id.partition("/")[0] for bsuite_id in sweep.SWEEP})
+EXPERIMENTS = sorted({bsuite_id.partition("/")[0] for bsuite_id in SWEEP})
 
 
 def load(path, results):
@@ -91,15 +91,10 @@ def test_ids_with_fewer_episodes_are_not_scored(name, tmp_path):
     assert found.state.startswith("no id finished of ")
 
 
-def test_failed_ids_have_their_reason(tmp_path):
-    ids = {
-        "catch/0": {"status": "done", "reason": "episodes 10000 reached 10000"},
-        "mnist/0": {"status": "failed", "reason": "no network"},
-    }
-    write_sweep(tmp_path, {}, ids=ids)
-    scored = score_sweep(str(tmp_path))
-    assert scored.failed == {"mnist/0": "no network"}
-    assert scored.experiments == ()
+def test_failed_ids_have_their_reason(sweep, tmp_path):
+    assert sweep.failed == {"mnist/0": "<no network>"}
+    write_sweep(tmp_path, {})
+    assert score_sweep(str(tmp_path)).experiments == ()
 
 
 @pytest.mark.parametrize("content", [None, "{"])
@@ -110,21 +105,8 @@ def test_what_is_no_sweep_is_refused(content, tmp_path):
         score_sweep(str(tmp_path))
 
 
-@pytest.fixture(scope="module")
-def mine(tmp_path_factory):
-    path = tmp_path_factory.mktemp("sweeps") / "mine"
-    results = {}
-    # bsuite's order is another one.
-    for name in ("memory_size", "memory_len", "deep_sea", "bandit"):
-        results.update(make_results(name))
-    results.update(make_results("catch", ids=range(3)))
-    results.update(make_results("bandit_noise", episodes=50, ids=[0]))
-    write_sweep(path, results)
-    return score_sweep(str(path))
-
-
-def test_rows_are_in_the_order_of_bsuite_with_the_published_scores(mine):
-    rows = {row["experiment"]: row for row in make_rows([mine])}
+def test_rows_are_in_the_order_of_bsuite_with_the_published_scores(sweep):
+    rows = {row["experiment"]: row for row in make_rows([sweep])}
     assert list(rows) == [name for name in list_experiments() if name in rows]
     assert len(rows) == 6
     assert rows["bandit"]["DQN, published"] == 0.88
@@ -133,19 +115,19 @@ def test_rows_are_in_the_order_of_bsuite_with_the_published_scores(mine):
     assert rows["bandit_noise"]["score"] is None
 
 
-def test_tags_are_averaged_over_the_same_experiments(mine):
-    rows = {row["tag"]: row for row in compare_tags([mine])}
+def test_tags_are_averaged_over_the_same_experiments(sweep):
+    rows = {row["tag"]: row for row in compare_tags([sweep])}
     assert set(rows) == {"memory", "exploration", "basic"}
     assert (rows["memory"]["experiments"], rows["memory"]["of"]) == (2, 2)
     scores = [score_slowly(n, make_results(n)) for n in ("memory_len", "memory_size")]
-    assert rows["memory"]["mine"] == pytest.approx(sum(scores) / 2)
+    assert rows["memory"][sweep.name] == pytest.approx(sum(scores) / 2)
     assert (rows["basic"]["experiments"], rows["basic"]["of"]) == (1, 5)
     # Of bandit alone, not of the five.
     assert rows["basic"]["DQN, published"] == 0.88
 
 
-def test_means_by_tag_are_those_of_bsuite(mine):
-    whole = [each for each in mine.experiments if each.whole]
+def test_means_by_tag_are_those_of_bsuite(sweep):
+    whole = [each for each in sweep.experiments if each.whole]
     frame = pd.DataFrame(
         {
             "bsuite_env": each.experiment,
@@ -155,26 +137,26 @@ def test_means_by_tag_are_those_of_bsuite(mine):
         for each in whole
     )
     theirs = summary_analysis.ave_score_by_tag(frame, []).dropna(subset=["score"])
-    assert {row["tag"]: row["mine"] for row in compare_tags([mine])} == (
+    assert {row["tag"]: row[sweep.name] for row in compare_tags([sweep])} == (
         pytest.approx(dict(zip(theirs.tag, theirs.score, strict=True)))
     )
 
 
-def test_two_sweeps_are_compared_on_what_both_have(mine, tmp_path):
+def test_two_sweeps_are_compared_on_what_both_have(sweep, tmp_path):
     write_sweep(tmp_path / "other", make_results("deep_sea"))
     other = score_sweep(str(tmp_path / "other"))
-    (row,) = compare_tags([mine, other])
+    (row,) = compare_tags([sweep, other])
     assert row["tag"] == "exploration"
-    assert row["other"] == row["mine"]
+    assert row["other"] == row[sweep.name]
 
 
-def test_tables_of_text(mine):
-    head, *scores = score_table(make_rows([mine]))
+def test_tables_of_text(sweep):
+    head, *scores = score_table(make_rows([sweep]))
     assert head[:4] == ["sweep", "experiment", "type", "score"]
     (catch,) = (row for row in scores if row[1] == "catch")
-    assert catch[0] == "mine"
+    assert catch[0] == sweep.name
     assert catch[3].startswith("(0.")
     assert catch[-1] == "partial, 3 of 20 ids"
-    head, *tags = tag_table(compare_tags([mine]))
-    assert head[:3] == ["tag", "experiments", "mine"]
+    head, *tags = tag_table(compare_tags([sweep]))
+    assert head[:3] == ["tag", "experiments", sweep.name]
     assert ["basic", "1 of 5"] in [row[:2] for row in tags]
