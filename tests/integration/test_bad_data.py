@@ -1,4 +1,4 @@
-"""Data that is no good ends a run with one message that says whose it is."""
+"""Bad data ends a run with one message that names the node and the value."""
 
 import re
 

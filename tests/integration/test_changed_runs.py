@@ -37,7 +37,7 @@ def say(file, **changes):
 
 
 def refuse(run_dir, words, goal):
-    """Checks that the run cannot go on, that it says why, and is left as it was."""
+    """Checks that the run is refused, with the reason, and left as it was."""
     before = read_files(run_dir)
     with resume(run_dir, goal) as command:
         assert command.finish() == 2, command.stderr

@@ -108,7 +108,7 @@ def test_environment_that_takes_signals_does_not_disturb_the_stop(tmp_path, back
         interrupt(command, signal.SIGTERM, seconds=60)
     states = json.loads((run_dir / "program.json").read_text())["nodes"]
     assert {node["state"] for node in states} == {"ended"}
-    # Nobody was killed, so the last checkpoint is there.
+    # Nobody was killed, so the last checkpoint was saved.
     assert list((run_dir / "checkpoints").glob("[0-9]*"))
 
 

@@ -91,7 +91,7 @@ def small_memory():
 
 @pytest.mark.slow
 def test_a_node_that_is_killed_for_memory_is_said_to_be(tmp_path, small_memory):
-    """The replay server grows until it is killed, and goes on with its memory again."""
+    """The replay server grows until it is killed; the next one has its memory again."""
     with train(tmp_path / "run", *ENDLESS, "--stop.learner_steps=10000") as command:
         command.await_line("training")
         replay = str(command.pid_of("replay/0"))

@@ -9,7 +9,6 @@ from distrl.launch.host_process import HostProcess
 def host(tmp_path):
     made = HostProcess(tmp_path)
     yield made
-    made.end(patiently=False)
     made.close()
 
 

@@ -1,4 +1,4 @@
-"""Resuming: which checkpoint is taken, what is put aside, what is refused."""
+"""Resuming: the checkpoint to start from, damaged ones, and what is refused."""
 
 import contextlib
 import dataclasses
