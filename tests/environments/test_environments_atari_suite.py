@@ -103,17 +103,6 @@ def read_frame_number(batch):
     return int(info["episode_frame_number"][0])
 
 
-def test_the_limit_of_frames_truncates():
-    batch = load("atari:Pong?max_episode_frames=40")
-    reset(batch)
-    steps = [batch.step(NOOP) for _ in range(10)]
-    assert [bool(step.last_t[0]) for step in steps] == [False] * 9 + [True]
-    assert steps[-1].discount_t == 1.0
-    # Not the next game's, which begins without history.
-    assert steps[-1].observation_t[..., 0].any()
-    assert not batch.reset([0])[..., 0].any()
-
-
 @pytest.mark.parametrize("life_loss", [False, True])
 def test_a_game_is_one_episode_whether_or_not_a_lost_life_ends_the_return(life_loss):
     flag = str(life_loss).lower()

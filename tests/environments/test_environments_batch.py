@@ -1,7 +1,5 @@
 import numpy as np
 import pytest
-from absl.testing import absltest
-from dm_env import test_utils
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted_environments import EPISODES, Scripted, ScriptedBatch
@@ -12,13 +10,6 @@ from distrl.errors import EnvironmentFault
 
 SPEC = make_spec(Scripted([[(0.0, 1.0)]]))
 NOOP = np.zeros(2, np.int32)
-
-
-class TestConformance(test_utils.EnvironmentTestMixin, absltest.TestCase):
-    """DeepMind's own checks of an environment."""
-
-    def make_object_under_test(self):
-        return OneOfBatch(ScriptedBatch([[[(1.0, 1.0)] * 3, [(2.0, 0.0)]]]))
 
 
 @settings(deadline=None, max_examples=60)

@@ -132,16 +132,6 @@ def test_a_failed_download_is_explained(monkeypatch):
         assert word in str(caught.value)
 
 
-def test_mnist_is_built_when_its_files_are_there(monkeypatch):
-    images, labels = np.zeros((5, 28, 28), np.int8), np.arange(5)
-    monkeypatch.setattr(
-        "bsuite.utils.datasets.load_mnist", lambda: ((images, labels), None)
-    )
-    environment = make_environment("bsuite:mnist_noise/0", {}, seed=0)
-    assert make_spec(environment).num_actions == 10
-    assert environment.reset().observation.shape == (28, 28)
-
-
 def read(path):
     with path.open(newline="") as file:
         return list(csv.DictReader(file))

@@ -10,9 +10,7 @@ from dm_env import specs
 
 from distrl.environments import read_spec
 from distrl.environments.atari_suite import load_atari
-from distrl.environments.batch import BatchEnvironment, OneOfBatch
 from distrl.environments.envpool_suite import load_envpool
-from distrl.environments.spec import make_spec
 from distrl.environments.suites import parse_address
 
 
@@ -41,38 +39,6 @@ def load(address, seeds=(0,)):
 def test_specs(uri, observation, num_actions):
     spec = read_spec(f"envpool:{uri}", {})
     assert (spec.observation, spec.num_actions) == (observation, num_actions)
-
-
-def test_no_action_is_lost_where_an_episode_ends():
-    # Catch has 9 steps an episode; with EnvPool's own resets the 10th action would be
-    # taken by nobody, and the ball would begin its fall a step later.
-    batch = load("envpool:Catch-v0", (1, 2))
-    vector = BatchEnvironment(batch, make_spec(OneOfBatch(load("envpool:Catch-v0"))))
-    observation = vector.reset()
-    for step_in_all in range(27):
-        # The row of the ball: the paddle is in the last one.
-        rows = observation[:, :-1].sum(axis=2).argmax(axis=1)
-        np.testing.assert_array_equal(rows, [step_in_all % 9] * 2)
-        step = vector.step(np.ones(2, np.int32))
-        observation = step.observation
-        assert step.last_t.tolist() == [step_in_all % 9 == 8] * 2
-        # The final observation has ball and paddle in the last row.
-        if step.last_t[0]:
-            assert (step.observation_t[:, :-1] == 0).all()
-            assert [episode.length for episode in step.episodes] == [9, 9]
-            np.testing.assert_array_equal(step.discount_t, [0.0, 0.0])
-
-
-def test_a_limit_truncates_and_the_final_observation_is_there():
-    limited = load("envpool:MountainCar-v0?max_episode_steps=4", (3,))
-    free = load("envpool:MountainCar-v0", (3,))
-    np.testing.assert_array_equal(limited.reset([0]), free.reset([0]))
-    for t in range(4):
-        step = limited.step(np.array([2], np.int32))
-        expected = free.step(np.array([2], np.int32))
-        np.testing.assert_array_equal(step.observation_t, expected.observation_t)
-        assert step.discount_t == 1.0
-        assert step.last_t == (t == 3)
 
 
 def test_environment_i_has_the_first_seed_plus_i():

@@ -3,8 +3,7 @@ import gymnasium
 import numpy as np
 import pytest
 import tree
-from absl.testing import absltest
-from dm_env import specs, test_utils
+from dm_env import specs
 from gymnasium import spaces
 from scripted_environments import Spaces
 
@@ -20,12 +19,6 @@ NEST = spaces.Dict(
     counts=spaces.MultiDiscrete([2, 3], start=[1, 0]),
     place=spaces.Box(-np.inf, np.inf, (2,), np.float64),
 )
-
-
-class NestTest(test_utils.EnvironmentTestMixin, absltest.TestCase):
-    def make_object_under_test(self):
-        ends = ((False, False), (False, True), (False, False), (True, True))
-        return GymnasiumAdapter(Spaces(NEST, spaces.Discrete(2), ends), seed=3)
 
 
 def test_termination_has_discount_zero_and_truncation_one():
@@ -53,16 +46,6 @@ def test_only_the_first_reset_is_seeded():
         environment.reset()
     # The first two: one looks for an action mask.
     assert inner.seeds == [9, 9, None, None]
-
-
-def test_actions_are_shifted_to_the_start_of_the_space():
-    inner = Spaces(BOX, spaces.Discrete(3, start=5))
-    environment = GymnasiumAdapter(inner, seed=0)
-    assert environment.action_spec() == specs.DiscreteArray(3, np.int64)
-    environment.reset()
-    for action in (np.int32(0), 1, np.int64(2)):
-        environment.step(action)
-    assert inner.actions == [5, 6, 7]
 
 
 def test_spaces_become_specs():
@@ -173,17 +156,6 @@ def test_a_space_of_another_package_is_named(observation_space, action_space, wo
         make_spec(GymnasiumAdapter(Spaces(observation_space, action_space), seed=0))
     for word in words:
         assert word in str(caught.value)
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_spaces_of_the_older_gym_are_named():
-    old = pytest.importorskip("gym.spaces")
-    for inner in (
-        Spaces(old.Box(0, 1, (2,)), spaces.Discrete(2)),
-        Spaces(BOX, old.Discrete(2)),
-    ):
-        with pytest.raises(ConfigError, match="package 'gym' .*gymnasium.spaces"):
-            make_spec(GymnasiumAdapter(inner, seed=0))
 
 
 @pytest.mark.filterwarnings("error")

@@ -5,7 +5,6 @@ import sys
 import numpy as np
 import pytest
 import scripted_environments
-from dm_env import specs
 
 from distrl.config import config_from_dict
 from distrl.environments import SyncEnvironment, make_environment, make_spec, read_spec
@@ -13,19 +12,6 @@ from distrl.errors import ConfigError
 from distrl.launch.checking import check_parts
 
 HERE = "scripted_environments"
-
-
-def test_reading_a_spec_closes_the_environment(monkeypatch):
-    made = []
-
-    def make():
-        made.append(scripted_environments.Scripted([[(0.0, 1.0)]]))
-        return made[-1]
-
-    monkeypatch.setattr(scripted_environments, "make_scripted", make)
-    spec = read_spec(f"{HERE}:make_scripted", {})
-    assert spec.observation == specs.Array((2,), np.float32)
-    assert [environment.is_closed for environment in made] == [True]
 
 
 @pytest.mark.parametrize(

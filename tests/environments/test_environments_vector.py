@@ -17,50 +17,9 @@ from distrl.environments import (
 from distrl.environments.vector import add_last_action_reward
 from distrl.errors import EnvironmentFault
 
-# Two steps and a termination; then one step and a truncation.
-LONG_THEN_SHORT = [[(1.0, 1.0), (2.0, 0.0)], [(5.0, 1.0)]]
-
 
 def vectorise(*environments):
     return SyncEnvironment(environments, make_spec(environments[0]))
-
-
-def test_a_known_trajectory():
-    vector = vectorise(
-        Scripted(LONG_THEN_SHORT), Scripted([[(-1.0, 0.5), (0.5, None), (0.0, 1.0)]])
-    )
-    noop = np.zeros(2, np.int32)
-    # An observation is (episode, step).
-    np.testing.assert_array_equal(vector.reset(), [[0, 0], [0, 0]])
-
-    step = vector.step(noop)
-    np.testing.assert_array_equal(step.observation_t, [[0, 1], [0, 1]])
-    np.testing.assert_array_equal(step.reward_t, [1.0, -1.0])
-    np.testing.assert_array_equal(step.discount_t, [1.0, 0.5])
-    np.testing.assert_array_equal(step.last_t, [False, False])
-    assert step.observation is step.observation_t
-    assert step.episodes == []
-
-    step = vector.step(noop)  # the first terminates
-    np.testing.assert_array_equal(step.observation_t, [[0, 2], [0, 2]])
-    np.testing.assert_array_equal(step.observation, [[1, 0], [0, 2]])
-    np.testing.assert_array_equal(step.reward_t, [2.0, 0.5])
-    np.testing.assert_array_equal(step.discount_t, [0.0, 1.0])  # None is 1
-    np.testing.assert_array_equal(step.last_t, [True, False])
-    assert step.episodes == [Episode(0, 3.0, 2)]
-
-    step = vector.step(noop)  # both are truncated, the first after one step
-    np.testing.assert_array_equal(step.observation_t, [[1, 1], [0, 3]])
-    np.testing.assert_array_equal(step.observation, [[2, 0], [1, 0]])
-    np.testing.assert_array_equal(step.reward_t, [5.0, 0.0])
-    np.testing.assert_array_equal(step.discount_t, [1.0, 1.0])
-    np.testing.assert_array_equal(step.last_t, [True, True])
-    assert step.episodes == [Episode(0, 5.0, 1), Episode(1, -0.5, 3)]
-
-    step = vector.step(noop)  # and on, without a step lost
-    np.testing.assert_array_equal(step.observation_t, [[2, 1], [1, 1]])
-    np.testing.assert_array_equal(step.reward_t, [1.0, -1.0])
-    assert step.episodes == []
 
 
 def play_slowly(scripts, steps, limit):

@@ -7,8 +7,6 @@ import dm_env
 import numpy as np
 import pytest
 import tree
-from absl.testing import absltest
-from dm_env import test_utils
 
 from distrl.config import ActorConfig, Config, NetworkConfig
 from distrl.environments import make_environment, make_vector_environment, read_spec
@@ -50,37 +48,6 @@ SAMPLES = [
     Sample("scripted_environments:make_scripted", 20, TERMINATES),
     Sample("scripted_environments:make_cartpole", 60, TERMINATES),
 ]
-ONE_A_SUITE = {
-    "Bsuite": "bsuite:catch/0",
-    "Minatar": "minatar:freeway",
-    "ClassicControl": "gym:CartPole-v1",
-    "Box2D": "gym:LunarLander-v3",
-    "Blackjack": "gym:Blackjack-v1",
-    "Atari": "atari:Pong?max_episode_frames=80",
-    "EnvPool": "envpool:CartPole-v1",
-    "EnvPoolAtari": "envpool:Pong-v5?max_episode_steps=20",
-    "DmEnvFactory": "scripted_environments:RandomWalk",
-    "GymnasiumFactory": "scripted_environments:make_cartpole",
-}
-
-
-def make_test(uri):
-    class Conformance(test_utils.EnvironmentTestMixin, absltest.TestCase):
-        def make_object_under_test(self):
-            return make_environment(uri, {}, seed=SEED)
-
-        def make_action_sequence(self):
-            random = np.random.RandomState(0)
-            return list(
-                random.randint(self.environment.action_spec().num_values, size=60)
-            )
-
-    return Conformance
-
-
-# DeepMind's own checks of an environment, a class for each.
-for _name, _uri in ONE_A_SUITE.items():
-    globals()[f"Test{_name}"] = make_test(_uri)
 
 
 def configure(uri, last_action_reward=False, processes=0):
@@ -206,14 +173,21 @@ def check_conformance(sample, extends, processes=0):
 
 
 @pytest.mark.parametrize(
-    "name", ["Bsuite", "ClassicControl", "Box2D", "Atari", "EnvPool", "DmEnvFactory"]
+    "uri",
+    [
+        "bsuite:catch/0",
+        "gym:CartPole-v1",
+        "atari:Pong?max_episode_frames=80",
+        "envpool:CartPole-v1",
+        "scripted_environments:RandomWalk",
+    ],
 )
-def test_another_role_or_life_plays_another_trajectory(name):
-    uri = ONE_A_SUITE[name]
+def test_another_role_or_incarnation_plays_another_trajectory(uri):
     spec = read_spec(uri, {})
 
-    def play(role, *life):
-        vector = make_vector_environment(configure(uri), spec, E, role, 0, life)
+    def play(role, *incarnation):
+        config = configure(uri)
+        vector = make_vector_environment(config, spec, E, role, 0, incarnation)
         random = np.random.RandomState(0)
         seen = [vector.reset()]
         for _ in range(8):
