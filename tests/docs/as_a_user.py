@@ -1,10 +1,9 @@
 """Runs commands and scripts of a page as a user does who sits in the repository."""
 
 import os
-import subprocess
-import sys
 
 from pages import ROOT
+from pythons import run_python
 
 
 def run_distrl(words, folder, *paths):
@@ -28,11 +27,5 @@ def call_python(words, folder, *paths):
         if not (folder / name).exists():
             (folder / name).symlink_to(ROOT / name)
     path = os.pathsep.join(map(str, [*paths, ROOT]))
-    return subprocess.run(
-        [sys.executable, *words],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        timeout=900,
-    )
+    variables = {**os.environ, "PYTHONPATH": path}
+    return run_python(*words, cwd=folder, env=variables, timeout=900)

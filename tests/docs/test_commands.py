@@ -28,7 +28,7 @@ NOT_RUN = {
     r"configs/minatar": "takes hours; benchmarks/minatar.py ran them",
     r"configs/pong": "takes a day; test_pong.py plays 200,000 frames of whole games",
     r"bsuite:mnist": "downloads MNIST",
-    r"cells:Cells|runs/cells": "test_action_masks_page.py runs it with its module",
+    r"cells:Cells|runs/cells": "test_pages_of_own_parts.py runs it with its module",
     r"discrete_control": "needs dm_control, which test_environments_page.py installs",
 }
 # What an agent returns that has learned: at least half of the way from random play, of
@@ -49,14 +49,14 @@ INTERRUPTED = "train configs/catch.yaml --run_dir=runs/catch-1"
 # Where the Python of a page is run.
 PYTHON = {
     "README.md": "test_commands.py",
-    "docs/action_masks.md": "test_action_masks_page.py",
+    "docs/action_masks.md": "test_pages_of_own_parts.py",
     "docs/agents/README.md": "test_agent_pages.py",
     "docs/architecture.md": "test_commands.py",
-    "docs/custom_agent.md": "test_custom_agent_page.py",
+    "docs/custom_agent.md": "test_pages_of_own_parts.py",
     "docs/environments.md": "test_environments_page.py",
     "docs/networks.md": "test_networks_page.py",
     "docs/resuming.md": "test_commands.py",
-    "docs/your_environment.md": "test_your_environment_page.py",
+    "docs/your_environment.md": "test_pages_of_own_parts.py",
 }
 
 

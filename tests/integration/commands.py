@@ -14,6 +14,7 @@ from typing import Any
 
 import psutil
 from marked_processes import assert_all_end, find_marked
+from pythons import run_python
 
 CATCH = Path(__file__).parents[2] / "configs" / "catch.yaml"
 BSUITE = CATCH.with_name("bsuite.yaml")
@@ -149,7 +150,5 @@ def read_rows(run_dir: Path, node: str) -> list[dict[str, str]]:
 def can_isolate() -> bool:
     """Whether this system allows a private network."""
     probe = "from distrl.launch.isolation import enter_isolation as e; print(e())"
-    answer = subprocess.run(
-        [sys.executable, "-c", probe], capture_output=True, text=True, check=True
-    )
+    answer = run_python("-c", probe, check=True)
     return answer.stdout.strip() == "None"

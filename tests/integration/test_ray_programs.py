@@ -3,12 +3,11 @@
 import io
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import launchpad as lp
 import pytest
+from pythons import run_python
 from ray_clusters import RayCluster
 
 from distrl.config import Config, LaunchConfig
@@ -120,12 +119,7 @@ def test_resources_that_no_single_machine_has_are_refused(tmp_path, cluster):
 
 def test_the_doctor_examines_every_machine(cluster):
     arguments = ["doctor", f"--cluster={cluster.address}", "--json"]
-    done = subprocess.run(
-        [sys.executable, "-m", "distrl", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=280,
-    )
+    done = run_python("-m", "distrl", *arguments, timeout=280)
     answer = json.loads(done.stdout)
     assert (done.returncode, answer["ok"]) == (0, True), answer
     names = [row["name"] for row in answer["findings"]]

@@ -1,9 +1,11 @@
 """The main job: Catch is solved by several processes, on every backend."""
 
 import json
+import signal
+import time
 
 import pytest
-from integration.commands import read_rows, train
+from integration.commands import ENDLESS, read_rows, train
 
 BACKENDS = ["processes", "threads", "launchpad", "ray", "serial"]
 
@@ -61,3 +63,30 @@ def test_prioritized_replay_solves_catch(tmp_path):
     with train(tmp_path / "run", *flags) as command:
         assert command.finish(timeout=240) == 0, command.stderr
     assert command.result["evaluation_return"] >= 0.95
+
+
+def test_the_default_network_solves_a_problem_of_discrete_states(tmp_path):
+    flags = [
+        "--launch.backend=serial",
+        "--environment=gym:FrozenLake-v1?is_slippery=false",
+        "--actor.exploration.epsilon=0.2",
+        "--stop.evaluation_return=1",
+    ]
+    with train(tmp_path / "run", *flags) as command:
+        assert command.finish(timeout=240) == 0, command.stderr
+    # Where the state is one number, nothing is learned in 490,000 steps.
+    assert command.result["reason"].startswith("evaluation_return")
+    assert command.result["env_steps"] < 50_000
+
+
+def test_ctrl_c_ends_the_serial_backend(tmp_path):
+    with train(tmp_path / "run", "--launch.backend=serial", *ENDLESS) as command:
+        command.await_line("training")
+        asked = time.monotonic()
+        command.process.send_signal(signal.SIGINT)
+        assert command.finish() == 130
+        assert time.monotonic() - asked < 10
+        command.assert_nothing_is_left()
+    assert command.result["reason"] == "Ctrl-C"
+    assert command.result["learner_steps"] > 0
+    assert "Traceback" not in command.stderr

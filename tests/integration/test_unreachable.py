@@ -3,12 +3,11 @@
 import contextlib
 import os
 import signal
-import subprocess
-import sys
 
 import psutil
 import pytest
 from integration.commands import ENDLESS, can_isolate, train
+from pythons import run_python
 
 # Run in the test's own network, which is the machine's, or in a private one.
 _CONNECT = """
@@ -45,12 +44,7 @@ except Exception as error:
 
 
 def _run(code, *arguments):
-    answer = subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    answer = run_python("-c", code, *arguments)
     assert answer.returncode == 0, answer.stderr
     return answer.stdout.split()
 

@@ -9,6 +9,7 @@ from unittest import mock
 import psutil
 import pytest
 import ray
+from pythons import run_python
 from ray_clusters import RayCluster
 
 from distrl.config import Config, LaunchConfig
@@ -112,12 +113,7 @@ def cluster():
 
 
 def listen(cluster, request, what):
-    done = subprocess.run(
-        [sys.executable, "-c", _SCRIPT, cluster.address, pack(request), what],
-        capture_output=True,
-        text=True,
-        timeout=200,
-    )
+    done = run_python("-c", _SCRIPT, cluster.address, pack(request), what)
     assert done.returncode == 0, done.stderr
     cluster.assert_nothing_is_left()
     # Ray may print something before it.

@@ -1,10 +1,9 @@
 """The resources that a program takes, and where nodes go on a real Ray cluster."""
 
 import json
-import subprocess
-import sys
 
 import pytest
+from pythons import run_python
 from ray_clusters import RayCluster
 
 from distrl.config import LaunchConfig
@@ -106,12 +105,7 @@ def cluster():
 
 def place(cluster, bundles, strategy="spread"):
     request = json.dumps([bundles, strategy])
-    done = subprocess.run(
-        [sys.executable, "-c", _SCRIPT, cluster.address, request],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    done = run_python("-c", _SCRIPT, cluster.address, request)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

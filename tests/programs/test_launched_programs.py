@@ -2,24 +2,18 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from pythons import run_python
 
 ROOT = Path(__file__).parents[2]
 
 
 def run(name, *flags, cwd):
-    return subprocess.run(
-        [sys.executable, os.path.relpath(ROOT / "programs" / name, cwd), *flags],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
+    path = os.path.relpath(ROOT / "programs" / name, cwd)
+    variables = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return run_python(path, *flags, cwd=cwd, env=variables)
 
 
 def read(run_dir, name):

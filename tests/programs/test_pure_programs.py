@@ -1,23 +1,17 @@
 """The programs that need no server, run as a user runs them."""
 
 import re
-import subprocess
-import sys
 import time
 from pathlib import Path
+
+from pythons import run_python
 
 ROOT = Path(__file__).parents[2]
 
 
 def run(name, *flags):
-    return subprocess.run(
-        [sys.executable, f"programs/{name}.py", *flags],
-        cwd=ROOT,
-        env={"PATH": "", "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "2"},
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
+    variables = {"PATH": "", "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "2"}
+    return run_python(f"programs/{name}.py", *flags, cwd=ROOT, env=variables)
 
 
 def test_catch_q_learning_solves_catch():

@@ -1,0 +1,15 @@
+"""Runs a new Python to its end."""
+
+import subprocess
+import sys
+
+
+def run_python(*arguments, timeout=240, **options) -> subprocess.CompletedProcess:
+    """Returns the finished process, with what it printed as text."""
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        **options,
+    )
