@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-# A run that would go on for ever, in a benchmark that waits for it.
+# A run without an end, in a benchmark that waits for it.
 BENCHMARK = """
 import sys
 from benchmarks.command import end_on_sigterm, start_distrl

@@ -163,7 +163,7 @@ def test_the_python_of_the_readme_solves_catch(tmp_path):
 def test_the_python_of_the_architecture_solves_catch(tmp_path):
     (block,) = read_blocks(ROOT / "docs" / "architecture.md", "python")
     env_steps, learner_steps = map(int, run_script(block, tmp_path).split())
-    # It would go on to 50,000 if it did not reach its return.
+    # It would take 50,000 if it did not reach its return.
     assert 0 < env_steps < 50_000
     assert learner_steps > 0
 

@@ -1,4 +1,4 @@
-"""What docs/networks.md says of fields, torsos and a torso of one's own is so."""
+"""What docs/networks.md says of fields, torsos and your own torso is true."""
 
 import inspect
 import sys
@@ -55,7 +55,7 @@ def test_the_yaml_is_a_network_for_atari(tmp_path):
     check_network(network, FRAMES)
 
 
-def test_the_torso_of_ones_own_runs(tmp_path, monkeypatch):
+def test_your_own_torso_runs(tmp_path, monkeypatch):
     (block,) = read_blocks(PAGE, "python")
     (tmp_path / "my_torso.py").write_text(block)
     monkeypatch.syspath_prepend(tmp_path)

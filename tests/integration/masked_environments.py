@@ -43,7 +43,7 @@ class Board(gymnasium.Env):
 
 
 class Shown(Board):
-    """The mask is beside an array, as in PettingZoo."""
+    """The mask comes with an array, as in PettingZoo."""
 
     observation_space = spaces.Dict(
         observation=Board.observation_space, action_mask=spaces.MultiBinary(CELLS)
@@ -57,7 +57,7 @@ class Shown(Board):
 
 
 class Parts(Shown):
-    """The mask is boolean, and beside several arrays."""
+    """The mask is boolean, and comes with several arrays."""
 
     observation_space = spaces.Dict(
         filled=Board.observation_space,

@@ -48,27 +48,27 @@ def assert_refused(run_dir, words, *flags):
     assert len(command.stderr.splitlines()) == 1
 
 
-def assert_goes_on(run_dir, rows_before, progress):
+def assert_continues(run_dir, rows_before, progress):
     """Checks that the rows of a session begin where a checkpoint was, not below."""
     rows = read_rows(run_dir, "coordinator")[rows_before:]
     for column in ("seconds", "env_steps", "learner_steps", "episodes"):
         values = [float(row[column]) for row in rows]
         assert values == sorted(values), column
         assert getattr(progress, column) <= values[0] <= values[-1], column
-    # Replay was not filled anew, and the learner waited for nobody to fill it.
+    # Replay was not filled again, and the learner did not wait for that.
     sizes = [float(row["replay_size"]) for row in rows if row["replay_size"]]
     assert sizes[0] >= 1_000
 
 
 def restore(run_dir):
-    """Returns the state that a serial run would go on from."""
+    """Returns the state from which a serial run would continue."""
     stop = threading.Event()
     stop.set()
     config = load_run(str(run_dir))
     return run_serial(config, read_spec(config.environment, {}), stop)
 
 
-def test_a_serial_run_goes_on_to_the_same_bits(tmp_path):
+def test_a_serial_run_is_resumed_to_the_same_bits(tmp_path):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     flags = [*FLAGS, "--launch.backend=serial", "--learner.devices=1"]
     flags += ["--checkpoint.period_learner_steps=1000"]
@@ -97,7 +97,7 @@ def test_a_serial_run_goes_on_to_the_same_bits(tmp_path):
         assert len(rows) - len(read_rows(whole, node)) in (0, 1)
 
 
-def test_a_done_run_goes_on_and_so_does_one_that_was_killed(tmp_path):
+def test_a_done_run_is_resumed_and_so_is_one_that_was_killed(tmp_path):
     run_dir = tmp_path / "run"
     flags = ["--checkpoint.period_learner_steps=1000", "--checkpoint.keep=9"]
     with train(run_dir, *FLAGS, *flags, "--stop.learner_steps=2000") as command:
@@ -119,7 +119,7 @@ def test_a_done_run_goes_on_and_so_does_one_that_was_killed(tmp_path):
         command.assert_nothing_is_left(seconds=10)
     assert saved.sessions == 2
     assert not (run_dir / "result.json").exists()
-    assert_goes_on(run_dir, rows_before, done)
+    assert_continues(run_dir, rows_before, done)
 
     rows_before = len(read_rows(run_dir, "coordinator"))
     newest = find_progress(run_dir)
@@ -134,7 +134,7 @@ def test_a_done_run_goes_on_and_so_does_one_that_was_killed(tmp_path):
     assert result["episodes"] > newest.episodes > done.episodes
     assert find_progress(run_dir).sessions == 3
     assert result["best_return"] >= done.best_return
-    assert_goes_on(run_dir, rows_before, newest)
+    assert_continues(run_dir, rows_before, newest)
     for node in ("learner", "actor/0", "evaluator"):
         assert read_rows(run_dir, node)
     configs = sorted(path.name for path in run_dir.glob("config*.yaml"))
@@ -143,7 +143,7 @@ def test_a_done_run_goes_on_and_so_does_one_that_was_killed(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["processes", "threads", "launchpad"])
-def test_a_run_that_was_asked_to_stop_goes_on(tmp_path, backend):
+def test_a_run_that_was_asked_to_stop_is_resumed(tmp_path, backend):
     run_dir = tmp_path / "run"
     flags = [*FLAGS, f"--launch.backend={backend}"]
     with train(run_dir, *flags) as command:

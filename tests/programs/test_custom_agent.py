@@ -1,4 +1,4 @@
-"""The program with an agent of one's own: its loss, and how short it is."""
+"""The program with your own agent: its loss, and how short it is."""
 
 import importlib.util
 from pathlib import Path

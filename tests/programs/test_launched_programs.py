@@ -47,7 +47,7 @@ def test_catch_dqn_solves_catch_from_anywhere(tmp_path):
         ("custom_environment.py", [], ["environment: custom_environment:Corridor"]),
     ],
 )
-def test_a_part_of_ones_own_solves_its_problem(tmp_path, name, flags, used):
+def test_your_own_part_solves_its_problem(tmp_path, name, flags, used):
     run_dir = tmp_path / "run"
     done = run(name, f"--run_dir={run_dir}", *flags, cwd=ROOT)
     assert done.returncode == 0, done.stderr
@@ -58,7 +58,7 @@ def test_a_part_of_ones_own_solves_its_problem(tmp_path, name, flags, used):
     assert all(words in config for words in used)
 
 
-def test_a_network_of_ones_own_is_found_by_the_fresh_processes_of_launchpad(tmp_path):
+def test_your_own_network_is_found_by_the_fresh_processes_of_launchpad(tmp_path):
     flags = ["--launch.backend=launchpad", "--run_dir=run", "--actor.count=1"]
     flags += ["--stop.evaluation_return=null", "--stop.learner_steps=1"]
     done = run("custom_network.py", *flags, cwd=tmp_path)

@@ -22,7 +22,7 @@ FORBIDDEN = {
 
 
 def list_files():
-    """Returns the tracked files; all but the caches where there is no git."""
+    """Returns the tracked files; all but the caches without git."""
     if (ROOT / ".git").exists():
         names = subprocess.check_output(["git", "ls-files", "-z"], cwd=ROOT, text=True)
         paths = [ROOT / name for name in names.split("\0") if name]
