@@ -11,7 +11,7 @@ import sys
 import time
 import uuid
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any, NoReturn, TypeVar
 
 from distrl.config import Config
@@ -84,6 +84,8 @@ class _Driver:
         self._session = Session(uuid.uuid4().hex, request.resumes).to_environment()
         # Packed, once the check has read it.
         self._spec: str | None = None
+        # A file by which machines know whether they share the run's disk.
+        self._token = request.token or ""
         self._reservation: Reservation | None = None
         self._machines: list[RemoteMachine] = []
         self._received: deque[tuple[RemoteMachine, messages.Message]] = deque()
@@ -154,12 +156,12 @@ class _Driver:
     def _start(self, places: Places, loss: MachineLost | None) -> None:
         """Starts all nodes, once the addresses of all are known."""
         self._start_machines(places)
-        ready = self._gather(messages.Ready, self._machines)
+        ready = self._gather(messages.Ready)
         if self._spec is None:
-            self._spec = self._await_start(ready)
+            self._spec = self._await_start(ready.values())
         addresses = {
             name: [f"{machine.ip}:{port}" for port in ports]
-            for machine, answer in zip(self._machines, ready, strict=True)
+            for machine, answer in ready.items()
             for name, ports in answer.ports.items()
             if ports
         }
@@ -167,14 +169,14 @@ class _Driver:
             restarts = {name: self._restarts[name] for name in machine.nodes}
             assignment = messages.Assignment(restarts, addresses, places.devices)
             machine.send(messages.StartNodes(assignment, self._spec))
-        started = self._gather(messages.Started, self._machines)
+        started = self._gather(messages.Started)
         nodes = {}
-        for answer, begun in zip(ready, started, strict=True):
+        for machine, begun in started.items():
             for name, facts in begun.nodes.items():
                 variables = device_variables(
                     group_of(name).name, self._launch, places.devices.get(name, {})
                 )
-                place = {**answer.place, "device_variables": variables}
+                place = {**ready[machine].place, "device_variables": variables}
                 nodes[name] = {**facts, **place}
         if loss is None:
             ordered = {name: nodes[name] for name in self._ports if name in nodes}
@@ -187,11 +189,7 @@ class _Driver:
         names: dict[str, list[str]] = {}
         for name, key in places.keys.items():
             names.setdefault(key, []).append(name)
-        # The front removes it before the nodes start.
-        token = self._request.token or ""
-        if self._has_begun:
-            token = f"{self._config.run_dir}/config.yaml"
-        else:
+        if not self._has_begun:
             count = f"{len(names)} machine{'s' if len(names) > 1 else ''}"
             text = f"importing JAX, TensorFlow and Reverb on {count}"
             self._front.send(messages.Stage(text))
@@ -205,20 +203,23 @@ class _Driver:
                 payload=self._request.payload,
                 sys_path=sys.path,
                 ip=ips.get(key, key),
-                token=token,
+                token=self._token,
                 session=self._session,
                 nodes={name: self._ports[name] for name in own},
                 check=places.devices.get("learner", {}) if checks else None,
             )
             self._machines.append(RemoteMachine(self._launch, key, request))
 
-    def _await_start(self, ready: Sequence[messages.Ready]) -> str:
+    def _await_start(self, ready: Iterable[messages.Ready]) -> str:
         """Has the front make the run directory; returns the environment spec."""
         (checked,) = (answer for answer in ready if answer.devices)
         self._front.send(messages.Checked(checked.devices))
         # The run directory's lock comes with `Start`, and stays open in this process.
-        self._gather(messages.Start, [None])
+        while not isinstance((said := self._receive())[1], messages.Start):
+            self._handle(*said)
         redirect_output(f"{self._config.run_dir}/logs/launcher.log")
+        # The front has removed the first one.
+        self._token = f"{self._config.run_dir}/config.yaml"
         return checked.spec
 
     def _report_restarts(
@@ -240,25 +241,23 @@ class _Driver:
                     raise
                 loss.machine.kill()
 
-    def _gather(
-        self, kind: type[MessageT], senders: Sequence[Sender]
-    ) -> list[MessageT]:
-        """Waits for a message of type `kind` from each sender; returns them in order.
+    def _gather(self, kind: type[MessageT]) -> dict[RemoteMachine, MessageT]:
+        """Waits for a message of type `kind` from each machine.
 
-        Keeps what a sender says after its answer.
+        Keeps what a machine says after its answer.
         """
-        answers: dict[Sender, MessageT] = {}
+        answers: dict[RemoteMachine, MessageT] = {}
         later = []
-        while len(answers) < len(senders):
+        while len(answers) < len(self._machines):
             sender, message = self._receive()
             if sender is not None and sender in answers:
                 later.append((sender, message))
-            elif isinstance(message, kind):
+            elif sender is not None and isinstance(message, kind):
                 answers[sender] = message
             else:
                 self._handle(sender, message)
         self._received.extendleft(reversed(later))
-        return [answers[sender] for sender in senders]
+        return answers
 
     def _receive(self) -> tuple[Sender, messages.Message]:
         """Waits for a message from the front or a machine that has not ended."""
