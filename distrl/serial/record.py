@@ -36,16 +36,15 @@ class RunRecord:
         """Starts the clock of the run, or continues it from the newest checkpoint."""
         self._config = config
         self._logs: dict[str, MetricsLog] = {}
-        before = RunProgress()
+        self._progress = before = RunProgress()
         if config.run_dir is not None:
             Path(config.run_dir).mkdir(parents=True, exist_ok=True)
             sessions = read_session().number + 1
-            before = recall_progress(config.run_dir, sessions, say)
+            self._progress = before = recall_progress(config.run_dir, sessions, say)
             self._logs = {
                 node: MetricsLog(config, node, every_row=node != "coordinator")
                 for node in _NODES
             }
-        self._progress = before
         self._returns: collections.deque[float] = collections.deque(
             maxlen=_RECENT_EPISODES
         )

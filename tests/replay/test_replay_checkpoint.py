@@ -152,7 +152,7 @@ def test_a_server_that_is_killed_continues_from_its_checkpoint(replay, tmp_path)
         server.start()
         assert read_info(address) == before
         # The limit is where it was: 2 * 40 + 280 samples of 40 items, and 100 of them
-        # are made. A server that begins anew would allow other numbers.
+        # are made. A server that started empty would allow other numbers.
         sampler = ReplaySampler(address, config, replay.spec)
         drawn = read_all(sampler)
         assert len(drawn) == 260 // 16

@@ -293,7 +293,7 @@ def test_a_killed_shard_goes_on_from_its_checkpoint_and_the_others_meanwhile(
 
 
 def ask(call):
-    """Calls until the channel is no longer the one to the killed server."""
+    """Calls until the channel to the killed server has been replaced."""
     for _ in range(20):
         try:
             return call()

@@ -103,7 +103,7 @@ def test_draws_come_in_no_order():
     assert abs(second.mean() - 49.5) < 1.2
 
 
-def test_a_priority_is_set_anew_and_the_last_of_two_counts():
+def test_a_priority_can_be_changed_and_the_last_of_two_counts():
     replay = Replay(4, kind="prioritized", priority_exponent=1.0)
     replay.add([0, 1, 2, 3])
     replay.set([2, 0, 2], [9.0, 2.0, 5.0])

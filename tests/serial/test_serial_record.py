@@ -1,11 +1,11 @@
 """The files that the loop writes: statuses, and rows at most once a step."""
 
-import csv
 import dataclasses
 
 import jax
 import numpy as np
 import pytest
+from metrics_rows import read_rows
 
 from distrl.config import Config, ReplayConfig
 from distrl.environments import Episode
@@ -25,11 +25,6 @@ def record(tmp_path):
     made = RunRecord(dataclasses.replace(CONFIG, run_dir=str(tmp_path)))
     yield made
     made.close()
-
-
-def read_rows(run_dir, node):
-    with open(run_dir / "metrics" / f"{node}.csv", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def make_output(loss):
@@ -57,7 +52,7 @@ def test_an_evaluation_is_remembered_and_the_best_one_too(record, tmp_path):
     assert (status.evaluation_step, status.evaluation_return) == (20, 0.5)
     assert status.best_return == 2.0
     assert status.evaluation_truncated == 1
-    first = read_rows(tmp_path, "evaluator")[0]
+    first = read_rows(tmp_path / "metrics/evaluator.csv")[0]
     assert (first["learner_steps"], first["episodes"]) == ("10", "2")
     assert (first["min_return"], first["max_return"]) == ("1.0", "3.0")
 
@@ -65,9 +60,9 @@ def test_an_evaluation_is_remembered_and_the_best_one_too(record, tmp_path):
 def test_the_rows_of_learner_and_actor_come_once_a_step(record, tmp_path):
     record.write_learning(COUNTS, 0.25, make_output(2.5))
     record.write_learning(COUNTS, 0.25, make_output(7.5))
-    (row,) = read_rows(tmp_path, "learner")
+    (row,) = read_rows(tmp_path / "metrics/learner.csv")
     assert (row["learner_steps"], row["loss"]) == ("80", "2.5")
-    (row,) = read_rows(tmp_path, "actor/0")
+    (row,) = read_rows(tmp_path / "metrics/actor/0.csv")
     assert (row["env_steps"], row["exploration"]) == ("1600", "0.25")
 
 
@@ -78,5 +73,5 @@ def test_a_status_is_written_when_it_is_due_and_at_the_end(record, tmp_path):
     record.write_status(COUNTS, "it is enough", last=True)
     assert read_status(tmp_path).reason == "it is enough"
     record.close()
-    rows = read_rows(tmp_path, "coordinator")
+    rows = read_rows(tmp_path / "metrics/coordinator.csv")
     assert [row["reason"] for row in rows] == ["", "it is enough"]

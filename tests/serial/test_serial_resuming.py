@@ -1,6 +1,5 @@
-"""A run that ends and goes on is, bit for bit, the run that did not end."""
+"""A resumed run is, bit for bit, the run that was not interrupted."""
 
-import csv
 import dataclasses
 import json
 import shutil
@@ -8,6 +7,7 @@ import shutil
 import jax
 import numpy as np
 import pytest
+from metrics_rows import read_rows
 
 from distrl.checkpoints.layout import (
     RunProgress,
@@ -64,8 +64,8 @@ def run(config, stop=None):
 
 
 def read_column(run_dir, node, *names):
-    with open(run_dir / "metrics" / f"{node}.csv", newline="") as file:
-        return [tuple(row[name] for name in names) for row in csv.DictReader(file)]
+    rows = read_rows(run_dir / "metrics" / f"{node}.csv")
+    return [tuple(row[name] for name in names) for row in rows]
 
 
 def read_evaluations(run_dir):
@@ -138,7 +138,7 @@ def test_counts_evaluations_and_the_clock_go_on(ended):
     assert steps == [30, 60, 90]
     learned = read_column(ended, "learner", "learner_steps")
     assert [int(step) for (step,) in learned] == [80, 90]
-    # Replay was not filled anew: as in a run that did not end, all was learned that
+    # Replay kept its items: as in a run that was not interrupted, all was learned that
     # 4 samples an insert allow beyond the first 10, but for less than a superbatch.
     assert 0 <= 4 * (counts.inserted - 10) - counts.sampled < 4 * 3 + 8
     # Two are kept.
@@ -197,7 +197,7 @@ def test_no_count_wraps_at_the_largest_int32_or_uint32(uninterrupted, tmp_path):
         assert [int(step) for step, _ in read_evaluations(run_dir)] == [start + 2]
 
 
-def test_without_what_replay_held_it_is_filled_anew(ended):
+def test_without_the_saved_replay_it_is_filled_again(ended):
     before = json.loads((ended / "checkpoints/000002/progress.json").read_text())
     config = make_config(ended, stop={"learner_steps": 82})
     unsaving = dataclasses.replace(config.checkpoint, save_replay=False)
