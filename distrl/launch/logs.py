@@ -31,7 +31,12 @@ def read_last_lines(descriptor: int, count: int) -> list[str]:
 
 
 class LogBound:
-    """Keeps the logs of a run from filling the disk; reports the first cut."""
+    """Keeps the logs of a run from filling the disk; reports the first cut.
+
+    Where a log is longer than half of `mib`, its end moves to NAME.log.1. Nodes have it
+    open and would keep writing to a renamed one, so it is copied and truncated: lines
+    printed in between are lost, and so is the previous NAME.log.1.
+    """
 
     def __init__(self, logs: Path, mib: int, note: Callable[[str], object]):
         """Takes the directory, `launch.log_mib`, and what shows a line to the user."""
@@ -49,34 +54,21 @@ class LogBound:
 
     def apply(self) -> None:
         """Bounds the logs now."""
-        cut = bound_logs(self._logs, self._mib)
-        if cut and not self._has_noted:
-            self._has_noted = True
-            self._note(
-                f"{cut[0]} is long: only the newest {self._mib} MiB of each log are "
-                "kept (launch.log_mib)"
-            )
-
-
-def bound_logs(logs: Path, mib: int) -> list[Path]:
-    """Moves the end of each long log to NAME.log.1; returns the logs that it cut.
-
-    `mib` bounds a log together with its NAME.log.1. Nodes have the file open and would
-    keep writing to a renamed one, so it is copied and truncated: lines printed in
-    between are lost, and so is the previous NAME.log.1.
-    """
-    cut = []
-    most = mib * 2**19
-    for path in logs.rglob("*.log"):
-        try:
-            if path.is_symlink() or path.stat().st_size <= most:
-                continue
-            _keep_end(path, most)
-            os.truncate(path, 0)
-        except OSError:
-            continue  # It may have been removed.
-        cut.append(path)
-    return cut
+        most = self._mib * 2**19
+        for path in self._logs.rglob("*.log"):
+            try:
+                if path.stat().st_size <= most:
+                    continue
+                _keep_end(path, most)
+                os.truncate(path, 0)
+            except OSError:
+                continue  # It may have been removed.
+            if not self._has_noted:
+                self._has_noted = True
+                self._note(
+                    f"{path} is long: only the newest {self._mib} MiB of each log are "
+                    "kept (launch.log_mib)"
+                )
 
 
 def _keep_end(path: Path, most: int) -> None:

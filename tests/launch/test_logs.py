@@ -8,7 +8,7 @@ import pytest
 from clocks import Clock
 
 from distrl.launch import logs
-from distrl.launch.logs import LogBound, bound_logs, clip, read_last_lines
+from distrl.launch.logs import LogBound, clip, read_last_lines
 
 MIB = 2**20
 
@@ -20,19 +20,28 @@ def log(tmp_path):
     return path
 
 
-def test_a_log_within_half_of_the_bound_stays_as_it_is(tmp_path, log):
+@pytest.fixture
+def notes():
+    return []
+
+
+@pytest.fixture
+def bound(tmp_path, notes):
+    return LogBound(tmp_path / "logs", 1, notes.append)
+
+
+def test_a_log_within_half_of_the_bound_stays_as_it_is(log, bound, notes):
     log.write_bytes(bytes(MIB // 2))
-    (log.parent / "0.error").write_bytes(bytes(MIB))
-    assert bound_logs(tmp_path / "logs", 1) == []
-    assert log.stat().st_size == MIB // 2
-    assert bound_logs(tmp_path / "nowhere", 1) == []
+    (log.parent / "0.txt").write_bytes(bytes(MIB))
+    bound.apply()
+    assert (log.stat().st_size, notes) == (MIB // 2, [])
 
 
-def test_both_files_together_stay_within_the_bound_and_hold_the_newest(tmp_path, log):
+def test_both_files_together_stay_within_the_bound_and_hold_the_newest(log, bound):
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for number in range(50):
         os.write(descriptor, b"%d\n" % number + bytes(MIB // 10))
-        bound_logs(tmp_path / "logs", 1)
+        bound.apply()
         sizes = [path.stat().st_size for path in log.parent.iterdir()]
         # One look is late by what was printed since the one before.
         assert sum(sizes) <= MIB + MIB // 10 + 3
@@ -42,41 +51,40 @@ def test_both_files_together_stay_within_the_bound_and_hold_the_newest(tmp_path,
     assert b"48\n" in kept
 
 
-def test_processes_that_have_it_open_go_on_in_it(tmp_path, log):
-    """C code prints to the descriptor, and so does what a node starts."""
+def test_processes_that_have_it_open_keep_writing_to_it(log, bound):
     child = (
         "import os, sys; os.write(1, bytes(2**20)); sys.stdin.read(1); print('after')"
     )
+    command = [sys.executable, "-c", child]
     with log.open("ab") as file:
-        process = subprocess.Popen(
-            [sys.executable, "-c", child], stdin=subprocess.PIPE, stdout=file
-        )
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=file)
     try:
         while log.stat().st_size < MIB:
             assert process.poll() is None
-        assert bound_logs(tmp_path / "logs", 1) == [log]
+        bound.apply()
         process.communicate(b"\n", timeout=60)
     finally:
         process.kill()
     assert log.read_bytes() == b"after\n"
 
 
-def test_a_full_disk_empties_the_log_all_the_same(tmp_path, log, monkeypatch):
+def test_a_full_disk_empties_the_log_all_the_same(log, bound, monkeypatch):
     def refuse(source, target):
         target.write(b"half")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(logs.shutil, "copyfileobj", refuse)
     log.write_bytes(bytes(MIB))
-    assert bound_logs(tmp_path / "logs", 1) == [log]
+    bound.apply()
     assert [path.name for path in log.parent.iterdir()] == ["0.log"]
     assert log.stat().st_size == 0
 
 
-def test_it_is_said_once_and_looked_at_once_a_second(tmp_path, log, monkeypatch):
-    now, notes = Clock(1000.0), []
+def test_a_cut_is_reported_once_and_logs_are_checked_once_a_second(
+    log, bound, notes, monkeypatch
+):
+    now = Clock(1000.0)
     monkeypatch.setattr(logs.time, "monotonic", now)
-    bound = LogBound(tmp_path / "logs", 1, notes.append)
     bound.tick()
     log.write_bytes(bytes(MIB))
     bound.tick()
@@ -87,9 +95,8 @@ def test_it_is_said_once_and_looked_at_once_a_second(tmp_path, log, monkeypatch)
         bound.tick()
         assert log.stat().st_size == 0
     (note,) = notes
-    assert "actor/0.log is long" in note
-    assert "newest 1 MiB" in note
-    assert "launch.log_mib" in note
+    for words in ("actor/0.log is long", "newest 1 MiB", "launch.log_mib"):
+        assert words in note
 
 
 @pytest.mark.parametrize(
@@ -105,23 +112,16 @@ def test_a_short_text_is_quoted_whole():
     assert clip("Ça va\n") == "Ça va\n"
 
 
-def test_the_last_lines_of_a_file_that_would_not_fit_into_memory(tmp_path):
-    path = tmp_path / "log"
-    with path.open("wb") as file:
-        file.write(b"first\n")
-        file.truncate(2**40)  # Sparse: it takes no room on the disk either.
-        file.seek(2**40)
-        file.write(b"\none\ntwo\n")
-    with path.open("rb") as file:
-        assert read_last_lines(file.fileno(), 2) == ["one", "two"]
-
-
-def test_a_line_without_an_end_is_cut(tmp_path):
-    path = tmp_path / "log"
-    path.write_text("x" * 300_000)
-    with path.open() as file:
-        (line,) = read_last_lines(file.fileno(), 15)
-    assert len(line) == 20_000
+@pytest.mark.parametrize(
+    ("end", "lines"),
+    [(b"\none\ntwo\n", ["one", "two"]), (b"x" * 300_000, ["x" * 20_000])],
+)
+def test_the_last_lines_of_a_file_that_would_not_fit_into_memory(tmp_path, end, lines):
+    with (tmp_path / "log").open("w+b") as file:
+        file.seek(2**40)  # Sparse: it takes no room on the disk either.
+        file.write(end)
+        file.flush()
+        assert read_last_lines(file.fileno(), 2) == lines
 
 
 def test_output_goes_to_a_file_that_is_added_to(tmp_path):
