@@ -85,19 +85,6 @@ def test_a_crash_ends_the_run_with_one_message(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_crash_is_a_restart_if_so_configured(tmp_path):
-    flags = [*PROCESSES, *ENDLESS, "--environment=broken_environments:crash"]
-    flags += ["--launch.restart=always", "--launch.max_restarts=1"]
-    with train(tmp_path / "run", *flags) as command:
-        command.await_line("raised an exception; started again (1)")
-        assert command.finish(timeout=240) == 1
-        command.assert_nothing_is_left()
-    error = command.result["error"]["traceback"]
-    assert "launch.max_restarts" in error
-    assert "was killed by SIGSEGV" in error
-
-
-@pytest.mark.slow
 def test_one_that_hangs_is_found_and_goes_with_its_actor(tmp_path):
     flags = [*PROCESSES, *ENDLESS, "--environment=broken_environments:stick"]
     flags += ["--launch.silent_seconds=5", "--launch.restart=never"]

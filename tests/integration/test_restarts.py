@@ -80,27 +80,13 @@ def test_a_killed_actor_acts_again(tmp_path):
     assert float(rows[-1]["time"]) > restarted["actor/1"]
 
 
-def test_killed_variables_are_published_again(tmp_path):
-    with train(tmp_path / "run", *LONGER) as command:
-        command.await_line("training")
-        strike(command, signal.SIGKILL, ["variables"])
-        finish_solved(command, ["variables"], KILLED)
-
-
-@pytest.mark.slow
-def test_a_killed_relay_follows_again(tmp_path):
-    with train(tmp_path / "run", *LONGER, "--variables.relays=2") as command:
-        command.await_line("training")
-        strike(command, signal.SIGKILL, ["relay/0"])
-        restarted = finish_solved(command, ["relay/0"], KILLED)
-    assert_follows(command.run_dir, "actor/0", restarted["relay/0"])
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "victims", [["variables"], ["variables", "relay/0", "relay/1"]], ids="+".join
+    "victims",
+    [["relay/0"], ["variables"], ["variables", "relay/0", "relay/1"]],
+    ids="+".join,
 )
-def test_a_service_that_was_killed_shows_through_its_relays(tmp_path, victims):
+def test_actors_follow_again_when_the_service_or_relays_were_killed(tmp_path, victims):
     flags = [*LONGER, "--evaluation.period=12000", "--variables.relays=2"]
     with train(tmp_path / "run", *flags) as command:
         command.await_line("training")
@@ -111,23 +97,26 @@ def test_a_service_that_was_killed_shows_through_its_relays(tmp_path, victims):
         assert_follows(command.run_dir, actor, max(restarted.values()))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "victims",
-    [
-        ["learner"],
-        ["replay/0"],
-        ["coordinator"],
-        ["evaluator"],
-        ["actor/0", "actor/1"],
-        ["learner", "replay/0"],
-        ["replay/0", "replay/1"],
-        ["coordinator", "variables"],
-        ["learner", "coordinator"],
+    [["variables"]]
+    + [
+        pytest.param(names, marks=pytest.mark.slow)
+        for names in (
+            ["learner"],
+            ["replay/0"],
+            ["coordinator"],
+            ["evaluator"],
+            ["actor/0", "actor/1"],
+            ["learner", "replay/0"],
+            ["replay/0", "replay/1"],
+            ["coordinator", "variables"],
+            ["learner", "coordinator"],
+        )
     ],
     ids="+".join,
 )
-def test_whoever_is_killed_goes_on_from_the_newest_checkpoint(tmp_path, victims):
+def test_killed_nodes_resume_from_the_newest_checkpoint(tmp_path, victims):
     flags = [*LONGER, "--evaluation.period=12000"]
     flags += ["--checkpoint.period_learner_steps=500"]
     flags += ["--replay.shards=2"] * ("replay/1" in victims)

@@ -1,19 +1,14 @@
 """The launchpad back end: Launchpad's own processes, with a last word each."""
 
-import gc
 import io
 import json
 import os
-import pickle
 import tempfile
 
-import cloudpickle
 import tiny_programs
 
 from distrl.config import Config, LaunchConfig
 from distrl.launch import run
-from distrl.launch.plain_launchpad import _Preparation
-from distrl.system.children import is_part_of_run
 from distrl.telemetry.progress import Progress
 
 
@@ -61,14 +56,3 @@ def test_nodes_are_fresh_processes_with_logs_and_devices_of_their_own(
     assert "learned something\nand complained\n" in log
     # Launchpad had put the nodes there, pickled.
     assert list(temporary.iterdir()) == []
-
-
-def test_the_collector_is_off_for_what_is_unpickled_after_it(monkeypatch):
-    # This process becomes part of a run, until the test ends.
-    monkeypatch.setattr("distrl.system.children._is_part_of_run", False)
-    try:
-        assert pickle.loads(cloudpickle.dumps(_Preparation())) is None
-        assert not gc.isenabled()
-        assert is_part_of_run()
-    finally:
-        gc.enable()

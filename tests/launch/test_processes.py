@@ -1,11 +1,9 @@
 """The processes backend: a fork for each node, watched, and ended with its children."""
 
-import fcntl
 import io
 import json
 import os
 import socket
-from pathlib import Path
 
 import psutil
 import pytest
@@ -118,16 +116,6 @@ def test_a_node_that_ends_by_itself_ends_the_run(
         assert word in outcome.result["error"]["traceback"]
     assert read_nodes(tmp_path)["second"]["state"] == state
     assert read_nodes(tmp_path)["first"]["state"] == "ended"
-
-
-def test_a_node_that_ignores_the_stop_is_killed_with_what_it_started(tmp_path):
-    outcome = launch(tmp_path, tiny_programs.stubborn, stop_seconds=0.5)
-    assert outcome.exit_code == 0
-    assert outcome.result["status"] == "done"
-    states = {name: node["state"] for name, node in read_nodes(tmp_path).items()}
-    assert states == {"first": "killed", "second": "ended"}
-    with Path(tmp_path, "grandchild").open() as file:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 TWO_DEVICES = "--xla_force_host_platform_device_count=2"

@@ -126,13 +126,6 @@ def test_a_node_that_hangs_and_is_not_started_again_fails_the_run(run_dir):
     assert "in sit_for_ever" in error.traceback
 
 
-def test_the_end_of_a_long_line_is_quoted(run_dir):
-    error = supervise(make_config(run_dir), "rambling")[-1].error
-    assert error.node == "second"
-    assert "ended by itself, exit code 7" in error.traceback
-    assert error.traceback.endswith("last words")
-
-
 def test_a_node_that_never_begins_to_work_is_named_and_fails_the_run(run_dir):
     config = make_config(
         run_dir, restart="never", silent_seconds=2.0, start_seconds=4.0
@@ -145,14 +138,6 @@ def test_a_node_that_never_begins_to_work_is_named_and_fails_the_run(run_dir):
     assert "did not begin to work within 4 s" in error.traceback
     # With where it was.
     assert "in sit_for_ever" in error.traceback
-
-
-def test_what_a_killed_node_had_started_does_not_hold_its_port(run_dir):
-    events = supervise(
-        make_config(run_dir, restart_delay_seconds=0.0), "leaving_a_port"
-    )
-    assert events[-1].error is None
-    assert len(find(events, Restarted, "second")) == 1
 
 
 def test_what_a_killed_node_had_started_elsewhere_is_gone_before_the_next_life(run_dir):

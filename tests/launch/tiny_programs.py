@@ -7,7 +7,6 @@ import json
 import os
 import resource
 import signal
-import socket
 import sys
 import threading
 import time
@@ -160,12 +159,6 @@ def leave_hard():
     os._exit(7)
 
 
-def ramble():
-    """Ends after a line that is longer than any message."""
-    print("x" * 300_000, "last words", flush=True)
-    leave_hard()
-
-
 def sit_for_ever():
     """Never looks at its flag."""
     while True:
@@ -182,29 +175,8 @@ failing = pair(wait_for_stop, fail)
 failing_late = pair(fail_late, lp.stop)
 ending = pair(wait_for_stop, speak)
 exiting = pair(wait_for_stop, leave_hard)
-rambling = pair(wait_for_stop, ramble)
 hanging = pair(wait_for_stop, hang_at_work)
 never_at_work = pair(wait_for_stop, sit_for_ever)
-
-
-def stubborn(config, spec):
-    """The first node ignores the stop, and so does the process that it started."""
-    run_dir = config.run_dir
-
-    def ignore():
-        # It is locked as long as one of the two is there.
-        with Path(run_dir, "grandchild").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            os.fork()
-            while True:
-                signal.pause()
-
-    def stop():
-        await_files(run_dir, "grandchild")
-        lp.stop()
-
-    del spec
-    return two_nodes(ignore, stop)
 
 
 def count_lives(run_dir, name):
@@ -342,29 +314,6 @@ def deaf(config, spec):
         program.add_node(lp.PyNode(work, how), label=how)
     program.add_node(lp.PyNode(stop), label="stopper")
     return program
-
-
-def leaving_a_port(config, spec):
-    """The second node is killed, and a process that it had started holds its port."""
-    del spec
-    run_dir = config.run_dir
-
-    def serve():
-        server = socket.socket()
-        port = Path(run_dir, "port")
-        if count_lives(run_dir, "second") == 0:
-            server.bind(("127.0.0.1", 0))
-            server.listen()
-            port.write_text(str(server.getsockname()[1]))
-            if os.fork() == 0:
-                while True:
-                    signal.pause()
-            kill_self()
-        server.bind(("127.0.0.1", int(port.read_text())))
-        server.listen()
-        lp.stop()
-
-    return two_nodes(wait_for_stop, serve)
 
 
 def leaving_a_daemon(config, spec):
