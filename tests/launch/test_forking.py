@@ -22,7 +22,7 @@ from distrl.system.session import read_session
 
 
 def speak():
-    """Says where it is."""
+    """Says in which group and incarnation it is."""
     print("group", os.getpgrp() == os.getpid(), read_session().restarts)
 
 
@@ -55,11 +55,6 @@ def sit():
     threading.Event().wait(60)
 
 
-def count():
-    """Says which of its lives this is."""
-    print("life", read_session().restarts)
-
-
 @pytest.fixture
 def fork(tmp_path):
     """Runs a node of this module in a fresh process; returns what came of it."""
@@ -74,32 +69,27 @@ def fork(tmp_path):
     return fork
 
 
-def test_a_node_has_its_own_log_and_group(fork):
-    result, log = fork("speak")
+def test_a_node_has_its_own_group_and_each_incarnation_the_same_log(fork):
+    result, log = fork("speak", "again")
     assert result["code"] == 0
-    assert log == "group True 0\n"
+    assert log == "group True 0\ngroup True 1\n"
 
 
-def test_an_error_is_sent_and_logged(fork):
-    result, log = fork("fail")
-    assert result["code"] == 1
+@pytest.mark.parametrize(
+    ("node", "end", "logged"),
+    [
+        ("fail", "ValueError: lost the ball\n", "ValueError: lost the ball"),
+        # The end of a long error is sent, and all of it logged.
+        ("fail_wordily", " lost\n", "\U0001f3d3" * 100_000),
+        ("fail_on_a_full_disk", "OSError: No space left on device\n", ""),
+    ],
+)
+def test_an_error_is_sent_and_logged(fork, node, end, logged):
+    result, log = fork(node)
     (error,) = result["errors"]
-    assert error["node"] == "node/0"
-    assert error["traceback"].endswith("ValueError: lost the ball\n")
-    assert "ValueError: lost the ball" in log
-
-
-def test_an_error_of_any_length_is_logged_whole_and_its_end_is_sent(fork):
-    result, log = fork("fail_wordily")
-    (error,) = result["errors"]
-    assert error["traceback"].endswith(" lost\n")
-    assert "\U0001f3d3" * 100_000 in log
-
-
-def test_an_error_is_sent_when_the_log_cannot_take_it(fork):
-    result, _ = fork("fail_on_a_full_disk")
-    (error,) = result["errors"]
-    assert error["traceback"].endswith("OSError: No space left on device\n")
+    assert (result["code"], error["node"]) == (1, "node/0")
+    assert error["traceback"].endswith(end)
+    assert logged in log
 
 
 def test_one_that_crashes_says_where_it_was(fork):
@@ -107,11 +97,6 @@ def test_one_that_crashes_says_where_it_was(fork):
     assert result["code"] == -signal.SIGABRT
     assert "Fatal Python error: Aborted" in log
     assert "in abort" in log
-
-
-def test_the_next_life_knows_that_it_is_one_and_has_the_same_log(fork):
-    _, log = fork("count", "again")
-    assert log == "life 0\nlife 1\n"
 
 
 def test_one_that_is_killed_says_first_where_it_was(fork):

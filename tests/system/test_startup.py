@@ -57,12 +57,10 @@ def test_a_command_without_a_stream_keeps_its_exit_code(closed):
     assert start(code, "trian", closed=closed).returncode == 2
 
 
-_HOME = """
-import os
-from distrl.system.startup import settle
-settle()
-print(os.path.expanduser("~"), os.path.isdir(os.path.expanduser("~")))
-"""
+_SETTLE = "import os\nfrom distrl.system.startup import settle\nsettle()\n"
+_HOME = _SETTLE + "home = os.path.expanduser('~')\nprint(home, os.path.isdir(home))"
+# For want of an entry in passwd.
+_NOBODY = "import pwd\npwd.getpwuid = {}.__getitem__\n"
 
 
 def without(*names, **values):
@@ -70,22 +68,14 @@ def without(*names, **values):
     return {**kept, **values}
 
 
-def test_a_user_without_a_home_gets_one_for_a_while(tmp_path):
-    # It is neither in the environment nor, for want of an entry, in passwd.
-    code = "import pwd\npwd.getpwuid = {}.__getitem__\n" + _HOME
-    done = start(code, env=without("HOME"), cwd=tmp_path)
-    home, was_there = done.stdout.split()
-    assert (os.path.isabs(home), was_there) == (True, "True")
-    assert not os.path.exists(home)
+@pytest.mark.parametrize("home", [None, ".", "relative/home"])
+def test_a_user_without_a_home_of_their_own_gets_one_for_a_while(tmp_path, home):
+    values = {} if home is None else {"HOME": home}
+    done = start(_NOBODY + _HOME, env=without("HOME", **values), cwd=tmp_path)
+    found, existed = done.stdout.split()
+    assert (os.path.isabs(found), existed) == (True, "True")
+    assert not os.path.exists(found)
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("home", [".", "relative/home"])
-def test_a_home_that_depends_on_the_directory_is_replaced(tmp_path, home):
-    done = start(_HOME, env=without(HOME=home), cwd=tmp_path)
-    found, _ = done.stdout.split()
-    assert os.path.isabs(found)
-    assert not found.startswith(str(tmp_path))
 
 
 def test_a_home_that_is_known_stays(tmp_path):
@@ -94,10 +84,9 @@ def test_a_home_that_is_known_stays(tmp_path):
 
 
 def test_the_search_path_of_later_processes_is_absolute(tmp_path):
-    code = "import os\nfrom distrl.system.startup import settle\nsettle()\n"
-    code += "print(os.environ['PYTHONPATH'])"
     root = os.path.dirname(os.path.dirname(__file__))
     environment = without(PYTHONPATH=f"{root}:mine::/other")
+    code = _SETTLE + "print(os.environ['PYTHONPATH'])"
     done = start(code, env=environment, cwd=tmp_path)
     assert done.stdout == f"{root}:{tmp_path}/mine:{tmp_path}:/other\n"
 
@@ -115,24 +104,16 @@ def test_a_working_directory_that_is_gone_is_refused(tmp_path):
         assert done.stderr.count("\n") == 1
 
 
-def test_ends_of_children_are_told_where_they_were_ignored():
+def test_exit_codes_of_children_arrive_where_they_were_ignored():
     code = (
         "import os, signal, sys\n"
         "signal.signal(signal.SIGCHLD, signal.SIG_IGN)\n"
         "os.execv(sys.executable, [sys.executable, '-c', sys.argv[1]])\n"
     )
-    inner = (
-        "import os\n"
-        "from distrl.system.startup import settle\n"
-        "settle()\n"
+    inner = _SETTLE + (
         "child = os.fork()\n"
         "child or os._exit(3)\n"
         "print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, inner],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    done = start(code, inner)
     assert done.stdout == "3\n", done.stderr
