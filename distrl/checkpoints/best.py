@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from distrl.checkpoints.manifest import commit_directory, read_facts, remove_directory
-from distrl.checkpoints.trees import save_tree
 from distrl.system.output import say
 
 _FACTS = "best.json"
@@ -45,6 +44,9 @@ def save_best(
 
     If it raises, for example because the disk is full, the previous ones stay.
     """
+    # Not when the module is loaded: it imports JAX and Orbax.
+    from distrl.checkpoints.trees import save_tree
+
     folder = Path(run_dir) / "best"
     path, partial = folder / str(learner_steps), folder / ".partial"
     shutil.rmtree(partial, ignore_errors=True)

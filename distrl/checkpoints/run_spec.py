@@ -10,6 +10,9 @@ import dataclasses
 import json
 from pathlib import Path
 
+import jax
+import numpy as np
+
 from distrl.config import Config
 from distrl.errors import ConfigError
 from distrl.system.output import say, write_json
@@ -24,9 +27,6 @@ _SHOWN = 3
 
 def describe_environment(spec: EnvironmentSpec) -> Description:
     """Returns the sections `environment` and `bounds`."""
-    import jax
-    import numpy as np
-
     leaves, _ = jax.tree_util.tree_flatten_with_path(spec.observation)
     parts, bounds = {}, {}
     for path, leaf in leaves:

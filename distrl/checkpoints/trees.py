@@ -1,16 +1,14 @@
 """Saving nests of arrays with Orbax. Restoring one never runs code from the file."""
 
-import importlib
 import math
 from pathlib import Path
 from typing import Any, TypeVar
 
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
 _Tree = TypeVar("_Tree")
-
-
-def preload_orbax() -> None:
-    """Imports Orbax before a process forks others."""
-    importlib.import_module("orbax.checkpoint")
 
 
 def save_tree(directory: Path, tree: Any) -> None:
@@ -18,9 +16,6 @@ def save_tree(directory: Path, tree: Any) -> None:
 
     Random keys must be raw `[2] uint32` ones.
     """
-    import jax
-    import orbax.checkpoint as ocp
-
     with ocp.StandardCheckpointer() as checkpointer:
         checkpointer.save(directory.absolute(), jax.tree.map(_stand_in, tree))
         checkpointer.wait_until_finished()
@@ -32,10 +27,6 @@ def restore_tree(directory: Path, like: _Tree) -> _Tree:
     Raises ValueError unless the structure, shapes and dtypes are those of `like`, which
     has arrays or `jax.ShapeDtypeStruct`.
     """
-    import jax
-    import numpy as np
-    import orbax.checkpoint as ocp
-
     directory = directory.absolute()
     blank = jax.tree.map(lambda x: _stand_in(np.zeros(x.shape, x.dtype)), like)
     with ocp.StandardCheckpointer() as checkpointer:
@@ -59,9 +50,6 @@ def restore_tree(directory: Path, like: _Tree) -> _Tree:
 
 def describe_arrays(tree: Any) -> dict[str, str]:
     """Returns the dtype and shape of each array by its path in the nest."""
-    import jax
-    import numpy as np
-
     leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
     return {
         ".".join(_name(key) for key in path): f"{np.dtype(x.dtype)} {list(x.shape)}"
@@ -71,8 +59,6 @@ def describe_arrays(tree: Any) -> dict[str, str]:
 
 def _stand_in(array: Any) -> Any:
     """Returns the array; one element instead of an empty one, which Orbax refuses."""
-    import numpy as np
-
     return array if math.prod(array.shape) else np.zeros(1, array.dtype)
 
 

@@ -32,7 +32,6 @@ def import_everything(config: Config) -> None:
     gc.disable()
     import distrl.launch.checking  # noqa: F401
     from distrl.agents import preload_agents
-    from distrl.checkpoints.trees import preload_orbax
     from distrl.environments import preload_suite
     from distrl.networks import preload_networks
     from distrl.telemetry.metrics import preload_tensorboard
@@ -42,7 +41,6 @@ def import_everything(config: Config) -> None:
     preload_networks()
     preload_suite(config.environment)
     preload_tensorboard()
-    preload_orbax()
     gc.enable()
 
 
