@@ -127,19 +127,14 @@ def check_machine() -> list[Finding]:
     memory = read_memory("MemAvailable") / 2**30
     # A run raises its soft limit to the hard one.
     _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
-    files_advice = "raise it in the shell that starts distrl: `ulimit -n 4096`"
+    limit = math.inf if files == resource.RLIM_INFINITY else files
+    raise_it = "raise it in the shell that starts distrl: `ulimit -n 4096`"
     smaller = "end other programs, or make actor.count and replay.capacity smaller"
     slow = "actors and learner share it: runs work, but slowly"
     return [
         judge("cores", len(os.sched_getaffinity(0)), 1, 2, slow),
         judge("memory", memory, 1, 2, smaller, " GiB available"),
-        judge(
-            "open files",
-            math.inf if files == resource.RLIM_INFINITY else files,
-            1024,
-            1024,
-            files_advice,
-        ),
+        judge("open files", limit, 1024, 1024, raise_it),
     ]
 
 

@@ -83,16 +83,12 @@ def _write_files(
     from distrl.reports import page, pictures
 
     if "picture" in files and not rows:
-        raise ConfigError(
-            f"--picture={files['picture']}: no id is finished yet, so there is nothing "
-            "to draw"
-        )
+        problem = "no id is finished yet, so there is nothing to draw"
+        raise ConfigError(f"--picture={files['picture']}: {problem}")
     contents: dict[str, Callable[[], bytes]] = {
         "html": lambda: page.make_page(sweeps, command).encode(),
         "csv": lambda: page.make_csv(rows).encode(),
-        "picture": lambda: pictures.draw_bars(
-            sweeps, Path(files["picture"]).suffix[1:]
-        ),
+        "picture": lambda: pictures.draw_bars(sweeps, files["picture"][-3:]),
     }
     for name, path in files.items():
         try:

@@ -65,23 +65,19 @@ def check_devices(config: Config, num_devices: int) -> None:
         raise refuse("learner.devices", wanted, problem)
     share = num_devices if wanted is None else wanted
     if batch_size % share:
-        raise refuse(
-            "learner.batch_size",
-            batch_size,
-            f"it must be a multiple of {share}, the number of devices that share it "
-            "(learner.devices sets that number)",
+        problem = (
+            f"it must be a multiple of the number of devices (learner.devices), {share}"
         )
+        raise refuse("learner.batch_size", batch_size, problem)
 
 
 def check_sequence_length(config: Config) -> None:
     """Raises ConfigError unless replay stores sequences."""
     if config.replay.sequence_length is None:
-        raise refuse(
-            "replay.sequence_length",
-            None,
-            f"agent {config.agent!r} learns from sequences; set their length in steps, "
-            "for example 20",
+        problem = (
+            f"agent {config.agent!r} needs sequences; set their length, for example 20"
         )
+        raise refuse("replay.sequence_length", None, problem)
 
 
 def check_address(name: str, address: str) -> None:
@@ -89,13 +85,11 @@ def check_address(name: str, address: str) -> None:
     host, _, port = address.rpartition(":")
     is_port = port.isdecimal() and 0 < int(port) < 2**16
     if address != "auto" and (not host or not is_port or "/" in host):
-        raise refuse(
-            name,
-            address,
-            "it must be host:port of the head of a running cluster, for example "
-            "10.0.0.1:6379, or auto, or null to start Ray on this machine; a client's "
-            "ray:// address cannot place a program",
+        problem = (
+            "it must be host:port of the head of a running cluster, as 10.0.0.1:6379, "
+            "or auto, or null to start Ray here; a ray:// client cannot run a program"
         )
+        raise refuse(name, address, problem)
 
 
 def _check_names(config: Config) -> Iterator[str]:
@@ -130,10 +124,7 @@ def _check_network(config: Config) -> Iterator[str]:
     network = config.network
     for name, is_used in (("noisy", network.noisy), ("core", network.core != "none")):
         if network.head == "none" and is_used:
-            yield (
-                f"network.{name}: it is part of the head, and network.head = none; set "
-                "the head to linear or dueling"
-            )
+            yield f"network.{name}: it is part of the head, and network.head = none"
     if network.core != "none" and config.replay.sequence_length is None:
         yield (
             "network.core: a recurrent core learns from sequences; set "
@@ -234,12 +225,11 @@ def _check_bsuite_log(config: Config) -> Iterator[str]:
 def _check_launch(config: Config) -> None:
     launch = config.launch
     if launch.environment and launch.backend == "threads":
-        raise refuse(
-            "launch.environment",
-            launch.environment,
+        problem = (
             "with launch.backend = threads all nodes share the environment of one "
-            "process; set the variables where distrl is started",
+            "process; set the variables where distrl is started"
         )
+        raise refuse("launch.environment", launch.environment, problem)
     _check_entries("launch.environment", launch.environment, _judge_variable)
     _check_entries("launch.resources", launch.resources, _judge_resource)
     if launch.address is not None:

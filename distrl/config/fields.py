@@ -142,12 +142,8 @@ def _copy_plain(name: str, value: Any) -> Any:
         return value
     if type(value) is float and math.isfinite(value):
         return value
-    raise refuse(
-        name,
-        value,
-        "it must be text, a finite number, true, false, null, a list of these, or a "
-        "mapping of names to these",
-    )
+    plain = "text, a finite number, true, false, null, a list of these, or a mapping"
+    raise refuse(name, value, f"it must be {plain} of names to these")
 
 
 def _walk(

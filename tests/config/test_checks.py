@@ -70,7 +70,7 @@ def test_possible_configurations(overrides):
         (
             "replay.sequence_length = null",
             _R2D2 | {"network.core": "none"},
-            "learns from sequences",
+            "needs sequences",
         ),
         ("replay.sequence_period = 21", _R2D2, "replay.sequence_length = 20"),
         ("loss.burn_in = 20", _R2D2, "replay.sequence_length = 20"),
@@ -92,7 +92,11 @@ def test_possible_configurations(overrides):
         ("replay.capacity = 2047", {}, "superbatch"),
         ("learner.target_update_rate = 0.01", {}, "target_update_period = 100"),
         ("learner.target_update_period = null", {}, "target_update_rate = null"),
-        ("learner.batch_size = 256", {"learner.devices": 3}, "of 3"),
+        (
+            "learner.batch_size = 256",
+            {"learner.devices": 3},
+            "devices (learner.devices), 3",
+        ),
         ("variables.relays = 3", {}, "actor.count = 2"),
         (
             "variables.stale_seconds = 10.0",
@@ -154,7 +158,7 @@ def test_entries_that_nodes_cannot_have(field, name, value):
 def test_devices_that_are_known_late():
     check_devices(Config(), 1)
     check_devices(Config(), 8)
-    with pytest.raises(ConfigError, match=r"^learner\.batch_size = 256: .*of 6"):
+    with pytest.raises(ConfigError, match=r"^learner\.batch_size = 256: .*, 6$"):
         check_devices(Config(), 6)
     two = load_config(None, {"learner.devices": 2})
     # 7 do not divide the batch, and 2 of them do.
