@@ -17,7 +17,7 @@ def test_there_is_none_at_first(tmp_path):
     assert find_best(tmp_path) is None
 
 
-def test_the_best_is_found_with_its_parameters_and_takes_the_place(tmp_path):
+def test_a_better_one_replaces_the_best_and_is_found_with_its_parameters(tmp_path):
     save_best(tmp_path, make_variables(1.0), 100, 0.5, 30)
     saved = save_best(tmp_path, make_variables(2.0), 200, 0.75, 30)
     found = find_best(tmp_path)
@@ -44,7 +44,7 @@ def test_a_better_one_removes_what_a_crash_left(tmp_path):
     assert os.listdir(tmp_path / "best") == ["400"]
 
 
-def test_a_full_disk_leaves_the_one_before(tmp_path):
+def test_a_full_disk_leaves_the_previous_best(tmp_path):
     save_best(tmp_path, make_variables(1.0), 100, 0.5, 30)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))

@@ -137,7 +137,7 @@ def test_a_damaged_one_is_skipped_and_named(tmp_path, damage):
     ] * 2
 
 
-def test_a_half_made_one_is_never_seen(tmp_path):
+def test_a_partial_checkpoint_is_never_found(tmp_path):
     save(tmp_path, "000001", 1)
     begin_part(tmp_path, "000002", "learner").mkdir()
     assert find_newest_checkpoint(tmp_path, no_warning).path.name == "000001"
@@ -160,7 +160,7 @@ def test_a_checkpoint_of_another_version_is_refused(tmp_path, monkeypatch, numbe
             find_newest_checkpoint(tmp_path, no_warning, verify)
 
 
-def test_what_crashes_leave_is_removed_and_nothing_else(tmp_path):
+def test_only_leftovers_of_crashes_are_removed(tmp_path):
     save(tmp_path, "000001", 1)
     folder = tmp_path / "checkpoints"
     begin_part(tmp_path, "000002", "learner").mkdir()
@@ -204,7 +204,7 @@ def test_a_full_disk_leaves_the_checkpoints_before(tmp_path):
     assert find_newest_checkpoint(tmp_path, no_warning).progress.learner_steps == 2
 
 
-def test_reading_begins_again_when_a_newer_one_takes_the_place(tmp_path):
+def test_the_newest_is_read_if_the_one_being_read_is_removed(tmp_path):
     save(tmp_path, "000001", 1)
     seen = []
 
@@ -229,7 +229,7 @@ def test_an_error_in_reading_is_raised(tmp_path):
         restore_newest(tmp_path, restore, no_warning)
 
 
-def test_a_look_that_is_overtaken_is_not_taken_for_damage(tmp_path, monkeypatch):
+def test_a_removed_checkpoint_is_not_called_damaged(tmp_path, monkeypatch):
     save(tmp_path, "000001", 1)
     read = layout.read_facts
 
@@ -289,7 +289,7 @@ print(json.dumps(total))
 """
 
 
-def test_a_process_that_is_killed_while_it_saves_leaves_a_whole_one(tmp_path):
+def test_a_process_killed_while_it_saves_leaves_a_whole_checkpoint(tmp_path):
     here = os.path.dirname(os.path.abspath(__file__))
     moments = 20
     answer = subprocess.run(

@@ -45,7 +45,7 @@ def test_verification_can_be_left_out(saved):
     assert read_facts(saved, "facts.json", verify=False) == FACTS
 
 
-def test_a_directory_takes_the_place_of_another(saved):
+def test_a_directory_replaces_another(saved):
     commit(saved, b"y" * 50)
     assert read_facts(saved, "facts.json") == FACTS
     assert (saved / "deep" / "data").read_bytes() == b"y" * 50
@@ -53,7 +53,7 @@ def test_a_directory_takes_the_place_of_another(saved):
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "deep/data"])
-def test_a_pipe_in_the_place_of_a_file_is_not_opened(saved, name):
+def test_a_pipe_in_place_of_a_file_is_not_opened(saved, name):
     (saved / name).unlink()
     os.mkfifo(saved / name)
     with pytest.raises(ValueError, match="not a file"):

@@ -65,14 +65,14 @@ def test_the_file_can_be_read_by_people(config, tmp_path):
         ({"num_actions": 3}, "num_actions was 2, is now 3."),
     ],
 )
-def test_what_saved_parameters_do_not_fit_is_refused(config, changes, words):
+def test_an_environment_that_has_changed_is_refused(config, changes, words):
     with pytest.raises(ConfigError) as caught:
         check(config, **changes)
     assert "environment 'my:Env' has changed since the run" in str(caught.value)
     assert words in str(caught.value)
 
 
-def test_other_bounds_are_a_warning(config):
+def test_changed_bounds_are_a_warning(config):
     wider = specs.BoundedArray((2, 2), np.float32, -1, [[1, 1], [1, 5]])
     (line,) = check(config, observation={"map": wider, "speed": SPEED})
     assert "observation['map'] was 0.0 to 1.0, is now -1.0 to 5.0" in line
@@ -82,7 +82,7 @@ def test_other_bounds_are_a_warning(config):
     assert "observation['map'] was 0.0 to 1.0, is now missing" in line
 
 
-def test_of_many_changes_some_are_shown(config):
+def test_only_some_of_many_changes_are_shown(config):
     now = {f"params.layer_{n}.w": "float32 [1]" for n in range(10)}
     with pytest.raises(ConfigError, match="the network of agent .*; and 9 more"):
         check_run_spec(config, {"network": now})

@@ -73,7 +73,7 @@ def test_arrays_of_jax_are_saved_as_those_of_numpy(tmp_path, state):
     assert_same(restore_tree(tmp_path / "tree", state), state)
 
 
-def test_orbax_is_used_as_it_is_meant_and_leaves_nothing_running(tmp_path, state):
+def test_orbax_gives_no_warning_and_leaves_nothing_running(tmp_path, state):
     before = threading.active_count()
     with warnings.catch_warnings():
         warnings.simplefilter("error")

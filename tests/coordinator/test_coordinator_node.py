@@ -130,7 +130,7 @@ def test_a_thousand_nodes_take_a_small_part_of_a_core(stop, tmp_path):
     assert len(looks) < 20
 
 
-def test_the_end_does_not_wait_for_a_node_that_is_gone(stop, tmp_path):
+def test_the_end_does_not_wait_for_a_lost_node(stop, tmp_path):
     coordinator = _coordinator(
         stop, run_dir=str(tmp_path), launch=LaunchConfig(stop_seconds=0.2)
     )

@@ -56,7 +56,7 @@ def test_nodes_know_for_whom_to_wait_at_the_end(stop):
     assert not replay.learner_remains
 
 
-def test_nobody_is_waited_for_without_a_coordinator(stop):
+def test_no_node_is_waited_for_without_a_coordinator(stop):
     config = Config(launch=LaunchConfig(stop_seconds=0.6, rpc_seconds=1.0))
     server = MortalServer(serve_object, make_coordinator, config)
     server.start()

@@ -69,7 +69,7 @@ def test_actions_follow_observations():
 
 
 @pytest.mark.parametrize("allowed", [0, 5])
-def test_an_evaluation_gives_up_before_the_next_step_when_it_is_told_to(allowed):
+def test_an_evaluation_can_be_interrupted_before_each_step(allowed):
     taken = []
 
     def count(observation, first):

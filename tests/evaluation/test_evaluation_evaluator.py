@@ -111,7 +111,7 @@ def test_an_evaluation_is_greedy_and_labelled(services, config):
     assert (row["version"], row["learner_steps"], row["mean_return"]) == (4, 14, 5)
 
 
-def test_the_best_parameters_are_kept_and_known_again(services, config):
+def test_the_best_parameters_are_kept_across_restarts(services, config):
     run = Run(services, config)
     good, bad = q_values(0.0, 0.1, 0.2), q_values(1.0, 0.0, 0.0)
     for count, (step, params) in enumerate([(5, good), (6, bad)]):

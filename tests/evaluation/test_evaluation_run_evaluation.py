@@ -34,7 +34,7 @@ def test_the_best_or_the_latest_is_played(config):
     assert latest["interval"] == [3.0, 3.0]
 
 
-def test_epsilon_is_the_runs_or_what_one_says(config):
+def test_epsilon_is_that_of_the_run_unless_given(config):
     save_as_best(config, prefer(2), 20)
     assert evaluate_run(config)["epsilon"] == 0.0
     random = evaluate_run(config, epsilon=1.0, episodes=40)
@@ -63,7 +63,7 @@ def test_the_seed_decides_the_episodes(config):
     assert derived[1] != config.seed
 
 
-def test_in_processes_of_their_own_the_same_is_played(config):
+def test_environment_processes_do_not_change_the_episodes(config):
     save_as_best(config, prefer(2), 20)
     evaluation = dataclasses.replace(config.evaluation, environment_processes=2)
     in_processes = dataclasses.replace(config, evaluation=evaluation)
@@ -72,7 +72,7 @@ def test_in_processes_of_their_own_the_same_is_played(config):
     assert answer["returns"] == evaluate_run(config, **options)["returns"]
 
 
-def test_a_run_that_is_going_on_is_not_disturbed(config, tmp_path):
+def test_a_run_in_progress_is_not_disturbed(config, tmp_path):
     save_as_best(config, prefer(2), 20)
     save_latest(config, prefer(1), 30)
 
@@ -177,7 +177,7 @@ class Drawn(Rewarding):
         return np.zeros((4, 6, 3), np.uint8)
 
 
-def test_a_video_of_what_never_ends_is_cut_off_too(tmp_path):
+def test_a_video_of_an_endless_episode_is_cut_off(tmp_path):
     image = pytest.importorskip("PIL.Image")
     pytest.importorskip("imageio")
     place = "evaluation.test_evaluation_run_evaluation:Drawn"

@@ -60,7 +60,7 @@ def test_nothing_saved_is_one_error(config, which, words):
         read(config, which)
 
 
-def test_a_damaged_checkpoint_is_passed_over(config):
+def test_a_damaged_checkpoint_is_skipped(config):
     save_latest(config, prefer(1), 30, "000001")
     newest = save_latest(config, prefer(2), 40, "000002")
     (newest.path / "progress.json").write_text("{}")
@@ -80,7 +80,7 @@ def test_another_network_is_one_error(config, which):
     assert "config.yaml" in str(caught.value)
 
 
-def test_a_best_that_is_replaced_meanwhile_is_read_anew(config, monkeypatch):
+def test_a_best_that_is_replaced_meanwhile_is_read_again(config, monkeypatch):
     first = save_as_best(config, prefer(1), 20, 1.0)
     restore_tree = saved_variables.restore_tree
 

@@ -52,7 +52,7 @@ def test_an_mp4_has_each_image_at_its_size(tmp_path):
         assert shown.get_meta_data()["fps"] == 20
 
 
-def test_what_breaks_off_leaves_nothing(tmp_path):
+def test_an_interrupted_video_leaves_no_file(tmp_path):
     pytest.importorskip("imageio")
     file = tmp_path / "a.gif"
     file.write_text("the one before")
@@ -70,7 +70,7 @@ def test_what_breaks_off_leaves_nothing(tmp_path):
         ("no/a.gif", "there is no directory"),
     ],
 )
-def test_a_file_that_cannot_be_is_refused(tmp_path, name, words):
+def test_an_impossible_file_is_refused(tmp_path, name, words):
     with pytest.raises(ConfigError, match=words):
         check_video(tmp_path / name)
 
@@ -78,7 +78,7 @@ def test_a_file_that_cannot_be_is_refused(tmp_path, name, words):
 @pytest.mark.parametrize(
     ("missing", "name"), [("imageio.v2", "a.gif"), ("imageio_ffmpeg", "a.mp4")]
 )
-def test_a_missing_package_says_the_command(tmp_path, monkeypatch, missing, name):
+def test_a_missing_package_is_named(tmp_path, monkeypatch, missing, name):
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(ConfigError) as caught:
         check_video(tmp_path / name)

@@ -54,7 +54,7 @@ def test_a_score_worked_out_by_hand(tmp_path):
     assert score_experiment(load(tmp_path, results)) == pytest.approx(0.75)
 
 
-def test_pandas_is_afterwards_what_it_was(tmp_path):
+def test_pandas_is_restored_after_scoring(tmp_path):
     frame = load(tmp_path, make_results("deep_sea"))
     with restore_series_append():
         summary_analysis.bsuite_score(frame)
@@ -64,7 +64,7 @@ def test_pandas_is_afterwards_what_it_was(tmp_path):
         summary_analysis.bsuite_score(frame)
 
 
-def test_a_part_is_said_to_be_one(tmp_path):
+def test_a_partial_experiment_is_marked(tmp_path):
     part = make_results("umbrella_length", ids=range(5))
     write_sweep(tmp_path, part)
     (found,) = score_sweep(str(tmp_path)).experiments
@@ -98,7 +98,7 @@ def test_failed_ids_have_their_reason(sweep, tmp_path):
 
 
 @pytest.mark.parametrize("content", [None, "{"])
-def test_what_is_no_sweep_is_refused(content, tmp_path):
+def test_a_directory_that_is_not_a_sweep_is_refused(content, tmp_path):
     if content is not None:
         (tmp_path / "sweep.json").write_text(content)
     with pytest.raises(ConfigError, match="is not the directory of a sweep"):

@@ -28,12 +28,12 @@ def test_a_run_has_bsuites_episodes_and_logs_them(sweep):
     assert config.run_dir == str(sweep.path / "runs" / "cartpole-7")
 
 
-def test_the_episodes_may_be_others():
+def test_another_number_of_episodes_can_be_set():
     config = config_from_dict({"sweep": {"episodes": 30}})
     assert make_config(config, "cartpole/7", None).stop.episodes == 30
 
 
-def test_ids_that_differ_in_nothing_else_have_other_seeds():
+def test_each_id_has_its_own_seed():
     ids = select_bsuite_ids("all")
     seeds = {make_config(Config(), each, None).seed for each in ids}
     assert len(seeds) == len(ids)
@@ -56,7 +56,7 @@ def test_ids_that_differ_in_nothing_else_have_other_seeds():
         ),
     ],
 )
-def test_what_a_sweep_sets_itself_is_refused(fields, words):
+def test_fields_that_a_sweep_sets_itself_are_refused(fields, words):
     assert check_sweep(config_from_dict({"sweep": {"ids": "catch/1"}})) == ["catch/1"]
     with pytest.raises(ConfigError, match=words):
         check_sweep(config_from_dict(fields))

@@ -23,7 +23,7 @@ def test_header_and_rows(path):
     assert path.read_text() == "a,b\n1,2.5\n,x\n0,\n"
 
 
-def test_each_row_is_there_at_once(path):
+def test_each_row_is_on_disk_at_once(path):
     log = CsvLog(path, ["a"])
     assert path.read_text() == "a\n"
     log.write({"a": 1})
@@ -80,7 +80,7 @@ except OSError as error:
 """
 
 
-def test_a_disk_that_takes_no_more_is_named(path):
+def test_an_error_of_a_full_disk_names_the_file(path):
     command = [sys.executable, "-c", _LIMITED, str(path)]
     answer = subprocess.run(command, capture_output=True, text=True)
     assert answer.stdout == f"[Errno 27] File too large: '{path}'\n"

@@ -65,14 +65,14 @@ class GoneReader(io.StringIO):
 
 
 @pytest.mark.parametrize("is_terminal", [False, True])
-def test_a_reader_that_is_gone_ends_nothing(is_terminal):
+def test_a_reader_that_closed_its_end_is_ignored(is_terminal):
     progress = Progress(GoneReader(), is_terminal)
     progress.stage("starting")
     progress.note("starting")
     progress.close()
 
 
-def test_a_terminal_that_was_closed_ends_nothing(clock):
+def test_a_closed_terminal_is_ignored(clock):
     terminal, near = pty.openpty()
     stream = os.fdopen(near, "w")
     progress = Progress(stream, True, clock)

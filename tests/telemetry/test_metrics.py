@@ -49,7 +49,7 @@ def test_a_row_is_in_both_places_under_the_name_of_the_node(tmp_path):
     }
 
 
-def test_a_node_without_a_row_leaves_nothing(tmp_path):
+def test_a_node_without_a_row_writes_no_file(tmp_path):
     MetricsLog(Config(run_dir=str(tmp_path)), "evaluator").close()
     assert list(tmp_path.iterdir()) == []
 
