@@ -11,7 +11,7 @@ import numpy as np
 from distrl.agents.acting import Explore
 from distrl.agents.agent import Agent
 from distrl.agents.legal_actions import find_legal, restrict
-from distrl.networks.value_network import Mode
+from distrl.networks.layers import Mode
 from distrl.types import EnvironmentSpec, Nest
 
 _Arrays = TypeVar("_Arrays")

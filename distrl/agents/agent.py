@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import haiku as hk
     import jax
 
-    from distrl.networks.value_network import Mode
+    from distrl.networks.layers import Mode
 
 
 class LossOutput(NamedTuple):

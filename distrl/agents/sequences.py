@@ -14,7 +14,8 @@ from distrl.agents.td_errors import TRANSFORMS, td_loss
 from distrl.agents.transition_agent import make_q_values
 from distrl.config.checks import check_sequence_length
 from distrl.config.schema import Config
-from distrl.networks.value_network import Mode, make_value_network
+from distrl.networks.layers import Mode
+from distrl.networks.value_network import make_value_network
 from distrl.types import EnvironmentSpec, StepSequence
 
 

@@ -12,7 +12,8 @@ from distrl.agents.agent import Agent, LossOutput, QValuesFn
 from distrl.agents.legal_actions import find_legal, restrict
 from distrl.agents.td_errors import refuse_fields
 from distrl.config.schema import Config
-from distrl.networks.value_network import Mode, ValueNetwork, make_value_network
+from distrl.networks.layers import Mode
+from distrl.networks.value_network import ValueNetwork, make_value_network
 from distrl.types import EnvironmentSpec, Nest, Transition
 
 
@@ -29,15 +30,12 @@ class Estimates(NamedTuple):
     Attributes:
       values_tm1: the online network's, for the observation that was acted on.
       target_values_tm1: the target network's, for the same observation.
-      target_values_t: the target network's, for the observation that the return
-        bootstraps from.
-      q_selector_t: `[A] float32`, expected values of that observation, by which the
-        next action is selected: the online network's in double learning, else the
-        target network's.
+      target_values_t: the target network's, for the observation bootstrapped from.
+      q_selector_t: `[A] float32`, expected values of that observation, which select the
+        next action: in double learning the online network's, else the target's.
       tau_tm1: `[N] float32`, the quantiles of `values_tm1`; None if not implicit.
-      legal_tm1: `[A] bool`, the legal actions of the observation that was acted on;
-        None without a mask.
-      legal_t: `[A] bool`, those of the observation that the return bootstraps from.
+      legal_tm1: `[A] bool`, the legal actions of the first observation, or None.
+      legal_t: `[A] bool`, those of the second observation, or None.
     """
 
     values_tm1: jax.Array
@@ -82,18 +80,13 @@ def make_transition_agent(
 ) -> Agent:
     """Returns the agent of a loss of single transitions.
 
+    Raises ConfigError if the network cannot be made, or `loss.double` has no use.
+
     Args:
-      config: its `network` and `loss` groups are read.
-      spec: of the environment.
-      item_loss_fn: the loss of one transition.
-      expect: from the network's outputs to expected action values.
       num_outputs: the outputs per action, such as atoms; None for a single value.
       is_double: whether the online network selects the next action if `loss.double` is
         null; None if the loss does not use `q_selector_t`.
       is_implicit: whether to sample quantiles for each transition.
-
-    Raises:
-      ConfigError: the network cannot be made, or `loss.double` is set but unused.
     """
     if is_double is None:
         refuse_fields(config, "double")

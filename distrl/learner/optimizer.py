@@ -31,16 +31,12 @@ def make_optimizer(
     """Returns the optimizer of a configuration after tracing one update.
 
     Schedules are called with the number of previous updates, so the first update uses
-    their value at 0. Gradients are clipped first.
+    their value at 0. Gradients are clipped first. Raises ConfigError if the optimizer
+    or schedule does not exist, does not take the arguments, or cannot be used here.
 
-    Args:
-      params: shapes of the network's parameters, for the traced update. Without them
-        an Optax optimizer is traced on two arrays; a custom one is not, since it may
-        depend on parameter names.
-
-    Raises:
-      ConfigError: the optimizer or schedule does not exist, does not take the
-        arguments, or cannot be used here.
+    The update is traced on `params`, the shapes of the network's parameters. Without
+    them an Optax optimizer is traced on two arrays; a custom one is not, since it may
+    depend on parameter names.
     """
     name, is_own = config.optimizer, ":" in config.optimizer
     if is_own:

@@ -9,7 +9,7 @@ import haiku as hk
 import jax
 
 from distrl.config import Config
-from distrl.learner.state import DivergedError, check_finite
+from distrl.learner.state import check_finite
 from distrl.system.remote import RemoteCaller
 from distrl.types import StopSignal
 from distrl.variables import SERVICE
@@ -46,14 +46,12 @@ class Publisher:
         self._wakeup.set()
 
     def check(self) -> None:
-        """Raises DivergedError or RuntimeError if the thread has failed.
+        """Raises the error of the thread, if it has failed.
 
-        NaN or infinite parameters are not published and raise DivergedError.
+        NaN or infinite parameters are not published; the error is a DivergedError.
         """
-        if isinstance(self._error, DivergedError):
-            raise self._error
         if self._error is not None:
-            raise RuntimeError("publishing parameters failed") from self._error
+            raise self._error
 
     def close(self, timeout: float) -> None:
         """Publishes what waits, within `timeout` seconds, and ends the thread."""

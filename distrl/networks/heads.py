@@ -10,13 +10,13 @@ import jax.numpy as jnp
 
 from distrl.config.factories import check_keywords
 from distrl.config.schema import NetworkConfig
-from distrl.networks.layers import Noise, NoisyLinear
+from distrl.networks.layers import Mode, NoisyLinear
 from distrl.networks.torsos import check_sizes
 
 _COSINES = 64  # As in the IQN paper.
 
-Head = Callable[[jax.Array, Noise], jax.Array]
-"""`(features [B, ..., F], noise) -> values`, a Haiku function."""
+Head = Callable[[jax.Array, Mode], jax.Array]
+"""`(features [B, ..., F], mode) -> values`, a Haiku function."""
 
 _Layers = Callable[[str, jax.Array, Sequence[int]], jax.Array]
 """`(name, inputs, sizes) -> outputs`: linear layers with ReLUs between them."""
@@ -33,8 +33,8 @@ def make_head(config: NetworkConfig, num_actions: int, num_outputs: int | None) 
     check_sizes("network.head_args", compute, config.head_args)
     shape = (num_actions, 1 if num_outputs is None else num_outputs)
 
-    def head(features: jax.Array, noise: Noise) -> jax.Array:
-        layers = functools.partial(_apply_layers, config, noise)
+    def head(features: jax.Array, mode: Mode) -> jax.Array:
+        layers = functools.partial(_apply_layers, config, mode)
         values = compute(features, layers, shape, **config.head_args)
         if num_outputs is None and config.head != "none":
             return values[..., 0]
@@ -102,13 +102,13 @@ _HEADS: dict[str, Callable[..., jax.Array]] = {
 
 
 def _apply_layers(
-    config: NetworkConfig, noise: Noise, name: str, x: jax.Array, sizes: Sequence[int]
+    config: NetworkConfig, mode: Mode, name: str, x: jax.Array, sizes: Sequence[int]
 ) -> jax.Array:
     for index, size in enumerate(sizes):
         x = jax.nn.relu(x) if index > 0 else x
         if config.noisy:
             layer = NoisyLinear(size, config.noisy_sigma, name=f"{name}_{index}")
-            x = layer(x, noise)
+            x = layer(x, mode)
         else:
             x = hk.Linear(size, name=f"{name}_{index}")(x)
     return x

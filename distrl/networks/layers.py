@@ -12,9 +12,10 @@ import jax.numpy as jnp
 from distrl.config.schema import NetworkConfig
 from distrl.types import Nest
 
-Noise = Literal["none", "shared", "each"]
-"""`none` uses the means; `shared` draws one sample per batch, as the paper does when
-learning; `each` draws one per element of the batch."""
+Mode = Literal["learn", "target", "act", "evaluate"]
+"""What a network is used for: it is training in `learn` only; noisy layers draw one
+sample per batch in `learn` and `target`, as their paper does, one per element in `act`,
+and use the means in `evaluate`."""
 
 
 class NoisyLinear(hk.Module):
@@ -31,7 +32,7 @@ class NoisyLinear(hk.Module):
         self._output_size = output_size
         self._sigma = sigma
 
-    def __call__(self, inputs: jax.Array, noise: Noise) -> jax.Array:
+    def __call__(self, inputs: jax.Array, mode: Mode) -> jax.Array:
         """Returns `[B, ..., q]` for inputs `[B, ..., p] float32`."""
         p, q = inputs.shape[-1], self._output_size
         bound = 1.0 / math.sqrt(p)
@@ -42,9 +43,9 @@ class NoisyLinear(hk.Module):
         sigma_w = hk.get_parameter("sigma_w", [p, q], init=sigma_init)
         sigma_b = hk.get_parameter("sigma_b", [q], init=sigma_init)
         outputs = inputs @ w + b
-        if noise == "none":
+        if mode == "evaluate":
             return outputs
-        count = inputs.shape[0] if noise == "each" else 1
+        count = inputs.shape[0] if mode == "act" else 1
         sample = jax.random.normal(hk.next_rng_key(), (count, p + q))
         sample = jnp.sign(sample) * jnp.sqrt(jnp.abs(sample))
         sample = sample.reshape(count, *[1] * (inputs.ndim - 2), p + q)

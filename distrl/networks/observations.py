@@ -19,8 +19,8 @@ _MAX_PIXEL_RANGE = 65_535  # Of 16-bit images.
 def find_categories(leaf: Any) -> np.ndarray | None:
     """Returns the number of values of each integer of a discrete array, flattened.
 
-    Discrete arrays are a `DiscreteArray`, a `CategoricalArray`, and a single bounded
-    integer with at most `MAX_ONE_HOT` values; None for any other spec.
+    None unless the spec is a `DiscreteArray`, a `CategoricalArray`, or a single bounded
+    integer with at most `MAX_ONE_HOT` values.
     """
     if hasattr(leaf, "num_values"):
         return np.broadcast_to(leaf.num_values, leaf.shape).ravel()

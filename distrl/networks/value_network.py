@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import chex
 import haiku as hk
@@ -13,7 +13,7 @@ from distrl.config.schema import Config, NetworkConfig
 from distrl.errors import ConfigError
 from distrl.networks.heads import embed_quantiles, make_head
 from distrl.networks.layers import (
-    Noise,
+    Mode,
     apply_core,
     initialize_layers,
     make_initial_carry,
@@ -25,17 +25,6 @@ from distrl.types import EnvironmentSpec, Nest
 DEVICE_AXIS = "devices"
 """The name of the device axis in a pmapped function. A network may use it, for
 example `hk.BatchNorm(..., cross_replica_axis="devices")`."""
-
-Mode = Literal["learn", "target", "act", "evaluate"]
-"""The use of a network: it is training in `learn` only; noisy layers draw one sample
-per batch in `learn` and `target`, one per element in `act`, none in `evaluate`."""
-
-_NOISE: dict[Mode, Noise] = {
-    "learn": "shared",
-    "target": "shared",
-    "act": "each",
-    "evaluate": "none",
-}
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -123,7 +112,7 @@ def make_value_network(
                 assert tau is not None
                 features = embed_quantiles(features, tau)
                 batch_shape = tau.shape
-            values = head(features, _NOISE[mode])
+            values = head(features, mode)
         outputs = () if num_outputs is None else (num_outputs,)
         shape = (*batch_shape, spec.num_actions, *outputs)
         needed = describe(jax.ShapeDtypeStruct(shape, "float32"))

@@ -16,9 +16,9 @@ FEATURES = jnp.array([[1.0, 2.0], [0.0, -1.0]])
 KEY = jax.random.PRNGKey(0)
 
 
-def make(num_actions, num_outputs=None, noise="none", **network):
+def make(num_actions, num_outputs=None, mode="evaluate", **network):
     head = make_head(NetworkConfig(**network), num_actions, num_outputs)
-    return hk.transform(lambda x: head(x, noise))
+    return hk.transform(lambda x: head(x, mode))
 
 
 def test_linear_by_hand():
@@ -76,7 +76,7 @@ def test_distributional_dueling_is_dueling_for_each_output():
 @pytest.mark.parametrize(("num_outputs", "tail"), [(None, ()), (1, (1,)), (5, (5,))])
 def test_shapes(head, noisy, num_outputs, tail):
     args = {"hidden_sizes": [4, 6]}
-    made = make(3, num_outputs, "each", head=head, noisy=noisy, head_args=args)
+    made = make(3, num_outputs, "act", head=head, noisy=noisy, head_args=args)
     for leading in ((2,), (2, 7)):
         features = jnp.ones((*leading, 8))
         params = jax.eval_shape(made.init, KEY, features)
@@ -87,7 +87,7 @@ def test_shapes(head, noisy, num_outputs, tail):
 @pytest.mark.parametrize("noisy", [False, True])
 def test_layers_have_their_sizes_and_their_noise(noisy):
     args = {"hidden_sizes": [4, 6]}
-    made = make(3, 5, "shared", head="dueling", head_args=args, noisy=noisy)
+    made = make(3, 5, "learn", head="dueling", head_args=args, noisy=noisy)
     params = jax.eval_shape(made.init, KEY, FEATURES)
     assert {name: x["w"].shape for name, x in params.items()} == {
         "state_value_0": (2, 4),
@@ -109,10 +109,10 @@ def test_hidden_layers_have_relus_in_between_and_none_behind():
 
 
 def test_the_noise_of_a_layer_starts_as_configured():
-    made = make(3, noise="shared", noisy=True, noisy_sigma=3.0)
+    made = make(3, mode="learn", noisy=True, noisy_sigma=3.0)
     params = made.init(KEY, jnp.ones((1, 9)))
     np.testing.assert_allclose(params["values_0"]["sigma_w"], 1.0, rtol=1e-6)
-    zero = make(3, noise="shared", noisy=True, noisy_sigma=0.0)
+    zero = make(3, mode="learn", noisy=True, noisy_sigma=0.0)
     params = zero.init(KEY, FEATURES)
     layer = params["values_0"]
     expected = FEATURES @ layer["w"] + layer["b"]

@@ -15,7 +15,7 @@ from distrl.types import EnvironmentSpec
 KEY = jax.random.PRNGKey(0)
 
 
-LAYER = hk.transform(lambda x, noise: NoisyLinear(2, 0.5, name="layer")(x, noise))
+LAYER = hk.transform(lambda x, mode: NoisyLinear(2, 0.5, name="layer")(x, mode))
 
 
 PARAMS = {
@@ -48,7 +48,7 @@ def test_a_sample_by_hand(monkeypatch):
     # f(e) = sign(e) sqrt(|e|): the inputs have 2, -1, 3 and the outputs 1, -2.
     sample = jnp.array([[4.0, -1.0, 9.0, 1.0, -4.0]])
     monkeypatch.setattr(jax.random, "normal", lambda key, shape: sample)
-    outputs = LAYER.apply(PARAMS, KEY, INPUTS, "shared")
+    outputs = LAYER.apply(PARAMS, KEY, INPUTS, "learn")
     # w = [1 + 0.1*2*1,    2 + 0.2*2*-2  ]   [1.2 1.2]
     #     [3 + 0.3*-1*1,   4 + 0.4*-1*-2 ] = [2.7 4.8]   b = [0.5 + 1*1, -0.5 + 2*-2]
     #     [5 + 0.5*3*1,    6 + 0.6*3*-2  ]   [6.5 2.4]     = [1.5, -4.5]
@@ -62,7 +62,7 @@ def test_each_element_has_a_whole_sample_of_its_own(monkeypatch):
     sample = np.random.default_rng(0).normal(size=(2, 5)).astype(np.float32)
     monkeypatch.setattr(jax.random, "normal", lambda key, shape: jnp.array(sample))
     steps = jnp.stack([INPUTS, 3 * INPUTS], axis=1)
-    outputs = LAYER.apply(PARAMS, KEY, steps, "each")
+    outputs = LAYER.apply(PARAMS, KEY, steps, "act")
     for i in range(2):
         # It holds for all axes of the element.
         expected = draw_plainly(sample[i], np.asarray(steps[i]))
@@ -70,7 +70,7 @@ def test_each_element_has_a_whole_sample_of_its_own(monkeypatch):
 
 
 def test_without_noise_it_is_linear_and_needs_no_key():
-    outputs = LAYER.apply(PARAMS, None, INPUTS, "none")
+    outputs = LAYER.apply(PARAMS, None, INPUTS, "evaluate")
     layer = PARAMS["layer"]
     np.testing.assert_allclose(outputs, INPUTS @ layer["w"] + layer["b"])
 
@@ -78,9 +78,9 @@ def test_without_noise_it_is_linear_and_needs_no_key():
 @pytest.mark.parametrize("shape", [(4, 3), (4, 5, 3)])
 def test_who_shares_a_sample(shape):
     same = jnp.ones(shape)
-    shared = apply(PARAMS, KEY, same, "shared").reshape(-1, 2)
+    shared = apply(PARAMS, KEY, same, "learn").reshape(-1, 2)
     np.testing.assert_allclose(shared, np.tile(shared[0], (len(shared), 1)), rtol=1e-6)
-    each = apply(PARAMS, KEY, same, "each").reshape(4, -1, 2)
+    each = apply(PARAMS, KEY, same, "act").reshape(4, -1, 2)
     assert len(np.unique(each[:, 0, 0])) == 4
     for element in each:
         np.testing.assert_allclose(element, np.tile(element[0], (len(element), 1)))
@@ -88,7 +88,7 @@ def test_who_shares_a_sample(shape):
 
 def test_the_noise_has_the_spread_of_the_paper():
     inputs = jnp.tile(INPUTS[:1], (40_000, 1))
-    outputs = np.asarray(apply(PARAMS, KEY, inputs, "each"))
+    outputs = np.asarray(apply(PARAMS, KEY, inputs, "act"))
     layer = jax.tree.map(np.asarray, PARAMS["layer"])
     # E f(e)^2 = E |e| = sqrt(2 / pi), and two factors are independent.
     factor = np.sqrt(2 / np.pi)
@@ -100,7 +100,7 @@ def test_the_noise_has_the_spread_of_the_paper():
 
 
 def test_parameters_start_as_the_paper_says():
-    params = LAYER.init(KEY, jnp.ones((1, 100)), "shared")["layer"]
+    params = LAYER.init(KEY, jnp.ones((1, 100)), "learn")["layer"]
     shapes = {"w": (100, 2), "b": (2,), "sigma_w": (100, 2), "sigma_b": (2,)}
     assert jax.tree.map(jnp.shape, params) == shapes
     # With p = 100 inputs means are from -0.1 to 0.1, deviations 0.5 / 10.
