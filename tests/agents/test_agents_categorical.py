@@ -61,14 +61,6 @@ def test_losses_by_hand(mapping):
     np.testing.assert_allclose(divergence, DIVERGENCE, rtol=1e-5)
 
 
-def test_a_divergence_is_zero_where_the_target_is_what_was_predicted():
-    logits = np.array([[0.3, -1.0, 2.0]], np.float32)
-    args = to_arrays(logits, 0, 0.0, 1.0, logits, [0.0])
-    _, divergence = categorical_q_loss(*args, ATOMS)
-    np.testing.assert_allclose(divergence, 0.0, atol=1e-6)
-    assert divergence >= 0
-
-
 # State 0 has LOW for action 0; in state 1 the target network prefers action 0,
 # SPREAD, to action 1, LOW; the online network prefers action 1.
 ONLINE = {"~": {"q": jnp.array([[LOW, SPREAD], [LOW, SPREAD]], jnp.float32)}}
@@ -124,14 +116,6 @@ def test_an_agent_weighs_its_losses_and_replays_by_divergence(name, is_double):
     assert output.metrics.keys() == expected.keys()
     for metric, number in expected.items():
         np.testing.assert_allclose(output.metrics[metric], number, rtol=1e-5)
-
-
-def test_actions_are_chosen_by_means():
-    states = np.array([0, 1], np.int32)
-    agent = make_tabular("c51")
-    q, carry = agent.q_values(TARGET, {}, KEYS[0], states, (), "act")
-    np.testing.assert_allclose(q, [[0.75, 0.75], [1.0, 0.75]], rtol=1e-6)
-    assert carry == ()
 
 
 def slow_loss(logits_tm1, a_tm1, r_t, discount_t, logits_t, q_selector_t, atoms):

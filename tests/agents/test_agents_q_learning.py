@@ -89,23 +89,6 @@ def test_loss_by_hand(name, huber_delta, expected, variant):
     assert output.network_state == {}
 
 
-@pytest.mark.parametrize("name", ["dqn", "double_dqn"])
-def test_metrics_by_hand(name):
-    loss = make_tabular(name).loss
-    value, output = loss(ONLINE, TARGET, {}, KEYS, TRANSITION, WEIGHTS)
-    rows = [0, 1, 2, 0]  # The states of observation_tm1: sums 6, 15, -3, 6; max 6.
-    assert np.asarray(ONLINE["~"]["q"])[rows].sum() == 24.0
-    expected = {
-        "loss": value,
-        "mean_abs_td": np.abs(TD[name]).mean(),
-        "mean_q": 24.0 / 12,
-        "max_q": 6.0,
-    }
-    assert output.metrics.keys() == expected.keys()
-    for metric, number in expected.items():
-        np.testing.assert_allclose(output.metrics[metric], number, rtol=1e-6)
-
-
 @pytest.mark.parametrize(("name", "huber_delta", "expected"), GRADIENTS)
 def test_gradient_by_hand_and_none_into_targets(name, huber_delta, expected):
     loss = make_tabular(name, huber_delta).loss

@@ -97,13 +97,6 @@ def test_an_agent_weighs_its_losses_and_replays_by_td_errors(is_double):
         np.testing.assert_allclose(output.metrics[metric], number, rtol=1e-6)
 
 
-def test_actions_are_chosen_by_means():
-    states = np.array([0, 1], np.int32)
-    q, carry = make_tabular().q_values(TARGET, {}, KEYS[0], states, (), "act")
-    np.testing.assert_allclose(q, [[7.0, 7.0], [2.0, 1.0]], rtol=1e-6)
-    assert carry == ()
-
-
 def slow_loss(
     quantiles_tm1, tau, a_tm1, r_t, discount_t, quantiles_t, q_selector_t, huber_delta
 ):

@@ -102,6 +102,52 @@ def test_noise_is_drawn_on_each_device():
     assert state.learner_steps == STEPS * DISPATCHES
 
 
+def test_batch_norm_is_averaged_over_devices_and_evaluated_with_the_averages():
+    config = Config(network=NetworkConfig("example_networks:batch_norm", head="none"))
+    agent, optimizer = make_agent(config, SPEC), make_optimizer(config.learner)
+    before = init_state(agent, optimizer, jax.random.PRNGKey(0))
+    devices = jax.devices()[:2]
+    update = make_update(agent, optimizer, config, devices)
+    transition, _ = make_superbatch(config, 0)
+    split = split_superbatch(transition, num_devices=2, num_steps=1)
+    state, _ = update(replicate(before, devices), split, None)
+
+    for leaf in jax.tree.leaves(jax.device_get(state)):
+        np.testing.assert_array_equal(leaf[0], leaf[1])
+    after = first_replica(state)
+    # Of one step, the average is the batch's own statistic; that of two devices is
+    # the mean of the two: worked out here in NumPy.
+    halves = np.split(transition.observation_tm1, 2)
+    mean = np.mean([half.mean(axis=0) for half in halves], axis=0)
+    variance = np.mean([half.var(axis=0) for half in halves], axis=0)
+    averages = {
+        name.split("/")[-1]: leaves for name, leaves in after.network_state.items()
+    }
+    np.testing.assert_allclose(
+        averages["mean_ema"]["average"][0], mean, rtol=1e-4, atol=1e-5
+    )
+    np.testing.assert_allclose(averages["var_ema"]["average"][0], variance, rtol=1e-4)
+    for name, leaves in after.network_state.items():
+        counter = before.network_state[name]["counter"]
+        assert leaves["counter"] == counter + 1
+        assert leaves["counter"].dtype == counter.dtype
+
+    # Evaluation: normalised with the averages, then the linear layer.
+    (layer,) = after.params.values()
+    normal = (transition.observation_t - mean) / np.sqrt(variance + 1e-5)
+    q, _ = agent.q_values(
+        after.params,
+        after.network_state,
+        jax.random.PRNGKey(0),
+        transition.observation_t,
+        (),
+        "evaluate",
+    )
+    np.testing.assert_allclose(
+        q, normal @ layer["w"] + layer["b"], rtol=1e-3, atol=1e-4
+    )
+
+
 def test_a_superbatch_is_put_where_the_update_wants_it():
     # Two steps of four transitions over two devices: step 0 is 0 to 3, of which
     # device 0 takes 0 and 1.
@@ -110,11 +156,6 @@ def test_a_superbatch_is_put_where_the_update_wants_it():
     for shard, device in zip(put.addressable_shards, jax.devices(), strict=False):
         assert shard.device == device
         assert shard.data.shape == (1, 2, 2)
-
-
-def test_split_makes_views():
-    rows = np.arange(24).reshape(12, 2)
-    assert np.shares_memory(split_superbatch(rows, 2, 3), rows)
 
 
 @settings(deadline=None, max_examples=50)

@@ -18,7 +18,6 @@ from distrl.networks.convolutional import (
     make_atari,
     make_conv,
     make_impala,
-    to_image,
 )
 from distrl.networks.value_network import check_network, make_value_network
 from distrl.types import EnvironmentSpec
@@ -131,17 +130,6 @@ def test_a_section_of_impala_by_hand():
     np.testing.assert_allclose(features, [[5.0, 5.0, 47.0, 5.0]])
 
 
-def test_the_last_relu_cuts_what_the_blocks_leave_negative():
-    torso = make_impala(BOARD, channels=[1], blocks=1, hidden_sizes=[])
-    torso = hk.transform_with_state(torso)
-    board = -np.ones((2, 3, 3), np.float32)
-    middle = jnp.zeros((3, 3, 1, 1)).at[1, 1].set(1.0)
-    layer = {"w": middle, "b": jnp.zeros(1)}
-    params = dict.fromkeys(["conv2_d", "conv2_d_1", "conv2_d_2"], layer)
-    features, _ = torso.apply(params, {}, None, board, True)
-    np.testing.assert_array_equal(features, np.zeros((2, 4)))
-
-
 @pytest.mark.parametrize(
     ("args", "message"),
     [
@@ -177,21 +165,6 @@ def test_the_smallest_image_fits():
 def test_what_has_not_one_image_is_refused(observation):
     with pytest.raises(ConfigError, match=r"'impala' takes one image .*'mixed'"):
         find_image("impala", EnvironmentSpec(observation, 2))
-
-
-def test_images_get_a_channel():
-    image = to_image(jnp.array([[[0.0, 0.2]]]))
-    np.testing.assert_array_equal(image, np.float32([[[[0.0], [0.2]]]]))
-    floats = jnp.array([[[[3.0], [-1.0]]]])
-    np.testing.assert_array_equal(to_image(floats), floats)
-
-
-def test_channels_that_come_first_are_moved():
-    image = np.arange(24, dtype=np.float32).reshape(1, 2, 3, 4)
-    np.testing.assert_array_equal(to_image(image, "hwc"), image)
-    moved = to_image(image, "chw")
-    assert moved.shape == (1, 3, 4, 2)
-    np.testing.assert_array_equal(moved[0, ..., 1], image[0, 1])
 
 
 @pytest.mark.parametrize("factory", ["conv", "atari", "impala", "mixed"])

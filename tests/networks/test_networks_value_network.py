@@ -99,17 +99,6 @@ def noisy():
     return network, *network.init(KEY)
 
 
-@pytest.mark.parametrize("mode", ["learn", "target", "act"])
-def test_noise_comes_from_the_key(noisy, mode):
-    network, params, state = noisy
-    q, again, other = (
-        network.apply(params, state, key, STEP, (), mode)[0]
-        for key in (KEYS[0], KEYS[0], KEYS[1])
-    )
-    np.testing.assert_array_equal(q, again)
-    assert np.all(q != other)
-
-
 @pytest.mark.parametrize(("mode", "samples"), [("learn", 1), ("target", 1), ("act", 4)])
 def test_who_shares_a_noise_sample(noisy, mode, samples):
     network, params, state = noisy
@@ -292,11 +281,6 @@ def test_within_a_pmapped_function_the_axis_is_that_of_the_devices(inner):
 def test_gradients_flow_through_it():
     gradient = jax.grad(lambda x: jnp.sum(centre(x)[0]["twice"]))(X)
     np.testing.assert_array_equal(gradient, np.full(4, 2.0))
-
-
-def test_another_axis_is_still_an_error():
-    with pytest.raises(NameError, match="unbound axis name: other"):
-        bind_device_axis(lambda x: jax.lax.pmean(x, "other"))(X)
 
 
 def learn(devices):
