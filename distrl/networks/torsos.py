@@ -72,6 +72,12 @@ def make_torso(config: NetworkConfig, spec: EnvironmentSpec) -> Torso:
             f"network.factory: {config.factory!r} failed with ({given}): "
             f"{type(error).__name__}: {error}"
         ) from error
+    if not callable(network):
+        raise ConfigError(
+            f"network.factory: {config.factory!r} returned a "
+            f"{type(network).__name__}; it has to return a function "
+            "(observation, is_training) -> features."
+        )
     if mask is None:
         return network
     return lambda observation, is_training: network(

@@ -128,12 +128,7 @@ def test_the_check_computes_nothing():
         ("example_networks:NOT_A_FACTORY", {}, VECTOR, ["that is a function or class"]),
         ("mlp", {"hiden_sizes": [2]}, VECTOR, ["network.args", "'hidden_sizes'"]),
         ("example_networks:tabular", {}, VECTOR, ["network.args", "'states'"]),
-        (
-            "example_networks:returns_nothing",
-            {},
-            VECTOR,
-            ["'NoneType' object is not callable"],
-        ),
+        ("example_networks:returns_nothing", {}, VECTOR, ["returned a NoneType"]),
         (
             "example_networks:raises",
             {"size": 3},
