@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from distrl.reports.scores import SweepScores
 
 _DESCRIPTION = """\
-Scores what distrl sweep has run so far, as bsuite does, beside the scores of DQN and of
-random actions that bsuite's authors published. A score in brackets is of the finished
-ids only, not of the experiment."""
+Scores what distrl sweep has run so far, as bsuite does, next to the scores that
+bsuite's authors published of DQN and of random actions. A score in brackets is of the
+finished ids only, not of the experiment."""
 
 _PICTURES = (".png", ".svg")
 _FILES = {

@@ -64,7 +64,7 @@ class NetworkConfig:
     initial_weights: Literal["haiku", "torch"] = "haiku"
     """Initial weights: Haiku's, or PyTorch's, which are uniform and smaller."""
     last_action_reward: bool = False
-    """Show the network the last action and reward beside the observation."""
+    """Show the network the last action and reward with the observation."""
 
     @property
     def carry_sizes(self) -> tuple[int, ...]:
@@ -257,7 +257,7 @@ class LossConfig:
     q_lambda: Probability | None = None
     """Sequences: lambda of Watkins' Q(lambda); null: `n_step` returns."""
     priority_mix: Probability = 0.9
-    """Sequences: weight of the largest TD error in a priority, beside the mean."""
+    """Sequences: weight of the largest TD error in a priority, with the mean."""
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ def test_a_module_that_fails_is_not_called_missing(source, part, tmp_path, monke
         load_factory("place", "failing_module:factory")
 
 
-def test_schemes_are_offered_beside_modules():
+def test_schemes_are_offered_like_modules():
     with pytest.raises(ConfigError) as caught:
         load_factory("place", "bsuit:catch/0", ["bsuite", "gym"])
     assert "'bsuit' is neither a scheme (bsuite, gym) nor a mod" in str(caught.value)

@@ -30,7 +30,7 @@ def test_every_name_alone_is_a_whole_configuration(agent):
     assert config_from_dict(load_yaml(config_to_yaml(config), "test")) == config
 
 
-def test_what_a_file_says_beside_its_agent_counts(tmp_path):
+def test_a_file_overrides_the_preset_of_its_agent(tmp_path):
     file = tmp_path / "own.yaml"
     file.write_text("agent: rainbow\nactor: {n_step: 7}\n")
     config = load_config(str(file))
@@ -40,7 +40,7 @@ def test_what_a_file_says_beside_its_agent_counts(tmp_path):
     assert load_config(str(file), {"agent": "rainbow"}) == config
 
 
-def test_an_agent_in_a_flag_brings_what_goes_with_it(tmp_path):
+def test_an_agent_in_a_flag_brings_its_preset(tmp_path):
     file = tmp_path / "own.yaml"
     file.write_text(
         "agent: dqn\nactor: {n_step: 7}\n"
@@ -55,7 +55,7 @@ def test_an_agent_in_a_flag_brings_what_goes_with_it(tmp_path):
     assert chosen.actor.n_step == 2
 
 
-def test_another_agent_in_a_flag_loses_what_went_with_the_file_s(tmp_path):
+def test_an_agent_in_a_flag_drops_the_preset_of_the_file(tmp_path):
     file = tmp_path / "own.yaml"
     file.write_text(
         "agent: r2d2\nnetwork: {core: gru, core_size: 32}\n"
