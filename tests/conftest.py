@@ -27,6 +27,16 @@ else:
     os.environ["XLA_FLAGS"] = _FLAGS
 
 
+@pytest.fixture
+def services():
+    """Real servers in this process, and threads for roles."""
+    from real_services import Services
+
+    started = Services()
+    yield started
+    started.close()
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     """Keeps a file's tests in one of pytest-xdist's processes, and all programs."""

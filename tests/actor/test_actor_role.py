@@ -8,7 +8,7 @@ import pytest
 import reverb
 from counting_environments import SPEC
 from metrics_rows import read_rows
-from real_services import Services, WatchedVariables, publish, wait_until
+from real_services import WatchedVariables, publish, wait_until
 
 from distrl.actor.role import run_actor
 from distrl.config import (
@@ -50,13 +50,6 @@ def config(tmp_path):
         replay=ReplayConfig(transitions_per_item=1),
         launch=LaunchConfig(report_seconds=0.02, metrics_seconds=0.02),
     )
-
-
-@pytest.fixture
-def services():
-    started = Services()
-    yield started
-    started.close()
 
 
 class Run:

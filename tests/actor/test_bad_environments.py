@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import reverb
 from integration.faulty_environments import FAULTS, RaisesInStep, Sound
-from real_services import Services, publish
+from real_services import publish
 
 from distrl.actor.role import run_actor
 from distrl.config import ActorConfig, Config, LaunchConfig, NetworkConfig, ReplayConfig
@@ -20,13 +20,6 @@ from distrl.variables import VariableService
 SPEC = make_spec(Sound())
 # Those of the two environments' steps before the one at fault.
 GOOD = 2 * (Sound.fault_at - 1)
-
-
-@pytest.fixture
-def services():
-    started = Services()
-    yield started
-    started.close()
 
 
 @pytest.fixture

@@ -1,39 +1,33 @@
-"""Superbatches are read ahead, and go on when the server of replay is restarted."""
+"""Superbatches are read ahead, also after a restart of the replay server."""
 
 import threading
 import time
 
 import numpy as np
 import pytest
-from dm_env import specs
 from mortal_servers import MortalServer, serve_replay
 from real_services import wait_until
+from replay.conftest import Replay
 
-from distrl.config import Config, LaunchConfig, LearnerConfig, ReplayConfig
-from distrl.replay import BlockWriter, ReplaySampler, ShardedSampler
-from distrl.types import EnvironmentSpec, Transition
-
-SPEC = EnvironmentSpec(specs.Array((2,), np.float32), num_actions=2)
+from distrl.replay import ReplaySampler, ShardedSampler
 
 
 def make_config(**launch):
-    return Config(
-        replay=ReplayConfig(
-            min_size=2,
-            samples_per_insert=None,
-            transitions_per_item=2,
-            shuffle_steps=0,
-        ),
-        learner=LearnerConfig(batch_size=8, steps_per_dispatch=3),
-        launch=LaunchConfig(**launch),
+    return Replay.config(
+        batch_size=8,
+        steps_per_dispatch=3,
+        transitions_per_item=2,
+        shuffle_steps=0,
+        launch=launch,
     )
 
 
 @pytest.fixture
 def server():
     """A replay server that can be killed; `config` is its own."""
-    mortal = MortalServer(serve_replay, make_config(connect_seconds=20.0), SPEC)
-    mortal.config = make_config(connect_seconds=20.0)
+    config = make_config(connect_seconds=20.0)
+    mortal = MortalServer(serve_replay, config, Replay.spec)
+    mortal.config = config
     mortal.start()
     yield mortal
     mortal.kill()
@@ -41,17 +35,13 @@ def server():
 
 def fill(server, reward):
     """Writes 64 transitions of one reward."""
-    writer = BlockWriter(server.address, server.config, SPEC, 0, threading.Event())
-    rewards = np.full(64, reward, np.float32)
-    observations = np.zeros((64, 2), np.float32)
-    actions = np.zeros(64, np.int32)
-    writer.write(Transition(observations, actions, rewards, rewards, observations))
-    writer.close()
+    batch = Replay.batch(np.full(64, reward))
+    Replay().write(server.config, server.address, batch)
 
 
 def read(server, config=None):
     """Starts to read; returns the reader and what its thread has read so far."""
-    sampler = ReplaySampler(server.address, config or server.config, SPEC)
+    sampler = ReplaySampler(server.address, config or server.config, Replay.spec)
     taken = []
 
     def convert(superbatch):

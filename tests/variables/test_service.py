@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from clocks import Clock
 from mortal_servers import MortalServer, serve_object, serve_relay
-from real_services import Services, WatchedVariables, publish, wait_until
+from real_services import WatchedVariables, publish, wait_until
 
 from distrl.config import ActorConfig, Config, LaunchConfig, VariablesConfig
 from distrl.learner.publisher import Publisher
@@ -40,13 +40,6 @@ def stop():
     event = threading.Event()
     yield event
     event.set()
-
-
-@pytest.fixture
-def services():
-    started = Services()
-    yield started
-    started.close()
 
 
 def test_an_empty_service_or_relay_has_version_0_and_no_payload(stop):
