@@ -30,21 +30,22 @@ def test_what_failed_is_named_with_what_to_do(capsys):
 @pytest.mark.parametrize(
     ("name", "rule", "words"),
     [
-        ("ExitsInInit", "builds", "the environment called sys.exit('no ROM') ("),
-        ("CrashesInInit", "builds", "the environment was killed by SIGSEGV ("),
-        ("ExitsInStep", "steps", "at step 5: step(0): SystemExit: 3 ("),
-        ("CrashesInStep", "steps", "the environment was killed by SIGABRT ("),
-        ("CrashesInReset", "steps", "the environment ended its process with exit code"),
+        ("init exit", "builds", "the environment called sys.exit(3) ("),
+        ("init crash", "builds", "the environment was killed by SIGSEGV ("),
+        ("step exit", "steps", "at step 1: step(0): SystemExit: 3 ("),
+        ("step abort", "steps", "the environment was killed by SIGABRT ("),
+        ("reset end", "steps", "the environment ended its process with exit code"),
         (
-            "HangsInStep",
+            "step hang",
             "steps",
             "the environment did not end within the 5 s of --",
         ),
     ],
 )
 def test_leaving_crashing_and_hanging_are_failures(name, rule, words, capsys):
-    uri = f"environments.leaving_environments:{name}"
-    seconds = "5" if name.startswith("Hangs") else "60"
+    at, how = name.split()
+    uri = SOUND.replace("Sound", f"Leaves?at={at}&how={how}")
+    seconds = "5" if how == "hang" else "60"
     flags = ["--steps=50", f"--seconds={seconds}", "--seed=1"]
     assert main(["check-env", uri, *flags]) == 1
     out = capsys.readouterr().out

@@ -1,6 +1,8 @@
 """An environment for each rule of `distrl check-env`, which breaks that one."""
 
 import mmap
+import os
+import sys
 import threading
 
 import dm_env
@@ -268,3 +270,33 @@ SPOILS = {
     "terminated": (2, None),
     "truncated": (3, {}),
 }
+
+
+LEAVING = {
+    "exit": lambda: sys.exit(3),
+    "abort": lambda: os.abort(),
+    "crash": lambda: os.kill(os.getpid(), 11),
+    "end": lambda: os._exit(7),
+    "hang": lambda: threading.Event().wait(),
+}
+
+
+class Leaves(Sound):
+    """Takes its process with it, or never returns, in the method `at`."""
+
+    def __init__(self, at, how):
+        super().__init__()
+        self._at, self._how = at, how
+        self._leave("init")
+
+    def reset(self):
+        self._leave("reset")
+        return super().reset()
+
+    def step(self, action):
+        self._leave("step")
+        return super().step(action)
+
+    def _leave(self, at):
+        if at == self._at:
+            LEAVING[self._how]()

@@ -250,9 +250,7 @@ def test_a_mask_of_zeros_is_fine_at_the_end_alone():
     ("space", "words"),
     [
         (spaces.MultiBinary(CELLS - 1), r"\(4,\)"),
-        (spaces.Discrete(CELLS), r"\(\)"),
         (spaces.Box(0, 1, (CELLS,), np.float32), "float32"),
-        (spaces.Box(0, 1, (CELLS, 1), np.int8), r"\(5, 1\)"),
     ],
 )
 def test_a_space_that_is_no_mask_is_refused(space, words, monkeypatch):
