@@ -1,10 +1,22 @@
-"""The end of a process in words."""
+"""How nodes end: in words, what is restarted and after how long, who is late."""
 
+import dataclasses
+import re
 import signal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from distrl.launch.ends import describe_end, read_log_end
+from distrl.config import CheckpointConfig, Config, LaunchConfig
+from distrl.launch.ends import (
+    Decision,
+    decide,
+    describe_end,
+    is_late,
+    read_log_end,
+    stop_limit,
+)
 
 
 @pytest.mark.parametrize(
@@ -36,3 +48,97 @@ def test_the_end_of_a_log_is_quoted_and_one_that_is_not_there_is_said(tmp_path):
     assert lines[-1].startswith("line 99")
     # Of a node that hung it ends with where its threads were.
     assert len(read_log_end(str(tmp_path), "actor/0", "hung").splitlines()) == 61
+
+
+LAUNCH = LaunchConfig(
+    max_restarts=3, restart_window_seconds=60.0, restart_delay_seconds=0.5
+)
+
+
+@pytest.mark.parametrize(
+    ("restart", "again"),
+    [
+        ("never", set()),
+        ("killed", {"killed", "hung"}),
+        ("always", {"killed", "hung", "failed"}),
+    ],
+)
+@pytest.mark.parametrize("end", ["killed", "hung", "failed", "ended"])
+def test_the_field_says_which_ends_are_forgiven(restart, again, end):
+    launch = dataclasses.replace(LAUNCH, restart=restart)
+    expected = Decision(0.5 if end in again else None)
+    assert decide(launch, end, [], 100.0) == expected
+
+
+@pytest.mark.parametrize(
+    ("restarted_at", "changes", "delay"),
+    [
+        ([], {}, 0.5),
+        ([99.0], {}, 1.0),
+        ([98.0, 99.0], {}, 2.0),
+        # Those before the window count no more.
+        ([1.0, 2.0, 39.9, 99.0], {}, 1.0),
+        ([40.0, 99.0], {}, 2.0),
+        ([97.0, 98.0, 99.0], {}, None),
+        # Zero is a value.
+        ([], {"max_restarts": 0}, None),
+        ([99.0], {"restart_delay_seconds": 0.0}, 0.0),
+    ],
+)
+def test_delays_double_with_each_restart_in_the_window(restarted_at, changes, delay):
+    launch = dataclasses.replace(LAUNCH, **changes)
+    decision = decide(launch, "killed", restarted_at, 100.0)
+    assert decision.delay == delay
+    fields = f"launch.max_restarts = {launch.max_restarts} .*restart_window_seconds"
+    assert re.search(fields if delay is None else "^$", decision.reason)
+
+
+@given(
+    ages=st.lists(st.floats(0, 1000), max_size=2000),
+    limit=st.integers(0, 3000),
+    window=st.floats(0.001, 1e6),
+    base=st.floats(0, 1e6),
+)
+def test_a_delay_is_finite_and_within_the_window_and_the_limit_holds(
+    ages, limit, window, base
+):
+    launch = LaunchConfig(
+        max_restarts=limit, restart_window_seconds=window, restart_delay_seconds=base
+    )
+    decision = decide(launch, "killed", [1000.0 - age for age in ages], 1000.0)
+    recent = sum(1000.0 - (1000.0 - age) <= window for age in ages)
+    assert (decision.delay is None) == (recent >= limit)
+    if decision.delay is not None:
+        assert min(base, window) <= decision.delay <= window
+
+
+CONFIG = Config(
+    launch=LaunchConfig(stop_seconds=8.0, silent_seconds=30.0),
+    checkpoint=CheckpointConfig(save_seconds=60.0),
+)
+
+
+def test_those_who_save_have_longer():
+    for group in ("learner", "replay", "coordinator", "serial"):
+        assert stop_limit(CONFIG, group) == 68.0
+    for group in ("actor", "evaluator", "variables"):
+        assert stop_limit(CONFIG, group) == 8.0
+
+
+@pytest.mark.parametrize(
+    ("group", "passed", "silence", "late"),
+    [
+        ("actor", 7.9, None, False),
+        ("actor", 8.0, 0.0, True),
+        ("learner", 7.9, 7.9, False),
+        ("learner", 8.0, 0.1, False),
+        ("learner", 67.9, 0.1, False),
+        ("learner", 68.0, 0.1, True),
+        # It does not look at its flag any more: it hangs, it does not save.
+        ("learner", 20.0, 8.1, True),
+        # It never has: there is nothing to save.
+        ("replay", 8.0, None, True),
+    ],
+)
+def test_a_node_is_late(group, passed, silence, late):
+    assert is_late(CONFIG, group, passed, silence) == late

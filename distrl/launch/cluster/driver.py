@@ -28,10 +28,10 @@ from distrl.launch.cluster.placement import (
 )
 from distrl.launch.cluster.ray_connection import connect, list_machines, read_available
 from distrl.launch.devices import device_variables
+from distrl.launch.ends import decide
 from distrl.launch.groups import count_nodes, group_of, name_nodes
 from distrl.launch.logs import redirect_output
 from distrl.launch.reaping import kill_descendants
-from distrl.launch.restarts import decide
 from distrl.system.output import say
 from distrl.system.session import Session
 
