@@ -111,7 +111,7 @@ class Worker:
         self._thread.start()
 
     def forget(self) -> None:
-        """Begins to look for the longest call anew."""
+        """Starts to measure the longest call again."""
         self.longest, self.calls = 0.0, 0
 
     def close(self) -> None:

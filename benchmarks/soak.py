@@ -1,13 +1,13 @@
 """Catch while random nodes are killed: does it survive, and does anything grow?
 
-A run of the whole program goes on for `--minutes`. Every `--period` seconds SIGKILL
+A run of the whole program lasts for `--minutes`. Every `--period` seconds SIGKILL
 hits a node drawn from the seed. Before that each node is killed once, so that nodes
-which went on from a checkpoint are compared with such nodes. After either a calm time
+which continued from a checkpoint are compared with such nodes. After either a calm time
 lets them warm up: in it some checkpoints are made, and all that replay holds is
 replaced twice, since the allocator keeps what either needs at most; then private dirty
 memory and open files of each are measured. `make bench-soak` runs it; the exit code is
 0 only if the run ended `done`, its last evaluation solved Catch, nothing grew by more
-than a tenth (or, in a node, than two lives of it differ by), nothing was started again
+than a tenth (or, in a node, than two lives of it differ by), nothing was restarted
 that was not killed, and no kill cost more learning than two periods between
 checkpoints. Otherwise the run directory is kept.
 """
@@ -44,7 +44,7 @@ _TURNOVERS = 2.0
 # A learner's memory goes up and down with the superbatches on their way.
 _MEASUREMENTS = 7
 _MEASURE_SECONDS = 3.0
-# In which a node is started again; more is a failure.
+# In which a node is restarted; more is a failure.
 _RESTART_SECONDS = 60.0
 # To start, to make a checkpoint, to kill each node once, and to measure twice.
 _OTHER_SECONDS = 200.0

@@ -50,7 +50,7 @@ def describe_end(
     if code < 0:
         return "killed", f"was {describe_kill(-code, memory_ran_out)}"
     end: End = "failed" if code else "ended"
-    return end, f"ended by itself, exit code {code}, while the run went on"
+    return end, f"ended by itself, exit code {code}, while the run continued"
 
 
 def read_log_end(run_dir: str, node: str, end: End) -> str:

@@ -176,7 +176,7 @@ def _run_guarded(
         if not is_told(reader, config.launch.stop_seconds):
             is_stopped = lp.stop_event().is_set()
             how = "was ended by SIGTERM" if is_stopped else "ended by itself"
-            raise RuntimeError(f"The node {how} while the run went on.")
+            raise RuntimeError(f"The node {how} while the run continued.")
     except BaseException:
         code = 1
         error = {"node": name, "traceback": clip(traceback.format_exc())}

@@ -251,7 +251,7 @@ class Supervisor:
             child.restarted_at.append(time.monotonic())
             if self._start(child):
                 name, restarts = child.node.name, len(child.restarted_at)
-                say(f"{name} was started again ({restarts})")
+                say(f"{name} was restarted ({restarts})")
                 pid = outside_pid(child.pid)
                 self._channel.send(Restarted(name, pid, child.cause, restarts))
 

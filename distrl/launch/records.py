@@ -68,7 +68,7 @@ class Records:
         if event.moved is None:
             # Before the note, so that its reader finds the new process in program.json.
             self.flush()
-            self._note(f"{event.name} {event.cause}; started again ({event.restarts})")
+            self._note(f"{event.name} {event.cause}; restarted ({event.restarts})")
 
     def flush(self) -> None:
         """Writes program.json if a node has changed."""

@@ -66,4 +66,4 @@ def _describe_end(future: "futures.Future[None]", is_stopping: bool) -> str | No
         text = "".join(traceback.format_exception(error))
         say(text)
         return clip(text)
-    return None if is_stopping else "The node ended by itself while the run went on."
+    return None if is_stopping else "The node ended by itself while the run continued."

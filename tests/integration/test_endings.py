@@ -117,7 +117,7 @@ def test_node_that_somebody_terminates_is_started_again(tmp_path):
     with train(tmp_path / "run", *flags) as command:
         command.await_line("training")
         os.kill(command.pid_of("serial"), signal.SIGTERM)
-        command.await_line("serial was killed by SIGTERM; started again (1)")
+        command.await_line("serial was killed by SIGTERM; restarted (1)")
         command.process.send_signal(signal.SIGINT)
         assert command.finish() == 130
     assert command.result["restarts"] == {"serial": 1}

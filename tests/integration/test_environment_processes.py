@@ -62,7 +62,7 @@ def test_a_killed_actor_leaves_none_and_starts_again(tmp_path):
         os.kill(pid, signal.SIGKILL)
         _, alive = psutil.wait_procs(workers, timeout=5)
         assert not alive
-        command.await_line("actor/1 was killed by SIGKILL; started again (1)")
+        command.await_line("actor/1 was killed by SIGKILL; restarted (1)")
         command.process.send_signal(signal.SIGTERM)
         assert command.finish() == 143
         command.assert_nothing_is_left()

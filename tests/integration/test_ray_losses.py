@@ -51,7 +51,7 @@ def test_a_node_that_is_killed_starts_again(tmp_path):
         await_checkpoint(command)
         for name in victims:
             os.kill(command.pid_of(name), signal.SIGKILL)
-            command.await_line(f"{name} {KILLED}; started again (1)")
+            command.await_line(f"{name} {KILLED}; restarted (1)")
         finish_solved(command, victims, KILLED)
 
 

@@ -96,7 +96,7 @@ def test_a_node_that_is_killed_for_memory_is_said_to_be(tmp_path, small_memory):
         command.await_line("training")
         replay = str(command.pid_of("replay/0"))
         (small_memory / "cgroup.procs").write_text(replay)
-        command.await_line("started again (1)")
+        command.await_line("restarted (1)")
         line = command.lines[-1]
         assert command.finish() == 0, command.stderr
     assert "replay/0 was killed by SIGKILL (out of memory)" in line

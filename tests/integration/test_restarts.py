@@ -1,4 +1,4 @@
-"""Whoever dies or hangs in a real run is started again, and the run is solved."""
+"""Nodes that die or hang in a real run are restarted, and the run is solved."""
 
 import contextlib
 import csv
@@ -39,18 +39,18 @@ def await_checkpoint(command):
 
 
 def strike(command, number, victims):
-    """Signals the victims and waits until they have been started again."""
+    """Signals the victims and waits until they have been restarted."""
     pids = {name: command.pid_of(name) for name in victims}
     for pid in pids.values():
         os.kill(pid, number)
     for _ in victims:
-        command.await_line("started again (1)")
+        command.await_line("restarted (1)")
     for name, pid in pids.items():
         assert command.pid_of(name) != pid
 
 
 def finish_solved(command, victims, cause):
-    """Checks that the run is solved, and tells what was started again."""
+    """Checks that the run is solved, and returns which nodes were restarted."""
     assert command.finish(timeout=240) == 0, command.stderr
     command.assert_nothing_is_left()
     result = command.result
@@ -176,7 +176,7 @@ def test_an_environment_that_sits_in_a_step_is_found(tmp_path):
     flags = [*LONGER, "--environment=broken_environments:stick"]
     flags += ["--launch.silent_seconds=5", "--launch.max_restarts=1"]
     with train(tmp_path / "run", *flags) as command:
-        command.await_line("started again (1)")
+        command.await_line("restarted (1)")
         assert command.finish(timeout=240) == 1
         command.assert_nothing_is_left()
     error = command.result["error"]

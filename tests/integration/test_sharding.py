@@ -80,9 +80,9 @@ def test_a_killed_shard_continues_from_its_part_while_the_others_serve(
         os.kill(victim, signal.SIGKILL)
         struck = await_learner_steps(command, found.progress.learner_steps)
         await_learner_steps(command, struck.learner_steps + 200)
-        # Nobody has been started again yet.
+        # No node has been restarted yet.
         assert command.pid_of("replay/2") == victim
-        command.await_line("replay/2 was killed by SIGKILL; started again (1)")
+        command.await_line("replay/2 was killed by SIGKILL; restarted (1)")
         again = await_learner_steps(command, struck.learner_steps)
         await_learner_steps(command, again.learner_steps + 600)
         command.process.send_signal(signal.SIGTERM)

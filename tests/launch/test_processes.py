@@ -100,10 +100,10 @@ def test_a_node_that_fails_while_it_ends_is_a_failure(tmp_path):
             "processes",
             tiny_programs.ending,
             "ended",
-            ["exit code 0, while the run went on", "my last word", "second.log"],
+            ["exit code 0, while the run continued", "my last word", "second.log"],
         ),
         ("processes", tiny_programs.exiting, "failed", ["exit code 7", "second.log"]),
-        ("launchpad", tiny_programs.ending, "failed", ["while the run went on"]),
+        ("launchpad", tiny_programs.ending, "failed", ["while the run continued"]),
     ],
 )
 def test_a_node_that_ends_by_itself_ends_the_run(

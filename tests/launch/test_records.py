@@ -50,8 +50,8 @@ def test_restarts_are_in_every_file_and_noted(tmp_path, records, notes):
     records.restart(Restarted("actor/0", 12, "was killed by SIGKILL", 1))
     records.restart(Restarted("actor/0", 13, "hung, it seems", 2))
     assert notes == [
-        "actor/0 was killed by SIGKILL; started again (1)",
-        "actor/0 hung, it seems; started again (2)",
+        "actor/0 was killed by SIGKILL; restarted (1)",
+        "actor/0 hung, it seems; restarted (2)",
     ]
     assert records.restarts == {"actor/0": 2}
     facts = {"address": None, "pid": 13, "state": "running", "restarts": 2}
@@ -83,7 +83,7 @@ def test_directory_that_cannot_be_written_to_is_noted_once(tmp_path, records, no
     records.end({"unsaved_learner_steps": 0})
     assert str(tmp_path) in notes[0]
     assert "No such file" in notes[0]
-    assert notes[1:] == ["actor/0 was killed by SIGKILL; started again (1)"]
+    assert notes[1:] == ["actor/0 was killed by SIGKILL; restarted (1)"]
 
 
 def test_node_that_moved_is_recorded_and_not_noted_again(tmp_path, records, notes):

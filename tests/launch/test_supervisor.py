@@ -1,4 +1,4 @@
-"""What dies is started again, as often and as soon as the configuration says."""
+"""What dies is restarted, as often and as soon as the configuration says."""
 
 import csv
 import dataclasses
@@ -63,9 +63,9 @@ def test_a_whole_run_goes_on_and_says_what_was_started_again(tmp_path):
     for name, cause in causes.items():
         assert nodes[name]["restarts"] == restarts[name]
         assert (rows[name]["cause"], rows[name]["restarts"]) == (cause, "1")
-        assert f"{name} {cause}; started again (1)" in stream.getvalue()
+        assert f"{name} {cause}; restarted (1)" in stream.getvalue()
         assert f"{name} {cause}\n" in log
-        assert f"{name} was started again (1)\n" in log
+        assert f"{name} was restarted (1)\n" in log
     assert nodes["asker"]["restarts"] == 0
     # Asked through the same handle, at the same address, it was another process.
     assert (run_dir / "asker.json").exists()

@@ -233,7 +233,7 @@ def test_networks_are_compiled_before_the_first_look_at_the_signal(caplog):
         run(make_config(network={"args": {"hidden_sizes": [9]}}), stop)
     compiled = [line for line in caplog.messages if "Finished XLA compil" in line]
     later = [m for m in caplog.messages[stop.before :] if "Finished XLA compil" in m]
-    for name in ("update", "choose"):
+    for name in ("learn", "choose"):
         assert [line for line in compiled if name in line]
         assert not [line for line in later if name in line]
 
