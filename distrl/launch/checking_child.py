@@ -43,6 +43,8 @@ _POLL_SECONDS = 0.02
 _LONGEST_STEP = 1.0
 _DUMP_SECONDS = 0.2
 _STACK_BYTES = 1_000_000
+# Beyond that, what a check has printed is dropped, lest it fill the disk.
+_PRINTED_BYTES = 2**24
 _QUOTED_LINES = 4
 
 
@@ -152,6 +154,10 @@ class _Fork:
 
     def receive(self) -> Message | None:
         """Returns a new message, or `Lost` if the fork ended without a last one."""
+        printed = self._printed.fileno()
+        if os.fstat(printed).st_size > _PRINTED_BYTES:
+            os.ftruncate(printed, 0)
+            os.lseek(printed, 0, os.SEEK_SET)
         # Looked at before the channel, so that no message is missed.
         how = os.WEXITED | os.WNOHANG | os.WNOWAIT
         end = os.waitid(os.P_PID, self._pid, how)

@@ -174,3 +174,15 @@ def test_a_fork_that_exits_does_not_answer_for_the_check(channel):
         tell("built")
 
     assert list(run_in_child(daemonise, _SECONDS, channel)) == ["built"]
+
+
+def test_what_a_check_prints_does_not_fill_the_disk(channel):
+    def print_much():
+        for written in range(1, 101):
+            os.write(1, b"x" * 2**20)
+            if os.fstat(1).st_size < written * 2**20:
+                os.write(1, b"\nemptied\n")
+                sys.exit(3)
+            time.sleep(0.05)
+
+    assert "emptied" in lose_check(channel, print_much)
