@@ -29,7 +29,7 @@ from distrl.launch.reaping import find_descendants, kill_descendants
 from distrl.launch.signs_of_life import WorkingClock
 from distrl.system.children import (
     DUMP_SIGNAL,
-    adopt_orphans,
+    adopting_orphans,
     die_with_parent,
     flush_output,
     name_signal,
@@ -91,8 +91,8 @@ def run_in_child(
 ) -> Iterator[Any]:
     """Runs `task(tell)` in a fork, and yields each value that it tells.
 
-    At the end it kills every process that the task left behind; for that, this process
-    adopts orphans from now on.
+    At the end it kills every process that the task left behind; to find them, this
+    process adopts orphans meanwhile.
 
     Args:
       seconds: the longest time between two values; None for no limit.
@@ -104,9 +104,9 @@ def run_in_child(
       ConfigError: the task raised one.
       CheckLost: the task exited, was killed, took too long, or the user's code raised.
     """
-    adopt_orphans()
     clock, told_at = WorkingClock(_LONGEST_STEP), 0.0
-    with contextlib.closing(_Fork(task, is_quiet=front is not None)) as fork:
+    is_quiet = front is not None
+    with adopting_orphans(), contextlib.closing(_Fork(task, is_quiet)) as fork:
         while True:
             match fork.receive():
                 case Told(value):

@@ -6,7 +6,8 @@ import importlib
 import os
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from distrl.system.search_path import order_search_path
 
@@ -20,6 +21,7 @@ NO_PROXY = "no_grpc_proxy"
 _THIS_MACHINE = ("localhost", "127.0.0.1")
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+_PR_GET_CHILD_SUBREAPER = 37
 
 _is_part_of_run = False
 
@@ -107,6 +109,18 @@ def adopt_orphans(adopt: bool = True) -> None:
     _prctl(_PR_SET_CHILD_SUBREAPER, int(adopt))
 
 
+@contextlib.contextmanager
+def adopting_orphans() -> Iterator[None]:
+    """Adopts orphans until the context ends, and longer if this process did before."""
+    before = ctypes.c_int()
+    _prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(before))
+    adopt_orphans()
+    try:
+        yield
+    finally:
+        adopt_orphans(bool(before.value))
+
+
 def die_of(number: int) -> None:
     """Ends this process by a signal, whatever its handler; any thread may call it."""
     ctypes.CDLL(None).signal(number, None)
@@ -122,7 +136,7 @@ def name_signal(number: int) -> str:
         return f"signal {number}"
 
 
-def _prctl(option: int, value: int) -> None:
+def _prctl(option: int, value: Any) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(option, value, 0, 0, 0) != 0:
         number = ctypes.get_errno()

@@ -72,7 +72,7 @@ def test_it_returns_the_spec_of_the_environment():
         ({"learner": LearnerConfig(devices=8)}, ["learner.devices = 8", "JAX shows 4"]),
         (
             {"learner": LearnerConfig(batch_size=258)},
-            ["learner.batch_size = 258", "multiple of 4"],
+            ["learner.batch_size = 258", "(learner.devices), 4"],
         ),
     ],
 )

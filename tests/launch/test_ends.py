@@ -29,7 +29,7 @@ from distrl.launch.ends import (
         ((signal.SIGKILL, False, "hung so"), "hung", "hung so"),
         ((1 << 8, True, None), "failed", "raised an exception"),
         ((7 << 8, False, None), "failed", "ended by itself, exit code 7, while the ru"),
-        ((0, False, None), "ended", "ended by itself, exit code 0, while the run went"),
+        ((0, False, None), "ended", "ended by itself, exit code 0, while the run"),
     ],
 )
 def test_an_end_is_of_a_kind_and_has_words(how, end, words):
