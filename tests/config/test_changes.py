@@ -1,4 +1,4 @@
-"""The changes that a resume may make, and those that it may not."""
+"""Changes of the configuration that a resume may and may not make."""
 
 import dataclasses
 from pathlib import Path
@@ -25,7 +25,7 @@ def run_dir(tmp_path):
     return str(tmp_path)
 
 
-def test_no_field_that_saved_data_depends_on_may_change():
+def test_fields_that_saved_data_depends_on_are_fixed():
     sections = ("variables", "evaluation", "stop", "checkpoint", "launch", "sweep")
     changeable = {
         *("name", "run_dir", "actor.count", "actor.environments"),
@@ -40,7 +40,7 @@ def test_no_field_that_saved_data_depends_on_may_change():
         assert (field.fixed is None) == (may_change or name.startswith(sections)), name
 
 
-def test_distributed_backends_replace_each_other():
+def test_resume_switches_between_distributed_backends_only():
     def use(backend):
         return Config(launch=LaunchConfig(backend=backend))
 
@@ -52,7 +52,7 @@ def test_distributed_backends_replace_each_other():
                 check_changes(*map(use, pair))
 
 
-def test_the_message_names_field_both_values_and_the_reason(run_dir):
+def test_refusal_names_field_both_values_and_reason(run_dir):
     with pytest.raises(ConfigError) as caught:
         load_run(run_dir, {"actor.n_step": 3})
     assert str(caught.value) == (
@@ -61,12 +61,12 @@ def test_the_message_names_field_both_values_and_the_reason(run_dir):
     )
 
 
-def test_another_agent_is_named_before_the_fields_of_its_preset(run_dir):
+def test_changed_agent_is_reported_before_its_preset_fields(run_dir):
     with pytest.raises(ConfigError, match="^agent = 'rainbow': the run has 'dqn'"):
         load_run(run_dir, {"agent": "rainbow"})
 
 
-def test_values_that_are_the_same_and_values_that_may_change(run_dir):
+def test_unchanged_values_and_changeable_fields_are_accepted(run_dir):
     same = {"agent": "dqn", "actor.n_step": 1, "seed": 1}
     assert load_run(run_dir, same) == load_run(run_dir)
     config = load_run(run_dir, {"stop.env_steps": 7, "launch.backend": "threads"})
@@ -76,27 +76,27 @@ def test_values_that_are_the_same_and_values_that_may_change(run_dir):
         load_run(run_dir, {"stop.env_steps": 0})
 
 
-def test_a_moved_run_loads_as_it_was_saved(run_dir):
+def test_moved_run_loads_with_its_new_directory(run_dir):
     saved = load_config(f"{run_dir}/config.yaml")
     assert load_run(run_dir) == dataclasses.replace(saved, run_dir=run_dir)
     with pytest.raises(ConfigError, match="run_dir = 'there': .*that it is given"):
         load_run(run_dir, {"run_dir": "there"})
 
 
-def test_a_run_that_bsuite_will_score_cannot_be_resumed(tmp_path):
+def test_run_with_bsuite_log_cannot_be_resumed(tmp_path):
     logged = {"actor": {"bsuite_log": True}, "launch": {"restart": "never"}}
     (tmp_path / "config.yaml").write_text(config_to_yaml(config_from_dict(logged)))
     with pytest.raises(ConfigError, match=r"actor\.bsuite_log = true: .*distrl sweep"):
         load_run(str(tmp_path))
 
 
-def test_a_sweep_is_not_a_run(run_dir):
+def test_sweep_directory_cannot_be_resumed_as_a_run(run_dir):
     Path(run_dir, "sweep.json").write_text("{}")
     with pytest.raises(ConfigError, match="holds a sweep; .* distrl sweep"):
         load_run(run_dir)
 
 
-def test_a_directory_without_a_run_is_refused(tmp_path):
+def test_directory_without_a_run_is_refused(tmp_path):
     path = tmp_path / "run"
     with pytest.raises(ConfigError, match=f"^{path} does not exist"):
         load_run(str(path))

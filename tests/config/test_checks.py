@@ -1,4 +1,4 @@
-"""Combinations of fields that a run can have, and those that it cannot."""
+"""Valid and invalid combinations of fields."""
 
 import pytest
 import yaml
@@ -18,9 +18,9 @@ _R2D2 = {"agent": "r2d2"}
     [
         {},
         {"replay.kind": "prioritized", "replay.transitions_per_item": 1},
-        # 32 transitions an item * 32 samples an insert, the smallest there is.
+        # The minimum: 32 transitions per item * 32 samples per insert.
         {"replay.error_buffer": 1024.0},
-        # Below one sample an insert, a buffer of one item is enough.
+        # Below one sample per insert, a buffer of one item is enough.
         {"replay.error_buffer": 32.0, "replay.samples_per_insert": 0.5},
         {"replay.error_buffer": 1.0, "replay.samples_per_insert": None},
         # One superbatch: 256 * 8.
@@ -29,7 +29,7 @@ _R2D2 = {"agent": "r2d2"}
         {"learner.target_update_period": None, "learner.target_update_rate": 0.01},
         {"learner.devices": 4},
         {"actor.count": 2, "variables.relays": 2},
-        # Without relays parameters are fetched once on their way.
+        # Without relays, parameters are fetched only once on their way.
         {"actor.fetch_seconds": 5.0, "variables.stale_seconds": 10.0},
         {"actor.fetch_seconds": 1000.0},
         {"seed": 0},
@@ -47,7 +47,7 @@ _R2D2 = {"agent": "r2d2"}
         {"launch.environment.learner": {}},
     ],
 )
-def test_possible_configurations(overrides):
+def test_valid_combinations_of_fields_are_accepted(overrides):
     load_config(None, overrides)
 
 
@@ -85,7 +85,7 @@ def test_possible_configurations(overrides):
         ("replay.error_buffer = 31.0", {"replay.samples_per_insert": 0.5}, "32"),
         ("replay.error_buffer = 2047.0", {"replay.shards": 2}, "2048"),
         ("replay.min_size = 100001", {}, "replay.capacity = 100000"),
-        # 2050 transitions are 65 items of 32, and 2079 hold only 64.
+        # 2050 transitions round up to 65 items of 32; 2079 hold only 64.
         ("replay.min_size = 2050", {"replay.capacity": 2079}, "replay.capacity = 2079"),
         ("replay.min_size = 65", {"replay.capacity": 127, "replay.shards": 2}, "2 it"),
         ("replay.min_size = 31", {}, "replay.transitions_per_item = 32"),
@@ -121,7 +121,7 @@ def test_possible_configurations(overrides):
         ("launch.address = ''", {}, "null"),
     ],
 )
-def test_impossible_configurations(start, overrides, words):
+def test_invalid_combinations_of_fields_are_refused(start, overrides, words):
     name, _, text = start.partition(" = ")
     changed = {name: yaml.safe_load(text)}
     with pytest.raises(ConfigError) as caught:
@@ -147,7 +147,7 @@ def test_impossible_configurations(start, overrides, words):
         ("environment", "", "1"),
     ],
 )
-def test_entries_that_nodes_cannot_have(field, name, value):
+def test_invalid_resources_and_environment_variables_are_refused(field, name, value):
     with pytest.raises(ConfigError) as caught:
         load_config(None, {f"launch.{field}": {"learner": {name: value}}})
     assert str(caught.value).startswith(f"launch.{field}.learner.{name} = ")
@@ -155,13 +155,13 @@ def test_entries_that_nodes_cannot_have(field, name, value):
         load_config(None, {f"launch.{field}": {"learner": 1}})
 
 
-def test_devices_that_are_known_late():
+def test_available_devices_are_checked_against_the_configuration():
     check_devices(Config(), 1)
     check_devices(Config(), 8)
     with pytest.raises(ConfigError, match=r"^learner\.batch_size = 256: .*, 6$"):
         check_devices(Config(), 6)
     two = load_config(None, {"learner.devices": 2})
-    # 7 do not divide the batch, and 2 of them do.
+    # 7 devices do not divide the batch, but the 2 in use do.
     check_devices(two, 7)
     with pytest.raises(ConfigError, match=r"^learner\.devices = 2: JAX shows 1 here"):
         check_devices(two, 1)

@@ -29,7 +29,7 @@ def test_find_factory_by_name_and_by_address():
         ("math:pi", ["'math:pi': the module 'math' has no 'pi' that is a function"]),
     ],
 )
-def test_find_factory_says_what_is_wrong(name, parts):
+def test_find_factory_explains_bad_names(name, parts):
     with pytest.raises(ConfigError) as caught:
         find_factory("field", name, KNOWN)
     for part in parts:
@@ -44,7 +44,7 @@ def test_find_factory_says_what_is_wrong(name, parts):
         ("def broken(:", "SyntaxError"),
     ],
 )
-def test_a_module_that_fails_is_not_called_missing(source, part, tmp_path, monkeypatch):
+def test_failing_module_is_not_reported_as_missing(source, part, tmp_path, monkeypatch):
     (tmp_path / "failing_module.py").write_text(source)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "failing_module", raising=False)
@@ -52,12 +52,12 @@ def test_a_module_that_fails_is_not_called_missing(source, part, tmp_path, monke
         load_factory("place", "failing_module:factory")
 
 
-def test_schemes_are_offered_like_modules():
+def test_misspelt_scheme_gets_a_suggestion():
     with pytest.raises(ConfigError) as caught:
         load_factory("place", "bsuit:catch/0", ["bsuite", "gym"])
     assert "'bsuit' is neither a scheme (bsuite, gym) nor a mod" in str(caught.value)
     assert "Did you mean 'bsuite'?" in str(caught.value)
-    # The package is there, so it is its module that was misspelt.
+    # The package exists, so its module was misspelt.
     with pytest.raises(ConfigError, match="there is no module 'distrl.nothing'"):
         load_factory("place", "distrl.nothing:f", ["bsuite", "gym"])
 
@@ -70,7 +70,7 @@ def make_any(spec, **kwargs):
     return spec, kwargs
 
 
-def test_check_keywords_accepts_what_python_accepts():
+def test_check_keywords_accepts_valid_arguments():
     check_keywords("args", make, {"hidden_sizes": []})
     check_keywords("args", make, {"hidden_sizes": [], "kernel": 0})
     check_keywords("args", make_any, {"anything": 1})
@@ -87,7 +87,7 @@ def test_check_keywords_accepts_what_python_accepts():
         ({"kernel": 1}, ["missing a required argument: 'hidden_sizes'"]),
     ],
 )
-def test_check_keywords_says_what_is_wrong(args, parts):
+def test_check_keywords_explains_bad_arguments(args, parts):
     with pytest.raises(ConfigError, match="^args: make") as caught:
         check_keywords("args", make, args)
     for part in parts:

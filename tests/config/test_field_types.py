@@ -1,4 +1,4 @@
-"""The numbers that a field accepts."""
+"""Ranges of numeric fields."""
 
 import math
 
@@ -18,7 +18,7 @@ from distrl.config.field_types import Range
         (Range(), [-1e300, 0], [], ""),
     ],
 )
-def test_range(bounds, inside, outside, words):
+def test_range_accepts_numbers_within_its_bounds(bounds, inside, outside, words):
     assert all(bounds.contains(number) for number in inside)
     assert not any(bounds.contains(number) for number in outside)
     assert not any(map(bounds.contains, [math.nan, math.inf, -math.inf]))

@@ -1,4 +1,4 @@
-"""The table of fields that is read from the schema."""
+"""The table of fields read from the schema."""
 
 import dataclasses
 
@@ -24,12 +24,12 @@ def _flatten(tree, prefix=""):
             yield prefix + name
 
 
-def test_fields_are_the_leaves_of_the_tree_in_its_order():
+def test_fields_are_listed_in_schema_order():
     assert list(list_fields()) == list(_flatten(dataclasses.asdict(Config())))
     assert list_sections()["actor.exploration"] is type(Config().actor.exploration)
 
 
-def test_whole_numbers_have_a_range_that_holds_their_default():
+def test_default_of_numeric_field_is_in_its_range():
     for name, field in list_fields().items():
         default = find_value(Config(), name)
         if field.kind not in (int, float):
@@ -53,11 +53,11 @@ def test_whole_numbers_have_a_range_that_holds_their_default():
         ("network.args", "a mapping of names to values"),
     ],
 )
-def test_describe(name, words):
+def test_field_describes_its_valid_values(name, words):
     assert list_fields()[name].describe() == words
 
 
-def test_every_field_and_section_has_a_docstring_of_one_sentence():
+def test_fields_and_sections_have_one_line_docstrings():
     docs = dict(read_docs())
     assert set(docs) == set(list_fields())
     docs.update((name, cls.__doc__) for name, cls in list_sections().items())
@@ -84,13 +84,13 @@ def test_every_field_and_section_has_a_docstring_of_one_sentence():
         ("learning_rat", "learner.learning_rate"),
     ],
 )
-def test_unknown_names_get_the_nearest(name, nearest):
+def test_unknown_field_suggests_the_nearest_name(name, nearest):
     with pytest.raises(ConfigError) as caught:
         load_config(None, {name: 1})
     assert f"Did you mean '{nearest}'?" in str(caught.value)
 
 
-def test_an_unknown_name_with_nothing_near_lists_the_fields():
+def test_unknown_field_without_a_near_name_lists_fields():
     with pytest.raises(ConfigError) as caught:
         load_config(None, {"stop.zzz": 1})
     assert "Did you mean" not in str(caught.value)
@@ -98,7 +98,7 @@ def test_an_unknown_name_with_nothing_near_lists_the_fields():
         assert field.name in str(caught.value)
 
 
-def test_show_value():
+def test_show_value_formats_and_shortens_values():
     shown = {None: "null", True: "true", 3: "3", "a": "'a'"}
     assert {value: show_value(value) for value in shown} == shown
     assert show_value("b" * 200) == "'" + "b" * 76 + "..."

@@ -1,9 +1,4 @@
-"""Every field of the configuration is read by the program, not only declared.
-
-An attribute read counts when what it is read from is named like the field's section
-(`replay.capacity`, `config.replay.capacity`, `self._replay.capacity`) or, for any
-field, like a configuration (`config`, `self._config`).
-"""
+"""Every field of the configuration is read by the program."""
 
 import ast
 from pathlib import Path
@@ -14,17 +9,17 @@ import distrl
 from distrl.config.fields import list_fields
 
 _PACKAGE = Path(distrl.__file__).parent
-# What treats all fields alike or only shows them is no reader.
+# These treat all fields alike or only show them.
 _GENERIC = ("config", "cli", "telemetry")
 _READERS = [
     path
     for path in sorted(_PACKAGE.rglob("*.py"))
     if path.relative_to(_PACKAGE).parts[0] not in _GENERIC
-    # It turns the sizes of replay into those that the tables are made with.
+    # Derives the sizes of the tables from those of replay.
     or path == _PACKAGE / "config" / "replay_sizes.py"
-    # What its properties derive, they read.
+    # Its properties read the fields that they derive from.
     or path == _PACKAGE / "config" / "schema.py"
-    # How often metrics are written, and when to warn of old parameters.
+    # Read how often to write metrics, and when to warn of stale parameters.
     or path == _PACKAGE / "telemetry" / "metrics.py"
     or path == _PACKAGE / "telemetry" / "progress.py"
 ]
@@ -40,7 +35,7 @@ def find_reads(source):
     """Returns the (owner, attribute) pairs that a source reads."""
     found = set()
     for block in ast.parse(source).body:
-        # `self` of the schema's classes is the section; of others, nothing that counts.
+        # In the schema's classes `self` is the section; elsewhere it does not count.
         name = block.name if isinstance(block, ast.ClassDef) else ""
         section = name.removesuffix("Config").lower()
         for node in ast.walk(block):
@@ -57,15 +52,18 @@ def reads():
 
 @pytest.mark.parametrize("name", list(list_fields()))
 def test_field_is_read(name, reads):
+    # A read counts if its owner is named like the section (`self._replay.capacity`) or
+    # like a configuration (`self._config.seed`), so that other objects with the
+    # same attributes do not count.
     section, _, attribute = name.rpartition(".")
     owner = section.rpartition(".")[2] or "config"
-    # The coordinator looks the stop conditions up by their names.
+    # The coordinator looks up stop conditions by name.
     by_name = section == "stop" and ("config", "stop") in reads
     directly = not reads.isdisjoint({(owner, attribute), ("config", attribute)})
     assert by_name or directly, f"nothing reads {name}"
 
 
-def test_reads_are_told_from_writes_and_from_other_owners():
+def test_find_reads_skips_writes_and_names_owners():
     found = find_reads(
         "a = config.replay.capacity\nself._config.seed\nx.y = 1\n"
         "class ActorConfig:\n    count = self.envs"

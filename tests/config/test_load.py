@@ -1,4 +1,4 @@
-"""Files, mappings, overrides, flags, and the way back to YAML."""
+"""Loading of configurations from files, mappings, overrides and flags."""
 
 import dataclasses
 
@@ -24,7 +24,7 @@ from distrl.config.plain_yaml import load_yaml
 from distrl.errors import ConfigError
 
 
-def test_yaml_of_a_configuration_reads_as_an_equal_one():
+def test_configuration_survives_a_yaml_round_trip():
     config = Config(
         name="null",
         seed=2**31 - 1,
@@ -37,11 +37,11 @@ def test_yaml_of_a_configuration_reads_as_an_equal_one():
     )
     text = config_to_yaml(config)
     assert all(f"{name.rpartition('.')[2]}:" in text for name in list_fields())
-    # repr tells 1 from 1.0, and -0.0 from 0.0.
+    # repr distinguishes 1 from 1.0, and -0.0 from 0.0.
     assert repr(config_from_dict(load_yaml(text, "test"))) == repr(config)
 
 
-def test_file_and_overrides(tmp_path):
+def test_overrides_are_merged_into_the_file(tmp_path):
     path = tmp_path / "run.yaml"
     path.write_text(
         "# A comment.\n"
@@ -68,13 +68,13 @@ def test_file_and_overrides(tmp_path):
 
 
 @pytest.mark.parametrize("text", [None, "", "# Only a comment.\n", "{}"])
-def test_nothing_is_the_defaults(tmp_path, text):
+def test_empty_or_no_file_gives_the_defaults(tmp_path, text):
     path = tmp_path / "empty.yaml"
     path.write_text(text or "")
     assert load_config(None if text is None else str(path)) == Config()
 
 
-def test_nested_values_and_the_rest_keeps_its_defaults():
+def test_missing_fields_keep_their_defaults():
     config = config_from_dict(
         {"seed": 3, "actor": {"count": 5, "exploration": {"schedule": "apex"}}}
     )
@@ -82,7 +82,7 @@ def test_nested_values_and_the_rest_keeps_its_defaults():
     assert config == Config(seed=3, actor=actor)
 
 
-def test_zero_false_null_and_empty_are_values():
+def test_zero_false_null_and_empty_values_are_kept():
     config = config_from_dict(
         {
             "actor": {"exploration": {"epsilon": 0.0}},
@@ -100,7 +100,7 @@ def test_zero_false_null_and_empty_are_values():
     assert config.network.args == {"hidden_sizes": []}
 
 
-def test_arguments_are_copied():
+def test_network_args_are_copied():
     args = {"hidden_sizes": [64]}
     config = config_from_dict({"network": {"args": args}})
     args["hidden_sizes"].append(3)
@@ -139,7 +139,7 @@ def test_arguments_are_copied():
         ({"network.args": 3, "network.args.x": 1}, "network.args is 3, which is not a"),
     ],
 )
-def test_values_that_are_refused(tree, message):
+def test_invalid_values_are_refused(tree, message):
     with pytest.raises(ConfigError) as caught:
         config_from_dict(tree)
     assert message in str(caught.value)
@@ -157,7 +157,7 @@ def test_values_that_are_refused(tree, message):
         ({"agent": "rainbow"}, "network.head = 'linear': .*'c51'"),
     ],
 )
-def test_configurations_in_python_that_are_refused(changes, words):
+def test_invalid_configurations_from_python_are_refused(changes, words):
     check_config(Config())
     with pytest.raises(ConfigError, match=words):
         check_config(dataclasses.replace(Config(), **changes))
@@ -173,7 +173,7 @@ def test_configurations_in_python_that_are_refused(changes, words):
         ("learner: {batch_size: 90}", "learner.batch_size = 90"),
     ],
 )
-def test_bad_files(tmp_path, text, message):
+def test_invalid_files_are_refused(tmp_path, text, message):
     path = tmp_path / "bad.yaml"
     path.write_text(text)
     with pytest.raises(ConfigError) as caught:
@@ -181,7 +181,7 @@ def test_bad_files(tmp_path, text, message):
     assert message in str(caught.value)
 
 
-def test_missing_file_names_the_nearest_here_or_in_configs(tmp_path, monkeypatch):
+def test_missing_file_suggests_the_nearest_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match="Name a YAML file, for example"):
         load_config("catch")
@@ -196,7 +196,7 @@ def test_missing_file_names_the_nearest_here_or_in_configs(tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize("name", ["", ".", "nul\0l"])
-def test_paths_that_are_not_files(tmp_path, monkeypatch, name):
+def test_paths_that_are_not_files_are_refused(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match="configuration file"):
         load_config(name)
@@ -208,7 +208,7 @@ def test_paths_that_are_not_files(tmp_path, monkeypatch, name):
         ("stop.env_steps", "null", None),
         ("stop.evaluation_return", "-1e2", -100.0),
         ("launch.isolate", "false", False),
-        # Where the field is text, a flag is text, whatever YAML would take it for.
+        # Flags of text fields stay text, whatever YAML would make of them.
         ("name", "5", "5"),
         ("name", "null", "null"),
         ("run_dir", "5", "5"),
@@ -218,14 +218,14 @@ def test_paths_that_are_not_files(tmp_path, monkeypatch, name):
         ("network.args", "{a: 1}", {"a": 1}),
         ("environment_args.name", "x", "x"),
         ("learner", "{batch_size: 32}", {"batch_size": 32}),
-        # An unset variable of the shell must not switch a field off.
+        # An unset shell variable must not set a field to null.
         ("stop.env_steps", "", ""),
     ],
 )
-def test_values_of_flags(name, text, value):
+def test_flag_values_are_parsed_by_field_type(name, text, value):
     assert repr(read_text(name, text)) == repr(value)
 
 
-def test_bad_yaml_in_a_flag():
+def test_invalid_yaml_in_a_flag_is_refused():
     with pytest.raises(ConfigError, match="^--network.args = '{a: ', line 1"):
         read_text("network.args", "{a: ")

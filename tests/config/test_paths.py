@@ -1,4 +1,4 @@
-"""Paths are absolute, know where home is, and are refused in one sentence."""
+"""Paths in fields and flags."""
 
 import os
 import pwd
@@ -28,7 +28,7 @@ USER = pwd.getpwuid(os.getuid())
         ("/absolute/", "/absolute"),
     ],
 )
-def test_what_the_text_means(tmp_path, monkeypatch, text, expected):
+def test_paths_are_expanded_and_made_absolute(tmp_path, monkeypatch, text, expected):
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
     meant = expected.format(home=tmp_path / "home", here=tmp_path)
@@ -45,24 +45,24 @@ def test_what_the_text_means(tmp_path, monkeypatch, text, expected):
         ("no\0", "null byte"),
     ],
 )
-def test_what_no_path_can_be(text, words):
+def test_invalid_paths_are_refused(text, words):
     with pytest.raises(ConfigError, match=words) as caught:
         read_path("--video", text)
     assert str(caught.value).startswith("--video = ")
 
 
-def test_a_directory_that_may_not_be_entered_is_refused(tmp_path):
+def test_inaccessible_directory_is_refused(tmp_path):
     closed = tmp_path / "closed"
     (closed / "inside").mkdir(parents=True)
     closed.chmod(0)
-    # Others may enter all that is above it.
+    # Other users must be able to enter the directories above.
     for above in tmp_path.parents:
         if above.stat().st_mode & 0o001:
             break
         above.chmod(0o711)
     code = (
         "import os, sys\nfrom distrl.config.paths import read_path\n"
-        # Root may enter all.
+        # Root may enter any directory.
         "if os.getuid() == 0: os.setuid(65534)\n"
         "for path in sys.argv[1:]:\n"
         "    try: read_path('run_dir', path)\n"

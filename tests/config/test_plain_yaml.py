@@ -16,7 +16,7 @@ _SCALAR = (
     | st.integers()
     | st.floats(allow_nan=False, allow_infinity=False)
     | _TEXT
-    # Text that YAML 1.1 or 1.2 would take for something else.
+    # Text that YAML 1.1 or 1.2 would read as another type.
     | st.from_regex(r"[-+.]?[0-9_]{0,3}[.:]?[0-9_]{0,3}([eE][-+]?[0-9]{1,2})?")
     | st.sampled_from(["yes", "NO", "~", "null", "=", "<<", "2024-01-01", "1e-3"])
 )
@@ -31,13 +31,13 @@ _DATA = st.recursive(
 
 @hypothesis.settings(deadline=None, max_examples=300)
 @hypothesis.given(st.dictionaries(_TEXT, _DATA, max_size=4))
-def test_what_is_dumped_loads_as_it_was(data):
+def test_data_survives_a_yaml_round_trip(data):
     loaded = load_yaml(dump_yaml(data), "test")
-    # repr tells 1 from 1.0 and from True, and -0.0 from 0.0.
+    # repr distinguishes 1 from 1.0 and True, and -0.0 from 0.0.
     assert repr(loaded) == repr(data)
 
 
-def test_scalars():
+def test_scalars_load_with_their_types():
     meant = {
         float: {"1e-3": 0.001, "1E5": 1e5, "-1.5e+3": -1500.0, ".5": 0.5, "1.": 1.0},
         int: {"100_000": 100_000, "-7": -7, "0": 0},
@@ -75,13 +75,13 @@ def test_scalars():
         ("a: " + "1" * 5000, "5000 digits"),
     ],
 )
-def test_what_is_not_plain_data_is_refused(text, words):
+def test_invalid_or_unsafe_yaml_is_refused(text, words):
     with pytest.raises(ConfigError) as caught:
         load_yaml(text, "test")
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_bytes_that_are_not_text():
+def test_bytes_that_are_not_utf8_are_refused():
     with pytest.raises(ConfigError, match="not valid YAML"):
         load_yaml(b"a: \xff\xfe\xfa", "test")

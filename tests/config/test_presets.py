@@ -1,4 +1,4 @@
-"""What goes with an agent's name, from a file, from flags and in Python."""
+"""Presets of agents."""
 
 import pytest
 
@@ -14,7 +14,7 @@ from distrl.config.presets import PRESETS, SEQUENCE_AGENTS, preset_values
 from distrl.errors import ConfigError
 
 
-def test_presets_are_of_known_agents_and_fields():
+def test_presets_name_known_agents_and_fields():
     assert set(PRESETS) <= set(list_agents())
     assert set(SEQUENCE_AGENTS) <= set(list_agents())
     for agent, preset in PRESETS.items():
@@ -23,14 +23,14 @@ def test_presets_are_of_known_agents_and_fields():
 
 
 @pytest.mark.parametrize("agent", list(list_agents()))
-def test_every_name_alone_is_a_whole_configuration(agent):
+def test_agent_name_alone_is_a_valid_configuration(agent):
     config = load_config(None, {"agent": agent})
     for name, value in preset_values(agent).items():
         assert find_value(config, name) == value, name
     assert config_from_dict(load_yaml(config_to_yaml(config), "test")) == config
 
 
-def test_a_file_overrides_the_preset_of_its_agent(tmp_path):
+def test_file_overrides_the_preset_of_its_agent(tmp_path):
     file = tmp_path / "own.yaml"
     file.write_text("agent: rainbow\nactor: {n_step: 7}\n")
     config = load_config(str(file))
@@ -40,7 +40,7 @@ def test_a_file_overrides_the_preset_of_its_agent(tmp_path):
     assert load_config(str(file), {"agent": "rainbow"}) == config
 
 
-def test_an_agent_in_a_flag_brings_its_preset(tmp_path):
+def test_agent_flag_applies_its_preset_over_the_file(tmp_path):
     file = tmp_path / "own.yaml"
     file.write_text(
         "agent: dqn\nactor: {n_step: 7}\n"
@@ -55,7 +55,7 @@ def test_an_agent_in_a_flag_brings_its_preset(tmp_path):
     assert chosen.actor.n_step == 2
 
 
-def test_an_agent_in_a_flag_drops_the_preset_of_the_file(tmp_path):
+def test_agent_flag_drops_the_preset_of_the_file(tmp_path):
     file = tmp_path / "own.yaml"
     file.write_text(
         "agent: r2d2\nnetwork: {core: gru, core_size: 32}\n"
