@@ -1,4 +1,4 @@
-"""What goes to stdout."""
+"""Answers on stdout."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ print("went on", file=sys.stderr)
 """
 
 
-def test_a_terminal_that_was_closed_is_not_an_error():
+def test_closed_terminal_is_not_an_error():
     done = subprocess.run(
         [sys.executable, "-c", _INTO_A_CLOSED_TERMINAL],
         stderr=subprocess.PIPE,
@@ -30,7 +30,7 @@ def test_a_terminal_that_was_closed_is_not_an_error():
     assert (done.returncode, done.stderr) == (0, "went on\n")
 
 
-def test_reserve_stdout_sends_python_native_and_children_to_stderr(capfd):
+def test_reserve_stdout_sends_other_output_to_stderr(capfd):
     with reserve_stdout() as write:
         print("by print")
         sys.stdout.flush()
@@ -48,7 +48,7 @@ def test_reserve_stdout_sends_python_native_and_children_to_stderr(capfd):
 @pytest.mark.parametrize(
     ("as_json", "out"), [(False, "n is 3\\x1b\n"), (True, '{\n  "n": 3\n}\n')]
 )
-def test_an_answer_is_all_of_stdout(as_json, out, capfd):
+def test_stdout_holds_only_the_answer(as_json, out, capfd):
     def run():
         print("noise")
         return 1, {"n": 3}
@@ -68,7 +68,7 @@ _MAIN = "import sys; from distrl.cli.main import main; sys.exit(main(sys.argv[1:
 
 
 @pytest.mark.parametrize("words", [["--version"], ["list", "agents", "--json"]])
-def test_a_full_disk_is_one_sentence(words):
+def test_full_disk_is_reported_in_one_line(words):
     command = [sys.executable, "-c", _MAIN, *words]
     with open("/dev/full", "w") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
@@ -76,7 +76,7 @@ def test_a_full_disk_is_one_sentence(words):
     assert (done.returncode, done.stderr) == (1, expected)
 
 
-def test_an_error_cannot_control_the_terminal():
+def test_error_messages_escape_control_characters():
     command = [sys.executable, "-c", _MAIN, "\x1b]0;x\x07"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2

@@ -1,4 +1,4 @@
-"""The parsers of the commands: what they take, and how they refuse."""
+"""Argument parsers of the commands."""
 
 import pytest
 
@@ -18,7 +18,7 @@ def parser():
     return parser
 
 
-def test_flags_and_positional_arguments_in_any_order(parser):
+def test_flags_and_arguments_are_accepted_in_any_order(parser):
     arguments = ["a", "--episodes=12", "--json", "b", "--epsilon", "0", "c"]
     args = parser.parse([*arguments, "--checkpoint=best", "--episodes", "3"])
     assert args.run_dirs == ["a", "b", "c"]
@@ -27,7 +27,7 @@ def test_flags_and_positional_arguments_in_any_order(parser):
 
 
 @pytest.mark.parametrize("flag", ["-h", "--help"])
-def test_help(parser, flag, capsys):
+def test_help_flag_prints_usage(parser, flag, capsys):
     with pytest.raises(HelpShown):
         parser.parse(["--episodes=3", flag])
     out = capsys.readouterr().out
@@ -57,13 +57,13 @@ def test_help(parser, flag, capsys):
         (["a", "--checkpoint", "lates"], "--checkpoint: invalid choice: 'lates'"),
     ],
 )
-def test_bad_usage(parser, arguments, words):
+def test_bad_usage_is_refused(parser, arguments, words):
     with pytest.raises(ConfigError) as caught:
         parser.parse(arguments)
     assert words in str(caught.value)
 
 
-def test_other_flags_are_keys_and_values(parser):
+def test_unknown_flags_become_keys_and_values(parser):
     arguments = ["a:b", "--size=[1]", "--at", "-1", "--json", "--x=y=z", "--at", "2"]
     more = ["--episodes", "3", "--name=", "--box", "[1, 2]"]
     args, values = parser.parse_open([*arguments, *more])
@@ -82,13 +82,13 @@ def test_other_flags_are_keys_and_values(parser):
         (["a", "--size=3", "--episodes=0"], "--episodes = '0': it must be"),
     ],
 )
-def test_bad_usage_with_other_flags(parser, arguments, words):
+def test_bad_usage_with_unknown_flags_is_refused(parser, arguments, words):
     with pytest.raises(ConfigError) as caught:
         parser.parse_open(arguments)
     assert words in str(caught.value)
 
 
-def test_fields_are_flags():
+def test_fields_are_accepted_as_flags():
     arguments = ["--seed", "3", "a.yaml", "--json", "--learner.learning_rate=1e-3"]
     arguments += ["--network.args", "{a: 1}", "--stop.env_steps=", "--seed", "2"]
     values = {"seed": 2, "learner.learning_rate": 0.001, "network.args": {"a": 1}}
@@ -96,7 +96,7 @@ def test_fields_are_flags():
     assert found == ("a.yaml", {**values, "stop.env_steps": ""}, True)
 
 
-def test_help_has_every_field_with_its_docstring_and_default(capsys):
+def test_help_lists_every_field_with_docstring_and_default(capsys):
     with pytest.raises(HelpShown):
         read_configured("train", "CONFIG", "Trains.", ["--help"])
     out = capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""`distrl check-env`: its arguments, what it prints, its exit codes."""
+"""The command `distrl check-env`."""
 
 import json
 import re
@@ -10,7 +10,7 @@ from distrl.cli.main import main
 SOUND = "environments.nonconforming_environments:Sound"
 
 
-def test_a_line_a_rule_and_a_last_one(capsys):
+def test_sound_environment_prints_a_line_per_rule(capsys):
     assert main(["check-env", SOUND, "--steps", "200"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("ok       builds  ")
@@ -18,7 +18,7 @@ def test_a_line_a_rule_and_a_last_one(capsys):
     assert lines[-1] == "nothing failed"
 
 
-def test_what_failed_is_named_with_what_to_do(capsys):
+def test_failed_rule_is_printed_with_advice(capsys):
     uri = SOUND.replace("Sound", "Spoiled?how=LeavesItsBounds")
     assert main(["check-env", uri, "--steps=200"]) == 1
     out = capsys.readouterr().out
@@ -42,7 +42,7 @@ def test_what_failed_is_named_with_what_to_do(capsys):
         ),
     ],
 )
-def test_leaving_crashing_and_hanging_are_failures(name, rule, words, capsys):
+def test_exiting_crashing_or_hanging_environment_fails(name, rule, words, capsys):
     at, how = name.split()
     uri = SOUND.replace("Sound", f"Leaves?at={at}&how={how}")
     seconds = "5" if how == "hang" else "60"
@@ -55,7 +55,7 @@ def test_leaving_crashing_and_hanging_are_failures(name, rule, words, capsys):
     assert rule in out.splitlines()[-1]
 
 
-def test_warnings_fail_nothing(capsys):
+def test_warnings_do_not_fail_the_check(capsys):
     uri = SOUND.replace("Sound", "TakesNoSeed")
     assert main(["check-env", uri, "--steps", "200"]) == 0
     assert "\nwarning  seeding  " in capsys.readouterr().out
@@ -74,7 +74,7 @@ def test_json_is_a_list_of_findings(name, code, capfd):
     assert any(row["state"] == "failed" for row in rows) is (code == 1)
 
 
-def test_what_an_environment_prints_is_not_in_the_json(capfd):
+def test_environment_output_is_kept_out_of_the_json(capfd):
     uri = SOUND.replace("Sound", "Prints")
     assert main(["check-env", uri, "--json", "--steps", "20"]) == 0
     out, err = capfd.readouterr()
@@ -82,7 +82,7 @@ def test_what_an_environment_prints_is_not_in_the_json(capfd):
     assert err.count("hello from the environment") > 1
 
 
-def test_arguments_of_the_environment_and_the_seed(capfd):
+def test_flags_set_environment_arguments_and_seed(capfd):
     uri = SOUND.replace("Sound", "SoundGymnasium")
 
     def read(*flags):
@@ -93,11 +93,11 @@ def test_arguments_of_the_environment_and_the_seed(capfd):
     assert "mean length 4," in read()
     assert "mean length 7," in read("--length", "7")
     assert "mean length 7," in read("--length=7")
-    # Rewards are the random actions.
+    # The rewards are the random actions, which depend on the seed.
     assert read("--seed", "1") == read() != read("--seed", "2")
 
 
-def test_values_are_yaml(capfd):
+def test_environment_arguments_are_parsed_as_yaml(capfd):
     uri = SOUND.replace("Sound", "Demanding")
     flags = ["--size=[1, 2]", "--flag", "true", "--at", "-1", "--name=x=y", "--none="]
     assert main(["check-env", uri, "--steps", "20", *flags]) == 0
@@ -127,7 +127,7 @@ def test_values_are_yaml(capfd):
         ([SOUND, "--steps"], "--steps: expected one argument"),
     ],
 )
-def test_bad_usage_is_one_message(arguments, words, capsys):
+def test_bad_usage_is_reported_in_one_line(arguments, words, capsys):
     assert main(["check-env", *arguments]) == 2
     out, err = capsys.readouterr()
     assert out == ""

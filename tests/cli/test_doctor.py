@@ -1,4 +1,4 @@
-"""`distrl doctor`: its checks on good and bad machines, and how it answers."""
+"""The command `distrl doctor` and its checks."""
 
 import importlib.metadata
 import json
@@ -24,7 +24,7 @@ def given(monkeypatch):
     return give
 
 
-def test_a_failure_says_what_to_do_and_exits_with_1(given, capsys):
+def test_failure_prints_advice_and_exits_with_1(given, capsys):
     given(_OK, _WARNING, _FAILED)
     assert main(["doctor"]) == 1
     lines = capsys.readouterr().out.splitlines()
@@ -39,7 +39,7 @@ def test_a_failure_says_what_to_do_and_exits_with_1(given, capsys):
 @pytest.mark.parametrize(
     ("findings", "code"), [([_OK, _WARNING], 0), ([_OK, _FAILED], 1)]
 )
-def test_json_and_exit_code(findings, code, given, capsys):
+def test_json_and_exit_code_report_failures(findings, code, given, capsys):
     given(*findings)
     assert main(["doctor"]) == code
     last = capsys.readouterr().out.splitlines()[-1]
@@ -51,8 +51,8 @@ def test_json_and_exit_code(findings, code, given, capsys):
     assert set(answer["findings"][0]) == {"name", "state", "found", "advice"}
 
 
-def test_this_machine(capsys):
-    # Where the tests run, distrl does: whatever is wrong here is worth a failure.
+def test_nothing_fails_on_this_machine(capsys):
+    # distrl must be able to run wherever its tests run.
     code = main(["doctor", "--json"])
     answer = json.loads(capsys.readouterr().out)
     failed = [row for row in answer["findings"] if row["state"] == "failed"]
@@ -71,7 +71,7 @@ def test_this_machine(capsys):
         (["auto"], "distrl doctor takes no argument 'auto'"),
     ],
 )
-def test_bad_arguments(arguments, message, capsys):
+def test_bad_arguments_are_refused(arguments, message, capsys):
     assert main(["doctor", *arguments]) == 2
     assert message in capsys.readouterr().err
 
@@ -104,7 +104,7 @@ def _check_versions(versions):
         ("3.10.0", "Linux aarch64", ["ok", "failed"]),
     ],
 )
-def test_python_and_system(version, system, states):
+def test_python_version_and_system_are_checked(version, system, states):
     assert [each.state for each in doctor.check_python(version, system)] == states
 
 
@@ -118,7 +118,7 @@ def test_python_and_system(version, system, states):
         ("jax", None),
     ],
 )
-def test_versions(name, version):
+def test_wrong_or_missing_package_versions_fail(name, version):
     installed = {**_GOOD, name: version}
 
     def read(name):
@@ -146,7 +146,7 @@ def test_versions(name, version):
         (3000.26, "ok", "3,000.3"),
     ],
 )
-def test_a_number_that_should_not_be_too_small(value, state, found):
+def test_number_below_a_limit_fails_or_warns(value, state, found):
     finding = doctor.judge("open files", value, 1024, 2000, "raise it")
     assert (finding.name, finding.state, finding.found) == ("open files", state, found)
     assert finding.advice == ("" if state == "ok" else "raise it")
@@ -161,14 +161,14 @@ def test_a_number_that_should_not_be_too_small(value, state, found):
         ("import os; os.kill(os.getpid(), 9)", "failed", "SIGKILL"),
     ],
 )
-def test_what_a_child_process_finds(code, state, found):
+def test_child_process_result_becomes_a_finding(code, state, found):
     finding = doctor.attempt("reverb", code, "install it")
     assert finding.state == state
     assert finding.found.startswith(found)
     assert finding.advice == ("" if state == "ok" else "install it")
 
 
-def test_a_child_process_has_a_time_limit():
+def test_child_process_has_a_time_limit():
     code = "import time; time.sleep(600)"
     finding = doctor.attempt("reverb", code, "wait", "warning", seconds=0.5)
     assert finding.state == "warning"

@@ -1,4 +1,4 @@
-"""`distrl evaluate`: its flags, what it prints, its exit codes."""
+"""The command `distrl evaluate`."""
 
 import json
 import os
@@ -50,7 +50,7 @@ ANSWER = {
 
 @pytest.fixture(autouse=True)
 def jax_platforms(monkeypatch):
-    """Puts back what the command sets."""
+    """Restores the variables that the command sets."""
     monkeypatch.setenv("JAX_PLATFORMS", os.environ.get("JAX_PLATFORMS", "cpu"))
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -62,7 +62,7 @@ def config(tmp_path):
     return config
 
 
-def test_the_answer_as_text():
+def test_answer_is_formatted_as_text():
     assert evaluate.format_answer(ANSWER) == (
         "best checkpoint of learner step 1,616 (runs/catch-1/best/1616)\n"
         "1,000 episodes of bsuite:catch/0, epsilon 0.05, seed 7, 3.2 s\n"
@@ -72,7 +72,7 @@ def test_the_answer_as_text():
     )
 
 
-def test_the_answer_of_one_episode_of_truncated_ones_and_with_a_video():
+def test_answer_shows_missing_interval_truncation_and_video():
     video = {"file": "a.gif", "episode_return": 1.0, "length": 1200, "truncated": False}
     text = evaluate.format_answer({**ANSWER, "interval": None, "video": video})
     assert "mean 0.9877, no confidence interval (one episode)\n" in text
@@ -83,7 +83,7 @@ def test_the_answer_of_one_episode_of_truncated_ones_and_with_a_video():
     assert text.endswith("an episode of return 1, 1,200 steps, truncated")
 
 
-def test_it_answers_on_stdout_and_talks_on_stderr(config, capfd):
+def test_answer_is_on_stdout_and_progress_on_stderr(config, capfd):
     assert main(["evaluate", config.run_dir, "--episodes", "3"]) == 0
     out, err = capfd.readouterr()
     assert out.startswith("best checkpoint of learner step 20 (")
@@ -91,7 +91,7 @@ def test_it_answers_on_stdout_and_talks_on_stderr(config, capfd):
     assert "playing 3 episodes of the best checkpoint" in err
 
 
-def test_json_with_all_flags(config, capfd):
+def test_json_answer_follows_all_flags(config, capfd):
     save_latest(config, prefer(1), 30)
     flags = ["--episodes=5", "--checkpoint", "latest", "--epsilon", "0", "--seed=9"]
     flags += ["--max_episode_steps=2"]
@@ -105,7 +105,7 @@ def test_json_with_all_flags(config, capfd):
 
 
 @pytest.mark.parametrize("flags", [[], ["--json"]], ids=str)
-def test_progress_is_shown_of_what_never_ends_and_ctrl_c_ends_it(tmp_path, flags):
+def test_endless_episodes_show_progress_until_ctrl_c(tmp_path, flags):
     values = {
         **ACTIONS,
         "environment": f"counting_environments:Rewarding?length={10**9}",
@@ -130,7 +130,7 @@ def test_progress_is_shown_of_what_never_ends_and_ctrl_c_ends_it(tmp_path, flags
     assert "Traceback" not in err
 
 
-def test_what_an_environment_does_wrong_is_exit_code_1(tmp_path, capfd):
+def test_faulty_environment_gives_exit_code_1(tmp_path, capfd):
     values = {**ACTIONS, "environment": "cli.test_evaluate:make_breaking"}
     config = write_config(tmp_path / "run", values)
     save_as_best(config, prefer(2), 20)
@@ -144,13 +144,13 @@ def make_breaking():
 
     class Breaking(Rewarding):
         def reward(self, action):
-            # Before, the spec is read, which looks at the first step.
+            # The first step is already checked when the spec is read.
             return None if self.taken > 1 else 1.0
 
     return Breaking()
 
 
-def test_a_constructor_that_exits_is_one_message(tmp_path, capfd):
+def test_exiting_constructor_is_reported_with_exit_code_2(tmp_path, capfd):
     values = {**ACTIONS, "environment": "cli.test_evaluate:make_exiting"}
     config = write_config(tmp_path / "run", values)
     save_as_best(write_config(tmp_path / "run", ACTIONS), prefer(2), 20)
@@ -178,7 +178,7 @@ def make_exiting():
         (["{run}", "--video", "a.avi"], "a.avi: the file has to end in"),
     ],
 )
-def test_bad_usage_is_one_message(config, arguments, words, capsys):
+def test_bad_usage_is_reported_in_one_line(config, arguments, words, capsys):
     arguments = [each.format(run=config.run_dir) for each in arguments]
     assert main(["evaluate", *arguments]) == 2
     out, err = capsys.readouterr()
@@ -188,7 +188,7 @@ def test_bad_usage_is_one_message(config, arguments, words, capsys):
     assert words in err
 
 
-def test_another_network_than_was_saved_is_one_message(config, tmp_path, capsys):
+def test_mismatched_network_is_reported_in_one_line(config, tmp_path, capsys):
     network = {**ACTIONS, "network.factory": "mlp", "network.head": "linear"}
     write_config(tmp_path / "run", network)
     assert main(["evaluate", config.run_dir]) == 2

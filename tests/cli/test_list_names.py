@@ -1,4 +1,4 @@
-"""`distrl list`."""
+"""The command `distrl list`."""
 
 import json
 import re
@@ -20,7 +20,7 @@ def _list(kind, capsys):
     return [row["name"] for row in rows]
 
 
-def test_configs_are_paths_that_train_takes(tmp_path, capsys, monkeypatch):
+def test_listed_configs_can_be_loaded(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(_ROOT)
     names = _list("configs", capsys)
     assert {"configs/catch.yaml", "configs/cartpole.yaml"} <= set(names)
@@ -40,14 +40,14 @@ def test_first_comment_line_is_the_description(tmp_path):
     assert [description for _, description in found] == ["What it is for.", ""]
 
 
-def test_names(capsys):
+def test_agents_networks_and_environments_are_listed(capsys):
     assert {"dqn", "double_dqn"} <= set(_list("agents", capsys))
     assert {"mlp"} <= set(_list("networks", capsys))
     assert {"gym:CartPole-v1"} <= set(_list("envs", capsys))
 
 
 @pytest.mark.parametrize("arguments", [["agnets"], [], ["agents", "envs"]])
-def test_bad_usage(arguments, capsys):
+def test_bad_usage_is_refused(arguments, capsys):
     assert main(["list", *arguments]) == 2
     out, err = capsys.readouterr()
     assert out == ""

@@ -1,4 +1,4 @@
-"""The command as a whole: help, version, unknown commands, and what it imports."""
+"""The command as a whole: help, version, bad usage and imports."""
 
 import json
 import os
@@ -16,7 +16,7 @@ COMMANDS += ["sweep", "report", "doctor", "list"]
 
 
 @pytest.mark.parametrize("flag", ["--help", "-h"])
-def test_help(flag, capsys):
+def test_help_covers_every_command(flag, capsys):
     assert main([flag]) == 0
     out, err = capsys.readouterr()
     assert all(f"\n  {command}" in out for command in COMMANDS)
@@ -29,7 +29,7 @@ def test_help(flag, capsys):
         assert err == ""
 
 
-def test_version(capsys):
+def test_version_flag_prints_the_version(capsys):
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"distrl {distrl.__version__}\n"
 
@@ -44,7 +44,7 @@ def test_version(capsys):
         (["doctor", "--jsn"], "Did you mean '--json'?"),
     ],
 )
-def test_bad_usage(arguments, words, capsys):
+def test_bad_usage_is_reported_in_one_line(arguments, words, capsys):
     assert main(arguments) == 2
     out, err = capsys.readouterr()
     assert out == ""
@@ -53,7 +53,7 @@ def test_bad_usage(arguments, words, capsys):
     assert err.count("\n") == 1
 
 
-def test_bad_usage_by_process(tmp_path):
+def test_process_reports_bad_usage_in_one_line(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "distrl", "trian"],
         capture_output=True,
@@ -89,7 +89,7 @@ _HEAVY = [
         ["list", "configs"],
     ],
 )
-def test_nothing_heavy_is_imported_for_a_light_question(arguments):
+def test_light_commands_import_no_heavy_packages(arguments):
     code = (
         "import json, sys\n"
         "from distrl.cli.main import main\n"
@@ -104,7 +104,7 @@ def test_nothing_heavy_is_imported_for_a_light_question(arguments):
     assert set(imported) <= (set() if arguments[0].startswith("-") else {"yaml"})
 
 
-def test_a_closed_pipe_is_not_an_error():
+def test_closed_pipe_is_not_an_error():
     process = subprocess.Popen(
         [sys.executable, "-m", "distrl", "train", "--help"],
         stdout=subprocess.PIPE,
@@ -116,7 +116,7 @@ def test_a_closed_pipe_is_not_an_error():
     process.stderr.close()
 
 
-def test_ctrl_c_ends_quietly(monkeypatch, capsys):
+def test_ctrl_c_exits_with_130_and_no_traceback(monkeypatch, capsys):
     def interrupt(arguments):
         raise KeyboardInterrupt
 

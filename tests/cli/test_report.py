@@ -1,4 +1,4 @@
-"""`distrl report`: tables, JSON, files, and what it refuses."""
+"""The command `distrl report`."""
 
 import csv
 import json
@@ -17,7 +17,7 @@ def sweep(tmp_path):
     return str(tmp_path / "mine")
 
 
-def test_the_tables(sweep, capfd):
+def test_report_prints_score_and_tag_tables(sweep, capfd):
     assert main(["report", sweep]) == 0
     out, err = capfd.readouterr()
     lines = [line.split() for line in out.splitlines()]
@@ -31,7 +31,7 @@ def test_the_tables(sweep, capfd):
     assert err == ""
 
 
-def test_json_and_files(sweep, tmp_path, capfd):
+def test_report_writes_json_html_and_csv(sweep, tmp_path, capfd):
     page, rows = tmp_path / "page.html", tmp_path / "rows.csv"
     flags = ["--json", "--html", str(page), f"--csv={rows}"]
     assert main(["report", sweep, *flags]) == 0
@@ -49,19 +49,19 @@ def test_json_and_files(sweep, tmp_path, capfd):
 @pytest.mark.parametrize(
     ("name", "begin"), [("a.png", b"\x89PNG"), ("a.svg", b"<?xml")]
 )
-def test_a_picture(name, begin, sweep, tmp_path, capfd):
+def test_picture_format_follows_the_file_name(name, begin, sweep, tmp_path, capfd):
     assert main(["report", sweep, f"--picture={tmp_path / name}"]) == 0
     assert (tmp_path / name).read_bytes().startswith(begin)
     assert str(tmp_path / name) in capfd.readouterr().out
 
 
-def test_a_sweep_without_results(tmp_path, capfd):
+def test_sweep_without_results_is_reported(tmp_path, capfd):
     write_sweep(tmp_path / "empty", {})
     assert main(["report", str(tmp_path / "empty")]) == 0
     assert capfd.readouterr().out == "no id is finished yet\n"
 
 
-def test_nothing_to_draw(tmp_path, capfd):
+def test_picture_without_results_is_refused(tmp_path, capfd):
     write_sweep(tmp_path / "empty", {})
     picture = tmp_path / "empty.png"
     assert main(["report", str(tmp_path / "empty"), f"--picture={picture}"]) == 2
@@ -84,7 +84,7 @@ def test_nothing_to_draw(tmp_path, capfd):
         (["SWEEP", "--csv", "no/where.csv"], "no/where.csv cannot be written"),
     ],
 )
-def test_bad_input(arguments, words, sweep, capfd):
+def test_bad_usage_is_refused(arguments, words, sweep, capfd):
     given = [sweep if each == "SWEEP" else each for each in arguments]
     assert main(["report", *given]) == 2
     out, err = capfd.readouterr()

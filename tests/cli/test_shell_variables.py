@@ -1,4 +1,4 @@
-"""Variables that cause trouble are named, with what to do."""
+"""Warnings about environment variables that cause trouble."""
 
 import pytest
 
@@ -22,7 +22,7 @@ from distrl.cli.shell_variables import check_variables
         ("HOME", ""),
     ],
 )
-def test_trouble_is_named(name, value):
+def test_troublesome_variables_give_a_warning(name, value):
     (finding,) = check_variables({name: value, "PATH": "/bin"})
     assert (finding.name, finding.state) == (name, "warning")
     assert finding.advice
@@ -37,6 +37,6 @@ def test_trouble_is_named(name, value):
         {"JAX_DISABLE_JIT": "0", "HOME": "/root", "TMPDIR": "/tmp"},
     ],
 )
-def test_other_values_are_fine(environment):
+def test_harmless_variables_give_no_warning(environment):
     (finding,) = check_variables(environment)
     assert (finding.name, finding.state) == ("environment variables", "ok")

@@ -1,4 +1,4 @@
-"""`distrl sweep`: what it refuses, and what it answers without a run."""
+"""The command `distrl sweep`, where it starts no run."""
 
 import importlib.util
 import json
@@ -14,7 +14,7 @@ BSUITE = str(Path(__file__).parents[2] / "configs" / "bsuite.yaml")
 
 @pytest.fixture
 def done(tmp_path):
-    """The directory of a sweep that has all its ids."""
+    """The directory of a finished sweep."""
     path = tmp_path / "s"
     (path / "results").mkdir(parents=True)
     (path / "sweep.json").write_text('{"commands": ["first"], "ids": {}}')
@@ -36,7 +36,7 @@ def done(tmp_path):
         ([BSUITE, "--checkpoint.period_learner_steps=9"], "actor.bsuite_log = true"),
     ],
 )
-def test_bad_input_is_told_before_anything_starts(arguments, words, tmp_path, capsys):
+def test_bad_usage_is_refused_before_starting(arguments, words, tmp_path, capsys):
     flags = [f"--run_dir={tmp_path / 's'}"] if arguments else []
     assert main(["sweep", *arguments, *flags]) == 2
     out, err = capsys.readouterr()
@@ -45,7 +45,7 @@ def test_bad_input_is_told_before_anything_starts(arguments, words, tmp_path, ca
     assert not (tmp_path / "s").exists()
 
 
-def test_a_sweep_that_is_done_says_so(done, capfd):
+def test_finished_sweep_reports_its_ids_as_done(done, capfd):
     capfd.readouterr()
     assert main(["sweep", str(done)]) == 0
     out, err = capfd.readouterr()
@@ -55,7 +55,7 @@ def test_a_sweep_that_is_done_says_so(done, capfd):
     assert commands[-1] == f"distrl sweep {done}"
 
 
-def test_a_file_that_cannot_be_written_is_told_in_a_line(done, capfd):
+def test_unwritable_file_is_reported_in_one_line(done, capfd):
     (done / "results" / "bsuite_id_-_catch-0.csv").unlink()
     (done / "configs" / "catch-0.yaml").mkdir()
     capfd.readouterr()
@@ -66,7 +66,7 @@ def test_a_file_that_cannot_be_written_is_told_in_a_line(done, capfd):
     assert "Traceback" not in err
 
 
-def test_the_answer_as_json(done, capfd):
+def test_answer_is_printed_as_json(done, capfd):
     capfd.readouterr()
     assert main(["sweep", str(done), "--json"]) == 0
     assert json.loads(capfd.readouterr().out) == {
@@ -77,13 +77,13 @@ def test_the_answer_as_json(done, capfd):
     }
 
 
-def test_a_directory_and_another_one_are_too_many(done, capsys):
+def test_run_dir_flag_with_a_sweep_directory_is_refused(done, capsys):
     assert main(["sweep", str(done), "--run_dir=elsewhere"]) == 2
     assert "continues in the directory" in capsys.readouterr().err
 
 
-def test_the_configuration_has_the_settings_of_bsuites_own_dqn():
-    # Its import takes seconds.
+def test_bsuite_config_matches_bsuites_own_dqn():
+    # Importing bsuite takes seconds.
     package = Path(importlib.util.find_spec("bsuite").origin).parent
     source = (package / "baselines" / "jax" / "dqn" / "agent.py").read_text()
     source = source.partition("def default_agent")[2]

@@ -1,4 +1,4 @@
-"""`distrl train` and `distrl resume`: from the arguments to a run, and the answer."""
+"""The commands `distrl train` and `distrl resume`."""
 
 import json
 import os
@@ -35,7 +35,7 @@ RESULT = {
 
 
 class Launch:
-    """Stands in for `distrl.launch`: takes the configuration and starts nothing."""
+    """A stand-in for `distrl.launch` that starts nothing."""
 
     def __init__(self):
         self.configs = []
@@ -68,7 +68,7 @@ def run_dir(tmp_path):
     return str(tmp_path)
 
 
-def test_flags_replace_what_the_file_says(launch):
+def test_flags_override_the_file(launch):
     arguments = ["--seed", "7", "--stop.env_steps=null", "--actor.count", "3"]
     assert main(["train", *arguments, CATCH]) == 0
     assert main(["train", CARTPOLE]) == 0
@@ -80,7 +80,7 @@ def test_flags_replace_what_the_file_says(launch):
     assert config.environment == Config().environment
 
 
-def test_resume_takes_the_saved_configuration_and_flags(launch, run_dir):
+def test_resume_uses_the_saved_configuration_and_flags(launch, run_dir):
     assert main(["resume", run_dir]) == 0
     assert main(["resume", "--stop.env_steps", "900", run_dir, "--json"]) == 0
     assert launch.resumed == [True, True]
@@ -89,7 +89,7 @@ def test_resume_takes_the_saved_configuration_and_flags(launch, run_dir):
     assert launch.configs[1].stop.env_steps == 900
 
 
-def test_the_answer_is_on_stdout_and_all_else_on_stderr(launch, capfd):
+def test_answer_is_on_stdout_and_other_output_on_stderr(launch, capfd):
     assert main(["train", CATCH]) == 0
     out, err = capfd.readouterr()
     assert out == (
@@ -103,7 +103,7 @@ def test_the_answer_is_on_stdout_and_all_else_on_stderr(launch, capfd):
     assert "noise on stdout" in err
 
 
-def test_the_exit_code_is_that_of_the_run(launch):
+def test_exit_code_is_that_of_the_run(launch):
     launch.outcome = Outcome(130, {**RESULT, "status": "stopped", "reason": "Ctrl-C"})
     assert main(["train", CATCH]) == 130
 
@@ -120,11 +120,11 @@ def test_the_exit_code_is_that_of_the_run(launch):
         ({"evaluation_truncated": None}, "return 0.96, "),
     ],
 )
-def test_summaries(changes, words):
+def test_summary_shows_returns_and_truncated_episodes(changes, words):
     assert words in format_summary({**RESULT, **changes})
 
 
-def test_a_summary_names_a_directory_that_exists(tmp_path, monkeypatch):
+def test_summary_names_an_existing_run_directory(tmp_path, monkeypatch):
     (tmp_path / "runs" / "one").mkdir(parents=True)
     result = {**RESULT, "run_dir": str(tmp_path / "runs" / "one")}
     assert format_summary(result).endswith(f", {tmp_path}/runs/one")
@@ -133,7 +133,7 @@ def test_a_summary_names_a_directory_that_exists(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("flags", [[], ["--json"]])
-def test_a_failure_is_the_last_thing_on_stderr(flags, launch, tmp_path, capfd):
+def test_failure_of_a_node_is_printed_last(flags, launch, tmp_path, capfd):
     error = {"node": "actor/0", "traceback": "Traceback ...\nValueError: bad\n"}
     result = {**RESULT, "run_dir": str(tmp_path), "status": "failed", "error": error}
     launch.outcome = Outcome(1, result)
@@ -147,7 +147,7 @@ def test_a_failure_is_the_last_thing_on_stderr(flags, launch, tmp_path, capfd):
 
 
 @pytest.mark.parametrize("flags", [[], ["--json"]])
-def test_what_the_launcher_refuses_is_bad_input_too(flags, launch, capfd):
+def test_launch_refusal_is_reported_as_bad_usage(flags, launch, capfd):
     launch.refusal = "environment = 'bsuite:cach/0': there is no such environment"
     assert main(["train", CATCH, *flags]) == 2
     out, err = capfd.readouterr()
@@ -165,8 +165,7 @@ def check_refusal(done, words):
     assert not Path("runs").exists()
 
 
-# What is added to the file, the flags, and words of the message. The rules of the
-# fields have their tests in tests/config.
+# The rules of the fields are tested in tests/config.
 @pytest.mark.parametrize(
     ("extra", "flags", "words"),
     [
@@ -182,14 +181,14 @@ def check_refusal(done, words):
         ("", "other.yaml", "distrl train takes no argument 'other.yaml'"),
     ],
 )
-def test_bad_input_to_train(extra, flags, words, launch, capfd):
+def test_bad_input_to_train_is_refused(extra, flags, words, launch, capfd):
     Path("run.yaml").write_text(f"{Path(CATCH).read_text()}{extra}\n")
     code = main(["train", "run.yaml", *flags.split()])
     check_refusal((code, *capfd.readouterr()), words)
     assert launch.configs == []
 
 
-def test_bad_input_by_process(tmp_path, monkeypatch):
+def test_process_refuses_bad_input_in_one_line(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for arguments, words in (
         ([CATCH, "--json", "--replay.error_buffer=100"], "replay.error_buffer = 100"),
@@ -220,7 +219,7 @@ def test_bad_input_by_process(tmp_path, monkeypatch):
         (["{run_dir}", "--jsn"], "--jsn"),
     ],
 )
-def test_bad_usage_of_resume(run_dir, launch, capsys, arguments, words):
+def test_bad_usage_of_resume_is_refused(run_dir, launch, capsys, arguments, words):
     arguments = [each.format(run_dir=run_dir) for each in arguments]
     code = main(["resume", *arguments])
     check_refusal((code, *capsys.readouterr()), words)
