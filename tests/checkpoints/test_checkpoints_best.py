@@ -13,11 +13,11 @@ def make_variables(value):
     return {"linear": {"w": np.full((2, 3), value, np.float32)}}, {}
 
 
-def test_there_is_none_at_first(tmp_path):
+def test_new_run_has_no_best_checkpoint(tmp_path):
     assert find_best(tmp_path) is None
 
 
-def test_a_better_one_replaces_the_best_and_is_found_with_its_parameters(tmp_path):
+def test_better_checkpoint_replaces_the_best(tmp_path):
     save_best(tmp_path, make_variables(1.0), 100, 0.5, 30)
     saved = save_best(tmp_path, make_variables(2.0), 200, 0.75, 30)
     found = find_best(tmp_path)
@@ -29,13 +29,13 @@ def test_a_better_one_replaces_the_best_and_is_found_with_its_parameters(tmp_pat
     assert os.listdir(tmp_path / "best") == ["200"]
 
 
-def test_a_step_may_be_the_best_a_second_time(tmp_path):
+def test_same_step_can_be_saved_as_best_again(tmp_path):
     save_best(tmp_path, make_variables(1.0), 100, 0.5, 30)
     save_best(tmp_path, make_variables(2.0), 100, 0.625, 30)
     assert find_best(tmp_path).mean_return == 0.625
 
 
-def test_a_better_one_removes_what_a_crash_left(tmp_path):
+def test_better_checkpoint_removes_leftovers_of_a_crash(tmp_path):
     save_best(tmp_path, make_variables(1.0), 100, 0.5, 30)
     for name in (".partial", "50"):
         (tmp_path / "best" / name).mkdir()
@@ -44,7 +44,7 @@ def test_a_better_one_removes_what_a_crash_left(tmp_path):
     assert os.listdir(tmp_path / "best") == ["400"]
 
 
-def test_a_full_disk_leaves_the_previous_best(tmp_path):
+def test_full_disk_keeps_the_previous_best(tmp_path):
     save_best(tmp_path, make_variables(1.0), 100, 0.5, 30)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))
@@ -67,7 +67,7 @@ def remove_manifest(path):
 
 
 @pytest.mark.parametrize("damage", [change_facts, remove_manifest])
-def test_a_damaged_one_is_skipped_and_named(tmp_path, damage):
+def test_damaged_best_checkpoint_is_skipped_and_reported(tmp_path, damage):
     best = save_best(tmp_path, make_variables(1.0), 100, 0.5, 30)
     damage(best.path)
     lines = []
@@ -76,7 +76,7 @@ def test_a_damaged_one_is_skipped_and_named(tmp_path, damage):
     assert line.startswith("best/100 is damaged (")
 
 
-def test_one_of_another_version_is_skipped(tmp_path, monkeypatch):
+def test_best_checkpoint_of_another_version_is_skipped(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(manifest, "FORMAT", 1)
         save_best(tmp_path, make_variables(1.0), 100, 0.5, 30)

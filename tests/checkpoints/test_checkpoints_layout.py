@@ -46,7 +46,7 @@ def no_warning(line):
     raise AssertionError(line)
 
 
-def test_a_run_without_checkpoints_has_none(tmp_path):
+def test_new_run_has_no_checkpoints(tmp_path):
     assert find_newest_checkpoint(tmp_path, no_warning) is None
     assert restore_newest(tmp_path, lambda found: found, no_warning) is None
     assert list_checkpoints(tmp_path) == []
@@ -54,13 +54,13 @@ def test_a_run_without_checkpoints_has_none(tmp_path):
     discard_partials(tmp_path)
 
 
-def test_the_best_return_is_the_largest():
+def test_best_return_is_the_largest():
     progress = RunProgress().with_evaluation(10, -2.0, 0).with_evaluation(20, -3.0, 1)
     assert (progress.evaluation_step, progress.evaluation_return) == (20, -3.0)
     assert (progress.evaluation_truncated, progress.best_return) == (1, -2.0)
 
 
-def test_a_checkpoint_is_found_with_its_parts_and_progress(tmp_path):
+def test_checkpoint_is_found_with_its_parts_and_progress(tmp_path):
     progress = RunProgress(12.5, 2**40, 50, 7, 0.5, 40, None, -0.75, 3)
     for part in PARTS:
         begin_part(tmp_path, "000001", part).mkdir(parents=True)
@@ -75,13 +75,13 @@ def test_a_checkpoint_is_found_with_its_parts_and_progress(tmp_path):
 
 
 @pytest.mark.parametrize("keep", [1, 3])
-def test_the_newest_are_kept_and_numbers_continue(tmp_path, keep):
+def test_newest_checkpoints_are_kept_and_numbers_continue(tmp_path, keep):
     for step in range(1, 6):
         save(tmp_path, next_name(tmp_path), step, keep)
     assert names(tmp_path) == ["000005", "000004", "000003"][:keep]
     assert next_number(tmp_path) == 6
     assert find_newest_checkpoint(tmp_path, no_warning).progress.learner_steps == 5
-    # Nothing hidden is left of those before.
+    # Removed checkpoints leave nothing hidden.
     assert sorted(os.listdir(tmp_path / "checkpoints")) == sorted(names(tmp_path))
 
 
@@ -107,7 +107,7 @@ def change_progress(path):
 
 
 def empty_everything(path):
-    # What a machine that lost power may leave of files that were not flushed.
+    # As a power failure may leave files that were not flushed.
     for file in path.rglob("*"):
         if file.is_file():
             os.truncate(file, 0)
@@ -117,7 +117,7 @@ def empty_everything(path):
     "damage",
     [remove_manifest, flip, remove_file, change_progress, empty_everything],
 )
-def test_a_damaged_one_is_skipped_and_named(tmp_path, damage):
+def test_damaged_checkpoint_is_skipped_and_reported(tmp_path, damage):
     save(tmp_path, "000001", 1)
     newest = save(tmp_path, "000002", 2)
     damage(newest.path)
@@ -127,7 +127,7 @@ def test_a_damaged_one_is_skipped_and_named(tmp_path, damage):
     assert len(lines) == 1
     assert lines[0].startswith("checkpoint 000002 is damaged (")
     assert lines[0].endswith("using 000001")
-    # Its number is not given again.
+    # Its number is not reused.
     assert next_number(tmp_path) == 3
     damage(found.path)
     lines.clear()
@@ -137,7 +137,7 @@ def test_a_damaged_one_is_skipped_and_named(tmp_path, damage):
     ] * 2
 
 
-def test_a_partial_checkpoint_is_never_found(tmp_path):
+def test_partial_checkpoint_is_never_found(tmp_path):
     save(tmp_path, "000001", 1)
     begin_part(tmp_path, "000002", "learner").mkdir()
     assert find_newest_checkpoint(tmp_path, no_warning).path.name == "000001"
@@ -150,7 +150,7 @@ def test_a_partial_checkpoint_is_never_found(tmp_path):
 
 
 @pytest.mark.parametrize("number", [1, 3])
-def test_a_checkpoint_of_another_version_is_refused(tmp_path, monkeypatch, number):
+def test_checkpoint_of_another_version_is_refused(tmp_path, monkeypatch, number):
     save(tmp_path, "000001", 1)
     with monkeypatch.context() as patch:
         patch.setattr(manifest, "FORMAT", number)
@@ -177,21 +177,21 @@ def test_only_leftovers_of_crashes_are_removed(tmp_path):
     ]
     scratch = make_scratch(tmp_path, "replay/0")
     begin_part(tmp_path, "000002", "learner").mkdir()
-    # By a learner that was restarted while replay is running.
+    # As a restarted learner does while replay is running.
     discard_partials(tmp_path, scratch=False)
     assert scratch.exists()
     assert list(folder.glob(".partial-*")) == []
     assert list(make_scratch(tmp_path, "replay/0").iterdir()) == []
 
 
-def test_a_full_disk_leaves_the_checkpoints_before(tmp_path):
+def test_full_disk_keeps_earlier_checkpoints(tmp_path):
     save(tmp_path, "000001", 1)
     for number in range(60):
         part = begin_part(tmp_path, "000002", f"learner/{number:040d}")
         part.mkdir()
         (part / "data").write_bytes(b"data")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    # The manifest of so many files is longer.
+    # The manifest of so many files is longer than this.
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))
     try:
         with pytest.raises(OSError, match="File too large"):
@@ -204,7 +204,7 @@ def test_a_full_disk_leaves_the_checkpoints_before(tmp_path):
     assert find_newest_checkpoint(tmp_path, no_warning).progress.learner_steps == 2
 
 
-def test_the_newest_is_read_if_the_one_being_read_is_removed(tmp_path):
+def test_restore_retries_when_its_checkpoint_is_removed(tmp_path):
     save(tmp_path, "000001", 1)
     seen = []
 
@@ -219,7 +219,7 @@ def test_the_newest_is_read_if_the_one_being_read_is_removed(tmp_path):
     assert seen == ["000001", "000002"]
 
 
-def test_an_error_in_reading_is_raised(tmp_path):
+def test_error_while_restoring_is_raised(tmp_path):
     save(tmp_path, "000001", 1)
 
     def restore(checkpoint):
@@ -229,7 +229,7 @@ def test_an_error_in_reading_is_raised(tmp_path):
         restore_newest(tmp_path, restore, no_warning)
 
 
-def test_a_removed_checkpoint_is_not_called_damaged(tmp_path, monkeypatch):
+def test_removed_checkpoint_is_not_reported_as_damaged(tmp_path, monkeypatch):
     save(tmp_path, "000001", 1)
     read = layout.read_facts
 
@@ -242,8 +242,7 @@ def test_a_removed_checkpoint_is_not_called_damaged(tmp_path, monkeypatch):
     assert find_newest_checkpoint(tmp_path, no_warning).path.name == "000002"
 
 
-# Children of one small process, each killed at a random one of the calls that make a
-# checkpoint.
+# Forks children and kills each at a random call while it makes a checkpoint.
 _KILL = """
 import json, os, random, signal, sys
 from pathlib import Path
@@ -289,7 +288,7 @@ print(json.dumps(total))
 """
 
 
-def test_a_process_killed_while_it_saves_leaves_a_whole_checkpoint(tmp_path):
+def test_process_killed_while_saving_leaves_a_whole_checkpoint(tmp_path):
     here = os.path.dirname(os.path.abspath(__file__))
     moments = 20
     answer = subprocess.run(
@@ -299,7 +298,7 @@ def test_a_process_killed_while_it_saves_leaves_a_whole_checkpoint(tmp_path):
         timeout=120,
     )
     assert answer.returncode == 0, answer.stderr
-    # There are many moments to be killed at.
+    # Otherwise there would be too few moments to be killed at.
     assert json.loads(answer.stdout) > 100
     steps = set()
     for number in range(moments):
@@ -310,5 +309,5 @@ def test_a_process_killed_while_it_saves_leaves_a_whole_checkpoint(tmp_path):
         discard_partials(run_dir)
         save(run_dir, next_name(run_dir), 9)
         assert find_newest_checkpoint(run_dir, no_warning).progress.learner_steps == 9
-    # Before the rename and after it.
+    # Some were killed before the rename and some after it.
     assert steps == {2, 3}

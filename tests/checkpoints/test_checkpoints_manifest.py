@@ -12,7 +12,7 @@ from distrl.checkpoints.manifest import (
 )
 
 FACTS = {"a": 1}
-# Below the size from which an allocation is returned to the system by itself.
+# Small enough that the allocator does not return it to the system by itself.
 _BLOCK = 64 * 1024
 _BLOCKS = 2000
 
@@ -30,7 +30,7 @@ def saved(tmp_path):
     return tmp_path / "saved"
 
 
-def test_facts_are_read_once_all_files_are_verified(saved):
+def test_facts_are_read_and_manifest_lists_all_files(saved):
     assert read_facts(saved, "facts.json") == FACTS
     assert set(json.loads((saved / "manifest.json").read_text())) == {
         "deep/data",
@@ -38,14 +38,14 @@ def test_facts_are_read_once_all_files_are_verified(saved):
     }
 
 
-def test_verification_can_be_left_out(saved):
+def test_verification_can_be_skipped(saved):
     (saved / "deep" / "data").write_bytes(b"y" * 100)
     with pytest.raises(ValueError, match="deep/data has changed"):
         read_facts(saved, "facts.json")
     assert read_facts(saved, "facts.json", verify=False) == FACTS
 
 
-def test_a_directory_replaces_another(saved):
+def test_committed_directory_replaces_the_previous_one(saved):
     commit(saved, b"y" * 50)
     assert read_facts(saved, "facts.json") == FACTS
     assert (saved / "deep" / "data").read_bytes() == b"y" * 50
@@ -53,7 +53,7 @@ def test_a_directory_replaces_another(saved):
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "deep/data"])
-def test_a_pipe_in_place_of_a_file_is_not_opened(saved, name):
+def test_pipe_in_place_of_a_file_is_not_opened(saved, name):
     (saved / name).unlink()
     os.mkfifo(saved / name)
     with pytest.raises(ValueError, match="not a file"):
@@ -61,13 +61,13 @@ def test_a_pipe_in_place_of_a_file_is_not_opened(saved, name):
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "null", "[]", "{", ""])
-def test_a_manifest_of_other_content_is_refused(saved, text):
+def test_invalid_manifest_is_refused(saved, text):
     (saved / "manifest.json").write_text(text)
     with pytest.raises(ValueError, match=r"manifest\.json"):
         read_facts(saved, "facts.json")
 
 
-def test_freed_memory_is_returned():
+def test_freed_memory_is_returned_to_the_system():
     process = psutil.Process()
     pins = []
 

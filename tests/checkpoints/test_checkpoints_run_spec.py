@@ -1,4 +1,4 @@
-"""What a run was made with, and what has changed since."""
+"""Changes of the environment and network since a run began."""
 
 import dataclasses
 import json
@@ -35,7 +35,7 @@ def check(config, **changes):
     )
 
 
-def test_the_file_can_be_read_by_people(config, tmp_path):
+def test_spec_file_describes_the_environment(config, tmp_path):
     saved = json.loads((tmp_path / "spec.json").read_text())
     assert saved["environment"] == {
         "observation['map']": "float32 [2, 2]",
@@ -65,14 +65,14 @@ def test_the_file_can_be_read_by_people(config, tmp_path):
         ({"num_actions": 3}, "num_actions was 2, is now 3."),
     ],
 )
-def test_an_environment_that_has_changed_is_refused(config, changes, words):
+def test_changed_environment_is_refused(config, changes, words):
     with pytest.raises(ConfigError) as caught:
         check(config, **changes)
     assert "environment 'my:Env' has changed since the run" in str(caught.value)
     assert words in str(caught.value)
 
 
-def test_changed_bounds_are_a_warning(config):
+def test_changed_bounds_give_a_warning(config):
     wider = specs.BoundedArray((2, 2), np.float32, -1, [[1, 1], [1, 5]])
     (line,) = check(config, observation={"map": wider, "speed": SPEED})
     assert "observation['map'] was 0.0 to 1.0, is now -1.0 to 5.0" in line
@@ -82,7 +82,7 @@ def test_changed_bounds_are_a_warning(config):
     assert "observation['map'] was 0.0 to 1.0, is now missing" in line
 
 
-def test_only_some_of_many_changes_are_shown(config):
+def test_long_list_of_changes_is_shortened(config):
     now = {f"params.layer_{n}.w": "float32 [1]" for n in range(10)}
     with pytest.raises(ConfigError, match="the network of agent .*; and 9 more"):
         check_run_spec(config, {"network": now})
@@ -91,7 +91,7 @@ def test_only_some_of_many_changes_are_shown(config):
 @pytest.mark.parametrize(
     "text", [None, "", "[]", '{"environment": 3}', "[" * 100_000, '{"other": {}}']
 )
-def test_a_run_without_a_whole_file_is_not_compared(config, tmp_path, text):
+def test_missing_or_damaged_spec_file_is_ignored(config, tmp_path, text):
     if text is None:
         (tmp_path / "spec.json").unlink()
     else:

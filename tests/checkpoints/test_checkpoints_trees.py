@@ -1,4 +1,4 @@
-"""Nests come back bit by bit, and what does not fit is refused."""
+"""Saving and restoring of nests of arrays."""
 
 import os
 import sys
@@ -62,18 +62,18 @@ def saved(tmp_path, state):
     return tmp_path / "tree"
 
 
-def test_a_nest_comes_back_bit_by_bit(saved, state):
+def test_nest_is_restored_bit_exact(saved, state):
     like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), state)
     assert_same(restore_tree(saved, like), state)
     assert_same(restore_tree(saved, jax.tree.map(np.zeros_like, state)), state)
 
 
-def test_arrays_of_jax_are_saved_as_those_of_numpy(tmp_path, state):
+def test_jax_arrays_are_restored_as_numpy_arrays(tmp_path, state):
     save_tree(tmp_path / "tree", jax.tree.map(jnp.asarray, state))
     assert_same(restore_tree(tmp_path / "tree", state), state)
 
 
-def test_orbax_gives_no_warning_and_leaves_nothing_running(tmp_path, state):
+def test_orbax_leaves_no_warnings_threads_or_files(tmp_path, state):
     before = threading.active_count()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -97,7 +97,7 @@ def change(state, **params):
         ({"bytes": np.zeros((2, 3), np.int8)}, "params.bytes"),
     ],
 )
-def test_another_nest_is_refused_and_named(saved, state, params, name):
+def test_mismatched_leaf_is_refused_and_named(saved, state, params, name):
     with pytest.raises(ValueError, match=f"{name}.*another network"):
         restore_tree(saved, change(state, **params))
 
@@ -110,9 +110,9 @@ def _watch(event, arguments):
         _unpickled.append(arguments)
 
 
-def test_reading_unpickles_nothing(saved, state):
+def test_restoring_unpickles_nothing(saved, state):
     global _unpickled
-    # A hook stays for the life of the process; it looks only while it is asked to.
+    # An audit hook cannot be removed, so it records only while the list is set.
     sys.addaudithook(_watch)
     _unpickled = []
     try:
