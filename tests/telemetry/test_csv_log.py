@@ -18,12 +18,12 @@ def _write(path, fields, *rows):
     log.close()
 
 
-def test_header_and_rows(path):
+def test_header_and_rows_are_written(path):
     _write(path, ["a", "b"], {"a": 1, "b": 2.5}, {"b": "x", "a": None}, {"a": 0})
     assert path.read_text() == "a,b\n1,2.5\n,x\n0,\n"
 
 
-def test_each_row_is_on_disk_at_once(path):
+def test_each_row_is_flushed_at_once(path):
     log = CsvLog(path, ["a"])
     assert path.read_text() == "a\n"
     log.write({"a": 1})
@@ -33,7 +33,7 @@ def test_each_row_is_on_disk_at_once(path):
 
 
 @pytest.mark.parametrize("content", ["a\n1\n", "b,a\n1,2\n", "\udcff\n1\n"])
-def test_a_file_with_another_header_is_moved_aside(path, content, capsys):
+def test_file_with_another_header_is_moved_aside(path, content, capsys):
     content = content.encode(errors="surrogateescape")
     for number in (1, 2):
         path.write_bytes(content)
@@ -46,20 +46,20 @@ def test_a_file_with_another_header_is_moved_aside(path, content, capsys):
 
 @pytest.mark.parametrize("rows", ["", "7,8\n"])
 @pytest.mark.parametrize("half", ["", "1", "1,2"])
-def test_half_a_row_is_removed_before_more_is_written(path, rows, half):
+def test_partial_row_is_removed_before_appending(path, rows, half):
     path.write_text(f"a,b\n{rows}{half}")
     _write(path, ["a", "b"], {"a": 3, "b": 4})
     assert path.read_text() == f"a,b\n{rows}3,4\n"
 
 
 @pytest.mark.parametrize("half", ["", "a", "a,b"])
-def test_half_a_header_is_replaced(path, half):
+def test_partial_header_is_replaced(path, half):
     path.write_text(half)
     _write(path, ["a", "b"], {"a": 3})
     assert path.read_text() == "a,b\n3,\n"
 
 
-def test_a_name_that_is_not_a_column_is_refused(path):
+def test_unknown_column_is_refused(path):
     log = CsvLog(path, ["a"])
     with pytest.raises(ValueError, match="'d'"):
         log.write({"a": 1, "d": 1})
@@ -80,7 +80,7 @@ except OSError as error:
 """
 
 
-def test_an_error_of_a_full_disk_names_the_file(path):
+def test_full_disk_error_names_the_file(path):
     command = [sys.executable, "-c", _LIMITED, str(path)]
     answer = subprocess.run(command, capture_output=True, text=True)
     assert answer.stdout == f"[Errno 27] File too large: '{path}'\n"

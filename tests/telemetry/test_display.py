@@ -16,7 +16,7 @@ def clock():
     return Clock(100.0)
 
 
-def test_lines_have_the_seconds_before_them_and_no_control_characters(clock):
+def test_lines_begin_with_seconds_and_escape_control_characters(clock):
     stream = io.StringIO()
     progress = Progress(stream, clock=clock)
     clock.now += 12_345.6
@@ -24,7 +24,7 @@ def test_lines_have_the_seconds_before_them_and_no_control_characters(clock):
     assert stream.getvalue() == "12345.6 s  note: \\x1b]0;stopping\\x07 [really]\n"
 
 
-def test_the_time_left_is_at_the_rate_of_the_last_20_seconds(clock):
+def test_time_left_follows_the_last_20_seconds(clock):
     display = Display(io.StringIO(), clock=clock)
     # 10 steps a second for 30 s, then 20 a second.
     for second in range(31):
@@ -37,7 +37,7 @@ def test_the_time_left_is_at_the_rate_of_the_last_20_seconds(clock):
     assert words == "70% of env_steps (0:15 left)"
 
 
-def test_the_time_left_is_not_known_at_first_nor_when_nothing_moves(clock):
+def test_time_left_is_hidden_without_progress_or_prediction(clock):
     display = Display(io.StringIO(), clock=clock)
     for _ in range(3):
         assert display._set_bar("env_steps", 25, 100, "") == "25% of env_steps"
@@ -49,7 +49,7 @@ def test_the_time_left_is_not_known_at_first_nor_when_nothing_moves(clock):
     ("is_terminal", "term", "redraws"),
     [(True, "xterm", True), (True, "dumb", False), (False, "xterm", False)],
 )
-def test_a_terminal_is_recognised(is_terminal, term, redraws, monkeypatch):
+def test_only_a_capable_terminal_is_redrawn(is_terminal, term, redraws, monkeypatch):
     stream = io.StringIO()
     monkeypatch.setenv("TERM", term)
     stream.isatty = lambda: is_terminal
@@ -65,14 +65,14 @@ class GoneReader(io.StringIO):
 
 
 @pytest.mark.parametrize("is_terminal", [False, True])
-def test_a_reader_that_closed_its_end_is_ignored(is_terminal):
+def test_broken_pipe_is_ignored(is_terminal):
     progress = Progress(GoneReader(), is_terminal)
     progress.stage("starting")
     progress.note("starting")
     progress.close()
 
 
-def test_a_closed_terminal_is_ignored(clock):
+def test_closed_terminal_is_ignored(clock):
     terminal, near = pty.openpty()
     stream = os.fdopen(near, "w")
     progress = Progress(stream, True, clock)
@@ -86,7 +86,7 @@ def test_a_closed_terminal_is_ignored(clock):
         stream.close()
 
 
-def test_the_clock_runs_without_a_call():
+def test_elapsed_time_is_redrawn_without_updates():
     stream = io.StringIO()
     progress = Progress(stream, True)
     progress.stage("training")

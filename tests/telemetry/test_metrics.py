@@ -32,7 +32,7 @@ def read_scalars(tmp_path, node):
     }
 
 
-def test_a_row_is_in_both_places_under_the_name_of_the_node(tmp_path):
+def test_rows_are_written_to_csv_and_tensorboard(tmp_path):
     log = MetricsLog(Config(run_dir=str(tmp_path)), "actor/0", every_row=True)
     before = time.time()
     log.write(10, {"loss": 0.5, "version": 0, "reason": None})
@@ -42,19 +42,19 @@ def test_a_row_is_in_both_places_under_the_name_of_the_node(tmp_path):
     assert before - 0.001 <= float(first.pop("time")) <= float(second.pop("time"))
     assert first == {"loss": "0.5", "version": "0", "reason": ""}
     assert second == {"loss": "", "version": "3", "reason": "done"}
-    # TensorBoard takes numbers only; a figure that is missing has no point.
+    # TensorBoard takes only numbers; a missing figure has no point.
     assert read_scalars(tmp_path, "actor/0") == {
         "loss": [(10, 0.5)],
         "version": [(10, 0.0), (20, 3.0)],
     }
 
 
-def test_a_node_without_a_row_writes_no_file(tmp_path):
+def test_node_without_rows_writes_no_file(tmp_path):
     MetricsLog(Config(run_dir=str(tmp_path)), "evaluator").close()
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_restarted_node_continues_its_csv_file_and_adds_an_event_file(tmp_path):
+def test_restarted_node_appends_to_csv_and_adds_event_file(tmp_path):
     for step in (1, 2):
         log = MetricsLog(Config(run_dir=str(tmp_path)), "learner")
         log.write(step, {"loss": float(step)})
@@ -64,7 +64,7 @@ def test_a_restarted_node_continues_its_csv_file_and_adds_an_event_file(tmp_path
     assert len(list((tmp_path / "tensorboard" / "learner").iterdir())) == 2
 
 
-def test_no_tensorflow_is_imported(tmp_path):
+def test_metrics_log_imports_no_tensorflow_or_jax(tmp_path):
     code = (
         "import sys\n"
         "from distrl.config import Config\n"
@@ -82,14 +82,14 @@ def test_no_tensorflow_is_imported(tmp_path):
 
 
 def read_steps(tmp_path):
-    """Returns the steps of the rows, which are those of TensorBoard's points."""
+    """Returns the steps of the rows, checked against TensorBoard's points."""
     steps = [int(row["step"]) for row in read_csv(tmp_path, "learner")]
     scalars = read_scalars(tmp_path, "learner")
     assert scalars == {"step": [(step, float(step)) for step in steps]}
     return steps
 
 
-def test_rows_are_seconds_apart_and_the_last_is_never_lost(tmp_path, now):
+def test_rows_are_spaced_and_close_writes_the_last(tmp_path, now):
     launch = LaunchConfig(metrics_seconds=5.0)
     log = MetricsLog(Config(run_dir=str(tmp_path), launch=launch), "learner")
     for step in range(48):
@@ -102,7 +102,7 @@ def test_rows_are_seconds_apart_and_the_last_is_never_lost(tmp_path, now):
     assert read_steps(tmp_path) == [0, 20, 40, 47]
 
 
-def test_rows_get_further_apart_as_a_log_grows(tmp_path, now, monkeypatch):
+def test_rows_become_sparser_as_the_log_grows(tmp_path, now, monkeypatch):
     monkeypatch.setattr(metrics, "_ROWS", 3)
     log = MetricsLog(Config(run_dir=str(tmp_path)), "learner", every_row=True)
     for step in range(24):

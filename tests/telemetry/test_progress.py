@@ -41,7 +41,7 @@ def stream():
     return io.StringIO()
 
 
-def test_a_pipe_gets_plain_lines(clock, stream):
+def test_pipe_gets_plain_lines(clock, stream):
     progress = Progress(stream, clock=clock)
     progress.stage("starting")
     clock.now += 2.5
@@ -64,7 +64,7 @@ def test_a_pipe_gets_plain_lines(clock, stream):
     ]
 
 
-def test_lines_come_at_intervals_that_grow(clock, stream):
+def test_lines_are_printed_at_growing_intervals(clock, stream):
     progress = Progress(stream, clock=clock)
     printed = []
     for tick in range(4 * 600):
@@ -81,7 +81,7 @@ def test_lines_come_at_intervals_that_grow(clock, stream):
     assert len(printed) < 20
 
 
-def test_better_evaluations_are_printed_at_once_and_worse_ones_are_not(clock, stream):
+def test_only_better_evaluations_are_printed_at_once(clock, stream):
     progress = Progress(stream, clock=clock)
     progress.update(Status())
     for value, best in ((-1.0, -1.0), (-2.0, -1.0), (0.0, 0.0), (0.0, 0.0)):
@@ -90,7 +90,7 @@ def test_better_evaluations_are_printed_at_once_and_worse_ones_are_not(clock, st
     assert [line.partition("(best ")[2] for line in lines] == ["", "-1)", "0)"]
 
 
-def test_the_last_status_is_printed_at_the_end_once(clock, stream):
+def test_last_status_is_printed_once_on_close(clock, stream):
     progress = Progress(stream, clock=clock)
     for env_steps in (1, 2, 3):
         progress.update(Status(env_steps=env_steps))
@@ -102,7 +102,7 @@ def test_the_last_status_is_printed_at_the_end_once(clock, stream):
 
 
 def read_percents(stop, statuses, stream):
-    """Returns how far each status is, as lines say it."""
+    """Returns the percentage printed for each status."""
     clock = Clock()
     progress = Progress(stream, clock=clock)
     progress.start(Config(stop=stop))
@@ -117,19 +117,19 @@ def read_percents(stop, statuses, stream):
     return found
 
 
-def test_a_return_goes_from_the_first_one_to_its_target(stream):
+def test_return_progress_is_measured_from_the_first_return(stream):
     returns = (None, -1.0, 0.0, -2.0, 0.5, 1.0, 2.0)
     statuses = [Status(evaluation_return=value) for value in returns]
     # From -1 to 1: 0 is half of the way, -2 is none, 0.5 is three quarters.
     percents = read_percents(StopConfig(evaluation_return=1.0), statuses, stream)
     assert percents == [0, 0, 50, 0, 75, 100, 100]
-    # One that began at its target, and fell.
+    # A return that started at its target and fell.
     statuses = [Status(evaluation_return=value) for value in (0.0, -1.0)]
     percents = read_percents(StopConfig(evaluation_return=0.0), statuses, stream)
     assert percents == [100, 0]
 
 
-def test_a_stale_actor_is_noted_once_and_so_is_its_recovery(clock, stream):
+def test_stale_actor_and_its_recovery_are_noted_once(clock, stream):
     progress = Progress(stream, clock=clock)
     progress.start(Config(variables=VariablesConfig(stale_seconds=4.0)))
     notes = []
@@ -171,7 +171,7 @@ HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 
 
 def show_on_terminal(lines):
-    """Returns what code shows on a terminal."""
+    """Returns the output of code on a terminal."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-c", CODE.format(lines=lines)],
@@ -180,7 +180,7 @@ def show_on_terminal(lines):
     )
     os.close(theirs)
     shown = b""
-    # Until the other side has closed.
+    # Reading fails once the other side has closed.
     with contextlib.suppress(OSError):
         while block := os.read(ours, 65_536):
             shown += block
@@ -189,7 +189,7 @@ def show_on_terminal(lines):
     return shown.decode()
 
 
-def test_the_table_on_a_terminal():
+def test_terminal_shows_the_table():
     shown = show_on_terminal(
         f"config = Config(name='catch', stop={CONFIG.stop!r})\n"
         "progress.start(config)\n"
@@ -209,7 +209,7 @@ def test_the_table_on_a_terminal():
 
 
 @pytest.mark.parametrize("interactive", [False, True])
-def test_a_sweep_has_a_line_for_each_id(interactive, clock, stream):
+def test_sweep_prints_a_line_for_each_id(interactive, clock, stream):
     progress = SweepProgress(stream, interactive, clock)
     clock.now += 5.0
     progress.start(4, 1)

@@ -32,7 +32,7 @@ FULL = Status(
 
 
 @pytest.mark.parametrize("status", [Status(), FULL])
-def test_a_status_comes_back_bit_exact(tmp_path, status):
+def test_status_is_read_back_bit_exact(tmp_path, status):
     write_status(tmp_path, FULL)
     write_status(tmp_path, status)
     assert read_status(tmp_path) == status
@@ -40,21 +40,21 @@ def test_a_status_comes_back_bit_exact(tmp_path, status):
 
 
 @pytest.mark.parametrize("text", ["", "[1]", '{"env_steps": 1, "other": 2}', "\ud800"])
-def test_a_damaged_file_is_not_a_status(tmp_path, text):
+def test_damaged_status_file_is_ignored(tmp_path, text):
     (tmp_path / STATUS_FILE).write_bytes(text.encode(errors="surrogatepass"))
     assert read_status(tmp_path) is None
 
 
-def test_without_a_file_there_is_no_status(tmp_path):
+def test_missing_status_file_gives_none(tmp_path):
     assert read_status(tmp_path) is None
 
 
-def test_every_stop_condition_is_a_figure_of_the_status():
+def test_every_stop_condition_is_a_status_field():
     figures = {field.name for field in dataclasses.fields(Status)}
     assert {field.name for field in dataclasses.fields(StopConfig)} <= figures
 
 
-def test_rates_are_over_a_second_at_least():
+def test_rates_cover_at_least_a_second():
     rates = Rates(10.0)
     assert rates.update(10.5, 100, 10) == (0.0, 0.0)
     # 300 and 20 in two seconds.

@@ -27,7 +27,7 @@ from distrl.telemetry.words import (
         (float("inf"), "inf"),
     ],
 )
-def test_numbers(number, text):
+def test_numbers_are_formatted(number, text):
     assert show_number(number) == text
 
 
@@ -35,11 +35,11 @@ def test_numbers(number, text):
     ("seconds", "text"),
     [(0.0, "0:00"), (7.9, "0:07"), (754, "12:34"), (3723, "1:02:03")],
 )
-def test_seconds(seconds, text):
+def test_seconds_are_formatted_as_clock_time(seconds, text):
     assert show_seconds(seconds) == text
 
 
-def test_figures_that_are_not_known_yet():
+def test_unknown_figures_are_shown_as_dashes():
     figures = dict(list_figures(Status()))
     assert figures["env_steps"] == figures["learner_steps"] == "0 (0/s)"
     assert figures["nodes alive"] == "0"
@@ -48,7 +48,7 @@ def test_figures_that_are_not_known_yet():
     assert "failed saves" not in figures
 
 
-def test_truncated_episodes_and_failed_saves_are_named():
+def test_truncated_episodes_and_failed_saves_are_shown():
     status = Status(
         evaluation_return=-1.5,
         evaluation_step=2_000,
@@ -63,7 +63,7 @@ def test_truncated_episodes_and_failed_saves_are_named():
     assert figures["failed saves"] == "2"
 
 
-def test_describe_run():
+def test_run_is_described_with_its_stop_conditions():
     stop = StopConfig(env_steps=50_000, evaluation_return=0.0)
     assert describe_run(Config(name="a", stop=stop)) == (
         "a: double_dqn on bsuite:catch/0, 2 actors of 16 environments, until "
@@ -85,7 +85,7 @@ def test_describe_run():
     ],
 )
 @pytest.mark.parametrize(("backend", "actors"), [("processes", 2), ("serial", 1)])
-def test_describe_agent(exploration, words, backend, actors):
+def test_agent_is_described_with_its_exploration(exploration, words, backend, actors):
     launch, actor = {"backend": backend}, {"exploration": exploration}
     assert describe_agent(config_from_dict({"launch": launch, "actor": actor})) == (
         f"double_dqn, {words}, actors {actors} of environments 16, backend {backend}, "
@@ -93,7 +93,7 @@ def test_describe_agent(exploration, words, backend, actors):
     )
 
 
-def test_nodes_of_a_group_whose_devices_differ_have_a_row_each():
+def test_nodes_with_different_devices_get_separate_rows():
     cpu = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--long=true"}
 
     def facts(host, memory_mib, **variables):
