@@ -9,7 +9,7 @@ def sweep(tmp_path_factory):
     """Four whole experiments, part of one, and one with too few episodes."""
     path = tmp_path_factory.mktemp("sweeps") / "a <sweep>"
     results = {}
-    # bsuite's order is another one.
+    # Not in bsuite's order.
     for name in ("memory_size", "memory_len", "deep_sea", "bandit"):
         results.update(make_results(name))
     results.update(make_results("catch", ids=range(3)))

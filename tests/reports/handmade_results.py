@@ -1,4 +1,4 @@
-"""Results of bsuite by hand, and some of its scores computed the slow way."""
+"""Handmade results of bsuite, and some of their scores computed the slow way."""
 
 import csv
 import json
@@ -9,7 +9,7 @@ from bsuite import sweep
 # 1, 1.2, 1.4, 1.7, 2, 2.5 and 3 to 10 times a power of ten, where they are whole.
 RATIOS = (10, 12, 14, 17, 20, 25, 30, 40, 50, 60, 70, 80, 90, 100)
 
-# Of each family of experiments: the columns beside the standard ones.
+# The columns of each family of experiments in addition to the standard ones.
 COLUMNS = {
     "bandit": ("total_regret",),
     "mnist": ("total_regret",),
@@ -22,7 +22,7 @@ COLUMNS = {
     "discounting_chain": (),
     "memory": ("total_perfect", "total_regret"),
 }
-# The range of what an episode adds to a column, so that scores are not all 0 or 1.
+# The range that an episode adds to a column, so that scores are not all 0 or 1.
 GAINS = {
     "bandit": (0.0, 0.6),
     "mnist": (0.0, 2.0),
@@ -52,7 +52,7 @@ def list_log_points(episodes):
 
 
 def make_results(experiment, episodes=None, ids=None):
-    """Returns the rows of each id of an experiment; the same ones each time."""
+    """Returns reproducible rows for each id of an experiment."""
     found = {}
     for bsuite_id in sweep.SWEEP:
         name, _, index = bsuite_id.partition("/")
@@ -77,7 +77,7 @@ def make_rows(experiment, points, source):
         row["steps"] += 9 * count
         row["total_return"] += count * level
         row["episode_len"], row["episode_return"] = 9, level
-        # What is bad is bad at first, and less so later.
+        # Regret grows faster in early episodes, as it does for an agent that learns.
         gain = min(high, max(low, level * (1.5 if point < 100 else 1.0)))
         for column in COLUMNS[family]:
             row[column] += count * gain
@@ -93,7 +93,7 @@ def make_rows(experiment, points, source):
 
 
 def write_sweep(path, results, **record):
-    """Writes the directory of a sweep that has these results."""
+    """Writes the directory of a sweep with these results."""
     (path / "results").mkdir(parents=True, exist_ok=True)
     for bsuite_id, rows in results.items():
         name = f"bsuite_id_-_{bsuite_id.replace('/', '-')}.csv"
@@ -121,7 +121,7 @@ def mean(numbers):
 
 
 def score_slowly(experiment, results):
-    """Returns the score in the words of docs/bsuite.md, in plain loops."""
+    """Returns the score as docs/bsuite.md defines it, in plain loops."""
     last = [rows[-1] for rows in results.values()]
     if experiment in ("bandit", "catch"):
         base = {"bandit": 0.5, "catch": 1.6}[experiment]

@@ -14,7 +14,7 @@ EPISODES = 13
 
 
 def play(environment, episodes):
-    """Plays whole episodes by actions that are the same each time."""
+    """Plays whole episodes with reproducible actions."""
     actions = np.random.RandomState(0)
     num_actions = environment.action_spec().num_values
     for _ in range(episodes):
@@ -25,7 +25,7 @@ def play(environment, episodes):
 
 
 @pytest.mark.parametrize("name", OFFLINE)
-def test_one_environment_has_the_rows_of_bsuites_own_logger(name, tmp_path):
+def test_results_match_bsuites_own_logger(name, tmp_path):
     bsuite_id, uri = f"{name}/1", f"bsuite:{name}/1"
     log = tmp_path / "run" / "bsuite" / "0-0.csv"
     play(make_environment(uri, {}, 5, bsuite_log=log), EPISODES + 1)
@@ -50,7 +50,7 @@ def test_too_few_episodes_leave_no_file(tmp_path):
     assert list(tmp_path.glob("*.csv")) == []
 
 
-def test_two_environments_are_pooled_by_hand():
+def test_episodes_of_two_environments_are_pooled_by_time():
     def row(ended, steps, episode, total, last, best):
         return {
             "ended": ended,
@@ -71,6 +71,6 @@ def test_two_environments_are_pooled_by_hand():
         (12, 3, 12.0, 1, 1.0, 7.0),
         (14, 4, 14.0, 2, 2.0, 7.0),
     ]
-    # The logs are in no order, and what is too late does not count.
+    # The order of the logs does not matter, and later episodes do not count.
     pooled = [tuple(each.values()) for each in pool_episodes([second, first], 2)]
     assert pooled == [(4, 1, 4.0, 4, 4.0, 4.0), (11, 2, 11.0, 7, 7.0, 7.0)]

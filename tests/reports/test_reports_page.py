@@ -13,7 +13,7 @@ from distrl.reports.scores import make_rows, score_sweep
 
 
 class Reader(HTMLParser):
-    """Checks that tags are closed in their order, and keeps words and sources."""
+    """A parser that checks the nesting of tags and keeps words and sources."""
 
     def __init__(self):
         super().__init__()
@@ -38,7 +38,7 @@ def read(page):
     return reader
 
 
-def test_the_csv_has_what_the_rows_have(sweep):
+def test_csv_contains_the_rows(sweep):
     rows = make_rows([sweep])
     read_back = list(csv.DictReader(io.StringIO(make_csv(rows))))
     assert [row["experiment"] for row in read_back] == [r["experiment"] for r in rows]
@@ -47,7 +47,7 @@ def test_the_csv_has_what_the_rows_have(sweep):
     assert make_csv([]) == "\n"
 
 
-def test_the_page_is_whole_in_itself(sweep):
+def test_page_is_self_contained(sweep):
     page = make_page([sweep], "distrl report 'a <sweep>'")
     reader = read(page)
     text = " ".join(" ".join(reader.text).split())
@@ -71,7 +71,7 @@ def test_the_page_is_whole_in_itself(sweep):
     assert "http" not in re.sub('src="[^"]*"', "", page)
 
 
-def test_a_page_of_nothing_says_so(tmp_path):
+def test_page_without_results_says_so(tmp_path):
     write_sweep(tmp_path / "empty", {})
     page = read(make_page([score_sweep(str(tmp_path / "empty"))], "distrl report"))
     text = " ".join(page.text)

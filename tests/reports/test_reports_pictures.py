@@ -32,7 +32,7 @@ TAGS = [
 
 @pytest.fixture
 def figures(monkeypatch):
-    """The figures that are saved, to look into."""
+    """The figures that are saved."""
     saved = []
     save = Figure.savefig
 
@@ -70,7 +70,7 @@ def test_bars_have_the_heights_of_the_scores(figures):
     assert legend == ["mine", *PUBLISHED]
 
 
-def test_notes_of_bars_side_by_side_do_not_overlap(figures):
+def test_notes_of_adjacent_bars_do_not_overlap(figures):
     score = make_score("catch", 15, 20, 0.9)
     draw_bars([SweepScores(name, (*EXPERIMENTS[::2], score), {}) for name in "abcd"])
     (axes,) = figures[0].axes
@@ -81,7 +81,7 @@ def test_notes_of_bars_side_by_side_do_not_overlap(figures):
         assert left.x1 <= right.x0
 
 
-def test_a_radar_has_an_axis_a_tag_and_does_not_collapse(figures):
+def test_radar_has_an_axis_per_tag_and_minimum_radius(figures):
     draw_radar(TAGS)
     (axes,) = figures[0].axes
     lines = {line.get_label(): line.get_ydata() for line in axes.lines}
@@ -93,14 +93,14 @@ def test_a_radar_has_an_axis_a_tag_and_does_not_collapse(figures):
 
 
 @pytest.mark.parametrize(("draw", "what"), [(draw_bars, SWEEPS), (draw_radar, TAGS)])
-def test_pictures_are_svg_or_png_and_the_same_each_time(draw, what):
+def test_pictures_are_reproducible_svg_or_png(draw, what):
     svg = draw(what)
     assert ElementTree.fromstring(svg).tag.endswith("svg")
     assert draw(what) == svg
     assert draw(what, "png").startswith(b"\x89PNG")
 
 
-def test_the_settings_of_matplotlib_are_left_alone():
+def test_matplotlib_settings_are_unchanged():
     with matplotlib.rc_context({"font.size": 31.0}):
         draw_bars(SWEEPS)
         assert matplotlib.rcParams["font.size"] == 31.0

@@ -10,13 +10,13 @@ from distrl.reports.scores import (
 
 
 @pytest.mark.parametrize("agent", list(PUBLISHED))
-def test_every_experiment_has_a_score(agent):
+def test_every_experiment_has_a_published_score(agent):
     scores = PUBLISHED[agent]
     assert set(scores) == set(list_experiments())
     assert all(0 <= score <= 1 for score in scores.values())
 
 
-def test_the_means_of_dqn():
+def test_means_of_published_dqn_match_by_tag():
     scores = PUBLISHED["DQN, published"]
     whole = tuple(
         ExperimentScore("a", name, "", 0.0, "", "whole", True, 1, 1) for name in scores

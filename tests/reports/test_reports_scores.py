@@ -25,7 +25,7 @@ def load(path, results):
     return csv_load.load_one_result_set(str(path / "results"))
 
 
-def test_there_are_twenty_three_experiments():
+def test_all_23_experiments_are_listed():
     assert sorted(list_experiments()) == EXPERIMENTS
     assert len(EXPERIMENTS) == 23
     assert list_experiments()["catch"] == ("basic", "credit_assignment")
@@ -40,14 +40,14 @@ def test_each_experiment_can_be_scored(experiment, tmp_path):
     "experiment",
     ["bandit", "catch", "deep_sea", "memory_len", "memory_size", "umbrella_length"],
 )
-def test_the_score_is_that_of_the_slow_way(experiment, tmp_path):
+def test_score_matches_the_slow_computation(experiment, tmp_path):
     results = make_results(experiment)
     score = score_experiment(load(tmp_path, results))
     assert score == pytest.approx(score_slowly(experiment, results), abs=1e-9)
 
 
-def test_a_score_worked_out_by_hand(tmp_path):
-    # Catch regrets 0.4 an episode: (1.6 - 0.4) / 1.6.
+def test_score_matches_an_example_computed_by_hand(tmp_path):
+    # The regret of catch is 0.4 per episode: (1.6 - 0.4) / 1.6.
     row = {"steps": 90_000, "episode": 10_000, "total_return": 6_000.0}
     row.update(episode_len=9, episode_return=1.0, total_regret=4_000.0)
     results = {f"catch/{index}": [row] for index in range(20)}
@@ -59,12 +59,12 @@ def test_pandas_is_restored_after_scoring(tmp_path):
     with restore_series_append():
         summary_analysis.bsuite_score(frame)
     assert not hasattr(pd.Series, "append")
-    # Once this passes there is nothing to restore.
+    # Once this no longer raises, there is nothing to restore.
     with pytest.raises(AttributeError, match="append"):
         summary_analysis.bsuite_score(frame)
 
 
-def test_a_partial_experiment_is_marked(tmp_path):
+def test_partial_experiment_is_marked_and_not_averaged(tmp_path):
     part = make_results("umbrella_length", ids=range(5))
     write_sweep(tmp_path, part)
     (found,) = score_sweep(str(tmp_path)).experiments
@@ -91,21 +91,21 @@ def test_ids_with_fewer_episodes_are_not_scored(name, tmp_path):
     assert found.state.startswith("no id finished of ")
 
 
-def test_failed_ids_have_their_reason(sweep, tmp_path):
+def test_failed_ids_keep_their_reason(sweep, tmp_path):
     assert sweep.failed == {"mnist/0": "<no network>"}
     write_sweep(tmp_path, {})
     assert score_sweep(str(tmp_path)).experiments == ()
 
 
 @pytest.mark.parametrize("content", [None, "{"])
-def test_a_directory_that_is_not_a_sweep_is_refused(content, tmp_path):
+def test_directory_that_is_not_a_sweep_is_refused(content, tmp_path):
     if content is not None:
         (tmp_path / "sweep.json").write_text(content)
     with pytest.raises(ConfigError, match="is not the directory of a sweep"):
         score_sweep(str(tmp_path))
 
 
-def test_rows_are_in_the_order_of_bsuite_with_the_published_scores(sweep):
+def test_rows_follow_bsuites_order_with_published_scores(sweep):
     rows = {row["experiment"]: row for row in make_rows([sweep])}
     assert list(rows) == [name for name in list_experiments() if name in rows]
     assert len(rows) == 6
@@ -126,7 +126,7 @@ def test_tags_are_averaged_over_the_same_experiments(sweep):
     assert rows["basic"]["DQN, published"] == 0.88
 
 
-def test_means_by_tag_are_those_of_bsuite(sweep):
+def test_tag_means_match_bsuite(sweep):
     whole = [each for each in sweep.experiments if each.whole]
     frame = pd.DataFrame(
         {
@@ -142,7 +142,7 @@ def test_means_by_tag_are_those_of_bsuite(sweep):
     )
 
 
-def test_two_sweeps_are_compared_on_what_both_have(sweep, tmp_path):
+def test_sweeps_are_compared_on_shared_experiments(sweep, tmp_path):
     write_sweep(tmp_path / "other", make_results("deep_sea"))
     other = score_sweep(str(tmp_path / "other"))
     (row,) = compare_tags([sweep, other])
@@ -150,7 +150,7 @@ def test_two_sweeps_are_compared_on_what_both_have(sweep, tmp_path):
     assert row["other"] == row[sweep.name]
 
 
-def test_tables_of_text(sweep):
+def test_text_tables_show_scores_and_tags(sweep):
     head, *scores = score_table(make_rows([sweep]))
     assert head[:4] == ["sweep", "experiment", "type", "score"]
     (catch,) = (row for row in scores if row[1] == "catch")
