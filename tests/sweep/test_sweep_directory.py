@@ -20,7 +20,7 @@ def open_and_close(config, command="distrl sweep"):
     return sweep
 
 
-def test_a_new_sweep_has_its_configuration_and_its_record(tmp_path):
+def test_new_sweep_saves_its_configuration_and_record(tmp_path):
     sweep = open_and_close(make_config(tmp_path / "s", seed=3), "distrl sweep a.yaml")
     assert load_config(str(sweep.config_path)) == make_config(tmp_path / "s", seed=3)
     record = json.loads((tmp_path / "s" / "sweep.json").read_text())
@@ -30,7 +30,7 @@ def test_a_new_sweep_has_its_configuration_and_its_record(tmp_path):
     assert "bsuite" in record["versions"]
 
 
-def test_a_directory_of_its_own_is_chosen(tmp_path, monkeypatch):
+def test_sweep_without_run_dir_chooses_a_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     sweep = open_and_close(config_from_dict({"name": "bsuite"}))
     assert sweep.path.parent == tmp_path / "runs"
@@ -38,7 +38,7 @@ def test_a_directory_of_its_own_is_chosen(tmp_path, monkeypatch):
     assert load_config(str(sweep.config_path)).run_dir == str(sweep.path)
 
 
-def test_a_sweep_that_is_continued_keeps_what_is_done(tmp_path):
+def test_continued_sweep_keeps_finished_ids(tmp_path):
     sweep = open_sweep(make_config(tmp_path / "s"), "first")
     sweep.note("catch/0", status="done", reason="episodes")
     (sweep.results / "bsuite_id_-_catch-0.csv").write_text("")
@@ -52,7 +52,7 @@ def test_a_sweep_that_is_continued_keeps_what_is_done(tmp_path):
     assert load_config(str(again.config_path)).sweep.ids == "all"
 
 
-def test_a_sweep_killed_while_its_directory_was_made_can_be_continued(tmp_path):
+def test_sweep_killed_while_starting_can_be_continued(tmp_path):
     sweep = open_and_close(make_config(tmp_path / "s"))
     sweep.config_path.unlink()
     open_and_close(make_config(tmp_path / "s"))
@@ -67,16 +67,16 @@ def test_a_sweep_killed_while_its_directory_was_made_can_be_continued(tmp_path):
         ({"learner": {"learning_rate": 1.0}}, "learner.learning_rate = 1.0"),
     ],
 )
-def test_other_settings_are_refused(fields, words, tmp_path):
+def test_changed_settings_are_refused(fields, words, tmp_path):
     sweep = open_and_close(make_config(tmp_path / "s"))
     with pytest.raises(ConfigError, match=words):
         open_sweep(make_config(tmp_path / "s", **fields), "")
-    # And leave no lock.
+    # The refusal leaves no lock.
     open_and_close(make_config(tmp_path / "s"))
     assert load_config(str(sweep.config_path)) == make_config(tmp_path / "s")
 
 
-def test_a_directory_in_use_is_refused(tmp_path):
+def test_directory_in_use_is_refused(tmp_path):
     sweep = open_sweep(make_config(tmp_path / "s"), "")
     with pytest.raises(ConfigError, match="is in use"):
         open_sweep(make_config(tmp_path / "s"), "")
@@ -84,13 +84,13 @@ def test_a_directory_in_use_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["config.yaml", "notes.txt"])
-def test_a_directory_with_something_else_is_refused(name, tmp_path):
+def test_directory_with_other_files_is_refused(name, tmp_path):
     (tmp_path / name).write_text("")
     with pytest.raises(ConfigError, match="run_dir"):
         open_sweep(make_config(tmp_path), "")
 
 
-def test_a_run_that_was_not_done_is_cleared_unless_something_works_in_it(tmp_path):
+def test_unfinished_run_is_cleared_unless_in_use(tmp_path):
     sweep = open_sweep(make_config(tmp_path / "s"), "")
     run_dir = sweep.run_dir("catch/0")
     assert run_dir == tmp_path / "s" / "runs" / "catch-0"
@@ -106,7 +106,7 @@ def test_a_run_that_was_not_done_is_cleared_unless_something_works_in_it(tmp_pat
     sweep.close()
 
 
-def test_a_path_that_cannot_be_made_is_refused(tmp_path):
+def test_path_below_a_file_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     config = dataclasses.replace(
         make_config(tmp_path), run_dir=str(tmp_path / "file/x")

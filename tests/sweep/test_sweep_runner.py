@@ -18,7 +18,7 @@ def sweep(tmp_path):
     opened.close()
 
 
-def test_a_run_has_bsuites_episodes_and_logs_them(sweep):
+def test_run_uses_and_logs_bsuites_episodes(sweep):
     run_dir = sweep.run_dir("cartpole/7")
     config = make_config(Config(), "cartpole/7", run_dir)
     assert config.environment == "bsuite:cartpole/7"
@@ -28,7 +28,7 @@ def test_a_run_has_bsuites_episodes_and_logs_them(sweep):
     assert config.run_dir == str(sweep.path / "runs" / "cartpole-7")
 
 
-def test_another_number_of_episodes_can_be_set():
+def test_number_of_episodes_can_be_set():
     config = config_from_dict({"sweep": {"episodes": 30}})
     assert make_config(config, "cartpole/7", None).stop.episodes == 30
 
@@ -56,13 +56,13 @@ def test_each_id_has_its_own_seed():
         ),
     ],
 )
-def test_fields_that_a_sweep_sets_itself_are_refused(fields, words):
+def test_invalid_fields_of_a_sweep_are_refused(fields, words):
     assert check_sweep(config_from_dict({"sweep": {"ids": "catch/1"}})) == ["catch/1"]
     with pytest.raises(ConfigError, match=words):
         check_sweep(config_from_dict(fields))
 
 
-def test_a_sweep_with_nothing_left_runs_nothing(sweep):
+def test_finished_sweep_runs_nothing(sweep):
     for bsuite_id in ("catch/0", "catch/1"):
         name = f"bsuite_id_-_{bsuite_id.replace('/', '-')}.csv"
         (sweep.results / name).write_text("")
