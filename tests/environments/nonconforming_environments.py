@@ -1,4 +1,4 @@
-"""An environment for each rule of `distrl check-env`, which breaks that one."""
+"""Environments for `distrl check-env`: sound ones, and one that breaks each rule."""
 
 import mmap
 import os
@@ -17,7 +17,7 @@ FAULT_AT = 62
 
 
 class Sound(dm_env.Environment):
-    """Keeps every rule: three random numbers, reward 1, alternating ends."""
+    """Keeps every rule; episodes end by termination and truncation in turn."""
 
     def __init__(self, seed: int = 0):
         self._random = np.random.RandomState(seed)
@@ -65,7 +65,7 @@ class SpecRaises(Sound):
 
 
 class Spoiled(Sound):
-    """From the step `FAULT_AT` on, does what a class of `faulty_environments` does."""
+    """Fails like a class of `faulty_environments` from step `FAULT_AT` on."""
 
     def __init__(self, how: str, seed: int = 0):
         super().__init__(seed)
@@ -93,7 +93,7 @@ class RaisesInReset(Sound):
 
 
 class ResetsInTheMiddle(Sound):
-    """Answers later resets as if they were steps."""
+    """Returns a MID time step from resets that follow a step."""
 
     def reset(self):
         timestep = super().reset()
@@ -121,7 +121,7 @@ class TakesNoSeed(Sound):
 
 
 class DrawsFromTheModule(Sound):
-    """Seeded, but with one generator for all instances."""
+    """Takes a seed, but all instances share NumPy's global generator."""
 
     def __init__(self, seed: int = 0):
         super().__init__(seed)
@@ -130,7 +130,7 @@ class DrawsFromTheModule(Sound):
 
 
 class OnlyOne(Sound):
-    """Has something that only one instance can hold."""
+    """Holds a lock that only one instance can have."""
 
     _held = threading.Lock()
 
@@ -162,14 +162,14 @@ class SpecHoldsALock(Sound):
 
 
 class KeepsAll(Sound):
-    """Keeps 64 KiB of every step."""
+    """Leaks 64 KiB in every step."""
 
     def __init__(self, seed: int = 0):
         super().__init__(seed)
         self._kept = []
 
     def step(self, action):
-        # Not from the heap, where memory that was freed before would be used again.
+        # Not from the heap, which may reuse memory that was freed before.
         page = mmap.mmap(-1, 2**16)
         page.write(bytes(2**16))
         self._kept.append(page)
@@ -177,7 +177,7 @@ class KeepsAll(Sound):
 
 
 class SoundGymnasium(gymnasium.Env):
-    """Keeps every rule, in Gymnasium's terms."""
+    """A Gymnasium environment that keeps every rule."""
 
     observation_space = gymnasium.spaces.Dict(
         {
@@ -208,7 +208,7 @@ class SoundGymnasium(gymnasium.Env):
 
 
 class Prints(Sound):
-    """Talks on stdout, as some do."""
+    """Prints to stdout, as some environments do."""
 
     def reset(self):
         print("hello from the environment")
@@ -216,7 +216,7 @@ class Prints(Sound):
 
 
 class Demanding(Sound):
-    """Takes arguments of several types, and these values only."""
+    """Accepts only these arguments, which are of several types."""
 
     def __init__(self, size, flag, at, name, none, seed: int = 0):
         super().__init__(seed)
@@ -225,7 +225,7 @@ class Demanding(Sound):
 
 
 class OldGymnasium(SoundGymnasium):
-    """Answers as the API of Gym before 0.26, in the parts that `old` names."""
+    """Follows the API of Gym before 0.26 in the method that `old` names."""
 
     def __init__(self, old: str = "step"):
         super().__init__()
@@ -248,7 +248,7 @@ class TakesNoSeedGymnasium(SoundGymnasium):
 
 
 class SpoilsGymnasium(SoundGymnasium):
-    """From its second step on, an episode gives what `SPOILS` has under `part`."""
+    """Spoils `part` as in `SPOILS`, from the second step of an episode on."""
 
     def __init__(self, part: str):
         super().__init__()
@@ -282,7 +282,7 @@ LEAVING = {
 
 
 class Leaves(Sound):
-    """Takes its process with it, or never returns, in the method `at`."""
+    """Ends its process or hangs, as `how` says, in the method `at`."""
 
     def __init__(self, at, how):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Environments that end, hang or lose the process in which they are stepped."""
+"""Environments that raise, hang, or end the process that steps them."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ AT = 3
 
 
 class Perilous(Scripted):
-    """Plays episodes of two steps; a subclass does something at the step AT."""
+    """Plays episodes of two steps; a subclass misbehaves in the step AT."""
 
     def __init__(self, seed: int = 0):
         super().__init__([[(1.0, 1.0), (2.0, 0.0)]])
@@ -39,14 +39,14 @@ class Leaving(Perilous):
 
 
 class Killed(Perilous):
-    """As the kernel kills a process when memory runs out."""
+    """Dies like a process that the kernel kills when memory runs out."""
 
     def act(self) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Orphaning(Perilous):
-    """Leaves a process behind that holds all that it had open."""
+    """Exits, but leaves a child that keeps its files and pipes open."""
 
     def act(self) -> None:
         if os.fork() == 0:
@@ -85,7 +85,7 @@ class RaisingInReset(Perilous):
 
 
 class Misfit(Perilous):
-    """Rewards text."""
+    """Returns a reward that is text."""
 
     def step(self, action: int) -> dm_env.TimeStep:
         timestep = super().step(action)

@@ -1,4 +1,4 @@
-"""Environments with known trajectories, and factories that tests name by URI."""
+"""Environments with known trajectories, and factories for tests to name by URI."""
 
 from collections.abc import Callable
 from typing import Any
@@ -26,17 +26,13 @@ EPISODES = st.lists(
 
 
 class Scripted(dm_env.Environment):
-    """Plays a list of episodes again and again, whatever the actions are.
-
-    An episode is a list of (reward, discount), one a step; the last one ends it.
-    The observation is `[2] float64`: the number of the episode, and the step in it.
-    It is one buffer that is overwritten, as some environments do.
-    """
+    """Repeats episodes, each a list of one (reward, discount) per step."""
 
     def __init__(self, episodes: list[list[tuple[float, float | None]]]):
         self.episodes = episodes
         self.actions: list[Any] = []
         self.is_closed = False
+        # Every step overwrites one buffer, as in some real environments.
         self._buffer = np.zeros(2)
         self._episode = -1
         self._step = 0
@@ -61,6 +57,7 @@ class Scripted(dm_env.Environment):
         return dm_env.TimeStep(step_type, reward, discount, self._observe())
 
     def _observe(self) -> np.ndarray:
+        """Returns the number of the episode and the step in it, `[2] float64`."""
         self._buffer[:] = self._episode, self._step
         return self._buffer
 
@@ -110,7 +107,7 @@ class ScriptedBatch:
 
 
 class Constant(dm_env.Environment):
-    """Returns one observation for ever; its specs are what one says."""
+    """Always returns the same observation; its specs are arguments."""
 
     def __init__(
         self, observation: Any, observation_spec: Any, action_spec: Any = None
@@ -137,7 +134,7 @@ class Constant(dm_env.Environment):
 
 
 class Spaces(gymnasium.Env):
-    """A Gymnasium environment of the given spaces; ends as `ends` says."""
+    """A Gymnasium environment of the given spaces, with end flags from `ends`."""
 
     def __init__(
         self,
@@ -167,7 +164,7 @@ class Spaces(gymnasium.Env):
 
 
 class RandomWalk(Scripted):
-    """Observes random numbers of its own seed."""
+    """Observes random numbers that its seed determines."""
 
     def __init__(self, length: int = 3, seed: int | None = None):
         super().__init__([[(0.0, 1.0)] * length])
@@ -209,7 +206,7 @@ def _act(action_spec: Any) -> dm_env.Environment:
 
 
 class Agents:
-    """Several agents, with the names that PettingZoo gives."""
+    """Looks like a PettingZoo environment of several agents."""
 
     possible_agents = ("left", "right")
 

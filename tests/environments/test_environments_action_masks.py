@@ -1,4 +1,4 @@
-"""Masks of environments: where they may be, what of them is refused, and how."""
+"""Action masks: where an environment may give them, and which are refused."""
 
 import gymnasium
 import numpy as np
@@ -41,7 +41,7 @@ def make_vector(uri, count=3, processes=0, last_action_reward=False):
 @pytest.mark.parametrize("kind", masked_environments.ALL)
 @pytest.mark.parametrize("extends", [False, True])
 @pytest.mark.parametrize("processes", [0, 2])
-def test_whole_episodes_of_legal_actions(kind, extends, processes):
+def test_masks_follow_the_legal_actions_of_each_step(kind, extends, processes):
     uri = f"{THERE}:{kind.__name__}"
     vector, spec = make_vector(uri, 3, processes, extends)
     try:
@@ -53,7 +53,7 @@ def test_whole_episodes_of_legal_actions(kind, extends, processes):
         np.testing.assert_array_equal(mask, np.ones((3, CELLS)))
         lengths = []
         for turn in range(1, 2 * CELLS + 1):
-            # The last legal one: the best in the end, when nothing else is left.
+            # The last legal action, so that the mask empties from the right.
             step = vector.step(CELLS - 1 - mask[:, ::-1].argmax(axis=1))
             left = (CELLS - turn) % CELLS
             np.testing.assert_array_equal(
@@ -68,13 +68,13 @@ def test_whole_episodes_of_legal_actions(kind, extends, processes):
         vector.close()
 
 
-def test_the_mask_of_taxi_is_in_info_and_is_kept():
+def test_taxi_mask_in_info_is_added_to_observations():
     environment = make_environment("gym:Taxi-v4", {}, seed=3)
     spec = environment.observation_spec()
     assert spec["action_mask"].shape == (6,)
     timestep = environment.reset()
     taxi = gymnasium.make("Taxi-v4")
-    # The reset that looked for the mask took nothing away from the first episode.
+    # Looking for the mask takes a reset, which must not use up the first episode.
     state, info = taxi.reset(seed=3)
     actions = RandomActions(environment, 0)
     for _ in range(100):
@@ -88,7 +88,7 @@ def test_the_mask_of_taxi_is_in_info_and_is_kept():
 
 
 class Disobedient(Board):
-    """Spoils the mask of a step: `how` is a key of `SPOILT`, or another class here."""
+    """Spoils the mask of one step, as `SPOILT` says for `how`."""
 
     def __init__(self, how):
         self.at, self.spoil = SPOILT[how]
@@ -129,7 +129,7 @@ class MissingInNative(Native):
 
 
 class Truncated(Board):
-    """Ends by truncation where nothing is left to do."""
+    """Truncates its episode when no action is legal."""
 
     def step(self, action):
         observation, reward, is_over, _, info = super().step(action)
@@ -158,7 +158,7 @@ def make_bad(how):
 
 
 def play_badly(how):
-    """Takes the first legal action, as far as one can tell, in the second of two."""
+    """Plays an episode in a sound environment and a bad one."""
     spec = read_spec(f"{THERE}:Board", {})
     built = [Board(), make_bad(how)]
     environments = [adapt_environment(each, "bad", 0) for each in built]
@@ -169,7 +169,7 @@ def play_badly(how):
 
 
 @pytest.mark.parametrize("how", FAULTS)
-def test_a_bad_mask_is_one_error_that_names_environment_call_and_value(how):
+def test_bad_mask_error_names_environment_call_and_value(how):
     with pytest.raises(EnvironmentFault, match=f"^environment 1 .*{FAULTS[how]}") as e:
         play_badly(how)
     assert "\n" not in str(e.value)
@@ -184,20 +184,20 @@ def test_a_bad_mask_is_one_error_that_names_environment_call_and_value(how):
         ("Twos", r"reset\(\).*action_mask.* 2; expected"),
     ],
 )
-def test_a_bad_mask_is_found_before_anything_starts(name, words):
+def test_read_spec_refuses_bad_masks(name, words):
     with pytest.raises(ConfigError, match=f"{name}'.*{words}"):
         read_spec(f"{HERE}:make_bad?how={name}", {})
 
 
 @pytest.mark.parametrize("how", ["EmptyLater", "Twos", "Missing", "Truncated"])
-def test_check_env_says_so_too(how):
+def test_check_env_reports_bad_masks(how):
     found = list(check_environment(f"{HERE}:make_bad?how={how}", {}, 50, 0))
     failed = {each.name: each.found for each in found if each.state == "failed"}
     assert any("action_mask" in text for text in failed.values())
     assert ("action masks" in failed) == ("allows no action" in FAULTS[how])
 
 
-def test_a_sound_mask_is_a_line_of_check_env():
+def test_check_env_passes_sound_masks():
     for kind in masked_environments.ALL:
         found = list(check_environment(f"{THERE}:{kind.__name__}", {}, 100, 0))
         states = {finding.name: finding.state for finding in found}
@@ -206,8 +206,7 @@ def test_a_sound_mask_is_a_line_of_check_env():
         assert "action masks" in states
 
 
-def test_a_mask_of_zeros_is_fine_at_the_end_alone():
-    """That of a batch, which has one call for all environments."""
+def test_empty_batch_mask_is_allowed_only_at_termination():
     script = [[(0.0, 1.0), (0.0, 0.0)]]
 
     class Masked(ScriptedBatch):
@@ -237,7 +236,7 @@ def test_a_mask_of_zeros_is_fine_at_the_end_alone():
         step = vector.step(np.zeros(2, np.int64))
     assert not step.observation_t["action_mask"].any()
     assert step.observation["action_mask"].all()
-    # The same ends as truncations: something would be bootstrapped from there.
+    # A truncation bootstraps from the last observation, so its mask matters.
     script = [[(0.0, 1.0), (0.0, 1.0)]]
     vector = BatchEnvironment(Masked([script] * 2), spec)
     vector.reset()
@@ -253,7 +252,7 @@ def test_a_mask_of_zeros_is_fine_at_the_end_alone():
         (spaces.Box(0, 1, (CELLS,), np.float32), "float32"),
     ],
 )
-def test_a_space_that_is_no_mask_is_refused(space, words, monkeypatch):
+def test_wrong_action_mask_space_is_refused(space, words, monkeypatch):
     monkeypatch.setattr(
         Shown,
         "observation_space",
@@ -266,7 +265,7 @@ def test_a_space_that_is_no_mask_is_refused(space, words, monkeypatch):
     assert found["observation spec"].state == "failed"
 
 
-def test_a_mask_without_an_observation_is_refused(monkeypatch):
+def test_mask_without_observation_is_refused(monkeypatch):
     monkeypatch.setattr(
         Native, "observation_spec", lambda self: {"action_mask": MASK_SPEC}
     )
@@ -274,7 +273,7 @@ def test_a_mask_without_an_observation_is_refused(monkeypatch):
         read_spec(f"{THERE}:Native", {})
 
 
-def test_a_mask_in_the_observation_wins(monkeypatch):
+def test_mask_in_observation_overrides_info(monkeypatch):
     monkeypatch.setattr(Parts, "inform", lambda self: {"action_mask": "nothing"})
     vector, _ = make_vector(f"{THERE}:Parts", 1)
     assert vector.reset()["action_mask"].tolist() == [[1] * CELLS]

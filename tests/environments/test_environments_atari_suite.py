@@ -1,4 +1,4 @@
-"""Atari by ale-py: what each option does, seen on short games."""
+"""Atari by ale-py: the effects of its options."""
 
 import numpy as np
 import pytest
@@ -21,19 +21,19 @@ def reset(batch):
 
 
 def play(batch, actions):
-    """Returns the observations of a batch of one, the first one included."""
+    """Returns the observations of a batch of one, from its reset on."""
     frames = [reset(batch)]
     frames += [batch.step(np.array([action])).observation_t for action in actions]
     return np.concatenate(frames)
 
 
-def test_the_standard_preprocessing():
+def test_default_preprocessing_stacks_four_gray_frames():
     spec = read_spec("atari:Pong", {})
     assert spec.observation == specs.BoundedArray((84, 84, 4), np.uint8, 0, 255)
     assert spec.num_actions == 6
     observation = reset(load("atari:Pong"))
     assert (observation.shape, observation.dtype) == ((1, 84, 84, 4), np.uint8)
-    # The newest frame is the last; there is nothing before the first.
+    # The newest frame is the last; the others are still empty.
     assert observation[..., 3].any()
     assert not observation[..., :3].any()
 
@@ -46,13 +46,13 @@ def test_the_standard_preprocessing():
         ("grayscale=false", (84, 84, 12)),
     ],
 )
-def test_shapes(options, shape):
+def test_preprocessing_options_set_the_shape(options, shape):
     environment = make_environment(f"atari:Pong?{options}", {}, seed=0)
     environment.observation_spec().validate(environment.reset().observation)
     assert environment.observation_spec().shape == shape
 
 
-def test_colors_of_the_newest_frame_are_the_last_three():
+def test_newest_color_frame_is_the_last_three_channels():
     (frame,) = reset(load(f"atari:Pong?grayscale=false&{DETERMINISTIC}"))
     red, green, blue = np.moveaxis(frame[..., 9:].astype(int), 2, 0)
     assert (red > blue).any()  # the ground of Pong is brown
@@ -60,8 +60,8 @@ def test_colors_of_the_newest_frame_are_the_last_three():
     assert green.any()
 
 
-def test_a_step_is_frame_skip_frames():
-    # Four steps of one frame and one of four end in the same frame.
+def test_step_takes_frame_skip_frames():
+    # Four steps of one frame end in the same frame as one step of four.
     each = "stack_size=1&max_pooling=false"
     by_one = load(f"atari:Pong?frame_skip=1&{each}&{DETERMINISTIC}")
     by_four = load(f"atari:Pong?frame_skip=4&{each}&{DETERMINISTIC}")
@@ -98,19 +98,19 @@ def test_games_begin_with_a_random_number_of_noops():
 
 
 def read_frame_number(batch):
-    # A reset of none tells the state as it is.
+    # A reset with an empty mask only returns the current info.
     _, info = batch._pool.reset(options={"reset_mask": np.zeros(1, bool)})
     return int(info["episode_frame_number"][0])
 
 
 @pytest.mark.parametrize("life_loss", [False, True])
-def test_a_game_is_one_episode_whether_or_not_a_lost_life_ends_the_return(life_loss):
+def test_terminal_on_life_loss_only_zeroes_discounts(life_loss):
     flag = str(life_loss).lower()
     batch = load(f"atari:Breakout?terminal_on_life_loss={flag}", 5, 6)
     reset(batch)
     random = np.random.RandomState(0)
     zeros, overs = np.zeros(2, int), np.zeros(2, int)
-    # Each loses five lives a game.
+    # A game has five lives.
     while overs.min() == 0:
         step = batch.step(random.randint(4, size=2))
         assert not (step.last_t & (step.discount_t > 0)).any()
@@ -121,7 +121,7 @@ def test_a_game_is_one_episode_whether_or_not_a_lost_life_ends_the_return(life_l
     np.testing.assert_array_equal(zeros, [5, 5] if life_loss else [1, 1])
 
 
-def test_a_reset_of_some_leaves_the_others_alone():
+def test_partial_reset_leaves_other_games_running():
     batch, alone = load("atari:Pong", 1, 2), load("atari:Pong", 2)
     reset(batch)
     reset(alone)

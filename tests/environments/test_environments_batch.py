@@ -18,7 +18,7 @@ NOOP = np.zeros(2, np.int32)
     steps=st.integers(1, 12),
     limit=st.sampled_from([None, 1, 2, 3]),
 )
-def test_equals_a_vector_of_the_same_environments(scripts, steps, limit):
+def test_batch_matches_a_vector_of_the_same_environments(scripts, steps, limit):
     batch = BatchEnvironment(ScriptedBatch(scripts), SPEC)
     vector = SyncEnvironment([Scripted(script) for script in scripts], SPEC)
     assert len(batch) == len(vector)
@@ -35,7 +35,7 @@ def test_equals_a_vector_of_the_same_environments(scripts, steps, limit):
 
 
 class Faulty(ScriptedBatch):
-    """Answers the second step of its two environments with what a test says."""
+    """Replaces fields of its second step by those of `answer`."""
 
     def __init__(self, **answer):
         super().__init__([[[(0.0, 1.0)] * 5]] * 2)
@@ -60,7 +60,7 @@ class Faulty(ScriptedBatch):
         ({"discount_t": np.array([2.0, 1.0])}, "environment 0 returned the discount 2"),
     ],
 )
-def test_a_fault_names_its_environment(answer, words):
+def test_bad_value_error_names_its_environment(answer, words):
     vector = BatchEnvironment(Faulty(**answer), SPEC)
     vector.reset()
     vector.step(NOOP)
@@ -68,7 +68,7 @@ def test_a_fault_names_its_environment(answer, words):
         vector.step(NOOP)
 
 
-def test_what_a_suite_raises_is_told():
+def test_suite_exceptions_become_environment_faults():
     class Broken(ScriptedBatch):
         def step(self, action):
             raise RuntimeError("the emulator is gone")
@@ -91,7 +91,7 @@ def test_what_a_suite_raises_is_told():
         BatchEnvironment(Broken([[[(0.0, 1.0)]]]), SPEC).reset()
 
 
-def test_one_of_a_batch():
+def test_one_of_batch_plays_consecutive_episodes():
     environment = OneOfBatch(ScriptedBatch([[[(1.0, 1.0)], [(2.0, 0.0)]]]))
     assert environment.step(0).first()
     step = environment.step(0)

@@ -79,14 +79,14 @@ def test_sets_of_ids_are_selected(text, count):
         ("testing/0", "no 'testing/0'"),
     ],
 )
-def test_ids_that_are_none_are_refused(text, words):
+def test_invalid_ids_are_refused(text, words):
     with pytest.raises(ConfigError, match=f"sweep.ids.*{words}"):
         select_bsuite_ids(text)
 
 
 @pytest.mark.parametrize("name", OFFLINE)
 @pytest.mark.parametrize("end", ["first", "last"])
-def test_each_experiment_steps_and_repeats_with_its_seed(name, end):
+def test_experiments_repeat_with_the_same_seed(name, end):
     index = 0 if end == "first" else list_bsuite()[name] - 1
     uri = f"bsuite:{name}/{index}"
     rewards, observations = play(make_environment(uri, {}, seed=5), steps=20)
@@ -100,7 +100,7 @@ def test_each_experiment_steps_and_repeats_with_its_seed(name, end):
 @pytest.mark.parametrize(
     "uri", ["bsuite:catch/0", "bsuite:bandit_noise/3", "bsuite:deep_sea_stochastic/0"]
 )
-def test_other_seeds_give_other_episodes(uri):
+def test_different_seeds_give_different_episodes(uri):
     runs = [play(make_environment(uri, {}, seed), steps=200) for seed in (1, 2)]
     assert not (
         np.array_equal(runs[0][0], runs[1][0])
@@ -109,7 +109,7 @@ def test_other_seeds_give_other_episodes(uri):
 
 
 @pytest.mark.parametrize("uri", ["bsuite:bandit/3", "bsuite:deep_sea/0"])
-def test_the_problem_itself_does_not_depend_on_the_seed(uri):
+def test_problem_does_not_depend_on_the_seed(uri):
     runs = [play(make_environment(uri, {}, seed), steps=100) for seed in (1, 2)]
     np.testing.assert_array_equal(runs[0][0], runs[1][0])
 
@@ -121,7 +121,7 @@ def test_arguments_replace_settings():
     assert environment.observation_spec().shape == (4, 4)
 
 
-def test_a_failed_download_is_explained(monkeypatch):
+def test_failed_download_is_explained(monkeypatch):
     def fail():
         raise URLError("no route to host")
 
@@ -149,7 +149,7 @@ def make_vector(run_dir, role="actor", bsuite_log=True, processes=0):
     return make_vector_environment(config, spec, 2, role, 3)
 
 
-def test_each_episode_is_a_row_that_is_there_at_once(tmp_path):
+def test_each_episode_is_logged_when_it_ends(tmp_path):
     environment = make_environment("bsuite:catch/0", {}, 0, bsuite_log=tmp_path / "x")
     started = time.monotonic()
     for number in range(1, 4):
@@ -165,7 +165,7 @@ def test_each_episode_is_a_row_that_is_there_at_once(tmp_path):
     environment.close()
 
 
-def test_the_log_changes_nothing_that_an_actor_sees(tmp_path):
+def test_logging_does_not_change_the_environment(tmp_path):
     plain = make_environment("bsuite:cartpole_noise/0", {}, 3)
     logged = make_environment(
         "bsuite:cartpole_noise/0", {}, 3, bsuite_log=tmp_path / "a" / "b.csv"
@@ -180,7 +180,7 @@ def test_the_log_changes_nothing_that_an_actor_sees(tmp_path):
 
 
 @pytest.mark.parametrize("processes", [0, 2])
-def test_the_environments_of_an_actor_have_a_file_each(tmp_path, processes):
+def test_each_environment_of_an_actor_has_a_log_file(tmp_path, processes):
     environment = make_vector(tmp_path, processes=processes)
     environment.reset()
     for _ in range(18):
@@ -194,7 +194,7 @@ def test_the_environments_of_an_actor_have_a_file_each(tmp_path, processes):
 @pytest.mark.parametrize(
     ("role", "bsuite_log"), [("evaluator", True), ("actor", False)]
 )
-def test_nothing_else_is_logged(tmp_path, role, bsuite_log):
+def test_only_actors_with_bsuite_log_write_logs(tmp_path, role, bsuite_log):
     environment = make_vector(tmp_path, role, bsuite_log)
     environment.reset()
     for _ in range(9):
@@ -203,7 +203,7 @@ def test_nothing_else_is_logged(tmp_path, role, bsuite_log):
     assert not (tmp_path / "bsuite").exists()
 
 
-def test_a_log_of_another_life_is_not_mixed_up(tmp_path):
+def test_existing_log_is_refused(tmp_path):
     (tmp_path / "x").write_text("ended\n")
     with pytest.raises(RuntimeError, match="begin another run"):
         make_environment("bsuite:catch/0", {}, 0, bsuite_log=tmp_path / "x")

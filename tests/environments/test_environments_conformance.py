@@ -1,4 +1,4 @@
-"""The rules of an environment: one that breaks each, and real ones that keep all."""
+"""The rules of check-env, for sound, real and nonconforming environments."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ ALL = [
 
 
 def check(name, steps=200, seed=1, **args):
-    """Returns the findings by name about an environment of the module beside."""
+    """Returns the findings about an environment, by their names."""
     uri = name if ":" in name else f"{HERE}:{name}"
     findings = list(check_environment(uri, args, steps, seed))
     assert len({finding.name for finding in findings}) == len(findings)
@@ -29,7 +29,7 @@ def find_states(found):
 
 
 @pytest.mark.parametrize("name", ["Sound", "SoundGymnasium"])
-def test_a_sound_environment_keeps_all_rules(name):
+def test_sound_environments_keep_all_rules(name):
     found = check(name)
     assert list(found) == ALL
     assert find_states(found) == {}
@@ -88,7 +88,7 @@ WARNINGS = ("ObservesFloat64", "KeepsAll")
 
 
 @pytest.mark.parametrize(("name", "rule", "words"), BROKEN)
-def test_what_breaks_a_rule_is_found_and_breaks_no_other(name, rule, words):
+def test_broken_rule_is_the_only_finding(name, rule, words):
     found = check(name)
     state = "warning" if name in WARNINGS else "failed"
     assert find_states(found) == {rule: state}
@@ -107,7 +107,7 @@ def test_what_breaks_a_rule_is_found_and_breaks_no_other(name, rule, words):
         ("truncated", "steps", "truncated = {} (dict) from step(); expected True"),
     ],
 )
-def test_a_gymnasium_environment_fails_where_training_would_end(part, rule, words):
+def test_gymnasium_faults_fail_check_and_training_alike(part, rule, words):
     found = check("SpoilsGymnasium", part=part)
     assert find_states(found)[rule] == "failed"
     assert words in found[rule].found
@@ -130,7 +130,7 @@ def test_a_gymnasium_environment_fails_where_training_would_end(part, rule, word
         ("TakesNoSeedGymnasium", {}, ["first reset: failed in reset()", "'seed'"]),
     ],
 )
-def test_the_api_of_the_older_gym_is_named(name, args, words):
+def test_old_gym_api_is_named(name, args, words):
     found = check(name, **args)["steps"]
     assert found.state == "failed"
     for word in [*words, "API of Gym before 0.26"]:
@@ -138,36 +138,36 @@ def test_the_api_of_the_older_gym_is_named(name, args, words):
 
 
 @pytest.mark.parametrize("name", ["IgnoresItsSeed", "TakesNoSeed"])
-def test_seeds_are_compared(name):
+def test_unseeded_environments_are_reported(name):
     states = find_states(check(name))
     if name == "IgnoresItsSeed":
-        # Where seeds decide nothing, independence cannot be seen.
+        # Independence can only be checked if seeds have an effect.
         assert states == {"seeding": "failed", "independence": "warning"}
     else:
         assert states == {"seeding": "warning"}
 
 
-def test_what_does_not_end_is_a_warning():
+def test_endless_episodes_are_a_warning():
     found = check("NeverEnds")
     assert find_states(found) == {"episodes": "warning", "resets": "warning"}
     assert "none ended within 200 steps" in found["episodes"].found
     assert "evaluation.max_episode_steps" in found["episodes"].advice
 
 
-def test_ends_are_counted():
-    # Of five steps each, and every second one is cut off.
+def test_terminations_and_truncations_are_counted():
+    # Each episode has five steps, and every second one is truncated.
     found = check("Sound", steps=203)["episodes"].found
     assert found.startswith("40 ended: 20 by termination, 20 by truncation;")
     assert found.endswith("mean length 5, mean return 5")
 
 
-def test_what_comes_before_a_fault_is_judged_and_so_are_seeds():
+def test_all_rules_are_checked_despite_a_fault():
     found = check("Spoiled?how=RaisesInStep")
     assert list(found) == ALL
     assert found["episodes"].found.startswith("12 ended")
 
 
-def test_memory_is_not_told_of_what_ends_in_the_warm_up():
+def test_memory_is_unknown_after_a_fault_in_warm_up():
     found = check("Spoiled?how=RaisesInStep", steps=1_000)
     assert find_states(found) == {"steps": "failed", "memory": "warning"}
     assert found["memory"].found == "unknown: too few steps"
@@ -190,11 +190,11 @@ def test_each_environment_is_closed(monkeypatch):
     check("Watched")
     assert len(opened) > 3
     assert set(opened) == set(closed)
-    # The one that is closed by the rule is not closed again.
+    # The instance that the rule `close` closes is not closed twice.
     assert len(closed) == len(opened)
 
 
-def test_instances_that_cannot_be_built_again_are_a_failure(monkeypatch):
+def test_failure_to_build_a_second_instance_is_reported(monkeypatch):
     import nonconforming_environments
 
     made = []

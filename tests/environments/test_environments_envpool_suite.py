@@ -1,4 +1,4 @@
-"""EnvPool: its resets, its options, and that it agrees with ale-py."""
+"""EnvPool: its specs, seeds and options, and its agreement with ale-py."""
 
 import os
 import subprocess
@@ -29,19 +29,19 @@ def load(address, seeds=(0,)):
             specs.BoundedArray((64, 64, 3), np.uint8, 0, 255),
             15,
         ),
-        # Its own bounds of floats are not held: LunarLander has them wrong.
+        # EnvPool's bounds of floats are dropped: LunarLander's are wrong.
         ("LunarLander-v2", specs.Array((8,), np.float32), 4),
         ("Catch-v0", specs.Array((10, 5), np.float32), 3),
         ("Taxi-v3", specs.DiscreteArray(500, np.int32), 6),
         ("Blackjack-v1", specs.BoundedArray((3,), np.int32, 0, 31), 2),
     ],
 )
-def test_specs(uri, observation, num_actions):
+def test_envpool_tasks_have_the_expected_specs(uri, observation, num_actions):
     spec = read_spec(f"envpool:{uri}", {})
     assert (spec.observation, spec.num_actions) == (observation, num_actions)
 
 
-def test_environment_i_has_the_first_seed_plus_i():
+def test_environment_seeds_count_up_from_the_first():
     (first, second) = load("envpool:CartPole-v1", (5, 77)).reset([0, 1])
     np.testing.assert_array_equal(
         load("envpool:CartPole-v1", (6,)).reset([0])[0], second
@@ -49,12 +49,12 @@ def test_environment_i_has_the_first_seed_plus_i():
     np.testing.assert_array_equal(
         load("envpool:CartPole-v1", (5,)).reset([0])[0], first
     )
-    # The largest seed there is, of several environments.
+    # The largest seed is allowed for several environments.
     batch = load("envpool:CartPole-v1", (2**31 - 1, 0, 0))
     assert batch.reset([0, 1, 2]).shape == (3, 4)
 
 
-def test_a_lost_life_may_have_discount_zero_while_the_game_goes_on():
+def test_life_loss_option_zeroes_discounts_within_a_game():
     batch = load("envpool:Breakout-v5?zero_discount_on_life_loss=true", (5,))
     batch.reset([0])
     random = np.random.RandomState(0)
@@ -68,7 +68,7 @@ def test_a_lost_life_may_have_discount_zero_while_the_game_goes_on():
 
 
 @pytest.mark.parametrize("game", ["Pong", "Breakout", "SpaceInvaders"])
-def test_atari_is_that_of_ale_py_frame_by_frame(game):
+def test_atari_frames_match_ale_py(game):
     # Without sticky actions, and with seeds that draw one no-op.
     options = "repeat_action_probability=0.0&noop_max=1"
     pool = load(f"envpool:{game}-v5?{options}")
@@ -76,7 +76,7 @@ def test_atari_is_that_of_ale_py_frame_by_frame(game):
     ours, theirs = ale.reset([0]), pool.reset([0])
     assert (ours.shape, ours.dtype) == (theirs.shape, theirs.dtype)
     np.testing.assert_array_equal(ours[..., 3], theirs[..., 3])
-    # The one begins without history, the other with its first frame four times.
+    # ale-py's stack begins with zeros, EnvPool's with four times its first frame.
     assert not ours[..., :3].any()
     np.testing.assert_array_equal(theirs[..., 0], theirs[..., 3])
     random = np.random.RandomState(0)
@@ -96,7 +96,7 @@ def test_atari_is_that_of_ale_py_frame_by_frame(game):
     assert returned > 0 or game == "Breakout"
 
 
-def test_atari_is_sticky_unless_it_is_told_otherwise():
+def test_atari_actions_are_sticky_by_default():
     pool = load("envpool:Pong-v5")._pool
     assert pool.config["repeat_action_probability"] == 0.25
     assert pool.config["use_fire_reset"] is False
@@ -104,7 +104,7 @@ def test_atari_is_sticky_unless_it_is_told_otherwise():
     assert pool.config["repeat_action_probability"] == 0.0
 
 
-def test_the_notice_of_gym_is_not_seen():
+def test_gym_deprecation_notice_is_hidden():
     code = (
         "from distrl.environments import preload_suite, read_spec\n"
         "preload_suite('envpool:CartPole-v1')\n"

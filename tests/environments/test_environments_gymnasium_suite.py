@@ -27,7 +27,7 @@ def test_termination_has_discount_zero_and_truncation_one():
     assert environment.reset().first()
     seen = [environment.step(0) for _ in range(7)]
     first, mid, last = dm_env.StepType.FIRST, dm_env.StepType.MID, dm_env.StepType.LAST
-    # After each last step, the next call begins an episode and takes no action.
+    # After each last step, the next call begins an episode and ignores its action.
     assert [(t.step_type, t.reward, t.discount) for t in seen] == [
         (mid, 1.0, 1.0),
         (last, 1.0, 0.0),
@@ -44,7 +44,7 @@ def test_only_the_first_reset_is_seeded():
     environment = GymnasiumAdapter(inner, seed=9)
     for _ in range(3):
         environment.reset()
-    # The first two: one looks for an action mask.
+    # Two with the seed: the first one looks for an action mask.
     assert inner.seeds == [9, 9, None, None]
 
 
@@ -71,7 +71,7 @@ def test_discrete_observations_keep_their_start():
     assert vector.reset() == [4]
 
 
-def test_only_gymnasiums_own_environments_may_leave_the_bounds_of_floats():
+def test_only_builtin_gymnasium_environments_may_exceed_float_bounds():
     own = make_environment("gym:CartPole-v1", {}, seed=0)
     assert type(own.observation_spec()) is specs.Array
     inner = Spaces(spaces.Box(0, 1, (2,)), spaces.Discrete(2))
@@ -83,7 +83,7 @@ def test_only_gymnasiums_own_environments_may_leave_the_bounds_of_floats():
 
 
 @pytest.mark.parametrize("answer", [np.zeros(2), {"a": 1, "b": 2}, (0.5, None), None])
-def test_a_reset_answers_with_an_observation_and_an_info(answer):
+def test_reset_must_return_observation_and_info(answer):
     inner = Spaces(BOX, spaces.Discrete(2))
     inner.reset = lambda seed: answer
     with pytest.raises(EnvironmentFault, match=r"^returned .* from reset\(\); .*0\.26"):
@@ -93,7 +93,7 @@ def test_a_reset_answers_with_an_observation_and_an_info(answer):
 @pytest.mark.parametrize(
     "answer", [None, np.zeros(5), (0, 1.0, False, {}), (0, 1.0, False, False, {}, 0)]
 )
-def test_a_step_answers_with_five_values(answer):
+def test_step_must_return_five_values(answer):
     inner = Spaces(BOX, spaces.Discrete(2))
     inner.step = lambda action: answer
     environment = GymnasiumAdapter(inner, seed=0)
@@ -103,7 +103,7 @@ def test_a_step_answers_with_five_values(answer):
 
 
 @pytest.mark.parametrize("flag", [True, np.bool_(True), 1, np.array([1])])
-def test_what_means_true_is_an_end(flag):
+def test_truthy_flags_end_episodes(flag):
     inner = Spaces(BOX, spaces.Discrete(2), ends=((flag, False), (False, flag)))
     environment = GymnasiumAdapter(inner, seed=0)
     environment.reset()
@@ -113,7 +113,7 @@ def test_what_means_true_is_an_end(flag):
 
 
 @pytest.mark.parametrize("flag", [None, "yes", 0.5, np.nan, [True]])
-def test_what_is_no_flag_is_refused(flag):
+def test_invalid_end_flags_are_refused(flag):
     for ends, name in [((flag, False), "terminated"), ((False, flag), "truncated")]:
         inner = Spaces(BOX, spaces.Discrete(2), ends=(ends,))
         environment = GymnasiumAdapter(inner, seed=0)
@@ -122,7 +122,7 @@ def test_what_is_no_flag_is_refused(flag):
             environment.step(0)
 
 
-def test_the_old_api_is_named_behind_the_wrappers_of_make():
+def test_old_api_is_named_behind_gymnasium_wrappers():
     gymnasium.register("Old-v0", "nonconforming_environments:OldGymnasium")
     gymnasium.register("NoSeed-v0", "nonconforming_environments:TakesNoSeedGymnasium")
     try:
@@ -137,7 +137,7 @@ def test_the_old_api_is_named_behind_the_wrappers_of_make():
 
 
 class Box:
-    """Looks like a space; its package is that of the tests."""
+    """Looks like a space, but is of another package."""
 
     shape, dtype = (2,), np.dtype(np.float32)
 
@@ -151,7 +151,7 @@ class Box:
         (BOX, None, ["action space None"]),
     ],
 )
-def test_a_space_of_another_package_is_named(observation_space, action_space, words):
+def test_invalid_spaces_are_named(observation_space, action_space, words):
     with pytest.raises(ConfigError) as caught:
         make_spec(GymnasiumAdapter(Spaces(observation_space, action_space), seed=0))
     for word in words:
@@ -167,7 +167,7 @@ def test_gymnasium_does_not_warn(uri):
     environment.close()
 
 
-def test_a_package_that_registers_ids_can_be_named(tmp_path, monkeypatch):
+def test_package_in_address_registers_its_ids(tmp_path, monkeypatch):
     (tmp_path / "registers_an_id.py").write_text(
         "import gymnasium\n"
         "gymnasium.register('Registered-v0', "

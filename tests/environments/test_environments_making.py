@@ -58,7 +58,7 @@ def test_actions_begin_at_zero(factory, taken, kind, monkeypatch):
         ("none", ["NoneType", "dm_env.Environment", "gymnasium.Env"]),
     ],
 )
-def test_what_cannot_be_used_is_explained(kind, words):
+def test_unusable_environments_are_explained(kind, words):
     uri = f"{HERE}:make_unusable?kind={kind}"
     with pytest.raises(ConfigError) as caught:
         read_spec(uri, {})
@@ -71,7 +71,7 @@ def test_suites_are_imported_only_when_named():
         "import sys, distrl.environments\n"
         "print({'bsuite', 'gymnasium', 'jax', 'tensorflow'} & set(sys.modules))"
     )
-    # The root of the repository has to be on the path of the child, too.
+    # The child needs the root of the repository on its path.
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     ran = subprocess.run(
         [sys.executable, "-c", code],
@@ -84,7 +84,7 @@ def test_suites_are_imported_only_when_named():
     assert ran.stdout.strip() == "set()"
 
 
-def test_an_environment_that_fails_at_its_first_step_is_refused(monkeypatch):
+def test_environment_failing_at_first_step_is_refused(monkeypatch):
     class Failing(scripted_environments.Scripted):
         def step(self, action):
             raise RuntimeError("no display")
@@ -106,7 +106,7 @@ def test_arguments_and_seed_reach_the_factory(factory):
     assert (len(environment.episodes[0]), environment.seed) == (5, 7)
 
 
-def test_a_gymnasium_environment_without_seed_is_seeded_at_its_reset():
+def test_gymnasium_factory_without_seed_is_seeded_at_reset():
     def observe(seed):
         uri = "scripted_environments:make_cartpole"
         return make_environment(uri, {}, seed).reset().observation
@@ -116,7 +116,7 @@ def test_a_gymnasium_environment_without_seed_is_seeded_at_its_reset():
 
 
 @pytest.mark.parametrize("section", ["actor", "evaluation"])
-def test_processes_for_a_suite_that_steps_its_environments_are_refused(section):
+def test_environment_processes_are_refused_for_batched_suites(section):
     values = {"environment": "atari:Pong", section: {"environment_processes": 2}}
     words = f"{section}.environment_processes = 2.*'atari:Pong'.*set it to 0"
     with pytest.raises(ConfigError, match=words):

@@ -21,7 +21,7 @@ def play(environment, steps, num_actions=6):
 
 
 @pytest.mark.parametrize("game", GAMES)
-def test_each_game_is_repeated_by_its_seed(game):
+def test_games_repeat_with_the_same_seed(game):
     uri = f"minatar:{game}"
     spec = read_spec(uri, {})
     assert spec.num_actions == 6
@@ -35,8 +35,8 @@ def test_each_game_is_repeated_by_its_seed(game):
     assert not np.array_equal(first[0], other[0])
 
 
-def test_equals_the_game_itself():
-    # Sticky actions are drawn by the game, in the order that its own users see.
+def test_environment_matches_minatar():
+    # The game draws its sticky actions, so the same seed gives the same ones.
     game = Environment("breakout", sticky_action_prob=0.1, difficulty_ramping=True)
     game.seed(7)
     environment = make_environment("minatar:breakout", {}, seed=7)
@@ -60,7 +60,7 @@ def test_equals_the_game_itself():
     assert ends > 5
 
 
-def test_observations_are_pixels_of_one_byte():
+def test_observations_are_uint8_pixels():
     spec = read_spec("minatar:breakout", {}).observation
     assert spec == specs.BoundedArray((10, 10, 4), np.uint8, 0, 255)
     observation = make_environment("minatar:breakout", {}, seed=0).reset().observation
@@ -70,7 +70,7 @@ def test_observations_are_pixels_of_one_byte():
     np.testing.assert_array_equal(np.flatnonzero(observation[:, 0, 3]), [1, 2, 3])
 
 
-def test_minimal_actions():
+def test_minimal_action_set_drops_unused_actions():
     # Breakout's are noop, left and right, of n, l, u, r, d, f.
     environment = make_environment(
         "minatar:breakout?use_minimal_action_set=true&sticky_action_prob=0", {}, seed=0

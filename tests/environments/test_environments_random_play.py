@@ -16,23 +16,23 @@ def play_in(environment, steps, seed=0):
     return seen
 
 
-def test_episodes_and_rewards_are_summed():
-    # Three rewards and a termination, then one and a truncation, and so on.
+def test_play_records_episodes_and_reward_range():
+    # Three rewards and a termination, then one reward and a truncation, repeatedly.
     script = [[(1.0, 1.0), (2.0, 1.0), (4.0, 0.0)], [(-1.0, 1.0)]]
     seen = play_in(Scripted(script), 9)
     assert seen.steps == 9
     ended = [Episode(0, 7.0, 3, False), Episode(0, -1.0, 1, True)]
     assert seen.episodes == ended * 2
     assert seen.rewards == (-1.0, 4.0)
-    # One of every step and every reset.
+    # One for each step and each reset.
     assert seen.observations == 9 + 4 + 1
     assert seen.faults == {}
-    # They are of float64, as the environment's own spec says.
+    # The observations are of float64, as in the environment's own spec.
     assert seen.casts is None
 
 
 @pytest.mark.parametrize("dtype", [np.int32, np.int64])
-def test_actions_are_those_of_the_spec_and_the_seed_decides(dtype):
+def test_random_actions_follow_spec_and_seed(dtype):
     spec = specs.BoundedArray((), dtype, -1, 1)
     environment = Constant(np.zeros(2), specs.Array((2,), np.float64), spec)
     play_in(environment, 60, seed=3)
@@ -44,7 +44,7 @@ def test_actions_are_those_of_the_spec_and_the_seed_decides(dtype):
     assert environment.actions != [others.draw(None) for _ in range(60)]
 
 
-def test_random_actions_are_uniform_over_the_legal_ones():
+def test_random_actions_are_uniform_over_legal_actions():
     uri = "integration.masked_environments:Native"
     actions = RandomActions(make_environment(uri, {}, seed=0), 1)
     # Its actions are 1 to 5.
@@ -59,7 +59,7 @@ def test_memory_is_measured_after_the_warm_up():
         kept = []
 
         def step(self, action):
-            # Before the warm-up is over, 64 MiB; from then on nothing.
+            # 64 MiB in the first step, which is in the warm-up; nothing afterwards.
             if not self.kept:
                 self.kept.append(np.ones(2**26, np.uint8))
             return super().step(action)
@@ -69,7 +69,7 @@ def test_memory_is_measured_after_the_warm_up():
     Kept.kept.clear()
 
 
-def test_a_trajectory_has_all_answers_also_of_resets():
+def test_digests_cover_all_steps_and_resets():
     digests = play_in(Scripted([[(1.0, 1.0), (2.0, 0.0)]]), 5).digests
     # The first reset, five steps, and two resets after ends.
     assert len(digests) == 1 + 5 + 2
@@ -77,14 +77,14 @@ def test_a_trajectory_has_all_answers_also_of_resets():
 
 
 @pytest.mark.parametrize("last", [(2.5, 0.0), (2.0, 1.0), (2.0, None)])
-def test_rewards_and_discounts_count(last):
+def test_digests_depend_on_rewards_and_discounts(last):
     one = play_in(Scripted([[(1.0, 1.0), (2.0, 0.0)]]), 2).digests
     other = play_in(Scripted([[(1.0, 1.0), last]]), 2).digests
     assert one[:2] == other[:2]
     assert one[2] != other[2]
 
 
-def test_instances_take_turns_and_the_same_actions():
+def test_instances_take_the_same_actions():
     one, other = (Scripted([[(0.0, 1.0)] * 3]) for _ in range(2))
     first, second = play([one, other], [], 20, seed=5)
     assert first.digests == second.digests

@@ -1,4 +1,4 @@
-"""Images of an environment: of its first episode, from whatever renders."""
+"""Images of the first episode of an environment."""
 
 import gymnasium
 import numpy as np
@@ -14,7 +14,7 @@ HERE = "environments.test_environments_rendering"
 
 
 class Drawn(Counting):
-    """A dm_env environment whose image says which step it is."""
+    """A dm_env environment whose images show the episode and the step."""
 
     def render(self):
         return np.full((4, 6, 3), 10 * self.episode + self.taken, np.uint8)
@@ -31,7 +31,7 @@ class Headless(Counting):
 
 
 class Framed(gymnasium.Env):
-    """A Gymnasium environment that renders if it is asked to when it is made."""
+    """A Gymnasium environment that renders only if built with `rgb_array`."""
 
     observation_space = gymnasium.spaces.Box(0, 1, (2,))
     action_space = gymnasium.spaces.Discrete(2)
@@ -76,14 +76,14 @@ def record(environment, steps):
     return [int(image[0, 0, 0]) for image in taken]
 
 
-def test_one_episode_from_its_first_image_to_its_last():
+def test_exactly_one_episode_is_rendered():
     environment = render("Drawn?length=3")
     assert environment.frames_a_second == 30
     # Episode 1 was the trial; episode 2 has a reset and three steps.
     assert record(environment, 7) == [20, 21, 22, 23]
 
 
-def test_an_episode_that_was_cut_off_is_not_followed_by_an_image_of_the_next():
+def test_images_end_when_the_episode_is_cut_off():
     environment = render("Drawn?length=9")
     images = []
     environment.take = images.append
@@ -92,7 +92,7 @@ def test_an_episode_that_was_cut_off_is_not_followed_by_an_image_of_the_next():
     assert [image[0, 0, 0] for image in images] == [20, 21]
 
 
-def test_one_of_gymnasium_is_asked_to_render_and_seeded():
+def test_gymnasium_environment_is_rendered_and_seeded():
     first, again, other = (render("Framed", seed=seed) for seed in (3, 3, 4))
     assert first.frames_a_second == 12
     images = record(first, 5)
@@ -100,7 +100,7 @@ def test_one_of_gymnasium_is_asked_to_render_and_seeded():
     assert images == record(again, 5) != record(other, 5)
 
 
-def test_the_last_action_and_reward_can_be_seen_too():
+def test_rendered_observations_include_the_last_reward():
     environment = render("Drawn", last_action_reward=True)
     assert environment.reset()["last_reward"] == 0
 
@@ -114,7 +114,7 @@ def test_the_last_action_and_reward_can_be_seen_too():
         ("make_framed", "render() gives [] of object"),
     ],
 )
-def test_what_renders_no_images_is_refused(uri, words):
+def test_environments_without_images_are_refused(uri, words):
     with pytest.raises(ConfigError) as caught:
         render(uri)
     assert words in str(caught.value)
@@ -122,5 +122,5 @@ def test_what_renders_no_images_is_refused(uri, words):
 
 
 def make_framed():
-    """Takes no render_mode, as a factory of one's own may not."""
+    """A factory that takes no `render_mode`."""
     return Framed()

@@ -43,19 +43,19 @@ def read(observation_spec):
         (np.uint64, np.int32),
     ],
 )
-def test_dtypes(dtype, travels_as):
+def test_dtypes_become_float32_int32_or_uint8(dtype, travels_as):
     assert choose_dtype(np.dtype(dtype)) == travels_as
     assert read(specs.Array((2, 3), dtype)) == specs.Array((2, 3), travels_as)
 
 
 @pytest.mark.parametrize("dtype", [np.complex64, np.object_, "U3", "datetime64[s]"])
-def test_refuses_other_dtypes(dtype):
+def test_other_dtypes_are_refused(dtype):
     assert choose_dtype(np.dtype(dtype)) is None
     with pytest.raises(ConfigError, match="m:f.*takes nests"):
         read(specs.Array((2,), dtype))
 
 
-def test_bounds_are_kept_as_far_as_they_fit():
+def test_bounds_are_converted_to_the_new_dtype():
     limits = np.iinfo(np.int64)
     wide = read(specs.BoundedArray((2,), np.int64, [limits.min, 0], [5, limits.max]))
     small = np.iinfo(np.int32)
@@ -67,7 +67,7 @@ def test_bounds_are_kept_as_far_as_they_fit():
     assert (discrete.num_values, discrete.dtype) == (7, np.int32)
 
 
-def test_categories_stay_categories_when_they_travel():
+def test_categorical_specs_survive_conversion_and_pickling():
     own = CategoricalArray((2,), np.int64, [1, 0], [2, 4], "counts")
     spec = pickle.loads(pickle.dumps(read(own)))
     assert type(spec) is CategoricalArray
@@ -91,7 +91,7 @@ def test_nests_keep_their_structure_and_mappings_become_dicts():
     assert [leaf.dtype for leaf in tree.flatten(observation)] == [np.float32] * 5
 
 
-def test_the_message_says_which_part_is_wrong():
+def test_error_names_the_wrong_part():
     with pytest.raises(ConfigError, match="'a/1'"):
         read({"a": (specs.Array((1,), np.float32), "text")})
 
@@ -104,7 +104,7 @@ def test_the_message_says_which_part_is_wrong():
         (specs.DiscreteArray(MAX_ACTIONS), MAX_ACTIONS),
     ],
 )
-def test_counts_the_actions(action_spec, num_actions):
+def test_actions_are_counted(action_spec, num_actions):
     assert count_actions(action_spec, "m:f") == num_actions
 
 
@@ -118,7 +118,7 @@ def test_counts_the_actions(action_spec, num_actions):
         3,
     ],
 )
-def test_refuses_anything_else_and_names_it(action_spec):
+def test_unsupported_action_specs_are_refused(action_spec):
     with pytest.raises(ConfigError) as caught:
         count_actions(action_spec, "m:f")
     for word in ["'m:f'", repr(action_spec), "single discrete action", "factory"]:

@@ -1,4 +1,4 @@
-"""Suites: what is listed, what is refused, and the schemes of other packages."""
+"""Suites: their list, the addresses they refuse, and schemes of other packages."""
 
 import sys
 
@@ -34,7 +34,7 @@ REFUSED = [
     ("envpool:Pong-v5?frameskip=4", ["no argument 'frameskip'", "'frame_skip'?"]),
     ("envpool:Pong-v5?num_envs=4", ["'num_envs'", "actor.environments"]),
     ("envpool:Pong-v5?episodic_life=true", ["zero_discount_on_life_loss"]),
-    # EnvPool ends the process if it gets this one.
+    # EnvPool itself would end the process at this value.
     ("envpool:Pong-v5?noop_max=0", ["noop_max is 0;", "from 1"]),
     ("envpool:Pong-v5?stack_num=1.5", ["stack_num is 1.5;", "an integer from 1"]),
     ("envpool:Pong-v5?seed=1", ["'seed'", "--seed"]),
@@ -54,7 +54,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("uri", "words"), REFUSED)
-def test_a_bad_address_is_refused_with_its_value_and_what_to_do(uri, words):
+def test_make_environment_explains_bad_addresses(uri, words):
     with pytest.raises(ConfigError) as caught:
         make_environment(uri, {}, seed=0)
     for word in [repr(uri), *words]:
@@ -69,7 +69,9 @@ def test_a_bad_address_is_refused_with_its_value_and_what_to_do(uri, words):
         ("minatar:breakout", "minatar", "minatar"),
     ],
 )
-def test_a_missing_package_is_named_with_its_command(uri, module, package, monkeypatch):
+def test_missing_package_error_has_the_install_command(
+    uri, module, package, monkeypatch
+):
     monkeypatch.setitem(sys.modules, module, None)
     command = f"pip install '{package}>="
     with pytest.raises(ConfigError, match="not installed") as caught:
@@ -91,7 +93,7 @@ def test_each_environment_is_listed_once():
     assert "downloads" in listed["bsuite:mnist/INDEX"]
     assert "minatar:breakout" in listed
     assert "gym:CartPole-v1" in listed
-    # Older versions, and environments that need a package that is missing, are not.
+    # Older versions, and environments of packages that are missing, are not listed.
     assert not {"gym:CartPole-v0", "gym:Ant-v5"} & set(listed)
     for uri in ("gym:FrozenLake-v1", "gym:Blackjack-v1"):
         assert read_spec(uri, {}).num_actions >= 2
@@ -99,7 +101,7 @@ def test_each_environment_is_listed_once():
 
 @pytest.fixture
 def plugin(tmp_path, monkeypatch):
-    """A package on the path that registers `corridor`, a function, and `hall`."""
+    """Puts a package on the path that registers `corridor`, `hall` and `lost`."""
     (tmp_path / "corridor_suite.py").write_text(
         "from bsuite.environments.catch import Catch\n"
         "from distrl.environments.suite import Suite\n"
@@ -125,14 +127,14 @@ def plugin(tmp_path, monkeypatch):
     sys.modules.pop("corridor_suite", None)
 
 
-def test_a_package_can_register_a_function(plugin):
+def test_package_can_register_a_function(plugin):
     spec = read_spec("corridor:7?columns=3", {})
     assert spec.observation.shape == (7, 3)
     assert find_module("corridor:7") is None
     assert "corridor_suite:load" in dict(list_environments())["corridor:..."]
 
 
-def test_a_package_can_register_a_suite_that_is_stepped_at_once(plugin):
+def test_package_can_register_a_batched_suite(plugin):
     spec = read_spec("hall:4", {})
     vector = make_vector_environment(Config(environment="hall:4"), spec, 3, "actor", 0)
     assert isinstance(vector, BatchEnvironment)
@@ -148,7 +150,7 @@ def test_a_package_can_register_a_suite_that_is_stepped_at_once(plugin):
         ("coridor:7", ["'corridor'?"]),
     ],
 )
-def test_errors_of_a_plugin_are_explained(plugin, uri, words):
+def test_plugin_errors_are_explained(plugin, uri, words):
     with pytest.raises(ConfigError) as caught:
         read_spec(uri, {})
     for word in [repr(uri), *words]:
@@ -163,12 +165,12 @@ def test_errors_of_a_plugin_are_explained(plugin, uri, words):
         ("package.module:factory", "package.module", "factory"),
     ],
 )
-def test_takes_a_uri_apart(uri, scheme, rest):
+def test_uri_is_split_into_scheme_and_rest(uri, scheme, rest):
     address = parse_address(uri, {})
     assert (address.scheme, address.rest, address.args) == (scheme, rest, {})
 
 
-def test_values_are_yaml_scalars():
+def test_argument_values_are_parsed_as_yaml():
     uri = "m:f?a=1&b=0.5&c=true&d=null&e=text&f=1e-3&g='1'&h=x%26y&i=0&j=a=b"
     assert parse_address(uri, {}).args == {
         "a": 1,
@@ -184,7 +186,7 @@ def test_values_are_yaml_scalars():
     }
 
 
-def test_arguments_are_merged():
+def test_arguments_of_uri_and_config_are_merged():
     address = parse_address("m:f?a=1&b=0", {"b": 0, "c": False})
     assert address.args == {"a": 1, "b": 0, "c": False}
 
@@ -206,7 +208,7 @@ def test_arguments_are_merged():
         ("m:f", {"seed": None}, ["'seed'", "--seed"]),
     ],
 )
-def test_bad_addresses_are_explained(uri, args, words):
+def test_parse_address_explains_bad_addresses(uri, args, words):
     with pytest.raises(ConfigError) as caught:
         parse_address(uri, args)
     for word in [repr(uri), *words]:

@@ -1,4 +1,4 @@
-"""What an environment may return, to the last number."""
+"""Checks of the values that an environment returns."""
 
 import contextlib
 
@@ -25,7 +25,7 @@ NAN, INF = float("nan"), float("inf")
 
 
 def leaf_of(spec):
-    """The leaf of a spec as it travels."""
+    """Returns the leaf of a spec that is one array."""
     (leaf,) = make_leaves(make_spec(Constant(None, spec)).observation, spec)
     return leaf
 
@@ -53,7 +53,7 @@ def leaf_of(spec):
         (specs.Array((), np.float32), 0.5, NAN),
     ],
 )
-def test_the_bounds_of_a_spec_hold_exactly(spec, good, bad):
+def test_bounds_of_a_spec_are_exact(spec, good, bad):
     leaf = leaf_of(spec)
     good, bad = np.array(good), np.array(bad)
     carried = good.astype(np.float32).astype(leaf.dtype)
@@ -76,7 +76,7 @@ def test_the_bounds_of_a_spec_hold_exactly(spec, good, bad):
         specs.BoundedArray((3,), np.int64, -(2**40), 2**40),
     ],
 )
-def test_integers_without_bounds_have_those_of_both_dtypes(spec):
+def test_integers_are_limited_by_both_dtypes(spec):
     leaf = leaf_of(spec)
     own = np.iinfo(spec.dtype)
     least, most = max(own.min, INT32.min), min(own.max, INT32.max)
@@ -95,7 +95,7 @@ def test_integers_without_bounds_have_those_of_both_dtypes(spec):
 @pytest.mark.parametrize(
     ("spec", "good", "bad", "words"),
     [
-        # Whole numbers are not changed by a cast, whatever they are stored in.
+        # A cast does not change whole numbers, whatever their dtype.
         (specs.Array((2,), np.int32), [1.0, 2.0], [1.0, 2.5], r"\[1\] is 2.5; .*whole"),
         (specs.Array((2,), np.uint8), [True, False], [0.99, 0.0], "since .*uint8"),
         (specs.Array((2,), np.bool_), [1, 0], [0.5, 0.0], "whole .*bool"),
@@ -117,7 +117,7 @@ def test_integers_without_bounds_have_those_of_both_dtypes(spec):
         (specs.Array((), np.float32), 3, 10**400, r"got 1000*\.\.\."),
     ],
 )
-def test_nothing_is_lost_in_a_cast(spec, good, bad, words):
+def test_lossy_casts_are_refused(spec, good, bad, words):
     vector = SyncEnvironment([inner := Constant(good, spec)], make_spec(inner))
     np.testing.assert_array_equal(vector.reset(), [good])
     step = vector.step(np.zeros(1, np.int32))
@@ -133,7 +133,7 @@ def test_nothing_is_lost_in_a_cast(spec, good, bad, words):
         vector.reset()
 
 
-def test_a_tuple_has_as_many_parts_as_its_spec():
+def test_tuples_of_the_wrong_length_are_refused():
     array = specs.Array((), np.float32)
     inner = Constant((1.0, (2.0, 3.0)), (array, (array, array)))
     vector = SyncEnvironment([inner], make_spec(inner))
@@ -149,12 +149,12 @@ def test_a_tuple_has_as_many_parts_as_its_spec():
             vector.reset()
 
 
-def test_an_empty_array_among_others_is_allowed():
+def test_empty_array_is_allowed():
     leaf = make_leaves(specs.BoundedArray((0,), np.float32, 0, 1))[0]
     assert leaf.convert(np.zeros((4, 0), np.float32), 4) is not None
 
 
-def test_a_message_says_where_and_what():
+def test_error_names_place_value_and_bounds():
     spec = {"a": (specs.BoundedArray((2, 2), np.float32, 0, [[1, 2], [3, 4]]),)}
     (leaf,) = make_leaves(spec)
     with pytest.raises(EnvironmentFault) as caught:
@@ -168,7 +168,7 @@ def test_a_message_says_where_and_what():
         read_array(leaf, NAN, 0, "reset()")
 
 
-def test_a_long_value_is_cut_in_a_message():
+def test_long_values_are_shortened_in_messages():
     assert show({1}) == "{1} (set)"
     assert len(show("x" * 10_000)) < 200
     assert "\n" not in show(np.zeros((50, 50)))
@@ -185,7 +185,7 @@ FLOATS = st.floats(width=32) | st.sampled_from([NAN, INF, -INF, *LARGE])
     high=st.sampled_from([0.0, 2.0, INF]),
     is_wide=st.booleans(),
 )
-def test_the_quick_look_and_the_slow_one_agree(array, low, high, is_wide):
+def test_batch_and_single_checks_agree(array, low, high, is_wide):
     spec = specs.BoundedArray((2, 2), np.float32, low, high)
     if is_wide:
         spec = specs.BoundedArray((2, 2), np.float32, np.full((2, 2), low), high)
@@ -202,7 +202,7 @@ def test_the_quick_look_and_the_slow_one_agree(array, low, high, is_wide):
 @pytest.mark.parametrize(
     "value", [1, True, -2.5, np.float32(0.5), np.int64(3), np.zeros(()), np.ones(1)]
 )
-def test_a_number_is_a_reward(value):
+def test_numbers_are_valid_rewards(value):
     rewards = read_rewards([0.0, value])
     assert rewards.dtype == np.float64
     np.testing.assert_array_equal(rewards, [0.0, float(value)])
@@ -215,30 +215,30 @@ NO_REWARDS = [
 
 
 @pytest.mark.parametrize("value", NO_REWARDS)
-def test_anything_else_is_none(value):
+def test_invalid_rewards_are_refused(value):
     with pytest.raises(EnvironmentFault, match="environment 1 returned the reward .*"):
         read_rewards([0.0, value, 0.0])
 
 
-def test_a_discount_is_from_0_to_1_and_none_is_1():
+def test_discounts_become_float32_and_none_becomes_one():
     discounts = read_discounts([None, 0, 0.5, np.float32(1.0)])
     np.testing.assert_array_equal(discounts, np.array([1, 0, 0.5, 1], np.float32))
     assert discounts.dtype == np.float32
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.1, NAN, "1"])
-def test_another_discount_is_refused(value):
+def test_invalid_discounts_are_refused(value):
     with pytest.raises(EnvironmentFault, match="environment 2 returned the discount"):
         read_discounts([None, 1.0, value])
 
 
 @pytest.mark.parametrize(("call", "actions"), [("reset()", 1), ("step(2)", 2)])
-def test_who_raises_is_named_with_its_call_and_its_error_is_the_cause(call, actions):
+def test_exception_becomes_the_cause_of_an_environment_fault(call, actions):
     lost = KeyError("lost")
 
     class Raising(Scripted):
         def reset(self):
-            if self._episode == 1:  # one was played, another begun
+            if self._episode == 1:  # the third reset
                 raise lost
             return super().reset()
 

@@ -23,7 +23,7 @@ def vectorise(*environments):
 
 
 def play_slowly(scripts, steps, limit):
-    """Yields what a SyncEnvironment has to return, from the scripts alone."""
+    """Yields the steps that a SyncEnvironment of the scripts has to return."""
     places = [(0, 0)] * len(scripts)
     returns = [0.0] * len(scripts)
     for _ in range(steps):
@@ -52,7 +52,7 @@ def play_slowly(scripts, steps, limit):
     steps=st.integers(1, 12),
     limit=st.sampled_from([None, 1, 3]),
 )
-def test_equals_a_slow_loop_and_never_writes_to_what_it_returned(scripts, steps, limit):
+def test_steps_match_a_slow_loop_and_are_not_overwritten(scripts, steps, limit):
     environments = [Scripted(script) for script in scripts]
     vector = vectorise(*environments)
     vector.reset()
@@ -95,7 +95,7 @@ def test_nests_keep_their_structure():
 
 
 @pytest.mark.parametrize("action", [np.zeros(3, np.int32), np.zeros(2), np.int32(0)])
-def test_refuses_other_actions(action):
+def test_invalid_actions_are_refused(action):
     vector = vectorise(Scripted([[(0.0, 1.0)]]), Scripted([[(0.0, 1.0)]]))
     vector.reset()
     with pytest.raises(ValueError, match="expected the actions as 2 integers"):
@@ -120,14 +120,14 @@ ARRAY = specs.Array((2, 3), np.float32)
         ((ARRAY, (ARRAY,)), (np.zeros((2, 3)), ()), "nothing at '1/0': it has 0 parts"),
     ],
 )
-def test_an_observation_that_does_not_fit_names_its_environment(spec, bad, words):
+def test_wrong_observation_error_names_the_environment(spec, bad, words):
     vector = vectorise(Constant(bad, {"a": spec} if spec == () else spec))
     with pytest.raises(EnvironmentFault, match=f"environment 0 .*{words}"):
         vector.reset()
 
 
 @pytest.mark.parametrize("step_type", [None, 3, "last"])
-def test_a_step_type_that_is_none_is_found(step_type):
+def test_invalid_step_types_are_refused(step_type):
     class Odd(Scripted):
         def step(self, action):
             return super().step(action)._replace(step_type=step_type)
@@ -138,7 +138,7 @@ def test_a_step_type_that_is_none_is_found(step_type):
         vector.step(np.zeros(1, np.int32))
 
 
-def test_a_first_step_in_the_middle_is_found():
+def test_step_before_reset_is_refused():
     vector = SyncEnvironment(
         [make_environment("bsuite:catch/0", {}, seed=0)],
         read_spec("bsuite:catch/0", {}),
@@ -159,7 +159,7 @@ def test_close_closes_all_and_raises_the_first_error():
     assert fine.is_closed
 
 
-def test_an_episode_is_cut_off_at_the_limit_and_the_next_one_begins():
+def test_episodes_are_cut_off_at_the_limit():
     endless, short = [(1.0, 1.0)] * 1_000, [(1.0, 1.0), (2.0, 1.0), (3.0, 0.0)]
     vector = vectorise(Scripted([endless]), Scripted([short]), Scripted([short[1:]]))
     vector.reset()
@@ -167,7 +167,7 @@ def test_an_episode_is_cut_off_at_the_limit_and_the_next_one_begins():
     assert [step.episodes for step in steps] == [
         [],
         [Episode(2, 5.0, 2)],
-        # What ends at its limit has ended by itself.
+        # An episode that ends at the limit is not cut off.
         [Episode(0, 3.0, 3, is_cut=True), Episode(1, 6.0, 3)],
         [Episode(2, 5.0, 2)],
         [],
@@ -175,11 +175,11 @@ def test_an_episode_is_cut_off_at_the_limit_and_the_next_one_begins():
     ]
     np.testing.assert_array_equal(steps[2].observation_t[0], [0, 3])
     np.testing.assert_array_equal(steps[2].observation[0], [1, 0])
-    # It is no termination.
+    # An episode that is cut off does not terminate.
     np.testing.assert_array_equal(steps[2].discount_t, [1.0, 0.0, 1.0])
 
 
-def test_the_last_action_and_reward_over_termination_and_truncation():
+def test_last_action_and_reward_are_reset_with_each_episode():
     environment = Scripted(
         [[(1.5, 1.0), (2.0, 0.0)], [(5.0, 1.0)], [(-1.0, 1.0), (0.0, 0.0)]]
     )
@@ -210,7 +210,7 @@ def test_the_last_action_and_reward_over_termination_and_truncation():
     check(vector.reset(), (3, 0), nothing, 0.0)
 
 
-def test_the_spec_with_the_last_action_and_reward():
+def test_spec_includes_last_action_and_reward():
     spec = read_spec("gym:FrozenLake-v1", {}, last_action_reward=True)
     assert spec.num_actions == 4
     assert spec.observation["observation"] == specs.DiscreteArray(16, np.int32)

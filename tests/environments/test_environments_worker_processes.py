@@ -1,4 +1,4 @@
-"""Environments in other processes: what they play, and how they and those end."""
+"""Environments in worker processes: their steps, faults and ends."""
 
 import functools
 import os
@@ -24,7 +24,7 @@ SECONDS = 5.0
 
 @pytest.fixture
 def start():
-    """Starts processes; closes them, and looks that none is left."""
+    """Starts worker processes; closes them, and checks that none is left."""
     before = set(psutil.Process().children())
     started = []
 
@@ -48,7 +48,7 @@ def find_workers():
 
 
 def step_to(vector, step):
-    """Takes the steps before the one that is to go wrong."""
+    """Takes the steps before `step`, and returns the actions for it."""
     vector.reset()
     noop = np.zeros(len(vector), np.int32)
     for _ in range(step - 1):
@@ -56,12 +56,12 @@ def step_to(vector, step):
     return noop
 
 
-# The steps of an episode and the discount of the last.
+# The length of each episode and the discount of its last step.
 EPISODES = [(1, 0.0), (3, 1.0), (1, 1.0), (4, 0.5), (2, 0.0), (2, None)]
 
 
 def make_scripts(count):
-    """The same episodes for each environment, each begins with another one."""
+    """Returns the same episodes for each environment, rotated."""
     script = [
         [(float(step), 1.0) for step in range(1, length)] + [(0.1, discount)]
         for length, discount in EPISODES
@@ -72,7 +72,9 @@ def make_scripts(count):
 @pytest.mark.parametrize(
     ("count", "processes", "limit"), [(5, 2, None), (5, 2, 2), (3, 3, 3), (2, 1, None)]
 )
-def test_equals_a_vector_of_the_same_environments(start, count, processes, limit):
+def test_processes_match_a_vector_of_the_same_environments(
+    start, count, processes, limit
+):
     scripts = make_scripts(count)
     vector = SyncEnvironment([Scripted(script) for script in scripts], SPEC)
     builders = [functools.partial(Scripted, script) for script in scripts]
@@ -86,7 +88,7 @@ def test_equals_a_vector_of_the_same_environments(start, count, processes, limit
         action = np.ones(count, np.int64)
         seen.append((other.step(action, limit), vector.step(action, limit)))
     ends = set()
-    for step, expected in seen:  # of which nothing is overwritten meanwhile
+    for step, expected in seen:  # compared last, to find arrays that were overwritten
         for value, expected_value in zip(step[:5], expected[:5], strict=True):
             np.testing.assert_array_equal(value, expected_value)
             assert value.dtype == expected_value.dtype
@@ -108,13 +110,13 @@ def test_equals_a_vector_of_the_same_environments(start, count, processes, limit
         (perilous.Orphaning, "environments 2 to 3 ended by itself, exit code 7"),
     ],
 )
-def test_a_process_that_ends_is_told_with_its_environments(start, fault, words):
+def test_dead_process_error_names_its_environments(start, fault, words):
     children = psutil.Process().children(recursive=True)
     vector = start([Perilous, Perilous, fault, Perilous, Perilous], 3)
     noop = step_to(vector, AT)
     with pytest.raises(EnvironmentFault, match=words):
         vector.step(noop)
-    # And again, if somebody asks.
+    # Later calls raise the same error.
     with pytest.raises(EnvironmentFault, match=words):
         vector.reset()
     vector.close()
@@ -132,21 +134,21 @@ def find_fault(vector):
 
 
 @pytest.mark.parametrize("fault", ["Raising", "RaisingInReset", "Misfit"])
-def test_a_fault_has_the_message_that_it_has_in_this_process(start, fault):
+def test_fault_message_does_not_depend_on_processes(start, fault):
     builders = [Perilous, Perilous, Perilous, getattr(perilous, fault)]
     expected = find_fault(SyncEnvironment([build() for build in builders], SPEC))
     vector = start(builders, 2)
     found = find_fault(vector)
     assert str(found) == str(expected)
     assert str(found).startswith("environment 3 ")
-    # With where it was raised, if it was.
+    # The cause shows where the worker process raised it.
     if expected.__cause__ is not None:
         assert "perilous_environments.py" in str(found.__cause__)
-    # The others are still in step with their processes.
+    # The other processes still answer.
     vector.reset() if fault != "RaisingInReset" else None
 
 
-def test_what_cannot_be_built_is_told(start):
+def test_build_errors_are_reported(start):
     with pytest.raises(
         RuntimeError, match="environments 2 to 3 could not be built: OS"
     ):
@@ -170,10 +172,10 @@ def test_close_waits_for_all_and_raises_the_first_error(start):
     ):
         vector.close()
     assert not any(worker.is_running() for worker in workers)
-    vector.close()  # once more does nothing
+    vector.close()  # a second close does nothing
 
 
-def test_close_kills_what_does_not_end(start, capfd):
+def test_close_kills_processes_stuck_in_close(start, capfd):
     vector = start([Perilous, perilous.StuckInClose], 2, close_seconds=0.5)
     begun = time.monotonic()
     vector.close()
@@ -186,7 +188,7 @@ class Interrupted(Exception):
     pass
 
 
-def test_close_kills_what_hangs_in_a_step(start):
+def test_close_kills_processes_stuck_in_step(start):
     def interrupt(*_):
         raise Interrupted
 
@@ -203,7 +205,7 @@ def test_close_kills_what_hangs_in_a_step(start):
     assert not find_workers()
 
 
-def test_signals_for_the_end_of_a_run_do_not_end_a_process(start):
+def test_processes_ignore_sigint_and_sigterm(start):
     vector = start([Perilous], 1)
     vector.reset()
     (worker,) = find_workers()
@@ -212,7 +214,7 @@ def test_signals_for_the_end_of_a_run_do_not_end_a_process(start):
     vector.step(np.zeros(1, np.int32))
 
 
-def test_a_process_is_small_and_imports_neither_jax_nor_tensorflow(start):
+def test_processes_are_small_and_import_no_jax_or_tensorflow(start):
     vector = start([functools.partial(RandomWalk, seed=i) for i in range(2)], 1)
     vector.reset()
     (worker,) = find_workers()
@@ -236,7 +238,7 @@ while True:
 """
 
 
-def test_the_processes_die_with_the_one_that_started_them():
+def test_processes_die_with_their_parent():
     actor = subprocess.Popen(
         [sys.executable, "-c", _ACTOR],
         stdout=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""Every suite's sample, by one test: the protocol, the specs, ends, seeds, resets."""
+"""One test of conformance for sample environments of every suite."""
 
 import copy
 from typing import NamedTuple
@@ -18,7 +18,7 @@ SEED = 4
 
 
 class Sample(NamedTuple):
-    """An environment, how many steps of random actions, and how episodes end then."""
+    """An environment, a number of random steps, and how its episodes end in them."""
 
     uri: str
     steps: int
@@ -60,7 +60,7 @@ def find_seeds(uri):
     """Returns the seed of each of the E environments of the first actor."""
     seeds = [derive_seed(SEED, "actor environment", 0, i) for i in range(E)]
     if uri.startswith("envpool:"):
-        return [seeds[0] + i for i in range(E)]  # it takes only one
+        return [seeds[0] + i for i in range(E)]  # EnvPool takes only one seed
     return seeds
 
 
@@ -69,7 +69,7 @@ def assert_equal(nest, expected):
 
 
 def convert(spec, observations):
-    """Returns E observations as a vector returns them."""
+    """Stacks E observations as a vector environment does."""
     return tree.map_structure_up_to(
         spec.observation,
         lambda leaf, *values: np.array(values, leaf.dtype),
@@ -79,7 +79,7 @@ def convert(spec, observations):
 
 
 def validate(spec, observation):
-    """Fails unless each environment's observation is what the spec says."""
+    """Checks that the observation of each environment matches the spec."""
     for index in range(E):
         tree.map_structure(
             lambda leaf, x, i=index: leaf.validate(x[i]), spec.observation, observation
@@ -92,8 +92,7 @@ def validate(spec, observation):
     + [(sample, True) for sample in SAMPLES if "catch" in sample.uri.lower()],
     ids=lambda value: getattr(value, "uri", value),
 )
-def test_a_vector_is_what_its_environments_are_alone(sample, extends):
-    """Also: the same seed, the same trajectory; with last action and reward or not."""
+def test_vector_matches_its_environments(sample, extends):
     check_conformance(sample, extends)
 
 
@@ -107,7 +106,7 @@ def test_a_vector_is_what_its_environments_are_alone(sample, extends):
         ("scripted_environments:RandomWalk?length=4", True),
     ],
 )
-def test_so_it_is_in_processes_of_its_own(uri, extends):
+def test_vector_in_processes_matches_its_environments(uri, extends):
     (sample,) = (sample for sample in SAMPLES if sample.uri == uri)
     check_conformance(sample, extends, processes=2)
 
@@ -134,7 +133,7 @@ def check_conformance(sample, extends, processes=0):
         step = vector.step(action)
         seen.append((step, copy.deepcopy(step)))
         timesteps = [s.step(int(a)) for s, a in zip(singles, action, strict=True)]
-        # The final observation where an episode ended, and what there is to bootstrap.
+        # Where an episode ended, this is the final observation, to bootstrap from.
         final = convert(own, [t.observation for t in timesteps])
         assert_equal(strip(step.observation_t), final)
         np.testing.assert_array_equal(
@@ -148,7 +147,7 @@ def check_conformance(sample, extends, processes=0):
         assert {a.dtype for a in (step.reward_t, step.discount_t)} == {
             np.dtype(np.float32)
         }
-        # The next episode's first observation, in the same step.
+        # The same step also has the first observation of the next episode.
         now = [
             (single.reset() if t.last() else t).observation
             for single, t in zip(singles, timesteps, strict=True)
@@ -165,7 +164,7 @@ def check_conformance(sample, extends, processes=0):
             returns[index] = lengths[index] = 0
             ends.add("truncation" if step.discount_t[index] else "termination")
     assert ends == sample.ends
-    for step, at_once in seen:  # nothing is written to what was returned
+    for step, at_once in seen:  # returned arrays are not overwritten
         tree.map_structure(np.testing.assert_array_equal, step, at_once)
     vector.close()
     for single in singles:
@@ -182,7 +181,7 @@ def check_conformance(sample, extends, processes=0):
         "scripted_environments:RandomWalk",
     ],
 )
-def test_another_role_or_incarnation_plays_another_trajectory(uri):
+def test_groups_and_incarnations_play_different_trajectories(uri):
     spec = read_spec(uri, {})
 
     def play(role, *incarnation):
@@ -202,7 +201,7 @@ def test_another_role_or_incarnation_plays_another_trajectory(uri):
     assert not np.array_equal(actor, play("actor", 0, 1))
 
 
-def test_the_first_call_of_step_begins_an_episode():
+def test_first_step_call_begins_an_episode():
     for uri in ("atari:Pong", "envpool:Catch-v0"):
         environment = make_environment(uri, {}, seed=0)
         assert environment.step(0).step_type is dm_env.StepType.FIRST

@@ -1,4 +1,4 @@
-"""Run directories that hold what a test says, made without a run."""
+"""Run directories with given contents, made without training."""
 
 from pathlib import Path
 
@@ -25,24 +25,24 @@ ACTIONS = {
 
 
 def write_config(run_dir: Path, values: dict):
-    """Writes config.yaml; returns the configuration as `load_run` reads it."""
+    """Writes config.yaml, and returns the config that `load_run` reads."""
     run_dir.mkdir(exist_ok=True)
     (run_dir / "config.yaml").write_text(config_to_yaml(load_config(None, values)))
     return load_run(str(run_dir))
 
 
 def q_values(*q):
-    """The parameters of the network `constant`."""
+    """Returns params of the network `constant`."""
     return {"~": {"q": np.array(q, np.float32)}}
 
 
 def prefer(action):
-    """Parameters by which `action`, of three, is the best one."""
+    """Returns params with which `action`, of three, is the greedy one."""
     return q_values(*np.eye(3)[action])
 
 
 def make_state(config, params=None):
-    """Returns a learner's state before its first step, with other parameters."""
+    """Returns the initial state of a learner, with `params` if they are given."""
     spec = read_spec(
         config.environment,
         config.environment_args,
@@ -55,7 +55,7 @@ def make_state(config, params=None):
 
 
 def save_latest(config, params, learner_steps, name="000001"):
-    """Makes a checkpoint as the learner does."""
+    """Saves a checkpoint as the learner does."""
     steps = np.asarray(learner_steps, np.int32)
     state = make_state(config, params)._replace(learner_steps=steps)
     save_tree(begin_part(config.run_dir, name, "learner"), state)
@@ -64,7 +64,7 @@ def save_latest(config, params, learner_steps, name="000001"):
 
 
 def save_as_best(config, params, learner_steps, mean_return=1.0):
-    """Saves parameters as those of the best evaluation."""
+    """Saves params as the best checkpoint."""
     if params is None:
         params = make_state(config).params
     state = make_state(config).network_state

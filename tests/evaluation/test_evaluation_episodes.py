@@ -48,8 +48,8 @@ def test_each_environment_runs_the_same_number_of_episodes():
 @pytest.mark.parametrize(
     ("count", "returns"), [(1, [1]), (4, [1, 2, 11, 21]), (5, [1, 2, 11, 12, 21])]
 )
-def test_the_first_environments_run_one_episode_more(count, returns):
-    # How many episodes each runs is settled before any ends, whatever their lengths.
+def test_first_environments_run_the_remaining_episodes(count, returns):
+    # The number for each is fixed before any episode ends, whatever their lengths.
     episodes = play_episodes(make_numbered([20, 3, 1]), act, count, always)
     assert read_returns(episodes) == returns
 
@@ -69,7 +69,7 @@ def test_actions_follow_observations():
 
 
 @pytest.mark.parametrize("allowed", [0, 5])
-def test_an_evaluation_can_be_interrupted_before_each_step(allowed):
+def test_evaluation_can_be_interrupted_before_each_step(allowed):
     taken = []
 
     def count(observation, first):
@@ -83,7 +83,7 @@ def test_an_evaluation_can_be_interrupted_before_each_step(allowed):
     assert len(taken) == allowed
 
 
-def test_one_environment_that_never_ends_an_episode_does_not_hold_up_the_others():
+def test_endless_episodes_are_cut_off_at_max_steps():
     environment = make_numbered([2, 10**9, 5])
     episodes = play_episodes(environment, act, 6, always, max_steps=5)
     assert [(e.environment, e.length, e.is_cut) for e in episodes] == [
@@ -96,7 +96,7 @@ def test_one_environment_that_never_ends_an_episode_does_not_hold_up_the_others(
     ]
 
 
-def test_the_statistics_of_four_episodes():
+def test_report_has_statistics_of_all_episodes():
     episodes = [
         Episode(index, value, length, is_cut=length == 8)
         for index, (value, length) in enumerate(
@@ -104,7 +104,7 @@ def test_the_statistics_of_four_episodes():
         )
     ]
     report = report_episodes(episodes)
-    # t of 3 degrees of freedom is 3.18245; the squares 4, 0, 4, 0 over 3, and over 4.
+    # t of 3 degrees of freedom is 3.18245; the squared deviations are 4, 0, 4, 0.
     half = 3.18245 * (8 / 3) ** 0.5 / 2
     assert report == {
         "episodes": 4,
@@ -124,14 +124,14 @@ def test_the_statistics_of_four_episodes():
     }
 
 
-def test_one_episode_has_no_interval_and_equal_ones_a_narrow_one():
+def test_one_return_has_no_interval_equal_returns_zero_width():
     assert confidence_interval(np.array([2.0]), 0.95) is None
     assert confidence_interval(np.array([2.0] * 5), 0.95) == (2.0, 2.0)
 
 
 @pytest.mark.parametrize(
     ("count", "confidence", "quantile"),
-    # Of tables of Student's t, for 1, 2, 3, 4, 30 and 999 degrees of freedom.
+    # From tables of Student's t, for 1, 2, 3, 4, 30 and 999 degrees of freedom.
     [
         (2, 0.95, 12.7062),
         (3, 0.95, 4.30265),
@@ -141,7 +141,7 @@ def test_one_episode_has_no_interval_and_equal_ones_a_narrow_one():
         (1000, 0.95, 1.96234),
     ],
 )
-def test_the_interval_is_students(count, confidence, quantile):
+def test_interval_matches_students_t(count, confidence, quantile):
     returns = np.arange(count, dtype=float)
     low, high = confidence_interval(returns, confidence)
     half = quantile * np.std(returns, ddof=1) / count**0.5

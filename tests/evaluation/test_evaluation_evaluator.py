@@ -62,7 +62,7 @@ def services():
 
 
 class Run:
-    """An evaluator and what it talks to."""
+    """An evaluator with its coordinator and its source of snapshots."""
 
     def __init__(self, services, config, spec=SPEC):
         self.stop = services.stop
@@ -77,7 +77,7 @@ class Run:
         )
 
     def status(self):
-        """The newest row of the coordinator."""
+        """Returns the newest status of the coordinator."""
         return read_status(self.metrics.parent) or Status()
 
     def rows(self):
@@ -89,10 +89,10 @@ class Run:
         return [{k: float(v) for k, v in row.items()} for row in self.rows()]
 
 
-def test_an_evaluation_is_greedy_and_labelled(services, config):
+def test_evaluations_are_greedy_and_follow_the_period(services, config):
     evaluation = dataclasses.replace(config.evaluation, period=7)
     run = Run(services, dataclasses.replace(config, evaluation=evaluation))
-    # Parameters that have not learned for a period are not evaluated.
+    # Nothing is evaluated before the first period of learner steps.
     publish(run.variables, 6, q_values(1.0, 0.0, 0.0))
     wait_until(lambda: 1 in run.service.held, run.future)
     publish(run.variables, 7, q_values(0.0, 0.1, 0.2))
@@ -103,7 +103,7 @@ def test_an_evaluation_is_greedy_and_labelled(services, config):
     assert (row["episodes"], row["version"], row["learner_steps"]) == (40, 2, 7)
     wait_until(lambda: run.status().evaluation_step == 7, run.future)
     assert run.status().evaluation_return == 10
-    # The next is due after seven steps more.
+    # The next evaluation is due after seven more learner steps.
     publish(run.variables, 13, q_values(1.0, 0.0, 0.0))
     wait_until(lambda: 3 in run.service.held, run.future)
     publish(run.variables, 14, q_values(0.0, 1.0, 0.0))
@@ -111,7 +111,7 @@ def test_an_evaluation_is_greedy_and_labelled(services, config):
     assert (row["version"], row["learner_steps"], row["mean_return"]) == (4, 14, 5)
 
 
-def test_the_best_parameters_are_kept_across_restarts(services, config):
+def test_best_params_are_kept_across_restarts(services, config):
     run = Run(services, config)
     good, bad = q_values(0.0, 0.1, 0.2), q_values(1.0, 0.0, 0.0)
     for count, (step, params) in enumerate([(5, good), (6, bad)]):
@@ -124,7 +124,7 @@ def test_the_best_parameters_are_kept_across_restarts(services, config):
     assert network_state == {}
     services.stop.set()
     run.future.result(5)
-    # Another life of the evaluator: what is as good, or worse, does not take its place.
+    # In the next incarnation of the evaluator, only a better return replaces it.
     keeper = BestKeeper(config)
     keeper.offer(Snapshot(1, 8, bad, {}), 9.5)
     keeper.offer(Snapshot(2, 9, good, {}), 10.0)
@@ -134,14 +134,14 @@ def test_the_best_parameters_are_kept_across_restarts(services, config):
     assert find_best(config.run_dir).learner_steps == 11
 
 
-def test_best_parameters_that_cannot_be_saved_end_nothing(config, capsys):
+def test_failure_to_save_best_params_is_reported(config, capsys):
     (Path(config.run_dir) / "best").write_text("not a directory")
     keeper = BestKeeper(config)
     keeper.offer(Snapshot(1, 8, q_values(1.0, 0.0, 0.0), {}), 9.5)
     assert "the best parameters were not saved" in capsys.readouterr().out
 
 
-def test_a_version_is_frozen_for_a_whole_evaluation(services, config):
+def test_evaluation_uses_one_version_of_params(services, config):
     OPENED.clear()
     run = Run(
         services,
@@ -149,17 +149,17 @@ def test_a_version_is_frozen_for_a_whole_evaluation(services, config):
     )
     publish(run.variables, 10, q_values(0.0, 1.0, 0.0))
     assert REACHED.wait(30)
-    # The first evaluation is under way when newer parameters come.
+    # Newer params arrive during the first evaluation.
     publish(run.variables, 20, q_values(0.0, 0.0, 1.0))
     OPENED.set()
     first, second = run.await_rows(2)
-    # Three steps of action 1 in each episode, and only later of action 2.
+    # Three steps of action 1 in each episode of the first, of action 2 in the second.
     assert (first["version"], first["min_return"], first["max_return"]) == (1, 3, 3)
     assert (first["learner_steps"], second["learner_steps"]) == (10, 20)
     assert (second["version"], second["min_return"], second["max_return"]) == (2, 6, 6)
 
 
-def test_a_network_with_state_acts_with_its_statistics(services, config):
+def test_evaluation_uses_the_network_state(services, config):
     network = NetworkConfig("example_networks:batch_norm", {"decay": 0.5}, head="none")
     config = dataclasses.replace(
         config,
@@ -192,7 +192,7 @@ def test_a_network_with_state_acts_with_its_statistics(services, config):
     assert row["mean_return"] == 3 * 1
 
 
-def test_an_evaluator_stops_at_once_in_the_middle_of_an_evaluation(services, config):
+def test_evaluator_stops_at_once_during_an_evaluation(services, config):
     evaluation = EvaluationConfig(episodes=10**9, environments=4)
     run = Run(services, dataclasses.replace(config, evaluation=evaluation))
     publish(run.variables, 1, q_values(0.0, 0.0, 0.0))
@@ -205,7 +205,7 @@ def test_an_evaluator_stops_at_once_in_the_middle_of_an_evaluation(services, con
     assert run.rows() == []
 
 
-def test_episodes_that_never_end_are_cut_off_and_counted(services, config):
+def test_cut_off_episodes_are_counted(services, config):
     evaluation = dataclasses.replace(config.evaluation, max_episode_steps=3)
     run = Run(services, dataclasses.replace(config, evaluation=evaluation))
     publish(run.variables, 1, q_values(0.0, 0.1, 0.2))

@@ -16,14 +16,14 @@ def config(tmp_path):
     return write_config(tmp_path / "run", ACTIONS)
 
 
-def test_the_best_or_the_latest_is_played(config):
+def test_best_or_latest_checkpoint_is_played(config):
     save_as_best(config, prefer(2), 20)
     save_latest(config, prefer(1), 30)
     lines = []
     answer = evaluate_run(load_run(config.run_dir), note=lines.append)
     assert lines == ["playing 8 episodes of the best checkpoint, learner step 20"]
     assert (answer["checkpoint"], answer["learner_steps"]) == ("best", 20)
-    # Three steps of action 2, in each of the episodes that the configuration says.
+    # Three steps of action 2 in each of the configured episodes.
     assert answer["returns"] == [6.0] * 8
     assert answer["lengths"] == [3] * 8
     assert answer["environment"] == ACTIONS["environment"]
@@ -34,7 +34,7 @@ def test_the_best_or_the_latest_is_played(config):
     assert latest["interval"] == [3.0, 3.0]
 
 
-def test_epsilon_is_that_of_the_run_unless_given(config):
+def test_epsilon_defaults_to_that_of_the_run(config):
     save_as_best(config, prefer(2), 20)
     assert evaluate_run(config)["epsilon"] == 0.0
     random = evaluate_run(config, epsilon=1.0, episodes=40)
@@ -43,11 +43,11 @@ def test_epsilon_is_that_of_the_run_unless_given(config):
     evaluation = dataclasses.replace(config.evaluation, epsilon=1.0)
     random = dataclasses.replace(config, evaluation=evaluation)
     assert evaluate_run(random)["std_return"] > 0
-    # 0.0 is a value.
+    # 0.0 is a value, not unset.
     assert evaluate_run(random, epsilon=0.0)["std_return"] == 0
 
 
-def test_the_seed_decides_the_episodes(config):
+def test_seed_determines_the_episodes(config):
     save_as_best(config, prefer(2), 20)
 
     def play(**options):
@@ -59,7 +59,7 @@ def test_the_seed_decides_the_episodes(config):
     derived = play()
     assert derived == play()
     assert play(seed=derived[1]) == derived
-    # Those of the run's own seed its evaluator has played.
+    # The run's own evaluator has already played the episodes of the run's seed.
     assert derived[1] != config.seed
 
 
@@ -72,7 +72,7 @@ def test_environment_processes_do_not_change_the_episodes(config):
     assert answer["returns"] == evaluate_run(config, **options)["returns"]
 
 
-def test_a_run_in_progress_is_not_disturbed(config, tmp_path):
+def test_evaluation_leaves_a_run_in_progress_unchanged(config, tmp_path):
     save_as_best(config, prefer(2), 20)
     save_latest(config, prefer(1), 30)
 
@@ -98,7 +98,7 @@ def test_a_run_in_progress_is_not_disturbed(config, tmp_path):
     ],
     ids=lambda value: value if isinstance(value, str) else value["agent"],
 )
-def test_agents_of_all_families(tmp_path, which, values):
+def test_agents_of_all_families_are_evaluated(tmp_path, which, values):
     config = write_config(
         tmp_path / "run",
         {
@@ -118,9 +118,9 @@ def test_agents_of_all_families(tmp_path, which, values):
     assert answer["lengths"] == [9, 9]
 
 
-def test_each_episode_begins_with_an_empty_memory(tmp_path):
-    # The actions 0, 1, 2, 0, 1 of each episode are together 4; kept over its end, the
-    # memory would go on with 2, 0, 1, 2, 0.
+def test_recurrent_state_is_reset_for_each_episode(tmp_path):
+    # The actions 0, 1, 2, 0, 1 of each episode have the sum 4. With the state of the
+    # last episode they would be 2, 0, 1, 2, 0, with the sum 5.
     config = write_config(
         tmp_path / "run",
         {
@@ -138,7 +138,7 @@ def test_each_episode_begins_with_an_empty_memory(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a.gif", "a.mp4"])
-def test_a_video_shows_one_more_episode(tmp_path, name):
+def test_video_shows_one_extra_episode(tmp_path, name):
     pytest.importorskip("imageio_ffmpeg")
     pytest.importorskip("pygame")
     from imageio import v2 as imageio
@@ -161,11 +161,11 @@ def test_a_video_shows_one_more_episode(tmp_path, name):
     with imageio.get_reader(file) as reader:
         assert reader.get_data(0).shape == (400, 600, 3)
         if name.endswith("mp4"):
-            # The first image is of the beginning.
+            # The first image is that of the reset.
             assert reader.count_frames() == shown["length"] + 1
 
 
-def test_an_environment_that_renders_nothing_is_refused_before_any_episode(config):
+def test_video_is_refused_if_environment_renders_nothing(config):
     pytest.importorskip("imageio")
     save_as_best(config, prefer(2), 20)
     with pytest.raises(ConfigError, match="renders no images"):
@@ -177,7 +177,7 @@ class Drawn(Rewarding):
         return np.zeros((4, 6, 3), np.uint8)
 
 
-def test_a_video_of_an_endless_episode_is_cut_off(tmp_path):
+def test_video_of_an_endless_episode_is_cut_off(tmp_path):
     image = pytest.importorskip("PIL.Image")
     pytest.importorskip("imageio")
     place = "evaluation.test_evaluation_run_evaluation:Drawn"

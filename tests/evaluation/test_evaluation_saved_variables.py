@@ -30,7 +30,7 @@ def config(tmp_path):
     return write_config(tmp_path / "run", ACTIONS)
 
 
-def test_the_best_comes_first_and_either_can_be_asked_for(config):
+def test_best_checkpoint_is_preferred_unless_latest_is_requested(config):
     checkpoint = save_latest(config, prefer(1), 30)
     found = read(config)
     assert (found.which, found.learner_steps) == ("latest", 30)
@@ -53,14 +53,14 @@ def test_the_best_comes_first_and_either_can_be_asked_for(config):
         ("best", "--checkpoint latest"),
     ],
 )
-def test_nothing_saved_is_one_error(config, which, words):
+def test_missing_checkpoint_is_an_error(config, which, words):
     if which == "best":
         save_latest(config, prefer(1), 30)
     with pytest.raises(ConfigError, match=words):
         read(config, which)
 
 
-def test_a_damaged_checkpoint_is_skipped(config):
+def test_damaged_checkpoint_is_skipped(config):
     save_latest(config, prefer(1), 30, "000001")
     newest = save_latest(config, prefer(2), 40, "000002")
     (newest.path / "progress.json").write_text("{}")
@@ -71,7 +71,7 @@ def test_a_damaged_checkpoint_is_skipped(config):
 
 
 @pytest.mark.parametrize("which", ["best", "latest"])
-def test_another_network_is_one_error(config, which):
+def test_checkpoint_of_another_network_is_refused(config, which):
     save_as_best(config, prefer(2), 20)
     save_latest(config, prefer(1), 30)
     network = dataclasses.replace(config.network, factory="mlp", head="linear")
@@ -80,13 +80,13 @@ def test_another_network_is_one_error(config, which):
     assert "config.yaml" in str(caught.value)
 
 
-def test_a_best_that_is_replaced_meanwhile_is_read_again(config, monkeypatch):
+def test_best_checkpoint_replaced_during_read_is_reread(config, monkeypatch):
     first = save_as_best(config, prefer(1), 20, 1.0)
     restore_tree = saved_variables.restore_tree
 
     def replace_and_read(directory, like):
         if directory == first.variables:
-            # Removes the one that is being read.
+            # This removes the checkpoint that is being read.
             save_as_best(config, prefer(2), 40, 2.0)
         return restore_tree(directory, like)
 
@@ -96,7 +96,7 @@ def test_a_best_that_is_replaced_meanwhile_is_read_again(config, monkeypatch):
     np.testing.assert_array_equal(found.params["~"]["q"], [0, 0, 1])
 
 
-def test_a_damaged_best_is_skipped_for_the_latest(config):
+def test_damaged_best_checkpoint_falls_back_to_latest(config):
     save_latest(config, prefer(0), 10)
     best = save_as_best(config, prefer(1), 20)
     file = next(path for path in best.variables.rglob("*") if path.is_file())
@@ -109,7 +109,7 @@ def test_a_damaged_best_is_skipped_for_the_latest(config):
         read(config, "best")
 
 
-def test_the_checkpoint_of_a_serial_run(tmp_path):
+def test_checkpoint_of_a_serial_run_is_loaded(tmp_path):
     config = config_from_dict(
         {
             "run_dir": str(tmp_path / "run"),

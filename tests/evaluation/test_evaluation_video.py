@@ -11,7 +11,7 @@ from distrl.evaluation import video
 from distrl.evaluation.video import INSTALL, check_video, open_video
 
 ROOT = Path(__file__).parents[2]
-# Height and width are even and no multiples of 16: nothing is scaled.
+# Even sizes that are no multiples of 16, which must not be scaled.
 IMAGES = [np.full((38, 54, 3), 10 * i, np.uint8) for i in range(12)]
 
 
@@ -21,7 +21,7 @@ def write(file, rate=20.0):
             take(image)
 
 
-def test_a_gif_shows_each_image_for_its_time(tmp_path):
+def test_gif_shows_each_image_for_its_duration(tmp_path):
     image = pytest.importorskip("PIL.Image")
     write(tmp_path / "a.gif")
     with image.open(tmp_path / "a.gif") as shown:
@@ -33,7 +33,7 @@ def test_a_gif_shows_each_image_for_its_time(tmp_path):
     assert durations == [50] * 12
 
 
-def test_a_gif_that_gets_too_long_for_memory_drops_the_rest(tmp_path, monkeypatch):
+def test_gif_drops_images_beyond_the_limit(tmp_path, monkeypatch):
     image = pytest.importorskip("PIL.Image")
     monkeypatch.setattr(video, "GIF_IMAGES", 5)
     write(tmp_path / "a.gif")
@@ -41,7 +41,7 @@ def test_a_gif_that_gets_too_long_for_memory_drops_the_rest(tmp_path, monkeypatc
         assert shown.n_frames == 5
 
 
-def test_an_mp4_has_each_image_at_its_size(tmp_path):
+def test_mp4_has_all_images_at_full_size(tmp_path):
     pytest.importorskip("imageio_ffmpeg")
     from imageio import v2 as imageio
 
@@ -52,7 +52,7 @@ def test_an_mp4_has_each_image_at_its_size(tmp_path):
         assert shown.get_meta_data()["fps"] == 20
 
 
-def test_an_interrupted_video_leaves_no_file(tmp_path):
+def test_interrupted_video_keeps_the_old_file(tmp_path):
     pytest.importorskip("imageio")
     file = tmp_path / "a.gif"
     file.write_text("the one before")
@@ -70,7 +70,7 @@ def test_an_interrupted_video_leaves_no_file(tmp_path):
         ("no/a.gif", "there is no directory"),
     ],
 )
-def test_an_impossible_file_is_refused(tmp_path, name, words):
+def test_invalid_video_paths_are_refused(tmp_path, name, words):
     with pytest.raises(ConfigError, match=words):
         check_video(tmp_path / name)
 
@@ -78,13 +78,15 @@ def test_an_impossible_file_is_refused(tmp_path, name, words):
 @pytest.mark.parametrize(
     ("missing", "name"), [("imageio.v2", "a.gif"), ("imageio_ffmpeg", "a.mp4")]
 )
-def test_a_missing_package_is_named(tmp_path, monkeypatch, missing, name):
+def test_missing_package_error_has_the_install_command(
+    tmp_path, monkeypatch, missing, name
+):
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(ConfigError) as caught:
         check_video(tmp_path / name)
     assert str(caught.value).endswith(f"install it with: {INSTALL}")
 
 
-def test_the_command_installs_the_extra():
+def test_install_command_matches_the_video_extra():
     project = tomli.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert re.findall("'(.*?)'", INSTALL) == project["optional-dependencies"]["video"]
