@@ -1,8 +1,4 @@
-"""A supervisor in a process of its own, for tests of what it does.
-
-It is a fresh process, as nodes must not be forked from one that has opened a channel,
-but one without the front and the checks, which take most of the time of a whole run.
-"""
+"""A supervisor in a fresh process, for tests."""
 
 import os
 import pickle
@@ -20,13 +16,9 @@ ROOT = HERE.parents[1]
 
 
 def supervise(config, name, log=None):
-    """Returns the events of a program of tiny_programs, from start to end.
-
-    Args:
-      config: of the run; its run_dir is there.
-      name: of the program's maker.
-      log: called with each event, as it arrives, and the channel to answer on.
-    """
+    """Returns the events of a program of tiny_programs; calls `log` with each."""
+    # Nodes must not be forked from a process that has opened a channel. Without the
+    # front and the checks this takes much less time than a whole run.
     channel, far = Channel.pair()
     process = subprocess.Popen(
         [sys.executable, __file__, str(far.fileno()), name],
@@ -58,7 +50,8 @@ def supervise(config, name, log=None):
 
 
 def main():
-    """Runs the supervisor; the nodes find JAX imported, as in the host."""
+    """Runs the supervisor in this process."""
+    # As in the host, JAX is imported before nodes are forked.
     import jax  # noqa: F401
     import tiny_programs
 

@@ -1,4 +1,4 @@
-"""The table of backends: each has the function that it names."""
+"""The table of backends."""
 
 import typing
 
@@ -13,7 +13,7 @@ from distrl.launch.backends import BACKENDS, OUR_PROGRAM
 from distrl.launch.loading import load_function
 
 
-def test_the_functions_of_all_backends_and_programs_are_found():
+def test_backend_functions_and_programs_can_be_loaded():
     assert set(BACKENDS) == set(typing.get_args(Backend))
     programs = [backend.program or OUR_PROGRAM for backend in BACKENDS.values()]
     for reference in [*programs, *(backend.run for backend in BACKENDS.values())]:
@@ -22,7 +22,7 @@ def test_the_functions_of_all_backends_and_programs_are_found():
         assert load_function(function) is function
 
 
-def test_a_program_of_the_users_own_is_refused_by_the_serial_backend(tmp_path):
+def test_serial_backend_refuses_custom_program(tmp_path):
     config = Config(
         run_dir=str(tmp_path / "run"), launch=LaunchConfig(backend="serial")
     )

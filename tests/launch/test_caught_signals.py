@@ -1,4 +1,4 @@
-"""SIGINT, SIGTERM and SIGHUP, waited for with `select`."""
+"""Waiting for SIGINT, SIGTERM and SIGHUP with `select`."""
 
 import os
 import select
@@ -32,19 +32,19 @@ def send(caught, *numbers):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_first_one_wakes_a_waiting_loop(caught, number):
+def test_first_signal_wakes_select(caught, number):
     assert not is_readable(caught, 0)
     assert caught.first is None
     send(caught, number)
     assert (caught.first, caught.is_repeated) == (number, False)
 
 
-def test_second_one_repeats_the_first(caught):
+def test_second_signal_counts_as_repeated(caught):
     send(caught, signal.SIGTERM, signal.SIGINT)
     assert (caught.first, caught.is_repeated) == (signal.SIGTERM, True)
 
 
-def test_closed_terminal_may_send_sighup_twice_and_sigterm(caught):
+def test_closed_terminal_signals_do_not_count_as_repeated(caught):
     send(caught, signal.SIGHUP, signal.SIGHUP, signal.SIGTERM, signal.SIGHUP)
     assert (caught.first, caught.is_repeated) == (signal.SIGHUP, False)
     send(caught, signal.SIGTERM)
@@ -61,7 +61,7 @@ def test_ignored_sighup_stays_ignored():
     assert (done.returncode, done.stdout) == (0, "None\n")
 
 
-def test_handlers_are_restored():
+def test_signal_handlers_are_restored_on_close():
     before = signal.getsignal(signal.SIGTERM)
     caught = CaughtSignals()
     assert signal.getsignal(signal.SIGTERM) != before
@@ -69,7 +69,7 @@ def test_handlers_are_restored():
     assert signal.getsignal(signal.SIGTERM) == before
 
 
-def test_nothing_is_caught_in_another_thread():
+def test_signals_are_not_caught_outside_main_thread():
     before, seen = signal.getsignal(signal.SIGTERM), []
 
     def catch():

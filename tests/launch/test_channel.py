@@ -1,4 +1,4 @@
-"""Messages arrive whole, and a closed end is noticed."""
+"""Messages and descriptors sent over a channel."""
 
 import os
 import socket
@@ -17,7 +17,7 @@ def test_messages_arrive_whole_and_in_order():
     assert [far.receive() for _ in sent] == sent
 
 
-def test_a_closed_end_is_none_to_the_reader_and_false_to_the_writer():
+def test_receive_and_send_report_closed_peer():
     near, far = Channel.pair()
     far.close()
     assert near.receive() is None
@@ -25,7 +25,7 @@ def test_a_closed_end_is_none_to_the_reader_and_false_to_the_writer():
 
 
 @pytest.mark.parametrize("size", [1, 500_000])
-def test_a_descriptor_arrives_with_a_message_of_any_length(tmp_path, size):
+def test_descriptor_arrives_with_message_of_any_length(tmp_path, size):
     near, far = Channel.pair()
     sent = Note("\U0001f3d3" * size)
     with (tmp_path / "file").open("w") as file:
@@ -36,7 +36,7 @@ def test_a_descriptor_arrives_with_a_message_of_any_length(tmp_path, size):
     assert not os.get_inheritable(descriptor)
 
 
-def test_nodes_may_send_long_messages_to_one_who_reads_later():
+def test_long_messages_can_be_sent_before_they_are_read():
     inbox, outbox = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     sent = [Ended(Failure(f"actor/{i}", str(i) * 400_000)) for i in range(3)]
     for message in sent:

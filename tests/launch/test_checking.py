@@ -1,4 +1,4 @@
-"""The parts of a run are built once before anything starts."""
+"""Checks of the parts of a run before anything starts."""
 
 import dataclasses
 import json
@@ -31,7 +31,7 @@ from distrl.learner.state import init_state
 from distrl.types import EnvironmentSpec
 
 
-def test_it_returns_the_spec_of_the_environment():
+def test_check_returns_environment_spec():
     spec, _ = check_parts(Config(environment="bsuite:catch/0"))
     assert spec.num_actions == 3
     assert spec.observation.shape == (10, 5)
@@ -58,7 +58,7 @@ def test_it_returns_the_spec_of_the_environment():
             },
             ["replay.frame_stack = 5", "is a dict", "network.last_action_reward"],
         ),
-        # Tried out on the parameters of the network, which has no such layer.
+        # The optimizer is tried on the params of the network, without such a layer.
         (
             {
                 "learner": LearnerConfig(
@@ -76,7 +76,7 @@ def test_it_returns_the_spec_of_the_environment():
         ),
     ],
 )
-def test_what_does_not_fit_is_refused(changes, words):
+def test_invalid_parts_are_refused(changes, words):
     assert jax.local_device_count() == 4
     with pytest.raises(ConfigError) as caught:
         check_parts(dataclasses.replace(Config(), **changes))
@@ -86,7 +86,7 @@ def test_what_does_not_fit_is_refused(changes, words):
 
 @pytest.fixture
 def change(tmp_path):
-    """Checks a run's parts after the environment or the network was changed."""
+    """Checks the parts of a run after a change of its environment or network."""
     file = tmp_path / "said.json"
     config = Config(
         run_dir=str(tmp_path),
@@ -109,7 +109,6 @@ def change(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        # The network would fail for want of the part that it reads.
         (
             {"observation": {"view": ["float32", [2, 2], 0, 1]}},
             "observation['map'] was float32 [2, 2], is now missing; observation['",
@@ -118,13 +117,13 @@ def change(tmp_path):
         ({"hidden": 5}, "params.linear.w was float32 [5, 4], is now float32 [5, 5]"),
     ],
 )
-def test_changed_run_is_refused(change, changes, words):
+def test_changed_environment_or_network_is_refused(change, changes, words):
     with pytest.raises(ConfigError) as caught:
         change(**changes)
     assert words in str(caught.value)
 
 
-def test_changed_bounds_are_noted_and_nothing_else(change):
+def test_changed_observation_bounds_are_noted(change):
     assert change()[1] == []
     wider = {**FIRST["observation"], "speed": ["int32", [1], -9, 9]}
     (line,) = change(observation=wider)[1]
@@ -150,10 +149,10 @@ def make_config(backend="processes", **replay):
         # Action, reward and discount take 4 bytes each.
         (PICTURES, make_config(), 2 * PICTURE + 12),
         (STACKS, make_config(), 8 * FRAME + 12),
-        # A frame is stored once; eight are referred to.
+        # Each frame is stored once, and an item refers to eight.
         (STACKS, make_config(frame_stack=4), FRAME + 12 + 8 * 4),
         (STACKS, make_config("serial", frame_stack=4), 8 * FRAME + 12),
-        # Sequences have a mask, too, and overlap by half.
+        # Sequences also have a mask, and overlap by half.
         (STACKS, make_config(sequence_length=10), 44 * FRAME + 10 * 16),
         (
             STACKS,
@@ -162,13 +161,13 @@ def make_config(backend="processes", **replay):
         ),
     ],
 )
-def test_the_bytes_of_an_item(spec, config, size):
+def test_item_bytes_are_counted(spec, config, size):
     assert count_item_bytes(config, spec) == size
 
 
 @pytest.fixture
 def check(monkeypatch):
-    """Returns what is noted about a replay of pictures; 8 of 16 GiB are available."""
+    """Returns the note on a replay of pictures; 8 of 16 GiB are available."""
     sizes = {"MemAvailable": 8 * GIB, "MemTotal": 16 * GIB}
     monkeypatch.setattr(checking, "read_memory", sizes.__getitem__)
 
@@ -179,7 +178,7 @@ def check(monkeypatch):
     return call
 
 
-def test_replay_that_may_not_fit_is_noted_with_the_estimate(check):
+def test_replay_too_large_for_memory_is_noted(check):
     fitting = 8 * GIB // (2 * PICTURE + 12)
     assert check(fitting) == ""
     assert f"enough for a capacity of {fitting:,}" in check(fitting + 1)
@@ -189,14 +188,14 @@ def test_replay_that_may_not_fit_is_noted_with_the_estimate(check):
     assert line.endswith("enough for a capacity of 1,553")
 
 
-def test_on_a_cluster_each_shard_has_a_machine(check):
+def test_cluster_memory_counts_one_machine_per_shard(check):
     assert check(6_000, "ray", shards=4) == ""
     line = check(8_000, "ray", shards=4)
     assert "32.0 GiB of memory are available on 4 machines" in line
     assert "enough for a capacity of 6,213" in line
 
 
-def test_serial_buffer_that_cannot_be_allocated_is_refused(check):
+def test_serial_buffer_beyond_total_memory_is_refused(check):
     assert check(2_000, "serial").endswith("enough for a capacity of 1,553")
     with pytest.raises(ConfigError, match=r"take 20\.6 GiB.* Set it to that or less"):
         check(4_000, "serial")

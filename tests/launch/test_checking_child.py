@@ -1,4 +1,4 @@
-"""A check in a child always has an answer, whatever the child does."""
+"""Checks in a child process, however the child ends."""
 
 import functools
 import multiprocessing
@@ -17,7 +17,7 @@ from distrl.errors import ConfigError
 from distrl.launch.channel import Channel
 from distrl.launch.checking_child import CheckLost, run_in_child
 
-# The limit of a check that is to end by itself.
+# The limit of checks that should end by themselves.
 _SECONDS = 60.0
 
 
@@ -30,13 +30,13 @@ def channel():
 
 
 def lose_check(channel, function, seconds=_SECONDS):
-    """Returns how a check was lost in which `function` was called."""
+    """Returns the message of the CheckLost that `function` causes."""
     with pytest.raises(CheckLost) as caught:
         list(run_in_child(lambda tell: function(), seconds, channel))
     return str(caught.value)
 
 
-def test_a_check_tells_from_a_process_of_its_own(channel):
+def test_check_reports_values_from_child_process(channel):
     def task(tell):
         tell(os.getpid())
         tell("x" * 10**6)
@@ -46,7 +46,7 @@ def test_a_check_tells_from_a_process_of_its_own(channel):
     assert len(text) == 10**6
 
 
-def test_a_refusal_is_one_here_too_and_has_the_users_line(channel):
+def test_config_error_in_child_is_raised_with_source_line(channel):
     def refuse(tell):
         try:
             raise KeyError("missing")
@@ -59,7 +59,7 @@ def test_a_refusal_is_one_here_too_and_has_the_users_line(channel):
     assert str(caught.value) == f"seed = x: no ({__file__}:{line})"
 
 
-def test_a_failure_that_is_not_of_the_users_code_comes_with_its_traceback(channel):
+def test_failure_outside_user_code_is_runtime_error(channel):
     with pytest.raises(RuntimeError, match="KeyError: <function"):
         list(run_in_child(functools.partial(operator.getitem, {}), _SECONDS, channel))
 
@@ -73,7 +73,7 @@ def fail():
 
 
 def print_and_exit():
-    # Pytest has a stdout of its own.
+    # Pytest replaces sys.stdout.
     os.write(1, b"".join(b"line %d\n" % number for number in range(9)))
     sys.exit(2)
 
@@ -92,7 +92,7 @@ def print_and_exit():
         (print_and_exit, "line 5 | line 6 | line 7 | line 8", __file__),
     ],
 )
-def test_how_a_check_was_lost_is_one_sentence(channel, function, words, place):
+def test_lost_check_is_explained_in_one_line(channel, function, words, place):
     message = lose_check(channel, function)
     assert words in message
     assert (f" ({__file__}:" if place else "") in message
@@ -100,7 +100,7 @@ def test_how_a_check_was_lost_is_one_sentence(channel, function, words, place):
 
 
 @pytest.mark.parametrize("wait", [threading.Event().wait, lambda: time.sleep(600)])
-def test_a_check_that_does_not_end_is_given_up_with_its_place(channel, wait):
+def test_hanging_check_times_out_with_source_line(channel, wait):
     def hang():
         os.write(2, b"loading level 7\n")
         wait()
@@ -124,7 +124,7 @@ def leave_subprocess(tmp_path):
 
 
 def leave_double_forked(tmp_path):
-    """As a daemon does: in a session of its own, its parent gone."""
+    """Starts an orphan in its own session, as a daemon does."""
     file = tmp_path / "pid"
     middle = os.fork()
     if middle == 0:
@@ -141,9 +141,7 @@ def leave_double_forked(tmp_path):
 @pytest.mark.parametrize(
     "leave", [leave_daemonic, leave_subprocess, leave_double_forked]
 )
-def test_what_a_check_left_behind_neither_delays_it_nor_lives_on(
-    channel, tmp_path, leave
-):
+def test_processes_left_by_check_are_killed(channel, tmp_path, leave):
     spared = subprocess.Popen(["sleep", "600"])
     try:
         (pid,) = run_in_child(lambda tell: tell(leave(tmp_path)), _SECONDS, channel)
@@ -151,7 +149,7 @@ def test_what_a_check_left_behind_neither_delays_it_nor_lives_on(
         while _lives(pid):
             assert time.monotonic() < deadline
             time.sleep(0.01)
-        # What was there before is not the check's.
+        # Processes that were there before the check are not its own.
         assert spared.poll() is None
     finally:
         spared.kill()
@@ -165,7 +163,7 @@ def _lives(pid):
         return False
 
 
-def test_a_fork_that_exits_does_not_answer_for_the_check(channel):
+def test_check_continues_after_its_fork_exits(channel):
     def daemonise(tell):
         pid = os.fork()
         if pid == 0:
@@ -176,7 +174,7 @@ def test_a_fork_that_exits_does_not_answer_for_the_check(channel):
     assert list(run_in_child(daemonise, _SECONDS, channel)) == ["built"]
 
 
-def test_what_a_check_prints_does_not_fill_the_disk(channel):
+def test_long_check_output_does_not_fill_disk(channel):
     def print_much():
         for written in range(1, 101):
             os.write(1, b"x" * 2**20)

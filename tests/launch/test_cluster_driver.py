@@ -1,4 +1,4 @@
-"""The driver's part of a run, with stand-ins for Ray and for machines."""
+"""The driver of a cluster run, with fakes of Ray and the machines."""
 
 import contextlib
 import queue
@@ -50,7 +50,7 @@ LEFT = "left the cluster"
 
 
 class StoodInMachine:
-    """A machine that says what a test has it say, and keeps what it is sent."""
+    """A fake machine that says what a test chooses, and keeps what it is sent."""
 
     def __init__(self, request, said):
         self.request = request
@@ -88,7 +88,7 @@ class StoodInMachine:
 
 
 class StoodInCluster:
-    """A cluster whose places a test decides, with a driver in a thread of its own."""
+    """A fake cluster with places that a test chooses, and a driver in a thread."""
 
     def __init__(self, monkeypatch):
         self.keys = APART
@@ -113,7 +113,7 @@ class StoodInCluster:
         monkeypatch.setattr(driver._Driver, "_abandon", lambda self: sys.exit())
 
     def start(self, **launch):
-        """Starts a run; returns the two machines on which it starts an agent."""
+        """Starts a run; returns the two machines that get an agent."""
         config = Config(run_dir="/runs/x", launch=LaunchConfig(**launch))
         request = Launch("", token="/runs/.token")
         arguments = (PROGRAM, config, self._channel, request)
@@ -125,7 +125,7 @@ class StoodInCluster:
         return [self._started.get(timeout=SECONDS) for _ in range(count)]
 
     def hear_next(self):
-        """Returns the next message to the front, stages left out."""
+        """Returns the next message to the front that is not a stage."""
         while True:
             assert select.select([self.front], [], [], SECONDS)[0]
             message = self.front.receive()
@@ -134,13 +134,13 @@ class StoodInCluster:
                 return message
 
     def hear(self, kind):
-        """Waits until the front hears a message of a kind, and returns it."""
+        """Returns the next message of a kind to the front, and skips others."""
         while not isinstance(message := self.hear_next(), kind):
             pass
         return message
 
     def build(self, **launch):
-        """Starts a run up to where its nodes start; returns the two machines."""
+        """Starts a run until its nodes may start; returns the two machines."""
         home, away = self.start(**launch)
         away.get_ready()
         home.get_ready()
@@ -150,7 +150,7 @@ class StoodInCluster:
         return home, away
 
     def begin(self, **launch):
-        """Starts a run up to where its nodes run; returns the two machines."""
+        """Starts a run until its nodes have started; returns the two machines."""
         home, away = self.build(**launch)
         for machine, pid in ((home, 11), (away, 21)):
             machine.read(StartNodes)
@@ -159,14 +159,14 @@ class StoodInCluster:
         return home, away
 
     def finish(self, *machines):
-        """Ends the nodes of machines, and returns the error that the front hears of."""
+        """Ends the nodes of machines; returns the error that the front receives."""
         for machine in machines:
             machine.read(Stop)
             machine.say(Ended())
         return self.conclude()
 
     def conclude(self):
-        """Returns the error that the front hears of, once the driver has ended."""
+        """Returns the error that the front receives, once the driver has ended."""
         error = self.hear(Ended).error
         self.join()
         return error
@@ -183,7 +183,7 @@ class StoodInCluster:
         with contextlib.suppress(SystemExit):
             driver.run_cluster(*arguments)
 
-    # What the driver takes for a reservation.
+    # The driver uses the cluster as its Reservation.
 
     def is_ready(self):
         if self.placing_error is not None:
@@ -225,7 +225,7 @@ def cluster(monkeypatch):
     made.close()
 
 
-def test_nodes_start_once_every_address_is_known(cluster):
+def test_nodes_start_once_all_addresses_are_known(cluster):
     home, away = cluster.build()
     assert (home.request.check, away.request.check) == (DEVICES["learner"], None)
     assert home.request.token == "/runs/.token"
@@ -245,7 +245,7 @@ def test_nodes_start_once_every_address_is_known(cluster):
     assert variables["replay/0"]["JAX_PLATFORMS"] == "cpu"
 
 
-def test_the_end_of_one_machine_ends_the_others(cluster):
+def test_stopping_machine_stops_all_machines(cluster):
     home, away = cluster.begin()
     away.say(NodeChanged("actor/0", "ended"), Note("look"))
     home.say(Stopping())
@@ -260,7 +260,7 @@ def test_the_end_of_one_machine_ends_the_others(cluster):
     assert home.has_ended and away.has_ended
 
 
-def test_what_nodes_do_before_all_have_started_is_told_after_it(cluster):
+def test_early_node_events_are_sent_after_started(cluster):
     home, away = cluster.build()
     failure = Failure("actor/0", "it broke")
     restarted = Restarted("actor/1", 9, "was killed", 1)
@@ -275,7 +275,7 @@ def test_what_nodes_do_before_all_have_started_is_told_after_it(cluster):
 
 
 @pytest.mark.parametrize("error", [None, RuntimeError("the head is dead")])
-def test_nodes_that_find_no_place_are_refused_with_the_limit(cluster, error):
+def test_nodes_without_place_are_refused_after_connect_seconds(cluster, error):
     cluster.keys, cluster.placing_error = None, error
     cluster.start(connect_seconds=0.2)
     text = cluster.hear(Refused).text
@@ -286,7 +286,7 @@ def test_nodes_that_find_no_place_are_refused_with_the_limit(cluster, error):
     assert cluster.released
 
 
-def test_a_machine_that_cannot_run_its_nodes_refuses_the_run(cluster):
+def test_run_is_refused_when_machine_refuses(cluster):
     home, away = cluster.start()
     away.get_ready()
     home.say(Refused("environment: no such thing"))
@@ -295,20 +295,20 @@ def test_a_machine_that_cannot_run_its_nodes_refuses_the_run(cluster):
     assert home.has_ended and away.has_ended
 
 
-def test_a_machine_lost_before_the_start_fails_the_run(cluster):
+def test_machine_lost_before_start_fails_run(cluster):
     cluster.start()[0].lose(printed="the end")
     error = Failure("launcher", "machine ip-home left the cluster.\nthe end")
     assert cluster.conclude() == error
 
 
-def test_a_machine_that_breaks_before_the_start_fails_the_run(cluster):
+def test_machine_error_before_start_fails_run(cluster):
     error = Failure("launcher", "it broke")
     cluster.start()[0].say(Ended(error))
     assert cluster.conclude() == error
 
 
 @pytest.mark.parametrize("lost", ["home", "away"])
-def test_all_nodes_start_again_after_the_loss_of_a_machine(cluster, lost):
+def test_all_nodes_restart_after_machine_loss(cluster, lost):
     home, away = cluster.begin(restart_delay_seconds=0.0)
     away.say(Restarted("actor/0", 9, "was killed", 1))
     cluster.keys = dict.fromkeys(NODES, "away")
@@ -337,7 +337,7 @@ def test_all_nodes_start_again_after_the_loss_of_a_machine(cluster, lost):
     assert cluster.finish(new) is None
 
 
-def test_a_program_that_finds_no_place_again_fails_the_run(cluster):
+def test_restart_without_place_fails_run(cluster):
     _, away = cluster.begin(restart_delay_seconds=0.0, connect_seconds=0.2)
     cluster.keys = None
     away.lose()
@@ -347,7 +347,7 @@ def test_a_program_that_finds_no_place_again_fails_the_run(cluster):
 
 
 @pytest.mark.parametrize("delay", [0.0, 60.0])
-def test_a_stop_ends_a_run_that_is_starting_again(cluster, delay):
+def test_stop_ends_restarting_run(cluster, delay):
     _, away = cluster.begin(restart_delay_seconds=delay)
     away.lose()
     cluster.hear(Note)
@@ -357,14 +357,14 @@ def test_a_stop_ends_a_run_that_is_starting_again(cluster, delay):
     assert cluster.conclude() is None
 
 
-def test_a_lost_machine_fails_a_run_that_restarts_nothing(cluster):
+def test_lost_machine_fails_run_without_restarts(cluster):
     home, away = cluster.begin(restart="never")
     away.say(Lost("lost the process that ran its nodes", "the end"))
     text = "machine ip-away lost the process that ran its nodes, and actor/0, actor/1 "
     assert cluster.finish(home) == Failure("actor/0", f"{text}with it.")
 
 
-def test_machines_that_are_lost_again_and_again_fail_the_run(cluster):
+def test_too_many_lost_machines_fail_run(cluster):
     _, away = cluster.begin(restart_delay_seconds=0.0, max_restarts=1)
     away.lose()
     cluster.await_machines(2)[1].lose()
@@ -372,7 +372,7 @@ def test_machines_that_are_lost_again_and_again_fail_the_run(cluster):
     assert text in cluster.conclude().traceback
 
 
-def test_the_first_error_is_the_one_that_is_told(cluster):
+def test_first_error_is_reported(cluster):
     home, away = cluster.begin()
     first = Failure("actor/0", "first")
     away.say(Ended(first))

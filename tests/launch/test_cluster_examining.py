@@ -15,7 +15,7 @@ from distrl.launch.cluster.examining import (
 )
 
 
-def test_versions_must_equal_those_here():
+def test_package_versions_must_match_local_ones():
     here = {"jax": "0.4.38", "distrl": "1"}
     assert judge_versions(here, dict(here)) == Finding(
         "versions", "ok", "2 packages as here"
@@ -31,14 +31,14 @@ def test_versions_must_equal_those_here():
     ("offset", "uncertainty", "state"),
     [(0.0, 0.001, "ok"), (-0.9, 0.0, "ok"), (3.0, 2.5, "ok"), (-3.0, 0.1, "warning")],
 )
-def test_clocks_may_differ_a_little(offset, uncertainty, state):
+def test_clock_offset_beyond_tolerance_is_warning(offset, uncertainty, state):
     finding = judge_clock(offset, uncertainty)
     assert finding.state == state
     assert f"{offset:+.3f} s" in finding.found
     assert bool(finding.advice) == (state != "ok")
 
 
-def test_an_examiner_checks_and_finds_who_does_not_answer():
+def test_examiner_reports_checks_and_unreachable_ports():
     examiner = Examiner()
     known = f"127.0.0.1:{examiner.read_port()}"
     with socket.socket() as closed:
@@ -54,6 +54,6 @@ def test_an_examiner_checks_and_finds_who_does_not_answer():
     examiner._server.close()
 
 
-def test_an_address_of_a_wrong_form_is_refused():
+def test_malformed_cluster_address_is_refused():
     with pytest.raises(ConfigError, match="--cluster = 'ray://x:1'"):
         list(examine_cluster("ray://x:1", [], 1.0))

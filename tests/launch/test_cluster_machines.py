@@ -1,4 +1,4 @@
-"""The agent of a machine without Ray, and a machine as the driver sees it with Ray."""
+"""The agent of a machine, without Ray, and remote machines, with Ray."""
 
 import os
 import signal
@@ -36,7 +36,7 @@ def agent(tmp_path):
 
 
 def read_all(agent):
-    """Returns all messages, each asked for twice, as after an answer that was lost."""
+    """Returns all messages; asks for each twice, as after a lost answer."""
     messages = []
     while not messages or not isinstance(messages[-1], Lost):
         first = agent.receive(len(messages))
@@ -45,14 +45,14 @@ def read_all(agent):
     return messages
 
 
-def test_messages_come_in_order_and_the_last_says_that_the_zygote_ended(agent):
+def test_agent_messages_end_with_zygote_exit_code(agent):
     ended, closed = read_all(agent)
     assert isinstance(ended, Ended)
     assert "No module named 'no'" in ended.error.traceback
     assert "exit code 0" in closed.printed
 
 
-def test_a_zygote_that_is_killed_is_said_to_be(agent):
+def test_killed_zygote_is_reported(agent):
     os.kill(agent._zygote.pid, signal.SIGKILL)
     (closed,) = read_all(agent)
     assert "killed by SIGKILL" in closed.printed
@@ -70,7 +70,7 @@ signal.pause()
 """
 
 
-def test_a_machine_that_is_cut_off_from_the_driver_ends_everything():
+def test_agent_cut_off_from_driver_ends_its_zygote():
     process = subprocess.Popen(
         [sys.executable, "-c", _LEFT_ALONE], stdout=subprocess.PIPE, text=True
     )
@@ -116,12 +116,12 @@ def listen(cluster, request, what):
     done = run_python("-c", _SCRIPT, cluster.address, pack(request), what)
     assert done.returncode == 0, done.stderr
     cluster.assert_nothing_is_left()
-    # Ray may print something before it.
+    # Ray may print lines before it.
     return unpack(done.stdout.splitlines()[-1])
 
 
 @pytest.mark.slow
-def test_a_machine_speaks_until_its_end(cluster, tmp_path):
+def test_machine_that_cannot_see_run_dir_refuses_run(cluster, tmp_path):
     request = make_request(tmp_path, tmp_path / "absent")
     refused, closed = listen(cluster, request, "listen")
     assert isinstance(refused, Refused)
@@ -130,12 +130,12 @@ def test_a_machine_speaks_until_its_end(cluster, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_machine_whose_agent_is_killed_is_lost(cluster, tmp_path):
+def test_machine_with_killed_agent_is_lost(cluster, tmp_path):
     *_, lost = listen(cluster, make_request(tmp_path, tmp_path), "kill")
     assert lost.startswith("machine 10.0.0.1 lost its agent: ")
 
 
-def test_a_machine_that_does_not_answer_is_lost(tmp_path, monkeypatch):
+def test_machine_that_does_not_answer_is_lost(tmp_path, monkeypatch):
     monkeypatch.setattr(ray, "remote", mock.MagicMock())
     launch = LaunchConfig(connect_seconds=0.1)
     machine = RemoteMachine(launch, "0" * 56, make_request(tmp_path, tmp_path))
@@ -154,7 +154,7 @@ def test_a_machine_that_does_not_answer_is_lost(tmp_path, monkeypatch):
         (ValueError("no  such\nthing"), "lost its agent: no such thing"),
     ],
 )
-def test_why_a_machine_does_not_answer_is_explained(error, words):
+def test_machine_loss_is_explained_in_one_line(error, words):
     reason = explain_loss("abc", error)
     assert reason.startswith(words)
     assert "\n" not in reason

@@ -1,4 +1,4 @@
-"""The resources that a program takes, and where nodes go on a real Ray cluster."""
+"""Resource demands of a program, and placement on a real Ray cluster."""
 
 import json
 
@@ -23,7 +23,7 @@ def demand(**resources):
     return list_demands(LaunchConfig(resources=resources), GROUPS)
 
 
-def test_resources_get_the_names_that_ray_has():
+def test_resources_are_translated_to_ray_names():
     wanted = demand(
         learner={"num_cpus": 1, "num_gpus": 0.5}, actor={"memory": 5, "x": 1}
     )
@@ -31,21 +31,21 @@ def test_resources_get_the_names_that_ray_has():
     assert wanted["actor"] == {"memory": 5.0, "x": 1.0}
 
 
-def test_nothing_is_a_value_and_differs_from_the_default():
+def test_zero_or_empty_resources_override_default():
     wanted = demand(learner={"num_cpus": 0}, replay={})
     assert "CPU" not in wanted["learner"]
     assert wanted["replay"] == wanted["learner"]
     assert 0 < wanted["actor"]["CPU"] < 0.1
-    # So a program fits on a machine whatever its number of actors.
+    # The small default lets many actors share a machine.
     check_demands(wanted, {**GROUPS, "actor": 100}, [SMALL], SMALL.resources)
 
 
-def test_an_unknown_group_is_refused_with_the_nearest_name():
+def test_unknown_group_is_refused_with_nearest_name():
     with pytest.raises(ConfigError, match="no group 'learners'.*'learner'"):
         demand(learners={"num_gpus": 1})
 
 
-def test_what_fits_passes():
+def test_demands_that_fit_are_accepted():
     wanted = demand(learner={"num_gpus": 1, "num_cpus": 3}, actor={"num_cpus": 0.7})
     check_demands(wanted, GROUPS, [SMALL, LARGE], AVAILABLE)
 
@@ -66,13 +66,13 @@ def test_what_fits_passes():
         ({"replay": {"licence": 1}}, "10.0.0.1 has 0 licence"),
     ],
 )
-def test_a_group_that_does_not_fit_is_named_with_what_is_short(resources, words):
+def test_group_short_of_resources_is_refused(resources, words):
     with pytest.raises(ConfigError) as caught:
         check_demands(demand(**resources), GROUPS, [SMALL, LARGE], AVAILABLE)
     assert words in str(caught.value)
 
 
-def test_nothing_fits_on_a_cluster_without_machines():
+def test_cluster_without_machines_is_refused():
     with pytest.raises(ConfigError, match="no machines"):
         check_demands(demand(), GROUPS, [], {})
 
@@ -111,7 +111,7 @@ def place(cluster, bundles, strategy="spread"):
 
 
 @pytest.mark.slow
-def test_nodes_are_spread_and_run_where_their_resources_are(cluster):
+def test_nodes_are_placed_where_their_resources_are(cluster):
     bundles = {
         "learner": {"GPU": 1.0},
         "evaluator": {"GPU": 1.0},
@@ -120,7 +120,7 @@ def test_nodes_are_spread_and_run_where_their_resources_are(cluster):
     (keys, devices), machines = place(cluster, bundles)
     assert set(keys.values()) == set(machines)
     assert keys["learner"] == keys["evaluator"] != keys["actor/0"]
-    # Each of the two has a GPU of its own; a node that takes none is not asked.
+    # Each of the two has its own GPU; a node without one has no variables.
     assert set(devices) == {"learner", "evaluator"}
     seen = [variables["CUDA_VISIBLE_DEVICES"] for variables in devices.values()]
     assert sorted(seen) == ["0", "1"]
@@ -128,7 +128,7 @@ def test_nodes_are_spread_and_run_where_their_resources_are(cluster):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("strategy", "count"), [("spread", 2), ("pack", 1)])
-def test_the_strategy_decides_on_how_many_machines(cluster, strategy, count):
+def test_strategy_decides_number_of_machines(cluster, strategy, count):
     bundles = {f"actor/{i}": {"CPU": 0.5} for i in range(2)}
     (keys, devices), _ = place(cluster, bundles, strategy)
     assert len(set(keys.values())) == count

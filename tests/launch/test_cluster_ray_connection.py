@@ -1,4 +1,4 @@
-"""Connecting to Ray is refused with the reason."""
+"""Refused connections to Ray."""
 
 import socket
 import sys
@@ -10,7 +10,7 @@ from distrl.errors import ConfigError
 from distrl.launch.cluster.ray_connection import connect
 
 
-def test_an_address_where_nobody_listens_is_refused_at_once():
+def test_address_without_listener_is_refused():
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{closed.getsockname()[1]}"
@@ -20,7 +20,7 @@ def test_an_address_where_nobody_listens_is_refused_at_once():
     assert f"launch.address = '{address}'" in str(caught.value)
 
 
-def test_a_ray_that_is_not_installed_is_named(monkeypatch):
+def test_missing_ray_is_refused_with_install_command(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ConfigError, match=r"--editable '\.\[ray\]'"):
         connect(LaunchConfig(backend="ray")).__enter__()

@@ -1,4 +1,4 @@
-"""The zygote of a machine, on a channel as its agent has; without Ray."""
+"""The zygote of a machine, driven over its channel without Ray."""
 
 import json
 import subprocess
@@ -30,7 +30,7 @@ SESSION = Session("s").to_environment()
 
 
 class Zygote:
-    """A zygote process and this end of its channel."""
+    """A zygote process and the agent's end of its channel."""
 
     def __init__(self, config, program, nodes, check=None):
         self.channel, far = Channel.pair()
@@ -76,7 +76,7 @@ def start():
         each.process.stdout.close()
 
 
-def test_it_checks_binds_and_runs_its_nodes(start, tmp_path):
+def test_zygote_checks_and_runs_its_nodes(start, tmp_path):
     RunDirectory(tmp_path).make_ready("")
     names = ["doubler", "actor/0", "actor/1", "learner"]
     counts = {**dict.fromkeys(names, 0), "doubler": 1}
@@ -98,7 +98,7 @@ def test_it_checks_binds_and_runs_its_nodes(start, tmp_path):
     assert nodes["doubler"]["address"] == assignment.addresses["doubler"][0]
     assert zygote.read(Ended).error is None
     assert zygote.process.wait(30) == 0
-    # Each node had its own environment, and counts its restarts.
+    # Each node has its own environment and number of restarts.
     learner = json.loads((tmp_path / "learner.json").read_text())
     assert (learner["answer"], learner["platforms"]) == (42, "cpu")
     for name, restarts in (("actor0", 0), ("actor1", 2)):
@@ -107,7 +107,7 @@ def test_it_checks_binds_and_runs_its_nodes(start, tmp_path):
     assert (tmp_path / "logs" / "machine" / "10.0.0.1.log").exists()
 
 
-def test_it_ends_with_its_nodes_when_its_agent_has_died(start, tmp_path):
+def test_zygote_ends_nodes_when_agent_is_gone(start, tmp_path):
     (tmp_path / "logs").mkdir()
     zygote = start(Config(run_dir=str(tmp_path)), tiny_programs.hanging, {"first": 0})
     spec = zygote.read(Ready).spec

@@ -1,4 +1,4 @@
-"""The learner has the devices, all others one CPU thread; or what was chosen."""
+"""Devices and environment variables of the groups of nodes."""
 
 import socket
 
@@ -13,7 +13,7 @@ from distrl.launch.devices import (
 )
 
 
-def test_learner_sees_what_jax_shows(monkeypatch):
+def test_learner_keeps_inherited_xla_flags(monkeypatch):
     forced = "--xla_force_host_platform_device_count=4"
     monkeypatch.setenv("XLA_FLAGS", forced)
     environment = node_environment("learner")
@@ -22,13 +22,13 @@ def test_learner_sees_what_jax_shows(monkeypatch):
 
 
 @pytest.mark.parametrize("group", ["actor", "evaluator", "replay", "anything"])
-def test_all_others_compute_on_one_cpu_thread(group):
+def test_other_groups_compute_on_one_cpu_thread(group):
     environment = node_environment(group)
     assert environment["JAX_PLATFORMS"] == "cpu"
     assert "intra_op_parallelism_threads=1" in environment["XLA_FLAGS"]
 
 
-def test_chosen_variables_override_the_rest(monkeypatch):
+def test_configured_variables_override_defaults(monkeypatch):
     monkeypatch.setenv("no_grpc_proxy", "localhost,10.0.0.2")
     chosen = {"learner": {"no_grpc_proxy": "a.com"}, "actor": {"OMP_NUM_THREADS": 4}}
     assert node_environment("actor", chosen) == {
@@ -36,12 +36,12 @@ def test_chosen_variables_override_the_rest(monkeypatch):
         "OMP_NUM_THREADS": "4",
     }
     assert node_environment("replay", chosen) == node_environment("replay")
-    # Nodes stay reachable.
+    # The inherited hosts stay, so that nodes remain reachable.
     environment = node_environment("learner", chosen)
     assert environment["no_grpc_proxy"] == "a.com,localhost,10.0.0.2"
 
 
-def test_variables_that_decide_on_devices_are_shown_and_no_others(monkeypatch):
+def test_only_device_variables_are_shown(monkeypatch):
     for name in DEVICE_VARIABLES:
         monkeypatch.delenv(name, raising=False)
     inherited = {"CUDA_VISIBLE_DEVICES": "0,1", "HOME": "/nowhere"}
@@ -51,13 +51,13 @@ def test_variables_that_decide_on_devices_are_shown_and_no_others(monkeypatch):
     assert set(shown) == {"CUDA_VISIBLE_DEVICES", "XLA_FLAGS"}
     assert shown["CUDA_VISIBLE_DEVICES"] == "1"
     assert device_variables("actor", launch, inherited)["CUDA_VISIBLE_DEVICES"] == "0,1"
-    # Threads have no other environment than their process.
+    # Threads share the environment of their process.
     threads = LaunchConfig(backend="threads")
     inherited.pop("HOME")
     assert device_variables("actor", threads, inherited) == inherited
 
 
-def test_place_of_a_node():
+def test_node_place_describes_host_and_learner_devices():
     learner = describe_place("learner", LaunchConfig(), "2 x cpu")
     assert learner["host"] == socket.gethostname()
     assert learner["memory_mib"] > 0

@@ -1,4 +1,4 @@
-"""How nodes end: in words, what is restarted and after how long, who is late."""
+"""Descriptions of ends, delays of restarts and limits for nodes to stop."""
 
 import dataclasses
 import re
@@ -32,13 +32,13 @@ from distrl.launch.ends import (
         ((0, False, None), "ended", "ended by itself, exit code 0, while the run"),
     ],
 )
-def test_an_end_is_of_a_kind_and_has_words(how, end, words):
+def test_end_of_node_is_classified_and_described(how, end, words):
     kind, text = describe_end(*how)
     assert kind == end
     assert words in text
 
 
-def test_the_end_of_a_log_is_quoted_and_one_that_is_not_there_is_said(tmp_path):
+def test_end_of_log_is_quoted_or_reported_missing(tmp_path):
     assert "No such file" in read_log_end(str(tmp_path), "actor/0", "killed")
     log = tmp_path / "logs" / "actor" / "0.log"
     log.write_bytes(b"".join(b"line %d \xff\n" % i for i in range(100)))
@@ -46,7 +46,7 @@ def test_the_end_of_a_log_is_quoted_and_one_that_is_not_there_is_said(tmp_path):
     assert lines[0] == f"The end of {log}:"
     assert len(lines) == 16
     assert lines[-1].startswith("line 99")
-    # Of a node that hung it ends with where its threads were.
+    # A node that hung logs the stacks of its threads last.
     assert len(read_log_end(str(tmp_path), "actor/0", "hung").splitlines()) == 61
 
 
@@ -64,7 +64,7 @@ LAUNCH = LaunchConfig(
     ],
 )
 @pytest.mark.parametrize("end", ["killed", "hung", "failed", "ended"])
-def test_the_field_says_which_ends_are_forgiven(restart, again, end):
+def test_restart_field_decides_which_ends_restart(restart, again, end):
     launch = dataclasses.replace(LAUNCH, restart=restart)
     expected = Decision(0.5 if end in again else None)
     assert decide(launch, end, [], 100.0) == expected
@@ -76,7 +76,7 @@ def test_the_field_says_which_ends_are_forgiven(restart, again, end):
         ([], {}, 0.5),
         ([99.0], {}, 1.0),
         ([98.0, 99.0], {}, 2.0),
-        # Those before the window count no more.
+        # Restarts before the window do not count.
         ([1.0, 2.0, 39.9, 99.0], {}, 1.0),
         ([40.0, 99.0], {}, 2.0),
         ([97.0, 98.0, 99.0], {}, None),
@@ -85,7 +85,7 @@ def test_the_field_says_which_ends_are_forgiven(restart, again, end):
         ([99.0], {"restart_delay_seconds": 0.0}, 0.0),
     ],
 )
-def test_delays_double_with_each_restart_in_the_window(restarted_at, changes, delay):
+def test_delay_doubles_with_each_restart_in_window(restarted_at, changes, delay):
     launch = dataclasses.replace(LAUNCH, **changes)
     decision = decide(launch, "killed", restarted_at, 100.0)
     assert decision.delay == delay
@@ -99,9 +99,7 @@ def test_delays_double_with_each_restart_in_the_window(restarted_at, changes, de
     window=st.floats(0.001, 1e6),
     base=st.floats(0, 1e6),
 )
-def test_a_delay_is_finite_and_within_the_window_and_the_limit_holds(
-    ages, limit, window, base
-):
+def test_delay_stays_within_window_below_restart_limit(ages, limit, window, base):
     launch = LaunchConfig(
         max_restarts=limit, restart_window_seconds=window, restart_delay_seconds=base
     )
@@ -118,7 +116,7 @@ CONFIG = Config(
 )
 
 
-def test_those_who_save_have_longer():
+def test_saving_groups_have_longer_stop_limit():
     for group in ("learner", "replay", "coordinator", "serial"):
         assert stop_limit(CONFIG, group) == 68.0
     for group in ("actor", "evaluator", "variables"):
@@ -134,11 +132,11 @@ def test_those_who_save_have_longer():
         ("learner", 8.0, 0.1, False),
         ("learner", 67.9, 0.1, False),
         ("learner", 68.0, 0.1, True),
-        # It does not look at its flag any more: it hangs, it does not save.
+        # It stopped looking at its flag, so it hangs and is not saving.
         ("learner", 20.0, 8.1, True),
-        # It never has: there is nothing to save.
+        # It never looked at its flag, so it has nothing to save.
         ("replay", 8.0, None, True),
     ],
 )
-def test_a_node_is_late(group, passed, silence, late):
+def test_node_is_late_after_stop_limit_or_silence(group, passed, silence, late):
     assert is_late(CONFIG, group, passed, silence) == late

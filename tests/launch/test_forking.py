@@ -1,7 +1,4 @@
-"""The process of a node: where it prints, what it says of an error, how it is killed.
-
-Each test is a fresh process, as nodes must not be forked from one that has threads.
-"""
+"""The process of a node: its log, its errors and how it is killed."""
 
 import json
 import os
@@ -22,22 +19,22 @@ from distrl.system.session import read_session
 
 
 def speak():
-    """Says in which group and incarnation it is."""
+    """Prints whether it leads its process group, and its number of restarts."""
     print("group", os.getpgrp() == os.getpid(), read_session().restarts)
 
 
 def fail():
-    """Raises."""
+    """Raises an error."""
     raise ValueError("lost the ball")
 
 
 def fail_wordily():
-    """Raises with more than a packet holds."""
+    """Raises an error longer than a packet."""
     raise ValueError("\U0001f3d3" * 100_000 + " lost")
 
 
 def fail_on_a_full_disk():
-    """Raises when its log can take no more."""
+    """Raises an error while its log cannot be written."""
     full = os.open("/dev/full", os.O_WRONLY)
     os.dup2(full, 1)
     os.dup2(full, 2)
@@ -45,21 +42,22 @@ def fail_on_a_full_disk():
 
 
 def abort():
-    """Ends as a library does that finds itself broken."""
+    """Aborts, as a broken library does."""
     os.abort()
 
 
 def sit():
-    """Is stuck where its log is to name it."""
+    """Hangs where its log should show it."""
     print("seated", flush=True)
     threading.Event().wait(60)
 
 
 @pytest.fixture
 def fork(tmp_path):
-    """Runs a node of this module in a fresh process; returns what came of it."""
+    """Runs a node of this module; returns its result and its log."""
 
     def fork(name, *arguments):
+        # Nodes must not be forked from a process that has threads.
         command = [sys.executable, __file__, str(tmp_path), name, *arguments]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stderr
@@ -69,7 +67,7 @@ def fork(tmp_path):
     return fork
 
 
-def test_a_node_has_its_own_group_and_each_incarnation_the_same_log(fork):
+def test_incarnations_lead_process_group_and_share_log(fork):
     result, log = fork("speak", "again")
     assert result["code"] == 0
     assert log == "group True 0\ngroup True 1\n"
@@ -84,7 +82,7 @@ def test_a_node_has_its_own_group_and_each_incarnation_the_same_log(fork):
         ("fail_on_a_full_disk", "OSError: No space left on device\n", ""),
     ],
 )
-def test_an_error_is_sent_and_logged(fork, node, end, logged):
+def test_node_error_is_sent_and_logged(fork, node, end, logged):
     result, log = fork(node)
     (error,) = result["errors"]
     assert (result["code"], error["node"]) == (1, "node/0")
@@ -92,14 +90,14 @@ def test_an_error_is_sent_and_logged(fork, node, end, logged):
     assert logged in log
 
 
-def test_one_that_crashes_says_where_it_was(fork):
+def test_crashed_node_logs_its_stack(fork):
     result, log = fork("abort")
     assert result["code"] == -signal.SIGABRT
     assert "Fatal Python error: Aborted" in log
     assert "in abort" in log
 
 
-def test_one_that_is_killed_says_first_where_it_was(fork):
+def test_killed_node_logs_its_stack_first(fork):
     result, log = fork("sit", "kill")
     assert result["code"] == -signal.SIGKILL
     assert log.startswith("seated\n")
@@ -107,7 +105,7 @@ def test_one_that_is_killed_says_first_where_it_was(fork):
 
 
 def main():
-    """Forks the node that the arguments name, and prints its end and its messages."""
+    """Forks the node that the arguments name; prints its exit code and errors."""
     run_dir, name, *what = sys.argv[1:]
     near, far = Channel.pair()
     node = PreparedNode("node/0", "node", None, globals()[name])

@@ -1,4 +1,4 @@
-"""The front: how runs end, and what is refused before one starts."""
+"""The front: how runs end, and what it refuses before they start."""
 
 import dataclasses
 import io
@@ -18,7 +18,7 @@ from distrl.telemetry.progress import Progress
 
 
 def launch(tmp_path, program, **changes):
-    """Returns the outcome of a program, and the lines of its progress."""
+    """Returns the outcome of a program and the text of its progress."""
     stream = io.StringIO()
     launch_config = LaunchConfig(stop_seconds=4.0)
     config = Config(run_dir=str(tmp_path / "run"), launch=launch_config)
@@ -39,7 +39,7 @@ def list_children():
     return set(psutil.Process().children(recursive=True))
 
 
-def test_run_that_is_done_from_another_thread_than_main(tmp_path):
+def test_run_completes_outside_main_thread(tmp_path):
     before = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
     children = list_children()
     outcomes = []
@@ -80,8 +80,7 @@ def test_run_that_is_done_from_another_thread_than_main(tmp_path):
     assert list_children() <= children
 
 
-def test_thousand_nodes_are_started_and_ended_within_the_limits(tmp_path):
-    """Each of them says how it ended, and what comes last is heard in time."""
+def test_run_of_thousand_nodes_ends_in_time(tmp_path):
     launch_config = LaunchConfig(backend="threads", stop_seconds=4.0)
     outcome, _ = launch(tmp_path, tiny_programs.crowded, launch=launch_config)
     assert (outcome.exit_code, outcome.result["error"]) == (0, None)
@@ -90,7 +89,7 @@ def test_thousand_nodes_are_started_and_ended_within_the_limits(tmp_path):
     assert set(states.values()) == {"ended"}
 
 
-def test_program_that_cannot_be_made_is_a_failure_of_the_launcher(tmp_path):
+def test_program_that_cannot_be_made_fails_run(tmp_path):
     before = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
     outcome, _ = launch(tmp_path, tiny_programs.unmakeable)
     assert outcome.exit_code == 1
@@ -109,21 +108,21 @@ def test_program_that_cannot_be_made_is_a_failure_of_the_launcher(tmp_path):
         (tiny_programs.killed_oddly, "killed by signal 37"),
     ],
 )
-def test_host_that_ends_early_is_a_failure_of_the_launcher(tmp_path, program, words):
+def test_host_that_ends_early_fails_run(tmp_path, program, words):
     exposed = LaunchConfig(isolate=False)
     outcome, _ = launch(tmp_path, program, launch=exposed)
     assert (outcome.exit_code, outcome.result["status"]) == (1, "failed")
     assert words in outcome.result["error"]["traceback"]
 
 
-def test_configuration_of_any_length_reaches_the_nodes(tmp_path):
+def test_long_config_reaches_nodes(tmp_path):
     words = {"WORD": "\U0001f3d3" * 60_000}
     exposed = LaunchConfig(environment={"learner": words})
     outcome, _ = launch(tmp_path, tiny_programs.wordy, launch=exposed)
     assert outcome.exit_code == 0, outcome.result["error"]
 
 
-def test_what_does_not_fit_starts_nothing(tmp_path):
+def test_unknown_environment_starts_nothing(tmp_path):
     children = list_children()
     with pytest.raises(ConfigError, match="Did you mean 'catch'"):
         launch(tmp_path, tiny_programs.stopping, environment="bsuite:cacth/0")
@@ -131,7 +130,7 @@ def test_what_does_not_fit_starts_nothing(tmp_path):
     assert list_children() <= children
 
 
-def test_bad_configuration_does_not_even_start_a_host(tmp_path):
+def test_invalid_config_is_refused_before_host_starts(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "file").write_text("")
     for changes in ({"seed": -1}, {}):

@@ -1,4 +1,4 @@
-"""The table of groups agrees with distrl's own programs."""
+"""The table of groups, and the names of nodes."""
 
 import pytest
 from counting_environments import SPEC
@@ -30,7 +30,7 @@ from distrl.program import make_program, make_serial_program
         (make_serial_program, "serial", 1, 1, 0),
     ],
 )
-def test_the_table_is_that_of_the_program(make, backend, actors, shards, relays):
+def test_group_table_matches_program(make, backend, actors, shards, relays):
     config = Config(
         actor=ActorConfig(count=actors),
         replay=ReplayConfig(shards=shards),
@@ -46,18 +46,18 @@ def test_the_table_is_that_of_the_program(make, backend, actors, shards, relays)
         assert len(node.addresses) == group_of(name).is_called, name
 
 
-def test_nodes_are_numbered_where_there_are_several_or_could_be():
+def test_nodes_are_numbered_in_groups_that_may_have_several():
     groups = {"learner": 1, "actor": 1, "replay": 2, "critic": 2, "none": 0}
     expected = ["learner", "actor/0", "replay/0", "replay/1", "critic/0", "critic/1"]
     assert name_nodes(groups) == expected
 
 
-def test_some_groups_save_a_last_checkpoint():
+def test_only_some_groups_save_last_checkpoint():
     saving = {group.name for group in GROUPS.values() if group.saves}
     assert saving == {"coordinator", "learner", "replay", "serial"}
 
 
-def test_an_unknown_group_is_refused_with_the_nearest_name():
+def test_unknown_group_is_refused_with_nearest_name():
     check_groups(LaunchConfig(environment={"actor": {}}))
     check_groups(LaunchConfig(environment={"critic": {}}), ["critic"])
     launch = LaunchConfig(environment={"actors": {"A": "1"}})

@@ -1,4 +1,4 @@
-"""The guard ends what the host started, and stops while the front does."""
+"""The guard, which ends what the host started and pauses with the front."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ import time
 import psutil
 import pytest
 
-# A front of three lines, whose child becomes a guard and whose grandchild is the host.
+# A small front: its child becomes the guard, and its grandchild the host.
 _FRONT = """
 import os, signal, socket, subprocess, sys
 from distrl.system.children import die_with_parent, adopt_orphans
@@ -62,7 +62,7 @@ def await_status(processes, *statuses):
             time.sleep(0.02)
 
 
-def test_a_host_that_is_killed_takes_all_with_it_and_is_told(start):
+def test_killed_host_ends_everything_and_is_reported(start):
     front, (guard, host, child) = start()
     host.kill()
     assert front.stdout.read() == f"{-signal.SIGKILL}\n"
@@ -70,7 +70,7 @@ def test_a_host_that_is_killed_takes_all_with_it_and_is_told(start):
 
 
 @pytest.mark.parametrize("speed", ["fast", "slow"])
-def test_nothing_outlives_the_front(start, speed):
+def test_processes_end_when_front_is_killed(start, speed):
     front, processes = start(speed)
     front.kill()
     front.wait()
@@ -78,14 +78,14 @@ def test_nothing_outlives_the_front(start, speed):
     assert not alive
 
 
-def test_a_host_dies_with_its_guard(start):
+def test_host_ends_when_guard_is_killed(start):
     _, (guard, host, _) = start()
     guard.kill()
     _, alive = psutil.wait_procs([host], timeout=30)
     assert not alive
 
 
-def test_everything_stands_still_while_the_front_does(start):
+def test_host_and_child_pause_while_front_is_stopped(start):
     front, (guard, host, child) = start()
     front.send_signal(signal.SIGSTOP)
     await_status([host, child], psutil.STATUS_STOPPED)
@@ -94,7 +94,7 @@ def test_everything_stands_still_while_the_front_does(start):
     assert guard.is_running()
 
 
-def test_a_stopped_host_ends_with_the_front_all_the_same(start):
+def test_suspended_host_ends_when_front_is_killed(start):
     front, (guard, host, child) = start()
     host.suspend()
     front.kill()
@@ -102,7 +102,7 @@ def test_a_stopped_host_ends_with_the_front_all_the_same(start):
     assert not alive
 
 
-def test_sigterm_is_left_to_the_front(start):
+def test_guard_and_host_ignore_sigterm_and_sigint(start):
     front, processes = start()
     for process in processes[:2]:
         os.kill(process.pid, signal.SIGTERM)

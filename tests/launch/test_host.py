@@ -1,4 +1,4 @@
-"""The host process, spoken to as the front speaks to it."""
+"""The host process, driven over its channel as by the front."""
 
 import os
 import subprocess
@@ -27,7 +27,7 @@ HERE = Path(__file__).parent
 
 
 class Host:
-    """A host process, and the front's end of its channel."""
+    """A host process and the front's end of its channel."""
 
     def __init__(self):
         self.channel, far = Channel.pair()
@@ -57,7 +57,7 @@ class Host:
         return events
 
     def end(self):
-        """Closes the channel; the host must end by itself."""
+        """Closes the channel; returns the exit code of the host."""
         self.channel.close()
         return self.process.wait(30)
 
@@ -72,7 +72,7 @@ def host():
     started.process.stdout.close()
 
 
-def test_host_has_no_thread_before_its_isolation():
+def test_host_has_no_threads_before_isolation():
     code = "import os, distrl.launch.host; print(os.listdir('/proc/self/task'))"
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -85,11 +85,11 @@ def test_host_has_no_thread_before_its_isolation():
     assert done.stdout.count(",") == 0
 
 
-def test_it_ends_with_a_front_that_is_gone_before_it_asks(host):
+def test_host_ends_when_front_is_gone(host):
     assert host.end() == 0
 
 
-def test_it_checks_from_inside_the_isolation_and_waits_for_the_start(host):
+def test_isolated_host_checks_run_and_waits_for_start(host):
     host.ask(Config(), tiny_programs.stopping, exposure=None)
     events = host.read(Checked)
     isolated = can_isolate()
@@ -106,7 +106,7 @@ def test_it_checks_from_inside_the_isolation_and_waits_for_the_start(host):
 
 
 def with_learner(**variables):
-    """The environment variables of the node that learns."""
+    """Returns a config with environment variables for the learner."""
     variables.setdefault("JAX_PLATFORMS", "cpu")
     return Config(launch=LaunchConfig(environment={"learner": variables}))
 
@@ -135,13 +135,13 @@ def with_learner(**variables):
         ),
     ],
 )
-def test_what_does_not_fit_is_refused(host, config, words):
+def test_config_that_fails_checks_is_refused(host, config, words):
     host.ask(config, tiny_programs.stopping)
     assert words in host.read(Refused)[-1].text
     assert host.end() == 0
 
 
-def test_program_that_cannot_be_loaded_is_the_launchers_error(host):
+def test_program_that_cannot_be_loaded_is_launcher_error(host):
     host.ask(Config(), "tiny_programs:absent")
     error = host.read(Ended)[-1].error
     assert error.node == "launcher"

@@ -1,4 +1,4 @@
-"""The host's process: it ends by itself or at once, and says how."""
+"""How the host process is ended, and how its end is described."""
 
 import pytest
 
@@ -12,15 +12,15 @@ def host(tmp_path):
     made.close()
 
 
-def test_one_whose_channel_is_closed_ends_by_itself(host):
+def test_host_ends_by_itself_after_channel_closes(host):
     host.channel.close()
     host.end(patiently=True)
     assert host.describe_end() == "The launcher's host process ended: exit code 0."
 
 
-def test_one_that_waits_is_ended_at_once(host, monkeypatch):
+def test_impatient_end_kills_waiting_host(host, monkeypatch):
     host.end(patiently=False)
-    # Nobody is left at the other end of the channel.
+    # The other end of the channel is closed.
     assert host.channel.receive() is None
     monkeypatch.setattr("distrl.system.machine.MemoryKills.tick", lambda _: True)
     first = host.describe_end().splitlines()[0]

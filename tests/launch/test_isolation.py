@@ -1,4 +1,4 @@
-"""Inside, only loopback is reachable, and processes end with the first of them."""
+"""Isolation of the network and of process ids."""
 
 import os
 import subprocess
@@ -41,11 +41,11 @@ def run(code):
 
 
 @pytest.mark.parametrize("as_user", [False, True])
-def test_loopback_works_and_the_network_does_not(as_user):
+def test_isolation_allows_only_loopback(as_user):
     answer = run(_INSIDE.format(as_user=as_user))
     user = 65534 if as_user and os.geteuid() == 0 else os.geteuid()
     assert answer.stdout, answer.stderr
-    # The system may refuse an ordinary user only.
+    # The system may refuse isolation to ordinary users only.
     if can_isolate() and not as_user or "refused" not in answer.stdout:
         assert answer.stdout == f"isolated ENETUNREACH {user}\n"
 
@@ -56,7 +56,7 @@ exec "$@"
 """
 
 
-def test_a_limit_of_namespaces_is_not_told_as_a_full_disk():
+def test_namespace_limit_is_not_reported_as_full_disk():
     code = "from distrl.launch.isolation import enter_isolation as e; print(e())"
     answer = subprocess.run(
         ["unshare", "--user", "--map-root-user", "sh", "-c", _NO_MORE, "sh"]
@@ -96,7 +96,7 @@ print(os.waitstatus_to_exitcode(os.waitpid(first, 0)[1]))
 
 
 @pytest.mark.skipif(not can_isolate(), reason="the system allows no namespace")
-def test_inside_numbers_begin_at_one_and_the_outside_ones_can_be_found():
+def test_isolated_pids_start_at_one_and_map_to_outside():
     process = subprocess.Popen(
         [sys.executable, "-c", _FIRST],
         stdin=subprocess.PIPE,
@@ -116,5 +116,5 @@ def test_inside_numbers_begin_at_one_and_the_outside_ones_can_be_found():
     assert not Path(f"/proc/{outside}").exists()
 
 
-def test_without_a_namespace_both_are_the_same():
+def test_outside_pid_is_unchanged_without_namespace():
     assert outside_pid(1234) == 1234

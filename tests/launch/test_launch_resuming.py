@@ -1,4 +1,4 @@
-"""Resuming: the checkpoint to start from, damaged ones, and what is refused."""
+"""Resuming: the choice of a checkpoint, damaged checkpoints and refusals."""
 
 import contextlib
 import dataclasses
@@ -44,7 +44,7 @@ def run_dir(tmp_path):
 
 
 def begin(run_dir, *, seed=1, **stop):
-    """Begins to resume, with stop conditions; returns the checkpoint and the notes."""
+    """Begins to resume with stop conditions; returns the checkpoint and the notes."""
     notes, directory = [], RunDirectory(run_dir)
     config = Config(run_dir=str(run_dir), seed=seed, stop=StopConfig(**stop))
     with contextlib.closing(directory):
@@ -60,7 +60,7 @@ def save(run_dir, name, **changes):
     return complete_checkpoint(run_dir, name, progress, keep=5).path
 
 
-def test_it_starts_from_the_newest(run_dir):
+def test_resume_starts_from_newest_checkpoint(run_dir):
     save(run_dir, "000001")
     saved = save(run_dir, "000002", learner_steps=2_500, sessions=3)
     checkpoint, notes = begin(run_dir)
@@ -71,7 +71,7 @@ def test_it_starts_from_the_newest(run_dir):
     ]
 
 
-def test_damaged_newest_one_is_put_aside_with_a_note(run_dir):
+def test_damaged_newest_checkpoint_is_put_aside(run_dir):
     save(run_dir, "000001")
     damaged = save(run_dir, "000002", learner_steps=2_500)
     (damaged / "progress.json").write_text("{}")
@@ -87,14 +87,14 @@ def test_damaged_newest_one_is_put_aside_with_a_note(run_dir):
     discard_leftovers(run_dir, checkpoint)
     assert sorted(os.listdir(folder)) == ["000001", "damaged-000002"]
     assert list_checkpoints(run_dir) == [folder / "000001"]
-    # The number comes again, and may be damaged again.
+    # The next checkpoint has the same number, and may be damaged, too.
     damaged = save(run_dir, "000002")
     (damaged / "manifest.json").write_text("")
     discard_leftovers(run_dir, begin(run_dir)[0])
     assert sorted(os.listdir(folder)) == ["000001", "damaged-000002"]
 
 
-def test_without_a_whole_one_it_starts_from_zero_and_says_so(run_dir):
+def test_resume_without_whole_checkpoint_starts_from_zero(run_dir):
     damaged = save(run_dir, "000001")
     (damaged / "manifest.json").unlink()
     checkpoint, notes = begin(run_dir, learner_steps=1_000)
@@ -113,14 +113,14 @@ def test_without_a_whole_one_it_starts_from_zero_and_says_so(run_dir):
         ({"evaluation_return": 0.25}, "evaluation_return 0.5 reached 0.25"),
     ],
 )
-def test_stop_condition_that_holds_is_refused(run_dir, stop, reason):
+def test_stop_condition_already_reached_is_refused(run_dir, stop, reason):
     save(run_dir, "000001")
     (name,) = stop
     with pytest.raises(ConfigError) as caught:
         begin(run_dir, **stop)
     assert reason in str(caught.value)
     assert f"Raise it, or switch it off with --stop.{name} null." in str(caught.value)
-    # It is free again.
+    # The run directory is unlocked again.
     begin(run_dir, **{name: 1e9 if type(stop[name]) is float else 10_000})
 
 
@@ -129,7 +129,7 @@ def test_other_seed_is_refused(run_dir):
         begin(run_dir, seed=7)
 
 
-def test_run_that_is_in_use_is_refused_and_left_alone(run_dir):
+def test_run_in_use_is_refused_and_unchanged(run_dir):
     begin_part(run_dir, "000001", "learner").mkdir()
     lock = lock_run_dir(run_dir)
     with pytest.raises(ConfigError, match="in use"):
@@ -141,7 +141,7 @@ def test_run_that_is_in_use_is_refused_and_left_alone(run_dir):
 @pytest.mark.parametrize(
     ("saved", "reached", "wanted"), [(None, 0, 0), (None, 7, 7), (1_500, 1_600, 100)]
 )
-def test_steps_that_no_checkpoint_holds_are_counted(run_dir, saved, reached, wanted):
+def test_unsaved_learner_steps_are_counted(run_dir, saved, reached, wanted):
     if saved is not None:
         save(run_dir, "000001", learner_steps=saved)
     status = Status(learner_steps=reached, failed_saves=3)

@@ -36,7 +36,7 @@ def test_more_nodes_need_more_files(backend, actors, shards, needed):
 @pytest.mark.parametrize(
     ("backend", "more"), [("processes", 6), ("threads", 2 * 4 + 6), ("serial", 4 + 6)]
 )
-def test_each_process_of_environments_needs_a_file(backend, more):
+def test_each_environment_process_needs_a_file(backend, more):
     config = Config(launch=LaunchConfig(backend=backend))
     with_processes = dataclasses.replace(
         config,

@@ -1,4 +1,4 @@
-"""Logs that are long lose what is oldest, whoever holds them open."""
+"""The bound on the size of logs, and reading their last lines."""
 
 import os
 import subprocess
@@ -30,20 +30,20 @@ def bound(tmp_path, notes):
     return LogBound(tmp_path / "logs", 1, notes.append)
 
 
-def test_a_log_within_half_of_the_bound_stays_as_it_is(log, bound, notes):
+def test_log_within_half_of_bound_is_unchanged(log, bound, notes):
     log.write_bytes(bytes(MIB // 2))
     (log.parent / "0.txt").write_bytes(bytes(MIB))
     bound.apply()
     assert (log.stat().st_size, notes) == (MIB // 2, [])
 
 
-def test_both_files_together_stay_within_the_bound_and_hold_the_newest(log, bound):
+def test_both_log_files_stay_within_bound_and_keep_newest(log, bound):
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for number in range(50):
         os.write(descriptor, b"%d\n" % number + bytes(MIB // 10))
         bound.apply()
         sizes = [path.stat().st_size for path in log.parent.iterdir()]
-        # One look is late by what was printed since the one before.
+        # A check is late by what was printed since the previous one.
         assert sum(sizes) <= MIB + MIB // 10 + 3
     os.close(descriptor)
     kept = (log.parent / "0.log.1").read_bytes() + log.read_bytes()
@@ -51,7 +51,7 @@ def test_both_files_together_stay_within_the_bound_and_hold_the_newest(log, boun
     assert b"48\n" in kept
 
 
-def test_processes_that_have_it_open_keep_writing_to_it(log, bound):
+def test_process_keeps_writing_to_cut_log(log, bound):
     child = (
         "import os, sys; os.write(1, bytes(2**20)); sys.stdin.read(1); print('after')"
     )
@@ -68,7 +68,7 @@ def test_processes_that_have_it_open_keep_writing_to_it(log, bound):
     assert log.read_bytes() == b"after\n"
 
 
-def test_a_full_disk_empties_the_log_all_the_same(log, bound, monkeypatch):
+def test_log_is_emptied_when_disk_is_full(log, bound, monkeypatch):
     def refuse(source, target):
         target.write(b"half")
         raise OSError(28, "No space left on device")
@@ -80,7 +80,7 @@ def test_a_full_disk_empties_the_log_all_the_same(log, bound, monkeypatch):
     assert log.stat().st_size == 0
 
 
-def test_a_cut_is_reported_once_and_logs_are_checked_once_a_second(
+def test_logs_are_checked_every_second_and_cuts_noted_once(
     log, bound, notes, monkeypatch
 ):
     now = Clock(1000.0)
@@ -102,13 +102,13 @@ def test_a_cut_is_reported_once_and_logs_are_checked_once_a_second(
 @pytest.mark.parametrize(
     "text", ["x" * 300_000, "\U0001f3d3" * 20_000, "\udc80" * 9000]
 )
-def test_a_long_text_is_cut_to_its_end_in_bytes(text):
+def test_long_text_is_clipped_to_its_last_bytes(text):
     clipped = clip(f"{text} the end")
     assert clipped.endswith(" the end")
     assert 19_000 < len(clipped.encode()) <= 20_000
 
 
-def test_a_short_text_is_quoted_whole():
+def test_short_text_is_not_clipped():
     assert clip("Ça va\n") == "Ça va\n"
 
 
@@ -116,15 +116,15 @@ def test_a_short_text_is_quoted_whole():
     ("end", "lines"),
     [(b"\none\ntwo\n", ["one", "two"]), (b"x" * 300_000, ["x" * 20_000])],
 )
-def test_the_last_lines_of_a_file_that_would_not_fit_into_memory(tmp_path, end, lines):
+def test_last_lines_of_huge_file_are_read(tmp_path, end, lines):
     with (tmp_path / "log").open("w+b") as file:
-        file.seek(2**40)  # Sparse: it takes no room on the disk either.
+        file.seek(2**40)  # Sparse: it takes no space on the disk.
         file.write(end)
         file.flush()
         assert read_last_lines(file.fileno(), 2) == lines
 
 
-def test_output_goes_to_a_file_that_is_added_to(tmp_path):
+def test_redirected_output_is_appended_to_file(tmp_path):
     log = tmp_path / "x.log"
     log.write_text("before\n")
     code = (

@@ -1,4 +1,4 @@
-"""Messages get through as they were, with all that is in them."""
+"""Conversion of messages to bytes and back."""
 
 import pytest
 
@@ -29,10 +29,10 @@ from distrl.launch.messages import (
         StartNodes(Assignment({"a": 2}, {"b": ["10.0.0.1:5"]}, {"a": {"A": "b"}}), ""),
     ],
 )
-def test_a_message_arrives_as_it_was_sent(message):
+def test_message_survives_conversion_to_bytes(message):
     assert from_bytes(to_bytes(message)) == message
 
 
-def test_a_packed_value_may_hold_functions_without_a_module():
+def test_packed_value_may_contain_lambda():
     config, function = unpack(pack((Config(seed=3), lambda x: x + 1)))
     assert (config.seed, function(1)) == (3, 2)

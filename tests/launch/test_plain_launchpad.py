@@ -1,4 +1,4 @@
-"""The launchpad back end: Launchpad's own processes, with a last word each."""
+"""The launchpad backend, which runs nodes as Launchpad's own processes."""
 
 import io
 import json
@@ -28,7 +28,7 @@ def read_states(run_dir):
     return {node["name"]: node["state"] for node in program["nodes"]}
 
 
-def test_nodes_are_fresh_processes_with_logs_and_devices_of_their_own(
+def test_launchpad_nodes_have_own_processes_logs_and_devices(
     tmp_path, tmp_path_factory, monkeypatch
 ):
     temporary = tmp_path_factory.mktemp("temporary")
@@ -54,5 +54,5 @@ def test_nodes_are_fresh_processes_with_logs_and_devices_of_their_own(
     assert (len(session["id"]), session["number"], session["restarts"]) == (32, 0, 0)
     log = (tmp_path / "logs" / "learner.log").read_text()
     assert "learned something\nand complained\n" in log
-    # Launchpad had put the nodes there, pickled.
+    # Launchpad pickles the nodes into this folder.
     assert list(temporary.iterdir()) == []

@@ -1,4 +1,4 @@
-"""A Launchpad program becomes functions with bound addresses, and can be stopped."""
+"""Preparation of Launchpad programs, and JAX's environment variables."""
 
 import subprocess
 import sys
@@ -41,7 +41,7 @@ def _make_program(answers):
     return program
 
 
-def test_prepared_nodes_talk_to_each_other_and_stop():
+def test_prepared_nodes_call_each_other_and_stop():
     answers: list = []
     stop_flag = StopFlag()
     nodes = prepare(
@@ -63,7 +63,7 @@ def test_prepared_nodes_talk_to_each_other_and_stop():
     assert sorted(answers) == [True, True, 42]
 
 
-def test_addresses_that_were_chosen_before_are_bound():
+def test_chosen_addresses_are_bound():
     program = _make_program([])
     assert list(named_nodes(program)) == ["service", "actor/0", "waiter/0", "waiter/1"]
     launch_type = LaunchType.LOCAL_MULTI_PROCESSING
@@ -80,7 +80,7 @@ def test_addresses_that_were_chosen_before_are_bound():
         ("JAX_TRACER_ERROR_NUM_TRACEBACK_FRAMES", "1.5", "a whole number"),
     ],
 )
-def test_what_jax_does_not_take_is_refused(variable, text, words):
+def test_invalid_jax_variable_is_refused(variable, text, words):
     with pytest.raises(ConfigError, match=f"{variable} = '{text}': JAX takes {words}"):
         configure_jax({variable: text})
 
@@ -104,7 +104,7 @@ print(values["jax_platforms"], values["jax_enable_x64"], values["jax_debug_nans"
 """
 
 
-def test_jax_obeys_its_variables_although_it_was_imported_before():
+def test_jax_variables_apply_after_import():
     done = subprocess.run(
         [sys.executable, "-c", _CONFIGURED], capture_output=True, text=True, timeout=60
     )

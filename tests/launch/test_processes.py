@@ -1,4 +1,4 @@
-"""The processes backend: a fork for each node, watched, and ended with its children."""
+"""The processes backend, which forks a process for each node."""
 
 import io
 import json
@@ -36,7 +36,7 @@ def read_note(run_dir, name):
     return json.loads((run_dir / f"{name}.json").read_text())
 
 
-def test_nodes_are_processes_with_logs_and_devices_of_their_own(tmp_path):
+def test_nodes_have_own_processes_logs_and_devices(tmp_path):
     # A run that was started twice before: this is its second resume.
     (tmp_path / "config.yaml").touch()
     begin_part(tmp_path, "000001", "learner").mkdir()
@@ -53,7 +53,7 @@ def test_nodes_are_processes_with_logs_and_devices_of_their_own(tmp_path):
 
     learner = read_note(tmp_path, "learner")
     assert (learner["answer"], learner["actions"]) == (42, 3)
-    # The learner sees what devices there are; an actor computes on the CPU.
+    # The learner sees all devices; an actor computes on the CPU.
     assert learner["platforms"] == os.environ.get("JAX_PLATFORMS")
     session = learner["session"]
     assert (session["number"], session["restarts"]) == (2, 0)
@@ -71,7 +71,7 @@ def test_nodes_are_processes_with_logs_and_devices_of_their_own(tmp_path):
 
 
 @pytest.mark.parametrize("backend", ["processes", "launchpad"])
-def test_a_node_that_fails_ends_the_others_and_is_named(tmp_path, backend):
+def test_failed_node_ends_run_and_is_named(tmp_path, backend):
     outcome = launch(tmp_path, tiny_programs.failing, backend=backend)
     assert outcome.exit_code == 1
     result = outcome.result
@@ -85,7 +85,7 @@ def test_a_node_that_fails_ends_the_others_and_is_named(tmp_path, backend):
     assert "ValueError: the second one broke" in log
 
 
-def test_a_node_that_fails_while_it_ends_is_a_failure(tmp_path):
+def test_node_that_fails_during_stop_fails_run(tmp_path):
     outcome = launch(tmp_path, tiny_programs.failing_late)
     assert outcome.exit_code == 1
     assert outcome.result["error"]["node"] == "first"
@@ -106,9 +106,7 @@ def test_a_node_that_fails_while_it_ends_is_a_failure(tmp_path):
         ("launchpad", tiny_programs.ending, "failed", ["while the run continued"]),
     ],
 )
-def test_a_node_that_ends_by_itself_ends_the_run(
-    tmp_path, backend, program, state, words
-):
+def test_node_that_ends_by_itself_fails_run(tmp_path, backend, program, state, words):
     outcome = launch(tmp_path, program, backend=backend, stop_seconds=2.0)
     assert outcome.exit_code == 1
     assert outcome.result["error"]["node"] == "second"
@@ -121,7 +119,7 @@ def test_a_node_that_ends_by_itself_ends_the_run(
 TWO_DEVICES = "--xla_force_host_platform_device_count=2"
 
 
-def test_a_group_has_the_environment_that_was_chosen_for_it(tmp_path):
+def test_groups_get_their_configured_environment(tmp_path):
     environment = {
         "learner": {"XLA_FLAGS": TWO_DEVICES, "WORD": "yes"},
         "mine": {"JAX_ENABLE_X64": 1, "WORD": 7},
@@ -140,7 +138,7 @@ def test_a_group_has_the_environment_that_was_chosen_for_it(tmp_path):
     assert all(node["memory_mib"] > 0 for node in nodes.values())
 
 
-def test_the_devices_that_are_checked_are_the_learners(tmp_path):
+def test_batch_size_is_checked_against_learner_devices(tmp_path):
     flags = "--xla_force_host_platform_device_count=3"
     environment = {"learner": {"XLA_FLAGS": flags}}
     with pytest.raises(ConfigError, match="learner.batch_size = 256.*multiple of.* 3"):
@@ -148,7 +146,7 @@ def test_the_devices_that_are_checked_are_the_learners(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_group_that_a_program_has_not_is_refused_before_a_node_starts(tmp_path):
+def test_group_missing_from_program_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="environment.mines.*Did you mean 'mine'"):
         launch(tmp_path, tiny_programs.placed, environment={"mines": {"WORD": 1}})
     assert not (tmp_path / "program.json").exists()

@@ -1,4 +1,4 @@
-"""The kernel's promises that nothing is left running."""
+"""Killing sessions, process trees and marked descendants."""
 
 import os
 import signal
@@ -25,7 +25,7 @@ child.wait()
 
 
 def start_family():
-    """Returns a process that leads a session, and its child."""
+    """Starts a process that leads a session; returns it and its child."""
     leader = subprocess.Popen(
         [sys.executable, "-c", _FAMILY],
         stdout=subprocess.PIPE,
@@ -36,7 +36,7 @@ def start_family():
 
 
 @pytest.mark.parametrize("kill", [kill_session, kill_tree])
-def test_a_family_is_killed_whole_and_nothing_else(kill):
+def test_only_given_process_and_its_child_are_killed(kill):
     families = [start_family() for _ in range(2)]
     for index, (leader, member) in enumerate(families):
         assert (leader.poll(), member.is_running()) == (None, True)
@@ -66,7 +66,7 @@ def orphanage():
 
 
 @pytest.mark.usefixtures("orphanage")
-def test_what_a_process_started_is_found_by_its_mark_wherever_it_went():
+def test_marked_descendants_are_found_and_killed():
     started = []
     for mark in ("7", "8"):
         command = [sys.executable, "-c", _MARKED, mark]

@@ -1,4 +1,4 @@
-"""The files that the front keeps of a run, and what it tells the user of restarts."""
+"""The records that the front keeps of a run, and its notes on restarts."""
 
 import csv
 import json
@@ -41,7 +41,7 @@ def read_rows(run_dir):
         return list(csv.DictReader(file))
 
 
-def test_restarts_are_in_every_file_and_noted(tmp_path, records, notes):
+def test_restarts_are_recorded_and_noted(tmp_path, records, notes):
     assert records.restarts == {}
     before = round(time.time(), 3) - 0.001
     records.set_state("actor/0", "restarting")
@@ -66,7 +66,7 @@ def test_restarts_are_in_every_file_and_noted(tmp_path, records, notes):
     ]
 
 
-def test_end_is_recorded_and_what_still_ran_was_killed(tmp_path, records, notes):
+def test_end_records_running_nodes_as_killed(tmp_path, records, notes):
     records.set_state("learner", "ended")
     result = {"status": "done", "unsaved_learner_steps": 1234}
     records.end(result)
@@ -77,7 +77,7 @@ def test_end_is_recorded_and_what_still_ran_was_killed(tmp_path, records, notes)
     assert (tmp_path / "result.json").stat().st_mode & 0o077 == 0
 
 
-def test_directory_that_cannot_be_written_to_is_noted_once(tmp_path, records, notes):
+def test_unwritable_run_directory_is_noted_once(tmp_path, records, notes):
     shutil.rmtree(tmp_path)
     records.restart(Restarted("actor/0", 12, "was killed by SIGKILL", 1))
     records.end({"unsaved_learner_steps": 0})
@@ -86,7 +86,7 @@ def test_directory_that_cannot_be_written_to_is_noted_once(tmp_path, records, no
     assert notes[1:] == ["actor/0 was killed by SIGKILL; restarted (1)"]
 
 
-def test_node_that_moved_is_recorded_and_not_noted_again(tmp_path, records, notes):
+def test_moved_node_is_recorded_without_note(tmp_path, records, notes):
     moved = {"address": "10.0.0.2:7", "machine": "10.0.0.2"}
     records.restart(Restarted("learner", 20, "was lost", 1, moved))
     assert notes == []
@@ -97,8 +97,8 @@ def test_node_that_moved_is_recorded_and_not_noted_again(tmp_path, records, note
     assert (row["node"], row["cause"], row["restarts"]) == ("learner", "was lost", "1")
 
 
-def test_nodes_that_end_at_once_are_recorded_at_once(records, monkeypatch):
-    """A thousand events cost one file, so that what comes after them is in time."""
+def test_simultaneous_ends_are_written_once(records, monkeypatch):
+    # A file for each event would delay the messages that follow.
     written = []
     monkeypatch.setattr(module, "write_json", lambda *_, **__: written.append(1))
     for _ in range(1000):

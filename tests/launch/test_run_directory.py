@@ -1,4 +1,4 @@
-"""The run directory is chosen once, locked, and never mixed with another run's."""
+"""Choosing, filling and locking a run directory."""
 
 import os
 import shutil
@@ -48,7 +48,7 @@ def make(path, config_yaml="", resume=False):
         directory.close()
 
 
-def test_default_directory_begins_with_the_name_and_is_new(tmp_path, monkeypatch):
+def test_default_directory_has_run_name_and_is_new(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("time.strftime", lambda _: "20260101-000000")
     with futures.ThreadPoolExecutor(8) as pool:
@@ -88,7 +88,7 @@ def test_occupied_directory_is_refused(run_dir, occupy, words):
         choose_run_dir("catch", str(run_dir))
 
 
-def test_empty_directory_is_taken(tmp_path):
+def test_empty_directory_is_accepted(tmp_path):
     assert choose_run_dir("catch", str(tmp_path)) == tmp_path
     (tmp_path / ".lock").write_text("")
     assert choose_run_dir("catch", str(tmp_path)) == tmp_path
@@ -111,7 +111,7 @@ def test_directory_that_cannot_be_made_is_refused(tmp_path):
         make(tmp_path / "file" / "run")
 
 
-def test_what_may_hold_secrets_is_for_its_owner(run_dir):
+def test_run_files_are_private_to_owner(run_dir):
     make(run_dir, "seed: 1\n")
     make(run_dir, "seed: 1\nname: x\n", resume=True)
     for name in ("config.yaml", "config-1.yaml", ".lock", "logs", "checkpoints"):
@@ -130,7 +130,7 @@ def test_resumed_run_keeps_its_earlier_configurations(run_dir):
     }
 
 
-def test_resumed_run_forgets_how_it_ended(run_dir):
+def test_resume_removes_previous_result_and_status(run_dir):
     make(run_dir)
     write_json(run_dir / "result.json", {"status": "failed"})
     write_status(run_dir, Status(reason="enough"))
@@ -142,14 +142,14 @@ def test_resumed_run_forgets_how_it_ended(run_dir):
     assert log.exists()
 
 
-def test_folder_that_is_made_again_is_for_its_owner(run_dir, held):
+def test_recreated_folder_is_private_to_owner(run_dir, held):
     (run_dir / "logs").rmdir()
     (run_dir / "checkpoints").rmdir()
     node_file(run_dir, "logs", "actor/0", ".log")
     begin_part(run_dir, "000001", "learner")
     for name in ("logs", "checkpoints"):
         assert (run_dir / name).stat().st_mode & 0o777 == 0o700, name
-    # The run directory itself is not made again.
+    # The run directory itself is not recreated.
     with pytest.raises(FileNotFoundError):
         begin_part(run_dir / "removed", "000001", "learner")
     with pytest.raises(FileNotFoundError):
@@ -157,7 +157,7 @@ def test_folder_that_is_made_again_is_for_its_owner(run_dir, held):
 
 
 @pytest.mark.parametrize("name", [".", "metrics", "logs", "checkpoints", "tensorboard"])
-def test_removed_folder_is_missing_even_if_it_is_made_again(run_dir, held, name):
+def test_removed_folder_stays_missing_when_recreated(run_dir, held, name):
     (run_dir / "metrics" / "a.csv").touch()
     assert held.find_missing() is None
     shutil.rmtree(run_dir / name)
@@ -175,7 +175,7 @@ def test_renamed_or_replaced_folder_is_missing(run_dir, held):
     assert held.find_missing() == run_dir
 
 
-def test_token_is_in_the_nearest_directory(tmp_path):
+def test_token_is_in_nearest_existing_directory(tmp_path):
     first, second = make_token(tmp_path), make_token(tmp_path / "runs" / "new")
     assert first != second
     assert first.parent == second.parent == tmp_path
@@ -188,7 +188,7 @@ _HOLD = "import sys; print('ready', flush=True); sys.stdin.read()"
 
 
 @pytest.mark.parametrize("inherits", [True, False])
-def test_lock_lasts_as_long_as_a_process_inherits_it(tmp_path, inherits):
+def test_lock_lasts_while_any_process_holds_it(tmp_path, inherits):
     lock = lock_run_dir(tmp_path)
     holder = subprocess.Popen(
         [sys.executable, "-c", _HOLD],

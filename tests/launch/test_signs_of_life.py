@@ -1,4 +1,4 @@
-"""A node shows that it works by looking at its stop flag; silence is noticed."""
+"""Signs of life that nodes send, and how hanging nodes are noticed."""
 
 import os
 import socket
@@ -12,23 +12,23 @@ from distrl.launch.signs_of_life import Signs, WorkingClock, send_signs, signing
 from distrl.launch.stop_flag import StopFlag
 
 
-def test_signs_say_whether_the_main_thread_has_looked_since_the_last():
+def test_signs_report_whether_main_thread_looked_at_flag():
     near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     inbox, flag = Channel(near), StopFlag()
     send_signs("actor/1", flag, Channel(far), period=0.01)
     assert inbox.receive() == Sign("actor/1", os.getpid(), looked=False)
     flag.is_set()
-    # One of those that follow says so, and then none any more.
+    # One of the next signs reports the look, and later signs do not.
     while not inbox.receive().looked:
         continue
     assert not any(inbox.receive().looked for _ in range(3))
-    # Those sent while this thread waited for the flag say that it looks.
+    # Signs sent while this thread waits for the flag report that it looks.
     flag.wait(0.1)
     assert sum(inbox.receive().looked for _ in range(8)) >= 2
 
 
 @pytest.mark.parametrize(("silent_seconds", "period"), [(30.0, 1.0), (2.0, 0.5)])
-def test_signs_come_once_a_second_or_often_enough_to_be_missed(silent_seconds, period):
+def test_signing_period_depends_on_silent_seconds(silent_seconds, period):
     assert signing_period(LaunchConfig(silent_seconds=silent_seconds)) == period
 
 
@@ -38,19 +38,19 @@ def test_signs_come_once_a_second_or_often_enough_to_be_missed(silent_seconds, p
         (98.0, 98.0, 60.0, None),
         (97.9, 98.0, 60.0, "gave no sign of life for 2 s (launch.silent_seconds)"),
         (100.0, 97.9, 60.0, "main thread did not get on for 2 s (launch.silent_secon"),
-        # It imports and compiles.
+        # It may still be importing and compiling.
         (100.0, None, 100.0, None),
         (100.0, None, None, None),
         (100.0, None, 99.0, "did not begin to work within 99 s (launch.start_seconds)"),
     ],
 )
-def test_a_node_hangs(signed, looked, start_seconds, fault):
+def test_hanging_node_is_described(signed, looked, start_seconds, fault):
     launch = LaunchConfig(silent_seconds=2.0, start_seconds=start_seconds)
     described = Signs(0.0, signed, looked).describe_hang(100.0, launch)
     assert described is None if fault is None else fault in described
 
 
-def test_a_clock_counts_no_more_than_the_longest_step():
+def test_working_clock_limits_each_step():
     times = iter([100.0, 101.5, 101.5, 500.0, 501.0])
     clock = WorkingClock(2.0, lambda: next(times))
     assert clock.now == 0.0

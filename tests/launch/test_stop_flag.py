@@ -1,4 +1,4 @@
-"""A node hears of the stop whatever it does with signals; SIGTERM alone kills it."""
+"""The stop flag of a node, and how a stop reaches it."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ import pytest
 from distrl.launch.stop_flag import StopFlag, call_when_told, is_told
 
 
-def test_a_stop_flag_answers_what_launchpad_asks():
+def test_stop_flag_has_launchpad_interface():
     flag = StopFlag()
     assert flag.wait_for_stop(0) is False
     flag.set()
@@ -26,7 +26,7 @@ def in_a_thread(function):
     assert not thread.is_alive()
 
 
-def test_a_flag_counts_the_looks_of_the_thread_that_made_it():
+def test_only_looks_of_creating_thread_are_counted():
     flag = StopFlag()
     assert flag.count_looks() == 0
     assert not flag.is_set()
@@ -37,7 +37,7 @@ def test_a_flag_counts_the_looks_of_the_thread_that_made_it():
     assert flag.count_looks() == 2
 
 
-def test_a_thread_that_waits_looks_all_the_time():
+def test_waiting_thread_counts_as_looking():
     flags = []
 
     def wait():
@@ -53,7 +53,7 @@ def test_a_thread_that_waits_looks_all_the_time():
     assert flags[0].count_looks() == 1
 
 
-def test_every_listener_is_told_and_late_ones_too():
+def test_early_and_late_listeners_are_called():
     reader, writer = os.pipe()
     told = [threading.Event() for _ in range(3)]
     assert not is_told(reader)
@@ -66,7 +66,7 @@ def test_every_listener_is_told_and_late_ones_too():
     assert is_told(reader)
 
 
-def test_the_end_of_the_writer_is_a_stop_and_a_closed_reader_is_not():
+def test_closed_writer_counts_as_stop_unlike_closed_reader():
     reader, writer = os.pipe()
     os.close(writer)
     assert is_told(reader)
@@ -96,7 +96,7 @@ print("stopped")
     ("arguments", "code", "printed"),
     [([], -signal.SIGTERM, ""), (["stop"], 0, "stopped\n")],
 )
-def test_a_signal_kills_a_node_unless_the_run_stops_as_well(arguments, code, printed):
+def test_sigterm_kills_node_unless_run_stops(arguments, code, printed):
     command = [sys.executable, "-c", _NODE, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (code, printed), done.stderr

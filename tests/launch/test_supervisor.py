@@ -1,4 +1,4 @@
-"""What dies is restarted, as often and as soon as the configuration says."""
+"""Which nodes the supervisor restarts, and how it ends a run."""
 
 import csv
 import dataclasses
@@ -37,7 +37,7 @@ def read_lives(run_dir, name):
     return [float(line) for line in (run_dir / f"{name}.lives").open()]
 
 
-def test_a_whole_run_goes_on_and_says_what_was_started_again(tmp_path):
+def test_run_continues_and_reports_restarted_nodes(tmp_path):
     stream, run_dir = io.StringIO(), tmp_path / "run"
     outcome = run(
         make_config(run_dir, silent_seconds=3.0),
@@ -67,13 +67,13 @@ def test_a_whole_run_goes_on_and_says_what_was_started_again(tmp_path):
         assert f"{name} {cause}\n" in log
         assert f"{name} was restarted (1)\n" in log
     assert nodes["asker"]["restarts"] == 0
-    # Asked through the same handle, at the same address, it was another process.
+    # The restarted service answered through the same handle.
     assert (run_dir / "asker.json").exists()
-    # The log says where it hung.
+    # The log shows where it hung.
     assert "in sit_for_ever" in (run_dir / "logs" / "looping.log").read_text()
 
 
-def test_delays_double_and_one_restart_too_many_fails_the_run(run_dir):
+def test_delays_double_and_too_many_restarts_fail_run(run_dir):
     events = supervise(make_config(run_dir), "dying")
     restarted = find(events, Restarted, "second")
     assert [event.restarts for event in restarted] == [1, 2, 3]
@@ -102,7 +102,7 @@ def test_delays_double_and_one_restart_too_many_fails_the_run(run_dir):
         ("raising_once", "killed", "ValueError: the second one broke"),
     ],
 )
-def test_the_field_decides_what_is_started_again(run_dir, program, restart, words):
+def test_restart_field_decides_which_nodes_restart(run_dir, program, restart, words):
     events = supervise(make_config(run_dir, restart=restart), program)
     error = events[-1].error
     if words is None:
@@ -117,16 +117,16 @@ def test_the_field_decides_what_is_started_again(run_dir, program, restart, word
         assert len(read_lives(run_dir, "second")) == 1
 
 
-def test_a_node_that_hangs_and_is_not_started_again_fails_the_run(run_dir):
+def test_hanging_node_without_restart_fails_run(run_dir):
     config = make_config(run_dir, restart="never", silent_seconds=2.0)
     error = supervise(config, "hanging")[-1].error
     assert error.node == "second"
     assert "launch.silent_seconds" in error.traceback
-    # With where it was.
+    # The traceback shows where it hung.
     assert "in sit_for_ever" in error.traceback
 
 
-def test_a_node_that_never_begins_to_work_is_named_and_fails_the_run(run_dir):
+def test_node_that_never_begins_to_work_fails_run(run_dir):
     config = make_config(
         run_dir, restart="never", silent_seconds=2.0, start_seconds=4.0
     )
@@ -136,11 +136,11 @@ def test_a_node_that_never_begins_to_work_is_named_and_fails_the_run(run_dir):
     error = events[-1].error
     assert error.node == "second"
     assert "did not begin to work within 4 s" in error.traceback
-    # With where it was.
+    # The traceback shows where it hung.
     assert "in sit_for_ever" in error.traceback
 
 
-def test_what_a_killed_node_had_started_elsewhere_is_gone_before_the_next_life(run_dir):
+def test_daemon_of_killed_node_ends_before_next_incarnation(run_dir):
     events = supervise(
         make_config(run_dir, restart_delay_seconds=0.0), "leaving_a_daemon"
     )
@@ -148,7 +148,7 @@ def test_what_a_killed_node_had_started_elsewhere_is_gone_before_the_next_life(r
     assert len(find(events, Restarted, "second")) == 1
 
 
-def test_a_process_that_the_system_refuses_is_one_sentence(run_dir):
+def test_refused_process_is_reported_in_one_line(run_dir):
     run_dir.chmod(0o777)
     error = supervise(make_config(run_dir), "refused")[-1].error
     assert error.node == "first"
@@ -156,7 +156,7 @@ def test_a_process_that_the_system_refuses_is_one_sentence(run_dir):
     assert error.traceback.count("\n") == 0
 
 
-def test_a_stop_does_not_wait_for_a_node_that_waits_to_be_started(run_dir):
+def test_stop_does_not_wait_for_restart_delay(run_dir):
     def tell(event, _):
         if event == NodeChanged("second", "restarting"):
             (run_dir / "died").touch()
@@ -173,7 +173,7 @@ def test_a_stop_does_not_wait_for_a_node_that_waits_to_be_started(run_dir):
     assert find(events, NodeChanged, "first")[-1].state == "ended"
 
 
-def test_nodes_that_save_have_longer_to_end_as_long_as_they_get_on(run_dir):
+def test_saving_nodes_get_save_seconds_while_they_respond(run_dir):
     config = make_config(run_dir, stop_seconds=1.5)
     checkpoint = CheckpointConfig(save_seconds=3.0)
     events = supervise(dataclasses.replace(config, checkpoint=checkpoint), "saving")
@@ -192,7 +192,7 @@ def test_nodes_that_save_have_longer_to_end_as_long_as_they_get_on(run_dir):
     assert (run_dir / "saved.json").exists()
 
 
-def test_a_node_cannot_shut_its_ears_to_the_stop(run_dir):
+def test_nodes_that_ignore_signals_still_stop(run_dir):
     events = supervise(make_config(run_dir), "deaf")
     assert events[-1].error is None
     states = {e.name: e.state for e in events if isinstance(e, NodeChanged)}

@@ -1,4 +1,4 @@
-"""The threads back end tells the front who failed."""
+"""The threads backend, and the events that it sends to the front."""
 
 import threading
 import time
@@ -39,7 +39,7 @@ def _run(*functions, labels=("node0", "node1"), stop_seconds=5.0, save_seconds=6
     return events
 
 
-def test_a_program_that_stops_itself_ends_without_an_error():
+def test_program_that_stops_itself_ends_without_error():
     events = _run(_wait, _stop)
     assert isinstance(events[0], Started)
     assert set(events[0].nodes) == {"node0", "node1"}
@@ -48,13 +48,13 @@ def test_a_program_that_stops_itself_ends_without_an_error():
     assert events[-1].error is None
 
 
-def test_the_first_node_to_fail_is_named_with_its_traceback():
+def test_failed_node_is_named_with_its_traceback():
     error = _run(_wait, _fail)[-1].error
     assert error.node == "node1"
     assert "ValueError: lost the thread" in error.traceback
 
 
-def test_a_node_that_ends_while_the_run_goes_on_is_a_failure():
+def test_node_that_ends_by_itself_fails_run():
     error = _run(_wait, lambda: None)[-1].error
     assert error.node == "node1"
     assert "ended by itself" in error.traceback
@@ -62,11 +62,11 @@ def test_a_node_that_ends_while_the_run_goes_on_is_a_failure():
 
 def _save():
     lp.stop_event().wait(10)
-    # Longer than others have.
+    # Longer than stop_seconds, the limit of nodes that do not save.
     time.sleep(0.6)
 
 
-def test_a_node_that_saves_has_longer_to_end_than_one_that_does_not():
+def test_saving_node_has_longer_to_end():
     stuck = threading.Event()
 
     def get_stuck():
@@ -78,7 +78,7 @@ def test_a_node_that_saves_has_longer_to_end_than_one_that_does_not():
     assert events[1:] == [Saving(), NodeChanged("learner", "ended"), Ended()]
 
 
-def test_a_node_that_saves_does_not_have_for_ever():
+def test_saving_node_is_abandoned_after_save_seconds():
     events = _run(
         _save,
         _stop,

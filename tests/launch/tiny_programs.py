@@ -1,4 +1,4 @@
-"""Programs of a node or two, for tests of how they are launched and how they end."""
+"""Small programs, for tests of how they are launched and how they end."""
 
 import asyncio
 import dataclasses
@@ -18,7 +18,7 @@ from distrl.system.session import read_session
 
 
 def placed(config, spec):
-    """A learner that says what it computes with, and a node of a group of one's own."""
+    """A learner and a node of a custom group; both record their devices."""
 
     def learn():
         import jax
@@ -46,7 +46,7 @@ def placed(config, spec):
 
 
 def crowded(config, spec):
-    """A thousand nodes that wait, and one that ends the program."""
+    """A thousand nodes that wait, and one that stops the program."""
     program = lp.Program("tiny")
     with program.group("actor"):
         for _ in range(1000):
@@ -63,7 +63,7 @@ class Doubler:
 
 
 def note(config, name, **facts):
-    """Leaves what a node knows in the run directory."""
+    """Writes facts of a node to the run directory."""
     path = Path(config.run_dir) / f"{name}.json"
     path.write_text(json.dumps({"pid": os.getpid(), **facts}))
 
@@ -75,12 +75,12 @@ def await_files(run_dir, *names):
 
 
 def wait_for_stop():
-    """Does nothing until the program ends."""
+    """Waits until the program stops."""
     assert lp.stop_event().wait(120)
 
 
 def stopping(config, spec):
-    """A service, two workers that wait, and a learner that asks and stops all."""
+    """A service, two actors that wait, and a learner that stops the program."""
 
     def learn(doubler):
         note(
@@ -126,7 +126,7 @@ def stopping(config, spec):
 
 
 def two_nodes(first, second):
-    """Returns a program of two functions."""
+    """Returns a program of two nodes."""
     program = lp.Program("tiny")
     program.add_node(lp.PyNode(first), label="first")
     program.add_node(lp.PyNode(second), label="second")
@@ -134,39 +134,39 @@ def two_nodes(first, second):
 
 
 def pair(first, second):
-    """Returns a program of two functions, whatever the configuration."""
+    """Returns a function that makes a program of two nodes."""
     return lambda config, spec: two_nodes(first, second)
 
 
 def fail(words="the second one broke"):
-    """Raises."""
+    """Raises an error."""
     raise ValueError(words)
 
 
 def fail_late():
-    """Raises when the program stops."""
+    """Raises an error when the program stops."""
     wait_for_stop()
     fail("could not let go")
 
 
 def speak():
-    """Ends with a word."""
+    """Prints a line and ends."""
     print("my last word", flush=True)
 
 
 def leave_hard():
-    """Ends without any clean-up."""
+    """Exits without any clean-up."""
     os._exit(7)
 
 
 def sit_for_ever():
-    """Never looks at its flag."""
+    """Never looks at its stop flag."""
     while True:
         time.sleep(0.01)
 
 
 def hang_at_work():
-    """Looks at its flag once, and then never again."""
+    """Looks at its stop flag once, and then hangs."""
     assert not lp.stop_event().is_set()
     sit_for_ever()
 
@@ -180,7 +180,7 @@ never_at_work = pair(wait_for_stop, sit_for_ever)
 
 
 def count_lives(run_dir, name):
-    """Notes when a life of a node began, and returns how many did before."""
+    """Records the start of an incarnation; returns the number of earlier ones."""
     path = Path(run_dir, f"{name}.lives")
     before = len(path.read_text().splitlines()) if path.exists() else 0
     with path.open("a") as file:
@@ -190,16 +190,16 @@ def count_lives(run_dir, name):
 
 
 def kill_self():
-    """Ends as by the kernel when memory is short."""
+    """Kills itself, as the kernel does when memory is short."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def troubled(config, spec):
-    """A service is killed, one node is stopped, and one sits in a loop; once each."""
+    """A service is killed, one node is stopped, and one hangs; once each."""
     run_dir = config.run_dir
 
     class Service:
-        """Says who it is."""
+        """Returns its process id and its number of restarts."""
 
         def tell(self):
             return [os.getpid(), read_session().restarts]
@@ -247,7 +247,7 @@ def troubled(config, spec):
 
 
 def dying(config, spec):
-    """The second node is killed as soon as it lives."""
+    """The second node is killed as soon as it starts."""
     del spec
 
     def die():
@@ -258,7 +258,7 @@ def dying(config, spec):
 
 
 def once(trouble):
-    """Returns a program: the second node has trouble, and stops it when restarted."""
+    """Makes a program whose second node has trouble once, and then stops it."""
 
     def make(config, spec):
         def work():
@@ -272,7 +272,7 @@ def once(trouble):
 
 
 def be_terminated():
-    """Gets SIGTERM, and does what nodes do that hear of a stop: it ends in order."""
+    """Sends itself SIGTERM, and waits until the program stops."""
     os.kill(os.getpid(), signal.SIGTERM)
     wait_for_stop()
 
@@ -283,7 +283,7 @@ raising_once = once(fail)
 
 
 def take_signals(run_dir, how):
-    """Makes a node deaf to signals, as some environments do."""
+    """Makes a node ignore signals, as some environments do."""
     if how == "blocked":
         signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals())
     elif how == "handled":
@@ -297,7 +297,7 @@ def take_signals(run_dir, how):
 
 
 def deaf(config, spec):
-    """Three nodes take their signals away; the fourth stops the program."""
+    """Three nodes ignore signals; the fourth stops the program."""
     run_dir = config.run_dir
 
     def work(how):
@@ -317,7 +317,7 @@ def deaf(config, spec):
 
 
 def leaving_a_daemon(config, spec):
-    """The second node is killed; a session that it had started holds a lock."""
+    """The second node is killed, and its daemon holds a lock."""
     del spec
     run_dir = config.run_dir
 
@@ -344,7 +344,7 @@ def refused(config, spec):
     """The system refuses a process for the first node."""
     del config, spec
     if os.getuid() == 0:
-        # Root has no limit, so this supervisor goes on as somebody else.
+        # Root has no limit, so this supervisor becomes another user.
         os.setgid(65_534)
         os.setuid(65_534)
     resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
@@ -352,7 +352,7 @@ def refused(config, spec):
 
 
 def stopped_meanwhile(config, spec):
-    """The first node stops the program when the second one has been killed."""
+    """The first node stops the program once the second has been killed."""
     del spec
 
     def die():
@@ -369,7 +369,7 @@ def stopped_meanwhile(config, spec):
 
 
 def saving(config, spec):
-    """At the stop one node saves, one looks busy for ever, and others hang."""
+    """At the stop one node saves, two look at their flags and one hangs."""
     del spec
     limit = config.launch.stop_seconds
 
@@ -406,12 +406,12 @@ def unmakeable(config, spec):
 
 
 def unspeaking(config, spec):
-    """Ends the host itself."""
+    """Ends the host process."""
     os._exit(9)
 
 
 def wordy(config, spec):
-    """Stops when the configuration is there in its whole length."""
+    """Stops the program if the whole configuration has arrived."""
     del spec
 
     def check():
@@ -422,7 +422,7 @@ def wordy(config, spec):
 
 
 def killed_oddly(config, spec):
-    """A real-time signal kills the host."""
+    """Kills the host with a real-time signal."""
     os.kill(os.getpid(), signal.SIGRTMIN + 3)
 
 
@@ -432,5 +432,5 @@ def hang(seed=0):
 
 
 def make_broken_network(spec):
-    """A factory of a network with an error in it."""
+    """A network factory that raises an error."""
     return spec.no_such_attribute
