@@ -10,7 +10,7 @@ EXPLORE = {"epsilon_greedy": epsilon_greedy, "boltzmann": boltzmann}
 
 
 def sample_actions(explore, rows, amount, draws=3000):
-    """Returns actions `[draws, B]` for the values of rows of `Q`."""
+    """Returns actions `[draws, B]` for the given rows of `Q`."""
     amount = jnp.asarray(amount, jnp.float32)
     keys = jax.random.split(jax.random.PRNGKey(1), draws)
     draw = jax.vmap(lambda key: explore(key, jnp.asarray(Q[rows]), amount))
@@ -23,7 +23,7 @@ def frequencies(actions):
 
 @pytest.mark.parametrize("name", EXPLORE)
 @pytest.mark.parametrize("variant", [lambda f: f, jax.jit])
-def test_an_amount_of_zero_is_greedy(name, variant):
+def test_zero_exploration_is_greedy(name, variant):
     explore = variant(EXPLORE[name])
     q = np.repeat(Q[:1], 50, axis=0)
     actions = explore(jax.random.PRNGKey(0), q, np.zeros(50, np.float32))
@@ -70,8 +70,8 @@ MASKS = [[1, 0, 1], [0, 0, 1], [1, 1, 0]]
 @pytest.mark.parametrize("name", EXPLORE)
 @pytest.mark.parametrize("amount", [0.0, 0.5, 1.0, 1e6])
 @pytest.mark.parametrize("best", [3.0, -1e30, np.inf, -np.inf, np.nan])
-def test_no_action_is_illegal_whatever_the_values_are(name, amount, best):
-    # The second is the best, or the worst, or there is no best.
+def test_illegal_actions_are_never_chosen(name, amount, best):
+    # Actions 1 and 2 are tied as the best or the worst, or NaN leaves no best.
     q = np.tile(np.array([[0.0, best, best]], np.float32), (3, 1))
     legal = np.array(MASKS, bool)
     amount = np.full(3, min(amount, 1.0) if name == "epsilon_greedy" else amount)
@@ -81,7 +81,7 @@ def test_no_action_is_illegal_whatever_the_values_are(name, amount, best):
     assert legal[np.arange(3), actions].all()
 
 
-def test_epsilon_is_shared_by_the_legal_actions_and_the_best_of_them():
+def test_epsilon_greedy_shares_epsilon_among_legal_actions():
     legal = jnp.array([[True, False, True], [True, False, True], [True, True, True]])
     amount = jnp.array([1.0, 0.4, 1.0])
     keys = jax.random.split(jax.random.PRNGKey(1), 3000)
@@ -93,7 +93,7 @@ def test_epsilon_is_shared_by_the_legal_actions_and_the_best_of_them():
     np.testing.assert_allclose(frequencies(actions[:, 2]), np.full(3, 1 / 3), atol=0.03)
 
 
-def test_boltzmann_is_the_softmax_of_the_legal_values():
+def test_boltzmann_draws_from_softmax_of_legal_values():
     legal = jnp.array([[True, False, True]])
     keys = jax.random.split(jax.random.PRNGKey(1), 3000)
     draw = jax.vmap(lambda key: boltzmann(key, Q[:1], jnp.ones(1), legal))
@@ -103,7 +103,7 @@ def test_boltzmann_is_the_softmax_of_the_legal_values():
     np.testing.assert_allclose(frequencies(actions[:, 0]), expected, atol=0.03)
 
 
-def test_the_best_is_found_by_value_and_then_by_draw():
+def test_pick_best_breaks_ties_by_draw():
     values = jnp.array([[1.0, 3.0, 3.0], [2.0, 2.0, 1.0], [-jnp.inf, -jnp.inf, -4.0]])
     draw = jnp.array([[0.9, 0.1, 0.2], [0.6, 0.5, 0.9], [0.1, 0.2, 0.0]])
     assert pick_best(values, draw).tolist() == [2, 0, 2]

@@ -1,4 +1,4 @@
-"""What every agent promises: pure functions of these shapes, jitted or not."""
+"""Requirements of every agent: output shapes, pure functions and gradients."""
 
 import jax
 import jax.numpy as jnp
@@ -54,7 +54,7 @@ def loss(agent):
     return jax.jit(agent.loss)
 
 
-def test_a_loss_gives_what_is_promised_and_is_pure(agent, loss, variables):
+def test_loss_output_has_expected_shapes_and_is_deterministic(agent, loss, variables):
     params, state = variables
     args = (params, params, state, KEYS, make_batch(), WEIGHTS)
     value, output = loss(*args)
@@ -66,13 +66,12 @@ def test_a_loss_gives_what_is_promised_and_is_pure(agent, loss, variables):
     for metric in output.metrics.values():
         assert (metric.shape, metric.dtype) == ((), jnp.float32)
     assert jax.tree.structure(output.network_state) == jax.tree.structure(state)
-    # Pure: the same arguments give the same answer.
     again, _ = loss(*args)
     assert again == value
 
 
 @pytest.mark.parametrize("mode", ["act", "evaluate"])
-def test_values_have_the_promised_shape(agent, variables, mode):
+def test_q_values_have_expected_shape_and_are_deterministic(agent, variables, mode):
     assert isinstance(agent, Agent)
     q_values = jax.jit(agent.q_values, static_argnums=5)
     carry = agent.initial_carry(BATCH)
@@ -101,7 +100,7 @@ def test_no_gradient_flows_into_targets(agent, variables):
     (online, target), both = find_gradients(params)
     assert any(np.any(leaf != 0) for leaf in jax.tree.leaves(online))
     assert all(np.all(leaf == 0) for leaf in jax.tree.leaves(target))
-    # Also when the target is the network itself.
+    # Also when online and target params are the same.
     jax.tree.map(
         lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-6),
         both,
@@ -109,7 +108,7 @@ def test_no_gradient_flows_into_targets(agent, variables):
     )
 
 
-def test_weights_scale_the_loss_of_each_item_and_nothing_else(loss, variables):
+def test_weights_scale_the_loss_but_not_the_priorities(loss, variables):
     params, state = variables
 
     def take(*weights):
@@ -117,7 +116,7 @@ def test_weights_scale_the_loss_of_each_item_and_nothing_else(loss, variables):
         return loss(params, params, state, KEYS, make_batch(), weights)
 
     whole, output = take(1, 1, 1, 1)
-    # The sum of what each of the four adds, weighed.
+    # The whole loss is the sum of the losses of the four items.
     parts = [take(*row)[0] for row in np.eye(4)]
     np.testing.assert_allclose(sum(parts), whole, rtol=1e-5)
     value, weighted = take(0.5, 0, 2, 1)

@@ -1,20 +1,4 @@
-"""Categorical losses against numbers worked out by hand, and a slow version.
-
-Atoms are 0, 1 and 2; the network at t-1 gives probabilities (1/2, 1/4, 1/4), so that
-the cross-entropy of a target p is ln 2 * (p0 + 2 p1 + 2 p2) = ln 2 * (2 - p0).
-
-       r    discount  p_t            atoms become      target p
-    0   0.5   1       1/4, 1/2, 1/4  0.5, 1.5, 2.5->2  1/8, 3/8, 1/2
-    1   1     0       1/4, 1/2, 1/4  1, 1, 1           0, 1, 0
-    2  -1     0.5     1/2, 1/4, 1/4  -1, -0.5, 0 -> 0  1, 0, 0
-    3   0.25  0.5     1/4, 1/2, 1/4  0.25, 0.75, 1.25  see below
-
-Number 0: 1/4 at 0.5 goes half and half to 0 and 1, 1/2 at 1.5 half and half to 1 and
-2, the last 1/4 to 2. Number 3: 1/4 at 0.25 gives 3/16 to 0 and 1/16 to 1; 1/2 at 0.75
-gives 1/8 and 3/8; 1/4 at 1.25 gives 3/16 to 1 and 1/16 to 2: 5/16, 10/16, 1/16.
-Entropies in bits: 3/8 + 3/8 log2(8/3) + 1/2 = 1.405639; 0; 0; and
-5/16 log2(16/5) + 10/16 log2(16/10) + 1/4 = 1.198192.
-"""
+"""Categorical losses against values computed by hand and a slow reference."""
 
 import hypothesis.extra.numpy as hnp
 import jax
@@ -32,17 +16,31 @@ from distrl.agents.categorical import categorical_q_loss
 from distrl.config import Config, LossConfig, NetworkConfig
 from distrl.types import EnvironmentSpec, Transition
 
+# Atoms are 0, 1 and 2; the network at t-1 gives probabilities (1/2, 1/4, 1/4), so
+# the cross-entropy of a target p is ln 2 * (p0 + 2 p1 + 2 p2) = ln 2 * (2 - p0).
+#
+#        r    discount  p_t            atoms become      target p
+#     0   0.5   1       1/4, 1/2, 1/4  0.5, 1.5, 2.5->2  1/8, 3/8, 1/2
+#     1   1     0       1/4, 1/2, 1/4  1, 1, 1           0, 1, 0
+#     2  -1     0.5     1/2, 1/4, 1/4  -1, -0.5, 0 -> 0  1, 0, 0
+#     3   0.25  0.5     1/4, 1/2, 1/4  0.25, 0.75, 1.25  see below
+#
+# Number 0: 1/4 at 0.5 is halved between 0 and 1, 1/2 at 1.5 is halved between 1 and
+# 2, the last 1/4 goes to 2. Number 3: 1/4 at 0.25 gives 3/16 to 0 and 1/16 to 1; 1/2
+# at 0.75 gives 1/8 and 3/8; 1/4 at 1.25 gives 3/16 to 1 and 1/16 to 2: 5/16, 10/16,
+# 1/16. Entropies in bits: 3/8 + 3/8 log2(8/3) + 1/2 = 1.405639; 0; 0; and
+# 5/16 log2(16/5) + 10/16 log2(16/10) + 1/4 = 1.198192.
 LN2 = np.log(2)
 ATOMS = np.array([0.0, 1.0, 2.0], np.float32)
-SPREAD = np.log([0.25, 0.5, 0.25])  # Of mean 1.
-LOW = np.log([0.5, 0.25, 0.25])  # Of mean 0.75.
+SPREAD = np.log([0.25, 0.5, 0.25])  # Mean 1.
+LOW = np.log([0.5, 0.25, 0.25])  # Mean 0.75.
 CROSS_ENTROPY = LN2 * np.array([1.875, 2.0, 1.0, 1.6875])
 DIVERGENCE = CROSS_ENTROPY - LN2 * np.array([1.405639, 0.0, 0.0, 1.198192])
 
 
 @pytest.mark.parametrize("mapping", MAPPINGS)
-def test_losses_by_hand(mapping):
-    other = np.array([3.0, 0.0, 1.0])  # Of actions that play no part.
+def test_losses_match_hand_calculation(mapping):
+    other = np.array([3.0, 0.0, 1.0])  # For actions that do not matter.
     logits_tm1 = [[LOW, other], [other, LOW], [LOW, other], [LOW, other]]
     logits_t = [[SPREAD, other], [other, SPREAD], [LOW, other], [other, SPREAD]]
     q_selector_t = [[2.0, 1.0], [-2.0, -1.0], [0.0, -1.0], [0.0, 5.0]]
@@ -98,7 +96,7 @@ EXPECTED = {
 
 @pytest.mark.parametrize("is_double", [None, False, True])
 @pytest.mark.parametrize("name", EXPECTED)
-def test_an_agent_weighs_its_losses_and_replays_by_divergence(name, is_double):
+def test_agent_weights_losses_and_prioritizes_by_divergence(name, is_double):
     agent = make_tabular(name, double=is_double)
     if is_double is not None:
         name = "rainbow" if is_double else "c51"
@@ -149,7 +147,7 @@ THEIRS = jax.jit(
 )
 
 
-# What RLax warns of is a function that it may move to Distrax.
+# RLax warns that it may move a function to Distrax.
 @pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
 @settings(deadline=None, max_examples=40)
 @given(
@@ -159,7 +157,7 @@ THEIRS = jax.jit(
     FLOATS,
     floats(0, 1),
 )
-def test_losses_as_a_slow_version_has_them(logits, q_t, a_tm1, r_t, discount_t):
+def test_losses_match_slow_reference_and_rlax(logits, q_t, a_tm1, r_t, discount_t):
     args = *to_arrays(logits[0], a_tm1, r_t, discount_t), logits[1], q_t
     loss, divergence = JITTED(*args)
     slow = slow_loss(*args, FIVE_ATOMS.astype(np.float64))

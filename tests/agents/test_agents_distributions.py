@@ -1,8 +1,4 @@
-"""Distributional agents learn distributions, not their means alone.
-
-State 0 ends with a reward of 0 (one in four) or 1; state 1 goes to state 0 without a
-reward and with a discount of 0.5, so that its return is 0 (one in four) or 0.5.
-"""
+"""Distributional agents learn distributions of returns, not only means."""
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +15,8 @@ from distrl.learner.update import make_update
 from distrl.networks.value_network import make_value_network
 from distrl.types import EnvironmentSpec, Transition
 
+# State 0 ends with a reward of 0 (one in four) or 1; state 1 leads to state 0 without
+# a reward and with a discount of 0.5, so its return is 0 (one in four) or 0.5.
 SPEC = EnvironmentSpec(specs.Array((2,), np.float32), num_actions=2)
 STATES = np.eye(2, dtype=np.float32)
 KEY = jax.random.PRNGKey(0)
@@ -26,7 +24,7 @@ STEPS, DISPATCHES = 50, 20
 
 
 def learn(config, rate):
-    """Returns the parameters learned from each state with each action four times."""
+    """Returns the params learned from four transitions per state and action."""
     agent = make_agent(config, SPEC)
     optimizer = optax.adam(optax.cosine_decay_schedule(rate, STEPS * DISPATCHES))
     devices = jax.devices()[:1]
@@ -61,7 +59,7 @@ def test_c51_learns_probabilities():
     params = learn(config, rate=0.1)
     network = make_value_network(config, SPEC, num_outputs=3)
     logits, _, _ = network.apply(params, {}, KEY, STATES, (), "evaluate")
-    # Of 0, 0.5 and 1, alike for both actions.
+    # Probabilities of 0, 0.5 and 1, the same for both actions.
     expected = np.array([[[0.25, 0.0, 0.75]], [[0.25, 0.75, 0.0]]])
     probabilities = jax.nn.softmax(logits)
     np.testing.assert_allclose(probabilities, np.repeat(expected, 2, axis=1), atol=0.02)
@@ -72,12 +70,12 @@ def test_qr_dqn_learns_quantiles():
     params = learn(config, rate=0.02)
     network = make_value_network(config, SPEC, num_outputs=4)
     quantiles, _, _ = network.apply(params, {}, KEY, STATES, (), "evaluate")
-    # Of 1/8, 3/8, 5/8 and 7/8: the first lies below 1/4, where the return is 0.
+    # At 1/8, 3/8, 5/8 and 7/8: the first lies below 1/4, where the return is 0.
     expected = np.array([[[0.0, 1, 1, 1]], [[0.0, 0.5, 0.5, 0.5]]])
     np.testing.assert_allclose(quantiles, np.repeat(expected, 2, axis=1), atol=0.02)
 
 
-def test_iqn_learns_the_quantiles_that_it_is_asked_for():
+def test_iqn_learns_requested_quantiles():
     samples = {"tau_samples": 8, "target_tau_samples": 8, "policy_tau_samples": 8}
     config = make_config("iqn", [64], huber_delta=None, **samples)
     params = learn(config, rate=0.005)

@@ -1,8 +1,4 @@
-"""IQN where the quantiles that it draws can be told from outside.
-
-The torso is a table, so that the features of a state are one number an action; the
-head passes on their products with the embedding of a quantile.
-"""
+"""IQN with a tabular torso, whose values show the drawn quantiles."""
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +11,8 @@ from distrl.agents import make_agent
 from distrl.config import Config, LossConfig, NetworkConfig
 from distrl.types import EnvironmentSpec, Transition
 
+# The torso is a table: the features of a state are one number per action. The head
+# returns their products with the embedding of a quantile.
 SPEC = EnvironmentSpec(specs.DiscreteArray(2), num_actions=2)
 KEYS = jax.random.split(jax.random.PRNGKey(0), 2)
 ONLINE = [[1.0, 4.0], [0.0, 1.0]]
@@ -33,7 +31,7 @@ def make_tabular(**loss):
 
 
 def make_params(table, slope=0.0):
-    """The value of a quantile tau is the table's times 1 + slope * cos(pi tau)."""
+    """Returns params with the values table * (1 + slope * cos(pi * tau))."""
     return {
         "~": {"q": jnp.array(table)},
         "quantile_embedding": {
@@ -44,7 +42,7 @@ def make_params(table, slope=0.0):
     }
 
 
-# Without a slope all quantiles are alike and so is u, target less value, in all
+# Without a slope all quantiles are equal, and so is u = target - value in all
 # pairs: 1 + 0.5 * 3 - 1 = 1.5 and 0.5 - 1 = -0.5; in double learning the online
 # network selects action 1: 1 + 0.5 * 2 - 1 = 1. The loss is the sum over N quantiles
 # of tau L(u) / delta, or of (1 - tau) L(u) / delta where u < 0; tau is 1/2 on
@@ -60,7 +58,7 @@ LOSSES = [
 
 
 @pytest.mark.parametrize(("huber_delta", "is_double", "expected"), LOSSES)
-def test_loss_by_hand(huber_delta, is_double, expected):
+def test_loss_matches_hand_calculation(huber_delta, is_double, expected):
     agent = make_tabular(huber_delta=huber_delta, double=is_double, tau_samples=MANY)
     params = make_params(ONLINE), make_params(TARGET)
     weights = np.array([1.0, 0.5], np.float32)
@@ -77,10 +75,10 @@ def test_loss_by_hand(huber_delta, is_double, expected):
         np.testing.assert_allclose(output.metrics[metric], number, rtol=1e-5)
 
 
-def test_every_item_draws_its_own_quantiles_for_each_use():
+def test_quantiles_are_drawn_per_item_and_use():
     agent = make_tabular(tau_samples=2, target_tau_samples=2, policy_tau_samples=1)
     twice = jax.tree.map(lambda x: x[[0, 0]], TRANSITION)
-    # The states learned from and bootstrapped from are the same one.
+    # Values are learned from and bootstrapped from the same state.
     twice = twice._replace(
         observation_t=twice.observation_tm1,
         reward_t=np.zeros(2, np.float32),
@@ -97,7 +95,7 @@ def test_every_item_draws_its_own_quantiles_for_each_use():
 
 
 @pytest.mark.parametrize("mode", ["act", "evaluate"])
-def test_actions_are_chosen_by_the_mean_of_quantiles(mode):
+def test_q_values_are_means_over_drawn_quantiles(mode):
     # cos(pi tau) is 0 on average: the mean of all quantiles is the table's number.
     params = make_params(TARGET, slope=1.0)
     states = np.array([0, 1], np.int32)

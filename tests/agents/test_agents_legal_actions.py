@@ -1,4 +1,4 @@
-"""Masks in the loss of every family: by hand, and by what a loss must not see."""
+"""Action masks in the losses of all agent families."""
 
 import jax
 import jax.numpy as jnp
@@ -18,10 +18,10 @@ LEGAL = [[True, False, True], [True, True, True]]
 
 
 @pytest.mark.parametrize("variant", [lambda f: f, jax.jit, jax.vmap])
-def test_legal_actions_by_hand(variant):
+def test_mask_restricts_values_to_legal_actions(variant):
     observation = {"observation": np.zeros((2, 4)), "action_mask": MASK}
     legal = variant(find_legal)(observation)
-    # Where nothing is legal an episode is over: nothing is restricted.
+    # Where nothing is legal the episode is over, and all values are kept.
     np.testing.assert_array_equal(legal, LEGAL)
     q = jnp.array([[1.0, 2, 3], [4, 5, 6]])
     np.testing.assert_array_equal(
@@ -29,14 +29,14 @@ def test_legal_actions_by_hand(variant):
     )
 
 
-def test_without_a_mask_nothing_is_done():
+def test_values_are_unrestricted_without_a_mask():
     assert find_legal({"observation": np.zeros(3)}) is None
     q = jnp.ones(3)
     assert restrict(q, None) is q
 
 
-# By hand, in a table. Three states and three actions; the second is illegal in state 1,
-# the first in state 2, and state 0 allows nothing: it is where an episode ended.
+# A table of three states and three actions. Action 1 is illegal in state 1, action 0
+# in state 2, and every action in state 0, where an episode ended.
 ALLOWED = np.array([[0, 0, 0], [1, 0, 1], [0, 1, 1]], np.uint8)
 TABLE_SPEC = EnvironmentSpec(
     {
@@ -70,24 +70,24 @@ def make_transition():
     [
         # The largest legal value of the target network: of 30 and 40, of 10 and 20.
         ("dqn", [40.0, 20.0, 0.0]),
-        # That of the legal action by the online network: of 4 and 2, of 6 and 5.
+        # The target value of the legal action that is best by the online network, of
+        # 4 and 2, of 6 and 5.
         ("double_dqn", [30.0, 10.0, 0.0]),
     ],
 )
-def test_bootstrap_values_by_hand(agent, values_t, variant):
+def test_bootstrap_values_use_legal_actions_only(agent, values_t, variant):
     agent = make_agent(Config(agent=agent, network=TABULAR), TABLE_SPEC)
     loss = variant(agent.loss)
     _, output = loss(ONLINE, TARGET, {}, KEYS, make_transition(), ONES)
     targets = np.array(REWARD) + np.array(DISCOUNT) * values_t
     np.testing.assert_allclose(output.priorities, np.abs(targets - [6, 4, 5]))
-    # Of what is legal in the states 1, 2 and 1: 6, 5, 4, 2, 6, 5.
+    # The legal values in the states 1, 2 and 1: 6, 5, 4, 2, 6, 5.
     np.testing.assert_allclose(output.metrics["mean_q"], 28 / 6, rtol=1e-6)
     np.testing.assert_allclose(output.metrics["max_q"], 6.0)
 
 
-def test_a_loss_of_a_users_own_is_given_legal_values_and_actions():
-    """Maxima need nothing; a mean takes `where`."""
-
+def test_custom_loss_gets_legal_values_and_actions():
+    # A maximum needs no mask; a mean takes `where`.
     def learn(estimates, a_tm1, r_t, discount_t):
         del a_tm1, r_t
         best = jnp.max(estimates.target_values_t)
@@ -102,7 +102,7 @@ def test_a_loss_of_a_users_own_is_given_legal_values_and_actions():
     np.testing.assert_allclose(output.priorities, [5.5, 3.0, 5.5])
 
 
-# What no loss of sequences may see: the values of an action that is never legal.
+# An action that is never legal, whose values must not affect losses of sequences.
 # (tests/agents/test_agents_tabular.py has the losses of transitions.)
 NEVER = 2
 BATCH = 5
@@ -127,7 +127,7 @@ def make_sequences(agent, length, burn_in):
     legal[..., 0] = 1
     legal[..., NEVER] = 0
     discount, mask = np.full(shape, 0.9, np.float32), np.ones(shape, np.float32)
-    # The first ends its episode with its first learned step, and allows nothing then.
+    # The first ends its episode at its first learned step; then nothing is legal.
     discount[0] = mask[0, burn_in + 1 :] = legal[0, burn_in + 1 :] = 0
     seen = rng.normal(size=(BATCH, length + 1, 4)).astype(np.float32)
     return StepSequence(
@@ -141,7 +141,7 @@ def make_sequences(agent, length, burn_in):
 
 
 def spoil(params, amount):
-    """Returns parameters that give other values to the action that is never legal."""
+    """Returns params with other values for the action that is never legal."""
 
     def change(path, x):
         name = jax.tree_util.keystr(path)
@@ -153,7 +153,7 @@ def spoil(params, amount):
 
 
 @pytest.mark.parametrize("name", SEQUENCE_LOSSES)
-def test_no_loss_of_sequences_sees_what_is_never_legal(name):
+def test_sequence_loss_ignores_values_of_illegal_actions(name):
     tree = {
         "agent": "r2d2",
         "actor": {"n_step": 2},

@@ -1,14 +1,4 @@
-"""Munchausen's TD error against numbers worked out by hand, and a slow version.
-
-With a temperature of 1 and target values ln(1), ln(3) at t-1, the policy is
-(1/4, 3/4) and its logarithms -1.386294, clipped to -1, and -0.287682. Target values
-ln(2), ln(6) at t have the soft value ln(2 + 6) = 2.079442. alpha is 0.9.
-
-    a    r    discount   target                             q[a]   TD error
-    0    1    0.5        1 - 0.9 + 0.5 * 2.079442           0.5    0.639721
-    1   -1    1         -1 - 0.9 * 0.287682 + 2.079442     -1      1.820528
-    1    2    0          2 - 0.9 * 0.287682                -1      2.741086
-"""
+"""Munchausen TD errors against values computed by hand and a slow reference."""
 
 import hypothesis.extra.numpy as hnp
 import jax
@@ -25,6 +15,14 @@ from distrl.agents.munchausen import munchausen_td_error
 from distrl.config import Config, LossConfig, NetworkConfig
 from distrl.types import EnvironmentSpec, Transition
 
+# With a temperature of 1 and target values ln(1), ln(3) at t-1, the policy is
+# (1/4, 3/4) and its logarithms -1.386294, clipped to -1, and -0.287682. Target values
+# ln(2), ln(6) at t have the soft value ln(2 + 6) = 2.079442. alpha is 0.9.
+#
+#     a    r    discount   target                             q[a]   TD error
+#     0    1    0.5        1 - 0.9 + 0.5 * 2.079442           0.5    0.639721
+#     1   -1    1         -1 - 0.9 * 0.287682 + 2.079442     -1      1.820528
+#     1    2    0          2 - 0.9 * 0.287682                -1      2.741086
 Q_TM1, TARGET_TM1, TARGET_T = [0.5, -1.0], np.log([1, 3]), np.log([2, 6])
 ACTIONS, REWARDS, DISCOUNTS = [0, 1, 1], [1.0, -1.0, 2.0], [0.5, 1.0, 0.0]
 TD = np.array([0.639721, 1.820528, 2.741086])
@@ -32,9 +30,9 @@ TD = np.array([0.639721, 1.820528, 2.741086])
 
 @pytest.mark.parametrize("mapping", MAPPINGS)
 @pytest.mark.parametrize("temperature", [1.0, 0.5])
-def test_td_errors_by_hand(temperature, mapping):
-    # Half the temperature and half the target values are the same policies, with
-    # half the logarithms and soft values; the clip and the rest are halved here.
+def test_td_errors_match_hand_calculation(temperature, mapping):
+    # Halving the temperature and the target values keeps the policies and halves
+    # bonuses and soft values; so the clip, Q values and rewards are halved, too.
     args = to_arrays(
         [Q_TM1] * 3, ACTIONS, REWARDS, DISCOUNTS, [TARGET_TM1] * 3, [TARGET_T] * 3
     )
@@ -67,7 +65,7 @@ def make_tabular(**loss):
     return make_agent(config, SPEC)
 
 
-def test_an_agent_weighs_its_losses_and_acts_on_q():
+def test_agent_weights_losses_and_acts_on_q_values():
     agent = make_tabular(huber_delta=None)
     weights = np.array([1.0, 0.5, 2.0], np.float32)
     value, output = jax.jit(agent.loss)(ONLINE, TARGET, {}, KEYS, TRANSITION, weights)
@@ -90,7 +88,7 @@ def test_an_agent_weighs_its_losses_and_acts_on_q():
 def slow_td_error(
     q_tm1, a_tm1, r_t, discount_t, target_tm1, target_t, alpha, temperature, clip
 ):
-    """As the paper writes it: a sum over actions, in double precision."""
+    """The paper's equation: a sum over actions, in double precision."""
 
     def make_policy(q):
         q = q.astype(np.float64)
@@ -121,7 +119,7 @@ JITTED = jax.jit(munchausen_td_error)
     floats(0.03125, 2),
     floats(-2, 0),
 )
-def test_td_errors_as_a_slow_version_has_them(
+def test_td_errors_match_slow_reference(
     q, a_tm1, r_t, discount_t, alpha, temperature, clip
 ):
     args = *to_arrays(q[0], a_tm1, r_t, discount_t), q[1], q[2]

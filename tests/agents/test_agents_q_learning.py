@@ -1,18 +1,4 @@
-"""The losses of DQN and Double DQN against numbers worked out by hand.
-
-The network is a table, the observation the number of a state, so that every Q value
-is a parameter. Four transitions, numbered 0 to 3:
-
-        s a    r  gamma s'   DQN: target max       Double: online argmax
-    0   0 1  1.0  0.5   1    8    -> 1+4 = 5       1, of value 2 -> 1+1 = 2
-    1   1 0 -1.0  1.0   2    3    -> -1+3 = 2      0, of value 3 -> 2
-    2   2 2  0.5  0.0   0    ends -> 0.5           ends -> 0.5
-    3   0 0  1.0  0.25  0    0.5  -> 1.125         2, of value 0 -> 1
-
-Taken from q[s, a] = 2, 4, -2, 1 the TD errors are
-    DQN     5-2 = 3,  2-4 = -2,  0.5+2 = 2.5,  1.125-1 = 0.125
-    Double  2-2 = 0,  2-4 = -2,  0.5+2 = 2.5,  1-1 = 0
-"""
+"""The losses of DQN and Double DQN against values computed by hand."""
 
 import hypothesis.extra.numpy as hnp
 import jax
@@ -30,6 +16,18 @@ from distrl.agents.q_learning import q_learning_td_error
 from distrl.config import ActorConfig, Config, LossConfig, NetworkConfig
 from distrl.types import EnvironmentSpec, Transition
 
+# The network is a table and the observation the number of a state, so that every Q
+# value is a parameter. Four transitions, numbered 0 to 3:
+#
+#         s a    r  gamma s'   DQN: target max       Double: online argmax
+#     0   0 1  1.0  0.5   1    8    -> 1+4 = 5       1, of value 2 -> 1+1 = 2
+#     1   1 0 -1.0  1.0   2    3    -> -1+3 = 2      0, of value 3 -> 2
+#     2   2 2  0.5  0.0   0    ends -> 0.5           ends -> 0.5
+#     3   0 0  1.0  0.25  0    0.5  -> 1.125         2, of value 0 -> 1
+#
+# With q[s, a] = 2, 4, -2, 1 the TD errors are
+#     DQN     5-2 = 3,  2-4 = -2,  0.5+2 = 2.5,  1.125-1 = 0.125
+#     Double  2-2 = 0,  2-4 = -2,  0.5+2 = 2.5,  1-1 = 0
 SPEC = EnvironmentSpec(specs.DiscreteArray(3), num_actions=3)
 ONLINE = {"~": {"q": jnp.array([[1.0, 2, 3], [4, 6, 5], [0, -1, -2]])}}
 TARGET = {"~": {"q": jnp.array([[0.5, 0, 0], [1, 2, 8], [3, -4, 2]])}}
@@ -81,7 +79,7 @@ def make_tabular(name, huber_delta=1.0, discount=0.99, **loss):
 
 @pytest.mark.parametrize("variant", [lambda f: f, jax.jit])
 @pytest.mark.parametrize(("name", "huber_delta", "expected"), LOSSES)
-def test_loss_by_hand(name, huber_delta, expected, variant):
+def test_loss_matches_hand_calculation(name, huber_delta, expected, variant):
     loss = variant(make_tabular(name, huber_delta).loss)
     value, output = loss(ONLINE, TARGET, {}, KEYS, TRANSITION, WEIGHTS)
     np.testing.assert_allclose(value, expected, rtol=1e-6)
@@ -90,7 +88,7 @@ def test_loss_by_hand(name, huber_delta, expected, variant):
 
 
 @pytest.mark.parametrize(("name", "huber_delta", "expected"), GRADIENTS)
-def test_gradient_by_hand_and_none_into_targets(name, huber_delta, expected):
+def test_gradient_matches_hand_calculation(name, huber_delta, expected):
     loss = make_tabular(name, huber_delta).loss
 
     def value(params, target_params):
@@ -103,7 +101,7 @@ def test_gradient_by_hand_and_none_into_targets(name, huber_delta, expected):
     np.testing.assert_array_equal(target["~"]["q"], np.zeros((3, 3)))
 
 
-def test_the_discount_is_used_as_it_comes():
+def test_loss_uses_discount_of_item_not_of_config():
     values = [
         make_tabular("dqn", discount=discount).loss(
             ONLINE, TARGET, {}, KEYS, TRANSITION, WEIGHTS
@@ -115,14 +113,14 @@ def test_the_discount_is_used_as_it_comes():
 
 @pytest.mark.parametrize("name", ["dqn", "double_dqn"])
 @pytest.mark.parametrize("is_double", [False, True])
-def test_double_is_as_configured_whatever_the_agent(name, is_double):
+def test_loss_double_overrides_the_default_of_the_agent(name, is_double):
     loss = make_tabular(name, double=is_double).loss
     _, output = loss(ONLINE, TARGET, {}, KEYS, TRANSITION, WEIGHTS)
     expected = TD["double_dqn" if is_double else "dqn"]
     np.testing.assert_allclose(output.priorities, np.abs(expected), rtol=1e-6)
 
 
-def test_the_gradient_of_a_td_error_is_clipped():
+def test_td_error_gradient_is_clipped():
     loss = make_tabular("dqn", None, max_abs_td_gradient=2.0).loss
 
     def value(params):
@@ -140,12 +138,12 @@ def test_the_gradient_of_a_td_error_is_clipped():
 # h(8) = 2 + 0.008 = 2.008, h(3) = 1.003 and h(-8) = -2.008, where rewards are 7, -5
 # and 0, discounts 1, 1 and 0.5, the targets are
 #   h(7 + 8) = 3 + 0.015 = 3.015; h(-5 + 8) = 1.003; h(0 + 0.5 * 8) = sqrt(5) - 0.996;
-# taken from the values of the actions 0, 1 and 2.
+# less the values of the actions 0, 1 and 2.
 TRANSFORMED = [3.015 - 2.008, 1.003 - 1.003, np.sqrt(5) - 0.996 + 2.008]
 
 
 @pytest.mark.parametrize("mapping", MAPPINGS)
-def test_transformed_values_by_hand(mapping):
+def test_transformed_td_errors_match_hand_calculation(mapping):
     q = [[2.008, 1.003, -2.008]] * 3
     args = to_arrays(q, [0, 1, 2], [7.0, -5.0, 0.0], [1.0, 1.0, 0.5], q, q)
 
@@ -157,7 +155,7 @@ def test_transformed_values_by_hand(mapping):
     )
 
 
-def test_an_agent_with_transformed_values_acts_and_reports_on_the_scale_of_returns():
+def test_q_values_and_metrics_are_inverse_transformed():
     agent = make_tabular("dqn", value_transform="signed_hyperbolic")
     # h(3) = 1.003, h(8) = 2.008, h(0) = 0.
     params = {"~": {"q": jnp.array([[1.003, 2.008, 0.0]] * 3)}}
@@ -174,7 +172,7 @@ VALUES = hnp.arrays(np.float32, (3, 3), elements=FLOATS)
 
 
 def slow_td_error(q_tm1, a_tm1, r_t, discount_t, q_target_t, q_selector_t, squash):
-    """The same in plain Python; h^-1 by bisection."""
+    """The TD error in plain Python, with h^-1 by bisection."""
 
     def h(x):
         return float(np.sign(x) * (np.sqrt(abs(x) + 1) - 1) + 0.001 * x)
@@ -202,7 +200,7 @@ JITTED = {
 @pytest.mark.parametrize("squash", [False, True])
 @settings(deadline=None, max_examples=40)
 @given(VALUES, st.integers(0, 2), FLOATS, floats(0, 1))
-def test_td_errors_as_a_slow_version_has_them(squash, q, a_tm1, r_t, discount_t):
+def test_td_errors_match_slow_reference_and_rlax(squash, q, a_tm1, r_t, discount_t):
     args = *to_arrays(q[0], a_tm1, r_t, discount_t), q[1], q[2]
     expected = slow_td_error(*args, squash)
     # RLax's h^-1 is a difference of numbers near 1 over 0.002: it loses digits.

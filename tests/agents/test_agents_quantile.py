@@ -1,14 +1,4 @@
-"""Quantile regression against numbers worked out by hand, and a slow version.
-
-Two quantiles of 1/4 and 3/4, with values 0 and 2 of the action taken; the target is
-1 + 0.5 * (1, 3) = (1.5, 2.5). Of u = target - value, 1.5 and 2.5 for the first value
-weigh 1/4 each; -0.5 weighs |3/4 - 1| = 1/4 and 0.5 weighs 3/4 for the second:
-    delta None  L = |u|                    1/4 (1.5 + 2.5) / 2 = 0.5
-                                           (1/4 0.5 + 3/4 0.5) / 2 = 0.25; 0.75
-    delta 1     L = 1, 2, 0.125, 0.125     1/4 (1 + 2) / 2 = 0.375; 0.0625; 0.4375
-    delta 2     L = 1.125, 3, 0.125, 0.125 1/4 4.125 / 2 = 0.515625; 0.0625; 0.578125
-The means are 1 and 2: the TD error is 1.
-"""
+"""Quantile losses against values computed by hand and a slow reference."""
 
 import hypothesis.extra.numpy as hnp
 import jax
@@ -25,13 +15,21 @@ from distrl.agents.quantile import quantile_q_loss
 from distrl.config import Config, LossConfig, NetworkConfig
 from distrl.types import EnvironmentSpec, Transition
 
+# Quantiles 1/4 and 3/4 have the values 0 and 2 of the action taken; the target is
+# 1 + 0.5 * (1, 3) = (1.5, 2.5). Of u = target - value, 1.5 and 2.5 for the first value
+# weigh 1/4 each; -0.5 weighs |3/4 - 1| = 1/4 and 0.5 weighs 3/4 for the second:
+#     delta None  L = |u|                    1/4 (1.5 + 2.5) / 2 = 0.5
+#                                            (1/4 0.5 + 3/4 0.5) / 2 = 0.25; 0.75
+#     delta 1     L = 1, 2, 0.125, 0.125     1/4 (1 + 2) / 2 = 0.375; 0.0625; 0.4375
+#     delta 2     L = 1.125, 3, 0.125, 0.125 1/4 4.125 / 2 = 0.515625; 0.0625; 0.578125
+# The means are 1 and 2: the TD error is 1.
 TAU = np.array([0.25, 0.75], np.float32)
 LOSSES = [(None, 0.75), (1.0, 0.4375), (2.0, 0.578125)]
 
 
 @pytest.mark.parametrize("mapping", MAPPINGS)
 @pytest.mark.parametrize(("huber_delta", "expected"), LOSSES)
-def test_losses_by_hand(huber_delta, expected, mapping):
+def test_losses_match_hand_calculation(huber_delta, expected, mapping):
     # The second transition is the first with its actions in the other order; the
     # third ends, with a target of (1, 1): u = 1, 1, -1, -1, each weighing 1/4; the
     # sum is 1/4 L(1) + 1/4 L(1) and L(1) is 1, 0.5 and 0.5.
@@ -57,7 +55,7 @@ def test_losses_by_hand(huber_delta, expected, mapping):
 
 
 # State 0 has the values 0 and 2 for action 0. In state 1 the target network prefers
-# action 0, of 1 and 3; action 1, of 1 and 1, is what the online network prefers.
+# action 0, of 1 and 3; the online network prefers action 1, of 1 and 1.
 ONLINE = {"~": {"q": jnp.array([[[0.0, 2], [0, 0]], [[0, 0], [1, 2]]])}}
 TARGET = {"~": {"q": jnp.array([[[7.0, 7], [7, 7]], [[1, 3], [1, 1]]])}}
 KEYS = jax.random.split(jax.random.PRNGKey(0), 2)
@@ -76,7 +74,7 @@ def make_tabular(**loss):
 
 
 @pytest.mark.parametrize("is_double", [None, True])
-def test_an_agent_weighs_its_losses_and_replays_by_td_errors(is_double):
+def test_agent_weights_losses_and_prioritizes_by_td_errors(is_double):
     agent = make_tabular(double=is_double)
     weights = np.array([1.0, 0.5], np.float32)
     value, output = jax.jit(agent.loss)(ONLINE, TARGET, {}, KEYS, TRANSITION, weights)
@@ -135,11 +133,11 @@ JITTED = {
     FLOATS,
     floats(0, 1),
 )
-def test_losses_as_a_slow_version_has_them(
+def test_losses_match_slow_reference(
     huber_delta, quantiles_tm1, tau, quantiles_t, q_t, a_tm1, r_t, discount_t
 ):
     args = quantiles_tm1, tau, *to_arrays(a_tm1, r_t, discount_t), quantiles_t, q_t
     loss = JITTED[huber_delta](*args).loss
     expected = slow_loss(*args, huber_delta)
-    # Where u is 0 but for rounding its loss is, too.
+    # Where u is 0 except for rounding, so is its loss.
     np.testing.assert_allclose(loss, expected, rtol=1e-4, atol=1e-4)

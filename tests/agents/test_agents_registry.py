@@ -16,7 +16,7 @@ def make_own_agent(config, spec, *, double=False):
     return make_agent(Config(agent="dqn", seed=config.seed, loss=loss), spec)
 
 
-def test_names_have_a_line_of_description():
+def test_every_agent_has_a_one_line_description():
     assert {"dqn", "rainbow", "r2d2"} <= set(list_agents())
     for line in list_agents().values():
         assert line.endswith(".")
@@ -38,7 +38,7 @@ def test_every_name_makes_an_agent(name):
     assert q.shape == (4, 3)
 
 
-def test_an_unknown_name_gets_the_nearest_spelling():
+def test_unknown_agent_suggests_the_nearest_name():
     with pytest.raises(ConfigError) as caught:
         make_agent(Config(agent="double_dqm"), SPEC)
     assert "agent: there is no 'double_dqm'. Did you mean 'double_dqn'?" in str(
@@ -46,12 +46,12 @@ def test_an_unknown_name_gets_the_nearest_spelling():
     )
 
 
-def test_an_unknown_network_is_told():
+def test_unknown_network_is_rejected():
     with pytest.raises(ConfigError, match="network.factory"):
         make_agent(Config(network=NetworkConfig("cnv")), SPEC)
 
 
-def test_an_agent_of_ones_own_takes_arguments():
+def test_agent_args_are_passed_and_checked():
     own = "test_agents_registry:make_own_agent"
     made = make_agent(Config(agent=own, agent_args={"double": True}), SPEC)
     assert isinstance(made, Agent)

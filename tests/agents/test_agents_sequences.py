@@ -1,9 +1,4 @@
-"""The loss of sequences against numbers worked out by hand, and a slow reference.
-
-The TD errors by hand are of four steps with the rewards 1, 2, 3, 4 and a discount of
-0.5. The target network's values of the selected actions, where the steps lead to,
-are 1, 4, 5, 8; of the actions that were taken they are learned to be QA.
-"""
+"""Losses of sequences against values computed by hand and a slow reference."""
 
 import functools
 
@@ -27,13 +22,15 @@ from distrl.config import (
 from distrl.errors import ConfigError
 from distrl.types import EnvironmentSpec, StepSequence
 
+# Four steps with the rewards 1, 2, 3, 4 and a discount of 0.5. The target network's
+# values of the selected actions after each step are 1, 4, 5, 8.
 Q_TM1 = np.array([[1, 0], [0, 1], [2, 0], [0, 2]], np.float32)
 Q_TARGET_T = np.array([[1, 2], [3, 4], [5, 6], [7, 8]], np.float32)
 Q_SELECTOR_T = np.array([[1, 0], [0, 1], [1, 0], [0, 1]], np.float32)
 R_T = np.array([1, 2, 3, 4], np.float32)
 
-# How the sequence ends: the discounts and the mask of its four steps. The last step
-# of those that end after three is padding, whose numbers must not be read.
+# Endings: the discounts and the mask of the four steps. The last step of those that
+# end after three is padding, whose numbers must not be read.
 FULL = ([0.5, 0.5, 0.5, 0.5], [1, 1, 1, 1])
 TERMINATED = ([0.5, 0.5, 0.0, 0.0], [1, 1, 1, 0])
 TRUNCATED = ([0.5, 0.5, 0.5, 0.0], [1, 1, 1, 0])
@@ -56,7 +53,7 @@ TRUNCATED = ([0.5, 0.5, 0.5, 0.0], [1, 1, 1, 0])
         (TRUNCATED, 1, [1.5, 4.0, 5.5, None]),
     ],
 )
-def test_n_step_returns_by_hand(ending, n_step, returns, variant):
+def test_n_step_returns_match_hand_calculation(ending, n_step, returns, variant):
     discount, mask = np.array(ending, np.float32)
     action = np.array([0, 1, 0, 1], np.int32)
     find = variant(functools.partial(sequence_td_error, n_step=n_step))
@@ -83,7 +80,7 @@ def test_n_step_returns_by_hand(ending, n_step, returns, variant):
         (TRUNCATED, 0.5, [2.34375, 4.375, 5.5, None]),
     ],
 )
-def test_watkins_q_lambda_by_hand(ending, q_lambda, returns, variant):
+def test_watkins_q_lambda_matches_hand_calculation(ending, q_lambda, returns, variant):
     discount, mask = np.array(ending, np.float32)
     action = np.array([0, 0, 1, 1], np.int32)
     find = variant(functools.partial(sequence_td_error, n_step=1, q_lambda=q_lambda))
@@ -103,7 +100,7 @@ def unsquash(x):
 
 
 def td_errors_slowly(q, a, r, d, mask, q_target, q_selector, n_step, q_lambda, h):
-    """By sums over all shorter returns (the forward view), in float64."""
+    """TD errors by sums over all shorter returns (the forward view), in float64."""
     to, back = (squash, unsquash) if h else (lambda x: x, lambda x: x)
     size = int(mask.sum())
 
@@ -152,10 +149,10 @@ def find_td_errors(*args, q_lambda, n_step, is_lambda, h):
     q_lambda=st.sampled_from([None, 0.0, 0.6, 1.0]),
     h=st.booleans(),
 )
-def test_equals_the_slow_reference(seed, size, ends, n_step, q_lambda, h):
+def test_td_errors_match_slow_reference(seed, size, ends, n_step, q_lambda, h):
     rng = np.random.default_rng(seed)
     q, q_target, q_selector = rng.normal(size=(3, 6, 3)).round(1).astype(np.float32)
-    # Padding is full of what must not be read.
+    # Padding holds numbers that must not be read.
     r = rng.normal(size=6).astype(np.float32)
     d = rng.choice([0.9, 0.9, 0.5, 0.0], 6).astype(np.float32)
     if size > 0:
@@ -177,7 +174,7 @@ def test_equals_the_slow_reference(seed, size, ends, n_step, q_lambda, h):
     np.testing.assert_allclose(got, expected, rtol=tolerance, atol=tolerance)
 
 
-# What follows is the whole loss. The network is a table of the states 0 to 4.
+# The network is a table of the states 0 to 4.
 SPEC = EnvironmentSpec(specs.DiscreteArray(5), num_actions=2)
 ONLINE = {"~": {"q": jnp.array([[1.0, 0], [0, 1], [2, 0], [0, 2], [1, 3]])}}
 TARGET = {"~": {"q": jnp.array([[9.0, 9], [1, 2], [3, 4], [5, 6], [7, 8]])}}
@@ -210,18 +207,16 @@ def make_tabular(n_step=2, **loss):
     return make_r2d2(config, SPEC)
 
 
-def test_loss_priorities_metrics_and_gradients_by_hand():
-    """The first step is burnt in; of the others two-step returns are learned.
-
-    The online network selects 0 in state 2, and 1 in 3 and 4; their values are 3, 6
-    and 8. It gives 1, 2, 2 for what was done in the states 1, 2, 3. So the errors are
-        full        2 + .5 (3 + .5 * 6) - 1 = 4, 3 + .5 (4 + .5 * 8) - 2 = 5,
-                    4 + .5 * 8 - 2 = 6
-        terminated  2 + .5 * 3 - 1 = 2.5, 3 - 2 = 1
-        truncated   4 as above, 3 + .5 * 6 - 2 = 4
-    and Huber's losses, |td| - 0.5, add up to 13.5, 2.5 and 7; they are divided by
-    three. A priority is 0.9 of the largest error and 0.1 of the mean.
-    """
+def test_loss_outputs_and_gradients_match_hand_calculation():
+    # The first step is burn-in; the others learn two-step returns. The online network
+    # selects 0 in state 2, and 1 in 3 and 4; their values are 3, 6 and 8. It gives
+    # 1, 2, 2 for the actions taken in the states 1, 2, 3. So the errors are
+    #     full        2 + .5 (3 + .5 * 6) - 1 = 4, 3 + .5 (4 + .5 * 8) - 2 = 5,
+    #                 4 + .5 * 8 - 2 = 6
+    #     terminated  2 + .5 * 3 - 1 = 2.5, 3 - 2 = 1
+    #     truncated   4 as above, 3 + .5 * 6 - 2 = 4
+    # and the Huber losses, |td| - 0.5, add up to 13.5, 2.5 and 7; they are divided by
+    # three. A priority is 0.9 of the largest error and 0.1 of the mean.
     agent = make_tabular()
 
     @functools.partial(jax.value_and_grad, argnums=(0, 1), has_aux=True)
@@ -245,7 +240,7 @@ def test_loss_priorities_metrics_and_gradients_by_hand():
     assert output.metrics.keys() == metrics.keys()
     for name, number in metrics.items():
         np.testing.assert_allclose(output.metrics[name], number, rtol=1e-6)
-    # Of Huber's loss beyond 1 the slope is 1: minus the weight / 3 / 4 of each step.
+    # The Huber loss has slope 1 beyond 1: minus the weight / 3 / 4 of each step.
     table = np.zeros((5, 2))
     table[1, 1] = table[2, 0] = -(1 + 0.5 + 2) / 12
     table[3, 1] = -1 / 12
@@ -254,14 +249,14 @@ def test_loss_priorities_metrics_and_gradients_by_hand():
 
 
 @pytest.mark.parametrize(("double", "value"), [(None, 3), (True, 3), (False, 4)])
-def test_the_online_network_selects_by_default(double, value):
+def test_online_network_selects_actions_by_default(double, value):
     agent = make_tabular(n_step=1, double=double, priority_mix=0.0)
     _, output = jax.jit(agent.loss)(ONLINE, TARGET, {}, KEYS, BATCH, WEIGHTS)
     # The terminated sequence: 2 + .5 * value(2) - 1, and 3 - 2; their mean.
     np.testing.assert_allclose(output.priorities[1], (1 + 0.5 * value + 1) / 2)
 
 
-def test_nothing_to_learn_from_is_no_loss_and_no_nan():
+def test_sequence_without_learned_steps_has_zero_loss():
     agent = make_tabular(n_step=3)
     batch = jax.tree.map(lambda x: x[3:], BATCH)
     (value, output), grad = jax.jit(jax.value_and_grad(agent.loss, has_aux=True))(
@@ -272,7 +267,7 @@ def test_nothing_to_learn_from_is_no_loss_and_no_nan():
     assert all(np.isfinite(x) for x in output.metrics.values())
 
 
-def test_what_is_learned_is_squashed_and_what_is_acted_on_is_not():
+def test_transformed_values_are_inverted_for_acting():
     agent = make_tabular(value_transform="signed_hyperbolic", priority_mix=1.0)
     _, output = jax.jit(agent.loss)(ONLINE, TARGET, {}, KEYS, BATCH, WEIGHTS)
     # The terminated sequence: its errors are h(3.5) - 1 and h(3) - 2, -0.997.
@@ -281,6 +276,6 @@ def test_what_is_learned_is_squashed_and_what_is_acted_on_is_not():
     np.testing.assert_allclose(q, [[0.0, unsquash(2.0)]], rtol=1e-3)
 
 
-def test_a_configuration_without_sequences_is_refused():
+def test_r2d2_without_sequence_length_is_rejected():
     with pytest.raises(ConfigError, match="replay.sequence_length = null"):
         make_r2d2(Config(agent="r2d2"), SPEC)

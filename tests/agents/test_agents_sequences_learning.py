@@ -1,4 +1,4 @@
-"""R2D2 as a whole: its recurrent state, its devices, and what it learns."""
+"""R2D2: recurrent state, burn-in and learning."""
 
 import functools
 
@@ -32,7 +32,7 @@ def make_recurrent(core="lstm", length=6, n_step=2, size=8, **loss):
 
 
 def make_batch(agent, count, length=6):
-    """Random sequences: full ones, terminated and truncated ones of all lengths."""
+    """Random sequences of all lengths, terminated or truncated."""
     rng = np.random.default_rng(0)
     steps = rng.integers(1, length + 1, count)
     mask = (np.arange(length) < steps[:, None]).astype(np.float32)
@@ -52,8 +52,7 @@ def make_batch(agent, count, length=6):
 
 
 @pytest.mark.parametrize("core", ["lstm", "gru"])
-def test_the_learner_sees_the_values_that_the_actor_saw(core):
-    """Steps of an episode, and the sequence from its third one on, give the same."""
+def test_learner_reproduces_the_values_of_the_actor(core):
     agent, _ = make_recurrent(core, length=4, burn_in=1)
     params, state = jax.jit(agent.init)(KEY)
     rng = np.random.default_rng(1)
@@ -76,13 +75,13 @@ def test_the_learner_sees_the_values_that_the_actor_saw(core):
     _, output = jax.jit(agent.loss)(
         params, params, state, jnp.stack([KEY] * 2), batch, np.ones(2, np.float32)
     )
-    # The steps 2 to 5, of which step 2 is burnt in.
+    # The steps 2 to 5, of which step 2 is burn-in.
     learned = np.stack(values[3:6])
     np.testing.assert_allclose(output.metrics["mean_q"], learned.mean(), rtol=1e-4)
     np.testing.assert_allclose(output.metrics["max_q"], learned.max(), rtol=1e-4)
 
 
-def test_burn_in_warms_the_state_and_no_gradient_flows_into_it_or_the_target():
+def test_burn_in_changes_the_loss_but_gets_no_gradient():
     agent, _ = make_recurrent(burn_in=2)
     params, state = jax.jit(agent.init)(KEY)
     batch = make_batch(agent, 8)._replace(mask=np.ones((8, 6), np.float32))
@@ -95,13 +94,13 @@ def test_burn_in_warms_the_state_and_no_gradient_flows_into_it_or_the_target():
         return agent.loss(params, target_params, state, keys, changed, weights)[0]
 
     before, gradients = find(params, params, batch.observation, batch.carry)
-    # What is burnt in changes the loss ...
+    # The burn-in and the initial carry change the loss ...
     other = batch.observation.copy()
     other[:, :2] += 1.0
     assert abs(find(params, params, other, batch.carry)[0] - before) > 1e-3
     initial = jax.tree.map(np.asarray, agent.initial_carry(8))
     assert abs(find(params, params, batch.observation, initial)[0] - before) > 1e-3
-    # ... and no gradient reaches it, through neither network.
+    # ... and get no gradient through either network.
     online, target, observation, carry = gradients
     np.testing.assert_array_equal(observation[:, :2], np.zeros((8, 2, 3)))
     assert (np.abs(observation[:, 2:6]).max(axis=(0, 2)) > 0).all()
@@ -109,11 +108,11 @@ def test_burn_in_warms_the_state_and_no_gradient_flows_into_it_or_the_target():
     assert all(np.any(leaf != 0) for leaf in jax.tree.leaves(online))
 
 
-# What follows learns. A world is (next state, reward, ends) of each state and action.
+# A world is (next state, reward, ends) for each state and action.
 
 
 def make_grid(size=3):
-    """From the first corner to the last; a step costs 0.1, the goal gives 1."""
+    """A grid with the goal, reward 1, in the last corner; other steps cost 0.1."""
     goes_to = np.zeros((size * size, 4), int)
     for state in range(size * size):
         row, column = divmod(state, size)
@@ -146,7 +145,7 @@ def walk(world, length, gamma, environments=8, steps=150):
         r, d = reward[state, action], 1.0 - ended
         step = ActorStep(state, action, r, d, last, after)
         parts.append(accumulator.add(step).data)
-        # Not the goal: nothing is done there.
+        # Not from the goal, where episodes end.
         start = rng.integers(0, len(reward) - 1, environments)
         state = np.where(last, start, after).astype(np.int32)
     return jax.tree.map(lambda *x: np.concatenate(x), *parts)
@@ -159,13 +158,13 @@ def walk(world, length, gamma, environments=8, steps=150):
         {"q_lambda": 0.9, "value_transform": "signed_hyperbolic"},
     ],
 )
-def test_values_of_a_known_world(loss):
+def test_learned_values_match_value_iteration(loss):
     world, gamma = make_grid(), 0.9
     expected = iterate_values(world, gamma)
     states, actions = expected.shape
     config = Config(
         agent="r2d2",
-        # Longer returns of a random walk would be those of the walk.
+        # Longer returns would be those of the random walk, not of the best actions.
         actor=ActorConfig(n_step=1),
         network=NetworkConfig(
             "example_networks:tabular", {"states": states}, head="none"
@@ -202,7 +201,7 @@ def test_values_of_a_known_world(loss):
 
 
 def recall(rng, count, length):
-    """Episodes whose last action is to be what the first observation says."""
+    """Episodes that reward a last action that matches the first observation."""
     cue = rng.integers(0, 2, count)
     observation = np.zeros((count, length + 1, 3), np.float32)
     observation[:, 0, 0] = 2.0 * cue - 1
@@ -215,7 +214,7 @@ def recall(rng, count, length):
     return observation, action, reward, discount, cue
 
 
-def test_it_remembers_what_a_network_without_memory_cannot():
+def test_recurrent_agent_solves_a_memory_task():
     length, count = 6, 64
     agent, _ = make_recurrent("gru", length, n_step=1, size=16, huber_delta=None)
     optimizer = optax.adam(1e-2)
@@ -246,6 +245,6 @@ def test_it_remembers_what_a_network_without_memory_cannot():
     for t in range(length):
         q, carry = act(params, {}, KEY, observation[:, t], carry)
     assert (np.argmax(q, axis=1) == cue).all()
-    # From nothing remembered it does no better than chance: all choose alike.
+    # Without the memory all choose alike, no better than chance.
     q, _ = act(params, {}, KEY, observation[:, -2], agent.initial_carry(200))
     assert len(set(np.argmax(q, axis=1).tolist())) == 1

@@ -1,13 +1,4 @@
-"""Every agent learns problems whose Q* comes from value iteration.
-
-Three small problems that never meet are one with 21 states and 4 actions, so that one
-compilation serves them all. All transitions are learned from at every step, by the
-real update on one device.
-
-All is learned once more with a mask that forbids the best action of some states. What
-that action brings is known, for it is learned like any other: so an agent that looks at
-its value, when it acts or when it bootstraps, is found.
-"""
+"""Every agent learns problems whose Q* comes from value iteration."""
 
 from typing import Any, NamedTuple
 
@@ -27,12 +18,19 @@ from distrl.learner.state import init_state
 from distrl.learner.update import make_update
 from distrl.types import EnvironmentSpec, StepSequence, Transition
 
+# Three separate problems form one with 21 states and 4 actions, so that one
+# compilation serves them all. Every step of the real update, on one device, learns
+# from all transitions.
+#
+# All is learned once more with a mask that forbids the best action of some states. The
+# value of that action is learned like any other, so an agent that uses it to act or to
+# bootstrap fails.
 ACTIONS = 4
 STEPS, DISPATCHES = 50, 30
 
 
 class Step(NamedTuple):
-    """What an action does: `target` is the next state, None after the end."""
+    """A transition; `target` is the next state, None after the end."""
 
     state: int
     action: int
@@ -42,13 +40,11 @@ class Step(NamedTuple):
 
 
 def make_pair(first):
-    """Two states. Q* by hand, with gamma 0.5, is [[1, 2], [2, 1]].
-
-    State 0: action 0 stays, reward 0; action 1 goes to state 1, reward 1.
-    State 1: action 0 ends, reward 2; action 1 goes back to state 0, reward 0.
-    V(1) = max(2, V(0)/2), V(0) = max(V(0)/2, 1 + V(1)/2): V(1) = 2 and V(0) = 2.
-    The actions 2 and 3 end without a reward.
-    """
+    """Two states; with gamma 0.5, Q* of the actions 0 and 1 is [[1, 2], [2, 1]]."""
+    # State 0: action 0 stays, reward 0; action 1 goes to state 1, reward 1.
+    # State 1: action 0 ends, reward 2; action 1 goes back to state 0, reward 0.
+    # V(1) = max(2, V(0)/2), V(0) = max(V(0)/2, 1 + V(1)/2): V(1) = 2 and V(0) = 2.
+    # The actions 2 and 3 end without a reward.
     yield Step(first, 0, 0.0, 0.5, first)
     yield Step(first, 1, 1.0, 0.5, first + 1)
     yield Step(first + 1, 0, 2.0, 0.0, None)
@@ -59,11 +55,9 @@ def make_pair(first):
 
 
 def make_chain(first, length=5, gamma=0.8):
-    """Right pays 2 at the far end, which it ends; left pays 0.2 at the near one.
-
-    From state 0 the small reward for ever, 0.2 / (1 - gamma) = 1, is worth more than
-    the large one four steps away, 2 * gamma^4 = 0.82; from state 1 it is not.
-    """
+    """Right pays 2 at the far end and ends there; left pays 0.2 at the near end."""
+    # From state 0 the small reward at every step, 0.2 / (1 - gamma) = 1, is worth more
+    # than the large one four steps away, 2 * gamma^4 = 0.82; from state 1 it is not.
     for i in range(length):
         left = max(i - 1, 0)
         yield Step(first + i, 0, 0.2 if i == 0 else 0.0, gamma, first + left)
@@ -75,7 +69,7 @@ def make_chain(first, length=5, gamma=0.8):
 
 
 def make_grid(first, size=4, gamma=0.8):
-    """From anywhere to the last corner, reward 1, past a pit, reward -1."""
+    """A grid with the goal, reward 1, in the last corner, and a pit, reward -1."""
     goal, pit = (size - 1, size - 1), (1, 2)
     places = [
         (row, column)
@@ -102,10 +96,7 @@ SPEC = EnvironmentSpec(specs.Array((NUM_STATES,), np.float32), num_actions=ACTIO
 
 
 def iterate(find_targets, mask=None, iterations=1000):
-    """Returns `[S, A]`: the fixed point of targets made of the table itself.
-
-    Targets are given minus infinity for what `mask [S, A]` forbids.
-    """
+    """Returns the fixed point `[S, A]`; targets see illegal actions as -inf."""
     q = np.zeros((NUM_STATES, ACTIONS))
     for _ in range(iterations):
         targets = find_targets(q if mask is None else np.where(mask, q, -np.inf))
@@ -138,7 +129,7 @@ def find_munchausen_targets(q, alpha=0.9, temperature=0.03, clip=-1.0):
 OPTIMAL = iterate(find_optimal_targets)
 SOFT = iterate(find_munchausen_targets)
 
-# Illegal are the best action of every fifth state, and the worst of every third.
+# The best action of every fifth state and the worst of every third are illegal.
 MASK = np.ones((NUM_STATES, ACTIONS), np.uint8)
 for state in range(NUM_STATES):
     if state % 5 == 0:
@@ -154,7 +145,7 @@ MASKED_SPEC = EnvironmentSpec(
 )
 MASKED_OPTIMAL = iterate(find_optimal_targets, MASK)
 MASKED_SOFT = iterate(find_munchausen_targets, MASK)
-# A head of one layer, whatever goes with the name: behind LINEAR it is a table.
+# A head of one layer for every agent: behind LINEAR it is a table.
 LINEAR = {"factory": "mlp", "args": {"hidden_sizes": []}, "head_args": {}}
 HIDDEN = {"factory": "mlp", "args": {"hidden_sizes": [64]}, "head_args": {}}
 ATOMS = {"num_atoms": 21, "v_min": -2.0, "v_max": 3.0}
@@ -162,21 +153,13 @@ SAMPLES = {"tau_samples": 4, "target_tau_samples": 4, "policy_tau_samples": 16}
 
 
 class Case(NamedTuple):
-    """How an agent is tested.
-
-    Attributes:
-      agent: its name.
-      groups: of its configuration; with a linear network the agent is a table.
-      tolerance: how far its values may be from the fixed point.
-      expected: the fixed point, `[S, A]`.
-      rate: the learning rate at the start, a hundredth of it at the end.
-    """
+    """An agent, its configuration, and the fixed point `[S, A]` that it learns."""
 
     agent: str
     groups: dict[str, Any] = {}
     tolerance: float = 0.005
     expected: np.ndarray = OPTIMAL
-    rate: float = 0.05
+    rate: float = 0.05  # At the start; a hundredth of it at the end.
 
 
 CASES = {
@@ -197,8 +180,8 @@ CASES = {
     "c51": Case("c51", {"loss": ATOMS}, tolerance=0.01),
     "rainbow": Case("rainbow", {"loss": ATOMS}, tolerance=0.01),
     "qr_dqn": Case("qr_dqn", {"loss": {"num_quantiles": 8}}),
-    # A table would not do: the embedding of a quantile can switch a feature off, and
-    # a state that is one feature with it. Quantiles are drawn, hence the tolerance.
+    # A table does not work: the embedding of a quantile can switch a feature off, and
+    # with it a state that is one feature. Quantiles are drawn, hence the tolerance.
     "iqn": Case("iqn", {"network": HIDDEN, "loss": SAMPLES}, 0.06, rate=0.005),
     "r2d2": Case(
         "r2d2",
@@ -212,7 +195,7 @@ CASES = {
 
 
 def observe(states, is_masked):
-    """Returns the observations of states, in which None allows no action."""
+    """Returns the observations of states; None allows no action."""
     observation = np.eye(NUM_STATES, dtype=np.float32)[[s or 0 for s in states]]
     if not is_masked:
         return observation
@@ -275,9 +258,9 @@ def learn(case, is_masked=False):
     return np.asarray(choice.q), choice.action, output.metrics
 
 
-def test_the_fixed_points_by_hand():
+def test_optimal_values_match_hand_calculation():
     np.testing.assert_allclose(OPTIMAL[:2, :2], [[1, 2], [2, 1]], atol=1e-9)
-    # The chain: 2, and 0.8 of it a step; 1 for ever at the near end.
+    # The chain: 2, times 0.8 for each step; 1 at the near end.
     values = [1.0, 2 * 0.8**3, 2 * 0.8**2, 2 * 0.8, 2.0]
     np.testing.assert_allclose(OPTIMAL[2:7].max(axis=1), values, atol=1e-9)
     # The grid: of the state left of the goal, the last, and of the one above it.
@@ -290,7 +273,7 @@ def test_every_agent_has_a_case():
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_an_agent_learns_the_fixed_point_and_acts_optimally(name):
+def test_agent_learns_the_fixed_point_and_acts_optimally(name):
     case = CASES[name]
     q, action, metrics = learn(case)
     np.testing.assert_allclose(q, case.expected, atol=case.tolerance)
@@ -300,21 +283,20 @@ def test_an_agent_learns_the_fixed_point_and_acts_optimally(name):
     assert metrics["mean_abs_td"][0] < 2 * case.tolerance
 
 
-def test_the_mask_changes_what_is_optimal():
-    # Of the pair: action 1 is illegal in state 0. There one can only stay or end,
-    # without a reward; action 1, which nobody may take, would still bring 1 + V(1) / 2.
-    # In state 1 all is legal, V(1) = 2.
+def test_mask_changes_the_optimal_values():
+    # The pair: action 1 is illegal in state 0. The others stay or end without a reward;
+    # action 1 would still give 1 + V(1) / 2. In state 1 all are legal, V(1) = 2.
     np.testing.assert_array_equal(MASK[:2], [[1, 0, 1, 1], [1, 1, 1, 1]])
     by_hand = [[0, 2, 0, 0], [2, 0, 0, 0]]
     np.testing.assert_allclose(MASKED_OPTIMAL[:2], by_hand, atol=1e-9)
-    # In some states the best is illegal, and in most the value is another for it.
+    # In some states the best action is illegal, and most values of states change.
     best = np.where(MASK, MASKED_OPTIMAL, -np.inf).max(axis=1)
     assert (MASKED_OPTIMAL.max(axis=1) > best + 0.02).mean() > 0.2
     assert (OPTIMAL.max(axis=1) > best + 0.02).mean() > 0.6
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_an_agent_learns_the_fixed_point_of_the_legal_actions(name):
+def test_masked_agent_learns_the_fixed_point_of_legal_actions(name):
     case = CASES[name]
     expected = MASKED_SOFT if case.expected is SOFT else MASKED_OPTIMAL
     q, action, metrics = learn(case, is_masked=True)

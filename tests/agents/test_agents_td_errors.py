@@ -23,19 +23,19 @@ CASES = [
 
 
 @pytest.mark.parametrize(("huber_delta", "bound", "losses", "gradients"), CASES)
-def test_losses_of_td_errors_by_hand(huber_delta, bound, losses, gradients):
+def test_td_loss_matches_hand_calculation(huber_delta, bound, losses, gradients):
     config = LossConfig(huber_delta=huber_delta, max_abs_td_gradient=bound)
     np.testing.assert_allclose(td_loss(TD, config), losses, rtol=1e-6)
 
     def weighted_mean(td_error):
-        # Weights and the mean scale a gradient after it was clipped.
+        # Weights and the mean scale a gradient after it is clipped.
         return jnp.mean(10 * td_loss(td_error, config))
 
     gradient = jax.jit(jax.grad(weighted_mean))(TD)
     np.testing.assert_allclose(gradient, 2 * np.array(gradients), rtol=1e-6)
 
 
-def test_transforms_and_their_inverses_by_hand():
+def test_transforms_and_inverses_match_hand_calculation():
     # sign(x) (sqrt(|x| + 1) - 1) + 0.001 x
     values = np.array([-8.0, 0.0, 3.0, 99.0], np.float32)
     squashed = np.array([-2.008, 0.0, 1.003, 9.099], np.float32)
@@ -47,7 +47,7 @@ def test_transforms_and_their_inverses_by_hand():
     np.testing.assert_array_equal(pair.apply_inv(values), values)
 
 
-def test_fields_without_a_meaning_are_refused_and_zero_is_a_value():
+def test_unsupported_loss_fields_are_rejected_even_if_false():
     refuse_fields(Config(), "double", "max_abs_td_gradient", "value_transform")
     for loss, message in [
         (LossConfig(double=False), "loss.double = false: .*'mine'; leave it at null"),

@@ -1,4 +1,4 @@
-"""What is common to agents on transitions, through losses made for the purpose."""
+"""The code that all agents on transitions share, with simple losses."""
 
 import jax
 import jax.numpy as jnp
@@ -37,7 +37,7 @@ def make_probe(learn, is_double=False, network=TABULAR, **loss):
         ("q_selector_t", True, [4.0, 5.0]),
     ],
 )
-def test_estimates_are_of_the_right_network_and_place(field, is_double, expected):
+def test_estimates_are_of_the_right_network_and_observation(field, is_double, expected):
     def learn(estimates, a_tm1, r_t, discount_t):
         value = getattr(estimates, field)[a_tm1]
         return ItemLoss(value + r_t + discount_t, -value)
@@ -49,12 +49,12 @@ def test_estimates_are_of_the_right_network_and_place(field, is_double, expected
     by_hand = (1.0 * (expected[0] + 1.4) + 0.5 * (expected[1] - 1)) / 2
     np.testing.assert_allclose(value, by_hand, rtol=1e-6)
     np.testing.assert_allclose(output.metrics["mean_abs_td"], np.mean(expected))
-    # Of states 0 and 1.
+    # Over the states 0 and 1.
     np.testing.assert_allclose(output.metrics["mean_q"], 2.5)
     np.testing.assert_allclose(output.metrics["max_q"], 4.0)
 
 
-def test_a_gradient_flows_through_the_values_that_are_learned_alone():
+def test_gradient_flows_only_through_learned_values():
     def learn(estimates, a_tm1, r_t, discount_t):
         values = [x[a_tm1] for x in estimates if x is not None]
         return ItemLoss(sum(values), values[0])
@@ -69,7 +69,7 @@ def test_a_gradient_flows_through_the_values_that_are_learned_alone():
     np.testing.assert_array_equal(jax.grad(value)(ONLINE)["~"]["q"], expected)
 
 
-def test_priorities_of_a_losss_own():
+def test_loss_can_set_its_own_priorities():
     def learn(estimates, a_tm1, r_t, discount_t):
         return ItemLoss(r_t, r_t, priority=discount_t + 1)
 
@@ -79,7 +79,7 @@ def test_priorities_of_a_losss_own():
     np.testing.assert_allclose(output.metrics["mean_abs_td"], 0.75)
 
 
-def test_a_loss_that_selects_nothing_refuses_double():
+def test_loss_without_selection_rejects_double():
     def learn(estimates, a_tm1, r_t, discount_t):
         return ItemLoss(r_t, r_t)
 
@@ -88,9 +88,8 @@ def test_a_loss_that_selects_nothing_refuses_double():
         make_probe(learn, is_double=None, double=False)
 
 
-def test_noise_is_drawn_anew_for_each_network():
-    """All three networks are one, and all observations the same."""
-
+def test_noise_differs_for_each_network():
+    # All three networks have the same params, and all observations are equal.
     def learn(estimates, a_tm1, r_t, discount_t):
         del a_tm1, r_t, discount_t
         values = estimates.values_tm1[0], estimates.target_values_t[0]
@@ -107,7 +106,7 @@ def test_noise_is_drawn_anew_for_each_network():
     assert abs(values_tm1 - np.mean(output.priorities)) > 1e-3
 
 
-def test_a_network_with_state_learns_with_the_batch_and_acts_with_averages():
+def test_batch_norm_learns_with_batch_and_acts_with_averages():
     spec = EnvironmentSpec(specs.Array((1,), np.float32), num_actions=2)
     network = NetworkConfig("example_networks:batch_norm", {"decay": 0.5}, head="none")
     agent = make_agent(Config(agent="double_dqn", network=network), spec)

@@ -1,4 +1,4 @@
-"""The learner makes whole checkpoints, and continues from them exactly."""
+"""Checkpoints of the learner are complete and are continued from exactly."""
 
 import dataclasses
 import itertools
@@ -41,7 +41,7 @@ DEVICES = 2
 
 
 class Learning:
-    """An update and a superbatch for it; the noisy layers draw from the state's key."""
+    """An update and a superbatch for it."""
 
     def __init__(self, network, **learner):
         config = Config(
@@ -87,12 +87,12 @@ def restore(run_dir, learning):
     return restore_state(run_dir, learning.initial, learning.config)
 
 
-def test_without_a_checkpoint_the_state_is_the_first(learning, tmp_path):
+def test_restore_without_checkpoint_returns_initial_state(learning, tmp_path):
     assert restore(tmp_path, learning) == (learning.initial, RunProgress())
 
 
 class Saving:
-    """A checkpointer, a coordinator that one actor reports to, and two shards."""
+    """A checkpointer and its coordinator, an actor, and replay shards, if any."""
 
     def __init__(self, learning, run_dir, addresses, **checkpoint):
         self.run_dir = run_dir
@@ -113,7 +113,7 @@ class Saving:
         self.checkpointer = self.restart()
 
     def restart(self):
-        """Returns the checkpointer of a learner that starts again."""
+        """Returns the checkpointer of a restarted learner."""
         _, progress = restore_state(self.run_dir, self.initial, LearnerConfig())
         addresses = self.addresses or ["nowhere"]
         self.checkpointer = Checkpointer(
@@ -145,7 +145,7 @@ class Saving:
 
 
 def serve_shards(config, run_dir):
-    """Returns two servers that can be killed; neither holds anything."""
+    """Returns two empty replay servers that can be killed."""
     config = dataclasses.replace(config, run_dir=str(run_dir))
     servers = [MortalServer(serve_shard, config, SPEC, shard) for shard in range(2)]
     for server in servers:
@@ -162,9 +162,7 @@ def shards(tmp_path):
         server.kill()
 
 
-def test_what_follows_a_checkpoint_is_what_would_have_followed(
-    learning, tmp_path, capsys
-):
+def test_learning_after_restore_is_identical(learning, tmp_path, capsys):
     saving = Saving(learning, tmp_path, [], period_learner_steps=6)
     state = learning.learn(saving.state, 3)
     saving.checkpointer.poll(state, 6)
@@ -182,9 +180,7 @@ def test_what_follows_a_checkpoint_is_what_would_have_followed(
     jax.tree.map(np.testing.assert_array_equal, found, expected)
 
 
-def test_a_checkpoint_has_all_parts_and_the_counts_of_the_run(
-    learning, tmp_path, shards
-):
+def test_checkpoint_has_all_parts_and_counts(learning, tmp_path, shards):
     addresses = [shard.address for shard in shards]
     saving = Saving(learning, tmp_path, addresses, period_learner_steps=4, keep=2)
     saving.actor.count(env_steps=30, episodes=2)
@@ -207,14 +203,14 @@ def test_a_checkpoint_has_all_parts_and_the_counts_of_the_run(
     assert saving.failed_saves() == 0
 
 
-def test_the_period_continues_when_the_learner_is_restarted(learning, tmp_path):
+def test_checkpoint_period_continues_after_learner_restart(learning, tmp_path):
     saving = Saving(learning, tmp_path, [], period_seconds=0.3)
     saving.poll(4, saving.names)
     first = find_newest_checkpoint(tmp_path, pytest.fail).progress.seconds
     assert first >= 0.3
     begin_part(tmp_path, "000002", "learner").mkdir()
     saving.restart()
-    # What was half written is removed.
+    # The partial checkpoint is removed.
     assert saving.partials() == []
     assert saving.gauge("checkpoint") == 4
     wait_until(lambda: saving.reporter.send() or _seconds(saving) >= first + 0.3)
@@ -226,7 +222,7 @@ def _seconds(saving):
     return saving.reporter.progress.seconds
 
 
-def test_the_last_checkpoint_has_the_last_counts(learning, tmp_path, shards):
+def test_last_checkpoint_has_the_final_counts(learning, tmp_path, shards):
     saving = Saving(learning, tmp_path, [shard.address for shard in shards])
     saving.actor.send()
     saving.reporter.send()
@@ -241,7 +237,7 @@ def test_the_last_checkpoint_has_the_last_counts(learning, tmp_path, shards):
     assert saving.gauge("checkpoint") == 8
 
 
-def test_an_actor_that_never_ends_is_not_waited_for(learning, tmp_path):
+def test_last_checkpoint_is_saved_if_an_actor_never_ends(learning, tmp_path):
     saving = Saving(learning, tmp_path, [])
     saving.actor.send()
     saving.reporter.send()
@@ -250,7 +246,7 @@ def test_an_actor_that_never_ends_is_not_waited_for(learning, tmp_path):
     assert saving.names() == ["000001"]
 
 
-def test_one_that_takes_too_long_is_given_up(learning, tmp_path, shards, capsys):
+def test_checkpoint_is_given_up_after_save_seconds(learning, tmp_path, shards, capsys):
     addresses = [shard.address for shard in shards]
     saving = Saving(
         learning, tmp_path, addresses, period_learner_steps=4, save_seconds=3.0
@@ -262,15 +258,15 @@ def test_one_that_takes_too_long_is_given_up(learning, tmp_path, shards, capsys)
     assert "replay/1 took longer than checkpoint.save_seconds" in printed
     assert saving.names() == []
     shards[1].thaw()
-    # The shard still answers the first request, which may spoil the next checkpoint.
+    # The shard still answers the first request, which may fail the next checkpoint.
     steps = itertools.count(8)
     wait_until(lambda: saving.poll(next(steps), lambda: True) or saving.names())
-    # What was given up is never completed, and its number is not used again.
+    # A checkpoint given up is never completed, and its number is not reused.
     assert "000001" not in saving.names()
     wait_until(lambda: saving.partials() == [])
 
 
-def test_a_shard_that_died_is_an_error_at_the_end(learning, tmp_path, shards, capsys):
+def test_dead_shard_fails_the_last_checkpoint(learning, tmp_path, shards, capsys):
     saving = Saving(learning, tmp_path, [shard.address for shard in shards])
     saving.stop.set()
     shards[0].kill()
@@ -280,7 +276,7 @@ def test_a_shard_that_died_is_an_error_at_the_end(learning, tmp_path, shards, ca
     assert (saving.names(), saving.partials()) == ([], [])
 
 
-def test_a_full_disk_ends_nothing(learning, tmp_path, capsys):
+def test_failed_write_is_followed_by_the_next_checkpoint(learning, tmp_path, capsys):
     saving = Saving(learning, tmp_path, [], period_learner_steps=4)
     # A file where the directory has to be: even root cannot write there.
     (tmp_path / "checkpoints").write_text("")
@@ -294,7 +290,7 @@ def test_a_full_disk_ends_nothing(learning, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_parameters_that_are_not_finite_are_not_saved(learning, tmp_path, value):
+def test_non_finite_params_are_not_saved(learning, tmp_path, value):
     leaves, structure = jax.tree.flatten(learning.initial.params)
     leaves[-1] = np.full_like(leaves[-1], value)
     broken = learning.initial._replace(params=jax.tree.unflatten(structure, leaves))
@@ -303,7 +299,7 @@ def test_parameters_that_are_not_finite_are_not_saved(learning, tmp_path, value)
     assert restore(tmp_path, learning) == (learning.initial, RunProgress())
 
 
-def test_a_checkpoint_of_another_network_is_refused(learning, tmp_path):
+def test_checkpoint_of_another_network_is_rejected(learning, tmp_path):
     save(tmp_path, replicate(learning.initial, learning.devices))
     network = NetworkConfig("mlp", {"hidden_sizes": [6]})
     other = Learning(network)
@@ -311,7 +307,7 @@ def test_a_checkpoint_of_another_network_is_refused(learning, tmp_path):
         restore(tmp_path, other)
 
 
-def test_counts_and_targets_stay_right_beyond_the_largest_int32(tmp_path):
+def test_counts_and_target_updates_are_correct_beyond_int32(tmp_path):
     network = NetworkConfig("mlp", {"hidden_sizes": [4]}, noisy=True)
     learning = Learning(network, target_update_period=3)
     before = 2**31 - 3
@@ -337,7 +333,7 @@ def test_counts_and_targets_stay_right_beyond_the_largest_int32(tmp_path):
     assert progress.learner_steps == 2**31 + 5
 
 
-def test_a_target_goes_on_in_step_when_its_period_changes_beyond_int32(tmp_path):
+def test_changed_target_period_stays_aligned_beyond_int32(tmp_path):
     network = NetworkConfig("mlp", {"hidden_sizes": [4]})
     learning = Learning(network, target_update_period=1000)
     steps = 7 * 2**31 + 5

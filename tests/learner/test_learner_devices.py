@@ -1,8 +1,4 @@
-"""1, 2 and 4 devices give the same parameters for the same superbatch.
-
-Except with noisy layers: each device draws one sample of noise for its slice of a
-batch, as the paper does for a whole one, so more devices draw more.
-"""
+"""Learning on 1, 2 and 4 devices; superbatches and replicas."""
 
 import jax
 import numpy as np
@@ -44,7 +40,7 @@ def make_config(name, **network):
 
 
 def make_superbatch(config, seed):
-    """Returns items drawn at random, and probabilities."""
+    """Returns random items and probabilities."""
     rng = np.random.default_rng(seed)
     count = STEPS * BATCH
 
@@ -74,13 +70,13 @@ def train(config, num_devices):
     return first_replica(state), metrics, join_superbatch(output.priorities)
 
 
-# One agent a loss; the others differ in replay, head or noise alone.
+# One agent for each loss; the others differ in replay, head or noise alone.
 # Rainbow, here without noise, has C51's loss, is double, dueling and prioritised.
 NAMES = ["dqn", "rainbow", "qr_dqn", "iqn", "munchausen_dqn", "r2d2"]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_number_of_devices_does_not_matter(name):
+def test_number_of_devices_does_not_change_the_result(name):
     config = make_config(name, noisy=False)
     reference = train(config, 1)
     assert reference[0].learner_steps == STEPS * DISPATCHES
@@ -93,6 +89,8 @@ def test_the_number_of_devices_does_not_matter(name):
 
 
 def test_noise_is_drawn_on_each_device():
+    # Each device draws one sample of noise for its slice of a batch, as the paper does
+    # for a whole batch: so the result depends on the number of devices.
     config = make_config("noisy_dqn")
     state, _, one = train(config, 1)
     _, _, again = train(config, 1)
@@ -102,7 +100,7 @@ def test_noise_is_drawn_on_each_device():
     assert state.learner_steps == STEPS * DISPATCHES
 
 
-def test_batch_norm_is_averaged_over_devices_and_evaluated_with_the_averages():
+def test_batch_norm_averages_statistics_over_devices():
     config = Config(network=NetworkConfig("example_networks:batch_norm", head="none"))
     agent, optimizer = make_agent(config, SPEC), make_optimizer(config.learner)
     before = init_state(agent, optimizer, jax.random.PRNGKey(0))
@@ -115,8 +113,8 @@ def test_batch_norm_is_averaged_over_devices_and_evaluated_with_the_averages():
     for leaf in jax.tree.leaves(jax.device_get(state)):
         np.testing.assert_array_equal(leaf[0], leaf[1])
     after = first_replica(state)
-    # Of one step, the average is the batch's own statistic; that of two devices is
-    # the mean of the two: worked out here in NumPy.
+    # After one step the average is the statistic of the batch, and over two devices
+    # the mean of both statistics.
     halves = np.split(transition.observation_tm1, 2)
     mean = np.mean([half.mean(axis=0) for half in halves], axis=0)
     variance = np.mean([half.var(axis=0) for half in halves], axis=0)
@@ -148,7 +146,7 @@ def test_batch_norm_is_averaged_over_devices_and_evaluated_with_the_averages():
     )
 
 
-def test_a_superbatch_is_put_where_the_update_wants_it():
+def test_put_superbatch_splits_each_step_over_devices():
     # Two steps of four transitions over two devices: step 0 is 0 to 3, of which
     # device 0 takes 0 and 1.
     put = put_superbatch({"x": np.arange(8)}, jax.devices()[:2], num_steps=2)["x"]
@@ -184,7 +182,7 @@ def make_state(network="mlp"):
 
 
 @pytest.mark.parametrize("num_devices", [1, 2, 4])
-def test_replicas_are_alike_and_the_first_comes_back(num_devices):
+def test_replicas_are_equal_and_first_replica_restores_the_state(num_devices):
     state = make_state("example_networks:batch_norm")
     devices = jax.devices()[:num_devices]
     replicated = replicate(state, devices)
@@ -202,7 +200,7 @@ def test_replicas_are_alike_and_the_first_comes_back(num_devices):
     assert jax.tree.structure(back) == jax.tree.structure(state)
 
 
-def test_the_copy_stays_whole_when_the_state_is_donated():
+def test_first_replica_survives_donation_of_the_state():
     devices = jax.devices()[:2]
     state = make_state()
     replicated = replicate(state, devices)
@@ -212,7 +210,7 @@ def test_the_copy_stays_whole_when_the_state_is_donated():
         devices=devices,
         donate_argnums=0,
     )
-    # Donated, twice over: neither the copy nor the original is written over.
+    # Donated twice: neither the copy nor the original is overwritten.
     replicated = negate(negate(replicated))
     jax.tree.map(np.testing.assert_array_equal, copy, state)
     assert first_replica(replicated).learner_steps == 2

@@ -1,4 +1,4 @@
-"""Optimizers by name: first steps worked out by hand, and every message."""
+"""Optimizers by name: first steps against hand calculations, and messages."""
 
 from pathlib import Path
 
@@ -19,10 +19,7 @@ from distrl.types import Transition
 
 
 def take_updates(config, gradients, params=None):
-    """Returns the updates `[steps, ...]` of a nest of gradients `[steps, ...]`.
-
-    Parameters follow the updates; they begin at zeros.
-    """
+    """Returns the updates `[steps, ...]` of a nest of gradients `[steps, ...]`."""
     optimizer = make_optimizer(config)
     if params is None:
         params = jax.tree.map(lambda x: jnp.zeros(x.shape[1:]), gradients)
@@ -57,7 +54,7 @@ def adam_by_hand(gradients, learning_rate):
         (None, [[3.0, 4.0], [0.3, 0.4]]),
     ],
 )
-def test_adam_and_the_clip_of_the_global_norm_before_it(max_gradient_norm, clipped):
+def test_global_gradient_norm_is_clipped_before_adam(max_gradient_norm, clipped):
     config = LearnerConfig(learning_rate=0.1, max_gradient_norm=max_gradient_norm)
     gradients = {"x": jnp.array([3.0, 0.3]), "y": jnp.array([4.0, 0.4])}
     updates = take_updates(config, gradients)
@@ -67,7 +64,7 @@ def test_adam_and_the_clip_of_the_global_norm_before_it(max_gradient_norm, clipp
 
 
 @pytest.mark.parametrize("eps_in_sqrt", [True, False])
-def test_centred_rmsprop_by_hand(eps_in_sqrt):
+def test_centred_rmsprop_matches_hand_calculation(eps_in_sqrt):
     # With a decay of 0.5 and gradients 2 and 4: averages m = 1, 2.5, of squares
     # n = 2, 9; variances n - m^2 = 1, 2.75. Updates are -0.1 g / sqrt(n - m^2).
     config = LearnerConfig(
@@ -88,8 +85,8 @@ def test_centred_rmsprop_by_hand(eps_in_sqrt):
     np.testing.assert_allclose(updates, expected, rtol=1e-5)
 
 
-def test_the_published_rmsprop_of_minatar():
-    # PyTorch's, with alpha = 0.95, lr = 2^-9 and eps = 0.01 beside the root. A
+def test_minatar_config_has_the_published_rmsprop():
+    # PyTorch's, with alpha = 0.95, lr = 2^-9 and eps = 0.01 outside the root. A
     # gradient of 2: m = 0.1, n = 0.2, variance 0.2 - 0.01 = 0.19.
     config = load_config(str(Path(__file__).parents[2] / "configs/minatar_dqn.yaml"))
     updates = take_updates(config.learner, jnp.array([2.0]))
@@ -100,7 +97,7 @@ def test_the_published_rmsprop_of_minatar():
 @pytest.mark.parametrize(
     ("mask", "bias_update"), [("matrices", 0.0), ("all", -0.1 * 0.5 * 3.0)]
 )
-def test_adamw_decays_what_the_mask_says(mask, bias_update):
+def test_weight_decay_mask_selects_params_of_adamw(mask, bias_update):
     # Without gradients Adam's step is 0 / (0 + eps) = 0, and what is left is the
     # decay alone, -learning_rate * weight_decay * parameter = -0.1 * 0.5 * 2.
     config = LearnerConfig(
@@ -117,7 +114,7 @@ def test_adamw_decays_what_the_mask_says(mask, bias_update):
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "lion", "lars", "adafactor"])
-def test_optimizers_that_decay_take_the_mask(optimizer):
+def test_optimizers_with_weight_decay_accept_the_mask(optimizer):
     config = LearnerConfig(optimizer=optimizer, weight_decay_mask="matrices")
     assert make_optimizer(config).init({"w": jnp.ones((2, 2))}) is not None
 
@@ -139,7 +136,7 @@ def test_optimizers_that_decay_take_the_mask(optimizer):
         ),
     ],
 )
-def test_the_rate_of_each_learner_step(schedule, args, rates):
+def test_schedule_sets_the_rate_of_each_learner_step(schedule, args, rates):
     config = LearnerConfig(
         optimizer="sgd", learning_rate=1.0, schedule=schedule, schedule_args=args
     )
@@ -147,7 +144,7 @@ def test_the_rate_of_each_learner_step(schedule, args, rates):
     np.testing.assert_allclose(updates, 2.0 * np.array(rates), atol=1e-6)
 
 
-def test_a_rate_of_zero_is_a_value():
+def test_zero_learning_rate_gives_zero_updates():
     config = LearnerConfig(learning_rate=0.0)
     np.testing.assert_array_equal(take_updates(config, jnp.ones((1, 2))), [[0.0, 0.0]])
 
@@ -156,7 +153,7 @@ def test_a_rate_of_zero_is_a_value():
     ("fields", "words"),
     [
         ({"optimizer": "adamm"}, ["learner.optimizer = 'adamm'", "'adam'?", "lion"]),
-        # Parts of optimizers, and what is no optimizer at all.
+        # Parts of optimizers, or no optimizers at all.
         ({"optimizer": "scale_by_rprop"}, ["none of that name"]),
         ({"optimizer": "clip"}, ["none of that name"]),
         ({"optimizer": "contrib.moun"}, ["'contrib.muon'?", "package.module:factory"]),
@@ -211,7 +208,7 @@ def test_a_rate_of_zero_is_a_value():
     ],
 )
 @pytest.mark.filterwarnings("ignore:Specifying a key")
-def test_what_cannot_be_used_is_explained_in_one_line(fields, words):
+def test_invalid_optimizer_config_is_explained_in_one_line(fields, words):
     array = jax.ShapeDtypeStruct((2, 3), jnp.float32)
     with pytest.raises(ConfigError) as caught:
         make_optimizer(LearnerConfig(**fields), {"w": array})
@@ -220,7 +217,7 @@ def test_what_cannot_be_used_is_explained_in_one_line(fields, words):
     assert "\n" not in str(caught.value)
 
 
-def test_an_optimizer_of_ones_own_by_hand():
+def test_custom_optimizer_matches_hand_calculation():
     config = LearnerConfig(
         optimizer="own_optimizers:accumulated",
         optimizer_args={"steps": 3},
@@ -231,9 +228,9 @@ def test_an_optimizer_of_ones_own_by_hand():
     np.testing.assert_allclose(updates["x"], [0.0, 0.0, -1.5, 0.0])
 
 
-def test_ones_own_is_tried_out_on_the_parameters_of_the_network():
+def test_custom_optimizer_is_tried_on_the_network_params():
     config = LearnerConfig(optimizer="own_optimizers:only_layers")
-    make_optimizer(config)  # Without parameters nothing is known of their names.
+    make_optimizer(config)  # Without params their names are unknown.
     array = jax.ShapeDtypeStruct((2, 3), jnp.float32)
     make_optimizer(config, {"values_0": {"w": array}, "mlp": {"w": array}})
     with pytest.raises(ConfigError, match=r"only_layers' failed .* no \('values_0',\)"):
@@ -247,7 +244,7 @@ def linear_loss(params, target_params, network_state, keys, items, weights):
     return value, LossOutput(weights, {}, network_state)
 
 
-def test_an_optimizer_with_all_of_it_in_the_pmapped_update():
+def test_update_combines_clipping_momentum_and_schedule():
     # Two devices, four learner steps in two dispatches, gradients of 1 clipped from
     # sqrt(6) to sqrt(6) / 2, so to 1/2 each. Momentum 0.5 traces 0.5, 0.75, 0.875,
     # 0.9375; the rate falls from 0.8 by 0.2 a step: updates -0.4, -0.45, -0.35,

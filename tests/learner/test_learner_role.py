@@ -1,4 +1,4 @@
-"""A learner between a real replay server, variable service and coordinator."""
+"""A learner with a real replay server, variable service and coordinator."""
 
 import csv
 import dataclasses
@@ -67,7 +67,7 @@ def services():
 
 
 class Run:
-    """A learner and what it talks to; replay holds 64 transitions."""
+    """A learner and its services; replay holds 64 transitions."""
 
     def __init__(self, services, config, mean=0.0):
         self.stop = services.stop
@@ -86,7 +86,7 @@ class Run:
         )
 
     def learner_steps(self):
-        """What the learner has reported."""
+        """Returns the learner steps that the learner has reported."""
         answer = self.coordinator.report("probe", "", {}, {}, True)
         return answer["progress"]["learner_steps"]
 
@@ -113,7 +113,7 @@ def make_transitions(mean, size=64):
     )
 
 
-def test_a_learner_publishes_reports_and_writes_metrics(services, config):
+def test_learner_publishes_reports_and_writes_metrics(services, config):
     run = Run(services, config)
     first = run.client.await_first()
     assert (first.version, first.learner_steps) == (1, 0)
@@ -122,7 +122,7 @@ def test_a_learner_publishes_reports_and_writes_metrics(services, config):
         lambda: any(int(row["learner_steps"]) >= 40 for row in read_rows(rows))
     )
     run.wait_until(lambda: run.learner_steps() >= 40)
-    # A version comes every third dispatch; one that waits may be replaced.
+    # A version is due every third dispatch; a waiting one may be replaced.
     run.wait_until(lambda: run.service.newest_version() >= 3)
     run.end()
 
@@ -144,7 +144,7 @@ def test_a_learner_publishes_reports_and_writes_metrics(services, config):
         written = list(csv.DictReader(file))
     numbers = [int(row["learner_steps"]) for row in written]
     period = STEPS * METRICS
-    # A row a period, and one at the end.
+    # One row for each period, and one at the end.
     assert numbers[:-1] == [period * (i + 1) for i in range(len(numbers) - 1)]
     assert numbers[-1] == run.learner_steps()
     for row in written:
@@ -153,7 +153,7 @@ def test_a_learner_publishes_reports_and_writes_metrics(services, config):
         assert np.isfinite(float(row["loss"]))
 
 
-def test_priorities_go_back_to_replay(services, config):
+def test_priorities_are_updated_in_replay(services, config):
     replay = dataclasses.replace(config.replay, kind="prioritized")
     run = Run(services, dataclasses.replace(config, replay=replay))
     client = reverb.Client(run.replay)
@@ -169,20 +169,20 @@ def test_priorities_go_back_to_replay(services, config):
     assert all(0 < priority < 100 for priority in read_priorities().values())
 
 
-def test_the_state_of_a_network_is_published(services, config):
+def test_network_state_is_published(services, config):
     network = NetworkConfig("example_networks:batch_norm", head="none")
     run = Run(services, dataclasses.replace(config, network=network), mean=5.0)
     first = run.client.await_first()
     run.wait_until(lambda: run.service.newest_version() >= 2)
     run.end()
-    # All observations are 5, so that each batch's mean is.
+    # All observations are 5, and so is the mean of each batch.
     newest = run.client.fetch()
     means = newest.network_state["batch_norm/~/mean_ema"]["average"]
     np.testing.assert_allclose(means, np.full((1, 5), 5.0), rtol=1e-5)
     assert np.all(first.network_state["batch_norm/~/mean_ema"]["average"] == 0)
 
 
-def test_a_learner_goes_on_from_its_checkpoint(services, config):
+def test_resumed_learner_continues_from_its_checkpoint(services, config):
     checkpoint = CheckpointConfig(
         period_seconds=None, period_learner_steps=10, save_replay=False
     )
@@ -209,7 +209,7 @@ def test_a_learner_goes_on_from_its_checkpoint(services, config):
         first = run.client.await_first()
         assert first.learner_steps == steps
         jax.tree.map(np.testing.assert_array_equal, first.params, saved.params)
-        # What it reports are the steps of both lives.
+        # It reports the steps before and after the checkpoint.
         run.wait_until(lambda: run.learner_steps() > steps)
         run.end()
     finally:
@@ -220,7 +220,7 @@ def test_a_learner_goes_on_from_its_checkpoint(services, config):
     assert rows[-1] == run.learner_steps()
 
 
-def test_a_learner_that_waits_for_data_stops_at_once(services, config):
+def test_learner_waiting_for_data_stops_at_once(services, config):
     replay = dataclasses.replace(config.replay, min_size=65)
     run = Run(services, dataclasses.replace(config, replay=replay))
     run.wait_until(lambda: run.service.newest_version() == 1)
@@ -229,9 +229,7 @@ def test_a_learner_that_waits_for_data_stops_at_once(services, config):
 
 
 @pytest.mark.parametrize("kind", ["uniform", "prioritized"])
-def test_a_loss_that_is_no_number_ends_the_learner_and_harms_nobody(
-    services, config, kind
-):
+def test_nan_loss_ends_the_learner_without_publishing_nan(services, config, kind):
     run = Run(
         services,
         dataclasses.replace(
@@ -243,7 +241,7 @@ def test_a_loss_that_is_no_number_ends_the_learner_and_harms_nobody(
     assert isinstance(error, DivergedError)
     found = re.match(r"(?:loss|params/.*) = nan at", str(error))
     assert found, error
-    # What was published before is all that ever will be.
+    # Nothing is published after the first snapshot.
     assert run.service.steps == [0]
     newest = run.client.fetch()
     assert all(np.isfinite(x).all() for x in jax.tree.leaves(newest.params))
@@ -252,7 +250,7 @@ def test_a_loss_that_is_no_number_ends_the_learner_and_harms_nobody(
     assert {sample.info.priority for sample in samples} == {1.0}
 
 
-def test_the_row_of_a_loss_that_is_no_number_is_written(services, config):
+def test_nan_loss_is_written_to_metrics(services, config):
     learner = dataclasses.replace(config.learner, publish_period=10**6)
     run = Run(services, dataclasses.replace(config, learner=learner), mean=np.nan)
     error = run.future.exception(60)
@@ -262,7 +260,7 @@ def test_the_row_of_a_loss_that_is_no_number_is_written(services, config):
     assert (row["learner_steps"], row["loss"]) == (str(step), "nan")
 
 
-def test_a_replay_that_is_not_there_is_an_error(services, config):
+def test_unreachable_replay_is_an_error(services, config):
     launch = LaunchConfig(report_seconds=0.02, connect_seconds=0.05)
     config = dataclasses.replace(config, launch=launch)
     with pytest.raises(RuntimeError, match="reading replay failed"):

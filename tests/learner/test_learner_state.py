@@ -17,7 +17,7 @@ def make_state(seed=0, network="mlp"):
     return init_state(agent, optax.adam(1e-3), jax.random.PRNGKey(seed))
 
 
-def test_the_target_starts_as_a_copy():
+def test_target_params_start_as_a_copy():
     state = make_state()
     jax.tree.map(np.testing.assert_array_equal, state.params, state.target_params)
     assert any(leaf.any() for leaf in jax.tree.leaves(state.params))
@@ -26,7 +26,7 @@ def test_the_target_starts_as_a_copy():
     assert (state.key.shape, state.key.dtype) == ((2,), np.uint32)
 
 
-def test_the_seed_decides_parameters_and_key():
+def test_seed_decides_params_and_key():
     state, same, other = make_state(1), make_state(1), make_state(2)
     jax.tree.map(np.testing.assert_array_equal, state, same)
     assert (state.key != other.key).any()
@@ -34,7 +34,7 @@ def test_the_seed_decides_parameters_and_key():
     assert (weights[0] != weights[1]).any()
 
 
-def test_the_loss_is_named_first_with_its_value_its_step_and_advice():
+def test_diverged_loss_error_has_value_step_and_advice():
     with pytest.raises(
         DivergedError, match="^loss = nan at learner step 12,800. "
     ) as c:
@@ -45,7 +45,7 @@ def test_the_loss_is_named_first_with_its_value_its_step_and_advice():
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_an_array_is_named_with_its_value_and_step(bad, dtype):
+def test_diverged_array_error_has_name_value_and_step(bad, dtype):
     array = np.ones((2, 3), dtype)
     array[1, 2] = bad
     nest = {"params": ({"linear": {"b": np.zeros(3), "w": array}}, {})}

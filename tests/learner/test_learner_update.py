@@ -1,4 +1,4 @@
-"""The update against numbers worked out by hand, with agents made for the purpose."""
+"""The update against values computed by hand, with simple agents."""
 
 import jax
 import jax.numpy as jnp
@@ -75,7 +75,7 @@ def take_steps(agent, rewards, num_devices, num_steps, **kwargs):
 
 @pytest.mark.parametrize("num_devices", [1, 2, 4])
 def test_gradients_are_averaged_over_devices_at_each_step(num_devices):
-    # Means of the two steps' rewards: 2.5 and 10; SGD takes both away from 0.
+    # Means of the two steps' rewards: 2.5 and 10; SGD subtracts both from 0.
     rewards = [1, 2, 3, 4, 10, 10, 20, 0]
     state, output = take_steps(SCALAR, rewards, num_devices, num_steps=2)
     np.testing.assert_array_equal(state.params, np.full(num_devices, -12.5))
@@ -87,7 +87,7 @@ def test_gradients_are_averaged_over_devices_at_each_step(num_devices):
     )
 
 
-def test_importance_weights_by_hand_over_steps_and_devices():
+def test_importance_weights_match_hand_calculation():
     # Two devices, two steps, two transitions each. The least probable is 1/16, so
     # weights are (1/16 / p)^0.5: 1/2 of 1/4, 1/4 of 1, 1 of 1/16.
     probabilities = np.array([1, 1 / 4, 1 / 16, 1, 1 / 4, 1 / 4, 1, 1], np.float32)
@@ -111,15 +111,15 @@ def test_importance_weights_by_hand_over_steps_and_devices():
         (make_config("prioritized", 1.0), np.zeros(4, np.float32)),
     ],
 )
-def test_importance_weights_that_are_ones(config, probabilities):
+def test_importance_weights_are_ones_without_correction(config, probabilities):
     state, update = start(SCALAR, 2, config)
     batch = (make_transition(np.ones(4)), probabilities)
     _, output = update(state, *split_superbatch(batch, 2, 1))
     np.testing.assert_array_equal(join_superbatch(output.priorities), np.ones(4))
 
 
-def test_the_target_is_copied_by_period_of_learner_steps():
-    # Each step takes 1 away. With period 3, targets after steps 1 to 7 are the
+def test_target_is_copied_every_period_of_learner_steps():
+    # Each step subtracts 1. With period 3, targets after steps 1 to 7 are the
     # parameters of steps 0 0 3 3 3 6 6, whatever the steps of a dispatch.
     config = make_config(target_update_period=3)
     state, update = start(SCALAR, 1, config)
@@ -134,7 +134,7 @@ def test_the_target_is_copied_by_period_of_learner_steps():
     np.testing.assert_array_equal(state.params, [-7.0])
 
 
-def test_the_target_follows_by_polyak_averaging():
+def test_target_follows_by_polyak_averaging():
     # Parameters -1, -2, -3; the target moves a quarter of the way to each:
     # -0.25, then -0.25 - 1.75/4 = -0.6875, then -0.6875 - 2.3125/4 = -1.265625.
     config = make_config(target_update_rate=0.25, target_update_period=1)
@@ -142,14 +142,14 @@ def test_the_target_follows_by_polyak_averaging():
     np.testing.assert_allclose(state.target_params, [-1.265625], rtol=1e-6)
 
 
-def test_a_polyak_rate_of_zero_is_a_value():
+def test_zero_polyak_rate_keeps_the_target():
     config = make_config(target_update_rate=0.0, target_update_period=1)
     state, _ = take_steps(SCALAR, np.ones(3), 1, 3, config=config)
     np.testing.assert_array_equal(state.target_params, [0.0])
 
 
 @pytest.mark.parametrize("num_devices", [1, 4])
-def test_what_is_drawn_for_an_item_does_not_depend_on_the_devices(num_devices):
+def test_random_key_of_item_is_independent_of_devices(num_devices):
     state, output = take_steps(NOISY, np.zeros(16), num_devices, 2)
     # Step n draws for the item i of its batch from the key folded with n and i.
     key = state.key[0]
@@ -161,7 +161,7 @@ def test_what_is_drawn_for_an_item_does_not_depend_on_the_devices(num_devices):
     np.testing.assert_array_equal(join_superbatch(output.priorities), expected)
 
 
-def test_two_dispatches_of_one_step_are_one_dispatch_of_two():
+def test_two_dispatches_equal_one_dispatch_of_two_steps():
     rewards = np.arange(8)
     together, _ = take_steps(NOISY, rewards, 2, 2)
     state, update = start(NOISY, 2)
@@ -172,7 +172,7 @@ def test_two_dispatches_of_one_step_are_one_dispatch_of_two():
 
 
 @pytest.mark.parametrize("num_devices", [1, 2])
-def test_the_state_is_donated_and_dispatched_again_without_compilation(num_devices):
+def test_state_is_donated_and_update_is_compiled_once(num_devices):
     traces = []
 
     def counted_loss(*args):
@@ -197,7 +197,7 @@ def counting_loss(params, target_params, network_state, keys, transition, weight
     return params * 0.0, LossOutput(weights, {}, counted)
 
 
-def test_a_counter_of_a_network_stays_at_the_largest_integer():
+def test_network_state_counter_stops_at_the_largest_int32():
     largest = np.iinfo(np.int32).max
     agent = Agent(
         lambda key: (jnp.zeros(()), {"late": jnp.int32(largest - 1), "early": 0}),

@@ -1,4 +1,4 @@
-"""The publisher sends the newest parameters, also to a service that was restarted."""
+"""The publisher sends the newest params, also to a restarted service."""
 
 import threading
 import time
@@ -21,7 +21,7 @@ def stop():
     event.set()
 
 
-def test_a_waiting_snapshot_is_replaced_by_a_newer_one(stop):
+def test_waiting_snapshot_is_replaced_by_a_newer_one(stop):
     services = Services()
     service = services.serve(VariableService())
     publisher = Publisher(service, Config(), stop)
@@ -34,7 +34,7 @@ def test_a_waiting_snapshot_is_replaced_by_a_newer_one(stop):
     services.close()
 
 
-def test_a_service_that_was_killed_is_filled_again_and_its_clients_go_on(stop):
+def test_restarted_service_and_its_clients_get_the_newest_params(stop):
     server = MortalServer(serve_object, VariableService)
     server.start()
     config = Config(
@@ -48,14 +48,14 @@ def test_a_service_that_was_killed_is_filled_again_and_its_clients_go_on(stop):
     client.follow()
     server.kill()
     server.start()
-    # Nobody publishes: the publisher finds out by itself.
+    # No new snapshot: the publisher notices the restart by itself.
     newcomer = VariableClient(service, config, stop)
     began = time.monotonic()
     again = newcomer.await_first()
     assert time.monotonic() - began < 5
     assert again.version == first.version == 1
     assert (again.learner_steps, again.params["w"]) == (1, 1.0)
-    # The same number as before, and not the same parameters.
+    # The same version as before, with other params.
     server.kill()
     publisher.put(2, ({"w": np.float32(2)}, {}))
     server.start()

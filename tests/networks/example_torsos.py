@@ -1,11 +1,11 @@
-"""Torsos of a user's own, named in tests as `example_torsos:FACTORY`."""
+"""Custom torsos that tests name as `example_torsos:FACTORY`."""
 
 import haiku as hk
 import jax.numpy as jnp
 
 
 def constant(spec, shape):
-    """Gives a parameter of some shape, `[B, *shape]`, whatever the observation."""
+    """Returns a parameter as `[B, *shape]`, whatever the observation."""
 
     def torso(observation, is_training):
         del is_training
@@ -23,7 +23,7 @@ def two_outputs(spec):
 
 
 def batch_norm(spec, decay=0.5, axis_name=None):
-    """BatchNorm without parameters of its own; `axis_name` is across devices."""
+    """BatchNorm without params; with `axis_name` it averages across devices."""
 
     def torso(observation, is_training):
         norm = hk.BatchNorm(False, False, decay, cross_replica_axis=axis_name)

@@ -1,4 +1,4 @@
-"""Torsos for images: the networks of the papers, and what does not fit."""
+"""Torsos for images: published networks, hand calculations and rejected shapes."""
 
 import haiku as hk
 import jax
@@ -36,7 +36,7 @@ def init_shapes(torso, observation):
     return params
 
 
-def test_the_default_of_atari_is_the_network_of_the_paper():
+def test_default_atari_network_matches_the_paper():
     network = make_value_network(Config(network=NetworkConfig("atari")), FRAMES)
     params, _ = jax.eval_shape(network.init, jax.random.PRNGKey(0))
     shapes = [layer["w"].shape for layer in params.values()]
@@ -49,7 +49,7 @@ def test_the_default_of_atari_is_the_network_of_the_paper():
     assert sum(x.size for x in jax.tree.leaves(params)) == 1_686_180
 
 
-def test_the_default_of_conv_is_the_network_of_minatar():
+def test_default_conv_network_matches_minatar():
     spec = EnvironmentSpec(specs.Array((10, 10, 4), np.uint8), num_actions=6)
     params = init_shapes(make_conv(spec), np.zeros((1, 10, 10, 4), np.uint8))
     shapes = [layer["w"].shape for layer in params.values()]
@@ -57,7 +57,7 @@ def test_the_default_of_conv_is_the_network_of_minatar():
     assert shapes == [(3, 3, 4, 16), (1024, 128)]
 
 
-def test_the_default_of_impala_is_the_network_of_the_paper():
+def test_default_impala_network_matches_the_paper():
     zeros = np.zeros((1, 84, 84, 4), np.uint8)
     params = init_shapes(make_impala(FRAMES), zeros)
     # Fifteen convolutions and a layer of 256, on 84, 42, 21, 11 squared times 32.
@@ -70,7 +70,7 @@ def test_the_default_of_impala_is_the_network_of_the_paper():
     assert sum(x.size for x in jax.tree.leaves(params)) == sizes
 
 
-def test_one_convolution_by_hand():
+def test_convolution_matches_hand_calculation():
     spec = EnvironmentSpec(specs.Array((2, 3), np.float32), num_actions=1)
     torso = make_conv(spec, channels=[1], kernel=2, hidden_sizes=[1])
     torso = hk.transform_with_state(torso)
@@ -87,13 +87,13 @@ def test_one_convolution_by_hand():
 @pytest.mark.parametrize(
     ("padding", "expected"),
     [
-        # A kernel of ones on 1 2 3 / 4 5 6 / 7 8 9: the only place of stride 2.
+        # A kernel of ones on 1 2 3 / 4 5 6 / 7 8 9: the only position at stride 2.
         ("VALID", [12.0]),
         # Zeros at the right and below: 1+2+4+5, 3+6, 7+8, 9.
         ("SAME", [12.0, 9.0, 15.0, 9.0]),
     ],
 )
-def test_stride_and_padding_by_hand(padding, expected):
+def test_stride_and_padding_match_hand_calculation(padding, expected):
     image = jnp.arange(1.0, 10.0).reshape(1, 3, 3, 1)
     network = hk.without_apply_rng(
         hk.transform(lambda x: convolve(x, [Layer(1, 2, 2)], padding, name="here"))
@@ -111,7 +111,7 @@ def test_width_multiplies_the_channels():
     assert shapes == [(1, 8), (8, 8), (8, 8), (8, 12), (12, 12), (12, 12)]
 
 
-def test_a_section_of_impala_by_hand():
+def test_impala_section_matches_hand_calculation():
     torso = make_impala(BOARD, channels=[1], blocks=1, hidden_sizes=[])
     torso = hk.transform_with_state(torso)
     board = np.array([[[1.0, -2, 3], [-4, 5, -6], [7, -8, -9]]], np.float32)
@@ -134,16 +134,16 @@ def test_a_section_of_impala_by_hand():
     ("args", "message"),
     [
         ({"channels": [32, 64]}, "they have 2, 3 and 3 numbers"),
-        # (3 - 1) * 2 + 4 = 8, as ever; (8 - 1) * 4 + 84 = 112.
+        # (3 - 1) * 2 + 4 = 8, as by default; (8 - 1) * 4 + 84 = 112.
         ({"kernels": [84, 4, 3]}, r"112 by 112 at least.*\[84, 84, 4\] uint8"),
     ],
 )
-def test_convolutions_that_do_not_fit_are_refused(args, message):
+def test_convolutions_that_do_not_fit_are_rejected(args, message):
     with pytest.raises(ConfigError, match=message):
         make_atari(FRAMES, **args)
 
 
-def test_the_smallest_image_fits():
+def test_smallest_image_fits_and_a_smaller_one_is_rejected():
     # Backwards: 3 cells; (3 - 1) * 2 + 4 = 8; (8 - 1) * 4 + 8 = 36.
     make_atari(EnvironmentSpec(specs.Array((36, 40), np.uint8), 2))
     with pytest.raises(ConfigError, match="36 by 36 at least.*40, 35, 3. uint8"):
@@ -162,14 +162,14 @@ def test_the_smallest_image_fits():
         (specs.Array((5,), np.uint8), specs.Array((3,), np.float32)),
     ],
 )
-def test_what_has_not_one_image_is_refused(observation):
+def test_observation_without_exactly_one_image_is_rejected(observation):
     with pytest.raises(ConfigError, match=r"'impala' takes one image .*'mixed'"):
         find_image("impala", EnvironmentSpec(observation, 2))
 
 
 @pytest.mark.parametrize("factory", ["conv", "atari", "impala", "mixed"])
 @pytest.mark.parametrize("shape", [(3, 40, 48), (4, 36, 36)])
-def test_where_the_channels_are_is_asked_if_it_is_not_clear(factory, shape):
+def test_ambiguous_channel_axis_requires_a_layout(factory, shape):
     spec = EnvironmentSpec({"image": specs.Array(shape, np.uint8)}, 2)
     with pytest.raises(ConfigError, match="first axis is shorter .* set layout to chw"):
         make_torso(NetworkConfig(factory), spec)
@@ -191,7 +191,7 @@ def test_where_the_channels_are_is_asked_if_it_is_not_clear(factory, shape):
     np.testing.assert_allclose(*outputs, rtol=1e-5)
 
 
-def test_everything_else_joins_the_features_of_the_image():
+def test_other_leaves_are_appended_to_image_features():
     spec = EnvironmentSpec(
         {
             "cells": CategoricalArray((1, 2), np.int32, 0, [[1, 2]]),

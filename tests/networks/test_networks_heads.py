@@ -1,4 +1,4 @@
-"""Heads: the values they compute; the quantile embedding."""
+"""Values of the heads, and the quantile embedding."""
 
 import math
 
@@ -21,7 +21,7 @@ def make(num_actions, num_outputs=None, mode="evaluate", **network):
     return hk.transform(lambda x: head(x, mode))
 
 
-def test_linear_by_hand():
+def test_linear_head_matches_hand_calculation():
     head = make(3)
     params = {
         "values_0": {
@@ -35,7 +35,7 @@ def test_linear_by_hand():
     np.testing.assert_allclose(head.apply(params, None, FEATURES), expected)
 
 
-def test_dueling_by_hand():
+def test_dueling_head_matches_hand_calculation():
     head = make(3, head="dueling")
     params = {
         "state_value_0": {"w": jnp.array([[1.0], [2.0]]), "b": jnp.array([0.5])},
@@ -51,7 +51,7 @@ def test_dueling_by_hand():
     np.testing.assert_allclose(head.apply(params, None, FEATURES), expected)
 
 
-def test_distributional_dueling_is_dueling_for_each_output():
+def test_dueling_is_applied_to_each_output():
     head = make(3, num_outputs=2, head="dueling")
     params = head.init(KEY, FEATURES)
     params = jax.tree.map(lambda x: jax.random.normal(KEY, x.shape), params)
@@ -62,7 +62,7 @@ def test_distributional_dueling_is_dueling_for_each_output():
     expected = np.empty((2, 3, 2))
     for row in range(2):
         for n in range(2):
-            # The outputs of an action lie side by side.
+            # The outputs of an action are contiguous.
             advantages = [advantage[row, 2 * a + n] for a in range(3)]
             for a in range(3):
                 expected[row, a, n] = value[row, n] + advantages[a]
@@ -74,7 +74,7 @@ def test_distributional_dueling_is_dueling_for_each_output():
 @pytest.mark.parametrize("head", ["linear", "dueling"])
 @pytest.mark.parametrize("noisy", [False, True])
 @pytest.mark.parametrize(("num_outputs", "tail"), [(None, ()), (1, (1,)), (5, (5,))])
-def test_shapes(head, noisy, num_outputs, tail):
+def test_head_outputs_have_expected_shapes(head, noisy, num_outputs, tail):
     args = {"hidden_sizes": [4, 6]}
     made = make(3, num_outputs, "act", head=head, noisy=noisy, head_args=args)
     for leading in ((2,), (2, 7)):
@@ -85,7 +85,7 @@ def test_shapes(head, noisy, num_outputs, tail):
 
 
 @pytest.mark.parametrize("noisy", [False, True])
-def test_layers_have_their_sizes_and_their_noise(noisy):
+def test_head_layers_have_configured_sizes_and_noise(noisy):
     args = {"hidden_sizes": [4, 6]}
     made = make(3, 5, "learn", head="dueling", head_args=args, noisy=noisy)
     params = jax.eval_shape(made.init, KEY, FEATURES)
@@ -100,7 +100,7 @@ def test_layers_have_their_sizes_and_their_noise(noisy):
     assert all(("sigma_w" in x) == noisy for x in params.values())
 
 
-def test_hidden_layers_have_relus_in_between_and_none_behind():
+def test_relu_follows_hidden_layers_but_not_the_output():
     made = make(1, head_args={"hidden_sizes": [1]})
     layer = {"w": jnp.ones((1, 1)), "b": jnp.zeros(1)}
     params = {"values_0": layer, "values_1": jax.tree.map(jnp.negative, layer)}
@@ -108,7 +108,7 @@ def test_hidden_layers_have_relus_in_between_and_none_behind():
     np.testing.assert_allclose(values, [[-3.0], [0.0]])
 
 
-def test_the_noise_of_a_layer_starts_as_configured():
+def test_noisy_sigma_sets_the_initial_noise():
     made = make(3, mode="learn", noisy=True, noisy_sigma=3.0)
     params = made.init(KEY, jnp.ones((1, 9)))
     np.testing.assert_allclose(params["values_0"]["sigma_w"], 1.0, rtol=1e-6)
@@ -119,7 +119,7 @@ def test_the_noise_of_a_layer_starts_as_configured():
     np.testing.assert_allclose(zero.apply(params, KEY, FEATURES), expected, rtol=1e-6)
 
 
-def test_none_takes_values_as_they_are():
+def test_head_none_returns_its_input():
     made = make(2, head="none")
     assert made.init(KEY, FEATURES) == {}
     np.testing.assert_array_equal(made.apply({}, None, FEATURES), FEATURES)
@@ -135,7 +135,7 @@ def test_none_takes_values_as_they_are():
         ("none", {"noise": "each"}, ["'noise'", "no arguments"]),
     ],
 )
-def test_bad_arguments_are_told(head, args, parts):
+def test_invalid_head_args_are_rejected(head, args, parts):
     with pytest.raises(ConfigError) as caught:
         make(2, head=head, head_args=args)
     for part in ["network.head_args", *parts]:
@@ -147,7 +147,7 @@ def assert_like(expected, params):
     assert shapes == jax.tree.map(jnp.shape, expected)
 
 
-def test_against_the_equation_number_by_number():
+def test_quantile_embedding_matches_the_equation():
     network = hk.without_apply_rng(hk.transform(embed_quantiles))
     key = jax.random.PRNGKey(0)
     features = jax.random.normal(key, (2, 3))
@@ -169,7 +169,7 @@ def test_against_the_equation_number_by_number():
     np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_a_quantile_of_zero_is_the_sum_of_the_weights():
+def test_embedding_of_quantile_zero_sums_the_weights():
     network = hk.without_apply_rng(hk.transform(embed_quantiles))
     params = {"quantile_embedding": {"w": jnp.ones((64, 1)), "b": jnp.array([-4.0])}}
     # cos 0 = 1 in all 64: 64 - 4 = 60, times the feature 0.5.

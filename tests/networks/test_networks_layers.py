@@ -44,7 +44,7 @@ def draw_plainly(sample, inputs):
     return inputs @ w + b
 
 
-def test_a_sample_by_hand(monkeypatch):
+def test_noisy_layer_matches_hand_calculation(monkeypatch):
     # f(e) = sign(e) sqrt(|e|): the inputs have 2, -1, 3 and the outputs 1, -2.
     sample = jnp.array([[4.0, -1.0, 9.0, 1.0, -4.0]])
     monkeypatch.setattr(jax.random, "normal", lambda key, shape: sample)
@@ -58,25 +58,25 @@ def test_a_sample_by_hand(monkeypatch):
     np.testing.assert_allclose(outputs, draw_plainly(sample[0], INPUTS), rtol=1e-5)
 
 
-def test_each_element_has_a_whole_sample_of_its_own(monkeypatch):
+def test_acting_draws_a_noise_sample_per_element(monkeypatch):
     sample = np.random.default_rng(0).normal(size=(2, 5)).astype(np.float32)
     monkeypatch.setattr(jax.random, "normal", lambda key, shape: jnp.array(sample))
     steps = jnp.stack([INPUTS, 3 * INPUTS], axis=1)
     outputs = LAYER.apply(PARAMS, KEY, steps, "act")
     for i in range(2):
-        # It holds for all axes of the element.
+        # The sample holds for all axes of the element.
         expected = draw_plainly(sample[i], np.asarray(steps[i]))
         np.testing.assert_allclose(outputs[i], expected, rtol=1e-4, atol=1e-5)
 
 
-def test_without_noise_it_is_linear_and_needs_no_key():
+def test_noisy_layer_is_linear_in_evaluation():
     outputs = LAYER.apply(PARAMS, None, INPUTS, "evaluate")
     layer = PARAMS["layer"]
     np.testing.assert_allclose(outputs, INPUTS @ layer["w"] + layer["b"])
 
 
 @pytest.mark.parametrize("shape", [(4, 3), (4, 5, 3)])
-def test_who_shares_a_sample(shape):
+def test_noise_sample_is_shared_in_learning_but_not_acting(shape):
     same = jnp.ones(shape)
     shared = apply(PARAMS, KEY, same, "learn").reshape(-1, 2)
     np.testing.assert_allclose(shared, np.tile(shared[0], (len(shared), 1)), rtol=1e-6)
@@ -86,7 +86,7 @@ def test_who_shares_a_sample(shape):
         np.testing.assert_allclose(element, np.tile(element[0], (len(element), 1)))
 
 
-def test_the_noise_has_the_spread_of_the_paper():
+def test_noise_variance_matches_the_paper():
     inputs = jnp.tile(INPUTS[:1], (40_000, 1))
     outputs = np.asarray(apply(PARAMS, KEY, inputs, "act"))
     layer = jax.tree.map(np.asarray, PARAMS["layer"])
@@ -99,7 +99,7 @@ def test_the_noise_has_the_spread_of_the_paper():
     np.testing.assert_allclose(outputs.mean(axis=0), means, atol=0.05)
 
 
-def test_parameters_start_as_the_paper_says():
+def test_initial_noisy_params_match_the_paper():
     params = LAYER.init(KEY, jnp.ones((1, 100)), "learn")["layer"]
     shapes = {"w": (100, 2), "b": (2,), "sigma_w": (100, 2), "sigma_b": (2,)}
     assert jax.tree.map(jnp.shape, params) == shapes
@@ -119,10 +119,7 @@ def sigmoid(x):
 
 
 def lstm_plainly(params, x, carry):
-    """hk.LSTM: one layer on inputs and output, gates i, g, f, o; 1 on the forgetting.
-
-    Carries are (hidden, cell), as `make_initial_carry` says.
-    """
+    """hk.LSTM in NumPy: gates i, g, f, o, a forget bias of 1, carry (hidden, cell)."""
     hidden, cell = carry
     layer = params["core/linear"]
     gates = np.concatenate([x, hidden], -1) @ layer["w"] + layer["b"]
@@ -133,7 +130,7 @@ def lstm_plainly(params, x, carry):
 
 
 def gru_plainly(params, x, carry):
-    """hk.GRU: update z, reset r, candidate a."""
+    """hk.GRU in NumPy: update z, reset r, candidate a."""
     (hidden,) = carry
     layer = params["core"]
     size = hidden.shape[-1]
@@ -148,13 +145,13 @@ def gru_plainly(params, x, carry):
 @pytest.mark.parametrize(
     ("core", "plainly"), [("lstm", lstm_plainly), ("gru", gru_plainly)]
 )
-def test_cores_against_their_equations_step_by_step_and_unrolled(core, plainly):
+def test_cores_match_their_equations_stepwise_and_unrolled(core, plainly):
     config = NetworkConfig(core=core, core_size=5)
     network = hk.without_apply_rng(hk.transform(lambda *x: apply_core(config, *x)))
     carry = make_initial_carry(config, 2)
     params = jax.jit(network.init)(KEY, FEATURES[:, 0], carry)
 
-    # Not from zeros, which would hide an exchange of hidden and cell.
+    # Zeros would hide that hidden and cell are swapped.
     carry = tuple(x + 0.1 * (i + 1) for i, x in enumerate(carry))
     plain, plain_outputs = jax.tree.map(np.asarray, carry), []
     numbers = jax.tree.map(np.asarray, params)
@@ -199,7 +196,7 @@ FAN_IN = {"conv": 36, "mlp": 1024, "head": 128}
 
 
 @pytest.mark.parametrize("layer", FAN_IN)
-def test_torch_layers_are_uniform_within_one_over_the_root_of_the_inputs(layer):
+def test_torch_weights_are_uniform_within_the_fan_in_bound(layer):
     (found,) = (
         layers
         for name, layers in init(initial_weights="torch").items()
@@ -213,7 +210,7 @@ def test_torch_layers_are_uniform_within_one_over_the_root_of_the_inputs(layer):
     np.testing.assert_allclose(np.std(found["w"]), bound / 3**0.5, rtol=0.1)
 
 
-def test_haiku_layers_are_larger_and_have_biases_of_zero():
+def test_haiku_weights_are_larger_with_zero_biases():
     haiku, torch = init(), init(initial_weights="torch")
     assert haiku.keys() == torch.keys()
     for name in haiku:
@@ -222,7 +219,7 @@ def test_haiku_layers_are_larger_and_have_biases_of_zero():
         assert not np.any(haiku[name]["b"])
 
 
-def test_noisy_layers_keep_their_own():
+def test_initial_weights_do_not_change_the_noise():
     noisy = init(initial_weights="torch", noisy=True)
     own = init(noisy=True)
     names = [name for name in own if "sigma_w" in own[name]]

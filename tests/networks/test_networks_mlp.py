@@ -1,4 +1,4 @@
-"""Torsos for any observation, against numbers worked out by hand."""
+"""Torsos for any observation, against values computed by hand."""
 
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ from distrl.networks.value_network import check_network
 from distrl.types import EnvironmentSpec
 
 
-def test_without_hidden_layers_it_is_the_flattened_observation():
+def test_mlp_without_hidden_layers_flattens_the_observation():
     spec = EnvironmentSpec(
         {"board": specs.Array((2, 2), np.uint8), "speed": specs.Array((), np.int32)}, 3
     )
@@ -32,7 +32,7 @@ def test_without_hidden_layers_it_is_the_flattened_observation():
     np.testing.assert_allclose(features, expected, rtol=1e-6)
 
 
-def test_one_hidden_layer_by_hand():
+def test_mlp_hidden_layer_matches_hand_calculation():
     spec = EnvironmentSpec(specs.Array((2,), np.float32), num_actions=5)
     torso = hk.transform_with_state(make_mlp(spec, hidden_sizes=[3]))
     observation = np.array([[1.0, 2.0], [0.0, -1.0]], np.float32)
@@ -99,7 +99,7 @@ def make_batch(size):
     )
 
 
-def test_each_leaf_by_hand():
+def test_mixed_leaf_features_match_hand_calculation():
     batch = make_batch(4)
     sizes = {"embedding_size": 2, "channels": [3], "kernel": 1, "hidden_sizes": []}
     torso, params = init(NEST, batch, **sizes)
@@ -114,7 +114,7 @@ def test_each_leaf_by_hand():
         [
             np.maximum(board, 0),
             params["leaf_1_embed"]["embeddings"][batch.gears[0]],
-            # Bytes that are numbers of a gear are no shades of grey.
+            # Discrete bytes are embedded, not scaled like pixels.
             params["leaf_2_embed"]["embeddings"][batch.gears[1]],
             # The values -1, 0 and 1 have the rows 0, 1 and 2.
             params["leaf_3_embed"]["embeddings"][batch.gears[2] + 1],
@@ -128,7 +128,7 @@ def test_each_leaf_by_hand():
     np.testing.assert_allclose(features, expected, rtol=1e-5, atol=1e-6)
 
 
-def test_what_a_leaf_becomes():
+def test_mixed_layers_depend_on_the_leaf_spec():
     spec = EnvironmentSpec(
         {
             "a": specs.BoundedArray((), np.int32, 0, 1023),
@@ -161,7 +161,7 @@ def test_what_a_leaf_becomes():
     }
 
 
-def test_several_integers_have_rows_of_their_own():
+def test_each_integer_has_its_own_embedding_rows():
     leaf = CategoricalArray((2,), np.int32, [1, 0], [2, 2])
     batch = np.array([[1, 2], [2, 0]], np.int32)
     spec = EnvironmentSpec(leaf, 2)
@@ -182,5 +182,5 @@ def test_several_integers_have_rows_of_their_own():
         {"a": {"b": specs.DiscreteArray(2)}, "c": (specs.Array((3,), np.uint8),)},
     ],
 )
-def test_it_takes_any_nest(observation):
+def test_mixed_takes_any_nest(observation):
     check_network(NetworkConfig("mixed"), EnvironmentSpec(observation, 3))

@@ -34,7 +34,7 @@ NEST = {
 
 
 @pytest.mark.parametrize("variant", [lambda f: f, jax.jit])
-def test_bytes_are_scaled_and_all_else_keeps_its_value(variant):
+def test_to_float_scales_bytes_only(variant):
     floats = variant(to_float)(NEST)
     assert {x.dtype for x in floats.values()} == {jnp.dtype("float32")}
     # 51 / 255 = 0.2 and 102 / 255 = 0.4.
@@ -44,12 +44,12 @@ def test_bytes_are_scaled_and_all_else_keeps_its_value(variant):
     np.testing.assert_array_equal(floats["d"], [[1.0, 0.0]])
 
 
-def test_flatten_puts_leaves_side_by_side_in_the_order_of_the_tree():
+def test_flatten_concatenates_leaves_in_tree_order():
     expected = [[7.0, 0.0, 1.0, 0.2, 0.4, 0.5, -1.0, 1.0, 0.0]]
     np.testing.assert_allclose(flatten(NEST), expected, rtol=1e-6)
 
 
-def test_zero_observation_has_the_dtypes_of_the_device():
+def test_zero_observation_has_device_dtypes():
     spec = EnvironmentSpec(
         (specs.Array((2,), np.float64), specs.DiscreteArray(3, dtype=np.int64)), 2
     )
@@ -59,7 +59,7 @@ def test_zero_observation_has_the_dtypes_of_the_device():
 
 
 @pytest.mark.parametrize("variant", [lambda f: f, jax.jit])
-def test_discrete_parts_become_one_hot(variant):
+def test_discrete_leaves_become_one_hot(variant):
     spec = EnvironmentSpec(DISCRETE, 2)
     observation = {
         "room": np.array([0, 2], np.int32),
@@ -76,7 +76,7 @@ def test_discrete_parts_become_one_hot(variant):
     np.testing.assert_array_equal(
         encoded["keys"][0], [[1, 0, 0, 0, 1], [0, 1, 1, 0, 0]]
     )
-    # Quantities, as far as one is told.
+    # Taken for quantities, which are not encoded.
     for name in ("count", "many", "pair"):
         np.testing.assert_array_equal(encoded[name], observation[name])
     assert {x.dtype for x in jax.tree.leaves(encoded)} == {jnp.dtype("float32")}
@@ -86,7 +86,7 @@ def test_discrete_parts_become_one_hot(variant):
 @pytest.mark.parametrize(
     "leaf", [specs.DiscreteArray(1025), CategoricalArray((200,), np.int32, 0, 9)]
 )
-def test_too_many_values_are_told(leaf):
+def test_too_many_discrete_values_are_rejected(leaf):
     check_one_hot("mlp", EnvironmentSpec(specs.DiscreteArray(1024), 2))
     with pytest.raises(ConfigError, match="'mlp' encodes discrete .* 1,024 .* 'mixed'"):
         check_one_hot("mlp", EnvironmentSpec({"a": (leaf,)}, 2))
@@ -106,7 +106,7 @@ def test_too_many_values_are_told(leaf):
         (specs.BoundedArray((1, 2), np.float32, 0, 255), [[51, 0]], [[0.2, 0.0]]),
         (specs.BoundedArray((1, 2), np.float32, 0, 1), [[0.2, 1]], [[0.2, 1.0]]),
         (specs.BoundedArray((1, 2), np.float32, -1, 1), [[-1, 1]], [[-1.0, 1.0]]),
-        # Not images, or of no bounds that say anything.
+        # Not images, or without useful bounds.
         (specs.BoundedArray((2,), np.float32, 0, 255), [51, 0], [51, 0]),
         (specs.BoundedArray((2,), np.int32, 0, 255), [51, 0], [51, 0]),
         (specs.BoundedArray((1, 2), np.float32, -np.inf, 9), [[7, 8]], [[7, 8]]),

@@ -1,4 +1,4 @@
-"""Torsos by name and address, their arguments, and the check of one."""
+"""Torsos by name and address, their arguments, and `check_network`."""
 
 import subprocess
 import sys
@@ -38,14 +38,14 @@ NEST = EnvironmentSpec(
 VIEWS = EnvironmentSpec((specs.Array((4, 3), np.uint8),) * 2, num_actions=4)
 
 
-def test_names_have_a_line_of_description():
+def test_every_network_has_a_one_line_description():
     assert list(list_networks()) == ["atari", "conv", "impala", "mixed", "mlp"]
     for line in list_networks().values():
         assert line.endswith(".")
         assert "\n" not in line
 
 
-def test_names_are_listed_without_jax():
+def test_listing_names_does_not_import_jax():
     code = (
         "import sys; from distrl.networks import list_networks; list_networks();"
         "from distrl.agents import list_agents; list_agents();"
@@ -54,7 +54,7 @@ def test_names_are_listed_without_jax():
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
-def test_every_name_makes_its_torso():
+def test_every_name_makes_a_valid_torso():
     preload_networks()
     spec = EnvironmentSpec(specs.Array((36, 36), np.uint8), num_actions=2)
     for name in list_networks():
@@ -76,11 +76,11 @@ def test_mlp_takes_any_nest(spec):
         ("atari", {"channels": [4], "kernels": [2], "strides": [2]}),
     ],
 )
-def test_convolutions_take_an_image_alone_or_beside_numbers(name, args, spec):
+def test_convolutions_take_an_image_with_or_without_numbers(name, args, spec):
     check_network(NetworkConfig(name, args), spec)
 
 
-def test_a_users_factory_gets_the_spec_and_the_arguments():
+def test_custom_factory_gets_the_spec_and_arguments():
     config = NetworkConfig("example_networks:tabular", {"states": 7}, head="none")
     check_network(config, DISCRETE)
     network = hk.transform_with_state(make_torso(config, DISCRETE))
@@ -89,20 +89,20 @@ def test_a_users_factory_gets_the_spec_and_the_arguments():
     assert state == {}
 
 
-def test_a_users_factory_may_take_any_keywords_and_hold_state():
+def test_custom_factory_may_take_any_keywords_and_hold_state():
     check_network(
         NetworkConfig("example_networks:any_keywords", {"states": 7}), DISCRETE
     )
     check_network(NetworkConfig("example_networks:batch_norm"), VECTOR)
 
 
-def test_a_head_of_none_leaves_the_shape_to_the_agent():
+def test_head_none_allows_any_output_shape():
     for shape in ([3], [3, 7], [4]):
         args = {"shape": shape}
         check_network(NetworkConfig("example_torsos:constant", args, "none"), VECTOR)
 
 
-def test_networks_that_compute_across_devices_pass():
+def test_check_accepts_networks_that_compute_across_devices():
     args = {"axis_name": "devices"}
     check_network(NetworkConfig("example_torsos:batch_norm", args), VECTOR)
     with pytest.raises(ConfigError, match="unbound axis name: other"):
@@ -110,7 +110,7 @@ def test_networks_that_compute_across_devices_pass():
         check_network(NetworkConfig("example_torsos:batch_norm", args), VECTOR)
 
 
-def test_the_check_computes_nothing():
+def test_check_does_not_compute_the_network():
     check_network(NetworkConfig("example_networks:huge"), VECTOR)
 
 
@@ -171,7 +171,7 @@ def test_the_check_computes_nothing():
         ("conv", {"kernel": 6}, BOARD, ["6 by 6", "[10, 5] float32", "smaller kernel"]),
     ],
 )
-def test_the_check_says_what_is_wrong(factory, args, spec, parts):
+def test_invalid_networks_are_explained(factory, args, spec, parts):
     with pytest.raises(ConfigError) as caught:
         check_network(NetworkConfig(factory, args), spec)
     for part in parts:
@@ -179,7 +179,7 @@ def test_the_check_says_what_is_wrong(factory, args, spec, parts):
 
 
 @pytest.mark.parametrize("sizes", [64, None, "64", [0], [-1], [1.5], [True], [[2]]])
-def test_lists_of_sizes_hold_positive_integers(sizes):
+def test_size_lists_must_hold_positive_integers(sizes):
     with pytest.raises(ConfigError) as caught:
         make_torso(NetworkConfig("mlp", {"hidden_sizes": sizes}), VECTOR)
     assert f"network.args: hidden_sizes is {sizes!r}" in str(caught.value)
@@ -190,7 +190,7 @@ def test_lists_of_sizes_hold_positive_integers(sizes):
     ("name", "argument"),
     [("conv", "kernel"), ("impala", "width"), ("mixed", "embedding_size")],
 )
-def test_sizes_are_positive_integers(name, argument, size):
+def test_sizes_must_be_positive_integers(name, argument, size):
     with pytest.raises(ConfigError) as caught:
         make_torso(NetworkConfig(name, {argument: size}), BOARD)
     assert f"network.args: {argument} is {size!r}" in str(caught.value)

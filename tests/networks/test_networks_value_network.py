@@ -1,4 +1,4 @@
-"""The whole network: its modes, its state, devices, and the check of a network."""
+"""The whole network: modes, state, output shapes and devices."""
 
 import jax
 import jax.numpy as jnp
@@ -69,7 +69,7 @@ def make_constant(shape, **other):
 
 
 @pytest.mark.parametrize("core", ["none", "gru", "lstm"])
-def test_an_unroll_is_as_many_single_steps(core):
+def test_unroll_equals_single_steps(core):
     network = make(num_outputs=2, factory="mixed", core=core, core_size=5)
     params, state = network.init(KEY)
     carry = network.initial_carry(4)
@@ -86,7 +86,7 @@ def test_an_unroll_is_as_many_single_steps(core):
         np.testing.assert_allclose(x, expected, rtol=1e-4, atol=1e-6)
     if core == "none":
         assert carry == ()
-    else:  # The order of the steps counts.
+    else:  # The order of the steps matters.
         flipped = jax.tree.map(lambda x: x[:, ::-1], STEPS)
         initial = network.initial_carry(4)
         other, *_ = network.unroll(params, state, KEY, flipped, initial, "learn")
@@ -100,18 +100,18 @@ def noisy():
 
 
 @pytest.mark.parametrize(("mode", "samples"), [("learn", 1), ("target", 1), ("act", 4)])
-def test_who_shares_a_noise_sample(noisy, mode, samples):
+def test_only_acting_draws_a_noise_sample_per_element(noisy, mode, samples):
     network, params, state = noisy
     same = jax.tree.map(lambda x: x[:, 0], SAME)
     q, *_ = network.apply(params, state, KEY, same, (), mode)
     assert len(np.unique(np.round(q, 5), axis=0)) == samples
-    # Over time an element keeps its sample.
+    # An element keeps its sample over time.
     q, *_ = network.unroll(params, state, KEY, SAME, (), mode)
     np.testing.assert_allclose(q, np.broadcast_to(q[:, :1], q.shape), rtol=1e-5)
     assert len(np.unique(np.round(q[:, 0], 5), axis=0)) == samples
 
 
-def test_evaluation_uses_the_means(noisy):
+def test_evaluation_is_without_noise(noisy):
     network, params, state = noisy
     q, other = (
         network.apply(params, state, key, STEP, (), "evaluate")[0] for key in KEYS
@@ -129,7 +129,7 @@ def test_evaluation_uses_the_means(noisy):
     np.testing.assert_allclose(q, expected, rtol=1e-6)
 
 
-def test_an_implicit_network_answers_each_quantile_by_itself():
+def test_implicit_network_computes_each_quantile_separately():
     args = {"hidden_sizes": [32]}  # so many that some are not 0
     network = make(is_implicit=True, noisy=True, head="dueling", args=args)
     params, state = network.init(KEY)
@@ -154,7 +154,7 @@ AVERAGES = "batch_norm/~/mean_ema"
 
 @pytest.fixture(scope="module", params=[None, "devices"])
 def batch_norm(request):
-    """Normalised observations as features, alone or across devices."""
+    """A network of normalised observations, alone or across devices."""
     args = {"decay": 0.5, "axis_name": request.param}
     network = make(VECTOR, factory="example_torsos:batch_norm", args=args)
     params, state = network.init(KEY)
@@ -163,7 +163,7 @@ def batch_norm(request):
     return network, {"values_0": layer}, state
 
 
-def test_learning_uses_the_batch_and_moves_the_state(batch_norm):
+def test_learning_uses_batch_statistics_and_updates_the_state(batch_norm):
     network, params, state = batch_norm
     q, _, new_state = network.apply(params, state, KEY, BATCH, (), "learn")
     # The columns have the means 2 and -2, and deviations of 1 and 2.
@@ -176,7 +176,7 @@ def test_learning_uses_the_batch_and_moves_the_state(batch_norm):
 
 
 @pytest.mark.parametrize("mode", ["target", "act", "evaluate"])
-def test_all_else_uses_the_state_and_leaves_it(batch_norm, mode):
+def test_other_modes_use_the_state_without_updating_it(batch_norm, mode):
     network, params, state = batch_norm
     _, _, state = network.apply(params, state, KEY, BATCH, (), "learn")
     q, _, new_state = network.apply(params, state, KEY, BATCH + 2, (), mode)
@@ -190,7 +190,7 @@ def test_all_else_uses_the_state_and_leaves_it(batch_norm, mode):
     jax.tree.map(np.testing.assert_array_equal, new_state, state)
 
 
-def test_learning_from_sequences_moves_the_state_once(batch_norm):
+def test_learning_from_sequences_updates_the_state_once(batch_norm):
     network, params, state = batch_norm
     steps = np.stack([BATCH, BATCH + 4], axis=1)
     _, _, new_state = network.unroll(params, state, KEY, steps, (), "learn")
@@ -199,7 +199,7 @@ def test_learning_from_sequences_moves_the_state_once(batch_norm):
 
 
 @pytest.mark.parametrize(("num_outputs", "shape"), [(None, [3]), (2, [3, 2])])
-def test_a_whole_network_of_a_users_own(num_outputs, shape):
+def test_custom_network_without_head_returns_its_values(num_outputs, shape):
     network = make_constant(shape, num_outputs=num_outputs, head="none")
     params, state = network.init(KEY)
     assert jax.tree.map(jnp.shape, params) == {"~": {"values": tuple(shape)}}
@@ -223,7 +223,7 @@ def test_a_whole_network_of_a_users_own(num_outputs, shape):
         (2, [2, 3], "[1, 2, 3] float32", "[1, 3, 2] float32"),
     ],
 )
-def test_values_of_another_shape_are_refused(num_outputs, shape, given, needed):
+def test_values_of_wrong_shape_are_rejected(num_outputs, shape, given, needed):
     network = make_constant(shape, num_outputs=num_outputs, head="none")
     with pytest.raises(ConfigError) as caught:
         network.init(KEY)
@@ -234,14 +234,14 @@ def test_values_of_another_shape_are_refused(num_outputs, shape, given, needed):
     assert f"needs {needed}. With network.head = linear or dueling" in text
 
 
-def test_two_outputs_are_no_values():
+def test_two_outputs_without_head_are_rejected():
     network = make(VECTOR, factory="example_torsos:two_outputs", args={}, head="none")
     for function, shape in ((network.apply, (2, 2)), (network.unroll, (2, 7, 2))):
         with pytest.raises(ConfigError, match="returns dict of .'extra'. .2, "):
             function({}, {}, KEY, np.zeros(shape, np.float32), (), "learn")
 
 
-def test_bad_parts_are_told_when_the_network_is_made():
+def test_invalid_config_is_rejected_when_network_is_made():
     with pytest.raises(ConfigError, match="network.args"):
         make(args={"hidden_size": [3]})
     with pytest.raises(ConfigError, match="network.head_args"):
@@ -255,13 +255,13 @@ X = np.arange(4.0, dtype=np.float32)
 
 @bind_device_axis
 def centre(x):
-    """A mean over devices, something without that axis, and the device's number."""
+    """Returns x less the devices' mean, twice x, and the device's number."""
     mean = jax.lax.pmean(x, DEVICE_AXIS)
     return {"centred": x - mean, "twice": 2 * x}, jax.lax.axis_index(DEVICE_AXIS)
 
 
 @pytest.mark.parametrize("variant", [lambda f: f, jax.jit])
-def test_without_devices_it_is_alone(variant):
+def test_device_axis_has_size_one_outside_pmap(variant):
     outputs, index = variant(centre)(X)
     np.testing.assert_array_equal(outputs["centred"], np.zeros(4))
     np.testing.assert_array_equal(outputs["twice"], 2 * X)
@@ -270,15 +270,15 @@ def test_without_devices_it_is_alone(variant):
 
 
 @pytest.mark.parametrize("inner", [lambda f: f, jax.jit])
-def test_within_a_pmapped_function_the_axis_is_that_of_the_devices(inner):
-    # Traced alone first: what was made then must not be used now.
+def test_device_axis_spans_the_devices_inside_pmap(inner):
+    # Traced outside pmap first: that trace must not be reused inside.
     inner(centre)(X[0])
     outputs, index = jax.pmap(inner(centre), DEVICE_AXIS)(X)
     np.testing.assert_allclose(outputs["centred"], X - 1.5)
     np.testing.assert_array_equal(index, np.arange(4))
 
 
-def test_gradients_flow_through_it():
+def test_gradients_flow_through_a_bound_function():
     gradient = jax.grad(lambda x: jnp.sum(centre(x)[0]["twice"]))(X)
     np.testing.assert_array_equal(gradient, np.full(4, 2.0))
 
@@ -312,7 +312,7 @@ def learn(devices):
     return {"params": state.params, "network_state": state.network_state}
 
 
-def test_batch_norm_across_devices_learns_as_one_device_does():
+def test_batch_norm_across_devices_learns_like_one_device():
     alone, shared = learn(1), learn(2)
     assert alone["network_state"]
     for one, two in zip(*map(jax.tree.leaves, (alone, shared)), strict=True):
