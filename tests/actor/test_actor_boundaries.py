@@ -1,7 +1,4 @@
-"""From scripted episodes, through the vector, to n-step transitions.
-
-What replay gets where an episode ends, by termination or truncation.
-"""
+"""N-step transitions of scripted episodes that terminate or are truncated."""
 
 import numpy as np
 import pytest
@@ -17,7 +14,7 @@ SPEC = make_spec(Scripted([[(0.0, 1.0)]]))
 
 
 def collect(scripts, n_step, steps, in_batch=False):
-    """Returns the transitions of `steps` steps, sorted; an action is its time."""
+    """Returns the sorted transitions of `steps` steps; each action is its time."""
     if in_batch:
         vector = BatchEnvironment(ScriptedBatch(scripts), SPEC)
     else:
@@ -44,19 +41,19 @@ def collect(scripts, n_step, steps, in_batch=False):
     return sorted(found)
 
 
-# Rewards are 1, 2, 4, ... so that a sum tells what went into it.
+# Rewards are 1, 2, 4, ... so that each sum shows its terms.
 FIVE_STEPS = [(1.0, 1.0), (2.0, 1.0), (4.0, 1.0), (8.0, 1.0)]
 
 
 @pytest.mark.parametrize("in_batch", [False, True])
-def test_truncation_in_the_middle_of_a_window(in_batch):
-    # Five steps of which the last truncates, windows of three: 1 + 2/2 + 4/4 = 3, ...
+def test_truncation_shortens_the_last_windows(in_batch):
+    # Five steps, truncated at the last, in windows of three: 1 + 2/2 + 4/4 = 3, ...
     script = [[*FIVE_STEPS, (16.0, 1.0)]]
     assert collect([script], 3, 5, in_batch=in_batch) == [
         (0, 0, 0, 3.0, 0.125, 0, 3),
         (0, 1, 1, 6.0, 0.125, 0, 4),
         (0, 2, 2, 12.0, 0.125, 0, 5),
-        # Shorter windows bootstrap from the final observation, with less discount.
+        # Shorter windows bootstrap from the final observation, with fewer gammas.
         (0, 3, 3, 16.0, 0.25, 0, 5),
         (0, 4, 4, 16.0, 0.5, 0, 5),
     ]
@@ -64,8 +61,8 @@ def test_truncation_in_the_middle_of_a_window(in_batch):
 
 @pytest.mark.parametrize("n_step", [1, 3])
 @pytest.mark.parametrize(("end", "discount"), [(0.0, 0.0), (1.0, 0.5), (None, 0.5)])
-def test_episodes_of_one_step(n_step, end, discount):
-    # Each is a transition of its own, and no reward crosses a border.
+def test_one_step_episodes_give_one_transition_each(n_step, end, discount):
+    # Each episode is one transition, and no reward crosses its end.
     assert collect([[[(7.0, end)]]], n_step, 3) == [
         (0, 0, 0, 7.0, discount, 0, 1),
         (1, 0, 1, 7.0, discount, 1, 1),
@@ -73,8 +70,8 @@ def test_episodes_of_one_step(n_step, end, discount):
     ]
 
 
-def test_a_lost_life_cuts_returns_and_the_game_goes_on():
-    # As atari: with terminal_on_life_loss: a discount of 0 that ends no episode.
+def test_zero_discount_cuts_returns_but_not_the_episode():
+    # As in atari: with terminal_on_life_loss: a discount of 0 within an episode.
     script = [[(1.0, 1.0), (2.0, 0.0), (4.0, 1.0), (8.0, 1.0)]]
     assert collect([script], 3, 4) == [
         (0, 0, 0, 2.0, 0.0, 0, 3),

@@ -1,4 +1,4 @@
-"""An actor's steps: its seeds, its items and the episodes that end."""
+"""Seeds, items and ended episodes of an actor's steps."""
 
 import dataclasses
 
@@ -28,15 +28,15 @@ PARAMS = {"~": {"q": np.array([0.0, 2.0, 1.0], np.float32)}}
 GREEDY = np.zeros(3, np.float32)
 
 
-def test_a_step_of_every_environment_makes_items():
+def test_step_gives_an_item_per_environment():
     interaction = Interaction(CONFIG, SPEC, AGENT, 2)
     items, episodes = interaction.step(PARAMS, {}, np.full(3, 0.5, np.float32))
     interaction.close()
-    # Each environment observes its seed first; an episode is its first.
+    # An observation is (seed, episode, step).
     seeds = [derive_seed(5, "actor environment", 2, i) for i in range(3)]
     np.testing.assert_array_equal(items.data.observation_tm1[:, 0], seeds)
     np.testing.assert_array_equal(items.data.observation_t[:, 1:], [[1, 1]] * 3)
-    # The reward is the action; gamma is applied here.
+    # The reward is the action; the discount includes gamma.
     np.testing.assert_array_equal(items.data.reward_t, items.data.action_tm1)
     np.testing.assert_array_equal(items.data.discount_t, [0.5] * 3)
     assert items.priorities is None
@@ -44,7 +44,7 @@ def test_a_step_of_every_environment_makes_items():
 
 
 @pytest.mark.parametrize(("bound", "reward"), [(None, 2.0), (0.5, 0.5)])
-def test_items_have_clipped_rewards(bound, reward):
+def test_item_rewards_are_clipped_to_max_abs_reward(bound, reward):
     actor = dataclasses.replace(CONFIG.actor, max_abs_reward=bound)
     config = dataclasses.replace(CONFIG, actor=actor)
     interaction = Interaction(config, SPEC, AGENT, 0)
@@ -54,7 +54,7 @@ def test_items_have_clipped_rewards(bound, reward):
     np.testing.assert_array_equal(items.data.reward_t, [reward] * 3)
 
 
-def test_clipping_is_symmetric_and_zero_is_a_bound():
+def test_reward_clipping_is_symmetric_and_accepts_zero():
     reward_t = np.array([-3.0, -0.5, 0.0, 0.5, 3.0], np.float32)
     np.testing.assert_array_equal(
         clip_rewards(reward_t, 1.0), [-1.0, -0.5, 0.0, 0.5, 1.0]
@@ -72,7 +72,7 @@ def test_clipping_is_symmetric_and_zero_is_a_bound():
         ("Shown", {"replay": {"sequence_length": 3, "sequence_period": 2}}),
     ],
 )
-def test_the_mask_of_each_observation_is_kept_with_it(name, groups):
+def test_items_keep_the_action_mask_of_each_observation(name, groups):
     uri = f"integration.masked_environments:{name}"
     groups = {"environment": uri, "network": {"args": {"hidden_sizes": []}}, **groups}
     groups["actor"] = {"environments": 2, **groups.get("actor", {})}
@@ -88,19 +88,19 @@ def test_the_mask_of_each_observation_is_kept_with_it(name, groups):
         items, _ = interaction.step(params, network_state, np.full(2, 0.7, np.float32))
         for part in items.data:
             if isinstance(part, dict):
-                # A cell is legal if it is empty; what follows an episode is padding.
+                # Empty cells are legal; steps after the end of an episode are padding.
                 cells, mask = part["observation"], part["action_mask"]
                 is_step = cells.any(axis=-1) | mask.any(axis=-1)
                 np.testing.assert_array_equal(mask[is_step], 1 - cells[is_step])
                 seen += is_step.sum()
         if items.priorities is not None:
-            # No value of an illegal action is in them.
+            # The values of illegal actions would make them far larger.
             assert (items.priorities < 100).all()
     interaction.close()
     assert seen > 60
 
 
-def test_an_actor_that_was_restarted_draws_other_numbers():
+def test_restarted_actor_draws_other_random_numbers():
     observed, actions = [], []
     for life in [(), (0, 1), (0, 1)]:
         interaction = Interaction(CONFIG, SPEC, AGENT, 2, life)
@@ -117,7 +117,7 @@ def test_an_actor_that_was_restarted_draws_other_numbers():
     assert (observed[1], actions[1]) == (observed[2], actions[2])
 
 
-def test_episodes_are_told_when_they_end():
+def test_step_returns_the_episodes_that_ended():
     interaction = Interaction(CONFIG, SPEC, AGENT, 0)
     ended = [interaction.step(PARAMS, {}, GREEDY)[1] for _ in range(6)]
     interaction.close()

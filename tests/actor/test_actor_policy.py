@@ -22,7 +22,7 @@ def make_policy(agent, mode="act", seed=0, count=16):
     return Policy(agent, epsilon_greedy, mode, count, jax.random.PRNGKey(seed))
 
 
-def test_a_greedy_policy_takes_the_largest_q_value_and_gives_it_on():
+def test_greedy_policy_takes_the_best_action_and_returns_q():
     agent = make_agent(CONFIG, SPEC)
     params, network_state = agent.init(jax.random.PRNGKey(0))
     choice = make_policy(agent).act(params, network_state, OBSERVATION, GREEDY)
@@ -36,9 +36,7 @@ def test_a_greedy_policy_takes_the_largest_q_value_and_gives_it_on():
 @pytest.mark.parametrize("epsilon", [0.0, 1.0])
 @pytest.mark.parametrize("head", ["linear", "dueling"])
 @pytest.mark.parametrize("is_noisy", [False, True])
-def test_a_policy_takes_legal_actions_and_says_the_values_of_others_are_low(
-    epsilon, head, is_noisy
-):
+def test_policy_masks_illegal_actions_and_their_values(epsilon, head, is_noisy):
     network = NetworkConfig("mlp", {"hidden_sizes": [8]}, head=head, noisy=is_noisy)
     mask = specs.BoundedArray((3,), np.uint8, 0, 1)
     spec = EnvironmentSpec({"observation": SPEC.observation, "action_mask": mask}, 3)
@@ -57,7 +55,7 @@ def test_a_policy_takes_legal_actions_and_says_the_values_of_others_are_low(
     assert policy._choose._cache_size() == 1
 
 
-def test_a_chain_of_keys_gives_new_actions_and_can_be_repeated():
+def test_random_actions_differ_by_step_and_repeat_by_seed():
     agent = make_agent(CONFIG, SPEC)
     params, network_state = agent.init(jax.random.PRNGKey(0))
 
@@ -76,7 +74,7 @@ def test_a_chain_of_keys_gives_new_actions_and_can_be_repeated():
     assert (first[1] != first[2]).any()
 
 
-def test_noise_is_for_acting_and_new_at_each_step_and_in_each_environment():
+def test_noise_is_fresh_in_acting_and_off_in_evaluation():
     network = NetworkConfig("mlp", {"hidden_sizes": [8]}, noisy=True)
     agent = make_agent(Config(agent="double_dqn", network=network), SPEC)
     params, network_state = agent.init(jax.random.PRNGKey(0))
@@ -96,10 +94,10 @@ def test_noise_is_for_acting_and_new_at_each_step_and_in_each_environment():
     np.testing.assert_allclose(first, np.tile(first[:1], (16, 1)), rtol=1e-5)
 
 
-def test_the_recurrent_state_is_kept_until_an_episode_ends():
+def test_recurrent_state_is_kept_until_an_episode_ends():
     policy = make_policy(make_counter(None, SPEC), count=3)
     params, observation, greedy = {}, OBSERVATION[:3], GREEDY[:3]
-    # After the second step the second episode ends, after the third all but it.
+    # The second environment's episode ends after step 2, the others' after step 3.
     ends = [(0, 0, 0), (0, 1, 0), (1, 0, 1), (0, 0, 0)]
     before = [(0, 0, 0), (1, 1, 1), (2, 0, 2), (0, 1, 0)]
     for last_t, expected in zip(ends, before, strict=True):
@@ -110,18 +108,18 @@ def test_the_recurrent_state_is_kept_until_an_episode_ends():
 
 
 @pytest.mark.parametrize("core", ["none", "lstm"])
-def test_a_policy_is_compiled_before_there_are_parameters_and_only_then(core):
+def test_policy_is_compiled_once_before_params_arrive(core):
     network = NetworkConfig("mlp", {"hidden_sizes": [8]}, core=core, core_size=8)
     agent = make_agent(Config(agent="double_dqn", network=network), SPEC)
     policy, other = make_policy(agent), make_policy(agent)
     policy.compile(SPEC)
     assert policy._choose._cache_size() == 1
     assert policy._reset._cache_size() == (0 if core == "none" else 1)
-    # As an actor calls it: parameters on the device, the rest from the host.
+    # As an actor calls it: params on the device, the rest from the host.
     params, network_state = place(agent.init(jax.random.PRNGKey(3)))
     for _ in range(3):
         args = (params, network_state, OBSERVATION.copy(), np.full(16, 0.5, np.float32))
-        # Compiling changed nothing.
+        # Compiling early does not change the actions.
         np.testing.assert_array_equal(policy.act(*args).action, other.act(*args).action)
         policy.end_episodes(np.arange(16) == 3)
         other.end_episodes(np.arange(16) == 3)

@@ -1,4 +1,4 @@
-"""An actor between a real replay server, variable service and coordinator."""
+"""Actors with a real replay server, variable service and coordinator."""
 
 import dataclasses
 import time
@@ -29,7 +29,7 @@ from distrl.types import StepSequence, Transition
 
 
 def q_values(*q):
-    """The parameters of the network `constant`."""
+    """Returns the params of the network `constant`."""
     return {"~": {"q": np.array(q, np.float32)}}
 
 
@@ -53,7 +53,7 @@ def config(tmp_path):
 
 
 class Run:
-    """Actors, and a queue of replay from which each transition is taken once."""
+    """Actors, and a replay queue from which each item is taken once."""
 
     def __init__(self, services, config, actors=1, room=400):
         self.config = config
@@ -85,7 +85,7 @@ class Run:
         return StepSequence(*leaves[:5], carry=tuple(leaves[5:]))
 
 
-def test_n_step_transitions_of_every_environment_arrive(services, config):
+def test_n_step_transitions_of_all_environments_reach_replay(services, config):
     run = Run(services, config, actors=2)
     publish(run.variables, 0, q_values(0, 1, 0))
     # With gamma 0.5 and rewards 1, 2, 3, at most two of them summed:
@@ -115,14 +115,14 @@ def test_n_step_transitions_of_every_environment_arrive(services, config):
     assert {step for _, _, step in seen} == {0, 1, 2}
 
 
-def test_an_actor_follows_newer_parameters_and_reports_its_counts(services, config):
+def test_actor_follows_newer_params_and_reports_counts(services, config):
     run = Run(services, config)
     watching = services.start(run.coordinator.run)
     publish(run.variables, 10, q_values(0, 1, 0))
     assert set(run.take(40).action_tm1) == {1}
     publish(run.variables, 30, q_values(0, 0, 1))
     wait_until(lambda: set(run.take(40).action_tm1) == {2}, *run.futures)
-    # It acts on the newer parameters now; it writes rows of that.
+    # The actor has the newer params; wait until its metrics rows show that.
     row = {}
 
     def wrote_newer():
@@ -141,7 +141,7 @@ def test_an_actor_follows_newer_parameters_and_reports_its_counts(services, conf
     run.futures[0].result(10)
     watching.result(10)
     status = read_status(run.config.run_dir)
-    # Two environments go in lock-step; their episodes of three steps end together.
+    # Two environments step together; their episodes of three steps end together.
     assert status.env_steps % 2 == 0
     assert status.episodes == 2 * (status.env_steps // 2 // 3)
     inserted = run.table.info.rate_limiter_info.insert_stats.completed
@@ -166,8 +166,8 @@ def test_epsilon_follows_the_env_steps_of_the_whole_run(services, config):
     wait_until(lambda: set(run.take(40).action_tm1) == {0, 1, 2}, *run.futures)
 
 
-def test_sequences_arrive_with_the_recurrent_state_at_their_start(services, config):
-    """The agent counts the steps of an episode and acts by the count."""
+def test_sequences_carry_the_recurrent_state_at_their_start(services, config):
+    """The recurrent state of the agent is the count of steps in the episode."""
     config = dataclasses.replace(
         config,
         agent="counting_agents:make_counter",
@@ -178,7 +178,7 @@ def test_sequences_arrive_with_the_recurrent_state_at_their_start(services, conf
     run = Run(services, config)
     publish(run.variables, 0, q_values(0, 0, 0))
     taken = run.take(60)
-    # Of the steps 0 to 4 of an episode the sequences are 0 to 2 and 2 to 4.
+    # An episode has the steps 0 to 4; its sequences are 0 to 2 and 2 to 4.
     starts = taken.observation[:, 0, 2]
     assert set(starts) == {0, 2}
     np.testing.assert_array_equal(taken.carry[0][:, 0], starts)
@@ -190,11 +190,11 @@ def test_sequences_arrive_with_the_recurrent_state_at_their_start(services, conf
     np.testing.assert_array_equal(
         taken.observation[:, :, 2], starts[:, None] + np.arange(4)
     )
-    # All of it is of one environment and episode.
+    # Each sequence is of one environment and episode.
     assert (taken.observation[:, :, :2] == taken.observation[:, :1, :2]).all()
 
 
-def test_new_transitions_come_with_priorities_of_the_values_acted_on(services, config):
+def test_initial_priorities_are_td_errors_of_the_actor(services, config):
     config = dataclasses.replace(
         config,
         actor=dataclasses.replace(config.actor, initial_priorities=True),
@@ -216,10 +216,10 @@ def test_new_transitions_come_with_priorities_of_the_values_acted_on(services, c
 
 
 @pytest.mark.parametrize("published", [False, True])
-def test_an_actor_stops_at_once_whatever_it_waits_for(services, config, published):
+def test_blocked_actor_stops_promptly(services, config, published):
     run = Run(services, config, room=20)
     if published:
-        # Nobody takes from the queue, so that writing blocks.
+        # Nothing is taken from the queue, so that writing blocks.
         publish(run.variables, 0, q_values(0, 1, 0))
         wait_until(lambda: run.table.info.current_size == 20, *run.futures)
     else:
@@ -231,7 +231,7 @@ def test_an_actor_stops_at_once_whatever_it_waits_for(services, config, publishe
     assert time.monotonic() - asked < 3
 
 
-def test_no_two_environments_of_a_run_share_a_seed(config):
+def test_all_environments_of_a_run_have_different_seeds(config):
     config = dataclasses.replace(
         config,
         actor=ActorConfig(count=3, environments=5),

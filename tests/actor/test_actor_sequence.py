@@ -10,7 +10,7 @@ GAMMA = 0.5
 
 
 def add(accumulator, step, last_t=0, d_t=1.0, final=None):
-    """Adds a step of one environment: all that belongs to step i is made of i."""
+    """Adds a step of one environment, with values derived from its number."""
     step = ActorStep(
         observation_tm1=np.array([step], np.float32),
         action_tm1=np.array([10 + step], np.int32),
@@ -32,7 +32,7 @@ def check_one(batch, observation, action, reward, discount, mask, carry):
     np.testing.assert_array_equal(batch.carry[0], [[carry]])
 
 
-def test_sequences_overlap_and_a_terminated_episode_is_padded():
+def test_sequences_overlap_and_terminated_episode_is_padded():
     accumulator = SequenceAccumulator(1, length=4, period=2, discount=GAMMA)
     for step in range(3):
         assert len(add(accumulator, step).action) == 0
@@ -45,8 +45,8 @@ def test_sequences_overlap_and_a_terminated_episode_is_padded():
         mask=[1] * 4,
         carry=1000,
     )
-    # Terminated after step 4: of the starts 2 and 4 only 2 is kept. Step 4 is the one
-    # that no earlier sequence has.
+    # Terminated after step 4: of the starts 2 and 4 only 2 is kept. Its sequence adds
+    # step 4, and the one from 4 would add none.
     check_one(
         add(accumulator, 4, last_t=1, d_t=0.0, final=99),
         observation=[2, 3, 4, 99, 0],
@@ -56,13 +56,13 @@ def test_sequences_overlap_and_a_terminated_episode_is_padded():
         mask=[1, 1, 1, 0],
         carry=1002,
     )
-    # The next episode has starts of its own, 20 and 22.
+    # The next episode has its own starts, 20 and 22.
     for step in range(20, 23):
         assert len(add(accumulator, step).action) == 0
     assert add(accumulator, 23).carry[0] == 1020
 
 
-def test_a_truncated_episode_keeps_its_discount_and_its_final_observation():
+def test_truncated_episode_keeps_discount_and_final_observation():
     accumulator = SequenceAccumulator(1, length=3, period=3, discount=GAMMA)
     check_one(
         add(accumulator, 7, last_t=1, d_t=1.0, final=99),
@@ -116,22 +116,22 @@ class Device:
         return np.zeros(self.shape, self.dtype)
 
 
-def test_the_carry_is_copied_only_where_a_sequence_starts():
+def test_carry_is_copied_only_where_a_sequence_starts():
     accumulator = SequenceAccumulator(2, length=6, period=3, discount=0.9)
     copies = []
     for step in range(8):
         carry, zeros = Device(), np.zeros(2, np.float32)
-        # The second environment begins again after step 3.
+        # The second environment begins a new episode after step 3.
         last_t = np.array([False, step == 3])
         step = ActorStep(zeros, zeros, zeros, zeros, last_t, zeros, carry_tm1=(carry,))
         accumulator.add(step)
         copies.append(carry.copies)
-    # The first starts at 0, 3, 6; the second at 0, 3, and then at 4, 7.
+    # The first environment has starts at 0, 3, 6; the second at 0, 3, then 4, 7.
     assert copies == [1, 0, 0, 1, 1, 0, 1, 1]
 
 
 def cut_slowly(steps, length, period, gamma):
-    """The sequences of one environment, an episode at a time, from all starts."""
+    """Returns the sequences of one environment, episode by episode."""
     out, begin = [], 0
     ends = [t for t, step in enumerate(steps) if step["last"]]
     for end in [*ends, None]:
@@ -140,7 +140,7 @@ def cut_slowly(steps, length, period, gamma):
         for start in range(0, len(episode), period):
             part = episode[start : start + length]
             if len(part) < length and end is None:
-                continue  # It is still under way.
+                continue  # The episode has not ended yet.
             numbers = set(range(start, start + len(part)))
             if len(part) < length and numbers <= covered:
                 continue
@@ -175,7 +175,7 @@ def runs(draw):
 
 @settings(deadline=None, max_examples=150)
 @given(runs(), st.integers(1, 9), st.integers(1, 11), st.sampled_from([1.0, 0.5]))
-def test_equals_the_slow_reference(run, length, period, gamma):
+def test_sequences_equal_the_slow_reference(run, length, period, gamma):
     last, discount, reward = run
     count, size = last.shape
     number = np.arange(count * size, dtype=np.float32).reshape(count, size) + 1
@@ -193,7 +193,7 @@ def test_equals_the_slow_reference(run, length, period, gamma):
         )
         batch = accumulator.add(step).data
         assert isinstance(batch, StepSequence)
-        # Which environment a sequence is of shows in the number of its start.
+        # The number of its first step tells the environment of a sequence.
         owners = (batch.carry[0][:, 0].astype(int) - 20_001) % size
         assert (np.diff(owners) > 0).all()
         for row, owner in enumerate(owners):

@@ -1,4 +1,4 @@
-"""Whatever an environment does, it is named, and replay gets nothing of it."""
+"""Actors report faults of environments and keep them out of replay."""
 
 import threading
 
@@ -18,13 +18,13 @@ from distrl.replay.frames import make_form
 from distrl.variables import VariableService
 
 SPEC = make_spec(Sound())
-# Those of the two environments' steps before the one at fault.
+# The transitions of both environments before the faulty step.
 GOOD = 2 * (Sound.fault_at - 1)
 
 
 @pytest.fixture
 def replay(services):
-    """The address and the table of a queue, from which each item is taken once."""
+    """The address and the table of a replay queue."""
     config = Config(replay=ReplayConfig(transitions_per_item=1))
     queue = reverb.Table.queue(
         TABLE_NAME, 400, signature=make_form(config, SPEC).signature
@@ -33,7 +33,7 @@ def replay(services):
 
 
 def act(tmp_path, replay, fault):
-    """Runs an actor to its end in environments that have the fault."""
+    """Runs an actor in environments with this fault until it ends."""
     config = Config(
         run_dir=str(tmp_path),
         environment=f"integration.faulty_environments:{fault.__name__}",
@@ -53,13 +53,13 @@ def act(tmp_path, replay, fault):
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
-def test_a_fault_is_named_and_does_not_reach_replay(tmp_path, replay, fault):
+def test_environment_fault_is_named_and_kept_from_replay(tmp_path, replay, fault):
     address, table = replay
     with pytest.raises(EnvironmentFault) as caught:
         act(tmp_path, replay, fault)
     assert caught.match(f"^environment 0 .*{FAULTS[fault]}")
     count = table.info.current_size
-    # At most 40 are still on their way when an actor dies.
+    # At most 40 items are unsent when an actor dies.
     assert GOOD - 40 <= count <= GOOD
     client = reverb.Client(address)
     for sample in client.sample(TABLE_NAME, count, emit_timesteps=False):
@@ -72,7 +72,7 @@ def test_a_fault_is_named_and_does_not_reach_replay(tmp_path, replay, fault):
         assert 0 <= discount <= 1
 
 
-def test_what_the_environment_raised_is_the_cause(tmp_path, replay):
+def test_environment_fault_has_the_original_cause(tmp_path, replay):
     with pytest.raises(EnvironmentFault) as caught:
         act(tmp_path, replay, RaisesInStep)
     assert isinstance(caught.value.__cause__, ValueError)

@@ -32,7 +32,7 @@ def test_one_step_applies_gamma_once():
     assert add(accumulator, 1, 0, 3.0, 0.0, 1, 2) == [(1, 0, 3.0, 0.0, 2)]
 
 
-def test_three_steps_and_termination():
+def test_three_step_returns_end_at_termination():
     accumulator = NStepAccumulator(1, 3, 0.5)
     assert add(accumulator, 0, 0, 1.0, 1.0, 0, 1) == []
     assert add(accumulator, 1, 1, 2.0, 1.0, 0, 2) == []
@@ -48,7 +48,7 @@ def test_three_steps_and_termination():
     assert add(accumulator, 9, 0, 1.0, 1.0, 0, 10) == []
 
 
-def test_truncation_bootstraps_with_the_shorter_window():
+def test_truncation_bootstraps_from_shorter_windows():
     accumulator = NStepAccumulator(1, 3, 0.5)
     add(accumulator, 0, 0, 1.0, 1.0, 0, 1)
     # From 0: 1 + 0.5 * 2 = 2, discount 0.25; from 1: 2, discount 0.5.
@@ -67,26 +67,26 @@ def test_truncation_bootstraps_with_the_shorter_window():
         ((0.0, 1.0), (0, 0, 1.0, 0.0, 2)),
     ],
 )
-def test_discounts_of_the_environment_multiply(discounts, row):
+def test_environment_discounts_are_multiplied(discounts, row):
     accumulator = NStepAccumulator(1, 2, 0.5)
     add(accumulator, 0, 0, 1.0, discounts[0], 0, 1)
     assert add(accumulator, 1, 0, 4.0, discounts[1], 0, 2) == [row]
 
 
-def test_a_priority_is_known_when_the_last_observation_is_acted_on():
+def test_priority_waits_for_q_values_of_last_observation():
     accumulator = NStepAccumulator(1, 1, 0.5, keep)
     assert add(accumulator, 0, 1, 3.0, 1.0, 0, 1, q=[1.0, 2.0]) == []
     # |3 + 0.5 * max(6, 4) - 2| = 4.
     (row,) = add(accumulator, 1, 1, 0.0, 1.0, 0, 2, q=[6.0, 4.0])
     assert row == (0, 1, 3.0, 0.5, 1, 4.0)
-    # |0 + 0.5 * 10 - 4| = 1; and at the end at once: |2 - 10| = 8.
+    # |0 + 0.5 * 10 - 4| = 1; and without waiting at termination: |2 - 10| = 8.
     rows = add(accumulator, 2, 0, 2.0, 0.0, 1, 3, q=[10.0, 9.0])
     assert [(row[0], row[-1]) for row in rows] == [(1, 1.0), (2, 8.0)]
-    # The next episode's first observation ends no window of the last one.
+    # The next episode's first observation completes no window of this one.
     assert add(accumulator, 50, 0, 0.0, 1.0, 0, 51, q=[99.0, 99.0]) == []
 
 
-def test_at_truncation_the_last_known_value_stands_in_for_the_final_one():
+def test_priority_at_truncation_uses_the_last_known_value():
     accumulator = NStepAccumulator(1, 2, 0.5, keep)
     assert add(accumulator, 0, 0, 1.0, 1.0, 0, 1, q=[1.0, 0.0]) == []
     assert add(accumulator, 1, 1, 2.0, 1.0, 0, 2, q=[5.0, 3.0]) == []
@@ -97,7 +97,7 @@ def test_at_truncation_the_last_known_value_stands_in_for_the_final_one():
     assert [(row[0], row[-1]) for row in rows] == [(0, 3.0), (1, 3.0), (2, 4.0)]
 
 
-def test_priorities_are_on_the_scale_that_is_learned():
+def test_priorities_are_computed_on_squashed_values():
     accumulator = NStepAccumulator(1, 1, 0.5, squash)
     add(accumulator, 0, 0, 1.0, 1.0, 0, 1, q=[-3.0])
     # h(x) = sign(x) (sqrt(|x| + 1) - 1) + 0.001 x: h(1 + 0.5 * 14) = 2 + 0.008 and
@@ -146,7 +146,7 @@ def runs(draw):
 
 
 def list_slowly(run, n_step, gamma, prioritized):
-    """Yields ((when it comes, start, environment), row) of each transition."""
+    """Yields ((when it arrives, start, environment), row) of each transition."""
     last, discount, reward, action, q = run
     length, size = last.shape
     for e in range(size):
@@ -171,17 +171,17 @@ def list_slowly(run, n_step, gamma, prioritized):
 
 @settings(deadline=None, max_examples=120)
 @given(runs(), st.integers(1, 6), st.sampled_from([1.0, 0.99, 0.5, 0.0]), st.booleans())
-def test_equals_the_slow_reference(run, n_step, gamma, prioritized):
+def test_transitions_equal_the_slow_reference(run, n_step, gamma, prioritized):
     last, discount, reward, action, q = run
     length, size = last.shape
-    # An observation is a number of its time and environment.
+    # Each observation is a number that identifies its time and environment.
     number = np.arange(length * size).reshape(length, size)
     accumulator = NStepAccumulator(size, n_step, gamma, keep if prioritized else None)
     got = []
     for t in range(length):
         step = (number[t], action[t], reward[t], discount[t], last[t], number[t] + 1000)
         rows = add(accumulator, *step, q=q[t])
-        if prioritized:  # Those that had to wait come first.
+        if prioritized:  # Items that waited come first.
             rows.sort()
         got += rows
     expected = sorted(list_slowly(run, n_step, gamma, prioritized))

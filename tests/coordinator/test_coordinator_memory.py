@@ -23,7 +23,7 @@ def empty():
     return Memory("a", RunProgress())
 
 
-def test_a_count_is_the_sum_of_all_incarnations(empty):
+def test_counts_are_summed_over_all_incarnations(empty):
     empty.totals = {"env_steps": 100, "episodes": 9}
     empty.add("actor/0", "a", {"env_steps": 5})
     empty.add("actor/0", "a", {"env_steps": 7})
@@ -31,11 +31,11 @@ def test_a_count_is_the_sum_of_all_incarnations(empty):
     for number in range(6):
         empty.add("actor/0", f"{number}", {"env_steps": 10})
     assert empty.totals == {"env_steps": 100 + 7 + 1 + 60, "episodes": 11}
-    # What is kept does not grow with the number of incarnations.
+    # Memory does not grow with the number of incarnations.
     assert len(empty.nodes["actor/0"]) == 2
 
 
-def test_the_steps_of_the_learner_are_those_of_its_newest_incarnation(empty):
+def test_learner_steps_are_those_of_newest_incarnation(empty):
     for number, steps in enumerate([80, 60, 0, 40]):
         empty.add("learner", str(number), {"learner_steps": steps})
         assert empty.totals == {"learner_steps": steps}
@@ -44,7 +44,7 @@ def test_the_steps_of_the_learner_are_those_of_its_newest_incarnation(empty):
     assert empty.totals == {"learner_steps": 40}
 
 
-def test_a_late_report_of_an_incarnation_that_ended_adds_only_its_own_part(empty):
+def test_late_report_of_old_incarnation_keeps_learner_steps(empty):
     empty.add("learner", "a", {"learner_steps": 80, "updates": 4})
     empty.add("learner", "b", {"learner_steps": 60, "updates": 1})
     empty.add("learner", "a", {"learner_steps": 90, "updates": 5})
@@ -60,35 +60,35 @@ def write(run_dir):
 
 
 @pytest.mark.parametrize("session", [Session(), Session("a", 0, 0)])
-def test_a_new_run_starts_from_zero(tmp_path, session):
+def test_new_run_starts_from_zero(tmp_path, session):
     for run_dir in (tmp_path, None):
         memory = recall_run(run_dir, session, no_warning)
         assert memory.to_progress(0.0) == RunProgress()
 
 
-def test_a_coordinator_of_the_same_session_continues_where_the_last_one_was(tmp_path):
+def test_restarted_coordinator_continues_its_counts(tmp_path):
     write(tmp_path)
     memory = recall_run(tmp_path, Session("a", 0, 1), no_warning)
     assert memory.progress.seconds == 20.0
     assert memory.to_progress(21.0) == RunProgress(21.0, 5, 60, 0, 0.5, 40, 3, 0.5, 1)
-    # A report that is repeated counts once.
+    # A repeated report counts once.
     memory.add("learner", "a", {"learner_steps": 60, "failed_saves": 1})
     memory.add("learner", "a", {"learner_steps": 60, "failed_saves": 1})
     assert memory.totals == {"env_steps": 5, "learner_steps": 60, "failed_saves": 1}
 
 
-def test_it_counts_no_less_than_a_newer_checkpoint(tmp_path):
+def test_newer_checkpoint_raises_the_counts(tmp_path):
     save(tmp_path)
     write(tmp_path)
     memory = recall_run(tmp_path, Session("a", 0, 1), no_warning)
     assert memory.progress.seconds == 30.0
     assert memory.to_progress(31.0).env_steps == 100
-    # Reports still add up to what they did before.
+    # Reports add to the coordinator's own counts, not to those of the checkpoint.
     memory.add("actor/9", "x", {"env_steps": 96})
     assert memory.to_progress(31.0).env_steps == 101
 
 
-def test_another_session_continues_from_the_newest_checkpoint(tmp_path):
+def test_next_session_continues_from_newest_checkpoint(tmp_path):
     save(tmp_path)
     save_best(tmp_path, {"w": np.ones(1)}, 70, 0.875, 30)
     write(tmp_path)
@@ -99,14 +99,14 @@ def test_another_session_continues_from_the_newest_checkpoint(tmp_path):
     )
 
 
-def test_another_session_without_a_checkpoint_starts_from_zero(tmp_path):
+def test_next_session_without_checkpoint_starts_from_zero(tmp_path):
     write(tmp_path)
     memory = recall_run(tmp_path, Session("b", 1, 0), no_warning)
     assert memory.to_progress(0.0) == RunProgress(sessions=2)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"session": "a"}'])
-def test_a_damaged_memory_is_ignored(tmp_path, text):
+def test_damaged_memory_is_ignored(tmp_path, text):
     save(tmp_path)
     (tmp_path / "checkpoints" / "coordinator.json").write_text(text)
     memory = recall_run(tmp_path, Session("a"), no_warning)

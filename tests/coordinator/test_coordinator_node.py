@@ -37,18 +37,18 @@ def _coordinator(event, **config):
         (StopConfig(evaluation_return=-1.0), Status(evaluation_return=-2.0), None),
     ],
 )
-def test_stop_conditions(stop_config, status, reason):
+def test_stop_reason_names_the_reached_condition(stop_config, status, reason):
     found = find_stop_reason(stop_config, status)
     assert found is None if reason is None else str(found).startswith(reason)
 
 
-def test_a_run_ends_by_its_condition_and_leaves_the_last_counts(stop, tmp_path):
+def test_stop_condition_ends_run_with_the_last_counts(stop, tmp_path):
     coordinator = _coordinator(
         stop, run_dir=str(tmp_path), stop=StopConfig(env_steps=100)
     )
     runner = threading.Thread(target=coordinator.run)
     runner.start()
-    # The shards of replay add up.
+    # The gauges of the shards are added up.
     gauges = {"inserted": 20.0, "sampled": 60.0, "replay_size": 3.0}
     coordinator.report("replay/0", "a", {}, gauges, False)
     gauges = {"inserted": 30.0, "sampled": 40.0, "replay_size": 4.0}
@@ -61,7 +61,7 @@ def test_a_run_ends_by_its_condition_and_leaves_the_last_counts(stop, tmp_path):
     evaluations = [(16, 0.5, 3), (24, 0.25, 2)]
     coordinator.report("evaluator", "a", {}, {}, True, evaluations)
     assert stop.wait(10)
-    # A restarted learner counts the saves that failed anew.
+    # A restarted learner counts failed saves from zero.
     coordinator.report("learner", "a", {"failed_saves": 2}, {"checkpoint": 16}, 0)
     counts = {"learner_steps": 31, "failed_saves": 1}
     coordinator.report("learner", "b", counts, {"checkpoint": 24}, True)
@@ -83,7 +83,7 @@ def test_a_run_ends_by_its_condition_and_leaves_the_last_counts(stop, tmp_path):
     assert status.nodes_alive == 6
 
 
-def test_the_status_is_live_and_the_history_is_short(stop, tmp_path):
+def test_status_is_live_but_metrics_rows_are_few(stop, tmp_path):
     launch = LaunchConfig(report_seconds=0.01, metrics_seconds=1000.0)
     coordinator = _coordinator(stop, run_dir=str(tmp_path), launch=launch)
     runner = threading.Thread(target=coordinator.run)
@@ -102,8 +102,8 @@ def test_the_status_is_live_and_the_history_is_short(stop, tmp_path):
     assert read_status(tmp_path).env_steps == 7
 
 
-def test_a_thousand_nodes_take_a_small_part_of_a_core(stop, tmp_path):
-    """Five seconds of reports, one for each node and second, and of looks at them."""
+def test_thousand_nodes_take_under_a_tenth_of_a_core(stop, tmp_path):
+    """Each node reports once a second for five seconds."""
     nodes, seconds = 1000, 5
     coordinator = _coordinator(stop, run_dir=str(tmp_path))
     gauges = {"held_learner_steps": 1.0, "training_return": 0.5}
@@ -114,9 +114,9 @@ def test_a_thousand_nodes_take_a_small_part_of_a_core(stop, tmp_path):
             answer = coordinator.report(f"actor/{index}", "a", counts, gauges, False)
     taken = time.thread_time() - began
     assert answer["progress"]["env_steps"] == 16 * nodes * seconds
-    # The reports take a fiftieth of that; walking through all nodes took double.
+    # Walking through all nodes at each report took almost twice this limit.
     assert taken < 0.1 * seconds
-    # The loop goes by its own period, not by the reports.
+    # The loop runs at its own period, not at each report.
     looks = []
     status = coordinator._status
     coordinator._status = lambda: looks.append(stop.is_set()) or status()
@@ -130,7 +130,7 @@ def test_a_thousand_nodes_take_a_small_part_of_a_core(stop, tmp_path):
     assert len(looks) < 20
 
 
-def test_the_end_does_not_wait_for_a_lost_node(stop, tmp_path):
+def test_coordinator_ends_without_waiting_for_lost_node(stop, tmp_path):
     coordinator = _coordinator(
         stop, run_dir=str(tmp_path), launch=LaunchConfig(stop_seconds=0.2)
     )
@@ -141,7 +141,7 @@ def test_the_end_does_not_wait_for_a_lost_node(stop, tmp_path):
 
 
 @pytest.mark.parametrize("saves", [True, False])
-def test_the_end_waits_longer_for_nodes_that_save(stop, tmp_path, saves):
+def test_coordinator_waits_longer_for_saving_nodes(stop, tmp_path, saves):
     launch = LaunchConfig(stop_seconds=0.6, report_seconds=0.02)
     coordinator = _coordinator(stop, run_dir=str(tmp_path), launch=launch)
     node = "replay/0" if saves else "actor/0"

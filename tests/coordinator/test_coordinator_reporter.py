@@ -16,7 +16,7 @@ def stop():
     return threading.Event()
 
 
-def test_a_reporter_sends_totals_and_learns_the_counts_of_the_run(stop):
+def test_reporter_sends_totals_and_receives_run_counts(stop):
     config = Config(launch=LaunchConfig(report_seconds=1000.0))
     coordinator = Coordinator(config, stop, stop.set)
     reporters = [Reporter(coordinator, f"actor/{i}", config, stop) for i in range(2)]
@@ -32,7 +32,7 @@ def test_a_reporter_sends_totals_and_learns_the_counts_of_the_run(stop):
     assert [each.learner_steps for each in progress] == [3, 3]
 
 
-def test_nodes_know_for_whom_to_wait_at_the_end(stop):
+def test_reporters_know_which_nodes_remain(stop):
     config = Config(launch=LaunchConfig(stop_seconds=0.6))
     coordinator = Coordinator(config, stop, stop.set)
     actor, learner, replay = (
@@ -49,7 +49,7 @@ def test_nodes_know_for_whom_to_wait_at_the_end(stop):
     actor.send(last=True)
     learner.send()
     assert not learner.others_remain
-    # A learner that says nothing any more is not waited for.
+    # A silent learner is not waited for.
     wait_until(lambda: replay.send() or not replay.learner_remains)
     learner.send(last=True)
     replay.send()
@@ -85,7 +85,7 @@ def serve_coordinator(port, config):
     serve_object(port, lambda: coordinator)
 
 
-def test_counts_and_evaluations_outlive_the_coordinator(stop, tmp_path):
+def test_counts_and_evaluations_survive_coordinator_restart(stop, tmp_path):
     config = Config(run_dir=str(tmp_path), launch=LaunchConfig(report_seconds=0.02))
     server = MortalServer(serve_coordinator, config)
     server.start()

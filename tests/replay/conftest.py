@@ -1,4 +1,4 @@
-"""Reverb servers in this process, and transitions that name themselves."""
+"""Reverb servers in this process, and items that are made from their ids."""
 
 import socket
 import threading
@@ -24,7 +24,7 @@ from distrl.types import EnvironmentSpec, StepSequence, Transition
 
 
 def observe(x):
-    """The observations of numbers, of any shape."""
+    """Returns observations made from an array of numbers of any shape."""
     pixels = np.arange(12).reshape(4, 3) + 7 * x[..., None, None]
     return {
         "pixels": (pixels % 256).astype(np.uint8),
@@ -33,7 +33,7 @@ def observe(x):
 
 
 class Replay:
-    """Starts servers at free ports, and knows what a transition must look like."""
+    """Starts servers at free ports, and makes items to write to them."""
 
     spec = EnvironmentSpec(
         observation={
@@ -73,7 +73,7 @@ class Replay:
         )
 
     def serve(self, config, table=None, port=None):
-        """Returns the address and the table of a server that answers."""
+        """Starts a server; returns its address and its table."""
         table = table or make_table(config, self.spec)
         port = port or self.free_port()
         checkpointer = reverb.checkpointers.DefaultCheckpointer("/dev/null/replay")
@@ -82,7 +82,7 @@ class Replay:
         return f"localhost:{port}", table
 
     def write(self, config, address, items):
-        """Writes all of a batch."""
+        """Writes a whole batch of items."""
         writer = BlockWriter(address, config, self.spec, 0, threading.Event())
         assert writer.write(items) == len(tree.flatten(items)[0])
         writer.close()
@@ -93,7 +93,7 @@ class Replay:
 
     @staticmethod
     def batch(ids):
-        """The transitions with these ids: the reward is the id."""
+        """Returns the transitions with these ids; each reward is its id."""
         ids = np.asarray(ids, np.int64)
         return Transition(
             observation_tm1=observe(ids),
@@ -105,9 +105,9 @@ class Replay:
 
     @staticmethod
     def sequences(ids, length, parts):
-        """The sequences with these ids: the first reward is the id.
+        """Returns the sequences with these ids; each first reward is its id.
 
-        Their recurrent states have `parts` arrays, of 5 units each.
+        Their recurrent states have `parts` arrays of 5 units each.
         """
         ids = np.asarray(ids, np.int64)
         steps = ids[:, None] + np.arange(length + 1)
@@ -126,7 +126,7 @@ class Replay:
 
     @staticmethod
     def wait_until(condition, seconds=10.0):
-        """Polls what no event tells; fails when it stays false."""
+        """Polls a condition until it is true; fails after so many seconds."""
         end = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < end, "the condition did not come true"
@@ -134,7 +134,7 @@ class Replay:
 
 
 class Reports:
-    """A node's reporter that calls `note` with the gauges of each report."""
+    """A reporter that passes the gauges of each report to `note`."""
 
     def __init__(self, note):
         self.learner_remains = False

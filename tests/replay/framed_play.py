@@ -1,4 +1,4 @@
-"""Episodes whose observations are stacks of frames, or only say that they are."""
+"""Random episodes whose observations are stacks of frames, or seem to be."""
 
 from dataclasses import dataclass
 
@@ -14,19 +14,19 @@ from distrl.types import ActorStep, EnvironmentSpec
 
 @dataclass(frozen=True)
 class Play:
-    """What is played; every choice is drawn from the seed.
+    """Random episodes, determined by their seed.
 
     Attributes:
-      environments: E, that step together.
-      steps: of each of them.
+      environments: E, the number of environments, which step together.
+      steps: the number of steps of each environment.
       stack: S, the frames of an observation.
-      channels: C, of a frame.
-      dtype: of the observations.
-      values: of which frames are made; few ones make frames that are the same.
-      episode: the steps of an episode, on average.
-      honest: whether an observation shows the frames of the ones before it.
+      channels: C, the channels of a frame.
+      dtype: the dtype of observations.
+      values: the number of different pixel values; with few, frames repeat.
+      episode: the average number of steps of an episode.
+      honest: whether consecutive observations share frames, as stacks do.
       masked: whether observations have a mask of the legal actions.
-      seed: of all that is drawn.
+      seed: the seed of everything random.
     """
 
     environments: int = 3
@@ -42,14 +42,14 @@ class Play:
 
     @property
     def spec(self):
-        """Of the environment."""
+        """The spec of the environments."""
         shape = (3, 2, self.stack * self.channels)
         observation = specs.Array(shape, self.dtype)
         mask = specs.BoundedArray((3,), np.uint8, 0, 1) if self.masked else None
         return EnvironmentSpec(join_mask(observation, mask), 3)
 
     def list_steps(self):
-        """Yields what an accumulator takes of every step."""
+        """Yields each step as an accumulator takes it."""
         rng = np.random.default_rng(self.seed + 1)
 
         def mask(observation):
@@ -91,7 +91,7 @@ class Play:
             observation[last] = push(begin, draw())[last]
 
     def list_transitions(self, n_step=1):
-        """Returns batches of n-step transitions; the reward is the number of each."""
+        """Returns batches of n-step transitions; each reward is a running number."""
         accumulator = NStepAccumulator(self.environments, n_step, 0.9)
         batches, number = [], 0
         for step in self.list_steps():
@@ -103,9 +103,9 @@ class Play:
         return batches
 
     def list_sequences(self, length, period):
-        """Returns batches of sequences; the first reward is the number of each.
+        """Returns batches of sequences; each first reward is a running number.
 
-        Their recurrent state is that of an LSTM of 5 units.
+        Their recurrent state is that of an LSTM with 5 units.
         """
         rng = np.random.default_rng(self.seed)
         accumulator = SequenceAccumulator(self.environments, length, period, 0.9)
@@ -122,5 +122,5 @@ class Play:
 
 
 def join_batches(batches):
-    """Returns all batches as one."""
+    """Returns the concatenation of all batches."""
     return tree.map_structure(lambda *parts: np.concatenate(parts), *batches)

@@ -12,7 +12,7 @@ def _ignore(address):
     pass
 
 
-def test_a_listening_port_is_there():
+def test_listening_server_is_found():
     with socket.create_server(("localhost", 0)) as server:
         address = f"localhost:{server.getsockname()[1]}"
         assert is_listening(address, 1.0)
@@ -20,7 +20,7 @@ def test_a_listening_port_is_there():
     assert not is_listening(address, 1.0)
 
 
-def test_gives_up_after_the_limit_in_all(replay):
+def test_watch_raises_after_the_total_limit(replay):
     address = f"localhost:{replay.free_port()}"
     watch = ServerWatch(address, 0.2, _ignore)
     assert not watch.is_there(0.05)
@@ -28,7 +28,7 @@ def test_gives_up_after_the_limit_in_all(replay):
         watch.is_there(5.0)
 
 
-def test_the_limit_begins_again_when_the_server_was_there(replay):
+def test_answering_server_resets_the_limit(replay):
     port = replay.free_port()
     watch = ServerWatch(f"localhost:{port}", 0.2, _ignore)
     assert not watch.is_there(0.15)
@@ -37,9 +37,7 @@ def test_the_limit_begins_again_when_the_server_was_there(replay):
     assert not watch.is_there(0.15)
 
 
-def test_a_long_wait_makes_a_new_connection_once_the_server_is_there(
-    replay, monkeypatch
-):
+def test_silent_server_is_reconnected_once_it_listens(replay, monkeypatch):
     monkeypatch.setattr(connection, "_SILENT_SECONDS", 0.2)
     port = replay.free_port()
     connected = threading.Event()
@@ -51,7 +49,7 @@ def test_a_long_wait_makes_a_new_connection_once_the_server_is_there(
     watch = ServerWatch(f"localhost:{port}", 60.0, connect)
     watch.look()
     assert not connected.wait(0.3)
-    watch.look()  # it is away
+    watch.look()  # silent for long, but nothing listens yet
     assert not connected.wait(0.3)
     with socket.create_server(("localhost", port)):
         watch.begin_wait()

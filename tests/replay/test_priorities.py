@@ -13,7 +13,7 @@ from distrl.replay.priorities import PriorityUpdater
 from distrl.replay.sampler import ReplaySampler
 from distrl.replay.writer import BlockWriter
 
-# Not read where there is one shard.
+# Shard numbers are ignored if there is only one shard.
 ONE_SHARD = np.zeros(0, int)
 
 
@@ -31,7 +31,7 @@ def _fill(replay, size, launch=None, epsilon=0.0, **settings):
 
 
 def _read_keys(replay, config, address, size):
-    """The key of each id."""
+    """Returns the key of each id."""
     sampler = ReplaySampler(address, config, replay.spec)
     keys = np.zeros(size, np.uint64)
     while not keys.all():
@@ -41,7 +41,7 @@ def _read_keys(replay, config, address, size):
 
 
 def _wait_for_priority(replay, address, priority):
-    """Waits until some item has it; other items are drawn too."""
+    """Waits until a sampled item has this priority."""
     client = reverb.Client(address)
     replay.wait_until(
         lambda: any(
@@ -51,7 +51,7 @@ def _wait_for_priority(replay, address, priority):
     )
 
 
-def test_draws_in_proportion_to_the_priorities_that_an_actor_gave(replay):
+def test_draws_are_proportional_to_initial_priorities(replay):
     config = replay.config(
         batch_size=256,
         steps_per_dispatch=8,
@@ -73,14 +73,14 @@ def test_draws_in_proportion_to_the_priorities_that_an_actor_gave(replay):
     assert scipy.stats.chisquare(counts, expected * counts.sum()).pvalue > 1e-6
 
 
-def test_new_items_have_priority_one_and_the_last_of_equal_keys_counts(replay):
+def test_new_items_have_priority_one_and_last_update_wins(replay):
     config, address = _fill(replay, 1)
     _wait_for_priority(replay, address, 1.0)
     keys = _read_keys(replay, config, address, 1)
     updater = PriorityUpdater([address], config)
     updater.put(np.repeat(keys, 3), ONE_SHARD, np.array([5.0, 7.0, 2.5], np.float32))
     _wait_for_priority(replay, address, 2.5)
-    # Keys that have left the table are ignored.
+    # Keys that are no longer in the table are ignored.
     known_and_not = np.array([keys[0] + np.uint64(1), keys[0]])
     updater.put(known_and_not, ONE_SHARD, np.array([9.0, 3.0]))
     _wait_for_priority(replay, address, 3.0)
@@ -89,7 +89,7 @@ def test_new_items_have_priority_one_and_the_last_of_equal_keys_counts(replay):
     updater.close()
 
 
-def test_no_item_is_lost_for_ever_and_what_is_put_is_converted_in_the_thread(replay):
+def test_epsilon_is_added_and_values_convert_in_the_thread(replay):
     config, address = _fill(replay, 1, epsilon=0.25)
     keys = _read_keys(replay, config, address, 1)
     threads = []
@@ -111,7 +111,7 @@ def test_no_item_is_lost_for_ever_and_what_is_put_is_converted_in_the_thread(rep
 
 @pytest.fixture
 def server(replay):
-    """A replay server that can be killed, with 4 items; `config` is its own."""
+    """A prioritized replay server that can be killed, with its `config`."""
     config = replay.config(
         kind="prioritized",
         transitions_per_item=1,
@@ -133,7 +133,7 @@ def _fill_server(replay, server):
 
 
 @pytest.mark.parametrize("is_under_way", [True, False])
-def test_goes_on_with_a_server_that_was_restarted(replay, server, is_under_way):
+def test_updates_continue_after_server_restart(replay, server, is_under_way):
     old = _fill_server(replay, server)
     updater = PriorityUpdater([server.address], server.config)
     updater.put(old, ONE_SHARD, np.full(4, 2.0))
@@ -162,7 +162,7 @@ def test_goes_on_with_a_server_that_was_restarted(replay, server, is_under_way):
     updater.close()
 
 
-def test_a_shard_that_is_away_loses_only_its_own_updates(replay, server):
+def test_killed_shard_loses_only_its_own_updates(replay, server):
     config = server.config
     address, _ = replay.serve(config)
     replay.write(config, address, replay.batch(range(4)))
@@ -170,7 +170,7 @@ def test_a_shard_that_is_away_loses_only_its_own_updates(replay, server):
     updater = PriorityUpdater([address, server.address], config)
     server.kill()
     for factor in (1.0, 2.0):
-        # Those of the two shards alternate: 1, 3, 5, 7 are the first one's.
+        # The shards alternate: 1, 3, 5 and 7 are the first shard's priorities.
         priorities = factor * np.arange(1.0, 9.0)
         updater.put(np.stack(keys, axis=1).ravel(), np.tile([0, 1], 4), priorities)
         for wanted in (1.0, 3.0, 5.0, 7.0):
@@ -183,7 +183,7 @@ def test_a_shard_that_is_away_loses_only_its_own_updates(replay, server):
     updater.close()
 
 
-def test_a_frozen_server_is_waited_for(replay, server):
+def test_updater_waits_for_frozen_server(replay, server):
     keys = _fill_server(replay, server)
     updater = PriorityUpdater([server.address], server.config)
     server.freeze()
@@ -212,7 +212,7 @@ def _await_error(replay, updater, put=lambda: None):
     return caught[0]
 
 
-def test_a_server_that_does_not_come_back_is_given_up(replay, server):
+def test_server_dead_for_connect_seconds_is_an_error(replay, server):
     config = replay.config(
         kind="prioritized", priority_epsilon=0.0, launch={"connect_seconds": 0.3}
     )
@@ -231,7 +231,7 @@ def test_a_server_that_does_not_come_back_is_given_up(replay, server):
     assert time.monotonic() - start < 1.0
 
 
-def test_a_server_that_is_silent_for_too_long_is_given_up(replay, server):
+def test_server_silent_for_silent_seconds_is_an_error(replay, server):
     launch = {"connect_seconds": 0.1, "silent_seconds": 0.2}
     config = replay.config(kind="prioritized", launch=launch)
     keys = _fill_server(replay, server)
@@ -243,7 +243,7 @@ def test_a_server_that_is_silent_for_too_long_is_given_up(replay, server):
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_a_priority_that_is_no_number_is_not_sent(replay, bad):
+def test_non_finite_priority_is_an_error_and_not_sent(replay, bad):
     config, address = _fill(replay, 2)
     keys = _read_keys(replay, config, address, 2)
     updater = PriorityUpdater([address], config)

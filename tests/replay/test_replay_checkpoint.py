@@ -1,4 +1,4 @@
-"""What replay holds outlives its server, and so do its limits."""
+"""Replay servers restore their items and limits from checkpoints."""
 
 import contextlib
 import dataclasses
@@ -69,9 +69,9 @@ def configure(replay, tmp_path, save_replay=True, **settings):
 
 @pytest.fixture(autouse=True)
 def patient_writers(monkeypatch):
-    """Writers wait for the confirmation of their items, however busy the machine is.
+    """Makes writers wait for confirmations, however busy the machine is.
 
-    Reverb sends an item that was not confirmed to the next server at the address, too.
+    Reverb sends unconfirmed items again, to the next server at the address.
     """
     monkeypatch.setattr(distrl.replay.writer, "_SLICE_SECONDS", 30.0)
 
@@ -83,7 +83,7 @@ def fill(replay, config, address, ids):
 
 
 def save(run_dir, addresses, name="000001"):
-    """Makes a checkpoint of these shards."""
+    """Saves a checkpoint of these shards."""
     for shard, address in enumerate(addresses):
         save_shard(address, begin_part(run_dir, name, f"replay/{shard}"), lambda: True)
     progress = RunProgress(learner_steps=1)
@@ -91,7 +91,7 @@ def save(run_dir, addresses, name="000001"):
 
 
 def read_info(address):
-    for _ in range(20):  # Until the channel to a server that was killed is new.
+    for _ in range(20):  # Until the channel to a killed server is replaced.
         with contextlib.suppress(RuntimeError):
             info = reverb.Client(address).server_info(10)[TABLE_NAME]
             break
@@ -104,7 +104,7 @@ def read_info(address):
 
 
 def read_all(sampler):
-    """Returns superbatches until replay has been silent for a second after one."""
+    """Returns all superbatches until replay gives no more."""
     batches = []
     for _ in range(100):
         batch = sampler.read()
@@ -116,12 +116,12 @@ def read_all(sampler):
 
 
 def draw(address, count):
-    """Returns the priority and the reward of each item among `count` samples."""
+    """Returns (priority, reward) by key of the items in `count` samples."""
     samples = reverb.Client(address).sample(TABLE_NAME, count, emit_timesteps=False)
     return {s.info.key: (s.info.priority, float(s.data[2].item())) for s in samples}
 
 
-def test_a_server_that_is_killed_continues_from_its_checkpoint(replay, tmp_path):
+def test_killed_server_continues_from_its_checkpoint(replay, tmp_path):
     settings = {
         "kind": "prioritized",
         "priority_exponent": 0.5,
@@ -146,13 +146,13 @@ def test_a_server_that_is_killed_continues_from_its_checkpoint(replay, tmp_path)
         before = read_info(address)
         assert before == (40, 40, 100)
         save(tmp_path, [address])
-        # What comes after the checkpoint goes with the server.
+        # Items written after the checkpoint are lost with the server.
         fill(replay, config, address, range(40, 45))
         server.kill()
         server.start()
         assert read_info(address) == before
-        # The limit is where it was: 2 * 40 + 280 samples of 40 items, and 100 of them
-        # are made. A server that started empty would allow other numbers.
+        # The limit is restored: 40 items allow 2 * 40 + 280 samples, of which 100 were
+        # drawn. A server that started empty would allow another number.
         sampler = ReplaySampler(address, config, replay.spec)
         drawn = read_all(sampler)
         assert len(drawn) == 260 // 16
@@ -165,14 +165,14 @@ def test_a_server_that_is_killed_continues_from_its_checkpoint(replay, tmp_path)
         for key, probability in found.items():
             expected = np.sqrt(changed.get(key, 1.0)) / total
             assert probability == pytest.approx(expected, rel=1e-5)
-        # Eight items more allow 16 samples more.
+        # Eight more items allow 16 more samples.
         fill(replay, config, address, range(40, 48))
         assert len(read_all(sampler)) == 1
     finally:
         server.kill()
 
 
-def test_a_server_serves_until_the_learner_has_ended(replay, tmp_path):
+def test_stopped_server_serves_until_the_learner_ends(replay, tmp_path):
     server = Server(replay, configure(replay, tmp_path))
     fill(replay, configure(replay, tmp_path), server.address, range(3))
     server.reports.learner_remains = True
@@ -183,7 +183,7 @@ def test_a_server_serves_until_the_learner_has_ended(replay, tmp_path):
     assert not server.reports.is_last
     server.reports.learner_remains = False
     server.end()
-    # Without a last checkpoint of its own it waits for nobody.
+    # With save_replay false it does not wait for the learner.
     config = configure(replay, tmp_path, save_replay=False)
     server = Server(replay, config)
     server.reports.learner_remains = True
@@ -199,7 +199,7 @@ def test_each_shard_continues_from_its_own_part(replay, tmp_path, capfd):
     save(tmp_path, [server.address for server in servers])
     for server in servers:
         server.end()
-    # Whichever comes first, none takes the other's part.
+    # Shard 1 starts first, and still restores its own part.
     for shard, held in ((1, (20, 20, 0)), (0, (30, 30, 5))):
         again = Server(replay, config, shard)
         assert read_info(again.address) == held
@@ -208,18 +208,18 @@ def test_each_shard_continues_from_its_own_part(replay, tmp_path, capfd):
         assert f"replay/{shard} continues from checkpoint 000001 of learner" in said
 
 
-def test_replay_can_be_left_out(replay, tmp_path):
+def test_replay_is_not_restored_without_save_replay(replay, tmp_path):
     server = Server(replay, configure(replay, tmp_path))
     fill(replay, configure(replay, tmp_path), server.address, range(30))
     save(tmp_path, [server.address])
     server.end()
-    # The checkpoint has a part for it, which is not asked for.
+    # The checkpoint has a part of this shard, which is not loaded.
     server = Server(replay, configure(replay, tmp_path, save_replay=False))
     assert server.gauges[0] == {"replay_size": 0, "inserted": 0, "sampled": 0}
     server.end()
 
 
-def test_a_full_disk_is_an_error_and_replay_goes_on(replay, tmp_path):
+def test_full_disk_fails_the_save_but_not_replay(replay, tmp_path):
     config = configure(replay, tmp_path)
     server = Server(replay, config)
     fill(replay, config, server.address, range(300))
@@ -235,7 +235,7 @@ def test_a_full_disk_is_an_error_and_replay_goes_on(replay, tmp_path):
     server.end()
 
 
-def test_a_shard_that_is_being_restarted_is_waited_for(replay, tmp_path):
+def test_save_waits_for_restarting_shard(replay, tmp_path):
     server = MortalServer(serve_shard, configure(replay, tmp_path), replay.spec, 0)
     server.start()
     try:
@@ -257,7 +257,7 @@ def test_a_shard_that_is_being_restarted_is_waited_for(replay, tmp_path):
         server.kill()
 
 
-def test_a_checkpoint_of_another_replay_is_refused(replay, tmp_path):
+def test_checkpoint_with_another_signature_is_refused(replay, tmp_path):
     config = configure(replay, tmp_path)
     server = Server(replay, config)
     fill(replay, config, server.address, range(3))

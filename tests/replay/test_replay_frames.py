@@ -1,4 +1,4 @@
-"""Frames are stored once, and what comes back is what was written, bit by bit."""
+"""Frames are stored once, and items are read back bit for bit."""
 
 import dataclasses
 import threading
@@ -23,20 +23,20 @@ from distrl.replay.writer import BlockWriter
 
 
 def make_config(replay, play, actor=None, **fields):
-    """A configuration for what is played."""
+    """Returns a configuration for these episodes."""
     actor = {"environments": play.environments, **(actor or {})}
     return replay.config(actor=actor, frame_stack=play.stack, **fields)
 
 
 def serve(replay, config, spec):
-    """A table that gives each item once, in the order in which it came."""
+    """Serves a queue, which gives each item once, in the order of insertion."""
     signature = make_form(config, spec).signature
     table = reverb.Table.queue(TABLE_NAME, 10_000, signature=signature)
     return replay.serve(config, table)
 
 
 def write(address, config, spec, batches, seed=0):
-    """Returns how many of the batches were written, in all."""
+    """Writes batches; returns the number of items written."""
     writer = BlockWriter(address, config, spec, seed, threading.Event())
     written = sum(writer.write(batch) for batch in batches)
     writer.close()
@@ -44,7 +44,7 @@ def write(address, config, spec, batches, seed=0):
 
 
 def drain(address, table, config, spec):
-    """Everything that a queue holds, decoded from batches of one item."""
+    """Returns everything in a queue, decoded."""
     size = table.info.current_size
     samples = reverb.Client(address).sample(TABLE_NAME, size, emit_timesteps=False)
     parts = [[np.asarray(x)[None] for x in sample.data] for sample in samples]
@@ -52,7 +52,7 @@ def drain(address, table, config, spec):
 
 
 def name(items):
-    """The numbers of transitions or sequences."""
+    """Returns the numbers of transitions or sequences."""
     if hasattr(items, "reward_t"):
         return items.reward_t.astype(int)
     return items.reward[:, 0].astype(int)
@@ -76,7 +76,7 @@ PLAYS = st.builds(
     stack=st.integers(2, 4),
     channels=st.integers(1, 2),
     dtype=st.sampled_from([np.uint8, np.float32]),
-    # With one value all frames are the same, and in a row.
+    # With one value all frames are the same.
     values=st.sampled_from([1, 2, 256]),
     episode=st.sampled_from([1, 3, 20]),
     honest=st.booleans(),
@@ -92,7 +92,7 @@ PLAYS = st.builds(
     block=st.sampled_from([1, 2, 8]),
     shuffle_steps=st.integers(0, 3),
 )
-def test_every_transition_comes_back_as_it_was(play, n_step, block, shuffle_steps):
+def test_transitions_are_read_back_bit_exact(play, n_step, block, shuffle_steps):
     replay = Replay()
     config = make_config(
         replay,
@@ -115,7 +115,7 @@ def test_every_transition_comes_back_as_it_was(play, n_step, block, shuffle_step
 
 @settings(max_examples=25, deadline=None)
 @given(play=PLAYS, length=st.integers(1, 6), data=st.data())
-def test_every_sequence_comes_back_as_it_was(play, length, data):
+def test_sequences_are_read_back_bit_exact(play, length, data):
     replay = Replay()
     config = make_config(replay, play, sequence_length=length, core="lstm")
     batches = play.list_sequences(length, data.draw(st.integers(1, length)))
@@ -129,8 +129,8 @@ def test_every_sequence_comes_back_as_it_was(play, length, data):
 
 
 @pytest.mark.parametrize(("block", "kind"), [(8, "uniform"), (1, "prioritized")])
-def test_the_sampler_gives_what_was_written(replay, block, kind):
-    # Episodes of one step or so: items differ in the number of their frames.
+def test_sampled_items_equal_the_written_ones(replay, block, kind):
+    # Episodes are so short that items differ in their number of frames.
     play = Play(environments=8, steps=32, episode=2)
     config = make_config(
         replay, play, kind=kind, transitions_per_item=block, shuffle_steps=4
@@ -145,13 +145,13 @@ def test_the_sampler_gives_what_was_written(replay, block, kind):
         ids = name(got)
         assert_same_bits(got, pick(join_batches(batches), ids))
         np.testing.assert_allclose(probabilities, block / 256)
-        # One transition of each item in turn: column i is the item of key i.
+        # The transitions of blocks alternate: column i is the block of key i.
         for key, column in zip(keys, ids.reshape(block, -1).T, strict=True):
             assert keys_of.setdefault(int(key), tuple(column)) == tuple(column)
 
 
-def test_parts_that_came_one_after_the_other_are_joined(replay):
-    # One sample an insert: what comes first is short of a superbatch of 64.
+def test_partial_superbatches_are_joined(replay):
+    # At one sample per insert, the first items allow less than a superbatch of 64.
     play = Play(environments=8, steps=12, episode=3)
     config = make_config(
         replay,
@@ -179,10 +179,10 @@ def test_parts_that_came_one_after_the_other_are_joined(replay):
 
 
 def read_chunks(path):
-    """The uncompressed bytes of each chunk that a checkpoint of Reverb holds.
+    """Returns the uncompressed bytes of each chunk in a Reverb checkpoint.
 
-    A chunk that its writer sends again, under its key, may be there twice: Reverb does
-    so in one of a hundred runs on a busy machine.
+    A chunk that its writer sent twice counts once: this happens in one of a hundred
+    runs on a busy machine.
     """
     records = tf.data.TFRecordDataset(f"{path}/chunks.tfrecord", "ZLIB")
     chunks = map(schema_pb2.ChunkData.FromString, records.as_numpy_iterator())
@@ -190,7 +190,7 @@ def read_chunks(path):
 
 
 def count_stored(replay, config, spec, batches, directory):
-    """Writes batches; returns the transitions, the frames and the chunks stored."""
+    """Writes batches; returns the numbers of transitions, frames and chunks."""
     server = reverb.Server(
         [make_table(config, spec)],
         port=replay.free_port(),
@@ -207,7 +207,7 @@ def count_stored(replay, config, spec, batches, directory):
 @pytest.mark.parametrize("block", [1, 8])
 @pytest.mark.parametrize("n_step", [1, 3])
 def test_each_frame_is_stored_once(replay, tmp_path, block, n_step):
-    # 384 transitions of 4 environments, without an end.
+    # 384 transitions of 4 environments, in episodes that do not end.
     play = Play(
         environments=4,
         steps=95 + n_step,
@@ -225,34 +225,35 @@ def test_each_frame_is_stored_once(replay, tmp_path, block, n_step):
     batches = play.list_transitions(n_step)
     written, frames, chunks = count_stored(replay, config, play.spec, batches, tmp_path)
     assert written == 384
-    # One of each step, that of the beginning, and zeros before it. The first items of
-    # n steps bring n frames at once, of which one may be forgotten too early.
+    # One frame per step, the first one, and zeros before it. The first n-step items
+    # bring n frames at once, of which one may be forgotten too early.
     once = 4 * (play.steps + 1) + 1
     assert once <= frames <= once + (4 if n_step > 1 else 0)
     assert chunks == frames + 384 / block
 
 
-def test_where_episodes_end_only_their_zeros_are_stored_again(replay, tmp_path):
+def test_episode_ends_add_at_most_two_frames_each(replay, tmp_path):
     play = Play(environments=4, steps=96, values=2**31 - 1, dtype=np.int32)
     config = make_config(replay, play, transitions_per_item=8, shuffle_steps=4)
     batches = play.list_transitions()
     written, frames, _ = count_stored(replay, config, play.spec, batches, tmp_path)
     ended = sum(step[4].sum() for step in play.list_steps())
     assert written == 384 and ended > 20
+    # Each end adds the first frame of the next episode and the zeros before it.
     assert 4 * 97 < frames <= 4 * 97 + ended + ended
 
 
-def test_what_only_says_that_it_stacks_is_stored_whole(replay, tmp_path):
+def test_observations_without_shared_frames_are_stored_whole(replay, tmp_path):
     play = Play(environments=4, steps=32, values=2**31 - 1, dtype=np.int32)
     play = dataclasses.replace(play, honest=False)
     config = make_config(replay, play, transitions_per_item=8, shuffle_steps=4)
     batches = play.list_transitions()
     written, frames, _ = count_stored(replay, config, play.spec, batches, tmp_path)
-    # An observation is shown twice, unless an episode ends there.
+    # Two transitions share an observation, unless an episode ends there.
     assert 128 * 4 <= frames <= 2 * 128 * 4 and written == 128
 
 
-def test_items_of_another_shape_are_refused_at_once(replay):
+def test_items_of_wrong_shape_or_dtype_are_refused(replay):
     play = Play(environments=2, steps=3)
     config = make_config(replay, play, transitions_per_item=1)
     writer = BlockWriter("localhost:1", config, play.spec, 0, threading.Event())
@@ -269,7 +270,7 @@ def test_items_of_another_shape_are_refused_at_once(replay):
 
 
 @pytest.mark.parametrize("block", [1, 8])
-def test_a_server_that_is_back_gets_the_frames_of_the_one_before(replay, block):
+def test_restarted_server_receives_earlier_frames_again(replay, block):
     play = Play(environments=4, steps=80)
     config = make_config(
         replay,
@@ -303,6 +304,6 @@ def test_a_server_that_is_back_gets_the_frames_of_the_one_before(replay, block):
         server.kill()
     got = make_form(config, play.spec).decode(parts)
     ids = name(got)
-    # The first items of the new server show frames that the old one had.
+    # The first items of the new server have frames that the old one received.
     assert ids.min() < 4 * (42 + 4) and ids.max() >= 4 * 76
     assert_same_bits(got, pick(join_batches(batches), ids))

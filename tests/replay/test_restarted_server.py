@@ -24,7 +24,7 @@ def make_config(**launch):
 
 @pytest.fixture
 def server():
-    """A replay server that can be killed; `config` is its own."""
+    """A replay server that can be killed, with its `config`."""
     config = make_config(connect_seconds=20.0)
     mortal = MortalServer(serve_replay, config, Replay.spec)
     mortal.config = config
@@ -34,13 +34,13 @@ def server():
 
 
 def fill(server, reward):
-    """Writes 64 transitions of one reward."""
+    """Writes 64 transitions with this reward."""
     batch = Replay.batch(np.full(64, reward))
     Replay().write(server.config, server.address, batch)
 
 
 def read(server, config=None):
-    """Starts to read; returns the reader and what its thread has read so far."""
+    """Starts a reader; returns it and the list of what its thread has read."""
     sampler = ReplaySampler(server.address, config or server.config, Replay.spec)
     taken = []
 
@@ -59,13 +59,13 @@ def get(reader):
     raise AssertionError("nothing was read")
 
 
-def test_the_thread_ends_while_nobody_takes_what_it_holds(server):
+def test_reader_thread_ends_on_close_with_full_queue(server):
     fill(server, 1.0)
     before = set(threading.enumerate())
     reader, taken = read(server)
     (thread,) = set(threading.enumerate()) - before
     get(reader)
-    # One waits in the queue and one in the thread's hands, no more.
+    # One was taken, one is in the queue, and the thread holds one.
     wait_until(lambda: len(taken) == 3)
     reader.close(10)
     assert not thread.is_alive()
@@ -73,17 +73,17 @@ def test_the_thread_ends_while_nobody_takes_what_it_holds(server):
 
 
 @pytest.mark.parametrize("is_empty", [True, False])
-def test_a_restarted_server_is_read_from_at_once(server, is_empty):
+def test_reader_reconnects_promptly_to_restarted_server(server, is_empty):
     reader, _ = read(server)
     for number in range(3):
         if not is_empty:
             fill(server, number)
-            # What was read before the last server ended is used up first.
+            # Superbatches read from the previous server come first.
             while get(reader).items.reward_t.max() < number:
                 continue
         assert reader.get(0.01) is None or not is_empty
         server.kill()
-        # The learner takes all there is and then waits, inside Reverb.
+        # Take all there is, so that the thread waits inside Reverb.
         while reader.get(0.3) is not None:
             continue
         server.start()
@@ -97,7 +97,7 @@ def test_a_restarted_server_is_read_from_at_once(server, is_empty):
     assert time.monotonic() - began < 3
 
 
-def test_an_empty_table_a_limiter_and_a_frozen_server_are_no_faults(server):
+def test_empty_or_frozen_server_is_not_an_error(server):
     reader, _ = read(server)
     for _ in range(8):
         assert reader.get(0.2) is None
@@ -110,7 +110,7 @@ def test_an_empty_table_a_limiter_and_a_frozen_server_are_no_faults(server):
     reader.close(5)
 
 
-def test_a_server_that_does_not_come_back_is_given_up(server):
+def test_server_dead_for_connect_seconds_is_an_error(server):
     fill(server, 1.0)
     reader, _ = read(server, make_config(connect_seconds=0.5))
     get(reader)

@@ -34,7 +34,7 @@ def test_round_trip_is_bit_exact(replay, block):
             else:
                 assert have.dtype == want.dtype
                 np.testing.assert_array_equal(have, want, name)
-        # One transition of each item in turn: column i is the item of key i.
+        # The transitions of blocks alternate: column i is the block of key i.
         for key, ids in zip(keys, got.reward_t.reshape(block, -1).T, strict=True):
             seen.add((int(key), tuple(ids)))
     assert len({key for key, _ in seen}) == len(seen)
@@ -65,7 +65,7 @@ def test_round_trip_of_sequences_is_bit_exact(replay, core, parts):
     tree.map_structure(check, got, expected)
 
 
-def test_an_empty_replay_gives_none_and_then_what_comes(replay):
+def test_read_returns_none_until_items_arrive(replay):
     config = replay.config(transitions_per_item=8, shuffle_steps=0)
     address, _ = replay.serve(config)
     sampler = ReplaySampler(address, config, replay.spec)
@@ -74,7 +74,7 @@ def test_an_empty_replay_gives_none_and_then_what_comes(replay):
     assert sampler.read().items.reward_t.shape == (128,)
 
 
-def test_a_missing_server_gives_none_and_then_an_error(replay):
+def test_missing_server_gives_none_then_an_error(replay):
     config = replay.config(launch={"connect_seconds": 1.2})
     address = f"localhost:{replay.free_port()}"
     sampler = ReplaySampler(address, config, replay.spec)
@@ -84,7 +84,7 @@ def test_a_missing_server_gives_none_and_then_an_error(replay):
 
 
 def test_slow_actors_lose_no_samples(replay):
-    # One sample an insert, 20 ahead, and superbatches of 64 transitions.
+    # One sample per insert, 20 ahead, and superbatches of 64 transitions.
     config = replay.config(
         batch_size=32,
         transitions_per_item=1,
@@ -104,7 +104,7 @@ def test_slow_actors_lose_no_samples(replay):
     replay.write(config, address, replay.batch(range(10, 30)))
     assert sampler.read() is None
     assert sampled() == 40
-    # Of the 80 samples of 70 inserts, 24 go on to a superbatch begun by 40 others.
+    # Of the 80 samples that 70 inserts allow, 24 complete the superbatch begun by 40.
     replay.write(config, address, replay.batch(range(30, 60)))
     replay.write(config, address, replay.batch(range(60, 70)))
     first = sampler.read()
@@ -120,12 +120,12 @@ def test_slow_actors_lose_no_samples(replay):
     replay.write(config, address, replay.batch(range(70, 90)))
     assert sampler.read() is None
     replay.write(config, address, replay.batch(range(90, 118)))
-    # 118 inserts allow 128 samples: the second superbatch, and nothing lost.
+    # 118 inserts allow 128 samples: the second superbatch, with none lost.
     assert sampler.read().keys.shape == (64,)
     assert sampled() == 128
 
 
-def test_the_ratio_of_samples_to_inserts_is_held(replay):
+def test_ratio_of_samples_to_inserts_is_kept(replay):
     config = replay.config(
         batch_size=64,
         steps_per_dispatch=2,

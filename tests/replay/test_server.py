@@ -12,7 +12,7 @@ from distrl.replay.writer import BlockWriter
 from distrl.system.remote import is_listening
 
 
-def test_reports_its_size_and_ends_at_stop(replay):
+def test_server_reports_its_counts_and_ends_on_stop(replay):
     config = replay.config(transitions_per_item=8, launch={"report_seconds": 0.05})
     port = replay.free_port()
     stop = threading.Event()
@@ -34,7 +34,7 @@ def test_reports_its_size_and_ends_at_stop(replay):
     replay.wait_until(lambda: reports[-1]["sampled"] >= 128)
     assert reports[-1]["sampled"] % 8 == 0
 
-    # With a writer and a sampler connected.
+    # It ends although a writer and a sampler are connected.
     start = time.monotonic()
     stop.set()
     thread.join(2.0)
@@ -44,7 +44,7 @@ def test_reports_its_size_and_ends_at_stop(replay):
     writer.close()
 
 
-def test_a_failing_report_ends_the_server(replay):
+def test_failing_report_ends_the_server(replay):
     port = replay.free_port()
 
     def report(gauges):
@@ -57,7 +57,7 @@ def test_a_failing_report_ends_the_server(replay):
     assert not is_listening(f"localhost:{port}", 1.0)
 
 
-def test_a_taken_port_is_refused(replay):
+def test_taken_port_is_refused(replay):
     config = replay.config()
     address, _ = replay.serve(config)
     port = int(address.split(":")[1])
@@ -65,7 +65,7 @@ def test_a_taken_port_is_refused(replay):
         serve_replay(config, replay.spec, port, threading.Event(), Reports(print))
 
 
-def test_sizes_count_items(replay):
+def test_table_limits_count_blocks(replay):
     config = replay.config(
         transitions_per_item=8,
         capacity=800,
@@ -85,19 +85,19 @@ def test_sizes_count_items(replay):
     assert info.sampler_options.uniform
 
 
-def test_no_ratio_means_no_limit(replay):
+def test_no_samples_per_insert_means_no_limit(replay):
     table = make_table(replay.config(samples_per_insert=None), replay.spec)
     assert table.info.rate_limiter_info.max_diff == np.finfo(np.float64).max
     assert table.can_insert(10**6)
 
 
-def test_an_empty_table_gives_nothing_even_with_min_size_zero(replay):
+def test_min_size_zero_still_requires_one_item(replay):
     table = make_table(replay.config(min_size=0), replay.spec)
     assert table.info.rate_limiter_info.min_size_to_sample == 1
 
 
 @pytest.mark.parametrize("exponent", [0.0, 0.6])
-def test_prioritized_takes_the_exponent(replay, exponent):
+def test_prioritized_table_uses_priority_exponent(replay, exponent):
     config = replay.config(
         kind="prioritized", transitions_per_item=1, priority_exponent=exponent
     )

@@ -1,4 +1,4 @@
-"""Superbatches of several servers: even, in proportion, and whole when one dies."""
+"""Superbatches sampled from several shards, also while one of them is dead."""
 
 import dataclasses
 import time
@@ -19,7 +19,7 @@ from distrl.replay.sharded import ShardedSampler, make_samplers
 
 
 class Shards:
-    """Servers of the shards of one replay, in this process; transitions to each."""
+    """The servers of a sharded replay in this process, and their sampler."""
 
     def __init__(self, replay, **settings):
         settings = {"batch_size": 256, "steps_per_dispatch": 8} | settings
@@ -48,7 +48,7 @@ def write(replay, config, address, ids):
 
 
 def read(sampler, seconds=30):
-    """Returns the next superbatch, however long replay is silent before it."""
+    """Returns the next superbatch; fails after so many seconds."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         superbatch = sampler.get(1.0)
@@ -58,7 +58,7 @@ def read(sampler, seconds=30):
 
 
 def read_counts(address):
-    """Returns size, inserts and samples of a server."""
+    """Returns the size, inserts and samples of a server."""
     info = reverb.Client(address).server_info(10)[TABLE_NAME]
     limiter = info.rate_limiter_info
     return (
@@ -83,12 +83,12 @@ def make(replay):
 
 @pytest.fixture
 def patient(monkeypatch):
-    """Nobody fills in for a shard whose thread the system leaves waiting."""
+    """Keeps shards from filling in for one whose thread gets no CPU time."""
     monkeypatch.setattr(sharded, "SILENCE_SECONDS", 60.0)
 
 
 @pytest.mark.parametrize("block", [1, 4])
-def test_all_items_of_all_shards_are_drawn_alike(make, patient, replay, block):
+def test_items_of_all_shards_are_drawn_uniformly(make, patient, replay, block):
     shards = make(shards=4, min_size=128, transitions_per_item=block, shuffle_steps=0)
     for shard in range(4):
         shards.write(shard, range(32 * shard, 32 * (shard + 1)))
@@ -97,29 +97,29 @@ def test_all_items_of_all_shards_are_drawn_alike(make, patient, replay, block):
         superbatch = shards.read()
         ids = superbatch.items.reward_t.astype(int)
         np.testing.assert_allclose(superbatch.probabilities, block / 128, rtol=1e-6)
-        # Whole and unmixed: each is what was written by its id.
+        # Each transition is whole: it equals the one written with its id.
         tree.map_structure(
             np.testing.assert_array_equal, superbatch.items, replay.batch(ids)
         )
-        # Each batch has an equal share of each shard.
+        # Each batch has equal shares of all shards.
         for batch in ids.reshape(8, 256):
             np.testing.assert_array_equal(np.bincount(batch // 32), [64] * 4)
-        # The first transitions of all items, the second ones, and so on.
+        # First transitions of all blocks come first, then second ones, and so on.
         for run in ids.reshape(block, -1):
             np.testing.assert_array_equal(run // 32, superbatch.shards)
         assert superbatch.keys.shape == superbatch.shards.shape == (2048 // block,)
         counts += np.bincount(ids, minlength=128)
-    # The transitions of an item are drawn together.
+    # The transitions of a block are drawn together.
     draws = counts.reshape(-1, block)[:, 0]
     assert scipy.stats.chisquare(draws).pvalue > 1e-6
-    # The test can fail: a draw in proportion to 1 + id / 128 would be found out.
+    # The test can fail: it detects draws in proportion to 1 + id / 128.
     skewed = 1 + np.arange(len(draws)) / len(draws)
     skewed *= draws.sum() / skewed.sum()
     assert scipy.stats.chisquare(draws, skewed).pvalue < 1e-6
 
 
 def change_priorities(shards, priorities):
-    """Gives items the priorities of their ids; returns the key of each id."""
+    """Sets the priority of each id; returns the key of each id."""
     size = len(priorities)
     keys, held_by = np.zeros(size, np.uint64), np.zeros(size, int)
     while not keys.all():
@@ -144,10 +144,10 @@ def change_priorities(shards, priorities):
 
 @pytest.mark.parametrize("exponent", [0.0, 0.6])
 @pytest.mark.parametrize("scales", [(1, 1, 1, 1), (1, 2, 4, 9)])
-def test_prioritised_draws_are_in_proportion_over_the_whole(
+def test_prioritized_draws_are_proportional_within_each_shard(
     make, patient, exponent, scales
 ):
-    """Shards whose priorities add up alike; where they do not, as the items say."""
+    """If all shards have the same total, draws are proportional over all of them."""
     shards = make(
         shards=4,
         kind="prioritized",
@@ -166,7 +166,7 @@ def test_prioritised_draws_are_in_proportion_over_the_whole(
     each = (weights / weights.sum(axis=1, keepdims=True)).ravel() / 4
     if len(set(scales)) == 1:
         np.testing.assert_allclose(each, weights.ravel() / weights.sum())
-    # What was drawn before the change is used up first.
+    # Superbatches drawn before the change come first.
     while not np.allclose(
         (last := shards.read()).probabilities,
         each[last.items.reward_t.astype(int)],
@@ -184,24 +184,24 @@ def test_prioritised_draws_are_in_proportion_over_the_whole(
     assert scipy.stats.chisquare(counts, each * counts.sum()).pvalue > 1e-6
 
 
-def test_learning_begins_when_all_shards_hold_their_part_of_the_minimum(make):
+def test_sampling_begins_once_all_shards_reach_their_minimum(make):
     shards = make(shards=2, transitions_per_item=1, min_size=20)
     shards.write(0, range(50))
     shards.write(1, range(100, 109))
-    # The first one alone has more than min_size; and several silences are too few.
+    # The first shard alone has more than min_size, but the second lacks one item.
     assert [shards.sampler.get(1.0) for _ in range(3)] == [None] * 3
     shards.write(1, [109])
     ids = shards.read().items.reward_t
     assert ids.min() < 50 and ids.max() >= 100
 
 
-def test_the_addresses_must_be_as_many_as_the_shards(replay):
+def test_wrong_number_of_addresses_is_refused(replay):
     config = replay.config(shards=2)
     with pytest.raises(ValueError, match=r"replay\.shards = 2: .* 1 replay nodes"):
         make_samplers(["localhost:1"], config, replay.spec)
 
 
-def test_a_shard_that_is_not_there_is_an_error_that_names_it(replay):
+def test_missing_shard_is_an_error_with_its_address(replay):
     config = replay.config(shards=2, launch={"connect_seconds": 0.5})
     address, _ = replay.serve(config)
     write(replay, config, address, range(256))
@@ -214,7 +214,7 @@ def test_a_shard_that_is_not_there_is_an_error_that_names_it(replay):
 
 @pytest.fixture
 def mortal(replay, tmp_path):
-    """A shard in this process and one that can be killed, each with a limit."""
+    """The second of two shards, which can be killed; `config` is that of both."""
     config = replay.config(
         batch_size=64,
         steps_per_dispatch=1,
@@ -234,7 +234,7 @@ def mortal(replay, tmp_path):
 
 
 def save(config, address):
-    """Makes a whole checkpoint of the second shard; the other part is empty."""
+    """Saves a complete checkpoint of the second shard; the other part is empty."""
     for name in config.replay.shard_names:
         part = begin_part(config.run_dir, "000001", name)
         if name == "replay/1":
@@ -252,13 +252,11 @@ def split(superbatches):
     return [ids[shards == shard].tolist() for shard in range(2)]
 
 
-def test_a_killed_shard_goes_on_from_its_checkpoint_and_the_others_meanwhile(
-    replay, mortal
-):
+def test_killed_shard_continues_from_checkpoint_while_others_serve(replay, mortal):
     config = mortal.config
     address, _ = replay.serve(config)
     sampler = start([address, mortal.address], config, replay.spec)
-    # Ids below 1000 are the first shard's. Each allows 64 samples of 10 items.
+    # Ids below 1000 are the first shard's. Each shard allows 64 samples of 10 items.
     write(replay, config, address, range(10))
     write(replay, config, mortal.address, range(1000, 1010))
     begun = [read(sampler), read(sampler)]
@@ -266,11 +264,10 @@ def test_a_killed_shard_goes_on_from_its_checkpoint_and_the_others_meanwhile(
     saved = read_counts(mortal.address)
     assert saved == (10, 10, 64)
     save(config, mortal.address)
-    # What comes after the checkpoint goes with the server.
+    # Items written after the checkpoint are lost with the server.
     write(replay, config, mortal.address, range(1010, 1015))
     mortal.kill()
-    # The first one gives all, as much as its own limit allows, and no id twice as
-    # often as it was drawn.
+    # The first shard gives all of each superbatch, as far as its own limit allows.
     write(replay, config, address, range(10, 138))
     alone = [read(sampler), read(sampler)]
     given, none = split(alone)
@@ -280,12 +277,12 @@ def test_a_killed_shard_goes_on_from_its_checkpoint_and_the_others_meanwhile(
 
     mortal.start()
     assert ask(lambda: read_counts(mortal.address)) == saved
-    # Both go on where their limits were: 64 inserts each are 64 samples.
+    # The limits of both continue: 64 more inserts each allow 64 more samples.
     write(replay, config, address, range(138, 202))
     write(replay, config, mortal.address, range(1020, 1084))
     again = [read(sampler), read(sampler)]
     assert [len(ids) for ids in split(again)] == [64, 64]
-    # What had arrived before the kill is used.
+    # Samples that had arrived before the kill may be used.
     assert set(split(again)[1]) <= {*range(1000, 1015), *range(1020, 1084)}
     assert read_counts(mortal.address) == (74, 74, 128)
     assert read_counts(address) == (202, 202, 64 + 128 + 64)
@@ -293,7 +290,7 @@ def test_a_killed_shard_goes_on_from_its_checkpoint_and_the_others_meanwhile(
 
 
 def ask(call):
-    """Calls until the channel to the killed server has been replaced."""
+    """Repeats a call until the channel to the killed server is replaced."""
     for _ in range(20):
         try:
             return call()

@@ -1,4 +1,4 @@
-"""Shards that give slowly, and the others meanwhile."""
+"""Superbatches while some shards are slower than others."""
 
 import threading
 import time
@@ -15,7 +15,7 @@ _SILENCE = 0.4
 
 
 class Paced:
-    """A shard that gives a share every so many seconds; the first one at once."""
+    """A shard whose reads take so many seconds each, except the first one."""
 
     def __init__(self, shard, seconds):
         self.shard, self.seconds = shard, seconds
@@ -47,9 +47,9 @@ class NoWatch:
 
 
 def read_paced(paces, warm_up, seconds):
-    """Reads shards of these paces; returns the superbatches of so many seconds.
+    """Reads shards of these paces for so many seconds after a warm-up.
 
-    And which part of that time each shard spent reading, not waiting to be read.
+    Returns the superbatches and the fraction of the time that each shard was reading.
     """
     shards = [Paced(shard, pace) for shard, pace in enumerate(paces)]
     sampler = ShardedSampler(shards, 1, lambda read: read)
@@ -82,11 +82,11 @@ def read_for(sampler, seconds):
         [_FAST, 0.5 * _SILENCE, _FAST, 1.2 * _SILENCE],
     ],
 )
-def test_slow_shards_do_not_hold_the_others_up(monkeypatch, paces):
+def test_slow_shards_do_not_delay_the_others(monkeypatch, paces):
     monkeypatch.setattr(sharded, "SILENCE_SECONDS", _SILENCE)
     superbatches, busy = read_paced(paces, 1.2 * _SILENCE, 6 * _SILENCE)
     for pace, share in zip(paces, busy, strict=True):
-        # Not one waits for long to be read, and what a slow one gives is used, too.
+        # No shard waits long to be read, so what a slow one gives is used, too.
         assert share > 0.75, (pace, busy)
     for superbatch in superbatches:
         parts = np.bincount(superbatch.shards, minlength=len(paces)) / (2 * len(paces))
@@ -95,8 +95,8 @@ def test_slow_shards_do_not_hold_the_others_up(monkeypatch, paces):
         )
 
 
-def test_shards_of_like_pace_give_equal_shares():
-    """One that is a little slower than the others is worth the wait."""
+def test_shards_of_similar_pace_give_equal_shares():
+    """A shard that is only slightly slower than the others is waited for."""
     superbatches, _ = read_paced([0.02, 0.0203, 0.02], 0.0, 1.5)
     assert len(superbatches) > 5
     for superbatch in superbatches:

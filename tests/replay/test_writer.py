@@ -12,7 +12,7 @@ from distrl.replay.writer import BlockWriter
 
 
 def _serve_queue(replay, config):
-    """A table that gives each item once, in the order in which it came."""
+    """Serves a queue, which gives each item once, in the order of insertion."""
     table = reverb.Table.queue(
         TABLE_NAME, 10_000, signature=make_form(config, replay.spec).signature
     )
@@ -20,7 +20,7 @@ def _serve_queue(replay, config):
 
 
 def _drain(address, table):
-    """The rewards of all items, `[items, G]`, in the order of insertion."""
+    """Returns the rewards of all blocks, `[blocks, G]`, in the order of insertion."""
     client = reverb.Client(address)
     samples = client.sample(TABLE_NAME, table.info.current_size, emit_timesteps=False)
     # Leaves in order: pixels, speed, action, reward.
@@ -28,7 +28,7 @@ def _drain(address, table):
 
 
 def _write_ids(replay, config, sizes, seed=0):
-    """Writes batches of these sizes; returns transitions written, and ids read."""
+    """Writes batches of these sizes; returns the number written and the ids read."""
     address, table = _serve_queue(replay, config)
     writer = BlockWriter(address, config, replay.spec, seed, threading.Event())
     written, start = 0, 0
@@ -41,13 +41,13 @@ def _write_ids(replay, config, sizes, seed=0):
 
 @pytest.mark.parametrize("block", [1, 8, 32])
 @pytest.mark.parametrize("shuffle_steps", [0, 3])
-def test_writes_each_transition_once(replay, block, shuffle_steps):
+def test_each_transition_is_written_once(replay, block, shuffle_steps):
     config = replay.config(
         transitions_per_item=block,
         shuffle_steps=shuffle_steps,
         actor={"environments": 20},
     )
-    # Windows of n steps end together: sizes vary, and some are 0.
+    # Sizes vary and some are 0, as n-step windows end together.
     sizes = np.random.default_rng(1).integers(0, 41, 30)
     written, rewards = _write_ids(replay, config, sizes)
     ids = rewards.ravel()
@@ -60,16 +60,14 @@ def test_writes_each_transition_once(replay, block, shuffle_steps):
 
 
 @pytest.mark.parametrize(("block", "shuffle_steps"), [(1, 8), (8, 0)])
-def test_single_transitions_and_zero_shuffle_steps_keep_the_order(
-    replay, block, shuffle_steps
-):
+def test_order_is_kept_without_blocks_or_shuffle_steps(replay, block, shuffle_steps):
     config = replay.config(transitions_per_item=block, shuffle_steps=shuffle_steps)
     written, rewards = _write_ids(replay, config, [5, 0, 5, 30])
     assert written == 40
     np.testing.assert_array_equal(rewards.ravel(), np.arange(40))
 
 
-def test_blocks_mix_the_steps_of_the_pool_by_the_seed(replay):
+def test_blocks_are_shuffled_by_the_seed(replay):
     config = replay.config(
         transitions_per_item=8, shuffle_steps=4, actor={"environments": 8}
     )
@@ -79,12 +77,12 @@ def test_blocks_mix_the_steps_of_the_pool_by_the_seed(replay):
     np.testing.assert_array_equal(np.sort(orders[0]), np.arange(32))
     np.testing.assert_array_equal(orders[0], orders[1])
     assert (orders[0] != orders[2]).any()
-    # No block is a step of the environments in lock-step.
+    # Each block mixes several steps of the environments.
     steps = orders[0].reshape(4, 8) // 8
     assert all(len(np.unique(row)) > 1 for row in steps)
 
 
-def test_given_priorities_reach_the_table_and_none_is_lost_for_ever(replay):
+def test_given_priorities_are_stored_with_epsilon_added(replay):
     config = replay.config(kind="prioritized", priority_epsilon=0.25)
     address, table = replay.serve(config)
     writer = BlockWriter(address, config, replay.spec, 0, threading.Event())
@@ -94,7 +92,7 @@ def test_given_priorities_reach_the_table_and_none_is_lost_for_ever(replay):
     writer.close()
     samples = reverb.Client(address).sample(TABLE_NAME, 200, emit_timesteps=False)
     priorities = {int(s.data[3][0]): s.info.priority for s in samples}
-    # With what is added; without one given, as if the TD error were 1.
+    # Epsilon is added to given priorities; the default is 1.
     assert priorities == {0: 0.25, 1: 2.25, 2: 3.75, 3: 1.0}
 
 
@@ -106,7 +104,7 @@ def test_priorities_of_blocks_are_refused(replay):
         writer.write(replay.batch(range(8)), np.ones(8, np.float32))
 
 
-def test_ends_within_half_a_second_of_stop_while_the_limiter_refuses(replay):
+def test_stop_ends_a_blocked_write_within_half_a_second(replay):
     config = replay.config(
         transitions_per_item=1, min_size=10, samples_per_insert=2.0, error_buffer=8.0
     )
@@ -121,7 +119,7 @@ def test_ends_within_half_a_second_of_stop_while_the_limiter_refuses(replay):
 
     thread = threading.Thread(target=write, daemon=True)
     thread.start()
-    # 10 inserts to begin with, and 8 / 2 more before samples are due.
+    # 10 inserts for min_size, and 8 / 2 more before samples are due.
     replay.wait_until(lambda: table.info.current_size == 14)
     assert not table.can_insert(1)
     thread.join(0.7)
@@ -131,7 +129,7 @@ def test_ends_within_half_a_second_of_stop_while_the_limiter_refuses(replay):
     thread.join(5.0)
     assert not thread.is_alive()
     assert time.monotonic() - start < 0.5
-    # At most 32 unconfirmed, and the 8 that wait for the next look.
+    # At most 32 are unconfirmed, and 8 wait for the next check.
     assert 14 <= sum(written) <= 14 + 40
     start = time.monotonic()
     writer.close()
@@ -156,7 +154,7 @@ def test_stop_ends_the_wait_for_a_server(replay):
     writer.close()
 
 
-def test_a_priority_that_is_no_number_is_not_written(replay):
+def test_nan_priority_is_an_error_and_not_written(replay):
     config = replay.config(kind="prioritized")
     address, table = replay.serve(config)
     writer = BlockWriter(address, config, replay.spec, 0, threading.Event())
@@ -168,7 +166,7 @@ def test_a_priority_that_is_no_number_is_not_written(replay):
 
 @pytest.fixture
 def server(replay):
-    """A server of single transitions that can be killed; `config` is its own."""
+    """A server of single transitions that can be killed, with its `config`."""
     config = replay.config(transitions_per_item=1, launch={"connect_seconds": 20.0})
     mortal = MortalServer(serve_replay, config, replay.spec)
     mortal.config = config
@@ -178,7 +176,7 @@ def server(replay):
 
 
 def _read_ids(address, config, spec):
-    """The transitions that a server holds, each as often as it has it."""
+    """Returns the sorted ids of all transitions in a server, with duplicates."""
     client = reverb.Client(address)
     keys = {}
     size = client.server_info(timeout=10)[TABLE_NAME].current_size
@@ -189,7 +187,7 @@ def _read_ids(address, config, spec):
 
 
 @pytest.mark.parametrize("is_back_at_once", [True, False])
-def test_loses_and_doubles_nothing_when_the_server_is_restarted(
+def test_writer_loses_and_doubles_nothing_on_server_restart(
     replay, server, is_back_at_once
 ):
     config = server.config
@@ -203,7 +201,7 @@ def test_loses_and_doubles_nothing_when_the_server_is_restarted(
     else:
         late = threading.Timer(1.5, server.start)
         late.start()
-        # Not whole before the server is back: it may not be written to the air.
+        # This write may not complete before the server is back.
         assert writer.write(replay.batch(range(100, 300))) == 200
         late.join()
         began = time.monotonic()
@@ -213,11 +211,11 @@ def test_loses_and_doubles_nothing_when_the_server_is_restarted(
     ids = _read_ids(server.address, config, replay.spec)
     assert len(set(ids)) == len(ids)
     assert set(ids) >= set(range(100, 350))
-    # At most 40 were not confirmed before the kill and came again.
+    # At most 40 were unconfirmed at the kill and were sent again.
     assert sum(each < 100 for each in ids) <= 40
 
 
-def test_dies_in_the_middle_of_a_write_again_and_again(replay, server):
+def test_writer_survives_repeated_kills_of_the_server(replay, server):
     config, stop = server.config, threading.Event()
     writer = BlockWriter(server.address, config, replay.spec, 0, stop)
     written = [0]
@@ -242,15 +240,15 @@ def test_dies_in_the_middle_of_a_write_again_and_again(replay, server):
     writer.close()
     ids = _read_ids(server.address, config, replay.spec)
     assert len(set(ids)) == len(ids) > 100
-    # Nothing was lost since the last server came. Before its first item come those that
-    # the server before it had not confirmed, which need not be its last ones.
+    # The last server lost nothing. Its first items may be ones that the server before
+    # it had not confirmed, and these need not be consecutive.
     gaps = [i for i in range(1, len(ids)) if ids[i] != ids[i - 1] + 1]
     again = gaps[-1] if gaps else 0
     assert again <= 40
     assert len(ids) - again > 100
 
 
-def test_a_frozen_server_is_waited_for(replay, server):
+def test_writer_waits_for_frozen_server(replay, server):
     writer = BlockWriter(
         server.address, server.config, replay.spec, 0, threading.Event()
     )
@@ -263,7 +261,7 @@ def test_a_frozen_server_is_waited_for(replay, server):
     assert ids == list(range(200))
 
 
-def test_a_server_that_does_not_come_back_is_given_up(replay, server):
+def test_server_dead_for_connect_seconds_is_an_error(replay, server):
     config = replay.config(transitions_per_item=1, launch={"connect_seconds": 0.3})
     writer = BlockWriter(server.address, config, replay.spec, 0, threading.Event())
     writer.write(replay.batch(range(10)))
@@ -273,7 +271,7 @@ def test_a_server_that_does_not_come_back_is_given_up(replay, server):
     writer.close()
 
 
-def test_a_wrong_shape_is_refused_at_once(replay):
+def test_wrong_shape_is_refused(replay):
     config = replay.config(transitions_per_item=1)
     address, _ = replay.serve(config)
     writer = BlockWriter(address, config, replay.spec, 0, threading.Event())

@@ -1,7 +1,7 @@
-"""Writes golden.json: what each agent's parameters are after 50 updates.
+"""Writes golden.json: a summary of each agent's params after 50 updates.
 
 Run `python tests/serial/make_golden.py` from the root of the repository after a change
-that is meant to alter what is learned, and read the difference before committing it.
+that is meant to alter what is learned, and read the diff before committing it.
 """
 
 import json
@@ -21,7 +21,7 @@ _ENTRIES = 4
 
 
 def make_config(agent: str) -> Config:
-    """Returns 50 updates on Catch; all else is as the agent's name says."""
+    """Returns a config of 50 updates on Catch; only the agent varies."""
     config = config_from_dict(
         {
             "agent": agent,

@@ -1,4 +1,4 @@
-"""Replay in the serial back end: what stays, and how often each item is drawn."""
+"""Replay of the serial backend: which items it keeps and how often it draws them."""
 
 import functools
 
@@ -16,7 +16,7 @@ DRAWS = 20_000
 
 
 class Replay:
-    """A buffer of single numbers, its functions jitted."""
+    """A buffer of single numbers, with jitted functions."""
 
     def __init__(self, capacity, **fields):
         self.buffer = Buffer(ReplayConfig(capacity=capacity, **fields))
@@ -45,7 +45,7 @@ class Replay:
 
 
 def assert_drawn_by(counts, probabilities):
-    """Pearson's test of counts by the probabilities of the numbers."""
+    """Asserts by Pearson's test that counts fit the probabilities."""
     total = sum(counts.values())
     assert set(counts) <= set(probabilities)
     statistic = sum(
@@ -59,7 +59,7 @@ KINDS = pytest.mark.parametrize("kind", ["uniform", "prioritized"])
 
 
 @KINDS
-def test_only_what_was_added_is_drawn_and_the_oldest_leaves_first(kind):
+def test_only_added_items_are_drawn_and_oldest_are_replaced(kind):
     replay = Replay(5, kind=kind)
     replay.add([0, 1])
     assert set(replay.count()) == {0, 1}
@@ -74,7 +74,7 @@ def test_only_what_was_added_is_drawn_and_the_oldest_leaves_first(kind):
 
 
 @KINDS
-def test_alike_items_are_drawn_alike_and_say_so(kind):
+def test_equal_items_have_equal_probabilities(kind):
     replay = Replay(5, kind=kind)
     for start in range(0, 14, 2):
         replay.add([start, start + 1])
@@ -82,7 +82,7 @@ def test_alike_items_are_drawn_alike_and_say_so(kind):
     np.testing.assert_allclose(replay.draw().probabilities, 0.2, rtol=1e-6)
 
 
-def test_prioritised_draws_are_in_proportion_to_the_power_of_the_priority():
+def test_draws_are_proportional_to_priority_to_the_exponent():
     replay = Replay(4, kind="prioritized", priority_exponent=0.5)
     replay.add([10, 11], [1.0, 4.0])
     replay.add([12, 13], [9.0, 16.0])
@@ -94,7 +94,7 @@ def test_prioritised_draws_are_in_proportion_to_the_power_of_the_priority():
     np.testing.assert_allclose(drawn.probabilities, wanted, rtol=1e-6)
 
 
-def test_draws_come_in_no_order():
+def test_draws_are_in_random_order():
     replay = Replay(100, kind="prioritized")
     replay.add(np.arange(100))
     first, second = np.split(np.asarray(replay.draw().items), 2)
@@ -103,16 +103,16 @@ def test_draws_come_in_no_order():
     assert abs(second.mean() - 49.5) < 1.2
 
 
-def test_a_priority_can_be_changed_and_the_last_of_two_counts():
+def test_last_update_of_a_priority_wins():
     replay = Replay(4, kind="prioritized", priority_exponent=1.0)
     replay.add([0, 1, 2, 3])
     replay.set([2, 0, 2], [9.0, 2.0, 5.0])
-    # 2, 1, 5, 1 of 9.
+    # The priorities are 2, 1, 5 and 1, which sum to 9.
     assert_drawn_by(replay.count(), {0: 2 / 9, 1: 1 / 9, 2: 5 / 9, 3: 1 / 9})
     assert replay.state.tree.nodes[0] == 9.0
 
 
-def test_a_new_item_does_not_inherit_the_priority_of_its_slot():
+def test_new_item_does_not_inherit_priority_of_its_slot():
     replay = Replay(2, kind="prioritized", priority_exponent=1.0)
     replay.add([0, 1], [100.0, 1.0])
     replay.add([2], [1.0])
@@ -120,7 +120,7 @@ def test_a_new_item_does_not_inherit_the_priority_of_its_slot():
     assert set(replay.count()) == {1, 2}
 
 
-def test_a_priority_of_zero_is_never_drawn_unless_all_are():
+def test_zero_priority_is_drawn_only_if_all_are_zero():
     replay = Replay(4, kind="prioritized", priority_exponent=0.0)
     replay.add([0, 1, 2], [0.0, 3.0, 5.0])
     # 0^0 is 0 here, as in Reverb; the others weigh 1.
@@ -131,8 +131,8 @@ def test_a_priority_of_zero_is_never_drawn_unless_all_are():
     np.testing.assert_allclose(replay.draw().probabilities, 1 / 3, rtol=1e-6)
 
 
-def test_sums_stay_exact_over_many_changes():
-    # Differences, as flashbax adds them, would leave the rounding error of each.
+def test_priority_sums_stay_exact_over_many_changes():
+    # Adding differences, as flashbax does, would accumulate rounding errors.
     replay = Replay(37, kind="prioritized", priority_exponent=1.0)
     rng = np.random.default_rng(0)
     leaves = np.zeros(37, np.float32)
@@ -150,7 +150,7 @@ def test_sums_stay_exact_over_many_changes():
     np.testing.assert_array_equal(replay.state.tree.nodes, np.concatenate(levels))
 
 
-def test_a_nest_keeps_its_dtypes():
+def test_nested_items_keep_their_dtypes():
     buffer = Buffer(ReplayConfig(capacity=3))
     pixels, number = specs.Array((2, 2), np.uint8), specs.Array((), np.int32)
     item = {"pixels": pixels, "none": (), "a": number}

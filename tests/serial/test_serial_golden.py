@@ -1,4 +1,4 @@
-"""Each agent learns what it learned when golden.json was made."""
+"""Each agent still learns the params that are summarized in golden.json."""
 
 import json
 
@@ -9,17 +9,17 @@ from make_golden import FILE, summarize
 from distrl.agents import list_agents
 
 GOLDEN = json.loads(FILE.read_text())
-# Another kind of CPU rounds otherwise. Measured, SSE4.2 against AVX2: 8e-5 for r2d2,
-# whose transform of values magnifies it, and less than 4e-6 for the others.
+# Kinds of CPU round differently. Measured, SSE4.2 against AVX2: 8e-5 for r2d2, whose
+# value transform magnifies the difference, and less than 4e-6 for the others.
 TOLERANCE = 1e-3
 
 
-def test_there_are_golden_parameters_of_each_agent_and_no_other():
+def test_golden_params_cover_exactly_the_listed_agents():
     assert list(GOLDEN) == list(list_agents()), "python tests/serial/make_golden.py"
 
 
 @pytest.mark.parametrize("agent", GOLDEN)
-def test_parameters_after_50_updates_are_the_golden_ones(agent):
+def test_params_after_50_updates_match_golden_file(agent):
     found = summarize(agent)
     assert list(found) == list(GOLDEN[agent])
     for path, golden in GOLDEN[agent].items():

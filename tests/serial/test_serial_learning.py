@@ -1,4 +1,4 @@
-"""One dispatch: the learner's own update, on what was drawn."""
+"""One dispatch of the serial backend, compared with the learner's update."""
 
 import jax
 import numpy as np
@@ -30,7 +30,7 @@ DRAW = jax.jit(BUFFER.draw, static_argnums=2)
 
 
 class Filled:
-    """A state with 32 items of different priorities, and its dispatch."""
+    """A state with 32 items of different priorities, and the dispatch function."""
 
     def __init__(self, num_devices):
         self.devices = jax.local_devices()[:num_devices]
@@ -49,7 +49,7 @@ class Filled:
 
 @pytest.fixture(scope="module")
 def alone():
-    """The states before and after a dispatch on one device, and what it gave."""
+    """The states before and after a dispatch on one device, its draw and output."""
     learning = Filled(1)
     drawn = DRAW(learning.state.buffer, jax.random.fold_in(learning.state.key, 0), 16)
     before = jax.tree.map(np.array, learning.state)
@@ -58,7 +58,7 @@ def alone():
     return before, after, jax.tree.map(np.array, drawn), output, learning
 
 
-def test_a_dispatch_is_the_update_of_what_was_drawn(alone):
+def test_dispatch_equals_the_learners_update_on_drawn_items(alone):
     before, after, drawn, output, learning = alone
     update = make_update(
         learning.agent, make_optimizer(CONFIG.learner), CONFIG, learning.devices
@@ -69,7 +69,7 @@ def test_a_dispatch_is_the_update_of_what_was_drawn(alone):
     jax.tree.map(np.testing.assert_array_equal, output, wanted)
 
 
-def test_a_dispatch_counts_and_leaves_the_key(alone):
+def test_dispatch_advances_counts_and_keeps_the_key(alone):
     before, after, _, _, _ = alone
     assert after.counts == before.counts._replace(
         sampled=16, dispatches=1, learner_steps=2
@@ -77,9 +77,9 @@ def test_a_dispatch_counts_and_leaves_the_key(alone):
     np.testing.assert_array_equal(after.key, before.key)
 
 
-def test_what_was_drawn_has_its_new_priority(alone):
+def test_drawn_items_get_their_new_priorities(alone):
     before, after, drawn, output, _ = alone
-    # Of 32 leaves the first is node 31.
+    # The first of 32 leaves is node 31.
     wanted = np.array(before.buffer.tree.nodes[31:])
     priorities = np.asarray(output.priorities).reshape(16) + np.float32(0.5)
     for slot, priority in zip(drawn.slots, priorities, strict=True):
@@ -88,7 +88,7 @@ def test_what_was_drawn_has_its_new_priority(alone):
     np.testing.assert_allclose(after.buffer.tree.nodes[31:], wanted, rtol=1e-6)
 
 
-def test_two_devices_learn_the_same(alone):
+def test_two_devices_learn_the_same_as_one(alone):
     _, after, _, output, _ = alone
     learning = Filled(2)
     state, shared, _ = learning.learn(learning.state)

@@ -1,4 +1,4 @@
-"""The loop: the same bits for a seed, the configured limits, the files of a run."""
+"""Runs of the serial backend: determinism, limits, stop conditions and files."""
 
 import csv
 import dataclasses
@@ -17,7 +17,7 @@ from distrl.serial import Counts, run_serial
 from distrl.serial.loop import count_superbatches_due
 from distrl.telemetry.status import read_status
 
-# What clocks say differs between two runs.
+# These columns depend on the clock and differ between two runs.
 CLOCKS = {"time", "seconds", "steps_per_second"}
 TINY = {
     "environment": "bsuite:catch/0",
@@ -36,7 +36,7 @@ TINY = {
 
 
 def make_config(**changes):
-    """Returns TINY with sections replaced in part."""
+    """Returns TINY with some fields replaced."""
     tree = {**TINY}
     for name, value in changes.items():
         is_section = isinstance(value, dict)
@@ -49,7 +49,7 @@ def run(config, stop=None):
 
 
 def read_rows(run_dir, node):
-    """Returns the rows of a node's file without what clocks say."""
+    """Returns the rows of a node's file without columns that depend on the clock."""
     with open(run_dir / "metrics" / f"{node}.csv", newline="") as file:
         return [
             {name: cell for name, cell in row.items() if name not in CLOCKS}
@@ -79,13 +79,13 @@ def runs(tmp_path_factory):
     return directories, states, run(dataclasses.replace(config, seed=2))
 
 
-def test_two_runs_of_a_seed_end_with_the_same_bits(runs):
+def test_same_seed_gives_bit_identical_final_states(runs):
     _, (first, second), other = runs
     assert_same_bits(first, second)
     assert differ(first.train.params, other.train.params)
 
 
-def test_two_runs_of_a_seed_write_the_same_rows(runs):
+def test_same_seed_gives_the_same_metrics_rows(runs):
     directories, _, _ = runs
     for node in ("learner", "actor/0", "evaluator"):
         first, second = (read_rows(directory, node) for directory in directories)
@@ -93,10 +93,10 @@ def test_two_runs_of_a_seed_write_the_same_rows(runs):
         assert first
 
 
-def test_the_rows_come_when_they_are_due(runs):
+def test_metrics_and_status_are_written_when_due(runs):
     directories, (state, _), _ = runs
     steps = [int(r["learner_steps"]) for r in read_rows(directories[0], "learner")]
-    # Every three dispatches of two steps; the last of them is the end.
+    # Every three dispatches of two steps; the last row is at the end of the run.
     assert steps == list(range(6, 151, 6))
     steps = [int(r["learner_steps"]) for r in read_rows(directories[0], "evaluator")]
     assert steps == [50, 100, 150]
@@ -111,34 +111,34 @@ def test_the_rows_come_when_they_are_due(runs):
     assert list((directories[0] / "tensorboard" / "learner").glob("events*"))
 
 
-def test_the_counts_keep_the_limits_of_replay(runs):
+def test_counts_keep_the_limits_of_replay(runs):
     counts = runs[1][0].counts
     assert counts.learner_steps == 150
     assert counts.dispatches == 75
     assert counts.sampled == 75 * 16
-    # Of 4 * (inserted - 40) samples, whole superbatches of 16; it just reached them.
+    # Whole superbatches of 16, of the 4 * (inserted - 40) samples that are allowed.
     assert counts.sampled <= 4 * (counts.inserted - 40)
     assert 4 * (counts.inserted - 40) - counts.sampled < 4 * 16
-    # One step of two is pending in each of the four environments, at most.
+    # At most one step of two is pending in each of the four environments.
     assert counts.env_steps - 4 <= counts.inserted <= counts.env_steps
     # Catch has episodes of 9 steps.
     assert counts.episodes == counts.env_steps // 4 // 9 * 4
 
 
-def test_prioritised_replay_gives_the_same_bits_too():
+def test_same_seed_is_bit_identical_with_prioritized_replay():
     config = make_config(
         replay={"kind": "prioritized"}, stop={"learner_steps": 60}, agent="dqn"
     )
     first, second = run(config), run(config)
     assert_same_bits(first, second)
-    # Priorities came back: new items have 1, and 2 in 10,000 TD errors have it.
+    # Priorities were updated: new items have 1, as have 2 in 10,000 TD errors.
     size = min(first.counts.inserted, 200)
     leaves = np.asarray(first.buffer.tree.nodes)[255 : 255 + size]
     assert np.all(leaves > 0)
     assert np.mean(leaves == 1.0) < 0.5
 
 
-def test_without_a_limit_there_is_a_superbatch_a_step():
+def test_each_step_learns_one_superbatch_without_a_limit():
     config = make_config(
         replay={"samples_per_insert": None, "min_size": 16},
         actor={"n_step": 1},
@@ -147,11 +147,11 @@ def test_without_a_limit_there_is_a_superbatch_a_step():
     )
     counts = run(config).counts
     assert counts.env_steps == counts.inserted == 40
-    # After each of the steps 4 to 9: at the tenth the run is at its end.
+    # After each of the steps 4 to 9; the run ends at the tenth.
     assert counts.dispatches == 6
 
 
-def test_a_stop_that_is_set_ends_the_loop_before_it_acts(tmp_path):
+def test_stop_set_before_start_ends_run_without_steps(tmp_path):
     stop = threading.Event()
     stop.set()
     config = dataclasses.replace(make_config(), run_dir=str(tmp_path))
@@ -161,13 +161,13 @@ def test_a_stop_that_is_set_ends_the_loop_before_it_acts(tmp_path):
     assert status.reason is None
 
 
-def test_a_return_that_is_reached_ends_the_run():
+def test_reached_evaluation_return_ends_the_run():
     # Nothing in Catch returns less than -1.
     config = make_config(stop={"learner_steps": None, "evaluation_return": -1.0})
     assert run(config).counts.learner_steps == 50
 
 
-def test_episodes_end_the_run_and_are_all_logged(tmp_path):
+def test_episode_limit_ends_run_with_all_episodes_logged(tmp_path):
     config = make_config(
         actor={"bsuite_log": True, "environments": 1},
         launch={"restart": "never"},
@@ -188,8 +188,8 @@ def due(inserted, sampled=0, **replay):
     return count_superbatches_due(make_config(replay=replay), counts)
 
 
-def test_superbatches_are_due_when_all_of_them_is_allowed():
-    # 16 samples at 4 an insert: after 4 inserts beyond the first 40.
+def test_superbatch_is_due_once_all_its_samples_are_allowed():
+    # 16 samples at 4 per insert: after 4 inserts beyond the first 40.
     assert due(inserted=39, samples_per_insert=1e9) == 0
     assert due(inserted=43) == 0
     assert due(inserted=44) == 1
@@ -199,12 +199,12 @@ def test_superbatches_are_due_when_all_of_them_is_allowed():
     assert due(inserted=41, samples_per_insert=0.5) == 0
 
 
-def test_without_a_limit_one_superbatch_is_due():
+def test_one_superbatch_is_due_without_a_limit():
     assert due(inserted=39, samples_per_insert=None) == 0
     assert due(inserted=40, sampled=160, samples_per_insert=None) == 1
 
 
-def test_its_actor_is_actor_0_of_a_run_without_others(tmp_path):
+def test_serial_run_explores_as_a_single_actor(tmp_path):
     config = make_config(
         actor={"count": 7, "environments": 3, "exploration": {"schedule": "apex"}},
         stop={"learner_steps": 2},
@@ -216,8 +216,8 @@ def test_its_actor_is_actor_0_of_a_run_without_others(tmp_path):
     assert exploration == pytest.approx(wanted, rel=1e-6)
 
 
-def test_networks_are_compiled_before_the_first_look_at_the_signal(caplog):
-    """Else a compilation that takes long would look like a node that hangs."""
+def test_networks_are_compiled_before_stop_is_first_checked(caplog):
+    """A long compilation after the first check would look like a node that hangs."""
 
     class Signal(threading.Event):
         before = None
@@ -229,7 +229,7 @@ def test_networks_are_compiled_before_the_first_look_at_the_signal(caplog):
 
     stop = Signal()
     with jax.log_compiles(), caplog.at_level("WARNING", "jax"):
-        # A size of its own: nothing is compiled yet.
+        # No other test uses this size, so nothing is compiled yet.
         run(make_config(network={"args": {"hidden_sizes": [9]}}), stop)
     compiled = [line for line in caplog.messages if "Finished XLA compil" in line]
     later = [m for m in caplog.messages[stop.before :] if "Finished XLA compil" in m]
@@ -238,12 +238,12 @@ def test_networks_are_compiled_before_the_first_look_at_the_signal(caplog):
         assert not [line for line in later if name in line]
 
 
-# Nothing ends an episode of it but a limit.
+# Its episodes end only at a limit.
 ENDLESS = f"counting_environments:Counting?length={10**9}"
 
 
-def test_the_clock_ends_a_run_in_the_middle_of_an_evaluation(tmp_path, monkeypatch):
-    # A second passes whenever the run looks: far fewer than these until it evaluates.
+def test_seconds_limit_ends_run_during_an_evaluation(tmp_path, monkeypatch):
+    # Each look at the clock takes a second; the evaluation begins long before 1,000.
     ticks = itertools.count()
     clock = types.SimpleNamespace(monotonic=lambda: float(next(ticks)))
     monkeypatch.setattr("distrl.serial.record.time", clock)
@@ -255,14 +255,14 @@ def test_the_clock_ends_a_run_in_the_middle_of_an_evaluation(tmp_path, monkeypat
     state = run(dataclasses.replace(config, run_dir=str(tmp_path)))
     status = read_status(tmp_path)
     assert status.reason.startswith("seconds 1000")
-    # It was not whole, so there is none.
+    # The evaluation was not complete, so it is not recorded.
     assert status.evaluation_return is None
     assert not (tmp_path / "metrics" / "evaluator.csv").exists()
     assert find_best(tmp_path) is None
     assert state.counts.learner_steps == 2
 
 
-def test_episodes_of_an_evaluation_are_cut_off_at_the_limit(tmp_path):
+def test_evaluation_episodes_are_cut_at_max_episode_steps(tmp_path):
     config = make_config(
         environment=ENDLESS,
         evaluation={"period": 10, "max_episode_steps": 6},

@@ -1,4 +1,4 @@
-"""The files that the loop writes: statuses, and rows at most once a step."""
+"""Status and metrics files that the serial loop writes."""
 
 import dataclasses
 
@@ -37,13 +37,13 @@ def write_status(record, tmp_path, counts=COUNTS):
     return read_status(tmp_path)
 
 
-def test_the_training_return_is_of_the_latest_hundred_episodes(record, tmp_path):
+def test_training_return_averages_the_last_hundred_episodes(record, tmp_path):
     record.add_returns([50.0])
     record.add_returns([0.0] * 50 + [1.0] * 50)
     assert write_status(record, tmp_path).training_return == 0.5
 
 
-def test_an_evaluation_is_remembered_and_the_best_one_too(record, tmp_path):
+def test_status_has_the_latest_and_the_best_evaluation(record, tmp_path):
     for step, returns in ((10, [1.0, 3.0]), (20, [0.0, 1.0])):
         counts = COUNTS._replace(learner_steps=step)
         episodes = [Episode(0, value, 7, is_cut=value > 0) for value in returns]
@@ -57,7 +57,7 @@ def test_an_evaluation_is_remembered_and_the_best_one_too(record, tmp_path):
     assert (first["min_return"], first["max_return"]) == ("1.0", "3.0")
 
 
-def test_the_rows_of_learner_and_actor_come_once_a_step(record, tmp_path):
+def test_learner_and_actor_rows_are_written_once_per_step(record, tmp_path):
     record.write_learning(COUNTS, 0.25, make_output(2.5))
     record.write_learning(COUNTS, 0.25, make_output(7.5))
     (row,) = read_rows(tmp_path / "metrics/learner.csv")
@@ -66,9 +66,9 @@ def test_the_rows_of_learner_and_actor_come_once_a_step(record, tmp_path):
     assert (row["env_steps"], row["exploration"]) == ("1600", "0.25")
 
 
-def test_a_status_is_written_when_it_is_due_and_at_the_end(record, tmp_path):
+def test_status_is_written_when_due_and_at_the_end(record, tmp_path):
     record.write_status(COUNTS, None, last=False)
-    record.write_status(COUNTS, None, last=False)  # launch.report_seconds too soon
+    record.write_status(COUNTS, None, last=False)  # sooner than launch.report_seconds
     assert read_status(tmp_path).reason is None
     record.write_status(COUNTS, "it is enough", last=True)
     assert read_status(tmp_path).reason == "it is enough"

@@ -1,4 +1,4 @@
-"""A resumed run is, bit for bit, the run that was not interrupted."""
+"""Resumed runs of the serial backend equal uninterrupted ones bit for bit."""
 
 import dataclasses
 import json
@@ -34,7 +34,7 @@ SMALL = {"head_args": {"hidden_sizes": [8]}}
 UNEVALUATED = {"period": 1_000}
 KINDS = {
     "dqn": {"agent": "dqn"},
-    # Noisy, prioritised, three steps, and one superbatch a step of the environments.
+    # Noisy, prioritized, three-step, and one superbatch per step of the environments.
     "rainbow": {
         "agent": "rainbow",
         "network": SMALL,
@@ -42,7 +42,7 @@ KINDS = {
         "replay": {"samples_per_insert": None},
         "evaluation": UNEVALUATED,
     },
-    # Recurrent; items come in groups of many sizes.
+    # Recurrent; the number of new items varies from step to step.
     "r2d2": {
         "agent": "r2d2",
         "replay": {"sequence_length": 6, "capacity": 20},
@@ -80,19 +80,19 @@ def differ(first, second):
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory):
-    """The directory and the state of 80 steps of dqn with a checkpoint at 40."""
+    """The directory and the state of 80 steps of dqn, with a checkpoint at 40."""
     run_dir = tmp_path_factory.mktemp("whole")
     return run_dir, run(make_config(run_dir))
 
 
 @pytest.fixture
 def ended(uninterrupted, tmp_path):
-    """A copy of that directory, to go on in."""
+    """A copy of that run directory, to resume."""
     return shutil.copytree(uninterrupted[0], tmp_path / "run")
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_run_that_was_resumed_ends_with_the_same_bits(kind, uninterrupted, tmp_path):
+def test_resumed_run_ends_bit_identical_to_uninterrupted(kind, uninterrupted, tmp_path):
     whole, parts = uninterrupted[0], tmp_path / "parts"
     state = uninterrupted[1]
     if kind != "dqn":
@@ -109,8 +109,8 @@ def test_a_run_that_was_resumed_ends_with_the_same_bits(kind, uninterrupted, tmp
     assert differ(half.train.params, resumed.train.params)
 
 
-def test_new_episodes_elsewhere_give_other_bits(uninterrupted):
-    # Or the test above could not fail. And no file is needed for the same bits.
+def test_checkpoint_period_changes_the_final_params(uninterrupted):
+    # New episodes begin at each checkpoint, so the test above can fail.
     config = make_config(None)
     assert not differ(run(config).train, uninterrupted[1].train)
     checkpoint = dataclasses.replace(config.checkpoint, period_learner_steps=50)
@@ -118,13 +118,13 @@ def test_new_episodes_elsewhere_give_other_bits(uninterrupted):
     assert differ(changed.train.params, uninterrupted[1].train.params)
 
 
-def test_checkpoints_are_made_at_the_period_and_at_the_end_once(uninterrupted):
-    # The end was where a period was over, too.
+def test_checkpoint_due_at_the_end_is_saved_once(uninterrupted):
+    # The run ended where a checkpoint was due.
     names = [path.name for path in list_checkpoints(uninterrupted[0])]
     assert names == ["000002", "000001"]
 
 
-def test_counts_evaluations_and_the_clock_go_on(ended):
+def test_resumed_run_continues_counts_evaluations_and_clock(ended):
     before = read_status(ended)
     counts = run(make_config(ended, stop={"learner_steps": 90})).counts
     status = read_status(ended)
@@ -134,14 +134,14 @@ def test_counts_evaluations_and_the_clock_go_on(ended):
     assert status.seconds > before.seconds
     assert status.best_return >= before.best_return
     steps = [int(step) for step, _ in read_evaluations(ended)]
-    # 30 after the last one, whoever made it.
+    # The next one is 30 steps after the last, which the first session made.
     assert steps == [30, 60, 90]
     learned = read_column(ended, "learner", "learner_steps")
     assert [int(step) for (step,) in learned] == [80, 90]
-    # Replay kept its items: as in a run that was not interrupted, all was learned that
-    # 4 samples an insert allow beyond the first 10, but for less than a superbatch.
+    # Replay kept its items: as in an uninterrupted run, it drew what 4 samples per
+    # insert allow beyond the first 10 inserts, but for less than a superbatch.
     assert 0 <= 4 * (counts.inserted - 10) - counts.sampled < 4 * 3 + 8
-    # Two are kept.
+    # Two checkpoints are kept.
     names = [path.name for path in list_checkpoints(ended)]
     assert names == ["000003", "000002"]
     progress = find_newest_checkpoint(ended, pytest.fail).progress
@@ -151,7 +151,7 @@ def test_counts_evaluations_and_the_clock_go_on(ended):
 
 
 class StopAfter:
-    """A stop signal that is set once it was asked so many times."""
+    """A stop signal that is set after so many checks of it."""
 
     def __init__(self, count):
         self.count = count
@@ -161,12 +161,12 @@ class StopAfter:
         return self.count < 0
 
 
-def test_nothing_is_saved_before_anything_was_learned(tmp_path):
+def test_nothing_is_saved_before_anything_is_learned(tmp_path):
     assert run(make_config(tmp_path), StopAfter(0)).counts == Counts()
     assert list_checkpoints(tmp_path) == []
 
 
-def test_a_stop_saves_what_is_there_and_it_goes_on_from_it(tmp_path):
+def test_stopped_run_is_saved_and_resumes_from_there(tmp_path):
     config = make_config(tmp_path)
     stopped = run(config, StopAfter(40)).counts
     assert 0 < stopped.learner_steps < 80
@@ -179,7 +179,7 @@ def test_a_stop_saves_what_is_there_and_it_goes_on_from_it(tmp_path):
     assert len(list_checkpoints(tmp_path)) == 1
 
 
-def test_no_count_wraps_at_the_largest_int32_or_uint32(uninterrupted, tmp_path):
+def test_counts_do_not_wrap_at_int32_or_uint32(uninterrupted, tmp_path):
     for start in (2**31 - 3, 2**32 - 3):
         run_dir = tmp_path / str(start)
         run_dir.mkdir()
@@ -193,11 +193,11 @@ def test_no_count_wraps_at_the_largest_int32_or_uint32(uninterrupted, tmp_path):
         assert min(after.env_steps, after.sampled) > start <= after.inserted
         found = find_newest_checkpoint(run_dir, pytest.fail)
         assert found.progress.learner_steps == after.learner_steps
-        # The evaluation at the first step is due, and then one every 30.
+        # An evaluation is due at the first dispatch, and then every 30 steps.
         assert [int(step) for step, _ in read_evaluations(run_dir)] == [start + 2]
 
 
-def test_without_the_saved_replay_it_is_filled_again(ended):
+def test_replay_is_refilled_without_save_replay(ended):
     before = json.loads((ended / "checkpoints/000002/progress.json").read_text())
     config = make_config(ended, stop={"learner_steps": 82})
     unsaving = dataclasses.replace(config.checkpoint, save_replay=False)
@@ -209,8 +209,8 @@ def test_without_the_saved_replay_it_is_filled_again(ended):
     assert TINY["replay"]["min_size"] <= counts.inserted < before["env_steps"]
 
 
-def test_a_save_that_fails_is_said_and_the_run_goes_on(tmp_path, capfd):
-    # A file where the directory has to be: also root cannot write there.
+def test_failed_save_is_reported_and_the_run_continues(tmp_path, capfd):
+    # A file where the directory has to be: not even root can write there.
     (tmp_path / "checkpoints").write_text("")
     assert run(make_config(tmp_path)).counts.learner_steps == 80
     printed = capfd.readouterr().out
@@ -221,7 +221,7 @@ def test_a_save_that_fails_is_said_and_the_run_goes_on(tmp_path, capfd):
     assert (status.checkpoint, status.failed_saves) == (None, 3)
 
 
-def test_another_network_is_refused(ended):
+def test_resume_with_another_network_is_refused(ended):
     other = make_config(ended, network={"args": {"hidden_sizes": [9]}})
     with pytest.raises(ValueError, match="another network"):
         run(other)

@@ -1,4 +1,4 @@
-"""Parameters travel through a real Courier server, to the bit."""
+"""Clients of the variable service, through a real Courier server."""
 
 import threading
 
@@ -33,7 +33,7 @@ def stop():
 CONFIG = Config(actor=ActorConfig(fetch_seconds=0.01))
 
 
-def test_a_publication_arrives_bit_exact(service, stop):
+def test_published_params_arrive_bit_exact(service, stop):
     params = {"linear": {"w": np.arange(6, dtype=np.float32).reshape(2, 3) / 7}}
     state = {"norm": {"mean": np.float32(0.1)}}
     publisher = Publisher(service, CONFIG, stop)
@@ -47,7 +47,7 @@ def test_a_publication_arrives_bit_exact(service, stop):
     )
 
 
-def test_unchanged_parameters_are_the_same_object(service, stop):
+def test_unchanged_snapshot_is_the_same_object(service, stop):
     Publisher(service, CONFIG, stop).put(1, ({}, {}))
     client = VariableClient(service, CONFIG, stop)
     first = client.await_first()
@@ -55,7 +55,7 @@ def test_unchanged_parameters_are_the_same_object(service, stop):
     assert client.latest() is first
 
 
-def test_a_follower_sees_the_newest(service, stop):
+def test_following_client_gets_the_newest_snapshot(service, stop):
     publisher = Publisher(service, CONFIG, stop)
     publisher.put(1, ({}, {}))
     client = VariableClient(service, CONFIG, stop)
@@ -70,11 +70,11 @@ def test_a_follower_sees_the_newest(service, stop):
     assert client.latest().learner_steps == 2
 
 
-def test_latest_before_the_first_says_what_to_do(service, stop):
+def test_latest_before_await_first_is_an_error(service, stop):
     with pytest.raises(RuntimeError, match="await_first"):
         VariableClient(service, CONFIG, stop).latest()
 
 
-def test_a_stopping_client_waits_for_nothing(service, stop):
+def test_await_first_returns_none_once_stopped(service, stop):
     stop.set()
     assert VariableClient(service, CONFIG, stop).await_first() is None

@@ -1,4 +1,4 @@
-"""A payload is sent only if it is newer, and its age counts from the request."""
+"""The variable service, its relays and their clients: payloads, age and restarts."""
 
 import random
 import threading
@@ -27,7 +27,7 @@ CONFIG = Config(
 
 @pytest.fixture
 def clock(monkeypatch):
-    """The time for services, relays and clients."""
+    """The clock of services, relays and clients."""
     clock = Clock(100.0)
     for module in ("service", "client"):
         time = type("time", (), {"monotonic": clock})
@@ -42,7 +42,7 @@ def stop():
     event.set()
 
 
-def test_an_empty_service_or_relay_has_version_0_and_no_payload(stop):
+def test_empty_service_or_relay_has_version_0_without_payload(stop):
     service = VariableService()
     relay = VariableRelay(service, CONFIG, stop)
     relay._refresh()
@@ -51,7 +51,7 @@ def test_an_empty_service_or_relay_has_version_0_and_no_payload(stop):
         assert node.newest_version() == 0
 
 
-def test_a_newer_snapshot_comes_with_its_payload_and_the_same_one_without():
+def test_payload_is_sent_only_with_newer_snapshots():
     service = VariableService()
     assert service.publish(10, b"a") == 1
     *newest, incarnation, age = service.fetch(0)
@@ -64,7 +64,7 @@ def test_a_newer_snapshot_comes_with_its_payload_and_the_same_one_without():
 
 
 class Slow:
-    """A source two seconds away, whose replies are three seconds old."""
+    """A source that takes two seconds to give snapshots that are three seconds old."""
 
     def __init__(self, clock):
         self.service = VariableService()
@@ -75,9 +75,7 @@ class Slow:
         return (*self.service.fetch(version, incarnation)[:4], 3.0)
 
 
-def test_the_network_counts_into_the_age_and_an_empty_service_confirms_nothing(
-    clock, stop
-):
+def test_age_includes_request_time_and_empty_source_gives_none(clock, stop):
     source = Slow(clock)
     follower = Follower(source, "relay/1", CONFIG, stop)
     assert follower.ask() is None
@@ -91,7 +89,7 @@ def test_the_network_counts_into_the_age_and_an_empty_service_confirms_nothing(
     assert follower.ask()[:3] == (1, 6, b"b")
 
 
-def test_a_failing_source_is_named_after_a_while(stop):
+def test_failing_source_is_an_error_with_its_name(stop):
     class Broken:
         def fetch(self, version, incarnation):
             raise ValueError("no")
@@ -103,7 +101,7 @@ def test_a_failing_source_is_named_after_a_while(stop):
         follower.ask()
 
 
-def test_a_relay_serves_what_it_fetched_until_it_has_fetched_again(stop, clock):
+def test_relay_serves_its_snapshot_until_the_next_fetch(stop, clock):
     service = VariableService()
     relay = VariableRelay(service, CONFIG, stop)
     service.publish(10, b"a")
@@ -116,23 +114,20 @@ def test_a_relay_serves_what_it_fetched_until_it_has_fetched_again(stop, clock):
     assert relay.fetch(1, incarnation) == (1, 10, None, incarnation, 0.25)
     relay._refresh()
     assert relay.fetch(1, incarnation) == (2, 20, b"b", incarnation, 0.0)
-    # What has not changed comes without its payload, and is fresh all the same.
+    # An unchanged snapshot is fetched without its payload, and its age is 0 again.
     clock.now += 1.0
     relay._refresh()
     assert relay.fetch(0, incarnation) == (2, 20, b"b", incarnation, 0.0)
 
 
-def test_clients_share_the_relays_and_the_evaluator_is_one_of_them():
+def test_clients_are_spread_over_the_relays():
     assert find_source(Config(), 3) == "variables"
     config = Config(variables=VariablesConfig(relays=2))
     sources = [find_source(config, client) for client in range(4)]
     assert sources == ["relay/0", "relay/1", "relay/0", "relay/1"]
 
 
-def test_each_version_leaves_the_service_once_for_all_the_clients_of_a_relay(
-    services, stop
-):
-    """Real servers; what the service is asked for grows with its relays alone."""
+def test_service_sends_each_version_once_per_relay(services, stop):
     root = WatchedVariables()
     relays = [
         VariableRelay(services.serve(root), CONFIG, services.stop) for _ in range(2)
@@ -153,8 +148,8 @@ def test_each_version_leaves_the_service_once_for_all_the_clients_of_a_relay(
 
 @pytest.mark.parametrize("relays", [0, 1])
 @pytest.mark.parametrize("seed", range(5))
-def test_the_bound_of_staleness(stop, clock, relays, seed):
-    """Whatever the phases: a period for each who fetches, and nothing is hidden."""
+def test_staleness_stays_within_usual_staleness_seconds(stop, clock, relays, seed):
+    """The bound holds for random phases of learner, relay and client."""
     draw = random.Random(seed)
     config = Config(
         actor=ActorConfig(fetch_seconds=0.1), variables=VariablesConfig(relays=relays)
@@ -172,10 +167,10 @@ def test_the_bound_of_staleness(stop, clock, relays, seed):
         who = min(due, key=due.get)
         clock.now = due[who]
         if held is not None:
-            # Just before the next fetch it is as stale as it gets.
+            # Staleness is largest just before the next fetch.
             staleness = client.staleness()
             assert staleness <= config.usual_staleness_seconds + 1e-9
-            # When it was the newest for certain, nothing newer was there.
+            # No newer version existed at the time from which staleness counts.
             newer = published.get(held.version + 1, float("inf"))
             assert newer >= clock.now - staleness - 1e-9
         if who == "learner":
@@ -190,8 +185,8 @@ def test_the_bound_of_staleness(stop, clock, relays, seed):
     assert len(published) > 50
 
 
-def test_clients_survive_a_kill_of_the_relay_and_the_service(stop):
-    """Both are in processes of their own; no client goes back to older parameters."""
+def test_clients_survive_kills_of_relay_and_service(stop):
+    """Both are real processes; no client goes back to older params."""
     root = MortalServer(serve_object, VariableService)
     root.start()
     relay = MortalServer(serve_relay, CONFIG, root.address)
@@ -203,19 +198,19 @@ def test_clients_survive_a_kill_of_the_relay_and_the_service(stop):
     publisher.put(1, ({"w": np.float32(1)}, {}))
     first = client.await_first()
     client.follow()
-    # A relay that is away costs its clients nothing but what is newer.
+    # While the relay is dead, its clients keep the last snapshot.
     relay.kill()
     publisher.put(2, ({"w": np.float32(2)}, {}))
     assert client.latest() is first
     relay.start()
     wait_until(lambda: client.latest().learner_steps == 2)
-    # The restarted service begins at version 1, with what was published before.
+    # The restarted service begins at version 1, with the snapshot published last.
     assert client.latest().version == 2
     root.kill()
     root.start()
     wait_until(lambda: client.latest().version == 1)
     assert client.latest().params["w"] == 2.0
-    # Both at once.
+    # Kill both at once.
     relay.kill()
     root.kill()
     publisher.put(3, ({"w": np.float32(3)}, {}))
