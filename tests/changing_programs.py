@@ -1,4 +1,4 @@
-"""An environment and a network that a JSON file describes, so that they can change."""
+"""An environment and a network that are described by a JSON file, to be changed."""
 
 import json
 from pathlib import Path
@@ -43,7 +43,7 @@ class Changing(gymnasium.Env):
 
 
 def network(spec, file):
-    """A hidden layer whose width the file says."""
+    """Makes a hidden layer whose width is in the file."""
     del spec
     width = json.loads(Path(file).read_text())["hidden"]
 

@@ -1,8 +1,8 @@
-"""A clock for tests of what depends on the time."""
+"""A clock for tests that depend on the time."""
 
 
 class Clock:
-    """A time that a test sets."""
+    """A clock whose time is set by a test."""
 
     def __init__(self, now=0.0):
         self.now = now

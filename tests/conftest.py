@@ -1,8 +1,4 @@
-"""What JAX is in the tests' process, before anything starts it.
-
-Four devices are forced; and code is compiled as quickly as it can be, since nearly all
-of it runs for less time than that takes.
-"""
+"""JAX settings, the `services` fixture and the groups of pytest-xdist."""
 
 import os
 from pathlib import Path
@@ -12,6 +8,7 @@ import pytest
 _TESTS = Path(__file__).parent
 _PROGRAMS = "integration"
 _FLAGS = os.environ.get("XLA_FLAGS")
+# Compile quickly, since most code runs for less time than its compilation takes.
 os.environ["XLA_FLAGS"] = (
     "--xla_force_host_platform_device_count=4 "
     "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
@@ -20,7 +17,7 @@ os.environ["XLA_FLAGS"] = (
 import jax  # noqa: E402
 
 jax.devices()
-# Processes that tests start see the machine as it is.
+# Processes that tests start use the original flags.
 if _FLAGS is None:
     del os.environ["XLA_FLAGS"]
 else:
@@ -29,7 +26,7 @@ else:
 
 @pytest.fixture
 def services():
-    """Real servers in this process, and threads for roles."""
+    """Real servers in this process, and threads for nodes."""
     from real_services import Services
 
     started = Services()
@@ -39,7 +36,7 @@ def services():
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Keeps a file's tests in one of pytest-xdist's processes, and all programs."""
+    """Runs the tests of a file, and all programs, in one process of pytest-xdist."""
     for item in items:
         path = item.path.relative_to(_TESTS)
         # Programs are several processes already: one at a time.

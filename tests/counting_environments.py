@@ -1,4 +1,4 @@
-"""Environments whose every observation says whose it is and when it was."""
+"""Environments that observe their seed, episode and step."""
 
 import dm_env
 import numpy as np
@@ -9,10 +9,7 @@ from distrl.types import EnvironmentSpec
 
 
 class Counting(dm_env.Environment):
-    """Observes (seed, episode, step); the reward of step t is t, from 1.
-
-    An episode has `length` steps and ends by itself. There are three actions.
-    """
+    """Observes (seed, episode, step); step t of an episode's `length` steps pays t."""
 
     def __init__(self, length: int = 3, seed: int = 0):
         self.seed = seed

@@ -1,4 +1,4 @@
-"""Networks of a user's own, named in tests as `example_networks:FACTORY`."""
+"""Custom networks, named in tests as `example_networks:FACTORY`."""
 
 import haiku as hk
 import jax
@@ -84,7 +84,7 @@ def linear(spec):
 
 
 def huge(spec):
-    """Ten terabytes of parameters, should anybody compute them."""
+    """Ten terabytes of params, if they were computed."""
 
     def network(observation, is_training):
         return hk.nets.MLP([1_600_000, 1_600_000, spec.num_actions])(observation)

@@ -1,4 +1,4 @@
-"""What the tests of losses share: the families by name, and the ways to call one."""
+"""Families of losses and ways to call them, for the tests of losses."""
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +18,7 @@ FAMILIES = {
 
 
 def loop(function):
-    """Calls a function once for each row, and stacks what it gives."""
+    """Makes a function that is called for each row and stacks the results."""
 
     def looped(*args):
         rows = [
@@ -40,7 +40,7 @@ MAPPINGS = {
 
 
 def to_arrays(*values):
-    """Returns numpy arrays: of floats `float32`, of integers `int32`."""
+    """Returns numpy arrays, `float32` of floats and `int32` of integers."""
     arrays = [np.asarray(value) for value in values]
     return [
         x.astype(np.int32 if np.issubdtype(x.dtype, np.integer) else np.float32)
@@ -49,5 +49,5 @@ def to_arrays(*values):
 
 
 def floats(low, high):
-    """Draws 32-bit floats, but none that XLA rounds to 0."""
+    """Draws 32-bit floats, except those that XLA rounds to 0."""
     return st.floats(low, high, width=32, allow_subnormal=False)

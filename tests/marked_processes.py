@@ -1,4 +1,4 @@
-"""Finds the processes that a test started, by a variable of their environment."""
+"""Finds the processes that a test started, by an environment variable."""
 
 import psutil
 

@@ -1,11 +1,11 @@
-"""Reads the metrics of a node that may be writing them."""
+"""Reads the metrics of a node while it may write them."""
 
 import csv
 from pathlib import Path
 
 
 def read_rows(path):
-    """Returns the whole rows of a CSV file; none while there is no file."""
+    """Returns the complete rows of a CSV file; none while there is no file."""
     if not Path(path).exists():
         return []
     with open(path, newline="") as file:

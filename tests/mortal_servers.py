@@ -1,8 +1,4 @@
-"""Real servers in processes of their own, that can be killed, frozen, and started anew.
-
-They are forked from a process that has imported Reverb once and never opened a
-channel, so that a start takes no seconds.
-"""
+"""Real servers in separate processes that can be killed, frozen and restarted."""
 
 import ctypes
 import multiprocessing
@@ -19,7 +15,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 class MortalServer:
-    """A server that keeps its port from life to life."""
+    """A server that keeps its port when it is restarted."""
 
     def __init__(self, serve, *args):
         """Takes `serve(port, *args)`, a function of a module, that never returns."""
@@ -31,7 +27,9 @@ class MortalServer:
         self._process = None
 
     def start(self):
-        """Starts a life and waits until it listens."""
+        """Starts an incarnation and waits until it listens."""
+        # Forked from a process that has imported Reverb and never opened a channel, so
+        # that a start does not take seconds.
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["distrl.replay", "distrl.variables", "courier"])
         self._process = context.Process(target=_live, args=self._target, daemon=True)
@@ -42,7 +40,7 @@ class MortalServer:
             time.sleep(0.01)
 
     def kill(self):
-        """Ends a life as the kernel does when memory is short."""
+        """Kills the process as the kernel does when memory is short."""
         if self._process is not None:
             self._process.kill()
             self._process.join()
@@ -59,7 +57,7 @@ class MortalServer:
             time.sleep(0.001)
 
     def thaw(self):
-        """Lets it go on."""
+        """Continues the frozen threads."""
         os.kill(self._process.pid, signal.SIGCONT)
 
 
@@ -81,7 +79,7 @@ def serve_replay(port, config, spec):
 
 
 def serve_shard(port, config, spec, shard):
-    """Serves a shard of replay, with what the run's newest checkpoint holds of it."""
+    """Serves a shard of replay, restored from the run's newest checkpoint."""
     from distrl.replay.server import start_server
 
     start_server(config, spec, port, shard).wait()
@@ -115,7 +113,7 @@ def serve_relay(port, config, address):
 
 
 def make_coordinator(config):
-    """A coordinator that only counts."""
+    """Makes a coordinator that only counts."""
     from distrl.coordinator import Coordinator
 
     stop = threading.Event()

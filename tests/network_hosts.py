@@ -1,8 +1,4 @@
-"""Two hosts with a network of their own: namespaces that a veth pair connects.
-
-Each has its own address and reaches the other only through that pair. The second also
-has its own /tmp/ray. They share all other files.
-"""
+"""Two hosts with their own networks: namespaces that a veth pair connects."""
 
 import os
 import shutil
@@ -41,11 +37,7 @@ class NetworkHosts:
     addresses = ("10.77.0.1", "10.77.0.2")
 
     def __init__(self, hidden: Path | None = None):
-        """Makes the hosts and starts Ray.
-
-        Args:
-          hidden: a directory that the second host sees empty.
-        """
+        """Makes the hosts and starts Ray; the second host sees `hidden` empty."""
         self.mark = uuid.uuid4().hex
         self._names = [f"distrl-{self.mark[:6]}-{i}" for i in range(2)]
         self._processes: list[subprocess.Popen] = []
@@ -70,7 +62,7 @@ class NetworkHosts:
 
     @property
     def wrapper(self) -> list[str]:
-        """What runs a command on the first host."""
+        """The words before a command that run it on the first host."""
         return self._wrappers[0]
 
     def left_running(self, word: str) -> list[psutil.Process]:
@@ -105,7 +97,7 @@ class NetworkHosts:
         self._start(1, f"--address={self.address}")
 
     def _start(self, index: int, *arguments: str) -> None:
-        """Starts a machine. Ray gives it 30 s; a busy host may need another try."""
+        """Starts a machine, with retries since Ray gives it only 30 s."""
         for _ in range(_TRIES):
             self._try_to_start(index, *arguments)
             if self._has_machines(index + 1):
@@ -131,7 +123,7 @@ class NetworkHosts:
         )
 
     def _has_machines(self, count: int) -> bool:
-        """Waits until Ray has `count` machines; False when the last one has failed."""
+        """Waits until Ray has `count` machines; False if the last one has failed."""
         code = (
             "import ray, sys; ray.init(sys.argv[1], log_to_driver=False)\n"
             "sys.exit(sum(n['Alive'] for n in ray.nodes()) != int(sys.argv[2]))"

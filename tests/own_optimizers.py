@@ -1,4 +1,4 @@
-"""Optimizers of a user's own, which tests name by address."""
+"""Custom optimizers, named in tests by address."""
 
 import optax
 

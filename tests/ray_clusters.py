@@ -1,8 +1,4 @@
-"""Ray clusters whose machines are all on this one, each cluster in its own process.
-
-Ray's `Cluster` starts them. The tests' process, which holds JAX, does not connect; the
-commands that it starts do.
-"""
+"""Ray clusters whose machines are all on this one, each cluster in its own process."""
 
 import json
 import os
@@ -26,12 +22,7 @@ class RayCluster:
     """A cluster, from its start to `close`."""
 
     def __init__(self, *machines: dict, module_paths: tuple[str, ...] = ()):
-        """Starts a machine for each mapping of `ray start`'s arguments.
-
-        Args:
-          machines: the first is the head; for example `{"num_cpus": 2}`.
-          module_paths: directories of modules that nodes import.
-        """
+        """Starts a machine for each mapping of `ray start`'s arguments, head first."""
         self.mark = uuid.uuid4().hex
         environment = {
             **os.environ,
@@ -39,6 +30,7 @@ class RayCluster:
             "RAY_USAGE_STATS_ENABLED": "0",
             "PYTHONPATH": os.pathsep.join([str(ROOT), *module_paths]),
         }
+        # The test process, which holds JAX, does not connect to the cluster.
         self._process = subprocess.Popen(
             [sys.executable, __file__, json.dumps(machines)],
             stdin=subprocess.PIPE,
@@ -97,7 +89,7 @@ class RayCluster:
 
 
 def insist(add_node, **arguments):
-    """Adds a machine. Ray gives it 30 s; a busy host may need another try."""
+    """Adds a machine, with retries since Ray gives it only 30 s."""
     for _ in range(_TRIES - 1):
         try:
             return add_node(**arguments)

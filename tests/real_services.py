@@ -1,4 +1,4 @@
-"""Real Reverb and Courier servers in this process, and threads for roles."""
+"""Real Reverb and Courier servers in this process, and threads for nodes."""
 
 import inspect
 import pickle
@@ -15,7 +15,7 @@ from distrl.variables import VariableService
 
 
 class Services:
-    """Starts what a role talks to; `close` ends the role and then all of it."""
+    """Starts the servers that a node calls; `close` ends the node and then them."""
 
     def __init__(self):
         self.stop = threading.Event()
@@ -67,10 +67,7 @@ class Services:
 
 
 class WatchedVariables(VariableService):
-    """Keeps the versions that clients said they held, and the steps published.
-
-    `answered` has both versions of each fetch, where the client was given a payload.
-    """
+    """Records the versions that clients held and got, and the steps published."""
 
     def __init__(self):
         super().__init__()
@@ -91,12 +88,12 @@ class WatchedVariables(VariableService):
 
 
 def publish(variables, learner_steps, params, network_state=None):
-    """Publishes what a learner would; returns the version."""
+    """Publishes params as a learner does; returns the version."""
     return variables.publish(learner_steps, pickle.dumps((params, network_state or {})))
 
 
 def wait_until(condition, *futures, seconds=30.0):
-    """Polls what no event tells; fails when it stays false, or a role has ended."""
+    """Polls a condition; fails if it stays false or a node has ended."""
     end = time.monotonic() + seconds
     while not condition():
         for future in futures:

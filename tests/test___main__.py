@@ -21,9 +21,7 @@ import distrl
         ),
     ],
 )
-def test_the_module_is_the_command_and_passes_its_exit_code_on(
-    arguments, code, out, err
-):
+def test_module_runs_command_and_returns_exit_code(arguments, code, out, err):
     done = subprocess.run(
         [sys.executable, "-m", "distrl", *arguments],
         capture_output=True,

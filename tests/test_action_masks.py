@@ -10,14 +10,14 @@ ARRAY = np.zeros(3)
 @pytest.mark.parametrize(
     ("observation", "seen"),
     [
-        # An array that stands alone beside the mask is what a network sees.
+        # Networks see a single array next to the mask as it is.
         ({"observation": ARRAY, "action_mask": MASK}, ARRAY),
         ({"board": ARRAY, "action_mask": MASK}, {"board": ARRAY}),
         (
             {"observation": ARRAY, "turn": 1, "action_mask": MASK},
             {"observation": ARRAY, "turn": 1},
         ),
-        # A dict stays where it is, so that what was split can be joined.
+        # A dict stays nested, so that the parts can be joined again.
         (
             {"observation": {"a": ARRAY}, "action_mask": MASK},
             {"observation": {"a": ARRAY}},
@@ -25,7 +25,7 @@ ARRAY = np.zeros(3)
         ({"observation": (ARRAY, 1), "action_mask": MASK}, (ARRAY, 1)),
     ],
 )
-def test_a_masked_observation_is_split_and_joined(observation, seen):
+def test_masked_observation_is_split_and_joined(observation, seen):
     rest, mask = split_mask(observation)
     assert rest == seen if isinstance(seen, (dict, tuple)) else rest is seen
     assert mask is MASK
@@ -35,7 +35,7 @@ def test_a_masked_observation_is_split_and_joined(observation, seen):
 @pytest.mark.parametrize(
     "observation", [ARRAY, (ARRAY, MASK), {"deep": {"action_mask": MASK}}, 3, None]
 )
-def test_without_a_mask_an_observation_stays_as_it_is(observation):
+def test_observation_without_mask_is_unchanged(observation):
     rest, mask = split_mask(observation)
     assert rest is observation and mask is None
     assert join_mask(rest, None) is observation

@@ -1,4 +1,4 @@
-"""Errors that users mend: the spelling that they offer, the user's own line."""
+"""Errors for users: suggested spellings, and locations in user code."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ from distrl.errors import (
 )
 
 
-def test_a_config_error_is_a_value_error_with_its_message():
+def test_config_error_is_value_error_with_message():
     with pytest.raises(ValueError, match="^seed = -1: too low$") as caught:
         raise ConfigError("seed = -1: too low")
     assert type(caught.value) is ConfigError
@@ -35,12 +35,12 @@ def test_a_config_error_is_a_value_error_with_its_message():
         ("catch", [], None),
     ],
 )
-def test_the_nearest_spelling_whatever_its_case(word, words, nearest):
+def test_nearest_spelling_ignores_case(word, words, nearest):
     assert find_nearest(word, iter(words)) == nearest
     assert suggest(word, words) == ("" if nearest is None else offer(nearest))
 
 
-def test_there_is_one_wording():
+def test_suggestions_share_one_wording():
     assert suggest("cach", ["catch", "cartpole"]) == " Did you mean 'catch'?"
     assert offer("a", "b") == " Did you mean 'a' or 'b'?"
     assert offer() == ""
@@ -50,7 +50,7 @@ def fail():
     json.loads("{")
 
 
-def test_the_last_line_of_the_users_that_led_to_an_error():
+def test_error_is_located_in_user_code():
     line = fail.__code__.co_firstlineno + 1
     try:
         fail()
@@ -61,12 +61,12 @@ def test_the_last_line_of_the_users_that_led_to_an_error():
     assert locate_error(outer) == f" ({__file__}:{line})"
 
 
-def test_an_error_without_code_of_the_users_has_no_place():
+def test_error_without_user_code_has_no_location():
     assert locate_error(ValueError("never raised")) == ""
     assert locate_error(None) == ""
 
 
-def test_the_main_thread_of_a_dump():
+def test_dump_is_located_in_main_thread():
     ours = Path(json.__file__)
     dump = (
         'Thread 0x1 (most recent call first):\n  File "/my/other.py", line 1 in wait\n'

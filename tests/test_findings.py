@@ -5,7 +5,7 @@ WARNING = Finding("isolation", "warning", "not possible", "see the manual")
 FAILED = Finding("open files", "failed", "256, needed 1024", "raise it")
 
 
-def test_a_finding_is_a_line_and_its_advice_another():
+def test_finding_and_advice_are_separate_lines():
     assert format_finding(OK).split() == ["ok", "cores", "2"]
     line, advice = format_finding(FAILED).splitlines()
     assert line.startswith("FAILED   open files  ")
@@ -13,7 +13,7 @@ def test_a_finding_is_a_line_and_its_advice_another():
     assert advice.split() == ["->", "raise", "it"]
 
 
-def test_what_failed_is_named_and_warnings_are_not():
+def test_only_failed_findings_are_named():
     assert name_failed([OK, WARNING]) == "nothing failed"
     found = [FAILED, OK, Finding("memory", "failed", "none")]
     assert name_failed(found) == "2 failed: open files, memory"

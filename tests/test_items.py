@@ -26,7 +26,7 @@ SPEC = EnvironmentSpec(
 )
 
 
-def test_a_transition_has_two_observations_and_scalars():
+def test_transition_has_two_observations_and_scalars():
     item = make_item_spec(Config(), SPEC)
     assert isinstance(item, Transition)
     for observation in (item.observation_tm1, item.observation_t):
@@ -37,7 +37,7 @@ def test_a_transition_has_two_observations_and_scalars():
 
 
 @pytest.mark.parametrize("core", ["none", "gru", "lstm"])
-def test_a_sequence_has_one_more_observation_and_the_recurrent_state(core):
+def test_sequence_has_extra_observation_and_recurrent_state(core):
     network = NetworkConfig(core=core, core_size=7)
     config = Config(network=network, replay=ReplayConfig(sequence_length=6))
     item = make_item_spec(config, SPEC)
@@ -46,7 +46,7 @@ def test_a_sequence_has_one_more_observation_and_the_recurrent_state(core):
     assert item.observation["rest"][1] == specs.Array((7, 2), np.float32)
     assert item.action == specs.Array((6,), np.int32)
     assert item.reward == item.discount == item.mask == specs.Array((6,), np.float32)
-    # It is what the network begins an episode with, of one environment.
+    # It is the state of one environment at the start of an episode.
     initial = make_initial_carry(network, 1)
     assert type(item.carry) is tuple and len(item.carry) == len(initial)
     for spec, leaf in zip(item.carry, initial, strict=True):
@@ -68,14 +68,14 @@ def test_items_are_stacked_and_filled_with_zeros():
     assert not any(leaf.any() for leaf in tree.flatten(zeros))
 
 
-def test_new_items_without_a_priority_count_as_a_td_error_of_1():
+def test_missing_priorities_default_to_1():
     assert fill_priorities(None, 3, epsilon=0.5).tolist() == [1.0, 1.0, 1.0]
     filled = fill_priorities(np.array([0.0, 2.0], np.float32), 2, epsilon=0.5)
     assert filled.tolist() == [0.5, 2.5]
 
 
 @pytest.mark.parametrize("length", [None, 6])
-def test_an_item_is_split_and_joined(length):
+def test_item_is_split_and_joined(length):
     network = NetworkConfig(core="lstm", core_size=7)
     config = Config(network=network, replay=ReplayConfig(sequence_length=length))
     item = make_item_spec(config, SPEC)
@@ -87,7 +87,7 @@ def test_an_item_is_split_and_joined(length):
         assert observations == [item.observation]
         others = [item.action, item.reward, item.discount, item.mask]
         assert rest == [*others, *item.carry]
-    # Replay keeps them as words of 32 bits.
+    # Replay stores them as 32-bit words.
     assert all(leaf.dtype.itemsize == 4 for leaf in rest)
     again = join_item(item, observations, rest)
     assert type(again) is type(item) and again == item
@@ -96,7 +96,7 @@ def test_an_item_is_split_and_joined(length):
 @pytest.mark.parametrize(
     ("stack", "shape"), [(None, (3,)), (4, (84, 84, 4)), (4, (84, 84, 12)), (3, (6,))]
 )
-def test_stacks_of_frames_are_accepted(stack, shape):
+def test_frame_stacks_are_accepted(stack, shape):
     check_frame_stack(stack, EnvironmentSpec(specs.Array(shape, np.float32), 2))
 
 
@@ -117,7 +117,7 @@ def test_stacks_of_frames_are_accepted(stack, shape):
         ),
     ],
 )
-def test_observations_that_are_no_stacks_are_refused(stack, observation, words):
+def test_observations_without_frame_stack_are_refused(stack, observation, words):
     with pytest.raises(ConfigError) as caught:
         check_frame_stack(stack, EnvironmentSpec(observation, 2))
     assert all(word in str(caught.value) for word in words)

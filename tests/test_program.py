@@ -1,4 +1,4 @@
-"""The wiring: which nodes there are, who talks to whom, and that all of it travels."""
+"""The nodes of a program, their connections, and how they are pickled."""
 
 import cloudpickle
 import launchpad as lp
@@ -23,7 +23,7 @@ def make(count, relays=0, shards=1):
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_the_nodes_have_the_names_of_the_design(count):
+def test_nodes_have_expected_names(count):
     program = make(count)
     assert program.name == "wired"
     actors = [f"actor/{index}" for index in range(count)]
@@ -32,14 +32,14 @@ def test_the_nodes_have_the_names_of_the_design(count):
     )
 
 
-def test_servers_have_an_address_and_the_others_have_none():
+def test_only_servers_have_an_address():
     groups = make(2).groups
     served = {label for label, nodes in groups.items() if nodes[0].addresses}
     assert served == {"variables", "coordinator", "replay"}
     assert all(len(nodes[0].addresses) <= 1 for nodes in groups.values())
 
 
-def test_who_talks_to_whom():
+def test_nodes_call_expected_partners():
     groups = make(2).groups
     owners = {nodes[0].addresses[0]: label for label, nodes in groups.items()
               if nodes[0].addresses}  # fmt: skip
@@ -57,7 +57,7 @@ def test_who_talks_to_whom():
 
 
 @pytest.mark.parametrize("relays", [1, 2])
-def test_relays_stand_between_the_service_and_all_but_the_learner(relays):
+def test_only_learner_and_relays_call_variable_service(relays):
     program = make(3, relays)
     groups = program.groups
     names = [name for name in named_nodes(program) if name.startswith("relay")]
@@ -77,13 +77,13 @@ def test_relays_stand_between_the_service_and_all_but_the_learner(relays):
     ]
 
 
-def test_each_shard_has_an_address_and_the_actors_are_spread_over_them():
+def test_actors_are_spread_over_replay_shards():
     groups = make(6, shards=3).groups
     shards = [node.addresses for node in groups["replay"]]
     assert [len(addresses) for addresses in shards] == [1, 1, 1]
 
     def find_shards(node):
-        """The shards whose addresses a node gets, in their order."""
+        """Returns the shards whose addresses a node gets, in order."""
         arguments = tree.flatten(node._func_args)
         return [
             shards.index([each]) for each in arguments if isinstance(each, lp.Address)
@@ -96,7 +96,7 @@ def test_each_shard_has_an_address_and_the_actors_are_spread_over_them():
     assert names == ["replay/0", "replay/1", "replay/2"]
 
 
-def test_the_functions_of_the_nodes_travel_to_other_processes():
+def test_node_functions_can_be_pickled():
     program = make(2, shards=2)
     for node in program.get_all_nodes():
         node.launch_context.initialize(
@@ -108,7 +108,7 @@ def test_the_functions_of_the_nodes_travel_to_other_processes():
         assert callable(cloudpickle.loads(cloudpickle.dumps(node.function)))
 
 
-def test_the_serial_program_is_one_node_that_travels():
+def test_serial_program_has_one_picklable_node():
     program = make_serial_program(Config(name="alone", run_dir="nowhere"), SPEC)
     assert (program.name, list(named_nodes(program))) == ("alone", ["serial"])
     (node,) = program.groups["serial"]

@@ -1,8 +1,4 @@
-"""Who may import whom: the tables are the rules, the tests read every source file.
-
-Sources are read, not imported: RLax pulls TensorFlow in, through Distrax, so what is
-in `sys.modules` says nothing about what a module of ours asks for.
-"""
+"""The rules of imports within distrl, checked in every source file."""
 
 import ast
 import fnmatch
@@ -103,7 +99,7 @@ LATE_PACKAGES = {
     package for package, owners in OWNERS.items() if owners[0] == "environments"
 }
 
-# What pyproject.toml calls a package whose import has another name.
+# The names in pyproject.toml of packages that are imported by another name.
 DISTRIBUTIONS = {
     "absl": "absl-py",
     "courier": "dm-launchpad-nightly",
@@ -127,13 +123,15 @@ class Import(NamedTuple):
 
 
 class Module(NamedTuple):
-    """A source file: its dotted name, its room, what it imports."""
+    """A source file: its dotted name, its room, its imports."""
 
     name: str
     room: str
     imports: list[Import]
 
 
+# Sources are read, not imported: RLax imports TensorFlow through Distrax, so
+# `sys.modules` does not show what a module of ours imports.
 def read_modules(root: Path) -> dict[str, Module]:
     """Returns the modules of the package distrl in `root` by their dotted names."""
     modules = {}
@@ -190,7 +188,7 @@ def is_any(name: str, patterns: tuple[str, ...]) -> bool:
 
 
 def check_layers(module: Module):
-    """Yields what is wrong with the rooms that a module imports."""
+    """Yields the imports of rooms that are not below the module's own."""
     for name, line, _ in module.imports:
         room = room_of(name)
         if package_of(name) != "distrl" or room == module.room:
@@ -208,7 +206,7 @@ def check_owners(module: Module):
 
 
 def check_purity(module: Module):
-    """Yields what a pure module may not import."""
+    """Yields the imports that a pure module may not have."""
     if not is_any(module.name, PURE_MODULES):
         return
     for name, line, _ in module.imports:
@@ -229,7 +227,7 @@ def check_late(module: Module):
 
 
 def check_lightness(module: Module, modules: dict[str, Module]):
-    """Yields the heavy packages that loading a light module loads, and by what way."""
+    """Yields the heavy packages that a light module loads, with chains of imports."""
     if not is_any(module.name, LIGHT_MODULES):
         return
     ways = {module.name: module.name}
@@ -256,7 +254,7 @@ def check_all(modules: dict[str, Module]) -> list[str]:
     return found
 
 
-def test_imports_go_one_way():
+def test_sources_follow_import_rules():
     modules = read_modules(ROOT)
     assert "distrl" in modules
     assert check_all(modules) == []
@@ -282,7 +280,7 @@ def test_every_imported_package_is_declared():
     assert missing == []
 
 
-# Not imported by name, and why they are needed all the same.
+# Not imported by name, but needed.
 NEEDED_UNSEEN = {
     "tensorflow-cpu",  # imported as `tensorflow`
     "tensorflow-probability",  # RLax imports it through Distrax
@@ -308,7 +306,7 @@ def test_every_declared_package_is_imported():
 
 
 def write_package(root: Path, sources: dict[str, str]):
-    """Writes modules, and a distrl/__init__.py beside them."""
+    """Writes modules and a distrl/__init__.py."""
     for name, text in {"distrl/__init__.py": "", **sources}.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -334,7 +332,7 @@ def write_package(root: Path, sources: dict[str, str]):
         ("launch/front.py", "import jax.numpy", "distrl.launch.front > jax"),
     ],
 )
-def test_what_breaks_the_rules_is_found(tmp_path, name, source, wrong):
+def test_forbidden_import_is_found(tmp_path, name, source, wrong):
     others = {
         "distrl/seeding.py": "import numpy as np",
         "distrl/cli/__init__.py": "",
@@ -356,7 +354,7 @@ def test_what_breaks_the_rules_is_found(tmp_path, name, source, wrong):
         ("launch/front.py", "if TYPE_CHECKING:\n  import launchpad"),
     ],
 )
-def test_what_keeps_the_rules_passes(tmp_path, name, source):
+def test_allowed_import_passes(tmp_path, name, source):
     write_package(tmp_path, {f"distrl/{name}": source})
     assert check_all(read_modules(tmp_path)) == []
 

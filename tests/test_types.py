@@ -1,4 +1,4 @@
-"""The values that packages hand to each other."""
+"""Values that packages pass to each other."""
 
 import dataclasses
 import pickle
@@ -11,7 +11,7 @@ from dm_env import specs
 from distrl.types import EnvironmentSpec, Transition
 
 
-def test_a_transition_is_a_nest_for_jax_in_the_order_of_time():
+def test_transition_is_jax_tree_in_time_order():
     transition = Transition({"x": 1, "y": 2}, 3, 4, 5, {"x": 6, "y": 7})
     assert jax.tree.leaves(transition) == [1, 2, 3, 4, 5, 6, 7]
     doubled = jax.tree.map(lambda x: 2 * x, transition)
@@ -19,7 +19,7 @@ def test_a_transition_is_a_nest_for_jax_in_the_order_of_time():
     assert doubled.observation_t == {"x": 12, "y": 14}
 
 
-def test_a_spec_travels_between_nodes_and_nobody_changes_it():
+def test_spec_is_picklable_and_immutable():
     spec = EnvironmentSpec({"x": specs.Array((2,), np.float32)}, num_actions=3)
     copied = pickle.loads(pickle.dumps(spec))
     assert copied.num_actions == 3

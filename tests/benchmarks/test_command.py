@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-# A run without an end, in a benchmark that waits for it.
+# A benchmark that waits for an endless run.
 BENCHMARK = """
 import sys
 from benchmarks.command import end_on_sigterm, start_distrl
@@ -21,7 +21,7 @@ with start_distrl([*arguments, *sys.argv[1:]]) as command:
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, -signal.SIGINT)]
 )
-def test_a_benchmark_that_is_stopped_leaves_no_command(tmp_path, number, code):
+def test_stopped_benchmark_leaves_no_command(tmp_path, number, code):
     flags = [f"--run_dir={tmp_path / 'run'}", "--stop.env_steps=null"]
     benchmark = subprocess.Popen(
         [sys.executable, "-c", BENCHMARK, *flags],

@@ -1,4 +1,4 @@
-"""Runs commands and scripts of a page as a user does who sits in the repository."""
+"""Runs commands and scripts of a page as a user of the repository does."""
 
 import os
 
@@ -7,7 +7,7 @@ from pythons import run_python
 
 
 def run_distrl(words, folder, *paths):
-    """Returns what `distrl` prints in `folder`; `paths` are where modules are found."""
+    """Returns what `distrl` prints in `folder`; `paths` hold the user's modules."""
     done = call_python(["-m", "distrl", *words], folder, *paths)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -1,4 +1,4 @@
-"""What stands in README.md and docs/: code blocks, commands, tables, prose."""
+"""Reads code blocks, commands, tables and prose of README.md and docs/."""
 
 import re
 import shlex

@@ -1,4 +1,4 @@
-"""The pages of the agents say what presets, defaults and metrics are."""
+"""The pages of the agents match their presets, defaults and metrics."""
 
 import argparse
 import functools
@@ -56,7 +56,7 @@ def test_every_agent_has_a_page_and_a_row():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_row_names_the_paper_and_what_the_name_brings(name):
+def test_row_has_paper_and_preset(name):
     _, paper, parts, defaults = TABLE[name]
     assert paper in list_agents()[name]
     preset = PRESETS.get(name)
@@ -65,7 +65,7 @@ def test_a_row_names_the_paper_and_what_the_name_brings(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_page_has_all_its_parts(name):
+def test_page_has_all_sections(name):
     text = read_page(name).read_text()
     headings = re.findall(r"^#+ (.*)$", text, re.M)
     assert headings == [
@@ -87,20 +87,20 @@ def test_a_page_has_all_its_parts(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_defaults_on_a_page_are_those_of_the_agent(name):
+def test_page_defaults_match_agent(name):
     config = load_config(None, {"agent": name})
     fields = [row for row in read_rows(read_page(name)) if row[0].startswith("`")]
     assert fields
     for field, default, paper in fields:
         field = field.strip("`")
         value = functools.reduce(getattr, field.split("."), config)
-        # What follows a comma says what a value means.
+        # The text after a comma explains the value.
         assert load_yaml(default.partition(",")[0], field) == value, field
         assert paper
 
 
 @pytest.mark.parametrize("words", BENCHMARKS, ids=" ".join)
-def test_a_benchmark_is_of_whole_configurations(words):
+def test_benchmark_commands_have_valid_configurations(words):
     parser = argparse.ArgumentParser()
     parser.add_argument("--config")
     parser.add_argument("--agents", nargs="+")
@@ -114,7 +114,7 @@ def test_a_benchmark_is_of_whole_configurations(words):
 
 
 @pytest.mark.parametrize("words", PROGRAMS, ids=" ".join)
-def test_a_program_that_is_run_is_there_and_takes_its_flags(words):
+def test_program_commands_exist_and_accept_flags(words):
     path, *flags = words
     assert (ROOT / path).exists()
     place = str(ROOT / "configs" / "catch.yaml")
@@ -123,7 +123,7 @@ def test_a_program_that_is_run_is_there_and_takes_its_flags(words):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_metrics_of_an_agent_are_those_that_are_described(name):
+def test_agent_metrics_match_page(name):
     config = load_config(None, {"agent": name, "network.args": {"hidden_sizes": [4]}})
     spec = EnvironmentSpec(specs.Array((2,), np.float32), num_actions=3)
     agent = make_agent(config, spec)
@@ -144,9 +144,7 @@ def test_the_metrics_of_an_agent_are_those_that_are_described(name):
     assert set(metrics) | others == described
 
 
-def test_the_optimizer_of_the_page_updates_the_head_at_its_own_rate(
-    tmp_path, monkeypatch
-):
+def test_page_optimizer_updates_head_at_its_own_rate(tmp_path, monkeypatch):
     (block,) = read_blocks(AGENTS / "README.md", "python")
     (tmp_path / "optimizers.py").write_text(block)
     monkeypatch.syspath_prepend(tmp_path)

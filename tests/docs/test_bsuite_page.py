@@ -1,4 +1,4 @@
-"""What docs/bsuite.md says of sweeps is so."""
+"""docs/bsuite.md matches the sweeps."""
 
 import csv
 import re
@@ -17,16 +17,16 @@ CHOSEN = select_bsuite_ids(load_config(str(BSUITE)).sweep.ids)
 
 
 def list_named():
-    """Returns what the first cells of the page's tables name."""
+    """Returns the names in the first cells of the page's tables."""
     return {name for row in read_rows(PAGE) for name in re.findall("`([^`]+)`", row[0])}
 
 
-def test_the_fields_of_a_sweep_have_their_row():
+def test_every_sweep_field_has_a_row():
     fields = {name for name in list_fields() if name.startswith("sweep.")}
     assert fields <= list_named()
 
 
-def test_what_a_sweep_makes_has_its_row(tmp_path):
+def test_every_sweep_file_has_a_row(tmp_path):
     config = load_config(str(BSUITE), {"run_dir": str(tmp_path / "s")})
     sweep = open_sweep(config, "")
     sweep.close()
@@ -34,14 +34,14 @@ def test_what_a_sweep_makes_has_its_row(tmp_path):
     assert made <= {name.rstrip("/") for name in list_named()}
 
 
-def test_every_experiment_has_its_score_and_its_time():
+def test_every_experiment_has_score_and_time_rows():
     names = [n for n in list_experiments() if not n.endswith(("_noise", "_scale"))]
     rows = [" ".join(row) for row in read_rows(PAGE)]
     for name in names:
         assert sum(f"`{name}`" in row for row in rows) >= 2, name
 
 
-def test_r2d2_shares_with_dqn_what_its_file_says():
+def test_r2d2_config_matches_dqn_and_memory_configs():
     dqn, r2d2, memory = (
         load_config(str(ROOT / "configs" / f"{name}.yaml"))
         for name in ("bsuite", "bsuite_r2d2", "memory")
@@ -59,7 +59,7 @@ def test_r2d2_shares_with_dqn_what_its_file_says():
     assert r2d2.replay.sequence_length == memory.replay.sequence_length
 
 
-def test_the_numbers_of_ids():
+def test_page_states_numbers_of_ids():
     text = " ".join(read_prose(PAGE).split())
     everything = list_bsuite_episodes()
     mnist = [name for name in everything if name.startswith("mnist")]
@@ -74,7 +74,7 @@ def test_the_numbers_of_ids():
     assert not set(mnist) & set(CHOSEN)
 
 
-def test_the_scores_are_those_of_the_file_of_rows():
+def test_scores_on_page_match_csv_file():
     with (ROOT / "docs" / "bsuite.csv").open(newline="") as file:
         measured = list(csv.DictReader(file))
     sweeps = sorted({row["sweep"] for row in measured})

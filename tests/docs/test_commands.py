@@ -1,8 +1,4 @@
-"""The commands of the pages are run as a user would, and what comes out is checked.
-
-A command of any page is run unless NOT_RUN names it with a reason. One that trains has
-to learn: its last evaluation must return what LEARNED says of its environment.
-"""
+"""The commands of the pages run as a user runs them, and those that train learn."""
 
 import json
 import re
@@ -20,7 +16,7 @@ from distrl.cli.report import make_parser
 from distrl.config import load_config, load_run
 from distrl.errors import ConfigError
 
-# A pattern in a command, and why nobody runs it here.
+# Patterns of commands, and why they are not run here.
 NOT_RUN = {
     r"^sweep ": "takes hours",
     r"^report ": "reads those sweeps",
@@ -31,8 +27,8 @@ NOT_RUN = {
     r"cells:Cells|runs/cells": "test_pages_of_own_parts.py runs it with its module",
     r"discrete_control": "needs dm_control, which test_environments_page.py installs",
 }
-# What an agent returns that has learned: at least half of the way from random play, of
-# the return in the comment, to the best.
+# The least return of an agent that has learned: at least half of the way from random
+# play, whose return is in the comment, to the best.
 LEARNED = {
     "bsuite:catch/0": 0.9,  # -0.6
     "gym:CartPole-v1": 150.0,  # 22; a command of a page cuts episodes off at 200
@@ -41,12 +37,12 @@ LEARNED = {
     "custom_environment:GymCorridor": 0.9,
     "custom_environment:Signpost": 0.9,  # 0.0
 }
-# A pattern in those that stop long before they have learned, and their learner_steps.
+# Patterns of commands that stop before they have learned, and their learner steps.
 STOPS_EARLY = {r"^train .*runs/half": 1_000, r"^resume runs/half": 2_000}
 # The run that a page resumes without a change, "after Ctrl-C".
 INTERRUPTED = "train configs/catch.yaml --run_dir=runs/catch-1"
 
-# Where the Python of a page is run.
+# The test module that runs the Python blocks of each page.
 PYTHON = {
     "README.md": "test_commands.py",
     "docs/action_masks.md": "test_pages_of_own_parts.py",
@@ -94,22 +90,22 @@ ANSWERING = [
 TRAINING = [words for c in RUN.values() for words in c if words[0] == "train"]
 
 
-def test_there_are_commands_to_check():
+def test_commands_are_found_in_pages():
     assert ["train", "configs/cartpole.yaml"] in TRAINING
     assert ["doctor"] in ANSWERING
     assert len(RUN) > 15
 
 
 @pytest.mark.parametrize("pattern", NOT_RUN)
-def test_what_is_not_run_is_in_a_page(pattern):
+def test_every_excluded_pattern_matches_a_command(pattern):
     assert any(re.search(pattern, " ".join(words)) for words in COMMANDS)
 
 
 @pytest.mark.parametrize("words", TRAINING, ids=" ".join)
-def test_a_training_command_has_an_expectation(words):
+def test_training_command_has_expected_return(words):
     config = read_config(words)
     goal = LEARNED[config.environment]
-    # Where the command asks for a return, it is one that counts as learned.
+    # A return at which the command stops must count as learned.
     if config.stop.evaluation_return is not None:
         assert config.stop.evaluation_return >= goal
     if config.environment_args:
@@ -119,13 +115,13 @@ def test_a_training_command_has_an_expectation(words):
 @pytest.mark.parametrize(
     "words", [words for words in COMMANDS if not is_answering(words)], ids=" ".join
 )
-def test_the_flags_of_a_command_are_taken(words, tmp_path, monkeypatch):
+def test_command_flags_are_valid(words, tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     command, *arguments = words
     if command == "report":
         assert make_parser().parse(arguments).sweep_dirs
     elif command == "evaluate":
-        # Its flags are read; then there is no such run.
+        # The flags are read before the missing run is refused.
         with pytest.raises(ConfigError, match="does not exist"):
             evaluate([f"{tmp_path}/{arguments[0]}", *arguments[1:]])
     else:
@@ -134,9 +130,9 @@ def test_the_flags_of_a_command_are_taken(words, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("words", [["--help"], *ANSWERING], ids=" ".join)
-def test_a_command_that_answers_answers(words, tmp_path):
+def test_informational_command_prints_answer(words, tmp_path):
     done = call_python(["-m", "distrl", *words], tmp_path, "programs")
-    # The doctor may find something on this machine.
+    # The doctor may report failures of this machine.
     assert done.returncode in ((0, 1) if words == ["doctor"] else (0,)), done.stderr
     lines = done.stdout.splitlines()
     assert len(lines) > 1
@@ -145,7 +141,7 @@ def test_a_command_that_answers_answers(words, tmp_path):
         assert not any(line.startswith("warning") for line in lines)
 
 
-def test_a_page_with_python_has_a_test_that_runs_it():
+def test_every_page_with_python_has_a_test():
     pages = {str(p.relative_to(ROOT)) for p in PAGES if read_blocks(p, "python")}
     assert pages == set(PYTHON)
     for page, module in PYTHON.items():
@@ -153,17 +149,17 @@ def test_a_page_with_python_has_a_test_that_runs_it():
         assert page.rpartition("/")[2] in text
 
 
-def test_the_python_of_the_readme_solves_catch(tmp_path):
+def test_readme_python_solves_catch(tmp_path):
     (block,) = read_blocks(README, "python")
     evaluation_return, run_dir = run_script(block, tmp_path).split()
     assert float(evaluation_return) >= 0.95
     assert (tmp_path / run_dir / "result.json").exists()
 
 
-def test_the_python_of_the_architecture_solves_catch(tmp_path):
+def test_architecture_python_solves_catch(tmp_path):
     (block,) = read_blocks(ROOT / "docs" / "architecture.md", "python")
     env_steps, learner_steps = map(int, run_script(block, tmp_path).split())
-    # It would take 50,000 if it did not reach its return.
+    # The run stops at 50,000 if it does not reach its return.
     assert 0 < env_steps < 50_000
     assert learner_steps > 0
 
@@ -171,7 +167,7 @@ def test_the_python_of_the_architecture_solves_catch(tmp_path):
 @pytest.mark.slow
 @pytest.mark.timeout(3_600)
 @pytest.mark.parametrize("page", RUN, ids=str)
-def test_the_commands_of_a_page_do_what_it_says(page, tmp_path):
+def test_page_commands_reach_expected_results(page, tmp_path):
     write_modules(page, tmp_path)
     commands = RUN[page]
     if ROOT / page == README:
@@ -191,7 +187,7 @@ def test_the_commands_of_a_page_do_what_it_says(page, tmp_path):
 
 
 def judge(text, result, folder):
-    """Fails if a command that succeeded has not done what it is there for."""
+    """Fails if a command that succeeded has not reached its expected result."""
     goal = LEARNED[load_run(str(folder / result["run_dir"])).environment]
     if text.startswith("evaluate"):
         assert result["mean_return"] >= goal, text
@@ -218,7 +214,7 @@ def write_modules(page, folder):
 
 
 def name_run(word, folder):
-    """Returns the first run there is for `runs/NAME-DATE-TIME`, or the word."""
+    """Returns the first existing run for `runs/NAME-DATE-TIME`, or else the word."""
     example = re.fullmatch(r"runs/(\w+)-\d{8}-\d{6}", word)
     if example is None:
         return word
@@ -226,7 +222,7 @@ def name_run(word, folder):
 
 
 def interrupt(run_dir):
-    """Begins a run and ends it by Ctrl-C."""
+    """Starts a run and stops it by Ctrl-C."""
     with train(run_dir) as command:
         command.await_line("training")
         command.process.send_signal(signal.SIGINT)

@@ -1,4 +1,4 @@
-"""What docs/environments.md says of schemes, options and installing is so."""
+"""docs/environments.md matches the schemes, options and extras."""
 
 import dataclasses
 import json
@@ -21,21 +21,21 @@ PAGE = Path(ROOT / "docs" / "environments.md")
 ROWS = {row[0].strip("`"): row[1:] for row in read_rows(PAGE)}
 
 
-def test_every_scheme_has_a_row_with_an_address_that_works():
+def test_every_scheme_has_a_row_with_valid_address():
     addresses = [name for name in ROWS if ":" in name and ROWS[name][-1]]
     assert {address.partition(":")[0] for address in addresses} == set(SUITES)
     for address in addresses:
         assert read_spec(address, {}).num_actions >= 2
 
 
-def test_every_scheme_is_listed_and_in_the_message():
+def test_every_scheme_is_listed_and_in_error_message():
     listed = {entry.uri.partition(":")[0] for entry in list_environments()}
     assert set(SUITES) <= listed
     for scheme in SUITES:
         assert f"{scheme}:" in FORMS
 
 
-def test_the_commands_that_install_are_those_of_the_extras():
+def test_install_commands_match_extras():
     project = tomli.loads((ROOT / "pyproject.toml").read_text())["project"]
     told = {row[-1].strip("`") for row in ROWS.values()}
     for extra in ("atari", "box2d", "envpool", "minatar"):
@@ -44,12 +44,12 @@ def test_the_commands_that_install_are_those_of_the_extras():
         assert extra == "box2d" or SUITES[extra].requirement == requirement
 
 
-def test_every_option_of_atari_has_a_row_with_its_default():
+def test_every_atari_option_has_a_row_with_default():
     for field in dataclasses.fields(AtariOptions):
         assert ROWS[field.name][0].strip("`") == show_value(field.default)
 
 
-def test_the_factory_runs(tmp_path, monkeypatch):
+def test_factory_on_page_makes_environment(tmp_path, monkeypatch):
     block, _ = read_blocks(PAGE, "python")
     (tmp_path / "torques.py").write_text(block)
     monkeypatch.syspath_prepend(tmp_path)
@@ -61,7 +61,7 @@ def test_the_factory_runs(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def dm_control(tmp_path_factory):
-    """A folder with dm_control, which is not in the lock, and what it lacks there."""
+    """A folder with dm_control, which is not in the lock, and its dependencies."""
     target = tmp_path_factory.mktemp("dm_control")
     (requirement,) = re.findall(r"pip install '(dm-control.*?)'", PAGE.read_text())
     done = subprocess.run(
@@ -81,7 +81,7 @@ def dm_control(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_tasks_of_dm_control_are_trained_on(dm_control, tmp_path):
+def test_dm_control_task_is_checked_and_trained_on(dm_control, tmp_path):
     _, block = read_blocks(PAGE, "python")
     (tmp_path / "discrete_control.py").write_text(block)
     commands = [c for c in read_commands(PAGE) if "discrete_control" in " ".join(c)]
@@ -95,7 +95,7 @@ def test_tasks_of_dm_control_are_trained_on(dm_control, tmp_path):
     assert result["env_steps"] >= 10_000
 
 
-def test_the_entry_point_is_of_our_group():
+def test_entry_point_on_page_has_right_group():
     (block,) = read_blocks(PAGE, "toml")
     groups = tomli.loads(block)["project"]["entry-points"]
     assert groups == {ENTRY_POINTS: {"corridor": "corridor_suite:load"}}

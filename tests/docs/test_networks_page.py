@@ -1,4 +1,4 @@
-"""What docs/networks.md says of fields, torsos and your own torso is true."""
+"""docs/networks.md matches the fields and torsos, and its examples run."""
 
 import inspect
 import sys
@@ -47,7 +47,7 @@ def test_every_torso_has_a_row_with_its_arguments():
         assert told.count("`") == 2 * len(parameters)
 
 
-def test_the_yaml_is_a_network_for_atari(tmp_path):
+def test_yaml_on_page_is_atari_network(tmp_path):
     (block,) = read_blocks(PAGE, "yaml")
     (tmp_path / "atari.yaml").write_text(block)
     network = load_config(str(tmp_path / "atari.yaml")).network
@@ -55,7 +55,7 @@ def test_the_yaml_is_a_network_for_atari(tmp_path):
     check_network(network, FRAMES)
 
 
-def test_your_own_torso_runs(tmp_path, monkeypatch):
+def test_custom_torso_on_page_runs(tmp_path, monkeypatch):
     (block,) = read_blocks(PAGE, "python")
     (tmp_path / "my_torso.py").write_text(block)
     monkeypatch.syspath_prepend(tmp_path)

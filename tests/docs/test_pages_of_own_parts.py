@@ -1,7 +1,4 @@
-"""The Python of the pages about environments, masks, networks and agents of your own.
-
-test_commands.py runs most of their commands.
-"""
+"""The Python blocks of the pages about custom environments, masks and agents."""
 
 import importlib
 import json
@@ -29,7 +26,7 @@ def run_block(page, block, cell):
     exec(compile(block, str(page), "exec"), cell)
 
 
-def test_the_blocks_about_agents_run(tmp_path, monkeypatch, capsys):
+def test_agent_page_blocks_run(tmp_path, monkeypatch, capsys):
     monkeypatch.syspath_prepend(tmp_path)
     cell, files = {}, []
     for block in read_blocks(AGENT, "python"):
@@ -42,10 +39,10 @@ def test_the_blocks_about_agents_run(tmp_path, monkeypatch, capsys):
     first, refusal = capsys.readouterr().out.splitlines()
     assert set(cell["output"].metrics) == {"loss", "mean_abs_td", "mean_q", "max_q"}
     assert first.startswith(f"{float(cell['loss'])} {{")
-    # What the command prints, the check says.
+    # The page shows the refusal of the check as the command prints it.
     assert f"\ndistrl: error: {refusal}\n" in AGENT.read_text()
 
-    # An agent in a command is in one of the files.
+    # Agents in commands are in one of the files.
     words = [word for command in read_commands(AGENT) for word in command]
     agents = [word[8:].split(":") for word in words if word.startswith("--agent=")]
     assert {module for module, _ in agents} == {"my_agent"}
@@ -55,13 +52,13 @@ def test_the_blocks_about_agents_run(tmp_path, monkeypatch, capsys):
         sys.modules.pop(name, None)
 
 
-def test_the_masked_environment_is_checked_trained_and_played_at_random(tmp_path):
+def test_action_mask_page_commands_succeed(tmp_path):
     (tmp_path / "cells.py").write_text(CELLS)
     check, train, evaluate = read_commands(MASKS)
     lines = run_distrl(check, tmp_path, tmp_path).splitlines()
     assert lines[-1] == "nothing failed"
     assert any(re.match(r"ok +action masks ", line) for line in lines)
-    # One actor and one process are enough, and the same commands.
+    # One process is enough here.
     run_distrl([*train, "--launch.backend=serial"], tmp_path, tmp_path)
     result = json.loads((tmp_path / "runs" / "cells" / "result.json").read_text())
     assert (result["status"], result["evaluation_return"]) == ("done", 5)
@@ -70,7 +67,7 @@ def test_the_masked_environment_is_checked_trained_and_played_at_random(tmp_path
     assert 1.8 < mean < 2.8
 
 
-def test_the_lines_for_losses_of_your_own_mask_values():
+def test_action_mask_page_loss_blocks_mask_values():
     q = jnp.array([1.0, 5.0, 3.0])
     legal = jnp.array([True, False, True])
     unused = dict.fromkeys(Estimates._fields)
@@ -90,21 +87,21 @@ def test_the_lines_for_losses_of_your_own_mask_values():
     assert find_legal(np.zeros(2)) is None
 
 
-def test_the_environments_of_the_page_are_those_of_the_program():
+def test_environment_page_blocks_match_program():
     blocks = read_blocks(ENVIRONMENT, "python")
     assert len(blocks) == 4
     text = (ROOT / "programs" / "custom_environment.py").read_text()
     assert all(block in text for block in blocks)
 
 
-def test_the_lines_of_check_env_are_those_of_the_table():
+def test_environment_page_table_matches_check_env():
     found = check_environment(
         "environments.nonconforming_environments:Spoiled?how=LeavesItsBounds", {}, 80, 1
     )
     findings = {finding.name: finding for finding in found}
     described = [row[0].strip("`") for row in read_rows(ENVIRONMENT)]
     assert described == list(findings)
-    # The example is what that environment gives, of more steps.
+    # The example on the page is of the same environment, after more steps.
     (example,) = (block for block in read_blocks(ENVIRONMENT) if "FAILED" in block)
     bounds = format_finding(findings["bounds"])
     assert re.sub(r" \(and .* more\)", "", bounds) in example

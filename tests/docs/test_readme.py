@@ -1,4 +1,4 @@
-"""What README.md and docs/ say is so: links are whole, files and targets exist."""
+"""Links, file names, commands and facts in README.md and docs/ are correct."""
 
 import re
 from typing import get_args
@@ -15,7 +15,7 @@ from distrl.environments import read_spec
 from distrl.program import make_program
 
 
-def test_commands_in_sentences_exist(tmp_path):
+def test_commands_in_prose_exist(tmp_path):
     known = re.findall(r"^  ([\w-]+)", run_distrl(["--help"], tmp_path), re.M)
     named = set()
     for page in PAGES:
@@ -24,7 +24,7 @@ def test_commands_in_sentences_exist(tmp_path):
     assert named <= set(known)
 
 
-def test_targets_of_make_exist():
+def test_make_targets_exist():
     rules = re.findall(r"^([a-z -]+):", (ROOT / "Makefile").read_text(), re.M)
     targets = " ".join(rules).split()
     for page in PAGES:
@@ -41,7 +41,7 @@ def make_anchor(heading):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_lead_somewhere(page):
+def test_links_have_existing_targets(page):
     links = re.findall(r"\]\(([^)\s]+)\)", read_prose(page))
     for link in links:
         if "://" in link:
@@ -55,18 +55,18 @@ def test_links_lead_somewhere(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_files_that_are_named_exist(page):
+def test_named_files_exist(page):
     pattern = r"`((?:distrl|tests|configs|programs|benchmarks|docs)/[\w./-]*)`"
     for name in re.findall(pattern, page.read_text()):
         assert (ROOT / name).exists(), f"{page.name}: {name}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_no_mark_of_something_missing_is_left(page):
+def test_no_placeholder_is_left(page):
     assert "@@" not in page.read_text()
 
 
-def test_what_make_train_does_is_what_the_readme_says():
+def test_readme_matches_make_train():
     config = load_config(str(ROOT / "configs" / "catch.yaml"))
     spec = read_spec(
         config.environment,
@@ -78,12 +78,12 @@ def test_what_make_train_does_is_what_the_readme_says():
     assert f"solves Catch with {nodes} processes" in text
     assert f"an evaluation of {config.evaluation.episodes} whole episodes" in text
     assert f"a mean return of {config.stop.evaluation_return}" in text
-    # Ten seconds are promised: the nodes' own time, and a second to say so.
+    # Ten seconds are promised: the nodes' time to stop, and a second to report it.
     assert "within ten seconds" in text
     assert config.launch.stop_seconds + 1 < 10
 
 
-def test_exit_codes_are_those_of_the_command():
+def test_readme_exit_codes_match_command():
     from distrl.cli import main, train
 
     text = " ".join(README.read_text().split())
@@ -97,7 +97,7 @@ def test_exit_codes_are_those_of_the_command():
         assert words in " ".join(train._EXIT_CODES.split())
 
 
-def test_every_back_end_and_every_extra_has_its_row():
+def test_every_backend_and_extra_has_a_row():
     architecture = (ROOT / "docs" / "architecture.md").read_text()
     for backend in get_args(Backend):
         assert f"\n| `{backend}` |" in architecture
@@ -108,14 +108,14 @@ def test_every_back_end_and_every_extra_has_its_row():
 
 
 @pytest.mark.parametrize("folder", ["distrl", "docs", "programs", "benchmarks"])
-def test_nobody_is_told_to_install_distrl_from_an_index(folder):
-    # The name is nobody's there: whoever claims it would be installed.
+def test_no_file_installs_distrl_from_index(folder):
+    # The name is not taken there, so anyone could publish under it.
     files = [README, *(ROOT / folder).rglob("*.py"), *(ROOT / folder).rglob("*.md")]
     for file in files:
         assert not re.search(r"pip install[^\n]*[ '\"]distrl\b", file.read_text()), file
 
 
-def test_the_fields_that_may_change_are_those_of_the_page():
+def test_changeable_fields_match_resuming_page():
     named = [
         field.removesuffix("*")
         for row in read_rows(ROOT / "docs" / "resuming.md")

@@ -1,4 +1,4 @@
-"""The files of docs/recipes and the Dockerfile: they fit the lock and each other."""
+"""The files of docs/recipes and the Dockerfile fit the lock and each other."""
 
 import re
 import shlex
@@ -28,7 +28,7 @@ def find_pods(job):
     return [group["template"]["spec"] for group in groups]
 
 
-def test_the_entrypoint_of_the_ray_job_is_a_run_on_ray(job, monkeypatch):
+def test_ray_job_entrypoint_trains_on_ray(job, monkeypatch):
     monkeypatch.chdir(ROOT)
     program, command, *arguments = shlex.split(job[0]["spec"]["entrypoint"])
     place, values, _ = read_configured("", "CONFIG", "", arguments)
@@ -42,13 +42,13 @@ def test_the_entrypoint_of_the_ray_job_is_a_run_on_ray(job, monkeypatch):
         assert any(config.run_dir.startswith(m["mountPath"] + "/") for m in mounts)
 
 
-def test_the_ray_job_has_the_ray_of_the_lock(job):
+def test_ray_job_has_locked_ray_version(job):
     lock = (ROOT / "requirements.lock").read_text()
     (version,) = re.findall(r"^ray\[?.*?==([0-9.]+)", lock, re.M)
     assert job[0]["spec"]["rayClusterSpec"]["rayVersion"] == version
 
 
-def test_the_pods_of_the_ray_job_are_alike(job):
+def test_ray_job_pods_share_image_and_volumes(job):
     pods = find_pods(job[0])
     assert len(pods) == 2
     (image,) = {pod["containers"][0]["image"] for pod in pods}
@@ -65,13 +65,13 @@ def test_the_pods_of_the_ray_job_are_alike(job):
     assert claim["spec"]["accessModes"] == ["ReadWriteMany"]
 
 
-def test_the_image_that_is_built_is_the_one_that_is_named():
+def test_container_page_names_image_of_current_version():
     page = (RECIPES / "container.md").read_text()
     named = set(re.findall(r"distrl:([0-9.]+)", page))
     assert named == {read_version()}
 
 
-def test_the_dockerfile_copies_what_the_locked_set_needs(tmp_path):
+def test_dockerfile_copies_files_needed_to_install(tmp_path):
     lines = (ROOT / "Dockerfile").read_text().replace("\\\n", " ").splitlines()
     install = next(i for i, line in enumerate(lines) if line.startswith("RUN make"))
     for line in lines[:install]:
@@ -95,13 +95,13 @@ def test_the_dockerfile_copies_what_the_locked_set_needs(tmp_path):
     assert not (tmp_path / "distrl").exists()
 
 
-def test_the_user_of_the_image_is_the_one_of_the_pods():
+def test_image_user_matches_pods():
     text = (ROOT / "Dockerfile").read_text()
     assert "--uid 1000 distrl" in text
     assert re.search(r"^USER distrl$", text, re.M)
 
 
-def test_the_batch_script_has_no_errors_of_syntax():
+def test_batch_script_has_valid_syntax():
     script = RECIPES / "train.sbatch"
     done = subprocess.run(
         ["bash", "-n", str(script)], capture_output=True, text=True, timeout=30

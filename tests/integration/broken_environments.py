@@ -28,7 +28,7 @@ class _Failing(_Broken):
 
 
 class _Stubborn(_Broken):
-    """Sits in a step forever and ignores SIGTERM."""
+    """Hangs in a step and ignores SIGTERM."""
 
     def _break(self):
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
@@ -37,7 +37,7 @@ class _Stubborn(_Broken):
 
 
 class _Deaf(_Broken):
-    """Takes the signals of its process in the constructor and in a step."""
+    """Catches SIGTERM in the constructor and blocks all signals in a step."""
 
     def __init__(self, seed: int = 0):
         super().__init__(seed=seed)
@@ -73,7 +73,7 @@ class _Talking(catch.Catch):
 
 
 class _Spawning(catch.Catch):
-    """Catch that starts a process of its own, in a session of its own."""
+    """Catch that starts a process in a new session."""
 
     def __init__(self, seed: int = 0):
         super().__init__(seed=seed)
@@ -84,7 +84,7 @@ class _Spawning(catch.Catch):
 
 
 def refuse(seed: int = 0) -> dm_env.Environment:
-    """A factory that fails itself."""
+    """Fails to make an environment."""
     raise OSError("no licence file")
 
 

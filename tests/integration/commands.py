@@ -1,4 +1,4 @@
-"""Starts the real command and finds what it leaves behind."""
+"""Starts the real command and finds the processes that it leaves."""
 
 import csv
 import json
@@ -54,7 +54,7 @@ class Command:
         raise AssertionError(f"no line with {text!r} in:\n{''.join(self.lines)}")
 
     def await_value(self, read: Callable[[], Any], seconds: float = 90.0) -> Any:
-        """Polls what no line tells until it is true, and returns it."""
+        """Polls a value that no line reports until it is true, and returns it."""
         deadline = time.monotonic() + seconds
         while not (value := read()):
             assert self.process.poll() is None, self.stderr
@@ -70,17 +70,17 @@ class Command:
 
     @property
     def stderr(self) -> str:
-        """What was read of stderr so far."""
+        """The part of stderr that was read so far."""
         return "".join(self.lines)
 
     @property
     def result(self) -> dict:
-        """What result.json holds."""
+        """The content of result.json."""
         return json.loads((self.run_dir / "result.json").read_text())
 
     @property
     def nodes(self) -> dict[str, dict]:
-        """What program.json says of each node."""
+        """The entries of program.json by node."""
         program = json.loads((self.run_dir / "program.json").read_text())
         return {node["name"]: node for node in program["nodes"]}
 
@@ -106,7 +106,7 @@ class Command:
 def train(
     run_dir: Path, *flags: str, config: Path = CATCH, wrapper: Sequence[str] = ()
 ) -> Iterator[Command]:
-    """Starts the command and kills what is left of it in the end."""
+    """Starts the command and kills its remaining processes at the end."""
     arguments = ["train", str(config), f"--run_dir={run_dir}", *flags]
     with _started(run_dir, *arguments, wrapper=wrapper) as command:
         yield command
@@ -114,14 +114,14 @@ def train(
 
 @contextmanager
 def resume(run_dir: Path, *flags: str) -> Iterator[Command]:
-    """Resumes a run, and kills what is left of it in the end."""
+    """Resumes a run and kills its remaining processes at the end."""
     with _started(run_dir, "resume", str(run_dir), *flags) as command:
         yield command
 
 
 @contextmanager
 def sweep(sweep_dir: Path, *flags: str, config: Path = BSUITE) -> Iterator[Command]:
-    """Starts or resumes a sweep, and kills what is left of it in the end."""
+    """Starts or resumes a sweep and kills its remaining processes at the end."""
     arguments = ["sweep", str(config), f"--run_dir={sweep_dir}", *flags]
     with _started(sweep_dir, *arguments) as command:
         yield command

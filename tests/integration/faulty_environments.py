@@ -1,4 +1,4 @@
-"""One environment for each fault; all are well for their first steps."""
+"""One environment for each fault; all are sound in their first steps."""
 
 import dm_env
 import numpy as np
@@ -8,10 +8,7 @@ _LENGTH = 5
 
 
 class Sound(dm_env.Environment):
-    """Observes three numbers from 0 to 1; each reward is 1.
-
-    A subclass spoils the step `fault_at`, which is the last one of an episode.
-    """
+    """Pays 1 a step; a subclass spoils step `fault_at`, the last of an episode."""
 
     fault_at = 16 * _LENGTH
 
@@ -56,7 +53,7 @@ class RaisesInReset(Sound):
 
 
 class BeginsOutOfBounds(Sound):
-    """In the first observation of a later episode."""
+    """Spoils the first observation of a later episode."""
 
     def reset(self):
         timestep = super().reset()
@@ -66,7 +63,7 @@ class BeginsOutOfBounds(Sound):
 
 
 class ObservesFractions(Sound):
-    """Counts in integers, but for one step."""
+    """Observes integers, but a fraction in one step."""
 
     def spoil(self, timestep):
         return timestep._replace(observation=np.array([0, 0.5, 1], np.float32))
@@ -79,7 +76,7 @@ class ObservesFractions(Sound):
 
 
 class ReturnsATuple(Sound):
-    """As Gymnasium does."""
+    """Returns a tuple, as Gymnasium does."""
 
     def spoil(self, timestep):
         return timestep.observation, 1.0, False, False, {}

@@ -1,4 +1,4 @@
-"""Environments whose actions are not always legal; an illegal one raises."""
+"""Environments that raise on illegal actions."""
 
 import dm_env
 import gymnasium
@@ -11,10 +11,7 @@ CELLS = 5
 
 
 class Board(gymnasium.Env):
-    """Cells to be filled, each once: the first empty one pays 1, the others nothing.
-
-    The mask is in `info`.
-    """
+    """Cells to fill, each once: the first empty one pays 1; the mask is in `info`."""
 
     observation_space = spaces.Box(0, 1, (CELLS,), np.float32)
     action_space = spaces.Discrete(CELLS)
@@ -43,7 +40,7 @@ class Board(gymnasium.Env):
 
 
 class Shown(Board):
-    """The mask comes with an array, as in PettingZoo."""
+    """Board that observes the mask next to an array, as in PettingZoo."""
 
     observation_space = spaces.Dict(
         observation=Board.observation_space, action_mask=spaces.MultiBinary(CELLS)
@@ -57,7 +54,7 @@ class Shown(Board):
 
 
 class Parts(Shown):
-    """The mask is boolean, and comes with several arrays."""
+    """Board that observes a boolean mask next to several arrays."""
 
     observation_space = spaces.Dict(
         filled=Board.observation_space,
@@ -74,7 +71,7 @@ class Parts(Shown):
 
 
 class Frames(Board):
-    """Its observation is a stack of two images, the last and the one before."""
+    """Board that observes a stack of two images, the last and the one before."""
 
     observation_space = spaces.Box(0, 255, (CELLS, 1, 2), np.uint8)
 
@@ -92,7 +89,7 @@ class Frames(Board):
 
 
 class Native(dm_env.Environment):
-    """The same as a dm_env environment; its actions begin at 1."""
+    """Board as a dm_env environment whose actions begin at 1."""
 
     def reset(self):
         self.cells = np.zeros(CELLS, np.float32)

@@ -1,4 +1,4 @@
-"""What the newest checkpoint of a run holds."""
+"""Reads the replay in the newest checkpoint of a run."""
 
 import socket
 
@@ -9,7 +9,7 @@ from distrl.replay.server import start_server
 
 
 def restore_replay(config, spec, shard=0):
-    """Returns the items, inserts and samples of a server that continues a run."""
+    """Returns the items, inserts and samples of a server restored from a run."""
     with socket.socket() as s:
         s.bind(("localhost", 0))
         port = s.getsockname()[1]

@@ -9,14 +9,14 @@ _SIZE = 5
 
 
 def draw(seed, episode, step):
-    """The frame of a step, which tells whose and when it is, `[5, 5] uint8`."""
+    """Returns the frame of a step, which encodes its arguments, `[5, 5] uint8`."""
     frame = (37 * seed + 11 * episode + 5 * step + np.arange(_SIZE**2)) % 251
     frame[:3] = seed, episode, step
     return frame.reshape(_SIZE, _SIZE).astype(np.uint8)
 
 
 def stack(seed, episode, step):
-    """The observation of a step: zeros are before the first, `[5, 5, 3] uint8`."""
+    """Returns the observation of a step, padded with zeros, `[5, 5, 3] uint8`."""
     return np.stack(
         [
             draw(seed, episode, each) if each >= 0 else np.zeros((5, 5), np.uint8)

@@ -10,7 +10,7 @@ ENDLESS = ["--stop.evaluation_return=null", "--stop.env_steps=null"]
 
 
 def run_into(tmp_path, *flags):
-    """Runs the program to its bad end; returns the command."""
+    """Runs the program until it fails; returns the command."""
     with train(tmp_path / "run", *ENDLESS, *flags) as command:
         assert command.finish(timeout=180) == 1
         command.assert_nothing_is_left()
@@ -27,11 +27,11 @@ def check_fault(tmp_path, fault):
     assert re.search(f"EnvironmentFault: environment 0 .*{FAULTS[fault]}", message)
 
 
-def test_a_bad_observation_names_node_environment_and_value(tmp_path):
+def test_bad_observation_error_names_node_and_value(tmp_path):
     check_fault(tmp_path, ObservesFractions)
 
 
-def test_a_loss_that_is_no_number_names_step_and_what_to_do(tmp_path):
+def test_diverged_loss_error_names_step_and_learning_rate(tmp_path):
     command = run_into(tmp_path, "--learner.learning_rate=1e30")
     assert command.result["error"]["node"] == "learner"
     message = command.stderr.splitlines()[-1]
@@ -41,5 +41,5 @@ def test_a_loss_that_is_no_number_names_step_and_what_to_do(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
-def test_every_fault_of_an_environment_is_named(tmp_path, fault):
+def test_every_environment_fault_is_named(tmp_path, fault):
     check_fault(tmp_path, fault)

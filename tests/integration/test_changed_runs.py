@@ -1,4 +1,4 @@
-"""`distrl resume` and `evaluate` once the environment or the network has changed."""
+"""`distrl resume` and `evaluate` after the environment or network has changed."""
 
 import json
 from pathlib import Path
@@ -37,7 +37,7 @@ def say(file, **changes):
 
 
 def refuse(run_dir, words, goal):
-    """Checks that the run is refused, with the reason, and left as it was."""
+    """Checks that resuming is refused with a reason and changes no file."""
     before = read_files(run_dir)
     with resume(run_dir, goal) as command:
         assert command.finish() == 2, command.stderr
@@ -55,7 +55,7 @@ def refuse(run_dir, words, goal):
         pytest.param("ray", marks=pytest.mark.slow),
     ],
 )
-def test_a_run_that_has_changed_is_refused_and_untouched(
+def test_changed_environment_or_network_is_refused(
     tmp_path, backend, monkeypatch, capsys
 ):
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
@@ -71,7 +71,7 @@ def test_a_run_that_has_changed_is_refused_and_untouched(
     with train(run_dir, *flags) as command:
         assert command.finish() == 0, command.stderr
     goal = f"--stop.learner_steps={command.result['learner_steps'] + 20}"
-    # What a crash leaves behind is left there, too.
+    # A refused run also keeps what a crash left behind.
     (run_dir / "checkpoints" / ".partial-000009").mkdir()
 
     say(said, observation={**FIRST["observation"], "map": ["float32", [3, 3], 0, 1]})

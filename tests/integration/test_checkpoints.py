@@ -1,4 +1,4 @@
-"""What a real run leaves in RUN_DIR/checkpoints belongs together and is whole."""
+"""The checkpoints of real runs are consistent and complete."""
 
 import os
 import random
@@ -24,7 +24,7 @@ from distrl.learner.optimizer import make_optimizer
 from distrl.learner.state import init_state
 
 
-def test_the_parts_of_a_checkpoint_belong_together(tmp_path):
+def test_checkpoint_parts_are_consistent(tmp_path):
     run_dir = tmp_path / "run"
     flags = [*ENDLESS, "--checkpoint.period_learner_steps=400"]
     with train(run_dir, *flags, "--stop.learner_steps=4000") as command:
@@ -40,7 +40,7 @@ def test_the_parts_of_a_checkpoint_belong_together(tmp_path):
     assert progress.best_return == result["best_return"]
     assert find_best(run_dir).mean_return == result["best_return"]
 
-    # It was made at the end, and others on the way; two are kept, and no left-overs.
+    # Several were saved on the way and one at the end; two are kept, without remains.
     numbers = [int(path.name) for path in list_checkpoints(run_dir)]
     assert len(numbers) == 2
     assert numbers[0] >= 4
@@ -55,8 +55,8 @@ def test_the_parts_of_a_checkpoint_belong_together(tmp_path):
     _, restored = restore_state(run_dir, initial, config.learner)
     assert restored == progress
     size, inserts, samples = restore_replay(config, spec)
-    # Items are blocks of 32 transitions. Some of those waited in the actors, which went
-    # on for a moment while replay was saved.
+    # Replay counts blocks of 32 transitions. Some were still in the actors, which acted
+    # for a moment longer while replay was saved.
     assert size == inserts
     assert 0.75 * progress.env_steps <= 32 * size <= progress.env_steps
     assert samples * 32 >= progress.learner_steps * config.learner.batch_size
@@ -70,7 +70,7 @@ def test_the_parts_of_a_checkpoint_belong_together(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_a_run_that_is_killed_while_it_saves_always_has_a_whole_checkpoint(tmp_path):
+def test_run_killed_while_saving_has_complete_checkpoint(tmp_path):
     run_dir = tmp_path / "run"
     rng = random.Random(11)
     flags = [*ENDLESS, "--checkpoint.period_seconds=0.2"]
@@ -81,12 +81,12 @@ def test_a_run_that_is_killed_while_it_saves_always_has_a_whole_checkpoint(tmp_p
             if moment > 0:
                 command.await_line("resuming from")
             command.await_line("training")
-            # One more is whole, and the next has begun.
+            # Wait until one more is complete and the next has begun.
             while next_number(run_dir) <= newest + 1 or not list(
                 run_dir.glob("checkpoints/.partial-*/*")
             ):
                 assert command.process.poll() is None, command.stderr
-            # From the beginning of a part to a while after the rename.
+            # The kill falls between the start of a part and a while after the rename.
             time.sleep(rng.uniform(0.0, 0.1))
             os.kill(command.process.pid, signal.SIGKILL)
             command.finish()

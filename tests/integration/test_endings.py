@@ -1,4 +1,4 @@
-"""However a run ends, it says how, and nothing is left running."""
+"""Every end of a run is reported and leaves no process."""
 
 import csv
 import json
@@ -19,7 +19,7 @@ _LAUNCHPAD = pytest.param("launchpad", marks=pytest.mark.slow)
 
 
 def interrupt(command, number=signal.SIGINT, seconds=10):
-    """Signals a command, which must end within `seconds` and leave nothing."""
+    """Signals a command and checks that it ends in time and leaves no process."""
     asked = time.monotonic()
     command.process.send_signal(number)
     assert command.finish() == 128 + number
@@ -35,7 +35,7 @@ def interrupt(command, number=signal.SIGINT, seconds=10):
         (signal.SIGHUP, "SIGHUP"),
     ],
 )
-def test_signal_ends_a_training_run(tmp_path, number, reason):
+def test_signal_stops_training_run(tmp_path, number, reason):
     with train(tmp_path / "run", *ENDLESS) as command:
         command.await_line("training")
         interrupt(command, number)
@@ -50,7 +50,7 @@ runpy.run_module("distrl", run_name="__main__", alter_sys=True)
 """
 
 
-def test_closed_terminal_ends_a_run_after_a_last_checkpoint(tmp_path):
+def test_closed_terminal_stops_run_after_last_checkpoint(tmp_path):
     run_dir = tmp_path / "run"
     terminal, near = pty.openpty()
     arguments = ["train", str(CATCH), f"--run_dir={run_dir}", *ENDLESS]
@@ -76,17 +76,17 @@ def test_closed_terminal_ends_a_run_after_a_last_checkpoint(tmp_path):
     assert list((run_dir / "checkpoints").glob("[0-9]*"))
 
 
-def test_ctrl_c_ends_a_run_that_still_imports(tmp_path):
+def test_ctrl_c_stops_run_during_imports(tmp_path):
     with train(tmp_path / "run", *ENDLESS) as command:
         command.await_line("importing")
-        # What the tests look for is found as long as the command runs.
+        # Proves that `left_running` finds a command that runs.
         assert psutil.Process(command.process.pid) in command.left_running()
         interrupt(command)
     assert "Traceback" not in command.stderr
 
 
 @pytest.mark.parametrize("backend", ["processes", "threads", _LAUNCHPAD])
-def test_node_that_ignores_the_stop_is_killed_within_ten_seconds(tmp_path, backend):
+def test_node_ignoring_stop_is_killed_within_ten_seconds(tmp_path, backend):
     flags = [*ENDLESS, "--environment=broken_environments:stick"]
     run_dir = tmp_path / "run"
     with train(run_dir, *flags, f"--launch.backend={backend}") as command:
@@ -100,7 +100,7 @@ def test_node_that_ignores_the_stop_is_killed_within_ten_seconds(tmp_path, backe
 
 
 @pytest.mark.parametrize("backend", ["processes", "serial", "threads", _LAUNCHPAD])
-def test_environment_that_takes_signals_does_not_disturb_the_stop(tmp_path, backend):
+def test_run_stops_when_environment_catches_signals(tmp_path, backend):
     flags = [*ENDLESS, "--environment=broken_environments:deafen"]
     run_dir = tmp_path / "run"
     with train(run_dir, *flags, f"--launch.backend={backend}") as command:
@@ -108,11 +108,11 @@ def test_environment_that_takes_signals_does_not_disturb_the_stop(tmp_path, back
         interrupt(command, signal.SIGTERM, seconds=60)
     states = json.loads((run_dir / "program.json").read_text())["nodes"]
     assert {node["state"] for node in states} == {"ended"}
-    # Nobody was killed, so the last checkpoint was saved.
+    # No node was killed, so the last checkpoint was saved.
     assert list((run_dir / "checkpoints").glob("[0-9]*"))
 
 
-def test_node_that_somebody_terminates_is_started_again(tmp_path):
+def test_terminated_node_is_restarted(tmp_path):
     flags = ["--launch.backend=serial", *ENDLESS]
     with train(tmp_path / "run", *flags) as command:
         command.await_line("training")
@@ -124,7 +124,7 @@ def test_node_that_somebody_terminates_is_started_again(tmp_path):
 
 
 @pytest.mark.parametrize("backend", ["processes", "threads", "launchpad"])
-def test_failing_node_ends_the_run_with_its_traceback(tmp_path, backend):
+def test_failing_node_ends_run_with_its_traceback(tmp_path, backend):
     flags = [*ENDLESS, "--environment=broken_environments:fail"]
     with train(tmp_path / "run", *flags, f"--launch.backend={backend}") as command:
         assert command.finish(timeout=180) == 1
@@ -137,7 +137,7 @@ def test_failing_node_ends_the_run_with_its_traceback(tmp_path, backend):
     assert command.result["error"]["node"] in command.stderr
 
 
-def test_killed_node_ends_the_run_if_nothing_is_restarted(tmp_path):
+def test_killed_node_ends_run_when_restart_is_never(tmp_path):
     with train(tmp_path / "run", *ENDLESS, "--launch.restart=never") as command:
         command.await_line("training")
         os.kill(command.pid_of("replay/0"), signal.SIGKILL)
@@ -153,7 +153,7 @@ def test_killed_node_ends_the_run_if_nothing_is_restarted(tmp_path):
     + [pytest.param("launchpad", "true", marks=pytest.mark.slow)],
 )
 @pytest.mark.parametrize("victim", ["front", "host"])
-def test_nothing_outlives_a_killed_launcher(tmp_path, backend, isolate, victim):
+def test_killed_front_or_host_leaves_no_process(tmp_path, backend, isolate, victim):
     flags = [*ENDLESS, "--environment=broken_environments:spawn"]
     flags += [f"--launch.backend={backend}", f"--launch.isolate={isolate}"]
     with train(tmp_path / "run", *flags) as command:
@@ -179,7 +179,7 @@ NEVER_ENDS = [
 
 
 @pytest.mark.parametrize("backend", ["serial", "processes"])
-def test_evaluations_of_episodes_that_never_end_are_reported(tmp_path, backend):
+def test_endless_evaluation_episodes_are_truncated_and_reported(tmp_path, backend):
     flags = ["--evaluation.max_episode_steps=20", "--stop.evaluation_return=20"]
     flags += ["--stop.seconds=60", f"--launch.backend={backend}"]
     with train(tmp_path / "run", *NEVER_ENDS, *flags) as command:
@@ -191,8 +191,8 @@ def test_evaluations_of_episodes_that_never_end_are_reported(tmp_path, backend):
         assert next(csv.DictReader(file))["truncated_episodes"] == "4"
 
 
-def test_ctrl_c_ends_an_evaluation_that_never_ends_and_it_is_not_reported(tmp_path):
-    # Where the loop that evaluates is the one that would act and learn.
+def test_ctrl_c_stops_endless_evaluation_without_reporting_it(tmp_path):
+    # The serial backend evaluates in the loop that acts and learns.
     flags = ["--launch.backend=serial", "--evaluation.max_episode_steps=null"]
     flags += ["--evaluation.period=10"]
     with train(tmp_path / "run", *NEVER_ENDS, *flags) as command:
@@ -218,12 +218,12 @@ def test_paused_run_continues(tmp_path):
         command.process.send_signal(signal.SIGCONT)
         command.await_value(lambda: node.status() != psutil.STATUS_STOPPED)
         command.await_line("env_steps")
-        assert read() == before  # Nobody took anybody for silent.
+        assert read() == before  # no node was reported as silent
         interrupt(command, signal.SIGTERM, seconds=60)
     assert command.result["restarts"] == {}
 
 
-def test_second_ctrl_c_does_not_wait(tmp_path):
+def test_second_ctrl_c_ends_run_at_once(tmp_path):
     flags = [*ENDLESS, "--launch.stop_seconds=60"]
     flags += ["--environment=broken_environments:stick"]
     with train(tmp_path / "run", *flags) as command:
@@ -236,7 +236,7 @@ def test_second_ctrl_c_does_not_wait(tmp_path):
 
 
 @pytest.mark.parametrize("isolate", [True, False])
-def test_program_is_in_a_private_network_where_the_system_allows(tmp_path, isolate):
+def test_nodes_use_private_network_when_isolated(tmp_path, isolate):
     flag = f"--launch.isolate={str(isolate).lower()}"
     with train(tmp_path / "run", *ENDLESS, flag) as command:
         command.await_line("training")
@@ -253,7 +253,7 @@ def test_program_is_in_a_private_network_where_the_system_allows(tmp_path, isola
     ("environment", "words"),
     [("broken_environments:refuse", "no licence file"), ("bsuite:cacth/0", "catch")],
 )
-def test_environment_that_does_not_fit_starts_nothing(tmp_path, environment, words):
+def test_unusable_environment_is_refused_before_start(tmp_path, environment, words):
     with train(tmp_path / "run", f"--environment={environment}") as command:
         assert command.finish() == 2
         command.assert_nothing_is_left()

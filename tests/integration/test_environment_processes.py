@@ -1,4 +1,4 @@
-"""Environments in processes of their own, in the real command."""
+"""Training runs with environments in separate processes."""
 
 import os
 import re
@@ -13,7 +13,7 @@ ENDLESS = ["--stop.evaluation_return=null", "--stop.env_steps=null"]
 
 
 def find_workers(pid):
-    """Returns the processes of environments that a node has started."""
+    """Returns the environment processes of a node."""
     children = psutil.Process(pid).children()
     return [
         p for p in children if "distrl.environments.worker_processes" in p.cmdline()
@@ -29,14 +29,14 @@ def check_solved(command):
     assert result["restarts"] == {}
 
 
-def test_catch_is_solved_and_nothing_is_left(tmp_path):
+def test_catch_is_solved_with_environment_processes(tmp_path):
     with train(tmp_path / "run", *PROCESSES) as command:
         command.await_line("training")
         for node, count in {"actor/0": 2, "actor/1": 2, "evaluator": 1}.items():
             pid = command.pid_of(node)
             workers = find_workers(pid)
             assert len(workers) == count
-            # With the node's group they are killed, and inside its isolation.
+            # They are killed with the node's group and share its isolation.
             assert {os.getpgid(worker.pid) for worker in workers} == {pid}
             network = os.readlink(f"/proc/{pid}/ns/net")
             for worker in workers:
@@ -46,14 +46,14 @@ def test_catch_is_solved_and_nothing_is_left(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["threads", "launchpad", "serial"])
-def test_catch_is_solved_by_every_back_end(tmp_path, backend):
+def test_other_backends_solve_catch_with_environment_processes(tmp_path, backend):
     flags = [*PROCESSES, f"--launch.backend={backend}"]
     with train(tmp_path / "run", *flags) as command:
         check_solved(command)
 
 
 @pytest.mark.slow
-def test_a_killed_actor_leaves_none_and_starts_again(tmp_path):
+def test_killed_actor_restarts_and_leaves_no_environment_processes(tmp_path):
     with train(tmp_path / "run", *PROCESSES, *ENDLESS) as command:
         command.await_line("training")
         pid = command.pid_of("actor/1")
@@ -68,7 +68,7 @@ def test_a_killed_actor_leaves_none_and_starts_again(tmp_path):
         command.assert_nothing_is_left()
 
 
-def test_a_crash_ends_the_run_with_one_message(tmp_path):
+def test_environment_crash_ends_run_with_one_message(tmp_path):
     flags = [*PROCESSES, *ENDLESS, "--environment=broken_environments:crash"]
     with train(tmp_path / "run", *flags) as command:
         assert command.finish(timeout=180) == 1
@@ -78,14 +78,14 @@ def test_a_crash_ends_the_run_with_one_message(tmp_path):
     message = command.stderr.splitlines()[-1]
     whose = r"EnvironmentFault: the process of environments \d+ to \d+ was killed"
     assert re.search(f"{whose} by SIGSEGV", message)
-    # Where it was is in the node's log.
+    # The node's log shows where it crashed.
     log = (tmp_path / "run" / "logs" / f"{error['node']}.log").read_text()
     assert "Segmentation fault" in log
     assert "broken_environments.py" in log
 
 
 @pytest.mark.slow
-def test_one_that_hangs_is_found_and_goes_with_its_actor(tmp_path):
+def test_hanging_environment_process_ends_run_with_traceback(tmp_path):
     flags = [*PROCESSES, *ENDLESS, "--environment=broken_environments:stick"]
     flags += ["--launch.silent_seconds=5", "--launch.restart=never"]
     with train(tmp_path / "run", *flags) as command:
@@ -93,5 +93,5 @@ def test_one_that_hangs_is_found_and_goes_with_its_actor(tmp_path):
         command.assert_nothing_is_left()
     error = command.result["error"]["traceback"]
     assert "main thread did not get on for 5 s" in error
-    # With where it sits.
+    # The traceback shows where it hangs.
     assert "in _step" in error

@@ -1,4 +1,4 @@
-"""Stacks of frames through the whole program, and over a resume, stay what they are."""
+"""Frame stacks in the replay of trained and resumed runs are intact."""
 
 import socket
 
@@ -28,7 +28,7 @@ FLAGS = [
 
 
 def read_saved(config, spec):
-    """A superbatch of what the newest checkpoint holds."""
+    """Returns the items of a superbatch from the newest checkpoint."""
     with socket.socket() as s:
         s.bind(("localhost", 0))
         port = s.getsockname()[1]
@@ -42,7 +42,7 @@ def read_saved(config, spec):
 
 
 def check_transitions(items):
-    """Checks every pixel against what the newest frame says that it is."""
+    """Checks every pixel against those that the newest frame implies."""
     starts = [x[0, :3, -1].tolist() for x in items.observation_tm1]
     ends = [x[0, :3, -1].tolist() for x in items.observation_t]
     np.testing.assert_array_equal(items.observation_tm1, [stack(*x) for x in starts])
@@ -55,12 +55,12 @@ def check_transitions(items):
 
 
 def check_run(run_dir, *flags):
-    """Trains, resumes, and checks what replay holds in the end."""
+    """Trains, resumes, and checks the items that replay holds at the end."""
     flags = [*FLAGS, *flags, "--stop.learner_steps=80"]
     with train(run_dir, *flags) as command:
         assert command.finish(timeout=300) == 0, command.stderr
         command.assert_nothing_is_left()
-    # The nodes work until the end has reached them.
+    # The nodes keep working until the stop reaches them.
     goal = command.result["learner_steps"] + 80
     with resume(run_dir, f"--stop.learner_steps={goal}") as command:
         assert command.finish(timeout=300) == 0, command.stderr
@@ -74,12 +74,12 @@ def check_run(run_dir, *flags):
 
 
 @pytest.mark.timeout(700)
-def test_a_run_learns_from_stacks_and_is_resumed(tmp_path):
+def test_uniform_replay_keeps_frame_stacks_over_resume(tmp_path):
     check_run(tmp_path / "run", "--replay.transitions_per_item=8")
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(700)
-def test_a_run_with_priorities_learns_from_stacks_and_is_resumed(tmp_path):
+def test_prioritized_replay_keeps_frame_stacks_over_resume(tmp_path):
     flags = ["--replay.kind=prioritized", "--replay.transitions_per_item=1"]
     check_run(tmp_path / "run", *flags)

@@ -1,4 +1,4 @@
-"""What the pages promise of learning, seed by seed; an hour, so marked slow."""
+"""Learning results that the documentation promises, seed by seed; takes an hour."""
 
 import pytest
 from integration.commands import CATCH, train
@@ -10,7 +10,7 @@ AGENTS = list(list_agents())
 CARTPOLE = CATCH.with_name("cartpole.yaml")
 CARTPOLE_SERIAL = CATCH.with_name("cartpole_serial.yaml")
 MEMORY = CATCH.with_name("memory.yaml")
-# Not those that hyperparameters were chosen on.
+# Hyperparameters were chosen on other seeds.
 SEEDS = [10, 11, 12]
 
 
@@ -33,7 +33,9 @@ def test_catch_is_solved_within_25_000_env_steps(tmp_path, seed):
 @pytest.mark.parametrize(
     ("config", "goal", "most"), [(CATCH, 0.95, 60_000), (CARTPOLE, 475, 200_000)]
 )
-def test_every_agent_learns(tmp_path, config, goal, most, agent, seed):
+def test_every_agent_solves_catch_and_cartpole(
+    tmp_path, config, goal, most, agent, seed
+):
     flags = [f"--seed={seed}", f"--agent={agent}"]
     result = run(tmp_path / "run", config, *flags, timeout=880)
     assert result["evaluation_return"] >= goal
@@ -42,13 +44,13 @@ def test_every_agent_learns(tmp_path, config, goal, most, agent, seed):
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize(("config", "goal"), [(CARTPOLE_SERIAL, 475), (MEMORY, 0.9)])
-def test_other_problems_are_solved(tmp_path, config, goal, seed):
+def test_serial_cartpole_and_memory_are_solved(tmp_path, config, goal, seed):
     result = run(tmp_path / "run", config, f"--seed={seed}")
     assert result["evaluation_return"] >= goal
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_without_a_memory_it_stays_at_chance(tmp_path, seed):
+def test_dqn_stays_at_chance_on_memory(tmp_path, seed):
     result = run(tmp_path / "run", MEMORY, f"--seed={seed}", "--agent=dqn")
     # The mean of 100 returns of 1 or -1; 0.4 is four standard deviations.
     assert abs(result["evaluation_return"]) <= 0.4

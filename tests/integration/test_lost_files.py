@@ -1,4 +1,4 @@
-"""What was lost of a run is reported: its last checkpoint, or its directory."""
+"""Runs that lose their last checkpoint or a directory report it."""
 
 import os
 import shutil
@@ -10,14 +10,14 @@ from integration.commands import train
 from distrl.checkpoints.layout import find_newest_checkpoint
 
 ENDLESS = ["--stop.evaluation_return=null", "--stop.env_steps=null"]
-# No file may be larger, and what replay holds is.
+# The saved replay is larger than this limit of a file.
 SMALL_FILES = ["bash", "-c", 'ulimit -f 100; exec "$@"', "bash"]
 
 
 @pytest.mark.parametrize(
     "backend", ["processes", pytest.param("serial", marks=pytest.mark.slow)]
 )
-def test_a_last_checkpoint_that_was_lost_is_reported(tmp_path, backend):
+def test_unsaved_last_checkpoint_is_reported(tmp_path, backend):
     flags = [*ENDLESS, f"--launch.backend={backend}", "--stop.learner_steps=1500"]
     run_dir = tmp_path / "run"
     with train(run_dir, *flags, wrapper=SMALL_FILES) as command:
@@ -29,8 +29,7 @@ def test_a_last_checkpoint_that_was_lost_is_reported(tmp_path, backend):
     assert "note: the last checkpoint was not saved" in command.stderr
 
 
-def test_a_coordinator_that_is_killed_at_the_stop_is_no_excuse(tmp_path):
-    """The last checkpoint is made without it, or its loss is reported."""
+def test_unsaved_steps_are_reported_when_coordinator_is_killed(tmp_path):
     run_dir = tmp_path / "run"
     flags = [*ENDLESS, "--checkpoint.period_seconds=null", "--launch.restart=never"]
     with train(run_dir, *flags) as command:
@@ -56,7 +55,7 @@ def test_a_coordinator_that_is_killed_at_the_stop_is_no_excuse(tmp_path):
         pytest.param(".", marks=pytest.mark.slow),
     ],
 )
-def test_a_directory_that_is_removed_fails_the_run(tmp_path, lost):
+def test_removed_directory_fails_run(tmp_path, lost):
     run_dir = tmp_path / "run"
     flags = [*ENDLESS, "--checkpoint.period_learner_steps=500"]
     with train(run_dir, *flags) as command:

@@ -1,4 +1,4 @@
-"""Environments in which an illegal action raises, in the real command."""
+"""Training runs in environments that raise on illegal actions."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ FLAGS = [
     "--actor.environments=4",
     "--replay.min_size=100",
     f"--stop.evaluation_return={CELLS}",
-    # All play at random first.
+    # Play is random at first.
     "--actor.exploration.schedule=linear",
     "--actor.exploration.decay_env_steps=1000",
 ]
@@ -29,11 +29,11 @@ def check_solved(run_dir, name, *flags):
     assert command.result["restarts"] == {}
 
 
-def test_it_is_learned_and_evaluated_in_one_process(tmp_path, capfd, monkeypatch):
+def test_serial_run_learns_and_evaluates_masked_actions(tmp_path, capfd, monkeypatch):
     run_dir = tmp_path / "run"
     check_solved(run_dir, "Board", "--launch.backend=serial")
     monkeypatch.syspath_prepend(Path(__file__).parent)
-    # Whatever is played at random is legal, too.
+    # Random actions are legal, too.
     code = main(["evaluate", str(run_dir), "--episodes=20", "--epsilon=1"])
     assert code == 0
     assert (
@@ -41,7 +41,7 @@ def test_it_is_learned_and_evaluated_in_one_process(tmp_path, capfd, monkeypatch
     )
 
 
-def test_it_is_learned_from_stacked_frames_with_processes_for_environments(tmp_path):
+def test_masked_actions_work_with_frame_stacks_and_environment_processes(tmp_path):
     check_solved(
         tmp_path / "run",
         "Frames",
@@ -63,7 +63,5 @@ def test_it_is_learned_from_stacked_frames_with_processes_for_environments(tmp_p
         ("Shown", ["--agent=apex", "--replay.shards=2", "--actor.count=2"]),
     ],
 )  # fmt: skip
-def test_it_is_learned_by_other_agents_and_from_other_observations(
-    tmp_path, name, flags
-):
+def test_masked_actions_work_with_other_agents_and_observations(tmp_path, name, flags):
     check_solved(tmp_path / "run", name, *flags)

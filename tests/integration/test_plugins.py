@@ -1,4 +1,4 @@
-"""A package that registers a scheme, really installed, in the real command."""
+"""Training on an environment scheme that an installed package registers."""
 
 import json
 import os
@@ -54,7 +54,9 @@ def installed(tmp_path_factory):
     return target
 
 
-def test_the_scheme_is_listed_and_trained_on(tmp_path, monkeypatch, capsys, installed):
+def test_registered_scheme_is_listed_and_trained_on(
+    tmp_path, monkeypatch, capsys, installed
+):
     monkeypatch.syspath_prepend(installed)
     assert main(["list", "envs", "--json"]) == 0
     entries = {e["name"]: e["description"] for e in json.loads(capsys.readouterr().out)}

@@ -1,4 +1,4 @@
-"""Pong through the real program: 200,000 frames of whole games."""
+"""A training run on Pong of 200,000 frames."""
 
 import pytest
 from integration.commands import CATCH, read_rows, train
@@ -11,12 +11,12 @@ def read_column(run_dir, node, name):
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("environment", ["atari:Pong", "envpool:Pong-v5"])
-def test_200_000_frames_are_played_and_learned_from(tmp_path, environment):
+def test_pong_runs_for_200_000_frames(tmp_path, environment):
     run_dir = tmp_path / "run"
     flags = [
         f"--environment={environment}",
         f"--stop.env_steps={200_000 // 4}",
-        # A quarter of the preset's updates: they are what takes the time.
+        # A quarter of the preset's updates, which take most of the time.
         "--replay.samples_per_insert=2",
         "--evaluation.period=500",
         "--evaluation.episodes=2",
@@ -30,12 +30,12 @@ def test_200_000_frames_are_played_and_learned_from(tmp_path, environment):
     assert result["reason"].startswith("env_steps")
     assert 4 * result["env_steps"] >= 200_000
     # Two samples for each transition after the first 20,000, in batches of 32; a fifth
-    # less, since neither side of the rate limiter has to be at its bound in the end.
+    # less, since the rate limiter may end between its bounds.
     assert result["learner_steps"] >= 0.8 * 2 * (50_000 - 20_000) / 32
     # Each environment has played; a game is at least 21 points of 35 steps or so.
     assert 16 <= result["episodes"] <= result["env_steps"] / 700
     assert -21 <= result["evaluation_return"] <= 21
-    # It has hardly begun to learn: random play loses by some 20 points.
+    # It has hardly begun to learn: random play loses by about 20 points.
     assert -21 <= read_column(run_dir, "actor/0", "training_return")[-1] <= -15
     losses = read_column(run_dir, "learner", "loss")
     assert losses

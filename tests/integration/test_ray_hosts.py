@@ -24,14 +24,14 @@ def test_two_hosts_solve_catch(tmp_path):
         assert command.finish(timeout=240) == 0, command.stderr
         assert_all_end(hosts.left_running("distrl.launch.cluster.zygote"), 10)
     assert command.result["evaluation_return"] >= 0.95
-    # So some nodes call others on the other host.
+    # Nodes are on both hosts, so some calls go from one to the other.
     machines = {node["machine"] for node in command.nodes.values()}
     assert machines == set(hosts.addresses)
     for node in command.nodes.values():
         assert (node["address"] or node["machine"]).startswith(node["machine"])
 
 
-def test_all_hosts_must_share_the_run_directory(tmp_path):
+def test_unshared_run_directory_is_refused(tmp_path):
     run_dir = tmp_path / "run"
     hidden = closing(NetworkHosts(hidden=tmp_path))
     with hidden as hosts, train_on(hosts, run_dir) as command:

@@ -1,4 +1,4 @@
-"""Nodes are killed and machines removed on a Ray cluster; the run is still solved."""
+"""Runs on a Ray cluster that lose nodes or machines."""
 
 import os
 import signal
@@ -35,7 +35,7 @@ FLAGS = [
 
 @contextmanager
 def train_on(run_dir, machines, *flags):
-    """Starts a cluster, and a run on it; nothing of the run is left at its end."""
+    """Starts a cluster and a run on it; checks that the run leaves no process."""
     with closing(RayCluster(*machines)) as cluster:
         flags = [*FLAGS, f"--launch.address={cluster.address}", *flags]
         with train(run_dir, *flags) as command:
@@ -44,7 +44,7 @@ def train_on(run_dir, machines, *flags):
             cluster.assert_nothing_is_left()
 
 
-def test_a_node_that_is_killed_starts_again(tmp_path):
+def test_killed_nodes_are_restarted(tmp_path):
     victims = ["actor/1", "learner", "replay/0", "variables", "coordinator"]
     victims += ["evaluator"]
     with train_on(tmp_path / "run", FOUR) as (_, command):
@@ -56,7 +56,7 @@ def test_a_node_that_is_killed_starts_again(tmp_path):
 
 
 @pytest.mark.parametrize("group", ["services", "acting"])
-def test_a_program_that_loses_a_machine_starts_again(tmp_path, group):
+def test_lost_machine_restarts_all_nodes(tmp_path, group):
     machine = {"num_cpus": 1, "resources": {group: 9.0}}
     others = [m for m in (FOUR[0], FOUR[2]) if m != machine]
     machines = ({"num_cpus": 1}, machine, *others)
@@ -87,7 +87,7 @@ def test_a_program_that_loses_a_machine_starts_again(tmp_path, group):
     assert min(steps) >= counts["learner_steps"]
 
 
-def test_a_machine_too_many_fails_the_run(tmp_path):
+def test_lost_machine_fails_run_when_restart_is_never(tmp_path):
     # Ray takes half a minute to notice the loss; the run must last longer.
     flags = ["--stop.evaluation_return=null", "--stop.seconds=100"]
     flags.append("--launch.restart=never")

@@ -43,7 +43,7 @@ def launch(cluster, run_dir, program, resources, **fields):
 
 
 def looking(config, spec):
-    """Each node records its devices and variables; the last one stops the program."""
+    """Makes a program whose nodes record what they see; the last one stops it."""
     run_dir = config.run_dir
 
     def look(name, last):
@@ -64,7 +64,7 @@ def looking(config, spec):
 
 
 def failing(config, spec):
-    """One node fails while another waits on the other machine."""
+    """Makes a program in which one node fails while the other waits."""
     del config, spec
 
     def fail():
@@ -77,7 +77,7 @@ def failing(config, spec):
 
 
 @pytest.mark.slow
-def test_a_node_sees_the_devices_that_ray_gives_it(tmp_path, cluster):
+def test_node_sees_only_devices_assigned_by_ray(tmp_path, cluster):
     free = cluster.read_free()
     resources = {
         "learner": {"num_gpus": 1},
@@ -98,7 +98,7 @@ def test_a_node_sees_the_devices_that_ray_gives_it(tmp_path, cluster):
 
 
 @pytest.mark.slow
-def test_a_node_that_fails_ends_those_of_other_machines(tmp_path, cluster):
+def test_failed_node_ends_nodes_on_other_machines(tmp_path, cluster):
     outcome = launch(cluster, tmp_path / "run", failing, {"second": {"large": 1}})
     assert outcome.exit_code == 1
     error = outcome.result["error"]
@@ -110,14 +110,14 @@ def test_a_node_that_fails_ends_those_of_other_machines(tmp_path, cluster):
 
 
 @pytest.mark.slow
-def test_resources_that_no_single_machine_has_are_refused(tmp_path, cluster):
+def test_resources_that_fit_no_machine_are_refused(tmp_path, cluster):
     resources = dict.fromkeys(("learner", "other", "third"), {"num_cpus": 0.6})
     with pytest.raises(ConfigError, match=r"no place for 1 learner of {num_cpus: 0.6}"):
         launch(cluster, tmp_path / "run", looking, resources, connect_seconds=3.0)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_doctor_examines_every_machine(cluster):
+def test_doctor_examines_every_machine(cluster):
     arguments = ["doctor", f"--cluster={cluster.address}", "--json"]
     done = run_python("-m", "distrl", *arguments, timeout=280)
     answer = json.loads(done.stdout)

@@ -35,7 +35,7 @@ def on(cluster, *flags):
 
 
 def assert_ends(command, cluster, number, code):
-    """Checks that a signal ends a run soon, and leaves nothing."""
+    """Checks that a signal ends a run within 10 s and leaves no process."""
     asked = time.monotonic()
     command.process.send_signal(number)
     assert command.finish() == code
@@ -60,7 +60,7 @@ def test_two_machines_solve_catch(tmp_path, cluster):
     result = command.result
     assert (result["status"], result["error"]) == ("done", None)
     assert result["evaluation_return"] >= 0.95
-    # Each machine forked its own.
+    # Each machine forked its own nodes.
     called = ("variables", "coordinator", "replay/0")
     services = {parents[n] for n in (*called, "learner")}
     workers = {parents[n] for n in ("actor/0", "actor/1", "evaluator")}
@@ -75,7 +75,7 @@ def test_two_machines_solve_catch(tmp_path, cluster):
 
 
 @pytest.mark.slow
-def test_a_run_that_is_stopped_by_a_signal_is_resumed(tmp_path, cluster):
+def test_run_stopped_by_signal_is_resumed(tmp_path, cluster):
     run_dir = tmp_path / "run"
     with train(run_dir, *ENDLESS, *on(cluster, PLACES)) as command:
         command.await_line("training")
@@ -91,7 +91,7 @@ def test_a_run_that_is_stopped_by_a_signal_is_resumed(tmp_path, cluster):
 
 
 @pytest.mark.slow
-def test_a_signal_ends_a_run_whose_machines_still_import(tmp_path, cluster):
+def test_signal_stops_run_while_machines_import(tmp_path, cluster):
     with train(tmp_path / "run", *ENDLESS, *on(cluster, PLACES)) as command:
         command.await_line("importing JAX, TensorFlow and Reverb on 2 machines")
         assert_ends(command, cluster, signal.SIGINT, 130)
@@ -99,8 +99,8 @@ def test_a_signal_ends_a_run_whose_machines_still_import(tmp_path, cluster):
 
 
 @pytest.mark.slow
-def test_the_users_code_gets_to_the_machines(tmp_path, cluster):
-    """It is not on the search path of the command or of Ray."""
+def test_user_code_is_carried_to_machines(tmp_path, cluster):
+    """The code is on the search path of neither the command nor Ray."""
     code = tmp_path / "code"
     code.mkdir()
     (code / "carried_catch.py").write_text(
@@ -116,7 +116,7 @@ def test_the_users_code_gets_to_the_machines(tmp_path, cluster):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("victim", ["front", "host"])
-def test_nothing_outlives_a_command_that_is_killed(tmp_path, cluster, victim):
+def test_killed_front_or_host_leaves_no_process(tmp_path, cluster, victim):
     flags = [*ENDLESS, "--environment=broken_environments:spawn"]
     with train(tmp_path / "run", *flags, *on(cluster, PLACES)) as command:
         command.await_line("training")
@@ -139,7 +139,7 @@ def test_nothing_outlives_a_command_that_is_killed(tmp_path, cluster, victim):
         ("--environment=bsuite:cacth/0", "Did you mean 'catch'?"),
     ],
 )
-def test_what_does_not_fit_starts_nothing(tmp_path, cluster, flag, words):
+def test_unusable_flags_are_refused_before_start(tmp_path, cluster, flag, words):
     with train(tmp_path / "run", *on(cluster), flag) as command:
         assert command.finish() == 2
         command.assert_nothing_is_left()

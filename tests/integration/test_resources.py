@@ -1,4 +1,4 @@
-"""Real runs that are short of files, of memory and of disk."""
+"""Training runs that are short of open files, memory or disk space."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ from distrl.checkpoints.layout import find_newest_checkpoint
 
 ENDLESS = ["--stop.evaluation_return=null", "--stop.env_steps=null"]
 CGROUPS = Path("/sys/fs/cgroup/memory")
-# The disk is as small as a test can fill; what is on it is copied before it goes.
+# The disk is small enough to fill; the run is copied before the disk vanishes.
 SMALL_DISK = """
 mount -t tmpfs -o size=16m none "$DISK" || exit 99
 "$@"
@@ -31,7 +31,7 @@ def can_mount():
     return subprocess.run(command, capture_output=True).returncode == 0
 
 
-def test_too_few_files_are_told_before_anything_starts(tmp_path):
+def test_too_few_open_files_are_refused_before_start(tmp_path):
     with train(tmp_path / "run", wrapper=limit_files(40)) as command:
         assert command.finish() == 2
         command.assert_nothing_is_left()
@@ -45,7 +45,7 @@ def test_too_few_files_are_told_before_anything_starts(tmp_path):
 @pytest.mark.parametrize(
     ("backend", "files"), [("processes", 67), ("threads", 137), ("serial", 47)]
 )
-def test_as_many_files_as_are_asked_for_are_enough(tmp_path, backend, files):
+def test_required_number_of_open_files_suffices(tmp_path, backend, files):
     flags = [f"--launch.backend={backend}", "--checkpoint.period_learner_steps=300"]
     with train(tmp_path / "run", *flags, wrapper=limit_files(files)) as command:
         assert command.finish() == 0, command.stderr
@@ -61,13 +61,13 @@ def test_as_many_files_as_are_asked_for_are_enough(tmp_path, backend, files):
         pytest.param("launchpad", marks=pytest.mark.slow),
     ],
 )
-def test_logs_have_a_bound_whatever_an_environment_prints(tmp_path, backend):
+def test_log_size_is_bounded_when_environment_prints(tmp_path, backend):
     flags = ["--environment=broken_environments:talk", f"--launch.backend={backend}"]
     flags += ["--launch.log_mib=1", "--stop.env_steps=8000"]
     with train(tmp_path / "run", *ENDLESS[:1], *flags) as command:
         assert command.finish() == 0, command.stderr
     assert command.stderr.count("(launch.log_mib)") == 1
-    # 16 MB were printed by two actors, and as much by the evaluator as it had time for.
+    # Two actors printed 16 MB, and the evaluator as much as it had time for.
     logs = [p for p in (tmp_path / "run" / "logs").rglob("*") if p.is_file()]
     assert any(path.name.endswith(".log.1") for path in logs)
     assert sum(path.stat().st_size for path in logs) < 4 * 2**20
@@ -75,7 +75,7 @@ def test_logs_have_a_bound_whatever_an_environment_prints(tmp_path, backend):
 
 @pytest.fixture
 def small_memory():
-    """A group of processes that may have 1 MiB beyond what each had before it."""
+    """A memory cgroup that limits what its processes add to 1 MiB."""
     group = CGROUPS / f"distrl-test-{os.getpid()}"
     try:
         group.mkdir()
@@ -90,8 +90,8 @@ def small_memory():
 
 
 @pytest.mark.slow
-def test_a_node_that_is_killed_for_memory_is_said_to_be(tmp_path, small_memory):
-    """The replay server grows until it is killed; the next one has its memory again."""
+def test_out_of_memory_kill_is_reported(tmp_path, small_memory):
+    """The replay server grows until it is killed; its next incarnation has no limit."""
     with train(tmp_path / "run", *ENDLESS, "--stop.learner_steps=10000") as command:
         command.await_line("training")
         replay = str(command.pid_of("replay/0"))
@@ -105,7 +105,7 @@ def test_a_node_that_is_killed_for_memory_is_said_to_be(tmp_path, small_memory):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not can_mount(), reason="no disk of its own can be mounted here")
-def test_a_full_disk_is_told_and_the_last_checkpoint_stays_whole(tmp_path):
+def test_full_disk_is_reported_and_last_checkpoint_survives(tmp_path):
     disk, kept = tmp_path / "disk", tmp_path / "kept"
     disk.mkdir()
     wrapper = ["env", f"DISK={disk}", f"KEPT={kept}"]

@@ -1,4 +1,4 @@
-"""Nodes that die or hang in a real run are restarted, and the run is solved."""
+"""Nodes that die or hang in a training run are restarted."""
 
 import contextlib
 import csv
@@ -10,7 +10,7 @@ import time
 import pytest
 from integration.commands import train
 
-# Solved at the first evaluation, which comes after a restart.
+# The first evaluation, which solves the run, comes after a restart.
 LONGER = ["--stop.env_steps=null", "--evaluation.period=6000"]
 LONGER += ["--launch.metrics_seconds=0.25"]
 KILLED = "was killed by SIGKILL"
@@ -26,11 +26,11 @@ def read_rows(run_dir, name):
 
 
 def await_checkpoint(command):
-    """Waits for a whole checkpoint and returns its counts."""
+    """Waits for a complete checkpoint and returns its counts."""
 
     def read():
         for path in command.run_dir.glob("checkpoints/[0-9]*/progress.json"):
-            # It may have made room for newer ones meanwhile.
+            # It may have been removed for newer ones meanwhile.
             with contextlib.suppress(FileNotFoundError):
                 return json.loads(path.read_text())
         return None
@@ -50,7 +50,7 @@ def strike(command, number, victims):
 
 
 def finish_solved(command, victims, cause):
-    """Checks that the run is solved, and returns which nodes were restarted."""
+    """Checks that the run is solved; returns when each node was restarted."""
     assert command.finish(timeout=240) == 0, command.stderr
     command.assert_nothing_is_left()
     result = command.result
@@ -65,12 +65,12 @@ def finish_solved(command, victims, cause):
 
 
 def assert_follows(run_dir, actor, since):
-    """Fails unless an actor got newer parameters after a time."""
+    """Fails unless an actor got newer params after a time."""
     rows = [row for row in read_rows(run_dir, actor) if float(row["time"]) > since]
     assert int(rows[-1]["learner_steps"]) > int(rows[0]["learner_steps"])
 
 
-def test_a_killed_actor_acts_again(tmp_path):
+def test_killed_actor_is_restarted_and_acts(tmp_path):
     longer = [*LONGER, "--evaluation.period=12000"]
     with train(tmp_path / "run", *longer) as command:
         command.await_line("training")
@@ -86,13 +86,13 @@ def test_a_killed_actor_acts_again(tmp_path):
     [["relay/0"], ["variables"], ["variables", "relay/0", "relay/1"]],
     ids="+".join,
 )
-def test_actors_follow_again_when_the_service_or_relays_were_killed(tmp_path, victims):
+def test_actors_get_params_after_service_or_relay_restart(tmp_path, victims):
     flags = [*LONGER, "--evaluation.period=12000", "--variables.relays=2"]
     with train(tmp_path / "run", *flags) as command:
         command.await_line("training")
         strike(command, signal.SIGKILL, victims)
         restarted = finish_solved(command, victims, KILLED)
-    # Each has a relay of its own.
+    # Each actor has its own relay.
     for actor in ("actor/0", "actor/1"):
         assert_follows(command.run_dir, actor, max(restarted.values()))
 
@@ -116,7 +116,7 @@ def test_actors_follow_again_when_the_service_or_relays_were_killed(tmp_path, vi
     ],
     ids="+".join,
 )
-def test_killed_nodes_resume_from_the_newest_checkpoint(tmp_path, victims):
+def test_killed_nodes_restart_from_newest_checkpoint(tmp_path, victims):
     flags = [*LONGER, "--evaluation.period=12000"]
     flags += ["--checkpoint.period_learner_steps=500"]
     flags += ["--replay.shards=2"] * ("replay/1" in victims)
@@ -137,11 +137,11 @@ def test_killed_nodes_resume_from_the_newest_checkpoint(tmp_path, victims):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    # Without one actor the others go on, and must not be done too early.
+    # Without one actor the others continue, and must not finish too early.
     ("victim", "period"),
     [("actor/1", 40_000), ("learner", 6_000), ("replay/0", 6_000)],
 )
-def test_whoever_is_stopped_is_killed_and_started_again(tmp_path, victim, period):
+def test_frozen_node_is_killed_and_restarted(tmp_path, victim, period):
     flags = [*LONGER, f"--evaluation.period={period}", "--launch.silent_seconds=8"]
     with train(tmp_path / "run", *flags) as command:
         command.await_line("training")
@@ -151,10 +151,10 @@ def test_whoever_is_stopped_is_killed_and_started_again(tmp_path, victim, period
 
 @pytest.mark.slow
 @pytest.mark.parametrize("relays", [0, 2])
-def test_actors_that_are_too_far_behind_are_told_of(tmp_path, relays):
+def test_stale_actors_are_reported(tmp_path, relays):
     flags = [f"--variables.relays={relays}", "--variables.stale_seconds=5"]
     flags += ["--launch.metrics_seconds=0.25"]
-    # It goes on until it is stopped, however long the service is away.
+    # The run must outlast the absence of the service.
     flags += ["--stop.env_steps=null", "--stop.evaluation_return=null"]
     with train(tmp_path / "run", *flags) as command:
         command.await_line("training")
@@ -171,8 +171,8 @@ def test_actors_that_are_too_far_behind_are_told_of(tmp_path, relays):
 
 
 @pytest.mark.slow
-def test_an_environment_that_sits_in_a_step_is_found(tmp_path):
-    """It sits there in every life of the actors, so the run fails in the end."""
+def test_hanging_environment_step_fails_run(tmp_path):
+    """Every incarnation of the actors hangs, so the run fails in the end."""
     flags = [*LONGER, "--environment=broken_environments:stick"]
     flags += ["--launch.silent_seconds=5", "--launch.max_restarts=1"]
     with train(tmp_path / "run", *flags) as command:
@@ -183,5 +183,5 @@ def test_an_environment_that_sits_in_a_step_is_found(tmp_path):
     assert error["node"].startswith("actor/")
     assert "launch.max_restarts" in error["traceback"]
     assert "main thread did not get on for 5 s" in error["traceback"]
-    # With where it sits.
+    # The traceback shows where it hangs.
     assert "in _step" in error["traceback"]

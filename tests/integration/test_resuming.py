@@ -1,4 +1,4 @@
-"""`distrl resume` by the real command: after an end, a signal, and a kill."""
+"""`distrl resume` of runs that are done, stopped or killed."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def find_progress(run_dir):
 
 
 def await_checkpoint(command, learner_steps):
-    """Waits for a whole checkpoint of more learner steps, and returns its progress."""
+    """Waits for a complete checkpoint of more learner steps; returns its progress."""
 
     def read():
         newest = find_newest_checkpoint(command.run_dir, print)
@@ -49,13 +49,13 @@ def assert_refused(run_dir, words, *flags):
 
 
 def assert_continues(run_dir, rows_before, progress):
-    """Checks that the rows of a session begin where a checkpoint was, not below."""
+    """Checks that the rows of a session begin at the counts of a checkpoint."""
     rows = read_rows(run_dir, "coordinator")[rows_before:]
     for column in ("seconds", "env_steps", "learner_steps", "episodes"):
         values = [float(row[column]) for row in rows]
         assert values == sorted(values), column
         assert getattr(progress, column) <= values[0] <= values[-1], column
-    # Replay was not filled again, and the learner did not wait for that.
+    # Replay was restored, so the learner did not wait until it was filled.
     sizes = [float(row["replay_size"]) for row in rows if row["replay_size"]]
     assert sizes[0] >= 1_000
 
@@ -68,7 +68,7 @@ def restore(run_dir):
     return run_serial(config, read_spec(config.environment, {}), stop)
 
 
-def test_a_serial_run_is_resumed_to_the_same_bits(tmp_path):
+def test_resumed_serial_run_is_bitwise_identical(tmp_path):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     flags = [*FLAGS, "--launch.backend=serial", "--learner.devices=1"]
     flags += ["--checkpoint.period_learner_steps=1000"]
@@ -93,11 +93,11 @@ def test_a_serial_run_is_resumed_to_the_same_bits(tmp_path):
             for each in (whole, parts)
             for row in read_rows(each, node)
         }
-        # The run that ended at 1,000 has a row of that step, perhaps, and no other.
+        # The run that ended at step 1,000 may have one more row, of that step.
         assert len(rows) - len(read_rows(whole, node)) in (0, 1)
 
 
-def test_a_done_run_is_resumed_and_so_is_one_that_was_killed(tmp_path):
+def test_done_and_killed_runs_are_resumed(tmp_path):
     run_dir = tmp_path / "run"
     flags = ["--checkpoint.period_learner_steps=1000", "--checkpoint.keep=9"]
     with train(run_dir, *FLAGS, *flags, "--stop.learner_steps=2000") as command:
@@ -143,7 +143,7 @@ def test_a_done_run_is_resumed_and_so_is_one_that_was_killed(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["processes", "threads", "launchpad"])
-def test_a_run_that_was_asked_to_stop_is_resumed(tmp_path, backend):
+def test_run_stopped_by_sigterm_is_resumed(tmp_path, backend):
     run_dir = tmp_path / "run"
     flags = [*FLAGS, f"--launch.backend={backend}"]
     with train(run_dir, *flags) as command:

@@ -1,4 +1,4 @@
-"""A real run over four shards of replay: it learns, is resumed, and loses one."""
+"""Training runs over four shards of replay: solved, resumed, and one shard killed."""
 
 import os
 import signal
@@ -31,7 +31,7 @@ def await_learner_steps(command, learner_steps):
     return command.await_value(read)
 
 
-def test_four_shards_solve_catch_and_a_resumed_run_has_the_same_four(tmp_path):
+def test_four_shards_solve_catch_and_are_resumed(tmp_path):
     run_dir = tmp_path / "run"
     with train(run_dir, *SHARDED) as command:
         assert command.finish() == 0, command.stderr
@@ -40,19 +40,19 @@ def test_four_shards_solve_catch_and_a_resumed_run_has_the_same_four(tmp_path):
     assert command.result["restarts"] == {}
     assert [name for name in command.nodes if name.startswith("replay")] == SHARDS
 
-    # All hold as much and gave as much, give or take what is under way.
+    # The shards are balanced, apart from what is under way.
     found = find_newest_checkpoint(run_dir, pytest.fail)
     assert all(found.find_part(name) for name in ["learner", *SHARDS])
     before = restore_all(run_dir)
     sizes, inserts, samples = zip(*before, strict=True)
     assert sizes == inserts
     env_steps = found.progress.env_steps
-    # Items of 32 transitions; some wait in the actors, or came after replay was saved,
-    # which is as many whether the run was short or long.
+    # Replay counts blocks of 32 transitions. Those that still wait in the actors, or
+    # came after replay was saved, do not increase with the length of the run.
     assert env_steps - 6_000 <= 32 * sum(sizes) <= env_steps
     assert max(samples) - min(samples) <= 0.3 * max(samples)
     status = read_status(run_dir)
-    # The last reports came while replay was saved, or before.
+    # The last report may be older than the saved replay.
     assert 0 < status.replay_size <= 32 * sum(sizes)
 
     flags = [*ENDLESS, f"--stop.learner_steps={found.progress.learner_steps + 400}"]
@@ -66,7 +66,7 @@ def test_four_shards_solve_catch_and_a_resumed_run_has_the_same_four(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_killed_shard_continues_from_its_part_while_the_others_serve(
+def test_killed_shard_is_restored_while_others_serve(
     tmp_path,
 ):
     run_dir = tmp_path / "run"
@@ -94,7 +94,7 @@ def test_a_killed_shard_continues_from_its_part_while_the_others_serve(
     ended = find_newest_checkpoint(run_dir, pytest.fail)
     assert ended.progress.learner_steps == command.result["learner_steps"]
     counts = restore_all(run_dir)
-    # The killed one took part again: 75 superbatches, with 16 items of each shard.
+    # The restarted shard served again: 75 superbatches, with 16 items of each shard.
     assert all(samples > 600 // 8 * 16 // 2 for _, _, samples in counts)
-    # It lost what came after its checkpoint, and the others gave more instead.
+    # It lost what came after its checkpoint, and the others served more instead.
     assert min(counts, key=lambda count: count[2]) == counts[2]

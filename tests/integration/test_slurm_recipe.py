@@ -1,8 +1,4 @@
-"""docs/recipes/train.sbatch on one machine, with stand-ins for Slurm's own commands.
-
-It ends with `ray stop`, which ends every Ray that it sees: it is run where it sees no
-other processes.
-"""
+"""docs/recipes/train.sbatch on one machine, with stand-ins for Slurm's commands."""
 
 import json
 import os
@@ -15,9 +11,10 @@ import psutil
 import pytest
 
 ROOT = Path(__file__).parents[2]
+# The script's `ray stop` ends every Ray that it sees, so it must see no others.
 APART = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc"]
 STAND_INS = {
-    # The node that the job is on.
+    # The machine of the job.
     "scontrol": "#!/bin/sh\necho 127.0.0.1\n",
     "srun": '#!/bin/sh\nexec "$@"\n',
 }
@@ -75,7 +72,7 @@ def read_result(checkout):
     return json.loads(path.read_text())
 
 
-def test_a_job_ends_at_the_signal_and_the_next_one_resumes_it(checkout):
+def test_job_stops_at_signal_and_next_job_resumes(checkout):
     job = submit(checkout)
     printed = []
     for line in job.stdout:

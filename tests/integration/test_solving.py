@@ -1,4 +1,4 @@
-"""The main job: Catch is solved by several processes, on every backend."""
+"""Complete training runs on every backend."""
 
 import json
 import signal
@@ -33,7 +33,7 @@ def test_each_backend_solves_catch(tmp_path, backend):
         assert list((run_dir / "tensorboard" / node).glob("events*"))
 
 
-def test_a_run_leaves_the_files_of_the_design_and_is_the_same_from_its_config(tmp_path):
+def test_run_writes_logs_and_reusable_config(tmp_path):
     run_dir = tmp_path / "run"
     flags = ["--stop.evaluation_return=null", "--stop.env_steps=20000"]
     with train(run_dir, *flags, "--replay.samples_per_insert=8") as command:
@@ -46,7 +46,7 @@ def test_a_run_leaves_the_files_of_the_design_and_is_the_same_from_its_config(tm
         assert node["pid"] > 1
         assert (run_dir / "logs" / f"{name}.log").exists()
     assert command.result["reason"].startswith("env_steps")
-    # Eight samples an insert, but for the start and the error buffer.
+    # Eight samples per insert, apart from the start and the error buffer.
     last = read_rows(run_dir, "coordinator")[-1]
     assert float(last["samples_per_insert"]) == pytest.approx(8, rel=0.35)
     with train(tmp_path / "again", config=run_dir / "config.yaml") as again:
@@ -65,7 +65,7 @@ def test_prioritized_replay_solves_catch(tmp_path):
     assert command.result["evaluation_return"] >= 0.95
 
 
-def test_the_default_network_solves_a_problem_of_discrete_states(tmp_path):
+def test_default_network_solves_frozen_lake(tmp_path):
     flags = [
         "--launch.backend=serial",
         "--environment=gym:FrozenLake-v1?is_slippery=false",
@@ -74,12 +74,12 @@ def test_the_default_network_solves_a_problem_of_discrete_states(tmp_path):
     ]
     with train(tmp_path / "run", *flags) as command:
         assert command.finish(timeout=240) == 0, command.stderr
-    # Where the state is one number, nothing is learned in 490,000 steps.
+    # With the state as a plain number, nothing is learned in 490,000 env steps.
     assert command.result["reason"].startswith("evaluation_return")
     assert command.result["env_steps"] < 50_000
 
 
-def test_ctrl_c_ends_the_serial_backend(tmp_path):
+def test_ctrl_c_stops_serial_backend(tmp_path):
     with train(tmp_path / "run", "--launch.backend=serial", *ENDLESS) as command:
         command.await_line("training")
         asked = time.monotonic()

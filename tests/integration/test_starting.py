@@ -1,4 +1,4 @@
-"""It does not matter where and how the real command is started."""
+"""Runs start from any directory, with proxies set, and from user scripts."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ import threading
 import pytest
 from integration.commands import CATCH
 
-# An environment in a directory that is relative to the one it leaves.
+# An environment that leaves the directory to which its search path is relative.
 _MOVING = """
 import os
 from bsuite.environments.catch import Catch
@@ -39,7 +39,7 @@ _SHADOWED = ("uuid", "random", "token", "logging", "queue", "difflib", "colorsys
 
 @contextlib.contextmanager
 def proxy():
-    """Listens as a proxy would; yields its address, and what it is asked for."""
+    """Listens as a proxy does; yields its address and the requests that it gets."""
     asked = []
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -61,7 +61,7 @@ def proxy():
 
 @pytest.fixture
 def place(tmp_path):
-    """A directory with modules of a user's, and files named like standard ones."""
+    """A directory with user modules, and files that shadow standard modules."""
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "moving.py").write_text(_MOVING)
     (tmp_path / "mine" / "late.py").write_text("def same(action): return action\n")
@@ -92,13 +92,13 @@ def start(place, *arguments, **variables):
         pytest.param("ray", marks=pytest.mark.slow),
     ],
 )
-def test_a_run_needs_neither_its_directory_nor_a_proxy(place, backend):
-    # The names of a Ray's sockets may not be long.
+def test_run_needs_neither_working_directory_nor_proxy(place, backend):
+    # Ray needs a short path for its sockets.
     with proxy() as (address, asked), tempfile.TemporaryDirectory() as temporary:
         names = ("http_proxy", "https_proxy", "grpc_proxy", "all_proxy")
-        # In another network nobody would reach the proxy.
+        # Isolated nodes could not reach the proxy.
         flags = ["--launch.isolate=false", f"--launch.backend={backend}"]
-        # So every process builds one: an actor, and its process.
+        # The actor and its environment process both build the environment.
         flags += ["--actor.count=1", "--actor.environment_processes=1"]
         done = start(
             place,
@@ -111,9 +111,9 @@ def test_a_run_needs_neither_its_directory_nor_a_proxy(place, backend):
             TMPDIR=temporary,
         )
         assert done.returncode == 0, done.stderr
-        # Ray's dashboard asks clouds whether it is in one.
+        # Ray's dashboard asks by GET whether it is in a cloud.
         assert not [text for text in asked if not text.startswith("GET ")], asked
-        # Neither pickles nor the sockets of a Ray of its own.
+        # Neither pickles nor Ray's sockets are left.
         assert os.listdir(temporary) == []
     assert (place / "run" / "result.json").exists()
 
@@ -142,9 +142,7 @@ print(run(config).result["status"])
         ({"actor.environment_processes": 1}, ["-c", "import script"]),
     ],
 )
-def test_a_script_without_a_main_guard_starts_no_runs_inside_runs(
-    tmp_path, changes, command
-):
+def test_script_without_main_guard_is_refused(tmp_path, changes, command):
     script = _UNGUARDED % (f"CHANGES = {changes!r}", str(CATCH))
     (tmp_path / "script.py").write_text(script)
     done = start(tmp_path, *command, PYTHONPATH="")
@@ -155,12 +153,12 @@ def test_a_script_without_a_main_guard_starts_no_runs_inside_runs(
         "imported, and every process of a run imports it: put the call below "
         f'`if __name__ == "__main__":` ({tmp_path / "script.py"}:{line})'
     )
-    # The script itself, and the check of its environment.
+    # Once by the user, and once by the check of the environment.
     assert len((tmp_path / "starts.txt").read_text().splitlines()) == 2
     assert not (tmp_path / "run").exists()
 
 
-def test_the_check_of_an_environment_starts_no_run(tmp_path):
+def test_check_env_starts_no_run(tmp_path):
     (tmp_path / "script.py").write_text(_UNGUARDED % ("CHANGES = {}", str(CATCH)))
     done = start(tmp_path, "-m", "distrl", "check-env", "script:Mine")
     assert done.returncode == 2

@@ -1,4 +1,4 @@
-"""Whole sweeps by the real command: one that fails, one that is killed, the report."""
+"""Complete sweeps: failed ids, stops, kills, and the report."""
 
 import csv
 import json
@@ -13,7 +13,7 @@ from distrl.cli.main import main
 
 pytestmark = pytest.mark.slow
 
-# Not bsuite's own number, so nothing of this is scored.
+# Not bsuite's own number of episodes, so nothing is scored.
 SHORT = "--sweep.episodes=100"
 IDS = "--sweep.ids=bandit/0,memory_len/0,catch/0"
 
@@ -28,7 +28,7 @@ def answer(command):
     return json.loads(command.stdout)
 
 
-def test_one_id_that_fails_does_not_end_the_others(tmp_path, capfd):
+def test_failed_id_does_not_end_other_ids(tmp_path, capfd):
     # A hundred episodes of Catch take 900 steps, those of the others 100 and 200.
     flags = [SHORT, IDS, "--sweep.jobs=2", "--stop.env_steps=500"]
     reason = "55 episodes, and 100 are needed; the run ended by env_steps 500"
@@ -53,7 +53,7 @@ def test_one_id_that_fails_does_not_end_the_others(tmp_path, capfd):
     assert reason in page.read_text()
 
 
-def test_however_a_sweep_ends_it_is_resumed(tmp_path):
+def test_sweep_is_resumed_after_signal_or_kill(tmp_path):
     with sweep(tmp_path / "s", SHORT, IDS) as command:
         command.await_line("bandit/0 done: 100 episodes")
         asked = time.monotonic()
@@ -64,7 +64,7 @@ def test_however_a_sweep_ends_it_is_resumed(tmp_path):
     assert answer(command)["done"] == ["bandit/0"]
     assert answer(command)["left"] == ["catch/0", "memory_len/0"]
     assert "Traceback" not in command.stderr
-    # A second signal waits for nobody.
+    # A second signal ends the sweep at once.
     with sweep(tmp_path / "s", SHORT, IDS) as command:
         command.await_line("3 ids, 1 of them done before")
         for _ in range(2):
@@ -85,7 +85,7 @@ def test_however_a_sweep_ends_it_is_resumed(tmp_path):
         assert read_episodes(tmp_path / "s", name)[-1] == 100
 
 
-def test_a_killed_run_fails_its_id_only(tmp_path):
+def test_killed_run_fails_only_its_id(tmp_path):
     endless = ["--sweep.ids=bandit/0-1", "--sweep.episodes=1000000"]
     programs = [tmp_path / f"s/runs/bandit-{i}/program.json" for i in range(2)]
     with sweep(tmp_path / "s", *endless, "--sweep.jobs=2") as command:
@@ -101,7 +101,7 @@ def test_a_killed_run_fails_its_id_only(tmp_path):
     assert answer(command)["left"] == ["bandit/1"]
 
 
-def test_the_episodes_of_two_actors_are_pooled(tmp_path):
+def test_episodes_of_two_actors_are_pooled(tmp_path):
     flags = [
         "--launch.backend=processes",
         "--actor.count=2",
@@ -120,5 +120,5 @@ def test_the_episodes_of_two_actors_are_pooled(tmp_path):
     path = tmp_path / "s" / "results" / "bsuite_id_-_memory_len-2.csv"
     with path.open(newline="") as file:
         last = list(csv.DictReader(file))[-1]
-    # An episode of memory_len/2 has 4 steps, whoever plays it.
+    # Every episode of memory_len/2 has 4 env steps.
     assert int(last["steps"]) == 200 * int(last["episode_len"])

@@ -1,4 +1,4 @@
-"""No port of a local run can be reached from outside of its private network."""
+"""No port of an isolated run can be reached from outside its private network."""
 
 import contextlib
 import os
@@ -26,7 +26,7 @@ for address in sys.argv[2:]:
 print(*reached)
 """
 
-# Courier unpickles what it is sent, so a call is all that an attacker needs.
+# Courier unpickles its arguments, so an attacker needs only a call.
 _ATTACK = """
 import sys
 import courier
@@ -86,8 +86,8 @@ def _list_addresses(ports):
 
 
 @pytest.mark.parametrize("isolate", [True, False])
-def test_ports_and_pickles_from_outside(tmp_path, isolate):
-    """Without isolation both arrive: so the test can tell."""
+def test_ports_and_pickles_are_blocked_only_by_isolation(tmp_path, isolate):
+    """Both arrive without isolation, which shows that the test can detect them."""
     flags = [*ENDLESS, f"--launch.isolate={str(isolate).lower()}"]
     with train(tmp_path / "run", *flags) as command:
         command.await_line("training")

@@ -1,4 +1,4 @@
-"""The program with your own agent: its loss, and how short it is."""
+"""The program with a custom agent: its loss and its length."""
 
 import importlib.util
 from pathlib import Path
@@ -23,15 +23,15 @@ def program():
     return module
 
 
-def test_it_is_short():
+def test_program_is_under_60_lines():
     assert len(PATH.read_text().splitlines()) < 60
 
 
-def test_mellowmax_by_hand(program):
+def test_mellowmax_matches_values_by_hand(program):
     # log2((2^1 + 2^0) / 2) = log2(1.5)
     q = np.array([1.0, 0.0], np.float32)
     assert program.mellowmax(q, np.log(2.0)) == pytest.approx(np.log2(1.5), rel=1e-5)
-    # The same of the two legal values of three; an illegal one has a very low value.
+    # The two legal values of three give the same; the illegal one is very low.
     masked, legal = np.array([1.0, -1e30, 0.0], np.float32), np.array([1, 0, 1], bool)
     value = program.mellowmax(masked, np.log(2.0), legal)
     assert value == pytest.approx(np.log2(1.5), rel=1e-5)
@@ -43,7 +43,7 @@ def test_mellowmax_by_hand(program):
 
 
 @pytest.mark.parametrize(("arguments", "omega"), [({}, 10), ({"omega": 5.0}, 5)])
-def test_the_target_is_the_mellowmax_of_the_target_network(program, arguments, omega):
+def test_target_is_mellowmax_of_target_network(program, arguments, omega):
     config = load_config(None, {"network.args": {"hidden_sizes": []}})
     agent = program.make_agent(config, SPEC, **arguments)
     params, state = agent.init(jax.random.PRNGKey(0))

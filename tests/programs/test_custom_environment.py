@@ -1,4 +1,4 @@
-"""The environments of the program: three corridors with the same rules."""
+"""The corridors of the program with custom environments."""
 
 import importlib.util
 from pathlib import Path
@@ -34,7 +34,7 @@ def play(environment, action):
 
 
 @pytest.mark.parametrize("kind", ["dm_env", "gymnasium"])
-def test_the_right_end_pays(program, kind):
+def test_right_end_of_corridor_pays(program, kind):
     environment = make_corridor(program, kind)
     for _ in range(10):
         steps = play(environment, 1)
@@ -46,14 +46,14 @@ def test_the_right_end_pays(program, kind):
 
 
 @pytest.mark.parametrize("kind", ["dm_env", "gymnasium"])
-def test_the_time_is_limited_and_that_is_no_termination(program, kind):
+def test_time_limit_truncates_episode(program, kind):
     steps = play(make_corridor(program, kind), 0)
     assert len(steps) - 1 == 4 * 5
     assert (steps[-1].reward, steps[-1].discount) == (0.0, 1.0)
     np.testing.assert_array_equal(steps[-1].observation, [1, 0, 0, 0, 0])
 
 
-def test_the_sign_says_which_end_pays(program):
+def test_sign_tells_which_end_pays(program):
     environment = program.Signpost(length=5)
     signs = []
     for episode in range(20):

@@ -20,7 +20,7 @@ def read(run_dir, name):
     return json.loads((run_dir / name).read_text())
 
 
-def test_catch_dqn_solves_catch_from_anywhere(tmp_path):
+def test_catch_dqn_solves_catch_from_another_directory(tmp_path):
     # The wiring is the script's own function, which no node could import.
     done = run("catch_dqn.py", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -37,7 +37,7 @@ def test_catch_dqn_solves_catch_from_anywhere(tmp_path):
 @pytest.mark.parametrize(
     ("name", "flags", "used"),
     [
-        # The user's flag comes after the program's own, and counts.
+        # The user's flag overrides the program's own.
         (
             "custom_network.py",
             ["--network.args={hidden_size: 96}"],
@@ -47,7 +47,7 @@ def test_catch_dqn_solves_catch_from_anywhere(tmp_path):
         ("custom_environment.py", [], ["environment: custom_environment:Corridor"]),
     ],
 )
-def test_your_own_part_solves_its_problem(tmp_path, name, flags, used):
+def test_programs_with_custom_parts_are_solved(tmp_path, name, flags, used):
     run_dir = tmp_path / "run"
     done = run(name, f"--run_dir={run_dir}", *flags, cwd=ROOT)
     assert done.returncode == 0, done.stderr
@@ -58,7 +58,7 @@ def test_your_own_part_solves_its_problem(tmp_path, name, flags, used):
     assert all(words in config for words in used)
 
 
-def test_your_own_network_is_found_by_the_fresh_processes_of_launchpad(tmp_path):
+def test_launchpad_processes_find_custom_network(tmp_path):
     flags = ["--launch.backend=launchpad", "--run_dir=run", "--actor.count=1"]
     flags += ["--stop.evaluation_return=null", "--stop.learner_steps=1"]
     done = run("custom_network.py", *flags, cwd=tmp_path)
@@ -66,7 +66,7 @@ def test_your_own_network_is_found_by_the_fresh_processes_of_launchpad(tmp_path)
     assert done.stdout.startswith("done (learner_steps ")
 
 
-def test_bad_flags_of_a_program_are_told_in_one_message(tmp_path):
+def test_bad_program_flag_is_refused(tmp_path):
     done = run("catch_dqn.py", "--actor.count=0", cwd=tmp_path)
     assert done.returncode == 2
     assert "actor.count = 0" in done.stderr.splitlines()[-1]

@@ -31,7 +31,7 @@ def test_catch_q_learning_solves_catch():
     assert last == f"solved: {returns[-1]:.2f} >= 0.95"
 
 
-def test_data_parallel_keeps_replicas_identical_and_the_loss_falls():
+def test_data_parallel_replicas_stay_identical_and_loss_falls():
     done = run("data_parallel")
     assert done.returncode == 0, done.stderr
     losses = [float(x) for x in re.findall(r"dispatch \d: loss (.*)", done.stdout)]
@@ -41,7 +41,7 @@ def test_data_parallel_keeps_replicas_identical_and_the_loss_falls():
     assert f"loss {losses[0]:.3f} -> {losses[-1]:.3f}: falls: True" in done.stdout
 
 
-def test_the_smallest_program_is_under_a_hundred_lines():
+def test_catch_q_learning_is_under_100_lines():
     source = (ROOT / "programs/catch_q_learning.py").read_text()
     assert len(source.splitlines()) < 100
     assert "reverb" not in "".join(re.findall(r"^(?:from|import) .*", source, re.M))

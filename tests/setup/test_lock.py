@@ -1,7 +1,4 @@
-"""requirements.lock: exact, hashed, naming no place, and in step with pyproject.toml.
-
-`make lock` writes it.
-"""
+"""requirements.lock has exact, hashed pins that match pyproject.toml."""
 
 import re
 from pathlib import Path
@@ -16,7 +13,7 @@ LOCK = (ROOT / "requirements.lock").read_text()
 PROJECT = tomli.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 
-# They share one TensorFlow ABI: they move together, or not at all.
+# They share one TensorFlow ABI, so they are only upgraded together.
 ONE_ABI = {
     "dm-launchpad-nightly": "0.5.2.dev20230303",
     "dm-reverb": "0.11.0",
@@ -43,7 +40,7 @@ PINS = read_pins(LOCK)
 @pytest.mark.parametrize(
     "line", ["jax>=0.4", "jax", "-e .", "--no-index", "jax @ file:///jax.whl"]
 )
-def test_reader_refuses_what_is_not_an_exact_pin(line):
+def test_line_without_exact_pin_is_refused(line):
     with pytest.raises(AssertionError, match="not an exact pin"):
         read_pins(line + "\n")
 
@@ -57,17 +54,17 @@ def test_every_package_is_pinned_and_hashed():
             assert re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", value), name
 
 
-def test_no_place_is_named():
+def test_lock_names_no_path_or_index():
     # Neither an address nor a path can be written without a slash.
     assert "/" not in LOCK
     assert not re.search(r"index[-_]url|find-links", LOCK)
 
 
-def test_packages_of_one_abi_move_together():
+def test_packages_of_one_abi_have_matching_versions():
     assert {name: PINS[name][0] for name in ONE_ABI} == ONE_ABI
 
 
-def test_every_requirement_is_met():
+def test_every_requirement_is_met_by_lock():
     build = tomli.loads((ROOT / "pyproject.toml").read_text())["build-system"]
     lines = [*PROJECT["dependencies"], *build["requires"], *sum(EXTRAS.values(), [])]
     for line in lines:
@@ -77,7 +74,7 @@ def test_every_requirement_is_met():
         assert PINS[name][0] in requirement.specifier, line
 
 
-def test_cuda_has_the_jax_of_the_lock():
+def test_cuda_extra_has_locked_jax_version():
     (line,) = EXTRAS["cuda12"]
     assert line == f"jax[cuda12]=={PINS['jax'][0]}"
     assert PINS["jaxlib"][0] == PINS["jax"][0]

@@ -1,8 +1,4 @@
-"""The Makefile: how it finds Python 3.10, what it installs, and when not again.
-
-Each test runs the real `make` in a copy of the set-up files, with a PATH that holds
-the few tools that the Makefile needs and only the Pythons that the test puts there.
-"""
+"""`make` in a copy of the set-up files, with only the Pythons that a test adds."""
 
 import os
 import re
@@ -20,7 +16,7 @@ IS_311 = "sys.version_info = (3, 11, 7)"
 
 
 class Copy:
-    """A copy of the set-up files, in a path with a space, and its own PATH."""
+    """A copy of the set-up files in a path with a space, with its own PATH."""
 
     def __init__(self, place: Path):
         self.root = place / "a copy"
@@ -88,7 +84,7 @@ def copy(tmp_path):
         ("/no/such/python", ["PYTHON=/no/such/python cannot be run"]),
     ],
 )
-def test_without_a_python_there_is_one_message(copy, python, words):
+def test_unusable_python_is_reported(copy, python, words):
     copy.add_python("bin/other", IS_311)
     copy.add_python("bin/python3.10", "sys.modules['ensurepip'] = None")
     done = copy.make("train", PYTHON=python)
@@ -114,7 +110,7 @@ def test_python_is_found(copy, place):
     assert (done.stdout, done.stderr) == (sys.executable + "\n", "")
 
 
-def test_only_a_change_installs_again(copy):
+def test_only_changed_content_triggers_install(copy):
     assert not copy.is_installed()
     copy.pretend_installed()
     for name in ("requirements.lock", "pyproject.toml", "Makefile"):
@@ -129,7 +125,7 @@ def test_only_a_change_installs_again(copy):
     assert ".ci/make-venv" in copy.make("-n", "install").stdout
 
 
-def test_a_moved_directory_or_a_vanished_python_installs_again(copy):
+def test_moved_directory_or_missing_python_triggers_install(copy):
     copy.pretend_installed()
     home = copy.root
     copy.root = home.rename(home.with_name("elsewhere"))
@@ -140,7 +136,7 @@ def test_a_moved_directory_or_a_vanished_python_installs_again(copy):
     assert not copy.is_installed()
 
 
-def test_an_install_that_is_cut_short_leaves_no_stamp(copy):
+def test_failed_install_leaves_no_stamp(copy):
     done = copy.make("install", PYTHON=sys.executable, PIP_NO_INDEX="1")
     assert done.returncode == 2
     assert "The same command starts it again." in done.stderr
@@ -148,18 +144,18 @@ def test_an_install_that_is_cut_short_leaves_no_stamp(copy):
     assert not copy.is_installed()
 
 
-def test_train_gives_configuration_and_arguments(copy):
+def test_make_train_passes_configuration_and_arguments(copy):
     copy.pretend_installed()
     done = copy.make("-s", "train", "ARGS=--seed 2")
     assert done.stdout == "distrl train configs/catch.yaml --seed 2\n"
 
 
 @pytest.mark.parametrize("failing", ["ruff", "mypy", "python", None])
-def test_test_stops_at_the_first_failure(copy, failing):
+def test_make_test_stops_at_first_failure(copy, failing):
     copy.pretend_installed()
     if failing is not None:
         write_script(copy.root / ".venv/bin" / failing, f"echo {failing} $@; exit 1")
-    # Continuous integration runs the same.
+    # Continuous integration runs `make test` by this script.
     done = copy.run(".ci/run")
     shown = re.findall(r"^(ruff|mypy|python)\b", done.stdout, re.M)
     steps = ["ruff", "ruff", "mypy", "python"]
@@ -168,7 +164,7 @@ def test_test_stops_at_the_first_failure(copy, failing):
     assert (done.returncode == 0) == (failing is None)
 
 
-def test_help_lists_every_target(copy):
+def test_make_help_lists_every_target(copy):
     makefile = (ROOT / "Makefile").read_text().replace("\\\n", " ")
     phony = re.search(r"^\.PHONY: (.*)", makefile, re.M)
     targets = set(phony[1].split()) - {"FORCE"}

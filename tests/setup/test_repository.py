@@ -1,4 +1,4 @@
-"""What no file of the repository may hold: places of one machine, and registries."""
+"""No file of the repository names a home directory or a package registry."""
 
 import re
 import subprocess
@@ -22,7 +22,7 @@ FORBIDDEN = {
 
 
 def list_files():
-    """Returns the tracked files; all but the caches without git."""
+    """Returns the tracked files or, without git, all but the caches."""
     if (ROOT / ".git").exists():
         names = subprocess.check_output(["git", "ls-files", "-z"], cwd=ROOT, text=True)
         paths = [ROOT / name for name in names.split("\0") if name]
@@ -38,14 +38,14 @@ def list_files():
 
 
 def find_forbidden(text):
-    """Yields (line number, what it holds) of each line that must not be there."""
+    """Yields the number and the kind of each forbidden line."""
     for number, line in enumerate(text.splitlines(), 1):
         for what, pattern in FORBIDDEN.items():
             if re.search(pattern, line):
                 yield number, what
 
 
-def test_no_file_names_a_place_of_this_machine_or_a_registry():
+def test_no_file_has_forbidden_lines():
     files = list_files()
     assert ROOT / "Makefile" in files
     found = []

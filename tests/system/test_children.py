@@ -1,4 +1,4 @@
-"""Children find what their parent finds, die with it, and their ends have names."""
+"""Child processes: search path, environment, death with the parent, signal names."""
 
 import os
 import signal
@@ -33,7 +33,7 @@ os.wait()
 """
 
 
-def test_a_child_dies_with_a_parent_that_is_killed():
+def test_child_dies_with_killed_parent():
     parent = subprocess.Popen(
         [sys.executable, "-c", _ORPHANING], stdout=subprocess.PIPE, text=True
     )
@@ -47,17 +47,17 @@ def test_a_child_dies_with_a_parent_that_is_killed():
     ("number", "name"),
     [(signal.SIGSEGV, "SIGSEGV"), (signal.SIGRTMIN + 3, "signal 37")],
 )
-def test_a_signal_has_a_name(number, name):
+def test_signal_is_named(number, name):
     assert name_signal(number) == name
 
 
-# Not those that the interpreter itself needs to start.
+# Without those that the interpreter itself needs to start.
 _SHADOWED = ("uuid", "random", "token", "logging", "tempfile", "typing", "signal")
 
 
 @pytest.fixture
 def shadows(tmp_path, monkeypatch):
-    """A working directory whose files have the names of standard modules."""
+    """A working directory whose files shadow standard modules."""
     for name in _SHADOWED:
         (tmp_path / f"{name}.py").write_text(f"raise RuntimeError({name!r})\n")
     (tmp_path / "mine.py").write_text("WHERE = __file__\n")
@@ -70,22 +70,20 @@ def run(command, **options):
 
 
 @pytest.mark.parametrize("here", ["", "{}"])
-def test_a_fresh_interpreter_finds_the_standard_library_first(
-    shadows, monkeypatch, here
-):
+def test_child_imports_standard_library_first(shadows, monkeypatch, here):
     monkeypatch.syspath_prepend(here.format(shadows))
     code = f"import sys, mine, {', '.join(_SHADOWED)}; print(mine.WHERE, *sys.argv[1:])"
     done = run(make_command(code, "an argument"))
     assert done.stdout == f"{shadows}/mine.py an argument\n", done.stderr
 
 
-def test_modules_are_found_after_the_working_directory_was_changed(shadows):
+def test_child_finds_modules_after_directory_change(shadows):
     code = "import os; os.chdir('/'); import mine; print(mine.WHERE)"
     done = run(make_command(code, path=["", *sys.path]))
     assert done.stdout == f"{shadows}/mine.py\n", done.stderr
 
 
-def test_a_path_that_is_not_utf_8_is_passed_on():
+def test_non_utf_8_path_is_passed_to_child():
     odd = os.fsdecode(b"/no\xff/\xc3\xa9'\"")
     done = run(make_command("print(ascii(sys.path[0]))", path=[odd, *sys.path]))
     assert done.stdout == f"{ascii(odd)}\n", done.stderr
@@ -96,20 +94,20 @@ def test_a_path_that_is_not_utf_8_is_passed_on():
     [["-m", "distrl"], ["-c", "from distrl.cli.main import main; main()"]],
 )
 @pytest.mark.parametrize("paths", ["", "."])
-def test_the_command_works_in_a_directory_with_such_files(shadows, start, paths):
+def test_command_works_in_directory_shadowing_standard_modules(shadows, start, paths):
     environment = {**os.environ, "PYTHONPATH": paths}
     done = run([sys.executable, *start, "--version"], env=environment)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"distrl {distrl.__version__}\n"
 
 
-def test_a_child_runs_the_main_of_a_module():
+def test_child_runs_main_of_module():
     done = run(make_child_command("distrl.cli.main", "--version"))
     assert (done.returncode, done.stdout) == (0, f"distrl {distrl.__version__}\n")
     assert run(make_child_command("distrl.cli.main", "trian")).returncode == 2
 
 
-def test_a_child_calls_nodes_without_a_proxy(tmp_path, monkeypatch):
+def test_child_calls_nodes_without_proxy(tmp_path, monkeypatch):
     (tmp_path / "show.py").write_text(
         "import os\ndef main(): print(os.environ['no_grpc_proxy'])\n"
     )
@@ -119,7 +117,7 @@ def test_a_child_calls_nodes_without_a_proxy(tmp_path, monkeypatch):
     assert run(command).stdout == "localhost,127.0.0.1\n"
 
 
-def test_a_child_does_nothing_for_a_parent_that_has_ended():
+def test_child_exits_if_parent_has_ended():
     command = make_child_command("distrl.cli.main", "--version")
     # The shell's child has another parent than this process.
     done = run(["sh", "-c", '"$@"; exit $?', "sh", *command])
@@ -135,11 +133,9 @@ def test_a_child_does_nothing_for_a_parent_that_has_ended():
         ({"no_grpc_proxy": "", "no_proxy": "a"}, "a,localhost,127.0.0.1"),
     ],
 )
-def test_nodes_are_called_directly_and_what_the_user_set_stays(
-    monkeypatch, given, expected
-):
+def test_proxies_are_bypassed_and_user_settings_kept(monkeypatch, given, expected):
     for name in ("no_grpc_proxy", "no_proxy"):
-        # What `bypass_proxies` sets is undone, too.
+        # Makes monkeypatch also undo what `bypass_proxies` sets.
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
     for name, value in given.items():
@@ -152,5 +148,5 @@ def test_nodes_are_called_directly_and_what_the_user_set_stays(
     assert os.environ[NO_PROXY] == f"{expected},10.0.0.2,10.0.0.3"
 
 
-def test_empty_entries_are_left_out():
+def test_join_hosts_skips_empty_and_repeated_entries():
     assert join_hosts(",a,, b ,", ["a", "", "c"]) == "a,b,c"

@@ -1,4 +1,4 @@
-"""What the system tells of the machine, in a container or not."""
+"""Memory limits and out-of-memory kills, in a container or not."""
 
 import pytest
 
@@ -17,7 +17,7 @@ _GIB = 2**30
         (f"{9 * _GIB}", 4 * _GIB, 8 * _GIB),
     ],
 )
-def test_memory_of_the_machine_or_of_the_container(tmp_path, limit, available, total):
+def test_memory_is_limited_by_container(tmp_path, limit, available, total):
     (tmp_path / "proc").mkdir()
     kib = _GIB // 1024
     meminfo = f"MemTotal: {8 * kib} kB\nMemAvailable:   {4 * kib} kB\n"
@@ -41,7 +41,7 @@ def test_memory_of_the_machine_or_of_the_container(tmp_path, limit, available, t
         ("4:memory:/docker/1f\n0::/", "memory", "memory.limit_in_bytes"),
     ],
 )
-def test_limits_of_a_group_and_of_those_above_it_count(tmp_path, group, place, name):
+def test_memory_limits_of_cgroup_and_parents_apply(tmp_path, group, place, name):
     (tmp_path / "proc" / "self").mkdir(parents=True)
     meminfo = f"MemAvailable: {8 * _GIB // 1024} kB\n"
     (tmp_path / "proc" / "meminfo").write_text(meminfo)
@@ -53,7 +53,7 @@ def test_limits_of_a_group_and_of_those_above_it_count(tmp_path, group, place, n
     assert read_memory("MemAvailable", tmp_path) == _GIB
 
 
-def test_a_new_kill_for_memory_is_noticed_for_a_while(tmp_path, monkeypatch):
+def test_out_of_memory_kill_is_noticed_temporarily(tmp_path, monkeypatch):
     vmstat = tmp_path / "proc" / "vmstat"
     vmstat.parent.mkdir()
     vmstat.write_text("nr_free_pages 12\noom_kill 3\n")
@@ -68,13 +68,13 @@ def test_a_new_kill_for_memory_is_noticed_for_a_while(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("text", [None, "nr_free_pages 12\n"])
-def test_a_kernel_that_hides_kills_has_none(tmp_path, text):
+def test_no_kill_is_noticed_without_kernel_counter(tmp_path, text):
     if text is not None:
         (tmp_path / "proc").mkdir()
         (tmp_path / "proc" / "vmstat").write_text(text)
     assert not MemoryKills(tmp_path).tick()
 
 
-def test_the_real_tables_can_be_read():
+def test_real_proc_tables_are_readable():
     assert read_memory("MemTotal") > 0
     MemoryKills().tick()

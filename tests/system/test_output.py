@@ -1,4 +1,4 @@
-"""Lines that are printed, text that a terminal cannot obey, files replaced whole."""
+"""Printed lines, escaped control characters and atomically replaced files."""
 
 import json
 import subprocess
@@ -10,7 +10,7 @@ import pytest
 from distrl.system.output import make_plain, say, write_json, write_whole
 
 
-def test_a_line_is_printed_and_a_full_disk_loses_it(capsys):
+def test_say_prints_line_and_ignores_full_disk(capsys):
     say("checkpoint 1")
     assert capsys.readouterr().out == "checkpoint 1\n"
     code = (
@@ -33,12 +33,12 @@ def test_a_line_is_printed_and_a_full_disk_loses_it(capsys):
         ("no\udcff", "no\\udcff"),
     ],
 )
-def test_controls_become_visible(text, shown):
+def test_control_characters_are_escaped(text, shown):
     assert make_plain(text) == shown
 
 
 @pytest.mark.parametrize("durable", [True, False])
-def test_a_file_is_replaced_and_is_for_its_owner(tmp_path, durable):
+def test_file_is_replaced_and_private_to_owner(tmp_path, durable):
     path = tmp_path / "a.json"
     for value in (1, 2):
         write_json(path, {"value": value}, durable)
@@ -47,7 +47,7 @@ def test_a_file_is_replaced_and_is_for_its_owner(tmp_path, durable):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_what_cannot_be_written_is_named_and_leaves_the_old_file(tmp_path):
+def test_failed_write_names_path_and_leaves_no_remains(tmp_path):
     with pytest.raises(OSError, match="gone/a.json"):
         write_whole(tmp_path / "gone" / "a.json", "x")
     path = tmp_path / "a.json"
@@ -57,7 +57,7 @@ def test_what_cannot_be_written_is_named_and_leaves_the_old_file(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_reader_never_meets_half_of_it(tmp_path):
+def test_reader_never_sees_partial_file(tmp_path):
     path = tmp_path / "a.json"
     write_json(path, {"values": [0]})
 

@@ -1,4 +1,4 @@
-"""Remote calls survive a restart of their server, and fail after a while."""
+"""Remote calls survive the restart of a server and fail if it stays away."""
 
 import os
 import threading
@@ -13,7 +13,7 @@ from distrl.system.remote import RemoteCaller, ignore_errors_while_stopping
 
 
 class Service:
-    """Fails as often as it is told to."""
+    """Fails in the next `failures` calls."""
 
     failures = 0
 
@@ -36,7 +36,7 @@ def _make_caller(client, patience=60.0, stop=None, wait=None, timeout=60.0):
     return RemoteCaller(client, "variables", config, stop or threading.Event(), wait)
 
 
-def test_calls_go_through_courier(service):
+def test_failed_courier_call_returns_none(service):
     server = courier.Server("service", None)
     server.Bind("add", service.add)
     server.Start()
@@ -48,10 +48,10 @@ def test_calls_go_through_courier(service):
     server.Join()
 
 
-def test_calls_of_an_object_fail_for_a_while_and_then_raise(service):
+def test_repeated_failures_raise_after_connect_seconds(service):
     caller = _make_caller(service, patience=0.0)
     assert caller.call("add", 1, 2) == 3
-    for _ in range(3):  # a success starts the patience again
+    for _ in range(3):  # a success resets the time limit
         service.failures = 1
         assert caller.call("add", 1, 2) is None
         assert caller.call("add", 1, 2) == 3
@@ -61,7 +61,7 @@ def test_calls_of_an_object_fail_for_a_while_and_then_raise(service):
         caller.call("add", 1, 2)
 
 
-def test_a_stopping_run_raises_nothing(service):
+def test_failures_are_not_raised_while_stopping(service):
     service.failures = 3
     stop = threading.Event()
     stop.set()
@@ -70,7 +70,7 @@ def test_a_stopping_run_raises_nothing(service):
 
 
 class Sleeper:
-    """Answers who it is, at once or later."""
+    """Answers at once or after a delay."""
 
     def pid(self) -> int:
         return os.getpid()
@@ -89,14 +89,14 @@ def sleeper():
 
 
 def _await_result(caller, *call):
-    """Calls until there is a result; returns it and how long that took."""
+    """Calls until there is a result; returns it and the seconds that it took."""
     began = time.monotonic()
     while (result := caller.call(*call)) is None:
         assert time.monotonic() - began < 20
     return result, time.monotonic() - began
 
 
-def test_a_call_under_way_fails_at_once_when_its_server_dies(sleeper):
+def test_pending_call_fails_at_once_when_server_dies(sleeper):
     caller = _make_caller(courier.Client(sleeper.address))
     first = caller.call("pid")
     threading.Timer(0.3, sleeper.kill).start()
@@ -112,7 +112,7 @@ def test_a_call_under_way_fails_at_once_when_its_server_dies(sleeper):
     assert seconds < 2
 
 
-def test_a_server_that_was_restarted_meanwhile_answers_soon(sleeper):
+def test_restarted_server_answers_within_two_seconds(sleeper):
     caller = _make_caller(courier.Client(sleeper.address))
     for _ in range(3):
         first = caller.call("pid")
@@ -123,14 +123,14 @@ def test_a_server_that_was_restarted_meanwhile_answers_soon(sleeper):
         assert seconds < 2
 
 
-def test_a_server_that_stays_away_is_given_up(sleeper):
+def test_absent_server_raises_after_connect_seconds(sleeper):
     caller = _make_caller(courier.Client(sleeper.address), patience=0.5)
     sleeper.kill()
     with pytest.raises(RuntimeError, match="variables has not answered for 0 s"):
         _await_result(caller, "pid")
 
 
-def test_a_frozen_server_costs_the_time_limit_of_a_call(sleeper):
+def test_call_to_frozen_server_times_out(sleeper):
     caller = _make_caller(courier.Client(sleeper.address), timeout=0.5)
     first = caller.call("pid")
     sleeper.freeze()
@@ -141,7 +141,7 @@ def test_a_frozen_server_costs_the_time_limit_of_a_call(sleeper):
     assert _await_result(caller, "pid")[0] == first
 
 
-def test_a_stopping_run_does_not_wait_for_a_frozen_server(sleeper):
+def test_stopping_run_does_not_wait_for_frozen_server(sleeper):
     stop = threading.Event()
     caller = _make_caller(courier.Client(sleeper.address), stop=stop)
     sleeper.freeze()
@@ -151,7 +151,7 @@ def test_a_stopping_run_does_not_wait_for_a_frozen_server(sleeper):
     assert time.monotonic() - began < 10
 
 
-def test_a_caller_that_does_not_wait_loses_its_limit_once_to_a_frozen_server(sleeper):
+def test_wait_limit_is_spent_once_on_frozen_server(sleeper):
     caller = _make_caller(courier.Client(sleeper.address), wait=0.3)
     first = caller.call("pid")
     sleeper.freeze()
@@ -161,7 +161,7 @@ def test_a_caller_that_does_not_wait_loses_its_limit_once_to_a_frozen_server(sle
     assert time.monotonic() - began < 2
     sleeper.thaw()
     assert _await_result(caller, "pid")[0] == first
-    # It dies with a call under way, and another one is at its address.
+    # It is killed during a call and restarted at the same address.
     sleeper.freeze()
     assert caller.call("pid") is None
     sleeper.kill()
@@ -171,7 +171,7 @@ def test_a_caller_that_does_not_wait_loses_its_limit_once_to_a_frozen_server(sle
     assert seconds < 2
 
 
-def test_an_error_shortly_before_the_stop_is_ignored():
+def test_error_shortly_before_stop_is_ignored():
     stop = threading.Event()
     timer = threading.Timer(0.1, stop.set)
     timer.start()
@@ -180,7 +180,7 @@ def test_an_error_shortly_before_the_stop_is_ignored():
     timer.join()
 
 
-def test_an_error_while_the_run_goes_on_is_raised():
+def test_error_without_stop_is_raised():
     with (
         pytest.raises(RuntimeError, match="Socket closed"),
         ignore_errors_while_stopping(threading.Event()),

@@ -12,7 +12,9 @@ STANDARD = [LIBRARY, f"{LIBRARY}/lib-dynload"]
 
 
 @pytest.mark.parametrize("spelling", ["", ".", "{here}", "{link}"])
-def test_the_working_directory_comes_after_the_library(tmp_path, monkeypatch, spelling):
+def test_working_directory_comes_after_standard_library(
+    tmp_path, monkeypatch, spelling
+):
     here, link = tmp_path / "here", tmp_path / "link"
     here.mkdir()
     link.symlink_to(here)
@@ -23,22 +25,20 @@ def test_the_working_directory_comes_after_the_library(tmp_path, monkeypatch, sp
     assert ordered == ["/mine", *STANDARD, absolute, "/site"]
 
 
-def test_relative_entries_become_absolute_and_stay_where_they_are(
-    tmp_path, monkeypatch
-):
+def test_relative_entries_become_absolute_in_place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     ordered = order_search_path(["mine", *STANDARD, "site", ""])
     expected = [f"{tmp_path}/mine", *STANDARD, f"{tmp_path}/site", str(tmp_path)]
     assert ordered == expected
 
 
-def test_without_a_working_directory_nothing_is_changed(tmp_path, monkeypatch):
+def test_path_is_unchanged_without_working_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     tmp_path.rmdir()
     assert order_search_path(["/mine", *STANDARD]) == ["/mine", *STANDARD]
     tmp_path.mkdir()
 
 
-def test_the_library_of_this_interpreter_is_found():
+def test_end_of_standard_library_is_found():
     assert sys.path[find_library_end(sys.path) - 1] in STANDARD
     assert find_library_end(["/mine"]) == 0

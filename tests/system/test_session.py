@@ -1,4 +1,4 @@
-"""A node knows which life it is in, and a first life has the seeds of a plain run."""
+"""The session and incarnation of a node, and the indices that they add to seeds."""
 
 import pytest
 
@@ -6,15 +6,15 @@ from distrl.system.session import Session, read_session
 
 
 @pytest.mark.parametrize("session", [Session(), Session("a", 2, 3), Session("b", 0, 1)])
-def test_a_session_goes_through_the_environment(session):
+def test_session_passes_through_environment_variables(session):
     assert read_session(session.to_environment()) == session
 
 
-def test_a_process_without_a_launcher_is_in_its_first_life():
+def test_process_without_launcher_is_first_incarnation():
     assert read_session({}) == Session("", 0, 0)
 
 
-def test_lives_differ_and_the_first_adds_nothing_to_a_seed():
+def test_incarnations_have_distinct_seed_indices():
     lives = [Session("x", number, restarts) for number in (0, 1) for restarts in (0, 1)]
     indices = [life.indices for life in lives]
     assert indices == [(), (0, 1), (1, 0), (1, 1)]

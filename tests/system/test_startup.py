@@ -1,4 +1,4 @@
-"""Commands work with closed streams and without a home, but not without a directory."""
+"""Commands with closed streams, without a home, or without a working directory."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ for number in map(int, sys.argv[1].split()):
 os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
 """
 
-# What the process says of itself goes to a file, since its streams may be closed.
+# The process writes its result to a file, since its streams may be closed.
 _LOOK = """
 import os, socket, sys
 from distrl.system.startup import settle
@@ -43,7 +43,7 @@ def start(code, *arguments, closed="", **options):
 
 
 @pytest.mark.parametrize("closed", ["0", "1", "2", "0 1", "0 2", "1 2", "0 1 2"])
-def test_no_file_takes_the_place_of_a_closed_stream(tmp_path, closed):
+def test_new_files_do_not_replace_closed_streams(tmp_path, closed):
     done = start(_LOOK, str(tmp_path / "seen"), closed=closed)
     assert (tmp_path / "seen").read_text() == "True", done.stderr
     assert done.stdout == ("" if "1" in closed else "out")
@@ -51,7 +51,7 @@ def test_no_file_takes_the_place_of_a_closed_stream(tmp_path, closed):
 
 
 @pytest.mark.parametrize("closed", ["1", "2", "0 1 2"])
-def test_a_command_without_a_stream_keeps_its_exit_code(closed):
+def test_command_with_closed_streams_keeps_exit_code(closed):
     code = "import sys; from distrl.cli.main import main; sys.exit(main())"
     assert start(code, "--version", closed=closed).returncode == 0
     assert start(code, "trian", closed=closed).returncode == 2
@@ -59,7 +59,7 @@ def test_a_command_without_a_stream_keeps_its_exit_code(closed):
 
 _SETTLE = "import os\nfrom distrl.system.startup import settle\nsettle()\n"
 _HOME = _SETTLE + "home = os.path.expanduser('~')\nprint(home, os.path.isdir(home))"
-# For want of an entry in passwd.
+# As for a user without an entry in passwd.
 _NOBODY = "import pwd\npwd.getpwuid = {}.__getitem__\n"
 
 
@@ -69,7 +69,7 @@ def without(*names, **values):
 
 
 @pytest.mark.parametrize("home", [None, ".", "relative/home"])
-def test_a_user_without_a_home_of_their_own_gets_one_for_a_while(tmp_path, home):
+def test_user_without_home_gets_temporary_home(tmp_path, home):
     values = {} if home is None else {"HOME": home}
     done = start(_NOBODY + _HOME, env=without("HOME", **values), cwd=tmp_path)
     found, existed = done.stdout.split()
@@ -78,12 +78,12 @@ def test_a_user_without_a_home_of_their_own_gets_one_for_a_while(tmp_path, home)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_home_that_is_known_stays(tmp_path):
+def test_known_home_is_kept(tmp_path):
     done = start(_HOME, env=without(HOME=str(tmp_path)))
     assert done.stdout == f"{tmp_path} True\n"
 
 
-def test_the_search_path_of_later_processes_is_absolute(tmp_path):
+def test_pythonpath_becomes_absolute(tmp_path):
     root = os.path.dirname(os.path.dirname(__file__))
     environment = without(PYTHONPATH=f"{root}:mine::/other")
     code = _SETTLE + "print(os.environ['PYTHONPATH'])"
@@ -91,7 +91,7 @@ def test_the_search_path_of_later_processes_is_absolute(tmp_path):
     assert done.stdout == f"{root}:{tmp_path}/mine:{tmp_path}:/other\n"
 
 
-def test_a_working_directory_that_is_gone_is_refused(tmp_path):
+def test_deleted_working_directory_is_refused(tmp_path):
     gone = tmp_path / "gone"
     code = (
         f"import os, sys; os.mkdir({str(gone)!r}); os.chdir({str(gone)!r}); "
@@ -104,7 +104,7 @@ def test_a_working_directory_that_is_gone_is_refused(tmp_path):
         assert done.stderr.count("\n") == 1
 
 
-def test_exit_codes_of_children_arrive_where_they_were_ignored():
+def test_child_exit_codes_survive_ignored_sigchld():
     code = (
         "import os, signal, sys\n"
         "signal.signal(signal.SIGCHLD, signal.SIG_IGN)\n"
