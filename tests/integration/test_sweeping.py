@@ -61,18 +61,20 @@ def test_sweep_is_resumed_after_signal_or_kill(tmp_path):
         assert command.finish() == 143
         assert time.monotonic() - asked < 12
         command.assert_nothing_is_left()
-    assert answer(command)["done"] == ["bandit/0"]
-    assert answer(command)["left"] == ["catch/0", "memory_len/0"]
+    # On a busy machine the next id may be done before the signal arrives.
+    done = answer(command)["done"]
+    assert done in (["bandit/0"], ["bandit/0", "catch/0"])
+    assert answer(command)["left"] == ["catch/0", "memory_len/0"][len(done) - 1 :]
     assert "Traceback" not in command.stderr
     # A second signal ends the sweep at once.
     with sweep(tmp_path / "s", SHORT, IDS) as command:
-        command.await_line("3 ids, 1 of them done before")
+        command.await_line(f"3 ids, {len(done)} of them done before")
         for _ in range(2):
             command.process.send_signal(signal.SIGINT)
         assert command.finish() == 130
         command.assert_nothing_is_left()
     with sweep(tmp_path / "s", SHORT, IDS) as command:
-        command.await_line("3 ids, 1 of them done before")
+        command.await_line(f"3 ids, {len(done)} of them done before")
         command.process.kill()
         command.process.wait()
         command.assert_nothing_is_left(10)
