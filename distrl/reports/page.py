@@ -54,7 +54,7 @@ def make_page(sweeps: Sequence[SweepScores], command: str) -> str:
     if rows:
         picture = _show_picture(draw_bars(sweeps), "score by experiment")
         scores = [picture, _show_table(score_table(rows))]
-    means = ["<p>No experiment is whole yet, so there is no mean of a tag.</p>"]
+    means = ["<p>No experiment is complete yet, so tags have no means.</p>"]
     if tags:
         means = [_show_table(tag_table(tags))]
     if len(tags) >= _LEAST_TAGS:

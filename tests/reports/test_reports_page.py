@@ -76,4 +76,4 @@ def test_page_without_results_says_so(tmp_path):
     page = read(make_page([score_sweep(str(tmp_path / "empty"))], "distrl report"))
     text = " ".join(page.text)
     assert "No id is finished yet" in text
-    assert "there is no mean of a tag" in text
+    assert "tags have no means" in text
