@@ -19,6 +19,7 @@ from distrl.errors import ConfigError, suggest
 from distrl.types import Nest
 
 _OPTIMIZER, _SCHEDULE = "learner.optimizer", "learner.schedule"
+_MASKS = ("mask", "weight_decay_mask")
 _SHAPES = {
     "b": jax.ShapeDtypeStruct((2,), jnp.float32),
     "w": jax.ShapeDtypeStruct((3, 2), jnp.float32),
@@ -124,9 +125,15 @@ def _pick(
 
 
 def _make_mask(config: LearnerConfig, factory: Callable[..., Any]) -> dict[str, Any]:
+    for name in _MASKS:
+        if name in config.optimizer_args:
+            raise ConfigError(
+                f"learner.optimizer_args = {config.optimizer_args!r}: set "
+                f"learner.weight_decay_mask (all or matrices) instead of {name!r}."
+            )
     if config.weight_decay_mask == "all":
         return {}
-    for name in ("mask", "weight_decay_mask"):
+    for name in _MASKS:
         if name in _parameters(factory):
             return {name: select_matrices}
     raise ConfigError(

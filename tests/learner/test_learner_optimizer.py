@@ -277,3 +277,12 @@ def test_update_combines_clipping_momentum_and_schedule():
         params = first_replica(state.params)
         np.testing.assert_allclose(params["b"], [expected] * 2, rtol=1e-5)
         np.testing.assert_allclose(params["w"], [[1 + expected] * 2] * 2, rtol=1e-5)
+
+
+@pytest.mark.parametrize("mask", ["all", "matrices"])
+def test_mask_in_optimizer_args_is_refused(mask):
+    config = LearnerConfig(
+        optimizer="adamw", optimizer_args={"mask": True}, weight_decay_mask=mask
+    )
+    with pytest.raises(ConfigError, match="learner.weight_decay_mask"):
+        make_optimizer(config)
