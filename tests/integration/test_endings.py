@@ -204,22 +204,19 @@ def test_ctrl_c_stops_endless_evaluation_without_reporting_it(tmp_path):
 
 
 def test_paused_run_continues(tmp_path):
-    run_dir = tmp_path / "run"
     flags = [*ENDLESS, "--launch.silent_seconds=4", "--launch.report_seconds=0.1"]
-    with train(run_dir, *flags) as command:
+    with train(tmp_path / "run", *flags) as command:
         command.await_line("training")
         node = psutil.Process(command.pid_of("learner"))
         command.process.send_signal(signal.SIGSTOP)
         command.await_value(lambda: node.status() == psutil.STATUS_STOPPED)
         paused = time.monotonic()
-        read = (run_dir / "logs" / "launcher.log").read_text
-        before = read()
         command.await_value(lambda: time.monotonic() - paused > 8)
         command.process.send_signal(signal.SIGCONT)
         command.await_value(lambda: node.status() != psutil.STATUS_STOPPED)
         command.await_line("env_steps")
-        assert read() == before  # no node was reported as silent
         interrupt(command, signal.SIGTERM, seconds=60)
+    # No node was killed as silent.
     assert command.result["restarts"] == {}
 
 
