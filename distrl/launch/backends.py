@@ -16,32 +16,23 @@ class Backend:
       is_cluster: whether it checks and starts the nodes on other machines. It gets None
         for distrl's own program, and sends `Checked` itself.
       program: the only program that it runs; None runs any.
-      needs_scratch: whether it leaves files in a temporary directory, which the front
-        makes and removes.
     """
 
     run: str
     is_one_process: bool = False
     is_cluster: bool = False
     program: str | None = None
-    needs_scratch: bool = False
 
 
 BACKENDS = {
     "processes": Backend("distrl.launch.processes:run_processes"),
     "threads": Backend("distrl.launch.threads:run_threads", is_one_process=True),
-    "launchpad": Backend(
-        "distrl.launch.plain_launchpad:run_launchpad", needs_scratch=True
-    ),
+    "launchpad": Backend("distrl.launch.plain_launchpad:run_launchpad"),
     "serial": Backend(
         "distrl.launch.processes:run_processes",
         is_one_process=True,
         program="distrl.program:make_serial_program",
     ),
-    "ray": Backend(
-        "distrl.launch.cluster.driver:run_cluster",
-        is_cluster=True,
-        needs_scratch=True,
-    ),
+    "ray": Backend("distrl.launch.cluster.driver:run_cluster", is_cluster=True),
 }
 """By the value of `launch.backend`."""

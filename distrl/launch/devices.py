@@ -7,7 +7,8 @@ from types import MappingProxyType
 from typing import Any
 
 from distrl.config.schema import LaunchConfig
-from distrl.launch.groups import find_group, group_of
+from distrl.launch.groups import find_group
+from distrl.launch.messages import Facts
 from distrl.system.children import NO_PROXY, join_hosts
 from distrl.system.machine import read_memory
 
@@ -59,26 +60,27 @@ def chosen_environment(
     return texts
 
 
-def device_variables(
-    group: str, launch: LaunchConfig, inherited: Mapping[str, str]
-) -> dict[str, str]:
-    """Returns the `DEVICE_VARIABLES` of a group's nodes, including inherited ones."""
-    environment = dict(inherited)
+def describe_node(
+    group: str,
+    launch: LaunchConfig,
+    address: str | None,
+    pid: int | None = None,
+    own: Mapping[str, str] = MappingProxyType({}),
+) -> Facts:
+    """Returns what program.json says about a node that was started on this machine.
+
+    `own` are environment variables of that node alone.
+    """
+    environment = {**os.environ, **own}
     # Threads have the environment of their process, whatever their group.
     if launch.backend != "threads":
         environment.update(node_environment(group, launch.environment))
-    return {name: environment[name] for name in DEVICE_VARIABLES if name in environment}
-
-
-def describe_place(node: str, launch: LaunchConfig, devices: str) -> dict[str, Any]:
-    """Returns what program.json says about the place of a node on this machine.
-
-    `devices` describes the devices of the node that learns.
-    """
-    group = group_of(node)
-    place: dict[str, Any] = {
+    return {
         "host": socket.gethostname(),
         "memory_mib": read_memory("MemTotal") // 2**20,
-        "device_variables": device_variables(group.name, launch, os.environ),
+        "device_variables": {
+            name: environment[name] for name in DEVICE_VARIABLES if name in environment
+        },
+        "address": address,
+        "pid": pid,
     }
-    return {**place, "jax_devices": devices} if group.is_accelerated else place

@@ -8,7 +8,6 @@ it started.
 import contextlib
 import dataclasses
 import select
-import shutil
 import signal
 import tempfile
 import time
@@ -16,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from distrl.checkpoints.layout import Checkpoint, discard_partials
+from distrl.checkpoints.layout import Checkpoint, RunProgress, discard_partials
 from distrl.config import Config, LaunchConfig, check_config, config_to_yaml
 from distrl.config.factories import check_not_imported, refuse_nested
 from distrl.config.paths import read_path
@@ -24,8 +23,7 @@ from distrl.errors import ConfigError
 from distrl.launch import messages
 from distrl.launch.backends import BACKENDS, OUR_PROGRAM
 from distrl.launch.caught_signals import CaughtSignals
-from distrl.launch.devices import describe_place
-from distrl.launch.groups import check_groups
+from distrl.launch.groups import check_groups, group_of
 from distrl.launch.host_process import HostProcess
 from distrl.launch.logs import LogBound
 from distrl.launch.records import Records
@@ -60,15 +58,12 @@ _FAREWELL_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended.
-
-    Attributes:
-      exit_code: 0 done, 1 a node failed, 129, 130 or 143 stopped by a signal.
-      result: the content of result.json.
-    """
+    """How a run ended."""
 
     exit_code: int
+    """0 done, 1 a node failed, 129, 130 or 143 stopped by a signal."""
     result: dict[str, Any]
+    """The content of result.json."""
 
 
 def run(
@@ -98,13 +93,13 @@ def run(
     check_config(config)
     program = OUR_PROGRAM if program is None else program
     _check_program(config.launch, program)
-    if resume:
-        path = read_path("run_dir", config.run_dir or "")
-    else:
-        path = choose_run_dir(config.name, config.run_dir)
     with contextlib.closing(contextlib.ExitStack()) as ending:
-        if config.run_dir is None:
-            ending.callback(discard_run_dir, path)
+        if resume:
+            path = read_path("run_dir", config.run_dir or "")
+        else:
+            path = choose_run_dir(config.name, config.run_dir)
+            if config.run_dir is None:
+                ending.callback(discard_run_dir, path)
         config = dataclasses.replace(config, run_dir=str(path))
         if progress is None:
             # Rich takes a tenth of a second to import.
@@ -112,13 +107,12 @@ def run(
 
             progress = Progress()
         ending.callback(progress.close)
-        directory = RunDirectory(path)
-        ending.callback(directory.close)
+        directory = ending.enter_context(contextlib.closing(RunDirectory(path)))
         checkpoint = None
         if resume:
             checkpoint = begin_resumption(config, directory, progress.note)
-        front = _Front(config, program, progress, directory, checkpoint, ending)
-        return front.run()
+        front = _Front(config, progress, directory, checkpoint, ending)
+        return front.run(program)
 
 
 def _check_program(launch: LaunchConfig, program: Program) -> None:
@@ -139,7 +133,6 @@ class _Front:
     def __init__(
         self,
         config: Config,
-        program: Program,
         progress: "Progress",
         directory: RunDirectory,
         checkpoint: Checkpoint | None,
@@ -151,39 +144,29 @@ class _Front:
         self._directory = directory
         self._checkpoint = checkpoint
         self._started = time.monotonic()
-        self._status: Status | None = None
-        self._first_status, resumes = Status(), 0
-        if checkpoint is not None:
-            self._first_status = Status(**vars(checkpoint.progress))
-            resumes = checkpoint.progress.sessions
+        done = RunProgress() if checkpoint is None else checkpoint.progress
+        self._status = self._first_status = Status(**vars(done))
         logs = directory.path / "logs"
         self._records = Records(directory.path, progress.note)
         self._logs = LogBound(logs, config.launch.log_mib, progress.note)
-        backend = BACKENDS[config.launch.backend]
-        self._token = make_token(directory.path) if backend.is_cluster else None
-        if self._token is not None:
-            ending.callback(self._token.unlink, missing_ok=True)
-        scratch = tempfile.mkdtemp(prefix="distrl-") if backend.needs_scratch else None
-        if scratch is not None:
-            ending.callback(shutil.rmtree, scratch, ignore_errors=True)
+        self._token = contextlib.ExitStack()
+        ending.enter_context(self._token)
+        self._scratch = ending.enter_context(
+            tempfile.TemporaryDirectory(prefix="distrl-", ignore_cleanup_errors=True)
+        )
         self._clock = WorkingClock(_LONGEST_TICK_SECONDS)
         # When to end the host, by that clock, once it has been asked to end.
         self._deadline: float | None = None
         self._error: messages.Failure | None = None
         self._has_ended = False
         self._devices = ""
-        self._signals = CaughtSignals()
-        ending.callback(self._signals.close)
-        self._host = HostProcess(logs)
-        ending.callback(self._host.close)
-        self._progress.stage("starting")
-        payload, exposure = messages.pack((config, program)), _find_exposure(config)
-        token = None if self._token is None else str(self._token)
-        request = messages.Launch(payload, exposure, resumes, token, scratch)
-        self._host.channel.send(request)
+        self._signals = ending.enter_context(contextlib.closing(CaughtSignals()))
+        self._host = ending.enter_context(contextlib.closing(HostProcess(logs)))
 
-    def run(self) -> Outcome:
+    def run(self, program: Program) -> Outcome:
         """Runs the program until it has ended."""
+        self._progress.stage("starting")
+        self._host.channel.send(self._make_request(program))
         sources = [self._host.channel, self._signals]
         ticked = time.monotonic()
         while not self._has_ended:
@@ -206,6 +189,23 @@ class _Front:
                 self._show_status()
         return self._conclude()
 
+    def _make_request(self, program: Program) -> messages.Launch:
+        launch, token = self._config.launch, ""
+        exposure = None if launch.isolate else "launch.isolate is off"
+        if BACKENDS[launch.backend].is_cluster:
+            # Without an address, a Ray of its own is started on this machine.
+            if launch.address is not None:
+                exposure = "the machines of a cluster have to reach each other"
+            file = self._token.enter_context(make_token(self._directory.path))
+            token = file.name
+        return messages.Launch(
+            messages.pack((self._config, program)),
+            exposure,
+            0 if self._checkpoint is None else self._checkpoint.progress.sessions,
+            token,
+            self._scratch,
+        )
+
     def _begin_stop(self) -> None:
         """Asks the nodes to end; before their start, gives up on the host at once."""
         if self._deadline is not None:
@@ -223,6 +223,8 @@ class _Front:
             case messages.Stage(text):
                 self._progress.stage(text)
             case messages.Note(text):
+                # A reader of the note finds what it says in program.json, too.
+                self._records.flush()
                 self._progress.note(text)
             case messages.Refused(text):
                 raise ConfigError(text)
@@ -231,10 +233,8 @@ class _Front:
                 self._start_nodes()
             case messages.Started(nodes):
                 self._place(nodes)
-            case messages.NodeChanged(name, state):
-                self._records.set_state(name, state)
-            case messages.Restarted():
-                self._records.restart(message)
+            case messages.NodeChanged():
+                self._records.change(message)
             case messages.Saving():
                 self._progress.stage("saving the last checkpoint")
                 if self._deadline is not None:
@@ -261,9 +261,8 @@ class _Front:
             self._begin_stop()
 
     def _start_nodes(self) -> None:
-        if self._token is not None:
-            # It may be in the run directory, which must be empty.
-            self._token.unlink(missing_ok=True)
+        # It may be in the run directory, which must be empty.
+        self._token.close()
         is_resumed = self._directory.lock is not None
         self._directory.make_ready(config_to_yaml(self._config))
         if is_resumed:
@@ -273,23 +272,22 @@ class _Front:
         self._host.channel.send(messages.Start(), self._directory.lock)
 
     def _place(self, nodes: dict[str, messages.Facts]) -> None:
-        placed = {}
         for name, facts in nodes.items():
-            here = describe_place(name, self._config.launch, self._devices)
-            placed[name] = {**here, **facts}
-        self._records.start(placed)
-        self._progress.place(placed)
+            if group_of(name).is_accelerated:
+                facts["jax_devices"] = self._devices
+        self._records.start(nodes)
+        self._progress.place(nodes)
         self._progress.stage("compiling, and filling replay")
 
     def _read_status(self) -> Status:
         """Returns the newest readable status: of this session, or before it."""
         if self._directory.is_ready:
             self._status = read_status(self._directory.path) or self._status
-        return self._status or self._first_status
+        return self._status
 
     def _show_status(self) -> None:
         status = self._read_status()
-        if self._status is None or self._deadline is not None:
+        if status is self._first_status or self._deadline is not None:
             return
         if status.learner_steps > self._first_status.learner_steps:
             self._progress.stage("training")
@@ -332,12 +330,3 @@ class _Front:
             reason = "Ctrl-C" if number == signal.SIGINT else name_signal(number)
             return "stopped", reason, 128 + number
         return "done", status.reason or "the program ended", 0
-
-
-def _find_exposure(config: Config) -> str | None:
-    """Returns why the program's network is not private; None if it should be."""
-    launch = config.launch
-    # Without an address, a Ray of its own is started on this machine.
-    if BACKENDS[launch.backend].is_cluster and launch.address is not None:
-        return "the machines of a cluster have to reach each other"
-    return None if launch.isolate else "launch.isolate is off"

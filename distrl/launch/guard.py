@@ -7,8 +7,8 @@ keeps the host and all nodes stopped.
 
 import contextlib
 import os
+import shutil
 import signal
-import time
 from typing import NoReturn
 
 import psutil
@@ -29,14 +29,13 @@ from distrl.system.children import (
 )
 
 _TICK_SECONDS = 0.5
-# How long the host may take to end after the front has died.
-_FAREWELL_SECONDS = 2.0
 
 
-def fork_guarded(channel: Channel, own_pids: bool) -> None:
+def fork_guarded(channel: Channel, own_pids: bool, scratch: str) -> None:
     """Forks the host, and returns in it; this process becomes its guard.
 
-    With `own_pids` the host gets a PID namespace (`can_own_pids`).
+    With `own_pids` the host gets a PID namespace (`can_own_pids`). If the front dies,
+    the guard removes the directory `scratch`.
     """
     front, guard = os.getppid(), os.getpid()
     adopt_orphans()
@@ -49,7 +48,7 @@ def fork_guarded(channel: Channel, own_pids: bool) -> None:
     host = os.fork()
     if host != 0:
         channel.close()
-        _guard(front, host)
+        _guard(front, host, scratch)
     if own_pids:
         enter_own_pids()
     # The pid of a parent outside the namespace is 0.
@@ -57,23 +56,22 @@ def fork_guarded(channel: Channel, own_pids: bool) -> None:
     adopt_orphans()
 
 
-def _guard(front: int, host: int) -> NoReturn:
+def _guard(front: int, host: int, scratch: str) -> NoReturn:
     outlive_parent()
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
-    orphaned_at: float | None = None
     paused = False
     while (status := _reap(host)) is None:
         signal.sigtimedwait([signal.SIGCHLD], _TICK_SECONDS)
         if os.getppid() != front:
-            orphaned_at = orphaned_at or time.monotonic()
-            if time.monotonic() - orphaned_at > _FAREWELL_SECONDS:
-                os.kill(host, signal.SIGKILL)
+            os.kill(host, signal.SIGKILL)
         stop = _is_stopped(front)
         if stop or paused:
             _signal_all(signal.SIGSTOP if stop else signal.SIGCONT)
         paused = stop
     kill_descendants(os.getpid())
     _reap(host)
+    if os.getppid() != front:
+        shutil.rmtree(scratch, ignore_errors=True)
     code = os.waitstatus_to_exitcode(status)
     if code < 0:
         die_of(-code)

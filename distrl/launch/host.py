@@ -49,7 +49,7 @@ def main() -> None:
         text = f"not isolated ({exposure}): the program's ports can be reached from "
         channel.send(Note(f"{text}other hosts; see `distrl doctor`"))
     try:
-        fork_guarded(channel, is_isolated and can_own_pids())
+        fork_guarded(channel, is_isolated and can_own_pids(), request.scratch)
     except BlockingIOError as error:
         text = f"{error.strerror}: the limit of processes (`ulimit -u`) is reached"
         channel.send(Refused(text))

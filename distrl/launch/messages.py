@@ -37,9 +37,9 @@ class Launch(Message):
     """Why the network is not to be private; None: enter one, before anything else."""
     resumes: int = 0
     """How often the run was resumed."""
-    token: str | None = None
+    token: str = ""
     """A file by which machines of a cluster know whether they share the run's disk."""
-    scratch: str | None = None
+    scratch: str = ""
     """A temporary directory that the front removes."""
 
 
@@ -116,23 +116,13 @@ class Started(Message):
 
 @dataclass(frozen=True)
 class NodeChanged(Message):
-    """A node changed its state."""
+    """A node changed its state; `facts` are those that changed with it."""
 
     name: str
     state: NodeStatus
-
-
-@dataclass(frozen=True)
-class Restarted(Message):
-    """A node was restarted, with a new pid."""
-
-    name: str
-    pid: int
-    cause: str
-    """How the process before ended, in words that follow the name."""
-    restarts: int
-    moved: Facts | None = None
-    """Where it is now, if a machine was lost."""
+    facts: Facts = field(default_factory=dict)
+    cause: str | None = None
+    """Why it was restarted, in words that follow the name; None if it was not."""
 
 
 @dataclass(frozen=True)
@@ -189,8 +179,8 @@ class Sign(Message):
 
 
 @dataclass(frozen=True)
-class Assignment(Message):
-    """The nodes of one machine, and where the others are."""
+class StartNodes(Message):
+    """Make the program, and start the nodes of this machine."""
 
     restarts: dict[str, int]
     """The nodes of this machine, with how often each was restarted before."""
@@ -198,14 +188,7 @@ class Assignment(Message):
     """Of the nodes of the program; one that is missing is only called here."""
     environments: dict[str, dict[str, str]] = field(default_factory=dict)
     """Environment variables of single nodes of this machine."""
-
-
-@dataclass(frozen=True)
-class StartNodes(Message):
-    """Make the program, and start the nodes of this machine."""
-
-    assignment: Assignment
-    spec: str
+    spec: str = ""
     """`pack(environment spec)`"""
 
 
@@ -216,8 +199,6 @@ class StartNodes(Message):
 class Ready(Message):
     """Everything is imported and checked, and ports are bound."""
 
-    place: Facts
-    """What program.json says about the machine."""
     ports: dict[str, list[int]]
     """Those of each node."""
     spec: str

@@ -6,7 +6,6 @@ import functools
 import gc
 import json
 import os
-import shutil
 import signal
 import sys
 import tempfile
@@ -25,7 +24,7 @@ from launchpad.nodes.python.local_multi_processing import PythonProcess
 
 from distrl.config import Config
 from distrl.launch.channel import Channel
-from distrl.launch.devices import node_environment
+from distrl.launch.devices import describe_node, node_environment
 from distrl.launch.ends import stop_limit
 from distrl.launch.logs import clip, redirect_output
 from distrl.launch.messages import (
@@ -59,9 +58,8 @@ def run_launchpad(
     Launchpad does not reveal the pids, so program.json has none. It ends the run when
     any node ends, and restarts none.
     """
-    scratch = tempfile.tempdir = request.scratch
     # Launchpad leaves the nodes there, pickled; the front removes them.
-    assert scratch is not None
+    scratch = tempfile.tempdir = request.scratch
     flags.FLAGS.mark_as_parsed()
     limit = max(stop_limit(config, group) for group in program.groups)
     # Later than the nodes end themselves, for one that cannot.
@@ -82,8 +80,8 @@ def run_launchpad(
         local_resources=_list_resources(program, config),
     )
     facts = {
-        name: {"address": first_address(node), "pid": None}
-        for name, (_, node) in nodes.items()
+        name: describe_node(group, config.launch, first_address(node))
+        for name, (group, node) in nodes.items()
     }
     channel.send(Started(facts))
 
@@ -95,9 +93,7 @@ def run_launchpad(
             channel.send(Saving())
 
     def await_request() -> None:
-        if channel.receive() is None:
-            # The front was killed, and its guard ends this process.
-            shutil.rmtree(scratch, ignore_errors=True)
+        channel.receive()
         # The environment's module may have blocked them when it was imported.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM, signal.SIGALRM])
         os.kill(os.getpid(), signal.SIGTERM)

@@ -17,21 +17,21 @@ from launchpad.context import LaunchType
 
 from distrl.config import Config
 from distrl.launch.channel import Channel
+from distrl.launch.devices import describe_node
 from distrl.launch.ends import End, decide, describe_end, is_late, read_log_end
 from distrl.launch.forking import NodeProcess, Surroundings, kill_with_dump
 from distrl.launch.isolation import outside_pid
 from distrl.launch.messages import (
-    Assignment,
     Ended,
     Failure,
     Launch,
     NodeChanged,
     NodeStatus,
     Note,
-    Restarted,
     Saving,
     Sign,
     Started,
+    StartNodes,
     Stop,
     Stopping,
 )
@@ -83,39 +83,42 @@ class Supervisor:
         signal.set_wakeup_fd(wakeup_writer)
         signal.signal(signal.SIGCHLD, lambda *_: None)
 
-    def run(self, program: lp.Program, assignment: Assignment | None = None) -> None:
+    def run(self, program: lp.Program, order: StartNodes | None = None) -> None:
         """Runs `program` until every node has ended; reports to the front.
 
-        An assignment names the nodes that run on this machine; None is all nodes.
+        `order` names the nodes that run on this machine; None is all nodes.
         """
-        assigned = assignment or Assignment(dict.fromkeys(named_nodes(program), 0))
+        order = order or StartNodes(dict.fromkeys(named_nodes(program), 0))
         nodes = prepare(
             program,
             # Called in a node, by `lp.stop()`.
             lambda: self._outbox.send(Stop()),
             LaunchType.LOCAL_MULTI_PROCESSING,
-            assigned.addresses,
+            order.addresses,
         )
         by_name = {node.name: node for node in nodes}
         # Keeps pages shared with the nodes: the collector would write to them.
         gc.collect()
         gc.freeze()
         begun = {}
-        for name, restarts in assigned.restarts.items():
+        for name, restarts in order.restarts.items():
             child = NodeProcess(
                 by_name[name],
                 self._surroundings,
-                assigned.environments.get(name, {}),
+                order.environments.get(name, {}),
                 # Restarts on other machines count.
                 restarted_at=[time.monotonic()] * restarts,
             )
             if not self._start(child):
                 break
             self._children[name] = child
-            begun[name] = {
-                "address": child.node.address,
-                "pid": outside_pid(child.pid),
-            }
+            begun[name] = describe_node(
+                child.node.group,
+                self._config.launch,
+                child.node.address,
+                outside_pid(child.pid),
+                child.environment,
+            )
         self._channel.send(Started(begun))
         while self._running() or self._waiting():
             self._wait()
@@ -253,7 +256,11 @@ class Supervisor:
                 name, restarts = child.node.name, len(child.restarted_at)
                 say(f"{name} was restarted ({restarts})")
                 pid = outside_pid(child.pid)
-                self._channel.send(Restarted(name, pid, child.cause, restarts))
+                facts = {"pid": pid, "restarts": restarts}
+                self._channel.send(NodeChanged(name, "running", facts, child.cause))
+                self._channel.send(
+                    Note(f"{name} {child.cause}; restarted ({restarts})")
+                )
 
     def _check_signs(self) -> None:
         """Kills nodes that hang, and names those that take long to begin to work."""

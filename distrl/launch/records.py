@@ -6,12 +6,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from distrl.launch.messages import Restarted
+from distrl.launch.messages import Facts, NodeChanged
 from distrl.launch.run_directory import read_versions
 from distrl.system.output import write_json
 from distrl.telemetry.csv_log import CsvLog
-
-_COLUMNS = ("time", "node", "cause", "restarts")
 
 
 class Records:
@@ -25,7 +23,7 @@ class Records:
         """Takes the run directory, and what shows a line to the user."""
         self._run_dir = run_dir
         self._note = note
-        self.nodes: dict[str, dict[str, Any]] = {}
+        self.nodes: dict[str, Facts] = {}
         """What program.json says of each node, once they have been started."""
         self._changed = False
         self._complained = False
@@ -36,39 +34,29 @@ class Records:
         counts = {name: facts["restarts"] for name, facts in self.nodes.items()}
         return {name: count for name, count in counts.items() if count > 0}
 
-    def start(self, nodes: Mapping[str, Mapping[str, Any]]) -> None:
+    def start(self, nodes: Mapping[str, Facts]) -> None:
         """Records where each node is: host, devices, address, pid."""
         for name, facts in nodes.items():
             self.nodes[name] = {**facts, "state": "running", "restarts": 0}
         self._changed = True
         self.flush()
 
-    def set_state(self, name: str, state: str) -> None:
-        """Records the state of a node."""
-        self.nodes[name]["state"] = state
+    def change(self, event: NodeChanged) -> None:
+        """Records that a node changed, and a restart in metrics/launcher.csv, too."""
+        facts = self.nodes[event.name]
+        facts.update(event.facts, state=event.state)
         self._changed = True
-
-    def restart(self, event: Restarted) -> None:
-        """Records that a node was restarted, and tells the user.
-
-        A node that moved is only recorded: the user knows of the loss of a machine.
-        """
-        facts = {"pid": event.pid, "state": "running", "restarts": event.restarts}
-        self.nodes[event.name].update(facts, **(event.moved or {}))
-        self._changed = True
-        with (
-            self._reporting(),
-            contextlib.closing(
-                CsvLog(self._run_dir / "metrics" / "launcher.csv", _COLUMNS)
-            ) as log,
-        ):
-            now = round(time.time(), 3)
-            row = (now, event.name, event.cause, event.restarts)
-            log.write(dict(zip(_COLUMNS, row, strict=True)))
-        if event.moved is None:
-            # Before the note, so that its reader finds the new process in program.json.
-            self.flush()
-            self._note(f"{event.name} {event.cause}; restarted ({event.restarts})")
+        if event.cause is None:
+            return
+        row = {
+            "time": round(time.time(), 3),
+            "node": event.name,
+            "cause": event.cause,
+            "restarts": facts["restarts"],
+        }
+        file = self._run_dir / "metrics" / "launcher.csv"
+        with self._reporting(), contextlib.closing(CsvLog(file, tuple(row))) as log:
+            log.write(row)
 
     def flush(self) -> None:
         """Writes program.json if a node has changed."""

@@ -5,10 +5,11 @@ import fcntl
 import functools
 import importlib.metadata
 import os
+import tempfile
 import time
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from distrl.config.paths import read_path
 from distrl.errors import ConfigError
@@ -178,18 +179,14 @@ def lock_run_dir(run_dir: Path) -> int:
     return descriptor
 
 
-def make_token(run_dir: Path) -> Path:
-    """Makes a file that shows the machines of a run whether they share its disk.
+def make_token(run_dir: Path) -> IO[bytes]:
+    """Makes a temporary file by which machines know whether they share the run's disk.
 
     It is in the run directory, or in the nearest existing directory above it.
     """
-    place = run_dir
-    while not place.is_dir():
-        place = place.parent
-    token = place / f".distrl-{uuid.uuid4().hex}"
+    place = next(path for path in (run_dir, *run_dir.parents) if path.is_dir())
     with refuse_os_errors(place):
-        token.touch()
-    return token
+        return tempfile.NamedTemporaryFile(prefix=".distrl-", dir=place)
 
 
 def node_file(run_dir: str | Path, kind: str, node: str, suffix: str) -> Path:

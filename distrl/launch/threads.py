@@ -9,6 +9,7 @@ from launchpad.context import LaunchType
 
 from distrl.config import Config
 from distrl.launch.channel import Channel
+from distrl.launch.devices import describe_node
 from distrl.launch.ends import stop_limit
 from distrl.launch.logs import clip
 from distrl.launch.messages import Ended, Failure, Launch, NodeChanged, Saving, Started
@@ -33,7 +34,10 @@ def run_threads(
     }
     # The front asks for a stop, or has died: either way the run is over.
     call_when_told(channel.fileno(), stop_flag.set)
-    facts = {node.name: {"address": node.address, "pid": None} for node in nodes}
+    facts = {
+        node.name: describe_node(node.group, config.launch, node.address)
+        for node in nodes
+    }
     channel.send(Started(facts))
     error: Failure | None = None
     stopped_at, said_saving = None, False

@@ -25,7 +25,6 @@ from distrl.launch.messages import (
     Note,
     Ready,
     Refused,
-    Restarted,
     Saving,
     Stage,
     Start,
@@ -75,7 +74,7 @@ class StoodInMachine:
         ports = {name: [7] * count for name, count in self.nodes.items()}
         checked = self.request.check is not None
         found = ("spec", "1 x cpu") if checked else ("nothing", "")
-        self.say(Ready({"host": "h"}, ports, *found))
+        self.say(Ready(ports, *found))
 
     def read(self, kind):
         message = self._sent.get(timeout=SECONDS)
@@ -225,6 +224,11 @@ def cluster(monkeypatch):
     made.close()
 
 
+def restart(name, pid, restarts):
+    facts = {"pid": pid, "restarts": restarts}
+    return NodeChanged(name, "running", facts, "was killed")
+
+
 def test_nodes_start_once_all_addresses_are_known(cluster):
     home, away = cluster.build()
     assert (home.request.check, away.request.check) == (DEVICES["learner"], None)
@@ -232,17 +236,14 @@ def test_nodes_start_once_all_addresses_are_known(cluster):
     for machine, own in ((home, HOME), (away, AWAY)):
         order = machine.read(StartNodes)
         assert order.spec == "spec"
-        assert order.assignment.addresses == {"replay/0": ["ip-home:7"]}
-        assert order.assignment.restarts == dict.fromkeys(own, 0)
-        assert order.assignment.environments == DEVICES
+        assert order.addresses == {"replay/0": ["ip-home:7"]}
+        assert order.restarts == dict.fromkeys(own, 0)
+        assert order.environments == DEVICES
     away.begin(21)
     home.begin(11)
     nodes = cluster.hear(Started).nodes
     assert list(nodes) == NODES, "in the program's order"
-    assert (nodes["actor/1"]["pid"], nodes["actor/1"]["host"]) == (22, "h")
-    variables = {name: nodes[name]["device_variables"] for name in HOME}
-    assert variables["learner"]["CUDA_VISIBLE_DEVICES"] == "2,3"
-    assert variables["replay/0"]["JAX_PLATFORMS"] == "cpu"
+    assert nodes["actor/1"] == {"pid": 22, "machine": "ip-away"}
 
 
 def test_stopping_machine_stops_all_machines(cluster):
@@ -263,7 +264,7 @@ def test_stopping_machine_stops_all_machines(cluster):
 def test_early_node_events_are_sent_after_started(cluster):
     home, away = cluster.build()
     failure = Failure("actor/0", "it broke")
-    restarted = Restarted("actor/1", 9, "was killed", 1)
+    restarted = restart("actor/1", 9, 1)
     away.begin(21)
     away.say(NodeChanged("actor/0", "failed"), restarted, Stopping(), Ended(failure))
     home.begin(11)
@@ -310,7 +311,7 @@ def test_machine_error_before_start_fails_run(cluster):
 @pytest.mark.parametrize("lost", ["home", "away"])
 def test_all_nodes_restart_after_machine_loss(cluster, lost):
     home, away = cluster.begin(restart_delay_seconds=0.0)
-    away.say(Restarted("actor/0", 9, "was killed", 1))
+    away.say(restart("actor/0", 9, 1))
     cluster.keys = dict.fromkeys(NODES, "away")
     {"home": home, "away": away}[lost].lose()
     text = cluster.hear(Note).text
@@ -323,16 +324,17 @@ def test_all_nodes_restart_after_machine_loss(cluster, lost):
     new.get_ready()
     order = new.read(StartNodes)
     assert order.spec == "spec"
-    assert order.assignment.addresses == {"replay/0": ["ip-away:7"]}
+    assert order.addresses == {"replay/0": ["ip-away:7"]}
     restarts = {**dict.fromkeys(NODES, 1), "actor/0": 2}
-    assert order.assignment.restarts == restarts
+    assert order.restarts == restarts
     new.begin(31)
     for i, name in enumerate(NODES):
-        told = cluster.hear(Restarted)
-        assert (told.name, told.pid, told.restarts) == (name, 31 + i, restarts[name])
+        while (told := cluster.hear(NodeChanged)).cause is None:
+            assert told.state == "restarting"
+        facts = {"pid": 31 + i, "restarts": restarts[name], "machine": "ip-away"}
+        assert (told.name, told.state, told.facts) == (name, "running", facts)
         what = "was lost" if APART[name] == lost else "was ended"
         assert told.cause == f"{what} when machine ip-{lost} left the cluster"
-        assert told.moved["host"] == "h"
     cluster.front.send(Stop())
     assert cluster.finish(new) is None
 

@@ -12,7 +12,6 @@ import tiny_programs
 from distrl.config import Config
 from distrl.launch.channel import Channel
 from distrl.launch.messages import (
-    Assignment,
     Ended,
     Import,
     Ready,
@@ -85,17 +84,17 @@ def test_zygote_checks_and_runs_its_nodes(start, tmp_path):
     ready = zygote.read(Ready)
     assert unpack(ready.spec).num_actions == 3
     assert ready.devices
-    assert ready.place["machine"] == "10.0.0.1"
     assert {name: len(ports) for name, ports in ready.ports.items()} == counts
-    assignment = Assignment(
+    order = StartNodes(
         restarts={**dict.fromkeys(names, 0), "actor/1": 2},
         addresses={"doubler": [f"127.0.0.1:{ready.ports['doubler'][0]}"]},
         environments={"learner": {"JAX_PLATFORMS": "cpu"}},
+        spec=ready.spec,
     )
-    zygote.channel.send(StartNodes(assignment, ready.spec))
+    zygote.channel.send(order)
     nodes = zygote.read(Started).nodes
     assert list(nodes) == names
-    assert nodes["doubler"]["address"] == assignment.addresses["doubler"][0]
+    assert nodes["doubler"]["address"] == order.addresses["doubler"][0]
     assert zygote.read(Ended).error is None
     assert zygote.process.wait(30) == 0
     # Each node has its own environment and number of restarts.
@@ -111,7 +110,7 @@ def test_zygote_ends_nodes_when_agent_is_gone(start, tmp_path):
     (tmp_path / "logs").mkdir()
     zygote = start(Config(run_dir=str(tmp_path)), tiny_programs.hanging, {"first": 0})
     spec = zygote.read(Ready).spec
-    zygote.channel.send(StartNodes(Assignment({"first": 0}), spec))
+    zygote.channel.send(StartNodes({"first": 0}, spec=spec))
     pid = zygote.read(Started).nodes["first"]["pid"]
     node = psutil.Process(pid)
     zygote.channel.close()

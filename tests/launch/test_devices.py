@@ -7,8 +7,7 @@ import pytest
 from distrl.config import LaunchConfig
 from distrl.launch.devices import (
     DEVICE_VARIABLES,
-    describe_place,
-    device_variables,
+    describe_node,
     node_environment,
 )
 
@@ -41,25 +40,27 @@ def test_configured_variables_override_defaults(monkeypatch):
     assert environment["no_grpc_proxy"] == "a.com,localhost,10.0.0.2"
 
 
-def test_only_device_variables_are_shown(monkeypatch):
+def test_node_description_shows_only_device_variables(monkeypatch):
     for name in DEVICE_VARIABLES:
         monkeypatch.delenv(name, raising=False)
-    inherited = {"CUDA_VISIBLE_DEVICES": "0,1", "HOME": "/nowhere"}
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
     chosen = {"learner": {"CUDA_VISIBLE_DEVICES": 1, "TOKEN": "secret"}}
     launch = LaunchConfig(environment=chosen)
-    shown = device_variables("learner", launch, inherited)
-    assert set(shown) == {"CUDA_VISIBLE_DEVICES", "XLA_FLAGS"}
-    assert shown["CUDA_VISIBLE_DEVICES"] == "1"
-    assert device_variables("actor", launch, inherited)["CUDA_VISIBLE_DEVICES"] == "0,1"
-    # Threads share the environment of their process.
-    threads = LaunchConfig(backend="threads")
-    inherited.pop("HOME")
-    assert device_variables("actor", threads, inherited) == inherited
-
-
-def test_node_place_describes_host_and_learner_devices():
-    learner = describe_place("learner", LaunchConfig(), "2 x cpu")
+    learner = describe_node("learner", launch, "localhost:1", pid=7)
     assert learner["host"] == socket.gethostname()
     assert learner["memory_mib"] > 0
-    assert learner["jax_devices"] == "2 x cpu"
-    assert "jax_devices" not in describe_place("actor/3", LaunchConfig(), "2 x cpu")
+    assert (learner["address"], learner["pid"]) == ("localhost:1", 7)
+    shown = learner["device_variables"]
+    assert set(shown) == {"CUDA_VISIBLE_DEVICES", "XLA_FLAGS"}
+    assert shown["CUDA_VISIBLE_DEVICES"] == "1"
+
+    def show_actor(launch, **own):
+        facts = describe_node("actor", launch, None, own=own)
+        return facts["device_variables"]
+
+    assert show_actor(launch)["CUDA_VISIBLE_DEVICES"] == "0,1"
+    own = show_actor(launch, CUDA_VISIBLE_DEVICES="3")
+    assert own["CUDA_VISIBLE_DEVICES"] == "3"
+    # Threads share the environment of their process.
+    threads = LaunchConfig(backend="threads")
+    assert show_actor(threads) == {"CUDA_VISIBLE_DEVICES": "0,1"}

@@ -4,10 +4,9 @@ import pytest
 
 from distrl.config import Config
 from distrl.launch.messages import (
-    Assignment,
     Ended,
     Failure,
-    Restarted,
+    NodeChanged,
     Started,
     StartNodes,
     Stop,
@@ -25,8 +24,8 @@ from distrl.launch.messages import (
         Ended(),
         Ended(Failure("actor/0", "lost \U0001f3d3 \udc80")),
         Started({"learner": {"address": None, "pid": 1, "memory_mib": 2.5}}),
-        Restarted("actor/0", 7, "was killed", 1, moved={"host": "a"}),
-        StartNodes(Assignment({"a": 2}, {"b": ["10.0.0.1:5"]}, {"a": {"A": "b"}}), ""),
+        NodeChanged("actor/0", "running", {"pid": 7, "restarts": 1}, "was killed"),
+        StartNodes({"a": 2}, {"b": ["10.0.0.1:5"]}, {"a": {"A": "b"}}, "spec"),
     ],
 )
 def test_message_survives_conversion_to_bytes(message):

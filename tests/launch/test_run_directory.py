@@ -176,11 +176,9 @@ def test_renamed_or_replaced_folder_is_missing(run_dir, held):
 
 
 def test_token_is_in_nearest_existing_directory(tmp_path):
-    first, second = make_token(tmp_path), make_token(tmp_path / "runs" / "new")
-    assert first != second
-    assert first.parent == second.parent == tmp_path
-    assert first.exists() and second.exists()
-    assert not (tmp_path / "runs").exists()
+    with make_token(tmp_path) as first, make_token(tmp_path / "runs" / "new") as second:
+        assert set(map(str, tmp_path.iterdir())) == {first.name, second.name}
+    assert list(tmp_path.iterdir()) == []
 
 
 # Holds what it inherits until its stdin is closed.

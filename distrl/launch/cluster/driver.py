@@ -6,7 +6,6 @@ sees one program. It imports neither JAX nor TensorFlow, so that it connects at 
 
 import os
 import select
-import shutil
 import sys
 import time
 import uuid
@@ -27,7 +26,6 @@ from distrl.launch.cluster.placement import (
     list_demands,
 )
 from distrl.launch.cluster.ray_connection import connect, list_machines, read_available
-from distrl.launch.devices import device_variables
 from distrl.launch.ends import decide
 from distrl.launch.groups import count_nodes, group_of, name_nodes
 from distrl.launch.logs import redirect_output
@@ -85,7 +83,7 @@ class _Driver:
         # Packed, once the check has read it.
         self._spec: str | None = None
         # A file by which machines know whether they share the run's disk.
-        self._token = request.token or ""
+        self._token = request.token
         self._reservation: Reservation | None = None
         self._machines: list[RemoteMachine] = []
         self._received: deque[tuple[RemoteMachine, messages.Message]] = deque()
@@ -167,17 +165,14 @@ class _Driver:
         }
         for machine in self._machines:
             restarts = {name: self._restarts[name] for name in machine.nodes}
-            assignment = messages.Assignment(restarts, addresses, places.devices)
-            machine.send(messages.StartNodes(assignment, self._spec))
+            machine.send(
+                messages.StartNodes(restarts, addresses, places.devices, self._spec)
+            )
         started = self._gather(messages.Started)
         nodes = {}
         for machine, begun in started.items():
             for name, facts in begun.nodes.items():
-                variables = device_variables(
-                    group_of(name).name, self._launch, places.devices.get(name, {})
-                )
-                place = {**ready[machine].place, "device_variables": variables}
-                nodes[name] = {**facts, **place}
+                nodes[name] = {"machine": machine.ip, **facts}
         if loss is None:
             ordered = {name: nodes[name] for name in self._ports if name in nodes}
             self._front.send(messages.Started(ordered))
@@ -228,9 +223,8 @@ class _Driver:
         for name, facts in nodes.items():
             what = "was lost" if name in loss.machine.nodes else "was ended"
             cause, restarts = f"{what} when {loss}", self._restarts[name]
-            self._front.send(
-                messages.Restarted(name, facts["pid"], cause, restarts, facts)
-            )
+            facts = {**facts, "restarts": restarts}
+            self._front.send(messages.NodeChanged(name, "running", facts, cause))
 
     def _supervise(self) -> None:
         while not all(machine.has_ended for machine in self._machines):
@@ -281,8 +275,6 @@ class _Driver:
     def _abandon(self) -> NoReturn:
         """Ends this process after the front was killed; Ray ends the agents."""
         kill_descendants(os.getpid())
-        if self._request.scratch is not None:
-            shutil.rmtree(self._request.scratch, ignore_errors=True)
         os._exit(1)
 
     def _pause(self, seconds: float) -> None:
@@ -310,8 +302,10 @@ class _Driver:
                 pass
             case _:
                 self._said_saving |= isinstance(message, messages.Saving)
-                if isinstance(message, messages.Restarted):
-                    self._restarts[message.name] = message.restarts
+                if isinstance(message, messages.NodeChanged):
+                    self._restarts[message.name] = message.facts.get(
+                        "restarts", self._restarts[message.name]
+                    )
                 self._front.send(message)
 
     def _stop(self) -> None:

@@ -19,7 +19,6 @@ from distrl.launch.loading import end_with, import_everything, load_function
 from distrl.launch.logs import redirect_output
 from distrl.launch.run_directory import node_file
 from distrl.system.children import adopt_orphans, join_run, outlive_parent
-from distrl.system.machine import read_memory
 
 # How long a new file on a shared disk may take to appear on another machine.
 _SHARING_SECONDS = 5.0
@@ -56,12 +55,7 @@ def _serve(channel: Channel) -> None:
         name: [each.getsockname()[1] for each in sockets]
         for name, sockets in held.items()
     }
-    place = {
-        "machine": request.ip,
-        "host": socket.gethostname(),
-        "memory_mib": read_memory("MemTotal") // 2**20,
-    }
-    channel.send(messages.Ready(place, ports, messages.pack(spec), devices))
+    channel.send(messages.Ready(ports, messages.pack(spec), devices))
     message = channel.receive()
     if not isinstance(message, messages.StartNodes):
         return
@@ -70,7 +64,7 @@ def _serve(channel: Channel) -> None:
     made = make_program(config, messages.unpack(message.spec))
     for each in sum(held.values(), []):
         each.close()
-    Supervisor(config, channel).run(made, message.assignment)
+    Supervisor(config, channel).run(made, message)
 
 
 def _check_disk(config: Config, request: messages.Import) -> None:
