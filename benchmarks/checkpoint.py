@@ -57,7 +57,7 @@ def measure_learner(hidden_sizes: list[int], repetitions: int) -> dict[str, Any]
                 complete_checkpoint(directory, name, RunProgress(), 1)
 
             def restore() -> None:
-                find_newest_checkpoint(directory, print)
+                find_newest_checkpoint(directory, print, verify=True)
                 restore_state(directory, initial, config.learner)
 
             timed(times["write"], save)

@@ -5,6 +5,7 @@ RUN_DIR/best/12800/best.json     learner_steps, mean_return, episodes
                    variables/    params and network state, by Orbax
 """
 
+import math
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -60,6 +61,31 @@ def save_best(
         if old != path:
             remove_directory(old)
     return best
+
+
+class BestKeeper:
+    """Saves the parameters of the best evaluation so far, across restarts."""
+
+    def __init__(self, run_dir: str | Path, episodes: int):
+        """Reads the best evaluation of earlier incarnations, each of `episodes`."""
+        self._run_dir, self._episodes = run_dir, episodes
+        best = find_best(run_dir)
+        self._best_return = -math.inf if best is None else best.mean_return
+
+    def offer(self, variables: Any, learner_steps: int, mean_return: float) -> None:
+        """Saves `(params, network_state)` if their return is the best so far.
+
+        A failure is logged; the next better evaluation tries again.
+        """
+        # Not `<=`, so that NaN is never the best.
+        if not mean_return > self._best_return:
+            return
+        evaluation = learner_steps, mean_return, self._episodes
+        try:
+            save_best(self._run_dir, variables, *evaluation)
+            self._best_return = mean_return
+        except Exception as error:
+            say(f"the best parameters were not saved: {error}")
 
 
 def find_best(run_dir: str | Path, warn: Callable[[str], object] = say) -> Best | None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from distrl.checkpoints.best import find_best
+from distrl.checkpoints.best import Best, find_best
 from distrl.checkpoints.manifest import (
     commit_directory,
     read_facts,
@@ -30,6 +30,7 @@ LEARNER = "learner"
 """The part that holds the learner's state, whatever the backend."""
 
 _PROGRESS = "progress.json"
+_Saved = TypeVar("_Saved", "Checkpoint", Best)
 _Restored = TypeVar("_Restored")
 
 
@@ -141,14 +142,10 @@ def discard_partial(run_dir: str | Path, name: str) -> None:
     shutil.rmtree(_folder(run_dir) / f".partial-{name}", ignore_errors=True)
 
 
-def discard_partials(run_dir: str | Path, scratch: bool = True) -> None:
-    """Removes what crashes left half written or half removed.
-
-    With `scratch`, also removes the nodes' hidden directories; no node may be running.
-    """
-    for word in ("partial", "old", *(["scratch"] if scratch else [])):
-        for path in _folder(run_dir).glob(f".{word}-*"):
-            shutil.rmtree(path, ignore_errors=True)
+def discard_partials(run_dir: str | Path) -> None:
+    """Removes what crashes left half written or removed; no node may be running."""
+    for path in _folder(run_dir).glob(".*"):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def list_checkpoints(run_dir: str | Path) -> list[Path]:
@@ -159,61 +156,44 @@ def list_checkpoints(run_dir: str | Path) -> list[Path]:
 
 def next_number(run_dir: str | Path) -> int:
     """Returns the number of the next checkpoint; six digits of it make its name."""
-    newest = next(iter(list_checkpoints(run_dir)), None)
-    return 1 if newest is None else int(newest.name) + 1
+    return max((int(path.name) for path in list_checkpoints(run_dir)), default=0) + 1
 
 
 def find_newest_checkpoint(
-    run_dir: str | Path, warn: Callable[[str], object], verify: bool = True
+    run_dir: str | Path, warn: Callable[[str], object], verify: bool = False
 ) -> Checkpoint | None:
-    """Returns the newest usable checkpoint; None without one.
+    """Returns the newest undamaged checkpoint; None without one.
 
-    Args:
-      warn: called with one line for each damaged checkpoint, which is skipped.
-      verify: compare all files with their checksums. The launcher does, before the
-        nodes start; the nodes do not.
-
-    Raises:
-      ConfigError: another version of distrl saved it.
+    Calls `warn` with a line for each damaged one. With `verify`, which takes a while,
+    compares all files with their checksums. Raises ConfigError if another version of
+    distrl saved it.
     """
-    faults = []
-    found, taken = None, "there is none before it"
     for path in list_checkpoints(run_dir):
         try:
             facts = read_facts(path, _PROGRESS, verify)
-            found, taken = Checkpoint(path, RunProgress(**facts)), f"using {path.name}"
-            break
+            return Checkpoint(path, RunProgress(**facts))
         except ConfigError:
             raise
         except Exception as error:
             if not path.exists():  # Newer ones have replaced it meanwhile.
                 return find_newest_checkpoint(run_dir, warn, verify)
-            faults.append(f"checkpoint {path.name} is damaged ({error})")
-    for line in faults:
-        warn(f"{line}: {taken}")
-    return found
+            warn(f"checkpoint {path.name} is damaged ({error}): skipped")
+    return None
 
 
-def restore_newest(
-    run_dir: str | Path,
-    restore: Callable[[Checkpoint | None], _Restored],
-    warn: Callable[[str], object],
-    verify: bool = False,
+def restore_saved(
+    find: Callable[[], _Saved | None], restore: Callable[[_Saved | None], _Restored]
 ) -> _Restored:
-    """Returns `restore(checkpoint)` for the newest checkpoint, or `restore(None)`.
-
-    If the run removes the checkpoint while it is read, the newest is read again. The
-    other arguments are those of `find_newest_checkpoint`.
-    """
+    """Returns `restore(find())`; again if the run removes the directory meanwhile."""
     while True:
-        checkpoint = find_newest_checkpoint(run_dir, warn, verify)
+        saved = find()
         try:
-            restored = restore(checkpoint)
+            restored = restore(saved)
         except Exception:
-            if checkpoint is None or checkpoint.path.exists():
+            if saved is None or saved.path.exists():
                 raise
             continue
-        if checkpoint is None or checkpoint.path.exists():
+        if saved is None or saved.path.exists():
             return_freed_memory()
             return restored
 
@@ -225,7 +205,7 @@ def recall_progress(
 
     `sessions` counts the starts of the run, including this one.
     """
-    checkpoint = find_newest_checkpoint(run_dir, warn, verify=False)
+    checkpoint = find_newest_checkpoint(run_dir, warn)
     progress = RunProgress() if checkpoint is None else checkpoint.progress
     best = find_best(run_dir, warn)
     if best is not None:

@@ -17,14 +17,13 @@ from distrl.environments import Episode, VectorEnvironment, make_vector_environm
 from distrl.seeding import derive_seed
 from distrl.types import EnvironmentSpec
 
-CONFIDENCE = 0.95
-METHOD = "Student t"
+_CONFIDENCE = 0.95
 # Of the integral of Student's density: six digits for any number of episodes.
 _ANGLES = 100_001
 
 
 class Evaluation:
-    """Plays greedy episodes with frozen parameters in its own environments."""
+    """Plays `episodes` greedy episodes with frozen parameters, in its environments."""
 
     def __init__(
         self,
@@ -35,17 +34,16 @@ class Evaluation:
         environment: VectorEnvironment | None = None,
     ):
         """Makes `evaluation.environments`, or takes `environment`, which it closes."""
-        evaluation = config.evaluation
-        size = evaluation.environments if environment is None else len(environment)
+        self.episodes = config.evaluation.episodes
+        size = config.evaluation.environments
         self._make_environment = functools.partial(
             make_vector_environment, config, spec, size, "evaluator", 0
         )
-        self._config = config
-        self._spec = spec
+        self._config, self._spec = config, spec
         self._environment = environment or self._make_environment(incarnation)
         key = self._make_key(incarnation)
         self._policy = Policy(agent, epsilon_greedy, "evaluate", size, key)
-        self._epsilon = np.full(size, evaluation.epsilon, np.float32)
+        self._epsilon = np.full(size, config.evaluation.epsilon, np.float32)
 
     def compile(self) -> None:
         """Compiles the policy; needs no parameters."""
@@ -63,7 +61,7 @@ class Evaluation:
         network_state: hk.State,
         should_continue: Callable[[int], bool],
     ) -> list[Episode] | None:
-        """Returns `evaluation.episodes` episodes; see `play_episodes`."""
+        """Returns the episodes; see `play_episodes`."""
 
         def act(observation: Any, first: np.ndarray) -> np.ndarray:
             self._policy.end_episodes(first)
@@ -71,9 +69,10 @@ class Evaluation:
                 params, network_state, observation, self._epsilon
             ).action
 
-        count = self._config.evaluation.episodes
         limit = self._config.evaluation.max_episode_steps
-        return play_episodes(self._environment, act, count, should_continue, limit)
+        return play_episodes(
+            self._environment, act, self.episodes, should_continue, limit
+        )
 
     def close(self) -> None:
         """Closes the environments."""
@@ -97,12 +96,11 @@ def play_episodes(
     grouped by environment, or None if interrupted.
 
     Args:
-      environment: E environments; they are reset first.
       act: from observations `[E, ...]` and `[E] bool`, whether each is the first of
         an episode, to actions `[E] int32`.
       count: if E does not divide it, the first environments play one more.
-      should_continue: from the number of finished episodes, before each step; False
-        interrupts the evaluation.
+      should_continue: called before each step with the number of finished episodes;
+        False interrupts.
       max_steps: longer episodes are cut off and count with their return so far.
     """
     size = len(environment)
@@ -143,12 +141,12 @@ def report_episodes(episodes: Sequence[Episode]) -> dict[str, Any]:
     """
     returns = np.array([episode.episode_return for episode in episodes])
     lengths = [episode.length for episode in episodes]
-    interval = confidence_interval(returns, CONFIDENCE)
+    interval = confidence_interval(returns, _CONFIDENCE)
     return {
         **summarize_episodes(episodes),
-        "confidence": CONFIDENCE,
+        "confidence": _CONFIDENCE,
         "interval": None if interval is None else list(interval),
-        "interval_method": METHOD,
+        "interval_method": "Student t",
         "mean_length": float(np.mean(lengths)),
         "min_length": min(lengths),
         "max_length": max(lengths),
@@ -162,8 +160,7 @@ def confidence_interval(
 ) -> tuple[float, float] | None:
     """Returns Student's t interval for the mean; None for a single return.
 
-    The returns, `[N] float64`, must be independent. Such an interval contains the true
-    mean with probability `confidence` if they are normally distributed or many.
+    The returns, `[N] float64`, must be independent, and normally distributed or many.
     """
     freedom = len(returns) - 1
     if freedom == 0:

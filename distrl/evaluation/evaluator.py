@@ -4,18 +4,16 @@ import time
 from typing import Any
 
 import jax
-import numpy as np
 
 from distrl.agents import make_agent
-from distrl.checkpoints.best import find_best, save_best
+from distrl.checkpoints.best import BestKeeper
 from distrl.config import Config
 from distrl.coordinator import Reporter
 from distrl.evaluation.episodes import Evaluation, summarize_episodes
-from distrl.system.output import say
 from distrl.system.session import read_session
 from distrl.telemetry.metrics import MetricsLog
 from distrl.types import EnvironmentSpec, StopSignal
-from distrl.variables import Snapshot, VariableClient, find_source
+from distrl.variables import VariableClient, find_source
 
 
 def run_evaluator(
@@ -33,11 +31,12 @@ def run_evaluator(
     incarnation, agent = read_session().indices, make_agent(config, spec)
     evaluation = Evaluation(config, spec, agent, incarnation)
     source = find_source(config, config.actor.count)
-    variables = VariableClient(variable_service, config, stop, source)
+    client = VariableClient(variable_service, config, stop, source)
     reporter = Reporter(coordinator, "evaluator", config, stop)
     log = MetricsLog(config, "evaluator", every_row=True)
     due = config.evaluation.period
-    best = BestKeeper(config)
+    assert config.run_dir is not None
+    best = BestKeeper(config.run_dir, config.evaluation.episodes)
 
     def keep_alive(_: int = 0) -> bool:
         if reporter.is_due():
@@ -45,25 +44,27 @@ def run_evaluator(
         return not stop.is_set()
 
     evaluation.compile()
-    variables.await_first()
+    client.await_first()
     while keep_alive():
-        snapshot = variables.fetch()
+        snapshot = client.fetch()
         if snapshot is None or snapshot.learner_steps < due:
             stop.wait(config.actor.fetch_seconds)
             continue
-        due = snapshot.learner_steps + config.evaluation.period
+        steps = snapshot.learner_steps
+        due = steps + config.evaluation.period
         started = time.monotonic()
-        episodes = evaluation.play(snapshot.params, snapshot.network_state, keep_alive)
+        variables = snapshot.params, snapshot.network_state
+        episodes = evaluation.play(*variables, keep_alive)
         if episodes is None:
             break
         summary = summarize_episodes(episodes)
         mean, truncated = summary["mean_return"], summary["truncated_episodes"]
-        reporter.send_evaluation(snapshot.learner_steps, mean, truncated)
-        best.offer(snapshot, mean)
+        reporter.send_evaluation(steps, mean, truncated)
+        best.offer(variables, steps, mean)
         log.write(
-            snapshot.learner_steps,
+            steps,
             {
-                "learner_steps": snapshot.learner_steps,
+                "learner_steps": steps,
                 "version": snapshot.version,
                 "env_steps": reporter.progress.env_steps,
                 **summary,
@@ -73,31 +74,3 @@ def run_evaluator(
     reporter.send(last=True)
     evaluation.close()
     log.close()
-
-
-class BestKeeper:
-    """Saves the parameters of the best evaluation so far, across restarts."""
-
-    def __init__(self, config: Config):
-        """Reads the best evaluation of earlier incarnations."""
-        assert config.run_dir is not None
-        self._run_dir = config.run_dir
-        self._episodes = config.evaluation.episodes
-        best = find_best(config.run_dir)
-        self._best_return = -np.inf if best is None else best.mean_return
-
-    def offer(self, snapshot: Snapshot, mean_return: float) -> None:
-        """Saves the evaluated parameters if their return is the best so far.
-
-        A failure is logged; the next better evaluation tries again.
-        """
-        # Not `<=`, so that NaN is never the best.
-        if not mean_return > self._best_return:
-            return
-        variables = jax.tree.map(np.asarray, (snapshot.params, snapshot.network_state))
-        steps = snapshot.learner_steps
-        try:
-            save_best(self._run_dir, variables, steps, mean_return, self._episodes)
-            self._best_return = mean_return
-        except Exception as error:
-            say(f"the best parameters were not saved: {error}")

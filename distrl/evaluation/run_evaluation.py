@@ -31,12 +31,10 @@ def evaluate_run(
     config: Config,
     *,
     which: Which | None = None,
-    episodes: int | None = None,
-    epsilon: float | None = None,
     seed: int | None = None,
-    max_episode_steps: int | None = None,
     video: str | None = None,
     note: Callable[[str], object] = print,
+    **fields: float | None,
 ) -> dict[str, Any]:
     """Plays episodes with saved parameters; returns the results as JSON data.
 
@@ -44,31 +42,24 @@ def evaluate_run(
 
     Args:
       which: None uses the best parameters, or the latest if there are no best ones.
-      episodes, epsilon, max_episode_steps: None uses the fields of `evaluation`.
       seed: of environments and actions; None derives one that differs from that of the
         run's evaluator.
       video: a file for a video of one additional episode, which is played first.
+      fields: replace those of `config.evaluation` unless they are None.
 
     Raises:
       ConfigError: nothing was saved yet, or something does not fit.
       EnvironmentFault: an environment failed.
     """
-    options: dict[str, Any] = {
-        "episodes": episodes,
-        "epsilon": epsilon,
-        "max_episode_steps": max_episode_steps,
-    }
-    given = {name: value for name, value in options.items() if value is not None}
+    given: dict[str, Any] = {n: v for n, v in fields.items() if v is not None}
     evaluation = dataclasses.replace(config.evaluation, **given)
-    count = evaluation.episodes
-    size = min(evaluation.environments, count)
+    size = min(evaluation.environments, evaluation.episodes)
+    processes = min(evaluation.environment_processes, size)
     config = dataclasses.replace(
         config,
         seed=derive_seed(config.seed, "evaluate") if seed is None else seed,
         evaluation=dataclasses.replace(
-            evaluation,
-            environments=size,
-            environment_processes=min(evaluation.environment_processes, size),
+            evaluation, environments=size, environment_processes=processes
         ),
     )
     if video is not None:
@@ -86,23 +77,22 @@ def evaluate_run(
     check_run_spec(config, describe_network(*variables))
     saved = load_variables(config, agent, which, note)
     note(
-        f"playing {count:,} episodes of the {saved.which} checkpoint, learner step "
-        f"{saved.learner_steps:,}"
+        f"playing {evaluation.episodes:,} episodes of the {saved.which} checkpoint, "
+        f"learner step {saved.learner_steps:,}"
     )
     shown = None
     if video is not None:
         shown = _record(config, spec, agent, saved, Path(video), note)
     begun = time.monotonic()
-    with contextlib.closing(Evaluation(config, spec, agent)) as evaluator:
-        played = _play(evaluator, saved, count, note)
+    played = _play(Evaluation(config, spec, agent), saved, note)
     return {
         "run_dir": config.run_dir,
         "checkpoint": saved.which,
         "checkpoint_path": str(saved.path),
         "learner_steps": saved.learner_steps,
         "environment": config.environment,
-        "epsilon": config.evaluation.epsilon,
-        "max_episode_steps": config.evaluation.max_episode_steps,
+        "epsilon": evaluation.epsilon,
+        "max_episode_steps": evaluation.max_episode_steps,
         "seed": config.seed,
         **report_episodes(played),
         "seconds": round(time.monotonic() - begun, 3),
@@ -111,11 +101,9 @@ def evaluate_run(
 
 
 def _play(
-    evaluation: Evaluation,
-    saved: SavedVariables,
-    count: int,
-    note: Callable[[str], object],
+    evaluation: Evaluation, saved: SavedVariables, note: Callable[[str], object]
 ) -> list[Episode]:
+    """Plays the episodes and closes the environments; notes the progress."""
     steps = itertools.count()
     due = time.monotonic() + _NOTE_SECONDS
 
@@ -125,12 +113,13 @@ def _play(
         if time.monotonic() >= due:
             due += _NOTE_SECONDS
             note(
-                f"{ended:,} of {count:,} episodes ended, {taken:,} steps in each "
-                "environment"
+                f"{ended:,} of {evaluation.episodes:,} episodes ended, {taken:,} steps "
+                "in each environment"
             )
         return True
 
-    played = evaluation.play(saved.params, saved.network_state, report)
+    with contextlib.closing(evaluation):
+        played = evaluation.play(saved.params, saved.network_state, report)
     assert played is not None
     return played
 
@@ -144,19 +133,13 @@ def _record(
     note: Callable[[str], object],
 ) -> dict[str, Any]:
     """Writes a video of one episode and returns its statistics."""
-    config = dataclasses.replace(
-        config,
-        evaluation=dataclasses.replace(config.evaluation, episodes=1, environments=1),
-    )
+    one = dataclasses.replace(config.evaluation, episodes=1, environments=1)
+    config = dataclasses.replace(config, evaluation=one)
     seed = derive_seed(config.seed, "video")
     environment = make_rendered_environment(config, spec, seed)
     evaluation = Evaluation(config, spec, agent, environment=environment)
-    with (
-        contextlib.closing(evaluation),
-        open_video(file, environment.frames_a_second) as take,
-    ):
-        environment.take = take
-        (episode,) = _play(evaluation, saved, 1, note)
+    with open_video(file, environment.frames_a_second) as environment.take:
+        (episode,) = _play(evaluation, saved, note)
     return {
         "file": str(file),
         "episode_return": episode.episode_return,

@@ -10,10 +10,14 @@ import haiku as hk
 import jax
 
 from distrl.agents.agent import Agent
-from distrl.checkpoints.best import find_best
-from distrl.checkpoints.layout import Checkpoint, restore_newest
+from distrl.checkpoints.best import Best, find_best
+from distrl.checkpoints.layout import (
+    Checkpoint,
+    find_newest_checkpoint,
+    restore_saved,
+)
 from distrl.checkpoints.trees import restore_tree
-from distrl.config import Config, LearnerConfig
+from distrl.config import Config
 from distrl.errors import ConfigError
 from distrl.learner.checkpoint import read_state
 from distrl.learner.optimizer import make_optimizer
@@ -39,18 +43,33 @@ def load_variables(
     """Loads the saved parameters of a run, which may still be running.
 
     If `which` is None, these are the best, or the latest if no evaluation was saved.
-
-    Raises:
-      ConfigError: nothing was saved yet, or it cannot be loaded, for example because
-        the network differs.
+    Raises ConfigError if nothing was saved yet or it does not fit.
     """
     run_dir, found = config.run_dir, None
     assert run_dir is not None
+    make = functools.partial(init_state, agent, make_optimizer(config.learner))
+    like = jax.eval_shape(make, jax.random.PRNGKey(0))
+
+    def read_best(best: Best | None) -> SavedVariables | None:
+        if best is None:
+            return None
+        variables = restore_tree(best.variables, (like.params, like.network_state))
+        return SavedVariables("best", best.path, best.learner_steps, *variables)
+
+    def read_latest(checkpoint: Checkpoint | None) -> SavedVariables | None:
+        if checkpoint is None:
+            return None
+        steps, state = checkpoint.progress.learner_steps, read_state(checkpoint, like)
+        variables = state.params, state.network_state
+        return SavedVariables("latest", checkpoint.path, steps, *variables)
+
     try:
         if which != "latest":
-            found = _read_best(run_dir, agent, warn)
+            found = restore_saved(lambda: find_best(run_dir, warn), read_best)
         if found is None and which != "best":
-            found = _read_latest(run_dir, config.learner, agent, warn)
+            found = restore_saved(
+                lambda: find_newest_checkpoint(run_dir, warn, verify=True), read_latest
+            )
     except ConfigError:
         raise
     except Exception as error:
@@ -68,41 +87,3 @@ def load_variables(
             f"(checkpoint.period_seconds), or for its end{latest}"
         )
     return found
-
-
-def _read_best(
-    run_dir: str, agent: Agent, warn: Callable[[str], object]
-) -> SavedVariables | None:
-    best = find_best(run_dir, warn)
-    if best is None:
-        return None
-    like = jax.eval_shape(agent.init, jax.random.PRNGKey(0))
-    try:
-        variables = restore_tree(best.variables, like)
-    except Exception:
-        if best.path.exists():
-            raise
-        # A better one has replaced it meanwhile.
-        return _read_best(run_dir, agent, warn)
-    return SavedVariables("best", best.path, best.learner_steps, *variables)
-
-
-def _read_latest(
-    run_dir: str, config: LearnerConfig, agent: Agent, warn: Callable[[str], object]
-) -> SavedVariables | None:
-    make = functools.partial(init_state, agent, make_optimizer(config))
-    like = jax.eval_shape(make, jax.random.PRNGKey(0))
-
-    def restore(checkpoint: Checkpoint | None) -> SavedVariables | None:
-        state = None if checkpoint is None else read_state(checkpoint, like)
-        if checkpoint is None or state is None:
-            return None
-        return SavedVariables(
-            "latest",
-            checkpoint.path,
-            checkpoint.progress.learner_steps,
-            state.params,
-            state.network_state,
-        )
-
-    return restore_newest(run_dir, restore, warn, verify=True)

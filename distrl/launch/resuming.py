@@ -33,7 +33,7 @@ def begin_resumption(
     check_changes(load_run(str(path)), config)
     directory.lock = lock_run_dir(path)
     notes: list[str] = []
-    checkpoint = find_newest_checkpoint(path, notes.append)
+    checkpoint = find_newest_checkpoint(path, notes.append, verify=True)
     if checkpoint is None:
         notes.append("no whole checkpoint: starting from zero")
     else:
@@ -69,7 +69,7 @@ def discard_leftovers(run_dir: Path, checkpoint: Checkpoint | None) -> None:
 
 def judge_checkpoints(run_dir: Path, status: Status) -> dict[str, int | None]:
     """Returns what result.json says about the checkpoints of a run that has ended."""
-    newest = find_newest_checkpoint(run_dir, lambda _: None, verify=False)
+    newest = find_newest_checkpoint(run_dir, lambda _: None)
     saved = 0 if newest is None else newest.progress.learner_steps
     return {
         "checkpoint": saved or None,

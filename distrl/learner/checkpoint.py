@@ -20,9 +20,9 @@ from distrl.checkpoints.layout import (
     begin_part,
     complete_checkpoint,
     discard_partial,
-    discard_partials,
+    find_newest_checkpoint,
     next_number,
-    restore_newest,
+    restore_saved,
 )
 from distrl.checkpoints.manifest import return_freed_memory
 from distrl.checkpoints.run_spec import Description, describe_environment
@@ -49,24 +49,23 @@ def restore_state(
     """
 
     def restore(checkpoint: Checkpoint | None) -> tuple[TrainState, RunProgress]:
-        state = None if checkpoint is None else read_state(checkpoint, initial)
-        if checkpoint is None or state is None:
+        if checkpoint is None:
             return initial, RunProgress()
+        state = read_state(checkpoint, initial)
         say(f"the learner continues from {checkpoint.describe()}")
         steps = checkpoint.progress.learner_steps
         return set_learner_steps(state, steps, config), checkpoint.progress
 
-    return restore_newest(run_dir, restore, say)
+    return restore_saved(lambda: find_newest_checkpoint(run_dir, say), restore)
 
 
-def read_state(checkpoint: Checkpoint, like: TrainState) -> TrainState | None:
-    """Returns the learner's state in a checkpoint of any backend; None without one.
+def read_state(checkpoint: Checkpoint, like: TrainState) -> TrainState:
+    """Returns the learner's state in a checkpoint of any backend.
 
     Raises ValueError unless structure, shapes and dtypes are those of `like`, which is
     not replicated.
     """
-    part = checkpoint.find_part(LEARNER)
-    return None if part is None else restore_tree(part, like)
+    return restore_tree(checkpoint.path / LEARNER, like)
 
 
 def save_train_state(
@@ -112,7 +111,7 @@ class Checkpointer:
         stop: StopSignal,
         progress: RunProgress,
     ):
-        """Removes what an earlier incarnation of the learner left half written.
+        """Continues the numbers and periods of the run's checkpoints.
 
         `stop` ends waiting for a shard that is being restarted; `progress` is that of
         the checkpoint from which the learner continues.
@@ -127,7 +126,6 @@ class Checkpointer:
         self._last = progress
         self._number = next_number(config.run_dir)
         self._save: _Save | None = None
-        discard_partials(config.run_dir, scratch=False)
         if progress.learner_steps:
             reporter.gauge(checkpoint=progress.learner_steps)
 

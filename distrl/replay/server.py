@@ -17,9 +17,10 @@ from reverb.reverb_types import TableInfo
 
 from distrl.checkpoints.layout import (
     Checkpoint,
+    find_newest_checkpoint,
     find_scratch,
     make_scratch,
-    restore_newest,
+    restore_saved,
 )
 from distrl.checkpoints.manifest import return_freed_memory
 from distrl.config.replay_sizes import replay_sizes
@@ -166,7 +167,7 @@ def start_server(
             say(f"{name} continues from {checkpoint.describe()}")
         return server
 
-    return restore_newest(run_dir, start, say)
+    return restore_saved(lambda: find_newest_checkpoint(run_dir, say), start)
 
 
 def save_shard(address: str, directory: Path, is_over: Callable[[], bool]) -> None:

@@ -13,12 +13,12 @@ import numpy as np
 from distrl.actor.exploration import make_exploration_schedule
 from distrl.actor.interaction import Interaction
 from distrl.agents import make_agent
+from distrl.checkpoints.best import BestKeeper
 from distrl.checkpoints.run_spec import write_run_spec
 from distrl.config import Config, StopConfig
 from distrl.config.factories import check_not_imported
 from distrl.coordinator import StopReason, find_stop_reason
 from distrl.evaluation.episodes import Evaluation
-from distrl.evaluation.evaluator import BestKeeper
 from distrl.items import fill_priorities
 from distrl.learner.checkpoint import describe_run
 from distrl.learner.devices import first_replica
@@ -28,7 +28,6 @@ from distrl.serial.learning import Counts, Learning, SerialState, copy_variables
 from distrl.serial.record import RunRecord
 from distrl.serial.saving import restore_state, save_state
 from distrl.types import EnvironmentSpec, Items, StopSignal
-from distrl.variables import Snapshot
 
 _SIGN_SECONDS = 0.1
 
@@ -96,7 +95,7 @@ class _Run:
         if config.run_dir is not None:
             train = first_replica(state.train)
             write_run_spec(config.run_dir, describe_run(spec, train))
-            self._best = BestKeeper(config)
+            self._best = BestKeeper(config.run_dir, config.evaluation.episodes)
         self.state = restore_state(config, state, devices)
         self._variables = copy_variables(self.state.train)
         self._saved = self._counts
@@ -238,7 +237,4 @@ class _Run:
         counts, seconds = self._counts, time.monotonic() - started
         mean_return = self._record.write_evaluation(counts, episodes, seconds)
         if self._best is not None:
-            snapshot = Snapshot(
-                counts.dispatches, counts.learner_steps, *self._variables
-            )
-            self._best.offer(snapshot, mean_return)
+            self._best.offer(self._variables, counts.learner_steps, mean_return)

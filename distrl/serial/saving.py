@@ -67,12 +67,11 @@ def restore_state(
     """
     checkpoint = None
     if config.run_dir is not None:
-        checkpoint = find_newest_checkpoint(config.run_dir, say, verify=False)
+        checkpoint = find_newest_checkpoint(config.run_dir, say)
     if checkpoint is None:
         return blank
     say(f"serial: continuing from {checkpoint.describe()}")
     train = read_state(checkpoint, first_replica(blank.train))
-    assert train is not None
     counts = Counts(**json.loads((checkpoint.path / _COUNTS).read_text()))
     train = set_learner_steps(train, counts.learner_steps, config.learner)
     replay, buffer = checkpoint.find_part(_REPLAY), blank.buffer

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from distrl.checkpoints import manifest
-from distrl.checkpoints.best import find_best, save_best
+from distrl.checkpoints.best import BestKeeper, find_best, save_best
 from distrl.checkpoints.trees import restore_tree
 
 
@@ -13,11 +13,8 @@ def make_variables(value):
     return {"linear": {"w": np.full((2, 3), value, np.float32)}}, {}
 
 
-def test_new_run_has_no_best_checkpoint(tmp_path):
-    assert find_best(tmp_path) is None
-
-
 def test_better_checkpoint_replaces_the_best(tmp_path):
+    assert find_best(tmp_path) is None
     save_best(tmp_path, make_variables(1.0), 100, 0.5, 30)
     saved = save_best(tmp_path, make_variables(2.0), 200, 0.75, 30)
     found = find_best(tmp_path)
@@ -33,6 +30,22 @@ def test_same_step_can_be_saved_as_best_again(tmp_path):
     save_best(tmp_path, make_variables(1.0), 100, 0.5, 30)
     save_best(tmp_path, make_variables(2.0), 100, 0.625, 30)
     assert find_best(tmp_path).mean_return == 0.625
+
+
+def test_only_a_better_return_replaces_the_best_across_restarts(tmp_path):
+    BestKeeper(tmp_path, 30).offer(make_variables(1.0), 7, 10.0)
+    keeper = BestKeeper(tmp_path, 30)
+    for step, mean in ((8, 9.5), (9, 10.0), (10, float("nan"))):
+        keeper.offer(make_variables(2.0), step, mean)
+        assert find_best(tmp_path).learner_steps == 7
+    keeper.offer(make_variables(2.0), 11, 10.5)
+    assert find_best(tmp_path).learner_steps == 11
+
+
+def test_failure_to_save_best_params_is_reported(tmp_path, capsys):
+    (tmp_path / "best").write_text("not a directory")
+    BestKeeper(tmp_path, 30).offer(make_variables(1.0), 8, 9.5)
+    assert "the best parameters were not saved" in capsys.readouterr().out
 
 
 def test_better_checkpoint_removes_leftovers_of_a_crash(tmp_path):

@@ -15,9 +15,8 @@ from distrl.checkpoints.trees import restore_tree
 from distrl.config import Config, EvaluationConfig, LaunchConfig, NetworkConfig
 from distrl.coordinator import Coordinator
 from distrl.environments import make_spec
-from distrl.evaluation.evaluator import BestKeeper, run_evaluator
+from distrl.evaluation.evaluator import run_evaluator
 from distrl.telemetry.status import Status, read_status
-from distrl.variables import Snapshot
 
 REACHED, OPENED = threading.Event(), threading.Event()
 
@@ -111,7 +110,7 @@ def test_evaluations_are_greedy_and_follow_the_period(services, config):
     assert (row["version"], row["learner_steps"], row["mean_return"]) == (4, 14, 5)
 
 
-def test_best_params_are_kept_across_restarts(services, config):
+def test_best_params_are_saved(services, config):
     run = Run(services, config)
     good, bad = q_values(0.0, 0.1, 0.2), q_values(1.0, 0.0, 0.0)
     for count, (step, params) in enumerate([(5, good), (6, bad)]):
@@ -122,23 +121,6 @@ def test_best_params_are_kept_across_restarts(services, config):
     params, network_state = restore_tree(best.variables, (good, {}))
     np.testing.assert_array_equal(params["~"]["q"], good["~"]["q"])
     assert network_state == {}
-    services.stop.set()
-    run.future.result(5)
-    # In the next incarnation of the evaluator, only a better return replaces it.
-    keeper = BestKeeper(config)
-    keeper.offer(Snapshot(1, 8, bad, {}), 9.5)
-    keeper.offer(Snapshot(2, 9, good, {}), 10.0)
-    keeper.offer(Snapshot(3, 10, bad, {}), float("nan"))
-    assert find_best(config.run_dir) == best
-    keeper.offer(Snapshot(4, 11, good, {}), 10.5)
-    assert find_best(config.run_dir).learner_steps == 11
-
-
-def test_failure_to_save_best_params_is_reported(config, capsys):
-    (Path(config.run_dir) / "best").write_text("not a directory")
-    keeper = BestKeeper(config)
-    keeper.offer(Snapshot(1, 8, q_values(1.0, 0.0, 0.0), {}), 9.5)
-    assert "the best parameters were not saved" in capsys.readouterr().out
 
 
 def test_evaluation_uses_one_version_of_params(services, config):
@@ -203,16 +185,3 @@ def test_evaluator_stops_at_once_during_an_evaluation(services, config):
     # The coordinator would wait four seconds for a last report that is missing.
     run.watching.result(3)
     assert run.rows() == []
-
-
-def test_cut_off_episodes_are_counted(services, config):
-    evaluation = dataclasses.replace(config.evaluation, max_episode_steps=3)
-    run = Run(services, dataclasses.replace(config, evaluation=evaluation))
-    publish(run.variables, 1, q_values(0.0, 0.1, 0.2))
-    (row,) = run.await_rows(1)
-    # Three steps of action 2, where an episode has five.
-    assert (row["episodes"], row["truncated_episodes"], row["mean_return"]) == (
-        (40, 40, 6)
-    )
-    wait_until(lambda: run.status().evaluation_step == 1, run.future)
-    assert run.status().evaluation_truncated == 40

@@ -30,21 +30,6 @@ def config(tmp_path):
     return write_config(tmp_path / "run", ACTIONS)
 
 
-def test_best_checkpoint_is_preferred_unless_latest_is_requested(config):
-    checkpoint = save_latest(config, prefer(1), 30)
-    found = read(config)
-    assert (found.which, found.learner_steps) == ("latest", 30)
-    assert found.path == checkpoint.path
-    np.testing.assert_array_equal(found.params["~"]["q"], [0, 1, 0])
-    best = save_as_best(config, prefer(2), 20)
-    for which in (None, "best"):
-        found = read(config, which)
-        assert (found.which, found.learner_steps) == ("best", 20)
-        assert found.path == best.path
-        np.testing.assert_array_equal(found.params["~"]["q"], [0, 0, 1])
-    assert read(config, "latest").learner_steps == 30
-
-
 @pytest.mark.parametrize(
     ("which", "words"),
     [
@@ -58,16 +43,6 @@ def test_missing_checkpoint_is_an_error(config, which, words):
         save_latest(config, prefer(1), 30)
     with pytest.raises(ConfigError, match=words):
         read(config, which)
-
-
-def test_damaged_checkpoint_is_skipped(config):
-    save_latest(config, prefer(1), 30, "000001")
-    newest = save_latest(config, prefer(2), 40, "000002")
-    (newest.path / "progress.json").write_text("{}")
-    lines = []
-    assert read(config, "latest", lines.append).learner_steps == 30
-    (line,) = lines
-    assert "checkpoint 000002 is damaged" in line
 
 
 @pytest.mark.parametrize("which", ["best", "latest"])

@@ -31,7 +31,7 @@ def test_checkpoint_parts_are_consistent(tmp_path):
         assert command.finish() == 0, command.stderr
         command.assert_nothing_is_left()
     result = command.result
-    found = find_newest_checkpoint(run_dir, pytest.fail)
+    found = find_newest_checkpoint(run_dir, pytest.fail, verify=True)
     progress = found.progress
     assert progress.learner_steps == result["learner_steps"] >= 4_000
     assert progress.env_steps == result["env_steps"]
@@ -91,7 +91,7 @@ def test_run_killed_while_saving_has_complete_checkpoint(tmp_path):
             os.kill(command.process.pid, signal.SIGKILL)
             command.finish()
             command.assert_nothing_is_left(seconds=10)
-        found = find_newest_checkpoint(run_dir, pytest.fail)
+        found = find_newest_checkpoint(run_dir, pytest.fail, verify=True)
         assert int(found.path.name) > newest
         newest = int(found.path.name)
         assert found.find_part("learner") is not None

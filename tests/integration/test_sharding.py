@@ -41,7 +41,7 @@ def test_four_shards_solve_catch_and_are_resumed(tmp_path):
     assert [name for name in command.nodes if name.startswith("replay")] == SHARDS
 
     # The shards are balanced, apart from what is under way.
-    found = find_newest_checkpoint(run_dir, pytest.fail)
+    found = find_newest_checkpoint(run_dir, pytest.fail, verify=True)
     assert all(found.find_part(name) for name in ["learner", *SHARDS])
     before = restore_all(run_dir)
     sizes, inserts, samples = zip(*before, strict=True)
@@ -91,7 +91,7 @@ def test_killed_shard_is_restored_while_others_serve(
     assert command.result["restarts"] == {"replay/2": 1}
     log = (run_dir / "logs" / "replay" / "2.log").read_text()
     assert "replay/2 continues from checkpoint" in log
-    ended = find_newest_checkpoint(run_dir, pytest.fail)
+    ended = find_newest_checkpoint(run_dir, pytest.fail, verify=True)
     assert ended.progress.learner_steps == command.result["learner_steps"]
     counts = restore_all(run_dir)
     # The restarted shard served again: 75 superbatches, with 16 items of each shard.
