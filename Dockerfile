@@ -1,4 +1,4 @@
-# distrl with the locked set, for Kubernetes and other clusters of containers.
+# distrl with the locked packages, for Kubernetes and other clusters of containers.
 #   docker build --tag distrl .
 #   docker run --rm --shm-size=2g distrl distrl train configs/catch.yaml
 # With JAX for NVIDIA GPUs: docker build --build-arg EXTRA=cuda12 --tag distrl:cuda .
@@ -14,7 +14,7 @@ RUN apt-get update \
 USER distrl
 WORKDIR /opt/distrl
 
-# The lock alone first: a change of the code downloads nothing again.
+# The lock comes first, so that a change of the code does not download packages again.
 COPY --chown=distrl .ci .ci
 COPY --chown=distrl Makefile pyproject.toml requirements.lock ./
 RUN make locked PYTHON=/usr/local/bin/python3.10 && rm -rf ~/.cache

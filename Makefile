@@ -1,7 +1,7 @@
 # distrl: two commands, `make train` and `make test`; `make help` lists the others.
 #
-# Each finds a Python 3.10, makes .venv from requirements.lock and goes on; a second
-# call installs nothing. Variables: PYTHON names the Python to use, ARGS is added to
+# Both find a Python 3.10 and make .venv from requirements.lock first; a second call
+# installs nothing. Variables: PYTHON names the Python to use, ARGS is added to
 # the command, as in `make train ARGS='--seed 2'`.
 
 export PYTHON
@@ -15,8 +15,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV ?= $(VENV).uv-$(UV_VERSION)/bin/uv
 
-# A stamp is named after what was installed, so its presence says that it is there.
-# The directory counts, since scripts in a virtual environment hold its path.
+# The name of a stamp is a hash of what was installed, and of this directory, since
+# scripts in a virtual environment contain its path.
 key = $(shell { pwd; cat $(1); } | sha256sum | cut -c 1-16)
 LOCKED := $(VENV)/.locked-$(call key,requirements.lock)
 INSTALLED := $(VENV)/.installed-$(call key,pyproject.toml)
@@ -29,11 +29,11 @@ INSTALLED := $(VENV)/.installed-$(call key,pyproject.toml)
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' Makefile
 
-install: $(INSTALLED) ## make .venv, if it is not there yet
+install: $(INSTALLED) ## make .venv, unless it exists
 
-locked: $(LOCKED) ## the same without distrl itself, for a container's layer
+locked: $(LOCKED) ## the same without distrl itself, as a layer of a container
 
-train: $(INSTALLED) ## solve Catch through the whole program
+train: $(INSTALLED) ## solve Catch with the distributed program
 	$(BIN)/distrl train configs/catch.yaml $(ARGS)
 
 test: $(INSTALLED) ## ruff, mypy and the quick tests
@@ -42,39 +42,39 @@ test: $(INSTALLED) ## ruff, mypy and the quick tests
 	$(BIN)/mypy
 	$(BIN)/python -m pytest $(TWO_AT_ONCE) $(ARGS)
 
-test-slow: $(INSTALLED) ## the tests that take longer
+test-slow: $(INSTALLED) ## the slow tests
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
-bench: bench-actor bench-checkpoint bench-environments bench-learner bench-memory bench-replay bench-serial bench-solve ## every measurement in benchmarks/
+bench: bench-actor bench-checkpoint bench-environments bench-learner bench-memory bench-replay bench-serial bench-solve ## most of the benchmarks
 
-bench-actor: $(INSTALLED) ## env steps a second, against a bare loop
+bench-actor: $(INSTALLED) ## env steps per second, compared with a bare loop
 	$(BIN)/python -m benchmarks.actor $(ARGS)
 
-bench-checkpoint: $(INSTALLED) ## how long a checkpoint stops the learner and replay
+bench-checkpoint: $(INSTALLED) ## how long a checkpoint pauses the learner and replay
 	$(BIN)/python -m benchmarks.checkpoint $(ARGS)
 
-bench-crowd: $(INSTALLED) ## 1,000 stand-in nodes: what the coordinator takes, start and stop
+bench-crowd: $(INSTALLED) ## 1,000 stand-in nodes: load of the coordinator, start and stop times
 	$(BIN)/python -m benchmarks.crowd $(ARGS)
 
-bench-environments: $(INSTALLED) ## the actor beside bare environments, for several E
+bench-environments: $(INSTALLED) ## the actor compared with bare environments, for several E
 	$(BIN)/python -m benchmarks.environments $(ARGS)
 
-bench-learner: $(INSTALLED) ## updates a second, against a batch in place
+bench-learner: $(INSTALLED) ## updates per second, compared with a batch in memory
 	$(BIN)/python -m benchmarks.learner $(ARGS)
 
 bench-memory: $(INSTALLED) ## private memory of every process
 	$(BIN)/python -m benchmarks.memory $(ARGS)
 
-bench-replay: $(INSTALLED) ## bytes of Pong in replay, frames stored once against whole
+bench-replay: $(INSTALLED) ## bytes per transition of Pong, with frames stored once and with stacks
 	$(BIN)/python -m benchmarks.replay_bytes $(ARGS)
 
-bench-scale: $(INSTALLED) ## many actors: efficiency, memory, staleness, with relays and without
+bench-scale: $(INSTALLED) ## many actors: efficiency, memory, staleness, with and without relays
 	$(BIN)/python -m benchmarks.scale $(ARGS)
 
-bench-serial: $(INSTALLED) ## CartPole in one process; PEER='...' runs a peer beside it
+bench-serial: $(INSTALLED) ## CartPole in one process; PEER='...' also runs a peer
 	$(BIN)/python -m benchmarks.serial $(ARGS)
 
-bench-soak: $(INSTALLED) ## a quarter of an hour of Catch while random nodes are killed
+bench-soak: $(INSTALLED) ## fifteen minutes of Catch while random nodes are killed
 	$(BIN)/python -m benchmarks.soak $(ARGS)
 
 bench-solve: $(INSTALLED) ## seconds and env steps to the goal, seed by seed
@@ -93,7 +93,7 @@ $(INSTALLED): $(LOCKED)
 	    --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# Keeps the pins that are there; `make lock ARGS=--upgrade` takes the newest.
+# Keeps existing pins; `make lock ARGS=--upgrade` takes the newest.
 COMPILE = $(UV) --no-config pip compile --quiet pyproject.toml \
     --python-version 3.10 --python-platform x86_64-manylinux_2_28
 

@@ -1,26 +1,25 @@
-"""The actor's side: one actor that writes to replay, against a bare loop.
+"""The speed of one actor that writes to replay, compared with a bare loop.
 
-The bare loop steps the same 16 environments with the same player and keeps nothing.
+The bare loop steps the same 16 environments with the same policy and stores nothing.
 `make bench-actor` runs it. Ratios are taken in one run.
 """
 
-import argparse
 import dataclasses
 from typing import Any
 
 from benchmarks.bare_loop import run_bare_loop
 from benchmarks.command import end_on_sigterm
 from benchmarks.program import measure_rate
-from benchmarks.record import median, print_record, print_table
+from benchmarks.record import Record, make_parser, median
 from distrl.config import ActorConfig, Config, ReplayConfig
 
 ENVIRONMENT = "bsuite:catch/0"
-# Measured on two cores, two actors, bound by its actors: see docs/benchmarks.md.
+# Measured on two cores with two actors, which limited the rate: docs/benchmarks.md.
 ACME_ENV_STEPS_PER_SECOND = 1219
 
 
 def make_program(config: Config, spec: Any) -> Any:
-    """Returns a program without a learner: the parameters are published once."""
+    """Returns a program without a learner; parameters are published once."""
     import launchpad as lp
 
     from distrl import program as nodes
@@ -67,13 +66,13 @@ def make_config(block: int, actors: int) -> Config:
 
 
 def main() -> None:
-    """Prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Prints both tables."""
+    parser = make_parser(__doc__)
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--repetitions", type=int, default=3)
     options = parser.parse_args()
     end_on_sigterm()
-    print_record()
+    record = Record(options.json)
     rates: dict[str, list[float]] = {"bare": [], "G=32": [], "G=8": [], "G=1": []}
     for _ in range(options.repetitions):
         rates["bare"].append(run_bare_loop(make_config(32, 1), options.seconds))
@@ -82,7 +81,7 @@ def main() -> None:
             rate = measure_rate(config, "env_steps", options.seconds, make_program)
             rates[f"G={block}"].append(rate)
     bare = median(rates["bare"])
-    print_table(
+    record.add_table(
         [
             {
                 "one actor of 16 environments": name,
@@ -92,7 +91,8 @@ def main() -> None:
             for name, values in rates.items()
         ]
     )
-    # Bound by its actors: the whole program, half a sample an insert, as Acme's.
+    # The distributed program at half a sample per insert, so that its actors limit it,
+    # as in the measurement of Acme.
     config = make_config(32, 2)
     replay = dataclasses.replace(config.replay, samples_per_insert=0.5)
     whole = [
@@ -101,10 +101,10 @@ def main() -> None:
         )
         for _ in range(options.repetitions)
     ]
-    print_table(
+    record.add_table(
         [
             {
-                "the whole program, 2 actors": "0.5 samples an insert",
+                "distributed program, 2 actors": "0.5 samples per insert",
                 "env steps/s": median(whole),
                 "times Acme's 1,219": median(whole) / ACME_ENV_STEPS_PER_SECOND,
             }

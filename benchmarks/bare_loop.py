@@ -1,6 +1,6 @@
-"""An actor's environments and its jitted policy, and nothing else.
+"""A bare loop: an actor's environments and its jitted policy, and nothing else.
 
-It runs in a process that is set up as an actor's is.
+It runs in a process that is set up like an actor's.
 """
 
 import base64
@@ -15,14 +15,14 @@ from distrl.launch.devices import node_environment
 
 
 def run_bare_loop(config: Config, seconds: float) -> float:
-    """Returns the env steps a second of the first actor's bare loop."""
+    """Returns the env steps per second of the first actor's bare loop."""
     payload = base64.b64encode(pickle.dumps((config, seconds)))
     answer = subprocess.run(
         [sys.executable, "-m", "benchmarks.bare_loop"],
         env={**os.environ, **node_environment("actor")},
         input=payload,
         stdout=subprocess.PIPE,
-        # As a run's nodes: the scheduler may share processors by sessions.
+        # Like a node: the scheduler may divide processor time by sessions.
         start_new_session=True,
         check=True,
     )
@@ -63,7 +63,7 @@ def measure_bare_loop(config: Config, seconds: float) -> float:
             steps += count
         return steps / (time.perf_counter() - started)
 
-    # As `measure_rate` leaves out what comes first.
+    # `measure_rate` leaves out the beginning, too.
     loop(seconds / 5)
     rate = loop(seconds)
     environment.close()

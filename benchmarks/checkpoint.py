@@ -1,10 +1,9 @@
-"""What a checkpoint stops, and for how long: the learner's loop, sampling, inserting.
+"""How long a checkpoint pauses the learner's loop, sampling and inserting.
 
-The learner copies its state to the host between two updates; the rest is done in a
-thread. Reverb saves while it serves. `make bench-checkpoint` runs it.
+The learner copies its state to the host between two updates, and a thread does the
+rest. Reverb saves while it serves. `make bench-checkpoint` runs it.
 """
 
-import argparse
 import contextlib
 import io
 import tempfile
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.learner import make_transitions
-from benchmarks.record import median, print_record, print_table
+from benchmarks.record import Record, make_parser, median
 from benchmarks.replay_process import ReplayProcess
 from distrl.config import Config, NetworkConfig, ReplayConfig
 from distrl.learner.devices import first_replica, replicate
@@ -27,7 +26,7 @@ NETWORKS = {
 
 
 def measure_learner(hidden_sizes: list[int], repetitions: int) -> dict[str, Any]:
-    """Returns the milliseconds of the copy, of the writing and of restoring."""
+    """Returns the milliseconds of copying, of writing and of restoring."""
     import jax
 
     from distrl.agents import make_agent
@@ -67,7 +66,7 @@ def measure_learner(hidden_sizes: list[int], repetitions: int) -> dict[str, Any]
     parameters = sum(leaf.size for leaf in jax.tree.leaves(initial.params))
     return {
         "parameters": parameters,
-        # The first has caches to fill.
+        # The first one fills caches.
         "the loop stands still, ms": median(times["copy"][1:]),
         "written in a thread, ms": median(times["write"][1:]),
         "restored and checked, ms": median(times["restore"][1:]),
@@ -76,7 +75,7 @@ def measure_learner(hidden_sizes: list[int], repetitions: int) -> dict[str, Any]
 
 
 def timed(times: list[float], function: Callable[[], Any]) -> Any:
-    """Calls a function, adds its milliseconds, and returns what it returned."""
+    """Calls a function, appends its milliseconds, and returns its result."""
     started = time.perf_counter()
     with contextlib.redirect_stdout(io.StringIO()):
         result = function()
@@ -99,7 +98,7 @@ def make_config(run_dir: str, block: int, size: int) -> Config:
 
 
 class Worker:
-    """Calls a function again and again in a thread, and keeps the longest call."""
+    """Calls a function repeatedly in a thread, and keeps the longest time of a call."""
 
     def __init__(self, function: Callable[[], Any]):
         """Starts the thread."""
@@ -111,7 +110,7 @@ class Worker:
         self._thread.start()
 
     def forget(self) -> None:
-        """Starts to measure the longest call again."""
+        """Forgets the longest time so far."""
         self.longest, self.calls = 0.0, 0
 
     def close(self) -> None:
@@ -128,7 +127,7 @@ class Worker:
 
 
 def measure_replay(block: int, size: int, repetitions: int) -> dict[str, Any]:
-    """Returns how long saving takes, and the longest waits with it and without it."""
+    """Returns how long saving takes, and the longest waits with and without it."""
     from distrl.environments import read_spec
     from distrl.replay import BlockWriter, ReplaySampler
 
@@ -149,7 +148,7 @@ def measure_replay(block: int, size: int, repetitions: int) -> dict[str, Any]:
         sampling = Worker(sampler.read)
 
         def insert() -> None:
-            # As quick as a few actors are: the table is to stay as it is.
+            # As fast as a few actors, so that the content of the table hardly changes.
             time.sleep(0.05)
             started = time.perf_counter()
             writer.write(batch)
@@ -182,17 +181,17 @@ def measure_replay(block: int, size: int, repetitions: int) -> dict[str, Any]:
 
 def main() -> None:
     """Prints both tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = make_parser(__doc__)
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--transitions", type=int, default=100_000)
     options = parser.parse_args()
-    print_record()
+    record = Record(options.json)
     rows = [
         {"network": name, **measure_learner(sizes, options.repetitions)}
         for name, sizes in NETWORKS.items()
     ]
-    print_table(rows)
-    print_table(
+    record.add_table(rows)
+    record.add_table(
         [
             measure_replay(block, options.transitions, options.repetitions)
             for block in (32, 1)

@@ -1,4 +1,4 @@
-"""The commands that a benchmark runs end with it."""
+"""Commands that a benchmark runs, and that end with it."""
 
 import signal
 import subprocess
@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-# A run takes ten to end, and a last checkpoint.
+# A run needs ten to end, and more for its last checkpoint.
 _END_SECONDS = 60.0
 
 
 def end_on_sigterm() -> None:
-    """Makes SIGTERM unwind this process, as Ctrl-C does: what it started is ended."""
+    """Makes SIGTERM unwind this process like Ctrl-C, so that it ends its commands."""
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
 
 
@@ -20,7 +20,7 @@ def end_on_sigterm() -> None:
 def start_distrl(
     arguments: Sequence[str], **options: Any
 ) -> Iterator[subprocess.Popen]:
-    """Starts `distrl` with `arguments`, and ends it; `options` are those of Popen."""
+    """Starts `distrl` with `arguments`, and ends it; `options` are for Popen."""
     command = subprocess.Popen([sys.executable, "-m", "distrl", *arguments], **options)
     try:
         yield command

@@ -1,11 +1,10 @@
-"""A thousand nodes: what the coordinator takes, and how long the front needs.
+"""The load of the coordinator and the times of the front with a thousand nodes.
 
-The nodes are stand-ins that report and wait for the stop, in one process. So all that
-is measured is what grows with their number. `make bench-crowd` runs it; `--json` prints
-the figures alone.
+The nodes are stand-ins that report and wait for the stop. This measures what grows with
+the number of nodes, not their work. `make bench-crowd` runs it; the exit code is 1 if a
+limit is exceeded.
 """
 
-import argparse
 import dataclasses
 import functools
 import json
@@ -21,7 +20,7 @@ from typing import Any
 
 import psutil
 
-from benchmarks.record import print_record, print_table
+from benchmarks.record import Record, make_parser
 from distrl.config import Config, StopConfig, load_config
 from distrl.launch import run
 from distrl.telemetry.progress import Progress
@@ -31,7 +30,7 @@ _LIMIT_CORES = 0.1
 
 
 def make_reporters(nodes: int, config: Config, spec: Any) -> Any:
-    """Returns a program of the coordinator, and of one node that reports for many."""
+    """Returns a program of the coordinator and one node that reports for many."""
     import launchpad as lp
 
     from distrl import program as ours
@@ -45,7 +44,7 @@ def make_reporters(nodes: int, config: Config, spec: Any) -> Any:
 
 
 def report(nodes: int, config: Config, coordinator: Any) -> None:
-    """Reports for `nodes` actors, each of them every `launch.report_seconds`."""
+    """Reports for each of `nodes` actors every `launch.report_seconds`."""
     import launchpad as lp
 
     from distrl.coordinator import Reporter
@@ -54,7 +53,7 @@ def report(nodes: int, config: Config, coordinator: Any) -> None:
     reporters = [
         Reporter(coordinator, f"actor/{i}", config, stop) for i in range(nodes)
     ]
-    # Real actors do not report all at the same moment.
+    # Real actors do not all report at the same moment.
     gap = config.launch.report_seconds / nodes
 
     def send(reporter: Any) -> None:
@@ -83,14 +82,14 @@ def make_waiters(nodes: int, config: Config, spec: Any) -> Any:
 
 
 def wait_for_stop() -> None:
-    """Waits as a node does that has nothing to do."""
+    """Waits, like a node that has nothing to do."""
     import launchpad as lp
 
     lp.wait_for_stop()
 
 
 def measure_coordinator(nodes: int, seconds: float) -> dict[str, Any]:
-    """Returns the processor time of the coordinator when all nodes report."""
+    """Returns the coordinator's processor time while all nodes report."""
     config = load_config(None, {"launch.report_seconds": 1.0})
     config = dataclasses.replace(config, stop=StopConfig(seconds=2 * seconds + 10.0))
     figures: dict[str, Any] = {}
@@ -118,7 +117,7 @@ def measure_coordinator(nodes: int, seconds: float) -> dict[str, Any]:
 
 
 def measure_front(nodes: int) -> dict[str, Any]:
-    """Returns how long a start takes and a stop by Ctrl-C, in seconds."""
+    """Returns the seconds of a start and of a stop by Ctrl-C."""
     config = load_config(None, {"launch.backend": "threads"})
     figures: dict[str, Any] = {}
     began = time.monotonic()
@@ -162,23 +161,18 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Prints the figures; exits with 1 where a limit is passed."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Prints the figures; exits with 1 if a limit is exceeded."""
+    parser = make_parser(__doc__)
     parser.add_argument("--nodes", type=int, default=1000)
     parser.add_argument("--seconds", type=float, default=15.0, help="of reports")
-    parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    if not options.json:
-        print_record()
+    record = Record(options.json)
     row = {
         "nodes": options.nodes,
         **measure_coordinator(options.nodes, options.seconds),
         **measure_front(options.nodes),
     }
-    if options.json:
-        print(json.dumps(row))
-    else:
-        print_table([row])
+    record.add_table([row])
     kept = row["stop, s"] <= row["limit of a stop, s"]
     raise SystemExit(not kept or row["coordinator, cores"] >= _LIMIT_CORES)
 

@@ -1,12 +1,11 @@
-"""The actor beside its bare environments: Catch, CartPole and Pong, for several E.
+"""The actor compared with a bare loop: Catch, CartPole and Pong, for several E.
 
-The bare loop steps the same environments with the same jitted policy and keeps nothing.
-The actor is the program's own: it makes transitions and writes them to a replay server
-that limits no insert, fetches parameters and reports. The last table has environments
-without a policy, in processes of their own. `make bench-environments` runs it.
+The bare loop steps E environments with the same jitted policy and stores nothing. The
+actor is the distributed program's: it makes transitions, writes them to a replay server
+whose rate limiter never blocks, fetches parameters and reports. The last table measures
+environments without a policy, in other processes. `make bench-environments` runs it.
 """
 
-import argparse
 import functools
 import time
 from pathlib import Path
@@ -18,11 +17,11 @@ from benchmarks.actor import make_program
 from benchmarks.bare_loop import run_bare_loop
 from benchmarks.command import end_on_sigterm
 from benchmarks.program import measure_rate
-from benchmarks.record import median, print_record, print_table
+from benchmarks.record import Record, make_parser, median
 from distrl.config import Config, load_config
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-# A file of configs/, and what is changed in it.
+# A file of configs/, and changes to it.
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "Catch": ("catch.yaml", {}),
     "CartPole": ("catch.yaml", {"environment": "gym:CartPole-v1"}),
@@ -32,7 +31,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 }
 CHANGES = {
     "actor.count": 1,
-    # Both loops act alike, however long they run.
+    # Both loops act in the same way, however long they run.
     "actor.exploration.schedule": "fixed",
     "actor.exploration.epsilon": 0.05,
     "replay.samples_per_insert": None,
@@ -55,7 +54,7 @@ def make_config(name: str, size: int) -> Config:
 def measure_processes(
     uri: str, size: int, processes: int, seconds: float
 ) -> tuple[float, float]:
-    """Returns env steps a second without a policy, and the largest process's MiB."""
+    """Returns env steps per second without a policy, and the largest process's MiB."""
     import numpy as np
 
     from distrl.environments import SyncEnvironment, make_environment, read_spec
@@ -81,7 +80,7 @@ def measure_processes(
 
 def main() -> None:
     """Prints the tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = make_parser(__doc__)
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--only", nargs="+", default=list(CASES), choices=list(CASES))
@@ -89,7 +88,7 @@ def main() -> None:
     options = parser.parse_args()
     seconds = options.seconds
     end_on_sigterm()
-    print_record()
+    record = Record(options.json)
     cases = [(name, size) for name in options.only for size in options.sizes]
     bare: dict[Any, list[float]] = {case: [] for case in cases}
     actor: dict[Any, list[float]] = {case: [] for case in cases}
@@ -99,7 +98,7 @@ def main() -> None:
             bare[case].append(run_bare_loop(config, seconds))
             rate = measure_rate(config, "env_steps", seconds, make_program)
             actor[case].append(rate)
-    print_table(
+    record.add_table(
         [
             {
                 "environment": name,
@@ -129,7 +128,7 @@ def main() -> None:
                     "MiB each": max(size for _, size in measured),
                 }
             )
-    print_table(rows)
+    record.add_table(rows)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""The learner's side: fed by Reverb, against the same update on a batch in place.
+"""The speed of updates fed by Reverb, compared with updates on a batch in memory.
 
-Replay is filled once and sampled without a limit, so the learner is the only thing
-that works. `make bench-learner` runs it. Ratios are taken in one run.
+Replay is filled once and sampled without a limit, so only the learner and its replay
+server work. `make bench-learner` runs it. Ratios are taken in one run.
 """
 
 import argparse
@@ -14,12 +14,12 @@ from typing import Any
 
 from benchmarks.command import end_on_sigterm
 from benchmarks.program import measure_rate
-from benchmarks.record import median, print_record, print_table
+from benchmarks.record import Record, make_parser, median
 from distrl.config import Config, LearnerConfig, NetworkConfig, ReplayConfig
 from distrl.launch.devices import node_environment
 from distrl.learner.devices import put_superbatch, replicate
 
-# Measured on two cores by their own drivers: see docs/benchmarks.md.
+# Measured on two cores with their own programs: docs/benchmarks.md.
 ACME_UPDATES_PER_SECOND = 177
 SB3_UPDATES_PER_SECOND = 542
 NETWORKS = {
@@ -52,7 +52,7 @@ def make_program(config: Config, spec: Any) -> Any:
 
 
 def fill_replay(config: Config, spec: Any, address: Any) -> None:
-    """Writes random transitions until the learner may start, and waits for the end."""
+    """Writes random transitions until the learner may start, then waits for the end."""
     import launchpad as lp
 
     from distrl.replay import BlockWriter
@@ -89,7 +89,7 @@ def make_transitions(spec: Any, size: int, seed: int) -> Any:
 
 
 def measure_in_place(config: Config, seconds: float) -> float:
-    """Returns updates a second on one superbatch that is already on the device."""
+    """Returns updates per second on one superbatch that is already on the device."""
     import jax
     import numpy as np
 
@@ -135,7 +135,7 @@ def make_config(network: str, block: int) -> Config:
 
 
 def run_in_place(network: str, seconds: float) -> float:
-    """Runs `measure_in_place` in a process of its own."""
+    """Runs `measure_in_place` in another process."""
     answer = subprocess.run(
         [
             sys.executable,
@@ -156,7 +156,7 @@ def run_in_place(network: str, seconds: float) -> float:
 
 def main() -> None:
     """Prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = make_parser(__doc__)
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--steps-per-dispatch", type=int, default=8)
@@ -174,7 +174,7 @@ def main() -> None:
         print(measure_in_place(configure(options.in_place, 32), options.seconds))
         return
     end_on_sigterm()
-    print_record()
+    record = Record(options.json)
     rows = []
     for network in NETWORKS:
         rates: dict[str, list[float]] = {"in place": []}
@@ -197,7 +197,7 @@ def main() -> None:
             }
             for name, values in rates.items()
         ]
-    print_table(rows)
+    record.add_table(rows)
 
 
 if __name__ == "__main__":

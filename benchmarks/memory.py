@@ -1,10 +1,8 @@
 """Private memory of each node, and of the whole program, while it trains Catch.
 
-Private dirty memory is what a process has written for itself. `make bench-memory` runs
-it.
+Private dirty memory is what a process has written itself. `make bench-memory` runs it.
 """
 
-import argparse
 import dataclasses
 import json
 import re
@@ -14,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.record import print_record, print_table
+from benchmarks.record import Record, make_parser
 from distrl.config import StopConfig, load_config
 from distrl.launch import run
 from distrl.telemetry.progress import Progress
@@ -23,11 +21,11 @@ from distrl.telemetry.progress import Progress
 def read_private_dirty(pid: int) -> float:
     """Returns the private dirty memory of a process, in MiB.
 
-    Unlike unique memory (USS) it leaves out clean pages of files. Those of a library
-    become unique to a process when the last other one that maps them ends.
+    Unlike unique memory (USS), it excludes clean pages of files. Pages of a library
+    become unique to a process when the last other process that maps them ends.
 
     Raises:
-      OSError: there is no such process.
+      OSError: the process does not exist.
     """
     text = Path(f"/proc/{pid}/smaps_rollup").read_text()
     (kib,) = re.findall(r"^Private_Dirty: +(\d+) kB$", text, re.M)
@@ -40,9 +38,9 @@ def read_memory(
     """Returns the private memory, in MiB, of a command and every process below it.
 
     Args:
-      run_dir: of the run.
-      names: of its nodes by pid, kept from call to call, since nodes end.
-      front: the command's process.
+      run_dir: the run directory.
+      names: the names of nodes by pid; give every call the same dict, since nodes end.
+      front: the process of the command.
     """
     program = run_dir / "program.json"
     if program.exists():
@@ -60,11 +58,11 @@ def read_memory(
 
 
 def main() -> None:
-    """Prints the peak of each process in a run of some seconds."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Prints the peak of each process in a short run."""
+    parser = make_parser(__doc__)
     parser.add_argument("--seconds", type=float, default=20.0)
     options = parser.parse_args()
-    print_record()
+    record = Record(options.json)
     config = load_config("configs/catch.yaml")
     stop = StopConfig(seconds=options.seconds)
     peaks: dict[str, float] = {}
@@ -91,7 +89,7 @@ def main() -> None:
         watcher.join()
     title = "peak private dirty, MiB"
     rows = [{"process": name, title: peaks[name]} for name in sorted(peaks)]
-    print_table([*rows, {"process": "the whole program", title: total}])
+    record.add_table([*rows, {"process": "the whole program", title: total}])
 
 
 if __name__ == "__main__":

@@ -1,13 +1,12 @@
-"""Curves of MinAtar runs beside the published DQN after a million frames.
+"""Curves of MinAtar runs, compared with the published DQN after a million frames.
 
     python -m benchmarks.minatar RUN_DIR ... --picture FILE.svg --rows FILE.csv
 
-A run directory is one of `distrl train configs/minatar_dqn.yaml` or of another agent
-on one of these games. It prints a row a run, and draws the runs of a game together.
-Rows of other runs that are in the file already stay in it, and are drawn as well.
+Run directories come from `distrl train configs/minatar_dqn.yaml`, or from another agent
+on one of these games. It prints one row per run and draws the runs of each game
+together. Rows of other runs that are already in the file are kept and drawn, too.
 """
 
-import argparse
 import csv
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.record import print_record, print_table
+from benchmarks.record import Record, make_parser
 from distrl.config import load_config
 
 # Read off the curves of arXiv 1903.03176's repository, within 3 %: mean returns of
@@ -31,10 +30,10 @@ _POINTS = 100
 
 
 def read_run(run_dir: Path) -> dict[str, Any]:
-    """Returns what a run was and its curve.
+    """Returns a description of a run and its curve.
 
     `frames` and `returns` are `[N]`, the mean return of the latest 100 training
-    episodes; `evaluations` are the means of its evaluations.
+    episodes; `evaluations` are the mean returns of its evaluations.
     """
     config = load_config(str(run_dir / "config.yaml"), {})
     actor = _read_columns(run_dir / "metrics" / "actor" / "0.csv")
@@ -84,7 +83,7 @@ def thin(run: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def add_rows(rows: list[dict[str, Any]], path: Path) -> list[dict[str, Any]]:
-    """Returns the rows with those of other runs in a file before them."""
+    """Returns the rows, after those of other runs in a file."""
     if not path.exists():
         return rows
     new = {_name_run(row) for row in rows}
@@ -101,7 +100,7 @@ def _name_run(row: dict[str, Any]) -> tuple[str, str, int]:
 
 
 def draw(rows: Sequence[dict[str, Any]], picture: Path) -> None:
-    """Draws a panel a game; a line a run, and the published values as points."""
+    """Draws one panel per game: a line per run, and the published values as points."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -151,15 +150,15 @@ def _read_columns(path: Path) -> dict[str, np.ndarray]:
 
 
 def main() -> None:
-    """Prints a row a run, and writes the picture and its rows."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    """Prints one row per run, and writes the picture and its rows."""
+    parser = make_parser(__doc__)
     parser.add_argument("run_dirs", nargs="+", type=Path)
     parser.add_argument("--picture", type=Path)
     parser.add_argument("--rows", type=Path)
     options = parser.parse_args()
     runs = [read_run(path) for path in options.run_dirs]
-    print_record()
-    print_table([summarize(run) for run in runs])
+    record = Record(options.json)
+    record.add_table([summarize(run) for run in runs])
     rows = [row for run in runs for row in thin(run)]
     if options.rows is not None:
         rows = add_rows(rows, options.rows)

@@ -18,10 +18,10 @@ def measure_rate(
     seconds: float,
     program: str | Callable[..., Any] = "distrl.program:make_program",
 ) -> float:
-    """Returns a count's rate a second, in the steady part of a run.
+    """Returns how much a count grows per second, in the steady part of a run.
 
     Args:
-      config: the configuration; its stop condition and run_dir are replaced.
+      config: its stop condition and run_dir are replaced.
       column: `env_steps` or `learner_steps`.
       seconds: how long to measure.
       program: what to run.
@@ -30,8 +30,8 @@ def measure_rate(
     counted = [(float(row["seconds"]), float(row[column])) for row in rows]
     begun = next((time for time, count in counted if count > 0), None)
     if begun is None:
-        raise SystemExit("nothing was counted in the time: measure for longer")
-    # The first fifth is caches that fill and compilers that end.
+        raise SystemExit("nothing was counted: use more --seconds")
+    # In the first fifth, caches fill and compilations end.
     steady = [row for row in counted if row[0] >= begun + seconds / 5]
     (first, low), (last, high) = steady[0], steady[-1]
     return (high - low) / (last - first)
@@ -43,7 +43,7 @@ def run_and_read(
     """Runs `program` for `seconds` after its start and returns the status rows."""
     with tempfile.TemporaryDirectory() as directory:
         run_dir = Path(directory) / "run"
-        # Nodes compile for a few seconds before there is anything to measure.
+        # Nodes compile for a few seconds before they do anything that counts.
         stop = StopConfig(seconds=seconds + 6.0)
         launch = dataclasses.replace(config.launch, metrics_seconds=0.25)
         config = dataclasses.replace(

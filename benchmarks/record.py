@@ -1,5 +1,7 @@
-"""What every benchmark prints beside its figures: machine, command, commit."""
+"""The record of a benchmark: its tables, with machine, command and commit."""
 
+import argparse
+import json
 import os
 import platform
 import statistics
@@ -9,35 +11,72 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 
-def print_record() -> None:
-    """Prints where, by which command and of which commit the figures are."""
-    print(f"machine: {_read_processor()}, {os.cpu_count()} cores, {platform.system()}")
-    module = f"benchmarks.{Path(sys.argv[0]).stem}"
-    print(f"command: python -m {' '.join([module, *sys.argv[1:]])}")
-    print(f"commit:  {_read_commit()}")
-    print(f"load:    {os.getloadavg()[0]:.2f} before the run", flush=True)
+def make_parser(description: str | None) -> argparse.ArgumentParser:
+    """Returns a parser with the option that all benchmarks share, `--json`."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="also write the tables to this file"
+    )
+    return parser
 
 
-def print_table(rows: Sequence[Mapping[str, object]]) -> None:
-    """Prints rows of the same columns."""
-    names = list(rows[0])
-    cells = [[_format(row[name]) for name in names] for row in rows]
-    widths = [
-        max(len(name), *(len(line[i]) for line in cells))
-        for i, name in enumerate(names)
-    ]
-    for line in [names, *cells]:
-        print("  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)))
-    sys.stdout.flush()
+class Record:
+    """Prints a benchmark's tables, and writes them to a JSON file after each one."""
+
+    def __init__(self, path: Path | None):
+        """Prints the machine, the command and the commit.
+
+        Raises:
+          SystemExit: the file cannot be written.
+        """
+        self._path = path
+        self._content = {
+            "machine": f"{_read_processor()}, {os.cpu_count()} cores",
+            "system": platform.system(),
+            "command": f"python -m {_name_command()}",
+            "commit": _read_commit(),
+            "load before": os.getloadavg()[0],
+        }
+        for name, value in self._content.items():
+            print(f"{name + ':':<13}{_format(value)}")
+        self._tables: list[Sequence[Mapping[str, object]]] = []
+        try:
+            self._write()
+        except OSError as error:
+            raise SystemExit(f"--json: {error}") from None
+
+    def add_table(self, rows: Sequence[Mapping[str, object]]) -> None:
+        """Adds rows that have the same columns."""
+        names = list(rows[0])
+        cells = [[_format(row[name]) for name in names] for row in rows]
+        columns = zip(names, *cells, strict=True)
+        widths = [max(map(len, column)) for column in columns]
+        print()
+        for line in [names, *cells]:
+            print("  ".join(map(str.ljust, line, widths)))
+        sys.stdout.flush()
+        self._tables.append(rows)
+        self._write()
+
+    def _write(self) -> None:
+        if self._path is not None:
+            content = {**self._content, "tables": self._tables}
+            self._path.write_text(json.dumps(content, indent=1) + "\n")
 
 
 def median(values: Sequence[float]) -> float:
-    """Returns the median, which one disturbed repetition does not move."""
+    """Returns the median, which one disturbed repetition does not change."""
     return statistics.median(values)
 
 
 def _format(value: object) -> str:
     return f"{value:,.2f}" if isinstance(value, float) else str(value)
+
+
+def _name_command() -> str:
+    return " ".join([f"benchmarks.{Path(sys.argv[0]).stem}", *sys.argv[1:]])
 
 
 def _read_processor() -> str:

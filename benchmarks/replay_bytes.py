@@ -1,10 +1,9 @@
-"""What a transition of Pong takes in replay: frames once, against observations whole.
+"""Bytes per transition of Pong in replay: each frame stored once, or complete stacks.
 
-Both ways get the very same transitions, of one actor that plays at random, in two runs
-of the same seeds. `make bench-replay` runs it. Ratios are taken in one run.
+Both store the same transitions, of one actor that plays at random with the same seeds.
+`make bench-replay` runs it. Ratios are taken in one run.
 """
 
-import argparse
 import contextlib
 import tempfile
 import threading
@@ -15,7 +14,7 @@ from typing import Any
 
 import psutil
 
-from benchmarks.record import median, print_record, print_table
+from benchmarks.record import Record, make_parser, median
 from benchmarks.replay_process import ReplayProcess
 from distrl.config import Config, load_config
 
@@ -67,13 +66,13 @@ def play(config: Config, spec: Any, size: int) -> Iterator[Any]:
 def measure(
     block: int, stack: int | None, size: int, seconds: float
 ) -> dict[str, float]:
-    """Returns the figures of one way to store observations; bytes are a transition's.
+    """Returns the figures of one way to store observations; bytes are per transition.
 
     Args:
-      block: G, the transitions of an item.
+      block: G, the transitions per item.
       stack: `replay.frame_stack`.
-      size: the transitions that are played; those of the last pool are not written.
-      seconds: how long samples are read.
+      size: the number of transitions played; the last pool is not written.
+      seconds: how long to read samples.
     """
     from distrl.environments import read_spec
     from distrl.replay import BlockWriter, ReplaySampler
@@ -106,7 +105,7 @@ def measure(
 
 
 def measure_samples(read: Callable[[], Any], seconds: float) -> float:
-    """Returns the transitions that `read` gives in a second."""
+    """Returns the transitions per second that `read` returns."""
     while read() is None:
         pass
     count, started = 0, time.perf_counter()
@@ -117,7 +116,7 @@ def measure_samples(read: Callable[[], Any], seconds: float) -> float:
 
 
 def read_chunks(directory: Path) -> tuple[int, int]:
-    """Returns the bytes of all arrays in a checkpoint of Reverb, and packed."""
+    """Returns the bytes of all arrays in a Reverb checkpoint, raw and compressed."""
     import tensorflow as tf
     from reverb.cc import schema_pb2
 
@@ -131,28 +130,28 @@ def read_chunks(directory: Path) -> tuple[int, int]:
 
 
 def main() -> None:
-    """Prints a table of medians for each number of transitions in an item."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Prints a table of medians for each number of transitions per item."""
+    parser = make_parser(__doc__)
     parser.add_argument("--transitions", type=int, default=20_000)
     parser.add_argument("--blocks", type=int, nargs="+", default=[8, 1])
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--repetitions", type=int, default=3)
     options = parser.parse_args()
-    print_record()
+    record = Record(options.json)
     for block in options.blocks:
-        runs: dict[str, list[dict[str, float]]] = {"whole": [], "frames once": []}
+        runs: dict[str, list[dict[str, float]]] = {"stacks": [], "frames once": []}
         for _ in range(options.repetitions):
             for stack, way in zip((None, 4), runs, strict=True):
                 runs[way].append(
                     measure(block, stack, options.transitions, options.seconds)
                 )
-        whole, once = (
+        stacks, once = (
             {name: median([run[name] for run in each]) for name in each[0]}
             for each in runs.values()
         )
-        ratio = {name: whole[name] / once[name] for name in whole}
-        rows = {"whole": whole, "frames once": once, "whole / frames once": ratio}
-        print_table([{f"G={block}": name, **row} for name, row in rows.items()])
+        ratio = {name: stacks[name] / once[name] for name in stacks}
+        rows = {"stacks": stacks, "frames once": once, "stacks / frames once": ratio}
+        record.add_table([{f"G={block}": name, **row} for name, row in rows.items()])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A replay server in a process of its own, which saves when it is asked to."""
+"""A replay server in its own process, which saves on request."""
 
 import multiprocessing
 import socket
@@ -15,8 +15,8 @@ class ReplayProcess:
     """Serves a run's replay until it is closed.
 
     Attributes:
-      address: host:port of the server.
-      pid: of the process.
+      address: the host:port of the server.
+      pid: its process.
     """
 
     def __init__(self, config: Config):
@@ -42,14 +42,14 @@ class ReplayProcess:
         self._process.join(_END_SECONDS)
 
     def save(self) -> tuple[float, int]:
-        """Saves what it holds in `run_dir`; returns the seconds and the bytes."""
+        """Saves its content in `run_dir`; returns the seconds and the bytes."""
         self._asked.put(True)
         seconds, size = self._answers.get(timeout=_ANSWER_SECONDS)
         return seconds, size
 
 
 def _serve(config: Config, port: int, asked: Any, answers: Any) -> None:
-    """Serves, and saves when it is asked to; runs in the process."""
+    """Serves, and saves on request; runs in the process."""
     from distrl.checkpoints.layout import begin_part
     from distrl.environments import read_spec
     from distrl.replay.server import save_shard, start_server

@@ -1,8 +1,8 @@
-"""What the number of actors costs, with relays and without, with one shard and more.
+"""The cost of many actors, with and without relays, with one shard and several.
 
-The actors' environments wait in `step`, so that two cores can have many of them. How
-many steps they would make if all else were free is known; `efficiency` is the share of
-it that was made. `make bench-scale` runs it, `--width` makes the parameters larger.
+The environments wait in `step`, so that two cores can run many of them. `efficiency` is
+the number of steps made, relative to that of environments that only wait. `make
+bench-scale` runs it; `--width` makes the parameters larger.
 """
 
 import argparse
@@ -20,20 +20,20 @@ import psutil
 
 from benchmarks.command import end_on_sigterm, start_distrl
 from benchmarks.memory import read_memory
-from benchmarks.record import median, print_record, print_table
+from benchmarks.record import Record, make_parser, median
 from distrl.config import Config, config_to_yaml, load_config
 
-# Those that report beside actors and replay: learner, evaluator.
+# The learner and the evaluator, which report in addition to actors and replay.
 _OTHERS = 2
 _LOOK_SECONDS = 1.0
 _NEVER = 10**9
 
 
 class Run:
-    """A `distrl train` that is watched from outside."""
+    """A `distrl train` observed from outside."""
 
     def __init__(self, run_dir: Path, process: subprocess.Popen, reporters: int):
-        """Takes the command, and how many of its nodes report."""
+        """Takes the command and the number of its nodes that report."""
         self._run_dir = run_dir
         self._process = process
         self._reporters = reporters
@@ -42,7 +42,7 @@ class Run:
         """The largest private memory of all processes together."""
 
     def look(self) -> list[dict[str, str]]:
-        """Measures the memory; returns the rows since all nodes were acting."""
+        """Measures the memory; returns the rows since all nodes act."""
         if self._process.poll() is not None:
             raise SystemExit(
                 f"the run ended by itself, code {self._process.returncode}"
@@ -54,7 +54,7 @@ class Run:
         return list(itertools.dropwhile(self._are_missing, rows))
 
     def read_rows(self, node: str) -> list[dict[str, str]]:
-        """Returns the whole rows of a node's metrics; none while there is no file."""
+        """Returns the complete rows of a node's metrics; none if there is no file."""
         path = self._run_dir / "metrics" / f"{node}.csv"
         if not path.exists():
             return []
@@ -66,7 +66,7 @@ class Run:
         return int(row["nodes_alive"]) < self._reporters or int(row["env_steps"]) == 0
 
     def read_processor_seconds(self, node: str) -> float:
-        """Returns the processor seconds that a node has taken."""
+        """Returns the processor seconds that a node has used."""
         (pid,) = (pid for pid, name in self._names.items() if name == node)
         times = psutil.Process(pid).cpu_times()
         return times.user + times.system
@@ -88,7 +88,7 @@ def start_run(config: Config) -> Iterator[Run]:
 
 
 def measure(config: Config, options: argparse.Namespace) -> dict[str, Any]:
-    """Runs a configuration; returns the figures from when all were acting."""
+    """Runs a configuration; returns the figures from the time when all actors act."""
     began = time.time()
     with start_run(config) as run:
         rows = run.look()
@@ -134,7 +134,7 @@ def measure(config: Config, options: argparse.Namespace) -> dict[str, Any]:
 def make_config(
     options: argparse.Namespace, actors: int, relays: int, shards: int
 ) -> Config:
-    """Returns a configuration in which actors wait, and learning takes little."""
+    """Returns a configuration whose actors mostly wait, with little learning."""
     return load_config(
         None,
         {
@@ -165,8 +165,8 @@ def make_config(
 
 
 def parse_options() -> argparse.Namespace:
-    """Returns what the command line says."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Returns the options of the command line."""
+    parser = make_parser(__doc__)
     counts: Mapping[str, list[int]] = {
         "actors": [1, 4, 16, 64, 128],
         "relays": [0, 4],
@@ -174,35 +174,35 @@ def parse_options() -> argparse.Namespace:
     }
     for name, default in counts.items():
         parser.add_argument(f"--{name}", type=int, nargs="+", default=default)
-    parser.add_argument("--wait", type=float, default=0.1, help="seconds of a step")
+    parser.add_argument("--wait", type=float, default=0.1, help="seconds per step")
     parser.add_argument(
         "--fetch", type=float, default=0.1, help="seconds between an actor's fetches"
     )
-    parser.add_argument("--width", type=int, default=256, help="of two layers")
-    parser.add_argument("--seconds", type=float, default=20.0, help="that are measured")
+    parser.add_argument("--width", type=int, default=256, help="size of the two layers")
+    parser.add_argument("--seconds", type=float, default=20.0, help="to measure")
     parser.add_argument(
-        "--limit", type=float, default=300.0, help="seconds to start in"
+        "--limit", type=float, default=300.0, help="seconds for the start"
     )
     return parser.parse_args()
 
 
 def main() -> None:
-    """Prints a table for each number of relays and shards, a row for each of actors."""
+    """Prints a table per number of relays and shards, a row per number of actors."""
     options = parse_options()
     end_on_sigterm()
-    print_record()
+    record = Record(options.json)
     for shards in options.shards:
         for relays in options.relays:
-            # Every relay has an actor, and all shards have equally many.
+            # Every relay has an actor, and all shards have the same number.
             counts = [n for n in options.actors if n >= relays and n % shards == 0]
             if not counts:
                 continue
             rows = []
             for actors in counts:
                 config = make_config(options, actors, relays, shards)
-                rows.append({"actors": actors, **measure(config, options)})
-            print(f"relays: {relays}, shards: {shards}")
-            print_table(rows)
+                sizes = {"shards": shards, "relays": relays, "actors": actors}
+                rows.append(sizes | measure(config, options))
+            record.add_table(rows)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,12 @@
-"""CartPole to its goal in the serial backend, seed by seed, beside a peer.
+"""Solves CartPole in the serial backend for several seeds, compared with a peer.
 
 The peer is any command that appends a JSON line with `ret` and `len` to
-$PEER_OUT/events.jsonl for each episode it trained on; `{seed}` in it is the seed. It is
-done when the mean return of its last 100 training episodes, exploration included, is
-the goal, and then ended. Ours is done when 100 greedy episodes of frozen parameters
-are. Both clocks start with the command.
+$PEER_OUT/events.jsonl for each training episode; `{seed}` in it is replaced. It is
+ended when the mean return of its last 100 training episodes, exploration included,
+reaches the goal. distrl is done when the mean of 100 greedy episodes with fixed
+parameters does. Both times include the start of the command.
 """
 
-import argparse
 import json
 import os
 import shlex
@@ -19,7 +18,7 @@ import time
 from pathlib import Path
 
 from benchmarks.command import end_on_sigterm
-from benchmarks.record import print_record, print_table
+from benchmarks.record import Record, make_parser
 
 _WINDOW = 100
 _POLL_SECONDS = 0.1
@@ -107,26 +106,26 @@ def _make_row(
 
 
 def main() -> None:
-    """Prints a row a seed, and two where there is a peer."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Prints one row per seed, and another one for the peer."""
+    parser = make_parser(__doc__)
     parser.add_argument("--config", default="configs/cartpole_serial.yaml")
     parser.add_argument("--seeds", type=int, nargs="+", default=[10, 11, 12])
     parser.add_argument("--goal", type=float, default=475.0)
     parser.add_argument(
         "--peer",
         default=os.environ.get("PEER"),
-        help="the peer's command; else the environment variable PEER",
+        help="the peer's command; the default is the environment variable PEER",
     )
-    parser.add_argument("--limit", type=float, default=300.0, help="the peer's seconds")
+    parser.add_argument("--limit", type=float, default=300.0, help="of the peer, in s")
     options, flags = parser.parse_known_args()
     end_on_sigterm()
-    print_record()
+    record = Record(options.json)
     rows = []
     for seed in options.seeds:
         rows.append(run_ours(options.config, seed, options.goal, flags))
         if options.peer is not None:
             rows.append(run_peer(options.peer, seed, options.goal, options.limit))
-    print_table(rows)
+    record.add_table(rows)
 
 
 if __name__ == "__main__":

@@ -1,18 +1,18 @@
-"""Catch while random nodes are killed: does it survive, and does anything grow?
+"""Trains Catch while random nodes are killed: does it survive, and does anything grow?
 
-A run of the whole program lasts for `--minutes`. Every `--period` seconds SIGKILL
-hits a node drawn from the seed. Before that each node is killed once, so that nodes
-which continued from a checkpoint are compared with such nodes. After either a calm time
-lets them warm up: in it some checkpoints are made, and all that replay holds is
-replaced twice, since the allocator keeps what either needs at most; then private dirty
-memory and open files of each are measured. `make bench-soak` runs it; the exit code is
-0 only if the run ended `done`, its last evaluation solved Catch, nothing grew by more
-than a tenth (or, in a node, than two lives of it differ by), nothing was restarted
-that was not killed, and no kill cost more learning than two periods between
-checkpoints. Otherwise the run directory is kept.
+First each node is killed once, so that nodes which continued from a checkpoint are
+compared with such nodes. Then, for `--minutes`, a random node gets SIGKILL every
+`--period` seconds. After each part, private dirty memory and open files of each node
+are measured at the end of a calm time, in which some checkpoints are made and the
+content of replay is replaced twice, since the allocator keeps the most that either
+needs.
+
+`make bench-soak` runs it. The exit code is 0 only if the run ended `done`, its last
+evaluation solved Catch, nothing grew by more than a tenth (or, for a node, by more than
+two of its incarnations differ), only killed nodes were restarted, and no kill cost more
+learning than two periods between checkpoints. Otherwise the run directory is kept.
 """
 
-import argparse
 import csv
 import json
 import os
@@ -30,27 +30,27 @@ import psutil
 
 from benchmarks.command import end_on_sigterm, start_distrl
 from benchmarks.memory import read_private_dirty
-from benchmarks.record import median, print_record, print_table
+from benchmarks.record import Record, make_parser, median
 from distrl.checkpoints.layout import list_checkpoints
 from distrl.config import load_config
 from distrl.telemetry.status import read_status
 
 _SOLVED = 0.95
 _GROWTH = 0.10
-# In periods between checkpoints: kills may come while one is made.
+# In periods between checkpoints: a node may be killed while one is made.
 _LONGEST_LOSS = 2.0
-# How often replay is replaced in a calm time.
+# How often the content of replay is replaced in a calm time.
 _TURNOVERS = 2.0
-# A learner's memory goes up and down with the superbatches on their way.
+# A learner's memory varies with the superbatches in flight.
 _MEASUREMENTS = 7
 _MEASURE_SECONDS = 3.0
-# In which a node is restarted; more is a failure.
+# The limit for restarting a node.
 _RESTART_SECONDS = 60.0
-# To start, to make a checkpoint, to kill each node once, and to measure twice.
+# To start, make a checkpoint, kill each node once, and measure twice.
 _OTHER_SECONDS = 200.0
-# Below these a tenth is noise: an allocator's page, a connection that just opened.
+# Less growth is noise: a page of the allocator, a new connection.
 _SMALLEST_GROWTH = {"MiB": 2.0, "files": 4}
-# By which lives of a node that was killed differ; front and host have one life.
+# By which incarnations of a node differ; the front and the host have only one.
 _LIVES_DIFFER_MIB = 10.0
 _UNKILLED = ("front", "host")
 
@@ -79,7 +79,7 @@ def measure(run_dir: Path, front: int) -> dict[str, dict[str, float]]:
 def measure_warm(
     run_dir: Path, front: int, calm_seconds: float
 ) -> tuple[dict[str, dict[str, float]], int]:
-    """Returns the medians of measurements after a calm time, and its env_steps."""
+    """Returns medians of measurements after a calm time, and its env_steps."""
     begun = count_env_steps(run_dir)
     time.sleep(calm_seconds)
     steps = count_env_steps(run_dir) - begun
@@ -101,13 +101,13 @@ def count_env_steps(run_dir: Path) -> int:
 
 
 def kill_each(run_dir: Path, period: float) -> int:
-    """Kills every node once, one each `period` seconds; returns how many there are."""
+    """Kills every node once, one every `period` seconds; returns their number."""
     names = sorted(read_nodes(run_dir))
     for name in names:
         deadline = time.monotonic() + _RESTART_SECONDS
         while name not in (nodes := read_nodes(run_dir)):
             if time.monotonic() > deadline:
-                raise SystemExit(f"{name} is not there; the run is in {run_dir}")
+                raise SystemExit(f"{name} was not restarted; the run is in {run_dir}")
             time.sleep(0.1)
         os.kill(nodes[name], signal.SIGKILL)
         print(f"warming up: SIGKILL {name}", flush=True)
@@ -116,7 +116,7 @@ def kill_each(run_dir: Path, period: float) -> int:
 
 
 def kill_at_random(run_dir: Path, seconds: float, period: float, seed: int) -> int:
-    """Kills a random node every `period` seconds; returns how many it killed."""
+    """Kills a random node every `period` seconds; returns the number of kills."""
     draw = random.Random(seed)
     end = time.monotonic() + seconds
     kills = 0
@@ -156,8 +156,8 @@ def find_longest_loss(rows: Sequence[Mapping[str, str]]) -> float:
     """Returns the most seconds of learning that a kill cost.
 
     Args:
-      rows: of coordinator.csv. Where learner_steps fall, what was learned since they
-        were last as few is lost.
+      rows: of coordinator.csv. Where learner_steps decrease, everything learned since
+        they were last as low is lost.
     """
     longest = 0.0
     kept: list[tuple[float, int]] = []
@@ -179,8 +179,8 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 
 def main() -> None:
-    """Prints the kills, a row a process, and how the run ended."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    """Prints the kills, a row per process, and how the run ended."""
+    parser = make_parser(__doc__)
     parser.add_argument("--minutes", type=float, default=15.0)
     parser.add_argument("--period", type=float, default=10.0)
     parser.add_argument("--calm", type=float, default=150.0, help="seconds")
@@ -188,7 +188,7 @@ def main() -> None:
     parser.add_argument("--config", default="configs/catch.yaml")
     options, flags = parser.parse_known_args()
     end_on_sigterm()
-    print_record()
+    record = Record(options.json)
     run_dir = Path(tempfile.mkdtemp(prefix="soak-")) / "run"
     seconds = 60 * options.minutes + 2 * options.calm + _OTHER_SECONDS
     arguments = [
@@ -200,7 +200,7 @@ def main() -> None:
     ]
     metrics = run_dir / "metrics"
     with start_distrl(arguments, stdout=subprocess.PIPE, text=True) as command:
-        # Trained and checkpointed, so that there is something to go on from.
+        # Nodes can continue only once there is a checkpoint.
         while not list_checkpoints(run_dir) and command.poll() is None:
             time.sleep(0.1)
         kills = kill_each(run_dir, options.period)
@@ -217,27 +217,30 @@ def main() -> None:
     loss = find_longest_loss(read_rows(metrics / "coordinator.csv"))
     config = load_config(str(run_dir / "config.yaml"), {})
     rows = list_growth(before, after)
-    print_table(rows)
+    record.add_table(rows)
     restarts = sum(result["restarts"].values())
-    print(
-        f"{result['status']} ({result['reason']}), exit code {command.returncode}: "
-        f"last return {returns[-1]:.2f}, {kills} kills, {restarts} restarts, "
-        f"{result['env_steps']:,} env_steps, {result['learner_steps']:,} learner_steps"
-    )
     period = config.checkpoint.period_seconds
     assert period is not None
     capacity = config.replay.capacity
-    print(
-        f"the longest loss was {loss:.0f} s of learning; a checkpoint is due each "
-        f"{period:.0f} s"
-    )
-    print(
-        f"env_steps in the calm times: {steps_before:,} and {steps_after:,}; replay "
-        f"holds {capacity:,}"
+    outcome = {
+        "status": result["status"],
+        "exit code": command.returncode,
+        "last return": returns[-1],
+        "kills": kills,
+        "restarts": restarts,
+        "env_steps": result["env_steps"],
+        "learner_steps": result["learner_steps"],
+        "longest loss, s of learning": loss,
+        "checkpoint period, s": period,
+        "env_steps in calm times": min(steps_before, steps_after),
+        "replay capacity": capacity,
+    }
+    record.add_table(
+        [{"outcome": name, "value": value} for name, value in outcome.items()]
     )
     is_warm = min(steps_before, steps_after) >= _TURNOVERS * capacity
     if not is_warm:
-        print("replay was not replaced: its memory cannot be compared; wait --calm")
+        print("too little of replay was replaced to compare memory; increase --calm")
     grew = any(row[f"{unit} grew"] for row in rows for unit in _SMALLEST_GROWTH)
     survived = result["status"] == "done" and returns[-1] >= _SOLVED
     survived = survived and loss <= _LONGEST_LOSS * period and restarts == kills

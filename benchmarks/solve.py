@@ -1,10 +1,9 @@
-"""How soon a configuration reaches its goal, seed by seed, from the command on.
+"""The time and env_steps until a configuration reaches its goal, for several seeds.
 
-`make bench-solve` runs it on Catch; `--config configs/cartpole.yaml` on CartPole,
-`--agents dqn c51` with these agents. Other flags go to `distrl train`.
+`make bench-solve` runs it on Catch; `--config configs/cartpole.yaml` selects CartPole,
+`--agents dqn c51` these agents. Other flags are passed to `distrl train`.
 """
 
-import argparse
 import csv
 import json
 import subprocess
@@ -14,13 +13,13 @@ import time
 from pathlib import Path
 
 from benchmarks.command import end_on_sigterm
-from benchmarks.record import print_record, print_table
+from benchmarks.record import Record, make_parser
 
 
 def run_seed(
     config: str, agent: str | None, seed: int, flags: list[str]
 ) -> dict[str, object]:
-    """Runs `distrl train` once and returns what its files say."""
+    """Runs `distrl train` once and returns figures from its files."""
     with tempfile.TemporaryDirectory() as directory:
         run_dir = Path(directory) / "run"
         began = time.time()
@@ -63,17 +62,17 @@ def run_seed(
 
 
 def main() -> None:
-    """Prints a row a seed."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Prints one row per seed."""
+    parser = make_parser(__doc__)
     parser.add_argument("--config", default="configs/catch.yaml")
     parser.add_argument("--agents", nargs="+", default=[None])
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
     options, flags = parser.parse_known_args()
     end_on_sigterm()
-    print_record()
+    record = Record(options.json)
     for agent in options.agents:
         rows = [run_seed(options.config, agent, seed, flags) for seed in options.seeds]
-        print_table(rows)
+        record.add_table(rows)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""An environment whose steps take a given time and next to no processor."""
+"""An environment whose steps take a given time and almost no processor."""
 
 import time
 
@@ -11,10 +11,10 @@ _ACTIONS = 4
 
 
 class Waiting(dm_env.Environment):
-    """Waits in `step`, as one does that is simulated on a machine of its own."""
+    """Waits in `step`, like an environment that is simulated on another machine."""
 
     def __init__(self, wait: float = 0.1, size: int = 64, seed: int = 0):
-        """Takes the seconds of a step, and the numbers in an observation."""
+        """Takes the seconds per step and the size of an observation."""
         self._wait = wait
         self._size = size
         self._random = np.random.RandomState(seed)
@@ -26,7 +26,7 @@ class Waiting(dm_env.Environment):
         return dm_env.restart(self._observe())
 
     def step(self, action: int) -> dm_env.TimeStep:
-        """Waits; one of the actions pays."""
+        """Waits; one of the actions is rewarded."""
         time.sleep(self._wait)
         self._steps += 1
         reward = float(action == 0)

@@ -1,8 +1,8 @@
-"""Distributed DQN on Catch, its wiring written out node by node.
+"""Distributed DQN on Catch, with its wiring written out node by node.
 
-`distrl train` runs `distrl.program`, which is this file without the comments. Change
-the wiring here: add a second evaluator, give the actors another environment, put a
-node of your own between learner and actors.
+`distrl train` runs `distrl.program`, which is this file without the comments. Copy it
+to change the wiring: add a second evaluator, give the actors another environment, or
+put a node of your own between the learner and the actors.
 
     python programs/catch_dqn.py [--field.path value ...]
 """
@@ -16,7 +16,7 @@ CONFIG = Path(__file__).parent.parent / "configs" / "catch.yaml"
 
 
 def make_program(config, spec):
-    """Returns the program; it runs where everything heavy has been imported."""
+    """Returns the program; called in the process that imports JAX and Launchpad."""
     import launchpad as lp
 
     from distrl.actor.role import run_actor
@@ -32,8 +32,8 @@ def make_program(config, spec):
     # A Courier node serves the public methods of an object.
     variables = program.add_node(lp.CourierNode(VariableService), label="variables")
 
-    # The coordinator ends the program, so it is made where lp.stop works: in its node.
-    # The session tells it whether it is to go on where an earlier life of it was.
+    # The coordinator ends the program, so it is made in its node, where lp.stop works.
+    # The session says whether it continues the counts of an earlier incarnation.
     def make_coordinator():
         return Coordinator(config, lp.stop_event(), lp.stop, read_session())
 
@@ -41,9 +41,9 @@ def make_program(config, spec):
         lp.CourierNode(make_coordinator), label="coordinator"
     )
 
-    # A replay server is a plain function that serves at an address. Launchpad binds
-    # the address when it launches, and whoever holds it can then resolve it. Several
-    # share replay between them; each has actors of its own.
+    # A replay server is a plain function that serves at an address. Launchpad binds the
+    # address when it launches; after that, any node that has it can resolve it. Several
+    # servers are shards of one replay, and each serves some of the actors.
     addresses = [lp.Address("replay") for _ in range(config.replay.shards)]
 
     def replay(shard, coordinator):
@@ -57,8 +57,8 @@ def make_program(config, spec):
             address.assign(replay_node)
             program.add_node(replay_node)
 
-    # The other roles are functions, too. Handles among their arguments arrive as
-    # clients of the nodes they came from.
+    # The other roles are functions, too. Handles among their arguments become clients
+    # of their nodes.
     def learner(variables, coordinator):
         stop = lp.stop_event()
         shards = [address.resolve() for address in addresses]

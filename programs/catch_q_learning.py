@@ -1,8 +1,8 @@
-"""The smallest thing: Q-learning on Catch in one process, in well under a minute.
+"""The smallest example: Q-learning on Catch in one process, in well under a minute.
 
-One environment, a small replay buffer in NumPy, an MLP, RLax's epsilon-greedy policy
-for training and the greedy one for evaluation. No Reverb, no Launchpad: what the
-distributed program adds is where these same pure functions run.
+One environment, a small replay buffer in NumPy, an MLP, an epsilon-greedy policy for
+training and a greedy one for evaluation. No Reverb, no Launchpad: the distributed
+program runs the same pure functions, in more processes.
 
     python programs/catch_q_learning.py [--seed N]
 """

@@ -1,8 +1,8 @@
-"""A loss of your own in the distributed program, without touching distrl.
+"""Your own loss in the distributed program, without changes to distrl.
 
-Q-learning whose target is not the largest value of the next state but its mellowmax
-(arXiv 1612.05628), log(mean(exp(omega q))) / omega: a soft maximum that never exceeds
-the largest value, and so overestimates less. With omega to infinity it is DQN.
+Q-learning whose target is not the maximum of the next state's values but their
+mellowmax (arXiv 1612.05628), log(mean(exp(omega q))) / omega, which never exceeds it
+and so overestimates less. As omega goes to infinity it becomes DQN.
 
     python programs/custom_agent.py [--field.path value ...]
 """

@@ -1,7 +1,8 @@
-"""Environments of your own in the distributed program, without registering them.
+"""Your own environments in the distributed program, without registering them.
 
-A corridor: walk to its right end. Once as a dm_env environment, once as one of
-Gymnasium, and once with a dict as observation, where a sign says which end pays.
+A corridor in which the agent walks to the right end: as a dm_env environment, as a
+Gymnasium environment, and with a dict observation in which a sign says which end to
+walk to.
 
     python programs/custom_environment.py [--field.path value ...]
 """
@@ -20,10 +21,10 @@ CONFIG = Path(__file__).parent.parent / "configs" / "catch.yaml"
 
 
 class Corridor(dm_env.Environment):
-    """Begins in a random cell; the right end pays 1 and ends the episode."""
+    """Starts in a random cell; reaching the right end gives 1 and ends the episode."""
 
     def __init__(self, length=9, seed=0):
-        """Takes the number of cells, and the seed, another one for each instance."""
+        """Takes the number of cells and the seed, which differs between instances."""
         self._length = length
         self._random = np.random.RandomState(seed)
 
@@ -34,7 +35,7 @@ class Corridor(dm_env.Environment):
         return dm_env.restart(self._observe())
 
     def step(self, action):
-        """Goes left by action 0, right by action 1."""
+        """Goes left for action 0, right for action 1."""
         self._taken += 1
         self._place = max(0, self._place + (1 if action == 1 else -1))
         if self._place == self._length - 1:
@@ -56,10 +57,10 @@ class Corridor(dm_env.Environment):
 
 
 class GymCorridor(gymnasium.Env):
-    """The same in Gymnasium's terms."""
+    """The same corridor as a Gymnasium environment."""
 
     def __init__(self, length=9):
-        """Takes the number of cells; Gymnasium is given its seed by `reset`."""
+        """Takes the number of cells; `reset` takes the seed."""
         self._length = length
         self.observation_space = gymnasium.spaces.Box(0.0, 1.0, (length,))
         self.action_space = gymnasium.spaces.Discrete(2)
@@ -72,7 +73,7 @@ class GymCorridor(gymnasium.Env):
         return self._observe(), {}
 
     def step(self, action):
-        """Goes left by action 0, right by action 1."""
+        """Goes left for action 0, right for action 1."""
         self._taken += 1
         self._place = max(0, self._place + (1 if action == 1 else -1))
         is_there = self._place == self._length - 1
@@ -84,7 +85,7 @@ class GymCorridor(gymnasium.Env):
 
 
 class Signpost(dm_env.Environment):
-    """A corridor with a sign: the end that it names pays 1, the other one -1."""
+    """A corridor with a sign: the end that it names gives 1, the other one -1."""
 
     def __init__(self, length=9, seed=0):
         """Takes the number of cells and the seed."""
@@ -99,7 +100,7 @@ class Signpost(dm_env.Environment):
         return dm_env.restart(self._observe())
 
     def step(self, action):
-        """Goes left by action 0, right by action 1."""
+        """Goes left for action 0, right for action 1."""
         self._taken += 1
         self._place += 1 if action == 1 else -1
         if self._place in (0, self._length - 1):
@@ -111,7 +112,7 @@ class Signpost(dm_env.Environment):
         return dm_env.transition(0.0, self._observe())
 
     def observation_spec(self):
-        """Returns a dict of specs; observations have its shape."""
+        """Returns a dict of specs; observations have the same keys."""
         return {
             "place": specs.BoundedArray((self._length,), np.float32, 0.0, 1.0),
             "sign": specs.DiscreteArray(2, np.int32),

@@ -1,8 +1,8 @@
-"""A Haiku network of your own in the distributed program, without registering it.
+"""Your own Haiku network in the distributed program, without registering it.
 
-The configuration names it, `custom_network:make_network`; every node imports it from
-there. It makes features; distrl puts the head behind them that the agent needs, here
-a dueling one. A module that calls `hk.get_parameter` itself needs nothing more.
+The configuration names it, `custom_network:make_network`, and every node imports it.
+It returns features, and distrl adds the head that the agent needs, here a dueling one.
+Modules that call `hk.get_parameter` themselves work, too.
 
     python programs/custom_network.py [--field.path value ...]
 """
@@ -41,14 +41,14 @@ def make_network(spec, hidden_size=64):
     """Returns a Haiku function from observations `[B, ...]` to features `[B, F]`.
 
     Args:
-      spec: `observation` is the environment's spec of it, `num_actions` is A; this
-        network needs neither.
+      spec: the environment's `observation` spec and its `num_actions` A, of which
+        this network needs neither.
       hidden_size: the number of features F.
     """
     del spec
 
     def network(observation, is_training):
-        del is_training  # This network acts as it learns.
+        del is_training  # This network is the same for acting and learning.
         features = observation.reshape(observation.shape[0], -1)
         return jax.nn.relu(Linear(hidden_size, name="hidden")(features))
 

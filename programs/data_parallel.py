@@ -1,6 +1,6 @@
 """Data-parallel updates of a network with state: ResNet-18 over four devices.
 
-The devices are forced ones of this host's CPU; on accelerators the code is the same.
+XLA divides this host's CPU into four devices; the code is the same on accelerators.
 Each takes its slice of a superbatch and makes several SGD steps in one dispatch;
 gradients and BatchNorm's averages are averaged over devices at each step, so all
 replicas stay identical. The images are synthetic: a noisy template for each class.
@@ -33,7 +33,7 @@ CLASSES, SIZE, BATCH, STEPS_PER_DISPATCH, DISPATCHES = 4, 16, 32, 2, 8
 
 
 class State(NamedTuple):
-    """What each device holds a replica of."""
+    """The state of which each device holds a replica."""
 
     params: Any
     network_state: Any
@@ -50,14 +50,14 @@ optimizer = optax.adam(3e-4)
 
 
 def loss(params, network_state, images, labels):
-    """Returns the mean cross entropy, and the network's new state beside it."""
+    """Returns the mean cross entropy and the network's new state."""
     logits, network_state = network.apply(params, network_state, None, images, True)
     losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
     return losses.mean(), network_state
 
 
 def sgd_step(state, batch):
-    """Makes one step on a device's slice `[b, ...]`, in concert with the others."""
+    """Makes one step on a device's slice `[b, ...]`, together with the others."""
     (value, network_state), gradients = jax.value_and_grad(loss, has_aux=True)(
         state.params, state.network_state, *batch
     )
@@ -81,7 +81,7 @@ def sample(rng, templates):
 
 
 def main() -> bool:
-    """Trains for a few dispatches; returns whether all is as it should be."""
+    """Trains for a few dispatches; returns whether replicas agree and loss falls."""
     devices = jax.devices()
     rng = np.random.default_rng(0)
     templates = rng.normal(size=(CLASSES, SIZE, SIZE, 3))

@@ -139,7 +139,7 @@ def test_moved_directory_or_missing_python_triggers_install(copy):
 def test_failed_install_leaves_no_stamp(copy):
     done = copy.make("install", PYTHON=sys.executable, PIP_NO_INDEX="1")
     assert done.returncode == 2
-    assert "The same command starts it again." in done.stderr
+    assert "Run the same command to start it again." in done.stderr
     assert (copy.root / ".venv" / "bin" / "python").exists()
     assert not copy.is_installed()
 
