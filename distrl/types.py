@@ -1,7 +1,7 @@
 """The data types that packages exchange."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     import numpy as np
@@ -103,6 +103,16 @@ class EnvironmentSpec:
 
     observation: Nest
     num_actions: int
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check found; `advice` says what to do, unless the state is `ok`."""
+
+    name: str
+    state: Literal["ok", "warning", "failed"]
+    found: str
+    advice: str = ""
 
 
 class StopSignal(Protocol):

@@ -31,7 +31,7 @@ LAYERS = (
     ("checkpoints",),
     ("system",),
     ("config",),
-    ("action_masks", "errors", "findings", "seeding", "types", "root"),
+    ("action_masks", "errors", "seeding", "types", "root"),
 )
 
 # Only these rooms import these packages.

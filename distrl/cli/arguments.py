@@ -1,13 +1,13 @@
 """Argument parsing for the commands; bad usage raises `ConfigError`."""
 
 import argparse
-import contextlib
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args
 
 from distrl.cli.answer import HelpShown, print_answer
 from distrl.config import Config
 from distrl.config.fields import (
+    Field,
     find_value,
     list_fields,
     list_sections,
@@ -34,14 +34,14 @@ class Parser(argparse.ArgumentParser):
     def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
         """Returns the arguments, or prints the help and raises `HelpShown`."""
         found, unknown = self.parse_known_intermixed_args(arguments)
-        for argument in sorted(unknown, key=lambda each: each[:1] != "-"):
+        if unknown:
+            # A flag rather than its value.
+            argument = min(unknown, key=lambda each: each[:1] != "-")
             flag = argument.partition("=")[0]
-            if flag[:1] != "-":
-                raise ConfigError(f"{self.prog} takes no argument {argument!r}")
             flags = [each for each in self._option_string_actions if each[:2] == "--"]
             raise ConfigError(
-                f"{flag}: {self.prog} has no such flag.{suggest(flag, flags)} "
-                f"Flags begin with two dashes: {', '.join(flags)}."
+                f"{self.prog} has no argument {argument!r}.{suggest(flag, flags)} "
+                f"Its flags are {', '.join(flags)}."
             )
         return found
 
@@ -110,21 +110,16 @@ def _add_fields(parser: Parser) -> None:
         )
 
 
-def whole_number(least: int) -> Callable[[str], int]:
-    """Returns an argparse type for integers of at least `least`."""
+def number(hint: Any) -> Callable[[str], float]:
+    """Returns an argparse type for a type of `distrl.config.field_types`."""
+    kind, limits = get_args(hint)
+    field = Field("", kind, False, limits, None)
 
-    def read(text: str) -> int:
-        if text.isdecimal() and int(text) >= least:
-            return int(text)
-        problem = f"it must be a whole number, at least {least}"
-        raise argparse.ArgumentTypeError(f"= {text!r}: {problem}")
+    def read(text: str) -> float:
+        try:
+            return field.convert(kind(text))
+        except ValueError as error:
+            problem = f"= {text!r}: it must be {field.describe()}"
+            raise argparse.ArgumentTypeError(problem) from error
 
     return read
-
-
-def probability(text: str) -> float:
-    """Parses a number from 0 to 1, as an argparse type."""
-    with contextlib.suppress(ValueError):
-        if 0 <= float(text) <= 1:
-            return float(text)
-    raise argparse.ArgumentTypeError(f"= {text!r}: it must be a number from 0 to 1")

@@ -1,16 +1,14 @@
 """The command `distrl check-env URI`."""
 
 import argparse
-import dataclasses
-import json
-import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from distrl.cli.answer import print_answer, reserve_stdout
-from distrl.cli.arguments import Parser, whole_number
-from distrl.config.plain_yaml import load_yaml
-from distrl.findings import Finding, format_finding, name_failed
+from distrl.cli.answer import report_findings
+from distrl.cli.arguments import Parser, number
+from distrl.config.field_types import Count, CountOrZero
+from distrl.config.load import read_text
+from distrl.types import Finding
 
 # A process that ends is blamed on the first of these rules without a finding.
 _CHECKED = (
@@ -36,21 +34,10 @@ environment_args; one with the name of a flag above goes into the URI: ?steps=5"
 
 def main(arguments: list[str]) -> int:
     """Runs the command and returns its exit code."""
-    options, values = _make_parser().parse_open(arguments)
-    args = {key: _read_value(key, text) for key, text in values.items()}
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    findings: list[Finding] = []
-    if options.json:
-        with reserve_stdout() as write:
-            findings += _check(options, args)
-            rows = [dataclasses.asdict(finding) for finding in findings]
-            write(json.dumps(rows, indent=2) + "\n")
-    else:
-        for finding in _check(options, args):
-            findings.append(finding)
-            print_answer(format_finding(finding))
-        print_answer(name_failed(findings))
-    return int(any(finding.state == "failed" for finding in findings))
+    options, texts = _make_parser().parse_open(arguments)
+    args = {k: read_text(f"environment_args.{k}", text) for k, text in texts.items()}
+    findings = _check(options, args)
+    return report_findings(findings, options.json, lambda rows, ok: rows)
 
 
 def _make_parser() -> Parser:
@@ -62,20 +49,15 @@ def _make_parser() -> Parser:
         help="as in the field environment: gym:CartPole-v1, atari:Pong or "
         "package.module:factory, with ?key=value&key=value; see distrl list envs",
     )
-    for flag, text, least, default in (
-        ("--steps", "the number of random actions", 1, 10_000),
-        ("--seed", "of the environment and of the actions", 0, 1),
-        ("--seconds", "the time limit for each rule", 1, 600),
+    for flag, kind, default, text in (
+        ("--steps", Count, 10_000, "the number of random actions"),
+        ("--seed", CountOrZero, 1, "of the environment and of the actions"),
+        ("--seconds", Count, 600, "the time limit for each rule"),
     ):
         help = f"{text} (default: {default:,})"
-        kind = whole_number(least)
-        parser.add_argument(flag, metavar="N", type=kind, default=default, help=help)
+        read = number(kind)
+        parser.add_argument(flag, metavar="N", type=read, default=default, help=help)
     return parser
-
-
-def _read_value(key: str, text: str) -> Any:
-    # YAML reads empty text, such as an unset shell variable, as null.
-    return load_yaml(text, f"--{key} = {text}") if text.strip() else text
 
 
 def _check(options: argparse.Namespace, args: dict[str, Any]) -> Iterator[Finding]:
@@ -83,9 +65,8 @@ def _check(options: argparse.Namespace, args: dict[str, Any]) -> Iterator[Findin
     from distrl.launch.checking_child import CheckLost, run_in_child
 
     def task(tell: Callable[[Finding], None]) -> None:
-        for finding in check_environment(
-            options.uri, args, options.steps, options.seed
-        ):
+        found = check_environment(options.uri, args, options.steps, options.seed)
+        for finding in found:
             tell(finding)
 
     seen = set()

@@ -1,22 +1,22 @@
 """The command `distrl doctor`, which checks this machine."""
 
-import dataclasses
+import contextlib
 import fnmatch
 import importlib.metadata
-import json
 import math
 import os
 import platform
+import re
 import resource
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import Literal
 
-from distrl.cli.answer import print_answer
+from distrl.cli.answer import report_findings
 from distrl.cli.arguments import Parser
-from distrl.cli.shell_variables import check_variables
-from distrl.findings import Finding, State, format_finding, name_failed
 from distrl.system.children import make_command, name_signal
 from distrl.system.machine import read_memory
+from distrl.types import Finding
 
 _DESCRIPTION = """\
 Checks Python, the installed versions, JAX devices, cores, memory, the limit of open
@@ -24,20 +24,45 @@ files, environment variables that cause trouble, and whether a program can be is
 from the network. A line that fails says what to do. Exit codes: 0 nothing failed
 (there may be warnings), 1 something failed."""
 
-# These link against one TensorFlow ABI, so they change together.
-PINNED = {
+_REINSTALL = (
+    "install what requirements.lock pins, in an environment of its own "
+    "(in a checkout: `rm -rf .venv`, then `make install`)"
+)
+# The first four share one TensorFlow ABI, so they change together.
+_VERSIONS = {
     "dm-launchpad-nightly": "0.5.2.dev20230303",
     "dm-reverb": "0.11.0",
     "tensorflow-cpu": "2.12.*",
     "tensorflow-probability": "0.20.1",
+    **dict.fromkeys(("jax", "jaxlib", "dm-haiku", "optax", "rlax"), "*"),
+    **dict.fromkeys(("bsuite", "gymnasium"), "*"),
 }
-PRESENT = ("jax", "jaxlib", "dm-haiku", "optax", "rlax", "bsuite", "gymnasium")
 
 # TensorFlow takes 7 s to import on two idle cores, and much more on a busy machine.
 _IMPORT_SECONDS = 180.0
-_REINSTALL = (
-    "install what requirements.lock pins, in an environment of its own "
-    "(in a checkout: `rm -rf .venv`, then `make install`)"
+
+_ON = r"(?i)^(?!(0|false|no|off|)$)"
+# Environment variables, patterns of the values that cause trouble, and advice.
+_TROUBLES = (
+    (
+        "http_proxy https_proxy all_proxy grpc_proxy",
+        ".",
+        "isolated runs cannot reach it",
+    ),
+    ("JAX_PLATFORMS", "^(?!cpu$)", "JAX fails if such a device is absent: unset it"),
+    ("JAX_DISABLE_JIT JAX_DEBUG_NANS", _ON, "JAX becomes much slower: unset it"),
+    ("JAX_ENABLE_X64", _ON, "networks compute in float64, not float32: unset it"),
+    ("XLA_FLAGS", ".", "JAX aborts at flags of other versions: if it does, unset it"),
+    ("CUDA_VISIBLE_DEVICES", "^(-1)?$", "it hides every GPU: unset it to use them"),
+    ("PYTHONPATH", "(^|:)(?!/)", "write its relative entries in full"),
+    ("PYTHONOPTIMIZE", _ON, "checks by assert are left out: unset it"),
+    ("PYTHONDEVMODE", _ON, "Python becomes much slower: unset it"),
+    ("PYTHONWARNINGS", "error", "warnings end the process: leave `error` out"),
+    ("LD_PRELOAD LD_LIBRARY_PATH", ".", "unset it if processes crash at their start"),
+    ("OMP_NUM_THREADS", ".", "unset it to let the learner use all cores"),
+    ("OPENBLAS_NUM_THREADS MKL_NUM_THREADS", ".", "unset it to use all cores"),
+    ("TF_CONFIG", ".", "the launchpad backend reads it: unset it for that backend"),
+    ("HOME", "^(?!/)", "it is not an absolute path: name your home directory"),
 )
 
 
@@ -53,110 +78,89 @@ def main(arguments: list[str]) -> int:
         "reaches the ports of all others",
     )
     args = parser.parse(arguments)
-    findings: list[Finding] = []
-    for finding in _find(args.cluster):
-        findings.append(finding)
-        if not args.json:
-            print_answer(format_finding(finding))
-    failed = any(finding.state == "failed" for finding in findings)
-    if args.json:
-        rows = [dataclasses.asdict(finding) for finding in findings]
-        print_answer(json.dumps({"ok": not failed, "findings": rows}, indent=2))
-    else:
-        print_answer(name_failed(findings))
-    return 1 if failed else 0
+
+    def wrap(rows: list[dict], ok: bool) -> dict:
+        return {"ok": ok, "findings": rows}
+
+    return report_findings(_find(args.cluster), args.json, wrap)
 
 
 def _find(cluster: str | None) -> Iterator[Finding]:
     if cluster is None:
-        for check in CHECKS:
+        for check in (*_CHECKS, check_isolation):
             yield from check()
         return
     from distrl.launch.cluster.examining import examine_cluster
 
     # Programs on a cluster are never isolated.
-    checks = [check for check in CHECKS if check is not check_isolation]
-    yield from examine_cluster(cluster, checks, _IMPORT_SECONDS)
+    yield from examine_cluster(cluster, _CHECKS, _IMPORT_SECONDS)
 
 
-def check_python(
-    version: str = platform.python_version(),
-    system: str = f"{platform.system()} {platform.machine()}",
-) -> list[Finding]:
+def check_python() -> Iterator[Finding]:
     """Checks for Python 3.10 on Linux x86-64, the only platform with all wheels."""
     python = "install Python 3.10: there are no wheels of Launchpad for later ones"
+    yield match("Python", platform.python_version(), "3.10.*", python)
     linux = "use Linux on x86-64: Reverb and Launchpad have no other wheels"
-    return [
-        match("Python", version, "3.10.*", python),
-        match("system", system, "Linux x86_64", linux),
-    ]
+    system = f"{platform.system()} {platform.machine()}"
+    yield match("system", system, "Linux x86_64", linux)
 
 
-def check_versions(
-    read_version: Callable[[str], str] = importlib.metadata.version,
-) -> list[Finding]:
-    """Checks the pinned versions, and that the other packages are installed."""
-    findings = []
-    for name in (*PINNED, *PRESENT):
-        try:
-            found = read_version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found = None
-        findings.append(match(name, found, PINNED.get(name, "*"), _REINSTALL))
-    failed = [finding.name for finding in findings if finding.state == "failed"]
-    wrong = ", ".join(name for name in failed if name in PINNED)
-    text = "Launchpad, Reverb, TensorFlow and its Probability"
-    abi = Finding("TensorFlow ABI", "ok", f"{text} fit together")
-    if wrong:
-        found = f"{text} do not fit together: {wrong}"
-        advice = f"these four link one TensorFlow ABI and move together: {_REINSTALL}"
-        abi = Finding("TensorFlow ABI", "failed", found, advice)
-    return [*findings, abi]
+def check_versions() -> Iterator[Finding]:
+    """Checks the versions of the packages that distrl needs."""
+    for name, pattern in _VERSIONS.items():
+        found = None
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found = importlib.metadata.version(name)
+        yield match(name, found, pattern, _REINSTALL)
 
 
 def match(name: str, found: str | None, pattern: str, advice: str) -> Finding:
     """Returns a finding for text that must match a pattern; None was not found."""
     if found is not None and fnmatch.fnmatch(found, pattern):
         return Finding(name, "ok", found)
-    needed = "" if pattern == "*" else f", needed {pattern}"
-    return Finding(name, "failed", f"{found or 'not installed'}{needed}", advice)
+    found = f"{found or 'not installed'}, needed {pattern}"
+    return Finding(name, "failed", found, advice)
 
 
-def check_machine() -> list[Finding]:
+def check_machine() -> Iterator[Finding]:
     """Checks cores, memory and the limit of open files."""
+    slow = "actors and learner share it: runs work, but slowly"
+    yield judge("cores", len(os.sched_getaffinity(0)), 1, 2, slow)
     memory = read_memory("MemAvailable") / 2**30
+    smaller = "end other programs, or make actor.count and replay.capacity smaller"
+    yield judge("memory", memory, 1, 2, smaller, " GiB available")
     # A run raises its soft limit to the hard one.
     _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
     limit = math.inf if files == resource.RLIM_INFINITY else files
     raise_it = "raise it in the shell that starts distrl: `ulimit -n 4096`"
-    smaller = "end other programs, or make actor.count and replay.capacity smaller"
-    slow = "actors and learner share it: runs work, but slowly"
-    return [
-        judge("cores", len(os.sched_getaffinity(0)), 1, 2, slow),
-        judge("memory", memory, 1, 2, smaller, " GiB available"),
-        judge("open files", limit, 1024, 1024, raise_it),
-    ]
+    yield judge("open files", limit, 1024, 1024, raise_it)
 
 
 def judge(
-    name: str,
-    value: float,
-    needed: int,
-    recommended: int,
-    advice: str,
-    unit: str = "",
+    name: str, value: float, needed: int, enough: int, advice: str, unit: str = ""
 ) -> Finding:
     """Returns a finding for a number that must not be too small."""
-    found = "unlimited" if value == math.inf else f"{round(value, 1):,}{unit}"
-    if value >= recommended:
+    found = f"{round(value, 1):,}{unit}"
+    if value >= enough:
         return Finding(name, "ok", found)
     if value >= needed:
-        return Finding(name, "warning", f"{found}, better {recommended:,}", advice)
+        return Finding(name, "warning", f"{found}, better {enough:,}", advice)
     return Finding(name, "failed", f"{found}, needed {needed:,}", advice)
 
 
-def check_isolation() -> list[Finding]:
-    """Checks, in a child process, whether a program can have a private network."""
+def check_variables() -> Iterator[Finding]:
+    """Warns of each environment variable that causes trouble."""
+    for names, pattern, advice in _TROUBLES:
+        for name in names.split():
+            value = os.environ.get(name)
+            if value is not None and re.search(pattern, value):
+                # A proxy's address may contain a password.
+                found = "set" if "proxy" in name else repr(value)
+                yield Finding(name, "warning", found, advice)
+
+
+def check_isolation() -> Iterator[Finding]:
+    """Checks whether a program can have a private network."""
     advice = (
         "runs work, but other hosts can reach their ports; allow unprivileged user "
         "namespaces (sysctl user.max_user_namespaces; in a container, a seccomp "
@@ -167,46 +171,30 @@ def check_isolation() -> list[Finding]:
         "from distrl.launch.isolation import enter_isolation\n"
         "sys.exit(enter_isolation() or print('a private network works'))"
     )
-    return [attempt("isolation", code, advice, "warning")]
+    yield attempt("isolation", code, advice, "warning")
 
 
-def check_imports() -> list[Finding]:
-    """Checks, in a child process, that Reverb and Launchpad can be imported."""
+def check_imports() -> Iterator[Finding]:
+    """Checks whether Reverb, Launchpad and JAX load, and which devices JAX finds."""
     code = "import reverb, launchpad; print('they load')"
-    return [attempt("reverb, launchpad", code, _REINSTALL)]
-
-
-def check_devices() -> list[Finding]:
-    """Checks, in a child process, which devices JAX finds."""
-    advice = (
-        "repair the driver of the accelerator, or set JAX_PLATFORMS=cpu to do without; "
-        f"if JAX itself does not load: {_REINSTALL}"
-    )
+    yield attempt("reverb, launchpad", code, _REINSTALL)
     code = (
         "import jax\n"
         "devices = jax.local_devices()\n"
         "print(f'{len(devices)}:', ', '.join(map(str, devices)))"
     )
-    return [attempt("JAX devices", code, advice)]
-
-
-CHECKS: tuple[Callable[[], list[Finding]], ...] = (
-    check_python,
-    check_versions,
-    check_machine,
-    check_variables,
-    check_isolation,
-    check_imports,
-    check_devices,
-)
-"""All checks, in the order in which they are shown."""
+    advice = (
+        "repair the driver of the accelerator, or set JAX_PLATFORMS=cpu to do without; "
+        f"if JAX itself does not load: {_REINSTALL}"
+    )
+    yield attempt("JAX devices", code, advice)
 
 
 def attempt(
     name: str,
     code: str,
     advice: str,
-    state: State = "failed",
+    state: Literal["warning", "failed"] = "failed",
     seconds: float = _IMPORT_SECONDS,
 ) -> Finding:
     """Runs code in a child process; returns its last line, or how it failed."""
@@ -217,7 +205,6 @@ def attempt(
             text=True,
             timeout=seconds,
             stdin=subprocess.DEVNULL,
-            env={"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ},
         )
     except subprocess.TimeoutExpired:
         return Finding(name, state, f"it had not ended after {seconds:g} s", advice)
@@ -227,3 +214,6 @@ def attempt(
         return Finding(name, "ok", last)
     signal = f"{name_signal(-done.returncode)}: " if done.returncode < 0 else ""
     return Finding(name, state, signal + last, advice)
+
+
+_CHECKS = (check_python, check_versions, check_machine, check_variables, check_imports)

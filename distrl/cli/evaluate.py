@@ -1,12 +1,14 @@
 """The command `distrl evaluate RUN_DIR`."""
 
+import json
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from distrl.cli.answer import give_answer, print_error
-from distrl.cli.arguments import Parser, probability, whole_number
+from distrl.cli.answer import print_error, reserve_stdout
+from distrl.cli.arguments import Parser, number
 from distrl.config import Config, load_run
+from distrl.config.field_types import Count, CountOrZero, Probability
 from distrl.config.paths import read_path
 from distrl.errors import ConfigError, EnvironmentFault
 
@@ -24,11 +26,19 @@ def main(arguments: list[str]) -> int:
     run_dir, as_json = options.pop("run_dir"), options.pop("json")
     if options["video"] is not None:
         options["video"] = str(read_path("--video", options["video"]))
-    try:
-        give_answer(lambda: (0, _evaluate(run_dir, options)), format_answer, as_json)
-    except EnvironmentFault as fault:
-        print_error(f"distrl: error: {fault}")
-        return 1
+    config = load_run(run_dir)
+    # Like the run's own evaluator: a learner may be using the accelerator.
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    with reserve_stdout() as write:
+        _check_environment(config)
+        from distrl.evaluation import evaluate_run
+
+        try:
+            answer = evaluate_run(config, note=print_error, **options)
+        except EnvironmentFault as fault:
+            print_error(f"distrl: error: {fault}")
+            return 1
+        write(json.dumps(answer, indent=2) if as_json else format_answer(answer))
     return 0
 
 
@@ -79,16 +89,16 @@ def _make_parser() -> Parser:
         "best if there is one, otherwise latest)",
     )
     for name, kind, text in (
-        ("episodes", whole_number(1), "how many to play"),
-        ("epsilon", probability, "the probability of a random action"),
-        ("max_episode_steps", whole_number(1), "cut off an episode after so many"),
+        ("episodes", number(Count), "how many to play"),
+        ("epsilon", number(Probability), "the probability of a random action"),
+        ("max_episode_steps", number(Count), "cut off an episode after so many"),
     ):
         text = f"{text} (default: the run's evaluation.{name})"
         parser.add_argument(f"--{name}", metavar="N", type=kind, help=text)
     parser.add_argument(
         "--seed",
         metavar="N",
-        type=whole_number(0),
+        type=number(CountOrZero),
         help="of environments and actions (default: derived from the run's seed; it "
         "gives other episodes than the run's own evaluations)",
     )
@@ -99,17 +109,6 @@ def _make_parser() -> Parser:
         "renders (a .gif shows its first 1,000 steps)",
     )
     return parser
-
-
-def _evaluate(run_dir: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    config = load_run(run_dir)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    # Like the run's own evaluator: a learner may be using the accelerator.
-    os.environ.setdefault("JAX_PLATFORMS", "cpu")
-    _check_environment(config)
-    from distrl.evaluation import evaluate_run
-
-    return evaluate_run(config, note=print_error, **options)
 
 
 def _check_environment(config: Config) -> None:

@@ -2,7 +2,6 @@
 
 import importlib
 import json
-import os
 from pathlib import Path
 
 import distrl
@@ -17,16 +16,13 @@ Lists what a configuration may name, with a line of description each.
   networks  networks (field network.factory)
   configs   the configuration files that come with distrl"""
 
-_KINDS = ("envs", "agents", "networks", "configs")
-
 
 def main(arguments: list[str]) -> int:
     """Runs the command and returns its exit code."""
     json_help = 'print a list of {"name": ..., "description": ...}'
     parser = Parser("list", _DESCRIPTION, json_help)
-    parser.add_argument("kind", choices=_KINDS)
+    parser.add_argument("kind", choices=("envs", "agents", "networks", "configs"))
     args = parser.parse(arguments)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     found = _list_names(args.kind)
     if args.json:
         rows = [{"name": name, "description": text} for name, text in found]

@@ -6,6 +6,7 @@ closed (SIGHUP).
 """
 
 import importlib
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -70,6 +71,8 @@ def _dispatch(arguments: list[str], program: Callable[..., Any] | None) -> int:
             f"{command}: there is no such command.{suggest(command, _COMMANDS)} "
             f"The commands are {', '.join(_COMMANDS)}."
         )
+    # Of TensorFlow's and gRPC's output, only warnings and errors.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
     module, _, function = _COMMANDS[command][0].partition(":")
     run = getattr(importlib.import_module(module), function)
     return run(rest) if program is None else run(rest, program)

@@ -1,7 +1,6 @@
 """The command `distrl report SWEEP_DIR ...`."""
 
 import json
-import os
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,7 +19,6 @@ Scores what distrl sweep has run so far, as bsuite does, next to the scores that
 bsuite's authors published of DQN and of random actions. A score in brackets is of the
 finished ids only, not of the experiment."""
 
-_PICTURES = (".png", ".svg")
 _FILES = {
     "html": "write one page, complete in itself: tables and plots",
     "csv": "write the rows",
@@ -33,15 +31,14 @@ def main(arguments: list[str]) -> int:
     args = make_parser().parse(arguments)
     places = [str(read_path("the sweep", path)) for path in args.sweep_dirs]
     files = {
-        name: str(read_path(f"--{name}", path))
+        name: read_path(f"--{name}", path)
         for name in _FILES
         if (path := getattr(args, name)) is not None
     }
-    if "picture" in files and Path(files["picture"]).suffix not in _PICTURES:
+    if "picture" in files and files["picture"].suffix not in (".png", ".svg"):
         raise ConfigError(
-            f"--picture={args.picture}: the name must end with {' or '.join(_PICTURES)}"
+            f"--picture = {args.picture}: the name must end with .png or .svg"
         )
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with reserve_stdout() as write:
         from distrl.reports import scores
 
@@ -52,13 +49,18 @@ def main(arguments: list[str]) -> int:
                 "the directories, and give each once"
             )
         rows, tags = scores.make_rows(sweeps), scores.compare_tags(sweeps)
-        command = shlex.join(["distrl", "report", *arguments])
-        _write_files(files, sweeps, rows, command)
+        _write_files(files, sweeps, rows, shlex.join(["distrl", "report", *arguments]))
         if args.json:
-            write(json.dumps({"experiments": rows, "tags": tags}, indent=2) + "\n")
-        else:
-            lines = _format(sweeps, rows, tags)
-            write("\n".join([*lines, *files.values()]) + "\n")
+            write(json.dumps({"experiments": rows, "tags": tags}, indent=2))
+            return 0
+        write(_align(scores.score_table(rows)) if rows else "no id is finished yet")
+        if tags:
+            write("\n" + _align(scores.tag_table(tags)))
+        for sweep in sweeps:
+            for bsuite_id, reason in sweep.failed.items():
+                write(f"failed: {bsuite_id}: {reason}")
+        for path in files.values():
+            write(f"{path}")
     return 0
 
 
@@ -75,7 +77,7 @@ def make_parser() -> Parser:
 
 
 def _write_files(
-    files: dict[str, str],
+    files: dict[str, Path],
     sweeps: "Sequence[SweepScores]",
     rows: list[dict[str, Any]],
     command: str,
@@ -84,37 +86,19 @@ def _write_files(
 
     if "picture" in files and not rows:
         problem = "no id is finished yet, so there is nothing to draw"
-        raise ConfigError(f"--picture={files['picture']}: {problem}")
+        raise ConfigError(f"--picture = {files['picture']}: {problem}")
     contents: dict[str, Callable[[], bytes]] = {
         "html": lambda: page.make_page(sweeps, command).encode(),
         "csv": lambda: page.make_csv(rows).encode(),
-        "picture": lambda: pictures.draw_bars(sweeps, files["picture"][-3:]),
+        "picture": lambda: pictures.draw_bars(sweeps, files["picture"].suffix[1:]),
     }
     for name, path in files.items():
         try:
-            Path(path).write_bytes(contents[name]())
+            path.write_bytes(contents[name]())
         except OSError as error:
             raise ConfigError(f"{path} cannot be written: {error.strerror}") from error
 
 
-def _format(
-    sweeps: "Sequence[SweepScores]",
-    rows: list[dict[str, Any]],
-    tags: list[dict[str, Any]],
-) -> list[str]:
-    """Returns the two tables and the failed ids as lines."""
-    from distrl.reports import scores
-
-    lines = ["no id is finished yet"]
-    if rows:
-        lines = _align(scores.score_table(rows))
-    if tags:
-        lines += ["", *_align(scores.tag_table(tags))]
-    for sweep in sweeps:
-        lines += [f"failed: {i}: {reason}" for i, reason in sweep.failed.items()]
-    return lines
-
-
-def _align(table: Sequence[Sequence[str]]) -> list[str]:
+def _align(table: Sequence[Sequence[str]]) -> str:
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in table]
+    return "\n".join("  ".join(map(str.ljust, r, widths)).rstrip() for r in table)

@@ -1,11 +1,13 @@
 """The command `distrl sweep CONFIG`."""
 
+import contextlib
 import dataclasses
+import json
 import os
 import shlex
 from typing import Any
 
-from distrl.cli.answer import give_answer, print_error
+from distrl.cli.answer import print_error, reserve_stdout
 from distrl.cli.arguments import read_configured
 from distrl.config import Config, load_config
 from distrl.config.paths import read_path
@@ -40,7 +42,10 @@ def main(arguments: list[str]) -> int:
     config = load_config(str(path), values)
     command = shlex.join(["distrl", "sweep", *arguments])
     try:
-        code, answer = give_answer(lambda: _run(config, command), _format, as_json)
+        with reserve_stdout() as write:
+            answer = _run(config, command)
+            code = answer.pop("exit_code")
+            write(json.dumps(answer, indent=2) if as_json else _format(answer))
     except OSError as error:
         print_error(
             f"distrl: the sweep has ended, since the system refused: {error}. "
@@ -52,22 +57,18 @@ def main(arguments: list[str]) -> int:
     return code
 
 
-def _run(config: Config, command: str) -> tuple[int, dict[str, Any]]:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+def _run(config: Config, command: str) -> dict[str, Any]:
     from distrl.sweep.directory import open_sweep
     from distrl.sweep.runner import check_sweep, run_sweep
     from distrl.telemetry.progress import SweepProgress
 
     check_sweep(config)
-    sweep = open_sweep(config, command)
-    progress = SweepProgress()
-    try:
+    with (
+        contextlib.closing(open_sweep(config, command)) as sweep,
+        contextlib.closing(SweepProgress()) as progress,
+    ):
         outcome = run_sweep(config, sweep, progress)
-    finally:
-        progress.close()
-        sweep.close()
-    answer = {"sweep_dir": str(sweep.path), **dataclasses.asdict(outcome)}
-    return answer.pop("exit_code"), answer
+    return {"sweep_dir": str(sweep.path), **dataclasses.asdict(outcome)}
 
 
 def _format(answer: dict[str, Any]) -> str:

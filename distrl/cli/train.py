@@ -1,10 +1,11 @@
 """The commands `distrl train CONFIG` and `distrl resume RUN_DIR`."""
 
+import json
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from distrl.cli.answer import give_answer, print_error, shorten_path
+from distrl.cli.answer import print_error, reserve_stdout, shorten_path
 from distrl.cli.arguments import read_configured
 from distrl.config import Config, load_config, load_run
 
@@ -62,20 +63,19 @@ def format_summary(result: Mapping[str, Any]) -> str:
 def _run_and_answer(
     config: Config, program: Callable[..., Any] | None, resume: bool, as_json: bool
 ) -> int:
-    def run_program() -> tuple[int, dict[str, Any]]:
+    with reserve_stdout() as write:
         from distrl.launch import run
 
         outcome = run(config, program=program, resume=resume)
-        return outcome.exit_code, outcome.result
-
-    code, result = give_answer(run_program, format_summary, as_json)
-    if result.get("error") is not None:
-        node = result["error"]["node"]
-        log = os.path.join(shorten_path(result["run_dir"]), "logs", f"{node}.log")
+        result = outcome.result
+        write(json.dumps(result, indent=2) if as_json else format_summary(result))
+    if error := result.get("error"):
+        node, run_dir = error["node"], shorten_path(result["run_dir"])
+        log = os.path.join(run_dir, "logs", f"{node}.log")
         more = f" (more in {log})" if os.path.exists(log) else ""
-        traceback = result["error"]["traceback"].rstrip()
+        traceback = error["traceback"].rstrip()
         print_error(f"distrl: {node} failed{more}:\n{traceback}")
-    return code
+    return outcome.exit_code
 
 
 def _show(number: float | None) -> str:

@@ -22,7 +22,7 @@ from distrl.environments.spec import count_actions, make_spec
 from distrl.environments.suites import find_module
 from distrl.environments.value_checks import make_leaves
 from distrl.errors import ConfigError
-from distrl.findings import Finding
+from distrl.types import Finding
 
 _MIB = 2**20
 # Python and NumPy allocate memory in pieces: smaller increases are not leaks.

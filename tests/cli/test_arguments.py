@@ -3,7 +3,8 @@
 import pytest
 
 from distrl.cli.answer import HelpShown
-from distrl.cli.arguments import Parser, probability, read_configured, whole_number
+from distrl.cli.arguments import Parser, number, read_configured
+from distrl.config.field_types import Count, Probability
 from distrl.config.fields import list_fields, read_docs
 from distrl.errors import ConfigError
 
@@ -12,8 +13,8 @@ from distrl.errors import ConfigError
 def parser():
     parser = Parser("play", "Plays.", "print an object")
     parser.add_argument("run_dirs", metavar="RUN_DIR", nargs="+")
-    parser.add_argument("--episodes", metavar="N", type=whole_number(1))
-    parser.add_argument("--epsilon", metavar="X", type=probability)
+    parser.add_argument("--episodes", metavar="N", type=number(Count))
+    parser.add_argument("--epsilon", metavar="X", type=number(Probability))
     parser.add_argument("--checkpoint", choices=("best", "latest"))
     return parser
 
@@ -26,34 +27,23 @@ def test_flags_and_arguments_are_accepted_in_any_order(parser):
     assert args.json
 
 
-@pytest.mark.parametrize("flag", ["-h", "--help"])
-def test_help_flag_prints_usage(parser, flag, capsys):
-    with pytest.raises(HelpShown):
-        parser.parse(["--episodes=3", flag])
-    out = capsys.readouterr().out
-    assert out.startswith("usage: distrl play ")
-    assert "--episodes N" in out
-
-
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         ([], "RUN_DIR"),
-        (["a", "--jsn"], "--jsn: distrl play has no such flag. Did you mean '--json'?"),
-        (["a", "--episode", "3"], "--episode: distrl play has no such flag. Did you"),
-        (["--episode=3", "a"], "two dashes: --help, --json, --episodes, --epsilon"),
-        (["a", "-x"], "-x: distrl play has no such flag."),
+        (["a", "--jsn"], "distrl play has no argument '--jsn'. Did you mean '--json'?"),
+        (["a", "--episode", "3"], "'--episode'. Did you mean '--episodes'?"),
+        (["--episode=3", "a"], "Its flags are --help, --json, --episodes, --epsilon"),
+        (["a", "-x"], "has no argument '-x'."),
         (["a", "--json=1"], "--json"),
         (["a", "--episodes"], "--episodes: expected one argument"),
         (["a", "--episodes", "--json"], "--episodes: expected one argument"),
-        *(
-            (["a", "--episodes", text], f"--episodes = {text!r}: it must be")
-            for text in ("0", "-1", "1.5", "many", "", "1e3", "true")
-        ),
-        *(
-            (["a", "--epsilon", text], f"--epsilon = {text!r}: it must be")
-            for text in ("1.5", "-0.1", "nan", "x")
-        ),
+        (["a", "--episodes", "0"], "--episodes = '0': it must be a whole number, at"),
+        (["a", "--episodes", "1.5"], "--episodes = '1.5': it must be"),
+        (["a", "--episodes", ""], "--episodes = '': it must be"),
+        (["a", "--epsilon", "1.5"], "--epsilon = '1.5': it must be a finite number, 0"),
+        (["a", "--epsilon", "nan"], "--epsilon = 'nan': it must be"),
+        (["a", "--epsilon", "x"], "--epsilon = 'x': it must be"),
         (["a", "--checkpoint", "lates"], "--checkpoint: invalid choice: 'lates'"),
     ],
 )
@@ -77,7 +67,7 @@ def test_unknown_flags_become_keys_and_values(parser):
         (["a", "--size"], "--size needs a value: --size VALUE"),
         (["a", "--size", "--at", "1"], "--size needs a value"),
         (["a", "--jsn"], "Did you mean '--json'?"),
-        (["a", "-s", "3"], "-s: distrl play has no such flag."),
+        (["a", "-s", "3"], "distrl play has no argument '-s'."),
         (["--size", "3"], "RUN_DIR"),
         (["a", "--size=3", "--episodes=0"], "--episodes = '0': it must be"),
     ],
@@ -96,10 +86,10 @@ def test_fields_are_accepted_as_flags():
     assert found == ("a.yaml", {**values, "stop.env_steps": ""}, True)
 
 
-def test_help_lists_every_field_with_docstring_and_default(capsys):
+def test_help_lists_every_field_with_docstring_and_default(capfd):
     with pytest.raises(HelpShown):
         read_configured("train", "CONFIG", "Trains.", ["--help"])
-    out = capsys.readouterr().out
+    out = capfd.readouterr().out
     # Lines may break after a hyphen.
     words = "".join(out.split())
     for name, field in list_fields().items():

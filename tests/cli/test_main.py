@@ -1,10 +1,8 @@
 """The command as a whole: help, version, bad usage and imports."""
 
 import json
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -16,22 +14,22 @@ COMMANDS += ["sweep", "report", "doctor", "list"]
 
 
 @pytest.mark.parametrize("flag", ["--help", "-h"])
-def test_help_covers_every_command(flag, capsys):
+def test_help_covers_every_command(flag, capfd):
     assert main([flag]) == 0
-    out, err = capsys.readouterr()
+    out, err = capfd.readouterr()
     assert all(f"\n  {command}" in out for command in COMMANDS)
     assert err == ""
     for command in COMMANDS:
         assert main([command, flag]) == 0
-        out, err = capsys.readouterr()
+        out, err = capfd.readouterr()
         assert out.startswith(f"usage: distrl {command} ")
         assert "--json" in out
         assert err == ""
 
 
-def test_version_flag_prints_the_version(capsys):
+def test_version_flag_prints_the_version(capfd):
     assert main(["--version"]) == 0
-    assert capsys.readouterr().out == f"distrl {distrl.__version__}\n"
+    assert capfd.readouterr().out == f"distrl {distrl.__version__}\n"
 
 
 @pytest.mark.parametrize(
@@ -40,31 +38,17 @@ def test_version_flag_prints_the_version(capsys):
         ([], f"name a command: {', '.join(COMMANDS)}"),
         (["trian"], "trian: there is no such command. Did you mean 'train'?"),
         (["--hepl"], "--hepl: there is no such command"),
-        (["doctor", "now"], "distrl doctor takes no argument 'now'"),
+        (["doctor", "now"], "distrl doctor has no argument 'now'"),
         (["doctor", "--jsn"], "Did you mean '--json'?"),
     ],
 )
-def test_bad_usage_is_reported_in_one_line(arguments, words, capsys):
+def test_bad_usage_is_reported_in_one_line(arguments, words, capfd):
     assert main(arguments) == 2
-    out, err = capsys.readouterr()
+    out, err = capfd.readouterr()
     assert out == ""
     assert err.startswith("distrl: error: ")
     assert words in err
     assert err.count("\n") == 1
-
-
-def test_process_reports_bad_usage_in_one_line(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-m", "distrl", "trian"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-    )
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("distrl: error: trian: ")
-    assert done.stderr.count("\n") == 1
 
 
 _HEAVY = [
@@ -116,10 +100,10 @@ def test_closed_pipe_is_not_an_error():
     process.stderr.close()
 
 
-def test_ctrl_c_exits_with_130_and_no_traceback(monkeypatch, capsys):
+def test_ctrl_c_exits_with_130_and_no_traceback(monkeypatch, capfd):
     def interrupt(arguments):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("distrl.cli.doctor.main", interrupt)
     assert main(["doctor"]) == 130
-    assert capsys.readouterr().err == "distrl: stopped by Ctrl-C\n"
+    assert capfd.readouterr().err == "distrl: stopped by Ctrl-C\n"

@@ -59,10 +59,6 @@ def test_sweep_without_results_is_reported(tmp_path, capfd):
     write_sweep(tmp_path / "empty", {})
     assert main(["report", str(tmp_path / "empty")]) == 0
     assert capfd.readouterr().out == "no id is finished yet\n"
-
-
-def test_picture_without_results_is_refused(tmp_path, capfd):
-    write_sweep(tmp_path / "empty", {})
     picture = tmp_path / "empty.png"
     assert main(["report", str(tmp_path / "empty"), f"--picture={picture}"]) == 2
     assert "is finished yet, so there is nothing to draw" in capfd.readouterr().err
@@ -76,10 +72,7 @@ def test_picture_without_results_is_refused(tmp_path, capfd):
         (["nowhere"], "nowhere is not the directory of a sweep"),
         (["SWEEP", "--htlm=x"], "Did you mean '--html'?"),
         (["SWEEP", "--html"], "--html: expected one argument"),
-        (
-            ["SWEEP", "--picture", "a.gif"],
-            "--picture=a.gif: the name must end with .png",
-        ),
+        (["SWEEP", "--picture", "a.gif"], "--picture = a.gif: the name must end"),
         (["SWEEP", "SWEEP"], "two sweeps have the same name"),
         (["SWEEP", "--csv", "no/where.csv"], "no/where.csv cannot be written"),
     ],

@@ -28,7 +28,7 @@ def done(tmp_path):
     ("arguments", "words"),
     [
         ([], "CONFIG|SWEEP_DIR"),
-        ([BSUITE, BSUITE], "takes no argument"),
+        ([BSUITE, BSUITE], "has no argument '"),
         ([BSUITE, "--stop.episodes=5"], "sweep.episodes sets another one"),
         ([BSUITE, "--sweep.job=2"], "Did you mean 'sweep.jobs'?"),
         ([BSUITE, "--sweep.jobs=0"], "sweep.jobs = 0: it must be"),
@@ -36,10 +36,10 @@ def done(tmp_path):
         ([BSUITE, "--checkpoint.period_learner_steps=9"], "actor.bsuite_log = true"),
     ],
 )
-def test_bad_usage_is_refused_before_starting(arguments, words, tmp_path, capsys):
+def test_bad_usage_is_refused_before_starting(arguments, words, tmp_path, capfd):
     flags = [f"--run_dir={tmp_path / 's'}"] if arguments else []
     assert main(["sweep", *arguments, *flags]) == 2
-    out, err = capsys.readouterr()
+    out, err = capfd.readouterr()
     assert out == ""
     assert words in err
     assert not (tmp_path / "s").exists()
@@ -55,17 +55,6 @@ def test_finished_sweep_reports_its_ids_as_done(done, capfd):
     assert commands[-1] == f"distrl sweep {done}"
 
 
-def test_unwritable_file_is_reported_in_one_line(done, capfd):
-    (done / "results" / "bsuite_id_-_catch-0.csv").unlink()
-    (done / "configs" / "catch-0.yaml").mkdir()
-    capfd.readouterr()
-    assert main(["sweep", str(done)]) == 1
-    _, err = capfd.readouterr()
-    assert err.splitlines()[-1].startswith("distrl: the sweep has ended, since")
-    assert "catch-0.yaml" in err.splitlines()[-1]
-    assert "Traceback" not in err
-
-
 def test_answer_is_printed_as_json(done, capfd):
     capfd.readouterr()
     assert main(["sweep", str(done), "--json"]) == 0
@@ -77,9 +66,20 @@ def test_answer_is_printed_as_json(done, capfd):
     }
 
 
-def test_run_dir_flag_with_a_sweep_directory_is_refused(done, capsys):
+def test_unwritable_file_is_reported_in_one_line(done, capfd):
+    (done / "results" / "bsuite_id_-_catch-0.csv").unlink()
+    (done / "configs" / "catch-0.yaml").mkdir()
+    capfd.readouterr()
+    assert main(["sweep", str(done)]) == 1
+    _, err = capfd.readouterr()
+    assert err.splitlines()[-1].startswith("distrl: the sweep has ended, since")
+    assert "catch-0.yaml" in err.splitlines()[-1]
+    assert "Traceback" not in err
+
+
+def test_run_dir_flag_with_a_sweep_directory_is_refused(done, capfd):
     assert main(["sweep", str(done), "--run_dir=elsewhere"]) == 2
-    assert "continues in the directory" in capsys.readouterr().err
+    assert "continues in the directory" in capfd.readouterr().err
 
 
 def test_bsuite_config_matches_bsuites_own_dqn():

@@ -13,8 +13,8 @@ from pages import ROOT, read_blocks, read_commands, read_rows
 
 from distrl.agents.legal_actions import ILLEGAL, find_legal
 from distrl.agents.transition_agent import Estimates
+from distrl.cli.answer import format_finding
 from distrl.environments.conformance import check_environment
-from distrl.findings import format_finding
 
 AGENT = ROOT / "docs" / "custom_agent.md"
 MASKS = ROOT / "docs" / "action_masks.md"

@@ -5,7 +5,6 @@ import socket
 import pytest
 
 from distrl.errors import ConfigError
-from distrl.findings import Finding
 from distrl.launch.cluster.examining import (
     Examiner,
     examine_cluster,
@@ -13,6 +12,7 @@ from distrl.launch.cluster.examining import (
     judge_ports,
     judge_versions,
 )
+from distrl.types import Finding
 
 
 def test_package_versions_must_match_local_ones():

@@ -7,18 +7,18 @@ each connects to all others.
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from distrl.config import LaunchConfig
 from distrl.config.checks import check_address
 from distrl.errors import ConfigError
-from distrl.findings import Finding
 from distrl.launch.cluster.ray_connection import connect, list_machines
 from distrl.launch.run_directory import read_versions
 from distrl.system.remote import is_listening
+from distrl.types import Finding
 
-Check = Callable[[], list[Finding]]
+Check = Callable[[], Iterable[Finding]]
 
 _REACH_SECONDS = 5.0
 # Metrics of two machines are ordered by their timestamps.
