@@ -1,22 +1,15 @@
 """The items in replay: the specs and parts of transitions, sequences and frames."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import tree
 from dm_env import specs
 
-from distrl.action_masks import join_mask, split_mask
+from distrl.action_masks import ACTION_MASK, split_mask
 from distrl.config.schema import Config
 from distrl.errors import ConfigError
 from distrl.types import EnvironmentSpec, StepSequence, Transition
-
-# The fields with observations.
-_OBSERVATIONS: dict[type, tuple[str, ...]] = {
-    Transition: ("observation_tm1", "observation_t"),
-    StepSequence: ("observation",),
-}
 
 
 def make_item_spec(config: Config, spec: EnvironmentSpec) -> Any:
@@ -72,26 +65,16 @@ def make_frame_spec(spec: EnvironmentSpec, stack: int) -> specs.Array:
     return specs.Array((*shape, channels // stack), observation.dtype)
 
 
-def split_item(item: Any) -> tuple[list[Any], list[Any]]:
-    """Splits a transition or sequence, a batch of them, or its specs.
+def sort_leaves(item: Any) -> tuple[list[int], list[int]]:
+    """Returns which leaves of an item, in flat order, are observations, and the others.
 
-    Returns the value of each field with observations, without action masks, and the
-    leaves of the other fields, of 32 bits each, then the action masks.
+    Action masks are among the others, at the end, all of 32 bits or 8 each.
     """
-    names = _OBSERVATIONS[type(item)]
-    observations = [split_mask(getattr(item, name))[0] for name in names]
-    return observations, tree.flatten(_list_others(item))
-
-
-def join_item(like: Any, observations: Sequence[Any], rest: Sequence[Any]) -> Any:
-    """Reverses `split_item`; `like` is an item of the structure to return."""
-    names = _OBSERVATIONS[type(like)]
-    *values, masks = tree.unflatten_as(_list_others(like), rest)
-    others = iter(values)
-    joined = map(join_mask, observations, masks or [None] * len(names))
-    return type(like)(
-        *(next(joined if name in names else others) for name in like._fields)
-    )
+    paths = [path for path, _ in tree.flatten_with_path(item)]
+    masks = [i for i, path in enumerate(paths) if path[-1] == ACTION_MASK]
+    observed = [i for i, path in enumerate(paths) if path[0].startswith("observation")]
+    rest = set(range(len(paths))) - set(observed)
+    return [i for i in observed if i not in masks], [*sorted(rest), *masks]
 
 
 def stack_specs(nest: Any, count: int) -> Any:
@@ -121,10 +104,3 @@ def make_zeros(nest: Any, count: int) -> Any:
     return tree.map_structure(
         lambda leaf: np.zeros((count, *leaf.shape), leaf.dtype), nest
     )
-
-
-def _list_others(item: Any) -> list[Any]:
-    names = _OBSERVATIONS[type(item)]
-    rest = [getattr(item, name) for name in item._fields if name not in names]
-    masks = [split_mask(getattr(item, name))[1] for name in names]
-    return [*rest, [mask for mask in masks if mask is not None]]

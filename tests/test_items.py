@@ -8,10 +8,9 @@ from distrl.errors import ConfigError
 from distrl.items import (
     check_frame_stack,
     fill_priorities,
-    join_item,
     make_item_spec,
     make_zeros,
-    split_item,
+    sort_leaves,
     stack_specs,
 )
 from distrl.networks.layers import make_initial_carry
@@ -74,23 +73,22 @@ def test_missing_priorities_default_to_1():
     assert filled.tolist() == [0.5, 2.5]
 
 
-@pytest.mark.parametrize("length", [None, 6])
-def test_item_is_split_and_joined(length):
+def test_leaves_of_items_are_observations_or_32_bit_words_or_masks():
+    mask = specs.Array((3,), np.uint8)
+    observation = {"observation": SPEC.observation["pixels"], "action_mask": mask}
+    spec = EnvironmentSpec(observation, 3)
     network = NetworkConfig(core="lstm", core_size=7)
-    config = Config(network=network, replay=ReplayConfig(sequence_length=length))
-    item = make_item_spec(config, SPEC)
-    observations, rest = split_item(item)
-    if length is None:
-        assert observations == [item.observation_tm1, item.observation_t]
-        assert rest == [item.action_tm1, item.reward_t, item.discount_t]
-    else:
-        assert observations == [item.observation]
-        others = [item.action, item.reward, item.discount, item.mask]
-        assert rest == [*others, *item.carry]
-    # Replay stores them as 32-bit words.
-    assert all(leaf.dtype.itemsize == 4 for leaf in rest)
-    again = join_item(item, observations, rest)
-    assert type(again) is type(item) and again == item
+    sequences = Config(network=network, replay=ReplayConfig(sequence_length=6))
+    for config, count in [(Config(), 2), (sequences, 1)]:
+        item = make_item_spec(config, spec)
+        leaves = tree.flatten(item)
+        observed, rest = sort_leaves(item)
+        assert sorted([*observed, *rest]) == list(range(len(leaves)))
+        assert len(observed) == count
+        assert all(leaves[i].shape[-2:] == (4, 3) for i in observed)
+        words, masks = rest[:-count], rest[-count:]
+        assert all(leaves[i].dtype.itemsize == 4 for i in words)
+        assert all(leaves[i].shape[-1:] == (3,) for i in masks)
 
 
 @pytest.mark.parametrize(

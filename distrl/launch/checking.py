@@ -21,7 +21,7 @@ from distrl.items import (
     make_frame_spec,
     make_item_spec,
     make_zeros,
-    split_item,
+    sort_leaves,
 )
 from distrl.launch.devices import chosen_environment
 from distrl.launch.prepare import configure_jax
@@ -186,9 +186,11 @@ def count_item_bytes(config: Config, spec: EnvironmentSpec) -> int:
     # Each step adds one frame; an item refers to the frames of its observations.
     frame = _count_bytes(make_frame_spec(spec, replay.frame_stack))
     steps = 1 if replay.sequence_length is None else replay.sequence_stride
-    observations, rest = split_item(item)
-    references = _count_bytes(observations) // frame
-    return steps * frame + references * _REFERENCE_BYTES + _count_bytes(rest)
+    leaves = jax.tree.leaves(item)
+    observed, rest = sort_leaves(item)
+    references = _count_bytes([leaves[i] for i in observed]) // frame
+    words = _count_bytes([leaves[i] for i in rest])
+    return steps * frame + references * _REFERENCE_BYTES + words
 
 
 def _count_bytes(spec: Any) -> int:

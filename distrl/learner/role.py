@@ -26,12 +26,7 @@ from distrl.learner.optimizer import make_optimizer
 from distrl.learner.publisher import Publisher
 from distrl.learner.state import check_finite, init_state
 from distrl.learner.update import UpdateOutput, make_update, read_metrics
-from distrl.replay import (
-    PriorityUpdater,
-    SampledSuperbatch,
-    ShardedSampler,
-    make_samplers,
-)
+from distrl.replay import PriorityUpdater, SampledSuperbatch, ShardedSampler
 from distrl.seeding import derive_seed
 from distrl.system.remote import ignore_errors_while_stopping
 from distrl.telemetry.metrics import MetricsLog
@@ -62,9 +57,7 @@ def run_learner(
         learner = Learner(config, spec, publisher)
         closing.callback(learner.close)
         reporter.count(learner_steps=learner.learner_steps)
-        samplers = make_samplers(replay_addresses, config, spec)
-        block = config.replay.block_size
-        feed = ShardedSampler(samplers, block, learner.put_on_devices)
+        feed = ShardedSampler(replay_addresses, config, spec, learner.put_on_devices)
         closing.callback(feed.close, _POLL_SECONDS)
         # Meanwhile the actors fill replay.
         learner.compile(spec)

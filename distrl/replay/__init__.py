@@ -2,7 +2,7 @@
 
     serve_replay(config, spec, port, stop, reporter, shard)  # a replay node
     BlockWriter(address, config, spec, seed, stop).write(items)  # an actor
-    ShardedSampler(make_samplers(addresses, config, spec), ...)  # the learner
+    ShardedSampler(addresses, config, spec, convert).get(timeout)  # the learner
 
 Only this package imports Reverb and TensorFlow, and it does so when it is imported.
 """
@@ -11,7 +11,7 @@ from distrl.replay.forms import TABLE_NAME
 from distrl.replay.priorities import PriorityUpdater
 from distrl.replay.sampler import ReplaySampler, SampledSuperbatch
 from distrl.replay.server import make_table, save_shard, serve_replay
-from distrl.replay.sharded import ShardedSampler, make_samplers
+from distrl.replay.sharded import ShardedSampler
 from distrl.replay.writer import BlockWriter
 
 __all__ = [
@@ -21,7 +21,6 @@ __all__ = [
     "ReplaySampler",
     "SampledSuperbatch",
     "ShardedSampler",
-    "make_samplers",
     "make_table",
     "save_shard",
     "serve_replay",

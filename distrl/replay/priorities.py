@@ -16,8 +16,8 @@ from distrl.replay.forms import TABLE_NAME
 
 # The length of the queue; old updates are worth less than new ones.
 _QUEUE_LENGTH = 16
-# Keys, priorities, and the rows of the priorities that the keys are of; None is all.
-_Update = tuple[np.ndarray, Any, np.ndarray | None]
+_Update = tuple[np.ndarray, Any, np.ndarray]
+"""Keys, the priorities of all shards, and which of these are of the keys."""
 
 
 class PriorityUpdater:
@@ -40,11 +40,6 @@ class PriorityUpdater:
         """
         self._shards = [_Shard(address, config, convert) for address in addresses]
 
-    @property
-    def dropped(self) -> int:
-        """The number of updates that were not sent or may not have arrived."""
-        return sum(shard.dropped for shard in self._shards)
-
     def put(self, keys: np.ndarray, shards: np.ndarray, priorities: Any) -> None:
         """Queues an update; never blocks, may drop the oldest.
 
@@ -54,9 +49,6 @@ class PriorityUpdater:
           priorities: what `convert` turns into `[K * B]`, not negative;
             `replay.priority_epsilon` is added, and the table applies the exponent.
         """
-        if len(self._shards) == 1:
-            self._shards[0].put((keys, priorities, None))
-            return
         for index, shard in enumerate(self._shards):
             rows = np.flatnonzero(shards == index)
             if len(rows) > 0:
@@ -65,8 +57,8 @@ class PriorityUpdater:
     def check(self) -> None:
         """Raises the first error of a thread; call it repeatedly.
 
-        A server may be away for `launch.connect_seconds`, and silent for that time and
-        `launch.silent_seconds`.
+        A server may be away for `launch.connect_seconds`, and silent for
+        `launch.silent_seconds` longer.
         """
         for shard in self._shards:
             shard.check()
@@ -95,7 +87,6 @@ class _Shard:
         self._error: BaseException | None = None
         self._busy_since: float | None = None
         self.closed = False
-        self.dropped = 0
         self.thread = threading.Thread(
             target=self._run, name="priority-updater", daemon=True
         )
@@ -105,7 +96,6 @@ class _Shard:
         if self._queue.full():
             with contextlib.suppress(queue.Empty):
                 self._queue.get_nowait()
-                self.dropped += 1
         # There is room: nobody else puts anything here.
         self._queue.put(update)
 
@@ -128,28 +118,25 @@ class _Shard:
         failures = 0
         try:
             while (update := self._queue.get()) is not None and not self.closed:
-                values = self._read_values(update)
-                updates = dict(zip(update[0].tolist(), values.tolist(), strict=True))
+                priorities = self._read_values(*update)
                 self._watch.begin_wait()
                 self._busy_since = time.monotonic()
                 try:  # Without a time limit: `check` watches it.
-                    client.mutate_priorities(TABLE_NAME, updates)
+                    client.mutate_priorities(TABLE_NAME, priorities)
                     failures = 0
                 except RuntimeError:
                     failures += 1
                     if failures > MAX_FAILURES:
                         raise
-                    self.dropped += 1
                 self._busy_since = None
         except BaseException as error:
             self._error = error
 
-    def _read_values(self, update: _Update) -> np.ndarray:
-        _, priorities, rows = update
-        values = np.asarray(self._convert(priorities), np.float64) + self._epsilon
-        if rows is not None:
-            values = values[rows]
+    def _read_values(
+        self, keys: np.ndarray, priorities: Any, rows: np.ndarray
+    ) -> dict[int, float]:
+        values = np.asarray(self._convert(priorities), np.float64)[rows] + self._epsilon
         if not np.isfinite(values).all():
             # Reverb would accept it, and from then on draw nothing else.
             raise ValueError(f"a new priority is {values[~np.isfinite(values)][0]}")
-        return values
+        return dict(zip(keys.tolist(), values.tolist(), strict=True))

@@ -13,8 +13,7 @@ import tree
 from distrl.config.replay_sizes import replay_sizes
 from distrl.config.schema import Config
 from distrl.replay.connection import MAX_FAILURES, ServerWatch, connect_dataset
-from distrl.replay.forms import TABLE_NAME
-from distrl.replay.frames import make_form
+from distrl.replay.forms import TABLE_NAME, make_form
 from distrl.types import EnvironmentSpec
 
 # Measured: more workers or more samples in flight are not faster.
@@ -71,8 +70,9 @@ class ReplaySampler:
         self._parts: list[Any] = []
         self._missing = self._items
         self._failures = 0
-        limit = config.launch.connect_seconds
-        self.watch = ServerWatch(address, limit, connect_dataset)
+        self.watch = ServerWatch(
+            address, config.launch.connect_seconds, connect_dataset
+        )
 
     def read(self) -> SampledSuperbatch | None:
         """Returns the next share, or None if none came within a second.
@@ -138,10 +138,9 @@ class ReplaySampler:
         """Joins batches of items, one transition of each item in turn."""
         keys = np.concatenate([part.info.key for part in parts])
         drawn = np.concatenate([part.info.probability for part in parts])
-        probabilities = np.tile(drawn.astype(np.float32), self._config.block_size)
         return SampledSuperbatch(
             keys=keys,
-            probabilities=probabilities,
+            probabilities=np.tile(drawn.astype(np.float32), self._config.block_size),
             items=self._form.decode([part.data for part in parts]),
             shards=np.full(len(keys), self._shard),
         )

@@ -21,21 +21,6 @@ _POLL_SECONDS = 0.2
 _TURN_SECONDS = 0.01
 
 
-def make_samplers(
-    addresses: Sequence[str], config: Config, spec: EnvironmentSpec
-) -> list[ReplaySampler]:
-    """Returns a sampler for each shard, in the order of the addresses."""
-    if len(addresses) != config.replay.shards:
-        raise ValueError(
-            f"replay.shards = {config.replay.shards}: the program has "
-            f"{len(addresses)} replay nodes; make as many as that"
-        )
-    return [
-        ReplaySampler(address, config, spec, shard)
-        for shard, address in enumerate(addresses)
-    ]
-
-
 class ShardedSampler:
     """Reads an equal share of each superbatch from each shard, in a thread per shard.
 
@@ -54,13 +39,17 @@ class ShardedSampler:
 
     def __init__(
         self,
-        samplers: Sequence[ReplaySampler],
-        transitions_per_item: int,
+        addresses: Sequence[str],
+        config: Config,
+        spec: EnvironmentSpec,
         convert: Callable[[SampledSuperbatch], SampledSuperbatch],
     ):
-        """Starts the threads, one per sampler; `convert` is applied to superbatches."""
-        self._samplers = samplers
-        self._block = transitions_per_item
+        """Starts the threads, one per address; `convert` is applied to superbatches."""
+        self._samplers = [
+            ReplaySampler(address, config, spec, shard)
+            for shard, address in enumerate(addresses)
+        ]
+        self._block = config.replay.block_size
         self._convert = convert
         self._queue: queue.Queue[SampledSuperbatch] = queue.Queue(maxsize=1)
         self._error: BaseException | None = None
@@ -71,7 +60,7 @@ class ShardedSampler:
         # Shards whose threads hold a share that is not wanted yet.
         self._waiting: set[int] = set()
         # The number of shares each has given: those that fill in take turns.
-        self._given = [0] * len(samplers)
+        self._given = [0] * len(addresses)
         self._patience = SILENCE_SECONDS
         self._is_held_up = False
         self._updated = time.monotonic()
@@ -79,7 +68,7 @@ class ShardedSampler:
             threading.Thread(
                 target=self._run, args=(shard,), name=f"sampler-{shard}", daemon=True
             )
-            for shard in range(len(samplers))
+            for shard in range(len(addresses))
         ]
         for thread in self._threads:
             thread.start()

@@ -12,7 +12,7 @@ from distrl.config.replay_sizes import replay_sizes
 from distrl.config.schema import Config
 from distrl.items import fill_priorities
 from distrl.replay.connection import MAX_FAILURES, ServerWatch
-from distrl.replay.frames import make_form
+from distrl.replay.forms import make_form
 from distrl.types import EnvironmentSpec, StopSignal
 
 # Reverb warns at about 50 unconfirmed items: 32 plus the 8 before the next look.
@@ -41,9 +41,8 @@ class BlockWriter:
     ):
         """Connects at the first `write`; `stop` ends every wait."""
         self._address = address
+        self._config = config.replay
         self._block = config.replay.block_size
-        self._epsilon = config.replay.priority_epsilon
-        self._shuffles = config.replay.shuffle_steps > 0
         self._pool_size = replay_sizes(config).pool
         self._form = make_form(config, spec)
         self._pool: list[list[np.ndarray]] = []
@@ -96,8 +95,8 @@ class BlockWriter:
     def _take_blocks(self) -> list[np.ndarray]:
         """Takes all whole blocks out of the pool, each leaf `[blocks, G, ...]`."""
         order = np.arange(self._pooled)
-        if self._shuffles:
-            order = self._rng.permutation(self._pooled)
+        if self._config.shuffle_steps > 0:
+            self._rng.shuffle(order)
         pooled = [
             np.concatenate(parts)[order] for parts in zip(*self._pool, strict=True)
         ]
@@ -112,7 +111,8 @@ class BlockWriter:
         self, leaves: list[np.ndarray], priorities: np.ndarray | None
     ) -> int:
         """Writes items, each leaf `[items, G, ...]`; returns the transition count."""
-        priorities = fill_priorities(priorities, len(leaves[0]), self._epsilon)
+        epsilon = self._config.priority_epsilon
+        priorities = fill_priorities(priorities, len(leaves[0]), epsilon)
         if not np.isfinite(priorities).all():
             bad = priorities[~np.isfinite(priorities)][0]
             raise ValueError(f"an item that was to be written has the priority {bad}")

@@ -23,7 +23,7 @@ from distrl.config import (
 from distrl.coordinator import Coordinator
 from distrl.environments import make_vector_environment
 from distrl.replay import TABLE_NAME
-from distrl.replay.frames import make_form
+from distrl.replay.forms import make_form
 from distrl.telemetry.status import read_status
 from distrl.types import StepSequence, Transition
 

@@ -14,7 +14,7 @@ from distrl.coordinator import Coordinator
 from distrl.environments import make_spec
 from distrl.errors import EnvironmentFault
 from distrl.replay import TABLE_NAME
-from distrl.replay.frames import make_form
+from distrl.replay.forms import make_form
 from distrl.variables import VariableService
 
 SPEC = make_spec(Sound())

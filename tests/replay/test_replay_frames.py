@@ -15,8 +15,7 @@ from replay.conftest import Replay
 from replay.framed_play import Play, join_batches
 from reverb.cc import schema_pb2
 
-from distrl.replay.forms import TABLE_NAME
-from distrl.replay.frames import make_form
+from distrl.replay.forms import TABLE_NAME, make_form
 from distrl.replay.sampler import ReplaySampler
 from distrl.replay.server import make_table
 from distrl.replay.writer import BlockWriter

@@ -9,7 +9,7 @@ from mortal_servers import MortalServer, serve_replay
 from real_services import wait_until
 from replay.conftest import Replay
 
-from distrl.replay import ReplaySampler, ShardedSampler
+from distrl.replay import ShardedSampler
 
 
 def make_config(**launch):
@@ -41,14 +41,14 @@ def fill(server, reward):
 
 def read(server, config=None):
     """Starts a reader; returns it and the list of what its thread has read."""
-    sampler = ReplaySampler(server.address, config or server.config, Replay.spec)
     taken = []
 
     def convert(superbatch):
         taken.append(superbatch)
         return superbatch
 
-    return ShardedSampler([sampler], 2, convert), taken
+    config = config or server.config
+    return ShardedSampler([server.address], config, Replay.spec, convert), taken
 
 
 def get(reader):

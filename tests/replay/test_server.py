@@ -1,9 +1,10 @@
+import dataclasses
 import threading
 import time
 
 import numpy as np
 import pytest
-from replay.conftest import Reports
+from replay.conftest import Replay, Reports
 
 from distrl.replay.forms import TABLE_NAME
 from distrl.replay.sampler import ReplaySampler
@@ -12,8 +13,13 @@ from distrl.replay.writer import BlockWriter
 from distrl.system.remote import is_listening
 
 
-def test_server_reports_its_counts_and_ends_on_stop(replay):
-    config = replay.config(transitions_per_item=8, launch={"report_seconds": 0.05})
+def configure(tmp_path, **settings):
+    return dataclasses.replace(Replay.config(**settings), run_dir=str(tmp_path))
+
+
+def test_server_reports_its_counts_and_ends_on_stop(replay, tmp_path):
+    launch = {"report_seconds": 0.05}
+    config = configure(tmp_path, transitions_per_item=8, launch=launch)
     port = replay.free_port()
     stop = threading.Event()
     reports = []
@@ -44,16 +50,14 @@ def test_server_reports_its_counts_and_ends_on_stop(replay):
     writer.close()
 
 
-def test_failing_report_ends_the_server(replay):
-    port = replay.free_port()
+def test_failing_report_ends_the_server(replay, tmp_path):
+    config, port = configure(tmp_path), replay.free_port()
 
     def report(gauges):
         raise ConnectionError("the coordinator is gone")
 
     with pytest.raises(ConnectionError):
-        serve_replay(
-            replay.config(), replay.spec, port, threading.Event(), Reports(report)
-        )
+        serve_replay(config, replay.spec, port, threading.Event(), Reports(report))
     assert not is_listening(f"localhost:{port}", 1.0)
 
 

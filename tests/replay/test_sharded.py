@@ -15,7 +15,7 @@ from distrl.checkpoints.layout import RunProgress, begin_part, complete_checkpoi
 from distrl.replay import sharded
 from distrl.replay.forms import TABLE_NAME
 from distrl.replay.priorities import PriorityUpdater
-from distrl.replay.sharded import ShardedSampler, make_samplers
+from distrl.replay.sharded import ShardedSampler
 
 
 class Shards:
@@ -39,8 +39,7 @@ class Shards:
 
 
 def start(addresses, config, spec):
-    samplers = make_samplers(addresses, config, spec)
-    return ShardedSampler(samplers, config.replay.block_size, lambda read: read)
+    return ShardedSampler(addresses, config, spec, lambda read: read)
 
 
 def write(replay, config, address, ids):
@@ -193,12 +192,6 @@ def test_sampling_begins_once_all_shards_reach_their_minimum(make):
     shards.write(1, [109])
     ids = shards.read().items.reward_t
     assert ids.min() < 50 and ids.max() >= 100
-
-
-def test_wrong_number_of_addresses_is_refused(replay):
-    config = replay.config(shards=2)
-    with pytest.raises(ValueError, match=r"replay\.shards = 2: .* 1 replay nodes"):
-        make_samplers(["localhost:1"], config, replay.spec)
 
 
 def test_missing_shard_is_an_error_with_its_address(replay):

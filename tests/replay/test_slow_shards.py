@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 import pytest
+from replay.conftest import Replay
 
 from distrl.replay import sharded
 from distrl.replay.sampler import SampledSuperbatch
@@ -51,8 +52,16 @@ def read_paced(paces, warm_up, seconds):
 
     Returns the superbatches and the fraction of the time that each shard was reading.
     """
-    shards = [Paced(shard, pace) for shard, pace in enumerate(paces)]
-    sampler = ShardedSampler(shards, 1, lambda read: read)
+    shards = []
+
+    def make(pace, config, spec, shard):
+        shards.append(Paced(shard, pace))
+        return shards[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sharded, "ReplaySampler", make)
+        config = Replay.config(transitions_per_item=1)
+        sampler = ShardedSampler(paces, config, Replay.spec, lambda read: read)
     read_for(sampler, warm_up)
     before = [shard.reading_seconds for shard in shards]
     superbatches = read_for(sampler, seconds)

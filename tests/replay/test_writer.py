@@ -6,8 +6,7 @@ import pytest
 import reverb
 from mortal_servers import MortalServer, serve_replay
 
-from distrl.replay.forms import TABLE_NAME
-from distrl.replay.frames import make_form
+from distrl.replay.forms import TABLE_NAME, make_form
 from distrl.replay.writer import BlockWriter
 
 
