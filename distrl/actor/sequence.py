@@ -14,7 +14,9 @@ import collections
 import jax
 import numpy as np
 
-from distrl.types import ActorStep, Items, Nest, StepSequence
+from distrl.types import ActorStep, Items, StepSequence
+
+_Leaves = collections.deque[list[np.ndarray]]
 
 
 class SequenceAccumulator:
@@ -27,8 +29,11 @@ class SequenceAccumulator:
         self._length = length
         self._period = period
         self._discount = np.float32(discount)
-        # The last T steps, with a carry on the host where a sequence may start.
-        self._steps: collections.deque[ActorStep] = collections.deque(maxlen=length)
+        self._mask = np.ones(num_environments, np.float32)
+        # Of the last T steps: the leaves of all fields but the carry, and the carry, on
+        # the host where a sequence may start.
+        self._steps: _Leaves = collections.deque(maxlen=length)
+        self._carries: _Leaves = collections.deque(maxlen=length)
         self._taken = np.zeros(num_environments, np.int64)  # Steps of the episode.
         self._empty: StepSequence | None = None
 
@@ -39,20 +44,27 @@ class SequenceAccumulator:
         carry is copied from the device only where a sequence starts. The arrays of the
         step must not be written to later.
         """
+        fields = (
+            step.observation_tm1,
+            np.asarray(step.action_tm1, np.int32),
+            np.asarray(step.reward_t, np.float32),
+            self._discount * np.asarray(step.discount_t, np.float32),
+            self._mask,
+        )
+        self._steps.append(jax.tree_util.tree_leaves(fields))
         if (self._taken % self._period == 0).any():
-            carry = jax.tree_util.tree_map(np.asarray, step.carry_tm1)
+            self._carries.append([np.asarray(leaf) for leaf in step.carry_tm1])
         else:
-            carry = self._steps[-1].carry_tm1  # Of no use, but of the right shape.
-        self._steps.append(step._replace(carry_tm1=carry, q_tm1=None))
+            self._carries.append(self._carries[-1])  # Of no use.
         self._taken += 1
         count = self._count_complete(step.last_t)
         (environment,) = np.nonzero(count)
         self._taken[step.last_t] = 0
         if self._empty is None:
-            self._empty = self._gather(environment[:0], count[:0])
+            self._empty = self._gather(step, environment[:0], count[:0])
         if len(environment) == 0:
             return Items(self._empty, None)
-        return Items(self._gather(environment, count[environment]), None)
+        return Items(self._gather(step, environment, count[environment]), None)
 
     def _count_complete(self, last_t: np.ndarray) -> np.ndarray:
         """Returns `[E]`, the steps of the completed sequence; 0 for none."""
@@ -64,39 +76,36 @@ class SequenceAccumulator:
         pending = np.maximum(self._taken - started, 0)
         return np.where(is_full, self._length, np.where(last_t, pending, 0))
 
-    def _gather(self, environment: np.ndarray, count: np.ndarray) -> StepSequence:
+    def _gather(
+        self, step: ActorStep, environment: np.ndarray, count: np.ndarray
+    ) -> StepSequence:
         """Copies the last `count` `[M]` steps of each `environment` `[M]`, and pads."""
-        length = self._length
-        steps = list(self._steps)[-count.max(initial=1) :]
+        zeros = np.zeros_like(self._mask)
+        # The final observation follows the last step.
+        final = (step.observation_t, zeros.astype(np.int32), zeros, zeros, zeros)
+        leaves, structure = jax.tree_util.tree_flatten(final)
+        steps = [*list(self._steps)[-count.max(initial=1) :], leaves]
+        place = np.arange(self._length + 1)
+        index = np.minimum(len(steps) - 1 - count[:, None] + place, len(steps) - 1)
+        index = index * len(count) + np.arange(len(count))[:, None]
+        is_padding = place > count[:, None]
 
-        def pick(nests: list[Nest], shown: np.ndarray, size: int) -> Nest:
-            """Returns `[M, size, ...]`: the last `shown` `[M]` nests, then zeros."""
-            place = np.arange(size)
-            index = np.minimum(len(nests) - shown[:, None] + place, len(nests) - 1)
+        def pick(column: tuple[np.ndarray, ...]) -> np.ndarray:
+            """Returns `[M, T + 1, ...]` of arrays `[E, ...]`, one for each step."""
+            rows = np.concatenate([leaf.take(environment, axis=0) for leaf in column])
+            picked = rows[index]
+            picked[is_padding] = 0
+            return picked
 
-            def stack(*leaves: np.ndarray) -> np.ndarray:
-                rows = np.stack([leaf[environment] for leaf in leaves])
-                picked = rows[index, np.arange(len(shown))[:, None]]
-                picked[place >= shown[:, None]] = 0
-                return picked
-
-            return jax.tree_util.tree_map(stack, *nests)
-
-        def read(name: str, dtype: type) -> np.ndarray:
-            arrays: list[Nest] = [
-                np.asarray(getattr(step, name), dtype) for step in steps
-            ]
-            return pick(arrays, count, length)
-
-        observations = [step.observation_tm1 for step in steps]
-        carries = pick([step.carry_tm1 for step in steps], count, 1)
-        return StepSequence(
-            observation=pick(
-                [*observations, steps[-1].observation_t], count + 1, length + 1
-            ),
-            action=read("action_tm1", np.int32),
-            reward=read("reward_t", np.float32),
-            discount=self._discount * read("discount_t", np.float32),
-            mask=(np.arange(length) < count[:, None]).astype(np.float32),
-            carry=jax.tree_util.tree_map(lambda x: x[:, 0], carries),
+        picked = structure.unflatten(map(pick, zip(*steps, strict=True)))
+        observation, *others = picked
+        action, reward, discount, mask = (x[:, :-1] for x in others)
+        starts = [self._carries[-number] for number in count]
+        carry = tuple(
+            np.array(
+                [start[i][e] for start, e in zip(starts, environment, strict=True)],
+                leaf.dtype,
+            ).reshape(len(count), *leaf.shape[1:])
+            for i, leaf in enumerate(self._carries[-1])
         )
+        return StepSequence(observation, action, reward, discount, mask, carry)
