@@ -3,7 +3,7 @@
 import os
 import signal
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from distrl.config import Config, LaunchConfig
 from distrl.launch.groups import find_group
@@ -21,11 +21,6 @@ _RESTARTED: dict[End, tuple[str, ...]] = {
     "failed": ("always",),
     "ended": (),
 }
-# After this many doublings every delay exceeds the window.
-_MOST_DOUBLINGS = 60
-_LOG_LINES = 15
-# A node that hung dumps the stacks of all threads; the main thread comes last.
-_DUMP_LINES = 60
 
 
 def describe_kill(number: int, memory_ran_out: bool) -> str:
@@ -55,7 +50,8 @@ def describe_end(
 
 def read_log_end(run_dir: str, node: str, end: End) -> str:
     """Returns the last lines of a node's log, under a heading."""
-    count = _DUMP_LINES if end == "hung" else _LOG_LINES
+    # A node that hung dumps the stacks of all threads; the main thread comes last.
+    count = 60 if end == "hung" else 15
     log = node_file(run_dir, "logs", node, ".log")
     try:
         with log.open("rb") as file:
@@ -65,27 +61,22 @@ def read_log_end(run_dir: str, node: str, end: End) -> str:
     return "\n".join([f"The end of {log}:", *lines])
 
 
-class Decision(NamedTuple):
-    """The seconds until a node is restarted; None fails the run, for a reason."""
-
-    delay: float | None
-    reason: str = ""
-
-
 def decide(
     launch: LaunchConfig, end: End, restarted_at: Sequence[float], now: float
-) -> Decision:
-    """Decides whether to restart a node that ended during the run."""
+) -> float | str:
+    """Returns the seconds until a node is restarted, or why not, if a limit forbids it.
+
+    `restarted_at` has the times of its earlier restarts.
+    """
     if launch.restart not in _RESTARTED[end]:
-        return Decision(None)
+        return ""
     window, most = launch.restart_window_seconds, launch.max_restarts
     recent = sum(now - then <= window for then in restarted_at)
     if recent >= most:
         limit = f"launch.max_restarts = {most} allows no more restarts within"
-        return Decision(None, f"{limit} {window:g} s (launch.restart_window_seconds).")
-    delay = launch.restart_delay_seconds * 2.0 ** min(recent, _MOST_DOUBLINGS)
-    # A longer delay would not help: by then the window is over.
-    return Decision(min(delay, window))
+        return f"{limit} {window:g} s (launch.restart_window_seconds)."
+    # After 60 doublings every delay exceeds the window, and by then that is over.
+    return min(launch.restart_delay_seconds * 2.0 ** min(recent, 60), window)
 
 
 def stop_limit(config: Config, group: str) -> float:

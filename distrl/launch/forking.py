@@ -6,10 +6,9 @@ import os
 import signal
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-
-import psutil
+from typing import NoReturn
 
 from distrl.config import Config
 from distrl.launch.channel import Channel
@@ -17,7 +16,7 @@ from distrl.launch.devices import node_environment
 from distrl.launch.logs import clip, redirect_output
 from distrl.launch.messages import Failure
 from distrl.launch.prepare import PreparedNode, run_node
-from distrl.launch.reaping import kill_group, mark_process
+from distrl.launch.reaping import find_descendants, kill_group, mark_process
 from distrl.launch.run_directory import node_file
 from distrl.launch.signs_of_life import Signs, send_signs, signing_period
 from distrl.launch.stop_flag import StopFlag, call_when_told
@@ -25,21 +24,6 @@ from distrl.system.children import DUMP_SIGNAL, die_with_parent, flush_output
 from distrl.system.session import read_session
 
 _DUMP_SECONDS = 0.1
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """What the nodes of a run have in common.
-
-    Attributes:
-      stop: the pipe that becomes readable when the nodes must stop.
-      forget: called in the node, to close what belongs to the supervisor.
-    """
-
-    config: Config
-    outbox: Channel
-    stop: int
-    forget: Callable[[], object]
 
 
 @dataclass
@@ -57,10 +41,10 @@ class NodeProcess:
     """
 
     node: PreparedNode
-    surroundings: Surroundings
     environment: Mapping[str, str] = field(default_factory=dict)
     restarted_at: list[float] = field(default_factory=list)
     pid: int = 0
+    parent: int = 0
     mark: int = 0
     signs: Signs = field(default_factory=lambda: Signs(0.0, 0.0))
     status: int | None = None
@@ -68,29 +52,30 @@ class NodeProcess:
     cause: str = ""
     due: float | None = None
 
-    def start(self, mark: int, now: float) -> None:
-        """Forks the process of the node's next incarnation."""
-        parent = os.getpid()
+    def fork(self, mark: int, now: float) -> bool:
+        """Forks the process of the node's next incarnation; True in that process."""
         flush_output()
         # Until the node has its own handler, it would run its parent's.
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
-        pid = os.fork()
-        if pid == 0:
+        self.parent, self.pid = os.getpid(), os.fork()
+        if self.pid == 0:
             mark_process(mark)
-            self._become_node(parent)
+            return True
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
-        # Parent and child both do it, so the group exists when `start` returns.
+        # Parent and child both do it, so the group exists when this returns.
         with contextlib.suppress(ProcessLookupError):
-            os.setpgid(pid, pid)
-        self.pid, self.mark, self.signs = pid, mark, Signs(now, now)
+            os.setpgid(self.pid, self.pid)
+        self.mark, self.signs = mark, Signs(now, now)
         self.status = self.fault = None
+        return False
 
-    def _become_node(self, parent: int) -> None:
-        """Turns a forked child into the node; does not return."""
-        name, config = self.node.name, self.surroundings.config
-        outbox = self.surroundings.outbox
+    def become_node(self, config: Config, outbox: Channel, stop: int) -> NoReturn:
+        """Turns this forked process into the node.
+
+        `outbox` takes its messages; the pipe `stop` is readable when it must stop.
+        """
+        name, code = self.node.name, 1
         assert config.run_dir is not None
-        code = 1
         try:
             stop_flag = StopFlag()
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -98,12 +83,11 @@ class NodeProcess:
             stop_flag.die_of(signal.SIGTERM)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
             os.setpgid(0, 0)
-            die_with_parent(parent)
+            die_with_parent(self.parent)
             redirect_output(node_file(config.run_dir, "logs", name, ".log"))
             faulthandler.enable()
             faulthandler.register(DUMP_SIGNAL, all_threads=True)
-            self.surroundings.forget()
-            call_when_told(self.surroundings.stop, stop_flag.set)
+            call_when_told(stop, stop_flag.set)
             send_signs(name, stop_flag, outbox, signing_period(config.launch))
             own = node_environment(self.node.group, config.launch.environment)
             # The user's variables override those of the cluster.
@@ -130,12 +114,9 @@ def kill_with_dump(processes: Sequence[NodeProcess]) -> None:
     pids = [process.pid for process in processes]
     _signal(pids, DUMP_SIGNAL)
     # A node may be waiting for its environment's process, whose end it must not see.
-    children: list[psutil.Process] = []
-    for pid in pids:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            children += psutil.Process(pid).children()
+    descendants = [each for pid in pids for each in find_descendants(pid)]
     _signal(pids, signal.SIGSTOP)
-    _signal([child.pid for child in children], DUMP_SIGNAL)
+    _signal(descendants, DUMP_SIGNAL)
     for pid in pids:
         kill_group(pid)
 

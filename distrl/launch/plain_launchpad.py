@@ -13,10 +13,10 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 import launchpad as lp
 from absl import flags
 from launchpad.launch import worker_manager
@@ -27,27 +27,11 @@ from distrl.launch.channel import Channel
 from distrl.launch.devices import describe_node, node_environment
 from distrl.launch.ends import stop_limit
 from distrl.launch.logs import clip, redirect_output
-from distrl.launch.messages import (
-    Ended,
-    Failure,
-    Launch,
-    NodeChanged,
-    Saving,
-    Started,
-)
+from distrl.launch.messages import Ended, Failure, Launch, NodeChanged, Saving, Started
 from distrl.launch.prepare import first_address, named_nodes
 from distrl.launch.run_directory import node_file
 from distrl.launch.stop_flag import call_when_told, is_told
 from distrl.system.children import die_with_parent, flush_output, join_run
-
-
-@dataclass(frozen=True)
-class _Launcher:
-    """What nodes need of the launching process: its pid, the stop pipe, a directory."""
-
-    pid: int
-    stop: int
-    scratch: str
 
 
 def run_launchpad(
@@ -66,18 +50,33 @@ def run_launchpad(
     flags.FLAGS["lp_termination_notice_secs"].value = int(limit) + 2
     nodes = named_nodes(program)
     stop_reader, stop_writer = os.pipe()
-    launcher = _Launcher(os.getpid(), stop_reader, scratch)
     for name, (group, node) in nodes.items():
         # Launchpad has no hook around a node, and loses its traceback.
         node._partial_function = functools.partial(
-            _run_guarded, _Preparation(), node.function, name, group, config, launcher
+            _run_guarded,
+            node.function,
+            name,
+            stop_limit(config, group),
+            config,
+            Path(f"/proc/{os.getpid()}/fd/{stop_reader}"),
+            Path(scratch, "error"),
         )
+    prepare = Path(scratch, "prepare")
+    prepare.write_bytes(cloudpickle.dumps(_prepare_process))
+    # Fresh processes find modules where this one does, for example by a script.
+    path = {"PYTHONPATH": os.pathsep.join(sys.path)}
     manager = lp.launch(
         program,
         launch_type="local_mp",
         # The other terminals lose exit codes and leave shells behind.
         terminal="output_to_files",
-        local_resources=_list_resources(program, config),
+        local_resources={
+            group: PythonProcess(
+                {"init_file": str(prepare)},
+                {**node_environment(group, config.launch.environment), **path},
+            )
+            for group in program.groups
+        },
     )
     facts = {
         name: describe_node(group, config.launch, first_address(node))
@@ -103,55 +102,42 @@ def run_launchpad(
     error = None
     try:
         manager.wait()
-    except Exception:
-        text = traceback.format_exc()
-        text += f"What the nodes printed is in {config.run_dir}/logs/launchpad.\n"
+    except Exception as failure:
+        text = (
+            f"{failure} What the nodes printed is in {config.run_dir}/logs/launchpad."
+        )
         error = Failure("launchpad", text)
-    errors = sorted(Path(scratch).glob("*.error"), key=os.path.getmtime)
-    if errors:
-        error = Failure(**json.loads(errors[0].read_text()))
+    with contextlib.suppress(FileNotFoundError):
+        error = Failure(**json.loads(Path(scratch, "error").read_text()))
     for name in nodes:
         failed = error is not None and error.node == name
         channel.send(NodeChanged(name, "failed" if failed else "ended"))
     channel.send(Ended(error))
 
 
-def _list_resources(program: lp.Program, config: Config) -> dict[str, PythonProcess]:
-    resources = {}
-    for group in program.groups:
-        environment = node_environment(group, config.launch.environment)
-        # Fresh processes find modules where this one does, for example by a script.
-        environment["PYTHONPATH"] = os.pathsep.join(sys.path)
-        resources[group] = PythonProcess(env=environment)
-    return resources
-
-
-class _Preparation:
-    """Becomes None when unpickled, after preparing that process for what follows."""
-
-    def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
-        return _prepare_process, ()
-
-
 def _prepare_process() -> None:
+    """Prepares a node's process for unpickling the nodes, which imports JAX."""
     join_run()
-    # What is unpickled next imports JAX, and a collection while jaxlib 0.4.38 registers
-    # its pytrees can crash the process.
+    # A collection while jaxlib 0.4.38 registers its pytrees can crash the process.
     gc.disable()
 
 
 def _run_guarded(
-    _: None,
     function: Callable[[], Any],
     name: str,
-    group: str,
+    limit: float,
     config: Config,
-    launcher: _Launcher,
+    stop_pipe: Path,
+    error_file: Path,
 ) -> None:
-    """Runs a node in its process, with its own log; leaves its error in a file."""
+    """Runs a node in its process, with its own log; the first error is kept in a file.
+
+    The stop comes through a pipe of the launching process, since Launchpad stops nodes
+    by a signal, which an environment may have replaced.
+    """
     gc.enable()
     assert config.run_dir is not None
-    die_with_parent(launcher.pid)
+    die_with_parent(int(stop_pipe.parts[2]))
     redirect_output(node_file(config.run_dir, "logs", name, ".log"))
     faulthandler.enable()
     manager = worker_manager.get_worker_manager()
@@ -160,10 +146,9 @@ def _run_guarded(
 
     def stop() -> None:
         manager.stop_event().set()
-        faulthandler.dump_traceback_later(stop_limit(config, group), exit=True)
+        faulthandler.dump_traceback_later(limit, exit=True)
 
-    # Launchpad stops its nodes by a signal, which an environment may have replaced.
-    reader = os.open(f"/proc/{launcher.pid}/fd/{launcher.stop}", os.O_RDONLY)
+    reader = os.open(stop_pipe, os.O_RDONLY)
     call_when_told(reader, stop)
     code = 0
     try:
@@ -176,10 +161,11 @@ def _run_guarded(
     except BaseException:
         code = 1
         error = {"node": name, "traceback": clip(traceback.format_exc())}
-        with contextlib.suppress(OSError):  # the disk may be full
-            file = Path(launcher.scratch, f"{os.getpid()}.error")
-            file.write_text(json.dumps(error))
+        with contextlib.suppress(OSError):  # The disk may be full.
             traceback.print_exc()
+        # Only the first error is kept.
+        with contextlib.suppress(OSError), error_file.open("x") as file:
+            file.write(json.dumps(error))
     finally:
         flush_output()
         # Launchpad would drop into a debugger that nobody sees, and destructors would

@@ -19,7 +19,7 @@ from distrl.config import Config
 from distrl.launch.channel import Channel
 from distrl.launch.devices import describe_node
 from distrl.launch.ends import End, decide, describe_end, is_late, read_log_end
-from distrl.launch.forking import NodeProcess, Surroundings, kill_with_dump
+from distrl.launch.forking import NodeProcess, kill_with_dump
 from distrl.launch.isolation import outside_pid
 from distrl.launch.messages import (
     Ended,
@@ -66,10 +66,7 @@ class Supervisor:
         # So nodes do not look silent when this process was stopped.
         self._clock = WorkingClock(2 * self._period)
         self._memory_kills = MemoryKills()
-        stop_reader, self._stop_writer = os.pipe()
-        self._surroundings = Surroundings(
-            config, self._outbox, stop_reader, self._forget
-        )
+        self._stop_reader, self._stop_writer = os.pipe()
         self._children: dict[str, NodeProcess] = {}
         self._errors: dict[str, str] = {}
         self._failed: str | None = None
@@ -78,7 +75,6 @@ class Supervisor:
         self._said_late: set[str] = set()
         self._marks = itertools.count(read_mark() + 1)
         self._wakeup, wakeup_writer = os.pipe()
-        os.set_blocking(self._wakeup, False)
         os.set_blocking(wakeup_writer, False)
         signal.set_wakeup_fd(wakeup_writer)
         signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -104,7 +100,6 @@ class Supervisor:
         for name, restarts in order.restarts.items():
             child = NodeProcess(
                 by_name[name],
-                self._surroundings,
                 order.environments.get(name, {}),
                 # Restarts on other machines count.
                 restarted_at=[time.monotonic()] * restarts,
@@ -130,7 +125,7 @@ class Supervisor:
     def _start(self, child: NodeProcess) -> bool:
         """Forks a node; if that fails, stops the run and returns False."""
         try:
-            child.start(next(self._marks), self._clock.now)
+            is_node = child.fork(next(self._marks), self._clock.now)
         except OSError as error:
             self._fail(
                 child.node.name,
@@ -139,18 +134,18 @@ class Supervisor:
                 "pids.max of the container), or lower actor.count.",
             )
             return False
+        if is_node:
+            # What a node's own children keep open would hide the end of this process.
+            self._channel.close()
+            self._inbox.close()
+            os.close(self._stop_writer)
+            child.become_node(self._config, self._outbox, self._stop_reader)
         return True
 
     def _fail(self, name: str, error: str) -> None:
         """Stops a run that cannot continue without a node."""
         self._failed, self._errors[name] = name, error
         self._stop_nodes()
-
-    def _forget(self) -> None:
-        """Closes what belongs to the supervisor; called in a new node."""
-        self._channel.close()
-        self._inbox.close()
-        os.close(self._stop_writer)
 
     def _running(self) -> list[NodeProcess]:
         return [child for child in self._children.values() if child.status is None]
@@ -231,11 +226,11 @@ class Supervisor:
         name, now = child.node.name, time.monotonic()
         decision = decide(self._config.launch, end, child.restarted_at, now)
         say(f"{name} {child.cause}")
-        if decision.delay is not None:
+        if isinstance(decision, float):
             self._errors.pop(name, None)
             # What it started may have left its group, and may hold its port.
             kill_descendants(os.getpid(), range(child.mark, child.mark + 1))
-            child.due = now + decision.delay
+            child.due = now + decision
             self._channel.send(NodeChanged(name, "restarting"))
             return
         error = self._errors.get(name)
@@ -244,7 +239,7 @@ class Supervisor:
             log = read_log_end(self._config.run_dir, name, end)
             error = f"The process {child.cause}. {log}"
         self._channel.send(NodeChanged(name, "ended" if end == "ended" else "failed"))
-        self._fail(name, f"{decision.reason}\n{error}".lstrip())
+        self._fail(name, f"{decision}\n{error}".lstrip())
 
     def _restart_due(self) -> None:
         for child in self._waiting():

@@ -1,11 +1,11 @@
-"""Functions that find and kill processes: a session, a group, a tree."""
+"""Functions that find and kill processes: descendants, a group, a tree."""
 
 import contextlib
 import os
 import resource
 import signal
 import time
-from collections.abc import Callable, Container
+from collections.abc import Container
 
 import psutil
 
@@ -60,26 +60,23 @@ def find_descendants(
 def kill_descendants(
     root: int, marks: range | None = None, spared: Container[int] = ()
 ) -> None:
-    """Kills what `find_descendants` finds until it finds nothing."""
-    killed = _kill_all(lambda: find_descendants(root, marks, spared))
+    """Kills what `find_descendants` finds until it finds nothing.
+
+    Processes may fork meanwhile. It gives up after a while on one that cannot be
+    killed, for example while it waits for a disk.
+    """
+    give_up = time.monotonic() + _KILL_SECONDS
+    killed: set[int] = set()
+    while found := find_descendants(root, marks, spared):
+        _kill(found)
+        if time.monotonic() > give_up:
+            return
+        killed.update(found)
+        time.sleep(_SLICE_SECONDS)
     # Some are children of this process.
     for pid in killed:
         with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, 0)
-
-
-def kill_session(session: int) -> None:
-    """Kills every process of a session except this one, until none is left."""
-
-    def find_members() -> list[int]:
-        members = []
-        for process in psutil.process_iter():
-            with contextlib.suppress(OSError):
-                if os.getsid(process.pid) == session and _is_running(process):
-                    members.append(process.pid)
-        return [pid for pid in members if pid != os.getpid()]
-
-    _kill_all(find_members)
 
 
 def kill_group(group: int) -> None:
@@ -91,23 +88,6 @@ def kill_group(group: int) -> None:
 def kill_tree(root: int) -> None:
     """Kills a process and its descendants."""
     _kill([root, *find_descendants(root)])
-
-
-def _kill_all(find: Callable[[], list[int]]) -> set[int]:
-    """Kills what `find` returns until that is nothing; returns the pids.
-
-    Processes may fork meanwhile. It gives up after a while on one that cannot be
-    killed, for example while it waits for a disk.
-    """
-    give_up = time.monotonic() + _KILL_SECONDS
-    killed: set[int] = set()
-    while found := find():
-        _kill(found)
-        if time.monotonic() > give_up:
-            return set()
-        killed.update(found)
-        time.sleep(_SLICE_SECONDS)
-    return killed
 
 
 def _kill(pids: list[int]) -> None:

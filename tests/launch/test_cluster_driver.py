@@ -12,8 +12,6 @@ import pytest
 from distrl.config import Config, LaunchConfig
 from distrl.launch.channel import Channel
 from distrl.launch.cluster import driver
-from distrl.launch.cluster.machines import MachineLost
-from distrl.launch.cluster.placement import Places
 from distrl.launch.cluster.ray_connection import ClusterMachine
 from distrl.launch.messages import (
     Checked,
@@ -45,7 +43,6 @@ AWAY = ["actor/0", "actor/1"]
 NODES = [*HOME, *AWAY]
 APART = {**dict.fromkeys(HOME, "home"), **dict.fromkeys(AWAY, "away")}
 DEVICES = {"learner": {"CUDA_VISIBLE_DEVICES": "2,3"}}
-LEFT = "left the cluster"
 
 
 class StoodInMachine:
@@ -67,8 +64,8 @@ class StoodInMachine:
         for message in messages:
             self._said.put((self, message))
 
-    def lose(self, reason=LEFT, printed=""):
-        self._said.put(MachineLost(self, reason, printed))
+    def lose(self, printed=""):
+        self.say(Lost("left the cluster", printed))
 
     def get_ready(self):
         ports = {name: [7] * count for name, count in self.nodes.items()}
@@ -91,7 +88,6 @@ class StoodInCluster:
 
     def __init__(self, monkeypatch):
         self.keys = APART
-        self.placing_error = None
         self.released = 0
         self.is_left = False
         self.front, self._channel = Channel.pair()
@@ -106,10 +102,10 @@ class StoodInCluster:
             "RemoteMachine": self._start_machine,
             "receive": self._receive,
             "redirect_output": lambda log: None,
+            # Ends the driver's thread instead of the tests' process.
+            "kill_descendants": lambda pid: sys.exit(),
         }.items():
             monkeypatch.setattr(driver, name, value)
-        # Ends the driver's thread instead of the tests' process.
-        monkeypatch.setattr(driver._Driver, "_abandon", lambda self: sys.exit())
 
     def start(self, **launch):
         """Starts a run; returns the two machines that get an agent."""
@@ -184,13 +180,8 @@ class StoodInCluster:
 
     # The driver uses the cluster as its Reservation.
 
-    def is_ready(self):
-        if self.placing_error is not None:
-            raise self.placing_error
-        return self.keys is not None
-
     def read_places(self, seconds):
-        return Places(self.keys, DEVICES)
+        return None if self.keys is None else (self.keys, DEVICES)
 
     def release(self):
         self.released += 1
@@ -206,10 +197,7 @@ class StoodInCluster:
 
     def _receive(self, machines, seconds):
         with contextlib.suppress(queue.Empty):
-            said = self._said.get(timeout=seconds)
-            if isinstance(said, MachineLost):
-                raise said
-            yield said
+            yield self._said.get(timeout=seconds)
 
     @contextlib.contextmanager
     def _connect(self, launch, directory):
@@ -275,14 +263,12 @@ def test_early_node_events_are_sent_after_started(cluster):
     assert cluster.finish(home) == failure
 
 
-@pytest.mark.parametrize("error", [None, RuntimeError("the head is dead")])
-def test_nodes_without_place_are_refused_after_connect_seconds(cluster, error):
-    cluster.keys, cluster.placing_error = None, error
+def test_nodes_without_place_are_refused_after_connect_seconds(cluster):
+    cluster.keys = None
     cluster.start(connect_seconds=0.2)
     text = cluster.hear(Refused).text
     assert "launch.connect_seconds = 0.2" in text
     assert "2 actor of {num_cpus: 0.01}" in text
-    assert error is None or "the head is dead" in text
     cluster.join()
     assert cluster.released
 
@@ -296,16 +282,19 @@ def test_run_is_refused_when_machine_refuses(cluster):
     assert home.has_ended and away.has_ended
 
 
-def test_machine_lost_before_start_fails_run(cluster):
-    cluster.start()[0].lose(printed="the end")
-    error = Failure("launcher", "machine ip-home left the cluster.\nthe end")
-    assert cluster.conclude() == error
-
-
-def test_machine_error_before_start_fails_run(cluster):
-    error = Failure("launcher", "it broke")
-    cluster.start()[0].say(Ended(error))
-    assert cluster.conclude() == error
+@pytest.mark.parametrize(
+    ("said", "text"),
+    [
+        (
+            Lost("left the cluster", "the end"),
+            "machine ip-home left the cluster.\nthe end",
+        ),
+        (Ended(Failure("launcher", "it broke")), "it broke"),
+    ],
+)
+def test_machine_that_ends_before_start_fails_run(cluster, said, text):
+    cluster.start()[0].say(said)
+    assert cluster.conclude() == Failure("launcher", text)
 
 
 @pytest.mark.parametrize("lost", ["home", "away"])

@@ -85,9 +85,8 @@ from distrl.launch.cluster.ray_connection import connect, list_machines
 bundles, strategy = json.loads(sys.argv[2])
 with connect(LaunchConfig(address=sys.argv[1])):
     reservation = Reservation(bundles, strategy)
-    while not reservation.is_ready():
+    while (places := reservation.read_places(60)) is None:
         time.sleep(0.05)
-    places = reservation.read_places(60)
     reservation.release()
     machines = [machine.key for machine in list_machines()]
 print(json.dumps([places, machines]))

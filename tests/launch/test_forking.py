@@ -12,7 +12,7 @@ import pytest
 
 from distrl.config import Config
 from distrl.launch.channel import Channel
-from distrl.launch.forking import NodeProcess, Surroundings, kill_with_dump
+from distrl.launch.forking import NodeProcess, kill_with_dump
 from distrl.launch.messages import Failure
 from distrl.launch.prepare import PreparedNode
 from distrl.system.session import read_session
@@ -109,10 +109,14 @@ def main():
     run_dir, name, *what = sys.argv[1:]
     near, far = Channel.pair()
     node = PreparedNode("node/0", "node", None, globals()[name])
-    process = NodeProcess(
-        node, Surroundings(Config(run_dir=run_dir), far, os.pipe()[0], near.close)
-    )
-    process.start(1, 0.0)
+    process = NodeProcess(node)
+
+    def start():
+        if process.fork(1, 0.0):
+            near.close()
+            process.become_node(Config(run_dir=run_dir), far, os.pipe()[0])
+
+    start()
     if "kill" in what:
         log = Path(run_dir) / "logs" / "node" / "0.log"
         while not (log.exists() and log.read_text()):
@@ -121,7 +125,7 @@ def main():
     _, status = os.waitpid(process.pid, 0)
     if "again" in what:
         process.restarted_at.append(0.0)
-        process.start(2, 0.0)
+        start()
         _, status = os.waitpid(process.pid, 0)
     far.close()
     errors = [m for m in iter(near.receive, None) if isinstance(m, Failure)]

@@ -1,4 +1,4 @@
-"""Killing sessions, process trees and marked descendants."""
+"""Killing process trees and marked descendants."""
 
 import os
 import signal
@@ -11,7 +11,6 @@ import pytest
 from distrl.launch.reaping import (
     find_descendants,
     kill_descendants,
-    kill_session,
     kill_tree,
 )
 from distrl.system.children import adopt_orphans
@@ -25,22 +24,20 @@ child.wait()
 
 
 def start_family():
-    """Starts a process that leads a session; returns it and its child."""
+    """Returns a process and its child."""
     leader = subprocess.Popen(
         [sys.executable, "-c", _FAMILY],
         stdout=subprocess.PIPE,
         text=True,
-        start_new_session=True,
     )
     return leader, psutil.Process(int(leader.stdout.readline()))
 
 
-@pytest.mark.parametrize("kill", [kill_session, kill_tree])
-def test_only_given_process_and_its_child_are_killed(kill):
+def test_only_given_process_and_its_child_are_killed():
     families = [start_family() for _ in range(2)]
     for index, (leader, member) in enumerate(families):
         assert (leader.poll(), member.is_running()) == (None, True)
-        kill(leader.pid)
+        kill_tree(leader.pid)
         member.wait(timeout=10)
         assert leader.wait() == -signal.SIGKILL, index
         leader.stdout.close()

@@ -11,15 +11,14 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Iterable
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 from distrl.config import Config
 from distrl.errors import ConfigError
 from distrl.launch import messages
 from distrl.launch.channel import Channel
-from distrl.launch.cluster.machines import MachineLost, RemoteMachine, receive
+from distrl.launch.cluster.machines import RemoteMachine, receive
 from distrl.launch.cluster.placement import (
-    Places,
     Reservation,
     check_demands,
     describe_demands,
@@ -42,6 +41,10 @@ _POLL_SECONDS = 0.1
 
 class _RunEnded(Exception):
     """Raised with the `Failure` that ends the run, or None if the front ends it."""
+
+
+class _MachineLost(Exception):
+    """Raised with a `RemoteMachine` and its last message, `Lost`."""
 
 
 def run_cluster(
@@ -71,24 +74,29 @@ class _Driver:
         self._request = request
         if program is None:
             self._groups = count_nodes(config)
-            names = name_nodes(self._groups)
-            self._ports = {name: int(group_of(name).is_called) for name in names}
+            called = {n: group_of(n).is_called for n in name_nodes(self._groups)}
+            self._ports = {name: int(is_called) for name, is_called in called.items()}
         else:
             from distrl.launch.prepare import named_nodes
 
             self._groups = {name: len(nodes) for name, nodes in program.groups.items()}
-            nodes = named_nodes(program)
-            self._ports = {name: len(nodes[name][1].addresses) for name in nodes}
+            made = named_nodes(program).items()
+            self._ports = {name: len(node.addresses) for name, (_, node) in made}
         self._session = Session(uuid.uuid4().hex, request.resumes).to_environment()
         # Packed, once the check has read it.
         self._spec: str | None = None
         # A file by which machines know whether they share the run's disk.
         self._token = request.token
         self._reservation: Reservation | None = None
+        # The machine of each node, by Ray's id, and the variables of those with GPUs.
+        self._keys: dict[str, str] = {}
+        self._devices: dict[str, dict[str, str]] = {}
         self._machines: list[RemoteMachine] = []
         self._received: deque[tuple[RemoteMachine, messages.Message]] = deque()
         self._restarts = dict.fromkeys(self._ports, 0)
+        # When machines were lost, and what the latest loss meant for each node.
         self._lost_at: list[float] = []
+        self._causes: dict[str, str] = {}
         # Whether the front knows the nodes, and whether they run now.
         self._has_begun = self._is_running = False
         self._is_stopping = self._said_saving = False
@@ -119,41 +127,36 @@ class _Driver:
         demands = list_demands(self._launch, self._groups)
         check_demands(demands, self._groups, list_machines(), read_available())
         self._front.send(messages.Stage("placing the nodes"))
-        loss = None
         while True:
             try:
-                self._start(self._place(demands), loss)
+                self._place(demands)
+                self._start()
                 self._supervise()
                 return
-            except MachineLost as error:
-                loss = error
-                self._prepare_restart(loss)
+            except _MachineLost as loss:
+                self._prepare_restart(*loss.args)
 
-    def _place(self, demands: dict[str, dict[str, float]]) -> Places:
+    def _place(self, demands: dict[str, dict[str, float]]) -> None:
         bundles = {name: demands[group_of(name).name] for name in self._ports}
         limit = self._launch.connect_seconds
         deadline = time.monotonic() + limit
-        reason = ""
-        try:
-            self._reservation = Reservation(bundles, self._launch.strategy)
-            while time.monotonic() < deadline:
-                if self._reservation.is_ready():
-                    return self._reservation.read_places(limit)
-                self._pause(_POLL_SECONDS)
-        except _RunEnded:
-            raise
-        except Exception as error:
-            reason = f": {error}"
+        self._reservation = Reservation(bundles, self._launch.strategy)
+        while time.monotonic() < deadline:
+            places = self._reservation.read_places(limit)
+            if places is not None:
+                self._keys, self._devices = places
+                return
+            self._pause(_POLL_SECONDS)
         raise ConfigError(
             "launch.resources: Ray found no place for "
             f"{describe_demands(demands, self._groups)} within launch.connect_seconds "
-            f"= {limit:g}{reason}. In total there is enough, but not on single "
+            f"= {limit:g}. In total there is enough, but not on single "
             "machines: ask for less per node, or use fewer nodes."
         )
 
-    def _start(self, places: Places, loss: MachineLost | None) -> None:
+    def _start(self) -> None:
         """Starts all nodes, once the addresses of all are known."""
-        self._start_machines(places)
+        self._start_machines()
         ready = self._gather(messages.Ready)
         if self._spec is None:
             self._spec = self._await_start(ready.values())
@@ -166,23 +169,26 @@ class _Driver:
         for machine in self._machines:
             restarts = {name: self._restarts[name] for name in machine.nodes}
             machine.send(
-                messages.StartNodes(restarts, addresses, places.devices, self._spec)
+                messages.StartNodes(restarts, addresses, self._devices, self._spec)
             )
-        started = self._gather(messages.Started)
         nodes = {}
-        for machine, begun in started.items():
+        for machine, begun in self._gather(messages.Started).items():
             for name, facts in begun.nodes.items():
                 nodes[name] = {"machine": machine.ip, **facts}
-        if loss is None:
-            ordered = {name: nodes[name] for name in self._ports if name in nodes}
+        ordered = {name: nodes[name] for name in self._ports if name in nodes}
+        if not self._has_begun:
             self._front.send(messages.Started(ordered))
         else:
-            self._report_restarts(nodes, loss)
+            for name, facts in ordered.items():
+                facts = {**facts, "restarts": self._restarts[name]}
+                self._front.send(
+                    messages.NodeChanged(name, "running", facts, self._causes[name])
+                )
         self._has_begun = self._is_running = True
 
-    def _start_machines(self, places: Places) -> None:
+    def _start_machines(self) -> None:
         names: dict[str, list[str]] = {}
-        for name, key in places.keys.items():
+        for name, key in self._keys.items():
             names.setdefault(key, []).append(name)
         if not self._has_begun:
             count = f"{len(names)} machine{'s' if len(names) > 1 else ''}"
@@ -190,7 +196,7 @@ class _Driver:
             self._front.send(messages.Stage(text))
         ips = {machine.key: machine.ip for machine in list_machines()}
         # The parts are checked where the learner runs.
-        checker = places.keys.get("learner", next(iter(names)))
+        checker = self._keys.get("learner", next(iter(names)))
         self._machines = []
         for key, own in names.items():
             checks = key == checker and self._spec is None
@@ -201,7 +207,7 @@ class _Driver:
                 token=self._token,
                 session=self._session,
                 nodes={name: self._ports[name] for name in own},
-                check=places.devices.get("learner", {}) if checks else None,
+                check=self._devices.get("learner", {}) if checks else None,
             )
             self._machines.append(RemoteMachine(self._launch, key, request))
 
@@ -217,23 +223,9 @@ class _Driver:
         self._token = f"{self._config.run_dir}/config.yaml"
         return checked.spec
 
-    def _report_restarts(
-        self, nodes: dict[str, messages.Facts], loss: MachineLost
-    ) -> None:
-        for name, facts in nodes.items():
-            what = "was lost" if name in loss.machine.nodes else "was ended"
-            cause, restarts = f"{what} when {loss}", self._restarts[name]
-            facts = {**facts, "restarts": restarts}
-            self._front.send(messages.NodeChanged(name, "running", facts, cause))
-
     def _supervise(self) -> None:
         while not all(machine.has_ended for machine in self._machines):
-            try:
-                self._handle(*self._receive())
-            except MachineLost as loss:
-                if not self._is_stopping:
-                    raise
-                loss.machine.kill()
+            self._handle(*self._receive())
 
     def _gather(self, kind: type[MessageT]) -> dict[RemoteMachine, MessageT]:
         """Waits for a message of type `kind` from each machine.
@@ -270,12 +262,12 @@ class _Driver:
         """Returns what the front says within `seconds`."""
         if not select.select([self._front], [], [], seconds)[0]:
             return None
-        return self._front.receive() or self._abandon()
-
-    def _abandon(self) -> NoReturn:
-        """Ends this process after the front was killed; Ray ends the agents."""
-        kill_descendants(os.getpid())
-        os._exit(1)
+        message = self._front.receive()
+        if message is None:
+            # The front was killed, so this process ends, and Ray ends the agents.
+            kill_descendants(os.getpid())
+            os._exit(1)
+        return message
 
     def _pause(self, seconds: float) -> None:
         """Sleeps while no node runs, unless the front asks for the end."""
@@ -296,8 +288,10 @@ class _Driver:
                     raise _RunEnded(error)
                 self._error = self._error or error
                 self._stop()
-            case messages.Lost(reason, printed) if sender is not None:
-                raise MachineLost(sender, reason, printed)
+            case messages.Lost() if sender is not None:
+                sender.kill()
+                if not self._is_stopping:
+                    raise _MachineLost(sender, message)
             case messages.Saving() if self._said_saving:
                 pass
             case _:
@@ -323,25 +317,26 @@ class _Driver:
             self._stop()
             self._supervise()
 
-    def _prepare_restart(self, loss: MachineLost) -> None:
+    def _prepare_restart(self, machine: RemoteMachine, loss: messages.Lost) -> None:
         """Kills the whole program after the loss of a machine, then waits a while."""
-        loss.machine.kill()
+        what = f"machine {machine.ip} {loss.reason}"
         if not self._has_begun:
-            text = f"{loss}.\n{loss.printed}".strip()
+            text = f"{what}.\n{loss.printed}".strip()
             raise _RunEnded(messages.Failure("launcher", text))
-        lost = list(loss.machine.nodes)
-        text = f"{loss}, and {', '.join(lost)} with it"
+        lost = list(machine.nodes)
+        text = f"{what}, and {', '.join(lost)} with it"
         say(f"{text}\n{loss.printed}".strip())
         now = time.monotonic()
         decision = decide(self._launch, "killed", self._lost_at, now)
-        if decision.delay is None:
-            parts = filter(None, [f"{text}.", decision.reason])
-            raise _RunEnded(messages.Failure(lost[0], "\n".join(parts)))
+        if isinstance(decision, str):
+            raise _RunEnded(messages.Failure(lost[0], f"{text}.\n{decision}".strip()))
         self._lost_at.append(now)
         text += "; all nodes start again from the newest checkpoint"
         self._front.send(messages.Note(text))
         self.kill_program()
         for name in self._restarts:
+            ending = "was lost" if name in lost else "was ended"
+            self._causes[name] = f"{ending} when {what}"
             self._restarts[name] += 1
             self._front.send(messages.NodeChanged(name, "restarting"))
-        self._pause(decision.delay)
+        self._pause(decision)

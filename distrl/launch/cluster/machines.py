@@ -21,9 +21,9 @@ from distrl.launch.channel import Channel
 from distrl.launch.cluster.ray_connection import list_machines
 from distrl.launch.logs import read_last_lines
 from distrl.launch.messages import Import, Lost, Message
-from distrl.launch.reaping import kill_session
+from distrl.launch.reaping import kill_descendants
 from distrl.launch.signs_of_life import WorkingClock
-from distrl.system.children import make_child_command, name_signal
+from distrl.system.children import adopt_orphans, make_child_command, name_signal
 from distrl.system.search_path import find_library_end
 
 # `receive` waits on one thread of the agent while another one sends.
@@ -31,15 +31,6 @@ _AGENT_THREADS = 4
 _POLL_SECONDS = 1.0
 _PRINTED_LINES = 20
 _REASON_LETTERS = 300
-
-
-class MachineLost(Exception):
-    """Raised when a machine no longer runs its nodes."""
-
-    def __init__(self, machine: "RemoteMachine", reason: str, printed: str = ""):
-        """`reason` follows the name of the machine; `printed` is its last output."""
-        super().__init__(f"machine {machine.ip} {reason}")
-        self.machine, self.printed = machine, printed
 
 
 class RemoteMachine:
@@ -74,21 +65,31 @@ class RemoteMachine:
         self._agent.send.remote(message)
 
     def read(self) -> list[Message]:
-        """Returns the messages that have arrived; raises MachineLost."""
+        """Returns the messages that have arrived; `Lost` if the machine is lost."""
         import ray
 
         try:
-            messages = ray.get(self.answer)
+            messages = ray.get(self.answer, timeout=0)
+        except ray.exceptions.GetTimeoutError:
+            if self._clock.tick() <= self._deadline:
+                return []
+            return [Lost(f"did not answer for {self._limit:g} s")]
         except Exception as error:
-            raise MachineLost(self, explain_loss(self._key, error)) from error
+            return [Lost(self._explain(error))]
         self._seen += len(messages)
         self._ask(self._silent_seconds)
         return messages
 
-    def check_silence(self) -> None:
-        """Raises MachineLost if the agent has not answered for too long."""
-        if self._clock.tick() > self._deadline:
-            raise MachineLost(self, f"did not answer for {self._limit:g} s")
+    def _explain(self, error: Exception) -> str:
+        import ray
+
+        shown = " ".join(str(error).split())[:_REASON_LETTERS]
+        if isinstance(error, ray.exceptions.RuntimeEnvSetupError):
+            return f"could not set launch.runtime_env up: {shown}"
+        with contextlib.suppress(Exception):
+            if self._key not in {machine.key for machine in list_machines()}:
+                return "left the cluster"
+        return f"lost its agent: {shown}"
 
     def kill(self) -> None:
         """Kills the agent and everything that it started on the machine."""
@@ -107,36 +108,14 @@ class RemoteMachine:
 def receive(
     machines: Sequence[RemoteMachine], seconds: float
 ) -> Iterator[tuple[RemoteMachine, Message]]:
-    """Waits briefly, and yields the next messages of machines that have not ended.
-
-    Raises:
-      MachineLost: one of them no longer runs its nodes.
-    """
+    """Waits briefly, and yields the next messages of machines that have not ended."""
     import ray
 
-    listening = {each.answer: each for each in machines if not each.has_ended}
-    answers = list(listening)
-    ray.wait(answers, timeout=seconds)
-    ready, missing = ray.wait(answers, num_returns=len(answers), timeout=0)
-    for answer in missing:
-        listening[answer].check_silence()
-    for answer in ready:
-        machine = listening[answer]
+    listening = [machine for machine in machines if not machine.has_ended]
+    ray.wait([machine.answer for machine in listening], timeout=seconds)
+    for machine in listening:
         for message in machine.read():
             yield machine, message
-
-
-def explain_loss(key: str, error: Exception) -> str:
-    """Returns why an agent did not answer, in words that follow the machine's name."""
-    import ray
-
-    shown = " ".join(str(error).split())[:_REASON_LETTERS]
-    if isinstance(error, ray.exceptions.RuntimeEnvSetupError):
-        return f"could not set launch.runtime_env up: {shown}"
-    with contextlib.suppress(Exception):
-        if key not in {machine.key for machine in list_machines()}:
-            return "left the cluster"
-    return f"lost its agent: {shown}"
 
 
 class MachineAgent:
@@ -148,6 +127,8 @@ class MachineAgent:
         After `patience` seconds without a call of `receive`, the driver counts as dead
         and everything on this machine is killed.
         """
+        import ray
+
         self._patience = patience
         self._asked_at = time.monotonic()
         # Never trimmed: a run has only a few per node.
@@ -155,14 +136,21 @@ class MachineAgent:
         self._receiving = threading.Lock()
         self._channel, remote = Channel.pair()
         self._output = tempfile.TemporaryFile()  # noqa: SIM115, ends with the process
+        # Without the directories that Ray brings. As in the driver, the driver's own
+        # precede the installed packages.
+        bundled = os.path.join(os.path.dirname(ray.__file__), "")
+        path = [entry for entry in sys.path if not entry.startswith(bundled)]
+        end = find_library_end(path)
+        path[end:end] = [entry for entry in request.sys_path if entry not in path]
         environment = {"TF_CPP_MIN_LOG_LEVEL": "1", **os.environ}
         # Ray sets it for its workers; each group of nodes has its own value.
         environment.pop("OMP_NUM_THREADS", None)
+        adopt_orphans()
         self._zygote = subprocess.Popen(
             make_child_command(
                 "distrl.launch.cluster.zygote",
                 str(remote.fileno()),
-                path=_join_paths(request.sys_path),
+                path=path,
             ),
             stdin=subprocess.DEVNULL,
             stdout=self._output,
@@ -201,30 +189,16 @@ class MachineAgent:
         while time.monotonic() - self._asked_at < self._patience:
             time.sleep(_POLL_SECONDS)
         try:
-            kill_session(self._zygote.pid)
+            kill_descendants(os.getpid())
         finally:
             os._exit(1)
 
     def _describe_end(self) -> Lost:
         code = self._zygote.wait()
         # A zygote that was killed leaves its nodes to us.
-        kill_session(self._zygote.pid)
+        kill_descendants(os.getpid())
         cause = f"killed by {name_signal(-code)}" if code < 0 else f"exit code {code}"
         lines = read_last_lines(self._output.fileno(), _PRINTED_LINES)
         text = f"The process that runs the nodes of this machine ended: {cause}."
         printed = "\n".join([text, *lines])
         return Lost("lost the process that ran its nodes", printed)
-
-
-def _join_paths(theirs: list[str]) -> list[str]:
-    """Returns this process's search path, without Ray's own, and that of the driver.
-
-    As in the driver, its own directories precede the installed packages.
-    """
-    import ray
-
-    bundled = os.path.join(os.path.dirname(ray.__file__), "")
-    path = [entry for entry in sys.path if not entry.startswith(bundled)]
-    end = find_library_end(path)
-    path[end:end] = [entry for entry in theirs if entry not in path]
-    return path

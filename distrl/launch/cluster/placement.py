@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from distrl.config import LaunchConfig
 from distrl.errors import ConfigError, suggest
@@ -84,18 +84,6 @@ def describe_demands(
     )
 
 
-class Places(NamedTuple):
-    """Where nodes run, by their names.
-
-    Attributes:
-      keys: Ray's id of each node's machine.
-      devices: the environment variables of each node that takes GPUs.
-    """
-
-    keys: dict[str, str]
-    devices: dict[str, dict[str, str]]
-
-
 class Reservation:
     """A placement group for all nodes of a program."""
 
@@ -108,23 +96,21 @@ class Reservation:
             [dict(bundle) for bundle in bundles.values()], strategy=strategy.upper()
         )
 
-    def is_ready(self) -> bool:
-        """Whether every node has a place now."""
-        from ray.util.placement_group import placement_group_table
+    def read_places(
+        self, seconds: float
+    ) -> tuple[dict[str, str], dict[str, dict[str, str]]] | None:
+        """Returns Ray's id of each node's machine, and variables of nodes with GPUs.
 
-        return placement_group_table(self._group)["state"] == "CREATED"
-
-    def read_places(self, seconds: float) -> Places:
-        """Returns the places, once there are some.
-
-        `seconds` limits the wait for each node with GPUs: a task in its place says
-        which it has.
+        None until every node has a place. A task in the place of a node with GPUs says
+        which it has; `seconds` limits the wait for it.
         """
         import ray
         from ray.util.placement_group import placement_group_table
         from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-        keys = placement_group_table(self._group)["bundles_to_node_id"]
+        table = placement_group_table(self._group)
+        if table["state"] != "CREATED":
+            return None
         reader: Any = ray.remote(_read_devices)
         asked = {}
         for i, (name, bundle) in enumerate(self._bundles.items()):
@@ -134,7 +120,8 @@ class Reservation:
                     num_cpus=0, num_gpus=bundle["GPU"], scheduling_strategy=place
                 ).remote()
         devices = {name: ray.get(a, timeout=seconds) for name, a in asked.items()}
-        return Places({n: keys[i] for i, n in enumerate(self._bundles)}, devices)
+        keys = table["bundles_to_node_id"]
+        return {name: keys[i] for i, name in enumerate(self._bundles)}, devices
 
     def release(self) -> None:
         """Frees the resources."""
