@@ -48,7 +48,7 @@ def describe_end(
     return end, f"ended by itself, exit code {code}, while the run continued"
 
 
-def read_log_end(run_dir: str, node: str, end: End) -> str:
+def read_log_end(run_dir: str | None, node: str, end: End) -> str:
     """Returns the last lines of a node's log, under a heading."""
     # A node that hung dumps the stacks of all threads; the main thread comes last.
     count = 60 if end == "hung" else 15

@@ -75,7 +75,6 @@ class NodeProcess:
         `outbox` takes its messages; the pipe `stop` is readable when it must stop.
         """
         name, code = self.node.name, 1
-        assert config.run_dir is not None
         try:
             stop_flag = StopFlag()
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)

@@ -136,7 +136,6 @@ def _run_guarded(
     by a signal, which an environment may have replaced.
     """
     gc.enable()
-    assert config.run_dir is not None
     die_with_parent(int(stop_pipe.parts[2]))
     redirect_output(node_file(config.run_dir, "logs", name, ".log"))
     faulthandler.enable()

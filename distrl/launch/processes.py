@@ -4,6 +4,7 @@ This runs in the host process, which has imported everything heavy but has opene
 gRPC channel and started no JAX backend, so nodes can be forked from it at any time.
 """
 
+import contextlib
 import gc
 import itertools
 import os
@@ -69,7 +70,7 @@ class Supervisor:
         self._stop_reader, self._stop_writer = os.pipe()
         self._children: dict[str, NodeProcess] = {}
         self._errors: dict[str, str] = {}
-        self._failed: str | None = None
+        self._failure: Failure | None = None
         self._stopped_at: float | None = None
         self._said_saving = False
         self._said_late: set[str] = set()
@@ -92,46 +93,43 @@ class Supervisor:
             LaunchType.LOCAL_MULTI_PROCESSING,
             order.addresses,
         )
-        by_name = {node.name: node for node in nodes}
         # Keeps pages shared with the nodes: the collector would write to them.
         gc.collect()
         gc.freeze()
         begun = {}
-        for name, restarts in order.restarts.items():
-            child = NodeProcess(
-                by_name[name],
-                order.environments.get(name, {}),
-                # Restarts on other machines count.
-                restarted_at=[time.monotonic()] * restarts,
-            )
+        for node in nodes:
+            if node.name not in order.restarts:
+                continue
+            # Restarts on other machines count.
+            restarted_at = [time.monotonic()] * order.restarts[node.name]
+            own = order.environments.get(node.name, {})
+            child = NodeProcess(node, own, restarted_at)
             if not self._start(child):
                 break
-            self._children[name] = child
-            begun[name] = describe_node(
-                child.node.group,
+            self._children[node.name] = child
+            begun[node.name] = describe_node(
+                node.group,
                 self._config.launch,
-                child.node.address,
+                node.address,
                 outside_pid(child.pid),
-                child.environment,
+                own,
             )
         self._channel.send(Started(begun))
         while self._running() or self._waiting():
             self._wait()
-        error = None
-        if self._failed is not None:
-            error = Failure(self._failed, self._errors[self._failed])
-        self._channel.send(Ended(error))
+        self._channel.send(Ended(self._failure))
 
     def _start(self, child: NodeProcess) -> bool:
         """Forks a node; if that fails, stops the run and returns False."""
         try:
             is_node = child.fork(next(self._marks), self._clock.now)
         except OSError as error:
+            name = child.node.name
             self._fail(
-                child.node.name,
-                f"The system refused a process for {child.node.name}: "
-                f"{error.strerror}. Raise the limit of processes (`ulimit -u`, or "
-                "pids.max of the container), or lower actor.count.",
+                name,
+                f"The system refused a process for {name}: {error.strerror}. Raise the "
+                "limit of processes (`ulimit -u`, or pids.max of the container), or "
+                "lower actor.count.",
             )
             return False
         if is_node:
@@ -144,7 +142,7 @@ class Supervisor:
 
     def _fail(self, name: str, error: str) -> None:
         """Stops a run that cannot continue without a node."""
-        self._failed, self._errors[name] = name, error
+        self._failure = Failure(name, error)
         self._stop_nodes()
 
     def _running(self) -> list[NodeProcess]:
@@ -193,16 +191,11 @@ class Supervisor:
                     signs.looked = self._clock.now if looked else signs.looked
 
     def _reap(self) -> None:
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
-            for child in self._running():
-                if child.pid == pid:
-                    self._note_end(child, status)
+        with contextlib.suppress(ChildProcessError):
+            while (ended := os.waitpid(-1, os.WNOHANG)) != (0, 0):
+                for child in self._running():
+                    if child.pid == ended[0]:
+                        self._note_end(child, ended[1])
 
     def _note_end(self, child: NodeProcess, status: int) -> None:
         name = child.node.name
@@ -216,11 +209,11 @@ class Supervisor:
         if self._stopped_at is None:
             self._restart_or_fail(child, end)
             return
-        failed = name in self._errors
-        state: NodeStatus = "failed" if failed else "ended" if status == 0 else "killed"
+        state: NodeStatus = "ended" if status == 0 else "killed"
+        if name in self._errors:
+            state = "failed"
+            self._failure = self._failure or Failure(name, self._errors[name])
         self._channel.send(NodeChanged(name, state))
-        if failed and self._failed is None:
-            self._failed = name
 
     def _restart_or_fail(self, child: NodeProcess, end: End) -> None:
         name, now = child.node.name, time.monotonic()
@@ -235,27 +228,25 @@ class Supervisor:
             return
         error = self._errors.get(name)
         if error is None:
-            assert self._config.run_dir is not None
             log = read_log_end(self._config.run_dir, name, end)
             error = f"The process {child.cause}. {log}"
         self._channel.send(NodeChanged(name, "ended" if end == "ended" else "failed"))
         self._fail(name, f"{decision}\n{error}".lstrip())
 
     def _restart_due(self) -> None:
+        now = time.monotonic()
         for child in self._waiting():
-            if child.due is None or time.monotonic() < child.due:
+            if child.due is None or now < child.due:
                 continue
             child.due = None
-            child.restarted_at.append(time.monotonic())
+            child.restarted_at.append(now)
             if self._start(child):
                 name, restarts = child.node.name, len(child.restarted_at)
                 say(f"{name} was restarted ({restarts})")
-                pid = outside_pid(child.pid)
-                facts = {"pid": pid, "restarts": restarts}
+                facts = {"pid": outside_pid(child.pid), "restarts": restarts}
                 self._channel.send(NodeChanged(name, "running", facts, child.cause))
-                self._channel.send(
-                    Note(f"{name} {child.cause}; restarted ({restarts})")
-                )
+                note = f"{name} {child.cause}; restarted ({restarts})"
+                self._channel.send(Note(note))
 
     def _check_signs(self) -> None:
         """Kills nodes that hang, and names those that take long to begin to work."""

@@ -189,8 +189,9 @@ def make_token(run_dir: Path) -> IO[bytes]:
         return tempfile.NamedTemporaryFile(prefix=".distrl-", dir=place)
 
 
-def node_file(run_dir: str | Path, kind: str, node: str, suffix: str) -> Path:
+def node_file(run_dir: str | Path | None, kind: str, node: str, suffix: str) -> Path:
     """Returns, for example, RUN_DIR/logs/actor/0.log, and makes its folder."""
+    assert run_dir is not None
     folder = Path(run_dir) / kind
     folder.mkdir(mode=_FOLDERS[kind], exist_ok=True)
     path = folder / f"{node}{suffix}"
