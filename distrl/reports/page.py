@@ -1,15 +1,13 @@
 """The files of a report: its rows as CSV, and an HTML page."""
 
 import base64
-import csv
 import html
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from distrl.reports.pictures import draw_bars, draw_radar
-from distrl.reports.published import SOURCE
 from distrl.reports.scores import (
+    SOURCE,
     SweepScores,
     compare_tags,
     make_rows,
@@ -39,11 +37,9 @@ the means by tag; the published agents are averaged over the same experiments.""
 
 def make_csv(rows: Sequence[Mapping[str, Any]]) -> str:
     """Returns rows as CSV; a missing score is an empty cell."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    import pandas
+
+    return pandas.DataFrame(rows).to_csv(index=False)
 
 
 def make_page(sweeps: Sequence[SweepScores], command: str) -> str:
@@ -98,8 +94,7 @@ def _show_picture(svg: bytes, text: str) -> str:
 
 
 def _show_table(table: Sequence[Sequence[str]]) -> str:
-    lines = []
-    for row, tag in zip(table, ["th"] + ["td"] * len(table), strict=False):
-        cells = "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in row)
-        lines.append(f"<tr>{cells}</tr>")
-    return "\n".join(["<table>", *lines, "</table>"])
+    import pandas
+
+    frame = pandas.DataFrame(table[1:], columns=list(table[0]))
+    return frame.to_html(index=False, border=0, justify="left")

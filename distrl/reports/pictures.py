@@ -7,8 +7,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from distrl.reports.published import PUBLISHED
-from distrl.reports.scores import SweepScores, list_experiments
+from distrl.reports.scores import PUBLISHED, SweepScores, list_experiments
 
 # The colours of bsuite's plots.
 _COLOURS = ("#313695", "#74add1", "#4daf4a", "#f46d43", "#d73027", "#984ea3")
@@ -38,21 +37,28 @@ def draw_bars(sweeps: Sequence[SweepScores], kind: str = "svg") -> bytes:
         (sweep.name, each.experiment): f"{each.finished_ids}/{each.ids}"
         for sweep in sweeps
         for each in sweep.experiments
-        if not each.whole
+        if not each.whole and each.score is not None
     }
     size = (max(6.0, 2.0 + 0.52 * len(types)), 4.6)
+    width = 0.84 / len(scores)
     with _open_figure(size, kind) as (figure, file):
         axes = figure.add_subplot()
         _draw_bands(axes, list(types.values()))
-        width = 0.84 / len(scores)
         for number, (agent, colour) in enumerate(_choose_colours(scores).items()):
             shift = (number - (len(scores) - 1) / 2) * width
-            bars = [
-                (i + shift, scores[agent][name], notes.get((agent, name), ""))
-                for i, name in enumerate(types)
-                if name in scores[agent]
-            ]
-            _draw_agent(axes, bars, width, colour)
+            labels = [notes.get((agent, name), "") for name in types]
+            bars = axes.bar(
+                [i + shift for i in range(len(types))],
+                [scores[agent].get(name, math.nan) for name in types],
+                width * 0.94,
+                color=["white" if label else colour for label in labels],
+                edgecolor=colour,
+                hatch=["////" if label else "" for label in labels],
+                linewidth=0.8,
+                zorder=2,
+            )
+            # Vertical: a bar may be no wider than a line of text is high.
+            axes.bar_label(bars, labels, padding=2, rotation=90, fontsize=7)
             axes.bar(0, 0, color=colour, label=agent)
         axes.set_xticks(range(len(types)), list(types), rotation=40, ha="right")
         axes.set_xlim(-0.6, len(types) - 0.4)
@@ -109,25 +115,6 @@ def draw_radar(tags: Sequence[Mapping[str, Any]], kind: str = "svg") -> bytes:
     return file.getvalue()
 
 
-def _draw_agent(
-    axes: Any, bars: Sequence[tuple[float, float, str]], width: float, colour: str
-) -> None:
-    """Draws the bars of an agent from their places, heights and notes."""
-    notes = [note for _, _, note in bars]
-    drawn = axes.bar(
-        [place for place, _, _ in bars],
-        [height for _, height, _ in bars],
-        width * 0.94,
-        color=["white" if note else colour for note in notes],
-        edgecolor=colour,
-        hatch=["////" if note else "" for note in notes],
-        linewidth=0.8,
-        zorder=2,
-    )
-    # Vertical: a bar may be no wider than a line of text is high.
-    axes.bar_label(drawn, notes, padding=2, rotation=90, fontsize=7, color="#555555")
-
-
 def _choose_colours(agents: Iterable[str]) -> dict[str, str]:
     ours, published = itertools.cycle(_COLOURS), itertools.cycle(_PUBLISHED_COLOURS)
     return {name: next(published if name in PUBLISHED else ours) for name in agents}
@@ -153,10 +140,8 @@ def _draw_bands(axes: Any, types: Sequence[str]) -> None:
 
 
 def _label(row: Mapping[str, Any]) -> str:
-    label = row["tag"].replace("_", " ")
-    if row["experiments"] < row["of"]:
-        label += f"\n{row['experiments']} of {row['of']}"
-    return label
+    tag, known, of = row["tag"].replace("_", " "), row["experiments"], row["of"]
+    return tag if known == of else f"{tag}\n{known} of {of}"
 
 
 @contextlib.contextmanager

@@ -1,8 +1,7 @@
 """bsuite's scores of a sweep, by experiment and by tag."""
 
-import contextlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -10,34 +9,63 @@ from typing import TYPE_CHECKING, Any
 
 from distrl.environments import list_bsuite_episodes
 from distrl.errors import ConfigError
-from distrl.reports.published import PUBLISHED
 
 if TYPE_CHECKING:
     import pandas
 
+SOURCE = "bar plot of google-deepmind/bsuite (reports/standalone), read to 0.01"
+"""Where the published scores come from, in a few words."""
+
+# Of DQN and of random actions, as bsuite's authors published them. There is no table:
+# these are heights of bars in reports/standalone/images/bar_plot.png of
+# github.com/google-deepmind/bsuite, measured to 0.01; fractions of the ids are rounded
+# to such a fraction. reports/bsuite_appendix.tex there, and arXiv 1908.03568, describe
+# the agents.
+_SCORES = {
+    "bandit": (0.88, 0.0),
+    "bandit_noise": (0.60, 0.0),
+    "bandit_scale": (0.60, 0.0),
+    "mnist": (0.74, 0.05),
+    "mnist_noise": (0.40, 0.05),
+    "mnist_scale": (0.29, 0.05),
+    "catch": (0.91, 0.0),
+    "catch_noise": (0.46, 0.0),
+    "catch_scale": (0.59, 0.0),
+    "mountain_car": (0.94, 0.06),
+    "mountain_car_noise": (0.82, 0.05),
+    "mountain_car_scale": (0.89, 0.05),
+    "cartpole": (0.79, 0.04),
+    "cartpole_noise": (0.71, 0.04),
+    "cartpole_scale": (0.45, 0.04),
+    "deep_sea": (0.0, 0.0),
+    "deep_sea_stochastic": (0.0, 3 / 21),
+    "cartpole_swingup": (0.0, 0.0),
+    "umbrella_length": (11 / 23, 0.0),
+    "umbrella_distract": (11 / 23, 0.0),
+    "discounting_chain": (0.25, 0.20),
+    "memory_len": (1 / 23, 0.0),
+    "memory_size": (0.0, 0.0),
+}
+
+PUBLISHED: Mapping[str, Mapping[str, float]] = {
+    "DQN, published": {name: dqn for name, (dqn, _) in _SCORES.items()},
+    "random, published": {name: random for name, (_, random) in _SCORES.items()},
+}
+"""Score by agent and experiment."""
+
 
 @dataclass(frozen=True)
 class ExperimentScore:
-    """The score of an experiment in a sweep: a row of the report.
-
-    Attributes:
-      type: the first of bsuite's tags.
-      score: bsuite's, 0 to 1, of the finished ids; None if there are none.
-      shown: the score with two digits, in brackets unless `whole`.
-      state: how much of the experiment is done, in words.
-      whole: whether all ids are finished, so that the score is the experiment's.
-      finished_ids: the number of ids with all of bsuite's episodes.
-      ids: the number of ids in bsuite.
-    """
+    """The score of an experiment in a sweep: a row of the report."""
 
     sweep: str
     experiment: str
-    type: str
-    score: float | None
-    shown: str
-    state: str
-    whole: bool
-    finished_ids: int
+    type: str  # the first of bsuite's tags
+    score: float | None  # 0 to 1, of the finished ids; None if there are none
+    shown: str  # the score with two digits, in brackets unless `whole`
+    state: str  # how much of the experiment is done, in words
+    whole: bool  # whether all ids are finished
+    finished_ids: int  # those with all of bsuite's episodes
     ids: int
 
 
@@ -109,24 +137,17 @@ def _score(
 
 def score_experiment(frame: "pandas.DataFrame") -> float:
     """Returns bsuite's score, 0 to 1, from the rows of an experiment's ids."""
+    import pandas
     from bsuite.experiments import summary_analysis
 
-    with restore_series_append():
-        (row,) = summary_analysis.bsuite_score(frame).to_dict("records")
-    return float(row["score"])
-
-
-@contextlib.contextmanager
-def restore_series_append() -> Iterator[None]:
-    """Restores `pandas.Series.append`, without which bsuite cannot score deep_sea."""
-    import pandas
-
     series: Any = pandas.Series
+    # bsuite needs this method for deep_sea, and pandas 2 does not have it.
     series.append = lambda first, second: pandas.concat([first, second])
     try:
-        yield
+        (row,) = summary_analysis.bsuite_score(frame).to_dict("records")
     finally:
         del series.append
+    return float(row["score"])
 
 
 def list_experiments() -> dict[str, tuple[str, ...]]:

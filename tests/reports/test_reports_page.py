@@ -8,8 +8,7 @@ from html.parser import HTMLParser
 from reports.handmade_results import write_sweep
 
 from distrl.reports.page import make_csv, make_page
-from distrl.reports.published import PUBLISHED
-from distrl.reports.scores import make_rows, score_sweep
+from distrl.reports.scores import PUBLISHED, make_rows, score_sweep
 
 
 class Reader(HTMLParser):

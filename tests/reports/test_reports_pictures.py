@@ -1,4 +1,5 @@
 import itertools
+import math
 import xml.etree.ElementTree as ElementTree
 
 import matplotlib
@@ -6,8 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from distrl.reports.pictures import draw_bars, draw_radar
-from distrl.reports.published import PUBLISHED
-from distrl.reports.scores import ExperimentScore, SweepScores
+from distrl.reports.scores import PUBLISHED, ExperimentScore, SweepScores
 
 
 def make_score(experiment, finished, ids, score):
@@ -55,14 +55,15 @@ def test_bars_have_the_heights_of_the_scores(figures):
             bar.get_height(),
             bar.get_hatch() or None,
         )
-        for bar in bars[:3]
+        for bar in bars[:4]
+        if not math.isnan(bar.get_height())
     }
     assert ours == {
         "bandit": (0.8, None),
         "catch": (0.4, "////"),
         "deep_sea": (0.0, None),
     }
-    heights = [bar.get_height() for bar in bars[3:]]
+    heights = [bar.get_height() for bar in bars[4:]]
     assert heights == [of_one[n] for of_one in PUBLISHED.values() for n in names]
     written = {text.get_text() for text in axes.texts} - {""}
     assert written == {"5/20", "basic", "exploration"}

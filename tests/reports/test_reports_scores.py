@@ -7,10 +7,12 @@ from reports.handmade_results import make_results, score_slowly, write_sweep
 
 from distrl.errors import ConfigError
 from distrl.reports.scores import (
+    PUBLISHED,
+    ExperimentScore,
+    SweepScores,
     compare_tags,
     list_experiments,
     make_rows,
-    restore_series_append,
     score_experiment,
     score_sweep,
     score_table,
@@ -56,8 +58,7 @@ def test_score_matches_an_example_computed_by_hand(tmp_path):
 
 def test_pandas_is_restored_after_scoring(tmp_path):
     frame = load(tmp_path, make_results("deep_sea"))
-    with restore_series_append():
-        summary_analysis.bsuite_score(frame)
+    score_experiment(frame)
     assert not hasattr(pd.Series, "append")
     # Once this no longer raises, there is nothing to restore.
     with pytest.raises(AttributeError, match="append"):
@@ -160,3 +161,32 @@ def test_text_tables_show_scores_and_tags(sweep):
     head, *tags = tag_table(compare_tags([sweep]))
     assert head[:3] == ["tag", "experiments", sweep.name]
     assert ["basic", "1 of 5"] in [row[:2] for row in tags]
+
+
+@pytest.mark.parametrize("agent", list(PUBLISHED))
+def test_every_experiment_has_a_published_score(agent):
+    scores = PUBLISHED[agent]
+    assert set(scores) == set(list_experiments())
+    assert all(0 <= score <= 1 for score in scores.values())
+
+
+def test_means_of_published_dqn_match_by_tag():
+    scores = PUBLISHED["DQN, published"]
+    whole = tuple(
+        ExperimentScore("a", name, "", 0.0, "", "whole", True, 1, 1) for name in scores
+    )
+    rows = compare_tags([SweepScores("a", whole, {})])
+    means = {row["tag"]: row["DQN, published"] for row in rows}
+    assert means == pytest.approx(
+        {
+            "basic": 0.85,
+            "noise": 0.49,
+            "scale": 0.56,
+            "exploration": 0.0,
+            "credit_assignment": 0.57,
+            "generalization": 0.60,
+            "memory": 0.02,
+        },
+        abs=0.006,
+    )
+    assert sum(scores.values()) / len(scores) == pytest.approx(0.49, abs=0.006)
