@@ -41,17 +41,13 @@ class SweepDirectory:
         self.record: dict[str, Any] = {"commands": [], "ids": {}}
         self._lock = lock_run_dir(path)
 
-    def run_config(self, bsuite_id: str) -> Path:
-        """Returns the configuration file of an id's run."""
-        return self.path / "configs" / f"{make_safe(bsuite_id)}.yaml"
+    def make_path(self, folder: str, bsuite_id: str, suffix: str = "") -> Path:
+        """Returns for example SWEEP_DIR/logs/catch-0.log."""
+        return self.path / folder / f"{make_safe(bsuite_id)}{suffix}"
 
     def run_dir(self, bsuite_id: str) -> Path:
         """Returns the directory of an id's run."""
-        return self.path / "runs" / make_safe(bsuite_id)
-
-    def log(self, bsuite_id: str) -> Path:
-        """Returns the file with the output of an id's run."""
-        return self.path / "logs" / f"{make_safe(bsuite_id)}.log"
+        return self.make_path("runs", bsuite_id)
 
     def is_done(self, bsuite_id: str) -> bool:
         """Returns whether the id has its result."""

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import math
 import select
 import subprocess
 import time
@@ -29,32 +30,21 @@ _TICK_SECONDS = 0.2
 # What a run needs to end, in addition to launch.stop_seconds.
 _FAREWELL_SECONDS = 2.0
 # How many last lines of a command are searched for its error.
-_LOG_LINES = 50
-_ERROR = "distrl: error: "
+_LOG_LINES = 20
 
 
 @dataclass(frozen=True)
 class SweepOutcome:
-    """How a sweep ended.
-
-    Attributes:
-      exit_code: 0 all ids are done, 1 some failed, 129, 130 or 143 stopped by a signal.
-      done: the ids that are done, including those of earlier calls.
-      failed: the reasons of those that failed, by id.
-      left: the ids that a signal stopped, or kept from starting.
-    """
+    """How a sweep ended."""
 
     exit_code: int
+    """0 all ids are done, 1 some failed, 129, 130 or 143 stopped by a signal."""
     done: list[str]
+    """The ids that are done, including those of earlier calls."""
     failed: dict[str, str]
+    """The reasons of those that failed, by id."""
     left: list[str]
-
-
-@dataclass(frozen=True)
-class _Job:
-    bsuite_id: str
-    process: subprocess.Popen
-    started: float
+    """The ids that a signal stopped, or kept from starting."""
 
 
 def run_sweep(
@@ -66,8 +56,7 @@ def run_sweep(
     for bsuite_id in todo:
         sweep.clear(bsuite_id)
     progress.start(len(ids), len(ids) - len(todo))
-    runner = _Runner(config, sweep, progress, todo)
-    with contextlib.closing(runner):
+    with contextlib.closing(_Runner(config, sweep, progress, todo)) as runner:
         runner.run()
     code = 1 if runner.failed else 0
     if runner.signals.first is not None:
@@ -137,47 +126,44 @@ class _Runner:
         self._config = config
         self._sweep = sweep
         self._progress = progress
-        self._todo = list(reversed(todo))
-        self._jobs: list[_Job] = []
-        self._deadline = float("inf")
+        self._todo = list(todo)
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._deadline = math.inf
         self.failed: dict[str, str] = {}
         self.signals = CaughtSignals()
 
     def run(self) -> None:
-        while self._jobs or (self._todo and self.signals.first is None):
-            while self._todo and self.signals.first is None and self._has_room():
-                self._start(self._todo.pop())
+        while self._processes or self._todo:
+            while self._todo and len(self._processes) < self._config.sweep.jobs:
+                self._start(self._todo.pop(0))
             if select.select([self.signals], [], [], _TICK_SECONDS)[0]:
                 self.signals.read()
                 self._begin_stop()
             is_late = time.monotonic() > self._deadline
-            for job in list(self._jobs):
-                if job.process.poll() is not None:
-                    self._jobs.remove(job)
-                    self._conclude(job)
+            for bsuite_id, process in list(self._processes.items()):
+                if process.poll() is not None:
+                    del self._processes[bsuite_id]
+                    self._conclude(bsuite_id, process.returncode)
                     continue
                 if self.signals.is_repeated or is_late:
-                    kill_tree(job.process.pid)
-                status = read_status(self._sweep.run_dir(job.bsuite_id)) or Status()
-                total = count_episodes(self._config, job.bsuite_id)
-                self._progress.update(job.bsuite_id, status.episodes, total)
+                    kill_tree(process.pid)
+                status = read_status(self._sweep.run_dir(bsuite_id)) or Status()
+                total = count_episodes(self._config, bsuite_id)
+                self._progress.update(bsuite_id, status.episodes, total)
 
     def close(self) -> None:
         """Kills the runs that are still working."""
-        for job in self._jobs:
-            kill_tree(job.process.pid)
-            job.process.wait()
+        for process in self._processes.values():
+            kill_tree(process.pid)
+            process.wait()
         self.signals.close()
-
-    def _has_room(self) -> bool:
-        return len(self._jobs) < self._config.sweep.jobs
 
     def _start(self, bsuite_id: str) -> None:
         config = make_config(self._config, bsuite_id, self._sweep.run_dir(bsuite_id))
-        path = self._sweep.run_config(bsuite_id)
+        path = self._sweep.make_path("configs", bsuite_id, ".yaml")
         write_whole(path, config_to_yaml(config))
-        with self._sweep.log(bsuite_id).open("wb") as log:
-            process = subprocess.Popen(
+        with self._sweep.make_path("logs", bsuite_id, ".log").open("wb") as log:
+            self._processes[bsuite_id] = subprocess.Popen(
                 make_child_command("distrl.cli.main", "train", str(path)),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -185,25 +171,24 @@ class _Runner:
                 # Ctrl-C in a terminal reaches the sweep only, which stops its runs.
                 start_new_session=True,
             )
-        self._jobs.append(_Job(bsuite_id, process, time.monotonic()))
 
     def _begin_stop(self) -> None:
         # Once: a second signal would have the runs end without a last checkpoint.
-        if self._deadline == float("inf"):
+        if self._deadline == math.inf:
+            self._todo.clear()
             seconds = self._config.launch.stop_seconds + _FAREWELL_SECONDS
             self._deadline = time.monotonic() + seconds
-            for job in self._jobs:
-                job.process.terminate()
+            for process in self._processes.values():
+                process.terminate()
 
-    def _conclude(self, job: _Job) -> None:
+    def _conclude(self, bsuite_id: str, code: int) -> None:
         """Records and shows how the command of an id ended."""
-        bsuite_id, code = job.bsuite_id, job.process.wait()
-        seconds = round(time.monotonic() - job.started, 1)
-        run_dir = self._sweep.run_dir(bsuite_id)
         result: dict[str, Any] = {}
         with contextlib.suppress(OSError, ValueError):
-            result = json.loads((run_dir / "result.json").read_text())
+            path = self._sweep.run_dir(bsuite_id) / "result.json"
+            result = json.loads(path.read_text())
         episodes, env_steps = result.get("episodes", 0), result.get("env_steps", 0)
+        seconds = result.get("wall_seconds", 0.0)
         if self.signals.first is not None and code != 0:
             status, reason, text = "stopped", "a signal", "stopped"
         elif (failure := self._write_results(bsuite_id, code, result)) is None:
@@ -212,7 +197,8 @@ class _Runner:
             text = f"done: {counts}, {seconds:,.1f} s"
         else:
             status, reason = "failed", failure
-            text = f"failed: {failure} (more in {self._sweep.log(bsuite_id)})"
+            log = self._sweep.make_path("logs", bsuite_id, ".log")
+            text = f"failed: {failure} (more in {log})"
             self.failed[bsuite_id] = failure
         self._sweep.note(
             bsuite_id,
@@ -231,7 +217,10 @@ class _Runner:
         if code < 0:
             return f"its command was killed by {name_signal(-code)}"
         if code > 0 or not result:
-            return self._find_error(bsuite_id) or f"exit code {code}"
+            with self._sweep.make_path("logs", bsuite_id, ".log").open("rb") as log:
+                lines = read_last_lines(log.fileno(), _LOG_LINES)
+            errors = [line for line in lines if line.strip()] or [f"exit code {code}"]
+            return errors[-1].removeprefix("distrl: error: ")
         episodes = count_episodes(self._config, bsuite_id)
         run_dir = self._sweep.run_dir(bsuite_id)
         try:
@@ -239,11 +228,3 @@ class _Runner:
         except (OSError, ValueError) as error:
             return f"{error}; the run ended by {result['reason']}"
         return None
-
-    def _find_error(self, bsuite_id: str) -> str:
-        """Returns the last line that the command printed, which is the error."""
-        with self._sweep.log(bsuite_id).open("rb") as log:
-            lines = read_last_lines(log.fileno(), _LOG_LINES)
-        lines = [line for line in lines if line.strip()]
-        refused = [line for line in lines if line.startswith(_ERROR)]
-        return (refused or lines or [""])[-1].removeprefix(_ERROR)

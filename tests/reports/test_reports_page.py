@@ -1,14 +1,12 @@
 import base64
-import csv
-import io
 import re
 import xml.etree.ElementTree as ElementTree
 from html.parser import HTMLParser
 
 from reports.handmade_results import write_sweep
 
-from distrl.reports.page import make_csv, make_page
-from distrl.reports.scores import PUBLISHED, make_rows, score_sweep
+from distrl.reports.page import make_page
+from distrl.reports.scores import PUBLISHED, score_sweep
 
 
 class Reader(HTMLParser):
@@ -35,15 +33,6 @@ def read(page):
     reader.feed(page)
     assert reader.open == []
     return reader
-
-
-def test_csv_contains_the_rows(sweep):
-    rows = make_rows([sweep])
-    read_back = list(csv.DictReader(io.StringIO(make_csv(rows))))
-    assert [row["experiment"] for row in read_back] == [r["experiment"] for r in rows]
-    assert float(read_back[0]["score"]) == rows[0]["score"]
-    assert [row["score"] for row in read_back if row["whole"] == "False"][1] == ""
-    assert make_csv([]) == "\n"
 
 
 def test_page_is_self_contained(sweep):

@@ -15,8 +15,6 @@ from distrl.reports.scores import (
     make_rows,
     score_experiment,
     score_sweep,
-    score_table,
-    tag_table,
 )
 
 EXPERIMENTS = sorted({bsuite_id.partition("/")[0] for bsuite_id in SWEEP})
@@ -46,14 +44,6 @@ def test_score_matches_the_slow_computation(experiment, tmp_path):
     results = make_results(experiment)
     score = score_experiment(load(tmp_path, results))
     assert score == pytest.approx(score_slowly(experiment, results), abs=1e-9)
-
-
-def test_score_matches_an_example_computed_by_hand(tmp_path):
-    # The regret of catch is 0.4 per episode: (1.6 - 0.4) / 1.6.
-    row = {"steps": 90_000, "episode": 10_000, "total_return": 6_000.0}
-    row.update(episode_len=9, episode_return=1.0, total_regret=4_000.0)
-    results = {f"catch/{index}": [row] for index in range(20)}
-    assert score_experiment(load(tmp_path, results)) == pytest.approx(0.75)
 
 
 def test_pandas_is_restored_after_scoring(tmp_path):
@@ -149,18 +139,6 @@ def test_sweeps_are_compared_on_shared_experiments(sweep, tmp_path):
     (row,) = compare_tags([sweep, other])
     assert row["tag"] == "exploration"
     assert row["other"] == row[sweep.name]
-
-
-def test_text_tables_show_scores_and_tags(sweep):
-    head, *scores = score_table(make_rows([sweep]))
-    assert head[:4] == ["sweep", "experiment", "type", "score"]
-    (catch,) = (row for row in scores if row[1] == "catch")
-    assert catch[0] == sweep.name
-    assert catch[3].startswith("(0.")
-    assert catch[-1] == "partial, 3 of 20 ids"
-    head, *tags = tag_table(compare_tags([sweep]))
-    assert head[:3] == ["tag", "experiments", sweep.name]
-    assert ["basic", "1 of 5"] in [row[:2] for row in tags]
 
 
 @pytest.mark.parametrize("agent", list(PUBLISHED))

@@ -1,4 +1,3 @@
-import dataclasses
 import json
 import os
 
@@ -104,12 +103,3 @@ def test_unfinished_run_is_cleared_unless_in_use(tmp_path):
     sweep.clear("catch/0")
     assert not run_dir.exists()
     sweep.close()
-
-
-def test_path_below_a_file_is_refused(tmp_path):
-    (tmp_path / "file").write_text("")
-    config = dataclasses.replace(
-        make_config(tmp_path), run_dir=str(tmp_path / "file/x")
-    )
-    with pytest.raises(ConfigError, match="cannot be used"):
-        open_sweep(config, "")

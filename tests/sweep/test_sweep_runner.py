@@ -1,14 +1,10 @@
-import io
-import signal
-
 import pytest
 
 from distrl.config import Config, config_from_dict
 from distrl.environments import select_bsuite_ids
 from distrl.errors import ConfigError
 from distrl.sweep.directory import open_sweep
-from distrl.sweep.runner import check_sweep, make_config, run_sweep
-from distrl.telemetry.progress import SweepProgress
+from distrl.sweep.runner import check_sweep, make_config
 
 
 @pytest.fixture
@@ -26,9 +22,6 @@ def test_run_uses_and_logs_bsuites_episodes(sweep):
     assert config.actor.bsuite_log
     assert config.launch.restart == "never"
     assert config.run_dir == str(sweep.path / "runs" / "cartpole-7")
-
-
-def test_number_of_episodes_can_be_set():
     config = config_from_dict({"sweep": {"episodes": 30}})
     assert make_config(config, "cartpole/7", None).stop.episodes == 30
 
@@ -60,17 +53,3 @@ def test_invalid_fields_of_a_sweep_are_refused(fields, words):
     assert check_sweep(config_from_dict({"sweep": {"ids": "catch/1"}})) == ["catch/1"]
     with pytest.raises(ConfigError, match=words):
         check_sweep(config_from_dict(fields))
-
-
-def test_finished_sweep_runs_nothing(sweep):
-    for bsuite_id in ("catch/0", "catch/1"):
-        name = f"bsuite_id_-_{bsuite_id.replace('/', '-')}.csv"
-        (sweep.results / name).write_text("")
-    config = config_from_dict({"sweep": {"ids": "catch/0-1"}})
-    handler = signal.getsignal(signal.SIGINT)
-    shown = io.StringIO()
-    outcome = run_sweep(config, sweep, SweepProgress(shown))
-    assert (outcome.exit_code, outcome.done) == (0, ["catch/0", "catch/1"])
-    assert (outcome.failed, outcome.left) == ({}, [])
-    assert "2 ids, 2 of them done before" in shown.getvalue()
-    assert signal.getsignal(signal.SIGINT) is handler
