@@ -1,9 +1,15 @@
-"""Families of losses and ways to call them, for the tests of losses."""
+"""Agents whose network is a table, and checks of their losses against hand-work."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from dm_env import specs
 from hypothesis import strategies as st
+
+from distrl.agents import make_agent
+from distrl.agents.transition_agent import Estimates
+from distrl.config import Config, LossConfig, NetworkConfig
+from distrl.types import EnvironmentSpec, Transition
 
 FAMILIES = {
     "dqn": "distrl.agents.q_learning:make_dqn",
@@ -12,31 +18,53 @@ FAMILIES = {
     "rainbow": "distrl.agents.categorical:make_rainbow_loss",
     "qr_dqn": "distrl.agents.quantile:make_qr_dqn",
     "iqn": "distrl.agents.quantile:make_iqn",
-    "munchausen_dqn": "distrl.agents.munchausen:make_munchausen_dqn",
+    "munchausen_dqn": "distrl.agents.q_learning:make_munchausen_dqn",
 }
 """The losses on transitions, each by an address that a configuration can name."""
 
 
-def loop(function):
-    """Makes a function that is called for each row and stacks the results."""
+def make_tabular(name, states, actions, outputs=None, head="none", **loss):
+    """Returns an agent with a table of values; an observation is a state's number."""
+    network, args = "example_networks:tabular", {"states": states}
+    if outputs is not None:
+        network, args = f"{network}_outputs", {**args, "outputs": outputs}
+    config = Config(
+        agent=FAMILIES[name],
+        network=NetworkConfig(network, args, head=head),
+        loss=LossConfig(**loss),
+    )
+    return make_agent(config, EnvironmentSpec(specs.DiscreteArray(states), actions))
 
-    def looped(*args):
-        rows = [
-            function(*jax.tree.map(lambda x, i=i: x[i], args))
-            for i in range(len(jax.tree.leaves(args)[0]))
-        ]
-        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *rows)
 
-    return looped
+def make_table(values):
+    """Returns the params of a table."""
+    return {"~": {"q": jnp.asarray(values, jnp.float32)}}
 
 
-MAPPINGS = {
-    "loop": loop,
-    "jit": lambda function: loop(jax.jit(function)),
-    "vmap": jax.vmap,
-    "pmap": jax.pmap,
-}
-"""Ways to call a function of one transition on a batch; pmap takes at most four."""
+def make_transition(*values):
+    return Transition(*to_arrays(*values))
+
+
+def check_loss(agent, online, target, transition, weights, priorities, **metrics):
+    """Compares priorities and metrics with numbers worked out by hand.
+
+    Returns the loss.
+    """
+    keys = jax.random.split(jax.random.PRNGKey(0), len(weights))
+    value, output = jax.jit(agent.loss)(
+        online, target, {}, keys, transition, np.float32(weights)
+    )
+    np.testing.assert_allclose(output.priorities, priorities, rtol=1e-5, atol=1e-6)
+    assert output.metrics.keys() == {"loss", "mean_abs_td", "mean_q", "max_q"}
+    for name, number in metrics.items():
+        np.testing.assert_allclose(output.metrics[name], number, rtol=1e-5)
+    assert output.metrics["loss"] == value
+    assert output.network_state == {}
+    return value
+
+
+def make_estimates(values_tm1, values_t, q_selector_t, target_tm1=None, tau=None):
+    return Estimates(values_tm1, target_tm1, values_t, q_selector_t, tau)
 
 
 def to_arrays(*values):
@@ -51,3 +79,13 @@ def to_arrays(*values):
 def floats(low, high):
     """Draws 32-bit floats, except those that XLA rounds to 0."""
     return st.floats(low, high, width=32, allow_subnormal=False)
+
+
+def squash(x):
+    """h of arXiv 1805.11593."""
+    return np.sign(x) * (np.sqrt(np.abs(x) + 1) - 1) + 1e-3 * x
+
+
+def unsquash(x):
+    root = (np.sqrt(1 + 4e-3 * (np.abs(x) + 1 + 1e-3)) - 1) / 2e-3
+    return np.sign(x) * (root**2 - 1)

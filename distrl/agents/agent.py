@@ -1,7 +1,9 @@
 """The interface of an agent: pure functions that actors and the learner call."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from distrl.types import Nest
 
@@ -12,6 +14,10 @@ if TYPE_CHECKING:
     import jax
 
     from distrl.networks.layers import Mode
+
+QValuesFn: TypeAlias = """Callable[
+    [hk.Params, hk.State, chex.PRNGKey, Nest, Nest, Mode], tuple[jax.Array, Nest]
+]"""
 
 
 class LossOutput(NamedTuple):
@@ -24,64 +30,9 @@ class LossOutput(NamedTuple):
       network_state: the new network state.
     """
 
-    priorities: "jax.Array"
-    metrics: "dict[str, jax.Array]"
-    network_state: "hk.State"
-
-
-class QValuesFn(Protocol):
-    """Computes the action values by which actions are chosen."""
-
-    def __call__(
-        self,
-        params: "hk.Params",
-        network_state: "hk.State",
-        key: "chex.PRNGKey",
-        observation: Nest,
-        carry: Nest,
-        mode: "Mode",
-        /,
-    ) -> "tuple[jax.Array, Nest]":
-        """Returns expected action values `[B, A] float32` and the next carry.
-
-        Args:
-          params: the network's parameters.
-          network_state: the network's state.
-          key: a raw key.
-          observation: nest of `[B, ...]`. Illegal actions have values, too; the policy
-            ignores them.
-          carry: nest of `[B, ...]`, the recurrent state.
-          mode: `act`, in which noisy layers are noisy, or `evaluate`.
-        """
-
-
-class LossFn(Protocol):
-    """Computes the loss of a batch of items."""
-
-    def __call__(
-        self,
-        params: "hk.Params",
-        target_params: "hk.Params",
-        network_state: "hk.State",
-        keys: "chex.PRNGKey",
-        # Each agent declares one of the two item types.
-        batch: Any,
-        weights: "jax.Array",
-        /,
-    ) -> "tuple[jax.Array, LossOutput]":
-        """Returns the loss `[] float32` and the other outputs.
-
-        Gradients do not flow into targets. Discounts already include gamma.
-
-        Args:
-          params: the online network's parameters.
-          target_params: the target network's parameters.
-          network_state: the network's state.
-          keys: `[B, 2] uint32`, a key per item, independent of the number of devices
-            that share the batch.
-          batch: `Transition` or `StepSequence` with a leading `[B]`.
-          weights: `[B] float32`, importance weights.
-        """
+    priorities: jax.Array
+    metrics: dict[str, jax.Array]
+    network_state: hk.State
 
 
 class Agent(NamedTuple):
@@ -91,11 +42,20 @@ class Agent(NamedTuple):
       init: `(key) -> (params, network_state)`.
       initial_carry: `(batch_size) -> carry`, the recurrent state at the start of an
         episode, a nest of `[B, ...]`; `()` for agents without memory.
-      q_values: the action values by which actions are chosen.
-      loss: the loss of a batch of items.
+      q_values: `(params, network_state, key, observation, carry, mode) -> (q, carry)`:
+        expected action values `[B, A] float32`, also of illegal actions, which the
+        policy ignores, and the next carry.
+      loss: `(params, target_params, network_state, keys, batch, weights) -> (loss,
+        output)` of a `Transition` or `StepSequence` with a leading `[B]`, whose
+        discounts include gamma. `keys` `[B, 2] uint32` are one per item, independent
+        of the number of devices that share the batch; `weights` `[B] float32` are
+        importance weights. Gradients do not flow into targets.
     """
 
-    init: "Callable[[chex.PRNGKey], tuple[hk.Params, hk.State]]"
+    init: Callable[[chex.PRNGKey], tuple[hk.Params, hk.State]]
     initial_carry: Callable[[int], Nest]
     q_values: QValuesFn
-    loss: LossFn
+    loss: Callable[
+        [hk.Params, hk.Params, hk.State, chex.PRNGKey, Any, jax.Array],
+        tuple[jax.Array, LossOutput],
+    ]

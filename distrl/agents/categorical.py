@@ -1,5 +1,7 @@
 """Categorical distributions of returns on fixed atoms: C51, and Rainbow's loss."""
 
+import functools
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -27,66 +29,48 @@ def make_rainbow_loss(config: Config, spec: EnvironmentSpec) -> Agent:
     return _make_categorical(config, spec, is_double=True)
 
 
-def categorical_q_loss(
-    logits_tm1: jax.Array,
+def categorical_loss(
+    estimates: Estimates,
     a_tm1: jax.Array,
     r_t: jax.Array,
     discount_t: jax.Array,
-    logits_t: jax.Array,
-    q_selector_t: jax.Array,
     atoms: jax.Array,
-) -> tuple[jax.Array, jax.Array]:
-    """Returns the cross-entropy and the KL divergence of one transition, both `[]`.
+) -> ItemLoss:
+    """Returns the cross-entropy of one transition, with the KL divergence as priority.
 
-    The target is r + discount * Z_target(argmax q_selector), projected onto the fixed
-    atoms (arXiv 1707.06887, algorithm 1). The cross-entropy is minimised. The KL
-    divergence, the cross-entropy minus the target's entropy, is Rainbow's priority
-    (arXiv 1710.02298). The other arrays are those of `q_learning_td_error`.
-
-    Args:
-      logits_tm1: `[A, N] float32`, online logits of the previous observation.
-      logits_t: `[A, N] float32`, target logits of the next observation.
-      atoms: `[N] float32`, the returns of the atoms, increasing.
+    Network outputs are logits `[A, N]`; `atoms` `[N] float32` are their returns, which
+    increase. The target is r + discount * Z_target(argmax q_selector), projected onto
+    the atoms (arXiv 1707.06887, algorithm 1). Its cross-entropy minus its entropy is
+    the KL divergence, Rainbow's priority (arXiv 1710.02298).
     """
-    chex.assert_rank(
-        [logits_tm1, a_tm1, r_t, discount_t, logits_t, q_selector_t, atoms],
-        [2, 0, 0, 0, 2, 1, 1],
-    )
-    chex.assert_equal_shape([logits_tm1, logits_t])
+    logits_tm1, _, logits_t, q_selector_t, *_ = estimates
+    chex.assert_rank([logits_tm1, a_tm1, r_t, discount_t], [2, 0, 0, 0])
     probs_t = jax.nn.softmax(logits_t[jnp.argmax(q_selector_t)])
     target = rlax.categorical_l2_project(r_t + discount_t * atoms, probs_t, atoms)
     target = jax.lax.stop_gradient(target)
     cross_entropy = optax.softmax_cross_entropy(logits_tm1[a_tm1], target)
     entropy = jnp.sum(jax.scipy.special.entr(target))
     # Rounding can make it slightly negative.
-    return cross_entropy, jnp.maximum(cross_entropy - entropy, 0.0)
+    divergence = jnp.maximum(cross_entropy - entropy, 0.0)
+    q_tm1, q_t = _expect(logits_tm1, atoms), _expect(logits_t, atoms)
+    td_error = rlax.double_q_learning(q_tm1, a_tm1, r_t, discount_t, q_t, q_selector_t)
+    priority = jax.lax.stop_gradient(divergence)
+    return ItemLoss(cross_entropy, jnp.asarray(td_error), priority)
+
+
+def _expect(logits: jax.Array, atoms: jax.Array) -> jax.Array:
+    return jax.nn.softmax(logits) @ atoms
 
 
 def _make_categorical(config: Config, spec: EnvironmentSpec, is_double: bool) -> Agent:
     refuse_fields(config, "max_abs_td_gradient", "value_transform")
-    atoms = jnp.linspace(config.loss.v_min, config.loss.v_max, config.loss.num_atoms)
-
-    def expect(logits: jax.Array) -> jax.Array:
-        return jax.nn.softmax(logits) @ atoms
-
-    def item_loss_fn(
-        estimates: Estimates, a_tm1: jax.Array, r_t: jax.Array, discount_t: jax.Array
-    ) -> ItemLoss:
-        logits_tm1, _, logits_t, q_selector_t, *_ = estimates
-        loss, divergence = categorical_q_loss(
-            logits_tm1, a_tm1, r_t, discount_t, logits_t, q_selector_t, atoms
-        )
-        td_error = rlax.double_q_learning(
-            expect(logits_tm1), a_tm1, r_t, discount_t, expect(logits_t), q_selector_t
-        )
-        priority = jax.lax.stop_gradient(divergence)
-        return ItemLoss(loss, jnp.asarray(td_error), priority)
-
+    loss = config.loss
+    atoms = jnp.linspace(loss.v_min, loss.v_max, loss.num_atoms)
     return make_transition_agent(
         config,
         spec,
-        item_loss_fn,
-        expect,
-        num_outputs=config.loss.num_atoms,
+        functools.partial(categorical_loss, atoms=atoms),
+        functools.partial(_expect, atoms=atoms),
+        num_outputs=loss.num_atoms,
         is_double=is_double,
     )

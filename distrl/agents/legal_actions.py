@@ -24,8 +24,5 @@ def find_legal(observation: Nest) -> jax.Array | None:
 
 
 def restrict(values: jax.Array, legal: jax.Array | None) -> jax.Array:
-    """Sets values `[..., A] float32` of illegal actions to `ILLEGAL`.
-
-    `legal` is `[..., A] bool`, the legal actions; None leaves the values unchanged.
-    """
+    """Sets values `[..., A] float32` of actions outside of `legal` to `ILLEGAL`."""
     return values if legal is None else jnp.where(legal, values, ILLEGAL)

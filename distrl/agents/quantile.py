@@ -23,10 +23,13 @@ def make_qr_dqn(config: Config, spec: EnvironmentSpec) -> Agent:
     def item_loss_fn(
         estimates: Estimates, a_tm1: jax.Array, r_t: jax.Array, discount_t: jax.Array
     ) -> ItemLoss:
-        values_tm1, _, values_t, q_selector_t, *_ = estimates
-        return quantile_q_loss(
-            values_tm1.T, tau, a_tm1, r_t, discount_t, values_t.T, q_selector_t, delta
+        # From `[A, N]` to `[N, A]`.
+        estimates = estimates._replace(
+            values_tm1=estimates.values_tm1.T,
+            target_values_t=estimates.target_values_t.T,
+            tau_tm1=tau,
         )
+        return quantile_loss(estimates, a_tm1, r_t, discount_t, delta)
 
     return make_transition_agent(
         config,
@@ -52,11 +55,7 @@ def make_iqn(config: Config, spec: EnvironmentSpec) -> Agent:
     def item_loss_fn(
         estimates: Estimates, a_tm1: jax.Array, r_t: jax.Array, discount_t: jax.Array
     ) -> ItemLoss:
-        values_tm1, _, values_t, q_selector_t, tau_tm1, *_ = estimates
-        assert tau_tm1 is not None
-        item = quantile_q_loss(
-            values_tm1, tau_tm1, a_tm1, r_t, discount_t, values_t, q_selector_t, delta
-        )
+        item = quantile_loss(estimates, a_tm1, r_t, discount_t, delta)
         return item if delta is None else item._replace(loss=item.loss / delta)
 
     return make_transition_agent(
@@ -69,29 +68,23 @@ def make_iqn(config: Config, spec: EnvironmentSpec) -> Agent:
     )
 
 
-def quantile_q_loss(
-    quantiles_tm1: jax.Array,
-    tau_tm1: jax.Array,
+def quantile_loss(
+    estimates: Estimates,
     a_tm1: jax.Array,
     r_t: jax.Array,
     discount_t: jax.Array,
-    quantiles_t: jax.Array,
-    q_selector_t: jax.Array,
     huber_delta: float | None,
 ) -> ItemLoss:
     """Returns the loss of one transition, and the TD error of the means.
 
-    The loss is the mean over the M target quantiles and the sum over the N online
-    quantiles of |tau - 1[u < 0]| L(u), where u is the target minus the online quantile
-    (arXiv 1710.10044, algorithm 1). The other arrays are those of
-    `q_learning_td_error`.
-
-    Args:
-      quantiles_tm1: `[N, A] float32`, online quantiles of the previous observation.
-      tau_tm1: `[N] float32`, their probability levels.
-      quantiles_t: `[M, A] float32`, target quantiles of the next observation.
-      huber_delta: L is the Huber loss with this delta; None uses |u|.
+    Estimates are N online quantiles `[N, A]` with probability levels `tau_tm1` `[N]`,
+    and M target quantiles `[M, A]`. The loss is the mean over target and the sum over
+    online quantiles of |tau - 1[u < 0]| L(u), where u is the target minus the online
+    quantile (arXiv 1710.10044, algorithm 1). L is the Huber loss; without
+    `huber_delta` it is |u|.
     """
+    quantiles_tm1, _, quantiles_t, q_selector_t, tau_tm1, *_ = estimates
+    assert tau_tm1 is not None
     loss = rlax.quantile_q_learning(
         quantiles_tm1,
         tau_tm1,
@@ -102,12 +95,6 @@ def quantile_q_loss(
         quantiles_t,
         0.0 if huber_delta is None else huber_delta,
     )
-    td_error = rlax.double_q_learning(
-        jnp.mean(quantiles_tm1, axis=0),
-        a_tm1,
-        r_t,
-        discount_t,
-        jnp.mean(quantiles_t, axis=0),
-        q_selector_t,
-    )
+    q_tm1, q_t = jnp.mean(quantiles_tm1, axis=0), jnp.mean(quantiles_t, axis=0)
+    td_error = rlax.double_q_learning(q_tm1, a_tm1, r_t, discount_t, q_t, q_selector_t)
     return ItemLoss(jnp.asarray(loss), jnp.asarray(td_error))

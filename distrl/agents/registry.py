@@ -28,7 +28,7 @@ _AGENTS = {
     ),
     "munchausen_dqn": Named(
         "DQN that adds its own log-policy to the reward (arXiv 2007.14430).",
-        "distrl.agents.munchausen:make_munchausen_dqn",
+        "distrl.agents.q_learning:make_munchausen_dqn",
     ),
     "c51": Named(
         "Learns the distribution of returns on fixed atoms (arXiv 1707.06887).",

@@ -26,22 +26,17 @@ def make_r2d2(config: Config, spec: EnvironmentSpec) -> Agent:
     `loss.burn_in` steps without learning; they learn from the steps after those.
     Learning is double (unless `loss.double` is false), on the scale of
     `loss.value_transform`, from returns of `actor.n_step` steps inside the sequence, or
-    from Watkins' Q(lambda) if `loss.q_lambda` is set. Without a recurrent core it
-    learns from the same steps.
+    from Watkins' Q(lambda) if `loss.q_lambda` is set.
 
     The loss of a sequence is the sum over its learned steps divided by the number in a
     full sequence, so that all steps have the same weight. Its priority is
     `loss.priority_mix` times the largest absolute TD error, plus the rest times the
-    mean.
-
-    Raises:
-      ConfigError: sequences are not configured.
+    mean. Raises ConfigError if sequences are not configured.
     """
     check_sequence_length(config)
     network = make_value_network(config, spec)
     transform = TRANSFORMS[config.loss.value_transform]
     burn_in, mix = config.loss.burn_in, config.loss.priority_mix
-    is_double = config.loss.double is not False
     td_error_fn = functools.partial(
         sequence_td_error,
         n_step=config.actor.n_step,
@@ -81,7 +76,7 @@ def make_r2d2(config: Config, spec: EnvironmentSpec) -> Agent:
         # Not the old state: BatchNorm's averages are zeros before their first batch.
         target_state = jax.lax.stop_gradient(new_network_state)
         q_target, _ = unroll(target_params, target_state, target_key, batch, "target")
-        q_selector = jax.lax.stop_gradient(q) if is_double else q_target
+        q_selector = q_target if config.loss.double is False else q
 
         learned = jax.tree.map(lambda x: x[:, burn_in:], batch._replace(carry=()))
         legal = find_legal(learned.observation)
@@ -113,12 +108,8 @@ def make_r2d2(config: Config, spec: EnvironmentSpec) -> Agent:
         }
         return value, LossOutput(priorities, metrics, new_network_state)
 
-    return Agent(
-        init=network.init,
-        initial_carry=network.initial_carry,
-        q_values=make_q_values(network, transform.apply_inv),
-        loss=loss,
-    )
+    q_values = make_q_values(network, transform.apply_inv)
+    return Agent(network.init, network.initial_carry, q_values, loss)
 
 
 def sequence_td_error(
@@ -138,21 +129,21 @@ def sequence_td_error(
     h(G) - q[a], where G sums n rewards, or fewer at the end of the sequence or its
     episode, and bootstraps from h^-1(q_target[argmax q_selector]). With `q_lambda`, G
     is the return of Watkins' Q(lambda): lambda is 0 where the next action taken is not
-    the selector's best. h squashes the values (arXiv 1805.11593).
-
-    The arrays have a leading `[T]` and are otherwise those of `q_learning_td_error`,
-    with rewards and discounts of single steps.
+    the selector's best. `transform` is h, which squashes values (arXiv 1805.11593),
+    and h^-1.
 
     Args:
+      q_tm1: `[T, A] float32`, online action values of the observations acted on.
+      a_tm1: `[T] int32`, the actions taken.
+      r_t: `[T] float32`, the rewards of single steps.
+      discount_t: `[T] float32`, the discounts of single steps, gamma included.
       mask: `[T] float32`, 1 for steps, 0 for the padding after them.
-      n_step: n, at least 1; ignored with `q_lambda`.
-      q_lambda: lambda, or None.
-      transform: h and its inverse.
+      q_target_t: `[T, A] float32`, target action values of the next observations.
+      q_selector_t: `[T, A] float32`, values that select the next actions.
     """
-    chex.assert_rank([q_tm1, a_tm1, r_t, discount_t, mask], [2, 1, 1, 1, 1])
+    chex.assert_rank([q_tm1, a_tm1], [2, 1])
     chex.assert_equal_shape([q_tm1, q_target_t, q_selector_t])
     chex.assert_equal_shape([a_tm1, r_t, discount_t, mask])
-    chex.assert_equal_shape_prefix([q_tm1, a_tm1], 1)
     chex.assert_type([q_tm1, a_tm1, r_t, discount_t], [float, int, float, float])
     is_step = mask > 0
     v_t = rlax.batched_index(q_target_t, jnp.argmax(q_selector_t, axis=1))

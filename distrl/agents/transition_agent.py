@@ -1,5 +1,6 @@
 """Agents that learn from transitions: everything but the loss of one transition."""
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -42,9 +43,9 @@ class Estimates(NamedTuple):
     target_values_tm1: jax.Array
     target_values_t: jax.Array
     q_selector_t: jax.Array
-    tau_tm1: jax.Array | None
-    legal_tm1: jax.Array | None
-    legal_t: jax.Array | None
+    tau_tm1: jax.Array | None = None
+    legal_tm1: jax.Array | None = None
+    legal_t: jax.Array | None = None
 
 
 class ItemLoss(NamedTuple):
@@ -62,8 +63,9 @@ class ItemLoss(NamedTuple):
 
 
 ItemLossFn = Callable[[Estimates, jax.Array, jax.Array, jax.Array], ItemLoss]
-"""`(estimates, a_tm1 [] int32, r_t [] float32, discount_t [] float32) -> ItemLoss`, a
-pure function of one transition."""
+"""`(estimates, a_tm1, r_t, discount_t) -> ItemLoss`, a pure function of one transition:
+the action `[] int32`, the n-step reward `[] float32` and the bootstrap factor, gamma
+included, `[] float32`."""
 
 Expect = Callable[[jax.Array], jax.Array]
 """From a batch of the network's outputs to expected action values `[B, A] float32`."""
@@ -93,11 +95,6 @@ def make_transition_agent(
     elif config.loss.double is not None:
         is_double = config.loss.double
     network = make_value_network(config, spec, num_outputs, is_implicit)
-    samples = (
-        config.loss.tau_samples,
-        config.loss.target_tau_samples,
-        config.loss.policy_tau_samples,
-    )
 
     def loss(
         params: hk.Params,
@@ -115,78 +112,69 @@ def make_transition_agent(
         online_key, target_key, selector_key = jax.random.split(item_keys[0, 0], 3)
         tau_tm1 = tau_t = selector_tau = None
         if is_implicit:
-            tau_tm1, tau_t, selector_tau = (
-                _draw_tau(item_keys[:, i + 1], samples[i]) for i in range(3)
-            )
+            tau_tm1 = _draw_tau(item_keys[:, 1], config.loss.tau_samples)
+            tau_t = _draw_tau(item_keys[:, 2], config.loss.target_tau_samples)
+            selector_tau = _draw_tau(item_keys[:, 3], config.loss.policy_tau_samples)
         values_tm1, _, new_network_state = network.apply(
             params, network_state, online_key, observation_tm1, (), "learn", tau_tm1
         )
         # Not the old state: BatchNorm's averages are zeros before their first batch.
-        target_state = jax.lax.stop_gradient(new_network_state)
-
-        def evaluate(
-            params: hk.Params,
-            key: chex.PRNGKey,
-            observation: Nest,
-            tau: jax.Array | None,
-        ) -> jax.Array:
-            values, _, _ = network.apply(
-                params, target_state, key, observation, (), "target", tau
-            )
-            return jax.lax.stop_gradient(values)
-
-        target_values_tm1 = evaluate(target_params, target_key, observation_tm1, tau_t)
-        target_values_t = evaluate(target_params, target_key, observation_t, tau_t)
+        params, target_params, target_state = jax.lax.stop_gradient(
+            (params, target_params, new_network_state)
+        )
+        target = functools.partial(
+            network.apply, target_params, target_state, target_key
+        )
+        target_values_tm1, *_ = target(observation_tm1, (), "target", tau_t)
+        target_values_t, *_ = target(observation_t, (), "target", tau_t)
         selector_values_t = target_values_t
         if is_double or is_implicit:
             selector_params = params if is_double else target_params
-            selector_values_t = evaluate(
-                selector_params, selector_key, observation_t, selector_tau
+            selector_values_t, *_ = network.apply(
+                selector_params,
+                target_state,
+                selector_key,
+                observation_t,
+                (),
+                "target",
+                selector_tau,
             )
         if num_outputs is None and not is_implicit:
             target_values_tm1 = restrict(target_values_tm1, legal_tm1)
             target_values_t = restrict(target_values_t, legal_t)
         estimates = Estimates(
-            values_tm1=values_tm1,
-            target_values_tm1=target_values_tm1,
-            target_values_t=target_values_t,
-            q_selector_t=restrict(expect(selector_values_t), legal_t),
-            tau_tm1=tau_tm1,
-            legal_tm1=legal_tm1,
-            legal_t=legal_t,
+            values_tm1,
+            target_values_tm1,
+            target_values_t,
+            restrict(expect(selector_values_t), legal_t),
+            tau_tm1,
+            legal_tm1,
+            legal_t,
         )
         items = jax.vmap(item_loss_fn)(estimates, a_tm1, r_t, discount_t)
         chex.assert_equal_shape([items.loss, items.td_error, weights])
 
         value = jnp.mean(weights * items.loss)
-        td_error = jax.lax.stop_gradient(jnp.abs(items.td_error))
+        abs_td = jax.lax.stop_gradient(jnp.abs(items.td_error))
         q_tm1 = expect(values_tm1)
         metrics = {
             "loss": value,
-            "mean_abs_td": jnp.mean(td_error),
+            "mean_abs_td": jnp.mean(abs_td),
             "mean_q": jnp.mean(q_tm1, where=legal_tm1),
             "max_q": jnp.max(restrict(q_tm1, legal_tm1)),
         }
-        priorities = td_error if items.priority is None else items.priority
+        priorities = abs_td if items.priority is None else items.priority
         return value, LossOutput(priorities, metrics, new_network_state)
 
     tau_samples = config.loss.policy_tau_samples if is_implicit else None
-    return Agent(
-        init=network.init,
-        initial_carry=network.initial_carry,
-        q_values=make_q_values(network, expect, tau_samples),
-        loss=loss,
-    )
+    q_values = make_q_values(network, expect, tau_samples)
+    return Agent(network.init, network.initial_carry, q_values, loss)
 
 
 def make_q_values(
     network: ValueNetwork, expect: Expect, tau_samples: int | None = None
 ) -> QValuesFn:
-    """Returns an agent's `q_values`.
-
-    `expect` turns network outputs into expected action values; `tau_samples` is the
-    number of quantiles to sample per observation, None unless the network is implicit.
-    """
+    """Returns an agent's `q_values`; implicit networks sample quantiles per item."""
 
     def q_values(
         params: hk.Params,

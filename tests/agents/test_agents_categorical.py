@@ -2,118 +2,81 @@
 
 import hypothesis.extra.numpy as hnp
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import rlax
-from dm_env import specs
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from loss_families import FAMILIES, MAPPINGS, floats, to_arrays
+from loss_families import (
+    check_loss,
+    floats,
+    make_estimates,
+    make_table,
+    make_tabular,
+    make_transition,
+    to_arrays,
+)
 
-from distrl.agents import make_agent
-from distrl.agents.categorical import categorical_q_loss
-from distrl.config import Config, LossConfig, NetworkConfig
-from distrl.types import EnvironmentSpec, Transition
+from distrl.agents.categorical import categorical_loss
 
-# Atoms are 0, 1 and 2; the network at t-1 gives probabilities (1/2, 1/4, 1/4), so
-# the cross-entropy of a target p is ln 2 * (p0 + 2 p1 + 2 p2) = ln 2 * (2 - p0).
+# Atoms are 0, 1 and 2; state 0 gives probabilities (1/2, 1/4, 1/4), so the
+# cross-entropy of a target p is ln 2 * (p0 + 2 p1 + 2 p2) = ln 2 * (2 - p0). In state 1
+# the target network prefers action 0, SPREAD, to action 1, LOW; the online network
+# prefers action 1. Four transitions from state 0 by action 0 to state 1:
 #
-#        r    discount  p_t            atoms become      target p
+#          r    discount  p_t            atoms become      target p
+#     C51
 #     0   0.5   1       1/4, 1/2, 1/4  0.5, 1.5, 2.5->2  1/8, 3/8, 1/2
 #     1   1     0       1/4, 1/2, 1/4  1, 1, 1           0, 1, 0
-#     2  -1     0.5     1/2, 1/4, 1/4  -1, -0.5, 0 -> 0  1, 0, 0
-#     3   0.25  0.5     1/4, 1/2, 1/4  0.25, 0.75, 1.25  see below
+#     2   0.25  0.5     1/4, 1/2, 1/4  0.25, 0.75, 1.25  5/16, 10/16, 1/16
+#     3  -2     1       1/4, 1/2, 1/4  -2, -1, 0 -> 0    1, 0, 0
+#     double
+#     0   0.5   1       1/2, 1/4, 1/4  0.5, 1.5, 2.5->2  1/4, 3/8, 3/8
+#     2   0.25  0.5     1/2, 1/4, 1/4  0.25, 0.75, 1.25  7/16, 8/16, 1/16
 #
 # Number 0: 1/4 at 0.5 is halved between 0 and 1, 1/2 at 1.5 is halved between 1 and
-# 2, the last 1/4 goes to 2. Number 3: 1/4 at 0.25 gives 3/16 to 0 and 1/16 to 1; 1/2
-# at 0.75 gives 1/8 and 3/8; 1/4 at 1.25 gives 3/16 to 1 and 1/16 to 2: 5/16, 10/16,
-# 1/16. Entropies in bits: 3/8 + 3/8 log2(8/3) + 1/2 = 1.405639; 0; 0; and
-# 5/16 log2(16/5) + 10/16 log2(16/10) + 1/4 = 1.198192.
-LN2 = np.log(2)
-ATOMS = np.array([0.0, 1.0, 2.0], np.float32)
-SPREAD = np.log([0.25, 0.5, 0.25])  # Mean 1.
-LOW = np.log([0.5, 0.25, 0.25])  # Mean 0.75.
-CROSS_ENTROPY = LN2 * np.array([1.875, 2.0, 1.0, 1.6875])
-DIVERGENCE = CROSS_ENTROPY - LN2 * np.array([1.405639, 0.0, 0.0, 1.198192])
-
-
-@pytest.mark.parametrize("mapping", MAPPINGS)
-def test_losses_match_hand_calculation(mapping):
-    other = np.array([3.0, 0.0, 1.0])  # For actions that do not matter.
-    logits_tm1 = [[LOW, other], [other, LOW], [LOW, other], [LOW, other]]
-    logits_t = [[SPREAD, other], [other, SPREAD], [LOW, other], [other, SPREAD]]
-    q_selector_t = [[2.0, 1.0], [-2.0, -1.0], [0.0, -1.0], [0.0, 5.0]]
-    args = to_arrays(
-        logits_tm1,
-        [0, 1, 0, 0],
-        [0.5, 1.0, -1.0, 0.25],
-        [1.0, 0.0, 0.5, 0.5],
-        logits_t,
-        q_selector_t,
-    )
-    cross_entropy, divergence = MAPPINGS[mapping](
-        lambda *args: categorical_q_loss(*args, ATOMS)
-    )(*args)
-    np.testing.assert_allclose(cross_entropy, CROSS_ENTROPY, rtol=1e-5)
-    np.testing.assert_allclose(divergence, DIVERGENCE, rtol=1e-5)
-
-
-# State 0 has LOW for action 0; in state 1 the target network prefers action 0,
-# SPREAD, to action 1, LOW; the online network prefers action 1.
-ONLINE = {"~": {"q": jnp.array([[LOW, SPREAD], [LOW, SPREAD]], jnp.float32)}}
-TARGET = {"~": {"q": jnp.array([[LOW, LOW], [SPREAD, LOW]], jnp.float32)}}
-KEYS = jax.random.split(jax.random.PRNGKey(0), 2)
-TRANSITION = Transition(
-    *to_arrays([0, 0], [0, 0], [0.5, 1.0], [1.0, 0.0], [1, 1]),
+# 2, the last 1/4 goes to 2. Number 2: 1/4 at 0.25 gives 3/16 to 0 and 1/16 to 1; 1/2
+# at 0.75 gives 1/8 and 3/8; 1/4 at 1.25 gives 3/16 to 1 and 1/16 to 2.
+# Mean values are 1 of SPREAD and 0.75 of LOW.
+SPREAD, LOW = np.log([0.25, 0.5, 0.25]), np.log([0.5, 0.25, 0.25])
+ONLINE = make_table([[LOW, SPREAD], [LOW, SPREAD]])
+TARGET = make_table([[LOW, LOW], [SPREAD, LOW]])
+TRANSITION = make_transition(
+    [0] * 4, [0] * 4, [0.5, 1.0, 0.25, -2.0], [1.0, 0.0, 0.5, 1.0], [1] * 4
 )
-SPEC = EnvironmentSpec(specs.DiscreteArray(2), num_actions=2)
+SINGLE = [[2, 6, 8], [0, 16, 0], [5, 10, 1], [16, 0, 0]], [0.75, 0.25, 0.0, -1.75]
+DOUBLE = [[4, 6, 6], [0, 16, 0], [7, 8, 1], [16, 0, 0]], [0.5, 0.25, -0.125, -2.0]
 
 
-def make_tabular(name, **loss):
-    network = {"states": 2, "outputs": 3}
-    config = Config(
-        agent=FAMILIES[name],
-        network=NetworkConfig("example_networks:tabular_outputs", network, head="none"),
-        loss=LossConfig(**{"num_atoms": 3, "v_min": 0.0, "v_max": 2.0, **loss}),
+@pytest.mark.parametrize(
+    ("name", "is_double", "expected"),
+    [
+        ("c51", None, SINGLE),
+        ("c51", True, DOUBLE),
+        ("rainbow", None, DOUBLE),
+        ("rainbow", False, SINGLE),
+    ],
+)
+def test_loss_matches_hand_calculation_and_divergence_is_the_priority(
+    name, is_double, expected
+):
+    atoms = {"num_atoms": 3, "v_min": 0.0, "v_max": 2.0}
+    target, td_error = np.array(expected[0]) / 16, expected[1]
+    cross_entropy = np.log(2) * (2 - target[:, 0])
+    entropy = np.array([-sum(p * np.log(p) for p in row if p > 0) for row in target])
+    weights = np.array([1.0, 0.5, 2.0, 1.0])
+    check_loss(
+        make_tabular(name, 2, 2, outputs=3, double=is_double, **atoms),
+        ONLINE,
+        TARGET,
+        TRANSITION,
+        weights,
+        cross_entropy - entropy,
+        loss=np.mean(weights * cross_entropy),
+        mean_abs_td=np.mean(np.abs(td_error)),
+        mean_q=(0.75 + 1) / 2,
+        max_q=1.0,
     )
-    return make_agent(config, SPEC)
-
-
-# C51 takes action 0 of state 1: numbers 0 and 1 of the table above. In double
-# learning it is action 1: 1/2 at 0.5, 1/4 at 1.5 and 1/4 at 2 give
-# 1/4, 3/8, 3/8: cross-entropy 1.75 ln 2, entropy 1/2 + 3/4 log2(8/3) = 1.561278.
-# TD errors of means: 0.5 + 1 - 0.75 or 0.5 + 0.75 - 0.75, and 1 - 0.75.
-EXPECTED = {
-    "c51": (CROSS_ENTROPY[:2], DIVERGENCE[:2], [0.75, 0.25]),
-    "rainbow": (
-        LN2 * np.array([1.75, 2.0]),
-        LN2 * np.array([1.75 - 1.561278, 2.0]),
-        [0.5, 0.25],
-    ),
-}
-
-
-@pytest.mark.parametrize("is_double", [None, False, True])
-@pytest.mark.parametrize("name", EXPECTED)
-def test_agent_weights_losses_and_prioritizes_by_divergence(name, is_double):
-    agent = make_tabular(name, double=is_double)
-    if is_double is not None:
-        name = "rainbow" if is_double else "c51"
-    cross_entropy, divergence, td_errors = EXPECTED[name]
-    weights = np.array([1.0, 0.5], np.float32)
-    value, output = jax.jit(agent.loss)(ONLINE, TARGET, {}, KEYS, TRANSITION, weights)
-    np.testing.assert_allclose(value, np.mean(cross_entropy * weights), rtol=1e-5)
-    np.testing.assert_allclose(output.priorities, divergence, rtol=1e-5)
-    expected = {
-        "loss": value,
-        "mean_abs_td": np.mean(td_errors),
-        "mean_q": (0.75 + 1) / 2,
-        "max_q": 1.0,
-    }
-    assert output.metrics.keys() == expected.keys()
-    for metric, number in expected.items():
-        np.testing.assert_allclose(output.metrics[metric], number, rtol=1e-5)
 
 
 def slow_loss(logits_tm1, a_tm1, r_t, discount_t, logits_t, q_selector_t, atoms):
@@ -138,12 +101,10 @@ def slow_loss(logits_tm1, a_tm1, r_t, discount_t, logits_t, q_selector_t, atoms)
 
 
 FLOATS = floats(-5, 5)
-FIVE_ATOMS = np.linspace(-2, 4, 5).astype(np.float32)
-JITTED = jax.jit(lambda *args: categorical_q_loss(*args, FIVE_ATOMS))
+ATOMS = np.linspace(-2, 4, 5).astype(np.float32)
+JITTED = jax.jit(lambda *args: categorical_loss(*args, ATOMS))
 THEIRS = jax.jit(
-    lambda *args: rlax.categorical_double_q_learning(
-        FIVE_ATOMS, *args[:4], FIVE_ATOMS, *args[4:]
-    )
+    lambda *args: rlax.categorical_double_q_learning(ATOMS, *args[:4], ATOMS, *args[4:])
 )
 
 
@@ -157,9 +118,10 @@ THEIRS = jax.jit(
     FLOATS,
     floats(0, 1),
 )
-def test_losses_match_slow_reference_and_rlax(logits, q_t, a_tm1, r_t, discount_t):
-    args = *to_arrays(logits[0], a_tm1, r_t, discount_t), logits[1], q_t
-    loss, divergence = JITTED(*args)
-    slow = slow_loss(*args, FIVE_ATOMS.astype(np.float64))
-    np.testing.assert_allclose([loss, divergence], slow, rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose(loss, THEIRS(*args), rtol=1e-5, atol=1e-6)
+def test_loss_matches_slow_reference_and_rlax(logits, q_t, a_tm1, r_t, discount_t):
+    step = to_arrays(a_tm1, r_t, discount_t)
+    item = JITTED(make_estimates(*logits, q_t), *step)
+    args = logits[0], *step, logits[1], q_t
+    slow = slow_loss(*args, ATOMS.astype(np.float64))
+    np.testing.assert_allclose([item.loss, item.priority], slow, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(item.loss, THEIRS(*args), rtol=1e-5, atol=1e-6)

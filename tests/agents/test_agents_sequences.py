@@ -1,15 +1,17 @@
-"""Losses of sequences against values computed by hand and a slow reference."""
+"""Losses of sequences against hand-work and a slow reference; memory and burn-in."""
 
 import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 import rlax
 from dm_env import specs
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from loss_families import check_loss, make_table, squash, unsquash
 
 from distrl.agents.sequences import make_r2d2, sequence_td_error
 from distrl.config import (
@@ -36,7 +38,6 @@ TERMINATED = ([0.5, 0.5, 0.0, 0.0], [1, 1, 1, 0])
 TRUNCATED = ([0.5, 0.5, 0.5, 0.0], [1, 1, 1, 0])
 
 
-@pytest.mark.parametrize("variant", [lambda f: f, jax.jit])
 @pytest.mark.parametrize(
     ("ending", "n_step", "returns"),
     [
@@ -53,17 +54,10 @@ TRUNCATED = ([0.5, 0.5, 0.5, 0.0], [1, 1, 1, 0])
         (TRUNCATED, 1, [1.5, 4.0, 5.5, None]),
     ],
 )
-def test_n_step_returns_match_hand_calculation(ending, n_step, returns, variant):
-    discount, mask = np.array(ending, np.float32)
-    action = np.array([0, 1, 0, 1], np.int32)
-    find = variant(functools.partial(sequence_td_error, n_step=n_step))
-    td_error = find(Q_TM1, action, R_T, discount, mask, Q_TARGET_T, Q_SELECTOR_T)
-    values = [1, 1, 2, 2]
-    expected = [0 if g is None else g - q for g, q in zip(returns, values, strict=True)]
-    np.testing.assert_allclose(td_error, expected, rtol=1e-6)
+def test_n_step_returns_match_hand_calculation(ending, n_step, returns):
+    check_returns(ending, [0, 1, 0, 1], [1, 1, 2, 2], returns, n_step=n_step)
 
 
-@pytest.mark.parametrize("variant", [lambda f: f, jax.jit])
 @pytest.mark.parametrize(
     ("ending", "q_lambda", "returns"),
     [
@@ -80,23 +74,19 @@ def test_n_step_returns_match_hand_calculation(ending, n_step, returns, variant)
         (TRUNCATED, 0.5, [2.34375, 4.375, 5.5, None]),
     ],
 )
-def test_watkins_q_lambda_matches_hand_calculation(ending, q_lambda, returns, variant):
+def test_watkins_q_lambda_matches_hand_calculation(ending, q_lambda, returns):
+    settings = {"n_step": 1, "q_lambda": q_lambda}
+    check_returns(ending, [0, 0, 1, 1], [1, 0, 0, 2], returns, **settings)
+
+
+def check_returns(ending, actions, values, returns, **settings):
     discount, mask = np.array(ending, np.float32)
-    action = np.array([0, 0, 1, 1], np.int32)
-    find = variant(functools.partial(sequence_td_error, n_step=1, q_lambda=q_lambda))
-    td_error = find(Q_TM1, action, R_T, discount, mask, Q_TARGET_T, Q_SELECTOR_T)
-    values = [1, 0, 0, 2]
+    find = jax.jit(functools.partial(sequence_td_error, **settings))
+    td_error = find(
+        Q_TM1, np.int32(actions), R_T, discount, mask, Q_TARGET_T, Q_SELECTOR_T
+    )
     expected = [0 if g is None else g - q for g, q in zip(returns, values, strict=True)]
     np.testing.assert_allclose(td_error, expected, rtol=1e-6)
-
-
-def squash(x):
-    return np.sign(x) * (np.sqrt(np.abs(x) + 1) - 1) + 1e-3 * x
-
-
-def unsquash(x):
-    root = (np.sqrt(1 + 4e-3 * (np.abs(x) + 1 + 1e-3)) - 1) / 2e-3
-    return np.sign(x) * (root**2 - 1)
 
 
 def td_errors_slowly(q, a, r, d, mask, q_target, q_selector, n_step, q_lambda, h):
@@ -122,13 +112,13 @@ def td_errors_slowly(q, a, r, d, mask, q_target, q_selector, n_step, q_lambda, h
         else:
             target, weight = 0.0, 1.0
             for steps in range(1, most + 1):
-                goes_on = 0.0
+                trace = 0.0
                 if steps < most:
                     here = q_selector[start + steps - 1]
                     is_best = here[a[start + steps]] == here.max()
-                    goes_on = q_lambda * is_best
-                target += weight * (1 - goes_on) * sum_rewards(start, steps)
-                weight *= goes_on
+                    trace = q_lambda * is_best
+                target += weight * (1 - trace) * sum_rewards(start, steps)
+                weight *= trace
         errors[start] = to(target) - q[start, a[start]]
     return errors
 
@@ -176,8 +166,8 @@ def test_td_errors_match_slow_reference(seed, size, ends, n_step, q_lambda, h):
 
 # The network is a table of the states 0 to 4.
 SPEC = EnvironmentSpec(specs.DiscreteArray(5), num_actions=2)
-ONLINE = {"~": {"q": jnp.array([[1.0, 0], [0, 1], [2, 0], [0, 2], [1, 3]])}}
-TARGET = {"~": {"q": jnp.array([[9.0, 9], [1, 2], [3, 4], [5, 6], [7, 8]])}}
+ONLINE = make_table([[1, 0], [0, 1], [2, 0], [0, 2], [1, 3]])
+TARGET = make_table([[9, 9], [1, 2], [3, 4], [5, 6], [7, 8]])
 WEIGHTS = np.array([1.0, 0.5, 2.0, 1.0], np.float32)
 KEYS = jax.random.split(jax.random.PRNGKey(0), 4)
 # Full, terminated after three steps, truncated after three, ended after one.
@@ -195,16 +185,21 @@ BATCH = StepSequence(
 )
 
 
-def make_tabular(n_step=2, **loss):
-    loss = {"burn_in": 1, "priority_mix": 0.9, **loss}
+def make_r2d2_agent(spec, network, length=4, n_step=2, **loss):
     config = Config(
         agent="r2d2",
         actor=ActorConfig(n_step=n_step),
-        network=NetworkConfig("example_networks:tabular", {"states": 5}, head="none"),
-        replay=ReplayConfig(sequence_length=4),
+        network=network,
+        replay=ReplayConfig(sequence_length=length),
         loss=LossConfig(**loss),
     )
-    return make_r2d2(config, SPEC)
+    return make_r2d2(config, spec)
+
+
+def make_tabular(n_step=2, **loss):
+    network = NetworkConfig("example_networks:tabular", {"states": 5}, head="none")
+    loss = {"burn_in": 1, "priority_mix": 0.9, **loss}
+    return make_r2d2_agent(SPEC, network, n_step=n_step, **loss)
 
 
 def test_loss_outputs_and_gradients_match_hand_calculation():
@@ -218,28 +213,22 @@ def test_loss_outputs_and_gradients_match_hand_calculation():
     # and the Huber losses, |td| - 0.5, add up to 13.5, 2.5 and 7; they are divided by
     # three. A priority is 0.9 of the largest error and 0.1 of the mean.
     agent = make_tabular()
-
-    @functools.partial(jax.value_and_grad, argnums=(0, 1), has_aux=True)
-    def find(params, target_params):
-        return agent.loss(params, target_params, {}, KEYS, BATCH, WEIGHTS)
-
-    (value, output), (online, target) = jax.jit(find)(ONLINE, TARGET)
-    expected = (1 * 13.5 + 0.5 * 2.5 + 2 * 7 + 0) / 3 / 4
-    np.testing.assert_allclose(value, expected, rtol=1e-6)
-    np.testing.assert_allclose(
-        output.priorities, [0.9 * 6 + 0.1 * 5, 0.9 * 2.5 + 0.1 * 1.75, 4.0, 0.0]
+    check_loss(
+        agent,
+        ONLINE,
+        TARGET,
+        BATCH,
+        WEIGHTS,
+        [0.9 * 6 + 0.1 * 5, 0.9 * 2.5 + 0.1 * 1.75, 4.0, 0.0],
+        loss=(1 * 13.5 + 0.5 * 2.5 + 2 * 7 + 0) / 3 / 4,
+        # Mean errors 5, 1.75, 4 and none; mean values in the states 1, 2, 3 are .5, 1,
+        # 1. State 4 has the largest value, but no step begins there.
+        mean_abs_td=(5 + 1.75 + 4) / 4,
+        mean_q=(2.5 / 3 + 0.75 + 0.75) / 4,
+        max_q=2.0,
     )
-    # Mean errors 5, 1.75, 4 and none; mean values in the states 1, 2, 3 are .5, 1, 1.
-    # State 4 has the largest value, but no step begins there.
-    metrics = {
-        "loss": expected,
-        "mean_abs_td": (5 + 1.75 + 4) / 4,
-        "mean_q": (2.5 / 3 + 0.75 + 0.75) / 4,
-        "max_q": 2.0,
-    }
-    assert output.metrics.keys() == metrics.keys()
-    for name, number in metrics.items():
-        np.testing.assert_allclose(output.metrics[name], number, rtol=1e-6)
+    find = jax.jit(jax.grad(agent.loss, argnums=(0, 1), has_aux=True))
+    (online, target), _ = find(ONLINE, TARGET, {}, KEYS, BATCH, WEIGHTS)
     # The Huber loss has slope 1 beyond 1: minus the weight / 3 / 4 of each step.
     table = np.zeros((5, 2))
     table[1, 1] = table[2, 0] = -(1 + 0.5 + 2) / 12
@@ -279,3 +268,126 @@ def test_transformed_values_are_inverted_for_acting():
 def test_r2d2_without_sequence_length_is_rejected():
     with pytest.raises(ConfigError, match="replay.sequence_length = null"):
         make_r2d2(Config(agent="r2d2"), SPEC)
+
+
+VECTOR = EnvironmentSpec(specs.Array((3,), np.float32), num_actions=2)
+KEY = jax.random.PRNGKey(0)
+
+
+def make_recurrent(core, length, n_step=2, size=8, **loss):
+    args = {"hidden_sizes": [8]}
+    network = NetworkConfig("mlp", args, core=core, core_size=size, head="dueling")
+    return make_r2d2_agent(VECTOR, network, length, n_step, **loss)
+
+
+def make_batch(observation, carry):
+    """Returns full sequences of random actions and rewards."""
+    shape = observation.shape[0], observation.shape[1] - 1
+    rng, ones = np.random.default_rng(2), np.ones(shape, np.float32)
+    action, reward = rng.integers(0, 2, shape), rng.normal(size=shape)
+    action, reward = action.astype(np.int32), reward.astype(np.float32)
+    return StepSequence(observation, action, reward, 0.9 * ones, ones, carry)
+
+
+@pytest.mark.parametrize("core", ["lstm", "gru"])
+def test_learner_reproduces_the_values_of_the_actor(core):
+    agent = make_recurrent(core, 4, burn_in=1)
+    params, state = jax.jit(agent.init)(KEY)
+    rng = np.random.default_rng(1)
+    observations = rng.normal(size=(7, 2, 3)).astype(np.float32)
+    act = jax.jit(functools.partial(agent.q_values, mode="act"))
+    carry, carries, values = agent.initial_carry(2), [], []
+    for observation in observations:
+        carries.append(carry)
+        q, carry = act(params, state, KEY, observation, carry)
+        values.append(q)
+    assert isinstance(carry, tuple) and len(carry) == {"lstm": 2, "gru": 1}[core]
+    batch = make_batch(observations[2:].swapaxes(0, 1), carries[2])
+    _, output = jax.jit(agent.loss)(
+        params, params, state, jnp.stack([KEY] * 2), batch, np.ones(2, np.float32)
+    )
+    # The steps 2 to 5, of which step 2 is burn-in.
+    learned = np.stack(values[3:6])
+    np.testing.assert_allclose(output.metrics["mean_q"], learned.mean(), rtol=1e-4)
+    np.testing.assert_allclose(output.metrics["max_q"], learned.max(), rtol=1e-4)
+
+
+def test_burn_in_changes_the_loss_but_gets_no_gradient():
+    agent = make_recurrent("lstm", 6, burn_in=2)
+    params, state = jax.jit(agent.init)(KEY)
+    rng = np.random.default_rng(0)
+    batch = make_batch(
+        rng.normal(size=(8, 7, 3)).astype(np.float32),
+        tuple(rng.normal(size=(2, 8, 8)).astype(np.float32)),
+    )
+    keys, weights = jax.random.split(KEY, 8), np.ones(8, np.float32)
+
+    @jax.jit
+    @functools.partial(jax.value_and_grad, argnums=(0, 1, 2, 3))
+    def find(params, target_params, observation, carry):
+        changed = batch._replace(observation=observation, carry=carry)
+        return agent.loss(params, target_params, state, keys, changed, weights)[0]
+
+    before, gradients = find(params, params, batch.observation, batch.carry)
+    # The burn-in and the initial carry change the loss ...
+    other = batch.observation.copy()
+    other[:, :2] += 1.0
+    assert abs(find(params, params, other, batch.carry)[0] - before) > 1e-3
+    initial = jax.tree.map(np.asarray, agent.initial_carry(8))
+    assert abs(find(params, params, batch.observation, initial)[0] - before) > 1e-3
+    # ... and get no gradient through either network.
+    online, target, observation, carry = gradients
+    np.testing.assert_array_equal(observation[:, :2], np.zeros((8, 2, 3)))
+    assert (np.abs(observation[:, 2:6]).max(axis=(0, 2)) > 0).all()
+    assert all(np.all(leaf == 0) for leaf in jax.tree.leaves((target, carry)))
+    assert all(np.any(leaf != 0) for leaf in jax.tree.leaves(online))
+
+
+def recall(rng, count, length):
+    """Episodes that reward a last action that matches the first observation."""
+    cue = rng.integers(0, 2, count)
+    observation = np.zeros((count, length + 1, 3), np.float32)
+    observation[:, 0, 0] = 2.0 * cue - 1
+    observation[:, length - 1, 1] = 1.0  # Now the action counts.
+    action = rng.integers(0, 2, (count, length)).astype(np.int32)
+    reward = np.zeros((count, length), np.float32)
+    reward[:, -1] = np.where(action[:, -1] == cue, 1.0, -1.0)
+    discount = np.ones((count, length), np.float32)
+    discount[:, -1] = 0.0
+    return observation, action, reward, discount, cue
+
+
+def test_recurrent_agent_solves_a_memory_task():
+    length, count = 6, 64
+    agent = make_recurrent("gru", length, n_step=1, size=16, huber_delta=None)
+    optimizer = optax.adam(1e-2)
+    rng = np.random.default_rng(0)
+    *steps, _ = recall(rng, count, length)
+    mask = np.ones((count, length), np.float32)
+    batch = StepSequence(*steps, mask, agent.initial_carry(count))
+    keys, weights = jax.random.split(KEY, count), np.ones(count, np.float32)
+
+    def step(carry, index):
+        params, target, state = carry
+        target = optax.periodic_update(params, target, index, 20)
+        grad, _ = jax.grad(agent.loss, has_aux=True)(
+            params, target, {}, keys, batch, weights
+        )
+        updates, state = optimizer.update(grad, state)
+        return (optax.apply_updates(params, updates), target, state), None
+
+    params, _ = jax.jit(agent.init)(KEY)
+    carry = (params, params, optimizer.init(params))
+    learn = jax.jit(lambda carry: jax.lax.scan(step, carry, jnp.arange(400))[0])
+    params, _, _ = learn(carry)
+
+    # Acting in new episodes, a step at a time.
+    observation, *_, cue = recall(rng, 200, length)
+    carry = agent.initial_carry(200)
+    act = jax.jit(functools.partial(agent.q_values, mode="evaluate"))
+    for t in range(length):
+        q, carry = act(params, {}, KEY, observation[:, t], carry)
+    assert (np.argmax(q, axis=1) == cue).all()
+    # Without the memory all choose alike, no better than chance.
+    q, _ = act(params, {}, KEY, observation[:, -2], agent.initial_carry(200))
+    assert len(set(np.argmax(q, axis=1).tolist())) == 1

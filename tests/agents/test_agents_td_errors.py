@@ -47,18 +47,22 @@ def test_transforms_and_inverses_match_hand_calculation():
     np.testing.assert_array_equal(pair.apply_inv(values), values)
 
 
-def test_unsupported_loss_fields_are_rejected_even_if_false():
-    refuse_fields(Config(), "double", "max_abs_td_gradient", "value_transform")
-    for loss, message in [
-        (LossConfig(double=False), "loss.double = false: .*'mine'; leave it at null"),
-        (LossConfig(max_abs_td_gradient=1.0), "loss.max_abs_td_gradient = 1.0: "),
+FIELDS = ("double", "max_abs_td_gradient", "value_transform")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("double", False, "loss.double = false: .*'mine'; leave it at null"),
+        ("max_abs_td_gradient", 1.0, "loss.max_abs_td_gradient = 1.0: "),
         (
-            LossConfig(value_transform="signed_hyperbolic"),
+            "value_transform",
+            "signed_hyperbolic",
             "loss.value_transform = signed_hyperbolic: .*; leave it at none",
         ),
-    ]:
-        with pytest.raises(ConfigError, match=message):
-            refuse_fields(
-                Config(agent="mine", loss=loss),
-                *("double", "max_abs_td_gradient", "value_transform"),
-            )
+    ],
+)
+def test_unsupported_loss_fields_are_rejected_even_if_false(field, value, message):
+    refuse_fields(Config(), *FIELDS)
+    with pytest.raises(ConfigError, match=message):
+        refuse_fields(Config(agent="mine", loss=LossConfig(**{field: value})), *FIELDS)

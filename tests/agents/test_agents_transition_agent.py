@@ -5,19 +5,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from dm_env import specs
-from loss_families import to_arrays
+from loss_families import make_table, make_transition
 
 from distrl.agents import make_agent
 from distrl.agents.transition_agent import ItemLoss, make_transition_agent
 from distrl.config import Config, LossConfig, NetworkConfig
 from distrl.errors import ConfigError
-from distrl.types import EnvironmentSpec, Transition
+from distrl.types import EnvironmentSpec
 
 SPEC = EnvironmentSpec(specs.DiscreteArray(3), num_actions=2)
 TABULAR = NetworkConfig("example_networks:tabular", {"states": 3}, head="none")
-ONLINE = {"~": {"q": jnp.array([[1.0, 2], [3, 4], [5, 6]])}}
-TARGET = {"~": {"q": jnp.array([[10.0, 20], [30, 40], [50, 60]])}}
-TRANSITION = Transition(*to_arrays([0, 1], [1, 0], [0.5, -1.0], [0.9, 0.0], [1, 2]))
+ONLINE = make_table([[1, 2], [3, 4], [5, 6]])
+TARGET = make_table([[10, 20], [30, 40], [50, 60]])
+TRANSITION = make_transition([0, 1], [1, 0], [0.5, -1.0], [0.9, 0.0], [1, 2])
 WEIGHTS = np.array([1.0, 0.5], np.float32)
 KEYS = jax.random.split(jax.random.PRNGKey(0), 2)
 
@@ -113,29 +113,27 @@ def test_batch_norm_learns_with_batch_and_acts_with_averages():
     params, network_state = agent.init(KEYS[0])
     params = jax.tree.map(jnp.ones_like, params)
 
-    def make_transition(observation_tm1, observation_t):
-        return Transition(
-            observation_tm1=np.array(observation_tm1, np.float32)[:, None],
-            action_tm1=np.zeros(2, np.int32),
-            reward_t=np.zeros(2, np.float32),
-            discount_t=np.ones(2, np.float32),
-            observation_t=np.array(observation_t, np.float32)[:, None],
-        )
-
     # The first batch has mean 2 and variance 1: normalised -1 and 1, and with ones
     # for weight and bias q = 0 and 2. The averages are then 2 and 1, also for the
     # targets: (2-2)/1 + 1 = 1 and (3-2)/1 + 1 = 2; the TD errors are 1 and 0.
-    ones = np.ones(2, np.float32)
-    transition = make_transition([1, 3], [2, 3])
-    _, output = agent.loss(params, params, network_state, KEYS, transition, ones)
+    def normalize(observation_tm1, state):
+        batch = make_transition(
+            np.float32(observation_tm1)[:, None],
+            [0, 0],
+            [0.0, 0.0],
+            [1.0, 1.0],
+            [[2.0], [3.0]],
+        )
+        return agent.loss(params, params, state, KEYS, batch, np.ones(2, np.float32))[1]
+
+    output = normalize([1, 3], network_state)
     np.testing.assert_allclose(output.metrics["max_q"], 2.0, atol=1e-4)
     np.testing.assert_allclose(output.priorities, [1.0, 0.0], atol=1e-4)
 
     # The second has mean 6 and variance 4. With decay 0.5 the sums are
     # 0.5 * (0.5 * 2) + 0.5 * 6 = 3.5 and 0.25 + 2 = 2.25; divided by 1 - 0.5^2 = 0.75
     # the averages are 14/3 and 3. Evaluation: (x - 14/3) / sqrt(3) + 1.
-    transition = make_transition([4, 8], [2, 3])
-    _, output = agent.loss(params, params, output.network_state, KEYS, transition, ones)
+    output = normalize([4, 8], output.network_state)
     observation = np.array([[1.0], [10.0]], np.float32)
     expected = (observation - 14 / 3) / np.sqrt(3) + 1
     for mode in ("act", "evaluate"):
