@@ -64,7 +64,7 @@ def _check(options: argparse.Namespace, args: dict[str, Any]) -> Iterator[Findin
     from distrl.environments.conformance import check_environment
     from distrl.launch.checking_child import CheckLost, run_in_child
 
-    def task(tell: Callable[[Finding], None]) -> None:
+    def task(tell: Callable[[Finding], object]) -> None:
         found = check_environment(options.uri, args, options.steps, options.seed)
         for finding in found:
             tell(finding)

@@ -8,20 +8,17 @@ OUR_PROGRAM = "distrl.program:make_program"
 
 @dataclass(frozen=True)
 class Backend:
-    """A way to run the nodes of a program.
-
-    Attributes:
-      run: `module:function` of `run(program, config, channel, request)`, which runs in
-        the host until all nodes have ended. The request is the front's `Launch`.
-      is_cluster: whether it checks and starts the nodes on other machines. It gets None
-        for distrl's own program, and sends `Checked` itself.
-      program: the only program that it runs; None runs any.
-    """
+    """A way to run the nodes of a program."""
 
     run: str
+    """`module:function` of `run(program, config, channel, request)`, which runs in the
+    host until all nodes have ended; the request is the front's `Launch`."""
     is_one_process: bool = False
     is_cluster: bool = False
+    """Whether it checks and starts the nodes on other machines. It sends `Checked`, and
+    gets None for our own program."""
     program: str | None = None
+    """The only program that it runs; None runs any."""
 
 
 BACKENDS = {

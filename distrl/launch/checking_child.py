@@ -14,17 +14,7 @@ from distrl.config import Config
 from distrl.errors import ConfigError, locate_dump, locate_error
 from distrl.launch.channel import Channel
 from distrl.launch.logs import read_last_lines
-from distrl.launch.messages import (
-    Ended,
-    Failure,
-    Lost,
-    Message,
-    Note,
-    Refused,
-    Told,
-    pack,
-    unpack,
-)
+from distrl.launch.messages import Ended, Message, Note, Told, pack, unpack
 from distrl.launch.reaping import find_descendants, kill_descendants
 from distrl.launch.signs_of_life import WorkingClock
 from distrl.system.children import (
@@ -35,7 +25,7 @@ from distrl.system.children import (
     name_signal,
 )
 
-Tell = Callable[[Any], None]
+Tell = Callable[[Any], object]
 """Hands a value to the parent of a check."""
 
 _POLL_SECONDS = 0.02
@@ -67,17 +57,14 @@ def check_run(
         os.environ.update(environment)
         tell(check_where_it_learns(config, tell))
 
-    part, answer = "the run", None
+    part, told = "the run", None
     try:
         for told in run_in_child(check, config.launch.check_seconds, channel):
-            if isinstance(told, str):
-                part = told
-            else:
-                answer = told
+            part = told if isinstance(told, str) else part
     except CheckLost as lost:
         raise ConfigError(f"{part}: the check {lost}") from None
-    assert answer is not None
-    spec, devices, notes = answer
+    assert isinstance(told, tuple)
+    spec, devices, notes = told
     for text in notes:
         channel.send(Note(text))
     return spec, devices
@@ -107,25 +94,20 @@ def run_in_child(
     clock, told_at = WorkingClock(_LONGEST_STEP), 0.0
     is_quiet = front is not None
     with adopting_orphans(), contextlib.closing(_Fork(task, is_quiet)) as fork:
-        while True:
-            match fork.receive():
-                case Told(value):
-                    told_at = clock.now
-                    yield unpack(value)
-                case Refused(text):
-                    raise ConfigError(text)
-                case Lost(reason):
-                    raise fork.describe_loss(reason)
-                case Ended(None):
-                    return
-                case Ended(Failure(_, text)):
-                    raise RuntimeError(f"the check failed:\n{text}")
-                case _ if seconds is not None and clock.now - told_at > seconds:
-                    fork.dump_stacks()
-                    reason = f"did not end within the {seconds:g} s of {limit}"
-                    raise fork.describe_loss(reason)
-                case _:
-                    time.sleep(_POLL_SECONDS)
+        while (message := fork.receive()) != Ended():
+            if isinstance(message, Told):
+                told_at = clock.now
+                value = unpack(message.value)
+                if isinstance(value, CheckLost):
+                    raise fork.complete(str(value))
+                if isinstance(value, Exception):
+                    raise value
+                yield value
+            elif seconds is not None and clock.now - told_at > seconds:
+                fork.dump_stacks()
+                raise fork.complete(f"did not end within the {seconds:g} s of {limit}")
+            else:
+                time.sleep(_POLL_SECONDS)
             if front is not None and _is_readable(front):
                 # The front sends nothing during a check, so it has ended.
                 kill_descendants(os.getpid())
@@ -153,7 +135,7 @@ class _Fork:
         far.close()
 
     def receive(self) -> Message | None:
-        """Returns a new message, or `Lost` if the fork ended without a last one."""
+        """Returns a new message, if any; raises CheckLost if the fork just ended."""
         printed = self._printed.fileno()
         if os.fstat(printed).st_size > _PRINTED_BYTES:
             os.ftruncate(printed, 0)
@@ -162,17 +144,19 @@ class _Fork:
         how = os.WEXITED | os.WNOHANG | os.WNOWAIT
         end = os.waitid(os.P_PID, self._pid, how)
         message = self._channel.receive() if _is_readable(self._channel) else None
-        if message is not None or end is None:
-            return message
-        if end.si_code == os.CLD_EXITED:
-            return Lost(f"ended its process with exit code {end.si_status}")
-        return Lost(f"was killed by {name_signal(end.si_status)}")
+        if message is None and end is not None:
+            if end.si_code == os.CLD_EXITED:
+                reason = f"ended its process with exit code {end.si_status}"
+            else:
+                reason = f"was killed by {name_signal(end.si_status)}"
+            raise self.complete(reason)
+        return message
 
     def dump_stacks(self) -> None:
         os.kill(self._pid, DUMP_SIGNAL)
         time.sleep(_DUMP_SECONDS)
 
-    def describe_loss(self, reason: str) -> CheckLost:
+    def complete(self, reason: str) -> CheckLost:
         """Adds the user's line in the dump, if any, and the last that it printed."""
         stacks = os.pread(self._stacks.fileno(), _STACK_BYTES, 0)
         place = locate_dump(stacks.decode(errors="replace"))
@@ -202,32 +186,28 @@ class _Fork:
             if is_quiet:
                 os.dup2(self._printed.fileno(), 1)
                 os.dup2(self._printed.fileno(), 2)
-            last = _try(task, far)
+            error = _try(task, lambda value: far.send(Told(pack(value))))
             flush_output()
             # A fork that the user's code made may return here, too.
             if os.getpid() == own_pid:
-                far.send(last)
+                far.send(Ended() if error is None else Told(pack(error)))
         finally:
             os._exit(1)
 
 
-def _try(task: Callable[[Tell], None], channel: Channel) -> Message:
-    """Runs a task, and returns its last message."""
-
-    def tell(value: Any) -> None:
-        channel.send(Told(pack(value)))
-
+def _try(task: Callable[[Tell], None], tell: Tell) -> Exception | None:
+    """Runs a task; returns the error for the parent, if any."""
     try:
         task(tell)
     except ConfigError as error:
         text, place = str(error), locate_error(error)
-        return Refused(text if place.strip(" ()") in text else text + place)
+        return ConfigError(text if place.strip(" ()") in text else text + place)
     except SystemExit as error:
-        return Lost(f"called sys.exit({error.code!r}){locate_error(error)}")
+        return CheckLost(f"called sys.exit({error.code!r}){locate_error(error)}")
     except BaseException as error:
         place = locate_error(error)
         if not place and isinstance(error, Exception):
-            return Ended(Failure("launcher", traceback.format_exc()))
+            return RuntimeError(f"the check failed:\n{traceback.format_exc()}")
         text = ": ".join(filter(None, (type(error).__name__, str(error))))
-        return Lost(f"raised {' '.join(text.split())}{place}")
-    return Ended()
+        return CheckLost(f"raised {' '.join(text.split())}{place}")
+    return None

@@ -23,7 +23,7 @@ from distrl.errors import ConfigError
 from distrl.launch import messages
 from distrl.launch.backends import BACKENDS, OUR_PROGRAM
 from distrl.launch.caught_signals import CaughtSignals
-from distrl.launch.groups import check_groups, group_of
+from distrl.launch.groups import check_groups, find_group
 from distrl.launch.host_process import HostProcess
 from distrl.launch.logs import LogBound
 from distrl.launch.records import Records
@@ -273,7 +273,7 @@ class _Front:
 
     def _place(self, nodes: dict[str, messages.Facts]) -> None:
         for name, facts in nodes.items():
-            if group_of(name).is_accelerated:
+            if find_group(name).is_accelerated:
                 facts["jax_devices"] = self._devices
         self._records.start(nodes)
         self._progress.place(nodes)

@@ -11,23 +11,18 @@ from distrl.errors import ConfigError, suggest
 
 @dataclass(frozen=True)
 class Group:
-    """A group of nodes; the defaults are for the groups of a user's program.
-
-    Attributes:
-      count: how many nodes `distrl.program.make_program` has in it, which are numbered:
-        `actor/0`; None for one without a number.
-      saves: whether its nodes may take longer than `launch.stop_seconds` to end, since
-        they save the last checkpoint or wait for those that do.
-      is_called: whether its nodes have an address, at which others call them.
-      is_accelerated: whether its nodes use the accelerator; the others compute on one
-        CPU thread.
-    """
+    """A group of nodes; the defaults are for the groups of a user's program."""
 
     name: str
     count: Callable[[Config], int] | None = None
+    """The number of nodes, which are called `actor/0`, ...; None: one, `learner`."""
     is_called: bool = False
+    """Whether its nodes have an address, at which others call them."""
     saves: bool = False
+    """Whether its nodes may take longer than `launch.stop_seconds` to end, since they
+    save the last checkpoint or wait for those that do."""
     is_accelerated: bool = False
+    """Whether its nodes use the accelerator; the others compute on one CPU thread."""
 
 
 # In the order of the program.
@@ -48,13 +43,9 @@ GROUPS = {group.name: group for group in (*_GROUPS, _SERIAL)}
 
 
 def find_group(name: str) -> Group:
-    """Returns a group of distrl's own programs, or one with the defaults."""
-    return GROUPS.get(name, Group(name))
-
-
-def group_of(node: str) -> Group:
-    """Returns the group of a node, by its name."""
-    return find_group(node.partition("/")[0])
+    """Returns the group of that name, or of the node of that name."""
+    group = name.partition("/")[0]
+    return GROUPS.get(group, Group(group))
 
 
 def count_nodes(config: Config) -> dict[str, int]:

@@ -12,6 +12,7 @@ import sys
 import uuid
 from functools import partial
 
+from distrl.launch import messages
 from distrl.launch.backends import BACKENDS, OUR_PROGRAM
 from distrl.launch.channel import Channel
 from distrl.launch.checking_child import check_run
@@ -20,15 +21,6 @@ from distrl.launch.guard import fork_guarded
 from distrl.launch.isolation import can_own_pids, drop_capabilities, enter_isolation
 from distrl.launch.loading import end_with, import_everything, load_function
 from distrl.launch.logs import redirect_output
-from distrl.launch.messages import (
-    Checked,
-    Launch,
-    Note,
-    Refused,
-    Stage,
-    Start,
-    unpack,
-)
 from distrl.system.children import join_run
 from distrl.system.session import Session
 
@@ -39,43 +31,42 @@ def main() -> None:
     join_run()
     faulthandler.enable()
     request = channel.receive()
-    if not isinstance(request, Launch):
+    if not isinstance(request, messages.Launch):
         return
     exposure = request.exposure
     if exposure is None and (refusal := enter_isolation()) is not None:
         exposure = f"the system refused a private network: {refusal}"
-    is_isolated = exposure is None
-    if not is_isolated:
+    if exposure is not None:
         text = f"not isolated ({exposure}): the program's ports can be reached from "
-        channel.send(Note(f"{text}other hosts; see `distrl doctor`"))
+        channel.send(messages.Note(f"{text}other hosts; see `distrl doctor`"))
     try:
-        fork_guarded(channel, is_isolated and can_own_pids(), request.scratch)
+        fork_guarded(channel, exposure is None and can_own_pids(), request.scratch)
     except BlockingIOError as error:
         text = f"{error.strerror}: the limit of processes (`ulimit -u`) is reached"
-        channel.send(Refused(text))
+        channel.send(messages.Refused(text))
         return
-    if is_isolated:
+    if exposure is None:
         drop_capabilities()
     end_with(channel, partial(_serve, channel, request))
 
 
-def _serve(channel: Channel, request: Launch) -> None:
-    config, program = unpack(request.payload)
+def _serve(channel: Channel, request: messages.Launch) -> None:
+    config, program = messages.unpack(request.payload)
     backend = BACKENDS[config.launch.backend]
     if backend.is_cluster and program == OUR_PROGRAM:
         # The machines import and check; doing it here would waste time and memory.
         load_function(backend.run)(None, config, channel, request)
         return
-    channel.send(Stage("importing JAX, TensorFlow and Reverb"))
+    channel.send(messages.Stage("importing JAX, TensorFlow and Reverb"))
     session = Session(uuid.uuid4().hex, request.resumes)
     os.environ.update(session.to_environment())
     import_everything(config)
     make_program = load_function(backend.program or program)
-    channel.send(Stage(f"checking {config.environment}"))
+    channel.send(messages.Stage(f"checking {config.environment}"))
     spec, devices = check_run(channel, config, {})
     if not backend.is_cluster:
-        channel.send(Checked(devices))
-        if not isinstance(channel.receive(), Start):
+        channel.send(messages.Checked(devices))
+        if not isinstance(channel.receive(), messages.Start):
             return
         # The run directory's lock came with it. It stays open here and in every node,
         # so that it lasts as long as any of them.

@@ -52,14 +52,14 @@ def load_function(reference: str | Callable[..., Any]) -> Callable[..., Any]:
 def count_needed_files(config: Config) -> int:
     """Returns how many files the largest process of a run may have open."""
     counts = count_nodes(config)
-    nodes = sum(counts.values())
     # One for each environment process that a process of the run has started.
     actor = config.actor.environment_processes
     evaluation = config.evaluation.environment_processes
+    each, children = _FILES_FOR_A_NODE, max(actor, evaluation)
     if BACKENDS[config.launch.backend].is_one_process:
+        each = _FILES_IN_ONE_PROCESS
         children = counts.get("actor", 1) * actor + evaluation
-        return _FILES + _FILES_IN_ONE_PROCESS * nodes + children
-    return _FILES + _FILES_FOR_A_NODE * nodes + max(actor, evaluation)
+    return _FILES + each * sum(counts.values()) + children
 
 
 def _raise_file_limit(config: Config) -> None:

@@ -40,7 +40,7 @@ class Launch(Message):
     token: str = ""
     """A file by which machines of a cluster know whether they share the run's disk."""
     scratch: str = ""
-    """A temporary directory that the front removes."""
+    """A temporary directory, which is removed after the run."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,6 @@ class Import(Message):
     """Prepare to run nodes on this machine of a cluster."""
 
     payload: str
-    """As in `Launch`."""
     sys_path: list[str]
     """The search path of the driver."""
     ip: str
@@ -73,7 +72,7 @@ class Start(Message):
 
 @dataclass(frozen=True)
 class Stop(Message):
-    """End the nodes. A driver sends it to zygotes, a node (`lp.stop`) to its host."""
+    """End the nodes; sent upwards by a node (`lp.stop`), and by a zygote that ends."""
 
 
 # From the host to the front, and from a zygote to the driver.
@@ -126,11 +125,6 @@ class NodeChanged(Message):
 
 
 @dataclass(frozen=True)
-class Stopping(Message):
-    """The nodes of this machine are ending; the driver stops the others."""
-
-
-@dataclass(frozen=True)
 class Saving(Message):
     """Some nodes need longer than `launch.stop_seconds` to save a checkpoint."""
 
@@ -148,34 +142,40 @@ class Failure(Message):
 
 @dataclass(frozen=True)
 class Ended(Message):
-    """All nodes have ended; the last message."""
+    """All nodes, or a check, have ended; the last message."""
 
     error: Failure | None = None
 
 
-# From a check to the process that forked it: `Refused`, `Lost`, `Ended`, and this.
-
-
 @dataclass(frozen=True)
 class Told(Message):
-    """A value that a check tells, packed."""
+    """From a check to the process that forked it: a value or its error, packed."""
 
     value: str
 
 
-# From a node to its supervisor: `Stop`, `Failure`, and this.
-
-
 @dataclass(frozen=True)
 class Sign(Message):
-    """A sign of life; `looked`: the main thread has looked at its stop flag since."""
+    """A node's sign of life; `looked`: at its stop flag, in the main thread, since."""
 
     node: str
     pid: int
     looked: bool
 
 
-# From the driver to a zygote, through its machine's agent.
+# Between the driver and a zygote, through its machine's agent.
+
+
+@dataclass(frozen=True)
+class Ready(Message):
+    """Everything is imported and checked, and ports are bound. Answer: `StartNodes`."""
+
+    ports: dict[str, list[int]]
+    """Those of each node."""
+    spec: str
+    """`pack(environment spec)`, if this machine checked; else `pack(None)`."""
+    devices: str
+    """As in `Checked`."""
 
 
 @dataclass(frozen=True)
@@ -192,32 +192,14 @@ class StartNodes(Message):
     """`pack(environment spec)`"""
 
 
-# From a zygote to the driver, in addition to what a host tells the front.
-
-
-@dataclass(frozen=True)
-class Ready(Message):
-    """Everything is imported and checked, and ports are bound."""
-
-    ports: dict[str, list[int]]
-    """Those of each node."""
-    spec: str
-    """`pack(environment spec)`, if this machine checked; else `pack(None)`."""
-    devices: str
-    """As in `Checked`."""
-
-
-# From a machine's agent to the driver, and from a check to the process that forked it.
-
-
 @dataclass(frozen=True)
 class Lost(Message):
-    """The last message of a machine, or of a check that did not end normally."""
+    """The agent has lost its zygote; its last message."""
 
     reason: str
-    """In words that follow the name of the machine, or `the check`."""
+    """In words that follow the name of the machine."""
     printed: str = ""
-    """The last that the machine's zygote printed."""
+    """The last that the zygote printed."""
 
 
 _KINDS = {kind.__name__: kind for kind in Message.__subclasses__()}

@@ -34,7 +34,6 @@ from distrl.launch.messages import (
     Started,
     StartNodes,
     Stop,
-    Stopping,
 )
 from distrl.launch.prepare import named_nodes, prepare
 from distrl.launch.reaping import kill_descendants, kill_group, read_mark
@@ -272,7 +271,7 @@ class Supervisor:
             return
         self._stopped_at = self._clock.now
         # Other machines that run the rest of the program must stop, too.
-        self._channel.send(Stopping())
+        self._channel.send(Stop())
         for child in self._waiting():
             child.due = None
             self._channel.send(NodeChanged(child.node.name, "killed"))

@@ -32,24 +32,19 @@ def begin_resumption(
     path = directory.path
     check_changes(load_run(str(path)), config)
     directory.lock = lock_run_dir(path)
-    notes: list[str] = []
-    checkpoint = find_newest_checkpoint(path, notes.append, verify=True)
+    checkpoint = find_newest_checkpoint(path, note, verify=True)
     if checkpoint is None:
-        notes.append("no whole checkpoint: starting from zero")
-    else:
-        status = Status(**vars(checkpoint.progress))
-        notes.append(
-            f"resuming from {checkpoint.describe()} (env step {status.env_steps:,})"
+        note("no whole checkpoint: starting from zero")
+        return None
+    status = Status(**vars(checkpoint.progress))
+    reason = find_stop_reason(config.stop, status)
+    if reason is not None:
+        raise ConfigError(
+            f"stop.{reason.name} = {reason.limit:g}: {reason} in {path}, so that run "
+            "has nothing left to do. Raise it, or switch it off with "
+            f"--stop.{reason.name} null."
         )
-        reason = find_stop_reason(config.stop, status)
-        if reason is not None:
-            raise ConfigError(
-                f"stop.{reason.name} = {reason.limit:g}: {reason} in {path}, so that "
-                "run has nothing left to do. Raise it, or switch it off with "
-                f"--stop.{reason.name} null."
-            )
-    for line in notes:
-        note(line)
+    note(f"resuming from {checkpoint.describe()} (env step {status.env_steps:,})")
     return checkpoint
 
 

@@ -76,9 +76,7 @@ class StopFlag(threading.Event):
             self._looks += 1
             self._waiting = False
 
-    def wait_for_stop(self, timeout_secs: float | None = None) -> bool:
-        """Waits up to `timeout_secs` seconds; True when the node must end."""
-        return self.wait(timeout_secs)
+    wait_for_stop = wait
 
     def count_looks(self) -> int | None:
         """Returns how often its thread has looked; None while it waits."""

@@ -29,7 +29,6 @@ from distrl.launch.messages import (
     Started,
     StartNodes,
     Stop,
-    Stopping,
 )
 
 SECONDS = 10.0
@@ -237,7 +236,7 @@ def test_nodes_start_once_all_addresses_are_known(cluster):
 def test_stopping_machine_stops_all_machines(cluster):
     home, away = cluster.begin()
     away.say(NodeChanged("actor/0", "ended"), Note("look"))
-    home.say(Stopping())
+    home.say(Stop())
     away.read(Stop)
     away.say(Saving(), Ended())
     home.say(Saving(), Ended())
@@ -254,7 +253,7 @@ def test_early_node_events_are_sent_after_started(cluster):
     failure = Failure("actor/0", "it broke")
     restarted = restart("actor/1", 9, 1)
     away.begin(21)
-    away.say(NodeChanged("actor/0", "failed"), restarted, Stopping(), Ended(failure))
+    away.say(NodeChanged("actor/0", "failed"), restarted, Stop(), Ended(failure))
     home.begin(11)
     started, changed, told = (cluster.hear_next() for _ in range(3))
     assert list(started.nodes) == NODES

@@ -15,7 +15,7 @@ from distrl.launch.groups import (
     GROUPS,
     check_groups,
     count_nodes,
-    group_of,
+    find_group,
     name_nodes,
 )
 from distrl.launch.prepare import named_nodes
@@ -43,7 +43,7 @@ def test_group_table_matches_program(make, backend, actors, shards, relays):
     counts = [(group, len(nodes)) for group, nodes in groups.items()]
     assert list(count_nodes(config).items()) == counts
     for name, (_, node) in named_nodes(program).items():
-        assert len(node.addresses) == group_of(name).is_called, name
+        assert len(node.addresses) == find_group(name).is_called, name
 
 
 def test_nodes_are_numbered_in_groups_that_may_have_several():

@@ -26,7 +26,7 @@ from distrl.launch.cluster.placement import (
 )
 from distrl.launch.cluster.ray_connection import connect, list_machines, read_available
 from distrl.launch.ends import decide
-from distrl.launch.groups import count_nodes, group_of, name_nodes
+from distrl.launch.groups import count_nodes, find_group, name_nodes
 from distrl.launch.logs import redirect_output
 from distrl.launch.reaping import kill_descendants
 from distrl.system.output import say
@@ -74,7 +74,7 @@ class _Driver:
         self._request = request
         if program is None:
             self._groups = count_nodes(config)
-            called = {n: group_of(n).is_called for n in name_nodes(self._groups)}
+            called = {n: find_group(n).is_called for n in name_nodes(self._groups)}
             self._ports = {name: int(is_called) for name, is_called in called.items()}
         else:
             from distrl.launch.prepare import named_nodes
@@ -137,7 +137,7 @@ class _Driver:
                 self._prepare_restart(*loss.args)
 
     def _place(self, demands: dict[str, dict[str, float]]) -> None:
-        bundles = {name: demands[group_of(name).name] for name in self._ports}
+        bundles = {name: demands[find_group(name).name] for name in self._ports}
         limit = self._launch.connect_seconds
         deadline = time.monotonic() + limit
         self._reservation = Reservation(bundles, self._launch.strategy)
@@ -276,9 +276,9 @@ class _Driver:
 
     def _handle(self, sender: Sender, message: messages.Message) -> None:
         match message:
-            case messages.Stop() if not self._is_running:
+            case messages.Stop() if sender is None and not self._is_running:
                 raise _RunEnded(None)
-            case messages.Stop() | messages.Stopping():
+            case messages.Stop():
                 self._stop()
             case messages.Refused(text):
                 raise ConfigError(text)
