@@ -2,9 +2,10 @@
 
 import contextlib
 import os
+import pickle
 import socket
 
-from distrl.launch.messages import Message, from_bytes, to_bytes
+from distrl.launch.messages import Message
 
 # A packet arrives whole, but is no larger than the socket's buffer. Larger messages
 # travel in a memory file, whose descriptor is sent with this mark.
@@ -33,7 +34,7 @@ class Channel:
 
     def send(self, message: Message, descriptor: int | None = None) -> bool:
         """Sends a message, and an open file if given; False if the peer is closed."""
-        data = to_bytes(message)
+        data = pickle.dumps(message)
         descriptors = [] if descriptor is None else [descriptor]
         with contextlib.ExitStack() as stack:
             if len(data) > _PACKET_BYTES:
@@ -51,7 +52,7 @@ class Channel:
     def offer(self, message: Message) -> None:
         """Sends a small message, or drops it if the peer is behind or closed."""
         with contextlib.suppress(OSError):
-            self._socket.send(to_bytes(message), socket.MSG_DONTWAIT)
+            self._socket.send(pickle.dumps(message), socket.MSG_DONTWAIT)
 
     def receive(self) -> Message | None:
         """Waits for a message; returns None when the peer is closed."""
@@ -66,7 +67,7 @@ class Channel:
         for descriptor in descriptors:
             os.set_inheritable(descriptor, False)
         self.descriptors += descriptors
-        return from_bytes(data) if data else None
+        return pickle.loads(data) if data else None
 
     def close(self) -> None:
         """Closes this end."""

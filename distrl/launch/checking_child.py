@@ -14,7 +14,7 @@ from distrl.config import Config
 from distrl.errors import ConfigError, locate_dump, locate_error
 from distrl.launch.channel import Channel
 from distrl.launch.logs import read_last_lines
-from distrl.launch.messages import Ended, Message, Note, Told, pack, unpack
+from distrl.launch.messages import Ended, Message, Note, Told
 from distrl.launch.reaping import find_descendants, kill_descendants
 from distrl.launch.signs_of_life import WorkingClock
 from distrl.system.children import (
@@ -97,12 +97,11 @@ def run_in_child(
         while (message := fork.receive()) != Ended():
             if isinstance(message, Told):
                 told_at = clock.now
-                value = unpack(message.value)
-                if isinstance(value, CheckLost):
-                    raise fork.complete(str(value))
-                if isinstance(value, Exception):
-                    raise value
-                yield value
+                if isinstance(message.value, CheckLost):
+                    raise fork.complete(str(message.value))
+                if isinstance(message.value, Exception):
+                    raise message.value
+                yield message.value
             elif seconds is not None and clock.now - told_at > seconds:
                 fork.dump_stacks()
                 raise fork.complete(f"did not end within the {seconds:g} s of {limit}")
@@ -186,11 +185,11 @@ class _Fork:
             if is_quiet:
                 os.dup2(self._printed.fileno(), 1)
                 os.dup2(self._printed.fileno(), 2)
-            error = _try(task, lambda value: far.send(Told(pack(value))))
+            error = _try(task, lambda value: far.send(Told(value)))
             flush_output()
             # A fork that the user's code made may return here, too.
             if os.getpid() == own_pid:
-                far.send(Ended() if error is None else Told(pack(error)))
+                far.send(Ended() if error is None else Told(error))
         finally:
             os._exit(1)
 

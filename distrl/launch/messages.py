@@ -7,8 +7,6 @@ The host runs the supervisor of its nodes, or the driver of a cluster; a zygote 
 supervisor of its machine's nodes.
 """
 
-import base64
-import json
 import pickle
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -21,7 +19,10 @@ Facts = dict[str, Any]
 
 
 class Message:
-    """What a `Channel` carries: a frozen dataclass of plain data and other messages."""
+    """What a `Channel` carries: a frozen dataclass of plain data and other messages.
+
+    What a reader must not import at once, or not at all, is packed.
+    """
 
 
 # The first message of the front to the host, and of the driver to a zygote.
@@ -31,7 +32,7 @@ class Message:
 class Launch(Message):
     """Prepare to run a program on this machine."""
 
-    payload: str
+    payload: bytes
     """`pack((config, program))`; unpacking may import the user's modules."""
     exposure: str | None = None
     """Why the network is not to be private; None: enter one, before anything else."""
@@ -47,7 +48,7 @@ class Launch(Message):
 class Import(Message):
     """Prepare to run nodes on this machine of a cluster."""
 
-    payload: str
+    payload: bytes
     sys_path: list[str]
     """The search path of the driver."""
     ip: str
@@ -149,9 +150,9 @@ class Ended(Message):
 
 @dataclass(frozen=True)
 class Told(Message):
-    """From a check to the process that forked it: a value or its error, packed."""
+    """From a check to the process that forked it: a value, or its error."""
 
-    value: str
+    value: Any
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,7 @@ class Ready(Message):
 
     ports: dict[str, list[int]]
     """Those of each node."""
-    spec: str
+    spec: bytes
     """`pack(environment spec)`, if this machine checked; else `pack(None)`."""
     devices: str
     """As in `Checked`."""
@@ -188,7 +189,7 @@ class StartNodes(Message):
     """Of the nodes of the program; one that is missing is only called here."""
     environments: dict[str, dict[str, str]] = field(default_factory=dict)
     """Environment variables of single nodes of this machine."""
-    spec: str = ""
+    spec: bytes = b""
     """`pack(environment spec)`"""
 
 
@@ -202,32 +203,11 @@ class Lost(Message):
     """The last that the zygote printed."""
 
 
-_KINDS = {kind.__name__: kind for kind in Message.__subclasses__()}
-# The key of a message's type in its JSON; no field can have that name.
-_KIND = "@"
+def pack(value: Any) -> bytes:
+    """Returns any value, even a function of a script, for a reader that imports it."""
+    return cloudpickle.dumps(value)
 
 
-def to_bytes(message: Message) -> bytes:
-    """Returns a message as JSON."""
-    plain = json.dumps(message, default=lambda m: {_KIND: type(m).__name__, **vars(m)})
-    return plain.encode()
-
-
-def from_bytes(data: bytes) -> Message:
-    """Returns the message that `to_bytes` was given."""
-    return json.loads(data, object_hook=_from_plain)
-
-
-def _from_plain(plain: dict[str, Any]) -> Any:
-    kind = _KINDS.get(plain.pop(_KIND, ""))
-    return plain if kind is None else kind(**plain)
-
-
-def pack(value: Any) -> str:
-    """Returns any value as text for a message, even a function of a script."""
-    return base64.b64encode(cloudpickle.dumps(value)).decode()
-
-
-def unpack(text: str) -> Any:
+def unpack(data: bytes) -> Any:
     """Returns the value that `pack` was given."""
-    return pickle.loads(base64.b64decode(text))
+    return pickle.loads(data)

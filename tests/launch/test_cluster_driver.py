@@ -69,7 +69,7 @@ class StoodInMachine:
     def get_ready(self):
         ports = {name: [7] * count for name, count in self.nodes.items()}
         checked = self.request.check is not None
-        found = ("spec", "1 x cpu") if checked else ("nothing", "")
+        found = (b"spec", "1 x cpu") if checked else (b"nothing", "")
         self.say(Ready(ports, *found))
 
     def read(self, kind):
@@ -109,7 +109,7 @@ class StoodInCluster:
     def start(self, **launch):
         """Starts a run; returns the two machines that get an agent."""
         config = Config(run_dir="/runs/x", launch=LaunchConfig(**launch))
-        request = Launch("", token="/runs/.token")
+        request = Launch(b"", token="/runs/.token")
         arguments = (PROGRAM, config, self._channel, request)
         self._thread = threading.Thread(target=self._drive, args=arguments)
         self._thread.start()
@@ -222,7 +222,7 @@ def test_nodes_start_once_all_addresses_are_known(cluster):
     assert home.request.token == "/runs/.token"
     for machine, own in ((home, HOME), (away, AWAY)):
         order = machine.read(StartNodes)
-        assert order.spec == "spec"
+        assert order.spec == b"spec"
         assert order.addresses == {"replay/0": ["ip-home:7"]}
         assert order.restarts == dict.fromkeys(own, 0)
         assert order.environments == DEVICES
@@ -311,7 +311,7 @@ def test_all_nodes_restart_after_machine_loss(cluster, lost):
     assert new.request.check is None, "a second start needs no check"
     new.get_ready()
     order = new.read(StartNodes)
-    assert order.spec == "spec"
+    assert order.spec == b"spec"
     assert order.addresses == {"replay/0": ["ip-away:7"]}
     restarts = {**dict.fromkeys(NODES, 1), "actor/0": 2}
     assert order.restarts == restarts

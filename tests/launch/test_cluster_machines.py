@@ -86,16 +86,17 @@ from distrl.launch.cluster.machines import RemoteMachine, receive
 from distrl.launch.cluster.ray_connection import connect, list_machines
 from distrl.launch.messages import Lost, pack, unpack
 address, request, what = sys.argv[1:]
+request = unpack(bytes.fromhex(request))
 launch = LaunchConfig(address=address, connect_seconds=60.0, silent_seconds=60.0)
 with connect(launch):
-    machine = RemoteMachine(launch, list_machines()[0].key, unpack(request))
+    machine = RemoteMachine(launch, list_machines()[0].key, request)
     told = []
     while not told or not isinstance(told[-1], Lost):
         told += [message for _, message in receive([machine], 60.0)]
         if what == "kill":
             ray.kill(machine._agent)
     machine.kill()
-print(pack(told))
+print(pack(told).hex())
 """
 
 
@@ -107,11 +108,11 @@ def cluster():
 
 
 def listen(cluster, request, what):
-    done = run_python("-c", _SCRIPT, cluster.address, pack(request), what)
+    done = run_python("-c", _SCRIPT, cluster.address, pack(request).hex(), what)
     assert done.returncode == 0, done.stderr
     cluster.assert_nothing_is_left()
     # Ray may print lines before it.
-    return unpack(done.stdout.splitlines()[-1])
+    return unpack(bytes.fromhex(done.stdout.splitlines()[-1]))
 
 
 @pytest.mark.slow

@@ -32,7 +32,7 @@ def _run(*functions, labels=("node0", "node1"), stop_seconds=5.0, save_seconds=6
         launch=LaunchConfig(stop_seconds=stop_seconds),
         checkpoint=CheckpointConfig(save_seconds=save_seconds),
     )
-    run_threads(program, config, far, Launch(payload=""))
+    run_threads(program, config, far, Launch(b""))
     events = []
     while not events or not isinstance(events[-1], Ended):
         events.append(near.receive())

@@ -84,7 +84,7 @@ class _Driver:
             self._ports = {name: len(node.addresses) for name, (_, node) in made}
         self._session = Session(uuid.uuid4().hex, request.resumes).to_environment()
         # Packed, once the check has read it.
-        self._spec: str | None = None
+        self._spec: bytes | None = None
         # A file by which machines know whether they share the run's disk.
         self._token = request.token
         self._reservation: Reservation | None = None
@@ -211,7 +211,7 @@ class _Driver:
             )
             self._machines.append(RemoteMachine(self._launch, key, request))
 
-    def _await_start(self, ready: Iterable[messages.Ready]) -> str:
+    def _await_start(self, ready: Iterable[messages.Ready]) -> bytes:
         """Has the front make the run directory; returns the environment spec."""
         (checked,) = (answer for answer in ready if answer.devices)
         self._front.send(messages.Checked(checked.devices))
