@@ -12,7 +12,7 @@ from distrl.agents.agent import Agent, LossOutput
 from distrl.agents.legal_actions import find_legal, restrict
 from distrl.agents.td_errors import TRANSFORMS, td_loss
 from distrl.agents.transition_agent import make_q_values
-from distrl.config.checks import check_sequence_length
+from distrl.config.fields import refuse
 from distrl.config.schema import Config
 from distrl.networks.layers import Mode
 from distrl.networks.value_network import make_value_network
@@ -33,7 +33,9 @@ def make_r2d2(config: Config, spec: EnvironmentSpec) -> Agent:
     `loss.priority_mix` times the largest absolute TD error, plus the rest times the
     mean. Raises ConfigError if sequences are not configured.
     """
-    check_sequence_length(config)
+    if config.replay.sequence_length is None:
+        problem = f"agent {config.agent!r} needs sequences; set it, for example to 20"
+        raise refuse("replay.sequence_length", None, problem)
     network = make_value_network(config, spec)
     transform = TRANSFORMS[config.loss.value_transform]
     burn_in, mix = config.loss.burn_in, config.loss.priority_mix

@@ -9,7 +9,7 @@ from distrl.cli.answer import print_error, reserve_stdout
 from distrl.cli.arguments import Parser, number
 from distrl.config import Config, load_run
 from distrl.config.field_types import Count, CountOrZero, Probability
-from distrl.config.paths import read_path
+from distrl.config.load import read_path
 from distrl.errors import ConfigError, EnvironmentFault
 
 _DESCRIPTION = """\

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from distrl.cli.answer import reserve_stdout
 from distrl.cli.arguments import Parser
-from distrl.config.paths import read_path
+from distrl.config.load import read_path
 from distrl.errors import ConfigError
 
 if TYPE_CHECKING:

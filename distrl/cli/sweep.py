@@ -10,7 +10,7 @@ from typing import Any
 from distrl.cli.answer import print_error, reserve_stdout
 from distrl.cli.arguments import read_configured
 from distrl.config import Config, load_config
-from distrl.config.paths import read_path
+from distrl.config.load import read_path
 from distrl.errors import ConfigError
 
 _INTRO = """\

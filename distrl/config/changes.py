@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from distrl.config.fields import find_value, list_fields, refuse, show_value
-from distrl.config.load import NO_CHANGES, load_config
-from distrl.config.paths import read_path
+from distrl.config.load import NO_CHANGES, load_config, read_path
 from distrl.config.schema import Config
 from distrl.errors import ConfigError
 

@@ -4,7 +4,6 @@ A rule yields `field: problem` for each field that breaks it.
 """
 
 import itertools
-import math
 import operator
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -48,13 +47,17 @@ def check_combinations(config: Config) -> None:
         _check_replay_sizes,
         _check_periods,
         _check_bsuite_log,
+        _check_backend,
     )
     for found in itertools.chain.from_iterable(rule(config) for rule in rules):
         name, _, problem = found.partition(": ")
         raise refuse(name, find_value(config, name), problem)
     if config.learner.devices is not None:
         check_devices(config, config.learner.devices)
-    _check_launch(config)
+    if config.launch.address is not None:
+        check_address("launch.address", config.launch.address)
+    _check_entries(config, "launch.environment", _judge_variable)
+    _check_entries(config, "launch.resources", _judge_resource)
 
 
 def check_devices(config: Config, num_devices: int) -> None:
@@ -69,15 +72,6 @@ def check_devices(config: Config, num_devices: int) -> None:
             f"it must be a multiple of the number of devices (learner.devices), {share}"
         )
         raise refuse("learner.batch_size", batch_size, problem)
-
-
-def check_sequence_length(config: Config) -> None:
-    """Raises ConfigError unless replay stores sequences."""
-    if config.replay.sequence_length is None:
-        problem = (
-            f"agent {config.agent!r} needs sequences; set their length, for example 20"
-        )
-        raise refuse("replay.sequence_length", None, problem)
 
 
 def check_address(name: str, address: str) -> None:
@@ -136,9 +130,7 @@ def _check_items(config: Config) -> Iterator[str]:
     replay, agent = config.replay, config.agent
     is_prioritized = replay.kind == "prioritized"
     has_sequences = replay.sequence_length is not None
-    if agent in SEQUENCE_AGENTS:
-        check_sequence_length(config)
-    elif has_sequences and ":" not in agent:
+    if has_sequences and ":" not in agent and agent not in SEQUENCE_AGENTS:
         yield (
             f"replay.sequence_length: agent {agent!r} learns from transitions; set it "
             f"to null, or agent to {', '.join(SEQUENCE_AGENTS)}"
@@ -222,25 +214,17 @@ def _check_bsuite_log(config: Config) -> Iterator[str]:
         )
 
 
-def _check_launch(config: Config) -> None:
-    launch = config.launch
-    if launch.environment and launch.backend == "threads":
-        problem = (
-            "with launch.backend = threads all nodes share the environment of one "
-            "process; set the variables where distrl is started"
+def _check_backend(config: Config) -> Iterator[str]:
+    if config.launch.environment and config.launch.backend == "threads":
+        yield (
+            "launch.environment: with launch.backend = threads all nodes share the "
+            "environment of one process; set the variables where distrl is started"
         )
-        raise refuse("launch.environment", launch.environment, problem)
-    _check_entries("launch.environment", launch.environment, _judge_variable)
-    _check_entries("launch.resources", launch.resources, _judge_resource)
-    if launch.address is not None:
-        check_address("launch.address", launch.address)
 
 
-def _check_entries(
-    field: str, by_group: Mapping[str, Any], judge: Callable[[str, Any], str]
-) -> None:
+def _check_entries(config: Config, field: str, judge: Callable[..., str]) -> None:
     """Judges each entry of each group of nodes; `judge` returns what is wrong."""
-    for group, entries in by_group.items():
+    for group, entries in find_value(config, field).items():
         if not isinstance(entries, Mapping):
             problem = "it must be a mapping of names to values, as {num_gpus: 1}"
             raise refuse(f"{field}.{group}", entries, problem)
@@ -250,22 +234,20 @@ def _check_entries(
 
 
 def _judge_variable(name: str, value: Any) -> str:
-    if not name or "=" in name or "\0" in name:
-        return "the name of a variable must not be empty or contain '='"
-    if not _is_number(value) and (not isinstance(value, str) or "\0" in value):
+    if not name or "=" in name or "\0" in f"{name}{value}":
+        return (
+            "a variable's name must not be empty or contain '=', nor either a null byte"
+        )
+    if type(value) not in (str, int, float):
         return "it must be text or a number; write true as its reader expects, say '1'"
     return ""
 
 
 def _judge_resource(name: str, amount: Any) -> str:
-    if not _is_number(amount) or not 0 <= amount < math.inf:
+    if type(amount) not in (int, float) or amount < 0:
         return "it must be a number, at least 0"
     if name == "num_gpus" and amount > 1 and amount != int(amount):
         return "above 1, Ray assigns whole GPUs only"
     if name in _MISTAKES:
         return f"there is no such resource.{suggest(name, _RESOURCES)}"
     return ""
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -82,19 +82,18 @@ def check_keywords(
         signature = inspect.signature(factory)
     except ValueError:  # Some built-in callables have none; the call will show.
         return
-    called = getattr(factory, "__qualname__", repr(factory))
     takes = list(signature.parameters)[positional:]
-    kinds = {parameter.kind for parameter in signature.parameters.values()}
-    for keyword in args:
-        if keyword not in takes and inspect.Parameter.VAR_KEYWORD not in kinds:
-            raise ConfigError(
-                f"{field}: {called} takes no {keyword!r}.{suggest(keyword, takes)} "
-                f"It takes: {', '.join(takes) or 'no arguments'}."
-            )
     try:
+        # Raises for an unknown argument; `bind` prefers to name a missing one.
+        signature.bind_partial(*[None] * positional, **args)
         signature.bind(*[None] * positional, **args)
     except TypeError as error:
-        raise ConfigError(f"{field}: {called}: {error}.") from error
+        called = getattr(factory, "__qualname__", repr(factory))
+        hint = "".join(suggest(each, takes) for each in args if each not in takes)
+        raise ConfigError(
+            f"{field}: {called}: {error}.{hint} It takes: "
+            f"{', '.join(takes) or 'no arguments'}."
+        ) from error
 
 
 def check_not_imported() -> None:

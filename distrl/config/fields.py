@@ -1,11 +1,11 @@
 """The fields of the configuration by dotted name, read from the schema once."""
 
-import ast
 import contextlib
 import dataclasses
 import functools
 import inspect
 import math
+import re
 import types
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,6 +15,8 @@ from distrl.config.field_types import Fixed, Range
 from distrl.config.schema import Config
 from distrl.errors import ConfigError, suggest
 
+# A field of a dataclass, and its docstring.
+_DOC = re.compile(r'^    (\w+): (?:(?!""").)+?\n    """([^\n]+)"""$', re.M | re.S)
 _KINDS = {
     bool: "true or false",
     int: "a whole number",
@@ -95,18 +97,11 @@ def list_sections() -> Mapping[str, type]:
 @functools.cache
 def read_docs() -> Mapping[str, str]:
     """Returns the docstrings of the fields by dotted name."""
-    docs = {}
-    for section, cls in {"": Config, **list_sections()}.items():
-        (definition,) = ast.parse(inspect.getsource(cls)).body
-        assert isinstance(definition, ast.ClassDef)
-        for field, doc in zip(definition.body, definition.body[1:], strict=False):
-            match field, doc:
-                case (
-                    ast.AnnAssign(target=ast.Name(id=name)),
-                    ast.Expr(value=ast.Constant(value=text)),
-                ):
-                    docs[join_names(section, name)] = text
-    return docs
+    return {
+        join_names(section, name): text
+        for section, cls in {"": Config, **list_sections()}.items()
+        for name, text in _DOC.findall(inspect.getsource(cls))
+    }
 
 
 def join_names(section: str, name: str) -> str:

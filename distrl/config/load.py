@@ -6,6 +6,7 @@ All of them become values by dotted name, of which one function makes a `Config`
 import collections
 import dataclasses
 import itertools
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -13,14 +14,12 @@ from typing import Any
 
 from distrl.config.checks import check_combinations
 from distrl.config.fields import (
-    find_value,
     join_names,
     list_fields,
     list_sections,
     refuse,
     show_value,
 )
-from distrl.config.paths import read_path
 from distrl.config.plain_yaml import dump_yaml, load_yaml
 from distrl.config.presets import preset_values
 from distrl.config.schema import Config
@@ -66,12 +65,7 @@ def check_config(config: Config) -> None:
 
     Dataclasses check neither types nor ranges; `load_config` does.
     """
-    for name, cls in list_sections().items():
-        if not isinstance(value := find_value(config, name), cls):
-            raise refuse(name, value, f"its type must be {cls.__name__}")
-    for name, field in list_fields().items():
-        field.convert(find_value(config, name))
-    check_combinations(config)
+    check_combinations(config_from_dict(dataclasses.asdict(config)))
 
 
 def config_to_yaml(config: Config) -> str:
@@ -88,6 +82,28 @@ def read_text(name: str, text: str) -> Any:
     if not text.strip() or (field is not None and (field.kind is str or field.choices)):
         return text
     return load_yaml(text, f"--{name} = {show_value(text)}")
+
+
+def read_path(place: str, text: str) -> Path:
+    """Returns an absolute path with `~` expanded; messages call the path `place`."""
+    shown = f"{place} = {show_value(text)}"
+    expanded = os.path.expanduser(text)
+    if expanded.startswith("~"):
+        user = expanded.partition("/")[0]
+        raise ConfigError(
+            f"{shown}: {user} is not the home directory of a user of this machine; "
+            f"write the path in full, or ./{user} for a directory of that name"
+        )
+    path = os.path.abspath(expanded)
+    try:
+        # Libraries need UTF-8. The "." checks whether the directory may be entered.
+        os.stat(os.path.join(path, ".").encode("utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigError(f"{shown}: {reason}; name another path") from error
+    return Path(path)
 
 
 def _read_file(path: str) -> Any:
@@ -145,15 +161,10 @@ def _find_field(name: str, value: Any) -> str:
 
 
 def _find_nearest_fields(name: str) -> list[str]:
-    names = [*list_fields(), *list_sections()]
-    tail = "." + name.rpartition(".")[2]
-    for found in (
-        [each for each in names if each.endswith(f".{name}")],
-        [each for each in names if f".{each}".endswith(tail)],
-        [each for each in list_fields() if each.startswith(name)],
-    ):
-        if 0 < len(found) <= 3:
-            return found
+    names, tail = [*list_fields(), *list_sections()], name.rpartition(".")[2]
+    found = [n for n in names if n.rpartition(".")[2] == tail or n.startswith(name)]
+    if 0 < len(found) <= 3:
+        return found
     nearest = find_nearest(name, [n for n in names if not name.startswith(f"{n}.")])
     return [] if nearest is None else [nearest]
 

@@ -48,8 +48,7 @@ class _Loader(yaml.SafeLoader):
 
 
 class _Dumper(yaml.SafeDumper):
-    def ignore_aliases(self, data):
-        return True
+    pass
 
 
 for _name, (_pattern, _first) in _RESOLVERS.items():

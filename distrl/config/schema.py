@@ -28,6 +28,7 @@ from distrl.config.field_types import (
 )
 from distrl.config.launch_schema import LaunchConfig
 
+Args = dict[str, Any]
 # Large enough that Reverb's cost per item is negligible.
 _BLOCK_SIZE = 32
 
@@ -47,11 +48,11 @@ class NetworkConfig:
 
     factory: str = "mlp"
     """A name from `distrl list networks`, or `package.module:factory` of your own."""
-    args: dict[str, Any] = field(default_factory=dict)
+    args: Args = field(default_factory=dict)
     """Keyword arguments of the factory, for example `hidden_sizes: [64, 64]`."""
     head: Literal["linear", "dueling", "none"] = "linear"
     """Turns features into Q values; `none` uses the torso's outputs as they are."""
-    head_args: dict[str, Any] = field(default_factory=dict)
+    head_args: Args = field(default_factory=dict)
     """Keyword arguments of the head: `hidden_sizes`, its own hidden layers."""
     noisy: bool = False
     """Make the head's layers noisy (NoisyNet, arXiv 1706.10295)."""
@@ -115,9 +116,7 @@ class ActorConfig:
     """Prioritized: the initial priority is the actor's TD error instead of 1."""
     bsuite_log: bool = False
     """bsuite: log every training episode in RUN_DIR/bsuite; `distrl sweep` sets it."""
-    exploration: Changeable[ExplorationConfig] = field(
-        default_factory=ExplorationConfig
-    )
+    exploration: Changeable[ExplorationConfig] = ExplorationConfig()
 
 
 @dataclass(frozen=True)
@@ -188,13 +187,13 @@ class LearnerConfig:
     """SGD steps per call of the device."""
     optimizer: str = "adam"
     """A name in Optax, as `adamw` or `contrib.muon`, or `package.module:factory`."""
-    optimizer_args: dict[str, Any] = field(default_factory=dict)
+    optimizer_args: Args = field(default_factory=dict)
     """Keyword arguments of the optimizer, for example `{centered: true}`."""
     learning_rate: Changeable[Positive] = 1e-3
     """Step size; with a schedule, its initial value."""
     schedule: str | None = None
     """Name of an Optax schedule, for example `cosine_decay_schedule`."""
-    schedule_args: Changeable[dict[str, Any]] = field(default_factory=dict)
+    schedule_args: Changeable[Args] = field(default_factory=dict)
     """Keyword arguments after the schedule's first, as `{decay_steps: 10000}`."""
     weight_decay_mask: Literal["all", "matrices"] = "all"
     """Parameters that weight decay applies to; `matrices` excludes biases."""
@@ -334,25 +333,23 @@ class Config:
     """Directory of the run; null makes a new one, runs/NAME-TIME."""
     agent: Annotated[str, _AGENT] = "double_dqn"
     """A name from `distrl list agents`, or `package.module:factory` of your own."""
-    agent_args: Annotated[dict[str, Any], _AGENT] = field(default_factory=dict)
+    agent_args: Annotated[Args, _AGENT] = field(default_factory=dict)
     """Keyword arguments of your own agent; built-in agents take fields only."""
     environment: Annotated[str, _ENVIRONMENT] = "bsuite:catch/0"
     """As atari:Pong or package.module:factory, ?key=value; see `distrl list envs`."""
-    environment_args: Annotated[dict[str, Any], _ENVIRONMENT] = field(
-        default_factory=dict
-    )
+    environment_args: Annotated[Args, _ENVIRONMENT] = field(default_factory=dict)
     """Keyword arguments of the environment, in addition to those in its address."""
     network: Annotated[NetworkConfig, _NETWORK] = field(default_factory=NetworkConfig)
     actor: Annotated[ActorConfig, _ACTOR] = field(default_factory=ActorConfig)
-    replay: Annotated[ReplayConfig, _REPLAY] = field(default_factory=ReplayConfig)
+    replay: Annotated[ReplayConfig, _REPLAY] = ReplayConfig()
     learner: Annotated[LearnerConfig, _LEARNER] = field(default_factory=LearnerConfig)
-    variables: Changeable[VariablesConfig] = field(default_factory=VariablesConfig)
-    loss: Annotated[LossConfig, _LOSS] = field(default_factory=LossConfig)
-    evaluation: Changeable[EvaluationConfig] = field(default_factory=EvaluationConfig)
-    stop: Changeable[StopConfig] = field(default_factory=StopConfig)
-    checkpoint: Changeable[CheckpointConfig] = field(default_factory=CheckpointConfig)
+    variables: Changeable[VariablesConfig] = VariablesConfig()
+    loss: Annotated[LossConfig, _LOSS] = LossConfig()
+    evaluation: Changeable[EvaluationConfig] = EvaluationConfig()
+    stop: Changeable[StopConfig] = StopConfig()
+    checkpoint: Changeable[CheckpointConfig] = CheckpointConfig()
     launch: Changeable[LaunchConfig] = field(default_factory=LaunchConfig)
-    sweep: Changeable[SweepConfig] = field(default_factory=SweepConfig)
+    sweep: Changeable[SweepConfig] = SweepConfig()
 
     @property
     def usual_staleness_seconds(self) -> float:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from distrl.checkpoints.layout import Checkpoint, RunProgress, discard_partials
 from distrl.config import Config, LaunchConfig, check_config, config_to_yaml
 from distrl.config.factories import check_not_imported, refuse_nested
-from distrl.config.paths import read_path
+from distrl.config.load import read_path
 from distrl.errors import ConfigError
 from distrl.launch import messages
 from distrl.launch.backends import BACKENDS, OUR_PROGRAM

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from distrl.config.paths import read_path
+from distrl.config.load import read_path
 from distrl.errors import ConfigError
 from distrl.system.output import write_whole
 from distrl.telemetry.status import STATUS_FILE

@@ -9,7 +9,7 @@ from typing import Any
 
 from distrl.config import Config, config_to_yaml, load_config
 from distrl.config.fields import find_value, list_fields, show_value
-from distrl.config.paths import read_path
+from distrl.config.load import read_path
 from distrl.errors import ConfigError
 from distrl.launch.run_directory import (
     choose_run_dir,

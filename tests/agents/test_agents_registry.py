@@ -51,8 +51,8 @@ ARGS = {"agent_args": {"dubble": True}}
     ("fields", "words"),
     [
         ({"agent": "double_dqm"}, "no 'double_dqm'. Did you mean 'double_dqn'?"),
-        ({"agent": "dqn", **ARGS}, "agent_args: make_dqn takes no 'dubble'."),
-        ({"agent": OWN, **ARGS}, "takes no 'dubble'. Did you mean 'double'?"),
+        ({"agent": "dqn", **ARGS}, "argument 'dubble'"),
+        ({"agent": OWN, **ARGS}, "argument 'dubble'. Did you mean 'double'?"),
     ],
 )
 def test_unknown_agents_and_arguments_are_rejected(fields, words):

@@ -97,7 +97,7 @@ def test_environment_arguments_are_parsed_as_yaml(capfd):
         (["catch"], "environment 'catch' is not an address"),
         (["nowhere_at_all:f"], "'nowhere_at_all' is neither a scheme"),
         ([SOUND + "d"], "Did you mean 'Sound'?"),
-        ([SOUND, "--size", "3"], "takes no 'size'"),
+        ([SOUND, "--size", "3"], "unexpected keyword argument 'size'"),
         ([SOUND, "--steps", "0"], "--steps = '0': it must be a whole number, at least"),
         ([SOUND, "--seed", "-1"], "--seed = '-1'"),
     ],

@@ -79,11 +79,8 @@ def test_check_keywords_accepts_valid_arguments():
 @pytest.mark.parametrize(
     ("args", "parts"),
     [
-        (
-            {"hiden_sizes": []},
-            ["takes no 'hiden_sizes'", "Did you mean 'hidden_sizes'"],
-        ),
-        ({"hidden_sizes": [], "spec": 1}, ["takes no 'spec'", "hidden_sizes, kernel"]),
+        ({"hiden_sizes": []}, ["'hiden_sizes'. Did you mean 'hidden_sizes'"]),
+        ({"hidden_sizes": [], "spec": 1}, ["'spec'", "It takes: hidden_sizes, kernel"]),
         ({"kernel": 1}, ["missing a required argument: 'hidden_sizes'"]),
     ],
 )

@@ -11,17 +11,14 @@ from distrl.config.fields import list_fields
 _PACKAGE = Path(distrl.__file__).parent
 # These treat all fields alike or only show them.
 _GENERIC = ("config", "cli", "telemetry")
+# Derive sizes and periods, or say how often to write and when to warn.
+_ALSO = ("config/replay_sizes.py", "config/schema.py", "telemetry/metrics.py")
+_ALSO += ("telemetry/progress.py",)
 _READERS = [
     path
     for path in sorted(_PACKAGE.rglob("*.py"))
     if path.relative_to(_PACKAGE).parts[0] not in _GENERIC
-    # Derives the sizes of the tables from those of replay.
-    or path == _PACKAGE / "config" / "replay_sizes.py"
-    # Its properties read the fields that they derive from.
-    or path == _PACKAGE / "config" / "schema.py"
-    # Read how often to write metrics, and when to warn of stale parameters.
-    or path == _PACKAGE / "telemetry" / "metrics.py"
-    or path == _PACKAGE / "telemetry" / "progress.py"
+    or f"{path.relative_to(_PACKAGE)}" in _ALSO
 ]
 
 
@@ -61,17 +58,3 @@ def test_field_is_read(name, reads):
     by_name = section == "stop" and ("config", "stop") in reads
     directly = not reads.isdisjoint({(owner, attribute), ("config", attribute)})
     assert by_name or directly, f"nothing reads {name}"
-
-
-def test_find_reads_skips_writes_and_names_owners():
-    found = find_reads(
-        "a = config.replay.capacity\nself._config.seed\nx.y = 1\n"
-        "class ActorConfig:\n    count = self.envs"
-    )
-    assert found == {
-        ("config", "replay"),
-        ("replay", "capacity"),
-        ("config", "seed"),
-        ("", "_config"),
-        ("actor", "envs"),
-    }

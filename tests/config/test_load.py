@@ -1,6 +1,8 @@
 """Loading of configurations from files, mappings, overrides and flags."""
 
 import dataclasses
+import os
+import pwd
 
 import numpy as np
 import pytest
@@ -9,9 +11,11 @@ from distrl.config import (
     ActorConfig,
     Config,
     ExplorationConfig,
+    LaunchConfig,
     LearnerConfig,
     LossConfig,
     NetworkConfig,
+    ReplayConfig,
     StopConfig,
     check_config,
     config_from_dict,
@@ -19,9 +23,11 @@ from distrl.config import (
     load_config,
 )
 from distrl.config.fields import list_fields
-from distrl.config.load import read_text
+from distrl.config.load import read_path, read_text
 from distrl.config.plain_yaml import load_yaml
 from distrl.errors import ConfigError
+
+USER = pwd.getpwuid(os.getuid())
 
 
 def test_configuration_survives_a_yaml_round_trip():
@@ -74,37 +80,26 @@ def test_empty_or_no_file_gives_the_defaults(tmp_path, text):
     assert load_config(None if text is None else str(path)) == Config()
 
 
-def test_missing_fields_keep_their_defaults():
-    config = config_from_dict(
-        {"seed": 3, "actor": {"count": 5, "exploration": {"schedule": "apex"}}}
-    )
-    actor = ActorConfig(count=5, exploration=ExplorationConfig(schedule="apex"))
-    assert config == Config(seed=3, actor=actor)
-
-
 def test_zero_false_null_and_empty_values_are_kept():
+    args = {"hidden_sizes": []}
     config = config_from_dict(
         {
             "actor": {"exploration": {"epsilon": 0.0}},
             "launch": {"isolate": False},
             "stop": {"evaluation_return": 0},
             "replay": {"samples_per_insert": None},
-            "network": {"args": {"hidden_sizes": []}},
+            "network": {"args": args},
         }
     )
-    assert config.actor.exploration.epsilon == 0.0
-    assert config.launch.isolate is False
-    assert config.replay.samples_per_insert is None
-    assert type(config.stop.evaluation_return) is float
-    assert config.stop == StopConfig(evaluation_return=0.0)
-    assert config.network.args == {"hidden_sizes": []}
-
-
-def test_network_args_are_copied():
-    args = {"hidden_sizes": [64]}
-    config = config_from_dict({"network": {"args": args}})
     args["hidden_sizes"].append(3)
-    assert config.network.args == {"hidden_sizes": [64]}
+    expected = Config(
+        actor=ActorConfig(exploration=ExplorationConfig(epsilon=0.0)),
+        launch=LaunchConfig(isolate=False),
+        stop=StopConfig(evaluation_return=0.0),
+        replay=ReplayConfig(samples_per_insert=None),
+        network=NetworkConfig(args={"hidden_sizes": []}),
+    )
+    assert repr(config) == repr(expected)
 
 
 @pytest.mark.parametrize(
@@ -112,11 +107,8 @@ def test_network_args_are_copied():
     [
         (3, "a configuration = 3: it must be a mapping"),
         ({"seed": True}, "seed = true: it must be a whole number"),
-        ({"seed": "3"}, "seed = '3': it must be a whole number"),
         ({"seed": 3.0}, "seed = 3.0: it must be a whole number"),
-        ({"seed": None}, "seed = null: it must be a whole number"),
         ({"seed": 2**31}, "seed = 2147483648: it must be a whole number, at least 0"),
-        ({"actor": {"discount": "0.9"}}, "actor.discount = '0.9': it must be a finite"),
         ({"actor": {"discount": 10**400}}, "it must be a finite number, 0 to 1"),
         ({"actor": {"discount": float("nan")}}, "actor.discount = nan"),
         ({"actor": {"discount": np.float64(0.9)}}, "actor.discount = 0.9"),
@@ -134,7 +126,6 @@ def test_network_args_are_copied():
         ({"environment_args": {"x": float("inf")}}, "environment_args.x = inf: it"),
         ({"sede": 1}, "sede = 1: there is no such field. Did you mean 'seed'?"),
         ({"seed.x": 1}, "seed.x = 1: there is no such field"),
-        ({"": 1}, " = 1: there is no such field"),
         ({"learner": {"x": 1}}, "learner.x = 1: there is no such field"),
         ({"network.args": 3, "network.args.x": 1}, "network.args is 3, which is not a"),
     ],
@@ -150,7 +141,7 @@ def test_invalid_values_are_refused(tree, message):
     ("changes", "words"),
     [
         # Python's dataclasses check neither types nor ranges.
-        ({"actor": None}, "actor = null: .* ActorConfig"),
+        ({"actor": None}, "actor = null: it must be a mapping of its fields"),
         ({"seed": "1"}, "seed = '1': .* a whole number"),
         ({"stop": StopConfig(seconds=float("inf"))}, "stop.seconds = inf: "),
         ({"environment_args": {"x": (1,)}}, r"environment_args.x = \(1,\): "),
@@ -200,6 +191,43 @@ def test_paths_that_are_not_files_are_refused(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match="configuration file"):
         load_config(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("~", "{home}"),
+        ("~/runs/one", "{home}/runs/one"),
+        (f"~{USER.pw_name}/x", f"{USER.pw_dir}/x"),
+        ("runs/~/one", "{here}/runs/~/one"),
+        ("./~", "{here}/~"),
+        ("$HOME/x", "{here}/$HOME/x"),
+        ("a/../b", "{here}/b"),
+        ("/absolute/", "/absolute"),
+    ],
+)
+def test_paths_are_expanded_and_made_absolute(tmp_path, monkeypatch, text, expected):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    meant = expected.format(home=tmp_path / "home", here=tmp_path)
+    assert str(read_path("run_dir", text)) == meant
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("~nobody-has-this-name/x", "~nobody-has-this-name is not the home directory"),
+        ("x" * 256, "File name too long"),
+        (os.fsdecode(b"no\xff"), "'utf-8' codec can't encode"),
+        ("no\0", "embedded null"),
+        ("loop/x", "symbolic links"),
+    ],
+)
+def test_invalid_paths_are_refused(text, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(ConfigError, match=f"^--video = .*{words}"):
+        read_path("--video", text)
 
 
 @pytest.mark.parametrize(

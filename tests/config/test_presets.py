@@ -3,15 +3,10 @@
 import pytest
 
 from distrl.agents import list_agents
-from distrl.config import (
-    config_from_dict,
-    config_to_yaml,
-    load_config,
-)
+from distrl.config import config_from_dict, config_to_yaml, load_config
 from distrl.config.fields import find_value, list_fields
 from distrl.config.plain_yaml import load_yaml
 from distrl.config.presets import PRESETS, SEQUENCE_AGENTS, preset_values
-from distrl.errors import ConfigError
 
 
 def test_presets_name_known_agents_and_fields():
@@ -51,8 +46,8 @@ def test_agent_flag_applies_its_preset_over_the_file(tmp_path):
     assert config.replay.transitions_per_item is None
     assert config.replay.kind == "prioritized"
     assert config.learner.batch_size == 64
-    chosen = load_config(str(file), {"agent": "rainbow", "actor.n_step": 2})
-    assert chosen.actor.n_step == 2
+    both = {"agent": "rainbow", "actor.n_step": 2}
+    assert load_config(str(file), both).actor.n_step == 2
 
 
 def test_agent_flag_drops_the_preset_of_the_file(tmp_path):
@@ -66,6 +61,3 @@ def test_agent_flag_drops_the_preset_of_the_file(tmp_path):
     assert config.replay.sequence_length is None
     assert config.replay.kind == "uniform"
     assert config.replay.min_size == 100
-    file.write_text("agent: r2d2\nnetwork: 3\n")
-    with pytest.raises(ConfigError, match="network = 3"):
-        load_config(str(file), {"agent": "dqn"})

@@ -169,7 +169,7 @@ def test_zero_learning_rate_gives_zero_updates():
         ),
         (
             {"optimizer_args": {"learning_rate": 0.1}},
-            ["learner.optimizer_args", "adam takes no 'learning_rate'"],
+            ["learner.optimizer_args", "argument 'learning_rate'"],
         ),
         (
             {"optimizer": "sgd", "weight_decay_mask": "matrices"},
