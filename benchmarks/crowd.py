@@ -145,7 +145,7 @@ def _run(
         config = dataclasses.replace(config, run_dir=str(run_dir))
         watcher = threading.Thread(target=watch, args=(run_dir,), daemon=True)
         watcher.start()
-        progress = Progress(stream=nowhere, interactive=False)
+        progress = Progress(stream=nowhere)
         outcome = run(config, program=program, progress=progress)
         if outcome.result["error"] is not None:
             raise SystemExit(f"the run failed: {outcome.result['error']}")

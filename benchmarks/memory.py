@@ -84,7 +84,7 @@ def main() -> None:
         watcher = threading.Thread(target=watch)
         watcher.start()
         with open("/dev/null", "w") as nowhere:
-            run(config, progress=Progress(stream=nowhere, interactive=False))
+            run(config, progress=Progress(stream=nowhere))
         ended.set()
         watcher.join()
     title = "peak private dirty, MiB"

@@ -50,7 +50,7 @@ def run_and_read(
             config, run_dir=str(run_dir), stop=stop, launch=launch
         )
         with open("/dev/null", "w") as nowhere:
-            progress = Progress(stream=nowhere, interactive=False)
+            progress = Progress(stream=nowhere)
             outcome = run(config, program=program, progress=progress)
         if outcome.exit_code != 0:
             raise SystemExit(f"the run failed: {outcome.result['error']}")

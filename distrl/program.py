@@ -12,7 +12,6 @@ from distrl.coordinator import Coordinator, Reporter
 from distrl.evaluation.evaluator import run_evaluator
 from distrl.learner.role import run_learner
 from distrl.replay import serve_replay
-from distrl.system.session import read_session
 from distrl.types import EnvironmentSpec
 from distrl.variables import SERVICE, VariableRelay, VariableService, find_source
 
@@ -55,7 +54,7 @@ def make_program(config: Config, spec: EnvironmentSpec) -> lp.Program:
 
 def make_coordinator(config: Config) -> Coordinator:
     """Returns the coordinator of this node's program."""
-    return Coordinator(config, lp.stop_event(), lp.stop, read_session())
+    return Coordinator(config, lp.stop_event(), lp.stop)
 
 
 def make_coordinator_node(config: Config) -> lp.CourierNode:

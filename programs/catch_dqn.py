@@ -24,7 +24,6 @@ def make_program(config, spec):
     from distrl.evaluation.evaluator import run_evaluator
     from distrl.learner.role import run_learner
     from distrl.replay import serve_replay
-    from distrl.system.session import read_session
     from distrl.variables import VariableService
 
     program = lp.Program(config.name)
@@ -35,7 +34,7 @@ def make_program(config, spec):
     # The coordinator ends the program, so it is made in its node, where lp.stop works.
     # The session says whether it continues the counts of an earlier incarnation.
     def make_coordinator():
-        return Coordinator(config, lp.stop_event(), lp.stop, read_session())
+        return Coordinator(config, lp.stop_event(), lp.stop)
 
     coordinator = program.add_node(
         lp.CourierNode(make_coordinator), label="coordinator"

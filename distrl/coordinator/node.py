@@ -1,6 +1,7 @@
 """The coordinator node: answers the other nodes' reports and watches the run."""
 
 import dataclasses
+import math
 import statistics
 import threading
 import time
@@ -12,7 +13,7 @@ from distrl.checkpoints.layout import RunProgress
 from distrl.config import Config, StopConfig
 from distrl.coordinator.memory import recall_run, write_memory
 from distrl.system.output import say
-from distrl.system.session import Session
+from distrl.system.session import read_session
 from distrl.telemetry.metrics import MetricsLog
 from distrl.telemetry.status import Rates, Status, write_status
 from distrl.types import StopSignal
@@ -47,21 +48,18 @@ class Coordinator:
     """Sums the nodes' reports and ends the run when a stop condition holds."""
 
     def __init__(
-        self,
-        config: Config,
-        stop: StopSignal,
-        stop_program: Callable[[], None],
-        session: Session | None = None,
+        self, config: Config, stop: StopSignal, stop_program: Callable[[], None]
     ):
         """Starts the clock of the run, or continues it; `stop` ends only `run`."""
         self._config = config
         self._stop = stop
         self._stop_program = stop_program
         self._started = time.monotonic()
+        self._patience = config.launch.stop_seconds / 2
         self._lock = threading.Lock()
         # Set by an evaluation, so that `run` looks at once.
         self._changed = threading.Event()
-        self._memory = recall_run(config.run_dir, session or Session(), say)
+        self._memory = recall_run(config.run_dir, read_session(), say)
         self._gauges: dict[str, dict[str, float]] = defaultdict(dict)
         self._seen: dict[str, float] = {}
         self._left: set[str] = set()
@@ -92,8 +90,7 @@ class Coordinator:
           evaluations: arguments of `RunProgress.with_evaluation`.
 
         Returns:
-          `progress` of the run, the fields of `RunProgress`; `others_remain` and
-          `learner_remains` as in `Reporter`.
+          `progress`, the fields of `RunProgress`, and `others_remain` of `Reporter`.
         """
         now = time.monotonic()
         with self._lock:
@@ -108,19 +105,18 @@ class Coordinator:
                 self._left.add(node)
             else:
                 self._left.discard(node)
-            return {
-                "progress": vars(self._memory.to_progress(self._seconds(now))),
-                # Takes time proportional to the nodes, so only the learner gets it.
-                "others_remain": node == "learner"
-                and bool(self._seen.keys() - self._left - self._savers),
-                "learner_remains": self._is_reporting("learner", now),
-            }
+            remains = self._is_reporting("learner", now)
+            # Takes time proportional to the nodes, so only the learner gets it.
+            if node == "learner":
+                remains = bool(self._seen.keys() - self._left - self._savers)
+            progress = self._memory.to_progress(self._seconds(now))
+            return {"progress": vars(progress), "others_remain": remains}
 
     def run(self) -> None:
         """Checks the stop conditions and writes the status until `stop` is set."""
         log = MetricsLog(self._config, "coordinator")
         reason = None
-        remembered = -float("inf")
+        memory_due = self._started
         while not self._stop.is_set():
             self._changed.wait(self._config.launch.report_seconds)
             self._changed.clear()
@@ -129,8 +125,8 @@ class Coordinator:
                 reason = find_stop_reason(self._config.stop, status)
                 if reason is not None:
                     self._stop_program()
-            if time.monotonic() - remembered >= _MEMORY_SECONDS:
-                remembered = time.monotonic()
+            if time.monotonic() >= memory_due:
+                memory_due = time.monotonic() + _MEMORY_SECONDS
                 self._remember()
             self._write(log, status)
         self._await_farewells()
@@ -141,26 +137,24 @@ class Coordinator:
 
     def _await_farewells(self) -> None:
         """Waits for the last reports; longer for nodes that make a checkpoint."""
-        began = time.monotonic()
-        patience = self._config.launch.stop_seconds / 2
-        longest = max(patience, self._config.checkpoint.save_seconds)
-        while True:
+        began = now = time.monotonic()
+        longest = max(self._patience, self._config.checkpoint.save_seconds)
+        while now - began <= longest:
             self._stop.is_set()  # shows that this node is alive
-            now = time.monotonic()
             with self._lock:
                 remaining = self._seen.keys() - self._left
-                if now - began > patience:
+                if now - began > self._patience:
                     remaining &= self._savers
                     remaining = {n for n in remaining if self._is_reporting(n, now)}
-            if not remaining or now - began > longest:
+            if not remaining:
                 return
             time.sleep(_SLICE_SECONDS)
+            now = time.monotonic()
 
     def _is_reporting(self, node: str, now: float) -> bool:
         """Whether a node has reported recently, and not for the last time."""
-        patience = self._config.launch.stop_seconds / 2
-        silence = now - self._seen.get(node, -float("inf"))
-        return node not in self._left and silence < patience
+        silence = now - self._seen.get(node, -math.inf)
+        return node not in self._left and silence < self._patience
 
     def _remember(self) -> None:
         """Writes coordinator.json; a failure is only logged."""

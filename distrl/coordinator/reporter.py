@@ -16,17 +16,13 @@ _WAIT_SECONDS = 1.0
 class Reporter:
     """Reports a node's counts, gauges and evaluations to the coordinator.
 
-    Attributes:
-      progress: of the whole run, as of the last answer.
-      others_remain: whether a node is still running other than the learner and the
-        shards that it saves. Only the learner is told; False without an answer.
+    Its `progress` is that of the whole run, as of the last answer.
     """
 
     def __init__(self, coordinator: Any, node: str, config: Config, stop: StopSignal):
         """Starts without counts; `coordinator` is a client of `Coordinator`."""
         self.progress = RunProgress()
-        self.others_remain = False
-        self._learner_remains = False
+        self._others_remain = False
         self._node = node
         self._incarnation = uuid.uuid4().hex
         self._period = config.launch.report_seconds
@@ -41,10 +37,14 @@ class Reporter:
         self._answered = 0.0
 
     @property
-    def learner_remains(self) -> bool:
-        """Whether the learner has not ended; False if the coordinator is silent."""
+    def others_remain(self) -> bool:
+        """Whether a node is running that ends before this one.
+
+        For a shard that is the learner; for the learner, all except such shards. False
+        if the coordinator is silent.
+        """
         silence = time.monotonic() - self._answered
-        return self._learner_remains and silence < self._patience
+        return self._others_remain and silence < self._patience
 
     def count(self, **amounts: int) -> None:
         """Adds to the node's counts."""
@@ -71,12 +71,11 @@ class Reporter:
             last,
             self._evaluations,
         )
-        self.others_remain = answer is not None and answer["others_remain"]
         if answer is not None:
             self._answered = time.monotonic()
             self._evaluations = []
             self.progress = RunProgress(**answer["progress"])
-            self._learner_remains = answer["learner_remains"]
+            self._others_remain = answer["others_remain"]
 
     def send_evaluation(
         self, learner_steps: int, mean_return: float, truncated: int

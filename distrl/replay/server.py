@@ -121,7 +121,7 @@ def serve_replay(
             is_over = stop.wait(config.launch.report_seconds)
         if config.checkpoint.save_replay:
             end = time.monotonic() + config.checkpoint.save_seconds
-            while reporter.learner_remains and time.monotonic() < end:
+            while reporter.others_remain and time.monotonic() < end:
                 stop.is_set()  # a sign of life
                 time.sleep(_POLL_SECONDS)
                 reporter.send()

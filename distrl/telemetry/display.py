@@ -32,21 +32,18 @@ class Display:
     def __init__(
         self,
         stream: TextIO | None = None,
-        interactive: bool | None = None,
         clock: Callable[[], float] = time.monotonic,
     ):
-        """Writes to `stream`, by default stderr; None detects if it is a terminal."""
+        """Writes to `stream`, by default stderr."""
         stream = sys.stderr if stream is None else stream
-        if interactive is None:
-            interactive = stream.isatty() and os.environ.get("TERM") != "dumb"
-        self._is_terminal = interactive
+        self._is_terminal = stream.isatty() and os.environ.get("TERM") != "dumb"
         self._title = self._stage = ""
         self._figures: Sequence[tuple[str, str]] = ()
         self._clock = clock
         self._began = clock()
         self._is_open = True
         self._console = _Console(
-            file=stream, force_terminal=interactive, highlight=False
+            file=stream, force_terminal=self._is_terminal, highlight=False
         )
         self._bars = Progress(
             TextColumn("{task.description}", style="dim", markup=False),

@@ -1,8 +1,7 @@
 """The progress of a run and of a sweep on stderr."""
 
-import time
-from collections.abc import Callable, Mapping
-from typing import Any, TextIO
+from collections.abc import Mapping
+from typing import Any
 
 from distrl.config.schema import Config
 from distrl.telemetry.display import Display
@@ -26,21 +25,13 @@ _TOLERANCE_SECONDS = 10.0
 class Progress(Display):
     """The progress of a run: redrawn on a terminal, occasional lines elsewhere."""
 
-    def __init__(
-        self,
-        stream: TextIO | None = None,
-        interactive: bool | None = None,
-        clock: Callable[[], float] = time.monotonic,
-    ):
-        """Shows nothing yet; the arguments are those of `Display`."""
-        super().__init__(stream, interactive, clock)
-        self._config: Config | None = None
-        self._is_stale = False
-        self._first_return: float | None = None
-        self._best: float | None = None
-        self._interval = _FIRST_INTERVAL
-        self._due = 0.0
-        self._unseen: str | None = None
+    _config: Config | None = None
+    _is_stale = False
+    _first_return: float | None = None
+    _best: float | None = None
+    _interval = _FIRST_INTERVAL
+    _due = 0.0
+    _unseen: str | None = None
 
     def stage(self, text: str) -> None:
         """Shows what the run is doing, for example `starting the nodes`."""

@@ -33,47 +33,33 @@ def test_reporter_sends_totals_and_receives_run_counts(stop):
 
 
 def test_reporters_know_which_nodes_remain(stop):
-    config = Config(launch=LaunchConfig(stop_seconds=0.6))
-    coordinator = Coordinator(config, stop, stop.set)
-    actor, learner, replay = (
-        Reporter(coordinator, node, config, stop)
-        for node in ("actor/0", "learner", "replay/0")
-    )
-    replay.send()
-    assert not replay.learner_remains
-    actor.send()
-    learner.send()
-    replay.send()
-    assert learner.others_remain
-    assert replay.learner_remains
-    actor.send(last=True)
-    learner.send()
-    assert not learner.others_remain
-    # A silent learner is not waited for.
-    wait_until(lambda: replay.send() or not replay.learner_remains)
-    learner.send(last=True)
-    replay.send()
-    assert not replay.learner_remains
-
-
-def test_no_node_is_waited_for_without_a_coordinator(stop):
     config = Config(launch=LaunchConfig(stop_seconds=0.6, rpc_seconds=1.0))
     server = MortalServer(serve_object, make_coordinator, config)
     server.start()
     client = courier.Client(server.address, call_timeout=1)
-    names = ("actor/0", "learner", "replay/0")
-    nodes = {name: Reporter(client, name, config, stop) for name in names}
+    actor, learner, replay = (
+        Reporter(client, node, config, stop)
+        for node in ("actor/0", "learner", "replay/0")
+    )
+
+    def remaining():
+        learner.send()
+        replay.send()
+        return learner.others_remain, replay.others_remain
+
     try:
-        for node in nodes.values():
-            wait_until(lambda node=node: node.send() or node.progress.seconds > 0)
-        nodes["learner"].send()
-        assert nodes["learner"].others_remain
-        assert nodes["replay/0"].learner_remains
+        replay.send()
+        assert not replay.others_remain
+        wait_until(lambda: actor.send() or remaining() == (True, True))
+        actor.send(last=True)
+        wait_until(lambda: remaining() == (False, True))
+        # A silent learner is not waited for.
+        wait_until(lambda: replay.send() or not replay.others_remain)
+        wait_until(lambda: actor.send() or remaining() == (True, True))
+        # Nor is any node without a coordinator.
         server.kill()
         stop.set()
-        nodes["learner"].send()
-        assert not nodes["learner"].others_remain
-        wait_until(lambda: not nodes["replay/0"].learner_remains)
+        wait_until(lambda: not learner.others_remain and not replay.others_remain)
     finally:
         server.kill()
 

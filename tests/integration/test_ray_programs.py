@@ -38,7 +38,7 @@ def launch(cluster, run_dir, program, resources, **fields):
         **fields,
     )
     config = Config(run_dir=str(run_dir), launch=launch_config)
-    progress = Progress(io.StringIO(), interactive=False)
+    progress = Progress(io.StringIO())
     return run(config, program=program, progress=progress)
 
 

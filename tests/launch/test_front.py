@@ -25,7 +25,7 @@ def launch(tmp_path, program, **changes):
     outcome = run(
         dataclasses.replace(config, **changes),
         program=program,
-        progress=Progress(stream, interactive=False),
+        progress=Progress(stream),
     )
     return outcome, stream.getvalue()
 

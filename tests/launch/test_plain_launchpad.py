@@ -19,7 +19,7 @@ def launch(run_dir, program, environment):
     return run(
         Config(run_dir=str(run_dir), launch=launch_config),
         program=program,
-        progress=Progress(io.StringIO(), interactive=False),
+        progress=Progress(io.StringIO()),
     )
 
 

@@ -22,7 +22,7 @@ def launch(run_dir, program, resume=False, stop_seconds=4.0, **changes):
     return run(
         Config(run_dir=str(run_dir), launch=launch_config),
         program=program,
-        progress=Progress(io.StringIO(), interactive=False),
+        progress=Progress(io.StringIO()),
         resume=resume,
     )
 

@@ -46,7 +46,7 @@ def test_run_continues_and_reports_restarted_nodes(tmp_path):
     outcome = run(
         make_config(run_dir, silent_seconds=3.0),
         program=tiny_programs.troubled,
-        progress=Progress(stream, interactive=False),
+        progress=Progress(stream),
     )
     assert (outcome.exit_code, outcome.result["error"]) == (0, None), outcome.result
     assert outcome.result["status"] == "done"

@@ -137,7 +137,7 @@ class Reports:
     """A reporter that passes the gauges of each report to `note`."""
 
     def __init__(self, note):
-        self.learner_remains = False
+        self.others_remain = False
         self.is_last = False
         self._note = note
         self._gauges = {}

@@ -175,18 +175,18 @@ def test_killed_server_continues_from_its_checkpoint(replay, tmp_path):
 def test_stopped_server_serves_until_the_learner_ends(replay, tmp_path):
     server = Server(replay, configure(replay, tmp_path))
     fill(replay, configure(replay, tmp_path), server.address, range(3))
-    server.reports.learner_remains = True
+    server.reports.others_remain = True
     server.stop.set()
     reports = len(server.gauges)
     replay.wait_until(lambda: len(server.gauges) > reports + 2)
     save(tmp_path, [server.address])
     assert not server.reports.is_last
-    server.reports.learner_remains = False
+    server.reports.others_remain = False
     server.end()
     # With save_replay false it does not wait for the learner.
     config = configure(replay, tmp_path, save_replay=False)
     server = Server(replay, config)
-    server.reports.learner_remains = True
+    server.reports.others_remain = True
     server.end()
 
 

@@ -11,6 +11,11 @@ from distrl.telemetry.display import Display
 from distrl.telemetry.progress import Progress
 
 
+@pytest.fixture(autouse=True)
+def term(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+
+
 @pytest.fixture
 def clock():
     return Clock(100.0)
@@ -66,7 +71,9 @@ class GoneReader(io.StringIO):
 
 @pytest.mark.parametrize("is_terminal", [False, True])
 def test_broken_pipe_is_ignored(is_terminal):
-    progress = Progress(GoneReader(), is_terminal)
+    stream = GoneReader()
+    stream.isatty = lambda: is_terminal
+    progress = Progress(stream)
     progress.stage("starting")
     progress.note("starting")
     progress.close()
@@ -75,7 +82,7 @@ def test_broken_pipe_is_ignored(is_terminal):
 def test_closed_terminal_is_ignored(clock):
     terminal, near = pty.openpty()
     stream = os.fdopen(near, "w")
-    progress = Progress(stream, True, clock)
+    progress = Progress(stream, clock)
     progress.stage("starting")
     os.close(terminal)
     progress.note("nobody reads this")
@@ -88,7 +95,8 @@ def test_closed_terminal_is_ignored(clock):
 
 def test_elapsed_time_is_redrawn_without_updates():
     stream = io.StringIO()
-    progress = Progress(stream, True)
+    stream.isatty = lambda: True
+    progress = Progress(stream)
     progress.stage("training")
     deadline = time.monotonic() + 60
     while "0:01" not in stream.getvalue() and time.monotonic() < deadline:

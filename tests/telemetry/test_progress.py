@@ -41,6 +41,13 @@ def stream():
     return io.StringIO()
 
 
+@pytest.fixture
+def terminal(stream, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    stream.isatty = lambda: True
+    return stream
+
+
 def test_pipe_gets_plain_lines(clock, stream):
     progress = Progress(stream, clock=clock)
     progress.stage("starting")
@@ -145,18 +152,17 @@ def test_stale_actor_and_its_recovery_are_noted_once(clock, stream):
     assert notes[5].startswith("all actors have new parameters again\n")
 
 
-@pytest.mark.parametrize("interactive", [False, True])
-def test_nothing_is_shown_after_close(interactive, stream):
-    progress = Progress(stream, interactive=interactive)
+def test_nothing_is_shown_after_close(terminal):
+    progress = Progress(terminal)
     progress.stage("starting")
     progress.close()
-    shown = stream.getvalue()
+    shown = terminal.getvalue()
     progress.start(CONFIG)
     progress.note("more")
     progress.update(STATUS)
     progress.place(NODES)
     progress.close()
-    assert stream.getvalue() == shown
+    assert terminal.getvalue() == shown
 
 
 CODE = """
@@ -208,10 +214,8 @@ def test_terminal_shows_the_table():
     assert shown.rindex(SHOW_CURSOR) > shown.rindex(HIDE_CURSOR)
 
 
-@pytest.mark.parametrize("interactive", [False, True])
-def test_sweep_prints_a_line_for_each_id(interactive, clock, stream):
-    progress = SweepProgress(stream, interactive, clock)
-    clock.now += 5.0
+def show_sweep(stream, clock):
+    progress = SweepProgress(stream, clock)
     progress.start(4, 1)
     progress.update("catch/0", 50, 200)
     progress.update("mnist/0", 0, 10)
@@ -222,13 +226,21 @@ def test_sweep_prints_a_line_for_each_id(interactive, clock, stream):
     progress.end("catch/0", "done: 200 episodes", is_done=True)
     progress.close()
     progress.close()
-    lines = [
-        "    5.0 s  4 ids, 1 of them done before",
-        "   10.0 s  mnist/0 failed: no [network] (1 of 4)",
-        "   15.0 s  catch/0 done: 200 episodes (2 of 4)",
-    ]
-    shown = stream.getvalue()
-    if not interactive:
-        assert shown.splitlines() == lines
-    for words in (*lines, "all ids", "2 of 4") if interactive else ():
+    return stream.getvalue()
+
+
+SWEEP_LINES = [
+    "    0.0 s  4 ids, 1 of them done before",
+    "    5.0 s  mnist/0 failed: no [network] (1 of 4)",
+    "   10.0 s  catch/0 done: 200 episodes (2 of 4)",
+]
+
+
+def test_sweep_prints_a_line_for_each_id(stream, clock):
+    assert show_sweep(stream, clock).splitlines() == SWEEP_LINES
+
+
+def test_sweep_draws_bars_on_a_terminal(terminal, clock):
+    shown = show_sweep(terminal, clock)
+    for words in (*SWEEP_LINES, "all ids", "2 of 4"):
         assert words in shown
