@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from distrl.system.output import make_plain
-from distrl.telemetry.words import show_seconds
+from distrl.telemetry.words import show_number, show_seconds
 
 _REDRAWS_PER_SECOND = 4
 _BAR_WIDTH = 30
@@ -86,26 +86,17 @@ class Display:
             table.add_row(*(Text(make_plain(cell)) for cell in row))
         self._try(lambda: self._console.print(table))
 
-    def _set_bar(
-        self,
-        name: str,
-        completed: float,
-        total: float,
-        text: str,
-        predict: bool = True,
-    ) -> str:
-        """Adds or moves a progress bar, and returns its state in words.
-
-        `text` is shown to its right; `predict` adds the time left, from the rate.
-        """
+    def _set_bar(self, name: str, completed: float, total: float) -> str:
+        """Adds or moves a progress bar, and returns its state in words."""
         task = self._find_bar(name)
         if task is None:
             self._bars.add_task(name, total=total, text="")
             task = self._bars.tasks[-1]
         self._bars.update(task.id, completed=completed)
-        seconds = task.time_remaining if predict else None
+        seconds = task.time_remaining
         left = "" if seconds is None else f"{show_seconds(seconds)} left"
-        self._bars.update(task.id, text=f"{text}  {left}".rstrip())
+        text = f"{show_number(completed)} of {show_number(total)}  {left}"
+        self._bars.update(task.id, text=text.rstrip())
         words = f"{task.percentage:.0f}% of {name}"
         return f"{words} ({left})" if left else words
 

@@ -27,7 +27,6 @@ class Progress(Display):
 
     _config: Config | None = None
     _is_stale = False
-    _first_return: float | None = None
     _best: float | None = None
     _interval = _FIRST_INTERVAL
     _due = 0.0
@@ -103,22 +102,17 @@ class Progress(Display):
         self._is_stale = is_stale
 
     def _measure(self, status: Status) -> list[str]:
-        """Moves the bar of each stop condition, and returns their states in words."""
-        if self._first_return is None:
-            self._first_return = status.evaluation_return
+        """Moves the bar of each stop condition, and returns their states in words.
+
+        A return has no bar: it begins anywhere and grows unsteadily.
+        """
         if self._config is None:
             return []
-        goals = []
-        for name, target in stop_conditions(self._config).items():
-            value = getattr(status, name)
-            text = f"{show_number(value)} of {show_number(target)}"
-            if name == "evaluation_return":
-                # Returns begin anywhere and grow unsteadily: no rate predicts them.
-                done = _return_fraction(self._first_return, value, target)
-                goals.append(self._set_bar(name, done, 1.0, text, False))
-            else:
-                goals.append(self._set_bar(name, value or 0, target, text))
-        return goals
+        return [
+            self._set_bar(name, getattr(status, name), target)
+            for name, target in stop_conditions(self._config).items()
+            if name != "evaluation_return"
+        ]
 
 
 class SweepProgress(Display):
@@ -134,8 +128,7 @@ class SweepProgress(Display):
 
     def update(self, name: str, done: int, total: int) -> None:
         """Moves the bar of an id to the number of episodes that have ended."""
-        text = f"{show_number(done)} of {show_number(total)}"
-        self._set_bar(name, done, total, text)
+        self._set_bar(name, done, total)
         self._refresh()
 
     def end(self, bsuite_id: str, text: str, is_done: bool = False) -> None:
@@ -144,12 +137,3 @@ class SweepProgress(Display):
         self._line(f"{bsuite_id} {text} ({self._ended} of {self._total})")
         self._remove_bar(bsuite_id)
         self.update("all ids", self._ended, self._total)
-
-
-def _return_fraction(first: float | None, value: float | None, target: float) -> float:
-    """Returns the fraction of the way from the first return to the target."""
-    if first is None or value is None:
-        return 0.0
-    if value >= target or first >= target:
-        return float(value >= target)
-    return max(0.0, (value - first) / (target - first))

@@ -33,21 +33,20 @@ def test_time_left_follows_the_last_20_seconds(clock):
     display = Display(io.StringIO(), clock=clock)
     # 10 steps a second for 30 s, then 20 a second.
     for second in range(31):
-        display._set_bar("env_steps", 10 * second, 1000, "")
+        display._set_bar("env_steps", 10 * second, 1000)
         clock.now += 1.0
     for second in range(1, 21):
-        words = display._set_bar("env_steps", 300 + 20 * second, 1000, "")
+        words = display._set_bar("env_steps", 300 + 20 * second, 1000)
         clock.now += 1.0
     # 300 are left.
     assert words == "70% of env_steps (0:15 left)"
 
 
-def test_time_left_is_hidden_without_progress_or_prediction(clock):
+def test_time_left_is_hidden_without_progress(clock):
     display = Display(io.StringIO(), clock=clock)
     for _ in range(3):
-        assert display._set_bar("env_steps", 25, 100, "") == "25% of env_steps"
+        assert display._set_bar("env_steps", 25, 100) == "25% of env_steps"
         clock.now += 1.0
-    assert display._set_bar("env_steps", 35, 100, "", predict=False).endswith("steps")
 
 
 @pytest.mark.parametrize(

@@ -108,34 +108,6 @@ def test_last_status_is_printed_once_on_close(clock, stream):
     assert "env_steps 3 " in stream.getvalue()
 
 
-def read_percents(stop, statuses, stream):
-    """Returns the percentage printed for each status."""
-    clock = Clock()
-    progress = Progress(stream, clock=clock)
-    progress.start(Config(stop=stop))
-    found = []
-    for status in statuses:
-        stream.seek(0)
-        stream.truncate()
-        clock.now += 1000.0
-        progress.update(status)
-        assert " left" not in stream.getvalue()
-        found.append(int(stream.getvalue().partition("% of ")[0].split()[-1]))
-    return found
-
-
-def test_return_progress_is_measured_from_the_first_return(stream):
-    returns = (None, -1.0, 0.0, -2.0, 0.5, 1.0, 2.0)
-    statuses = [Status(evaluation_return=value) for value in returns]
-    # From -1 to 1: 0 is half of the way, -2 is none, 0.5 is three quarters.
-    percents = read_percents(StopConfig(evaluation_return=1.0), statuses, stream)
-    assert percents == [0, 0, 50, 0, 75, 100, 100]
-    # A return that started at its target and fell.
-    statuses = [Status(evaluation_return=value) for value in (0.0, -1.0)]
-    percents = read_percents(StopConfig(evaluation_return=0.0), statuses, stream)
-    assert percents == [100, 0]
-
-
 def test_stale_actor_and_its_recovery_are_noted_once(clock, stream):
     progress = Progress(stream, clock=clock)
     progress.start(Config(variables=VariablesConfig(stale_seconds=4.0)))
