@@ -32,7 +32,7 @@ def make_program(config: Config, spec: Any) -> Any:
         nodes.make_coordinator_node(config), label="coordinator"
     )
     address = lp.Address("replay")
-    replay = lp.PyNode(nodes.replay_node, config, spec, 0, address, coordinator)
+    replay = nodes.make_node(nodes.serve_replay, config, spec, 0, address, coordinator)
     address.assign(replay)
     program.add_node(replay, label="replay")
     program.add_node(lp.PyNode(publish_once, config, spec, variables), label="learner")

@@ -8,7 +8,7 @@ import tree
 
 from distrl.actor.role import run_actor
 from distrl.config import Config
-from distrl.coordinator import Coordinator, Reporter
+from distrl.coordinator import Coordinator
 from distrl.evaluation.evaluator import run_evaluator
 from distrl.learner.role import run_learner
 from distrl.replay import serve_replay
@@ -32,7 +32,7 @@ def make_program(config: Config, spec: EnvironmentSpec) -> lp.Program:
     shards = [lp.Address("replay") for _ in range(config.replay.shards)]
     with program.group("replay"):
         for shard, address in enumerate(shards):
-            replay = lp.PyNode(replay_node, config, spec, shard, address, coordinator)
+            replay = make_node(serve_replay, config, spec, shard, address, coordinator)
             address.assign(replay)
             program.add_node(replay)
     learner = make_node(run_learner, config, spec, shards, variables, coordinator)
@@ -70,20 +70,6 @@ def make_coordinator_node(config: Config) -> lp.CourierNode:
 def make_relay(config: Config, variables: Any) -> VariableRelay:
     """Returns a relay of the variable service."""
     return VariableRelay(variables, config, lp.stop_event())
-
-
-def replay_node(
-    config: Config,
-    spec: EnvironmentSpec,
-    shard: int,
-    address: lp.Address,
-    coordinator: Any,
-) -> None:
-    """Runs the server of one shard of replay at `address`."""
-    stop = lp.stop_event()
-    reporter = Reporter(coordinator, config.replay.shard_names[shard], config, stop)
-    port = int(address.resolve().rpartition(":")[2])
-    serve_replay(config, spec, port, stop, reporter, shard)
 
 
 def make_node(function: Callable[..., None], *args: Any) -> lp.PyNode:

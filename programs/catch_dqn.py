@@ -20,7 +20,7 @@ def make_program(config, spec):
     import launchpad as lp
 
     from distrl.actor.role import run_actor
-    from distrl.coordinator import Coordinator, Reporter
+    from distrl.coordinator import Coordinator
     from distrl.evaluation.evaluator import run_evaluator
     from distrl.learner.role import run_learner
     from distrl.replay import serve_replay
@@ -46,9 +46,8 @@ def make_program(config, spec):
     addresses = [lp.Address("replay") for _ in range(config.replay.shards)]
 
     def replay(shard, coordinator):
-        reporter = Reporter(coordinator, f"replay/{shard}", config, lp.stop_event())
-        port = int(addresses[shard].resolve().rpartition(":")[2])
-        serve_replay(config, spec, port, lp.stop_event(), reporter, shard)
+        address, stop = addresses[shard].resolve(), lp.stop_event()
+        serve_replay(config, spec, shard, address, coordinator, stop)
 
     with program.group("replay"):
         for shard, address in enumerate(addresses):

@@ -1,6 +1,8 @@
 """The actor's loop body: act, step the environments, accumulate items."""
 
+import collections
 import functools
+import statistics
 
 import haiku as hk
 import jax
@@ -15,6 +17,8 @@ from distrl.config import Config
 from distrl.environments import Episode, make_vector_environment
 from distrl.seeding import derive_seed
 from distrl.types import ActorStep, EnvironmentSpec, Items
+
+_RECENT_EPISODES = 100
 
 
 class Interaction:
@@ -36,6 +40,10 @@ class Interaction:
         self._config = config
         self._spec = spec
         self._index = index
+        self._returns: collections.deque[float] = collections.deque(
+            maxlen=_RECENT_EPISODES
+        )
+        self._exploration = np.zeros(size, np.float32)
         key = self._make_key(incarnation)
         self._policy = Policy(agent, make_explore(config), "act", size, key)
         self._begin(incarnation)
@@ -62,7 +70,7 @@ class Interaction:
 
         `exploration` is `[E] float32`, epsilon or temperature of each environment.
         """
-        observation = self._observation
+        observation, self._exploration = self._observation, exploration
         choice = self._policy.act(params, network_state, observation, exploration)
         step = self._environment.step(choice.action)
         items = self._accumulator.add(
@@ -79,7 +87,14 @@ class Interaction:
         )
         self._policy.end_episodes(step.last_t)
         self._observation = step.observation
+        self._returns.extend(episode.episode_return for episode in step.episodes)
         return items, step.episodes
+
+    def describe(self) -> dict[str, float | None]:
+        """Returns the mean return of the last 100 episodes and the mean exploration."""
+        recent = statistics.fmean(self._returns) if self._returns else None
+        exploration = float(np.mean(self._exploration))
+        return {"training_return": recent, "exploration": exploration}
 
     def close(self) -> None:
         """Closes the environments."""

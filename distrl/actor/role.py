@@ -1,11 +1,8 @@
 """The actor node: steps its environments and writes items to replay."""
 
-import collections
-import statistics
 from typing import Any
 
 import jax
-import numpy as np
 
 from distrl.actor.exploration import make_exploration_schedule
 from distrl.actor.interaction import Interaction
@@ -19,8 +16,6 @@ from distrl.system.session import read_session
 from distrl.telemetry.metrics import MetricsLog
 from distrl.types import EnvironmentSpec, StopSignal
 from distrl.variables import VariableClient, find_source
-
-_RECENT_EPISODES = 100
 
 
 def run_actor(
@@ -47,7 +42,6 @@ def run_actor(
     variables = VariableClient(variable_service, config, stop, source)
     reporter = Reporter(coordinator, name, config, stop)
     log = MetricsLog(config, name)
-    returns: collections.deque[float] = collections.deque(maxlen=_RECENT_EPISODES)
     seed = derive_seed(config.seed, "replay", index, *incarnation)
     writer = BlockWriter(replay_address, config, spec, seed, stop)
     env_steps = 0
@@ -61,17 +55,14 @@ def run_actor(
         with ignore_errors_while_stopping(stop):
             writer.write(*items)
         env_steps += config.actor.environments
-        reporter.count(env_steps=config.actor.environments)
-        if episodes:
-            returns.extend(episode.episode_return for episode in episodes)
-            reporter.count(episodes=len(episodes))
+        reporter.count(env_steps=config.actor.environments, episodes=len(episodes))
         if reporter.is_due():
             staleness = variables.staleness()
             reporter.gauge(
                 held_learner_steps=held.learner_steps, staleness_seconds=staleness
             )
-            recent = statistics.fmean(returns) if returns else None
-            if recent is not None:
+            described = interaction.describe()
+            if (recent := described["training_return"]) is not None:
                 reporter.gauge(training_return=recent)
             reporter.send()
             exploration = schedule(reporter.progress.env_steps)
@@ -79,8 +70,7 @@ def run_actor(
                 env_steps,
                 {
                     "env_steps": env_steps,
-                    "training_return": recent,
-                    "exploration": float(np.mean(exploration)),
+                    **described,
                     "version": held.version,
                     "learner_steps": held.learner_steps,
                     "staleness_seconds": round(staleness, 3),

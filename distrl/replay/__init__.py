@@ -1,6 +1,6 @@
 """Replay on Reverb: the servers, and access to them by actors and the learner.
 
-    serve_replay(config, spec, port, stop, reporter, shard)  # a replay node
+    serve_replay(config, spec, shard, address, coordinator, stop)  # a replay node
     BlockWriter(address, config, spec, seed, stop).write(items)  # an actor
     ShardedSampler(addresses, config, spec, convert).get(timeout)  # the learner
 

@@ -136,7 +136,6 @@ class FrameForm:
 
     def encode(self, items: Any) -> list[np.ndarray]:
         """Returns frames `[M, F] object`, of bytes, and words `[M, W] int32`."""
-        tree.map_structure(_check, self._item, items)
         leaves = tree.flatten(items)
         count = len(leaves[0])
         frames = [self._list_frames(leaves[i]) for i in self._observed]
@@ -265,14 +264,6 @@ def _pack_words(leaf: np.ndarray) -> np.ndarray:
     if leaf.dtype.itemsize == 1:
         return leaf.astype(np.int32)
     return np.ascontiguousarray(leaf).view(np.int32)
-
-
-def _check(spec: Any, leaf: Any) -> None:
-    if leaf.shape[1:] != spec.shape or leaf.dtype != spec.dtype:
-        raise ValueError(
-            f"an item that was to be written has an array {leaf.dtype} "
-            f"{list(leaf.shape[1:])} where replay holds {spec.dtype} {list(spec.shape)}"
-        )
 
 
 def join(arrays: Sequence[np.ndarray]) -> np.ndarray:

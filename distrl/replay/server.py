@@ -11,6 +11,7 @@ import operator
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import reverb
 from reverb.reverb_types import TableInfo
@@ -79,30 +80,32 @@ def make_table(config: Config, spec: EnvironmentSpec) -> reverb.Table:
 def serve_replay(
     config: Config,
     spec: EnvironmentSpec,
-    port: int,
+    shard: int,
+    address: str,
+    coordinator: Any,
     stop: StopSignal,
-    reporter: Reporter,
-    shard: int = 0,
 ) -> None:
     """Serves a shard of replay until `stop` is set and the learner has ended.
 
     It starts with the shard's contents in the run's newest checkpoint, if any, and ends
-    after the learner, which saves it a last time. `reporter` gets its counts at the
-    start, every `launch.report_seconds` and at the end.
+    after the learner, which saves it a last time. `address` is host:port; `coordinator`
+    is a client of `Coordinator`, which gets its counts.
 
     Raises:
       RuntimeError: the port is taken, where Reverb itself would silently share it; or
         the checkpoint does not fit.
     """
-    limit = config.launch.rpc_seconds
+    limit, port = config.launch.rpc_seconds, int(address.rpartition(":")[2])
     if is_listening(f"localhost:{port}", timeout=limit):
         raise RuntimeError(
             f"Port {port} is taken by another server: the replay server cannot "
             "start. Choose another port, or end the other server."
         )
+    name = config.replay.shard_names[shard]
+    reporter = Reporter(coordinator, name, config, stop)
     server = start_server(config, spec, port, shard)
     client = server.localhost_client()
-    scratch = find_scratch(config.run_dir or "", config.replay.shard_names[shard])
+    scratch = find_scratch(config.run_dir or "", name)
     saved, is_over = None, False
     try:
         while True:

@@ -58,16 +58,10 @@ class BlockWriter:
 
         Args:
           items: a batch of transitions or sequences `[M, ...]`; M may be 0.
-          priorities: `[M] float32`, not negative, for blocks of one only;
-            `replay.priority_epsilon` is added, and the table applies the exponent. None
-            is the priority of a TD error of 1.
+          priorities: `[M] float32`, not negative, for blocks of one only, as in
+            `fill_priorities`; the table applies the exponent.
         """
         count = len(tree.flatten(items)[0])
-        if priorities is not None and self._block > 1:
-            raise ValueError(
-                f"priorities are for single items, not for blocks of {self._block} "
-                "(replay.transitions_per_item)"
-            )
         if count == 0:
             return 0
         leaves = self._form.encode(items)

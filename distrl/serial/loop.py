@@ -90,17 +90,16 @@ class _Run:
         self._stop = stop
         self._learning = Learning(config, agent, buffer, devices)
         self._insert = jax.jit(buffer.add, donate_argnums=0)
-        state = self._learning.init(spec)
+        self.state = self._learning.init(spec)
         self._best = None
         if config.run_dir is not None:
-            train = first_replica(state.train)
+            train = first_replica(self.state.train)
             write_run_spec(config.run_dir, describe_run(spec, train))
             self._best = BestKeeper(config.run_dir, config.evaluation.episodes)
-        self.state = restore_state(config, state, devices)
+            self.state = restore_state(config, self.state, devices)
         self._variables = copy_variables(self.state.train)
         self._saved = self._counts
         self._checkpointed_step = self._counts.learner_steps
-        self._exploration = 0.0
         self._output: UpdateOutput | None = None
         self._reason: StopReason | None = None
         # Items and priorities that wait for a whole group.
@@ -113,7 +112,7 @@ class _Run:
         closing.callback(self._interaction.close)
         self._evaluation = Evaluation(config, spec, agent, self._incarnation)
         closing.callback(self._evaluation.close)
-        self._record = RunRecord(config)
+        self._record = RunRecord(config, self._interaction)
         closing.callback(self._record.close)
         # Before the first look at `stop`, so compiling is not mistaken for hanging.
         self._learning.compile(self.state)
@@ -125,9 +124,8 @@ class _Run:
             self._act()
             self._learn_due()
         if self._output is not None:
-            self._record.write_learning(self._counts, self._exploration, self._output)
-        if self._config.run_dir is not None:
-            self._save()
+            self._record.write_learning(self._counts, self._output)
+        self._save()
         reason = None if self._reason is None else str(self._reason)
         self._record.write_status(self._counts, reason, last=True)
 
@@ -151,8 +149,6 @@ class _Run:
     def _act(self) -> None:
         exploration = self._schedule(self._counts.env_steps)
         items, episodes = self._interaction.step(*self._variables, exploration)
-        self._exploration = float(np.mean(exploration))
-        self._record.add_returns([each.episode_return for each in episodes])
         counts = self._counts._replace(
             env_steps=self._counts.env_steps + self._config.actor.environments,
             episodes=self._counts.episodes + len(episodes),
@@ -205,7 +201,8 @@ class _Run:
         if self._pending is not None:
             self._insert_pending(len(self._pending[1]))
         counts = self._counts
-        if counts.learner_steps == 0 or counts == self._saved:
+        is_old = counts.learner_steps == 0 or counts == self._saved
+        if self._config.run_dir is None or is_old:
             return
         progress = self._record.to_progress(counts)
         with futures.ThreadPoolExecutor(1) as executor:
@@ -216,15 +213,15 @@ class _Run:
         if saving.result():
             self._saved = counts
             self._record.checkpoint = counts.learner_steps
-        elif self._config.run_dir is not None:
+        else:
             self._record.failed_saves += 1
 
     def _learn_once(self) -> None:
         self.state, self._output, self._variables = self._learning.learn(self.state)
         if self._counts.dispatches % self._config.learner.metrics_period == 0:
-            self._record.write_learning(self._counts, self._exploration, self._output)
-        due = self._record.evaluated_step + self._config.evaluation.period
-        if self._counts.learner_steps >= due:
+            self._record.write_learning(self._counts, self._output)
+        evaluated = self._record.progress.evaluation_step or 0
+        if self._counts.learner_steps >= evaluated + self._config.evaluation.period:
             self._evaluate()
 
     def _evaluate(self) -> None:

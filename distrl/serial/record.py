@@ -1,13 +1,12 @@
 """The files that the serial loop writes, the same as those of a distributed run."""
 
-import collections
 import dataclasses
-import statistics
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from distrl.actor.interaction import Interaction
 from distrl.checkpoints.layout import RunProgress, recall_progress
 from distrl.config import Config
 from distrl.environments import Episode
@@ -20,7 +19,6 @@ from distrl.system.session import read_session
 from distrl.telemetry.metrics import MetricsLog
 from distrl.telemetry.status import Rates, Status, write_status
 
-_RECENT_EPISODES = 100
 _NODES = ("actor/0", "coordinator", "evaluator", "learner")
 
 
@@ -29,41 +27,40 @@ class RunRecord:
 
     Rows of `actor/0`, `learner` and `evaluator` are written at fixed counts, so two
     equal runs differ only in the clocks. Rows of `coordinator` follow the clock.
-    `checkpoint` is the learner step of the newest checkpoint; None without one.
+
+    Attributes:
+      progress: of the run at its start, with the evaluations since then.
+      checkpoint: the learner step of the newest checkpoint; None without one.
+      failed_saves: the checkpoints that could not be made.
     """
 
-    def __init__(self, config: Config):
+    def __init__(self, config: Config, interaction: Interaction):
         """Starts the clock of the run, or continues it from the newest checkpoint."""
         self._config = config
+        self._interaction = interaction
         self._logs: dict[str, MetricsLog] = {}
-        self._progress = before = RunProgress()
+        self.progress = RunProgress()
         if config.run_dir is not None:
             Path(config.run_dir).mkdir(parents=True, exist_ok=True)
             sessions = read_session().number + 1
-            self._progress = before = recall_progress(config.run_dir, sessions, say)
+            self.progress = recall_progress(config.run_dir, sessions, say)
             self._logs = {
                 node: MetricsLog(config, node, every_row=node != "coordinator")
                 for node in _NODES
             }
-        self._returns: collections.deque[float] = collections.deque(
-            maxlen=_RECENT_EPISODES
-        )
-        self.checkpoint = before.learner_steps or None
+        steps = self.progress.learner_steps
+        self.checkpoint = steps or None
         self.failed_saves = 0
         now = time.monotonic()
-        self._started = now - before.seconds
+        self._started = now - self.progress.seconds
         self._status_due = now
-        self._rates = Rates(now, before.env_steps, before.learner_steps)
-        self._learner_row = (now, before.learner_steps)
-
-    def add_returns(self, returns: list[float]) -> None:
-        """Adds the returns of training episodes that ended."""
-        self._returns.extend(returns)
+        self._rates = Rates(now, self.progress.env_steps, steps)
+        self._learner_row = (now, steps)
 
     def to_progress(self, counts: Counts) -> RunProgress:
         """Returns the progress of the run at this moment."""
         return dataclasses.replace(
-            self._progress,
+            self.progress,
             seconds=round(time.monotonic() - self._started, 3),
             env_steps=counts.env_steps,
             learner_steps=counts.learner_steps,
@@ -89,7 +86,7 @@ class RunRecord:
             replay_size=min(counts.inserted, self._config.replay.capacity),
             staleness=0.0,
             staleness_seconds=0.0,
-            training_return=self._training_return,
+            training_return=self._interaction.describe()["training_return"],
             checkpoint=self.checkpoint,
             failed_saves=self.failed_saves,
             nodes_alive=1,
@@ -99,9 +96,7 @@ class RunRecord:
             write_status(self._config.run_dir, status)
         self._write("coordinator", status.env_steps, dataclasses.asdict(status))
 
-    def write_learning(
-        self, counts: Counts, exploration: float, output: UpdateOutput
-    ) -> None:
+    def write_learning(self, counts: Counts, output: UpdateOutput) -> None:
         """Writes rows of learner and actor, unless this step has them already.
 
         A DivergedError is raised only after the learner's row is written.
@@ -117,8 +112,7 @@ class RunRecord:
         check_finite(metrics, counts.learner_steps)
         actor_row = {
             "env_steps": counts.env_steps,
-            "training_return": self._training_return,
-            "exploration": exploration,
+            **self._interaction.describe(),
             "version": counts.dispatches,
             "learner_steps": counts.learner_steps,
         }
@@ -130,7 +124,7 @@ class RunRecord:
         """Writes the evaluator's row; returns the mean return."""
         summary = summarize_episodes(episodes)
         mean, truncated = summary["mean_return"], summary["truncated_episodes"]
-        self._progress = self._progress.with_evaluation(
+        self.progress = self.progress.with_evaluation(
             counts.learner_steps, mean, truncated
         )
         row = {
@@ -143,19 +137,10 @@ class RunRecord:
         self._write("evaluator", counts.learner_steps, row)
         return mean
 
-    @property
-    def evaluated_step(self) -> int:
-        """The learner_steps of the latest evaluation; 0 before the first."""
-        return self._progress.evaluation_step or 0
-
     def close(self) -> None:
         """Closes the files."""
         for log in self._logs.values():
             log.close()
-
-    @property
-    def _training_return(self) -> float | None:
-        return statistics.fmean(self._returns) if self._returns else None
 
     def _write(self, node: str, step: int, row: Mapping[str, Any]) -> None:
         if node in self._logs:

@@ -31,14 +31,13 @@ _REPLAY = "serial/replay"
 
 
 def save_state(config: Config, state: SerialState, progress: RunProgress) -> bool:
-    """Makes a checkpoint if there is a `run_dir`; returns whether it did.
+    """Makes a checkpoint; returns whether it did.
 
     A failure, for example a full disk or parameters that are not finite, is logged and
     does not end the run; the partial checkpoint is removed.
     """
     run_dir = config.run_dir
-    if run_dir is None:
-        return False
+    assert run_dir is not None
     name = f"{next_number(run_dir):06d}"
     try:
         train = first_replica(state.train)
@@ -65,9 +64,8 @@ def restore_state(
     Raises:
       ValueError: the checkpoint is of another network, optimizer or replay.
     """
-    checkpoint = None
-    if config.run_dir is not None:
-        checkpoint = find_newest_checkpoint(config.run_dir, say)
+    assert config.run_dir is not None
+    checkpoint = find_newest_checkpoint(config.run_dir, say)
     if checkpoint is None:
         return blank
     say(f"serial: continuing from {checkpoint.describe()}")

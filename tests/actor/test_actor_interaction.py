@@ -117,11 +117,17 @@ def test_restarted_actor_draws_other_random_numbers():
     assert (observed[1], actions[1]) == (observed[2], actions[2])
 
 
-def test_step_returns_the_episodes_that_ended():
+def test_step_returns_episodes_and_the_last_hundred_are_averaged():
     interaction = Interaction(CONFIG, SPEC, AGENT, 0)
+    assert interaction.describe()["training_return"] is None
     ended = [interaction.step(PARAMS, {}, GREEDY)[1] for _ in range(6)]
-    interaction.close()
     # Episodes of three steps end in all three environments at once; the best action
     # is 1.
     assert [len(each) for each in ended] == [0, 0, 3, 0, 0, 3]
     assert [each.episode_return for each in ended[2]] == [3.0] * 3
+    assert interaction.describe() == {"training_return": 3.0, "exploration": 0.0}
+    better = {"~": {"q": np.array([0.0, 1.0, 2.0], np.float32)}}
+    for _ in range(3 * 34):
+        interaction.step(better, {}, GREEDY)
+    assert interaction.describe()["training_return"] == 6.0
+    interaction.close()

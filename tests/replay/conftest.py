@@ -134,20 +134,18 @@ class Replay:
 
 
 class Reports:
-    """A reporter that passes the gauges of each report to `note`."""
+    """A coordinator that passes the gauges of each report to `note`."""
 
     def __init__(self, note):
         self.others_remain = False
         self.is_last = False
         self._note = note
-        self._gauges = {}
 
-    def gauge(self, **values):
-        self._gauges.update(values)
-
-    def send(self, last=False):
-        self._note(dict(self._gauges))
+    def report(self, node, incarnation, counts, gauges, last, evaluations):
+        self._note(dict(gauges))
         self.is_last = last
+        remains = {"others_remain": False, "learner_remains": self.learner_remains}
+        return {"progress": {}, **remains}
 
 
 @pytest.fixture

@@ -28,25 +28,21 @@ class Server:
     """A replay node in a thread."""
 
     def __init__(self, replay, config, shard=0):
-        self.port = replay.free_port()
+        self.address = f"localhost:{replay.free_port()}"
         self.stop = threading.Event()
         self.gauges, self.error = [], None
         self.reports = Reports(self.gauges.append)
-        arguments = (config, replay.spec, self.port, self.stop, self.reports, shard)
+        ends = (self.address, self.reports, self.stop)
 
         def run():
             try:
-                serve_replay(*arguments)
+                serve_replay(config, replay.spec, shard, *ends)
             except BaseException as error:
                 self.error = error
 
         self.thread = threading.Thread(target=run, daemon=True)
         self.thread.start()
         replay.wait_until(lambda: self.gauges or self.error is not None)
-
-    @property
-    def address(self):
-        return f"localhost:{self.port}"
 
     def end(self):
         self.stop.set()
@@ -266,7 +262,7 @@ def test_checkpoint_with_another_signature_is_refused(replay, tmp_path):
     other = dataclasses.replace(
         replay.spec, observation={"pixels": replay.spec.observation["pixels"]}
     )
-    port = replay.free_port()
+    ends = (server.address, Reports(print), threading.Event())
     with pytest.raises(RuntimeError, match="signature"):
-        serve_replay(config, other, port, threading.Event(), Reports(print))
-    assert not is_listening(f"localhost:{port}", 1.0)
+        serve_replay(config, other, 0, *ends)
+    assert not is_listening(server.address, 1.0)

@@ -20,13 +20,11 @@ def configure(tmp_path, **settings):
 def test_server_reports_its_counts_and_ends_on_stop(replay, tmp_path):
     launch = {"report_seconds": 0.05}
     config = configure(tmp_path, transitions_per_item=8, launch=launch)
-    port = replay.free_port()
-    stop = threading.Event()
+    address, stop = f"localhost:{replay.free_port()}", threading.Event()
     reports = []
-    arguments = (config, replay.spec, port, stop, Reports(reports.append))
+    arguments = (config, replay.spec, 0, address, Reports(reports.append), stop)
     thread = threading.Thread(target=serve_replay, args=arguments, daemon=True)
     thread.start()
-    address = f"localhost:{port}"
     replay.wait_until(lambda: reports)
     assert reports[0] == {"replay_size": 0.0, "inserted": 0.0, "sampled": 0.0}
 
@@ -50,23 +48,24 @@ def test_server_reports_its_counts_and_ends_on_stop(replay, tmp_path):
     writer.close()
 
 
-def test_failing_report_ends_the_server(replay, tmp_path):
-    config, port = configure(tmp_path), replay.free_port()
+def test_server_ends_without_an_answer_to_its_reports(replay, tmp_path):
+    launch = {"report_seconds": 0.02, "silent_seconds": 0.0, "connect_seconds": 0.0}
+    config, stop = configure(tmp_path, launch=launch), threading.Event()
+    address = f"localhost:{replay.free_port()}"
 
     def report(gauges):
-        raise ConnectionError("the coordinator is gone")
+        raise ConnectionError("the coordinator is away")
 
-    with pytest.raises(ConnectionError):
-        serve_replay(config, replay.spec, port, threading.Event(), Reports(report))
-    assert not is_listening(f"localhost:{port}", 1.0)
+    with pytest.raises(RuntimeError, match="coordinator has not answered"):
+        serve_replay(config, replay.spec, 0, address, Reports(report), stop)
+    assert not is_listening(address, 1.0)
 
 
 def test_taken_port_is_refused(replay):
-    config = replay.config()
+    config, stop = replay.config(), threading.Event()
     address, _ = replay.serve(config)
-    port = int(address.split(":")[1])
-    with pytest.raises(RuntimeError, match=f"Port {port} is taken"):
-        serve_replay(config, replay.spec, port, threading.Event(), Reports(print))
+    with pytest.raises(RuntimeError, match=f"Port {address[10:]} is taken"):
+        serve_replay(config, replay.spec, 0, address, Reports(print), stop)
 
 
 def test_table_limits_count_blocks(replay):

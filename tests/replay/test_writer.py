@@ -95,14 +95,6 @@ def test_given_priorities_are_stored_with_epsilon_added(replay):
     assert priorities == {0: 0.25, 1: 2.25, 2: 3.75, 3: 1.0}
 
 
-def test_priorities_of_blocks_are_refused(replay):
-    config = replay.config(transitions_per_item=8)
-    address, _ = replay.serve(config)
-    writer = BlockWriter(address, config, replay.spec, 0, threading.Event())
-    with pytest.raises(ValueError, match="blocks of 8"):
-        writer.write(replay.batch(range(8)), np.ones(8, np.float32))
-
-
 def test_stop_ends_a_blocked_write_within_half_a_second(replay):
     config = replay.config(
         transitions_per_item=1, min_size=10, samples_per_insert=2.0, error_buffer=8.0

@@ -59,11 +59,6 @@ def test_saved_state_is_restored_bit_exact(config, state, blank, tmp_path, save_
     jax.tree.map(np.testing.assert_array_equal, restored, expected)
 
 
-def test_without_run_dir_nothing_is_saved_or_restored(config, state, blank):
-    assert not save_state(config, state, RunProgress())
-    assert restore_state(config, blank, DEVICES) is blank
-
-
 def test_run_without_checkpoint_starts_blank(config, blank, tmp_path):
     config = dataclasses.replace(config, run_dir=str(tmp_path))
     assert restore_state(config, blank, DEVICES) is blank

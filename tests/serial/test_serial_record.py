@@ -1,6 +1,7 @@
 """Status and metrics files that the serial loop writes."""
 
 import dataclasses
+import types
 
 import jax
 import numpy as np
@@ -22,7 +23,10 @@ COUNTS = Counts(
 
 @pytest.fixture
 def record(tmp_path):
-    made = RunRecord(dataclasses.replace(CONFIG, run_dir=str(tmp_path)))
+    described = {"training_return": 0.5, "exploration": 0.25}
+    interaction = types.SimpleNamespace(describe=lambda: described)
+    config = dataclasses.replace(CONFIG, run_dir=str(tmp_path))
+    made = RunRecord(config, interaction)
     yield made
     made.close()
 
@@ -32,23 +36,14 @@ def make_output(loss):
     return UpdateOutput(metrics, priorities=None)
 
 
-def write_status(record, tmp_path, counts=COUNTS):
-    record.write_status(counts, None, last=True)
-    return read_status(tmp_path)
-
-
-def test_training_return_averages_the_last_hundred_episodes(record, tmp_path):
-    record.add_returns([50.0])
-    record.add_returns([0.0] * 50 + [1.0] * 50)
-    assert write_status(record, tmp_path).training_return == 0.5
-
-
 def test_status_has_the_latest_and_the_best_evaluation(record, tmp_path):
     for step, returns in ((10, [1.0, 3.0]), (20, [0.0, 1.0])):
         counts = COUNTS._replace(learner_steps=step)
         episodes = [Episode(0, value, 7, is_cut=value > 0) for value in returns]
         record.write_evaluation(counts, episodes, seconds=0.25)
-    status = write_status(record, tmp_path)
+    record.write_status(COUNTS, None, last=True)
+    status = read_status(tmp_path)
+    assert status.training_return == 0.5
     assert (status.evaluation_step, status.evaluation_return) == (20, 0.5)
     assert status.best_return == 2.0
     assert status.evaluation_truncated == 1
@@ -58,8 +53,8 @@ def test_status_has_the_latest_and_the_best_evaluation(record, tmp_path):
 
 
 def test_learner_and_actor_rows_are_written_once_per_step(record, tmp_path):
-    record.write_learning(COUNTS, 0.25, make_output(2.5))
-    record.write_learning(COUNTS, 0.25, make_output(7.5))
+    record.write_learning(COUNTS, make_output(2.5))
+    record.write_learning(COUNTS, make_output(7.5))
     (row,) = read_rows(tmp_path / "metrics/learner.csv")
     assert (row["learner_steps"], row["loss"]) == ("80", "2.5")
     (row,) = read_rows(tmp_path / "metrics/actor/0.csv")

@@ -1,9 +1,16 @@
-"""The nodes that serve the newest serialised parameters: the service and its relays."""
+"""Distribution of the learner's parameters to actors and the evaluator.
 
+learner: Publisher -> VariableService [-> VariableRelay] -> VariableClient: actor
+"""
+
+import pickle
 import threading
 import time
 import uuid
 from typing import Any, NamedTuple
+
+import haiku as hk
+import jax
 
 from distrl.config import Config
 from distrl.system.remote import RemoteCaller
@@ -12,11 +19,8 @@ from distrl.types import StopSignal
 SERVICE = "variables"
 """The name of the service's node."""
 
-FIRST_SECONDS = 0.05
-"""The longest time between two fetches before anything is published."""
-
-Reply = tuple[int, int, bytes | None, str, float]
-"""What `fetch` returns: version, learner_steps, payload, incarnation, age."""
+# The longest time between two fetches before anything is published.
+_FIRST_SECONDS = 0.05
 
 
 def find_source(config: Config, client: int) -> str:
@@ -32,14 +36,15 @@ class Update(NamedTuple):
     """A serialised snapshot; version 0 before the first.
 
     `payload` is None in an update of a follower that has this version. `confirmed` is
-    when the snapshot was known to be the newest, by the follower's clock.
+    when the snapshot was known to be the newest, by the clock of this process; None is
+    always.
     """
 
     version: int
     learner_steps: int
     payload: bytes | None
     incarnation: str
-    confirmed: float = 0.0
+    confirmed: float | None = None
 
 
 class VariableService:
@@ -63,25 +68,24 @@ class VariableService:
             self._held = Update(version, learner_steps, payload, incarnation)
             return version
 
-    def fetch(self, version: int, incarnation: str = "") -> Reply:
-        """Returns the newest snapshot; without payload if the caller has it.
+    def fetch(
+        self, version: int, incarnation: str = ""
+    ) -> tuple[int, int, bytes | None, str, float]:
+        """Returns version, learner_steps, payload, incarnation and age of the newest.
 
-        The caller has `version` (0 for none) of the service's `incarnation`. The age in
-        the reply is the seconds since the snapshot was known to be the newest: 0 here,
-        more from a relay.
+        The payload is None if the caller has this snapshot: `version` (0 for none) of
+        the service's `incarnation`. The age is the seconds since it was known to be the
+        newest: 0 here, more from a relay.
         """
         held = self._held
         is_known = (version, incarnation) == (held.version, held.incarnation)
         payload = None if is_known else held.payload
-        age = self._find_age(held)
+        age = 0.0 if held.confirmed is None else time.monotonic() - held.confirmed
         return held.version, held.learner_steps, payload, held.incarnation, age
 
     def newest_version(self) -> int:
         """Returns the newest version, 0 if nothing was published."""
         return self._held.version
-
-    def _find_age(self, held: Update) -> float:
-        return 0.0
 
 
 class Follower:
@@ -134,14 +138,93 @@ class VariableRelay(VariableService):
         """Fetches every `actor.fetch_seconds` until the run stops."""
         while not self._stop.is_set():
             self._refresh()
-            first = min(self._period, FIRST_SECONDS)
+            first = min(self._period, _FIRST_SECONDS)
             self._stop.wait(self._period if self._held.version else first)
-
-    def _find_age(self, held: Update) -> float:
-        return time.monotonic() - held.confirmed
 
     def _refresh(self) -> None:
         update = self._follower.ask()
         if update is not None:
             payload = update.payload or self._held.payload
             self._held = update._replace(payload=payload)
+
+
+class Snapshot(NamedTuple):
+    """One version of the params and network state, which policies act with.
+
+    Versions count publications, from 1 in each incarnation of the service.
+    """
+
+    version: int
+    learner_steps: int
+    params: hk.Params
+    network_state: hk.State
+
+
+class VariableClient:
+    """Fetches the newest snapshot, on request or in a background thread."""
+
+    def __init__(
+        self, source: Any, config: Config, stop: StopSignal, node: str = SERVICE
+    ):
+        """Does not connect yet.
+
+        `source` is a client of the `VariableService` or `VariableRelay` called `node`
+        (`find_source`); `stop` ends all waits and the thread.
+        """
+        self._stop = stop
+        self._follower = Follower(source, node, config, stop)
+        self._period = config.actor.fetch_seconds
+        self._snapshot: Snapshot | None = None
+        self._confirmed = time.monotonic()
+        self._error: BaseException | None = None
+
+    def fetch(self) -> Snapshot | None:
+        """Asks once and returns the newest snapshot known here."""
+        update = self._follower.ask()
+        if update is None:
+            return self._snapshot
+        if update.payload is not None:
+            # Put on the device once instead of at each call of the policy, and
+            # committed to it, like the policy's own arrays.
+            params, network_state = jax.device_put(
+                pickle.loads(update.payload), jax.local_devices()[0]
+            )
+            self._snapshot = Snapshot(
+                update.version, update.learner_steps, params, network_state
+            )
+        assert update.confirmed is not None
+        self._confirmed = update.confirmed
+        return self._snapshot
+
+    def await_first(self) -> Snapshot | None:
+        """Waits for the first snapshot; returns None if the run stops first."""
+        while not self._stop.is_set() and self.fetch() is None:
+            self._stop.wait(min(self._period, _FIRST_SECONDS))
+        return self._snapshot
+
+    def follow(self) -> None:
+        """Starts a thread that fetches every `actor.fetch_seconds`."""
+        threading.Thread(target=self._follow, name="variables", daemon=True).start()
+
+    def latest(self) -> Snapshot:
+        """Returns the newest snapshot; raises RuntimeError if the thread has failed."""
+        if self._error is not None:
+            raise RuntimeError("fetching parameters failed") from self._error
+        assert self._snapshot is not None, "await_first comes first"
+        return self._snapshot
+
+    def staleness(self) -> float:
+        """Returns the seconds since the snapshot was known to be the service's newest.
+
+        Normally at most `Config.usual_staleness_seconds` plus the time of the fetches;
+        later publications are not known here. Before the first snapshot it counts from
+        the start.
+        """
+        return time.monotonic() - self._confirmed
+
+    def _follow(self) -> None:
+        try:
+            while not self._stop.wait(self._period):
+                self.fetch()
+        except BaseException as error:
+            self._error = error

@@ -13,12 +13,13 @@ from real_services import WatchedVariables, publish, wait_until
 from distrl.config import ActorConfig, Config, LaunchConfig, VariablesConfig
 from distrl.learner.publisher import Publisher
 from distrl.variables import (
+    Follower,
+    Update,
     VariableClient,
     VariableRelay,
     VariableService,
     find_source,
 )
-from distrl.variables.service import Follower, Update
 
 CONFIG = Config(
     actor=ActorConfig(fetch_seconds=0.01), launch=LaunchConfig(report_seconds=0.05)
@@ -29,9 +30,8 @@ CONFIG = Config(
 def clock(monkeypatch):
     """The clock of services, relays and clients."""
     clock = Clock(100.0)
-    for module in ("service", "client"):
-        time = type("time", (), {"monotonic": clock})
-        monkeypatch.setattr(f"distrl.variables.{module}.time", time)
+    time = type("time", (), {"monotonic": clock})
+    monkeypatch.setattr("distrl.variables.time", time)
     return clock
 
 
@@ -40,6 +40,27 @@ def stop():
     event = threading.Event()
     yield event
     event.set()
+
+
+def test_published_params_arrive_bit_exact(services, stop):
+    service = services.serve(VariableService())
+    params = {"linear": {"w": np.arange(6, dtype=np.float32).reshape(2, 3) / 7}}
+    state = {"norm": {"mean": np.float32(0.1)}}
+    publisher = Publisher(service, CONFIG, stop)
+    publisher.put(12, (params, state))
+    publisher.close(5)
+    client = VariableClient(service, CONFIG, stop)
+    snapshot = client.await_first()
+    assert (snapshot.version, snapshot.learner_steps) == (1, 12)
+    np.testing.assert_array_equal(snapshot.params["linear"]["w"], params["linear"]["w"])
+    assert snapshot.network_state["norm"]["mean"] == np.float32(0.1)
+    # What is unchanged is not sent again.
+    assert client.fetch() is client.latest() is snapshot
+
+
+def test_await_first_returns_none_once_stopped(stop):
+    stop.set()
+    assert VariableClient(VariableService(), CONFIG, stop).await_first() is None
 
 
 def test_empty_service_or_relay_has_version_0_without_payload(stop):
