@@ -50,7 +50,7 @@ def _list_names(kind: str) -> list[tuple[str, str]]:
     if kind == "envs":
         from distrl.environments import list_environments
 
-        return [(entry.uri, entry.description) for entry in list_environments()]
+        return list(list_environments().items())
     if kind == "configs":
         return list_configs()
     module = importlib.import_module(f"distrl.{kind}")

@@ -12,7 +12,6 @@ from distrl.environments.making import (
     read_spec,
 )
 from distrl.environments.spec import make_spec
-from distrl.environments.suite import EnvironmentEntry
 from distrl.environments.suites import list_environments, preload_suite
 from distrl.environments.vector import (
     Episode,
@@ -23,7 +22,6 @@ from distrl.environments.vector import (
 
 __all__ = [
     "BSUITE_LOGS",
-    "EnvironmentEntry",
     "Episode",
     "SyncEnvironment",
     "VectorEnvironment",

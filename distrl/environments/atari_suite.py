@@ -11,7 +11,7 @@ import numpy as np
 from dm_env import specs
 
 from distrl.environments.batch import Pool
-from distrl.environments.suite import Address, EnvironmentEntry, Suite, read_options
+from distrl.environments.suite import Address, Suite, read_options
 from distrl.errors import ConfigError, suggest
 
 _LEAST = {
@@ -26,31 +26,20 @@ _LEAST = {
 
 @dataclass(frozen=True)
 class AtariOptions:
-    """The preprocessing; the defaults are DQN's, with the sticky actions of
-    Machado et al. 2018 (arXiv 1709.06009)."""
+    """The options of docs/environments.md; the defaults are DQN's, with the sticky
+    actions of Machado et al. 2018 (arXiv 1709.06009)."""
 
     frame_skip: int = 4
-    """The frames for which an action is repeated; their rewards are summed."""
     max_pooling: bool = True
-    """Take the brighter of the last two frames, pixel by pixel."""
     grayscale: bool = True
-    """Show the luminance; otherwise three colours."""
     screen_size: int = 84
-    """The height and width of a frame, by the mean over areas."""
     stack_size: int = 4
-    """The frames of an observation, the newest one last."""
     repeat_action_probability: float = 0.25
-    """Sticky actions: how often a frame repeats the action of the one before."""
     noop_max: int = 30
-    """The most frames without an action at the start of a game; drawn from 0."""
     terminal_on_life_loss: bool = False
-    """Give a lost life the discount 0; the game, and the episode, continue."""
     full_action_space: bool = False
-    """Use all 18 actions instead of those that have an effect in the game."""
     max_episode_frames: int = 108_000
-    """The frames after which an episode is truncated: half an hour of play."""
     num_threads: int = 0
-    """The threads of an actor that play; 0 is one for each core."""
 
 
 def find_games() -> dict[str, str]:
@@ -130,15 +119,10 @@ def _name_game(rom: str) -> str:
     return rom.title().replace("_", "")
 
 
-def _list_entries() -> list[EnvironmentEntry]:
-    text = f"{len(find_games())} games, as in atari:Pong"
-    return [EnvironmentEntry(SUITE.form, text)]
-
-
 SUITE = Suite(
     form="atari:GAME",
     load_batch=load_atari,
-    list_entries=_list_entries,
+    list_entries=lambda: {"atari:GAME": f"{len(find_games())} games, as in atari:Pong"},
     modules=("ale_py", "ale_py.vector_env"),
     requirement="ale-py>=0.12",
 )

@@ -3,7 +3,7 @@
 import abc
 import contextlib
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import dm_env
 import numpy as np
@@ -11,25 +11,9 @@ import tree
 from dm_env import specs
 
 from distrl.environments.value_checks import read_discounts, read_leaves, read_rewards
-from distrl.environments.vector import RawStep, VectorEnvironment
+from distrl.environments.vector import BatchStep, VectorEnvironment
 from distrl.errors import EnvironmentFault
 from distrl.types import EnvironmentSpec
-
-
-class BatchStep(NamedTuple):
-    """One step of E environments.
-
-    Attributes:
-      observation_t: nest of `[E, ...]`; the final observation where the episode ended.
-      reward_t: `[E]` numbers.
-      discount_t: `[E]` numbers, 0 at a termination.
-      last_t: `[E] bool`, whether the episode ended, by termination or truncation.
-    """
-
-    observation_t: Any
-    reward_t: np.ndarray
-    discount_t: np.ndarray
-    last_t: np.ndarray
 
 
 class Batch(Protocol):
@@ -133,15 +117,15 @@ class BatchEnvironment(VectorEnvironment):
             observation = self._batch.reset(indices)
         return self._read(observation, indices, "reset()")
 
-    def _step_all(self, action: np.ndarray, due: list[int]) -> RawStep:
+    def _step_all(self, action: np.ndarray, due: list[int]) -> BatchStep:
         everyone = range(len(self))
         with _blaming(everyone, f"step({action.tolist()})"):
             step = self._batch.step(action.astype(np.int32))
-        return RawStep(
-            step.last_t.tolist(),
+        return BatchStep(
+            self._read(step.observation_t, everyone, "step()"),
             read_rewards(step.reward_t.tolist()),
             read_discounts(step.discount_t.tolist()),
-            self._read(step.observation_t, everyone, "step()"),
+            step.last_t,
         )
 
     def _read(
@@ -162,21 +146,16 @@ class OneOfBatch(dm_env.Environment):
     def __init__(self, batch: Batch):
         """Takes ownership of `batch`."""
         self._batch = batch
-        self._is_over = True
 
     def reset(self) -> dm_env.TimeStep:
         """Starts an episode."""
-        self._is_over = False
         return dm_env.restart(_take(self._batch.reset([0]), 0))
 
     def step(self, action: Any) -> dm_env.TimeStep:
-        """Takes an action, or starts an episode when the last one is over."""
-        if self._is_over:
-            return self.reset()
+        """Takes an action; call `reset` once the episode is over."""
         step = self._batch.step(np.array([action], np.int32))
-        self._is_over = bool(step.last_t[0])
         return dm_env.TimeStep(
-            dm_env.StepType.LAST if self._is_over else dm_env.StepType.MID,
+            dm_env.StepType.LAST if step.last_t[0] else dm_env.StepType.MID,
             float(step.reward_t[0]),
             float(step.discount_t[0]),
             _take(step.observation_t, 0),

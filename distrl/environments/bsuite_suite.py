@@ -7,7 +7,7 @@ from typing import Any
 
 import dm_env
 
-from distrl.environments.suite import Address, EnvironmentEntry, Suite, call_factory
+from distrl.environments.suite import Address, Suite, call_factory
 from distrl.errors import ConfigError, suggest
 from distrl.telemetry.csv_log import CsvLog
 
@@ -163,15 +163,12 @@ def log_episodes(environment: Any, path: Path) -> dm_env.Environment:
     return LoggedEnvironment(environment, log, log_every=True)
 
 
-def _list_entries() -> list[EnvironmentEntry]:
-    return [
-        EnvironmentEntry(
-            f"bsuite:{name}/INDEX",
-            f"{count} settings, 0 to {count - 1}"
-            + ("; downloads MNIST" if name.startswith("mnist") else ""),
-        )
-        for name, count in sorted(list_bsuite().items())
-    ]
+def _list_entries() -> dict[str, str]:
+    entries = {}
+    for name, count in sorted(list_bsuite().items()):
+        note = "; downloads MNIST" if name.startswith("mnist") else ""
+        entries[f"bsuite:{name}/INDEX"] = f"{count} settings, 0 to {count - 1}{note}"
+    return entries
 
 
 SUITE = Suite(

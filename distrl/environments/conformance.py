@@ -1,6 +1,7 @@
 """The report of `distrl check-env`: the rules that an environment must keep."""
 
 import contextlib
+import itertools
 import sys
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -11,13 +12,14 @@ import dm_env
 import numpy as np
 import tree
 
+from distrl.action_masks import ACTION_MASK
 from distrl.environments.making import (
     adapt_environment,
     build_environment,
     close_quietly,
     make_environment,
 )
-from distrl.environments.random_play import RandomPlay, play
+from distrl.environments.random_play import DIGESTS, RandomPlay, play
 from distrl.environments.spec import count_actions, make_spec
 from distrl.environments.suites import find_module
 from distrl.environments.value_checks import make_leaves
@@ -69,7 +71,7 @@ _INSTANCE_ADVICE = (
 def check_environment(
     uri: str, args: Mapping[str, Any], steps: int, seed: int
 ) -> Iterator[Finding]:
-    """Yields one finding per rule, as soon as it is known.
+    """Yields one finding per rule that could be checked, as soon as it is known.
 
     Takes the arguments of `make_environment`; `seed` also draws the `steps` random
     actions. Raises ConfigError if the environment does not exist or cannot be built.
@@ -79,8 +81,8 @@ def check_environment(
     seconds = time.perf_counter() - begun
     name = f"{type(built).__module__}.{type(built).__qualname__}"
     yield Finding("builds", "ok", f"{name}, in {seconds:.2g} s")
-    with contextlib.ExitStack() as open_ones:
-        open_ones.callback(close_quietly, built)
+    with contextlib.ExitStack() as stack:
+        stack.callback(close_quietly, built)
         environment = yield from _attempt(
             "actions",
             uri,
@@ -99,18 +101,34 @@ def check_environment(
             return
         leaves = make_leaves(spec, environment.observation_spec())
         (seen,) = play([environment], leaves, steps, seed)
-        yield from _judge_play(seen)
-        open_ones.pop_all()
+        yield from _judge_play(
+            seen, any(leaf.path == (ACTION_MASK,) for leaf in leaves)
+        )
+        stack.pop_all()
         yield from _attempt("close", uri, environment.close, lambda _: "it closes")
     if len(seen.digests) > 1:
         yield from _judge_trajectories(uri, args, steps, seed, seen.digests)
-    yield _judge_launching(uri, spec)
-    yield _judge_speed(seen)
-    yield _judge_memory(seen)
+    yield from _attempt(
+        "launching",
+        uri,
+        lambda: len(cloudpickle.dumps(spec)),
+        lambda size: f"the spec pickles, {size:,} bytes{_name_module(uri)}",
+        "nodes are sent the observation spec: make it of dm_env.specs arrays only, "
+        "without locks, files or handles",
+    )
+    if seen.steps:
+        rate = f"{seen.steps / seen.seconds:,.0f} steps/s"
+        us = 1e6 * seen.seconds / seen.steps
+        yield Finding("speed", "ok", f"{rate}, {us:.3g} us a step with resets")
+    yield from _judge_memory(seen)
 
 
 def _attempt(
-    rule: str, uri: str, read: Callable[[], Any], describe: Callable[[Any], str]
+    rule: str,
+    uri: str,
+    read: Callable[[], Any],
+    describe: Callable[[Any], str],
+    advice: str = "this must not raise",
 ) -> Generator[Finding, None, Any]:
     """Yields a finding and returns what `read` returns; None if it raises."""
     value = None
@@ -121,8 +139,7 @@ def _attempt(
         text = str(error).removeprefix(f"environment {uri!r} has ")
         yield Finding(rule, "failed", text)
     except Exception as error:
-        text = f"{type(error).__name__}: {error}"
-        yield Finding(rule, "failed", text, "this must not raise")
+        yield Finding(rule, "failed", f"{type(error).__name__}: {error}", advice)
     return value
 
 
@@ -133,19 +150,24 @@ def _describe_spec(observation: Any) -> str:
     )
 
 
-def _judge_play(seen: RandomPlay) -> Iterator[Finding]:
+def _name_module(uri: str) -> str:
+    name = find_module(uri)
+    if name is None:
+        return ""
+    file = getattr(sys.modules[name], "__file__", None) or "without a file"
+    return f"; every node imports {name} ({file})"
+
+
+def _judge_play(seen: RandomPlay, has_mask: bool) -> Iterator[Finding]:
     kept = _describe_play(seen)
-    warnings = set()
-    if seen.casts:
-        kept["observations"] = f"{seen.casts.count:,} are of {seen.casts.text}"
+    if not has_mask:
+        del kept["action masks"]
+    warnings = set() if seen.episodes else {"episodes", "resets"}
+    if casts := seen.faults.get("casts"):
+        kept["observations"] = f"{casts.count:,} are of {casts.text}"
         warnings.add("observations")
-    if not seen.episodes:
-        kept["episodes"] = f"none ended within {seen.steps:,} steps"
-        kept["resets"] = "no episode ended"
-        warnings |= {"episodes", "resets"}
     for rule, advice in _PLAY_ADVICE.items():
-        fault = seen.faults.get(rule)
-        if fault is not None:
+        if fault := seen.faults.get(rule):
             where = f"at step {fault.step:,}" if fault.step else "at the first reset"
             times = f" (and {fault.count - 1:,} times more)" if fault.count > 1 else ""
             found = f"{where}: {fault.text}{times}"
@@ -159,28 +181,26 @@ def _judge_play(seen: RandomPlay) -> Iterator[Finding]:
 def _describe_play(seen: RandomPlay) -> dict[str, str]:
     """Returns what to say of each rule that is kept."""
     ended = len(seen.episodes)
-    kept = {
-        "steps": f"{seen.steps:,} random actions",
-        "observations": f"{seen.observations:,} have the shapes and kinds of the spec",
-        "bounds": "the bounds of the spec hold",
-        "finite numbers": "no NaN, no infinity in observations",
-        "rewards": "none",
-        "discounts": "from 0 to 1",
-        "resets": f"{ended:,} after the end of an episode",
-    }
-    if seen.has_mask:
-        kept["action masks"] = "each allows an action wherever one follows"
-    if seen.rewards is not None:
-        kept["rewards"] = "from {:.4g} to {:.4g}".format(*seen.rewards)
+    episodes = f"none ended within {seen.steps:,} steps"
     if ended:
         truncated = sum(episode.is_cut for episode in seen.episodes)
         length = np.mean([episode.length for episode in seen.episodes])
         mean = np.mean([episode.episode_return for episode in seen.episodes])
-        kept["episodes"] = (
+        episodes = (
             f"{ended:,} ended: {ended - truncated:,} by termination, {truncated:,} by "
             f"truncation; mean length {length:.4g}, mean return {mean:.4g}"
         )
-    return kept
+    return {
+        "steps": f"{seen.steps:,} random actions",
+        "observations": "all have the shapes and kinds of the spec",
+        "bounds": "the bounds of the spec hold",
+        "finite numbers": "no NaN, no infinity in observations",
+        "action masks": "each allows an action wherever one follows",
+        "rewards": f"from {seen.low:.4g} to {seen.high:.4g}",
+        "discounts": "from 0 to 1",
+        "episodes": episodes,
+        "resets": f"{ended:,} after the end of an episode",
+    }
 
 
 def _judge_trajectories(
@@ -189,23 +209,20 @@ def _judge_trajectories(
     """Yields the findings about seeding and about independence of instances."""
 
     def run(*seeds: int) -> list[list[bytes]]:
-        with contextlib.ExitStack() as open_ones:
+        with contextlib.ExitStack() as stack:
             environments: list[dm_env.Environment] = []
             for each in seeds:
                 environments.append(make_environment(uri, args, each))
-                open_ones.callback(close_quietly, environments[-1])
-            plays = play(environments, [], min(steps, len(first)), seed)
-        return [each.digests[: len(first)] for each in plays]
+                stack.callback(close_quietly, environments[-1])
+            plays = play(environments, [], min(steps, DIGESTS), seed)
+        return [each.digests for each in plays]
 
     rule = "seeding"
     try:
         (again,), (other,) = run(seed), run(seed + 1)
-        if first != again:
-            place = _find_difference(first, again)
+        if place := _find_difference(first, again):
             found = f"the same seed gives other trajectories, from {place} on"
             yield Finding(rule, "failed", found, _SEED_ADVICE)
-            found = "unknown: the same seed gives other trajectories anyway"
-            yield Finding("independence", "warning", found, _SEED_ADVICE)
             return
         if first == other:
             found = f"the seeds {seed} and {seed + 1} give the same trajectory"
@@ -215,61 +232,34 @@ def _judge_trajectories(
             found = f"the same seed, the same {len(first):,} answers; another, others"
             yield Finding(rule, "ok", found)
         rule = "independence"
-        for alone, together in zip((first, other), run(seed, seed + 1), strict=True):
-            if together != alone:
-                place = _find_difference(together, alone)
-                found = f"next to another instance it differs, from {place} on"
-                yield Finding(rule, "failed", found, _INSTANCE_ADVICE)
-                return
-        found = "two instances in turns play what each plays alone"
-        yield Finding(rule, "ok", found)
+        one, two = run(seed, seed + 1)
+        if place := _find_difference(one, first) or _find_difference(two, other):
+            found = f"next to another instance it differs, from {place} on"
+            yield Finding(rule, "failed", found, _INSTANCE_ADVICE)
+        else:
+            found = "two instances in turns play what each plays alone"
+            yield Finding(rule, "ok", found)
     except ConfigError as error:
         found = f"another instance cannot be made: {error}"
         yield Finding(rule, "failed", found, _INSTANCE_ADVICE)
 
 
-def _find_difference(one: list[bytes], other: list[bytes]) -> str:
-    pairs = zip(one, other, strict=False)
-    index = next((i for i, (a, b) in enumerate(pairs) if a != b), len(one))
-    return f"answer {index:,}" if index else "the first reset"
+def _find_difference(one: list[bytes], other: list[bytes]) -> str | None:
+    for index, (a, b) in enumerate(itertools.zip_longest(one, other)):
+        if a != b:
+            return f"answer {index:,}" if index else "the first reset"
+    return None
 
 
-def _judge_launching(uri: str, observation: Any) -> Finding:
-    try:
-        data = cloudpickle.dumps(observation)
-        cloudpickle.loads(data)
-    except Exception as error:
-        return Finding(
-            "launching",
-            "failed",
-            f"the spec cannot be pickled: {type(error).__name__}: {error}",
-            "nodes are sent the observation spec: make it of dm_env.specs arrays only, "
-            "without locks, files or handles",
-        )
-    found = f"the spec pickles, {len(data):,} bytes"
-    name = find_module(uri)
-    if name is not None:
-        file = getattr(sys.modules[name], "__file__", None) or "without a file"
-        found += f"; every node imports {name} ({file})"
-    return Finding("launching", "ok", found)
-
-
-def _judge_speed(seen: RandomPlay) -> Finding:
-    if not seen.steps:
-        return Finding("speed", "warning", "no step was taken", "see steps")
-    per_step = seen.seconds / seen.steps
-    found = f"{1 / per_step:,.0f} steps/s, {1e6 * per_step:.3g} us a step with resets"
-    return Finding("speed", "ok", found)
-
-
-def _judge_memory(seen: RandomPlay) -> Finding:
+def _judge_memory(seen: RandomPlay) -> Iterator[Finding]:
     if len(seen.memory) < 2:
-        return Finding("memory", "warning", "unknown: too few steps", "see steps")
+        return
     grown = (seen.memory[1] - seen.memory[0]) / _MIB
     found = f"{max(grown, 0.0):.1f} MiB more after {seen.steps:,} steps"
     if grown <= _ALLOWED_MIB:
-        return Finding("memory", "ok", found)
-    return Finding(
+        yield Finding("memory", "ok", found)
+        return
+    yield Finding(
         "memory",
         "warning",
         f"{found}, allowed {_ALLOWED_MIB:g}",

@@ -9,12 +9,7 @@ from dm_env import specs
 from distrl.environments.batch import Pool
 from distrl.environments.gymnasium_suite import describe_space, import_gymnasium
 from distrl.environments.spec import refuse_actions
-from distrl.environments.suite import (
-    Address,
-    EnvironmentEntry,
-    Suite,
-    check_option,
-)
+from distrl.environments.suite import Address, Suite, check_option
 from distrl.errors import ConfigError, suggest
 
 # Arguments that users may not set, and what to do instead.
@@ -129,16 +124,13 @@ class EnvPool(Pool):
         return self._order(observation)
 
 
-def _list_entries() -> list[EnvironmentEntry]:
-    # Listing each environment would import EnvPool, which takes seconds.
-    text = "Atari, Procgen and others in C++, as in envpool:Pong-v5"
-    return [EnvironmentEntry(SUITE.form, text)]
-
-
 SUITE = Suite(
     form="envpool:ID",
     load_batch=load_envpool,
-    list_entries=_list_entries,
+    # Listing each environment would import EnvPool, which takes seconds.
+    list_entries=lambda: {
+        "envpool:ID": "Atari, Procgen and others in C++, as in envpool:Pong-v5"
+    },
     modules=("envpool",),
     requirement="envpool>=0.8.4",
 )

@@ -11,7 +11,7 @@ from dm_env import specs
 
 from distrl.action_masks import ACTION_MASK, join_mask, split_mask
 from distrl.environments.spec import CategoricalArray, refuse_actions
-from distrl.environments.suite import Address, EnvironmentEntry, Suite
+from distrl.environments.suite import Address, Suite
 from distrl.environments.value_checks import read_number, show
 from distrl.errors import ConfigError, EnvironmentFault, suggest
 
@@ -79,51 +79,27 @@ class GymnasiumAdapter(dm_env.Environment):
         self._start = int(space.start)
         self._action_spec = specs.DiscreteArray(int(space.n), np.int64, name="action")
         self._observation_spec: Any = None
-        self._is_over = True
 
     def reset(self) -> dm_env.TimeStep:
         """Starts an episode; seeds only the first time."""
         self.observation_spec()
-        try:
-            result = self._environment.reset(seed=self._seed)
-        except (TypeError, ValueError) as error:
-            _explain_old_api("reset()", error)
-            raise
-        if not _is_tuple(result, 2) or not isinstance(result[1], dict):
-            raise EnvironmentFault(
-                f"returned {show(result)} from reset(); expected a tuple of an "
-                f"observation and an info, which is a dict. {_OLD_API}"
-            )
+        observation, info = self._call(2, "reset", seed=self._seed)
         self._seed = None
-        self._is_over = False
-        return dm_env.restart(self._join(result[0], result[1], "reset()"))
+        return dm_env.restart(self._join(observation, info, "reset()"))
 
     def step(self, action: Any) -> dm_env.TimeStep:
-        """Takes an action, or starts an episode when the last one is over."""
-        if self._is_over:
-            return self.reset()
-        try:
-            result = self._environment.step(int(action) + self._start)
-        except ValueError as error:
-            _explain_old_api(f"step({action})", error)
-            raise
-        if not _is_tuple(result, 5):
-            values = f"{len(result)} values, " if isinstance(result, tuple) else ""
-            raise EnvironmentFault(
-                f"returned {values}{show(result)} from step(); expected a tuple of 5. "
-                f"{_OLD_API}"
-            )
-        observation, reward, terminated, truncated, info = result
-        if not isinstance(info, dict):
-            raise EnvironmentFault(
-                f"returned the info {show(info)} from step(); expected a dict"
-            )
-        observation = self._join(observation, info, f"step({action})")
+        """Takes an action; call `reset` once the episode is over."""
+        observation, reward, terminated, truncated, info = self._call(
+            5, "step", int(action) + self._start
+        )
         is_terminated = _read_flag("terminated", terminated)
-        self._is_over = _read_flag("truncated", truncated) or is_terminated
-        step_type = dm_env.StepType.LAST if self._is_over else dm_env.StepType.MID
-        discount = 0.0 if is_terminated else 1.0
-        return dm_env.TimeStep(step_type, reward, discount, observation)
+        is_over = _read_flag("truncated", truncated) or is_terminated
+        return dm_env.TimeStep(
+            dm_env.StepType.LAST if is_over else dm_env.StepType.MID,
+            reward,
+            0.0 if is_terminated else 1.0,
+            self._join(observation, info, f"step({action})"),
+        )
 
     def observation_spec(self) -> Any:
         """Returns the nest of specs of the observation space, and of a mask in `info`.
@@ -142,6 +118,26 @@ class GymnasiumAdapter(dm_env.Environment):
     def close(self) -> None:
         """Closes the Gymnasium environment."""
         self._environment.close()
+
+    def _call(self, length: int, name: str, *action: int, **seed: int | None) -> Any:
+        """Calls a method, and returns its tuple of `length` values."""
+        call = f"{name}({', '.join(map(str, action))})"
+        try:
+            result = getattr(self._environment, name)(*action, **seed)
+        except (TypeError, ValueError) as error:
+            if _OLD_API_ERROR.search(str(error)):
+                raise EnvironmentFault(
+                    f"failed in {call}: {type(error).__name__}: {error}. {_OLD_API}"
+                ) from error
+            raise
+        is_tuple = isinstance(result, (tuple, list))
+        if is_tuple and len(result) == length and isinstance(result[-1], dict):
+            return result
+        values = f"{len(result)} values, " if is_tuple else ""
+        raise EnvironmentFault(
+            f"returned {values}{show(result)} from {name}(); expected a tuple of "
+            f"{length} values, the last one a dict. {_OLD_API}"
+        )
 
     def _join(self, observation: Any, info: Any, call: str) -> Any:
         if self._shows_mask:
@@ -230,10 +226,6 @@ def _read_space(environment: Any, what: str, uri: str) -> Any:
     )
 
 
-def _is_tuple(result: Any, length: int) -> bool:
-    return isinstance(result, (tuple, list)) and len(result) == length
-
-
 def _read_flag(name: str, value: Any) -> bool:
     if value is True or value is False:
         return value
@@ -245,22 +237,15 @@ def _read_flag(name: str, value: Any) -> bool:
     return bool(number)
 
 
-def _explain_old_api(call: str, error: Exception) -> None:
-    if _OLD_API_ERROR.search(str(error)):
-        raise EnvironmentFault(
-            f"failed in {call}: {type(error).__name__}: {error}. {_OLD_API}"
-        ) from error
-
-
 def _shrink(bound: np.ndarray) -> np.ndarray:
     """Returns a scalar if all elements are equal, to keep specs small between nodes."""
     is_uniform = bound.size > 0 and np.all(bound == bound.flat[0])
     return bound.reshape(-1)[0] if is_uniform else bound
 
 
-def _list_entries() -> list[EnvironmentEntry]:
-    """Returns the newest version of each environment."""
-    newest: dict[tuple[str | None, str], tuple[int, EnvironmentEntry]] = {}
+def _list_entries() -> dict[str, str]:
+    """Returns the newest version of each environment that can be built."""
+    newest: dict[tuple[str | None, str], tuple[int, str, str]] = {}
     for spec in import_gymnasium().registry.values():
         text = spec.entry_point
         if callable(text):
@@ -268,11 +253,10 @@ def _list_entries() -> list[EnvironmentEntry]:
         needed = [p for prefix, p in _REQUIREMENTS.items() if text.startswith(prefix)]
         if "GymV2" in spec.id or not all(map(importlib.util.find_spec, needed)):
             continue
-        version = -1 if spec.version is None else spec.version
-        found = version, EnvironmentEntry(f"gym:{spec.id}", text)
+        found = -1 if spec.version is None else spec.version, f"gym:{spec.id}", text
         key = (spec.namespace, spec.name)
         newest[key] = max(found, newest.get(key, found))
-    return sorted(entry for _, entry in newest.values())
+    return {uri: text for _, uri, text in sorted(newest.values(), key=lambda x: x[1])}
 
 
 SUITE = Suite(

@@ -7,7 +7,7 @@ import dm_env
 import numpy as np
 from dm_env import specs
 
-from distrl.environments.suite import Address, EnvironmentEntry, Suite, read_options
+from distrl.environments.suite import Address, Suite, read_options
 from distrl.errors import ConfigError, suggest
 
 GAMES = ("asterix", "breakout", "freeway", "seaquest", "space_invaders")
@@ -58,20 +58,16 @@ class MinAtar(dm_env.Environment):
         self._actions = list(range(environment.num_actions()))
         if use_minimal_action_set:
             self._actions = [int(a) for a in environment.minimal_action_set()]
-        self._is_over = True
 
     def reset(self) -> dm_env.TimeStep:
-        """Starts an episode; seeds only the first time."""
+        """Starts an episode."""
         self._environment.reset()
-        self._is_over = False
         return dm_env.restart(self._observe())
 
     def step(self, action: Any) -> dm_env.TimeStep:
-        """Takes an action, or starts an episode when the last one is over."""
-        if self._is_over:
-            return self.reset()
-        reward, self._is_over = self._environment.act(self._actions[action])
-        if self._is_over:
+        """Takes an action; call `reset` once the episode is over."""
+        reward, is_over = self._environment.act(self._actions[action])
+        if is_over:
             return dm_env.termination(float(reward), self._observe())
         return dm_env.transition(float(reward), self._observe())
 
@@ -88,15 +84,12 @@ class MinAtar(dm_env.Environment):
         return self._environment.state().astype(np.uint8) * np.uint8(255)
 
 
-def _list_entries() -> list[EnvironmentEntry]:
-    text = "a game of MinAtar, 10 by 10 cells"
-    return [EnvironmentEntry(f"minatar:{game}", text) for game in GAMES]
-
-
 SUITE = Suite(
     form="minatar:GAME",
     load=load_minatar,
-    list_entries=_list_entries,
+    list_entries=lambda: {
+        f"minatar:{game}": "a game of MinAtar, 10 by 10 cells" for game in GAMES
+    },
     modules=("minatar",),
     requirement="minatar>=1.0.15",
 )

@@ -19,7 +19,6 @@ from distrl.environments.value_checks import (
     read_array,
     read_discounts,
     read_rewards,
-    refuse_first_step,
     refuse_stuck,
 )
 from distrl.environments.vector import Episode
@@ -28,8 +27,8 @@ from distrl.errors import EnvironmentFault, locate_error
 # The fraction of steps before the first memory measurement: by then an environment has
 # allocated its long-lived memory.
 _WARM_UP = 0.25
-# The answers over which trajectories are compared.
-_DIGESTS = 500
+DIGESTS = 500
+"""The answers over which trajectories are compared."""
 
 
 @dataclass
@@ -81,27 +80,23 @@ class RandomPlay:
 
     Attributes:
       steps: the number of steps begun.
-      observations: the number of observations.
-      faults: the fault of each broken rule.
-      casts: observations of another dtype than the spec's, which lose nothing.
+      faults: the fault of each broken rule; `casts` are observations of another dtype
+        than the spec's, which lose nothing.
       episodes: those that ended; `is_cut` says whether by truncation.
-      rewards: the smallest and the largest.
+      low, high: the smallest and the largest reward.
       seconds: the time spent in the environment's own calls.
       memory: bytes of this process after the warm-up and at the end.
-      has_mask: whether observations have an action mask.
       digests: of the first answers.
     """
 
     def __init__(self, environment: dm_env.Environment, leaves: Sequence[Leaf]):
         """Takes the leaves of the environment's observations."""
-        self.steps = self.observations = 0
+        self.steps = 0
         self.faults: dict[str, Fault] = {}
-        self.casts: Fault | None = None
         self.episodes: list[Episode] = []
-        self.rewards: tuple[float, float] | None = None
+        self.low, self.high = np.inf, -np.inf
         self.seconds = 0.0
         self.memory: list[int] = []
-        self.has_mask = any(leaf.path == (ACTION_MASK,) for leaf in leaves)
         self.digests: list[bytes] = []
         self._environment = environment
         self._leaves = leaves
@@ -112,10 +107,10 @@ class RandomPlay:
         try:
             yield from self._play(steps, seed)
         except (Exception, SystemExit) as error:
-            what = f"{type(error).__name__}: {error}{locate_error(error)}"
-            if not isinstance(error, EnvironmentFault):
-                error = EnvironmentFault(f"{self._call}: {what}")
             rule = "resets" if self._call == "reset()" and self.steps else "steps"
+            if not isinstance(error, EnvironmentFault):
+                what = f"{type(error).__name__}: {error}{locate_error(error)}"
+                error = EnvironmentFault(f"{self._call}: {what}")
             self._note(error, rule)
         self.memory.append(psutil.Process().memory_info().rss)
 
@@ -126,26 +121,22 @@ class RandomPlay:
         for _ in range(steps):
             action = actions.draw(timestep.observation)
             self.steps += 1
+            length += 1
             if self.steps == int(steps * _WARM_UP):
                 self.memory.append(psutil.Process().memory_info().rss)
             timestep = self._ask(f"step({action})", self._environment.step, action)
-            yield
-            if timestep.first():
-                self._note(refuse_first_step(0))
-                episode_return, length = 0.0, 0
-                continue
             reward = self._attempt(read_rewards, [timestep.reward])
             if reward is not None:
-                low, high = self.rewards or (reward[0], reward[0])
-                self.rewards = min(low, reward[0]), max(high, reward[0])
-                episode_return += float(reward[0])
+                self.low = min(self.low, reward[0])
+                self.high = max(self.high, reward[0])
+                episode_return += reward[0]
             discount = self._attempt(read_discounts, [timestep.discount])
-            length += 1
             if timestep.last():
                 is_cut = discount is None or bool(discount[0] > 0)
                 self.episodes.append(Episode(0, episode_return, length, is_cut))
                 episode_return, length = 0.0, 0
                 timestep = self._ask("reset()", self._environment.reset)
+            yield
 
     def _ask(self, call: str, method: Callable, *arguments: Any) -> dm_env.TimeStep:
         self._call = call
@@ -156,27 +147,24 @@ class RandomPlay:
         if call == "reset()" and not timestep.first():
             text = "reset() answered with a time step that is not a first one"
             self._note(EnvironmentFault(text, "resets"))
-        self._look(timestep)
-        if len(self.digests) < _DIGESTS:
+        for leaf in self._leaves:
+            self._check_leaf(leaf, timestep)
+        if len(self.digests) < DIGESTS:
             self.digests.append(_digest(timestep))
         return timestep
 
-    def _look(self, timestep: dm_env.TimeStep) -> None:
-        self.observations += 1
-        observation = timestep.observation
-        for leaf in self._leaves:
-            array = self._attempt(read_array, leaf, observation, 0, self._call)
-            if array is None:
-                continue
-            dtype = np.asarray(leaf.read(observation)).dtype
-            if dtype != leaf.declared:
-                text = f"{dtype}{leaf.place}, the spec has {leaf.declared}"
-                self.casts = self.casts or Fault(text, self.steps)
-                self.casts.count += 1
-            # After a termination no action is chosen or bootstrapped from.
-            is_over = timestep.last() and timestep.discount == 0
-            if leaf.path == (ACTION_MASK,) and not is_over and not array.any():
-                self._note(refuse_stuck(0, self._call))
+    def _check_leaf(self, leaf: Leaf, timestep: dm_env.TimeStep) -> None:
+        array = self._attempt(read_array, leaf, timestep.observation, 0, self._call)
+        if array is None:
+            return
+        dtype = np.asarray(leaf.read(timestep.observation)).dtype
+        if dtype != leaf.declared:
+            text = f"{dtype}{leaf.place}, the spec has {leaf.declared}"
+            self._note(EnvironmentFault(text, "casts"))
+        # After a termination no action is chosen or bootstrapped from.
+        is_over = timestep.last() and timestep.discount == 0
+        if leaf.path == (ACTION_MASK,) and not is_over and not array.any():
+            self._note(refuse_stuck(0, self._call))
 
     def _attempt(self, read: Callable, *arguments: Any) -> Any:
         """Returns the result of a check, or records why it failed and returns None."""
@@ -186,11 +174,9 @@ class RandomPlay:
             self._note(fault)
             return None
 
-    def _note(self, error: BaseException, rule: str = "steps") -> None:
-        text = str(error).removeprefix("environment 0 ")
-        rule = getattr(error, "rule", None) or rule
-        fault = self.faults.setdefault(rule, Fault(text, self.steps))
-        fault.count += 1
+    def _note(self, fault: EnvironmentFault, rule: str = "steps") -> None:
+        text = str(fault).removeprefix("environment 0 ")
+        self.faults.setdefault(fault.rule or rule, Fault(text, self.steps)).count += 1
 
 
 def _digest(timestep: dm_env.TimeStep) -> bytes:

@@ -12,7 +12,7 @@ from distrl.environments.making import (
     build_environment,
     close_quietly,
 )
-from distrl.environments.vector import RawStep, SyncEnvironment
+from distrl.environments.vector import BatchStep, SyncEnvironment
 from distrl.errors import ConfigError
 from distrl.types import EnvironmentSpec
 
@@ -51,7 +51,7 @@ class RenderedEnvironment(SyncEnvironment):
         self._show()
         return leaves
 
-    def _step_all(self, action: np.ndarray, due: list[int]) -> RawStep:
+    def _step_all(self, action: np.ndarray, due: list[int]) -> BatchStep:
         step = super()._step_all(action, due)
         self._show()
         return step

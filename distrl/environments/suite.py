@@ -8,7 +8,7 @@ import inspect
 import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from distrl.config.factories import check_keywords
 from distrl.environments.batch import Batch, OneOfBatch
@@ -17,13 +17,6 @@ from distrl.errors import ConfigError
 T = TypeVar("T")
 
 _KINDS = {bool: "true or false", int: "an integer", float: "a number"}
-
-
-class EnvironmentEntry(NamedTuple):
-    """One line of `distrl list envs`; parts of `uri` in capitals are placeholders."""
-
-    uri: str
-    description: str
 
 
 @dataclass(frozen=True)
@@ -44,15 +37,16 @@ class Suite:
       form: the pattern of its addresses, for example `atari:GAME`.
       load: builds a dm_env or Gymnasium environment from its address and a seed.
       load_batch: builds one environment per seed, all stepped in one call.
-      list_entries: returns the entries of `distrl list envs`.
-      modules: imported before processes are forked; the first shows if it is installed.
+      list_entries: returns the lines of `distrl list envs`, a description for each
+        address; parts of addresses in capitals are placeholders.
+      modules: imported before processes are forked.
       requirement: the pip requirement, for example `ale-py>=0.12`.
     """
 
     form: str
     load: Callable[[Address, int], Any] | None = None
     load_batch: Callable[[Address, Sequence[int]], Batch] | None = None
-    list_entries: Callable[[], list[EnvironmentEntry]] = list
+    list_entries: Callable[[], dict[str, str]] = dict
     modules: tuple[str, ...] = ()
     requirement: str | None = None
 
@@ -68,7 +62,7 @@ class Suite:
 
     def is_installed(self) -> bool:
         """Returns whether the suite's package is installed, without importing it."""
-        packages = [module.partition(".")[0] for module in self.modules[:1]]
+        packages = [module.partition(".")[0] for module in self.modules]
         return all(map(importlib.util.find_spec, packages))
 
     def preload(self) -> None:

@@ -1,6 +1,6 @@
 """Addresses of environments, `scheme:rest?key=value`, and the suites that they name."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import metadata
 from typing import Any
 from urllib.parse import unquote
@@ -14,12 +14,7 @@ from distrl.environments import (
     gymnasium_suite,
     minatar_suite,
 )
-from distrl.environments.suite import (
-    Address,
-    EnvironmentEntry,
-    Suite,
-    call_factory,
-)
+from distrl.environments.suite import Address, Suite, call_factory
 from distrl.errors import ConfigError
 
 SUITES = {
@@ -61,14 +56,14 @@ def parse_address(uri: str, args: Mapping[str, Any]) -> Address:
             f"environment {uri!r} is not an address; write {FORMS}, each with "
             "?key=value&key=value where it takes arguments."
         )
-    merged = _parse_query(uri, query)
-    for key, value in args.items():
-        if key in merged and merged[key] != value:
+    merged: dict[str, Any] = {}
+    for key, value in [*_parse_query(uri, query), *args.items()]:
+        if merged.setdefault(key, value) != value:
             raise ConfigError(
-                f"environment {uri!r}: the argument {key!r} is {merged[key]!r} in the "
-                f"address and {value!r} in environment_args; give it once."
+                f"environment {uri!r}: the argument {key!r} is given twice, as "
+                f"{merged[key]!r} and as {value!r}; give it once, in the address or in "
+                "environment_args."
             )
-        merged[key] = value
     if "seed" in merged:
         raise ConfigError(
             f"environment {uri!r}: the argument 'seed' ({merged['seed']!r}) cannot be "
@@ -78,22 +73,15 @@ def parse_address(uri: str, args: Mapping[str, Any]) -> Address:
     return Address(uri, scheme, rest, merged)
 
 
-def _parse_query(uri: str, query: str) -> dict[str, Any]:
-    parsed: dict[str, Any] = {}
+def _parse_query(uri: str, query: str) -> Iterator[tuple[str, Any]]:
     for pair in query.split("&") if query else ():
         key, equals, text = pair.partition("=")
         if not (key and equals):
             raise ConfigError(
                 f"environment {uri!r}: the argument {pair!r} is not key=value."
             )
-        if key in parsed:
-            raise ConfigError(
-                f"environment {uri!r}: the argument {key!r} is given twice; "
-                "give it once."
-            )
         value = unquote(text)
-        parsed[key] = load_yaml(value, f"environment {uri!r}: {key!r} = {value!r}")
-    return parsed
+        yield key, load_yaml(value, f"environment {uri!r}: {key!r} = {value!r}")
 
 
 def find_suite(address: Address) -> Suite:
@@ -125,20 +113,18 @@ def preload_suite(uri: str) -> None:
         suite.preload()
 
 
-def list_environments() -> list[EnvironmentEntry]:
-    """Returns the installed environments and the schemes of plugins."""
-    entries = []
+def list_environments() -> dict[str, str]:
+    """Returns the installed environments and the schemes of plugins, described."""
+    entries: dict[str, str] = {}
     for suite in SUITES.values():
         if suite.is_installed():
-            entries += suite.list_entries()
+            entries |= suite.list_entries()
         else:
-            text = f"not installed; {suite.install_command}"
-            entries.append(EnvironmentEntry(suite.form, text))
+            entries[suite.form] = f"not installed; {suite.install_command}"
     for name, plugin in sorted(find_plugins().items()):
-        text = f"registered by {plugin.value}"
-        entries.append(EnvironmentEntry(f"{name}:...", text))
+        entries[f"{name}:..."] = f"registered by {plugin.value}"
     text = "a function that returns a dm_env or Gymnasium environment"
-    return [*entries, EnvironmentEntry("MODULE:FACTORY", text)]
+    return {**entries, "MODULE:FACTORY": text}
 
 
 def _load_plugin(plugin: metadata.EntryPoint, address: Address) -> Suite:

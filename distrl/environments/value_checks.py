@@ -4,6 +4,7 @@ Replay is learned from again and again, so no NaN or value out of bounds may ent
 cast can hide a fault, so values are checked before they are cast.
 """
 
+import contextlib
 import functools
 import operator
 from collections.abc import Callable, Sequence
@@ -17,9 +18,8 @@ from dm_env import specs
 from distrl.action_masks import ACTION_MASK
 from distrl.errors import EnvironmentFault
 
-MISFITS = (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError)
-"""What reading an observation of another structure or shape may raise."""
-
+# What reading an observation of another structure or shape may raise.
+_MISFITS = (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError)
 _LARGEST = float(np.finfo(np.float32).max)
 _SHOWN_CHARACTERS = 120
 # In the order of their frequency.
@@ -35,36 +35,34 @@ class Leaf:
       dtype: the dtype in which it is carried.
       is_whole: whether it holds integers or booleans.
       low, high: the smallest and largest allowed values, `[]` or of the array's shape.
+      is_free: whether `declared` alone, or being finite, limits the values.
     """
 
     def __init__(
-        self,
-        path: tuple[Any, ...],
-        spec: specs.Array,
-        structure: Any,
-        declared: np.dtype,
+        self, path: tuple[Any, ...], spec: specs.Array, structure: Any, own: Any
     ):
-        """Takes the path and spec of the array, the nest of specs, and its dtype."""
+        """Takes the spec at `path` of `structure`, a nest of specs.
+
+        `own` is the nest that the environment itself declares.
+        """
         self.path = path
         self.place = f" at {'/'.join(map(str, path))!r}" if path else ""
         self.read: Callable[[Any], Any] = functools.partial(_follow, path, structure)
         if len(path) == 1 and isinstance(structure, dict):
             self.read = operator.itemgetter(path[0])  # equivalent, faster
-        self.shape = spec.shape
-        self.declared = declared
-        self.dtype = spec.dtype
-        self.is_whole = declared.kind in "biu"
+        self.shape, self.dtype, self.declared = spec.shape, spec.dtype, spec.dtype
+        with contextlib.suppress(*_MISFITS):  # `read_array` will report what is missing
+            self.declared = _follow(path, None, own).dtype
+        self.is_whole = self.declared.kind in "biu"
+        least, most = _limits(self.declared if self.is_whole else self.dtype)
+        lower, upper = _limits(self.dtype)
         # Integers must fit both dtypes.
-        limits = _limits(self.dtype)
-        if self.is_whole:
-            least, most = _limits(declared)
-            limits = max(limits[0], least), min(limits[1], most)
+        limits = max(least, lower), min(most, upper)
         is_bounded = isinstance(spec, specs.BoundedArray)
         bounds = (spec.minimum, spec.maximum) if is_bounded else limits
         kind = np.int64 if self.is_whole else self.dtype
         self.low, self.high = (np.clip(x, *limits).astype(kind) for x in bounds)
-        own = _limits(declared if self.is_whole else self.dtype)
-        self._is_free = bool(np.all(self.low == own[0]) and np.all(self.high == own[1]))
+        self.is_free = bool(np.all(self.low == least) and np.all(self.high == most))
 
     def convert(self, array: np.ndarray, count: int) -> np.ndarray | None:
         """Returns `[K, ...]` in the carried dtype; None if a value is not allowed.
@@ -81,12 +79,12 @@ class Leaf:
                     array = array.astype(self.dtype)
             return array if self._allows(array) else None
         # Before a cast to a narrower dtype, which would change integers.
-        if (self._is_free and array.dtype == self.declared) or self._allows(array):
+        if (self.is_free and array.dtype == self.declared) or self._allows(array):
             return array.astype(self.dtype, copy=False)
         return None
 
     def _allows(self, array: np.ndarray) -> bool:
-        if self._is_free and not self.is_whole:
+        if self.is_free and not self.is_whole:
             # NaN and infinity propagate to the sum of squares. Large values may
             # overflow it; only then is each value checked.
             flat = array.ravel()
@@ -99,18 +97,9 @@ class Leaf:
 
 
 def make_leaves(structure: Any, own: Any = None) -> list[Leaf]:
-    """Returns the leaves of a nest of specs.
-
-    `own` is the nest declared by the environment itself, if its dtypes differ.
-    """
-    leaves = []
-    for path, spec in tree.flatten_with_path(structure):
-        try:
-            declared = _follow(path, None, own).dtype
-        except MISFITS:  # `read_array` will report what is missing.
-            declared = spec.dtype
-        leaves.append(Leaf(path, spec, structure, declared))
-    return leaves
+    """Returns the leaves of a nest of specs; `own` is what an environment declares."""
+    leaves = tree.flatten_with_path(structure)
+    return [Leaf(path, spec, structure, own) for path, spec in leaves]
 
 
 def read_leaves(
@@ -130,7 +119,7 @@ def read_leaves(
     for leaf in leaves:
         try:
             array = leaf.convert(stack(leaf), len(indices))
-        except MISFITS:
+        except _MISFITS:
             array = None
         if array is None:  # one by one, to name the environment
             each = enumerate(indices)
@@ -141,60 +130,44 @@ def read_leaves(
 
 def read_array(leaf: Leaf, observation: Any, index: int, call: str) -> np.ndarray:
     """Returns one array in the carried dtype; raises EnvironmentFault for a fault."""
-
-    def fault(what: str, rule: str = "observations") -> EnvironmentFault:
-        text = f"environment {index} returned an observation from {call}"
-        return EnvironmentFault(f"{text} {what}", rule)
-
-    expected = f"expected the shape {leaf.shape} of {leaf.declared}"
+    start = f"environment {index} returned an observation from {call}"
+    array, value, why = np.array(None), observation, ""
     try:
         value = leaf.read(observation)
-    except MISFITS as error:
-        why = f": {error}" if isinstance(error, IndexError) else ""
-        text = f"that has nothing{leaf.place}{why}; {expected}, got "
-        raise fault(text + show(observation)) from None
-    try:
         array = np.asarray(value)
-    except MISFITS:  # lists of different lengths
-        array = np.array(None)
-    if array.shape != leaf.shape or array.dtype.kind not in "biuf":
+    except _MISFITS as error:  # another structure, or lists of different lengths
+        why = f", {error!r}"
+    is_number = array.dtype.kind in "biuf"
+    if array.shape != leaf.shape or not is_number:
         got = f"the shape {array.shape} of {array.dtype}"
-        got = got if array.dtype.kind in "biuf" else show(value)
-        raise fault(f"that does not fit its spec{leaf.place}; {expected}, got {got}")
+        got = got if is_number else show(value) + why
+        raise EnvironmentFault(
+            f"{start} that does not fit its spec{leaf.place}; expected the shape "
+            f"{leaf.shape} of {leaf.declared}, got {got}",
+            "observations",
+        )
     with np.errstate(over="ignore"):
         cast = array if leaf.is_whole else array.astype(leaf.dtype)
-    for at in np.argwhere(~((cast >= leaf.low) & (cast <= leaf.high))):
-        place = tuple(at.tolist())
-        low = np.broadcast_to(leaf.low, leaf.shape)[place]
-        high = np.broadcast_to(leaf.high, leaf.shape)[place]
-        is_any = not leaf.is_whole and (low, high) == _limits(leaf.dtype)
-        allowed = "a finite number" if is_any else f"{low} to {high}"
-        raise fault(
-            f"outside its spec{leaf.place}: {_name_number(array, place)}; expected "
-            f"{allowed}",
-            "bounds" if np.isfinite(array[place]) else "finite numbers",
-        )
+    is_wrong = ~((cast >= leaf.low) & (cast <= leaf.high))
     if leaf.is_whole and array.dtype.kind == "f":
-        for at in np.argwhere(array != np.rint(array)):
-            number = _name_number(array, tuple(at.tolist()))
-            raise fault(
-                f"that does not fit its spec{leaf.place}: {number}; expected a whole "
-                f"number, since the spec has {leaf.declared}"
-            )
+        is_wrong |= array != np.rint(array)
+    for at in np.argwhere(is_wrong):
+        found, rule = _explain_number(leaf, array, tuple(at.tolist()))
+        raise EnvironmentFault(f"{start} outside its spec{leaf.place}: {found}", rule)
     return cast.astype(leaf.dtype)
 
 
 def read_rewards(values: Sequence[Any], first: int = 0) -> np.ndarray:
     """Returns `[E] float64`; raises EnvironmentFault if one is not a finite float32."""
-    return _read_numbers(
-        values, first, "reward", -_LARGEST, _LARGEST, "a finite number"
-    )
+    limits = -_LARGEST, _LARGEST
+    return _read_numbers(values, first, "reward", limits, "a finite number")
 
 
 def read_discounts(values: Sequence[Any], first: int = 0) -> np.ndarray:
     """Returns `[E] float32`, 1 for None; raises EnvironmentFault unless from 0 to 1."""
     numbers = [1.0 if value is None else value for value in values]
-    read = _read_numbers(numbers, first, "discount", 0.0, 1.0, "a number from 0 to 1")
+    limits = 0.0, 1.0
+    read = _read_numbers(numbers, first, "discount", limits, "a number from 0 to 1")
     return read.astype(np.float32)
 
 
@@ -202,37 +175,27 @@ def read_number(value: Any) -> float | None:
     """Returns a number, or an array's only one, as a float; None for anything else."""
     if isinstance(value, (list, tuple)):
         return None
-    try:
+    with contextlib.suppress(*_MISFITS):
         array = np.asarray(value)
         # float() would also accept text and complex numbers.
         if array.dtype.kind in "biuf" and array.size == 1:
             return float(array.reshape(()))
-    except MISFITS:
-        pass
     return None
 
 
 def check_time_step(timestep: Any, index: int, call: str) -> None:
-    """Raises EnvironmentFault unless `timestep` is a valid dm_env time step."""
-    if not isinstance(timestep, dm_env.TimeStep):
+    """Raises EnvironmentFault unless `timestep` is a valid answer to `call`."""
+    is_one = isinstance(timestep, dm_env.TimeStep)
+    if not is_one or timestep.step_type not in _STEP_TYPES:
         raise EnvironmentFault(
             f"environment {index} returned {show(timestep)} from {call}; expected a "
-            "dm_env.TimeStep"
+            "dm_env.TimeStep with a dm_env.StepType"
         )
-    if timestep.step_type not in _STEP_TYPES:
+    if timestep.step_type == dm_env.StepType.FIRST and call != "reset()":
         raise EnvironmentFault(
-            f"environment {index} returned the step type {show(timestep.step_type)} "
-            f"from {call}; expected one of dm_env.StepType"
+            f"environment {index} answered {call} with a first time step; an episode "
+            "has to end with a last one, and reset() has to be called before step()"
         )
-
-
-def refuse_first_step(index: int) -> EnvironmentFault:
-    """Returns the error for a step that started an episode."""
-    return EnvironmentFault(
-        f"environment {index} answered step() with a first time step; an episode has "
-        "to end with a last one, and reset() has to be called before step()",
-        "steps",
-    )
 
 
 def refuse_stuck(index: int, call: str) -> EnvironmentFault:
@@ -255,28 +218,50 @@ def show(value: Any) -> str:
     return text if is_clear or text.startswith(kind) else f"{text} ({kind})"
 
 
+def _explain_number(
+    leaf: Leaf, array: np.ndarray, at: tuple[int, ...]
+) -> tuple[str, str]:
+    """Returns what is wrong with a number, and the rule that it breaks."""
+    number = array[at]
+    low, high = (np.broadcast_to(x, leaf.shape)[at] for x in (leaf.low, leaf.high))
+    rule, expected = "bounds", f"{low} to {high}"
+    if leaf.is_free and not leaf.is_whole:
+        expected = "a finite number"
+    if not np.isfinite(number):
+        rule = "finite numbers"
+    elif leaf.is_whole and number != np.rint(number):
+        rule = "observations"
+        expected = f"a whole number, since the spec has {leaf.declared}"
+    return f"observation{list(at) or ''} is {number}; expected {expected}", rule
+
+
 def _read_numbers(
-    values: Sequence[Any], first: int, what: str, low: float, high: float, expected: str
+    values: Sequence[Any],
+    first: int,
+    what: str,
+    limits: tuple[float, float],
+    expected: str,
 ) -> np.ndarray:
+    low, high = limits
     try:
         array = np.array(values)
         is_plain = array.shape == (len(values),) and array.dtype.kind in "biuf"
         # Both comparisons are false for NaN.
         if is_plain and array.min() >= low and array.max() <= high:
             return array.astype(np.float64, copy=False)
-    except MISFITS:  # arrays of different shapes
+    except _MISFITS:  # arrays of different shapes
         pass
-    read = np.empty(len(values))
-    for place, value in enumerate(values):
+    numbers = []
+    for index, value in enumerate(values, first):
         number = read_number(value)
         if number is None or not low <= number <= high:
             raise EnvironmentFault(
-                f"environment {first + place} returned the {what} {show(value)} from "
-                f"step(); expected {expected}",
+                f"environment {index} returned the {what} {show(value)} from step(); "
+                f"expected {expected}",
                 f"{what}s",
             )
-        read[place] = number
-    return read
+        numbers.append(number)
+    return np.array(numbers)
 
 
 def _follow(path: tuple[Any, ...], structure: Any, nest: Any) -> Any:
@@ -292,11 +277,6 @@ def _follow(path: tuple[Any, ...], structure: Any, nest: Any) -> Any:
 def _get(nest: Any, key: Any) -> Any:
     is_field = isinstance(key, str) and hasattr(nest, "_fields")
     return getattr(nest, key) if is_field else nest[key]
-
-
-def _name_number(array: np.ndarray, index: tuple[int, ...]) -> str:
-    at = f"[{', '.join(map(str, index))}]" if index else ""
-    return f"observation{at} is {array[index]}"
 
 
 def _limits(dtype: np.dtype) -> tuple[Any, Any]:

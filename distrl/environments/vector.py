@@ -18,7 +18,6 @@ from distrl.environments.value_checks import (
     read_discounts,
     read_leaves,
     read_rewards,
-    refuse_first_step,
     refuse_stuck,
 )
 from distrl.errors import EnvironmentFault
@@ -61,13 +60,20 @@ class VectorStep(NamedTuple):
     episodes: list[Episode]
 
 
-class RawStep(NamedTuple):
-    """A step before episodes are counted: `[E]` values, `[E, ...]` for each leaf."""
+class BatchStep(NamedTuple):
+    """One step of E environments before resets.
 
-    last: list[bool]
+    Attributes:
+      observation_t: nest of `[E, ...]`; the final observation where the episode ended.
+      reward_t: `[E]` numbers.
+      discount_t: `[E]` numbers, 0 at a termination.
+      last_t: `[E] bool`, whether the episode ended, by termination or truncation.
+    """
+
+    observation_t: Any
     reward_t: np.ndarray
     discount_t: np.ndarray
-    leaves_t: list[np.ndarray]
+    last_t: np.ndarray
 
 
 class VectorEnvironment(abc.ABC):
@@ -91,17 +97,16 @@ class VectorEnvironment(abc.ABC):
         `last_action_reward` the spec is one that `add_last_action_reward` returned.
         """
         self._eye: np.ndarray | None = None
+        self._structure = spec.observation
         if last_action_reward:
             self._eye = np.eye(spec.num_actions, dtype=np.float32)
             seen, mask = split_mask(spec.observation)
-            observation = join_mask(seen[_OBSERVATION], mask)
-            spec = EnvironmentSpec(observation, spec.num_actions)
-        self._structure = spec.observation
-        self._leaves = make_leaves(spec.observation, own)
-        self._is_bare = self._leaves[0].path == ()
+            self._structure = join_mask(seen[_OBSERVATION], mask)
+        self._leaves = make_leaves(self._structure, own)
         paths = [leaf.path for leaf in self._leaves]
-        mask = (ACTION_MASK,)
-        self._mask = paths.index(mask) if mask in paths else None
+        self._is_bare = paths == [()]
+        mask_path = (ACTION_MASK,)
+        self._mask = paths.index(mask_path) if mask_path in paths else None
         self._returns = np.zeros(count)  # [E] float64
         self._count = 0
         self._begins = [0] * count
@@ -120,23 +125,17 @@ class VectorEnvironment(abc.ABC):
         nothing = np.zeros(len(self), np.float32)
         return self._pack(leaves, nothing.astype(int), nothing, everyone)
 
-    def step(self, action: Any, limit: int | None = None) -> VectorStep:
+    def step(self, action: np.ndarray, limit: int | None = None) -> VectorStep:
         """Takes `[E]` integer actions, and resets the environments whose episode ended.
 
         Episodes are truncated after `limit` steps; None for no limit.
         """
-        action = np.asarray(action)
-        if action.shape != (len(self),) or action.dtype.kind not in "iu":
-            raise ValueError(
-                f"expected the actions as {len(self)} integers, got the shape "
-                f"{action.shape} of {action.dtype}"
-            )
         due = self._list_due(limit)
-        last, rewards, discount_t, leaves_t = self._step_all(action, due)
-        cut = [index for index in due if not last[index]]
-        for index in cut:
-            last[index] = True
-        last_t = np.array(last)
+        leaves_t, rewards, discount_t, last_t = self._step_all(action, due)
+        cut = [index for index in due if not last_t[index]]
+        if cut:
+            last_t = last_t.copy()
+            last_t[cut] = True
         if self._mask is not None:
             # After a termination no action is chosen or bootstrapped from.
             self._require_legal(leaves_t, ~last_t | (discount_t > 0), action)
@@ -145,8 +144,8 @@ class VectorEnvironment(abc.ABC):
         reward_t = rewards.astype(np.float32)
         observation_t = observation = self._pack(leaves_t, action, reward_t)
         episodes: list[Episode] = []
-        if True in last:
-            ended = [index for index, is_last in enumerate(last) if is_last]
+        if last_t.any():
+            ended = np.flatnonzero(last_t).tolist()
             episodes = [self._end_episode(index, index in cut) for index in ended]
             leaves = [array.copy() for array in leaves_t]
             for array, first in zip(leaves, self._reset_some(ended), strict=True):
@@ -166,8 +165,11 @@ class VectorEnvironment(abc.ABC):
         """Starts an episode in K environments; returns `[K, ...]` for each leaf."""
 
     @abc.abstractmethod
-    def _step_all(self, action: np.ndarray, due: list[int]) -> RawStep:
-        """Takes `[E]` actions; the episodes in `due` end with this step in any case."""
+    def _step_all(self, action: np.ndarray, due: list[int]) -> BatchStep:
+        """Takes `[E]` actions; the episodes in `due` end with this step in any case.
+
+        The step's observation is a list of `[E, ...]`, one for each leaf.
+        """
 
     def _list_due(self, limit: int | None) -> list[int]:
         """Returns the environments for which the next step reaches `limit`."""
@@ -258,14 +260,14 @@ class SyncEnvironment(VectorEnvironment):
             observations.append(timestep.observation)
         return self._read(observations, "reset()", indices)
 
-    def _step_all(self, action: np.ndarray, due: list[int]) -> RawStep:
+    def _step_all(self, action: np.ndarray, due: list[int]) -> BatchStep:
         timesteps = self._step_each(self._unpack_actions(action))
         step_types, rewards, discounts, observations = zip(*timesteps, strict=True)
-        return RawStep(
-            [step_type == dm_env.StepType.LAST for step_type in step_types],
+        return BatchStep(
+            self._read(observations, "step()", range(len(self))),
             read_rewards(rewards, self._numbers[0]),
             read_discounts(discounts, self._numbers[0]),
-            self._read(observations, "step()", range(len(self))),
+            np.array([kind == dm_env.StepType.LAST for kind in step_types]),
         )
 
     def _step_each(self, actions: list[Any]) -> list[dm_env.TimeStep]:
@@ -278,8 +280,6 @@ class SyncEnvironment(VectorEnvironment):
             raise self._blame(index, f"step({actions[index]})", error) from error
         for number, timestep in zip(self._numbers, timesteps, strict=True):
             check_time_step(timestep, number, "step()")
-            if timestep.step_type == dm_env.StepType.FIRST:
-                raise refuse_first_step(number)
         return timesteps
 
     def _unpack_actions(self, action: np.ndarray) -> list[Any]:

@@ -26,7 +26,7 @@ import dm_env
 import numpy as np
 
 from distrl.environments.value_checks import Leaf
-from distrl.environments.vector import RawStep, SyncEnvironment, VectorEnvironment
+from distrl.environments.vector import BatchStep, SyncEnvironment, VectorEnvironment
 from distrl.errors import ConfigError, EnvironmentFault
 from distrl.system.children import (
     DUMP_SIGNAL,
@@ -40,7 +40,7 @@ from distrl.types import EnvironmentSpec
 
 # How long to wait for an answer before checking whether the worker has ended: a process
 # forked by an environment may keep the connection open.
-_LOOK_SECONDS = 1.0
+_LOOK_MS = 1000
 # A process that was killed or closed its connection ends within this time.
 _END_SECONDS = 2.0
 
@@ -63,7 +63,7 @@ class ProcessEnvironment(VectorEnvironment):
 
         `builders`, one for each environment, are sent by cloudpickle. `close` kills the
         processes after `close_seconds`. Raises ConfigError if an environment cannot be
-        built, EnvironmentFault if a process ends, and RuntimeError for other errors.
+        built, and EnvironmentFault for other errors or if a process ends.
         """
         count = len(builders)
         super().__init__(count, spec, last_action_reward=last_action_reward)
@@ -90,7 +90,7 @@ class ProcessEnvironment(VectorEnvironment):
     def reset(self) -> Any:
         """Starts an episode in each environment; returns a nest of `[E, ...]`."""
         for worker in self._workers:
-            worker.ask("reset")
+            worker.ask("begin", list(range(worker.rows.stop - worker.rows.start)))
         self._collect()
         return super().reset()
 
@@ -100,20 +100,16 @@ class ProcessEnvironment(VectorEnvironment):
         deadline = time.monotonic() + self._close_seconds
         for worker in workers:
             worker.ask("close")
-        errors = [worker.end(deadline) for worker in workers]
-        for error in filter(None, errors):
-            raise error
+        answers = [worker.end(deadline) for worker in workers]
+        for error in answers:
+            if isinstance(error, Exception):
+                raise error
 
-    def _step_all(self, action: np.ndarray, due: list[int]) -> RawStep:
+    def _step_all(self, action: np.ndarray, due: list[int]) -> BatchStep:
         for worker in self._workers:
-            worker.ask("step", action[worker.rows], due)
-        lasts, rewards, discounts = zip(*self._collect(), strict=True)
-        return RawStep(
-            [is_last for last in lasts for is_last in last],
-            np.concatenate(rewards),
-            np.concatenate(discounts),
-            [array[0].copy() for array in self._shared],
-        )
+            worker.ask("step_shared", action[worker.rows], due)
+        rows = map(np.concatenate, zip(*self._collect(), strict=True))
+        return BatchStep([array[0].copy() for array in self._shared], *rows)
 
     def _reset_some(self, indices: list[int]) -> list[np.ndarray]:
         # The workers did the resets within the step.
@@ -121,14 +117,10 @@ class ProcessEnvironment(VectorEnvironment):
 
     def _collect(self) -> list[Any]:
         """Returns all answers; raises the first error after all have answered."""
-        answers, errors = [], []
-        for worker in self._workers:
-            try:
-                answers.append(worker.await_answer())
-            except (ConfigError, RuntimeError) as error:
-                errors.append(error)
-        if errors:
-            raise errors[0]
+        answers = [worker.await_answer() for worker in self._workers]
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer
         return answers
 
 
@@ -153,39 +145,32 @@ class _Worker:
             self._connection.send((call, *arguments))
 
     def await_answer(self) -> Any:
-        """Returns the answer to a request, or raises its error."""
-        while not (answers := self._receive(_LOOK_SECONDS)):
-            pass
-        for answer in answers:
-            if isinstance(answer, Exception):
-                raise answer
-        return answers[0]
+        """Returns the answer to a request, which may be an error."""
+        while not self._poll.poll(_LOOK_MS):
+            if self._process.poll() is not None:
+                return self._explain_end()
+        try:
+            return self._connection.recv()
+        except (EOFError, ConnectionError):
+            return self._explain_end()
 
-    def end(self, deadline: float) -> Exception | None:
-        """Waits for the process to end, or kills it; returns the error of closing."""
-        answers: list[Any] = [None]
-        with contextlib.suppress(EnvironmentFault):  # It ended, now or earlier.
-            while (left := deadline - time.monotonic()) > 0:
-                answers += self._receive(min(left, _LOOK_SECONDS))
+    def end(self, deadline: float) -> Any:
+        """Waits for the process to end, or kills it; returns its last answer."""
+        try:
+            self._process.wait(max(deadline - time.monotonic(), 0.0))
+        except subprocess.TimeoutExpired:
             say(f"{_name(self.rows)} did not close in time: the process is killed")
+        answer = None
+        with contextlib.suppress(EOFError, ConnectionError):
+            while self._connection.poll():
+                answer = self._connection.recv()
         self.kill()
-        return answers[-1] if isinstance(answers[-1], Exception) else None
+        return answer
 
     def kill(self) -> None:
         self._connection.close()
         self._process.kill()
         self._await_end()
-
-    def _receive(self, seconds: float) -> list[Any]:
-        """Returns the next answer in a list, which is empty if none arrives in time."""
-        if self._poll.poll(1000 * seconds):
-            try:
-                return [self._connection.recv()]
-            except (EOFError, ConnectionError):
-                raise self._explain_end() from None
-        if self._process.poll() is not None:
-            raise self._explain_end()
-        return []
 
     def _explain_end(self) -> EnvironmentFault:
         code = self._await_end()
@@ -214,44 +199,30 @@ class _WorkerEnvironment(SyncEnvironment):
         self._shared = _share(descriptor, self._leaves, count)
         os.close(descriptor)
 
-    def serve(self, call: str, *arguments: Any) -> Any:
-        """Does what the actor asks for, and returns the answer."""
-        if call == "close":
-            return self.close()
-        if call == "reset":
-            return self._begin(list(range(len(self))))
-        return self._step_shared(*arguments)
-
-    def _step_shared(
-        self, action: np.ndarray, due: list[int]
-    ) -> tuple[list[bool], np.ndarray, np.ndarray]:
+    def step_shared(self, action: np.ndarray, due: list[int]) -> list[np.ndarray]:
         """Starts the next episode where one ends, or is in `due`, the actor's indices.
 
-        Returns which ended by themselves, rewards (float64) and discounts (float32).
+        Returns rewards (float64), discounts (float32) and which ended by themselves.
         """
-        last, reward_t, discount_t, leaves_t = self._step_all(action, due)
-        first = self._numbers[0]
-        self._write(0, slice(first, first + len(self)), leaves_t)
-        numbers = zip(self._numbers, last, strict=True)
-        ends = [is_last or number in due for number, is_last in numbers]
-        if True in ends:
-            self._begin([index for index, is_last in enumerate(ends) if is_last])
-        return last, reward_t, discount_t
+        leaves_t, *rows, last = self._step_all(action, due)
+        for array, leaf in zip(self._shared, leaves_t, strict=True):
+            array[0, self._numbers.start : self._numbers.stop] = leaf
+        ends = last | np.isin(self._numbers, due)
+        if ends.any():
+            self.begin(np.flatnonzero(ends).tolist())
+        return [*rows, last]
 
-    def _begin(self, indices: list[int]) -> None:
+    def begin(self, indices: list[int]) -> None:
+        """Starts an episode in some of the environments, this worker's indices."""
         rows = [self._numbers[index] for index in indices]
-        self._write(1, rows, self._reset_some(indices))
-
-    def _write(
-        self, place: int, rows: slice | list[int], leaves: list[np.ndarray]
-    ) -> None:
+        leaves = self._reset_some(indices)
         for array, leaf in zip(self._shared, leaves, strict=True):
-            array[place, rows] = leaf
+            array[1, rows] = leaf
 
 
 def main() -> None:
     """Serves the actor's requests until it closes the connection."""
-    code = 1
+    code = 0
     join_run()
     try:
         connection = Connection(int(sys.argv[1]))
@@ -263,11 +234,11 @@ def main() -> None:
         faulthandler.enable()
         faulthandler.register(DUMP_SIGNAL, all_threads=True)
         _serve(connection)
-        code = 0
-    except (EOFError, ConnectionError):  # The actor has ended.
-        code = 0
+    except (EOFError, ConnectionError):
+        pass  # The actor has ended.
     except BaseException:
         traceback.print_exc()
+        code = 1
     finally:
         flush_output()
         # Threads left by environments must not keep this process alive.
@@ -281,19 +252,17 @@ def _serve(connection: Connection) -> None:
         call, *arguments = connection.recv()
         answer: Any = None
         try:
-            if environment is not None:
-                answer = environment.serve(call, *arguments)
-            elif call == "build":
+            if call == "build":
                 name = _name(arguments[1])
                 environment = _WorkerEnvironment(*arguments)
+            else:
+                answer = getattr(environment, call)(*arguments)
         except Exception as raised:
             error = raised
             if type(raised) not in (EnvironmentFault, ConfigError):
                 # Sent without the environment's own classes, which may not pickle.
                 what = f"{type(raised).__name__}: {raised}"
-                error = RuntimeError(f"{name} could not be built: {what}")
-                if environment is not None:
-                    error = EnvironmentFault(f"{name} failed in {call}(): {what}")
+                error = EnvironmentFault(f"{name} failed in {call}(): {what}")
                 error.__cause__ = raised
             answer = ExceptionWithTraceback(error, error.__traceback__)
         connection.send(answer)

@@ -29,7 +29,7 @@ def test_every_scheme_has_a_row_with_valid_address():
 
 
 def test_every_scheme_is_listed_and_in_error_message():
-    listed = {entry.uri.partition(":")[0] for entry in list_environments()}
+    listed = {uri.partition(":")[0] for uri in list_environments()}
     assert set(SUITES) <= listed
     for scheme in SUITES:
         assert f"{scheme}:" in FORMS

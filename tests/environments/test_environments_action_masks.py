@@ -147,8 +147,8 @@ FAULTS = {
     "Halves": r"action_mask",
     "Missing": r"step\(1\).*info has no 'action_mask'.*the first reset had one",
     "MissingInDict": r"action_mask",
-    "MissingInNative": r"nothing at 'action_mask'.*\(5,\)",
-    "Late": r"nothing at 'action_mask'.*\(5,\)",
+    "MissingInNative": r"spec at 'action_mask'.*\(5,\)",
+    "Late": r"spec at 'action_mask'.*\(5,\)",
     "Truncated": r"step\(4\) an 'action_mask' that allows no action.*truncated",
 }
 

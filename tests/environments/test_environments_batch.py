@@ -93,8 +93,7 @@ def test_suite_exceptions_become_environment_faults():
 
 def test_one_of_batch_plays_consecutive_episodes():
     environment = OneOfBatch(ScriptedBatch([[[(1.0, 1.0)], [(2.0, 0.0)]]]))
-    assert environment.step(0).first()
-    step = environment.step(0)
-    assert (step.last(), step.reward, step.discount) == (True, 1.0, 1.0)
-    assert environment.step(0).first()
-    assert environment.step(0).discount == 0.0
+    for reward, discount in [(1.0, 1.0), (2.0, 0.0)]:
+        assert environment.reset().first()
+        step = environment.step(0)
+        assert (step.last(), step.reward, step.discount) == (True, reward, discount)

@@ -67,7 +67,7 @@ BROKEN = [
     ("Spoiled?how=RaisesInStep", "steps", "ValueError: the paddle fell off"),
     ("Spoiled?how=RaisesInStep", "steps", "faulty_environments.py:"),
     ("Spoiled?how=ReturnsATuple", "steps", "from step("),
-    ("Spoiled?how=BeginsAgain", "steps", "answered step() with a first time step"),
+    ("Spoiled?how=BeginsAgain", "steps", "with a first time step"),
     ("Spoiled?how=ChangesItsShape", "observations", "got the shape (1, 3)"),
     ("ObservesFloat64", "observations", "are of float64, the spec has"),
     ("Spoiled?how=LeavesItsBounds", "bounds", "observation[2] is 1.5"),
@@ -81,7 +81,7 @@ BROKEN = [
     ("RaisesInClose", "close", "RuntimeError: no window to close"),
     ("OnlyOne", "independence", "OSError: the port is taken"),
     ("DrawsFromTheModule", "independence", "it differs, from"),
-    ("SpecHoldsALock", "launching", "cannot be pickled: TypeError"),
+    ("SpecHoldsALock", "launching", "TypeError: cannot pickle"),
     ("KeepsAll", "memory", "allowed 8"),
 ]
 WARNINGS = ("ObservesFloat64", "KeepsAll")
@@ -137,14 +137,11 @@ def test_old_gym_api_is_named(name, args, words):
         assert word in found.found
 
 
-@pytest.mark.parametrize("name", ["IgnoresItsSeed", "TakesNoSeed"])
-def test_unseeded_environments_are_reported(name):
-    states = find_states(check(name))
-    if name == "IgnoresItsSeed":
-        # Independence can only be checked if seeds have an effect.
-        assert states == {"seeding": "failed", "independence": "warning"}
-    else:
-        assert states == {"seeding": "warning"}
+@pytest.mark.parametrize(
+    ("name", "state"), [("IgnoresItsSeed", "failed"), ("TakesNoSeed", "warning")]
+)
+def test_unseeded_environments_are_reported(name, state):
+    assert find_states(check(name)) == {"seeding": state}
 
 
 def test_endless_episodes_are_a_warning():
@@ -165,12 +162,6 @@ def test_all_rules_are_checked_despite_a_fault():
     found = check("Spoiled?how=RaisesInStep")
     assert list(found) == ALL
     assert found["episodes"].found.startswith("12 ended")
-
-
-def test_memory_is_unknown_after_a_fault_in_warm_up():
-    found = check("Spoiled?how=RaisesInStep", steps=1_000)
-    assert find_states(found) == {"steps": "failed", "memory": "warning"}
-    assert found["memory"].found == "unknown: too few steps"
 
 
 def test_each_environment_is_closed(monkeypatch):

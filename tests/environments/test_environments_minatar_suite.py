@@ -55,8 +55,7 @@ def test_environment_matches_minatar():
             ends += 1
             np.testing.assert_array_equal(timestep.observation, 255 * game.state())
             game.reset()
-            timestep = environment.step(0)  # begins an episode
-            assert timestep.first()
+            timestep = environment.reset()
     assert ends > 5
 
 

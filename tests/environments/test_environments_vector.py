@@ -94,14 +94,6 @@ def test_nests_keep_their_structure():
         assert pair.left.dtype == np.float32
 
 
-@pytest.mark.parametrize("action", [np.zeros(3, np.int32), np.zeros(2), np.int32(0)])
-def test_invalid_actions_are_refused(action):
-    vector = vectorise(Scripted([[(0.0, 1.0)]]), Scripted([[(0.0, 1.0)]]))
-    vector.reset()
-    with pytest.raises(ValueError, match="expected the actions as 2 integers"):
-        vector.step(action)
-
-
 ARRAY = specs.Array((2, 3), np.float32)
 
 
@@ -115,9 +107,9 @@ ARRAY = specs.Array((2, 3), np.float32)
         (ARRAY, None, r"got None"),
         (ARRAY, "text", r"got 'text' \(str\)"),
         ({"a": ARRAY}, {"a": np.zeros((1, 3))}, "at 'a'.*\\(2, 3\\).*\\(1, 3\\)"),
-        ({"a": ARRAY}, {"b": np.zeros((2, 3))}, "nothing at 'a'.*got {'b'.*dict"),
-        ({"a": ARRAY}, np.zeros((2, 3)), "nothing at 'a'.*got array.*ndarray"),
-        ((ARRAY, (ARRAY,)), (np.zeros((2, 3)), ()), "nothing at '1/0': it has 0 parts"),
+        ({"a": ARRAY}, {"b": np.zeros((2, 3))}, "at 'a'.*got {'b'.*dict"),
+        ({"a": ARRAY}, np.zeros((2, 3)), "at 'a'.*got array.*ndarray"),
+        ((ARRAY, (ARRAY,)), (np.zeros((2, 3)), ()), "at '1/0'.*it has 0 parts"),
     ],
 )
 def test_wrong_observation_error_names_the_environment(spec, bad, words):
@@ -134,7 +126,9 @@ def test_invalid_step_types_are_refused(step_type):
 
     vector = vectorise(Odd([[(0.0, 1.0)] * 2]))
     vector.reset()
-    with pytest.raises(EnvironmentFault, match="environment 0 .*the step type .*step"):
+    with pytest.raises(
+        EnvironmentFault, match="environment 0 returned TimeStep.*StepType"
+    ):
         vector.step(np.zeros(1, np.int32))
 
 

@@ -3,7 +3,6 @@
 import copy
 from typing import NamedTuple
 
-import dm_env
 import numpy as np
 import pytest
 import tree
@@ -199,11 +198,3 @@ def test_groups_and_incarnations_play_different_trajectories(uri):
     np.testing.assert_array_equal(actor, play("actor"))
     assert not np.array_equal(actor, play("evaluator"))
     assert not np.array_equal(actor, play("actor", 0, 1))
-
-
-def test_first_step_call_begins_an_episode():
-    for uri in ("atari:Pong", "envpool:Catch-v0"):
-        environment = make_environment(uri, {}, seed=0)
-        assert environment.step(0).step_type is dm_env.StepType.FIRST
-        assert environment.step(0).step_type is dm_env.StepType.MID
-        environment.close()
