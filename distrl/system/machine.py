@@ -61,14 +61,14 @@ def _list_limits(root: Path) -> Iterator[Path]:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
     except OSError:
         lines = []
-    # Version 2 (""), and version 1. A container may hide the path of its group.
-    groups = {"": "/", "memory": "/"}
-    groups.update({name: path for _, name, path in (x.split(":", 2) for x in lines)})
-    for base, path, name in (
-        ("sys/fs/cgroup", groups[""], "memory.max"),
-        ("sys/fs/cgroup/memory", groups["memory"], "memory.limit_in_bytes"),
-    ):
-        group = root / base / path.lstrip("/")
-        yield group / name
-        for parent in group.relative_to(root / base).parents:
-            yield root / base / parent / name
+    # A container may hide the path of its group.
+    for line in ["0::/", *lines]:
+        _, controllers, path = line.split(":", 2)
+        if controllers not in ("", "memory"):
+            continue
+        for base, name in (
+            ("sys/fs/cgroup", "memory.max"),  # version 2
+            ("sys/fs/cgroup/memory", "memory.limit_in_bytes"),  # version 1
+        ):
+            group = root / base / path.lstrip("/")
+            yield from (folder / name for folder in (group, *group.parents))

@@ -7,50 +7,37 @@ from distrl.system.machine import MemoryKills, read_memory
 _GIB = 2**30
 
 
+LIMIT = "sys/fs/cgroup/memory.max"
+V1 = "sys/fs/cgroup/memory/{}memory.limit_in_bytes"
+
+
 @pytest.mark.parametrize(
-    ("limit", "available", "total"),
+    ("groups", "limits", "available", "total"),
     [
-        (None, 4 * _GIB, 8 * _GIB),
-        ("max\n", 4 * _GIB, 8 * _GIB),
-        (f"{_GIB}\n", _GIB, _GIB),
-        (f"{5 * _GIB}", 4 * _GIB, 5 * _GIB),
-        (f"{9 * _GIB}", 4 * _GIB, 8 * _GIB),
+        (None, {}, 4, 8),
+        ("0::/", {LIMIT: "max\n"}, 4, 8),
+        (None, {LIMIT: f"{_GIB}\n"}, 1, 1),
+        ("0::/", {LIMIT: f"{5 * _GIB}"}, 4, 5),
+        ("0::/", {LIMIT: f"{9 * _GIB}"}, 4, 8),
+        ("0::/job/7\n1:cpu:/x", {"sys/fs/cgroup/job/7/memory.max": f"{_GIB}"}, 1, 1),
+        ("0::/job/7", {"sys/fs/cgroup/job/memory.max": f"{_GIB}"}, 1, 1),
+        ("0::/job/7", {LIMIT: f"{_GIB}"}, 1, 1),
+        ("4:memory:/job/7\n0::/", {V1.format("job/7/"): f"{_GIB}"}, 1, 1),
+        ("4:memory:/job/7\n0::/", {V1.format("job/"): f"{_GIB}"}, 1, 1),
+        # Seen from within, a container's group is the root.
+        ("4:memory:/docker/1f\n0::/", {V1.format(""): f"{_GIB}"}, 1, 1),
     ],
 )
-def test_memory_is_limited_by_container(tmp_path, limit, available, total):
-    (tmp_path / "proc").mkdir()
+def test_memory_is_limited_by_container(tmp_path, groups, limits, available, total):
     kib = _GIB // 1024
     meminfo = f"MemTotal: {8 * kib} kB\nMemAvailable:   {4 * kib} kB\n"
-    (tmp_path / "proc" / "meminfo").write_text(meminfo)
-    if limit is not None:
-        (tmp_path / "sys" / "fs" / "cgroup").mkdir(parents=True)
-        (tmp_path / "sys" / "fs" / "cgroup" / "memory.max").write_text(limit)
-    assert read_memory("MemAvailable", tmp_path) == available
-    assert read_memory("MemTotal", tmp_path) == total
-
-
-@pytest.mark.parametrize(
-    ("group", "place", "name"),
-    [
-        ("0::/job/7", "job/7", "memory.max"),
-        ("0::/job/7", "job", "memory.max"),
-        ("0::/job/7", "", "memory.max"),
-        ("4:memory:/job/7\n0::/", "memory/job/7", "memory.limit_in_bytes"),
-        ("4:memory:/job/7\n0::/", "memory/job", "memory.limit_in_bytes"),
-        # Seen from within, a container's group is the root.
-        ("4:memory:/docker/1f\n0::/", "memory", "memory.limit_in_bytes"),
-    ],
-)
-def test_memory_limits_of_cgroup_and_parents_apply(tmp_path, group, place, name):
-    (tmp_path / "proc" / "self").mkdir(parents=True)
-    meminfo = f"MemAvailable: {8 * _GIB // 1024} kB\n"
-    (tmp_path / "proc" / "meminfo").write_text(meminfo)
-    (tmp_path / "proc" / "self" / "cgroup").write_text(f"{group}\n1:cpu:/x\n")
-    assert read_memory("MemAvailable", tmp_path) == 8 * _GIB
-    directory = tmp_path / "sys" / "fs" / "cgroup" / place
-    directory.mkdir(parents=True)
-    (directory / name).write_text(f"{_GIB}\n")
-    assert read_memory("MemAvailable", tmp_path) == _GIB
+    files = {"proc/meminfo": meminfo, "proc/self/cgroup": groups, **limits}
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        if text is not None:
+            (tmp_path / name).write_text(text)
+    assert read_memory("MemAvailable", tmp_path) == available * _GIB
+    assert read_memory("MemTotal", tmp_path) == total * _GIB
 
 
 def test_out_of_memory_kill_is_noticed_temporarily(tmp_path, monkeypatch):
@@ -67,11 +54,10 @@ def test_out_of_memory_kill_is_noticed_temporarily(tmp_path, monkeypatch):
     assert not kills.tick()
 
 
-@pytest.mark.parametrize("text", [None, "nr_free_pages 12\n"])
-def test_no_kill_is_noticed_without_kernel_counter(tmp_path, text):
-    if text is not None:
-        (tmp_path / "proc").mkdir()
-        (tmp_path / "proc" / "vmstat").write_text(text)
+def test_no_kill_is_noticed_without_kernel_counter(tmp_path):
+    assert not MemoryKills(tmp_path).tick()
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc" / "vmstat").write_text("nr_free_pages 12\n")
     assert not MemoryKills(tmp_path).tick()
 
 

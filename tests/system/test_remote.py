@@ -36,18 +36,6 @@ def _make_caller(client, patience=60.0, stop=None, wait=None, timeout=60.0):
     return RemoteCaller(client, "variables", config, stop or threading.Event(), wait)
 
 
-def test_failed_courier_call_returns_none(service):
-    server = courier.Server("service", None)
-    server.Bind("add", service.add)
-    server.Start()
-    service.failures = 1
-    caller = _make_caller(courier.Client(server.address))
-    assert caller.call("add", 1, 2) is None
-    assert caller.call("add", 1, 2) == 3
-    server.Stop()
-    server.Join()
-
-
 def test_repeated_failures_raise_after_connect_seconds(service):
     caller = _make_caller(service, patience=0.0)
     assert caller.call("add", 1, 2) == 3
@@ -112,24 +100,6 @@ def test_pending_call_fails_at_once_when_server_dies(sleeper):
     assert seconds < 2
 
 
-def test_restarted_server_answers_within_two_seconds(sleeper):
-    caller = _make_caller(courier.Client(sleeper.address))
-    for _ in range(3):
-        first = caller.call("pid")
-        sleeper.kill()
-        sleeper.start()
-        second, seconds = _await_result(caller, "pid")
-        assert second != first
-        assert seconds < 2
-
-
-def test_absent_server_raises_after_connect_seconds(sleeper):
-    caller = _make_caller(courier.Client(sleeper.address), patience=0.5)
-    sleeper.kill()
-    with pytest.raises(RuntimeError, match="variables has not answered for 0 s"):
-        _await_result(caller, "pid")
-
-
 def test_call_to_frozen_server_times_out(sleeper):
     caller = _make_caller(courier.Client(sleeper.address), timeout=0.5)
     first = caller.call("pid")
@@ -171,18 +141,10 @@ def test_wait_limit_is_spent_once_on_frozen_server(sleeper):
     assert seconds < 2
 
 
-def test_error_shortly_before_stop_is_ignored():
+def test_only_error_shortly_before_stop_is_ignored():
     stop = threading.Event()
-    timer = threading.Timer(0.1, stop.set)
-    timer.start()
-    with ignore_errors_while_stopping(stop):
+    with pytest.raises(RuntimeError), ignore_errors_while_stopping(stop):
         raise RuntimeError("Socket closed")
-    timer.join()
-
-
-def test_error_without_stop_is_raised():
-    with (
-        pytest.raises(RuntimeError, match="Socket closed"),
-        ignore_errors_while_stopping(threading.Event()),
-    ):
+    threading.Timer(0.1, stop.set).start()
+    with ignore_errors_while_stopping(stop):
         raise RuntimeError("Socket closed")

@@ -1,11 +1,10 @@
 """The working directory is searched after the standard library, in every spelling."""
 
 import os
-import sys
 
 import pytest
 
-from distrl.system.search_path import find_library_end, order_search_path
+from distrl.system.search_path import order_search_path
 
 LIBRARY = os.path.dirname(os.__file__)
 STANDARD = [LIBRARY, f"{LIBRARY}/lib-dynload"]
@@ -37,8 +36,3 @@ def test_path_is_unchanged_without_working_directory(tmp_path, monkeypatch):
     tmp_path.rmdir()
     assert order_search_path(["/mine", *STANDARD]) == ["/mine", *STANDARD]
     tmp_path.mkdir()
-
-
-def test_end_of_standard_library_is_found():
-    assert sys.path[find_library_end(sys.path) - 1] in STANDARD
-    assert find_library_end(["/mine"]) == 0

@@ -1,16 +1,11 @@
 """The session and incarnation of a node, and the indices that they add to seeds."""
 
-import pytest
-
 from distrl.system.session import Session, read_session
 
 
-@pytest.mark.parametrize("session", [Session(), Session("a", 2, 3), Session("b", 0, 1)])
-def test_session_passes_through_environment_variables(session):
+def test_session_passes_through_environment_variables():
+    session = Session("a", 2, 3)
     assert read_session(session.to_environment()) == session
-
-
-def test_process_without_launcher_is_first_incarnation():
     assert read_session({}) == Session("", 0, 0)
 
 

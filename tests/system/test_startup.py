@@ -42,7 +42,7 @@ def start(code, *arguments, closed="", **options):
     )
 
 
-@pytest.mark.parametrize("closed", ["0", "1", "2", "0 1", "0 2", "1 2", "0 1 2"])
+@pytest.mark.parametrize("closed", ["0", "1", "2", "0 1 2"])
 def test_new_files_do_not_replace_closed_streams(tmp_path, closed):
     done = start(_LOOK, str(tmp_path / "seen"), closed=closed)
     assert (tmp_path / "seen").read_text() == "True", done.stderr
@@ -50,7 +50,7 @@ def test_new_files_do_not_replace_closed_streams(tmp_path, closed):
     assert done.stderr == ("" if "2" in closed else "err")
 
 
-@pytest.mark.parametrize("closed", ["1", "2", "0 1 2"])
+@pytest.mark.parametrize("closed", ["1", "0 1 2"])
 def test_command_with_closed_streams_keeps_exit_code(closed):
     code = "import sys; from distrl.cli.main import main; sys.exit(main())"
     assert start(code, "--version", closed=closed).returncode == 0
