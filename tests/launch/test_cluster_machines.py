@@ -1,4 +1,4 @@
-"""The agent of a machine, without Ray, and remote machines, with Ray."""
+"""The agent of a machine, without Ray, and remote machines, with a fake of it."""
 
 import os
 import signal
@@ -9,12 +9,10 @@ from unittest import mock
 import psutil
 import pytest
 import ray
-from pythons import run_python
-from ray_clusters import RayCluster
 
 from distrl.config import Config, LaunchConfig
 from distrl.launch.cluster.machines import MachineAgent, RemoteMachine
-from distrl.launch.messages import Ended, Import, Lost, Refused, pack, unpack
+from distrl.launch.messages import Ended, Import, Lost, Refused, pack
 from distrl.system.children import adopt_orphans
 
 
@@ -24,11 +22,16 @@ def make_request(directory, token):
 
 
 @pytest.fixture
-def agent(tmp_path):
-    made = MachineAgent(make_request(tmp_path, tmp_path), patience=600.0)
-    yield made
-    made._zygote.kill()
-    made._zygote.wait()
+def start(tmp_path):
+    started = []
+
+    def make(token):
+        started.append(MachineAgent(make_request(tmp_path, token), patience=600.0))
+        return started[0]
+
+    yield make
+    started[0]._zygote.kill()
+    started[0]._zygote.wait()
     adopt_orphans(False)
 
 
@@ -42,14 +45,21 @@ def read_all(agent):
     return messages
 
 
-def test_agent_messages_end_with_zygote_exit_code(agent):
-    ended, closed = read_all(agent)
+def test_agent_messages_end_with_zygote_exit_code(start, tmp_path):
+    ended, closed = read_all(start(tmp_path))
     assert isinstance(ended, Ended)
     assert "No module named 'no'" in ended.error.traceback
     assert "exit code 0" in closed.printed
 
 
-def test_killed_zygote_is_reported(agent):
+def test_machine_that_cannot_see_run_dir_refuses_run(start, tmp_path):
+    refused, _ = read_all(start(tmp_path / "absent"))
+    assert isinstance(refused, Refused)
+    assert f"run_dir: machine 10.0.0.1 does not see {tmp_path}" in refused.text
+
+
+def test_killed_zygote_is_reported(start, tmp_path):
+    agent = start(tmp_path)
     os.kill(agent._zygote.pid, signal.SIGKILL)
     (closed,) = read_all(agent)
     assert "killed by SIGKILL" in closed.printed
@@ -77,57 +87,6 @@ def test_agent_cut_off_from_driver_ends_its_zygote():
     # Its new parent must reap it first.
     _, alive = psutil.wait_procs([zygote], timeout=10)
     assert not alive
-
-
-_SCRIPT = """
-import ray, sys
-from distrl.config import LaunchConfig
-from distrl.launch.cluster.machines import RemoteMachine, receive
-from distrl.launch.cluster.ray_connection import connect, list_machines
-from distrl.launch.messages import Lost, pack, unpack
-address, request, what = sys.argv[1:]
-request = unpack(bytes.fromhex(request))
-launch = LaunchConfig(address=address, connect_seconds=60.0, silent_seconds=60.0)
-with connect(launch):
-    machine = RemoteMachine(launch, list_machines()[0].key, request)
-    told = []
-    while not told or not isinstance(told[-1], Lost):
-        told += [message for _, message in receive([machine], 60.0)]
-        if what == "kill":
-            ray.kill(machine._agent)
-    machine.kill()
-print(pack(told).hex())
-"""
-
-
-@pytest.fixture(scope="module")
-def cluster():
-    made = RayCluster({"num_cpus": 1})
-    yield made
-    made.close()
-
-
-def listen(cluster, request, what):
-    done = run_python("-c", _SCRIPT, cluster.address, pack(request).hex(), what)
-    assert done.returncode == 0, done.stderr
-    cluster.assert_nothing_is_left()
-    # Ray may print lines before it.
-    return unpack(bytes.fromhex(done.stdout.splitlines()[-1]))
-
-
-@pytest.mark.slow
-def test_machine_that_cannot_see_run_dir_refuses_run(cluster, tmp_path):
-    request = make_request(tmp_path, tmp_path / "absent")
-    refused, closed = listen(cluster, request, "listen")
-    assert isinstance(refused, Refused)
-    assert f"run_dir: machine 10.0.0.1 does not see {tmp_path}" in refused.text
-    assert "exit code 0" in closed.printed
-
-
-@pytest.mark.slow
-def test_machine_with_killed_agent_is_lost(cluster, tmp_path):
-    *_, lost = listen(cluster, make_request(tmp_path, tmp_path), "kill")
-    assert lost.reason.startswith("lost its agent: ")
 
 
 @pytest.mark.parametrize(

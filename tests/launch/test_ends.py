@@ -5,8 +5,6 @@ import re
 import signal
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from distrl.config import CheckpointConfig, Config, LaunchConfig
 from distrl.launch.ends import (
@@ -78,6 +76,8 @@ def test_restart_field_decides_which_ends_restart(restart, again, end):
         ([1.0, 2.0, 39.9, 99.0], {}, 1.0),
         ([40.0, 99.0], {}, 2.0),
         ([97.0, 98.0, 99.0], {}, None),
+        # A longer delay than the window would not help.
+        ([99.0] * 2000, {"max_restarts": 3000}, 60.0),
         # Zero is a value.
         ([], {"max_restarts": 0}, None),
         ([99.0], {"restart_delay_seconds": 0.0}, 0.0),
@@ -91,22 +91,6 @@ def test_delay_doubles_with_each_restart_in_window(restarted_at, changes, delay)
         assert re.search(fields, decision)
     else:
         assert decision == delay
-
-
-@given(
-    ages=st.lists(st.floats(0, 1000), max_size=2000),
-    limit=st.integers(0, 3000),
-    window=st.floats(0.001, 1e6),
-    base=st.floats(0, 1e6),
-)
-def test_delay_stays_within_window_below_restart_limit(ages, limit, window, base):
-    launch = LaunchConfig(
-        max_restarts=limit, restart_window_seconds=window, restart_delay_seconds=base
-    )
-    decision = decide(launch, "killed", [1000.0 - age for age in ages], 1000.0)
-    recent = sum(1000.0 - (1000.0 - age) <= window for age in ages)
-    assert isinstance(decision, str) == (recent >= limit)
-    assert isinstance(decision, str) or min(base, window) <= decision <= window
 
 
 CONFIG = Config(

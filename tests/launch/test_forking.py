@@ -1,26 +1,18 @@
-"""The process of a node: its log, its errors and how it is killed."""
+"""The process of a node, its log and its errors."""
 
 import json
 import os
 import signal
 import subprocess
 import sys
-import threading
-from pathlib import Path
 
 import pytest
 
 from distrl.config import Config
 from distrl.launch.channel import Channel
-from distrl.launch.forking import NodeProcess, kill_with_dump
+from distrl.launch.forking import NodeProcess
 from distrl.launch.messages import Failure
 from distrl.launch.prepare import PreparedNode
-from distrl.system.session import read_session
-
-
-def speak():
-    """Prints whether it leads its process group, and its number of restarts."""
-    print("group", os.getpgrp() == os.getpid(), read_session().restarts)
 
 
 def fail():
@@ -46,31 +38,19 @@ def abort():
     os.abort()
 
 
-def sit():
-    """Hangs where its log should show it."""
-    print("seated", flush=True)
-    threading.Event().wait(60)
-
-
 @pytest.fixture
 def fork(tmp_path):
     """Runs a node of this module; returns its result and its log."""
 
-    def fork(name, *arguments):
+    def fork(name):
         # Nodes must not be forked from a process that has threads.
-        command = [sys.executable, __file__, str(tmp_path), name, *arguments]
+        command = [sys.executable, __file__, str(tmp_path), name]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stderr
         log = (tmp_path / "logs" / "node" / "0.log").read_text()
         return json.loads(done.stdout), log
 
     return fork
-
-
-def test_incarnations_lead_process_group_and_share_log(fork):
-    result, log = fork("speak", "again")
-    assert result["code"] == 0
-    assert log == "group True 0\ngroup True 1\n"
 
 
 @pytest.mark.parametrize(
@@ -97,36 +77,15 @@ def test_crashed_node_logs_its_stack(fork):
     assert "in abort" in log
 
 
-def test_killed_node_logs_its_stack_first(fork):
-    result, log = fork("sit", "kill")
-    assert result["code"] == -signal.SIGKILL
-    assert log.startswith("seated\n")
-    assert "in sit" in log
-
-
 def main():
     """Forks the node that the arguments name; prints its exit code and errors."""
-    run_dir, name, *what = sys.argv[1:]
+    run_dir, name = sys.argv[1:]
     near, far = Channel.pair()
-    node = PreparedNode("node/0", "node", None, globals()[name])
-    process = NodeProcess(node)
-
-    def start():
-        if process.fork(1, 0.0):
-            near.close()
-            process.become_node(Config(run_dir=run_dir), far, os.pipe()[0])
-
-    start()
-    if "kill" in what:
-        log = Path(run_dir) / "logs" / "node" / "0.log"
-        while not (log.exists() and log.read_text()):
-            near.receive()  # a sign of life
-        kill_with_dump([process])
+    process = NodeProcess(PreparedNode("node/0", "node", None, globals()[name]))
+    if process.fork(1, 0.0):
+        near.close()
+        process.become_node(Config(run_dir=run_dir), far, os.pipe()[0])
     _, status = os.waitpid(process.pid, 0)
-    if "again" in what:
-        process.restarted_at.append(0.0)
-        start()
-        _, status = os.waitpid(process.pid, 0)
     far.close()
     errors = [m for m in iter(near.receive, None) if isinstance(m, Failure)]
     code = os.waitstatus_to_exitcode(status)

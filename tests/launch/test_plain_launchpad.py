@@ -1,31 +1,10 @@
 """The launchpad backend, which runs nodes as Launchpad's own processes."""
 
-import io
-import json
 import os
 import tempfile
 
 import tiny_programs
-
-from distrl.config import Config, LaunchConfig
-from distrl.launch import run
-from distrl.telemetry.progress import Progress
-
-
-def launch(run_dir, program, environment):
-    launch_config = LaunchConfig(
-        backend="launchpad", stop_seconds=5.0, environment=environment
-    )
-    return run(
-        Config(run_dir=str(run_dir), launch=launch_config),
-        program=program,
-        progress=Progress(io.StringIO()),
-    )
-
-
-def read_states(run_dir):
-    program = json.loads((run_dir / "program.json").read_text())
-    return {node["name"]: node["state"] for node in program["nodes"]}
+from launched import launch, read_nodes, read_note
 
 
 def test_launchpad_nodes_have_own_processes_logs_and_devices(
@@ -35,22 +14,22 @@ def test_launchpad_nodes_have_own_processes_logs_and_devices(
     monkeypatch.setenv("TMPDIR", str(temporary))
     monkeypatch.setattr(tempfile, "tempdir", None)
     chosen = {"actor": {"WORD": 7, "PYTHONPATH": "nowhere"}}
-    outcome = launch(tmp_path, tiny_programs.stopping, environment=chosen)
-    assert outcome.exit_code == 0
-    assert outcome.result["status"] == "done"
-    names = ["doubler", "actor/0", "actor/1", "learner"]
-    assert read_states(tmp_path) == dict.fromkeys(names, "ended")
-    notes = {
-        name: json.loads((tmp_path / f"{name}.json").read_text())
-        for name in ("learner", "actor0", "actor1")
-    }
-    assert len({note["pid"] for note in notes.values()}) == 3
-    assert notes["learner"]["answer"] == 42
-    assert notes["learner"]["platforms"] == os.environ.get("JAX_PLATFORMS")
-    assert notes["actor0"]["platforms"] == "cpu"
-    assert (notes["actor0"]["word"], notes["learner"]["word"]) == ("7", None)
-    session = notes["learner"]["session"]
-    assert session == notes["actor0"]["session"]
+    outcome = launch(
+        tmp_path, tiny_programs.stopping, backend="launchpad", environment=chosen
+    )
+    assert (outcome.exit_code, outcome.result["status"]) == (0, "done")
+    nodes = read_nodes(tmp_path)
+    assert list(nodes) == ["doubler", "actor/0", "actor/1", "learner"]
+    assert {node["state"] for node in nodes.values()} == {"ended"}
+    learner, *actors = (
+        read_note(tmp_path, name) for name in ("learner", "actor0", "actor1")
+    )
+    assert len({note["pid"] for note in (learner, *actors)}) == 3
+    assert learner["answer"] == 42
+    assert learner["platforms"] == os.environ.get("JAX_PLATFORMS")
+    assert (actors[0]["platforms"], actors[0]["word"]) == ("cpu", "7")
+    session = learner["session"]
+    assert session == actors[0]["session"]
     assert (len(session["id"]), session["number"], session["restarts"]) == (32, 0, 0)
     log = (tmp_path / "logs" / "learner.log").read_text()
     assert "learned something\nand complained\n" in log

@@ -1,7 +1,5 @@
 """The processes backend, which forks a process for each node."""
 
-import io
-import json
 import os
 import socket
 
@@ -9,31 +7,10 @@ import psutil
 import pytest
 import tiny_programs
 from integration.commands import can_isolate
+from launched import launch, read_nodes, read_note
 
 from distrl.checkpoints.layout import RunProgress, begin_part, complete_checkpoint
-from distrl.config import Config, LaunchConfig
 from distrl.errors import ConfigError
-from distrl.launch import run
-from distrl.telemetry.progress import Progress
-
-
-def launch(run_dir, program, resume=False, stop_seconds=4.0, **changes):
-    launch_config = LaunchConfig(stop_seconds=stop_seconds, **changes)
-    return run(
-        Config(run_dir=str(run_dir), launch=launch_config),
-        program=program,
-        progress=Progress(io.StringIO()),
-        resume=resume,
-    )
-
-
-def read_nodes(run_dir):
-    program = json.loads((run_dir / "program.json").read_text())
-    return {node["name"]: node for node in program["nodes"]}
-
-
-def read_note(run_dir, name):
-    return json.loads((run_dir / f"{name}.json").read_text())
 
 
 def test_nodes_have_own_processes_logs_and_devices(tmp_path):

@@ -4,6 +4,7 @@ import threading
 import time
 
 import launchpad as lp
+import pytest
 
 from distrl.config import CheckpointConfig, Config, LaunchConfig
 from distrl.launch.channel import Channel
@@ -13,10 +14,6 @@ from distrl.launch.threads import run_threads
 
 def _fail():
     raise ValueError("lost the thread")
-
-
-def _stop():
-    lp.stop()
 
 
 def _wait():
@@ -40,24 +37,24 @@ def _run(*functions, labels=("node0", "node1"), stop_seconds=5.0, save_seconds=6
 
 
 def test_program_that_stops_itself_ends_without_error():
-    events = _run(_wait, _stop)
+    events = _run(_wait, lp.stop)
     assert isinstance(events[0], Started)
     assert set(events[0].nodes) == {"node0", "node1"}
-    states = {e.name: e.state for e in events if isinstance(e, NodeChanged)}
-    assert states == {"node0": "ended", "node1": "ended"}
+    assert {(e.name, e.state) for e in events[1:-1]} == {
+        ("node0", "ended"),
+        ("node1", "ended"),
+    }
     assert events[-1].error is None
 
 
-def test_failed_node_is_named_with_its_traceback():
-    error = _run(_wait, _fail)[-1].error
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [(_fail, "ValueError: lost the thread"), (lambda: None, "ended by itself")],
+)
+def test_node_that_fails_or_ends_by_itself_fails_run(function, words):
+    error = _run(_wait, function)[-1].error
     assert error.node == "node1"
-    assert "ValueError: lost the thread" in error.traceback
-
-
-def test_node_that_ends_by_itself_fails_run():
-    error = _run(_wait, lambda: None)[-1].error
-    assert error.node == "node1"
-    assert "ended by itself" in error.traceback
+    assert words in error.traceback
 
 
 def _save():
@@ -79,11 +76,6 @@ def test_saving_node_has_longer_to_end():
 
 
 def test_saving_node_is_abandoned_after_save_seconds():
-    events = _run(
-        _save,
-        _stop,
-        labels=("learner", "other"),
-        stop_seconds=0.1,
-        save_seconds=0.1,
-    )
+    limits = {"stop_seconds": 0.1, "save_seconds": 0.1}
+    events = _run(_save, lp.stop, labels=("learner", "other"), **limits)
     assert {e.name for e in events if isinstance(e, NodeChanged)} == {"other"}
