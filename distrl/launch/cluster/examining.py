@@ -4,6 +4,8 @@ An `Examiner`, a Ray actor, runs on each machine for a moment. All of them liste
 each connects to all others.
 """
 
+import contextlib
+import dataclasses
 import os
 import socket
 import time
@@ -64,10 +66,41 @@ def examine_cluster(
     """
     check_address("--cluster", address)
     with connect(LaunchConfig(address=address), "--cluster"):
-        machines = list_machines()
-        if not machines:
+        import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        remote: Any = ray.remote(Examiner)
+        examiners, addresses = [], []
+        for machine in list_machines():
+            place = NodeAffinitySchedulingStrategy(machine.key, soft=False)
+            started = remote.options(num_cpus=0, scheduling_strategy=place).remote()
+            examiners.append((machine.ip, started, started.read_port.remote()))
+        if not examiners:
             raise ConfigError("the cluster has no machine; see `ray status`")
-        yield from _examine({m.key: m.ip for m in machines}, checks, seconds)
+        for ip, _, port in examiners:
+            with contextlib.suppress(Exception):  # Its other answers say why.
+                addresses.append(f"{ip}:{ray.get(port, timeout=seconds)}")
+        # All machines run their checks at the same time.
+        versions = read_versions()
+        asked = [
+            (ip, e, e.run.remote(checks, versions, addresses)) for ip, e, _ in examiners
+        ]
+        for ip, examiner, answer in asked:
+            try:
+                findings = ray.get(answer, timeout=seconds)
+                before = time.time()
+                there = ray.get(examiner.read_clock.remote(), timeout=seconds)
+                half = (time.time() - before) / 2
+                findings.append(judge_clock(there - before - half, half))
+            except Exception as error:
+                found = " ".join(str(error).split()) or type(error).__name__
+                advice = (
+                    "install distrl there, for the Python that Ray runs with, and see "
+                    "`ray status`"
+                )
+                findings = [Finding("distrl", "failed", found, advice)]
+            for each in findings:
+                yield dataclasses.replace(each, name=f"{ip} {each.name}")
 
 
 def judge_versions(here: Mapping[str, str], there: Mapping[str, str]) -> Finding:
@@ -107,50 +140,3 @@ def judge_ports(addresses: Sequence[str]) -> Finding:
         "listen on ports that the system chooses"
     )
     return Finding("ports", "failed", f"cannot reach {', '.join(deaf)}", advice)
-
-
-def _examine(
-    ips: Mapping[str, str], checks: Sequence[Check], seconds: float
-) -> Iterator[Finding]:
-    """Yields the findings on machines, given by Ray's id and address."""
-    import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    remote: Any = ray.remote(Examiner)
-    places = [NodeAffinitySchedulingStrategy(key, soft=False) for key in ips]
-    examiners = [
-        (ip, remote.options(num_cpus=0, scheduling_strategy=place).remote())
-        for ip, place in zip(ips.values(), places, strict=True)
-    ]
-    asked = [(ip, each, each.read_port.remote()) for ip, each in examiners]
-    addresses, answering = [], []
-    for ip, examiner, port in asked:
-        try:
-            addresses.append(f"{ip}:{ray.get(port, timeout=seconds)}")
-            answering.append((ip, examiner))
-        except Exception as error:
-            advice = (
-                "install distrl there, for the Python that Ray runs with, and see "
-                "`ray status`"
-            )
-            yield Finding(f"{ip} distrl", "failed", _explain(error), advice)
-    # All machines run their checks at the same time.
-    versions = read_versions()
-    results = [each.run.remote(checks, versions, addresses) for _, each in answering]
-    for (ip, examiner), result in zip(answering, results, strict=True):
-        try:
-            findings = ray.get(result, timeout=seconds)
-            before = time.time()
-            there = ray.get(examiner.read_clock.remote(), timeout=seconds)
-            after = time.time()
-            clock = judge_clock(there - (before + after) / 2, (after - before) / 2)
-            findings.append(clock)
-        except Exception as error:
-            reason = _explain(error)
-            findings = [Finding("checks", "failed", reason, "see `ray status`")]
-        for found in findings:
-            yield Finding(f"{ip} {found.name}", found.state, found.found, found.advice)
-
-
-def _explain(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

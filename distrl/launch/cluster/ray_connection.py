@@ -55,25 +55,24 @@ def connect(
             f"{name}: Ray is not installed here ({error}); install the extra in the "
             "directory of your checkout: pip install --editable '.[ray]'"
         ) from error
-    address = launch.address
-    named = None if address == "auto" else address
-    if named is not None and not is_listening(named, launch.rpc_seconds):
+    address = launch.address or "local"
+    is_named = address not in ("local", "auto")
+    if is_named and not is_listening(address, launch.rpc_seconds):
         raise _refuse(launch, name, "nothing listens there")
-    options: dict[str, Any] = {}
-    if address is None:
-        options = {"include_dashboard": False, "_temp_dir": directory}
+    # Only for a cluster that is started here.
+    options: dict[str, Any] = {"include_dashboard": False, "_temp_dir": directory}
     job = ray.job_config.JobConfig()
     job._py_driver_sys_path = _EmptyList()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             ray.init(
-                address=address or "local",
+                address=address,
                 runtime_env=launch.runtime_env or None,
                 job_config=job,
                 log_to_driver=False,
                 logging_level=logging.ERROR,
-                **options,
+                **(options if address == "local" else {}),
             )
     except Exception as error:
         first = str(error).strip().partition("\n")[0]

@@ -50,7 +50,11 @@ def _serve(channel: Channel) -> None:
     if request.check is not None:
         channel.send(messages.Stage(f"checking {config.environment}"))
         spec, devices = check_run(channel, config, request.check)
-    held = {name: _hold_ports(count) for name, count in request.nodes.items()}
+    # Held, so that no other process can take them.
+    held = {
+        name: [socket.create_server(("", 0)) for _ in range(count)]
+        for name, count in request.nodes.items()
+    }
     ports = {
         name: [each.getsockname()[1] for each in sockets]
         for name, sockets in held.items()
@@ -78,11 +82,3 @@ def _check_disk(config: Config, request: messages.Import) -> None:
                 "same path."
             )
         time.sleep(_POLL_SECONDS)
-
-
-def _hold_ports(count: int) -> list[socket.socket]:
-    """Binds free ports, so that no other process can take them."""
-    held = [socket.socket() for _ in range(count)]
-    for each in held:
-        each.bind(("", 0))
-    return held
