@@ -57,7 +57,7 @@ def measure_learner(hidden_sizes: list[int], repetitions: int) -> dict[str, Any]
 
             def restore() -> None:
                 find_newest_checkpoint(directory, print, verify=True)
-                restore_state(directory, initial, config.learner)
+                restore_state(directory, initial)
 
             timed(times["write"], save)
             timed(times["restore"], restore)

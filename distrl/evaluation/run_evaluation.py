@@ -20,7 +20,6 @@ from distrl.evaluation.episodes import Evaluation, report_episodes
 from distrl.evaluation.saved_variables import SavedVariables, Which, load_variables
 from distrl.evaluation.video import check_video, open_video
 from distrl.learner.checkpoint import describe_network
-from distrl.networks.value_network import check_network
 from distrl.seeding import derive_seed
 from distrl.types import EnvironmentSpec
 
@@ -71,7 +70,6 @@ def evaluate_run(
     )
     for line in check_run_spec(config, describe_environment(spec)):
         note(line)
-    check_network(config.network, spec)
     agent = make_agent(config, spec)
     variables = jax.eval_shape(agent.init, jax.random.PRNGKey(0))
     check_run_spec(config, describe_network(*variables))

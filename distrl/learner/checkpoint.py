@@ -22,15 +22,14 @@ from distrl.checkpoints.layout import (
     discard_partial,
     find_newest_checkpoint,
     next_number,
-    restore_saved,
 )
 from distrl.checkpoints.manifest import return_freed_memory
 from distrl.checkpoints.run_spec import Description, describe_environment
 from distrl.checkpoints.trees import describe_arrays, restore_tree, save_tree
-from distrl.config import Config, LearnerConfig
+from distrl.config import Config
 from distrl.coordinator import Reporter
 from distrl.learner.devices import first_replica
-from distrl.learner.state import TrainState, check_finite, set_learner_steps
+from distrl.learner.state import TrainState, check_finite
 from distrl.replay import save_shard
 from distrl.system.output import say
 from distrl.types import EnvironmentSpec, StopSignal
@@ -41,22 +40,19 @@ _WHOLE = "manifest"
 
 
 def restore_state(
-    run_dir: str | Path, initial: TrainState, config: LearnerConfig
+    run_dir: str | Path, initial: TrainState
 ) -> tuple[TrainState, RunProgress]:
     """Returns the state and progress of the newest checkpoint, `initial` without one.
 
-    Neither state is replicated. `config` is that of the run as it continues.
+    Neither state is replicated.
     """
-
-    def restore(checkpoint: Checkpoint | None) -> tuple[TrainState, RunProgress]:
-        if checkpoint is None:
-            return initial, RunProgress()
-        state = read_state(checkpoint, initial)
-        say(f"the learner continues from {checkpoint.describe()}")
-        steps = checkpoint.progress.learner_steps
-        return set_learner_steps(state, steps, config), checkpoint.progress
-
-    return restore_saved(lambda: find_newest_checkpoint(run_dir, say), restore)
+    checkpoint = find_newest_checkpoint(run_dir, say)
+    if checkpoint is None:
+        return initial, RunProgress()
+    state = read_state(checkpoint, initial)
+    return_freed_memory()
+    say(f"the learner continues from {checkpoint.describe()}")
+    return state, checkpoint.progress
 
 
 def read_state(checkpoint: Checkpoint, like: TrainState) -> TrainState:

@@ -113,7 +113,7 @@ class Learner:
         key = jax.random.PRNGKey(derive_seed(config.seed, "learner"))
         initial = init_state(agent, optimizer, key)
         write_run_spec(config.run_dir, describe_run(spec, initial))
-        state, self.resumed = restore_state(config.run_dir, initial, config.learner)
+        state, self.resumed = restore_state(config.run_dir, initial)
         """How far the run was in the checkpoint that was restored."""
         self.learner_steps = self.resumed.learner_steps
         """The SGD steps so far, including those before a checkpoint."""

@@ -10,10 +10,7 @@ import numpy as np
 import optax
 
 from distrl.agents.agent import Agent
-from distrl.config import LearnerConfig
 from distrl.types import Nest
-
-_INT32_MAX = 2**31 - 1
 
 
 class TrainState(NamedTuple):
@@ -21,8 +18,8 @@ class TrainState(NamedTuple):
 
     Attributes:
       network_state: for example BatchNorm's averages; may be empty.
-      learner_steps: `[] int32`, the SGD steps so far, modulo `count_cycle`, since
-        devices have no wider integers. The host keeps the full count.
+      learner_steps: `[] int32`, the SGD steps so far; it wraps around, since devices
+        have no wider integers. The host keeps the full count.
       key: `[2] uint32`, a raw key that never changes; step n draws for item i of its
         batch from the key folded with learner_steps and i.
     """
@@ -37,24 +34,6 @@ class TrainState(NamedTuple):
 
 class DivergedError(ArithmeticError):
     """Raised when a metric or a parameter becomes NaN or infinite."""
-
-
-def count_cycle(config: LearnerConfig) -> int:
-    """Returns the modulus of `TrainState.learner_steps`.
-
-    It is the largest multiple of `target_update_period` in int32, so that target
-    updates stay on schedule when the count wraps.
-    """
-    period = config.target_update_period or 1
-    return _INT32_MAX // period * period
-
-
-def set_learner_steps(
-    state: TrainState, learner_steps: int, config: LearnerConfig
-) -> TrainState:
-    """Returns an unreplicated state with its SGD steps set from the full count."""
-    count = learner_steps % count_cycle(config)
-    return state._replace(learner_steps=jnp.asarray(count, jnp.int32))
 
 
 def init_state(

@@ -12,7 +12,7 @@ import optax
 from distrl.agents.agent import Agent
 from distrl.config.schema import Config, LearnerConfig
 from distrl.learner.devices import first_replica, map_over_devices
-from distrl.learner.state import TrainState, count_cycle
+from distrl.learner.state import TrainState
 from distrl.networks.value_network import DEVICE_AXIS
 from distrl.types import Nest
 
@@ -61,7 +61,6 @@ def make_update(
         of one slice, to be called within a jitted function.
     """
     update_target = _make_update_target(config.learner)
-    cycle = count_cycle(config.learner)
     gradient = jax.grad(agent.loss, has_aux=True)
 
     def step(
@@ -82,7 +81,7 @@ def make_update(
             gradients, state.optimizer_state, state.params
         )
         params = optax.apply_updates(state.params, updates)
-        learner_steps = (state.learner_steps + 1) % cycle
+        learner_steps = state.learner_steps + 1
         new_state = TrainState(
             params=params,
             target_params=update_target(params, state.target_params, learner_steps),

@@ -19,7 +19,7 @@ from distrl.networks.layers import (
     make_initial_carry,
 )
 from distrl.networks.observations import describe, zero_observation
-from distrl.networks.torsos import make_torso
+from distrl.networks.torsos import Torso, make_torso
 from distrl.types import EnvironmentSpec, Nest
 
 DEVICE_AXIS = "devices"
@@ -45,15 +45,9 @@ class ApplyFn(Protocol):
     ) -> tuple[jax.Array, Nest, hk.State]:
         """Returns the values, the next carry and the next network state.
 
-        Args:
-          params: the network's parameters.
-          network_state: the network's state.
-          key: a raw key.
-          observation: nest of `[B, ...]`, or `[B, T, ...]` for sequences.
-          carry: nest of `[B, ...]`, the recurrent state.
-          mode: what the values are for.
-          tau: `[B, N] float32`, the quantiles that an implicit network computes; else
-            None.
+        `observation` is a nest of `[B, ...]`, or of `[B, T, ...]` for sequences, and
+        `carry`, the recurrent state, of `[B, ...]`. `tau` `[B, N] float32` are the
+        quantiles that an implicit network computes.
         """
 
 
@@ -88,7 +82,7 @@ def make_value_network(
 
     `num_outputs` is N, the outputs per action, such as atoms; None for a single value.
     An implicit network computes given quantiles (IQN). Raises ConfigError if a part
-    cannot be made; applying the network does so if the values have another shape.
+    cannot be made; applying the network does so if a part returns another shape.
     """
     if is_implicit and config.network.head == "none":
         raise ConfigError(
@@ -104,8 +98,8 @@ def make_value_network(
         """Applies the network to `[B, ...]` with one axis, `[B, T, ...]` with two."""
         batch_shape = jax.tree.leaves(observation)[0].shape[:axes]
         with initialize_layers(config.network):
-            apply_torso = hk.BatchApply(lambda x: torso(x, mode == "learn"), axes)
-            features = apply_torso(observation)
+            apply_torso = functools.partial(_apply_torso, config.network, torso, mode)
+            features = hk.BatchApply(apply_torso, axes)(observation)
             if config.network.core != "none":
                 features, carry = apply_core(config.network, features, carry)
             if is_implicit:
@@ -158,11 +152,38 @@ def make_value_network(
     )
 
 
+def _apply_torso(
+    config: NetworkConfig, torso: Torso, mode: Mode, observation: Nest
+) -> Any:
+    """Returns features `[B, F] float32`; with `network.head: none`, the values."""
+    try:
+        features = torso(observation, mode == "learn")
+    except Exception as error:
+        raise ConfigError(
+            f"network.factory: {config.factory!r} fails on an observation of "
+            f"{describe(observation)}: {type(error).__name__}: {error}\n"
+            "A network is called as network(observation, is_training); "
+            "distrl.networks.observations.to_float converts integer observations, "
+            "uint8 included, to floats."
+        ) from error
+    batch_size = jax.tree.leaves(observation)[0].shape[0]
+    shape: tuple[int, ...] = getattr(features, "shape", ())
+    fits = len(shape) == 2 and shape[0] == batch_size and features.dtype == "float32"
+    if config.head != "none" and not fits:
+        raise ConfigError(
+            f"network.factory: {config.factory!r} returns {describe(features)} for a "
+            f"batch of {batch_size} observations; the head needs features "
+            f"[{batch_size}, any number] float32 (with network.head: none the network "
+            "returns the action values itself)."
+        )
+    return features
+
+
 def bind_device_axis(function: _Function) -> _Function:
     """Makes the device axis available to a pure function wherever it is called.
 
-    In the mapped update the axis is that of the devices. Elsewhere, as in actors, it
-    has size 1, so that a mean over devices changes nothing.
+    In the update it is mapped over the devices. Elsewhere, as in actors, it has size 1,
+    so that a mean over devices changes nothing.
     """
 
     @functools.wraps(function)
@@ -182,46 +203,3 @@ def _is_device_axis_bound() -> bool:
     except NameError:  # JAX raises it for an unbound axis.
         return False
     return True
-
-
-def check_network(config: NetworkConfig, spec: EnvironmentSpec) -> None:
-    """Raises ConfigError unless the torso returns `[B, F] float32`; computes nothing.
-
-    With `network.head: none` the agent checks the output instead.
-    """
-    torso = hk.transform_with_state(make_torso(config, spec))
-    # Unlike any other axis, to detect networks that mix up axes.
-    batch_size = spec.num_actions + 1
-
-    @bind_device_axis
-    def apply(key: chex.PRNGKey, observation: Nest) -> list[Any]:
-        params, state = torso.init(key, observation, True)
-        return [
-            torso.apply(params, state, key, observation, is_training)[0]
-            for is_training in (True, False)
-        ]
-
-    observation = jax.eval_shape(lambda: zero_observation(spec, batch_size))
-    try:
-        outputs = jax.eval_shape(apply, jax.random.PRNGKey(0), observation)
-    except ConfigError:
-        raise
-    except Exception as error:
-        raise ConfigError(
-            f"network.factory: {config.factory!r} fails on an observation of "
-            f"{describe(observation)}: {type(error).__name__}: {error}\n"
-            "A network is called as network(observation, is_training); "
-            "distrl.networks.observations.to_float converts integer observations, "
-            "uint8 included, to floats."
-        ) from error
-    if config.head == "none":
-        return
-    for output in outputs:
-        fits = hasattr(output, "shape") and len(output.shape) == 2
-        if not fits or output.shape[0] != batch_size or output.dtype != "float32":
-            raise ConfigError(
-                f"network.factory: {config.factory!r} returns {describe(output)} for a "
-                f"batch of {batch_size} observations; the head needs features "
-                f"[{batch_size}, any number] float32 (with network.head: none the "
-                "network returns the action values itself)."
-            )

@@ -22,7 +22,6 @@ from distrl.checkpoints.trees import restore_tree, save_tree
 from distrl.config import Config
 from distrl.learner.checkpoint import read_state, save_train_state
 from distrl.learner.devices import first_replica
-from distrl.learner.state import set_learner_steps
 from distrl.serial.learning import Counts, SerialState, place_state
 from distrl.system.output import say, write_json
 
@@ -71,7 +70,6 @@ def restore_state(
     say(f"serial: continuing from {checkpoint.describe()}")
     train = read_state(checkpoint, first_replica(blank.train))
     counts = Counts(**json.loads((checkpoint.path / _COUNTS).read_text()))
-    train = set_learner_steps(train, counts.learner_steps, config.learner)
     replay, buffer = checkpoint.find_part(_REPLAY), blank.buffer
     if replay is None:
         counts = counts._replace(inserted=0, sampled=0)

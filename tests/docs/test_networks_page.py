@@ -7,12 +7,12 @@ import numpy as np
 from dm_env import specs
 from pages import ROOT, read_blocks, read_rows
 
-from distrl.config import NetworkConfig, load_config
+from distrl.config import Config, NetworkConfig, load_config
 from distrl.config.factories import find_factory
 from distrl.config.fields import list_fields, show_value
+from distrl.launch.checking import check_agent
 from distrl.networks import list_networks
 from distrl.networks.torsos import _NETWORKS
-from distrl.networks.value_network import check_network
 from distrl.types import EnvironmentSpec
 
 PAGE = ROOT / "docs" / "networks.md"
@@ -52,7 +52,7 @@ def test_yaml_on_page_is_atari_network(tmp_path):
     (tmp_path / "atari.yaml").write_text(block)
     network = load_config(str(tmp_path / "atari.yaml")).network
     assert (network.factory, network.head) == ("atari", "dueling")
-    check_network(network, FRAMES)
+    check_agent(Config(network=network), FRAMES)
 
 
 def test_custom_torso_on_page_runs(tmp_path, monkeypatch):
@@ -61,6 +61,6 @@ def test_custom_torso_on_page_runs(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     network = NetworkConfig("my_torso:make_torso", {"size": 128}, "dueling")
     try:
-        check_network(network, FRAMES)
+        check_agent(Config(network=network), FRAMES)
     finally:
         sys.modules.pop("my_torso", None)

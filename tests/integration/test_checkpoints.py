@@ -52,7 +52,7 @@ def test_checkpoint_parts_are_consistent(tmp_path):
     spec = read_spec(config.environment, {})
     agent, optimizer = make_agent(config, spec), make_optimizer(config.learner)
     initial = init_state(agent, optimizer, jax.random.PRNGKey(0))
-    _, restored = restore_state(run_dir, initial, config.learner)
+    _, restored = restore_state(run_dir, initial)
     assert restored == progress
     size, inserts, samples = restore_replay(config, spec)
     # Replay counts blocks of 32 transitions. Some were still in the actors, which acted

@@ -45,7 +45,7 @@ def test_check_returns_environment_spec():
         ({"agent": "dqm"}, ["agent", "'dqm'", "'dqn'"]),
         (
             {"network": NetworkConfig("example_networks:wrong_width")},
-            ["returns [4, 10, 5] float32", "needs features [4, any number]"],
+            ["returns [1, 10, 5] float32", "needs features [1, any number]"],
         ),
         (
             {"replay": ReplayConfig(frame_stack=3)},

@@ -84,7 +84,7 @@ def save(run_dir, state, learner_steps=0):
 
 
 def restore(run_dir, learning):
-    return restore_state(run_dir, learning.initial, learning.config)
+    return restore_state(run_dir, learning.initial)
 
 
 def test_restore_without_checkpoint_returns_initial_state(learning, tmp_path):
@@ -114,7 +114,7 @@ class Saving:
 
     def restart(self):
         """Returns the checkpointer of a restarted learner."""
-        _, progress = restore_state(self.run_dir, self.initial, LearnerConfig())
+        _, progress = restore_state(self.run_dir, self.initial)
         addresses = self.addresses or ["nowhere"]
         self.checkpointer = Checkpointer(
             self.config, addresses, self.reporter, self.stop, progress
@@ -304,41 +304,3 @@ def test_checkpoint_of_another_network_is_rejected(learning, tmp_path):
     other = Learning(network)
     with pytest.raises(ValueError, match="another network"):
         restore(tmp_path, other)
-
-
-def test_counts_and_target_updates_are_correct_beyond_int32(tmp_path):
-    network = NetworkConfig("mlp", {"hidden_sizes": [4]}, noisy=True)
-    learning = Learning(network, target_update_period=3)
-    before = 2**31 - 3
-    save(tmp_path, replicate(learning.initial, learning.devices), before)
-
-    state, progress = restore(tmp_path, learning)
-    learner_steps = progress.learner_steps
-    assert learner_steps == before
-    state = replicate(state, learning.devices)
-    copied = []
-    for _ in range(4):
-        state = learning.learn(state, 1)
-        learner_steps += 2
-        is_copy = jax.tree.map(np.array_equal, state.params, state.target_params)
-        copied.append(all(jax.tree.leaves(is_copy)))
-        assert first_replica(state.learner_steps) >= 0
-    # 2^31 + 1 is a multiple of 3, and so are 3 and 6 steps later.
-    assert [(before + 2 * n) % 3 == 0 for n in range(1, 5)] == copied
-    assert copied.count(True) == 1
-    (tmp_path / "later").mkdir()
-    save(tmp_path / "later", state, learner_steps)
-    _, progress = restore(tmp_path / "later", learning)
-    assert progress.learner_steps == 2**31 + 5
-
-
-def test_changed_target_period_stays_aligned_beyond_int32(tmp_path):
-    network = NetworkConfig("mlp", {"hidden_sizes": [4]})
-    learning = Learning(network, target_update_period=1000)
-    steps = 7 * 2**31 + 5
-    save(tmp_path, replicate(learning.initial, learning.devices), steps)
-    for period in (3, 1000, 2**31 - 1):
-        config = dataclasses.replace(learning.config, target_update_period=period)
-        state, progress = restore_state(tmp_path, learning.initial, config)
-        assert progress.learner_steps == steps
-        assert int(state.learner_steps) % period == steps % period

@@ -200,7 +200,7 @@ def test_resumed_learner_continues_from_its_checkpoint(services, config):
     assert [path.name[0] for path in folder.iterdir()].count(".") == 0
     agent, optimizer = make_agent(config, SPEC), make_optimizer(config.learner)
     initial = init_state(agent, optimizer, jax.random.PRNGKey(0))
-    saved, progress = restore_state(config.run_dir, initial, config.learner)
+    saved, progress = restore_state(config.run_dir, initial)
     assert progress.learner_steps == steps
 
     again = Services()

@@ -208,3 +208,17 @@ def test_network_state_counter_stops_at_the_largest_int32():
     state, _ = take_steps(agent, np.ones(6), 2, 3)
     np.testing.assert_array_equal(state.network_state["late"], [largest, largest])
     np.testing.assert_array_equal(state.network_state["early"], [3, 3])
+
+
+def test_learning_continues_when_the_step_count_wraps_around():
+    config = make_config(target_update_period=4)
+    state, update = start(NOISY, 1, config)
+    before = np.full_like(state.learner_steps, 2**31 - 1)
+    state = state._replace(learner_steps=before)
+    batch = split_superbatch(make_transition(np.ones(2)), 1, 2)
+    state, output = update(state, batch, None)
+    # The target is copied at 2^31, a multiple of 4, which wraps around to -2^31.
+    assert state.learner_steps == 1 - 2**31
+    noise = np.asarray(output.priorities)
+    np.testing.assert_allclose(state.target_params, [-noise[0, 0, 0]])
+    np.testing.assert_allclose(state.params, [-noise.sum()])

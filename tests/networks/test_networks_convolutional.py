@@ -10,6 +10,7 @@ from dm_env import specs
 from distrl.config import Config, NetworkConfig
 from distrl.environments.spec import CategoricalArray
 from distrl.errors import ConfigError
+from distrl.launch.checking import check_agent
 from distrl.networks import make_torso
 from distrl.networks.convolutional import (
     Layer,
@@ -19,7 +20,7 @@ from distrl.networks.convolutional import (
     make_conv,
     make_impala,
 )
-from distrl.networks.value_network import check_network, make_value_network
+from distrl.networks.value_network import make_value_network
 from distrl.types import EnvironmentSpec
 
 FRAMES = EnvironmentSpec(specs.Array((84, 84, 4), np.uint8), num_actions=4)
@@ -176,7 +177,7 @@ def test_ambiguous_channel_axis_requires_a_layout(factory, shape):
     with pytest.raises(ConfigError, match="layout is 'nchw'; it has to be hwc"):
         make_torso(NetworkConfig(factory, {"layout": "nchw"}), spec)
     first = NetworkConfig(factory, {"layout": "chw"})
-    check_network(first, spec)
+    check_agent(Config(network=first), spec)
     last = EnvironmentSpec({"image": specs.Array((*shape[1:], shape[0]), np.uint8)}, 2)
     image = np.random.default_rng(0).integers(256, size=(2, *shape)).astype(np.uint8)
     outputs = []

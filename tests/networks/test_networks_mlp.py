@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from dm_env import specs
 
-from distrl.config import NetworkConfig
+from distrl.config import Config, NetworkConfig
 from distrl.environments.spec import CategoricalArray
 from distrl.errors import ConfigError
+from distrl.launch.checking import check_agent
 from distrl.networks.mlp import make_mixed, make_mlp
 from distrl.networks.observations import zero_observation
-from distrl.networks.value_network import check_network
 from distrl.types import EnvironmentSpec
 
 
@@ -183,4 +183,4 @@ def test_each_integer_has_its_own_embedding_rows():
     ],
 )
 def test_mixed_takes_any_nest(observation):
-    check_network(NetworkConfig("mixed"), EnvironmentSpec(observation, 3))
+    check_agent(Config(network=NetworkConfig("mixed")), EnvironmentSpec(observation, 3))

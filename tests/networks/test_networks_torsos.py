@@ -1,20 +1,17 @@
-"""Torsos by name and address, their arguments, and `check_network`."""
+"""Torsos by name and address, their arguments, and the checks of their outputs."""
 
 import subprocess
 import sys
 from typing import NamedTuple
 
-import haiku as hk
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from dm_env import specs
 
-from distrl.config import NetworkConfig
+from distrl.config import Config, NetworkConfig
 from distrl.errors import ConfigError
+from distrl.launch.checking import check_agent
 from distrl.networks import list_networks, make_torso, preload_networks
-from distrl.networks.value_network import check_network
 from distrl.types import EnvironmentSpec
 
 
@@ -58,13 +55,13 @@ def test_every_name_makes_a_valid_torso():
     preload_networks()
     spec = EnvironmentSpec(specs.Array((36, 36), np.uint8), num_actions=2)
     for name in list_networks():
-        check_network(NetworkConfig(name), spec)
+        check_agent(Config(network=NetworkConfig(name)), spec)
 
 
 @pytest.mark.parametrize("spec", [BOARD, IMAGE, DISCRETE, DOUBLE, NEST])
 def test_mlp_takes_any_nest(spec):
-    check_network(NetworkConfig("mlp"), spec)
-    check_network(NetworkConfig("mlp", {"hidden_sizes": []}), spec)
+    check_agent(Config(network=NetworkConfig("mlp")), spec)
+    check_agent(Config(network=NetworkConfig("mlp", {"hidden_sizes": []})), spec)
 
 
 @pytest.mark.parametrize("spec", [BOARD, IMAGE, NEST])
@@ -77,41 +74,31 @@ def test_mlp_takes_any_nest(spec):
     ],
 )
 def test_convolutions_take_an_image_with_or_without_numbers(name, args, spec):
-    check_network(NetworkConfig(name, args), spec)
+    check_agent(Config(network=NetworkConfig(name, args)), spec)
 
 
-def test_custom_factory_gets_the_spec_and_arguments():
-    config = NetworkConfig("example_networks:tabular", {"states": 7}, head="none")
-    check_network(config, DISCRETE)
-    network = hk.transform_with_state(make_torso(config, DISCRETE))
-    params, state = network.init(None, jnp.zeros((1,), jnp.int32), True)
-    assert jax.tree.map(jnp.shape, params) == {"~": {"q": (7, 2)}}
-    assert state == {}
-
-
-def test_custom_factory_may_take_any_keywords_and_hold_state():
-    check_network(
-        NetworkConfig("example_networks:any_keywords", {"states": 7}), DISCRETE
-    )
-    check_network(NetworkConfig("example_networks:batch_norm"), VECTOR)
-
-
-def test_head_none_allows_any_output_shape():
-    for shape in ([3], [3, 7], [4]):
-        args = {"shape": shape}
-        check_network(NetworkConfig("example_torsos:constant", args, "none"), VECTOR)
+@pytest.mark.parametrize(
+    ("factory", "args", "spec"),
+    [
+        ("any_keywords", {"states": 7}, DISCRETE),
+        ("batch_norm", {}, VECTOR),
+        # Ten terabytes, if they were computed.
+        ("huge", {}, VECTOR),
+    ],
+)
+def test_custom_networks_are_accepted_and_not_computed(factory, args, spec):
+    network = NetworkConfig(f"example_networks:{factory}", args)
+    check_agent(Config(network=network), spec)
 
 
 def test_check_accepts_networks_that_compute_across_devices():
-    args = {"axis_name": "devices"}
-    check_network(NetworkConfig("example_torsos:batch_norm", args), VECTOR)
+    def check(axis_name):
+        network = "example_torsos:batch_norm", {"axis_name": axis_name}
+        check_agent(Config(network=NetworkConfig(*network)), VECTOR)
+
+    check("devices")
     with pytest.raises(ConfigError, match="unbound axis name: other"):
-        args = {"axis_name": "other"}
-        check_network(NetworkConfig("example_torsos:batch_norm", args), VECTOR)
-
-
-def test_check_does_not_compute_the_network():
-    check_network(NetworkConfig("example_networks:huge"), VECTOR)
+        check("other")
 
 
 @pytest.mark.parametrize(
@@ -139,26 +126,26 @@ def test_check_does_not_compute_the_network():
             "example_torsos:constant",
             {"shape": []},
             VECTOR,
-            ["returns [4] float32", "[4, any number] float32", "network.head: none"],
+            ["returns [1] float32", "[1, any number] float32", "network.head: none"],
         ),
         (
             "example_networks:wrong_dtype",
             {},
             VECTOR,
-            ["returns [4, 3] bfloat16", "needs features [4, any number] float32"],
+            ["returns [1, 3] bfloat16", "needs features [1, any number] float32"],
         ),
         ("example_networks:wrong_in_evaluation", {}, VECTOR, ["returns [3] float32"]),
         (
             "example_networks:two_outputs",
             {},
             VECTOR,
-            ["returns dict of ['q'] [4, 3] float32, ['value'] [4] float32"],
+            ["returns dict of ['q'] [1, 3] float32, ['value'] [1] float32"],
         ),
         (
             "example_networks:linear",
             {},
             IMAGE,
-            ["fails on an observation of [7, 10, 10, 4] uint8", "to_float"],
+            ["fails on an observation of [1, 10, 10, 4] uint8", "to_float"],
         ),
         (
             "example_networks:takes_one_argument",
@@ -173,24 +160,24 @@ def test_check_does_not_compute_the_network():
 )
 def test_invalid_networks_are_explained(factory, args, spec, parts):
     with pytest.raises(ConfigError) as caught:
-        check_network(NetworkConfig(factory, args), spec)
+        check_agent(Config(network=NetworkConfig(factory, args)), spec)
     for part in parts:
         assert part in str(caught.value)
 
 
-@pytest.mark.parametrize("sizes", [64, None, "64", [0], [-1], [1.5], [True], [[2]]])
-def test_size_lists_must_hold_positive_integers(sizes):
-    with pytest.raises(ConfigError) as caught:
-        make_torso(NetworkConfig("mlp", {"hidden_sizes": sizes}), VECTOR)
-    assert f"network.args: hidden_sizes is {sizes!r}" in str(caught.value)
-
-
-@pytest.mark.parametrize("size", [0, -1, 1.5, True, None, "3", [3]])
 @pytest.mark.parametrize(
-    ("name", "argument"),
-    [("conv", "kernel"), ("impala", "width"), ("mixed", "embedding_size")],
+    ("name", "argument", "value"),
+    [
+        *(
+            ("mlp", "hidden_sizes", sizes)
+            for sizes in (64, None, "64", [0], [-1], [1.5], [True], [[2]])
+        ),
+        *(("conv", "kernel", size) for size in (0, -1, 1.5, True, None, "3", [3])),
+        ("impala", "width", 0),
+        ("mixed", "embedding_size", 1.5),
+    ],
 )
-def test_sizes_must_be_positive_integers(name, argument, size):
+def test_sizes_must_be_positive_integers(name, argument, value):
     with pytest.raises(ConfigError) as caught:
-        make_torso(NetworkConfig(name, {argument: size}), BOARD)
-    assert f"network.args: {argument} is {size!r}" in str(caught.value)
+        make_torso(NetworkConfig(name, {argument: value}), BOARD)
+    assert f"network.args: {argument} is {value!r}" in str(caught.value)
