@@ -22,10 +22,8 @@ def map_over_devices(
 ) -> _Function:
     """Maps a function over the leading `[D]` of its arguments, one slice per device.
 
-    Args:
-      function: computes across `DEVICE_AXIS`; its first argument is donated.
-      devices: the D devices; None maps over a `[D]` of 1 by `vmap`, to be called within
-        a jitted function, which decides what is donated.
+    It may compute across `DEVICE_AXIS`; its first argument is donated. Without
+    `devices` it is mapped over a `[D]` of 1 by `vmap`, and donates nothing.
     """
     if devices is None:
         return jax.vmap(function, axis_name=DEVICE_AXIS)

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import optax
 
 from distrl.config.factories import check_keywords, load_factory
@@ -20,27 +19,20 @@ from distrl.types import Nest
 
 _OPTIMIZER, _SCHEDULE = "learner.optimizer", "learner.schedule"
 _MASKS = ("mask", "weight_decay_mask")
-_SHAPES = {
-    "b": jax.ShapeDtypeStruct((2,), jnp.float32),
-    "w": jax.ShapeDtypeStruct((3, 2), jnp.float32),
-}
 
 
 def make_optimizer(
     config: LearnerConfig, params: Nest = None
 ) -> optax.GradientTransformation:
-    """Returns the optimizer of a configuration after tracing one update.
+    """Returns the optimizer of a configuration, which first clips gradients.
 
     Schedules are called with the number of previous updates, so the first update uses
-    their value at 0. Gradients are clipped first. Raises ConfigError if the optimizer
-    or schedule does not exist, does not take the arguments, or cannot be used here.
-
-    The update is traced on `params`, the shapes of the network's parameters. Without
-    them an Optax optimizer is traced on two arrays; a custom one is not, since it may
-    depend on parameter names.
+    their value at 0. Raises ConfigError if the optimizer or schedule does not exist,
+    does not take the arguments, or cannot update `params`: the shapes of the network's
+    parameters, on which an update is traced if they are given.
     """
-    name, is_own = config.optimizer, ":" in config.optimizer
-    if is_own:
+    name = config.optimizer
+    if ":" in name:
         factory = load_factory(f"{_OPTIMIZER}: {name!r}", name)
     else:
         known = _list_functions(optax, "learning_rate")
@@ -52,8 +44,8 @@ def make_optimizer(
     learning_rate = _make_learning_rate(config)
     try:
         optimizer = factory(learning_rate, **args)
-        if params is not None or not is_own:
-            _check_update(optimizer, _SHAPES if params is None else params)
+        if params is not None:
+            _check_update(optimizer, params)
     except Exception as error:
         scheduled = f" and the {_SCHEDULE} {config.schedule!r}"
         raise _explain_failure(

@@ -60,7 +60,6 @@ def make_update(
       devices: the D devices, to which the state is donated; None for a pure function
         of one slice, to be called within a jitted function.
     """
-    update_target = _make_update_target(config.learner)
     gradient = jax.grad(agent.loss, has_aux=True)
 
     def step(
@@ -84,7 +83,9 @@ def make_update(
         learner_steps = state.learner_steps + 1
         new_state = TrainState(
             params=params,
-            target_params=update_target(params, state.target_params, learner_steps),
+            target_params=_update_target(
+                config.learner, params, state.target_params, learner_steps
+            ),
             network_state=average_network_state(
                 output.network_state, state.network_state
             ),
@@ -151,18 +152,17 @@ def _weigh(probabilities: chex.Array, exponent: float) -> jax.Array:
     return (smallest / probabilities) ** exponent
 
 
-def _make_update_target(
+def _update_target(
     config: LearnerConfig,
-) -> Callable[[hk.Params, hk.Params, jax.Array], hk.Params]:
+    params: hk.Params,
+    target_params: hk.Params,
+    learner_steps: jax.Array,
+) -> hk.Params:
     period, rate = config.target_update_period, config.target_update_rate
     if rate is not None:
-        return lambda params, target_params, _: optax.incremental_update(
-            params, target_params, rate
-        )
+        return optax.incremental_update(params, target_params, rate)
     assert period is not None
-    return lambda params, target_params, learner_steps: optax.periodic_update(
-        params, target_params, learner_steps, period
-    )
+    return optax.periodic_update(params, target_params, learner_steps, period)
 
 
 def _reduce_metrics(metrics: dict[str, jax.Array]) -> dict[str, jax.Array]:

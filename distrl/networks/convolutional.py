@@ -41,16 +41,9 @@ def make_atari(
     """Returns convolutions without padding, then an MLP, with ReLUs.
 
     The default is the DQN network for 84 by 84 Atari images (Nature 518,
-    10.1038/nature14236), without its last layer.
-
-    Args:
-      spec: one image `[height, width]` or `[height, width, channels]`, or a nest of one
-        image and vectors or numbers, which are inputs of the MLP.
-      channels: the output channels of each convolution.
-      kernels: the height and width of each, in pixels.
-      strides: in pixels, the same in both directions.
-      hidden_sizes: the units of each hidden layer after the convolutions.
-      layout: `hwc` or `chw`: channels last or first; None if the shape shows it.
+    10.1038/nature14236), without its last layer. The observation is one image `[height,
+    width]` or `[height, width, channels]`, or a nest of one image and vectors or
+    numbers, which are inputs of the MLP. Kernels and strides are in pixels.
     """
     if not len(channels) == len(kernels) == len(strides):
         raise ConfigError(
@@ -71,8 +64,7 @@ def make_conv(
 ) -> Torso:
     """Returns convolutions of stride 1 without padding, then an MLP, with ReLUs.
 
-    The default is the network of MinAtar (arXiv 1903.03176). The arguments are those of
-    `make_atari`, but all convolutions share one `kernel`.
+    The default is the network of MinAtar (arXiv 1903.03176).
     """
     layers = [Layer(size, kernel, stride=1) for size in channels]
     return _make_unpadded("conv", spec, layers, hidden_sizes, layout)
@@ -90,8 +82,7 @@ def make_impala(
 
     A section is a convolution, a max pooling that halves height and width, and residual
     blocks; an MLP with ReLUs follows the last one. All is padded, so images may have
-    any size. The arguments are those of `make_atari`, but a section has `blocks`
-    residual blocks, and `width` multiplies all channels.
+    any size. `width` multiplies all channels.
     """
     find_image("impala", spec, layout)
 

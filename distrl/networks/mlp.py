@@ -60,9 +60,6 @@ def make_mixed(
       `[height, width]` and `[height, width, channels]`: padded convolutions, then a
         linear layer, with ReLUs;
       all others: a linear layer on the flattened leaf, with a ReLU.
-
-    The other arguments are those of `make_atari`, but all convolutions share one
-    `kernel` and one `stride`.
     """
     layers = [Layer(size, kernel, stride) for size in channels]
 
