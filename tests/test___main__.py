@@ -1,31 +1,13 @@
 """`python -m distrl` is the command."""
 
-import subprocess
-import sys
-
-import pytest
+from pythons import run_python
 
 import distrl
 
 
-@pytest.mark.parametrize(
-    ("arguments", "code", "out", "err"),
-    [
-        (["--version"], 0, f"distrl {distrl.__version__}\n", ""),
-        (
-            [],
-            2,
-            "",
-            "distrl: error: name a command: train, resume, evaluate, check-env, sweep, "
-            "report, doctor, list (or --help)\n",
-        ),
-    ],
-)
-def test_module_runs_command_and_returns_exit_code(arguments, code, out, err):
-    done = subprocess.run(
-        [sys.executable, "-m", "distrl", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (code, out, err)
+def test_module_runs_command_and_returns_exit_code():
+    done = run_python("-m", "distrl", "--version")
+    assert (done.returncode, done.stdout) == (0, f"distrl {distrl.__version__}\n")
+    done = run_python("-m", "distrl", "trian")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith("distrl: error: trian: ")

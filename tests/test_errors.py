@@ -6,19 +6,12 @@ from pathlib import Path
 import pytest
 
 from distrl.errors import (
-    ConfigError,
     find_nearest,
     locate_dump,
     locate_error,
     offer,
     suggest,
 )
-
-
-def test_config_error_is_value_error_with_message():
-    with pytest.raises(ValueError, match="^seed = -1: too low$") as caught:
-        raise ConfigError("seed = -1: too low")
-    assert type(caught.value) is ConfigError
 
 
 @pytest.mark.parametrize(

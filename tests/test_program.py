@@ -22,14 +22,11 @@ def make(count, relays=0, shards=1):
     return make_program(config, SPEC)
 
 
-@pytest.mark.parametrize("count", [1, 3])
-def test_nodes_have_expected_names(count):
-    program = make(count)
+def test_nodes_have_expected_names():
+    program = make(2, shards=2)
+    names = {"actor/0", "actor/1", "learner", "replay/0", "replay/1", "variables"}
+    assert set(named_nodes(program)) == names | {"evaluator", "coordinator"}
     assert program.name == "wired"
-    actors = [f"actor/{index}" for index in range(count)]
-    assert sorted(named_nodes(program)) == sorted(
-        [*actors, "learner", "replay/0", "variables", "evaluator", "coordinator"]
-    )
 
 
 def test_only_servers_have_an_address():
@@ -80,7 +77,6 @@ def test_only_learner_and_relays_call_variable_service(relays):
 def test_actors_are_spread_over_replay_shards():
     groups = make(6, shards=3).groups
     shards = [node.addresses for node in groups["replay"]]
-    assert [len(addresses) for addresses in shards] == [1, 1, 1]
 
     def find_shards(node):
         """Returns the shards whose addresses a node gets, in order."""
@@ -92,8 +88,6 @@ def test_actors_are_spread_over_replay_shards():
     assert [find_shards(node) for node in groups["actor"]] == 2 * [[0], [1], [2]]
     assert find_shards(groups["learner"][0]) == [0, 1, 2]
     assert [find_shards(node) for node in groups["replay"]] == [[0], [1], [2]]
-    names = [name for name in named_nodes(make(6, shards=3)) if "replay" in name]
-    assert names == ["replay/0", "replay/1", "replay/2"]
 
 
 def test_node_functions_can_be_pickled():

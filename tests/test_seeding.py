@@ -2,7 +2,6 @@
 
 import itertools
 
-import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,10 +28,6 @@ def test_seed_depends_on_number_of_indices():
     # Roles that look like a role with an index have seeds of their own.
     calls += [("actor 0",), ("actor, 0",), ("actor', 0",), ("actor", 2**32), ("", 0)]
     assert len({derive_seed(1, *call) for call in calls}) == len(calls)
-
-
-def test_numpy_numbers_give_same_seed():
-    assert derive_seed(np.int64(3), "actor", np.int32(1)) == derive_seed(3, "actor", 1)
 
 
 @given(st.integers(0, 2**31 - 1), st.text(), st.integers(0, 1000))

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from pythons import run_python
 
 import distrl
 from distrl.cli.main import main
@@ -81,9 +82,7 @@ def test_light_commands_import_no_heavy_packages(arguments):
         f"heavy = [name for name in {_HEAVY} if name in sys.modules]\n"
         "print(json.dumps(heavy), file=sys.stderr)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60
-    )
+    done = run_python("-c", code)
     imported = json.loads(done.stderr.splitlines()[-1])
     assert set(imported) <= (set() if arguments[0].startswith("-") else {"yaml"})
 

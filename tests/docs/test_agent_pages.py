@@ -14,7 +14,7 @@ from distrl.agents import list_agents, make_agent
 from distrl.cli.arguments import read_configured
 from distrl.config import LearnerConfig, load_config
 from distrl.config.plain_yaml import load_yaml
-from distrl.config.presets import PRESETS
+from distrl.config.presets import PRESETS, Preset
 from distrl.items import make_item_spec, make_zeros
 from distrl.learner.optimizer import make_optimizer
 from distrl.types import EnvironmentSpec
@@ -26,15 +26,10 @@ TABLE = {
     if row[0].startswith("[")
 }
 BENCHMARKS = [
-    words
-    for page in PAGES
-    for words in read_commands(page, "python -m benchmarks.solve")
+    words for p in PAGES for words in read_commands(p, "python -m benchmarks.solve")
 ]
 PROGRAMS = [
-    words
-    for page in PAGES
-    for words in read_commands(page, "python")
-    if ".py" in words[0]
+    words for p in PAGES for words in read_commands(p, "python") if ".py" in words[0]
 ]
 
 
@@ -59,23 +54,17 @@ def test_every_agent_has_a_page_and_a_row():
 def test_row_has_paper_and_preset(name):
     _, paper, parts, defaults = TABLE[name]
     assert paper in list_agents()[name]
-    preset = PRESETS.get(name)
-    assert read_fields(parts) == (dict(preset.parts) if preset else {})
-    assert read_fields(defaults) == (dict(preset.defaults) if preset else {})
+    preset = PRESETS.get(name, Preset())
+    assert read_fields(parts) == preset.parts
+    assert read_fields(defaults) == preset.defaults
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_page_has_all_sections(name):
     text = read_page(name).read_text()
     headings = re.findall(r"^#+ (.*)$", text, re.M)
-    assert headings == [
-        name,
-        "Equations",
-        "Hyperparameters",
-        "Deviations from the paper",
-        "Metrics",
-        "Results",
-    ]
+    parts = ["Equations", "Hyperparameters", "Deviations from the paper"]
+    assert headings == [name, *parts, "Metrics", "Results"]
     assert TABLE[name][1] in text
     assert any(f"--agent={name}" in words for words in read_commands(read_page(name)))
     configs = [

@@ -6,7 +6,7 @@ import re
 from pages import ROOT, read_prose, read_rows
 
 from distrl.config import load_config
-from distrl.config.fields import list_fields
+from distrl.config.fields import find_value, list_fields
 from distrl.environments import list_bsuite_episodes, select_bsuite_ids
 from distrl.reports.scores import list_experiments
 from distrl.sweep.directory import open_sweep
@@ -21,12 +21,8 @@ def list_named():
     return {name for row in read_rows(PAGE) for name in re.findall("`([^`]+)`", row[0])}
 
 
-def test_every_sweep_field_has_a_row():
-    fields = {name for name in list_fields() if name.startswith("sweep.")}
-    assert fields <= list_named()
-
-
-def test_every_sweep_file_has_a_row(tmp_path):
+def test_every_sweep_field_and_file_has_a_row(tmp_path):
+    assert {name for name in list_fields() if name.startswith("sweep.")} <= list_named()
     config = load_config(str(BSUITE), {"run_dir": str(tmp_path / "s")})
     sweep = open_sweep(config, "")
     sweep.close()
@@ -46,14 +42,11 @@ def test_r2d2_config_matches_dqn_and_memory_configs():
         load_config(str(ROOT / "configs" / f"{name}.yaml"))
         for name in ("bsuite", "bsuite_r2d2", "memory")
     )
-    for section, names in {
-        "actor": ["exploration", "discount"],
-        "learner": ["batch_size"],
-        "replay": ["capacity", "min_size", "samples_per_insert"],
-    }.items():
-        for name in names:
-            ours = getattr(getattr(r2d2, section), name)
-            assert ours == getattr(getattr(dqn, section), name), name
+    for name in (
+        *("actor.exploration", "actor.discount", "learner.batch_size"),
+        *("replay.capacity", "replay.min_size", "replay.samples_per_insert"),
+    ):
+        assert find_value(r2d2, name) == find_value(dqn, name), name
     assert r2d2.sweep == dqn.sweep
     assert r2d2.network == memory.network
     assert r2d2.replay.sequence_length == memory.replay.sequence_length

@@ -1,7 +1,8 @@
 """The program with a custom agent: its loss and its length."""
 
-import importlib.util
+import runpy
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -17,10 +18,7 @@ SPEC = EnvironmentSpec(specs.Array((2,), np.float32), num_actions=3)
 
 @pytest.fixture(scope="module")
 def program():
-    spec = importlib.util.spec_from_file_location("custom_agent", PATH)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return SimpleNamespace(**runpy.run_path(str(PATH)))
 
 
 def test_program_is_under_60_lines():

@@ -1,7 +1,8 @@
 """The corridors of the program with custom environments."""
 
-import importlib.util
+import runpy
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,10 +14,7 @@ PATH = Path(__file__).parents[2] / "programs" / "custom_environment.py"
 
 @pytest.fixture(scope="module")
 def program():
-    spec = importlib.util.spec_from_file_location("custom_environment", PATH)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return SimpleNamespace(**runpy.run_path(str(PATH)))
 
 
 def make_corridor(program, kind):

@@ -1,7 +1,6 @@
 """The programs that need no server, run as a user runs them."""
 
 import re
-import time
 from pathlib import Path
 
 from pythons import run_python
@@ -15,10 +14,8 @@ def run(name, *flags):
 
 
 def test_catch_q_learning_solves_catch():
-    start = time.monotonic()
     done = run("catch_q_learning", "--seed", "1")
     assert done.returncode == 0, done.stderr
-    assert time.monotonic() - start < 60
     *lines, last = done.stdout.splitlines()
     pattern = re.compile(r"episode (\d+): evaluation return (-?\d\.\d\d)")
     evaluations = [pattern.fullmatch(line).groups() for line in lines]
