@@ -65,12 +65,8 @@ def saved(tmp_path, state):
 def test_nest_is_restored_bit_exact(saved, state):
     like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), state)
     assert_same(restore_tree(saved, like), state)
-    assert_same(restore_tree(saved, jax.tree.map(np.zeros_like, state)), state)
-
-
-def test_jax_arrays_are_restored_as_numpy_arrays(tmp_path, state):
-    save_tree(tmp_path / "tree", jax.tree.map(jnp.asarray, state))
-    assert_same(restore_tree(tmp_path / "tree", state), state)
+    save_tree(saved.with_name("jax"), jax.tree.map(jnp.asarray, state))
+    assert_same(restore_tree(saved.with_name("jax"), state), state)
 
 
 def test_orbax_leaves_no_warnings_threads_or_files(tmp_path, state):

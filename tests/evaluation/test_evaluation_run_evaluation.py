@@ -63,15 +63,6 @@ def test_seed_determines_the_episodes(config):
     assert derived[1] != config.seed
 
 
-def test_environment_processes_do_not_change_the_episodes(config):
-    save_as_best(config, prefer(2), 20)
-    evaluation = dataclasses.replace(config.evaluation, environment_processes=2)
-    in_processes = dataclasses.replace(config, evaluation=evaluation)
-    options = {"epsilon": 1.0, "episodes": 9}
-    answer = evaluate_run(in_processes, **options)
-    assert answer["returns"] == evaluate_run(config, **options)["returns"]
-
-
 def test_evaluation_leaves_a_run_in_progress_unchanged(config, tmp_path):
     save_as_best(config, prefer(2), 20)
     save_latest(config, prefer(1), 30)

@@ -41,17 +41,6 @@ def test_gif_drops_images_beyond_the_limit(tmp_path, monkeypatch):
         assert shown.n_frames == 5
 
 
-def test_mp4_has_all_images_at_full_size(tmp_path):
-    pytest.importorskip("imageio_ffmpeg")
-    from imageio import v2 as imageio
-
-    write(tmp_path / "a.mp4")
-    with imageio.get_reader(tmp_path / "a.mp4") as shown:
-        assert shown.count_frames() == 12
-        assert shown.get_meta_data()["size"] == (54, 38)
-        assert shown.get_meta_data()["fps"] == 20
-
-
 def test_interrupted_video_keeps_the_old_file(tmp_path):
     pytest.importorskip("imageio")
     file = tmp_path / "a.gif"

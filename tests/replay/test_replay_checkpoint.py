@@ -2,13 +2,13 @@
 
 import contextlib
 import dataclasses
-import resource
 import threading
 from concurrent import futures
 
 import numpy as np
 import pytest
 import reverb
+from file_limits import file_limit
 from mortal_servers import MortalServer, serve_shard
 from replay.conftest import Reports
 
@@ -219,13 +219,8 @@ def test_full_disk_fails_the_save_but_not_replay(replay, tmp_path):
     config = configure(replay, tmp_path)
     server = Server(replay, config)
     fill(replay, config, server.address, range(300))
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
-    try:
-        with pytest.raises(RuntimeError, match="File too large"):
-            save(tmp_path, [server.address])
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with file_limit(100), pytest.raises(RuntimeError, match="File too large"):
+        save(tmp_path, [server.address])
     assert len(draw(server.address, 100)) > 10
     assert save(tmp_path, [server.address]).find_part(PART) is not None
     server.end()

@@ -1,13 +1,13 @@
 """Handmade results of bsuite, and some of their scores computed the slow way."""
 
 import csv
+import functools
 import json
 import random
+from statistics import fmean
 
 from bsuite import sweep
-
-# 1, 1.2, 1.4, 1.7, 2, 2.5 and 3 to 10 times a power of ten, where they are whole.
-RATIOS = (10, 12, 14, 17, 20, 25, 30, 40, 50, 60, 70, 80, 90, 100)
+from bsuite.utils import wrappers
 
 # The columns of each family of experiments in addition to the standard ones.
 COLUMNS = {
@@ -41,14 +41,10 @@ def find_family(experiment):
     return next(name for name in names if experiment.startswith(name))
 
 
+@functools.cache
 def list_log_points(episodes):
-    points = {
-        ratio * 10**power // 10
-        for power in range(6)
-        for ratio in RATIOS
-        if ratio * 10**power % 10 == 0
-    }
-    return sorted(point for point in points if 1 <= point <= episodes)
+    numbers = range(1, episodes + 1)
+    return [number for number in numbers if wrappers._logarithmic_logging(number)]
 
 
 def make_results(experiment, episodes=None, ids=None):
@@ -111,29 +107,20 @@ def write_sweep(path, results, **record):
     (path / "sweep.json").write_text(json.dumps(whole))
 
 
-def clip(number):
-    return min(1.0, max(0.0, number))
-
-
-def mean(numbers):
-    numbers = list(numbers)
-    return sum(numbers) / len(numbers)
-
-
 def score_slowly(experiment, results):
     """Returns the score as docs/bsuite.md defines it, in plain loops."""
     last = [rows[-1] for rows in results.values()]
     if experiment in ("bandit", "catch"):
         base = {"bandit": 0.5, "catch": 1.6}[experiment]
-        regret = mean(row["total_regret"] / row["episode"] for row in last)
-        return clip((base - regret) / base)
+        regret = fmean(row["total_regret"] / row["episode"] for row in last)
+        return min(1.0, max(0.0, (base - regret) / base))
     if experiment.startswith("memory"):
-        return mean(
+        return fmean(
             (row["episode"] - row["total_perfect"]) / 0.5 / row["episode"] < 0.75
             for row in last
         )
     if experiment.startswith("umbrella"):
-        return mean(row["total_regret"] / row["episode"] < 0.5 for row in last)
+        return fmean(row["total_regret"] / row["episode"] < 0.5 for row in last)
     assert experiment == "deep_sea"
     solved = 0
     for bsuite_id, rows in results.items():
