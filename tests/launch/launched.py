@@ -1,5 +1,6 @@
-"""Runs of small programs, and what they leave in their run directories."""
+"""Whole runs of small programs, and what they leave in their run directories."""
 
+import dataclasses
 import io
 import json
 
@@ -8,17 +9,36 @@ from distrl.launch import run
 from distrl.telemetry.progress import Progress
 
 
-def launch(run_dir, program, resume=False, stop_seconds=4.0, **changes):
-    launch_config = LaunchConfig(stop_seconds=stop_seconds, **changes)
-    config = Config(run_dir=str(run_dir), launch=launch_config)
-    progress = Progress(io.StringIO())
-    return run(config, program=program, progress=progress, resume=resume)
+class Launched:
+    """A run that has ended: its result, its nodes by name, and what it showed."""
+
+    def __init__(self, outcome, run_dir, shown):
+        self.exit_code, self.result = outcome.exit_code, outcome.result
+        self.shown = shown
+        self._run_dir = run_dir
+        program = json.loads((run_dir / "program.json").read_text())
+        self.nodes = {node["name"]: node for node in program["nodes"]}
+        self.states = {name: node["state"] for name, node in self.nodes.items()}
+
+    def read(self, name):
+        """Returns what a node has noted."""
+        return json.loads((self._run_dir / f"{name}.json").read_text())
+
+    def assert_failed(self, node, *words):
+        """Checks that `node` failed the run, with a traceback that has the words."""
+        assert (self.exit_code, self.result["status"]) == (1, "failed")
+        assert self.result["reason"] == f"{node} failed"
+        assert self.result["error"]["node"] == node
+        for word in words:
+            assert word in self.result["error"]["traceback"]
 
 
-def read_nodes(run_dir):
-    program = json.loads((run_dir / "program.json").read_text())
-    return {node["name"]: node for node in program["nodes"]}
-
-
-def read_note(run_dir, name):
-    return json.loads((run_dir / f"{name}.json").read_text())
+def launch(run_dir, program, *, resume=False, config=None, **changes):
+    """Runs a program to its end; `changes` are fields of `launch`."""
+    launch_config = LaunchConfig(**{"stop_seconds": 4.0, **changes})
+    config = dataclasses.replace(
+        config or Config(), run_dir=str(run_dir), launch=launch_config
+    )
+    stream = io.StringIO()
+    outcome = run(config, program=program, progress=Progress(stream), resume=resume)
+    return Launched(outcome, run_dir, stream.getvalue())

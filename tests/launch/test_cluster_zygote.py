@@ -99,7 +99,7 @@ def test_zygote_checks_and_runs_its_nodes(start, tmp_path):
     assert zygote.process.wait(30) == 0
     # Each node has its own environment and number of restarts.
     learner = json.loads((tmp_path / "learner.json").read_text())
-    assert (learner["answer"], learner["platforms"]) == (42, "cpu")
+    assert (learner["answer"], learner["jax_platforms"]) == (42, "cpu")
     for name, restarts in (("actor0", 0), ("actor1", 2)):
         session = json.loads((tmp_path / f"{name}.json").read_text())["session"]
         assert session["restarts"] == restarts

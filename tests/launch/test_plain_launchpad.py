@@ -4,7 +4,7 @@ import os
 import tempfile
 
 import tiny_programs
-from launched import launch, read_nodes, read_note
+from launched import launch
 
 
 def test_launchpad_nodes_have_own_processes_logs_and_devices(
@@ -14,22 +14,20 @@ def test_launchpad_nodes_have_own_processes_logs_and_devices(
     monkeypatch.setenv("TMPDIR", str(temporary))
     monkeypatch.setattr(tempfile, "tempdir", None)
     chosen = {"actor": {"WORD": 7, "PYTHONPATH": "nowhere"}}
-    outcome = launch(
+    run = launch(
         tmp_path, tiny_programs.stopping, backend="launchpad", environment=chosen
     )
-    assert (outcome.exit_code, outcome.result["status"]) == (0, "done")
-    nodes = read_nodes(tmp_path)
-    assert list(nodes) == ["doubler", "actor/0", "actor/1", "learner"]
-    assert {node["state"] for node in nodes.values()} == {"ended"}
-    learner, *actors = (
-        read_note(tmp_path, name) for name in ("learner", "actor0", "actor1")
-    )
-    assert len({note["pid"] for note in (learner, *actors)}) == 3
-    assert learner["answer"] == 42
-    assert learner["platforms"] == os.environ.get("JAX_PLATFORMS")
-    assert (actors[0]["platforms"], actors[0]["word"]) == ("cpu", "7")
-    session = learner["session"]
-    assert session == actors[0]["session"]
+    assert (run.exit_code, run.result["status"]) == (0, "done")
+    names = ["doubler", "actor/0", "actor/1", "learner"]
+    assert run.states == dict.fromkeys(names, "ended")
+    notes = {name: run.read(name) for name in ("learner", "actor0", "actor1")}
+    assert len({note["pid"] for note in notes.values()}) == 3
+    assert notes["learner"]["answer"] == 42
+    assert notes["learner"]["jax_platforms"] == os.environ.get("JAX_PLATFORMS")
+    assert notes["actor0"]["jax_platforms"] == "cpu"
+    assert (notes["actor0"]["word"], notes["learner"]["word"]) == ("7", None)
+    session = notes["learner"]["session"]
+    assert session == notes["actor0"]["session"]
     assert (len(session["id"]), session["number"], session["restarts"]) == (32, 0, 0)
     log = (tmp_path / "logs" / "learner.log").read_text()
     assert "learned something\nand complained\n" in log

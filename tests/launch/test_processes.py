@@ -7,7 +7,7 @@ import psutil
 import pytest
 import tiny_programs
 from integration.commands import can_isolate
-from launched import launch, read_nodes, read_note
+from launched import launch
 
 from distrl.checkpoints.layout import RunProgress, begin_part, complete_checkpoint
 from distrl.errors import ConfigError
@@ -18,27 +18,27 @@ def test_nodes_have_own_processes_logs_and_devices(tmp_path):
     (tmp_path / "config.yaml").touch()
     begin_part(tmp_path, "000001", "learner").mkdir()
     complete_checkpoint(tmp_path, "000001", RunProgress(sessions=2), keep=1)
-    outcome = launch(tmp_path, tiny_programs.stopping, resume=True)
-    assert outcome.exit_code == 0
-    nodes = read_nodes(tmp_path)
-    assert {node["state"] for node in nodes.values()} == {"ended"}
+    run = launch(tmp_path, tiny_programs.stopping, resume=True)
+    assert run.exit_code == 0
+    nodes = run.nodes
+    assert set(run.states.values()) == {"ended"}
     assert nodes["doubler"]["address"].startswith("localhost:")
     assert nodes["actor/0"]["address"] is None
     pids = {name: node["pid"] for name, node in nodes.items()}
     assert len(set(pids.values())) == 4
     assert not any(psutil.pid_exists(pid) for pid in pids.values())
 
-    learner = read_note(tmp_path, "learner")
+    learner = run.read("learner")
     assert (learner["answer"], learner["actions"]) == (42, 3)
     # The learner sees all devices; an actor computes on the CPU.
-    assert learner["platforms"] == os.environ.get("JAX_PLATFORMS")
+    assert learner["jax_platforms"] == os.environ.get("JAX_PLATFORMS")
     session = learner["session"]
     assert (session["number"], session["restarts"]) == (2, 0)
     assert len(session["id"]) == 32
     for index in range(2):
-        actor = read_note(tmp_path, f"actor{index}")
+        actor = run.read(f"actor{index}")
         assert actor["session"] == session
-        assert (actor["platforms"], actor["jax_platforms"]) == ("cpu", "cpu")
+        assert (actor["jax_platforms"], actor["jax"]) == ("cpu", "cpu")
         assert actor["main"]
     inside = learner["network"] != os.readlink("/proc/self/ns/net")
     assert inside == (can_isolate())
@@ -49,25 +49,19 @@ def test_nodes_have_own_processes_logs_and_devices(tmp_path):
 
 @pytest.mark.parametrize("backend", ["processes", "launchpad"])
 def test_failed_node_ends_run_and_is_named(tmp_path, backend):
-    outcome = launch(tmp_path, tiny_programs.failing, backend=backend)
-    assert outcome.exit_code == 1
-    result = outcome.result
-    assert (result["status"], result["reason"]) == ("failed", "second failed")
-    assert result["error"]["node"] == "second"
-    last = result["error"]["traceback"].splitlines()[-1]
+    run = launch(tmp_path, tiny_programs.failing, backend=backend)
+    run.assert_failed("second")
+    last = run.result["error"]["traceback"].splitlines()[-1]
     assert last == "ValueError: the second one broke"
-    assert read_nodes(tmp_path)["first"]["state"] == "ended"
-    assert read_nodes(tmp_path)["second"]["state"] == "failed"
+    assert run.states == {"first": "ended", "second": "failed"}
     log = (tmp_path / "logs" / "second.log").read_text()
     assert "ValueError: the second one broke" in log
 
 
 def test_node_that_fails_during_stop_fails_run(tmp_path):
-    outcome = launch(tmp_path, tiny_programs.failing_late)
-    assert outcome.exit_code == 1
-    assert outcome.result["error"]["node"] == "first"
-    assert "could not let go" in outcome.result["error"]["traceback"]
-    assert read_nodes(tmp_path)["second"]["state"] == "ended"
+    run = launch(tmp_path, tiny_programs.failing_late)
+    run.assert_failed("first", "could not let go")
+    assert run.states["second"] == "ended"
 
 
 @pytest.mark.parametrize(
@@ -84,13 +78,9 @@ def test_node_that_fails_during_stop_fails_run(tmp_path):
     ],
 )
 def test_node_that_ends_by_itself_fails_run(tmp_path, backend, program, state, words):
-    outcome = launch(tmp_path, program, backend=backend, stop_seconds=2.0)
-    assert outcome.exit_code == 1
-    assert outcome.result["error"]["node"] == "second"
-    for word in ["ended by itself", *words]:
-        assert word in outcome.result["error"]["traceback"]
-    assert read_nodes(tmp_path)["second"]["state"] == state
-    assert read_nodes(tmp_path)["first"]["state"] == "ended"
+    run = launch(tmp_path, program, backend=backend, stop_seconds=2.0)
+    run.assert_failed("second", "ended by itself", *words)
+    assert run.states == {"first": "ended", "second": state}
 
 
 TWO_DEVICES = "--xla_force_host_platform_device_count=2"
@@ -101,13 +91,13 @@ def test_groups_get_their_configured_environment(tmp_path):
         "learner": {"XLA_FLAGS": TWO_DEVICES, "WORD": "yes"},
         "mine": {"JAX_ENABLE_X64": 1, "WORD": 7},
     }
-    outcome = launch(tmp_path, tiny_programs.placed, environment=environment)
-    assert outcome.exit_code == 0, outcome.result["error"]
-    note = read_note(tmp_path, "learner")
+    run = launch(tmp_path, tiny_programs.placed, environment=environment)
+    assert run.exit_code == 0, run.result["error"]
+    note = run.read("learner")
     assert (note["devices"], note["word"]) == (2, "yes")
-    note = read_note(tmp_path, "mine")
+    note = run.read("mine")
     assert (note["dtype"], note["word"]) == ("float64", "7")
-    nodes = read_nodes(tmp_path)
+    nodes = run.nodes
     assert nodes["learner"]["jax_devices"] == "2 x cpu"
     assert nodes["learner"]["device_variables"]["XLA_FLAGS"] == TWO_DEVICES
     assert nodes["mine"]["device_variables"]["JAX_PLATFORMS"] == "cpu"

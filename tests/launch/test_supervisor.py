@@ -2,17 +2,14 @@
 
 import csv
 import dataclasses
-import io
-import json
 
 import pytest
 import tiny_programs
+from launched import launch
 from supervised import supervise
 
 from distrl.config import CheckpointConfig, Config, LaunchConfig
-from distrl.launch import run
 from distrl.launch.messages import NodeChanged, Note, Saving
-from distrl.telemetry.progress import Progress
 
 LAUNCH = LaunchConfig(
     stop_seconds=4.0, max_restarts=3, restart_delay_seconds=0.1, silent_seconds=30.0
@@ -42,39 +39,33 @@ def read_lives(run_dir, name):
 
 
 def test_run_continues_and_reports_restarted_nodes(tmp_path):
-    stream, run_dir = io.StringIO(), tmp_path / "run"
-    outcome = run(
-        make_config(run_dir, silent_seconds=3.0),
-        program=tiny_programs.troubled,
-        progress=Progress(stream),
-    )
-    assert (outcome.exit_code, outcome.result["error"]) == (0, None), outcome.result
-    assert outcome.result["status"] == "done"
+    fields = {**vars(LAUNCH), "silent_seconds": 3.0}
+    run = launch(tmp_path, tiny_programs.troubled, **fields)
+    assert (run.exit_code, run.result["error"]) == (0, None), run.result
+    assert run.result["status"] == "done"
     restarts = {"service": 1, "stopped": 1, "looping": 1}
-    assert outcome.result["restarts"] == restarts
+    assert run.result["restarts"] == restarts
     causes = {
         "service": "was killed by SIGKILL",
         "stopped": "gave no sign of life for 3 s (launch.silent_seconds)",
         "looping": "hung: its main thread did not get on for 3 s "
         "(launch.silent_seconds)",
     }
-    program = json.loads((run_dir / "program.json").read_text())
-    nodes = {node["name"]: node for node in program["nodes"]}
-    assert {node["state"] for node in nodes.values()} == {"ended"}
-    with (run_dir / "metrics" / "launcher.csv").open() as file:
+    assert set(run.states.values()) == {"ended"}
+    with (tmp_path / "metrics" / "launcher.csv").open() as file:
         rows = {row["node"]: row for row in csv.DictReader(file)}
-    log = (run_dir / "logs" / "launcher.log").read_text()
+    log = (tmp_path / "logs" / "launcher.log").read_text()
     for name, cause in causes.items():
-        assert nodes[name]["restarts"] == restarts[name]
+        assert run.nodes[name]["restarts"] == restarts[name]
         assert (rows[name]["cause"], rows[name]["restarts"]) == (cause, "1")
-        assert f"{name} {cause}; restarted (1)" in stream.getvalue()
+        assert f"{name} {cause}; restarted (1)" in run.shown
         assert f"{name} {cause}\n" in log
         assert f"{name} was restarted (1)\n" in log
-    assert nodes["asker"]["restarts"] == 0
+    assert run.nodes["asker"]["restarts"] == 0
     # The restarted service answered through the same handle.
-    assert (run_dir / "asker.json").exists()
+    assert (tmp_path / "asker.json").exists()
     # The log shows where it hung.
-    assert "in sit_for_ever" in (run_dir / "logs" / "looping.log").read_text()
+    assert "in sit_for_ever" in (tmp_path / "logs" / "looping.log").read_text()
 
 
 def test_delays_double_and_too_many_restarts_fail_run(run_dir):
@@ -151,14 +142,14 @@ def test_refused_process_is_reported_in_one_line(run_dir):
 def test_stop_does_not_wait_for_restart_delay(run_dir):
     def tell(event, _):
         if event == NodeChanged("second", "restarting"):
-            (run_dir / "died").touch()
+            (run_dir / "stop").touch()
 
     config = make_config(run_dir, restart_delay_seconds=100.0)
     config = dataclasses.replace(
         config,
         launch=dataclasses.replace(config.launch, restart_window_seconds=1000.0),
     )
-    events = supervise(config, "stopped_meanwhile", tell)
+    events = supervise(config, "dying", tell)
     assert events[-1].error is None
     assert find_restarts(events, "second") == []
     assert find(events, "second")[-1].state == "killed"
@@ -182,11 +173,3 @@ def test_saving_nodes_get_save_seconds_while_they_respond(run_dir):
     order = [e.name for e in events if isinstance(e, NodeChanged)]
     assert order.index("actor/0") < order.index("learner") < order.index("replay/0")
     assert (run_dir / "saved.json").exists()
-
-
-def test_nodes_that_ignore_signals_still_stop(run_dir):
-    events = supervise(make_config(run_dir), "deaf")
-    assert events[-1].error is None
-    states = {e.name: e.state for e in events if isinstance(e, NodeChanged)}
-    names = ("blocked", "handled", "loop", "stopper")
-    assert states == dict.fromkeys(names, "ended")

@@ -1,6 +1,5 @@
 """Small programs, for tests of how they are launched and how they end."""
 
-import asyncio
 import dataclasses
 import fcntl
 import json
@@ -17,41 +16,68 @@ import launchpad as lp
 from distrl.system.session import read_session
 
 
+def combine(**functions):
+    """Returns a program with a node for each function, by its label."""
+    program = lp.Program("tiny")
+    for label, function in functions.items():
+        program.add_node(lp.PyNode(function), label=label)
+    return program
+
+
+def pair(first, second):
+    """Returns a function that makes a program of two nodes."""
+    return lambda config, spec: combine(first=first, second=second)
+
+
+def serve(service, seconds):
+    """Returns a node for a service, with a time limit for its calls."""
+    return lp.CourierNode(service, courier_client_kwargs={"call_timeout": seconds})
+
+
+def note(config, name, **facts):
+    """Writes facts of a node to the run directory."""
+    path = Path(config.run_dir) / f"{name}.json"
+    path.write_text(json.dumps({"pid": os.getpid(), **facts}))
+
+
+def await_files(config, *names):
+    """Waits for files of other nodes."""
+    while not all(Path(config.run_dir, name).exists() for name in names):
+        assert not lp.stop_event().wait(0.01)
+
+
+def wait_for_stop():
+    """Waits until the program stops."""
+    assert lp.stop_event().wait(120)
+
+
 def placed(config, spec):
     """A learner and a node of a custom group; both record their devices."""
 
-    def learn():
+    def record(name):
         import jax
 
-        note(
-            config,
-            "learner",
-            devices=len(jax.local_devices()),
-            word=os.environ.get("WORD"),
-        )
-        await_files(config.run_dir, "mine.json")
+        dtype, devices = str(jax.numpy.zeros(1).dtype), len(jax.local_devices())
+        note(config, name, dtype=dtype, devices=devices, word=os.environ.get("WORD"))
+
+    def learn():
+        record("learner")
+        await_files(config, "mine.json")
         lp.stop()
 
     def be_mine():
-        import jax
-
-        dtype = str(jax.numpy.zeros(1).dtype)
-        note(config, "mine", dtype=dtype, word=os.environ.get("WORD"))
+        record("mine")
         wait_for_stop()
 
-    program = lp.Program("tiny")
-    program.add_node(lp.PyNode(learn), label="learner")
-    program.add_node(lp.PyNode(be_mine), label="mine")
-    return program
+    return combine(learner=learn, mine=be_mine)
 
 
 def crowded(config, spec):
     """A thousand nodes that wait, and one that stops the program."""
-    program = lp.Program("tiny")
+    program = combine(learner=lp.stop)
     with program.group("actor"):
         for _ in range(1000):
             program.add_node(lp.PyNode(wait_for_stop))
-    program.add_node(lp.PyNode(lp.stop), label="learner")
     return program
 
 
@@ -62,38 +88,24 @@ class Doubler:
         return 2 * value
 
 
-def note(config, name, **facts):
-    """Writes facts of a node to the run directory."""
-    path = Path(config.run_dir) / f"{name}.json"
-    path.write_text(json.dumps({"pid": os.getpid(), **facts}))
-
-
-def await_files(run_dir, *names):
-    """Waits for files of other nodes."""
-    while not all(Path(run_dir, name).exists() for name in names):
-        assert not lp.stop_event().wait(0.01)
-
-
-def wait_for_stop():
-    """Waits until the program stops."""
-    assert lp.stop_event().wait(120)
-
-
 def stopping(config, spec):
     """A service, two actors that wait, and a learner that stops the program."""
 
+    def record(name, **facts):
+        variables = {
+            key.lower(): os.environ.get(key) for key in ("JAX_PLATFORMS", "WORD")
+        }
+        session = dataclasses.asdict(read_session())
+        note(config, name, **variables, session=session, **facts)
+
     def learn(doubler):
-        note(
-            config,
+        record(
             "learner",
             answer=doubler.double(21),
             actions=spec.num_actions,
-            platforms=os.environ.get("JAX_PLATFORMS"),
-            word=os.environ.get("WORD"),
             network=os.readlink("/proc/self/ns/net"),
-            session=dataclasses.asdict(read_session()),
         )
-        await_files(config.run_dir, "actor0.json", "actor1.json")
+        await_files(config, "actor0.json", "actor1.json")
         print("learned something", flush=True)
         print("and complained", file=sys.stderr, flush=True)
         lp.stop()
@@ -102,40 +114,17 @@ def stopping(config, spec):
     def act(index):
         import jax
 
-        note(
-            config,
-            f"actor{index}",
-            platforms=os.environ.get("JAX_PLATFORMS"),
-            word=os.environ.get("WORD"),
-            jax_platforms=jax.config.jax_platforms,
-            main=threading.current_thread() is threading.main_thread(),
-            session=dataclasses.asdict(read_session()),
-        )
+        is_main = threading.current_thread() is threading.main_thread()
+        record(f"actor{index}", main=is_main, jax=jax.config.jax_platforms)
         wait_for_stop()
 
     program = lp.Program("tiny")
-    limits = {"call_timeout": 20}
-    doubler = program.add_node(
-        lp.CourierNode(Doubler, courier_client_kwargs=limits), label="doubler"
-    )
+    doubler = program.add_node(serve(Doubler, 20), label="doubler")
     with program.group("actor"):
         for index in range(2):
             program.add_node(lp.PyNode(act, index))
     program.add_node(lp.PyNode(learn, doubler), label="learner")
     return program
-
-
-def two_nodes(first, second):
-    """Returns a program of two nodes."""
-    program = lp.Program("tiny")
-    program.add_node(lp.PyNode(first), label="first")
-    program.add_node(lp.PyNode(second), label="second")
-    return program
-
-
-def pair(first, second):
-    """Returns a function that makes a program of two nodes."""
-    return lambda config, spec: two_nodes(first, second)
 
 
 def fail(words="the second one broke"):
@@ -179,9 +168,9 @@ hanging = pair(wait_for_stop, hang_at_work)
 never_at_work = pair(wait_for_stop, sit_for_ever)
 
 
-def count_lives(run_dir, name):
+def count_lives(config, name="second"):
     """Records the start of an incarnation; returns the number of earlier ones."""
-    path = Path(run_dir, f"{name}.lives")
+    path = Path(config.run_dir, f"{name}.lives")
     before = len(path.read_text().splitlines()) if path.exists() else 0
     with path.open("a") as file:
         file.write(f"{time.monotonic()}\n")
@@ -196,7 +185,6 @@ def kill_self():
 
 def troubled(config, spec):
     """A service is killed, one node is stopped, and one hangs; once each."""
-    run_dir = config.run_dir
 
     class Service:
         """Returns its process id and its number of restarts."""
@@ -205,14 +193,14 @@ def troubled(config, spec):
             return [os.getpid(), read_session().restarts]
 
     def get_stopped():
-        if count_lives(run_dir, "stopped") == 0:
+        if count_lives(config, "stopped") == 0:
             os.kill(os.getpid(), signal.SIGSTOP)
         note(config, "stopped")
         wait_for_stop()
 
     def loop():
         assert not lp.stop_event().is_set()
-        if count_lives(run_dir, "looping") == 0:
+        if count_lives(config, "looping") == 0:
             sit_for_ever()
         note(config, "looping")
         wait_for_stop()
@@ -230,31 +218,14 @@ def troubled(config, spec):
             if second != first:
                 break
         assert restarts == 1
-        await_files(run_dir, "stopped.json", "looping.json")
+        await_files(config, "stopped.json", "looping.json")
         note(config, "asker", service=second)
         lp.stop()
 
-    del spec
-    program = lp.Program("tiny")
-    limits = {"call_timeout": 5}
-    service = program.add_node(
-        lp.CourierNode(Service, courier_client_kwargs=limits), label="service"
-    )
-    program.add_node(lp.PyNode(get_stopped), label="stopped")
-    program.add_node(lp.PyNode(loop), label="looping")
+    program = combine(stopped=get_stopped, looping=loop)
+    service = program.add_node(serve(Service, 5), label="service")
     program.add_node(lp.PyNode(ask, service), label="asker")
     return program
-
-
-def dying(config, spec):
-    """The second node is killed as soon as it starts."""
-    del spec
-
-    def die():
-        count_lives(config.run_dir, "second")
-        kill_self()
-
-    return two_nodes(wait_for_stop, die)
 
 
 def once(trouble):
@@ -262,11 +233,11 @@ def once(trouble):
 
     def make(config, spec):
         def work():
-            if count_lives(config.run_dir, "second") == 0:
+            if count_lives(config) == 0:
                 trouble()
             lp.stop()
 
-        return two_nodes(wait_for_stop, work)
+        return combine(first=wait_for_stop, second=work)
 
     return make
 
@@ -282,100 +253,59 @@ terminated_once = once(be_terminated)
 raising_once = once(fail)
 
 
-def take_signals(run_dir, how):
-    """Makes a node ignore signals, as some environments do."""
-    if how == "blocked":
-        signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals())
-    elif how == "handled":
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, lambda *_: None)
-        signal.set_wakeup_fd(-1)
-    else:
-        loop = asyncio.new_event_loop()
-        loop.add_signal_handler(signal.SIGTERM, print)
-    Path(run_dir, f"{how}.json").touch()
+def dying(config, spec):
+    """The second node is killed as soon as it starts; the file `stop` stops both."""
 
-
-def deaf(config, spec):
-    """Three nodes ignore signals; the fourth stops the program."""
-    run_dir = config.run_dir
-
-    def work(how):
-        take_signals(run_dir, how)
-        wait_for_stop()
+    def die():
+        count_lives(config)
+        kill_self()
 
     def stop():
-        await_files(run_dir, "blocked.json", "handled.json", "loop.json")
-        lp.stop()
+        while not lp.stop_event().wait(0.01):
+            if Path(config.run_dir, "stop").exists():
+                lp.stop()
 
-    del spec
-    program = lp.Program("tiny")
-    for how in ("blocked", "handled", "loop"):
-        program.add_node(lp.PyNode(work, how), label=how)
-    program.add_node(lp.PyNode(stop), label="stopper")
-    return program
+    return combine(first=stop, second=die)
 
 
 def leaving_a_daemon(config, spec):
     """The second node is killed, and its daemon holds a lock."""
-    del spec
-    run_dir = config.run_dir
 
     def work():
-        with Path(run_dir, "lock").open("a") as file:
+        with Path(config.run_dir, "lock").open("a") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if count_lives(run_dir, "second") > 0:
+            if count_lives(config) > 0:
                 lp.stop()
                 return
             if os.fork() == 0:
                 os.setsid()
                 if os.fork() != 0:
                     os._exit(0)
-                Path(run_dir, "daemon.json").touch()
+                Path(config.run_dir, "daemon").touch()
                 while True:
                     signal.pause()
-            await_files(run_dir, "daemon.json")
+            await_files(config, "daemon")
             kill_self()
 
-    return two_nodes(wait_for_stop, work)
+    return combine(first=wait_for_stop, second=work)
 
 
 def refused(config, spec):
     """The system refuses a process for the first node."""
-    del config, spec
     if os.getuid() == 0:
         # Root has no limit, so this supervisor becomes another user.
         os.setgid(65_534)
         os.setuid(65_534)
     resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
-    return two_nodes(wait_for_stop, wait_for_stop)
-
-
-def stopped_meanwhile(config, spec):
-    """The first node stops the program once the second has been killed."""
-    del spec
-
-    def die():
-        count_lives(config.run_dir, "second")
-        kill_self()
-
-    def stop():
-        log = Path(config.run_dir, "died")
-        while not log.exists():
-            assert not lp.stop_event().wait(0.01)
-        lp.stop()
-
-    return two_nodes(stop, die)
+    return combine(first=wait_for_stop, second=wait_for_stop)
 
 
 def saving(config, spec):
     """At the stop one node saves, two look at their flags and one hangs."""
-    del spec
-    limit = config.launch.stop_seconds
 
     def save():
         wait_for_stop()
-        done = time.monotonic() + 2 * limit
+        done = time.monotonic() + 2 * config.launch.stop_seconds
         while time.monotonic() < done:
             lp.stop_event().wait(0.01)
             time.sleep(0.01)
@@ -388,16 +318,12 @@ def saving(config, spec):
 
     def hang():
         wait_for_stop()
-        note(config, "hanging")
         while True:
             signal.pause()
 
-    program = lp.Program("tiny")
-    functions = {"learner": save, "replay": look, "coordinator": hang, "actor": look}
-    for label, function in functions.items():
-        program.add_node(lp.PyNode(function), label=label)
-    program.add_node(lp.PyNode(lp.stop), label="stopper")
-    return program
+    return combine(
+        learner=save, replay=look, coordinator=hang, actor=look, stopper=lp.stop
+    )
 
 
 def unmakeable(config, spec):
@@ -408,22 +334,6 @@ def unmakeable(config, spec):
 def unspeaking(config, spec):
     """Ends the host process."""
     os._exit(9)
-
-
-def wordy(config, spec):
-    """Stops the program if the whole configuration has arrived."""
-    del spec
-
-    def check():
-        assert len(config.launch.environment["learner"]["WORD"]) == 60_000
-        lp.stop()
-
-    return two_nodes(wait_for_stop, check)
-
-
-def killed_oddly(config, spec):
-    """Kills the host with a real-time signal."""
-    os.kill(os.getpid(), signal.SIGRTMIN + 3)
 
 
 def hang(seed=0):
