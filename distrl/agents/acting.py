@@ -49,15 +49,11 @@ def boltzmann(
 
 
 def pick_best(values: jax.Array, draw: jax.Array) -> jax.Array:
-    """Returns argmax indices, ties broken at random, `[B] int32`.
+    """Returns argmax indices `[B] int32` of values `[B, A] float32`.
 
-    RLax compares the values with their maximum, but XLA may compute the two separately
-    and round them differently, so that no value equals the maximum. Here each value is
-    read once.
-
-    Args:
-      values: `[B, A] float32`.
-      draw: `[B, A] float32`, random numbers in [0, 1); the largest wins a tie.
+    The largest of the random numbers `draw` `[B, A] float32` in [0, 1) wins a tie. RLax
+    compares the values with their maximum, but XLA may compute the two separately and
+    round them differently, so that no value equals it. Here each value is read once.
     """
 
     def choose(one: tuple, other: tuple) -> tuple:

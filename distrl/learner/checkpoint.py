@@ -80,11 +80,9 @@ def describe_run(spec: EnvironmentSpec, state: TrainState) -> Description:
 
     See `distrl.checkpoints.run_spec`. `state`, of arrays or shapes, is not replicated.
     """
-    return {
-        **describe_environment(spec),
-        **describe_network(state.params, state.network_state),
-        "optimizer": describe_arrays(state.optimizer_state),
-    }
+    network = describe_network(state.params, state.network_state)
+    optimizer = {"optimizer": describe_arrays(state.optimizer_state)}
+    return {**describe_environment(spec), **network, **optimizer}
 
 
 def describe_network(params: Any, network_state: Any) -> Description:

@@ -55,7 +55,7 @@ def run_learner(
         publisher = Publisher(variable_service, config, stop)
         closing.callback(publisher.close, _POLL_SECONDS)
         learner = Learner(config, spec, publisher)
-        closing.callback(learner.close)
+        closing.callback(learner.metrics.close)
         reporter.count(learner_steps=learner.learner_steps)
         feed = ShardedSampler(replay_addresses, config, spec, learner.put_on_devices)
         closing.callback(feed.close, _POLL_SECONDS)
@@ -121,7 +121,7 @@ class Learner:
         """The learner's state; its buffers are given to the next update."""
         self._publisher = publisher
         self._publish()
-        self._metrics = MetricsLog(config, "learner")
+        self.metrics = MetricsLog(config, "learner")
         self._written = (time.monotonic(), self.learner_steps)
         self._under_way: collections.deque[UpdateOutput] = collections.deque()
 
@@ -174,17 +174,13 @@ class Learner:
             "steps_per_second": (steps - before) / (now - then),
             "publish_seconds": self._publisher.seconds,
         }
-        self._metrics.write(steps, {**row, **metrics})
+        self.metrics.write(steps, {**row, **metrics})
         check_finite(metrics, steps)
 
     def check_metrics(self) -> None:
         """Raises DivergedError if a metric of the newest update is not finite."""
         if self._under_way:
             check_finite(read_metrics(self._under_way[-1]), self.learner_steps)
-
-    def close(self) -> None:
-        """Closes the metrics."""
-        self._metrics.close()
 
     def _publish(self) -> None:
         # Copied on the device, so this does not wait for the updates in flight.

@@ -51,14 +51,10 @@ def make_update(
     config: Config,
     devices: Sequence[jax.Device] | None,
 ) -> Update:
-    """Returns the update, mapped over devices; it is compiled at its first call.
+    """Returns the update, mapped over devices, to which the state is donated.
 
-    Gradients and network state are averaged over devices at each step, so all
-    replicas stay equal.
-
-    Args:
-      devices: the D devices, to which the state is donated; None for a pure function
-        of one slice, to be called within a jitted function.
+    Gradients and network state are averaged over devices at each step, so all replicas
+    stay equal. Without `devices` it is a pure function of one slice, to be jitted.
     """
     gradient = jax.grad(agent.loss, has_aux=True)
 
@@ -67,14 +63,8 @@ def make_update(
     ) -> tuple[TrainState, tuple[dict[str, jax.Array], jax.Array]]:
         items, weights = batch
         keys = _draw_keys(state, len(weights))
-        gradients, output = gradient(
-            state.params,
-            state.target_params,
-            state.network_state,
-            keys,
-            items,
-            weights,
-        )
+        networks = state.params, state.target_params, state.network_state
+        gradients, output = gradient(*networks, keys, items, weights)
         gradients = jax.lax.pmean(gradients, DEVICE_AXIS)
         updates, optimizer_state = optimizer.update(
             gradients, state.optimizer_state, state.params

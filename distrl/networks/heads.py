@@ -1,6 +1,5 @@
 """Heads, from features to action values, and IQN's embedding of quantiles."""
 
-import functools
 import math
 from collections.abc import Callable, Sequence
 
@@ -34,7 +33,16 @@ def make_head(config: NetworkConfig, num_actions: int, num_outputs: int | None) 
     shape = (num_actions, 1 if num_outputs is None else num_outputs)
 
     def head(features: jax.Array, mode: Mode) -> jax.Array:
-        layers = functools.partial(_apply_layers, config, mode)
+        def layers(name: str, x: jax.Array, sizes: Sequence[int]) -> jax.Array:
+            for index, size in enumerate(sizes):
+                x = jax.nn.relu(x) if index > 0 else x
+                layer = f"{name}_{index}"
+                if config.noisy:
+                    x = NoisyLinear(size, config.noisy_sigma, name=layer)(x, mode)
+                else:
+                    x = hk.Linear(size, name=layer)(x)
+            return x
+
         values = compute(features, layers, shape, **config.head_args)
         if num_outputs is None and config.head != "none":
             return values[..., 0]
@@ -82,11 +90,8 @@ def embed_quantiles(features: jax.Array, tau: jax.Array) -> jax.Array:
     """Returns features times an embedding of each quantile, `[B, N, F]`.
 
     phi_j(tau) = ReLU(sum_i cos(pi i tau) w_ij + b_j), equation 4 of IQN (arXiv
-    1806.06923).
-
-    Args:
-      features: `[B, F] float32`.
-      tau: `[B, N] float32`, the quantiles' probability levels.
+    1806.06923). `features` are `[B, F] float32`; `tau` `[B, N] float32` are the
+    quantiles' probability levels.
     """
     frequencies = jnp.arange(_COSINES, dtype=jnp.float32)
     cosines = jnp.cos(jnp.pi * frequencies * tau[..., None])
@@ -99,16 +104,3 @@ _HEADS: dict[str, Callable[..., jax.Array]] = {
     "linear": linear,
     "none": none,
 }
-
-
-def _apply_layers(
-    config: NetworkConfig, mode: Mode, name: str, x: jax.Array, sizes: Sequence[int]
-) -> jax.Array:
-    for index, size in enumerate(sizes):
-        x = jax.nn.relu(x) if index > 0 else x
-        if config.noisy:
-            layer = NoisyLinear(size, config.noisy_sigma, name=f"{name}_{index}")
-            x = layer(x, mode)
-        else:
-            x = hk.Linear(size, name=f"{name}_{index}")(x)
-    return x

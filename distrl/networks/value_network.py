@@ -58,9 +58,7 @@ class ValueNetwork(NamedTuple):
     for N quantiles of an implicit network.
 
     Attributes:
-      init: `(key) -> (params, network_state)`.
-      initial_carry: `(batch_size) -> carry`, the recurrent state at the start of an
-        episode, a nest of `[B, ...]`; `()` without a core.
+      init, initial_carry: as of `Agent`.
       apply: on single steps.
       unroll: on T steps of one episode per batch element, with values `[B, T, ...]`;
         not for implicit networks.

@@ -8,14 +8,9 @@ import numpy as np
 import optax
 import pytest
 
-from distrl.agents.agent import Agent, LossOutput
-from distrl.config import Config, LearnerConfig, load_config
+from distrl.config import LearnerConfig, load_config
 from distrl.errors import ConfigError
-from distrl.learner.devices import first_replica, replicate
 from distrl.learner.optimizer import make_optimizer
-from distrl.learner.state import init_state
-from distrl.learner.update import make_update
-from distrl.types import Transition
 
 
 def take_updates(config, gradients, params=None):
@@ -235,48 +230,6 @@ def test_custom_optimizer_is_tried_on_the_network_params():
     make_optimizer(config, {"values_0": {"w": array}, "mlp": {"w": array}})
     with pytest.raises(ConfigError, match=r"only_layers' failed .* no \('values_0',\)"):
         make_optimizer(config, {"mlp": {"w": array}})
-
-
-def linear_loss(params, target_params, network_state, keys, items, weights):
-    """Has the gradient mean(reward) in every parameter."""
-    del target_params, keys
-    value = sum(x.sum() for x in jax.tree.leaves(params)) * items.reward_t.mean()
-    return value, LossOutput(weights, {}, network_state)
-
-
-def test_update_combines_clipping_momentum_and_schedule():
-    # Two devices, four learner steps in two dispatches, gradients of 1 clipped from
-    # sqrt(6) to sqrt(6) / 2, so to 1/2 each. Momentum 0.5 traces 0.5, 0.75, 0.875,
-    # 0.9375; the rate falls from 0.8 by 0.2 a step: updates -0.4, -0.45, -0.35,
-    # -0.1875, of which the first two are in the first dispatch.
-    config = Config(
-        learner=LearnerConfig(
-            optimizer="sgd",
-            optimizer_args={"momentum": 0.5},
-            learning_rate=0.8,
-            schedule="linear_schedule",
-            schedule_args={"end_value": 0.0, "transition_steps": 4},
-            max_gradient_norm=float(np.sqrt(6) / 2),
-        )
-    )
-
-    def init(key):
-        del key
-        return {"w": jnp.ones((2, 2)), "b": jnp.zeros(2)}, {}
-
-    agent = Agent(init, None, None, linear_loss)
-    optimizer, devices = make_optimizer(config.learner), jax.devices()[:2]
-    state = replicate(init_state(agent, optimizer, jax.random.PRNGKey(0)), devices)
-    update = make_update(agent, optimizer, config, devices)
-    ones = np.ones((2, 2, 3), np.float32)
-    items = Transition(ones, ones.astype(np.int32), ones, ones, ones)
-    for expected in (-0.85, -1.3875):
-        before = state
-        state, _ = update(state, items, None)
-        assert all(leaf.is_deleted() for leaf in jax.tree.leaves(before))
-        params = first_replica(state.params)
-        np.testing.assert_allclose(params["b"], [expected] * 2, rtol=1e-5)
-        np.testing.assert_allclose(params["w"], [[1 + expected] * 2] * 2, rtol=1e-5)
 
 
 @pytest.mark.parametrize("mask", ["all", "matrices"])

@@ -3,51 +3,32 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 from dm_env import specs
 
-from distrl.agents import make_agent
 from distrl.config import Config, NetworkConfig
 from distrl.errors import ConfigError
-from distrl.learner.devices import first_replica, replicate
-from distrl.learner.state import init_state
-from distrl.learner.update import make_update
 from distrl.networks.value_network import (
     DEVICE_AXIS,
     bind_device_axis,
     make_value_network,
 )
-from distrl.types import EnvironmentSpec, Transition
+from distrl.types import EnvironmentSpec
 
 SPEC = EnvironmentSpec(
     {"speed": specs.Array((3,), np.float32), "gear": specs.DiscreteArray(4)},
     num_actions=3,
 )
-
-
 VECTOR = EnvironmentSpec(specs.Array((2,), np.float32), num_actions=3)
-
-
 KEY = jax.random.PRNGKey(0)
-
-
 KEYS = jax.random.split(KEY, 2)
-
-
 RANDOM = np.random.default_rng(0)
-
-
 # Five steps in each of four environments.
 STEPS = {
     "speed": RANDOM.normal(size=(4, 5, 3)).astype(np.float32),
     "gear": RANDOM.integers(0, 4, (4, 5)).astype(np.int32),
 }
-
-
 STEP = jax.tree.map(lambda x: x[:, 0], STEPS)
-
-
 SAME = jax.tree.map(lambda x: np.broadcast_to(x[:1, :1], x.shape), STEPS)
 
 
@@ -147,8 +128,6 @@ def test_implicit_network_computes_each_quantile_separately():
 
 
 BATCH = np.array([[1.0, -4.0], [3.0, 0.0]], np.float32)
-
-
 AVERAGES = "batch_norm/~/mean_ema"
 
 
@@ -276,44 +255,3 @@ def test_device_axis_spans_the_devices_inside_pmap(inner):
     outputs, index = jax.pmap(inner(centre), DEVICE_AXIS)(X)
     np.testing.assert_allclose(outputs["centred"], X - 1.5)
     np.testing.assert_array_equal(index, np.arange(4))
-
-
-def test_gradients_flow_through_a_bound_function():
-    gradient = jax.grad(lambda x: jnp.sum(centre(x)[0]["twice"]))(X)
-    np.testing.assert_array_equal(gradient, np.full(4, 2.0))
-
-
-def learn(devices):
-    """Three SGD steps of a network with BatchNorm across devices, of batches of 8."""
-    args = {"decay": 0.9, "axis_name": DEVICE_AXIS}
-    config = Config(network=NetworkConfig("example_torsos:batch_norm", args))
-    agent, optimizer = make_agent(config, VECTOR), optax.sgd(0.1)
-    devices = jax.local_devices()[:devices]
-    update = make_update(agent, optimizer, config, devices)
-    state = replicate(init_state(agent, optimizer, jax.random.PRNGKey(0)), devices)
-    random = np.random.default_rng(0)
-
-    def draw(*shape):
-        return random.normal(size=(3, 8, *shape)).astype(np.float32)
-
-    items = Transition(
-        observation_tm1=draw(2),
-        action_tm1=random.integers(0, 3, (3, 8)).astype(np.int32),
-        reward_t=draw(),
-        discount_t=np.full((3, 8), 0.9, np.float32),
-        observation_t=draw(2),
-    )
-
-    def split(x):  # [K, B] as [D, K, b]
-        return np.moveaxis(x.reshape(3, len(devices), -1, *x.shape[2:]), 1, 0)
-
-    state, _ = update(state, jax.tree.map(split, items), None)
-    state = first_replica(state)
-    return {"params": state.params, "network_state": state.network_state}
-
-
-def test_batch_norm_across_devices_learns_like_one_device():
-    alone, shared = learn(1), learn(2)
-    assert alone["network_state"]
-    for one, two in zip(*map(jax.tree.leaves, (alone, shared)), strict=True):
-        np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-6)
