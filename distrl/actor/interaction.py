@@ -73,11 +73,14 @@ class Interaction:
         observation, self._exploration = self._observation, exploration
         choice = self._policy.act(params, network_state, observation, exploration)
         step = self._environment.step(choice.action)
+        bound, reward_t = self._config.actor.max_abs_reward, step.reward_t
+        if bound is not None:
+            reward_t = np.clip(reward_t, -bound, bound)
         items = self._accumulator.add(
             ActorStep(
                 observation_tm1=observation,
                 action_tm1=choice.action,
-                reward_t=clip_rewards(step.reward_t, self._config.actor.max_abs_reward),
+                reward_t=reward_t,
                 discount_t=step.discount_t,
                 last_t=step.last_t,
                 observation_t=step.observation_t,
@@ -120,8 +123,3 @@ def make_accumulator(config: Config) -> NStepAccumulator | SequenceAccumulator:
         is_squashed = config.loss.value_transform == "signed_hyperbolic"
         scale = squash if is_squashed else lambda x: x
     return NStepAccumulator(actor.environments, actor.n_step, actor.discount, scale)
-
-
-def clip_rewards(reward_t: np.ndarray, bound: float | None) -> np.ndarray:
-    """Returns rewards clipped to [-bound, bound]; None leaves them unchanged."""
-    return reward_t if bound is None else np.clip(reward_t, -bound, bound)

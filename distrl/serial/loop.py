@@ -25,8 +25,7 @@ from distrl.learner.devices import first_replica
 from distrl.learner.update import UpdateOutput
 from distrl.serial.buffer import Buffer
 from distrl.serial.learning import Counts, Learning, SerialState, copy_variables
-from distrl.serial.record import RunRecord
-from distrl.serial.saving import restore_state, save_state
+from distrl.serial.record import RunRecord, restore_state
 from distrl.types import EnvironmentSpec, Items, StopSignal
 
 _SIGN_SECONDS = 0.1
@@ -98,7 +97,6 @@ class _Run:
             self._best = BestKeeper(config.run_dir, config.evaluation.episodes)
             self.state = restore_state(config, self.state, devices)
         self._variables = copy_variables(self.state.train)
-        self._saved = self._counts
         self._checkpointed_step = self._counts.learner_steps
         self._output: UpdateOutput | None = None
         self._reason: StopReason | None = None
@@ -112,7 +110,7 @@ class _Run:
         closing.callback(self._interaction.close)
         self._evaluation = Evaluation(config, spec, agent, self._incarnation)
         closing.callback(self._evaluation.close)
-        self._record = RunRecord(config, self._interaction)
+        self._record = RunRecord(config, self._interaction, self._counts)
         closing.callback(self._record.close)
         # Before the first look at `stop`, so compiling is not mistaken for hanging.
         self._learning.compile(self.state)
@@ -201,20 +199,15 @@ class _Run:
         if self._pending is not None:
             self._insert_pending(len(self._pending[1]))
         counts = self._counts
-        is_old = counts.learner_steps == 0 or counts == self._saved
+        is_old = counts.learner_steps == 0 or counts == self._record.saved
         if self._config.run_dir is None or is_old:
             return
-        progress = self._record.to_progress(counts)
         with futures.ThreadPoolExecutor(1) as executor:
-            saving = executor.submit(save_state, self._config, self.state, progress)
+            saving = executor.submit(self._record.save, self.state)
             while futures.wait([saving], _SIGN_SECONDS).not_done:
                 # Every look at `stop` shows that this thread is alive.
                 self._stop.is_set()
-        if saving.result():
-            self._saved = counts
-            self._record.checkpoint = counts.learner_steps
-        else:
-            self._record.failed_saves += 1
+        saving.result()
 
     def _learn_once(self) -> None:
         self.state, self._output, self._variables = self._learning.learn(self.state)

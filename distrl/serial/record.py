@@ -1,24 +1,45 @@
-"""The files that the serial loop writes, the same as those of a distributed run."""
+"""The files of the serial loop: those of every run, and checkpoints of all its state.
+
+RUN_DIR/checkpoints/000007/learner/             as of every backend
+                           serial/counts.json   `Counts`
+                           serial/replay/       the buffer; may be left out
+"""
 
 import dataclasses
+import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from distrl.actor.interaction import Interaction
-from distrl.checkpoints.layout import RunProgress, recall_progress
+from distrl.checkpoints.layout import (
+    RunProgress,
+    begin_part,
+    complete_checkpoint,
+    discard_partials,
+    find_newest_checkpoint,
+    next_number,
+    recall_progress,
+)
+from distrl.checkpoints.trees import restore_tree, save_tree
 from distrl.config import Config
 from distrl.environments import Episode
 from distrl.evaluation.episodes import summarize_episodes
+from distrl.learner.checkpoint import read_state, save_train_state
+from distrl.learner.devices import first_replica
 from distrl.learner.state import check_finite
 from distrl.learner.update import UpdateOutput, read_metrics
-from distrl.serial.learning import Counts
-from distrl.system.output import say
+from distrl.serial.learning import Counts, SerialState, place_state
+from distrl.system.output import say, write_json
 from distrl.system.session import read_session
 from distrl.telemetry.metrics import MetricsLog
 from distrl.telemetry.status import Rates, Status, write_status
 
+_COUNTS = "serial/counts.json"
+_REPLAY = "serial/replay"
 _NODES = ("actor/0", "coordinator", "evaluator", "learner")
 
 
@@ -30,11 +51,10 @@ class RunRecord:
 
     Attributes:
       progress: of the run at its start, with the evaluations since then.
-      checkpoint: the learner step of the newest checkpoint; None without one.
-      failed_saves: the checkpoints that could not be made.
+      saved: the counts in the newest checkpoint; 0 without one.
     """
 
-    def __init__(self, config: Config, interaction: Interaction):
+    def __init__(self, config: Config, interaction: Interaction, saved: Counts):
         """Starts the clock of the run, or continues it from the newest checkpoint."""
         self._config = config
         self._interaction = interaction
@@ -49,8 +69,8 @@ class RunRecord:
                 for node in _NODES
             }
         steps = self.progress.learner_steps
-        self.checkpoint = steps or None
-        self.failed_saves = 0
+        self.saved = saved
+        self._failed_saves = 0
         now = time.monotonic()
         self._started = now - self.progress.seconds
         self._status_due = now
@@ -87,8 +107,8 @@ class RunRecord:
             staleness=0.0,
             staleness_seconds=0.0,
             training_return=self._interaction.describe()["training_return"],
-            checkpoint=self.checkpoint,
-            failed_saves=self.failed_saves,
+            checkpoint=self.saved.learner_steps or None,
+            failed_saves=self._failed_saves,
             nodes_alive=1,
             reason=reason,
         )
@@ -137,6 +157,31 @@ class RunRecord:
         self._write("evaluator", counts.learner_steps, row)
         return mean
 
+    def save(self, state: SerialState) -> None:
+        """Makes a checkpoint.
+
+        A failure, for example a full disk or parameters that are not finite, is logged
+        and does not end the run; the partial checkpoint is removed.
+        """
+        run_dir, config = self._config.run_dir, self._config.checkpoint
+        assert run_dir is not None
+        name, steps = f"{next_number(run_dir):06d}", state.counts.learner_steps
+        try:
+            save_train_state(run_dir, name, first_replica(state.train), steps)
+            write_json(begin_part(run_dir, name, _COUNTS), state.counts._asdict())
+            if config.save_replay:
+                save_tree(begin_part(run_dir, name, _REPLAY), state.buffer)
+            progress = self.to_progress(state.counts)
+            complete_checkpoint(run_dir, name, progress, config.keep)
+            self.saved = state.counts
+        except Exception as error:
+            self._failed_saves += 1
+            discard_partials(run_dir)
+            say(
+                f"serial: checkpoint {name} of learner step {steps:,} was given up: "
+                f"{type(error).__name__}: {error}"
+            )
+
     def close(self) -> None:
         """Closes the files."""
         for log in self._logs.values():
@@ -145,3 +190,28 @@ class RunRecord:
     def _write(self, node: str, step: int, row: Mapping[str, Any]) -> None:
         if node in self._logs:
             self._logs[node].write(step, row)
+
+
+def restore_state(
+    config: Config, blank: SerialState, devices: Sequence[jax.Device]
+) -> SerialState:
+    """Returns the state in the newest checkpoint, or `blank` if there is none.
+
+    Raises:
+      ValueError: the checkpoint is of another network, optimizer or replay.
+    """
+    assert config.run_dir is not None
+    checkpoint = find_newest_checkpoint(config.run_dir, say)
+    if checkpoint is None:
+        return blank
+    say(f"serial: continuing from {checkpoint.describe()}")
+    train = read_state(checkpoint, first_replica(blank.train))
+    counts = Counts(**json.loads((checkpoint.path / _COUNTS).read_text()))
+    replay, buffer = checkpoint.find_part(_REPLAY), blank.buffer
+    if replay is None:
+        counts = counts._replace(inserted=0, sampled=0)
+    else:
+        buffer = restore_tree(replay, buffer)
+    # The key is derived from the seed, which a resumed run shares.
+    state = SerialState(train, buffer, blank.key, counts)
+    return place_state(state, devices)

@@ -57,25 +57,3 @@ def test_truncation_shortens_the_last_windows(in_batch):
         (0, 3, 3, 16.0, 0.25, 0, 5),
         (0, 4, 4, 16.0, 0.5, 0, 5),
     ]
-
-
-@pytest.mark.parametrize("n_step", [1, 3])
-@pytest.mark.parametrize(("end", "discount"), [(0.0, 0.0), (1.0, 0.5), (None, 0.5)])
-def test_one_step_episodes_give_one_transition_each(n_step, end, discount):
-    # Each episode is one transition, and no reward crosses its end.
-    assert collect([[[(7.0, end)]]], n_step, 3) == [
-        (0, 0, 0, 7.0, discount, 0, 1),
-        (1, 0, 1, 7.0, discount, 1, 1),
-        (2, 0, 2, 7.0, discount, 2, 1),
-    ]
-
-
-def test_zero_discount_cuts_returns_but_not_the_episode():
-    # As in atari: with terminal_on_life_loss: a discount of 0 within an episode.
-    script = [[(1.0, 1.0), (2.0, 0.0), (4.0, 1.0), (8.0, 1.0)]]
-    assert collect([script], 3, 4) == [
-        (0, 0, 0, 2.0, 0.0, 0, 3),
-        (0, 1, 1, 2.0, 0.0, 0, 4),
-        (0, 2, 2, 8.0, 0.25, 0, 4),
-        (0, 3, 3, 8.0, 0.5, 0, 4),
-    ]

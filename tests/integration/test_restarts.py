@@ -1,28 +1,19 @@
 """Nodes that die or hang in a training run are restarted."""
 
 import contextlib
-import csv
 import json
 import os
 import signal
 import time
 
 import pytest
-from integration.commands import train
+from integration.commands import read_rows, train
 
 # The first evaluation, which solves the run, comes after a restart.
 LONGER = ["--stop.env_steps=null", "--evaluation.period=6000"]
 LONGER += ["--launch.metrics_seconds=0.25"]
 KILLED = "was killed by SIGKILL"
 STOPPED = "gave no sign of life for 8 s (launch.silent_seconds)"
-
-
-def read_rows(run_dir, name):
-    path = run_dir / "metrics" / f"{name}.csv"
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def await_checkpoint(command):

@@ -1,5 +1,6 @@
 """Reverb servers in this process, and items that are made from their ids."""
 
+import contextlib
 import socket
 import threading
 import time
@@ -18,6 +19,7 @@ from distrl.config.schema import (
     NetworkConfig,
     ReplayConfig,
 )
+from distrl.replay.forms import TABLE_NAME
 from distrl.replay.server import make_table
 from distrl.replay.writer import BlockWriter
 from distrl.types import EnvironmentSpec, StepSequence, Transition
@@ -87,6 +89,31 @@ class Replay:
         assert writer.write(items) == len(tree.flatten(items)[0])
         writer.close()
 
+    def fill(self, config, address, ids):
+        """Writes the transitions with these ids."""
+        self.write(config, address, self.batch(ids))
+
+    def await_priority(self, address, priority):
+        """Waits until a sampled item has this priority."""
+        client = reverb.Client(address)
+        self.wait_until(
+            lambda: any(
+                sample.info.priority == priority
+                for sample in client.sample(TABLE_NAME, 50, emit_timesteps=False)
+            )
+        )
+
+    @staticmethod
+    def read_counts(address):
+        """Returns the size, inserts and samples of a server."""
+        for _ in range(20):  # Until the channel to a killed server is replaced.
+            with contextlib.suppress(RuntimeError):
+                info = reverb.Client(address).server_info(10)[TABLE_NAME]
+                break
+        limiter = info.rate_limiter_info
+        completed = limiter.insert_stats.completed, limiter.sample_stats.completed
+        return info.current_size, *completed
+
     def stop(self):
         while self._servers:
             self._servers.pop().stop()
@@ -144,8 +171,7 @@ class Reports:
     def report(self, node, incarnation, counts, gauges, last, evaluations):
         self._note(dict(gauges))
         self.is_last = last
-        remains = {"others_remain": False, "learner_remains": self.learner_remains}
-        return {"progress": {}, **remains}
+        return {"progress": {}, "others_remain": self.others_remain}
 
 
 @pytest.fixture

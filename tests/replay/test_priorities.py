@@ -14,16 +14,10 @@ from distrl.replay.sampler import ReplaySampler
 from distrl.replay.writer import BlockWriter
 
 
-def _fill(replay, size, launch=None, epsilon=0.0, **settings):
-    config = replay.config(
-        kind="prioritized",
-        transitions_per_item=1,
-        priority_epsilon=epsilon,
-        launch=launch,
-        **settings,
-    )
+def _fill(replay, size, epsilon=0.0):
+    config = replay.config(kind="prioritized", priority_epsilon=epsilon)
     address, _ = replay.serve(config)
-    replay.write(config, address, replay.batch(range(size)))
+    replay.fill(config, address, range(size))
     return config, address
 
 
@@ -40,17 +34,6 @@ def _read_keys(replay, config, address, size):
         superbatch = sampler.read()
         keys[superbatch.items.reward_t.astype(int)] = superbatch.keys
     return keys
-
-
-def _wait_for_priority(replay, address, priority):
-    """Waits until a sampled item has this priority."""
-    client = reverb.Client(address)
-    replay.wait_until(
-        lambda: any(
-            sample.info.priority == priority
-            for sample in client.sample(TABLE_NAME, 50, emit_timesteps=False)
-        )
-    )
 
 
 def test_draws_are_proportional_to_initial_priorities(replay):
@@ -77,15 +60,15 @@ def test_draws_are_proportional_to_initial_priorities(replay):
 
 def test_new_items_have_priority_one_and_last_update_wins(replay):
     config, address = _fill(replay, 1)
-    _wait_for_priority(replay, address, 1.0)
+    replay.await_priority(address, 1.0)
     keys = _read_keys(replay, config, address, 1)
     updater = PriorityUpdater([address], config)
     put(updater, np.repeat(keys, 3), np.array([5.0, 7.0, 2.5], np.float32))
-    _wait_for_priority(replay, address, 2.5)
+    replay.await_priority(address, 2.5)
     # Keys that are no longer in the table are ignored.
     known_and_not = np.array([keys[0] + np.uint64(1), keys[0]])
     put(updater, known_and_not, np.array([9.0, 3.0]))
-    _wait_for_priority(replay, address, 3.0)
+    replay.await_priority(address, 3.0)
     updater.check()
     updater.close()
 
@@ -102,9 +85,9 @@ def test_epsilon_is_added_and_values_convert_in_the_thread(replay):
     updater = PriorityUpdater([address], config, convert)
     put(updater, keys, {"values": jnp.zeros(1)})
     # 0 / 2 + 0.25, then 3 / 2 + 0.25.
-    _wait_for_priority(replay, address, 0.25)
+    replay.await_priority(address, 0.25)
     put(updater, keys, {"values": jnp.full(1, 3.0)})
-    _wait_for_priority(replay, address, 1.75)
+    replay.await_priority(address, 1.75)
     updater.check()
     updater.close()
     assert threads == ["priority-updater"] * 2
@@ -129,7 +112,7 @@ def server(replay):
 def _fill_server(replay, server):
     """Writes 4 items and returns their keys."""
     config = server.config
-    replay.write(config, server.address, replay.batch(range(4)))
+    replay.fill(config, server.address, range(4))
     return _read_keys(replay, config, server.address, 4)
 
 
@@ -138,7 +121,7 @@ def test_updates_continue_after_server_restart(replay, server, is_under_way):
     old = _fill_server(replay, server)
     updater = PriorityUpdater([server.address], server.config)
     put(updater, old, np.full(4, 2.0))
-    _wait_for_priority(replay, server.address, 2.0)
+    replay.await_priority(server.address, 2.0)
     if is_under_way:
         server.freeze()
         put(updater, old, np.full(4, 3.0))
@@ -155,7 +138,7 @@ def test_updates_continue_after_server_restart(replay, server, is_under_way):
     updater.check()
     put(updater, new, np.full(4, 5.0))
     start = time.monotonic()
-    _wait_for_priority(replay, server.address, 5.0)
+    replay.await_priority(server.address, 5.0)
     assert time.monotonic() - start < 3
     updater.check()
     updater.close()
@@ -164,7 +147,7 @@ def test_updates_continue_after_server_restart(replay, server, is_under_way):
 def test_killed_shard_loses_only_its_own_updates(replay, server):
     config = server.config
     address, _ = replay.serve(config)
-    replay.write(config, address, replay.batch(range(4)))
+    replay.fill(config, address, range(4))
     keys = [_read_keys(replay, config, address, 4), _fill_server(replay, server)]
     updater = PriorityUpdater([address, server.address], config)
     server.kill()
@@ -173,11 +156,11 @@ def test_killed_shard_loses_only_its_own_updates(replay, server):
         priorities = factor * np.arange(1.0, 9.0)
         updater.put(np.stack(keys, axis=1).ravel(), np.tile([0, 1], 4), priorities)
         for wanted in (1.0, 3.0, 5.0, 7.0):
-            _wait_for_priority(replay, address, factor * wanted)
+            replay.await_priority(address, factor * wanted)
         updater.check()
     server.start()
     updater.put(_fill_server(replay, server), np.ones(4, int), np.full(4, 9.0))
-    _wait_for_priority(replay, server.address, 9.0)
+    replay.await_priority(server.address, 9.0)
     updater.check()
     updater.close()
 
@@ -191,7 +174,7 @@ def test_updater_waits_for_frozen_server(replay, server):
     for _ in range(10):
         updater.check()
     server.thaw()
-    _wait_for_priority(replay, server.address, 7.0)
+    replay.await_priority(server.address, 7.0)
     replay.wait_until(lambda: updater._shards[0]._busy_since is None)
     updater.close()
 
@@ -217,7 +200,7 @@ def test_server_dead_for_connect_seconds_is_an_error(replay, server):
     keys = _fill_server(replay, server)
     updater = PriorityUpdater([server.address], config)
     put(updater, keys, np.full(4, 2.0))
-    _wait_for_priority(replay, server.address, 2.0)
+    replay.await_priority(server.address, 2.0)
     server.kill()
 
     def update():

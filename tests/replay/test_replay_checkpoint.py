@@ -1,6 +1,5 @@
 """Replay servers restore their items and limits from checkpoints."""
 
-import contextlib
 import dataclasses
 import threading
 from concurrent import futures
@@ -18,7 +17,6 @@ from distrl.config.schema import CheckpointConfig
 from distrl.replay.forms import TABLE_NAME
 from distrl.replay.sampler import ReplaySampler
 from distrl.replay.server import save_shard, serve_replay
-from distrl.replay.writer import BlockWriter
 from distrl.system.remote import is_listening
 
 PART = "replay/0"
@@ -72,31 +70,12 @@ def patient_writers(monkeypatch):
     monkeypatch.setattr(distrl.replay.writer, "_SLICE_SECONDS", 30.0)
 
 
-def fill(replay, config, address, ids):
-    writer = BlockWriter(address, config, replay.spec, 0, threading.Event())
-    assert writer.write(replay.batch(ids)) == len(ids)
-    writer.close()
-
-
 def save(run_dir, addresses, name="000001"):
     """Saves a checkpoint of these shards."""
     for shard, address in enumerate(addresses):
         save_shard(address, begin_part(run_dir, name, f"replay/{shard}"), lambda: True)
     progress = RunProgress(learner_steps=1)
     return complete_checkpoint(run_dir, name, progress, 2)
-
-
-def read_info(address):
-    for _ in range(20):  # Until the channel to a killed server is replaced.
-        with contextlib.suppress(RuntimeError):
-            info = reverb.Client(address).server_info(10)[TABLE_NAME]
-            break
-    limiter = info.rate_limiter_info
-    return (
-        info.current_size,
-        limiter.insert_stats.completed,
-        limiter.sample_stats.completed,
-    )
 
 
 def read_all(sampler):
@@ -133,26 +112,26 @@ def test_killed_server_continues_from_its_checkpoint(replay, tmp_path):
     address = server.address
     try:
         server.start()
-        fill(replay, config, address, range(40))
+        replay.fill(config, address, range(40))
         keys = list(draw(address, 100))
         assert len(keys) > 20
         client = reverb.Client(address)
         changed = {key: 1.0 + number for number, key in enumerate(keys)}
         client.mutate_priorities(TABLE_NAME, changed)
-        before = read_info(address)
+        before = replay.read_counts(address)
         assert before == (40, 40, 100)
         save(tmp_path, [address])
         # Items written after the checkpoint are lost with the server.
-        fill(replay, config, address, range(40, 45))
+        replay.fill(config, address, range(40, 45))
         server.kill()
         server.start()
-        assert read_info(address) == before
+        assert replay.read_counts(address) == before
         # The limit is restored: 40 items allow 2 * 40 + 280 samples, of which 100 were
         # drawn. A server that started empty would allow another number.
         sampler = ReplaySampler(address, config, replay.spec)
         drawn = read_all(sampler)
         assert len(drawn) == 260 // 16
-        assert read_info(address) == (40, 40, 360)
+        assert replay.read_counts(address) == (40, 40, 360)
         found = {}
         for batch in drawn:
             found.update(zip(batch.keys.tolist(), batch.probabilities, strict=True))
@@ -162,7 +141,7 @@ def test_killed_server_continues_from_its_checkpoint(replay, tmp_path):
             expected = np.sqrt(changed.get(key, 1.0)) / total
             assert probability == pytest.approx(expected, rel=1e-5)
         # Eight more items allow 16 more samples.
-        fill(replay, config, address, range(40, 48))
+        replay.fill(config, address, range(40, 48))
         assert len(read_all(sampler)) == 1
     finally:
         server.kill()
@@ -170,7 +149,7 @@ def test_killed_server_continues_from_its_checkpoint(replay, tmp_path):
 
 def test_stopped_server_serves_until_the_learner_ends(replay, tmp_path):
     server = Server(replay, configure(replay, tmp_path))
-    fill(replay, configure(replay, tmp_path), server.address, range(3))
+    replay.fill(configure(replay, tmp_path), server.address, range(3))
     server.reports.others_remain = True
     server.stop.set()
     reports = len(server.gauges)
@@ -190,7 +169,7 @@ def test_each_shard_continues_from_its_own_part(replay, tmp_path, capfd):
     config = configure(replay, tmp_path, shards=2)
     servers = [Server(replay, config, shard) for shard in range(2)]
     for server, size in zip(servers, (30, 20), strict=True):
-        fill(replay, config, server.address, range(size))
+        replay.fill(config, server.address, range(size))
     draw(servers[0].address, 5)
     save(tmp_path, [server.address for server in servers])
     for server in servers:
@@ -198,7 +177,7 @@ def test_each_shard_continues_from_its_own_part(replay, tmp_path, capfd):
     # Shard 1 starts first, and still restores its own part.
     for shard, held in ((1, (20, 20, 0)), (0, (30, 30, 5))):
         again = Server(replay, config, shard)
-        assert read_info(again.address) == held
+        assert replay.read_counts(again.address) == held
         again.end()
         said = capfd.readouterr().out
         assert f"replay/{shard} continues from checkpoint 000001 of learner" in said
@@ -206,7 +185,7 @@ def test_each_shard_continues_from_its_own_part(replay, tmp_path, capfd):
 
 def test_replay_is_not_restored_without_save_replay(replay, tmp_path):
     server = Server(replay, configure(replay, tmp_path))
-    fill(replay, configure(replay, tmp_path), server.address, range(30))
+    replay.fill(configure(replay, tmp_path), server.address, range(30))
     save(tmp_path, [server.address])
     server.end()
     # The checkpoint has a part of this shard, which is not loaded.
@@ -218,7 +197,7 @@ def test_replay_is_not_restored_without_save_replay(replay, tmp_path):
 def test_full_disk_fails_the_save_but_not_replay(replay, tmp_path):
     config = configure(replay, tmp_path)
     server = Server(replay, config)
-    fill(replay, config, server.address, range(300))
+    replay.fill(config, server.address, range(300))
     with file_limit(100), pytest.raises(RuntimeError, match="File too large"):
         save(tmp_path, [server.address])
     assert len(draw(server.address, 100)) > 10
@@ -251,7 +230,7 @@ def test_save_waits_for_restarting_shard(replay, tmp_path):
 def test_checkpoint_with_another_signature_is_refused(replay, tmp_path):
     config = configure(replay, tmp_path)
     server = Server(replay, config)
-    fill(replay, config, server.address, range(3))
+    replay.fill(config, server.address, range(3))
     save(tmp_path, [server.address])
     server.end()
     other = dataclasses.replace(

@@ -10,6 +10,16 @@ from distrl.replay.writer import BlockWriter
 from distrl.types import StepSequence
 
 
+def assert_equal(got, expected):
+    """Compares nests of arrays: structure, dtypes and values."""
+
+    def check(have, want):
+        assert have.dtype == want.dtype
+        np.testing.assert_array_equal(have, want)
+
+    tree.map_structure(check, got, expected)
+
+
 @pytest.mark.parametrize("block", [1, 8, 32])
 def test_round_trip_is_bit_exact(replay, block):
     config = replay.config(transitions_per_item=block, shuffle_steps=4)
@@ -25,15 +35,7 @@ def test_round_trip_is_bit_exact(replay, block):
         assert shards.shape == keys.shape and not shards.any()
         assert probabilities.shape == (128,) and probabilities.dtype == np.float32
         np.testing.assert_allclose(probabilities, block / 256)
-        expected = replay.batch(got.reward_t)
-        for name, have, want in zip(got._fields, got, expected, strict=True):
-            if isinstance(want, dict):
-                for key in want:
-                    assert have[key].dtype == want[key].dtype
-                    np.testing.assert_array_equal(have[key], want[key], name)
-            else:
-                assert have.dtype == want.dtype
-                np.testing.assert_array_equal(have, want, name)
+        assert_equal(got, replay.batch(got.reward_t))
         # The transitions of blocks alternate: column i is the block of key i.
         for key, ids in zip(keys, got.reward_t.reshape(block, -1).T, strict=True):
             seen.add((int(key), tuple(ids)))
@@ -55,14 +57,7 @@ def test_round_trip_of_sequences_is_bit_exact(replay, core, parts):
     keys, probabilities, got, shards = sampler.read()
     assert keys.shape == shards.shape == probabilities.shape == (16,)
     assert isinstance(got, StepSequence) and type(got.carry) is tuple
-    expected = replay.sequences(got.reward[:, 0], 4, parts)
-    tree.assert_same_structure(got, expected)
-
-    def check(have, want):
-        assert have.dtype == want.dtype
-        np.testing.assert_array_equal(have, want)
-
-    tree.map_structure(check, got, expected)
+    assert_equal(got, replay.sequences(got.reward[:, 0], 4, parts))
 
 
 def test_read_returns_none_until_items_arrive(replay):
@@ -108,12 +103,8 @@ def test_slow_actors_lose_no_samples(replay):
     replay.write(config, address, replay.batch(range(30, 60)))
     replay.write(config, address, replay.batch(range(60, 70)))
     first = sampler.read()
-    assert first.items.reward_t.shape == (64,)
-    assert first.keys.shape == (64,)
-    expected = replay.batch(first.items.reward_t)
-    np.testing.assert_array_equal(
-        first.items.observation_t["pixels"], expected.observation_t["pixels"]
-    )
+    assert first.keys.shape == first.items.reward_t.shape == (64,)
+    assert_equal(first.items, replay.batch(first.items.reward_t))
     assert sampled() == 64
     assert sampler.read() is None
     assert sampled() == 80

@@ -13,7 +13,6 @@ from mortal_servers import MortalServer, serve_shard
 
 from distrl.checkpoints.layout import RunProgress, begin_part, complete_checkpoint
 from distrl.replay import sharded
-from distrl.replay.forms import TABLE_NAME
 from distrl.replay.priorities import PriorityUpdater
 from distrl.replay.sharded import ShardedSampler
 
@@ -32,7 +31,7 @@ class Shards:
         self.sampler = start(self.addresses, self.config, replay.spec)
 
     def write(self, shard, ids):
-        write(self.replay, self.config, self.addresses[shard], ids)
+        self.replay.fill(self.config, self.addresses[shard], ids)
 
     def read(self):
         return read(self.sampler)
@@ -40,10 +39,6 @@ class Shards:
 
 def start(addresses, config, spec):
     return ShardedSampler(addresses, config, spec, lambda read: read)
-
-
-def write(replay, config, address, ids):
-    replay.write(config, address, replay.batch(ids))
 
 
 def read(sampler, seconds=30):
@@ -54,17 +49,6 @@ def read(sampler, seconds=30):
         if superbatch is not None:
             return superbatch
     raise AssertionError("no superbatch came")
-
-
-def read_counts(address):
-    """Returns the size, inserts and samples of a server."""
-    info = reverb.Client(address).server_info(10)[TABLE_NAME]
-    limiter = info.rate_limiter_info
-    return (
-        info.current_size,
-        limiter.insert_stats.completed,
-        limiter.sample_stats.completed,
-    )
 
 
 @pytest.fixture
@@ -128,14 +112,7 @@ def change_priorities(shards, priorities):
     updater = PriorityUpdater(shards.addresses, shards.config)
     updater.put(keys, held_by, priorities)
     for shard, address in enumerate(shards.addresses):
-        client = reverb.Client(address)
-        highest = priorities[held_by == shard].max()
-        shards.replay.wait_until(
-            lambda client=client, highest=highest: any(
-                each.info.priority == highest
-                for each in client.sample(TABLE_NAME, 50, emit_timesteps=False)
-            )
-        )
+        shards.replay.await_priority(address, priorities[held_by == shard].max())
     updater.check()
     updater.close()
     return keys
@@ -197,7 +174,7 @@ def test_sampling_begins_once_all_shards_reach_their_minimum(make):
 def test_missing_shard_is_an_error_with_its_address(replay):
     config = replay.config(shards=2, launch={"connect_seconds": 0.5})
     address, _ = replay.serve(config)
-    write(replay, config, address, range(256))
+    replay.fill(config, address, range(256))
     sampler = start([address, "localhost:1"], config, replay.spec)
     with pytest.raises(RuntimeError, match="reading replay failed") as caught:
         read(sampler)
@@ -250,43 +227,33 @@ def test_killed_shard_continues_from_checkpoint_while_others_serve(replay, morta
     address, _ = replay.serve(config)
     sampler = start([address, mortal.address], config, replay.spec)
     # Ids below 1000 are the first shard's. Each shard allows 64 samples of 10 items.
-    write(replay, config, address, range(10))
-    write(replay, config, mortal.address, range(1000, 1010))
+    replay.fill(config, address, range(10))
+    replay.fill(config, mortal.address, range(1000, 1010))
     begun = [read(sampler), read(sampler)]
     assert [len(ids) for ids in split(begun)] == [64, 64]
-    saved = read_counts(mortal.address)
+    saved = replay.read_counts(mortal.address)
     assert saved == (10, 10, 64)
     save(config, mortal.address)
     # Items written after the checkpoint are lost with the server.
-    write(replay, config, mortal.address, range(1010, 1015))
+    replay.fill(config, mortal.address, range(1010, 1015))
     mortal.kill()
     # The first shard gives all of each superbatch, as far as its own limit allows.
-    write(replay, config, address, range(10, 138))
+    replay.fill(config, address, range(10, 138))
     alone = [read(sampler), read(sampler)]
     given, none = split(alone)
     assert (len(given), none) == (128, []) and set(given) <= set(range(138))
     assert sampler.get(1.0) is None
-    assert read_counts(address) == (138, 138, 64 + 128)
+    assert replay.read_counts(address) == (138, 138, 64 + 128)
 
     mortal.start()
-    assert ask(lambda: read_counts(mortal.address)) == saved
+    assert replay.read_counts(mortal.address) == saved
     # The limits of both continue: 64 more inserts each allow 64 more samples.
-    write(replay, config, address, range(138, 202))
-    write(replay, config, mortal.address, range(1020, 1084))
+    replay.fill(config, address, range(138, 202))
+    replay.fill(config, mortal.address, range(1020, 1084))
     again = [read(sampler), read(sampler)]
     assert [len(ids) for ids in split(again)] == [64, 64]
     # Samples that had arrived before the kill may be used.
     assert set(split(again)[1]) <= {*range(1000, 1015), *range(1020, 1084)}
-    assert read_counts(mortal.address) == (74, 74, 128)
-    assert read_counts(address) == (202, 202, 64 + 128 + 64)
+    assert replay.read_counts(mortal.address) == (74, 74, 128)
+    assert replay.read_counts(address) == (202, 202, 64 + 128 + 64)
     sampler.close(0.0)
-
-
-def ask(call):
-    """Repeats a call until the channel to the killed server is replaced."""
-    for _ in range(20):
-        try:
-            return call()
-        except RuntimeError as error:
-            failure = error
-    raise failure

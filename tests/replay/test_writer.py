@@ -177,68 +177,6 @@ def _read_ids(address, config, spec):
     return sorted(keys.values())
 
 
-@pytest.mark.parametrize("is_back_at_once", [True, False])
-def test_writer_loses_and_doubles_nothing_on_server_restart(
-    replay, server, is_back_at_once
-):
-    config = server.config
-    writer = BlockWriter(server.address, config, replay.spec, 0, threading.Event())
-    assert writer.write(replay.batch(range(100))) == 100
-    server.kill()
-    if is_back_at_once:
-        server.start()
-        began = time.monotonic()
-        assert writer.write(replay.batch(range(100, 300))) == 200
-    else:
-        late = threading.Timer(1.5, server.start)
-        late.start()
-        # This write may not complete before the server is back.
-        assert writer.write(replay.batch(range(100, 300))) == 200
-        late.join()
-        began = time.monotonic()
-    writer.write(replay.batch(range(300, 350)))
-    assert time.monotonic() - began < 5
-    writer.close()
-    ids = _read_ids(server.address, config, replay.spec)
-    assert len(set(ids)) == len(ids)
-    assert set(ids) >= set(range(100, 350))
-    # At most 40 were unconfirmed at the kill and were sent again.
-    assert sum(each < 100 for each in ids) <= 40
-
-
-def test_writer_survives_repeated_kills_of_the_server(replay, server):
-    config, stop = server.config, threading.Event()
-    writer = BlockWriter(server.address, config, replay.spec, 0, stop)
-    written = [0]
-
-    def write():
-        while not stop.is_set():
-            start = written[0]
-            written[0] += writer.write(replay.batch(range(start, start + 16)))
-
-    thread = threading.Thread(target=write, daemon=True)
-    thread.start()
-    for _ in range(3):
-        before = written[0]
-        replay.wait_until(lambda before=before: written[0] > before + 200)
-        server.kill()
-        server.start()
-    before = written[0]
-    replay.wait_until(lambda: written[0] > before + 200)
-    stop.set()
-    thread.join(5.0)
-    assert not thread.is_alive()
-    writer.close()
-    ids = _read_ids(server.address, config, replay.spec)
-    assert len(set(ids)) == len(ids) > 100
-    # The last server lost nothing. Its first items may be ones that the server before
-    # it had not confirmed, and these need not be consecutive.
-    gaps = [i for i in range(1, len(ids)) if ids[i] != ids[i - 1] + 1]
-    again = gaps[-1] if gaps else 0
-    assert again <= 40
-    assert len(ids) - again > 100
-
-
 def test_writer_waits_for_frozen_server(replay, server):
     writer = BlockWriter(
         server.address, server.config, replay.spec, 0, threading.Event()

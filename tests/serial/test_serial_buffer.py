@@ -1,14 +1,12 @@
 """Replay of the serial backend: which items it keeps and how often it draws them."""
 
-import functools
-
 import jax
 import numpy as np
 import pytest
 from dm_env import specs
 
 from distrl.config import ReplayConfig
-from distrl.serial.buffer import Buffer, BufferState
+from distrl.serial.buffer import Buffer
 
 # The 99.9% points of chi-square for 3 and 4 degrees of freedom.
 CHI_SQUARE = {3: 16.27, 4: 18.47}
@@ -148,18 +146,3 @@ def test_priority_sums_stay_exact_over_many_changes():
         sums = sums[::2] + sums[1::2]
         levels.insert(0, sums)
     np.testing.assert_array_equal(replay.state.tree.nodes, np.concatenate(levels))
-
-
-def test_nested_items_keep_their_dtypes():
-    buffer = Buffer(ReplayConfig(capacity=3))
-    pixels, number = specs.Array((2, 2), np.uint8), specs.Array((), np.int32)
-    item = {"pixels": pixels, "none": (), "a": number}
-    state = jax.jit(functools.partial(buffer.init, item))()
-    pixels = np.full((2, 2, 2), 255, np.uint8)
-    items = {"pixels": pixels, "none": (), "a": np.array([3, 4], np.int32)}
-    state = buffer.add(state, items, np.ones(2, np.float32))
-    assert isinstance(state, BufferState)
-    drawn = buffer.draw(state, jax.random.PRNGKey(1), 4).items
-    assert drawn["pixels"].dtype == np.uint8
-    np.testing.assert_array_equal(drawn["pixels"], np.full((4, 2, 2), 255))
-    assert set(np.asarray(drawn["a"]).tolist()) <= {3, 4}

@@ -1,4 +1,4 @@
-"""Status and metrics files that the serial loop writes."""
+"""Status and checkpoints of the serial loop."""
 
 import dataclasses
 import types
@@ -8,40 +8,78 @@ import numpy as np
 import pytest
 from metrics_rows import read_rows
 
-from distrl.config import Config, ReplayConfig
-from distrl.environments import Episode
-from distrl.learner.update import UpdateOutput
-from distrl.serial.learning import Counts
-from distrl.serial.record import RunRecord
+from distrl.checkpoints.layout import list_checkpoints
+from distrl.config import Config, config_from_dict
+from distrl.environments import Episode, read_spec
+from distrl.learner.devices import first_replica
+from distrl.serial import Counts, run_serial
+from distrl.serial.learning import SerialState, place_state
+from distrl.serial.record import RunRecord, restore_state
 from distrl.telemetry.status import read_status
 
-CONFIG = Config(replay=ReplayConfig(capacity=1_000))
-COUNTS = Counts(
-    env_steps=1_600, episodes=3, inserted=1_200, sampled=2_400, learner_steps=80
-)
+DEVICES = jax.local_devices()[:1]
+
+
+@pytest.fixture(scope="module")
+def config():
+    return config_from_dict(
+        {
+            "environment": "bsuite:catch/0",
+            "network": {"args": {"hidden_sizes": [8]}},
+            "actor": {"environments": 3},
+            "replay": {"capacity": 50, "min_size": 10},
+            "learner": {"devices": 1, "batch_size": 4, "steps_per_dispatch": 2},
+            "evaluation": {"period": 1_000},
+            "stop": {"learner_steps": 4},
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def state(config):
+    return run_serial(config, read_spec(config.environment, {}))
 
 
 @pytest.fixture
-def record(tmp_path):
+def blank(state):
+    """A state of the same shapes, with other values."""
+    train = jax.tree.map(np.zeros_like, first_replica(state.train))
+    buffer = jax.tree.map(np.zeros_like, state.buffer)
+    return place_state(SerialState(train, buffer, state.key, Counts()), DEVICES)
+
+
+@pytest.mark.parametrize("save_replay", [True, False])
+def test_saved_state_is_restored_bit_exact(config, state, blank, tmp_path, save_replay):
+    checkpoint = dataclasses.replace(config.checkpoint, save_replay=save_replay)
+    config = dataclasses.replace(config, run_dir=str(tmp_path), checkpoint=checkpoint)
+    record = RunRecord(config, None, Counts())
+    record.save(state)
+    record.close()
+    assert record.saved == state.counts
+    restored = restore_state(config, blank, DEVICES)
+    expected = state
+    if not save_replay:
+        counts = state.counts._replace(inserted=0, sampled=0)
+        expected = state._replace(buffer=blank.buffer, counts=counts)
+    jax.tree.map(np.testing.assert_array_equal, restored, expected)
+
+
+def test_run_without_checkpoint_starts_blank(config, blank, tmp_path):
+    config = dataclasses.replace(config, run_dir=str(tmp_path))
+    assert restore_state(config, blank, DEVICES) is blank
+    assert list_checkpoints(tmp_path) == []
+
+
+def test_status_has_the_latest_and_the_best_evaluation(tmp_path):
     described = {"training_return": 0.5, "exploration": 0.25}
     interaction = types.SimpleNamespace(describe=lambda: described)
-    config = dataclasses.replace(CONFIG, run_dir=str(tmp_path))
-    made = RunRecord(config, interaction)
-    yield made
-    made.close()
-
-
-def make_output(loss):
-    metrics = jax.pmap(lambda x: {"loss": x})(np.array([loss], np.float32))
-    return UpdateOutput(metrics, priorities=None)
-
-
-def test_status_has_the_latest_and_the_best_evaluation(record, tmp_path):
+    record = RunRecord(Config(run_dir=str(tmp_path)), interaction, Counts())
     for step, returns in ((10, [1.0, 3.0]), (20, [0.0, 1.0])):
-        counts = COUNTS._replace(learner_steps=step)
+        counts = Counts(learner_steps=step)
         episodes = [Episode(0, value, 7, is_cut=value > 0) for value in returns]
         record.write_evaluation(counts, episodes, seconds=0.25)
-    record.write_status(COUNTS, None, last=True)
+    record.write_status(Counts(), None, last=True)
+    record.close()
     status = read_status(tmp_path)
     assert status.training_return == 0.5
     assert (status.evaluation_step, status.evaluation_return) == (20, 0.5)
@@ -50,23 +88,3 @@ def test_status_has_the_latest_and_the_best_evaluation(record, tmp_path):
     first = read_rows(tmp_path / "metrics/evaluator.csv")[0]
     assert (first["learner_steps"], first["episodes"]) == ("10", "2")
     assert (first["min_return"], first["max_return"]) == ("1.0", "3.0")
-
-
-def test_learner_and_actor_rows_are_written_once_per_step(record, tmp_path):
-    record.write_learning(COUNTS, make_output(2.5))
-    record.write_learning(COUNTS, make_output(7.5))
-    (row,) = read_rows(tmp_path / "metrics/learner.csv")
-    assert (row["learner_steps"], row["loss"]) == ("80", "2.5")
-    (row,) = read_rows(tmp_path / "metrics/actor/0.csv")
-    assert (row["env_steps"], row["exploration"]) == ("1600", "0.25")
-
-
-def test_status_is_written_when_due_and_at_the_end(record, tmp_path):
-    record.write_status(COUNTS, None, last=False)
-    record.write_status(COUNTS, None, last=False)  # sooner than launch.report_seconds
-    assert read_status(tmp_path).reason is None
-    record.write_status(COUNTS, "it is enough", last=True)
-    assert read_status(tmp_path).reason == "it is enough"
-    record.close()
-    rows = read_rows(tmp_path / "metrics/coordinator.csv")
-    assert [row["reason"] for row in rows] == ["", "it is enough"]

@@ -10,14 +10,13 @@ import pytest
 from metrics_rows import read_rows
 
 from distrl.checkpoints.layout import (
-    RunProgress,
     find_newest_checkpoint,
     list_checkpoints,
 )
 from distrl.config import config_from_dict
 from distrl.environments import read_spec
 from distrl.serial import Counts, run_serial
-from distrl.serial.saving import save_state
+from distrl.serial.record import RunRecord
 from distrl.telemetry.status import read_status
 
 TINY = {
@@ -185,8 +184,9 @@ def test_counts_do_not_wrap_at_int32_or_uint32(uninterrupted, tmp_path):
         run_dir.mkdir()
         config = make_config(run_dir, stop={"learner_steps": start + 10})
         counts = Counts(*[start] * len(Counts._fields))
-        progress = RunProgress(env_steps=start, learner_steps=start, episodes=start)
-        assert save_state(config, uninterrupted[1]._replace(counts=counts), progress)
+        record = RunRecord(config, None, Counts())
+        record.save(uninterrupted[1]._replace(counts=counts))
+        record.close()
         after = run(config).counts
         assert start + 10 <= after.learner_steps < start + 12
         assert after.dispatches == start + (after.learner_steps - start) // 2
