@@ -7,10 +7,6 @@ import numpy as np
 from distrl.agents.acting import Explore, boltzmann, epsilon_greedy
 from distrl.config.schema import Config
 
-ExplorationSchedule = Callable[[int], np.ndarray]
-"""From the env_steps of the whole run to the exploration of each environment, `[E]
-float32`: its epsilon, or the temperature of `boltzmann`."""
-
 
 def make_explore(config: Config) -> Explore:
     """Returns the exploration method of actors: epsilon-greedy or Boltzmann."""
@@ -19,8 +15,12 @@ def make_explore(config: Config) -> Explore:
     return epsilon_greedy
 
 
-def make_exploration_schedule(config: Config, actor_index: int) -> ExplorationSchedule:
-    """Returns a function from env steps to the exploration of each environment, `[E]`.
+def make_exploration_schedule(
+    config: Config, actor_index: int
+) -> Callable[[int], np.ndarray]:
+    """Returns a function from the run's env steps to exploration, `[E] float32`.
+
+    The exploration of an environment is its epsilon, or `boltzmann`'s temperature.
 
     `fixed` is `epsilon`; `linear` goes from `initial_epsilon` to `epsilon` over
     `decay_env_steps`; `apex` is base^(1 + alpha * i / (N - 1)) for environment i of the

@@ -43,11 +43,9 @@ class PriorityUpdater:
     def put(self, keys: np.ndarray, shards: np.ndarray, priorities: Any) -> None:
         """Queues an update; never blocks, may drop the oldest.
 
-        Args:
-          keys: `[K * B] uint64`, the items; of equal ones the last counts.
-          shards: `[K * B] int`, the shard that holds each of them.
-          priorities: what `convert` turns into `[K * B]`, not negative;
-            `replay.priority_epsilon` is added, and the table applies the exponent.
+        The items are `keys` `[K * B] uint64` in `shards` `[K * B] int`; of equal keys
+        the last counts. `convert` turns `priorities` into `[K * B]`, not negative;
+        `replay.priority_epsilon` is added, and the table applies the exponent.
         """
         for index, shard in enumerate(self._shards):
             rows = np.flatnonzero(shards == index)

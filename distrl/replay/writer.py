@@ -56,10 +56,8 @@ class BlockWriter:
     def write(self, items: Any, priorities: np.ndarray | None = None) -> int:
         """Adds items to the pool, and writes full blocks; returns how many it wrote.
 
-        Args:
-          items: a batch of transitions or sequences `[M, ...]`; M may be 0.
-          priorities: `[M] float32`, not negative, for blocks of one only, as in
-            `fill_priorities`; the table applies the exponent.
+        `items` are a batch of transitions or sequences `[M, ...]`; M may be 0. Only
+        blocks of one have `priorities`, as in `fill_priorities`.
         """
         count = len(tree.flatten(items)[0])
         if count == 0:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import chex
-import haiku as hk
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,14 +19,12 @@ from distrl.learner.devices import (
     split_superbatch,
 )
 from distrl.learner.optimizer import make_optimizer
+from distrl.learner.publisher import Variables
 from distrl.learner.state import TrainState, init_state
 from distrl.learner.update import UpdateOutput, make_update
 from distrl.seeding import derive_seed
 from distrl.serial.buffer import Buffer, BufferState
 from distrl.types import EnvironmentSpec
-
-Variables = tuple[hk.Params, hk.State]
-"""Parameters and network state, as the policy takes them."""
 
 
 class Counts(NamedTuple):
@@ -110,10 +107,7 @@ class Learning:
         jax.block_until_ready(self._dispatch(train, held, state.key, np.uint32(0)))
 
     def learn(self, state: SerialState) -> tuple[SerialState, UpdateOutput, Variables]:
-        """Makes a dispatch; the given state is donated.
-
-        The variables are those of `copy_variables`.
-        """
+        """Makes a dispatch; the given state is donated."""
         counts = state.counts
         number = np.uint32(counts.dispatches % 2**32)
         train, held, output, variables = self._dispatch(
