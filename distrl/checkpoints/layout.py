@@ -61,18 +61,14 @@ class RunProgress:
         self, learner_steps: int, mean_return: float, truncated: int
     ) -> "RunProgress":
         """Returns the progress with a new evaluation; `truncated` counts episodes."""
+        best = mean_return if self.best_return is None else self.best_return
         return dataclasses.replace(
-            self.with_best(mean_return),
+            self,
             evaluation_return=mean_return,
             evaluation_step=learner_steps,
             evaluation_truncated=truncated,
+            best_return=max(best, mean_return),
         )
-
-    def with_best(self, mean_return: float) -> "RunProgress":
-        """Returns the progress with `best_return` raised to `mean_return` if higher."""
-        best = self.best_return
-        best = mean_return if best is None else max(best, mean_return)
-        return dataclasses.replace(self, best_return=best)
 
 
 @dataclass(frozen=True)
@@ -207,11 +203,11 @@ def recall_progress(
     """
     checkpoint = find_newest_checkpoint(run_dir, warn)
     progress = RunProgress() if checkpoint is None else checkpoint.progress
+    # The best may be newer than the checkpoint.
     best = find_best(run_dir, warn)
-    if best is not None:
-        # It may be newer than the checkpoint.
-        progress = progress.with_best(best.mean_return)
-    return dataclasses.replace(progress, sessions=sessions)
+    returns = (progress.best_return, None if best is None else best.mean_return)
+    best_return = max((x for x in returns if x is not None), default=None)
+    return dataclasses.replace(progress, sessions=sessions, best_return=best_return)
 
 
 def _folder(run_dir: str | Path) -> Path:

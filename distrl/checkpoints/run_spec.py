@@ -51,12 +51,8 @@ def write_run_spec(run_dir: str | Path, description: Description) -> None:
 def check_run_spec(config: Config, description: Description) -> list[str]:
     """Compares sections with the run's spec.json; returns a warning if bounds differ.
 
-    Changed bounds are allowed, since a run that ended because values were out of bounds
-    can be resumed once the bounds are corrected. A missing or damaged spec.json is not
-    compared.
-
-    Raises:
-      ConfigError: another section has changed, so what was saved does not fit.
+    Raises ConfigError if another section has changed, so what was saved does not fit. A
+    missing or damaged spec.json is not compared.
     """
     saved = {} if config.run_dir is None else _read(Path(config.run_dir) / _NAME)
     subjects = {
@@ -79,6 +75,7 @@ def check_run_spec(config: Config, description: Description) -> list[str]:
             listed += f"; and {len(changes) - _SHOWN} more"
         subject = subjects.get(section, f"environment {config.environment!r}")
         line = f"{subject} has changed since the run was started: {listed}"
+        # A run that failed on a value out of bounds can continue with corrected ones.
         if section != "bounds":
             raise ConfigError(
                 f"{line}. What the run has saved does not fit. Undo the change, or "

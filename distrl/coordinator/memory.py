@@ -1,16 +1,17 @@
 """The coordinator's state, on disk for its next incarnation."""
 
+import contextlib
 import dataclasses
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from distrl.checkpoints.layout import RunProgress, make_folder, recall_progress
-from distrl.system.output import write_whole
+from distrl.checkpoints.layout import RunProgress, recall_progress
 from distrl.system.session import Session
 
-_NAME = "coordinator.json"
+MEMORY_FILE = "coordinator.json"
+"""In RUN_DIR/checkpoints, the content of `Memory.to_json`."""
 # How many incarnations of a node are kept: a report may arrive late.
 _INCARNATIONS = 2
 _COUNTED = ("env_steps", "learner_steps", "episodes")
@@ -23,19 +24,16 @@ class Memory:
     A node reports totals of its incarnation, so a report that is sent twice counts
     once, and a restarted node adds to its earlier counts. `learner_steps` are those of
     the learner's newest incarnation, since a restarted learner repeats steps.
-
-    Attributes:
-      session: `Session.id` of the program's start.
-      progress: has the evaluations, and the seconds and the least counts as of the
-        start of this incarnation.
-      totals: the counts of all nodes.
-      nodes: for each node, the totals of its newest incarnations, newest last.
     """
 
     session: str
+    """`Session.id` of the program's start."""
     progress: RunProgress
+    """The evaluations, and the seconds and least counts as of this start."""
     totals: dict[str, float] = field(default_factory=dict)
+    """The counts of all nodes."""
     nodes: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
+    """The totals of each node's newest incarnations, newest last."""
 
     def add(self, node: str, incarnation: str, counts: Mapping[str, float]) -> None:
         """Adds a report, which may be a late one of an incarnation that has ended."""
@@ -62,12 +60,8 @@ class Memory:
 
     def to_json(self, seconds: float) -> str:
         """Returns the content of coordinator.json."""
-        return json.dumps({**vars(self), "progress": vars(self.to_progress(seconds))})
-
-
-def write_memory(run_dir: str | Path, text: str) -> None:
-    """Replaces RUN_DIR/checkpoints/coordinator.json; `text` is of `Memory.to_json`."""
-    write_whole(make_folder(run_dir) / _NAME, text + "\n", durable=False)
+        progress = vars(self.to_progress(seconds))
+        return json.dumps({**vars(self), "progress": progress}) + "\n"
 
 
 def recall_run(
@@ -75,24 +69,19 @@ def recall_run(
 ) -> Memory:
     """Returns the state from which a starting coordinator continues.
 
-    That is coordinator.json if this session wrote it, with at least the counts and the
-    seconds of the newest checkpoint, which the learner may have made since. A new
-    session starts from the newest checkpoint, as the learner does; without a `run_dir`
-    it starts from zero.
+    That is coordinator.json if this session wrote it, with at least the counts and
+    seconds of the newest checkpoint, which may be newer; otherwise that checkpoint.
     """
     sessions = session.number + 1
     if run_dir is None:
         return Memory(session.id, RunProgress(sessions=sessions))
     progress = recall_progress(run_dir, sessions, warn)
     counts = {name: getattr(progress, name) for name in _COUNTED}
-    try:
-        written = json.loads(Path(run_dir, "checkpoints", _NAME).read_text())
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
+        written = json.loads(Path(run_dir, "checkpoints", MEMORY_FILE).read_text())
         before = RunProgress(**written.pop("progress"))
-        memory = Memory(**written, progress=before)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        memory = None
-    if memory is None or memory.session != session.id:
-        return Memory(session.id, progress, dict(counts))
-    seconds = max(before.seconds, progress.seconds)
-    memory.progress = dataclasses.replace(before, seconds=seconds, **counts)
-    return memory
+        if written["session"] == session.id:
+            seconds = max(before.seconds, progress.seconds)
+            before = dataclasses.replace(before, seconds=seconds, **counts)
+            return Memory(**written, progress=before)
+    return Memory(session.id, progress, dict(counts))

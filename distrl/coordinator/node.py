@@ -9,10 +9,10 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from distrl.checkpoints.layout import RunProgress
+from distrl.checkpoints.layout import RunProgress, make_folder
 from distrl.config import Config, StopConfig
-from distrl.coordinator.memory import recall_run, write_memory
-from distrl.system.output import say
+from distrl.coordinator.memory import MEMORY_FILE, recall_run
+from distrl.system.output import say, write_whole
 from distrl.system.session import read_session
 from distrl.telemetry.metrics import MetricsLog
 from distrl.telemetry.status import Rates, Status, write_status
@@ -162,7 +162,8 @@ class Coordinator:
         with self._lock:
             text = self._memory.to_json(self._seconds(time.monotonic()))
         try:
-            write_memory(self._config.run_dir, text)
+            path = make_folder(self._config.run_dir) / MEMORY_FILE
+            write_whole(path, text, durable=False)
         except OSError as error:
             say(f"the counts of the run cannot be written: {error}")
 

@@ -28,15 +28,16 @@ def write_results(
 ) -> None:
     """Writes what bsuite's own logger would have written: the whole file, or none.
 
-    Args:
-      run_dir: the directory of a run with `actor.bsuite_log`.
-      bsuite_id: for example `catch/0`.
-      episodes: the number of episodes that count; ValueError if the run has fewer.
-      results_dir: an existing folder, which `bsuite.logging.csv_load` reads.
+    `run_dir` is of a run with `actor.bsuite_log`; raises ValueError if it has fewer
+    episodes. `bsuite.logging.csv_load` reads `results_dir`, an existing folder.
     """
+    import pandas
     from bsuite.utils import wrappers
 
-    logs = [_read_log(path) for path in sorted((run_dir / BSUITE_LOGS).glob("*.csv"))]
+    logs = [
+        pandas.read_csv(path, float_precision="round_trip").to_dict("records")
+        for path in sorted((run_dir / BSUITE_LOGS).glob("*.csv"))
+    ]
     rows = list(pool_episodes(logs, episodes))
     if len(rows) < episodes:
         raise ValueError(
@@ -72,17 +73,3 @@ def pool_episodes(logs: Sequence[Sequence[Row]], episodes: int) -> Iterator[Row]
             values = [each[name] for each in newest.values()]
             pooled[name] = max(values) if name == "best_episode" else sum(values)
         yield pooled
-
-
-def _read_log(path: Path) -> list[Row]:
-    with path.open(newline="") as file:
-        rows = csv.DictReader(file)
-        return [{name: _read_number(row[name]) for name in row} for row in rows]
-
-
-def _read_number(cell: str) -> float:
-    """Returns an int where bsuite counts in integers, as its own logger does."""
-    try:
-        return int(cell)
-    except ValueError:
-        return float(cell)

@@ -21,8 +21,10 @@ class CsvLog:
         """Opens the file in an existing directory; writes the header if it is new."""
         path = Path(path)
         if path.exists():
-            _cut_half_row(path)
-            if not _has_header(path, fields):
+            content = path.read_bytes()
+            size = content.rfind(b"\n") + 1
+            os.truncate(path, size)
+            if size and not content.startswith(f"{','.join(fields)}\n".encode()):
                 say(f"{path} has other columns: moved to {_move_aside(path).name}")
         self._file = path.open("a", encoding="utf-8", newline="")
         self._rows = csv.DictWriter(self._file, fields, lineterminator="\n")
@@ -47,16 +49,6 @@ def name_file(name: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise OSError(error.errno, error.strerror, name) from error
-
-
-def _cut_half_row(path: Path) -> None:
-    content = path.read_bytes()
-    os.truncate(path, content.rfind(b"\n") + 1)
-
-
-def _has_header(path: Path, fields: Sequence[str]) -> bool:
-    with path.open(errors="replace", newline="") as file:
-        return file.readline() in ("", ",".join(fields) + "\n")
 
 
 def _move_aside(path: Path) -> Path:

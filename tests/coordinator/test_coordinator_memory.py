@@ -2,8 +2,13 @@ import numpy as np
 import pytest
 
 from distrl.checkpoints.best import save_best
-from distrl.checkpoints.layout import RunProgress, begin_part, complete_checkpoint
-from distrl.coordinator.memory import Memory, recall_run, write_memory
+from distrl.checkpoints.layout import (
+    RunProgress,
+    begin_part,
+    complete_checkpoint,
+    make_folder,
+)
+from distrl.coordinator.memory import MEMORY_FILE, Memory, recall_run
 from distrl.system.session import Session
 
 PROGRESS = RunProgress(30.0, 100, 50, 7, 0.5, 40, 3, 0.75, 1)
@@ -56,7 +61,7 @@ def write(run_dir):
     progress = RunProgress(12.0).with_evaluation(40, 0.5, 3)
     memory = Memory("a", progress, {"env_steps": 5})
     memory.add("learner", "a", {"learner_steps": 60})
-    write_memory(run_dir, memory.to_json(20.0))
+    (make_folder(run_dir) / MEMORY_FILE).write_text(memory.to_json(20.0))
 
 
 @pytest.mark.parametrize("session", [Session(), Session("a", 0, 0)])
