@@ -54,10 +54,6 @@ def test_spec_file_describes_the_environment(config, tmp_path):
             "observation['map'] was float32 [2, 2], is now float32 [3, 3].",
         ),
         (
-            {"observation": {"map": specs.Array((2, 2), np.uint8), "speed": SPEED}},
-            "observation['map'] was float32 [2, 2], is now uint8 [2, 2].",
-        ),
-        (
             {"observation": {"board": MAP, "speed": SPEED}},
             "observation['map'] was float32 [2, 2], is now missing; "
             "observation['board'] was missing, is now float32 [2, 2].",

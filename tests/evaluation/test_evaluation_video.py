@@ -52,16 +52,9 @@ def test_interrupted_video_keeps_the_old_file(tmp_path):
     assert list(tmp_path.iterdir()) == [file]
 
 
-@pytest.mark.parametrize(
-    ("name", "words"),
-    [
-        ("a.avi", "has to end in .gif or .mp4"),
-        ("no/a.gif", "there is no directory"),
-    ],
-)
-def test_invalid_video_paths_are_refused(tmp_path, name, words):
-    with pytest.raises(ConfigError, match=words):
-        check_video(tmp_path / name)
+def test_missing_directory_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="there is no directory"):
+        check_video(tmp_path / "no" / "a.gif")
 
 
 @pytest.mark.parametrize(

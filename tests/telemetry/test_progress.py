@@ -1,9 +1,4 @@
-import contextlib
 import io
-import os
-import pty
-import subprocess
-import sys
 
 import pytest
 from clocks import Clock
@@ -137,45 +132,18 @@ def test_nothing_is_shown_after_close(terminal):
     assert terminal.getvalue() == shown
 
 
-CODE = """
-from distrl.config import Config, StopConfig
-from distrl.telemetry.progress import Progress
-from distrl.telemetry.status import Status
-progress = Progress()
-progress.stage("importing")
-{lines}
-"""
-HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
-
-
-def show_on_terminal(lines):
-    """Returns the output of code on a terminal."""
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-c", CODE.format(lines=lines)],
-        stderr=theirs,
-        env={**os.environ, "TERM": "xterm", "COLUMNS": "100", "LINES": "40"},
-    )
-    os.close(theirs)
-    shown = b""
-    # Reading fails once the other side has closed.
-    with contextlib.suppress(OSError):
-        while block := os.read(ours, 65_536):
-            shown += block
-    assert process.wait(timeout=60) == 0
-    os.close(ours)
-    return shown.decode()
-
-
-def test_terminal_shows_the_table():
-    shown = show_on_terminal(
-        f"config = Config(name='catch', stop={CONFIG.stop!r})\n"
-        "progress.start(config)\n"
-        "progress.note('not isolated [really]')\n"
-        f"progress.place({NODES!r})\n"
-        f"progress.update({STATUS!r})\n"
-        "progress.close()\nprogress.close()"
-    )
+def test_terminal_shows_the_table(terminal, clock, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("LINES", "40")
+    progress = Progress(terminal, clock)
+    progress.stage("importing")
+    progress.start(CONFIG)
+    progress.note("not isolated [really]")
+    progress.place(NODES)
+    progress.update(STATUS)
+    progress.close()
+    progress.close()
+    shown = terminal.getvalue()
     for words in (
         "importing", "catch: double_dqn on bsuite:catch/0", "env_steps", "625/s",
         "learner_steps", "150/s", "samples/insert", "31.9", "replay", "2,400",
@@ -183,7 +151,8 @@ def test_terminal_shows_the_table():
         "512 MiB", "note: not isolated [really]",
     ):  # fmt: skip
         assert words in shown
-    assert shown.rindex(SHOW_CURSOR) > shown.rindex(HIDE_CURSOR)
+    hide_cursor, show_cursor = "\x1b[?25l", "\x1b[?25h"
+    assert shown.rindex(show_cursor) > shown.rindex(hide_cursor)
 
 
 def show_sweep(stream, clock):
