@@ -163,16 +163,13 @@ class Snapshot(NamedTuple):
 class VariableClient:
     """Fetches the newest snapshot, on request or in a background thread."""
 
-    def __init__(
-        self, source: Any, config: Config, stop: StopSignal, node: str = SERVICE
-    ):
-        """Does not connect yet.
+    def __init__(self, source: Any, config: Config, stop: StopSignal, client: int = 0):
+        """Does not connect yet; `stop` ends all waits and the thread.
 
-        `source` is a client of the `VariableService` or `VariableRelay` called `node`
-        (`find_source`); `stop` ends all waits and the thread.
+        `source` is a Courier client of the node that `find_source` names.
         """
         self._stop = stop
-        self._follower = Follower(source, node, config, stop)
+        self._follower = Follower(source, find_source(config, client), config, stop)
         self._period = config.actor.fetch_seconds
         self._snapshot: Snapshot | None = None
         self._confirmed = time.monotonic()

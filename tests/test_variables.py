@@ -177,9 +177,7 @@ def test_staleness_stays_within_usual_staleness_seconds(stop, clock, relays, see
     )
     service = VariableService()
     relay = VariableRelay(service, config, stop)
-    client = VariableClient(
-        relay if relays else service, config, stop, find_source(config, 0)
-    )
+    client = VariableClient(relay if relays else service, config, stop)
     published = {}
     due = {"relay": draw.random() / 10, "client": draw.random() / 10, "learner": 0.0}
     held = None
@@ -213,9 +211,7 @@ def test_clients_survive_kills_of_relay_and_service(stop):
     relay = MortalServer(serve_relay, CONFIG, root.address)
     relay.start()
     publisher = Publisher(courier.Client(root.address, call_timeout=5), CONFIG, stop)
-    client = VariableClient(
-        courier.Client(relay.address, call_timeout=5), CONFIG, stop, "relay/0"
-    )
+    client = VariableClient(courier.Client(relay.address, call_timeout=5), CONFIG, stop)
     publisher.put(1, ({"w": np.float32(1)}, {}))
     first = client.await_first()
     client.follow()

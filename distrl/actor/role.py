@@ -15,7 +15,7 @@ from distrl.system.remote import ignore_errors_while_stopping
 from distrl.system.session import read_session
 from distrl.telemetry.metrics import MetricsLog
 from distrl.types import EnvironmentSpec, StopSignal
-from distrl.variables import VariableClient, find_source
+from distrl.variables import VariableClient
 
 
 def run_actor(
@@ -38,8 +38,7 @@ def run_actor(
     incarnation, agent = read_session().indices, make_agent(config, spec)
     interaction = Interaction(config, spec, agent, index, incarnation)
     schedule = make_exploration_schedule(config, index)
-    source = find_source(config, index)
-    variables = VariableClient(variable_service, config, stop, source)
+    variables = VariableClient(variable_service, config, stop, index)
     reporter = Reporter(coordinator, name, config, stop)
     log = MetricsLog(config, name)
     seed = derive_seed(config.seed, "replay", index, *incarnation)

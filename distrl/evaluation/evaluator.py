@@ -13,7 +13,7 @@ from distrl.evaluation.episodes import Evaluation, summarize_episodes
 from distrl.system.session import read_session
 from distrl.telemetry.metrics import MetricsLog
 from distrl.types import EnvironmentSpec, StopSignal
-from distrl.variables import VariableClient, find_source
+from distrl.variables import VariableClient
 
 
 def run_evaluator(
@@ -30,8 +30,7 @@ def run_evaluator(
     jax.config.update("jax_cpu_enable_async_dispatch", False)
     incarnation, agent = read_session().indices, make_agent(config, spec)
     evaluation = Evaluation(config, spec, agent, incarnation)
-    source = find_source(config, config.actor.count)
-    client = VariableClient(variable_service, config, stop, source)
+    client = VariableClient(variable_service, config, stop, config.actor.count)
     reporter = Reporter(coordinator, "evaluator", config, stop)
     log = MetricsLog(config, "evaluator", every_row=True)
     due = config.evaluation.period

@@ -1,4 +1,3 @@
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -104,33 +103,6 @@ def test_priorities_are_computed_on_squashed_values():
     # h(-3) = -1 - 0.003.
     ((*_, priority),) = add(accumulator, 1, 0, 0.0, 1.0, 0, 2, q=[14.0])
     np.testing.assert_allclose(priority, 2.008 + 1.003, rtol=1e-6)
-
-
-@pytest.mark.parametrize("scale", [None, keep])
-@pytest.mark.parametrize("n_step", [1, 3])
-def test_nests_keep_structure_and_dtype(n_step, scale):
-    accumulator = NStepAccumulator(2, n_step, 0.9, scale)
-    observation = {
-        "pixels": np.zeros((2, 4, 4), np.uint8),
-        "rest": (np.zeros((2, 3), np.float32), np.zeros(2, np.int32)),
-    }
-    step = ActorStep(
-        observation,
-        np.zeros(2, np.int32),
-        np.zeros(2, np.float64),
-        np.ones(2),
-        np.ones(2, bool),
-        observation,
-        jnp.ones((2, 3)),
-    )
-    batch = accumulator.add(step).data
-    for nest in (batch.observation_tm1, batch.observation_t):
-        assert nest["pixels"].dtype == np.uint8
-        assert nest["pixels"].shape == (2, 4, 4)
-        assert nest["rest"][0].shape == (2, 3)
-        assert nest["rest"][1].dtype == np.int32
-    assert batch.action_tm1.dtype == np.int32
-    assert batch.reward_t.dtype == batch.discount_t.dtype == np.float32
 
 
 @st.composite

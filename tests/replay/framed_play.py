@@ -14,30 +14,23 @@ from distrl.types import ActorStep, EnvironmentSpec
 
 @dataclass(frozen=True)
 class Play:
-    """Random episodes, determined by their seed.
-
-    Attributes:
-      environments: E, the number of environments, which step together.
-      steps: the number of steps of each environment.
-      stack: S, the frames of an observation.
-      channels: C, the channels of a frame.
-      dtype: the dtype of observations.
-      values: the number of different pixel values; with few, frames repeat.
-      episode: the average number of steps of an episode.
-      honest: whether consecutive observations share frames, as stacks do.
-      masked: whether observations have a mask of the legal actions.
-      seed: the seed of everything random.
-    """
+    """Random episodes, determined by their seed."""
 
     environments: int = 3
     steps: int = 40
     stack: int = 4
+    """The frames of an observation."""
     channels: int = 1
+    """The channels of a frame."""
     dtype: type = np.uint8
     values: int = 256
+    """The number of different pixel values; with few, frames repeat."""
     episode: int = 10
+    """The average number of steps of an episode."""
     honest: bool = True
+    """Whether consecutive observations share frames, as stacks do."""
     masked: bool = False
+    """Whether observations have a mask of the legal actions."""
     seed: int = 0
 
     @property

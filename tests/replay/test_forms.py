@@ -127,28 +127,6 @@ def test_sequences_are_read_back_bit_exact(play, length, data):
     replay.stop()
 
 
-@pytest.mark.parametrize(("block", "kind"), [(8, "uniform"), (1, "prioritized")])
-def test_sampled_items_equal_the_written_ones(replay, block, kind):
-    # Episodes are so short that items differ in their number of frames.
-    play = Play(environments=8, steps=32, episode=2)
-    config = make_config(
-        replay, play, kind=kind, transitions_per_item=block, shuffle_steps=4
-    )
-    batches = play.list_transitions()
-    address, table = replay.serve(config, make_table(config, play.spec))
-    assert write(address, config, play.spec, batches) == 256
-    sampler = ReplaySampler(address, config, play.spec)
-    keys_of = {}
-    for _ in range(4):
-        keys, probabilities, got, _ = sampler.read()
-        ids = name(got)
-        assert_same_bits(got, pick(join_batches(batches), ids))
-        np.testing.assert_allclose(probabilities, block / 256)
-        # The transitions of blocks alternate: column i is the block of key i.
-        for key, column in zip(keys, ids.reshape(block, -1).T, strict=True):
-            assert keys_of.setdefault(int(key), tuple(column)) == tuple(column)
-
-
 def test_partial_superbatches_are_joined(replay):
     # At one sample per insert, the first items allow less than a superbatch of 64.
     play = Play(environments=8, steps=12, episode=3)

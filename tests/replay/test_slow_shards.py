@@ -1,36 +1,31 @@
-"""Superbatches while some shards are slower than others."""
+"""Superbatches while a shard is slower than the others."""
 
 import threading
-import time
 
 import numpy as np
 import pytest
+from clocks import Clock
 from replay.conftest import Replay
 
 from distrl.replay import sharded
 from distrl.replay.sampler import SampledSuperbatch
 from distrl.replay.sharded import ShardedSampler
 
-_FAST = 0.02
-_SILENCE = 0.4
 
+class Gated:
+    """A shard that gives a share for each release."""
 
-class Paced:
-    """A shard whose reads take so many seconds each, except the first one."""
+    def __init__(self, shard):
+        self.shard = shard
+        self.watch = self
+        self.released = threading.Semaphore(0)
 
-    def __init__(self, shard, seconds):
-        self.shard, self.seconds = shard, seconds
-        self.reading_seconds = 0.0
-        self._has_begun = False
-        self._closed = threading.Event()
-        self.watch = NoWatch()
+    def look(self):
+        pass
 
     def read(self):
-        end = time.monotonic() + self.seconds * self._has_begun
-        self._has_begun = True
-        while (now := time.monotonic()) < end and not self._closed.is_set():
-            self._closed.wait(min(end - now, _FAST))
-            self.reading_seconds += time.monotonic() - now
+        if not self.released.acquire(timeout=0.05):
+            return None
         return SampledSuperbatch(
             keys=np.arange(2, dtype=np.uint64),
             probabilities=np.full(2, 0.25, np.float32),
@@ -38,75 +33,65 @@ class Paced:
             shards=np.full(2, self.shard),
         )
 
-    def close(self):
-        self._closed.set()
 
+class Shards:
+    """Two shards and their sampler, whose clock only the test advances."""
 
-class NoWatch:
-    def look(self):
-        pass
-
-
-def read_paced(paces, warm_up, seconds):
-    """Reads shards of these paces for so many seconds after a warm-up.
-
-    Returns the superbatches and the fraction of the time that each shard was reading.
-    """
-    shards = []
-
-    def make(pace, config, spec, shard):
-        shards.append(Paced(shard, pace))
-        return shards[-1]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sharded, "ReplaySampler", make)
+    def __init__(self, monkeypatch):
+        self.clock = Clock(100.0)
+        self.shards, self.joined = [], 0
+        time = type("time", (), {"monotonic": self.clock})
+        monkeypatch.setattr(sharded, "time", time)
+        monkeypatch.setattr(sharded, "ReplaySampler", self._make)
         config = Replay.config(transitions_per_item=1)
-        sampler = ShardedSampler(paces, config, Replay.spec, lambda read: read)
-    read_for(sampler, warm_up)
-    before = [shard.reading_seconds for shard in shards]
-    superbatches = read_for(sampler, seconds)
-    busy = [shard.reading_seconds - b for shard, b in zip(shards, before, strict=True)]
-    sampler.close(0.0)
-    for shard in shards:
-        shard.close()
-    return superbatches, [each / seconds for each in busy]
+        self.sampler = ShardedSampler(["", ""], config, Replay.spec, self._convert)
+
+    def _make(self, address, config, spec, shard):
+        self.shards.append(Gated(shard))
+        return self.shards[-1]
+
+    def _convert(self, superbatch):
+        self.joined += 1
+        return superbatch
+
+    def read(self):
+        """Returns how many items of the next superbatch each shard gave."""
+        superbatch = self.sampler.get(30.0)
+        given = np.bincount(superbatch.shards, minlength=2)
+        wanted = 0.25 * given / given.sum()
+        np.testing.assert_allclose(superbatch.probabilities, wanted[superbatch.shards])
+        return given.tolist()
+
+    def assert_waits(self, seconds):
+        """Checks that the sampler waits for the slow shard so long, then fills in."""
+        Replay.wait_until(lambda: self.sampler._is_held_up)
+        self.clock.now += 0.9 * seconds
+        assert self.sampler.get(0.3) is None
+        self.clock.now += 0.2 * seconds
+        assert self.read() == [4, 0]
 
 
-def read_for(sampler, seconds):
-    end = time.monotonic() + seconds
-    superbatches = []
-    while time.monotonic() < end:
-        superbatches.append(sampler.get(0.1))
-    return [each for each in superbatches if each is not None]
+@pytest.fixture
+def shards(monkeypatch):
+    made = Shards(monkeypatch)
+    yield made
+    made.sampler.close(0.0)
 
 
-@pytest.mark.parametrize(
-    "paces",
-    [
-        # In units of the silence after which a read returns None.
-        [_FAST, 0.5 * _SILENCE],
-        [_FAST, 1.5 * _SILENCE],
-        [_FAST, 3.0 * _SILENCE],
-        [5 * _FAST, _FAST, _FAST],
-        [_FAST, 0.5 * _SILENCE, _FAST, 1.2 * _SILENCE],
-    ],
-)
-def test_slow_shards_do_not_delay_the_others(monkeypatch, paces):
-    monkeypatch.setattr(sharded, "SILENCE_SECONDS", _SILENCE)
-    superbatches, busy = read_paced(paces, 1.2 * _SILENCE, 6 * _SILENCE)
-    for pace, share in zip(paces, busy, strict=True):
-        # No shard waits long to be read, so what a slow one gives is used, too.
-        assert share > 0.75, (pace, busy)
-    for superbatch in superbatches:
-        parts = np.bincount(superbatch.shards, minlength=len(paces)) / (2 * len(paces))
-        np.testing.assert_allclose(
-            superbatch.probabilities, 0.25 * parts[superbatch.shards]
-        )
-
-
-def test_shards_of_similar_pace_give_equal_shares():
-    """A shard that is only slightly slower than the others is waited for."""
-    superbatches, _ = read_paced([0.02, 0.0203, 0.02], 0.0, 1.5)
-    assert len(superbatches) > 5
-    for superbatch in superbatches:
-        assert np.bincount(superbatch.shards).tolist() == [2, 2, 2]
+def test_slow_shard_is_waited_for_within_limits(shards):
+    fast, slow = shards.shards
+    fast.released.release(1_000)
+    # Learning begins when both have given.
+    assert shards.sampler.get(0.3) is None
+    slow.released.release()
+    assert shards.read() == [2, 2]
+    shards.assert_waits(1.0)
+    # From now on it fills in at once: one is taken, one queued, and one held.
+    Replay.wait_until(lambda: shards.joined == 4)
+    # While nobody waits, a twentieth of the time is added to the limit.
+    shards.clock.now += 10.0
+    assert [shards.read(), shards.read()] == [[4, 0], [4, 0]]
+    shards.assert_waits(0.5)
+    # What a slow shard gives is used.
+    slow.released.release()
+    assert [2, 2] in [shards.read() for _ in range(5)]
