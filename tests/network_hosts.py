@@ -44,10 +44,17 @@ class NetworkHosts:
         self.address = f"{self.addresses[0]}:{_PORT}"
         private = ["/tmp/ray", *([str(hidden)] if hidden else [])]
         mounts = " && ".join(f"mount -t tmpfs none {path}" for path in private)
+        self.wrapper = ["ip", "netns", "exec", self._names[0]]
+        """The words before a command that run it on the first host."""
         self._wrappers = [
-            ["ip", "netns", "exec", self._names[0]],
+            self.wrapper,
             [
-                *["ip", "netns", "exec", self._names[1], "sh", "-c"],
+                "ip",
+                "netns",
+                "exec",
+                self._names[1],
+                "sh",
+                "-c",
                 f'{mounts} && exec "$@"',
                 "sh",
             ],
@@ -59,11 +66,6 @@ class NetworkHosts:
         except BaseException:
             self.close()
             raise
-
-    @property
-    def wrapper(self) -> list[str]:
-        """The words before a command that run it on the first host."""
-        return self._wrappers[0]
 
     def left_running(self, word: str) -> list[psutil.Process]:
         """Returns the processes of the hosts that have a word in their command line."""
@@ -93,32 +95,26 @@ class NetworkHosts:
 
     def _start_ray(self) -> None:
         head = ["--head", f"--port={_PORT}", "--include-dashboard=false"]
-        self._start(0, *head)
-        self._start(1, f"--address={self.address}")
-
-    def _start(self, index: int, *arguments: str) -> None:
-        """Starts a machine, with retries since Ray gives it only 30 s."""
-        for _ in range(_TRIES):
-            self._try_to_start(index, *arguments)
-            if self._has_machines(index + 1):
-                return
-        raise AssertionError("Ray did not come up")
+        for index, arguments in enumerate([head, [f"--address={self.address}"]]):
+            # Ray gives a machine only 30 s to start.
+            for _ in range(_TRIES):
+                self._try_to_start(index, *arguments)
+                if self._has_machines(index + 1):
+                    break
+            else:
+                raise AssertionError("Ray did not come up")
 
     def _try_to_start(self, index: int, *arguments: str) -> None:
         command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block"]
         command += [f"--node-ip-address={self.addresses[index]}", "--num-cpus=2"]
+        marks = {_MARK: self.mark, "PYTHONPATH": str(ROOT)}
         self._processes.append(
             subprocess.Popen(
                 [*self._wrappers[index], *command, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                env={
-                    **os.environ,
-                    _MARK: self.mark,
-                    "PYTHONPATH": str(ROOT),
-                    "RAY_USAGE_STATS_ENABLED": "0",
-                },
+                env={**os.environ, **marks, "RAY_USAGE_STATS_ENABLED": "0"},
             )
         )
 

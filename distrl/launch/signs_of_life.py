@@ -8,17 +8,12 @@ process as well as a stuck main thread.
 import os
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from distrl.config import LaunchConfig
 from distrl.launch.channel import Channel
 from distrl.launch.messages import Sign
 from distrl.launch.stop_flag import StopFlag
-
-_LONGEST_PERIOD = 1.0
-# How many signs a node misses before it counts as silent.
-_SIGNS = 4
 
 
 class WorkingClock:
@@ -28,25 +23,24 @@ class WorkingClock:
     was stopped for a while, as by Ctrl-Z, does not take others for silent.
     """
 
-    def __init__(self, longest: float, clock: Callable[[], float] = time.monotonic):
-        """Takes the longest step that counts, in seconds, and the source of time."""
+    def __init__(self, longest: float):
+        """Starts at 0."""
         self.now = 0.0
         """The seconds counted so far."""
         self._longest = longest
-        self._clock = clock
-        self._ticked = clock()
+        self._ticked = time.monotonic()
 
     def tick(self) -> float:
         """Counts the time since the last call, and returns `now`."""
-        ticked = self._clock()
+        ticked = time.monotonic()
         self.now += min(ticked - self._ticked, self._longest)
         self._ticked = ticked
         return self.now
 
 
 def signing_period(launch: LaunchConfig) -> float:
-    """Returns the seconds between two signs of a node."""
-    return min(_LONGEST_PERIOD, launch.silent_seconds / _SIGNS)
+    """Returns the seconds between two signs; four go missing before a node is silent."""
+    return min(1.0, launch.silent_seconds / 4)
 
 
 def send_signs(name: str, flag: StopFlag, outbox: Channel, period: float) -> None:

@@ -41,15 +41,11 @@ class RemoteCaller:
         stop: StopSignal,
         wait_seconds: float | None = None,
     ):
-        """Connects at the first call.
+        """Takes a Courier client of the node, or the object; connects at the first call.
 
-        Args:
-          client: a Courier client of the node, or the object itself.
-          node: its name, for the error.
-          config: the time limits of a call, and of a series of failed calls.
-          stop: once it is set, calls soon return None.
-          wait_seconds: how long `call` waits for an answer; None is the time limit of a
-            call. Until a late answer arrives, to be dropped, calls return None at once.
+        Once `stop` is set, calls soon return None. `wait_seconds`, None for the time
+        limit of a call, is how long `call` waits for an answer; until a late answer
+        arrives, to be dropped, calls return None at once.
         """
         self._node = node
         self._timeout = config.rpc_seconds
@@ -97,20 +93,17 @@ class RemoteCaller:
                 self._client = None
             self._overdue = None
         if self._client is None:
-            self._client = self._connect()
+            address = self._given.address
+            if not is_listening(address, _FAREWELL_SECONDS):
+                raise ConnectionError(f"nothing listens at {address}")
+            self._client = type(self._given)(
+                address, call_timeout=self._timeout, wait_for_ready=False
+            )
         future = getattr(self._client.futures, method)(*args)
         self._await(future)
         if future.exception() is not None:
             self._client = None
         return future.result()
-
-    def _connect(self) -> Any:
-        address = self._given.address
-        if not is_listening(address, _FAREWELL_SECONDS):
-            raise ConnectionError(f"nothing listens at {address}")
-        return type(self._given)(
-            address, call_timeout=self._timeout, wait_for_ready=False
-        )
 
     def _await(self, future: futures.Future) -> None:
         """Raises TimeoutError when the call is not answered in time."""

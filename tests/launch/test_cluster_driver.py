@@ -19,6 +19,7 @@ from distrl.launch.messages import (
     Failure,
     Launch,
     Lost,
+    Message,
     NodeChanged,
     Note,
     Ready,
@@ -42,6 +43,7 @@ AWAY = ["actor/0", "actor/1"]
 NODES = [*HOME, *AWAY]
 APART = {**dict.fromkeys(HOME, "home"), **dict.fromkeys(AWAY, "away")}
 DEVICES = {"learner": {"CUDA_VISIBLE_DEVICES": "2,3"}}
+LOST = Lost("left the cluster", "the end")
 
 
 class StoodInMachine:
@@ -50,11 +52,8 @@ class StoodInMachine:
     def __init__(self, request, said):
         self.request = request
         self.ip, self.nodes, self.has_ended = request.ip, request.nodes, False
-        self._said = said
-        self._sent = queue.SimpleQueue()
-
-    def send(self, message):
-        self._sent.put(message)
+        self._said, self._sent = said, queue.SimpleQueue()
+        self.send = self._sent.put
 
     def kill(self):
         self.has_ended = True
@@ -63,14 +62,10 @@ class StoodInMachine:
         for message in messages:
             self._said.put((self, message))
 
-    def lose(self, printed=""):
-        self.say(Lost("left the cluster", printed))
-
     def get_ready(self):
         ports = {name: [7] * count for name, count in self.nodes.items()}
-        checked = self.request.check is not None
-        found = (b"spec", "1 x cpu") if checked else (b"nothing", "")
-        self.say(Ready(ports, *found))
+        devices = "" if self.request.check is None else "1 x cpu"
+        self.say(Ready(ports, b"spec" if devices else b"nothing", devices))
 
     def read(self, kind):
         message = self._sent.get(timeout=SECONDS)
@@ -78,8 +73,7 @@ class StoodInMachine:
         return message
 
     def begin(self, pid):
-        nodes = {name: {"pid": pid + i} for i, name in enumerate(self.nodes)}
-        self.say(Started(nodes))
+        self.say(Started({name: {"pid": pid + i} for i, name in enumerate(self.nodes)}))
 
 
 class StoodInCluster:
@@ -118,20 +112,14 @@ class StoodInCluster:
     def await_machines(self, count):
         return [self._started.get(timeout=SECONDS) for _ in range(count)]
 
-    def hear_next(self):
-        """Returns the next message to the front that is not a stage."""
+    def hear(self, kind=Message):
+        """Returns the next message of a kind to the front that is not a stage."""
         while True:
             assert select.select([self.front], [], [], SECONDS)[0]
             message = self.front.receive()
             assert message is not None
-            if not isinstance(message, Stage):
+            if isinstance(message, kind) and not isinstance(message, Stage):
                 return message
-
-    def hear(self, kind):
-        """Returns the next message of a kind to the front, and skips others."""
-        while not isinstance(message := self.hear_next(), kind):
-            pass
-        return message
 
     def build(self, **launch):
         """Starts a run until its nodes may start; returns the two machines."""
@@ -240,7 +228,7 @@ def test_stopping_machine_stops_all_machines(cluster):
     away.read(Stop)
     away.say(Saving(), Ended())
     home.say(Saving(), Ended())
-    heard = [cluster.hear_next() for _ in range(4)]
+    heard = [cluster.hear() for _ in range(4)]
     expected = [NodeChanged("actor/0", "ended"), Note("look"), Saving(), Ended()]
     assert heard == expected, "saving is said once"
     cluster.join()
@@ -255,7 +243,7 @@ def test_early_node_events_are_sent_after_started(cluster):
     away.begin(21)
     away.say(NodeChanged("actor/0", "failed"), restarted, Stop(), Ended(failure))
     home.begin(11)
-    started, changed, told = (cluster.hear_next() for _ in range(3))
+    started, changed, told = (cluster.hear() for _ in range(3))
     assert list(started.nodes) == NODES
     assert (changed.name, told) == ("actor/0", restarted)
     home.read(StartNodes)
@@ -279,17 +267,13 @@ REFUSED = Refused("environment: no such thing")
 
 @pytest.mark.parametrize(
     ("said", "answer"),
-    [
-        (Lost("left the cluster", "the end"), Ended(FAILURE)),
-        (BROKEN, BROKEN),
-        (REFUSED, REFUSED),
-    ],
+    [(LOST, Ended(FAILURE)), (BROKEN, BROKEN), (REFUSED, REFUSED)],
 )
 def test_machine_that_ends_before_start_ends_run(cluster, said, answer):
     home, away = cluster.start()
     away.get_ready()
     home.say(said)
-    assert cluster.hear_next() == answer
+    assert cluster.hear() == answer
     cluster.join()
     assert home.has_ended and away.has_ended
 
@@ -299,7 +283,7 @@ def test_all_nodes_restart_after_machine_loss(cluster, lost):
     home, away = cluster.begin(restart_delay_seconds=0.0)
     away.say(restart("actor/0", 9, 1))
     cluster.keys = dict.fromkeys(NODES, "away")
-    {"home": home, "away": away}[lost].lose()
+    {"home": home, "away": away}[lost].say(LOST)
     text = cluster.hear(Note).text
     assert text.startswith(f"machine ip-{lost} left the cluster, and ")
     assert text.endswith("all nodes start again from the newest checkpoint")
@@ -328,7 +312,7 @@ def test_all_nodes_restart_after_machine_loss(cluster, lost):
 def test_restart_without_place_fails_run(cluster):
     _, away = cluster.begin(restart_delay_seconds=0.0, connect_seconds=0.2)
     cluster.keys = None
-    away.lose()
+    away.say(LOST)
     error = cluster.conclude()
     assert error.node == "launcher"
     assert "Ray found no place" in error.traceback
@@ -337,7 +321,7 @@ def test_restart_without_place_fails_run(cluster):
 @pytest.mark.parametrize("delay", [0.0, 60.0])
 def test_stop_ends_restarting_run(cluster, delay):
     _, away = cluster.begin(restart_delay_seconds=delay)
-    away.lose()
+    away.say(LOST)
     cluster.hear(Note)
     if delay == 0:
         cluster.await_machines(2)
@@ -347,8 +331,8 @@ def test_stop_ends_restarting_run(cluster, delay):
 
 def test_too_many_lost_machines_fail_run(cluster):
     _, away = cluster.begin(restart_delay_seconds=0.0, max_restarts=1)
-    away.lose()
-    cluster.await_machines(2)[1].lose()
+    away.say(LOST)
+    cluster.await_machines(2)[1].say(LOST)
     text = "max_restarts = 1 allows no more restarts within 60 s"
     assert text in cluster.conclude().traceback
 

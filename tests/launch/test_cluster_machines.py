@@ -9,59 +9,35 @@ from unittest import mock
 import psutil
 import pytest
 import ray
+from machine_agents import read, read_until, start_agent
 
 from distrl.config import Config, LaunchConfig
-from distrl.launch.cluster.machines import MachineAgent, RemoteMachine
-from distrl.launch.messages import Ended, Import, Lost, Refused, pack
-from distrl.system.children import adopt_orphans
+from distrl.launch.cluster.machines import RemoteMachine
+from distrl.launch.messages import Ended, Import, Lost, Refused
 
 
-def make_request(directory, token):
-    payload = pack((Config(run_dir=str(directory)), "no.such:program"))
-    return Import(payload, [], "10.0.0.1", str(token), {}, {})
+def start(tmp_path, token=None):
+    return start_agent(Config(run_dir=str(tmp_path)), "no.such:program", token=token)
 
 
-@pytest.fixture
-def start(tmp_path):
-    started = []
-
-    def make(token):
-        started.append(MachineAgent(make_request(tmp_path, token), patience=600.0))
-        return started[0]
-
-    yield make
-    started[0]._zygote.kill()
-    started[0]._zygote.wait()
-    adopt_orphans(False)
-
-
-def read_all(agent):
-    """Returns all messages; asks for each twice, as after a lost answer."""
-    messages = []
-    while not messages or not isinstance(messages[-1], Lost):
-        first = agent.receive(len(messages))
-        assert agent.receive(len(messages))[: len(first)] == first
-        messages += first
-    return messages
-
-
-def test_agent_messages_end_with_zygote_exit_code(start, tmp_path):
-    ended, closed = read_all(start(tmp_path))
+def test_agent_messages_end_with_zygote_exit_code(tmp_path):
+    with start(tmp_path) as agent:
+        ended, closed = read_until(agent, Lost)
     assert isinstance(ended, Ended)
     assert "No module named 'no'" in ended.error.traceback
     assert "exit code 0" in closed.printed
 
 
-def test_machine_that_cannot_see_run_dir_refuses_run(start, tmp_path):
-    refused, _ = read_all(start(tmp_path / "absent"))
-    assert isinstance(refused, Refused)
+def test_machine_that_cannot_see_run_dir_refuses_run(tmp_path):
+    with start(tmp_path, tmp_path / "absent") as agent:
+        refused = read(agent, Refused)
     assert f"run_dir: machine 10.0.0.1 does not see {tmp_path}" in refused.text
 
 
-def test_killed_zygote_is_reported(start, tmp_path):
-    agent = start(tmp_path)
-    os.kill(agent._zygote.pid, signal.SIGKILL)
-    (closed,) = read_all(agent)
+def test_killed_zygote_is_reported(tmp_path):
+    with start(tmp_path) as agent:
+        os.kill(agent._zygote.pid, signal.SIGKILL)
+        (closed,) = read_until(agent, Lost)
     assert "killed by SIGKILL" in closed.printed
 
 
@@ -100,11 +76,11 @@ def test_agent_cut_off_from_driver_ends_its_zygote():
         (ValueError("no  such\nthing"), "lost its agent: no such thing"),
     ],
 )
-def test_lost_machine_is_explained_in_one_line(tmp_path, monkeypatch, error, words):
+def test_lost_machine_is_explained_in_one_line(monkeypatch, error, words):
     monkeypatch.setattr(ray, "remote", mock.MagicMock())
     monkeypatch.setattr(ray, "get", mock.Mock(side_effect=error))
     launch = LaunchConfig(connect_seconds=0.0)
-    machine = RemoteMachine(launch, "0" * 56, make_request(tmp_path, tmp_path))
+    machine = RemoteMachine(launch, "0" * 56, Import(b"", [], "", "", {}, {}))
     while not (told := machine.read()):
         pass
     (lost,) = told

@@ -23,14 +23,6 @@ def demand(**resources):
     return list_demands(LaunchConfig(resources=resources), GROUPS)
 
 
-def test_resources_are_translated_to_ray_names():
-    wanted = demand(
-        learner={"num_cpus": 1, "num_gpus": 0.5}, actor={"memory": 5, "x": 1}
-    )
-    assert wanted["learner"] == {"CPU": 1.0, "GPU": 0.5}
-    assert wanted["actor"] == {"memory": 5.0, "x": 1.0}
-
-
 def test_zero_or_empty_resources_override_default():
     wanted = demand(learner={"num_cpus": 0}, replay={})
     assert "CPU" not in wanted["learner"]
@@ -40,14 +32,17 @@ def test_zero_or_empty_resources_override_default():
     check_demands(wanted, {**GROUPS, "actor": 100}, [SMALL], SMALL.resources)
 
 
+def test_resources_are_translated_to_ray_names_and_accepted_if_they_fit():
+    learner, actor = {"num_cpus": 3, "num_gpus": 1}, {"num_cpus": 0.5, "disk": 0.5}
+    wanted = demand(learner=learner, actor=actor)
+    assert wanted["learner"] == {"CPU": 3.0, "GPU": 1.0}
+    assert wanted["actor"] == {"CPU": 0.5, "disk": 0.5}
+    check_demands(wanted, GROUPS, [SMALL, LARGE], AVAILABLE)
+
+
 def test_unknown_group_is_refused_with_nearest_name():
     with pytest.raises(ConfigError, match="no group 'learners'.*'learner'"):
         demand(learners={"num_gpus": 1})
-
-
-def test_demands_that_fit_are_accepted():
-    wanted = demand(learner={"num_gpus": 1, "num_cpus": 3}, actor={"num_cpus": 0.7})
-    check_demands(wanted, GROUPS, [SMALL, LARGE], AVAILABLE)
 
 
 @pytest.mark.parametrize(
@@ -70,11 +65,6 @@ def test_group_short_of_resources_is_refused(resources, words):
     with pytest.raises(ConfigError) as caught:
         check_demands(demand(**resources), GROUPS, [SMALL, LARGE], AVAILABLE)
     assert words in str(caught.value)
-
-
-def test_cluster_without_machines_is_refused():
-    with pytest.raises(ConfigError, match="no machines"):
-        check_demands(demand(), GROUPS, [], {})
 
 
 _SCRIPT = """

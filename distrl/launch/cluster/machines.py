@@ -29,8 +29,6 @@ from distrl.system.search_path import find_library_end
 # `receive` waits on one thread of the agent while another one sends.
 _AGENT_THREADS = 4
 _POLL_SECONDS = 1.0
-_PRINTED_LINES = 20
-_REASON_LETTERS = 300
 
 
 class RemoteMachine:
@@ -83,7 +81,7 @@ class RemoteMachine:
     def _explain(self, error: Exception) -> str:
         import ray
 
-        shown = " ".join(str(error).split())[:_REASON_LETTERS]
+        shown = " ".join(str(error).split())[:300]
         if isinstance(error, ray.exceptions.RuntimeEnvSetupError):
             return f"could not set launch.runtime_env up: {shown}"
         with contextlib.suppress(Exception):
@@ -198,7 +196,7 @@ class MachineAgent:
         # A zygote that was killed leaves its nodes to us.
         kill_descendants(os.getpid())
         cause = f"killed by {name_signal(-code)}" if code < 0 else f"exit code {code}"
-        lines = read_last_lines(self._output.fileno(), _PRINTED_LINES)
+        lines = read_last_lines(self._output.fileno(), 20)
         text = f"The process that runs the nodes of this machine ended: {cause}."
         printed = "\n".join([text, *lines])
         return Lost("lost the process that ran its nodes", printed)
