@@ -39,7 +39,7 @@ class WorkingClock:
 
 
 def signing_period(launch: LaunchConfig) -> float:
-    """Returns the seconds between two signs; four go missing before a node is silent."""
+    """Returns the seconds between two signs; a silent node has missed four."""
     return min(1.0, launch.silent_seconds / 4)
 
 

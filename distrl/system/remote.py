@@ -41,7 +41,7 @@ class RemoteCaller:
         stop: StopSignal,
         wait_seconds: float | None = None,
     ):
-        """Takes a Courier client of the node, or the object; connects at the first call.
+        """Takes a Courier client of the node, or the object; connects when called.
 
         Once `stop` is set, calls soon return None. `wait_seconds`, None for the time
         limit of a call, is how long `call` waits for an answer; until a late answer

@@ -63,32 +63,24 @@ _HOME = _SETTLE + "home = os.path.expanduser('~')\nprint(home, os.path.isdir(hom
 _NOBODY = "import pwd\npwd.getpwuid = {}.__getitem__\n"
 
 
-def without(*names, **values):
-    kept = {name: text for name, text in os.environ.items() if name not in names}
-    return {**kept, **values}
-
-
-@pytest.mark.parametrize("home", [None, ".", "relative/home"])
-def test_user_without_home_gets_temporary_home(tmp_path, home):
-    values = {} if home is None else {"HOME": home}
-    done = start(_NOBODY + _HOME, env=without("HOME", **values), cwd=tmp_path)
+@pytest.mark.parametrize("home", ["", ".", "relative/home"])
+def test_user_without_home_gets_temporary_home(tmp_path, monkeypatch, home):
+    monkeypatch.setenv("HOME", home)
+    unset = "" if home else "import os; del os.environ['HOME']\n"
+    done = start(_NOBODY + unset + _HOME, cwd=tmp_path)
     found, existed = done.stdout.split()
     assert (os.path.isabs(found), existed) == (True, "True")
     assert not os.path.exists(found)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_known_home_is_kept(tmp_path):
-    done = start(_HOME, env=without(HOME=str(tmp_path)))
-    assert done.stdout == f"{tmp_path} True\n"
-
-
-def test_pythonpath_becomes_absolute(tmp_path):
+def test_known_home_is_kept_and_pythonpath_becomes_absolute(tmp_path, monkeypatch):
     root = os.path.dirname(os.path.dirname(__file__))
-    environment = without(PYTHONPATH=f"{root}:mine::/other")
-    code = _SETTLE + "print(os.environ['PYTHONPATH'])"
-    done = start(code, env=environment, cwd=tmp_path)
-    assert done.stdout == f"{root}:{tmp_path}/mine:{tmp_path}:/other\n"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", f"{root}:mine::/other")
+    done = start(_HOME + "\nprint(os.environ['PYTHONPATH'])", cwd=tmp_path)
+    paths = f"{root}:{tmp_path}/mine:{tmp_path}:/other"
+    assert done.stdout == f"{tmp_path} True\n{paths}\n"
 
 
 def test_deleted_working_directory_is_refused(tmp_path):
