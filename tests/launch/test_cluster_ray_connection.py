@@ -1,5 +1,6 @@
 """Refused connections to Ray."""
 
+import importlib
 import socket
 import sys
 
@@ -22,5 +23,6 @@ def test_address_without_listener_is_refused():
 
 def test_missing_ray_is_refused_with_install_command(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.delitem(sys.modules, "distrl.launch.cluster")
     with pytest.raises(ConfigError, match=r"--editable '\.\[ray\]'"):
-        connect(LaunchConfig(backend="ray")).__enter__()
+        importlib.import_module("distrl.launch.cluster")

@@ -12,6 +12,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
 from distrl.config import LaunchConfig
 from distrl.config.checks import check_address
 from distrl.errors import ConfigError
@@ -66,9 +69,6 @@ def examine_cluster(
     """
     check_address("--cluster", address)
     with connect(LaunchConfig(address=address), "--cluster"):
-        import ray
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
         remote: Any = ray.remote(Examiner)
         examiners, addresses = [], []
         for machine in list_machines():

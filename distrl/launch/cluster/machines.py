@@ -16,6 +16,9 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
 from distrl.config import LaunchConfig
 from distrl.launch.channel import Channel
 from distrl.launch.cluster.ray_connection import list_machines
@@ -36,9 +39,6 @@ class RemoteMachine:
 
     def __init__(self, launch: LaunchConfig, key: str, request: Import):
         """Starts the agent on the machine with Ray's id `key`."""
-        import ray
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
         self.ip, self.nodes = request.ip, request.nodes
         self.has_ended = False
         """Whether nothing of the run is left there; nobody listens to it any more."""
@@ -64,8 +64,6 @@ class RemoteMachine:
 
     def read(self) -> list[Message]:
         """Returns the messages that have arrived; `Lost` if the machine is lost."""
-        import ray
-
         try:
             messages = ray.get(self.answer, timeout=0)
         except ray.exceptions.GetTimeoutError:
@@ -79,8 +77,6 @@ class RemoteMachine:
         return messages
 
     def _explain(self, error: Exception) -> str:
-        import ray
-
         shown = " ".join(str(error).split())[:300]
         if isinstance(error, ray.exceptions.RuntimeEnvSetupError):
             return f"could not set launch.runtime_env up: {shown}"
@@ -91,8 +87,6 @@ class RemoteMachine:
 
     def kill(self) -> None:
         """Kills the agent and everything that it started on the machine."""
-        import ray
-
         self.has_ended = True
         with contextlib.suppress(Exception):
             ray.kill(self._agent)
@@ -107,8 +101,6 @@ def receive(
     machines: Sequence[RemoteMachine], seconds: float
 ) -> Iterator[tuple[RemoteMachine, Message]]:
     """Waits briefly, and yields the next messages of machines that have not ended."""
-    import ray
-
     listening = [machine for machine in machines if not machine.has_ended]
     ray.wait([machine.answer for machine in listening], timeout=seconds)
     for machine in listening:
@@ -125,8 +117,6 @@ class MachineAgent:
         After `patience` seconds without a call of `receive`, the driver counts as dead
         and everything on this machine is killed.
         """
-        import ray
-
         self._patience = patience
         self._asked_at = time.monotonic()
         # Never trimmed: a run has only a few per node.

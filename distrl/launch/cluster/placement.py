@@ -4,6 +4,10 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import ray
+from ray.util import placement_group, placement_group_table, remove_placement_group
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
 from distrl.config import LaunchConfig
 from distrl.errors import ConfigError, suggest
 from distrl.launch.cluster.ray_connection import ClusterMachine
@@ -89,8 +93,6 @@ class Reservation:
 
     def __init__(self, bundles: Mapping[str, Resources], strategy: str):
         """Requests the group; `bundles` by node name, strategy `spread` or `pack`."""
-        from ray.util.placement_group import placement_group
-
         self._bundles = bundles
         self._group = placement_group(
             [dict(bundle) for bundle in bundles.values()], strategy=strategy.upper()
@@ -104,10 +106,6 @@ class Reservation:
         None until every node has a place. A task in the place of a node with GPUs says
         which it has; `seconds` limits the wait for it.
         """
-        import ray
-        from ray.util.placement_group import placement_group_table
-        from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
-
         table = placement_group_table(self._group)
         if table["state"] != "CREATED":
             return None
@@ -125,8 +123,6 @@ class Reservation:
 
     def release(self) -> None:
         """Frees the resources."""
-        from ray.util.placement_group import remove_placement_group
-
         remove_placement_group(self._group)
 
 

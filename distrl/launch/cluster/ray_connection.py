@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import ray
+
 from distrl.config import LaunchConfig
 from distrl.errors import ConfigError
 from distrl.system.remote import is_listening
@@ -43,18 +45,10 @@ def connect(
     are in `directory`. `name` is the field or flag of the address.
 
     Raises:
-      ConfigError: Ray is not installed, nothing answers at the address, or Ray refuses
-        the runtime environment.
+      ConfigError: nothing answers there, or Ray refuses the runtime environment.
     """
     # Keep Ray from reporting the run to its developers.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        import ray
-    except ImportError as error:
-        raise ConfigError(
-            f"{name}: Ray is not installed here ({error}); install the extra in the "
-            "directory of your checkout: pip install --editable '.[ray]'"
-        ) from error
     address = launch.address or "local"
     is_named = address not in ("local", "auto")
     if is_named and not is_listening(address, launch.rpc_seconds):
@@ -85,8 +79,6 @@ def connect(
 
 def list_machines() -> list[ClusterMachine]:
     """Returns the machines of the cluster that are alive."""
-    import ray
-
     return [
         ClusterMachine(node["NodeID"], node["NodeManagerAddress"], node["Resources"])
         for node in ray.nodes()
@@ -96,8 +88,6 @@ def list_machines() -> list[ClusterMachine]:
 
 def read_available() -> dict[str, float]:
     """Returns the unused resources of all machines together."""
-    import ray
-
     return ray.available_resources()
 
 
