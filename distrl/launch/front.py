@@ -161,7 +161,7 @@ class _Front:
         self._has_ended = False
         self._devices = ""
         self._signals = ending.enter_context(contextlib.closing(CaughtSignals()))
-        self._host = ending.enter_context(contextlib.closing(HostProcess(logs)))
+        self._host = ending.enter_context(contextlib.closing(HostProcess()))
 
     def run(self, program: Program) -> Outcome:
         """Runs the program until it has ended."""

@@ -4,7 +4,6 @@ import contextlib
 import os
 import subprocess
 import tempfile
-from pathlib import Path
 
 from distrl.launch.channel import Channel
 from distrl.launch.ends import describe_kill
@@ -21,11 +20,8 @@ _PRINTED_LINES = 20
 class HostProcess:
     """The guard, a child of this process, with the host behind it."""
 
-    def __init__(self, logs: Path):
-        """Starts the process; from now on this one adopts the orphans of the run.
-
-        `logs` is the folder that the launchpad backend writes to.
-        """
+    def __init__(self) -> None:
+        """Starts the process; from now on this one adopts the orphans of the run."""
         self.memory_kills = MemoryKills()
         self.channel, far = Channel.pair()
         self._output = tempfile.TemporaryFile()  # noqa: SIM115, close() does
@@ -37,12 +33,7 @@ class HostProcess:
             stderr=self._output,
             pass_fds=[far.fileno()],
             start_new_session=True,
-            env={
-                "TF_CPP_MIN_LOG_LEVEL": "1",
-                **os.environ,
-                # Launchpad reads it when it is imported.
-                "LAUNCHPAD_LOGGING_DIR": str(logs / "launchpad"),
-            },
+            env={"TF_CPP_MIN_LOG_LEVEL": "1", **os.environ},
         )
         far.close()
 

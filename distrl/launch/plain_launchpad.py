@@ -20,6 +20,7 @@ import cloudpickle
 import launchpad as lp
 from absl import flags
 from launchpad.launch import worker_manager
+from launchpad.launch.run_locally import launch_local_output_to_files
 from launchpad.nodes.python.local_multi_processing import PythonProcess
 
 from distrl.config import Config
@@ -48,6 +49,7 @@ def run_launchpad(
     limit = max(stop_limit(config, group) for group in program.groups)
     # Later than the nodes end themselves, for one that cannot.
     flags.FLAGS["lp_termination_notice_secs"].value = int(limit) + 2
+    launch_local_output_to_files._LOGGING_DIR = f"{config.run_dir}/logs/launchpad"
     nodes = named_nodes(program)
     stop_reader, stop_writer = os.pipe()
     for name, (group, node) in nodes.items():

@@ -51,14 +51,14 @@ def test_unknown_group_is_refused_with_nearest_name():
         (
             {"learner": {"num_gpus": 2}},
             "launch.resources.learner = {num_gpus: 2}: no machine of the cluster has "
-            "that. 10.0.0.1 has 0 num_gpus; 10.0.0.2 has 1 num_gpus.",
+            "that. 10.0.0.1 has {num_gpus: 0}; 10.0.0.2 has {num_gpus: 1}.",
         ),
         (
             {"actor": {"num_cpus": 2}, "learner": {"num_cpus": 1}},
-            "launch.resources.actor = {num_cpus: 2}: 3 nodes take 6 num_cpus, and 4.99 "
-            "num_cpus is left of the 6 num_cpus",
+            "launch.resources.actor = {num_cpus: 2}: 3 nodes take {num_cpus: 6}, and "
+            "{num_cpus: 4.99} is left of the {num_cpus: 6}",
         ),
-        ({"replay": {"licence": 1}}, "10.0.0.1 has 0 licence"),
+        ({"replay": {"licence": 1}}, "10.0.0.1 has {licence: 0}"),
     ],
 )
 def test_group_short_of_resources_is_refused(resources, words):

@@ -6,8 +6,8 @@ from distrl.launch.host_process import HostProcess
 
 
 @pytest.fixture
-def host(tmp_path):
-    made = HostProcess(tmp_path)
+def host():
+    made = HostProcess()
     yield made
     made.close()
 

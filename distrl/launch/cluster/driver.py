@@ -21,8 +21,8 @@ from distrl.launch.cluster.machines import RemoteMachine, receive
 from distrl.launch.cluster.placement import (
     Reservation,
     check_demands,
-    describe_demands,
     list_demands,
+    show,
 )
 from distrl.launch.cluster.ray_connection import connect, list_machines, read_available
 from distrl.launch.ends import decide
@@ -147,11 +147,14 @@ class _Driver:
                 self._keys, self._devices = places
                 return
             self._pause(_POLL_SECONDS)
+        taken = ", ".join(
+            f"{count} {group} of {show(demands[group], demands[group])}"
+            for group, count in self._groups.items()
+        )
         raise ConfigError(
-            "launch.resources: Ray found no place for "
-            f"{describe_demands(demands, self._groups)} within launch.connect_seconds "
-            f"= {limit:g}. In total there is enough, but not on single "
-            "machines: ask for less per node, or use fewer nodes."
+            f"launch.resources: Ray found no place for {taken} within "
+            f"launch.connect_seconds = {limit:g}. In total there is enough, but not on "
+            "single machines: ask for less per node, or use fewer nodes."
         )
 
     def _start(self) -> None:

@@ -60,9 +60,9 @@ def check_demands(
     left = dict(available)
     for group, count in groups.items():
         wanted = demands[group]
-        field = f"launch.resources.{group} = {_show_all(wanted)}"
+        field = f"launch.resources.{group} = {show(wanted, wanted)}"
         if not any(_fits(wanted, machine.resources) for machine in machines):
-            found = [f"{m.ip} has {_show_same(wanted, m.resources)}" for m in machines]
+            found = [f"{m.ip} has {show(wanted, m.resources)}" for m in machines]
             raise ConfigError(
                 f"{field}: no machine of the cluster has that. "
                 f"{'; '.join(found) or 'It has no machines'}."
@@ -70,22 +70,18 @@ def check_demands(
         all_nodes = {name: amount * count for name, amount in wanted.items()}
         if not _fits(all_nodes, left):
             raise ConfigError(
-                f"{field}: {count} nodes take {_show_same(wanted, all_nodes)}, and "
-                f"{_show_same(wanted, left)} is left of the "
-                f"{_show_same(wanted, available)} that is unused. "
-                "Ask for less, use fewer nodes, or wait until others finish."
+                f"{field}: {count} nodes take {show(wanted, all_nodes)}, and "
+                f"{show(wanted, left)} is left of the {show(wanted, available)} that "
+                "is unused. Ask for less, use fewer nodes, or wait until others finish."
             )
         left.update({name: left[name] - amount for name, amount in all_nodes.items()})
 
 
-def describe_demands(
-    demands: Mapping[str, Resources], groups: Mapping[str, int]
-) -> str:
-    """Returns what all nodes take, in words."""
-    return ", ".join(
-        f"{count} {group} of {_show_all(demands[group])}"
-        for group, count in groups.items()
-    )
+def show(wanted: Resources, amounts: Resources) -> str:
+    """Returns the amounts of the resources that are wanted, by their names in YAML."""
+    names = {name: _CONFIG_NAMES.get(name, name) for name in wanted}
+    shown = [f"{names[name]}: {amounts.get(name, 0.0):.10g}" for name in names]
+    return "{" + ", ".join(shown) + "}"
 
 
 class Reservation:
@@ -128,22 +124,8 @@ class Reservation:
 
 def _read_devices() -> dict[str, str]:
     # Ray sets it for a task.
-    name = "CUDA_VISIBLE_DEVICES"
-    return {name: os.environ.get(name, "")}
+    return {"CUDA_VISIBLE_DEVICES": os.environ.get("CUDA_VISIBLE_DEVICES", "")}
 
 
 def _fits(wanted: Resources, total: Resources) -> bool:
     return all(total.get(name, 0.0) + _ROUNDING >= n for name, n in wanted.items())
-
-
-def _show_all(wanted: Resources) -> str:
-    amounts = [f"{_CONFIG_NAMES.get(name, name)}: {n:g}" for name, n in wanted.items()]
-    return "{" + ", ".join(amounts) + "}"
-
-
-def _show_same(wanted: Resources, amounts: Resources) -> str:
-    """Describes the amounts of the resources that are wanted."""
-    return ", ".join(
-        f"{amounts.get(name, 0.0):.10g} {_CONFIG_NAMES.get(name, name)}"
-        for name in wanted
-    )
