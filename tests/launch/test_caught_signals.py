@@ -31,24 +31,20 @@ def send(caught, *numbers):
     assert not is_readable(caught, 0)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_first_signal_wakes_select(caught, number):
-    assert not is_readable(caught, 0)
+@pytest.mark.parametrize(
+    ("numbers", "is_repeated"),
+    [
+        ([signal.SIGINT], False),
+        ([signal.SIGTERM, signal.SIGINT], True),
+        # A terminal that closes.
+        ([signal.SIGHUP, signal.SIGHUP, signal.SIGTERM, signal.SIGHUP], False),
+        ([signal.SIGHUP, signal.SIGTERM, signal.SIGTERM], True),
+    ],
+)
+def test_signals_wake_select_and_may_be_repeated(caught, numbers, is_repeated):
     assert caught.first is None
-    send(caught, number)
-    assert (caught.first, caught.is_repeated) == (number, False)
-
-
-def test_second_signal_counts_as_repeated(caught):
-    send(caught, signal.SIGTERM, signal.SIGINT)
-    assert (caught.first, caught.is_repeated) == (signal.SIGTERM, True)
-
-
-def test_closed_terminal_signals_do_not_count_as_repeated(caught):
-    send(caught, signal.SIGHUP, signal.SIGHUP, signal.SIGTERM, signal.SIGHUP)
-    assert (caught.first, caught.is_repeated) == (signal.SIGHUP, False)
-    send(caught, signal.SIGTERM)
-    assert caught.is_repeated
+    send(caught, *numbers)
+    assert (caught.first, caught.is_repeated) == (numbers[0], is_repeated)
 
 
 def test_ignored_sighup_stays_ignored():
@@ -61,23 +57,17 @@ def test_ignored_sighup_stays_ignored():
     assert (done.returncode, done.stdout) == (0, "None\n")
 
 
-def test_signal_handlers_are_restored_on_close():
-    before = signal.getsignal(signal.SIGTERM)
-    caught = CaughtSignals()
-    assert signal.getsignal(signal.SIGTERM) != before
-    caught.close()
-    assert signal.getsignal(signal.SIGTERM) == before
-
-
-def test_signals_are_not_caught_outside_main_thread():
+def test_main_thread_catches_signals_until_close():
     before, seen = signal.getsignal(signal.SIGTERM), []
 
     def catch():
         caught = CaughtSignals()
-        seen.append(signal.getsignal(signal.SIGTERM))
+        seen.append(signal.getsignal(signal.SIGTERM) == before)
         caught.close()
 
+    catch()
+    assert signal.getsignal(signal.SIGTERM) == before
     thread = threading.Thread(target=catch)
     thread.start()
     thread.join(10)
-    assert seen == [before]
+    assert seen == [False, True]

@@ -31,13 +31,6 @@ from distrl.learner.state import init_state
 from distrl.types import EnvironmentSpec
 
 
-def test_check_returns_environment_spec():
-    spec, _ = check_parts(Config(environment="bsuite:catch/0"))
-    assert spec.num_actions == 3
-    assert spec.observation.shape == (10, 5)
-    assert spec.observation.dtype == np.float32
-
-
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

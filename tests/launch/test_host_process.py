@@ -1,16 +1,5 @@
 """How the host process is ended, and how its end is described."""
 
-import pytest
-
-from distrl.launch.host_process import HostProcess
-
-
-@pytest.fixture
-def host():
-    made = HostProcess()
-    yield made
-    made.close()
-
 
 def test_host_ends_by_itself_after_channel_closes(host):
     host.channel.close()

@@ -124,13 +124,10 @@ def test_stop_condition_already_reached_is_refused(run_dir, stop, reason):
     begin(run_dir, **{name: 1e9 if type(stop[name]) is float else 10_000})
 
 
-def test_other_seed_is_refused(run_dir):
+def test_other_seed_or_run_in_use_is_refused_and_unchanged(run_dir):
+    begin_part(run_dir, "000001", "learner").mkdir()
     with pytest.raises(ConfigError, match="seed = 7: the run has 1"):
         begin(run_dir, seed=7)
-
-
-def test_run_in_use_is_refused_and_unchanged(run_dir):
-    begin_part(run_dir, "000001", "learner").mkdir()
     lock = lock_run_dir(run_dir)
     with pytest.raises(ConfigError, match="in use"):
         begin(run_dir)

@@ -3,12 +3,10 @@
 import os
 import shutil
 import subprocess
-import sys
 from concurrent import futures
 
 import pytest
 
-from distrl.checkpoints.layout import begin_part
 from distrl.errors import ConfigError
 from distrl.launch.run_directory import (
     RunDirectory,
@@ -55,23 +53,11 @@ def test_default_directory_has_run_name_and_is_new(tmp_path, monkeypatch):
         chosen = list(pool.map(lambda _: choose_run_dir("catch", None), range(8)))
     assert len(set(chosen)) == 8
     assert tmp_path / "runs" / "catch-20260101-000000" in chosen
+    make(chosen[0])
     for path in chosen:
-        assert list(path.iterdir()) == []
         discard_run_dir(path)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_default_directory_that_cannot_be_made_is_refused(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "runs").write_text("")
-    with pytest.raises(ConfigError, match="runs/catch-.* cannot be used"):
-        choose_run_dir("catch", None)
-
-
-def test_directory_with_a_run_is_not_discarded(run_dir):
-    make(run_dir)
-    discard_run_dir(run_dir)
-    assert (run_dir / "config.yaml").exists()
+    # One with a run is not discarded.
+    assert list((tmp_path / "runs").iterdir()) == [chosen[0]]
 
 
 @pytest.mark.parametrize(
@@ -105,10 +91,16 @@ def test_second_run_in_a_directory_is_refused(run_dir):
     assert (run_dir / "config.yaml").read_text() == "seed: 1\n"
 
 
-def test_directory_that_cannot_be_made_is_refused(tmp_path):
-    (tmp_path / "file").write_text("")
+def test_unusable_directory_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").write_text("")
     with pytest.raises(ConfigError, match="Not a directory. Name a directory"):
-        make(tmp_path / "file" / "run")
+        make(tmp_path / "runs" / "run")
+    with pytest.raises(ConfigError, match="runs/catch-.* cannot be used"):
+        choose_run_dir("catch", None)
+    (tmp_path / ".lock").mkdir()
+    with pytest.raises(ConfigError, match="Is a directory"):
+        lock_run_dir(tmp_path)
 
 
 def test_run_files_are_private_to_owner(run_dir):
@@ -144,19 +136,14 @@ def test_resume_removes_previous_result_and_status(run_dir):
 
 def test_recreated_folder_is_private_to_owner(run_dir, held):
     (run_dir / "logs").rmdir()
-    (run_dir / "checkpoints").rmdir()
     node_file(run_dir, "logs", "actor/0", ".log")
-    begin_part(run_dir, "000001", "learner")
-    for name in ("logs", "checkpoints"):
-        assert (run_dir / name).stat().st_mode & 0o777 == 0o700, name
+    assert (run_dir / "logs").stat().st_mode & 0o777 == 0o700
     # The run directory itself is not recreated.
-    with pytest.raises(FileNotFoundError):
-        begin_part(run_dir / "removed", "000001", "learner")
     with pytest.raises(FileNotFoundError):
         node_file(run_dir / "removed", "logs", "actor/0", ".log")
 
 
-@pytest.mark.parametrize("name", [".", "metrics", "logs", "checkpoints", "tensorboard"])
+@pytest.mark.parametrize("name", [".", "logs"])
 def test_removed_folder_stays_missing_when_recreated(run_dir, held, name):
     (run_dir / "metrics" / "a.csv").touch()
     assert held.find_missing() is None
@@ -181,33 +168,17 @@ def test_token_is_in_nearest_existing_directory(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-# Holds what it inherits until its stdin is closed.
-_HOLD = "import sys; print('ready', flush=True); sys.stdin.read()"
-
-
 @pytest.mark.parametrize("inherits", [True, False])
 def test_lock_lasts_while_any_process_holds_it(tmp_path, inherits):
     lock = lock_run_dir(tmp_path)
+    # It ends with its stdin.
     holder = subprocess.Popen(
-        [sys.executable, "-c", _HOLD],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        pass_fds=[lock] if inherits else [],
+        ["cat"], stdin=subprocess.PIPE, pass_fds=[lock] if inherits else []
     )
-    assert holder.stdout.readline() == "ready\n"
     os.close(lock)
     if inherits:
         with pytest.raises(ConfigError, match="in use"):
             lock_run_dir(tmp_path)
-        holder.kill()
-    else:
-        os.close(lock_run_dir(tmp_path))
-    holder.communicate(timeout=30)
+        holder.communicate(timeout=30)
     os.close(lock_run_dir(tmp_path))
-
-
-def test_directory_that_cannot_be_locked_is_refused(tmp_path):
-    (tmp_path / ".lock").mkdir()
-    with pytest.raises(ConfigError, match="Is a directory"):
-        lock_run_dir(tmp_path)
+    holder.communicate(timeout=30)
