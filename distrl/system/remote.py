@@ -68,8 +68,7 @@ class RemoteCaller:
             result = self._call(method, args)
         except Exception as error:  # Courier's errors share no base class.
             now = time.monotonic()
-            if self._failing_since is None:
-                self._failing_since = now
+            self._failing_since = self._failing_since or now
             if self._stop.is_set():
                 return None
             if now - self._failing_since > self._patience:

@@ -136,9 +136,7 @@ class MachineAgent:
         adopt_orphans()
         self._zygote = subprocess.Popen(
             make_child_command(
-                "distrl.launch.cluster.zygote",
-                str(remote.fileno()),
-                path=path,
+                "distrl.launch.cluster.zygote", str(remote.fileno()), path=path
             ),
             stdin=subprocess.DEVNULL,
             stdout=self._output,
