@@ -115,7 +115,6 @@ def test_zero_false_null_and_empty_values_are_kept():
         ({"launch": {"isolate": 1}}, "launch.isolate = 1: it must be true or false"),
         ({"run_dir": 3}, "run_dir = 3: it must be text, or null"),
         ({"replay": {"kind": "Uniform"}}, "Did you mean 'uniform'?"),
-        ({"replay": {"kind": ["uniform"]}}, "it must be one of uniform, prioritized"),
         ({"replay": None}, "replay = null: it must be a mapping of its fields (kind"),
         ({"actor": {"coun": 3}}, "actor.coun = 3: there is no such field. Did you"),
         ({"actor": {3: 3}}, "actor.3 = 3: there is no such field"),
@@ -124,9 +123,7 @@ def test_zero_false_null_and_empty_values_are_kept():
         ({"network": {"args": {"a": (1,)}}}, "network.args.a = (1,): it must be text"),
         ({"network": {"args": {"a": [{"b": np.ones(2)}]}}}, "network.args.a[0].b = "),
         ({"environment_args": {"x": float("inf")}}, "environment_args.x = inf: it"),
-        ({"sede": 1}, "sede = 1: there is no such field. Did you mean 'seed'?"),
         ({"seed.x": 1}, "seed.x = 1: there is no such field"),
-        ({"learner": {"x": 1}}, "learner.x = 1: there is no such field"),
         ({"network.args": 3, "network.args.x": 1}, "network.args is 3, which is not a"),
     ],
 )
@@ -158,8 +155,6 @@ def test_invalid_configurations_from_python_are_refused(changes, words):
     ("text", "message"),
     [
         ("- a\n- b", "a configuration = ['a', 'b']: it must be a mapping"),
-        ("seed: [", "line 1, column 8: not valid YAML"),
-        ("seed: 1\nseed: 2", "seed is there twice"),
         ("seed: -1", "seed = -1"),
         ("learner: {batch_size: 90}", "learner.batch_size = 90"),
     ],
