@@ -21,36 +21,17 @@ def test_nothing_fails_on_this_machine(capfd):
     assert names >= {"open files", "isolation", "reverb, launchpad", "JAX devices"}
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--cluser=auto"], "Did you mean '--cluster'?"),
-        (["--cluster=nowhere"], "--cluster = 'nowhere'"),
-        (["auto"], "distrl doctor has no argument 'auto'"),
-    ],
-)
-def test_bad_arguments_are_refused(arguments, message, capfd):
-    assert main(["doctor", *arguments]) == 2
-    assert message in capfd.readouterr().err
+def test_bad_arguments_are_refused(capfd):
+    assert main(["doctor", "--cluster=nowhere"]) == 2
+    assert "--cluster = 'nowhere'" in capfd.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("version", "system", "machine", "states"),
-    [
-        ("3.10.1", "Linux", "x86_64", ["ok", "ok"]),
-        ("3.9.0", "Linux", "x86_64", ["failed", "ok"]),
-        ("3.11.0", "Linux", "x86_64", ["failed", "ok"]),
-        ("3.10.0", "Darwin", "arm64", ["ok", "failed"]),
-    ],
-)
-def test_python_and_system_are_checked(version, system, machine, states, monkeypatch):
-    for name, value in (
-        ("python_version", version),
-        ("system", system),
-        ("machine", machine),
-    ):
-        monkeypatch.setattr(platform, name, lambda value=value: value)
-    assert [each.state for each in doctor.check_python()] == states
+def test_python_and_system_are_checked(monkeypatch):
+    for name in ("python_version", "system", "machine"):
+        monkeypatch.setattr(platform, name, lambda: "3.11.0")
+    python, system = doctor.check_python()
+    assert (python.state, python.found) == ("failed", "3.11.0, needed 3.10.*")
+    assert (system.state, "Linux" in system.advice) == ("failed", True)
 
 
 @pytest.mark.parametrize(
