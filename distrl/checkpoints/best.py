@@ -34,58 +34,46 @@ class Best:
         return self.path / _VARIABLES
 
 
-def save_best(
-    run_dir: str | Path,
-    variables: Any,
-    learner_steps: int,
-    mean_return: float,
-    episodes: int,
-) -> Best:
-    """Saves the best `(params, network_state)` so far, then removes the previous ones.
-
-    If it raises, for example because the disk is full, the previous ones stay.
-    """
-    # Not when the module is loaded: it imports JAX and Orbax.
-    from distrl.checkpoints.trees import save_tree
-
-    folder = Path(run_dir) / "best"
-    path, partial = folder / str(learner_steps), folder / ".partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    save_tree(partial / _VARIABLES, variables)
-    best = Best(path, learner_steps, mean_return, episodes)
-    facts = {name: value for name, value in vars(best).items() if name != "path"}
-    # After a restart from a checkpoint the same step may be evaluated again.
-    commit_directory(partial, path, _FACTS, facts)
-    for old in folder.iterdir():
-        if old != path:
-            remove_directory(old)
-    return best
-
-
 class BestKeeper:
     """Saves the parameters of the best evaluation so far, across restarts."""
 
     def __init__(self, run_dir: str | Path, episodes: int):
         """Reads the best evaluation of earlier incarnations, each of `episodes`."""
-        self._run_dir, self._episodes = run_dir, episodes
+        self._folder, self._episodes = Path(run_dir) / "best", episodes
         best = find_best(run_dir)
         self._best_return = -math.inf if best is None else best.mean_return
 
     def offer(self, variables: Any, learner_steps: int, mean_return: float) -> None:
         """Saves `(params, network_state)` if their return is the best so far.
 
-        A failure is logged; the next better evaluation tries again.
+        After a failure, which is logged, the previous best stays, and the next better
+        evaluation tries again.
         """
         # Not `<=`, so that NaN is never the best.
         if not mean_return > self._best_return:
             return
-        evaluation = learner_steps, mean_return, self._episodes
+        path = self._folder / str(learner_steps)
+        best = Best(path, learner_steps, mean_return, self._episodes)
         try:
-            save_best(self._run_dir, variables, *evaluation)
+            self._save(variables, best)
             self._best_return = mean_return
         except Exception as error:
             say(f"the best parameters were not saved: {error}")
+
+    def _save(self, variables: Any, best: Best) -> None:
+        # Not when the module is loaded: it imports JAX and Orbax.
+        from distrl.checkpoints.trees import save_tree
+
+        partial = self._folder / ".partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        save_tree(partial / _VARIABLES, variables)
+        facts = {name: value for name, value in vars(best).items() if name != "path"}
+        # After a restart from a checkpoint the same step may be evaluated again.
+        commit_directory(partial, best.path, _FACTS, facts)
+        for old in self._folder.iterdir():
+            if old != best.path:
+                remove_directory(old)
 
 
 def find_best(run_dir: str | Path, warn: Callable[[str], object] = say) -> Best | None:

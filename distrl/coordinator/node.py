@@ -67,8 +67,8 @@ class Coordinator:
         self._savers = {"learner"}
         if config.checkpoint.save_replay:
             self._savers.update(config.replay.shard_names)
-        start = self._memory.to_progress(0.0)
-        self._rates = Rates(self._started, start.env_steps, start.learner_steps)
+        before = self._memory.progress.seconds
+        self._rates = Rates(self._memory.to_progress(before))
 
     def report(
         self,
@@ -179,9 +179,6 @@ class Coordinator:
         now = time.monotonic()
         with self._lock:
             progress = self._memory.to_progress(self._seconds(now))
-            env_rate, learner_rate = self._rates.update(
-                now, progress.env_steps, progress.learner_steps
-            )
             inserted, sampled = self._gauge("inserted"), self._gauge("sampled")
             held = self._gauge("held_learner_steps", min)
             behind = self._gauge("staleness_seconds", max)
@@ -189,8 +186,7 @@ class Coordinator:
             silent = self._config.launch.silent_seconds
             return Status(
                 **vars(progress),
-                env_steps_per_second=round(env_rate, 1),
-                learner_steps_per_second=round(learner_rate, 1),
+                **self._rates.update(progress),
                 samples_per_insert=sampled / inserted if inserted and sampled else None,
                 replay_size=None if size is None else int(size),
                 staleness=(

@@ -82,8 +82,8 @@ def load_variables(
         if which == "best":
             kind, latest = "best ", ", or use --checkpoint latest"
         raise ConfigError(
-            f"{run_dir} has no whole {kind}checkpoint yet; wait "
-            "for the first evaluation or checkpoint of the run "
-            f"(checkpoint.period_seconds), or for its end{latest}"
+            f"{run_dir} has no whole {kind}checkpoint yet; wait for its first "
+            "evaluation or checkpoint (checkpoint.period_seconds), or for its end"
+            f"{latest}"
         )
     return found

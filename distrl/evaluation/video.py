@@ -18,9 +18,6 @@ INSTALL = "pip install 'imageio[ffmpeg]>=2.31' 'pillow>=10'"
 GIF_IMAGES = 1_000
 """The most frames of a .gif, which is held in memory until it is written."""
 
-# H.264 needs even heights and widths.
-_BLOCK = 2
-
 
 def check_video(file: Path) -> None:
     """Raises ConfigError if `open_video` cannot write to a file."""
@@ -41,7 +38,8 @@ def open_video(file: Path, frames_a_second: float) -> Iterator[Any]:
     """
     imageio = _import_imageio(file)
     partial = file.with_name(f".partial-{file.name}")
-    options = {"fps": frames_a_second, "macro_block_size": _BLOCK}
+    # H.264 needs even heights and widths.
+    options = {"fps": frames_a_second, "macro_block_size": 2}
     if file.suffix == ".gif":
         options = {"duration": 1_000 / frames_a_second}
     numbers = itertools.count()

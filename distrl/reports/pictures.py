@@ -14,7 +14,6 @@ _COLOURS = ("#313695", "#74add1", "#4daf4a", "#f46d43", "#d73027", "#984ea3")
 _PUBLISHED_COLOURS = ("#9a9a9a", "#d0d0d0")
 # bsuite's own minimum, so that a radar does not collapse.
 _LEAST_RADIUS = 0.05
-_BAND = "#f4f4f7"
 
 
 def draw_bars(sweeps: Sequence[SweepScores], kind: str = "svg") -> bytes:
@@ -126,7 +125,7 @@ def _draw_bands(axes: Any, types: Sequence[str]) -> None:
     for number, (name, members) in enumerate(itertools.groupby(types)):
         end = start + len(list(members))
         if number % 2 == 0:
-            axes.axvspan(start - 0.5, end - 0.5, color=_BAND, zorder=0)
+            axes.axvspan(start - 0.5, end - 0.5, color="#f4f4f7", zorder=0)
         axes.text(
             (start + end - 1) / 2,
             1.13,  # Above the note of a bar of 1.

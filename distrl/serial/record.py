@@ -74,7 +74,7 @@ class RunRecord:
         now = time.monotonic()
         self._started = now - self.progress.seconds
         self._status_due = now
-        self._rates = Rates(now, self.progress.env_steps, steps)
+        self._rates = Rates(self.progress)
         self._learner_row = (now, steps)
 
     def to_progress(self, counts: Counts) -> RunProgress:
@@ -93,13 +93,10 @@ class RunRecord:
         if now < self._status_due and not last:
             return
         self._status_due = now + self._config.launch.report_seconds
-        env_rate, learner_rate = self._rates.update(
-            now, counts.env_steps, counts.learner_steps
-        )
+        progress = self.to_progress(counts)
         status = Status(
-            **vars(self.to_progress(counts)),
-            env_steps_per_second=round(env_rate, 1),
-            learner_steps_per_second=round(learner_rate, 1),
+            **vars(progress),
+            **self._rates.update(progress),
             samples_per_insert=(
                 counts.sampled / counts.inserted if counts.sampled else None
             ),

@@ -83,9 +83,7 @@ def make_safe(bsuite_id: str) -> str:
 def open_sweep(config: Config, command: str) -> SweepDirectory:
     """Returns the directory of a new sweep, or of one to continue, `config.run_dir`.
 
-    Raises:
-      ConfigError: the directory is in use, or contains something else or a sweep with
-        other settings.
+    Raises ConfigError if the directory is in use or has other contents or settings.
     """
     path = None if config.run_dir is None else read_path("run_dir", config.run_dir)
     if path is None or not (path / _RECORD).exists():

@@ -4,6 +4,7 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from distrl.checkpoints.layout import RunProgress
 from distrl.system.output import write_json
@@ -45,24 +46,20 @@ class Status(RunProgress):
 class Rates:
     """Rates of env_steps and learner_steps, over intervals of at least a second."""
 
-    def __init__(self, now: float, env_steps: int = 0, learner_steps: int = 0):
-        """Starts from the counts at `now`, in seconds of a monotonic clock."""
-        self._before = (now, env_steps, learner_steps)
-        self._rates = (0.0, 0.0)
+    def __init__(self, progress: RunProgress):
+        """Starts from the newest progress."""
+        self._before = progress
+        self._rates: dict[str, Any] = {}
 
-    def update(
-        self, now: float, env_steps: int, learner_steps: int
-    ) -> tuple[float, float]:
-        """Takes the counts at `now`, and returns both rates per second."""
-        then, *before = self._before
-        seconds = now - then
+    def update(self, progress: RunProgress) -> dict[str, Any]:
+        """Takes the newest progress, and returns the rates as fields of `Status`."""
+        seconds = progress.seconds - self._before.seconds
         if seconds >= _RATE_SECONDS:
-            # Counts fall when a restarted learner continues from a checkpoint.
-            self._rates = (
-                max(0, env_steps - before[0]) / seconds,
-                max(0, learner_steps - before[1]) / seconds,
-            )
-            self._before = (now, env_steps, learner_steps)
+            for name in ("env_steps", "learner_steps"):
+                # Counts fall when a restarted learner continues from a checkpoint.
+                added = max(0, getattr(progress, name) - getattr(self._before, name))
+                self._rates[f"{name}_per_second"] = round(added / seconds, 1)
+            self._before = progress
         return self._rates
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from distrl.checkpoints.best import save_best
+from distrl.checkpoints.best import BestKeeper
 from distrl.checkpoints.layout import (
     RunProgress,
     begin_part,
@@ -94,7 +94,7 @@ def test_next_session_continues_from_newest_checkpoint(tmp_path):
     memory = recall_run(tmp_path, Session("b", 1, 0), no_warning)
     assert memory.to_progress(0.0) == RunProgress(sessions=2)
     save(tmp_path)
-    save_best(tmp_path, {"w": np.ones(1)}, 70, 0.875, 30)
+    BestKeeper(tmp_path, 30).offer({"w": np.ones(1)}, 70, 0.875)
     memory = recall_run(tmp_path, Session("b", 1, 0), no_warning)
     # The best may be newer than the checkpoint.
     assert memory.to_progress(memory.progress.seconds) == RunProgress(

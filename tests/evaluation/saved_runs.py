@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from distrl.agents import make_agent
-from distrl.checkpoints.best import save_best
+from distrl.checkpoints.best import BestKeeper, find_best
 from distrl.checkpoints.layout import RunProgress, begin_part, complete_checkpoint
 from distrl.checkpoints.trees import save_tree
 from distrl.config import config_to_yaml, load_config, load_run
@@ -68,4 +68,6 @@ def save_as_best(config, params, learner_steps, mean_return=1.0):
     if params is None:
         params = make_state(config).params
     state = make_state(config).network_state
-    return save_best(config.run_dir, (params, state), learner_steps, mean_return, 8)
+    keeper = BestKeeper(config.run_dir, 8)
+    keeper.offer((params, state), learner_steps, mean_return)
+    return find_best(config.run_dir)

@@ -2,6 +2,7 @@ import dataclasses
 
 import pytest
 
+from distrl.checkpoints.layout import RunProgress
 from distrl.config import StopConfig
 from distrl.telemetry.status import (
     STATUS_FILE,
@@ -54,12 +55,17 @@ def test_every_stop_condition_is_a_status_field():
 
 
 def test_rates_cover_at_least_a_second():
-    rates = Rates(10.0)
-    assert rates.update(10.5, 100, 10) == (0.0, 0.0)
+    rates = Rates(RunProgress(10.0))
+
+    def update(seconds, env_steps, learner_steps):
+        status = Status(**rates.update(RunProgress(seconds, env_steps, learner_steps)))
+        return status.env_steps_per_second, status.learner_steps_per_second
+
+    assert update(10.5, 100, 10) == (0.0, 0.0)
     # 300 and 20 in two seconds.
-    assert rates.update(12.0, 300, 20) == (150.0, 10.0)
-    assert rates.update(12.9, 900, 90) == (150.0, 10.0)
+    assert update(12.0, 300, 20) == (150.0, 10.0)
+    assert update(12.9, 900, 90) == (150.0, 10.0)
     # 700 and 80 since the update that counted, one second before.
-    assert rates.update(13.0, 1000, 100) == (700.0, 80.0)
+    assert update(13.0, 1000, 100) == (700.0, 80.0)
     # A learner that was restarted from an earlier step has no negative rate.
-    assert rates.update(14.0, 1100, 90) == (100.0, 0.0)
+    assert update(14.0, 1100, 90) == (100.0, 0.0)
