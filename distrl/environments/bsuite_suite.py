@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import dm_env
-
 from distrl.environments.suite import Address, Suite, call_factory
 from distrl.errors import ConfigError, suggest
 from distrl.telemetry.csv_log import CsvLog
@@ -119,48 +117,36 @@ def _load_deep_sea_stochastic(size: int, mapping_seed: int = 0, seed: int = 0) -
     return DeepSea(size=size, deterministic=False, seed=seed, mapping_seed=mapping_seed)
 
 
-class EpisodeLog:
-    """A logger for bsuite that writes each row at once."""
+class _EpisodeLog:
+    """A logger for bsuite that writes each row at once; the first creates the file."""
 
     def __init__(self, path: Path):
-        """Creates the file with the first row; raises RuntimeError if it exists."""
-        if path.exists():
-            raise RuntimeError(
-                f"{path} holds the episodes of an earlier actor; a log of bsuite "
-                "counts from the first episode of a run, so begin another run"
-            )
         self._path = path
         self._csv: CsvLog | None = None
 
     def write(self, data: Mapping[str, Any]) -> None:
-        """Adds the row that bsuite logs after an episode."""
         row = {ENDED: time.monotonic(), **data}
         if self._csv is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._csv = CsvLog(self._path, list(row))
         self._csv.write(row)
 
-    def close(self) -> None:
-        """Closes the file."""
-        if self._csv is not None:
-            self._csv.close()
 
-
-def log_episodes(environment: Any, path: Path) -> dm_env.Environment:
+def log_episodes(environment: Any, path: Path) -> Any:
     """Returns an environment of bsuite that logs every episode to a new file.
 
     bsuite scores what its own wrapper and the environment count. The wrapper writes a
-    row per episode, with the time at which it ended, so that logs can be merged.
+    row per episode, with the time at which it ended, so that logs can be merged. Raises
+    RuntimeError if the file exists.
     """
     from bsuite.utils import wrappers
 
-    log = EpisodeLog(path)
-
-    class LoggedEnvironment(wrappers.Logging):
-        def close(self) -> None:
-            log.close()
-
-    return LoggedEnvironment(environment, log, log_every=True)
+    if path.exists():
+        raise RuntimeError(
+            f"{path} holds the episodes of an earlier actor; a log of bsuite counts "
+            "from the first episode of a run, so begin another run"
+        )
+    return wrappers.Logging(environment, _EpisodeLog(path), log_every=True)
 
 
 def _list_entries() -> dict[str, str]:

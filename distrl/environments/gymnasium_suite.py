@@ -85,7 +85,7 @@ class GymnasiumAdapter(dm_env.Environment):
         self.observation_spec()
         observation, info = self._call(2, "reset", seed=self._seed)
         self._seed = None
-        return dm_env.restart(self._join(observation, info, "reset()"))
+        return dm_env.restart(self._join(observation, info, "reset"))
 
     def step(self, action: Any) -> dm_env.TimeStep:
         """Takes an action; call `reset` once the episode is over."""
@@ -98,7 +98,7 @@ class GymnasiumAdapter(dm_env.Environment):
             dm_env.StepType.LAST if is_over else dm_env.StepType.MID,
             reward,
             0.0 if is_terminated else 1.0,
-            self._join(observation, info, f"step({action})"),
+            self._join(observation, info, "step", action),
         )
 
     def observation_spec(self) -> Any:
@@ -121,14 +121,13 @@ class GymnasiumAdapter(dm_env.Environment):
 
     def _call(self, length: int, name: str, *action: int, **seed: int | None) -> Any:
         """Calls a method, and returns its tuple of `length` values."""
-        call = f"{name}({', '.join(map(str, action))})"
         try:
             result = getattr(self._environment, name)(*action, **seed)
         except (TypeError, ValueError) as error:
             if _OLD_API_ERROR.search(str(error)):
-                raise EnvironmentFault(
-                    f"failed in {call}: {type(error).__name__}: {error}. {_OLD_API}"
-                ) from error
+                what = f"{type(error).__name__}: {error}. {_OLD_API}"
+                call = f"{name}({', '.join(map(str, action))})"
+                raise EnvironmentFault(f"failed in {call}: {what}") from error
             raise
         is_tuple = isinstance(result, (tuple, list))
         if is_tuple and len(result) == length and isinstance(result[-1], dict):
@@ -139,16 +138,16 @@ class GymnasiumAdapter(dm_env.Environment):
             f"{length} values, the last one a dict. {_OLD_API}"
         )
 
-    def _join(self, observation: Any, info: Any, call: str) -> Any:
+    def _join(self, observation: Any, info: Any, name: str, action: Any = "") -> Any:
         if self._shows_mask:
             return observation
         mask = info.get(ACTION_MASK)
         if self._informs != (mask is not None):
             now, before = ("no", "one") if self._informs else ("an", "none")
             raise EnvironmentFault(
-                f"answered {call}: info has {now} {ACTION_MASK!r} here, but that of "
-                f"the first reset had {before}; give a mask with every reset and step, "
-                "or with none"
+                f"answered {name}({action}): info has {now} {ACTION_MASK!r} here, but "
+                f"that of the first reset had {before}; give a mask with every reset "
+                "and step, or with none"
             )
         return join_mask(observation, mask)
 

@@ -30,8 +30,6 @@ from distrl.types import EnvironmentSpec
 BSUITE_LOGS = "bsuite"
 """The folder of a run directory with bsuite's log of each environment."""
 
-_METHODS = ("reset", "step", "observation_spec", "action_spec")
-
 
 def make_environment(
     uri: str, args: Mapping[str, Any], seed: int, *, bsuite_log: Path | None = None
@@ -58,8 +56,9 @@ def build_environment(uri: str, args: Mapping[str, Any], seed: int) -> Any:
     """Returns the dm_env or Gymnasium environment of a URI, without adapting it."""
     address = parse_address(uri, args)
     built = find_suite(address).build(address, seed)
-    methods = (getattr(built, name, None) for name in _METHODS)
-    if is_gymnasium(built) or all(map(callable, methods)):
+    names = ("reset", "step", "observation_spec", "action_spec")
+    is_dm_env = all(callable(getattr(built, name, None)) for name in names)
+    if is_dm_env or is_gymnasium(built):
         return built
     close_quietly(built)
     raise ConfigError(
@@ -143,14 +142,9 @@ def make_vector_environment(
     log = None
     if role == "actor" and config.actor.bsuite_log and config.run_dir is not None:
         log = Path(config.run_dir) / BSUITE_LOGS
+    build = functools.partial(make_environment, uri, args)
     builders = [
-        functools.partial(
-            make_environment,
-            uri,
-            args,
-            seed,
-            bsuite_log=log and log / f"{index}-{i}.csv",
-        )
+        functools.partial(build, seed, bsuite_log=log and log / f"{index}-{i}.csv")
         for i, seed in enumerate(seeds)
     ]
     if processes:

@@ -42,10 +42,18 @@ def make_spec(
 ) -> EnvironmentSpec:
     """Returns the spec of an environment; raises ConfigError if it is unsupported."""
     num_actions = count_actions(environment.action_spec(), uri)
-    observation = convert_observation_spec(
-        environment.observation_spec(), uri, num_actions
-    )
-    return EnvironmentSpec(observation=observation, num_actions=num_actions)
+    own = environment.observation_spec()
+    observation = _convert(own, (), uri)
+    seen, mask = split_mask(observation)
+    if mask is not None:
+        observation[ACTION_MASK] = _convert_mask(own[ACTION_MASK], num_actions, uri)
+    if not any(leaf.shape == () or all(leaf.shape) for leaf in tree.flatten(seen)):
+        raise ConfigError(
+            f"environment {uri!r} has the observation spec {observation!r}, which "
+            "contains no numbers for a network; add at least one array, for example a "
+            "constant."
+        )
+    return EnvironmentSpec(observation, num_actions)
 
 
 def count_actions(action_spec: Any, uri: str) -> int:
@@ -72,36 +80,6 @@ def refuse_actions(uri: str, space: Any) -> ConfigError:
     )
 
 
-def convert_observation_spec(
-    spec: Any, uri: str, num_actions: int | None = None
-) -> Any:
-    """Returns a nest of specs with the dtypes in which distrl carries observations.
-
-    `num_actions` is the length of an action mask; None if unknown. Raises ConfigError
-    if distrl cannot use such observations.
-    """
-    observation = _convert(spec, (), uri)
-    seen, mask = split_mask(observation)
-    if mask is not None and num_actions is not None:
-        observation[ACTION_MASK] = _convert_mask(spec[ACTION_MASK], num_actions, uri)
-    if not any(leaf.shape == () or all(leaf.shape) for leaf in tree.flatten(seen)):
-        raise ConfigError(
-            f"environment {uri!r} has the observation spec {observation!r}, which "
-            "contains no numbers for a network; add at least one array, for example a "
-            "constant."
-        )
-    return observation
-
-
-def choose_dtype(dtype: np.dtype) -> np.dtype | None:
-    """Returns the dtype in which `dtype` is carried, None if it is not supported."""
-    if dtype.kind in "fb":
-        return np.dtype(np.float32)
-    if dtype.kind in "iu":
-        return dtype if dtype == np.uint8 else np.dtype(np.int32)
-    return None
-
-
 def _convert(spec: Any, path: tuple[Any, ...], uri: str) -> Any:
     # Plain dicts only: JAX does not treat every mapping as a nest.
     if isinstance(spec, Mapping):
@@ -110,7 +88,7 @@ def _convert(spec: Any, path: tuple[Any, ...], uri: str) -> Any:
         items = [_convert(item, (*path, i), uri) for i, item in enumerate(spec)]
         is_named = hasattr(spec, "_fields")
         return type(spec)(*items) if is_named else type(spec)(items)
-    dtype = choose_dtype(spec.dtype) if isinstance(spec, specs.Array) else None
+    dtype = _choose_dtype(spec.dtype) if isinstance(spec, specs.Array) else None
     if dtype is None:
         where = f" at {'/'.join(map(str, path))!r}" if path else ""
         raise ConfigError(
@@ -120,6 +98,14 @@ def _convert(spec: Any, path: tuple[Any, ...], uri: str) -> Any:
             "the observation into such arrays, and name it as package.module:factory."
         )
     return spec if dtype == spec.dtype else _cast(spec, dtype)
+
+
+def _choose_dtype(dtype: np.dtype) -> np.dtype | None:
+    if dtype.kind in "fb":
+        return np.dtype(np.float32)
+    if dtype.kind in "iu":
+        return dtype if dtype == np.uint8 else np.dtype(np.int32)
+    return None
 
 
 def _convert_mask(spec: Any, num_actions: int, uri: str) -> specs.BoundedArray:

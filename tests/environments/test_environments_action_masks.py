@@ -100,13 +100,9 @@ class Disobedient(Board):
 
 SPOILT = {
     "Short": (0, lambda mask: mask[1:]),
-    "ShortLater": (2, lambda mask: mask[1:]),
     "Twos": (0, lambda mask: 2 * mask),
-    "Negative": (1, lambda mask: mask - 1),
     "Empty": (0, lambda mask: 0 * mask),
     "EmptyLater": (2, lambda mask: 0 * mask),
-    "Text": (1, lambda mask: ["left"] * CELLS),
-    "Halves": (1, lambda mask: 0.5 * mask),
     "Missing": (2, lambda mask: None),
     "Late": (0, lambda mask: None),
 }
@@ -138,13 +134,9 @@ class Truncated(Board):
 
 FAULTS = {
     "Short": r"action_mask.*\(5,\).*\(4,\)",
-    "ShortLater": r"action_mask.*\(5,\).*\(4,\)",
     "Twos": r"action_mask.* 2; expected 0 (to|or) 1",
-    "Negative": r"action_mask.* -1; expected 0 (to|or) 1",
     "Empty": r"reset\(\) an 'action_mask' that allows no action",
     "EmptyLater": r"step\(1\) an 'action_mask' that allows no action",
-    "Text": r"action_mask",
-    "Halves": r"action_mask",
     "Missing": r"step\(1\).*info has no 'action_mask'.*the first reset had one",
     "MissingInDict": r"action_mask",
     "MissingInNative": r"spec at 'action_mask'.*\(5,\)",

@@ -123,21 +123,6 @@ def test_gymnasium_faults_fail_check_and_training_alike(part, rule, words):
 
 
 @pytest.mark.parametrize(
-    ("name", "args", "words"),
-    [
-        ("OldGymnasium", {"old": "step"}, ["step 1: returned 4 values", "terminated"]),
-        ("OldGymnasium", {"old": "reset"}, ["first reset: returned {'place'", "info"]),
-        ("TakesNoSeedGymnasium", {}, ["first reset: failed in reset()", "'seed'"]),
-    ],
-)
-def test_old_gym_api_is_named(name, args, words):
-    found = check(name, **args)["steps"]
-    assert found.state == "failed"
-    for word in [*words, "API of Gym before 0.26"]:
-        assert word in found.found
-
-
-@pytest.mark.parametrize(
     ("name", "state"), [("IgnoresItsSeed", "failed"), ("TakesNoSeed", "warning")]
 )
 def test_unseeded_environments_are_reported(name, state):
@@ -183,21 +168,3 @@ def test_each_environment_is_closed(monkeypatch):
     assert set(opened) == set(closed)
     # The instance that the rule `close` closes is not closed twice.
     assert len(closed) == len(opened)
-
-
-def test_failure_to_build_a_second_instance_is_reported(monkeypatch):
-    import nonconforming_environments
-
-    made = []
-
-    class Once(nonconforming_environments.Sound):
-        def __init__(self, seed):
-            super().__init__(seed)
-            made.append(seed)
-            if len(made) > 1:
-                raise OSError("the licence is used up")
-
-    monkeypatch.setattr(nonconforming_environments, "Once", Once, raising=False)
-    found = check("Once")
-    assert find_states(found) == {"seeding": "failed"}
-    assert "the licence is used up" in found["seeding"].found

@@ -66,24 +66,9 @@ def test_memory_is_measured_after_the_warm_up():
     Kept.kept.clear()
 
 
-def test_digests_cover_all_steps_and_resets():
-    digests = play_in(Scripted([[(1.0, 1.0), (2.0, 0.0)]]), 5).digests
-    # The first reset, five steps, and two resets after ends.
-    assert len(digests) == 1 + 5 + 2
-    assert len(set(digests)) == len(digests)
-
-
 @pytest.mark.parametrize("last", [(2.5, 0.0), (2.0, 1.0), (2.0, None)])
 def test_digests_depend_on_rewards_and_discounts(last):
     one = play_in(Scripted([[(1.0, 1.0), (2.0, 0.0)]]), 2).digests
     other = play_in(Scripted([[(1.0, 1.0), last]]), 2).digests
     assert one[:2] == other[:2]
     assert one[2] != other[2]
-
-
-def test_instances_take_the_same_actions():
-    one, other = (Scripted([[(0.0, 1.0)] * 3]) for _ in range(2))
-    first, second = play([one, other], [], 20, seed=5)
-    assert first.digests == second.digests
-    assert one.actions == other.actions
-    assert len(set(one.actions)) > 1

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from scripted_environments import EPISODES, Constant, Scripted
 
 from distrl.environments import (
-    Episode,
     SyncEnvironment,
     make_environment,
     make_spec,
@@ -151,26 +150,6 @@ def test_close_closes_all_and_raises_the_first_error():
     with pytest.raises(RuntimeError, match="stuck"):
         vector.close()
     assert fine.is_closed
-
-
-def test_episodes_are_cut_off_at_the_limit():
-    endless, short = [(1.0, 1.0)] * 1_000, [(1.0, 1.0), (2.0, 1.0), (3.0, 0.0)]
-    vector = vectorise(Scripted([endless]), Scripted([short]), Scripted([short[1:]]))
-    vector.reset()
-    steps = [vector.step(np.zeros(3, np.int32), limit=3) for _ in range(6)]
-    assert [step.episodes for step in steps] == [
-        [],
-        [Episode(2, 5.0, 2)],
-        # An episode that ends at the limit is not cut off.
-        [Episode(0, 3.0, 3, is_cut=True), Episode(1, 6.0, 3)],
-        [Episode(2, 5.0, 2)],
-        [],
-        [Episode(0, 3.0, 3, is_cut=True), Episode(1, 6.0, 3), Episode(2, 5.0, 2)],
-    ]
-    np.testing.assert_array_equal(steps[2].observation_t[0], [0, 3])
-    np.testing.assert_array_equal(steps[2].observation[0], [1, 0])
-    # An episode that is cut off does not terminate.
-    np.testing.assert_array_equal(steps[2].discount_t, [1.0, 0.0, 1.0])
 
 
 def test_last_action_and_reward_are_reset_with_each_episode():
