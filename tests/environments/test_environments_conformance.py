@@ -1,12 +1,9 @@
 """The rules of check-env, for sound, real and nonconforming environments."""
 
-import numpy as np
 import pytest
 from nonconforming_environments import FAULT_AT
 
-from distrl.environments import SyncEnvironment, make_environment, make_spec
 from distrl.environments.conformance import check_environment
-from distrl.errors import EnvironmentFault
 
 HERE = "nonconforming_environments"
 ALL = [
@@ -107,19 +104,11 @@ def test_broken_rule_is_the_only_finding(name, rule, words):
         ("truncated", "steps", "truncated = {} (dict) from step(); expected True"),
     ],
 )
-def test_gymnasium_faults_fail_check_and_training_alike(part, rule, words):
+def test_gymnasium_faults_are_found(part, rule, words):
     found = check("SpoilsGymnasium", part=part)
     assert find_states(found)[rule] == "failed"
     assert words in found[rule].found
     assert "at step 2: " in found[rule].found
-    environment = make_environment(f"{HERE}:SpoilsGymnasium", {"part": part}, 0)
-    vector = SyncEnvironment([environment], make_spec(environment))
-    vector.reset()
-    vector.step(np.zeros(1, np.int32))
-    with pytest.raises(EnvironmentFault) as caught:
-        vector.step(np.zeros(1, np.int32))
-    assert str(caught.value).startswith("environment 0 returned ")
-    assert words in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -98,13 +98,10 @@ def test_integers_are_limited_by_both_dtypes(spec):
         (specs.Array((2,), np.int32), [1.0, 2.0], [1.0, 2.5], r"\[1\] is 2.5; .*whole"),
         (specs.Array((2,), np.uint8), [True, False], [0.99, 0.0], "since .*uint8"),
         (specs.Array((2,), np.bool_), [1, 0], [0.5, 0.0], "whole .*bool"),
-        (specs.Array((2,), np.bool_), [1.0, 0.0], [2, 0], "is 2; expected 0 to 1"),
         (specs.DiscreteArray(3), 2.0, 1.5, "observation is 1.5; .* whole"),
         (specs.Array((2,), np.int8), [1, 2], [NAN, 1], "is nan; expected -128 to 127"),
-        (specs.Array((2,), np.uint8), [9, 9], [256, 0], "is 256; expected 0 to 255"),
         (specs.Array((2,), np.float32), [1, 2], [1j, 2], r"got \[1j, 2\]"),
         (specs.Array((2,), np.float32), [True, 2], ["1", "2"], "'1'"),
-        (specs.Array((2,), np.float32), [0, 0], [None, 1.0], "None"),
         (
             specs.Array((2,), np.float32),
             [0, 0],
@@ -112,7 +109,6 @@ def test_integers_are_limited_by_both_dtypes(spec):
             r"got \[\[1.0\], ",
         ),
         (specs.Array((), np.float32), 3, "3", r"got '3' \(str\)"),
-        (specs.Array((), np.float32), 3, {"a": 1}, "got {'a': 1}"),
         (specs.Array((), np.float32), 3, 10**400, r"got 1000*\.\.\."),
     ],
 )
