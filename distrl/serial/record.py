@@ -44,7 +44,7 @@ _NODES = ("actor/0", "coordinator", "evaluator", "learner")
 
 
 class RunRecord:
-    """Keeps returns, evaluations and rates, and writes them if there is a `run_dir`.
+    """Keeps evaluations, rates and the clock; writes files if there is a `run_dir`.
 
     Rows of `actor/0`, `learner` and `evaluator` are written at fixed counts, so two
     equal runs differ only in the clocks. Rows of `coordinator` follow the clock.

@@ -1,9 +1,12 @@
 import numpy as np
 import pytest
+from environments.scripted_environments import Scripted, ScriptedBatch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distrl.actor.n_step import NStepAccumulator, squash
+from distrl.environments import SyncEnvironment, make_spec
+from distrl.environments.batch import BatchEnvironment
 from distrl.types import ActorStep
 
 
@@ -70,6 +73,34 @@ def test_environment_discounts_are_multiplied(discounts, row):
     accumulator = NStepAccumulator(1, 2, 0.5)
     add(accumulator, 0, 0, 1.0, discounts[0], 0, 1)
     assert add(accumulator, 1, 0, 4.0, discounts[1], 0, 2) == [row]
+
+
+@pytest.mark.parametrize("in_batch", [False, True])
+def test_truncated_environments_shorten_the_last_windows(in_batch):
+    script = [[(1.0, 1.0), (2.0, 1.0), (4.0, 1.0), (8.0, 1.0), (16.0, 1.0)]]
+    spec = make_spec(Scripted(script))
+    environment = SyncEnvironment([Scripted(script)], spec)
+    if in_batch:
+        environment = BatchEnvironment(ScriptedBatch([script]), spec)
+    accumulator = NStepAccumulator(1, 3, 0.5)
+    observation, found = environment.reset(), []
+    for time in range(5):
+        action = np.full(1, time, np.int32)
+        step = environment.step(action)
+        ends = step.reward_t, step.discount_t, step.last_t, step.observation_t
+        rows = accumulator.add(ActorStep(observation, action, *ends)).data
+        observation = step.observation
+        for o_tm1, a_tm1, r_t, discount_t, o_t in zip(*rows, strict=True):
+            found.append((*o_tm1, a_tm1, r_t, discount_t, *o_t))
+    # An observation is (episode, step). In windows of three: 1 + 2/2 + 4/4 = 3, ...
+    assert sorted(found) == [
+        (0, 0, 0, 3.0, 0.125, 0, 3),
+        (0, 1, 1, 6.0, 0.125, 0, 4),
+        (0, 2, 2, 12.0, 0.125, 0, 5),
+        # Shorter windows bootstrap from the final observation, with fewer gammas.
+        (0, 3, 3, 16.0, 0.25, 0, 5),
+        (0, 4, 4, 16.0, 0.5, 0, 5),
+    ]
 
 
 def test_priority_waits_for_q_values_of_last_observation():
