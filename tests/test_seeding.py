@@ -5,7 +5,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distrl.seeding import derive_seed
+from distrl.seeding import Session, derive_seed, read_session
 
 
 def test_seeds_of_a_run_are_distinct():
@@ -35,3 +35,15 @@ def test_seed_is_repeatable_and_fits_31_bits(seed, role, index):
     derived = derive_seed(seed, role, index)
     assert derived == derive_seed(seed, role, index)
     assert 0 <= derived < 2**31
+
+
+def test_session_passes_through_environment_variables():
+    session = Session("a", 2, 3)
+    assert read_session(session.to_environment()) == session
+    assert read_session({}) == Session("", 0, 0)
+
+
+def test_incarnations_have_distinct_seed_indices():
+    lives = [Session("x", number, restarts) for number in (0, 1) for restarts in (0, 1)]
+    indices = [life.indices for life in lives]
+    assert indices == [(), (0, 1), (1, 0), (1, 1)]

@@ -10,9 +10,8 @@ from distrl.agents import make_agent
 from distrl.config import Config
 from distrl.coordinator import Reporter
 from distrl.replay import BlockWriter
-from distrl.seeding import derive_seed
+from distrl.seeding import derive_seed, read_session
 from distrl.system.remote import ignore_errors_while_stopping
-from distrl.system.session import read_session
 from distrl.telemetry.metrics import MetricsLog
 from distrl.types import EnvironmentSpec, StopSignal
 from distrl.variables import VariableClient

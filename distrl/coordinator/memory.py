@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from distrl.checkpoints.layout import RunProgress, recall_progress
-from distrl.system.session import Session
+from distrl.seeding import Session
 
 MEMORY_FILE = "coordinator.json"
 """In RUN_DIR/checkpoints, the content of `Memory.to_json`."""

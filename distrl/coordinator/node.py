@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 from distrl.checkpoints.layout import RunProgress, make_folder
 from distrl.config import Config, StopConfig
 from distrl.coordinator.memory import MEMORY_FILE, recall_run
+from distrl.seeding import read_session
 from distrl.system.output import say, write_whole
-from distrl.system.session import read_session
 from distrl.telemetry.metrics import MetricsLog
 from distrl.telemetry.status import Rates, Status, write_status
 from distrl.types import StopSignal

@@ -10,7 +10,7 @@ from distrl.checkpoints.best import BestKeeper
 from distrl.config import Config
 from distrl.coordinator import Reporter
 from distrl.evaluation.episodes import Evaluation, summarize_episodes
-from distrl.system.session import read_session
+from distrl.seeding import read_session
 from distrl.telemetry.metrics import MetricsLog
 from distrl.types import EnvironmentSpec, StopSignal
 from distrl.variables import VariableClient

@@ -20,8 +20,8 @@ from distrl.launch.reaping import find_descendants, kill_group, mark_process
 from distrl.launch.run_directory import node_file
 from distrl.launch.signs_of_life import Signs, send_signs, signing_period
 from distrl.launch.stop_flag import StopFlag, call_when_told
+from distrl.seeding import read_session
 from distrl.system.children import DUMP_SIGNAL, die_with_parent, flush_output
-from distrl.system.session import read_session
 
 _DUMP_SECONDS = 0.1
 

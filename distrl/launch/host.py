@@ -21,8 +21,8 @@ from distrl.launch.guard import fork_guarded
 from distrl.launch.isolation import can_own_pids, drop_capabilities, enter_isolation
 from distrl.launch.loading import end_with, import_everything, load_function
 from distrl.launch.logs import redirect_output
+from distrl.seeding import Session
 from distrl.system.children import join_run
-from distrl.system.session import Session
 
 
 def main() -> None:

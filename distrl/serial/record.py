@@ -32,9 +32,9 @@ from distrl.learner.checkpoint import read_state, save_train_state
 from distrl.learner.devices import first_replica
 from distrl.learner.state import check_finite
 from distrl.learner.update import UpdateOutput, read_metrics
+from distrl.seeding import read_session
 from distrl.serial.learning import Counts, SerialState, place_state
 from distrl.system.output import say, write_json
-from distrl.system.session import read_session
 from distrl.telemetry.metrics import MetricsLog
 from distrl.telemetry.status import Rates, Status, write_status
 

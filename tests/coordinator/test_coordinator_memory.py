@@ -9,7 +9,7 @@ from distrl.checkpoints.layout import (
     make_folder,
 )
 from distrl.coordinator.memory import MEMORY_FILE, Memory, recall_run
-from distrl.system.session import Session
+from distrl.seeding import Session
 
 PROGRESS = RunProgress(30.0, 100, 50, 7, 0.5, 40, 3, 0.75, 1)
 

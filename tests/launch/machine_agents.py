@@ -6,8 +6,8 @@ from pathlib import Path
 
 from distrl.launch.cluster.machines import MachineAgent
 from distrl.launch.messages import Import, Lost, pack
+from distrl.seeding import Session
 from distrl.system.children import adopt_orphans
-from distrl.system.session import Session
 
 
 @contextlib.contextmanager

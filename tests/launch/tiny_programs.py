@@ -13,7 +13,7 @@ from pathlib import Path
 
 import launchpad as lp
 
-from distrl.system.session import read_session
+from distrl.seeding import read_session
 
 
 def combine(**functions):

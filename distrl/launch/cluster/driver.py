@@ -29,8 +29,8 @@ from distrl.launch.ends import decide
 from distrl.launch.groups import count_nodes, find_group, name_nodes
 from distrl.launch.logs import redirect_output
 from distrl.launch.reaping import kill_descendants
+from distrl.seeding import Session
 from distrl.system.output import say
-from distrl.system.session import Session
 
 Sender = RemoteMachine | None
 """A machine; None is the front."""
