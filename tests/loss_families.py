@@ -9,6 +9,9 @@ from hypothesis import strategies as st
 from distrl.agents import make_agent
 from distrl.agents.transition_agent import Estimates
 from distrl.config import Config, LossConfig, NetworkConfig
+from distrl.learner.devices import first_replica, replicate, split_superbatch
+from distrl.learner.state import init_state
+from distrl.learner.update import make_update
 from distrl.types import EnvironmentSpec, Transition
 
 FAMILIES = {
@@ -61,6 +64,21 @@ def check_loss(agent, online, target, transition, weights, priorities, **metrics
     assert output.metrics["loss"] == value
     assert output.network_state == {}
     return value
+
+
+def train(config, agent, optimizer, superbatch, steps, dispatches):
+    """Returns the state and last metrics of the real update on the same batch."""
+    devices = jax.devices()[:1]
+    state = init_state(agent, optimizer, jax.random.PRNGKey(1))
+    state = replicate(state, devices)
+    update = make_update(agent, optimizer, config, devices)
+    superbatch = jax.tree.map(
+        lambda x: np.tile(x, (steps, *[1] * (x.ndim - 1))), superbatch
+    )
+    superbatch = jax.device_put(split_superbatch(superbatch, 1, steps))
+    for _ in range(dispatches):
+        state, output = update(state, *superbatch)
+    return first_replica(state), output.metrics
 
 
 def make_estimates(values_tm1, values_t, q_selector_t, target_tm1=None, tau=None):

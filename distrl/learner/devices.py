@@ -51,10 +51,7 @@ def first_replica(nest: _Arrays) -> _Arrays:
 
 
 def copy_first_replica(nest: _Arrays) -> _Arrays:
-    """Returns a replicated nest `[D, ...]` as `[...]`, copied on the first device.
-
-    Does not wait for the device.
-    """
+    """Returns a replicated nest `[D, ...]` as `[...]`, copied without waiting."""
     return drop_axis(jax.tree.map(lambda x: x.addressable_data(0), nest))
 
 

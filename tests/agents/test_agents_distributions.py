@@ -5,13 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from dm_env import specs
-from loss_families import FAMILIES
+from loss_families import FAMILIES, train
 
 from distrl.agents import make_agent
 from distrl.config import Config, LearnerConfig, LossConfig, NetworkConfig
-from distrl.learner.devices import first_replica, replicate, split_superbatch
-from distrl.learner.state import init_state
-from distrl.learner.update import make_update
 from distrl.networks.value_network import make_value_network
 from distrl.types import EnvironmentSpec, Transition
 
@@ -27,9 +24,6 @@ def learn(config, rate):
     """Returns the params learned from four transitions per state and action."""
     agent = make_agent(config, SPEC)
     optimizer = optax.adam(optax.cosine_decay_schedule(rate, STEPS * DISPATCHES))
-    devices = jax.devices()[:1]
-    state = replicate(init_state(agent, optimizer, KEY), devices)
-    update = make_update(agent, optimizer, config, devices)
     numbers = np.repeat([0, 1], 8)
     transition = Transition(
         observation_tm1=STATES[numbers],
@@ -38,11 +32,9 @@ def learn(config, rate):
         discount_t=0.5 * numbers.astype(np.float32),
         observation_t=STATES[np.zeros(16, int)],
     )
-    superbatch = jax.tree.map(lambda x: np.concatenate([x] * STEPS), transition)
-    superbatch = split_superbatch(superbatch, 1, STEPS)
-    for _ in range(DISPATCHES):
-        state, _ = update(state, superbatch, None)
-    return first_replica(state).params
+    superbatch = transition, np.ones(16, np.float32)
+    state, _ = train(config, agent, optimizer, superbatch, STEPS, DISPATCHES)
+    return state.params
 
 
 def make_config(name, network, **loss):

@@ -7,15 +7,13 @@ import numpy as np
 import optax
 import pytest
 from dm_env import specs
+from loss_families import train
 
 from distrl.actor.policy import Policy
 from distrl.agents import list_agents, make_agent
 from distrl.agents.acting import epsilon_greedy
 from distrl.agents.legal_actions import ILLEGAL
 from distrl.config import config_from_dict
-from distrl.learner.devices import first_replica, replicate, split_superbatch
-from distrl.learner.state import init_state
-from distrl.learner.update import make_update
 from distrl.types import EnvironmentSpec, StepSequence, Transition
 
 # Three separate problems form one with 21 states and 4 actions, so that one
@@ -232,20 +230,12 @@ def learn(case, is_masked=False):
     config = config_from_dict({"agent": case.agent, **groups})
     agent = make_agent(config, MASKED_SPEC if is_masked else SPEC)
     rate = optax.cosine_decay_schedule(case.rate, STEPS * DISPATCHES, alpha=0.01)
-    optimizer = optax.adam(rate)
-    devices = jax.devices()[:1]
-    state = replicate(init_state(agent, optimizer, jax.random.PRNGKey(1)), devices)
-    update = make_update(agent, optimizer, config, devices)
     items = make_items(config.replay.sequence_length is not None, is_masked)
     probabilities = np.random.default_rng(0).uniform(0.2, 1.0, len(PROBLEM))
-    superbatch = jax.tree.map(
-        lambda x: np.tile(x, (STEPS, *[1] * (x.ndim - 1))),
-        (items, probabilities.astype(np.float32)),
+    superbatch = items, probabilities.astype(np.float32)
+    first, metrics = train(
+        config, agent, optax.adam(rate), superbatch, STEPS, DISPATCHES
     )
-    superbatch = jax.device_put(split_superbatch(superbatch, 1, STEPS))
-    for _ in range(DISPATCHES):
-        state, output = update(state, *superbatch)
-    first = first_replica(state)
     policy = Policy(
         agent, epsilon_greedy, "evaluate", NUM_STATES, jax.random.PRNGKey(0)
     )
@@ -255,7 +245,7 @@ def learn(case, is_masked=False):
         observe(range(NUM_STATES), is_masked),
         np.zeros(NUM_STATES, np.float32),
     )
-    return np.asarray(choice.q), choice.action, output.metrics
+    return np.asarray(choice.q), choice.action, metrics
 
 
 def test_optimal_values_match_hand_calculation():

@@ -288,10 +288,9 @@ def test_failed_write_is_followed_by_the_next_checkpoint(learning, tmp_path, cap
     saving.poll(8, saving.names)
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_non_finite_params_are_not_saved(learning, tmp_path, value):
+def test_non_finite_params_are_not_saved(learning, tmp_path):
     leaves, structure = jax.tree.flatten(learning.initial.params)
-    leaves[-1] = np.full_like(leaves[-1], value)
+    leaves[-1] = np.full_like(leaves[-1], np.nan)
     broken = learning.initial._replace(params=jax.tree.unflatten(structure, leaves))
     with pytest.raises(ArithmeticError, match="params"):
         save(tmp_path, replicate(broken, learning.devices))

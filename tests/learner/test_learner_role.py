@@ -1,6 +1,5 @@
 """A learner with a real replay server, variable service and coordinator."""
 
-import csv
 import dataclasses
 import re
 import time
@@ -57,13 +56,6 @@ def config(tmp_path):
         ),
         launch=LaunchConfig(report_seconds=0.02, metrics_seconds=1e-9),
     )
-
-
-@pytest.fixture
-def services():
-    started = Services()
-    yield started
-    started.close()
 
 
 class Run:
@@ -140,8 +132,7 @@ def test_learner_publishes_reports_and_writes_metrics(services, config):
     # The last report holds all steps made.
     assert run.learner_steps() >= steps[-1]
     assert run.learner_steps() % STEPS == 0
-    with open(rows, newline="") as file:
-        written = list(csv.DictReader(file))
+    written = read_rows(rows)
     numbers = [int(row["learner_steps"]) for row in written]
     period = STEPS * METRICS
     # One row for each period, and one at the end.
@@ -214,8 +205,8 @@ def test_resumed_learner_continues_from_its_checkpoint(services, config):
         run.end()
     finally:
         again.close()
-    with open(config.run_dir + "/metrics/learner.csv", newline="") as file:
-        rows = [int(row["learner_steps"]) for row in csv.DictReader(file)]
+    rows = read_rows(config.run_dir + "/metrics/learner.csv")
+    rows = [int(row["learner_steps"]) for row in rows]
     assert rows == sorted(rows)
     assert rows[-1] == run.learner_steps()
 
