@@ -89,8 +89,7 @@ def remove_directory(path: Path) -> None:
 def return_freed_memory() -> None:
     """Returns freed memory to the system, if the C library can.
 
-    Otherwise the allocator keeps it, in an arena per thread, and a node stays as large
-    as it was during its largest save.
+    Otherwise a node stays as large as it was during its largest save.
     """
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:

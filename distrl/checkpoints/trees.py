@@ -24,8 +24,7 @@ def save_tree(directory: Path, tree: Any) -> None:
 def restore_tree(directory: Path, like: _Tree) -> _Tree:
     """Returns the nest that `save_tree` wrote, as numpy arrays.
 
-    Raises ValueError unless the structure, shapes and dtypes are those of `like`, which
-    has arrays or `jax.ShapeDtypeStruct`.
+    Raises ValueError unless structure, shapes and dtypes are those of `like`.
     """
     directory = directory.absolute()
     blank = jax.tree.map(lambda x: _stand_in(np.zeros(x.shape, x.dtype)), like)

@@ -121,7 +121,7 @@ def play_episodes(
 
 
 def summarize_episodes(episodes: Sequence[Episode]) -> dict[str, Any]:
-    """Returns the columns of a metrics row that describe an evaluation."""
+    """Returns the columns of the evaluator's metrics that describe the episodes."""
     returns = [episode.episode_return for episode in episodes]
     return {
         "episodes": len(episodes),

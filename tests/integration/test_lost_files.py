@@ -5,11 +5,10 @@ import shutil
 import signal
 
 import pytest
-from integration.commands import train
+from integration.commands import ENDLESS, train
 
 from distrl.checkpoints.layout import find_newest_checkpoint
 
-ENDLESS = ["--stop.evaluation_return=null", "--stop.env_steps=null"]
 # The saved replay is larger than this limit of a file.
 SMALL_FILES = ["bash", "-c", 'ulimit -f 100; exec "$@"', "bash"]
 

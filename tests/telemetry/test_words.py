@@ -28,12 +28,9 @@ def test_numbers_are_formatted(number, text):
     assert show_number(number) == text
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.0, "0:00"), (7.9, "0:07"), (754, "12:34"), (3723, "1:02:03")],
-)
-def test_seconds_are_formatted_as_clock_time(seconds, text):
-    assert show_seconds(seconds) == text
+def test_seconds_are_formatted_as_clock_time():
+    shown = [show_seconds(seconds) for seconds in (0.0, 7.9, 754, 3723)]
+    assert shown == ["0:00", "0:07", "12:34", "1:02:03"]
 
 
 def test_unknown_figures_are_shown_as_dashes():
@@ -81,13 +78,13 @@ def test_run_is_described_with_its_stop_conditions():
         ({"schedule": "boltzmann"}, "softmax of temperature 0.1"),
     ],
 )
-@pytest.mark.parametrize(("backend", "actors"), [("processes", 2), ("serial", 1)])
-def test_agent_is_described_with_its_exploration(exploration, words, backend, actors):
-    launch, actor = {"backend": backend}, {"exploration": exploration}
-    assert describe_agent(config_from_dict({"launch": launch, "actor": actor})) == (
-        f"double_dqn, {words}, actors {actors} of environments 16, backend {backend}, "
-        "seed 1"
-    )
+def test_agent_is_described_with_its_exploration(exploration, words):
+    for backend, actors in (("processes", 2), ("serial", 1)):
+        config = {"launch": {"backend": backend}, "actor": {"exploration": exploration}}
+        assert describe_agent(config_from_dict(config)) == (
+            f"double_dqn, {words}, actors {actors} of environments 16, backend "
+            f"{backend}, seed 1"
+        )
 
 
 def test_nodes_with_different_devices_get_separate_rows():
