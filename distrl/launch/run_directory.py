@@ -160,22 +160,20 @@ def lock_run_dir(run_dir: Path) -> int:
     those that inherit or receive it. So it ends with the last process of a run.
     """
     path = run_dir / _LOCK
-    with refuse_os_errors(path):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with refuse_os_errors(path), contextlib.ExitStack() as undo:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        undo.callback(os.close, descriptor)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.truncate(descriptor, 0)
-            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         except BlockingIOError:
             holder = os.pread(descriptor, 20, 0).decode(errors="replace").strip()
-            os.close(descriptor)
             raise ConfigError(
                 f"run_dir: {run_dir} is in use: a run that process {holder} started "
                 "works in it, or has not quite ended. Stop that one, or wait."
             ) from None
-        except OSError:
-            os.close(descriptor)
-            raise
+        os.truncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        undo.pop_all()
     return descriptor
 
 

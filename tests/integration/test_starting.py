@@ -3,13 +3,12 @@
 import contextlib
 import os
 import socket
-import subprocess
-import sys
 import tempfile
 import threading
 
 import pytest
 from integration.commands import CATCH
+from pythons import run_python
 
 # An environment that leaves the directory to which its search path is relative.
 _MOVING = """
@@ -73,25 +72,17 @@ def place(tmp_path):
 
 def start(place, *arguments, **variables):
     kept = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
-    return subprocess.run(
-        [sys.executable, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=280,
-        cwd=place,
-        env={**kept, "http_proxy": "http://127.0.0.1:9", **variables},
-    )
+    environment = {**kept, "http_proxy": "http://127.0.0.1:9", **variables}
+    return run_python(*arguments, timeout=280, cwd=place, env=environment)
 
 
-@pytest.mark.parametrize(
-    "backend",
-    [
-        "processes",
-        pytest.param("threads", marks=pytest.mark.slow),
-        pytest.param("launchpad", marks=pytest.mark.slow),
-        pytest.param("ray", marks=pytest.mark.slow),
-    ],
-)
+_OTHERS = [
+    pytest.param(backend, marks=pytest.mark.slow)
+    for backend in ("threads", "launchpad", "ray")
+]
+
+
+@pytest.mark.parametrize("backend", ["processes", *_OTHERS])
 def test_run_needs_neither_working_directory_nor_proxy(place, backend):
     # Ray needs a short path for its sockets.
     with proxy() as (address, asked), tempfile.TemporaryDirectory() as temporary:

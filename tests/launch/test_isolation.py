@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from integration.commands import can_isolate
+from pythons import run_python
 
 from distrl.launch.isolation import outside_pid
 
@@ -35,14 +36,9 @@ else:
 """
 
 
-def run(code):
-    command = [sys.executable, "-c", code]
-    return subprocess.run(command, capture_output=True, text=True)
-
-
 @pytest.mark.parametrize("as_user", [False, True])
 def test_isolation_allows_only_loopback(as_user):
-    answer = run(_INSIDE.format(as_user=as_user))
+    answer = run_python("-c", _INSIDE.format(as_user=as_user))
     user = 65534 if as_user and os.geteuid() == 0 else os.geteuid()
     assert answer.stdout, answer.stderr
     # The system may refuse isolation to ordinary users only.
@@ -72,7 +68,6 @@ def test_namespace_limit_is_not_reported_as_full_disk():
 
 _FIRST = """
 import os, sys
-from distrl.launch.isolation import enter_isolation
 from distrl.launch.isolation import *
 assert enter_isolation() is None
 if not can_own_pids():
@@ -114,7 +109,5 @@ def test_isolated_pids_start_at_one_and_map_to_outside():
     printed, _ = process.communicate("")
     assert printed == "7\n"
     assert not Path(f"/proc/{outside}").exists()
-
-
-def test_outside_pid_is_unchanged_without_namespace():
+    # Without a namespace it is the same.
     assert outside_pid(1234) == 1234

@@ -1,7 +1,5 @@
 """The number of open files that a run needs."""
 
-import dataclasses
-
 import pytest
 
 from distrl.config import Config
@@ -15,33 +13,26 @@ from distrl.launch.loading import count_needed_files
 
 
 @pytest.mark.parametrize(
-    ("backend", "actors", "shards", "needed"),
+    ("backend", "actors", "shards", "processes", "needed"),
     [
-        ("processes", 2, 1, 32 + 5 * 7),
-        ("processes", 4, 4, 32 + 5 * 12),
-        ("launchpad", 10, 1, 32 + 5 * 15),
-        ("threads", 2, 1, 32 + 15 * 7),
-        ("serial", 10, 5, 32 + 15),
+        ("processes", 2, 1, (0, 0), 32 + 5 * 7),
+        ("processes", 4, 4, (0, 0), 32 + 5 * 12),
+        ("processes", 2, 1, (4, 6), 32 + 5 * 7 + 6),
+        ("launchpad", 10, 1, (0, 0), 32 + 5 * 15),
+        ("threads", 2, 1, (0, 0), 32 + 15 * 7),
+        ("threads", 2, 1, (4, 6), 32 + 15 * 7 + 2 * 4 + 6),
+        ("serial", 10, 5, (0, 0), 32 + 15),
+        ("serial", 10, 5, (4, 6), 32 + 15 + 4 + 6),
     ],
 )
-def test_more_nodes_need_more_files(backend, actors, shards, needed):
+def test_nodes_and_environment_processes_need_files(
+    backend, actors, shards, processes, needed
+):
+    acting, evaluating = processes
     config = Config(
-        actor=ActorConfig(count=actors),
+        actor=ActorConfig(count=actors, environment_processes=acting),
+        evaluation=EvaluationConfig(environment_processes=evaluating),
         replay=ReplayConfig(shards=shards),
         launch=LaunchConfig(backend=backend),
     )
     assert count_needed_files(config) == needed
-
-
-@pytest.mark.parametrize(
-    ("backend", "more"), [("processes", 6), ("threads", 2 * 4 + 6), ("serial", 4 + 6)]
-)
-def test_each_environment_process_needs_a_file(backend, more):
-    config = Config(launch=LaunchConfig(backend=backend))
-    with_processes = dataclasses.replace(
-        config,
-        actor=ActorConfig(count=2, environment_processes=4),
-        evaluation=EvaluationConfig(environment_processes=6),
-    )
-    needed = count_needed_files(with_processes) - count_needed_files(config)
-    assert needed == more

@@ -1,12 +1,11 @@
 """Preparation of Launchpad programs, and JAX's environment variables."""
 
-import subprocess
-import sys
 import threading
 
 import launchpad as lp
 import pytest
 from launchpad.context import LaunchType
+from pythons import run_python
 
 from distrl.errors import ConfigError
 from distrl.launch.prepare import configure_jax, named_nodes, prepare, run_node
@@ -105,7 +104,5 @@ print(values["jax_platforms"], values["jax_enable_x64"], values["jax_debug_nans"
 
 
 def test_jax_variables_apply_after_import():
-    done = subprocess.run(
-        [sys.executable, "-c", _CONFIGURED], capture_output=True, text=True, timeout=60
-    )
+    done = run_python("-c", _CONFIGURED)
     assert done.stdout == "cpu True False there 2.5 float64\n", done.stderr

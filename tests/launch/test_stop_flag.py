@@ -2,11 +2,10 @@
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 
 import pytest
+from pythons import run_python
 
 from distrl.launch.stop_flag import StopFlag, call_when_told, is_told
 
@@ -99,6 +98,5 @@ os._exit(0)
     [([], -signal.SIGTERM, ""), (["stop"], 0, "stopped\n")],
 )
 def test_sigterm_kills_node_unless_run_stops(arguments, code, printed):
-    command = [sys.executable, "-c", _NODE, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = run_python("-c", _NODE, *arguments)
     assert (done.returncode, done.stdout) == (code, printed), done.stderr
