@@ -1,4 +1,4 @@
-"""The host's process as the front sees it: it starts, prints, and ends."""
+"""The process of a host or a zygote, as seen by the one that starts it."""
 
 import contextlib
 import os
@@ -18,16 +18,21 @@ _PRINTED_LINES = 20
 
 
 class HostProcess:
-    """The guard, a child of this process, with the host behind it."""
+    """The guard, with the host behind it; or a zygote."""
 
-    def __init__(self) -> None:
-        """Starts the process; from now on this one adopts the orphans of the run."""
+    def __init__(
+        self, module: str = "distrl.launch.host", path: list[str] | None = None
+    ):
+        """Starts the process; from now on this one adopts the orphans of the run.
+
+        It runs `module.main()` with the search path `path`; None is that of this one.
+        """
         self.memory_kills = MemoryKills()
         self.channel, far = Channel.pair()
         self._output = tempfile.TemporaryFile()  # noqa: SIM115, close() does
         adopt_orphans()
         self._process = subprocess.Popen(
-            make_child_command("distrl.launch.host", str(far.fileno())),
+            make_child_command(module, str(far.fileno()), path=path),
             stdin=subprocess.DEVNULL,
             stdout=self._output,
             stderr=self._output,
@@ -36,6 +41,7 @@ class HostProcess:
             env={"TF_CPP_MIN_LOG_LEVEL": "1", **os.environ},
         )
         far.close()
+        self.pid = self._process.pid
 
     def end(self, patiently: bool) -> None:
         """Kills what is left of it; `patiently` first lets it end by itself."""

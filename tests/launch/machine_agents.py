@@ -7,7 +7,6 @@ from pathlib import Path
 from distrl.launch.cluster.machines import MachineAgent
 from distrl.launch.messages import Import, Lost, pack
 from distrl.seeding import Session
-from distrl.system.children import adopt_orphans
 
 
 @contextlib.contextmanager
@@ -22,9 +21,7 @@ def start_agent(config, program, nodes=(), token=None, check=None):
     try:
         yield agent
     finally:
-        agent._zygote.kill()
-        agent._zygote.wait()
-        adopt_orphans(False)
+        agent._zygote.close()
 
 
 def read_until(agent, kind):

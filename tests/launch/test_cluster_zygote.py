@@ -48,7 +48,6 @@ def test_zygote_ends_nodes_when_agent_is_gone(tmp_path):
     with start_agent(config, tiny_programs.hanging, {"first": 0}) as agent:
         agent.send(StartNodes({"first": 0}, spec=read(agent, Ready).spec))
         node = psutil.Process(read(agent, Started).nodes["first"]["pid"])
-        agent._channel.close()
-        agent._zygote.wait(30)
-        _, alive = psutil.wait_procs([node], timeout=10)
+        agent._zygote.channel.close()
+        _, alive = psutil.wait_procs([node], timeout=30)
         assert not alive

@@ -8,9 +8,7 @@ the zygote.
 import contextlib
 import os
 import select
-import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -20,13 +18,11 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from distrl.config import LaunchConfig
-from distrl.launch.channel import Channel
 from distrl.launch.cluster.ray_connection import list_machines
-from distrl.launch.logs import read_last_lines
+from distrl.launch.host_process import HostProcess
 from distrl.launch.messages import Import, Lost, Message
 from distrl.launch.reaping import kill_descendants
 from distrl.launch.signs_of_life import WorkingClock
-from distrl.system.children import adopt_orphans, make_child_command, name_signal
 from distrl.system.search_path import find_library_end
 
 # `receive` waits on one thread of the agent while another one sends.
@@ -122,31 +118,16 @@ class MachineAgent:
         # Never trimmed: a run has only a few per node.
         self._messages: list[Message] = []
         self._receiving = threading.Lock()
-        self._channel, remote = Channel.pair()
-        self._output = tempfile.TemporaryFile()  # noqa: SIM115, ends with the process
         # Without the directories that Ray brings. As in the driver, the driver's own
         # precede the installed packages.
         bundled = os.path.join(os.path.dirname(ray.__file__), "")
         path = [entry for entry in sys.path if not entry.startswith(bundled)]
         end = find_library_end(path)
         path[end:end] = [entry for entry in request.sys_path if entry not in path]
-        environment = {"TF_CPP_MIN_LOG_LEVEL": "1", **os.environ}
         # Ray sets it for its workers; each group of nodes has its own value.
-        environment.pop("OMP_NUM_THREADS", None)
-        adopt_orphans()
-        self._zygote = subprocess.Popen(
-            make_child_command(
-                "distrl.launch.cluster.zygote", str(remote.fileno()), path=path
-            ),
-            stdin=subprocess.DEVNULL,
-            stdout=self._output,
-            stderr=self._output,
-            pass_fds=[remote.fileno()],
-            start_new_session=True,
-            env=environment,
-        )
-        remote.close()
-        self._channel.send(request)
+        os.environ.pop("OMP_NUM_THREADS", None)
+        self._zygote = HostProcess("distrl.launch.cluster.zygote", path)
+        self._zygote.channel.send(request)
         threading.Thread(target=self._watch_driver, daemon=True).start()
 
     def receive(self, seen: int) -> list[Message]:
@@ -158,8 +139,9 @@ class MachineAgent:
         self._asked_at = time.monotonic()
         with self._receiving:
             timeout = 0.0 if len(self._messages) > seen else _POLL_SECONDS
-            while select.select([self._channel], [], [], timeout)[0]:
-                message = self._channel.receive() or self._describe_end()
+            channel = self._zygote.channel
+            while select.select([channel], [], [], timeout)[0]:
+                message = channel.receive() or self._describe_end()
                 self._messages.append(message)
                 if isinstance(message, Lost):
                     break
@@ -168,7 +150,7 @@ class MachineAgent:
 
     def send(self, message: Message) -> None:
         """Passes a message to the zygote, which ignores it if Ray repeats the call."""
-        self._channel.send(message)
+        self._zygote.channel.send(message)
 
     def _watch_driver(self) -> None:
         """Kills everything, this process too, when the driver stops asking."""
@@ -180,11 +162,8 @@ class MachineAgent:
             os._exit(1)
 
     def _describe_end(self) -> Lost:
-        code = self._zygote.wait()
+        self._zygote.end(patiently=True)
         # A zygote that was killed leaves its nodes to us.
         kill_descendants(os.getpid())
-        cause = f"killed by {name_signal(-code)}" if code < 0 else f"exit code {code}"
-        lines = read_last_lines(self._output.fileno(), 20)
-        text = f"The process that runs the nodes of this machine ended: {cause}."
-        printed = "\n".join([text, *lines])
+        printed = self._zygote.describe_end()
         return Lost("lost the process that ran its nodes", printed)
