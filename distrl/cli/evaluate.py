@@ -88,20 +88,22 @@ def _make_parser() -> Parser:
         help="best: of the best evaluation; latest: the newest checkpoint (default: "
         "best if there is one, otherwise latest)",
     )
-    for name, kind, text in (
-        ("episodes", number(Count), "how many to play"),
-        ("epsilon", number(Probability), "the probability of a random action"),
-        ("max_episode_steps", number(Count), "cut off an episode after so many"),
+    ours = "default: the run's evaluation"
+    for flag, kind, text in (
+        ("--episodes", Count, f"how many to play ({ours}.episodes)"),
+        ("--epsilon", Probability, f"probability of a random action ({ours}.epsilon)"),
+        (
+            "--max_episode_steps",
+            Count,
+            f"where to cut one off ({ours}.max_episode_steps)",
+        ),
+        (
+            "--seed",
+            CountOrZero,
+            "of environments and actions (default: from the run's)",
+        ),
     ):
-        text = f"{text} (default: the run's evaluation.{name})"
-        parser.add_argument(f"--{name}", metavar="N", type=kind, help=text)
-    parser.add_argument(
-        "--seed",
-        metavar="N",
-        type=number(CountOrZero),
-        help="of environments and actions (default: derived from the run's seed; it "
-        "gives other episodes than the run's own evaluations)",
-    )
+        parser.add_argument(flag, metavar="N", type=number(kind), help=text)
     parser.add_argument(
         "--video",
         metavar="FILE",
