@@ -24,8 +24,6 @@ from distrl.networks.value_network import make_value_network
 from distrl.types import EnvironmentSpec
 
 FRAMES = EnvironmentSpec(specs.Array((84, 84, 4), np.uint8), num_actions=4)
-
-
 BOARD = EnvironmentSpec(specs.Array((3, 3), np.float32), num_actions=2)
 
 
