@@ -80,8 +80,8 @@ class RandomPlay:
 
     Attributes:
       steps: the number of steps begun.
-      faults: the fault of each broken rule; `casts` are observations of another dtype
-        than the spec's, which lose nothing.
+      faults: the fault of each broken rule; the rule `casts` is about observations of
+        another dtype than the spec's, which lose nothing.
       episodes: those that ended; `is_cut` says whether by truncation.
       low, high: the smallest and the largest reward.
       seconds: the time spent in the environment's own calls.

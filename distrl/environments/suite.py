@@ -82,7 +82,7 @@ class Suite:
         return self._build(self.load, address, seed)
 
     def build_batch(self, address: Address, seeds: Sequence[int]) -> Batch:
-        """Builds a batch; the suite must have `load_batch`."""
+        """Builds a batch by `load_batch`; raises ConfigError on failure."""
         assert self.load_batch is not None
         return self._build(self.load_batch, address, seeds)
 
