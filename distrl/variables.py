@@ -33,7 +33,7 @@ def find_source(config: Config, client: int) -> str:
 
 
 class Update(NamedTuple):
-    """A serialised snapshot; version 0 before the first.
+    """A serialized snapshot; version 0 before the first.
 
     `payload` is None in an update of a follower that has this version. `confirmed` is
     when the snapshot was known to be the newest, by the clock of this process; None is
@@ -48,7 +48,7 @@ class Update(NamedTuple):
 
 
 class VariableService:
-    """Holds the newest snapshot as bytes, serialised once by the learner.
+    """Holds the newest snapshot as bytes, serialized once by the learner.
 
     It is a node of its own, so that actors outlive the learner. After a restart it is
     empty until the learner publishes again, and its versions begin at 1 again, so only
@@ -62,7 +62,7 @@ class VariableService:
         self._held = Update(0, 0, None, uuid.uuid4().hex)
 
     def publish(self, learner_steps: int, payload: bytes) -> int:
-        """Replaces the snapshot, serialised in `payload`, and returns its version."""
+        """Replaces the snapshot, serialized in `payload`, and returns its version."""
         with self._lock:
             version, incarnation = self._held.version + 1, self._held.incarnation
             self._held = Update(version, learner_steps, payload, incarnation)

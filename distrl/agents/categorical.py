@@ -24,7 +24,7 @@ def make_rainbow_loss(config: Config, spec: EnvironmentSpec) -> Agent:
     """Returns C51 as in Rainbow (arXiv 1710.02298): the online network selects.
 
     The other parts of Rainbow are config fields: a dueling, noisy head, n-step returns
-    and prioritised replay.
+    and prioritized replay.
     """
     return _make_categorical(config, spec, is_double=True)
 

@@ -43,7 +43,7 @@ _AGENTS = {
         "distrl.agents.quantile:make_iqn",
     ),
     "rainbow": Named(
-        "C51, double, dueling, noisy, prioritised, n-step (arXiv 1710.02298).",
+        "C51, double, dueling, noisy, prioritized, n-step (arXiv 1710.02298).",
         "distrl.agents.categorical:make_rainbow_loss",
     ),
     "apex": Named(
@@ -51,7 +51,7 @@ _AGENTS = {
         "distrl.agents.q_learning:make_double_dqn",
     ),
     "r2d2": Named(
-        "A recurrent network on prioritised sequences (ICLR 2019).",
+        "A recurrent network on prioritized sequences (ICLR 2019).",
         "distrl.agents.sequences:make_r2d2",
     ),
 }

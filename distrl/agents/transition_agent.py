@@ -52,7 +52,7 @@ class ItemLoss(NamedTuple):
     """The loss of one transition.
 
     Attributes:
-      loss: `[] float32`; its weighted mean over the batch is minimised.
+      loss: `[] float32`; its weighted mean over the batch is minimized.
       td_error: `[] float32`, the TD error of expected values, for the metrics.
       priority: `[] float32`, at least 0; None uses the absolute TD error.
     """

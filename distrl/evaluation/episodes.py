@@ -92,7 +92,7 @@ def play_episodes(
 ) -> list[Episode] | None:
     """Plays complete episodes, the same number in each of the E environments.
 
-    Taking the first episodes to finish instead would favour short ones. Returns them
+    Taking the first episodes to finish instead would favor short ones. Returns them
     grouped by environment, or None if interrupted.
 
     Args:

@@ -78,7 +78,7 @@ def apply_core(
 
 
 def initialize_layers(config: NetworkConfig) -> contextlib.AbstractContextManager[Any]:
-    """Returns the context in which a network's layers initialise their weights.
+    """Returns the context in which a network's layers initialize their weights.
 
     `haiku` uses each layer's default: a normal distribution with standard deviation
     1 / sqrt(inputs), truncated at two of them, and biases of 0. `torch` draws weights

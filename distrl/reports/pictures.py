@@ -9,7 +9,7 @@ from typing import Any
 
 from distrl.reports.scores import PUBLISHED, SweepScores, list_experiments
 
-# The colours of bsuite's plots.
+# The colors of bsuite's plots.
 _COLOURS = ("#313695", "#74add1", "#4daf4a", "#f46d43", "#d73027", "#984ea3")
 _PUBLISHED_COLOURS = ("#9a9a9a", "#d0d0d0")
 # bsuite's own minimum, so that a radar does not collapse.
@@ -43,22 +43,22 @@ def draw_bars(sweeps: Sequence[SweepScores], kind: str = "svg") -> bytes:
     with _open_figure(size, kind) as (figure, file):
         axes = figure.add_subplot()
         _draw_bands(axes, list(types.values()))
-        for number, (agent, colour) in enumerate(_choose_colours(scores).items()):
+        for number, (agent, color) in enumerate(_choose_colors(scores).items()):
             shift = (number - (len(scores) - 1) / 2) * width
             labels = [notes.get((agent, name), "") for name in types]
             bars = axes.bar(
                 [i + shift for i in range(len(types))],
                 [scores[agent].get(name, math.nan) for name in types],
                 width * 0.94,
-                color=["white" if label else colour for label in labels],
-                edgecolor=colour,
+                color=["white" if label else color for label in labels],
+                edgecolor=color,
                 hatch=["////" if label else "" for label in labels],
                 linewidth=0.8,
                 zorder=2,
             )
             # Vertical: a bar may be no wider than a line of text is high.
             axes.bar_label(bars, labels, padding=2, rotation=90, fontsize=7)
-            axes.bar(0, 0, color=colour, label=agent)
+            axes.bar(0, 0, color=color, label=agent)
         axes.set_xticks(range(len(types)), list(types), rotation=40, ha="right")
         axes.set_xlim(-0.6, len(types) - 0.4)
         # A score of 0 shows as a line above the axis; a missing one is not drawn.
@@ -80,7 +80,7 @@ def draw_bars(sweeps: Sequence[SweepScores], kind: str = "svg") -> bytes:
 def draw_radar(tags: Sequence[Mapping[str, Any]], kind: str = "svg") -> bytes:
     """Returns a radar plot, `svg` or `png`, with an axis per row of `compare_tags`."""
     agents = list(tags[0])[3:]
-    colours = _choose_colours(agents)
+    colors = _choose_colors(agents)
     angles = [2 * math.pi * i / len(tags) for i in range(len(tags))]
     labels = [_label(row) for row in tags]
     with _open_figure((6.6, 5.6), kind) as (figure, file):
@@ -89,10 +89,10 @@ def draw_radar(tags: Sequence[Mapping[str, Any]], kind: str = "svg") -> bytes:
             radii = [max(row[agent], _LEAST_RADIUS) for row in tags]
             closed = ([*angles, angles[0]], [*radii, radii[0]])
             style = "--" if agent in PUBLISHED else "-"
-            colour = colours[agent]
-            axes.plot(*closed, style, color=colour, linewidth=2.5, label=agent)
-            axes.plot(angles, radii, "o", color=colour, markersize=5)
-            axes.fill(*closed, color=colour, alpha=0.15)
+            color = colors[agent]
+            axes.plot(*closed, style, color=color, linewidth=2.5, label=agent)
+            axes.plot(angles, radii, "o", color=color, markersize=5)
+            axes.fill(*closed, color=color, alpha=0.15)
         axes.set_ylim(0, 1)
         axes.set_yticks(
             [0.25, 0.5, 0.75, 1], [".25", ".5", ".75", "1"], color="#666666"
@@ -114,7 +114,7 @@ def draw_radar(tags: Sequence[Mapping[str, Any]], kind: str = "svg") -> bytes:
     return file.getvalue()
 
 
-def _choose_colours(agents: Iterable[str]) -> dict[str, str]:
+def _choose_colors(agents: Iterable[str]) -> dict[str, str]:
     ours, published = itertools.cycle(_COLOURS), itertools.cycle(_PUBLISHED_COLOURS)
     return {name: next(published if name in PUBLISHED else ours) for name in agents}
 

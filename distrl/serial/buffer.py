@@ -1,6 +1,6 @@
 """Replay on the device, from flashbax's ring of items and its tree of priorities.
 
-flashbax's own prioritised buffer (0.0.1) is made for overlapping sequences of steps.
+flashbax's own prioritized buffer (0.0.1) is made for overlapping sequences of steps.
 For single items it hides the oldest two, gives new ones the largest priority so far,
 draws in the order of the ring, and takes as long as the update. So only the ring and
 the tree are flashbax's; drawing and writing are done here.
@@ -45,7 +45,7 @@ class Draw(NamedTuple):
 
 
 class Buffer:
-    """Pure functions of uniform or prioritised replay (arXiv 1511.05952).
+    """Pure functions of uniform or prioritized replay (arXiv 1511.05952).
 
     The oldest item leaves first. The probability of an item is proportional to
     priority^priority_exponent, which is 0 for a priority of 0. While all are 0, draws

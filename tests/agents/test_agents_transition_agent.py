@@ -113,7 +113,7 @@ def test_batch_norm_learns_with_batch_and_acts_with_averages():
     params, network_state = agent.init(KEYS[0])
     params = jax.tree.map(jnp.ones_like, params)
 
-    # The first batch has mean 2 and variance 1: normalised -1 and 1, and with ones
+    # The first batch has mean 2 and variance 1: normalized -1 and 1, and with ones
     # for weight and bias q = 0 and 2. The averages are then 2 and 1, also for the
     # targets: (2-2)/1 + 1 = 1 and (3-2)/1 + 1 = 2; the TD errors are 1 and 0.
     def normalize(observation_tm1, state):

@@ -42,7 +42,7 @@ _R2D2 = {"agent": "r2d2"}
         {"launch.address": "auto"},
         {"launch.address": "10.0.0.1:6379"},
         {"launch.resources": {"actor": {"num_cpus": 0}, "learner": {}}},
-        {"launch.resources.learner": {"num_gpus": 0.5, "licence": 2}},
+        {"launch.resources.learner": {"num_gpus": 0.5, "license": 2}},
         {"launch.environment.learner": {"A": "", "B": 0, "C": "a=b"}},
         {"launch.environment.learner": {}},
     ],
@@ -124,7 +124,7 @@ def test_invalid_combinations_of_fields_are_refused(start, overrides, words):
     [
         ("resources", "num_gpus", "1"),
         ("resources", "num_cpus", -1),
-        ("resources", "licence", True),
+        ("resources", "license", True),
         ("resources", "num_gpus", 1.5),
         ("resources", "num_gpu", 1),
         ("environment", "A", True),

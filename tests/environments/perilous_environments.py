@@ -74,7 +74,7 @@ class StuckInClose(Perilous):
 
 class RaisingInClose(Perilous):
     def close(self) -> None:
-        raise OSError("the licence was not given back")
+        raise OSError("the license was not given back")
 
 
 class RaisingInReset(Perilous):
@@ -94,4 +94,4 @@ class Misfit(Perilous):
 
 class Unbuildable(Perilous):
     def __init__(self) -> None:
-        raise OSError("no licence file")
+        raise OSError("no license file")

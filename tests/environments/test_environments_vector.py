@@ -17,7 +17,7 @@ from distrl.environments.vector import add_last_action_reward
 from distrl.errors import EnvironmentFault
 
 
-def vectorise(*environments):
+def vectorize(*environments):
     return SyncEnvironment(environments, make_spec(environments[0]))
 
 
@@ -53,7 +53,7 @@ def play_slowly(scripts, steps, limit):
 )
 def test_steps_match_a_slow_loop_and_are_not_overwritten(scripts, steps, limit):
     environments = [Scripted(script) for script in scripts]
-    vector = vectorise(*environments)
+    vector = vectorize(*environments)
     vector.reset()
     random = np.random.RandomState(0)
     actions = random.randint(3, size=(steps, len(scripts)), dtype=np.int32)
@@ -81,7 +81,7 @@ def test_nests_keep_their_structure():
         "more": (7, Pair(np.array([True, False, True]), np.zeros(3, np.bool_))),
         "extra": "is not read",
     }
-    vector = vectorise(*[Constant(observation, spec) for _ in range(2)])
+    vector = vectorize(*[Constant(observation, spec) for _ in range(2)])
     for nest in (vector.reset(), vector.step(np.zeros(2, np.int32)).observation):
         assert set(nest) == {"image", "more"}
         assert (nest["image"].dtype, nest["image"].shape) == (np.uint8, (2, 2, 2))
@@ -112,7 +112,7 @@ ARRAY = specs.Array((2, 3), np.float32)
     ],
 )
 def test_wrong_observation_error_names_the_environment(spec, bad, words):
-    vector = vectorise(Constant(bad, {"a": spec} if spec == () else spec))
+    vector = vectorize(Constant(bad, {"a": spec} if spec == () else spec))
     with pytest.raises(EnvironmentFault, match=f"environment 0 .*{words}"):
         vector.reset()
 
@@ -123,7 +123,7 @@ def test_invalid_step_types_are_refused(step_type):
         def step(self, action):
             return super().step(action)._replace(step_type=step_type)
 
-    vector = vectorise(Odd([[(0.0, 1.0)] * 2]))
+    vector = vectorize(Odd([[(0.0, 1.0)] * 2]))
     vector.reset()
     with pytest.raises(
         EnvironmentFault, match="environment 0 returned TimeStep.*StepType"
@@ -146,7 +146,7 @@ def test_close_closes_all_and_raises_the_first_error():
             raise RuntimeError("stuck")
 
     fine = Scripted([[(0.0, 1.0)]])
-    vector = vectorise(Stuck([[(0.0, 1.0)]]), fine)
+    vector = vectorize(Stuck([[(0.0, 1.0)]]), fine)
     with pytest.raises(RuntimeError, match="stuck"):
         vector.close()
     assert fine.is_closed

@@ -166,7 +166,7 @@ def test_close_waits_for_all_and_raises_the_first_error(start):
     vector = start([Perilous, perilous.RaisingInClose], 2)
     workers = find_workers()
     with pytest.raises(
-        EnvironmentFault, match="environment 1 failed in close.*licence"
+        EnvironmentFault, match="environment 1 failed in close.*license"
     ):
         vector.close()
     assert not any(worker.is_running() for worker in workers)

@@ -149,7 +149,7 @@ def test_evaluation_uses_the_network_state(services, config):
         network=network,
     )
     run = Run(services, config, make_spec(Normalised()))
-    # Action 2 has the largest Q value where normalised inputs are positive, action 1
+    # Action 2 has the largest Q value where normalized inputs are positive, action 1
     # where they are negative. Inputs are 1, so their mean decides. Statistics of the
     # batch itself would give 0, and action 0, since all inputs are alike.
     w = np.array([[0, -1, 1]] * 3, np.float32)

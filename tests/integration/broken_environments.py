@@ -85,7 +85,7 @@ class _Spawning(catch.Catch):
 
 def refuse(seed: int = 0) -> dm_env.Environment:
     """Fails to make an environment."""
-    raise OSError("no licence file")
+    raise OSError("no license file")
 
 
 fail, stick, deafen, crash = _Failing, _Stubborn, _Deaf, _Crashing

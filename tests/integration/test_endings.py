@@ -224,7 +224,7 @@ def test_exposed_nodes_share_network_and_are_noted(tmp_path):
 
 @pytest.mark.parametrize(
     ("environment", "words"),
-    [("broken_environments:refuse", "no licence file"), ("bsuite:cacth/0", "catch")],
+    [("broken_environments:refuse", "no license file"), ("bsuite:cacth/0", "catch")],
 )
 def test_unusable_environment_is_refused_before_start(tmp_path, environment, words):
     with train(tmp_path / "run", f"--environment={environment}") as command:

@@ -58,7 +58,7 @@ def test_unknown_group_is_refused_with_nearest_name():
             "launch.resources.actor = {num_cpus: 2}: 3 nodes take {num_cpus: 6}, and "
             "{num_cpus: 4.99} is left of the {num_cpus: 6}",
         ),
-        ({"replay": {"licence": 1}}, "10.0.0.1 has {licence: 0}"),
+        ({"replay": {"license": 1}}, "10.0.0.1 has {license: 0}"),
     ],
 )
 def test_group_short_of_resources_is_refused(resources, words):

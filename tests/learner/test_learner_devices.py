@@ -71,7 +71,7 @@ def train(config, num_devices):
 
 
 # One agent for each loss; the others differ in replay, head or noise alone.
-# Rainbow, here without noise, has C51's loss, is double, dueling and prioritised.
+# Rainbow, here without noise, has C51's loss, is double, dueling and prioritized.
 NAMES = ["dqn", "rainbow", "qr_dqn", "iqn", "munchausen_dqn", "r2d2"]
 BATCH_NORM = {
     "factory": "example_torsos:batch_norm",

@@ -59,7 +59,7 @@ def test_global_gradient_norm_is_clipped_before_adam(max_gradient_norm, clipped)
 
 
 @pytest.mark.parametrize("eps_in_sqrt", [True, False])
-def test_centred_rmsprop_matches_hand_calculation(eps_in_sqrt):
+def test_centered_rmsprop_matches_hand_calculation(eps_in_sqrt):
     # With a decay of 0.5 and gradients 2 and 4: averages m = 1, 2.5, of squares
     # n = 2, 9; variances n - m^2 = 1, 2.75. Updates are -0.1 g / sqrt(n - m^2).
     config = LearnerConfig(

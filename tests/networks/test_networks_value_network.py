@@ -133,7 +133,7 @@ AVERAGES = "batch_norm/~/mean_ema"
 
 @pytest.fixture(scope="module", params=[None, "devices"])
 def batch_norm(request):
-    """A network of normalised observations, alone or across devices."""
+    """A network of normalized observations, alone or across devices."""
     args = {"decay": 0.5, "axis_name": request.param}
     network = make(VECTOR, factory="example_torsos:batch_norm", args=args)
     params, state = network.init(KEY)
@@ -233,16 +233,16 @@ X = np.arange(4.0, dtype=np.float32)
 
 
 @bind_device_axis
-def centre(x):
+def center(x):
     """Returns x less the devices' mean, twice x, and the device's number."""
     mean = jax.lax.pmean(x, DEVICE_AXIS)
-    return {"centred": x - mean, "twice": 2 * x}, jax.lax.axis_index(DEVICE_AXIS)
+    return {"centered": x - mean, "twice": 2 * x}, jax.lax.axis_index(DEVICE_AXIS)
 
 
 @pytest.mark.parametrize("variant", [lambda f: f, jax.jit])
 def test_device_axis_has_size_one_outside_pmap(variant):
-    outputs, index = variant(centre)(X)
-    np.testing.assert_array_equal(outputs["centred"], np.zeros(4))
+    outputs, index = variant(center)(X)
+    np.testing.assert_array_equal(outputs["centered"], np.zeros(4))
     np.testing.assert_array_equal(outputs["twice"], 2 * X)
     assert index.shape == ()
     assert index == 0
@@ -251,7 +251,7 @@ def test_device_axis_has_size_one_outside_pmap(variant):
 @pytest.mark.parametrize("inner", [lambda f: f, jax.jit])
 def test_device_axis_spans_the_devices_inside_pmap(inner):
     # Traced outside pmap first: that trace must not be reused inside.
-    inner(centre)(X[0])
-    outputs, index = jax.pmap(inner(centre), DEVICE_AXIS)(X)
-    np.testing.assert_allclose(outputs["centred"], X - 1.5)
+    inner(center)(X[0])
+    outputs, index = jax.pmap(inner(center), DEVICE_AXIS)(X)
+    np.testing.assert_allclose(outputs["centered"], X - 1.5)
     np.testing.assert_array_equal(index, np.arange(4))
