@@ -6,9 +6,9 @@ import subprocess
 import tempfile
 
 from distrl.launch.channel import Channel
-from distrl.launch.ends import describe_kill
 from distrl.launch.logs import read_last_lines
 from distrl.launch.reaping import MARKS, kill_descendants
+from distrl.launch.restarts import describe_kill
 from distrl.system.children import adopt_orphans, make_child_command
 from distrl.system.machine import MemoryKills
 

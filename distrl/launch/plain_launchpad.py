@@ -26,10 +26,10 @@ from launchpad.nodes.python.local_multi_processing import PythonProcess
 from distrl.config import Config
 from distrl.launch.channel import Channel
 from distrl.launch.devices import describe_node, node_environment
-from distrl.launch.ends import stop_limit
 from distrl.launch.logs import clip, redirect_output
 from distrl.launch.messages import Ended, Failure, Launch, NodeChanged, Saving, Started
 from distrl.launch.prepare import first_address, named_nodes
+from distrl.launch.restarts import stop_limit
 from distrl.launch.run_directory import node_file
 from distrl.launch.stop_flag import call_when_told, is_told
 from distrl.system.children import die_with_parent, flush_output, join_run

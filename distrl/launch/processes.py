@@ -19,7 +19,6 @@ from launchpad.context import LaunchType
 from distrl.config import Config
 from distrl.launch.channel import Channel
 from distrl.launch.devices import describe_node
-from distrl.launch.ends import End, decide, describe_end, is_late, read_log_end
 from distrl.launch.forking import NodeProcess, kill_with_dump
 from distrl.launch.isolation import outside_pid
 from distrl.launch.messages import (
@@ -37,6 +36,7 @@ from distrl.launch.messages import (
 )
 from distrl.launch.prepare import named_nodes, prepare
 from distrl.launch.reaping import kill_descendants, kill_group, read_mark
+from distrl.launch.restarts import End, decide, describe_end, is_late, read_log_end
 from distrl.launch.signs_of_life import WorkingClock, signing_period
 from distrl.system.machine import MemoryKills
 from distrl.system.output import say

@@ -10,10 +10,10 @@ from launchpad.context import LaunchType
 from distrl.config import Config
 from distrl.launch.channel import Channel
 from distrl.launch.devices import describe_node
-from distrl.launch.ends import stop_limit
 from distrl.launch.logs import clip
 from distrl.launch.messages import Ended, Failure, Launch, NodeChanged, Saving, Started
 from distrl.launch.prepare import prepare, run_node
+from distrl.launch.restarts import stop_limit
 from distrl.launch.stop_flag import StopFlag, call_when_told
 from distrl.system.output import say
 

@@ -25,10 +25,10 @@ from distrl.launch.cluster.placement import (
     show,
 )
 from distrl.launch.cluster.ray_connection import connect, list_machines, read_available
-from distrl.launch.ends import decide
 from distrl.launch.groups import count_nodes, find_group, name_nodes
 from distrl.launch.logs import redirect_output
 from distrl.launch.reaping import kill_descendants
+from distrl.launch.restarts import decide
 from distrl.seeding import Session
 from distrl.system.output import say
 

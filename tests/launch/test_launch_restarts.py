@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from distrl.config import CheckpointConfig, Config, LaunchConfig
-from distrl.launch.ends import (
+from distrl.launch.restarts import (
     decide,
     describe_end,
     is_late,
