@@ -55,11 +55,11 @@ def installed(tmp_path_factory):
 
 
 def test_registered_scheme_is_listed_and_trained_on(
-    tmp_path, monkeypatch, capsys, installed
+    tmp_path, monkeypatch, capfd, installed
 ):
     monkeypatch.syspath_prepend(installed)
     assert main(["list", "envs", "--json"]) == 0
-    entries = {e["name"]: e["description"] for e in json.loads(capsys.readouterr().out)}
+    entries = {e["name"]: e["description"] for e in json.loads(capfd.readouterr().out)}
     assert entries["corridor:..."] == "registered by corridor_suite:load"
 
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
