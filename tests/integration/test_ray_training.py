@@ -49,7 +49,7 @@ def test_two_machines_solve_catch(tmp_path, cluster):
     free = cluster.read_free()
     with train(tmp_path / "run", *on(cluster, PLACES)) as command:
         command.await_line("importing JAX, TensorFlow and Reverb on 2 machines")
-        command.await_line("training")
+        command.await_line("filling replay")
         parents = {
             name: psutil.Process(node["pid"]).ppid()
             for name, node in command.nodes.items()
