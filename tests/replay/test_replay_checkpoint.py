@@ -140,10 +140,15 @@ def test_killed_server_continues_from_its_checkpoint(replay, tmp_path):
         for key, probability in found.items():
             expected = np.sqrt(changed.get(key, 1.0)) / total
             assert probability == pytest.approx(expected, rel=1e-5)
-        # More items allow more samples: 24 items three superbatches. On a busy machine
-        # a reader that ends may lose some of them.
-        replay.fill(config, address, range(40, 64))
-        assert 1 <= len(read_all(sampler)) <= 3
+        # Eight more items allow exactly 16 more samples, by the server's own count.
+        replay.fill(config, address, range(40, 48))
+        replay.wait_until(
+            lambda: (
+                sampler.read() is None and replay.read_counts(address) == (48, 48, 376)
+            )
+        )
+        assert sampler.read() is None
+        assert replay.read_counts(address) == (48, 48, 376)
     finally:
         server.kill()
 
