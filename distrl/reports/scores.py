@@ -16,11 +16,10 @@ if TYPE_CHECKING:
 SOURCE = "bar plot of google-deepmind/bsuite (reports/standalone), read to 0.01"
 """Where the published scores come from, in a few words."""
 
-# Of DQN and of random actions, as bsuite's authors published them. There is no table:
-# these are heights of bars in reports/standalone/images/bar_plot.png of
-# github.com/google-deepmind/bsuite, measured to 0.01; fractions of the ids are rounded
-# to such a fraction. reports/bsuite_appendix.tex there, and arXiv 1908.03568, describe
-# the agents.
+# Published scores of bsuite's DQN and of random actions. Only a plot was published, so
+# these are bar heights, read to 0.01, in reports/standalone/images/bar_plot.png of
+# github.com/google-deepmind/bsuite; scores that are fractions of the ids are rounded to
+# the nearest one. reports/bsuite_appendix.tex and arXiv 1908.03568 describe the agents.
 _SCORES = {
     "bandit": (0.88, 0.0),
     "bandit_noise": (0.60, 0.0),
