@@ -6,7 +6,6 @@ import chex
 import jax
 import jax.numpy as jnp
 import optax
-import rlax
 
 from distrl.agents.agent import Agent
 from distrl.agents.td_errors import refuse_fields
@@ -43,6 +42,8 @@ def categorical_loss(
     the atoms (arXiv 1707.06887, algorithm 1). Its cross-entropy minus its entropy is
     the KL divergence, Rainbow's priority (arXiv 1710.02298).
     """
+    import rlax
+
     logits_tm1, _, logits_t, q_selector_t, *_ = estimates
     chex.assert_rank([logits_tm1, a_tm1, r_t, discount_t], [2, 0, 0, 0])
     probs_t = jax.nn.softmax(logits_t[jnp.argmax(q_selector_t)])

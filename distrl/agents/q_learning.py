@@ -6,10 +6,15 @@ from collections.abc import Callable
 import chex
 import jax
 import jax.numpy as jnp
-import rlax
 
 from distrl.agents.agent import Agent
-from distrl.agents.td_errors import TRANSFORMS, refuse_fields, td_loss
+from distrl.agents.td_errors import (
+    IDENTITY,
+    TRANSFORMS,
+    Transform,
+    refuse_fields,
+    td_loss,
+)
 from distrl.agents.transition_agent import Estimates, ItemLoss, make_transition_agent
 from distrl.config.schema import Config
 from distrl.types import EnvironmentSpec
@@ -50,7 +55,7 @@ def q_learning_td_error(
     a_tm1: jax.Array,
     r_t: jax.Array,
     discount_t: jax.Array,
-    transform: rlax.TxPair = rlax.IDENTITY_PAIR,
+    transform: Transform = IDENTITY,
 ) -> jax.Array:
     """Returns the TD error of one transition, `[] float32`.
 

@@ -2,7 +2,6 @@
 
 import jax
 import jax.numpy as jnp
-import rlax
 
 from distrl.agents.agent import Agent
 from distrl.agents.td_errors import refuse_fields
@@ -83,6 +82,8 @@ def quantile_loss(
     quantile (arXiv 1710.10044, algorithm 1). L is the Huber loss; without
     `huber_delta` it is |u|.
     """
+    import rlax
+
     quantiles_tm1, _, quantiles_t, q_selector_t, tau_tm1, *_ = estimates
     assert tau_tm1 is not None
     loss = rlax.quantile_q_learning(

@@ -64,6 +64,8 @@ def list_agents() -> dict[str, str]:
 
 def preload_agents() -> None:
     """Imports the modules of all built-in agents, and RLax."""
+    import rlax  # noqa: F401, the losses import it when they are traced
+
     preload(_AGENTS)
 
 

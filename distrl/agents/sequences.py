@@ -6,11 +6,10 @@ import chex
 import haiku as hk
 import jax
 import jax.numpy as jnp
-import rlax
 
 from distrl.agents.agent import Agent, LossOutput
 from distrl.agents.legal_actions import find_legal, restrict
-from distrl.agents.td_errors import TRANSFORMS, td_loss
+from distrl.agents.td_errors import IDENTITY, TRANSFORMS, Transform, td_loss
 from distrl.agents.transition_agent import make_q_values
 from distrl.config.fields import refuse
 from distrl.config.schema import Config
@@ -124,7 +123,7 @@ def sequence_td_error(
     q_selector_t: jax.Array,
     n_step: int,
     q_lambda: float | None = None,
-    transform: rlax.TxPair = rlax.IDENTITY_PAIR,
+    transform: Transform = IDENTITY,
 ) -> jax.Array:
     """Returns the TD errors of one sequence, `[T] float32`; 0 for padding.
 
@@ -143,13 +142,15 @@ def sequence_td_error(
       q_target_t: `[T, A] float32`, target action values of the next observations.
       q_selector_t: `[T, A] float32`, values that select the next actions.
     """
+    import rlax
+
     chex.assert_rank([q_tm1, a_tm1], [2, 1])
     chex.assert_equal_shape([q_tm1, q_target_t, q_selector_t])
     chex.assert_equal_shape([a_tm1, r_t, discount_t, mask])
     chex.assert_type([q_tm1, a_tm1, r_t, discount_t], [float, int, float, float])
     is_step = mask > 0
     v_t = rlax.batched_index(q_target_t, jnp.argmax(q_selector_t, axis=1))
-    v_t = jnp.asarray(transform.apply_inv(v_t))
+    v_t = transform.apply_inv(jnp.asarray(v_t))
     # The last step bootstraps from v_t[last]. Padding passes that value on to returns
     # that reach into it: no reward, a discount of 1, and the same value at each step.
     last = jnp.maximum(jnp.sum(is_step) - 1, 0)
@@ -163,7 +164,7 @@ def sequence_td_error(
         a_t = jnp.roll(a_tm1, -1)
         is_best = rlax.batched_index(q_selector_t, a_t) >= jnp.max(q_selector_t, 1)
         returns = rlax.lambda_returns(r_t, discount_t, v_t, q_lambda * is_best)
-    target = jax.lax.stop_gradient(transform.apply(returns))
+    target = jax.lax.stop_gradient(transform.apply(jnp.asarray(returns)))
     return jnp.where(is_step, target - rlax.batched_index(q_tm1, a_tm1), 0.0)
 
 

@@ -1,19 +1,45 @@
 """The loss of TD errors, value transforms, and the check of unused fields."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import rlax
 
 from distrl.config.schema import Config, LossConfig
 from distrl.errors import ConfigError
 
+_EPSILON = 1e-3
+
+
+class Transform(NamedTuple):
+    """h, which squashes action values, and its inverse."""
+
+    apply: Callable[[jax.Array], jax.Array]
+    apply_inv: Callable[[jax.Array], jax.Array]
+
+
+def signed_hyperbolic(x: jax.Array) -> jax.Array:
+    """Returns h(x) of arXiv 1805.11593, as RLax does."""
+    return jnp.sign(x) * (jnp.sqrt(jnp.abs(x) + 1) - 1) + _EPSILON * x
+
+
+def signed_parabolic(x: jax.Array) -> jax.Array:
+    """Returns h^-1(x) of arXiv 1805.11593, as RLax does.
+
+    Actors need it, and RLax takes longer to import than everything else of a policy.
+    """
+    root = jnp.sqrt(1 + 4 * _EPSILON * (_EPSILON + 1 + jnp.abs(x)))
+    z = root / 2 / _EPSILON - 1 / 2 / _EPSILON
+    return jnp.sign(x) * (jnp.square(z) - 1)
+
+
+IDENTITY = Transform(lambda x: x, lambda x: x)
 TRANSFORMS = {
-    "none": rlax.IDENTITY_PAIR,
-    "signed_hyperbolic": rlax.SIGNED_HYPERBOLIC_PAIR,
+    "none": IDENTITY,
+    "signed_hyperbolic": Transform(signed_hyperbolic, signed_parabolic),
 }
-"""h of `loss.value_transform` (arXiv 1805.11593) and its inverse."""
+"""By the value of `loss.value_transform`."""
 
 _UNSET = {"double": None, "max_abs_td_gradient": None, "value_transform": "none"}
 
@@ -25,6 +51,8 @@ def td_loss(td_error: jax.Array, config: LossConfig) -> jax.Array:
     `max_abs_td_gradient` clips the gradient of each TD error (DQN, Nature 518) before
     importance weights and the mean scale it.
     """
+
+    import rlax
 
     def measure(td_error: jax.Array) -> Any:
         if config.huber_delta is None:

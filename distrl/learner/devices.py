@@ -87,13 +87,20 @@ def join_superbatch(nest: Nest) -> Nest:
 def put_slices(nest: Nest, devices: Sequence[jax.Device]) -> Nest:
     """Puts each of D slices `[D, ...]` on its device."""
 
-    def put(x: Any) -> jax.Array:
-        sharding = jax.sharding.PmapSharding.default(
-            x.shape, sharded_dim=0, devices=list(devices)
-        )
-        return jax.device_put(x, sharding)
+    return jax.tree.map(
+        lambda x: jax.device_put(x, _find_sharding(x.shape, devices)), nest
+    )
 
-    return jax.tree.map(put, nest)
+
+def _find_sharding(
+    shape: tuple[int, ...], devices: Sequence[jax.Device]
+) -> jax.sharding.Sharding:
+    """Returns how a pmapped function lays out arguments `[D, ...]` of a shape."""
+    if jax.__version_info__ < (0, 8):
+        return jax.sharding.PmapSharding.default(shape, 0, list(devices))
+    # Since then `pmap` is `jit(shard_map)`.
+    mesh = jax.sharding.Mesh(np.asarray(devices), (DEVICE_AXIS,))
+    return jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(DEVICE_AXIS))
 
 
 def put_superbatch(nest: Nest, devices: Sequence[jax.Device], num_steps: int) -> Nest:
