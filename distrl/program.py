@@ -85,18 +85,3 @@ def _run_node(function: Callable[..., None], *args: Any) -> None:
         return argument.resolve() if isinstance(argument, lp.Address) else argument
 
     function(*tree.map_structure(resolve, args), lp.stop_event())
-
-
-def make_serial_program(config: Config, spec: EnvironmentSpec) -> lp.Program:
-    """Returns the program of the serial backend: one node does all the work in turn."""
-    program = lp.Program(config.name)
-    program.add_node(lp.PyNode(serial_node, config, spec), label="serial")
-    return program
-
-
-def serial_node(config: Config, spec: EnvironmentSpec) -> None:
-    """Runs the serial loop, then stops the program."""
-    from distrl.serial import run_serial
-
-    run_serial(config, spec, lp.stop_event())
-    lp.stop()

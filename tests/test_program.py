@@ -8,7 +8,7 @@ from counting_environments import SPEC
 
 from distrl.config import ActorConfig, Config, ReplayConfig, VariablesConfig
 from distrl.launch.prepare import named_nodes
-from distrl.program import make_program, make_serial_program
+from distrl.program import make_program
 
 
 def make(count, relays=0, shards=1):
@@ -100,10 +100,3 @@ def test_node_functions_can_be_pickled():
             address.bind(lp.SimpleLocalAddressBuilder())
     for node in program.get_all_nodes():
         assert callable(cloudpickle.loads(cloudpickle.dumps(node.function)))
-
-
-def test_serial_program_has_one_picklable_node():
-    program = make_serial_program(Config(name="alone", run_dir="nowhere"), SPEC)
-    assert (program.name, list(named_nodes(program))) == ("alone", ["serial"])
-    (node,) = program.groups["serial"]
-    assert callable(cloudpickle.loads(cloudpickle.dumps(node.function)))

@@ -20,15 +20,20 @@ class Backend:
     program: str | None = None
     """The only program that it runs; None runs any."""
 
+    @property
+    def needs_launchpad(self) -> bool:
+        """Whether it runs Launchpad programs, and so needs the distributed tier."""
+        return self.program is None
+
 
 BACKENDS = {
     "processes": Backend("distrl.launch.processes:run_processes"),
     "threads": Backend("distrl.launch.threads:run_threads", is_one_process=True),
     "launchpad": Backend("distrl.launch.plain_launchpad:run_launchpad"),
     "serial": Backend(
-        "distrl.launch.processes:run_processes",
+        "distrl.launch.serial:run_loop",
         is_one_process=True,
-        program="distrl.program:make_serial_program",
+        program="distrl.launch.serial:make_loop",
     ),
     "ray": Backend("distrl.launch.cluster.driver:run_cluster", is_cluster=True),
 }

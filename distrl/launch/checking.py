@@ -24,7 +24,7 @@ from distrl.items import (
     sort_leaves,
 )
 from distrl.launch.devices import chosen_environment
-from distrl.launch.prepare import configure_jax
+from distrl.launch.node import configure_jax
 from distrl.learner.checkpoint import describe_run
 from distrl.learner.optimizer import make_optimizer
 from distrl.learner.state import init_state

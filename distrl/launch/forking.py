@@ -15,7 +15,7 @@ from distrl.launch.channel import Channel
 from distrl.launch.devices import node_environment
 from distrl.launch.logs import clip, redirect_output
 from distrl.launch.messages import Failure
-from distrl.launch.prepare import PreparedNode, run_node
+from distrl.launch.node import PreparedNode, configure_jax
 from distrl.launch.reaping import find_descendants, kill_group, mark_process
 from distrl.launch.run_directory import node_file
 from distrl.launch.signs_of_life import Signs, send_signs, signing_period
@@ -94,7 +94,8 @@ class NodeProcess:
             session = replace(read_session(), restarts=len(self.restarted_at))
             os.environ.update(environment)
             os.environ.update(session.to_environment())
-            run_node(self.node.function, stop_flag, environment)
+            configure_jax(environment)
+            self.node.function(stop_flag)
             code = 0
         except BaseException:
             outbox.send(Failure(name, clip(traceback.format_exc())))

@@ -41,6 +41,7 @@ from distrl.launch.run_directory import (
 from distrl.launch.signs_of_life import WorkingClock
 from distrl.system.children import is_part_of_run, name_signal
 from distrl.system.startup import settle
+from distrl.system.tiers import check_distributed
 from distrl.telemetry.status import Status, read_status
 
 if TYPE_CHECKING:
@@ -93,6 +94,8 @@ def run(
     check_config(config)
     program = OUR_PROGRAM if program is None else program
     _check_program(config.launch, program)
+    if BACKENDS[config.launch.backend].needs_launchpad:
+        check_distributed(f"launch.backend = {config.launch.backend!r}")
     with contextlib.closing(contextlib.ExitStack()) as ending:
         if resume:
             path = read_path("run_dir", config.run_dir or "")
@@ -119,8 +122,8 @@ def _check_program(launch: LaunchConfig, program: Program) -> None:
     """Raises ConfigError unless the backend runs the program, with these groups."""
     if program == OUR_PROGRAM:
         check_groups(launch)
-    elif BACKENDS[launch.backend].program is not None:
-        others = [name for name, each in BACKENDS.items() if each.program is None]
+    elif not BACKENDS[launch.backend].needs_launchpad:
+        others = [name for name, each in BACKENDS.items() if each.needs_launchpad]
         raise ConfigError(
             f"launch.backend = {launch.backend!r}: it runs a loop of its own, not the "
             f"program that was passed; use one of {', '.join(others)} for that"

@@ -57,7 +57,8 @@ def _serve(channel: Channel, request: messages.Launch) -> None:
         # The machines import and check; doing it here would waste time and memory.
         load_function(backend.run)(None, config, channel, request)
         return
-    channel.send(messages.Stage("importing JAX, TensorFlow and Reverb"))
+    heavy = "JAX, TensorFlow and Reverb" if backend.needs_launchpad else "JAX"
+    channel.send(messages.Stage(f"importing {heavy}"))
     session = Session(uuid.uuid4().hex, request.resumes)
     os.environ.update(session.to_environment())
     import_everything(config)
@@ -72,5 +73,6 @@ def _serve(channel: Channel, request: messages.Launch) -> None:
         # so that it lasts as long as any of them.
         redirect_output(f"{config.run_dir}/logs/launcher.log")
     made = make_program(config, spec)
-    check_groups(config.launch, made.groups)
+    if backend.needs_launchpad:
+        check_groups(config.launch, made.groups)
     load_function(backend.run)(made, config, channel, request)

@@ -12,9 +12,8 @@ import select
 import signal
 import socket
 import time
-
-import launchpad as lp
-from launchpad.context import LaunchType
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from distrl.config import Config
 from distrl.launch.channel import Channel
@@ -34,7 +33,7 @@ from distrl.launch.messages import (
     StartNodes,
     Stop,
 )
-from distrl.launch.prepare import named_nodes, prepare
+from distrl.launch.node import PreparedNode
 from distrl.launch.reaping import kill_descendants, kill_group, read_mark
 from distrl.launch.restarts import End, decide, describe_end, is_late, read_log_end
 from distrl.launch.signs_of_life import WorkingClock, signing_period
@@ -44,12 +43,18 @@ from distrl.system.output import say
 # The precision of restarts and of the limits of a stop.
 _TIMING_SECONDS = 0.05
 
+if TYPE_CHECKING:
+    import launchpad as lp
+
 
 def run_processes(
-    program: lp.Program, config: Config, channel: Channel, _: Launch
+    program: "lp.Program", config: Config, channel: Channel, _: Launch
 ) -> None:
     """Runs `program` in processes until it has ended; reports to the front."""
-    Supervisor(config, channel).run(program)
+    from distrl.launch.prepare import prepare
+
+    supervisor = Supervisor(config, channel)
+    supervisor.run(prepare(program, supervisor.request_stop))
 
 
 class Supervisor:
@@ -79,19 +84,18 @@ class Supervisor:
         signal.set_wakeup_fd(wakeup_writer)
         signal.signal(signal.SIGCHLD, lambda *_: None)
 
-    def run(self, program: lp.Program, order: StartNodes | None = None) -> None:
-        """Runs `program` until every node has ended; reports to the front.
+    def request_stop(self) -> None:
+        """Asks for the end of the run; called in a node."""
+        self._outbox.send(Stop())
+
+    def run(
+        self, nodes: Sequence[PreparedNode], order: StartNodes | None = None
+    ) -> None:
+        """Runs nodes until each of them has ended; reports to the front.
 
         `order` names the nodes that run on this machine; None is all nodes.
         """
-        order = order or StartNodes(dict.fromkeys(named_nodes(program), 0))
-        nodes = prepare(
-            program,
-            # Called in a node, by `lp.stop()`.
-            lambda: self._outbox.send(Stop()),
-            LaunchType.LOCAL_MULTI_PROCESSING,
-            order.addresses,
-        )
+        order = order or StartNodes({node.name: 0 for node in nodes})
         # Keeps pages shared with the nodes: the collector would write to them.
         gc.collect()
         gc.freeze()

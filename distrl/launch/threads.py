@@ -12,7 +12,7 @@ from distrl.launch.channel import Channel
 from distrl.launch.devices import describe_node
 from distrl.launch.logs import clip
 from distrl.launch.messages import Ended, Failure, Launch, NodeChanged, Saving, Started
-from distrl.launch.prepare import prepare, run_node
+from distrl.launch.prepare import prepare
 from distrl.launch.restarts import stop_limit
 from distrl.launch.stop_flag import StopFlag, call_when_told
 from distrl.system.output import say
@@ -27,11 +27,11 @@ def run_threads(
     killed. A node that ignores the stop ends with the process, which exits next.
     """
     stop_flag = StopFlag()
-    nodes = prepare(program, stop_flag.set, LaunchType.LOCAL_MULTI_THREADING)
+    nodes = prepare(
+        program, stop_flag.set, launch_type=LaunchType.LOCAL_MULTI_THREADING
+    )
     pool = futures.ThreadPoolExecutor(len(nodes))
-    running = {
-        pool.submit(run_node, node.function, stop_flag, {}): node for node in nodes
-    }
+    running = {pool.submit(node.function, stop_flag): node for node in nodes}
     # The front asks for a stop, or has died: either way the run is over.
     call_when_told(channel.fileno(), stop_flag.set)
     facts = {
@@ -63,7 +63,7 @@ def run_threads(
     channel.send(Ended(error))
 
 
-def _describe_end(future: "futures.Future[None]", is_stopping: bool) -> str | None:
+def _describe_end(future: "futures.Future[object]", is_stopping: bool) -> str | None:
     """Returns what is wrong with the end of a node, if anything is."""
     error = future.exception()
     if error is not None:

@@ -168,6 +168,9 @@ class Checkpointer:
         def is_over() -> bool:
             return save.is_given_up or self._stop.is_set()
 
+        # Reverb is not part of the core, which uses the rest of this module.
+        from distrl.replay import save_shard
+
         save_shard(address, begin_part(self._run_dir, save.name, shard), is_over)
 
     def _complete(

@@ -55,13 +55,14 @@ def main():
     import jax  # noqa: F401
     import tiny_programs
 
-    from distrl.launch.processes import Supervisor
+    from distrl.launch.processes import run_processes
     from distrl.system.children import adopt_orphans
 
     adopt_orphans()
     config: Config = pickle.loads(sys.stdin.buffer.read())
     channel = Channel(socket.socket(fileno=int(sys.argv[1])))
-    Supervisor(config, channel).run(getattr(tiny_programs, sys.argv[2])(config, None))
+    program = getattr(tiny_programs, sys.argv[2])(config, None)
+    run_processes(program, config, channel, None)
 
 
 if __name__ == "__main__":

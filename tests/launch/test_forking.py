@@ -12,7 +12,7 @@ from distrl.config import Config
 from distrl.launch.channel import Channel
 from distrl.launch.forking import NodeProcess
 from distrl.launch.messages import Failure
-from distrl.launch.prepare import PreparedNode
+from distrl.launch.node import PreparedNode
 
 
 def fail():
@@ -81,7 +81,8 @@ def main():
     """Forks the node that the arguments name; prints its exit code and errors."""
     run_dir, name = sys.argv[1:]
     near, far = Channel.pair()
-    process = NodeProcess(PreparedNode("node/0", "node", None, globals()[name]))
+    node = PreparedNode("node/0", "node", None, lambda _: globals()[name]())
+    process = NodeProcess(node)
     if process.fork(1, 0.0):
         near.close()
         process.become_node(Config(run_dir=run_dir), far, os.pipe()[0])

@@ -19,26 +19,18 @@ from distrl.launch.groups import (
     name_nodes,
 )
 from distrl.launch.prepare import named_nodes
-from distrl.program import make_program, make_serial_program
+from distrl.program import make_program
 
 
-@pytest.mark.parametrize(
-    ("make", "backend", "actors", "shards", "relays"),
-    [
-        (make_program, "processes", 1, 1, 0),
-        (make_program, "processes", 6, 3, 2),
-        (make_serial_program, "serial", 1, 1, 0),
-    ],
-)
-def test_group_table_matches_program(make, backend, actors, shards, relays):
+@pytest.mark.parametrize(("actors", "shards", "relays"), [(1, 1, 0), (6, 3, 2)])
+def test_group_table_matches_program(actors, shards, relays):
     config = Config(
         actor=ActorConfig(count=actors),
         replay=ReplayConfig(shards=shards),
         variables=VariablesConfig(relays=relays),
-        launch=LaunchConfig(backend=backend),
         run_dir="/nowhere",
     )
-    program = make(config, SPEC)
+    program = make_program(config, SPEC)
     groups = program.groups
     counts = [(group, len(nodes)) for group, nodes in groups.items()]
     assert list(count_nodes(config).items()) == counts

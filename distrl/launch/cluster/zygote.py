@@ -41,6 +41,7 @@ def _serve(channel: Channel) -> None:
     config, program = messages.unpack(request.payload)
     _check_disk(config, request)
     import_everything(config)
+    from distrl.launch.prepare import prepare
     from distrl.launch.processes import Supervisor
 
     make_program = load_function(program)
@@ -68,7 +69,8 @@ def _serve(channel: Channel) -> None:
     made = make_program(config, messages.unpack(message.spec))
     for each in sum(held.values(), []):
         each.close()
-    Supervisor(config, channel).run(made, message)
+    supervisor = Supervisor(config, channel)
+    supervisor.run(prepare(made, supervisor.request_stop, message.addresses), message)
 
 
 def _check_disk(config: Config, request: messages.Import) -> None:
