@@ -1,17 +1,21 @@
 # distrl: two commands, `make train` and `make test`; `make help` lists the others.
 #
 # Both find a Python 3.10 and make .venv from requirements.lock first; a second call
-# installs nothing. Variables: PYTHON names the Python to use, ARGS is added to
-# the command, as in `make train ARGS='--seed 2'`.
+# installs nothing. `make test-core` does the same with the newest Python and
+# requirements-core.lock. Variables: PYTHON and PYTHON_CORE name the Pythons to use,
+# ARGS is added to the command, as in `make train ARGS='--seed 2'`.
 
-export PYTHON
+export PYTHON PYTHON_CORE
 UV_VERSION := 0.13.9
-EXTRAS := atari box2d dev envpool minatar ray reports video
+EXTRAS := atari box2d dev distributed envpool minatar ray reports video
+# Without envpool, whose newest version takes 1 GB.
+EXTRAS_CORE := atari box2d dev minatar reports video
 
 # Tests of programs in one process (tests/conftest.py), and all others in another.
 TWO_AT_ONCE := -n 2 --dist loadgroup
 
 VENV := .venv
+VENV_CORE := .venv.core
 BIN := $(VENV)/bin
 UV ?= $(VENV).uv-$(UV_VERSION)/bin/uv
 
@@ -20,9 +24,11 @@ UV ?= $(VENV).uv-$(UV_VERSION)/bin/uv
 key = $(shell { pwd; cat $(1); } | sha256sum | cut -c 1-16)
 LOCKED := $(VENV)/.locked-$(call key,requirements.lock)
 INSTALLED := $(VENV)/.installed-$(call key,pyproject.toml)
+LOCKED_CORE := $(VENV_CORE)/.locked-$(call key,requirements-core.lock)
+INSTALLED_CORE := $(VENV_CORE)/.installed-$(call key,pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help install locked train test test-slow bench bench-actor \
+.PHONY: help install locked train test test-core test-slow bench bench-actor \
     bench-checkpoint bench-crowd bench-environments bench-learner bench-memory \
     bench-replay bench-scale bench-serial bench-soak bench-solve lock check-cuda clean FORCE
 
@@ -41,6 +47,9 @@ test: $(INSTALLED) ## ruff, mypy and the quick tests
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/python -m pytest $(TWO_AT_ONCE) $(ARGS)
+
+test-core: $(INSTALLED_CORE) ## the tests of the core, on the newest Python and JAX
+	$(VENV_CORE)/bin/python -m pytest $(TWO_AT_ONCE) $(ARGS)
 
 test-slow: $(INSTALLED) ## the slow tests
 	$(BIN)/python -m pytest -m slow $(ARGS)
@@ -86,24 +95,32 @@ clean: ## remove the virtual environments and all caches, keep the runs
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(LOCKED): $(shell test -x $(BIN)/python || echo FORCE)
-	@.ci/make-venv $(VENV) $@
+	@.ci/make-venv $(VENV) $@ requirements.lock
+
+$(LOCKED_CORE): $(shell test -x $(VENV_CORE)/bin/python || echo FORCE)
+	@.ci/make-venv $(VENV_CORE) $@ requirements-core.lock
 
 $(INSTALLED): $(LOCKED)
-	@$(BIN)/python -m pip --disable-pip-version-check install -qq \
+$(INSTALLED_CORE): $(LOCKED_CORE)
+$(INSTALLED) $(INSTALLED_CORE):
+	@$(@D)/bin/python -m pip --disable-pip-version-check install -qq \
 	    --no-deps --no-build-isolation --editable .
 	@touch $@
 
 # Keeps existing pins; `make lock ARGS=--upgrade` takes the newest.
-COMPILE = $(UV) --no-config pip compile --quiet pyproject.toml \
-    --python-version 3.10 --python-platform x86_64-manylinux_2_28
+COMPILE = UV_CUSTOM_COMPILE_COMMAND='make lock' \
+    $(UV) --no-config pip compile --quiet pyproject.toml
+PLATFORM := --python-version 3.10 --python-platform x86_64-manylinux_2_28
 
-lock: $(UV) ## write requirements.lock from pyproject.toml
-	UV_CUSTOM_COMPILE_COMMAND='make lock' $(COMPILE) $(EXTRAS:%=--extra %) \
+lock: $(UV) ## write both locks from pyproject.toml
+	$(COMPILE) $(PLATFORM) $(EXTRAS:%=--extra %) \
 	    --generate-hashes --output-file requirements.lock $(ARGS)
+	$(COMPILE) --python-version 3.12 --universal $(EXTRAS_CORE:%=--extra %) \
+	    --generate-hashes --output-file requirements-core.lock $(ARGS)
 	@$(MAKE) --no-print-directory check-cuda
 
 check-cuda: $(UV) ## show that the extra cuda12 fits requirements.lock
-	@$(COMPILE) --extra cuda12 --constraints requirements.lock \
+	@$(COMPILE) $(PLATFORM) --extra cuda12 --constraints requirements.lock \
 	    --no-header --no-annotate --output-file $(VENV).cuda12 --upgrade
 	@echo "The extra cuda12 resolves with requirements.lock:"
 	@grep -E '^(jax|nvidia)' $(VENV).cuda12

@@ -7,6 +7,7 @@ import pytest
 
 _TESTS = Path(__file__).parent
 _PROGRAMS = "integration"
+_DISTRIBUTED = ("courier", "launchpad", "ray", "reverb", "tensorflow")
 _FLAGS = os.environ.get("XLA_FLAGS")
 # Compile quickly, since most code runs for less time than its compilation takes.
 os.environ["XLA_FLAGS"] = (
@@ -16,12 +17,27 @@ os.environ["XLA_FLAGS"] = (
 
 import jax  # noqa: E402
 
+from distrl.system.tiers import has_distributed  # noqa: E402
+
 jax.devices()
 # Processes that tests start use the original flags.
 if _FLAGS is None:
     del os.environ["XLA_FLAGS"]
 else:
     os.environ["XLA_FLAGS"] = _FLAGS
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector):
+    """Skips a module that imports a package of the distributed tier, if not there."""
+    report = yield
+    error = getattr(report.call.excinfo, "value", None) if report.call else None
+    missing = getattr(getattr(error, "__cause__", None) or error, "name", None)
+    if missing in _DISTRIBUTED and not has_distributed():
+        report.outcome = "skipped"
+        reason = f"Skipped: {missing} is part of the distributed tier"
+        report.longrepr = (str(collector.path), None, reason)
+    return report
 
 
 @pytest.fixture

@@ -1,16 +1,29 @@
-"""requirements.lock has exact, hashed pins that match pyproject.toml."""
+"""Both locks have exact, hashed pins that match pyproject.toml."""
 
 import re
 from pathlib import Path
 
+import pytest
 import tomli
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
-LOCK = (ROOT / "requirements.lock").read_text()
 PROJECT = tomli.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
+MAKEFILE = (ROOT / "Makefile").read_text()
+NAMES = ("requirements.lock", "requirements-core.lock")
+LOCKS = {name: (ROOT / name).read_text() for name in NAMES}
+# Where each is installed, in the words of an environment marker.
+PLACES = {
+    name: {
+        "python_version": version,
+        "python_full_version": f"{version}.0",
+        "sys_platform": "linux",
+        "platform_machine": "x86_64",
+    }
+    for name, version in zip(NAMES, ("3.10", "3.13"), strict=True)
+}
 
 # They share one TensorFlow ABI, so they are only upgraded together.
 ONE_ABI = {
@@ -21,57 +34,75 @@ ONE_ABI = {
 }
 
 
-def read_pins():
-    """Returns the version and the hashes of each package of the lock."""
-    joined = re.sub(r"\s*\\\n\s*", " ", LOCK)
+def is_for(requirement, place):
+    return requirement.marker is None or requirement.marker.evaluate(place)
+
+
+def read_pins(text, place):
+    """Returns the version and the hashes of each package of a lock in a place."""
+    joined = re.sub(r"\s*\\\n\s*", " ", text)
     lines = [line for line in joined.splitlines() if not re.match(r"\s*(#|$)", line)]
     pins = {}
     for line in lines:
-        match = re.fullmatch(r"([a-z0-9-]+)==([^ ;]+)((?: --hash=\S+)*)", line)
+        match = re.fullmatch(r"([a-z0-9-]+==[^ ;]+(?: ; .*?)?)((?: --hash=\S+)*)", line)
         assert match, f"not an exact pin with hashes: {line[:80]}"
-        pins[match[1]] = (match[2], match[3].split())
+        requirement = Requirement(match[1])
+        if is_for(requirement, place):
+            (version,) = requirement.specifier
+            pins[requirement.name] = (version.version, match[2].split())
     return pins
 
 
-PINS = read_pins()
+PINS = {name: read_pins(text, PLACES[name]) for name, text in LOCKS.items()}
 
 
-def test_every_package_is_pinned_and_hashed():
-    assert len(PINS) > 100
-    for name, (version, hashes) in PINS.items():
+@pytest.mark.parametrize("lock", LOCKS)
+def test_every_package_is_pinned_and_hashed(lock):
+    assert len(PINS[lock]) > 80
+    for name, (version, hashes) in PINS[lock].items():
         assert "*" not in version, name
         assert hashes, name
         for value in hashes:
             assert re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", value), name
 
 
-def test_lock_names_no_path_or_index():
+@pytest.mark.parametrize("lock", LOCKS)
+def test_lock_names_no_path_or_index(lock):
     # Neither an address nor a path can be written without a slash.
-    assert "/" not in LOCK
-    assert not re.search(r"index[-_]url|find-links", LOCK)
+    assert "/" not in LOCKS[lock]
+    assert not re.search(r"index[-_]url|find-links", LOCKS[lock])
 
 
 def test_packages_of_one_abi_have_matching_versions():
-    assert {name: PINS[name][0] for name in ONE_ABI} == ONE_ABI
+    pins = PINS["requirements.lock"]
+    assert {name: pins[name][0] for name in ONE_ABI} == ONE_ABI
 
 
-def test_every_requirement_is_met_by_lock():
+def test_core_lock_has_nothing_of_the_distributed_tier():
+    names = {"dm-launchpad-nightly", "dm-reverb", "ray", "tensorflow", "tensorflow-cpu"}
+    assert names & PINS["requirements-core.lock"].keys() == set()
+
+
+@pytest.mark.parametrize(
+    ("lock", "variable"), list(zip(NAMES, ("EXTRAS", "EXTRAS_CORE"), strict=True))
+)
+def test_every_requirement_is_met_by_lock(lock, variable):
     build = tomli.loads((ROOT / "pyproject.toml").read_text())["build-system"]
-    lines = [*PROJECT["dependencies"], *build["requires"], *sum(EXTRAS.values(), [])]
-    for line in lines:
+    locked = sum((EXTRAS[name] for name in read_extras(variable)), [])
+    for line in [*PROJECT["dependencies"], *build["requires"], *locked]:
         requirement = Requirement(line)
-        name = canonicalize_name(requirement.name)
-        assert name in PINS, f"{line}: run `make lock`"
-        assert PINS[name][0] in requirement.specifier, line
+        if is_for(requirement, PLACES[lock]):
+            name = canonicalize_name(requirement.name)
+            assert name in PINS[lock], f"{line}: run `make lock`"
+            assert PINS[lock][name][0] in requirement.specifier, line
 
 
-def test_cuda_extra_has_locked_jax_version():
-    (line,) = EXTRAS["cuda12"]
-    assert line == f"jax[cuda12]=={PINS['jax'][0]}"
-    assert PINS["jaxlib"][0] == PINS["jax"][0]
+def read_extras(variable):
+    return re.search(rf"^{variable} := (.*)$", MAKEFILE, re.M)[1].split()
 
 
 def test_makefile_locks_every_extra_but_cuda():
-    makefile = (ROOT / "Makefile").read_text()
-    named = re.search(r"^EXTRAS := (.*)$", makefile, re.M)[1].split()
-    assert set(named) == set(EXTRAS) - {"cuda12"}
+    cuda = {"cuda12", "cuda13"}
+    assert set(read_extras("EXTRAS")) == set(EXTRAS) - cuda
+    distributed = {"distributed", "envpool", "ray"}
+    assert set(read_extras("EXTRAS_CORE")) == set(EXTRAS) - cuda - distributed

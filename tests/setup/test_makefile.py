@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 TOOLS = ["awk", "cat", "cut", "dirname", "flock", "grep", "make", "rm", "sh"]
 TOOLS += ["sha256sum", "touch"]
+LOCKS = ("requirements.lock", "requirements-core.lock")
 
 
 class Copy:
@@ -22,7 +23,7 @@ class Copy:
         self.bin = place / "bin"
         for path in (self.root, self.bin):
             path.mkdir()
-        for name in ("Makefile", "pyproject.toml", "requirements.lock"):
+        for name in ("Makefile", "pyproject.toml", *LOCKS):
             shutil.copy(ROOT / name, self.root)
         shutil.copytree(ROOT / ".ci", self.root / ".ci")
         for tool in TOOLS:
