@@ -30,7 +30,9 @@ def restore_tree(directory: Path, like: _Tree) -> _Tree:
     blank = jax.tree.map(lambda x: _stand_in(np.zeros(x.shape, x.dtype)), like)
     with ocp.StandardCheckpointer() as checkpointer:
         # Orbax itself would silently convert the saved dtypes to the expected ones.
-        held = describe_arrays(checkpointer.metadata(directory).tree)
+        metadata: Any = checkpointer.metadata(directory)
+        # Newer versions of Orbax wrap it.
+        held = describe_arrays(getattr(metadata, "item_metadata", metadata).tree)
         wanted = describe_arrays(blank)
         for name in sorted(held.keys() | wanted.keys()):
             if held.get(name) != wanted.get(name):
