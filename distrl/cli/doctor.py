@@ -16,27 +16,20 @@ from distrl.cli.answer import report_findings
 from distrl.cli.arguments import Parser
 from distrl.system.children import make_command, name_signal
 from distrl.system.machine import read_memory
+from distrl.system.tiers import DISTRIBUTED, INSTALL_DISTRIBUTED, check_distributed
 from distrl.types import Finding
 
 _DESCRIPTION = """\
-Checks Python, the installed versions, JAX devices, cores, memory, the limit of open
-files, environment variables that cause trouble, and whether a program can be isolated
-from the network. A line that fails says what to do. Exit codes: 0 nothing failed
-(there may be warnings), 1 something failed."""
+Checks Python, the installed versions and tier (docs/install.md), JAX devices, cores,
+memory, the limit of open files, environment variables that cause trouble, and whether a
+program can be isolated from the network. A line that fails says what to do. Exit codes:
+0 nothing failed (there may be warnings), 1 something failed."""
 
 _REINSTALL = (
-    "install what requirements.lock pins, in an environment of its own "
-    "(in a checkout: `rm -rf .venv`, then `make install`)"
+    "install what requirements.lock pins (for the core, requirements-core.lock), in an "
+    "environment of its own (in a checkout: `rm -rf .venv`, then `make install`)"
 )
-# The first four share one TensorFlow ABI, so they change together.
-_VERSIONS = {
-    "dm-launchpad-nightly": "0.5.2.dev20230303",
-    "dm-reverb": "0.11.0",
-    "tensorflow-cpu": "2.12.*",
-    "tensorflow-probability": "0.20.1",
-    **dict.fromkeys(("jax", "jaxlib", "dm-haiku", "optax", "rlax"), "*"),
-    **dict.fromkeys(("bsuite", "gymnasium"), "*"),
-}
+_CORE = ("jax", "jaxlib", "dm-haiku", "optax", "rlax", "bsuite", "gymnasium")
 
 # TensorFlow takes 7 s to import on two idle cores, and much more on a busy machine.
 _IMPORT_SECONDS = 180.0
@@ -90,6 +83,7 @@ def _find(cluster: str | None) -> Iterator[Finding]:
         for check in (*_CHECKS, check_isolation):
             yield from check()
         return
+    check_distributed(f"--cluster = {cluster!r}")
     from distrl.launch.cluster.examining import examine_cluster
 
     # Programs on a cluster are never isolated.
@@ -97,21 +91,39 @@ def _find(cluster: str | None) -> Iterator[Finding]:
 
 
 def check_python() -> Iterator[Finding]:
-    """Checks for Python 3.10 on Linux x86-64, the only platform with all wheels."""
-    python = "install Python 3.10: there are no wheels of Launchpad for later ones"
-    yield match("Python", platform.python_version(), "3.10.*", python)
-    linux = "use Linux on x86-64: Reverb and Launchpad have no other wheels"
+    """Checks for a Python and a system on which distrl is tested."""
+    python = "install a Python from 3.10 to 3.14"
+    yield match("Python", platform.python_version(), "3.1[0-4].*", python)
     system = f"{platform.system()} {platform.machine()}"
-    yield match("system", system, "Linux x86_64", linux)
+    pattern = system if system.startswith(("Linux ", "Darwin ")) else "Linux or Darwin"
+    yield match("system", system, pattern, "use Linux or macOS")
 
 
 def check_versions() -> Iterator[Finding]:
-    """Checks the versions of the packages that distrl needs."""
-    for name, pattern in _VERSIONS.items():
-        found = None
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found = importlib.metadata.version(name)
-        yield match(name, found, pattern, _REINSTALL)
+    """Checks that the packages of the core are installed."""
+    for name in _CORE:
+        yield match(name, _read_version(name), "*", _REINSTALL)
+
+
+def check_tier() -> Iterator[Finding]:
+    """Says which tier is installed, and checks the packages of the distributed one."""
+    found = {name: _read_version(name) for name in DISTRIBUTED}
+    if found["dm-launchpad-nightly"] is None and found["dm-reverb"] is None:
+        missing = ", ".join(name for name, version in found.items() if version is None)
+        text = f"core: only the serial backend works; not installed: {missing}"
+        yield Finding("tier", "ok", text, f"for all backends, {INSTALL_DISTRIBUTED}")
+        return
+    yield Finding("tier", "ok", "distributed: every backend works")
+    for name, pattern in DISTRIBUTED.items():
+        yield match(name, found[name], pattern, _REINSTALL)
+    code = "import reverb, launchpad; print('they load')"
+    yield attempt("reverb, launchpad", code, _REINSTALL)
+
+
+def _read_version(name: str) -> str | None:
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        return importlib.metadata.version(name)
+    return None
 
 
 def match(name: str, found: str | None, pattern: str, advice: str) -> Finding:
@@ -174,10 +186,8 @@ def check_isolation() -> Iterator[Finding]:
     yield attempt("isolation", code, advice, "warning")
 
 
-def check_imports() -> Iterator[Finding]:
-    """Checks whether Reverb, Launchpad and JAX load, and which devices JAX finds."""
-    code = "import reverb, launchpad; print('they load')"
-    yield attempt("reverb, launchpad", code, _REINSTALL)
+def check_jax() -> Iterator[Finding]:
+    """Checks whether JAX loads, and which devices it finds."""
     code = (
         "import jax\n"
         "devices = jax.local_devices()\n"
@@ -216,4 +226,11 @@ def attempt(
     return Finding(name, state, signal + last, advice)
 
 
-_CHECKS = (check_python, check_versions, check_machine, check_variables, check_imports)
+_CHECKS = (
+    check_python,
+    check_versions,
+    check_tier,
+    check_machine,
+    check_variables,
+    check_jax,
+)

@@ -30,7 +30,6 @@ from distrl.config import Config
 from distrl.coordinator import Reporter
 from distrl.learner.devices import first_replica
 from distrl.learner.state import TrainState, check_finite
-from distrl.replay import save_shard
 from distrl.system.output import say
 from distrl.types import EnvironmentSpec, StopSignal
 

@@ -8,6 +8,7 @@ import pytest
 
 from distrl.cli import doctor
 from distrl.cli.main import main
+from distrl.system.tiers import has_distributed
 
 
 def test_nothing_fails_on_this_machine(capfd):
@@ -17,8 +18,10 @@ def test_nothing_fails_on_this_machine(capfd):
     failed = [row for row in answer["findings"] if row["state"] == "failed"]
     assert (code, failed, answer["ok"]) == (0, [], True)
     names = {row["name"] for row in answer["findings"]}
-    assert names >= {"Python", "system", "tensorflow-cpu", "jax", "cores", "memory"}
-    assert names >= {"open files", "isolation", "reverb, launchpad", "JAX devices"}
+    assert names >= {"Python", "system", "jax", "tier", "cores", "memory"}
+    assert names >= {"open files", "isolation", "JAX devices"}
+    distributed = {"tensorflow-cpu", "reverb, launchpad"}
+    assert names & distributed == (distributed if has_distributed() else set())
 
 
 def test_bad_arguments_are_refused(capfd):
@@ -28,10 +31,50 @@ def test_bad_arguments_are_refused(capfd):
 
 def test_python_and_system_are_checked(monkeypatch):
     for name in ("python_version", "system", "machine"):
-        monkeypatch.setattr(platform, name, lambda: "3.11.0")
+        monkeypatch.setattr(platform, name, lambda: "3.9.0")
     python, system = doctor.check_python()
-    assert (python.state, python.found) == ("failed", "3.11.0, needed 3.10.*")
-    assert (system.state, "Linux" in system.advice) == ("failed", True)
+    assert (python.state, python.found) == ("failed", "3.9.0, needed 3.1[0-4].*")
+    assert (system.state, system.advice) == ("failed", "use Linux or macOS")
+
+
+_BOTH_TIERS = {
+    **dict.fromkeys(("jax", "jaxlib", "dm-haiku", "optax", "rlax"), "1.0"),
+    **dict.fromkeys(("bsuite", "gymnasium"), "1.0"),
+    "dm-launchpad-nightly": "0.5.2.dev20230303",
+    "dm-reverb": "0.11.0",
+    "tensorflow-cpu": "2.12.1",
+    "tensorflow-probability": "0.20.1",
+}
+
+
+@pytest.fixture
+def install(monkeypatch):
+    """Makes packages of these versions the installed ones; None is not installed."""
+
+    def install(versions):
+        def read(name):
+            if versions.get(name) is None:
+                raise importlib.metadata.PackageNotFoundError(name)
+            return versions[name]
+
+        monkeypatch.setattr(importlib.metadata, "version", read)
+        loads = doctor.Finding("reverb, launchpad", "ok", "they load")
+        monkeypatch.setattr(doctor, "attempt", lambda *_: loads)
+
+    return install
+
+
+def test_doctor_names_the_tier_and_what_the_other_needs(install):
+    install(_BOTH_TIERS)
+    tier, *_ = doctor.check_tier()
+    assert tier.found.startswith("distributed")
+    # RLax brings TensorFlow Probability on Python 3.10, in the core, too.
+    probability = "tensorflow-probability"
+    install({"jax": "0.9.0", probability: "0.25.0"})
+    (tier,) = doctor.check_tier()
+    assert (tier.state, tier.found[:5]) == ("ok", "core:")
+    assert "dm-launchpad-nightly, dm-reverb, tensorflow-cpu" in tier.found
+    assert 'install "distrl[distributed]" with Python 3.10' in tier.advice
 
 
 @pytest.mark.parametrize(
@@ -43,16 +86,10 @@ def test_python_and_system_are_checked(monkeypatch):
         ("jax", None),
     ],
 )
-def test_wrong_or_missing_package_fails(name, version, monkeypatch):
-    real = importlib.metadata.version
-
-    def read(asked):
-        if asked == name and version is None:
-            raise importlib.metadata.PackageNotFoundError(asked)
-        return version if asked == name else real(asked)
-
-    monkeypatch.setattr(importlib.metadata, "version", read)
-    (wrong,) = [each for each in doctor.check_versions() if each.state != "ok"]
+def test_wrong_or_missing_package_fails(name, version, install):
+    install({**_BOTH_TIERS, name: version})
+    findings = [*doctor.check_versions(), *doctor.check_tier()]
+    (wrong,) = [each for each in findings if each.state != "ok"]
     assert wrong.name == name
     assert wrong.found.startswith(version or "not installed")
     assert "requirements.lock" in wrong.advice

@@ -1,8 +1,10 @@
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
 from counting_environments import Rewarding
+from pythons import run_python
 from saved_runs import ACTIONS, prefer, save_as_best, save_latest, write_config
 
 from distrl.config import load_run
@@ -45,6 +47,38 @@ def test_epsilon_defaults_to_that_of_the_run(config):
     assert evaluate_run(random)["std_return"] > 0
     # 0.0 is a value, not unset.
     assert evaluate_run(random, epsilon=0.0)["std_return"] == 0
+
+
+_PLAY = """
+import sys
+import jax
+from distrl import load_run
+from distrl.agents import list_agents, make_agent
+from distrl.config import config_from_dict
+from distrl.environments import read_spec
+from distrl.evaluation import evaluate_run
+
+spec = read_spec("bsuite:catch/0", {})
+for name in list_agents():
+    agent = make_agent(config_from_dict({"agent": name}), spec)
+
+    def act(key):
+        params, state = agent.init(key)
+        carry = agent.initial_carry(1)
+        observation = jax.numpy.zeros((1, *spec.observation.shape))
+        return agent.q_values(params, state, key, observation, carry, "act")
+
+    jax.eval_shape(act, jax.random.PRNGKey(0))
+assert evaluate_run(load_run(sys.argv[1]))["returns"] == [6.0] * 8
+names = "distrax rlax tensorflow tensorflow_probability reverb launchpad courier"
+print([name for name in names.split() if name in sys.modules])
+"""
+
+
+def test_acting_and_evaluating_import_neither_rlax_nor_tensorflow(config):
+    save_as_best(config, prefer(2), 20)
+    done = run_python("-c", _PLAY, config.run_dir, cwd=Path(__file__).parents[1])
+    assert done.stdout.endswith("\n[]\n"), (done.stdout, done.stderr)
 
 
 def test_seed_determines_the_episodes(config):
