@@ -58,3 +58,6 @@ def pytest_collection_modifyitems(items):
         # Programs are several processes already: one at a time.
         group = _PROGRAMS if path.parts[0] == _PROGRAMS else str(path)
         item.add_marker(pytest.mark.xdist_group(group))
+        needs = group == _PROGRAMS or item.get_closest_marker("distributed")
+        if needs and not has_distributed():
+            item.add_marker(pytest.mark.skip(reason="needs the distributed tier"))
