@@ -28,5 +28,5 @@ def test_command_of_the_distributed_tier_is_refused_in_the_core(
     assert main(arguments) == 2
     (line,) = capfd.readouterr().err.splitlines()
     assert line.startswith(f"distrl: error: {what}: it needs Launchpad and Reverb")
-    assert 'install "distrl[distributed]" with Python 3.10 on Linux x86-64' in line
+    assert "'.[distributed]') with Python 3.10 on Linux x86-64" in line
     assert list(tmp_path.iterdir()) == []
