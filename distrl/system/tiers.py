@@ -13,8 +13,8 @@ DISTRIBUTED = {
 """What the distributed tier adds; they link one TensorFlow ABI and change together."""
 
 INSTALL_DISTRIBUTED = (
-    "install the extra `distributed` (pip install '.[distributed]') with Python 3.10 on "
-    "Linux x86-64, in an environment of its own"
+    "install the extra `distributed` (pip install '.[distributed]') with Python 3.10 "
+    "on Linux x86-64, in an environment of its own"
 )
 
 
