@@ -8,7 +8,7 @@
 export PYTHON PYTHON_CORE
 UV_VERSION := 0.13.9
 EXTRAS := atari box2d dev distributed envpool minatar ray reports video
-# Without envpool, whose newest version takes 1 GB.
+# Without envpool, whose newest version brings the assets of MuJoCo.
 EXTRAS_CORE := atari box2d dev minatar reports video
 
 # Tests of programs in one process (tests/conftest.py), and all others in another.
