@@ -5,8 +5,10 @@ argument is the learning rate and whose update needs only gradients and paramete
 schedule is a function of `optax.schedules` whose first argument is its initial value.
 """
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping
+from types import FunctionType
 from typing import Any
 
 import jax
@@ -92,10 +94,11 @@ def _list_functions(module: Any, *first: str) -> dict[str, Callable[..., Any]]:
     """Returns a module's public functions whose first parameter is named in `first`."""
     found = {}
     for name, function in sorted(vars(module).items()):
-        # `scale_by_...` are parts of optimizers.
-        if inspect.isclass(function) or name.startswith(("_", "scale_by_")):
+        # `scale_by_...` are parts of optimizers; some of Optax's types are callable.
+        is_function = isinstance(function, FunctionType | functools.partial)
+        if not is_function or name.startswith(("_", "scale_by_")):
             continue
-        if callable(function) and next(iter(_parameters(function)), None) in first:
+        if next(iter(_parameters(function)), None) in first:
             found[name] = function
     return found
 
