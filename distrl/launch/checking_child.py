@@ -126,6 +126,7 @@ class _Fork:
         self._printed = tempfile.TemporaryFile()  # noqa: SIM115
         self._stacks = tempfile.TemporaryFile()  # noqa: SIM115
         self._channel, far = Channel.pair()
+        self._code: int | None = None
         parent = os.getpid()
         flush_output()
         self._pid = os.fork()
@@ -140,14 +141,15 @@ class _Fork:
             os.ftruncate(printed, 0)
             os.lseek(printed, 0, os.SEEK_SET)
         # Looked at before the channel, so that no message is missed.
-        how = os.WEXITED | os.WNOHANG | os.WNOWAIT
-        end = os.waitid(os.P_PID, self._pid, how)
+        if self._code is None:
+            pid, status = os.waitpid(self._pid, os.WNOHANG)
+            self._code = os.waitstatus_to_exitcode(status) if pid else None
         message = self._channel.receive() if _is_readable(self._channel) else None
-        if message is None and end is not None:
-            if end.si_code == os.CLD_EXITED:
-                reason = f"ended its process with exit code {end.si_status}"
+        if message is None and self._code is not None:
+            if self._code >= 0:
+                reason = f"ended its process with exit code {self._code}"
             else:
-                reason = f"was killed by {name_signal(end.si_status)}"
+                reason = f"was killed by {name_signal(-self._code)}"
             raise self.complete(reason)
         return message
 

@@ -19,6 +19,7 @@ from distrl.launch.reaping import (
     MARKS,
     find_descendants,
     kill_descendants,
+    kill_tree,
     mark_process,
 )
 from distrl.system.children import (
@@ -58,12 +59,17 @@ def fork_guarded(channel: Channel, own_pids: bool, scratch: str) -> None:
 
 def _guard(front: int, host: int, scratch: str) -> NoReturn:
     outlive_parent()
-    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
+    # Without a handler, macOS drops the signal that a child has ended.
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    awaited = [signal.SIGCHLD, signal.SIGALRM]
+    signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
+    signal.setitimer(signal.ITIMER_REAL, _TICK_SECONDS, _TICK_SECONDS)
     paused = False
     while (status := _reap(host)) is None:
-        signal.sigtimedwait([signal.SIGCHLD], _TICK_SECONDS)
+        signal.sigwait(awaited)
         if os.getppid() != front:
-            os.kill(host, signal.SIGKILL)
+            # Its nodes, too: not every system lets this process adopt them.
+            kill_tree(host)
         stop = _is_stopped(front)
         if stop or paused:
             _signal_all(signal.SIGSTOP if stop else signal.SIGCONT)
