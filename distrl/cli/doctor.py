@@ -14,8 +14,9 @@ from typing import Literal
 
 from distrl.cli.answer import report_findings
 from distrl.cli.arguments import Parser
+from distrl.system import IS_LINUX
 from distrl.system.children import make_command, name_signal
-from distrl.system.machine import read_memory
+from distrl.system.machine import count_cores, read_memory
 from distrl.system.tiers import DISTRIBUTED, INSTALL_DISTRIBUTED, check_distributed
 from distrl.types import Finding
 
@@ -137,8 +138,8 @@ def match(name: str, found: str | None, pattern: str, advice: str) -> Finding:
 def check_machine() -> Iterator[Finding]:
     """Checks cores, memory and the limit of open files."""
     slow = "actors and learner share it: runs work, but slowly"
-    yield judge("cores", len(os.sched_getaffinity(0)), 1, 2, slow)
-    memory = read_memory("MemAvailable") / 2**30
+    yield judge("cores", count_cores(), 1, 2, slow)
+    memory = read_memory("available") / 2**30
     smaller = "end other programs, or make actor.count and replay.capacity smaller"
     yield judge("memory", memory, 1, 2, smaller, " GiB available")
     # A run raises its soft limit to the hard one.
@@ -173,6 +174,14 @@ def check_variables() -> Iterator[Finding]:
 
 def check_isolation() -> Iterator[Finding]:
     """Checks whether a program can have a private network."""
+    if not IS_LINUX:
+        text = "only on Linux, but the serial backend opens no ports"
+        left = (
+            "nothing ends the processes that an environment detaches, or the runs of a "
+            "sweep that was killed (SIGKILL): look for them yourself"
+        )
+        yield Finding("isolation", "ok", text, left)
+        return
     advice = (
         "runs work, but other hosts can reach their ports; allow unprivileged user "
         "namespaces (sysctl user.max_user_namespaces; in a container, a seccomp "

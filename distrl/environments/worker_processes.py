@@ -35,6 +35,7 @@ from distrl.system.children import (
     make_child_command,
     name_signal,
 )
+from distrl.system.machine import open_memory_file
 from distrl.system.output import say
 from distrl.types import EnvironmentSpec
 
@@ -70,7 +71,7 @@ class ProcessEnvironment(VectorEnvironment):
         spec = EnvironmentSpec(self._structure, spec.num_actions)
         self._close_seconds = close_seconds
         self._workers: list[_Worker] = []
-        descriptor = os.memfd_create("observations")
+        descriptor = open_memory_file("observations")
         try:
             self._shared = _share(descriptor, self._leaves, count)
             for indices in np.array_split(np.arange(count), processes):

@@ -149,7 +149,7 @@ def check_replay_memory(config: Config, spec: EnvironmentSpec) -> list[str]:
       ConfigError: the buffer of the serial backend cannot fit.
     """
     backend, capacity = config.launch.backend, config.replay.capacity
-    available, total = read_memory("MemAvailable"), read_memory("MemTotal")
+    available, total = read_memory("available"), read_memory("total")
     where, compression = "", " before compression"
     if backend == "serial":
         compression = ""

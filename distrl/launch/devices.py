@@ -77,7 +77,7 @@ def describe_node(
         environment.update(node_environment(group, launch.environment))
     return {
         "host": socket.gethostname(),
-        "memory_mib": read_memory("MemTotal") // 2**20,
+        "memory_mib": read_memory("total") // 2**20,
         "device_variables": {
             name: environment[name] for name in DEVICE_VARIABLES if name in environment
         },

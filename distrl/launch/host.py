@@ -22,6 +22,7 @@ from distrl.launch.isolation import can_own_pids, drop_capabilities, enter_isola
 from distrl.launch.loading import end_with, import_everything, load_function
 from distrl.launch.logs import redirect_output
 from distrl.seeding import Session
+from distrl.system import IS_LINUX
 from distrl.system.children import join_run
 
 
@@ -34,18 +35,20 @@ def main() -> None:
     if not isinstance(request, messages.Launch):
         return
     exposure = request.exposure
-    if exposure is None and (refusal := enter_isolation()) is not None:
-        exposure = f"the system refused a private network: {refusal}"
+    # On other systems only the serial backend runs, which opens no ports.
+    isolate = exposure is None and IS_LINUX
+    if isolate and (refusal := enter_isolation()) is not None:
+        exposure, isolate = f"the system refused a private network: {refusal}", False
     if exposure is not None:
         text = f"not isolated ({exposure}): the program's ports can be reached from "
         channel.send(messages.Note(f"{text}other hosts; see `distrl doctor`"))
     try:
-        fork_guarded(channel, exposure is None and can_own_pids(), request.scratch)
+        fork_guarded(channel, isolate and can_own_pids(), request.scratch)
     except BlockingIOError as error:
         text = f"{error.strerror}: the limit of processes (`ulimit -u`) is reached"
         channel.send(messages.Refused(text))
         return
-    if exposure is None:
+    if isolate:
         drop_capabilities()
     end_with(channel, partial(_serve, channel, request))
 

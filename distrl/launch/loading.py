@@ -16,6 +16,7 @@ from distrl.launch.groups import count_nodes
 from distrl.launch.logs import clip
 from distrl.launch.messages import Ended, Failure, Refused
 from distrl.launch.reaping import kill_descendants
+from distrl.system import IS_LINUX
 from distrl.system.children import flush_output
 
 # In addition to those of the nodes: the process's own, and some for environments.
@@ -24,6 +25,8 @@ _FILES = 32
 # Catch 4.5 and 12 were measured.
 _FILES_FOR_A_NODE = 5
 _FILES_IN_ONE_PROCESS = 15
+# macOS accepts no more (OPEN_MAX), even where the hard limit is infinite.
+_MACOS_FILES = 10_240
 
 
 def import_everything(config: Config) -> None:
@@ -68,11 +71,12 @@ def _raise_file_limit(config: Config) -> None:
     Without the check, Reverb and gRPC would hang when they cannot open a file.
     """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    most = hard if IS_LINUX else min(hard, _MACOS_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
     needed = count_needed_files(config)
-    if hard != resource.RLIM_INFINITY and hard < needed:
+    if most != resource.RLIM_INFINITY and most < needed:
         raise ConfigError(
-            f"open files: this system allows {hard} a process, and a run with "
+            f"open files: this system allows {most} a process, and a run with "
             f"{config.actor.count} actors needs {needed}. Raise it where distrl is "
             f"started (`ulimit -n {needed}`, or LimitNOFILE= of a systemd unit), or "
             "make actor.count smaller."

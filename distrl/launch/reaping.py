@@ -9,6 +9,8 @@ from collections.abc import Container
 
 import psutil
 
+from distrl.system import IS_LINUX
+
 MARKS = 2**20
 """A run whose front has the pid P marks its processes with P * MARKS and more."""
 
@@ -22,15 +24,19 @@ def mark_process(mark: int) -> None:
 
     The mark is a resource limit that Linux has ignored since 2.4. It is inherited
     through forks, sessions, other programs and changes of parents, so it tells who
-    started a process whose parent has ended.
+    started a process whose parent has ended. Other systems have no such limit.
     """
+    if not IS_LINUX:
+        return
     hard = resource.getrlimit(_RLIMIT_LOCKS)[1]
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(_RLIMIT_LOCKS, (mark, hard))
 
 
 def read_mark(pid: int = 0) -> int:
-    """Returns the mark of a process (0 is this one); 0 if it has ended."""
+    """Returns the mark of a process (0 is this one); 0 if it has ended or has none."""
+    if not IS_LINUX:
+        return 0
     try:
         return resource.prlimit(pid, _RLIMIT_LOCKS)[0]
     except OSError:
@@ -81,7 +87,8 @@ def kill_descendants(
 
 def kill_group(group: int) -> None:
     """Kills every process of a group, if it has any."""
-    with contextlib.suppress(ProcessLookupError):
+    # macOS refuses permission where all of them have ended, but were not reaped.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(group, signal.SIGKILL)
 
 

@@ -1,4 +1,4 @@
-"""Child processes on Linux: how they start, die with their parent, and end."""
+"""Child processes: how they start, die with their parent, and end."""
 
 import contextlib
 import ctypes
@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from distrl.system import IS_LINUX
 from distrl.system.search_path import order_search_path
 
 DUMP_SIGNAL = signal.SIGUSR2
@@ -137,6 +138,8 @@ def name_signal(number: int) -> str:
 
 
 def _prctl(option: int, value: Any) -> None:
+    if not IS_LINUX:  # There, a process may outlive a parent that was killed.
+        return
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(option, value, 0, 0, 0) != 0:
         number = ctypes.get_errno()

@@ -1,21 +1,41 @@
-"""The memory of the machine, as this process may use it."""
+"""The memory and cores of the machine, as this process may use them."""
 
 import math
+import os
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
+
+import psutil
+
+from distrl.system import IS_LINUX
 
 # A process that is killed for memory may take a while to end.
 _RECENT_SECONDS = 5.0
 _ROOT = Path("/")
 
 
-def read_memory(kind: str, root: Path = _ROOT) -> int:
-    """Returns bytes of memory, at most the limit of this process's control groups.
+def count_cores() -> int:
+    """Returns the number of cores; on Linux, of those that this process may use."""
+    return len(os.sched_getaffinity(0)) if IS_LINUX else os.cpu_count() or 1
 
-    `kind` is a key of `/proc/meminfo`, for example `MemTotal` or `MemAvailable`.
+
+def open_memory_file(name: str) -> int:
+    """Returns the descriptor of a file in memory; `name` is for humans only.
+
+    Only Linux has them; on other systems it is a temporary file without a name.
     """
-    sizes = [int(_read_table(root / "proc/meminfo")[f"{kind}:"].split()[0]) * 1024]
+    if IS_LINUX:
+        return os.memfd_create(name)
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
+
+
+def read_memory(kind: Literal["total", "available"], root: Path = _ROOT) -> int:
+    """Returns bytes of memory, at most the limit of this process's control groups."""
+    sizes = [getattr(psutil.virtual_memory(), kind)]
     for file in _list_limits(root):
         try:
             sizes.append(int(file.read_text()))

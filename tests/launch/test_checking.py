@@ -161,7 +161,7 @@ def test_item_bytes_are_counted(spec, config, size):
 @pytest.fixture
 def check(monkeypatch):
     """Returns the note on a replay of pictures; 8 of 16 GiB are available."""
-    sizes = {"MemAvailable": 8 * GIB, "MemTotal": 16 * GIB}
+    sizes = {"available": 8 * GIB, "total": 16 * GIB}
     monkeypatch.setattr(checking, "read_memory", sizes.__getitem__)
 
     def call(capacity, backend="processes", **replay):

@@ -11,6 +11,7 @@ import pytest
 from distrl.launch.reaping import (
     find_descendants,
     kill_descendants,
+    kill_group,
     kill_tree,
 )
 from distrl.system.children import adopt_orphans
@@ -79,3 +80,12 @@ def test_marked_descendants_are_found_and_killed():
     assert psutil.Process(started[1]).status() != psutil.STATUS_ZOMBIE
     kill_descendants(os.getpid(), range(8, 9))
     assert not psutil.pid_exists(started[1])
+
+
+@pytest.mark.parametrize("error", [ProcessLookupError, PermissionError])
+def test_group_whose_processes_have_ended_is_left_alone(monkeypatch, error):
+    def refuse(group, number):
+        raise error
+
+    monkeypatch.setattr(os, "killpg", refuse)
+    kill_group(os.getpid())

@@ -1,8 +1,15 @@
 """Memory limits and out-of-memory kills, in a container or not."""
 
+import os
+
 import pytest
 
-from distrl.system.machine import MemoryKills, read_memory
+from distrl.system.machine import (
+    MemoryKills,
+    count_cores,
+    open_memory_file,
+    read_memory,
+)
 
 _GIB = 2**30
 
@@ -28,16 +35,20 @@ V1 = "sys/fs/cgroup/memory/{}memory.limit_in_bytes"
         ("4:memory:/docker/1f\n0::/", {V1.format(""): f"{_GIB}"}, 1, 1),
     ],
 )
-def test_memory_is_limited_by_container(tmp_path, groups, limits, available, total):
+def test_memory_is_limited_by_container(
+    tmp_path, monkeypatch, groups, limits, available, total
+):
     kib = _GIB // 1024
-    meminfo = f"MemTotal: {8 * kib} kB\nMemAvailable:   {4 * kib} kB\n"
+    sizes = {"MemTotal": 8, "MemAvailable": 4, "MemFree": 1, "Buffers": 0, "Cached": 2}
+    meminfo = "".join(f"{name}: {gib * kib} kB\n" for name, gib in sizes.items())
     files = {"proc/meminfo": meminfo, "proc/self/cgroup": groups, **limits}
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         if text is not None:
             (tmp_path / name).write_text(text)
-    assert read_memory("MemAvailable", tmp_path) == available * _GIB
-    assert read_memory("MemTotal", tmp_path) == total * _GIB
+    monkeypatch.setattr("psutil.PROCFS_PATH", str(tmp_path / "proc"))
+    assert read_memory("available", tmp_path) == available * _GIB
+    assert read_memory("total", tmp_path) == total * _GIB
 
 
 def test_out_of_memory_kill_is_noticed_temporarily(tmp_path, monkeypatch):
@@ -62,5 +73,14 @@ def test_no_kill_is_noticed_without_kernel_counter(tmp_path):
 
 
 def test_real_proc_tables_are_readable():
-    assert read_memory("MemTotal") > 0
+    assert read_memory("total") > read_memory("available") > 0
     MemoryKills().tick()
+
+
+@pytest.mark.parametrize("is_linux", [True, False])
+def test_cores_and_memory_files_on_any_system(monkeypatch, is_linux):
+    monkeypatch.setattr("distrl.system.machine.IS_LINUX", is_linux)
+    assert 1 <= count_cores() <= os.cpu_count()
+    descriptor = open_memory_file("numbers")
+    assert os.pwrite(descriptor, b"12", 0) == os.fstat(descriptor).st_size
+    os.close(descriptor)
