@@ -10,13 +10,22 @@ if TYPE_CHECKING:
     from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["Config", "ConfigError", "Outcome", "load_config", "load_run", "run"]
+__all__ = [
+    "Config",
+    "ConfigError",
+    "Outcome",
+    "load_config",
+    "load_policy",
+    "load_run",
+    "run",
+]
 
 _HOMES = {
     "Config": "distrl.config",
     "ConfigError": "distrl.errors",
     "Outcome": "distrl.launch",
     "load_config": "distrl.config",
+    "load_policy": "distrl.evaluation.loaded_policy",
     "load_run": "distrl.config",
     "run": "distrl.launch",
 }

@@ -1,6 +1,7 @@
 """The policy of E environments: one device call acts in all of them."""
 
-from typing import NamedTuple, TypeVar
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
 
 import chex
 import haiku as hk
@@ -40,6 +41,43 @@ def place(nest: _Arrays) -> _Arrays:
     return jax.device_put(nest, jax.local_devices()[0])
 
 
+def make_choose(agent: Agent, explore: Explore, mode: Mode) -> Callable[..., Any]:
+    """Returns the jitted function that chooses actions for `[B, ...]` observations.
+
+    `(params, network_state, key, observation, carry, exploration) -> (action, q, carry,
+    next key)`, with actions and values as in `Choice`.
+    """
+
+    @jax.jit
+    def choose(
+        params: hk.Params,
+        network_state: hk.State,
+        key: chex.PRNGKey,
+        observation: Nest,
+        carry: Nest,
+        exploration: jax.Array,
+    ) -> tuple[jax.Array, jax.Array, Nest, chex.PRNGKey]:
+        # Splitting inside this call is cheaper than outside.
+        next_key, network_key, action_key = jax.random.split(key, 3)
+        q, carry = agent.q_values(
+            params, network_state, network_key, observation, carry, mode
+        )
+        legal = find_legal(observation)
+        action = explore(action_key, q, exploration, legal)
+        return action, restrict(q, legal), carry, next_key
+
+    return choose
+
+
+def reset_where(carry: Nest, initial: Nest, ended: jax.Array) -> Nest:
+    """Returns a carry that is initial where an episode ended, `ended [B] bool`."""
+
+    def pick(x: jax.Array, start: jax.Array) -> jax.Array:
+        return jnp.where(ended.reshape(-1, *[1] * (x.ndim - 1)), start, x)
+
+    return jax.tree.map(pick, carry, initial)
+
+
 class Policy:
     """Acts in E environments; holds their recurrent states and the random key."""
 
@@ -51,34 +89,12 @@ class Policy:
         self._count = count
         self._key = place(key)
         self._carry = self._initial = place(agent.initial_carry(count))
-
-        @jax.jit
-        def choose(
-            params: hk.Params,
-            network_state: hk.State,
-            key: chex.PRNGKey,
-            observation: Nest,
-            carry: Nest,
-            exploration: jax.Array,
-        ) -> tuple[jax.Array, jax.Array, Nest, chex.PRNGKey]:
-            # Splitting inside this call is cheaper than outside.
-            next_key, network_key, action_key = jax.random.split(key, 3)
-            q, carry = agent.q_values(
-                params, network_state, network_key, observation, carry, mode
-            )
-            legal = find_legal(observation)
-            action = explore(action_key, q, exploration, legal)
-            return action, restrict(q, legal), carry, next_key
+        self._choose = make_choose(agent, explore, mode)
 
         @jax.jit
         def reset(carry: Nest, initial: Nest, ended: jax.Array) -> Nest:
-            def pick(x: jax.Array, start: jax.Array) -> jax.Array:
-                where = ended.reshape(-1, *[1] * (x.ndim - 1))
-                return jnp.where(where, start, x)
+            return reset_where(carry, initial, ended)
 
-            return jax.tree.map(pick, carry, initial)
-
-        self._choose = choose
         self._reset = reset
 
     def act(

@@ -2,6 +2,7 @@
 
 RUN_DIR/best/12800/best.json     learner_steps, mean_return, episodes
                    manifest.json size and checksum of every file
+                   spec.json     what they are of
                    variables/    params and network state, by Orbax
 """
 
@@ -15,7 +16,9 @@ from typing import Any
 from distrl.checkpoints.manifest import commit_directory, read_facts, remove_directory
 from distrl.system.output import say
 
-_FACTS = "best.json"
+BEST = "best.json"
+"""The file by which such a directory is recognized."""
+
 _VARIABLES = "variables"
 
 
@@ -70,7 +73,7 @@ class BestKeeper:
         save_tree(partial / _VARIABLES, variables)
         facts = {name: value for name, value in vars(best).items() if name != "path"}
         # After a restart from a checkpoint the same step may be evaluated again.
-        commit_directory(partial, best.path, _FACTS, facts)
+        commit_directory(partial, best.path, BEST, facts)
         for old in self._folder.iterdir():
             if old != best.path:
                 remove_directory(old)
@@ -84,9 +87,14 @@ def find_best(run_dir: str | Path, warn: Callable[[str], object] = say) -> Best 
     found = []
     for path in sorted((Path(run_dir) / "best").glob("[0-9]*")):
         try:
-            found.append(Best(path, **read_facts(path, _FACTS)))
+            found.append(read_best(path))
         except Exception as error:
             if not path.exists():  # A better one has replaced it meanwhile.
                 return find_best(run_dir, warn)
             warn(f"best/{path.name} is damaged ({error}): skipped")
     return max(found, key=lambda best: best.mean_return) if found else None
+
+
+def read_best(path: Path) -> Best:
+    """Returns the best evaluation in a directory after verifying its files."""
+    return Best(path, **read_facts(path, BEST))

@@ -2,6 +2,7 @@
 
     RUN_DIR/checkpoints/000007/progress.json   the counts of the run
                                manifest.json   size and checksum of every file
+                               spec.json       what the checkpoint is of
                                learner/        by Orbax
                                replay/0/       by Reverb
     RUN_DIR/checkpoints/.partial-000008/       in progress, or left by a crash
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from distrl.checkpoints.best import Best, find_best
+from distrl.checkpoints.best import BEST, Best, find_best, read_best
 from distrl.checkpoints.manifest import (
     commit_directory,
     read_facts,
@@ -30,7 +31,7 @@ LEARNER = "learner"
 """The part that holds the learner's state, whatever the backend."""
 
 _PROGRESS = "progress.json"
-_Saved = TypeVar("_Saved", "Checkpoint", Best)
+_Saved = TypeVar("_Saved", bound="Checkpoint | Best")
 _Restored = TypeVar("_Restored")
 
 
@@ -166,8 +167,7 @@ def find_newest_checkpoint(
     """
     for path in list_checkpoints(run_dir):
         try:
-            facts = read_facts(path, _PROGRESS, verify)
-            return Checkpoint(path, RunProgress(**facts))
+            return _read_checkpoint(path, verify)
         except ConfigError:
             raise
         except Exception as error:
@@ -175,6 +175,15 @@ def find_newest_checkpoint(
                 return find_newest_checkpoint(run_dir, warn, verify)
             warn(f"checkpoint {path.name} is damaged ({error}): skipped")
     return None
+
+
+def read_saved(path: Path) -> Best | Checkpoint:
+    """Returns what is saved in a directory, a checkpoint or the best parameters.
+
+    Raises an error unless its files are those that were saved.
+    """
+    is_best = (path / BEST).exists()
+    return read_best(path) if is_best else _read_checkpoint(path, verify=True)
 
 
 def restore_saved(
@@ -208,6 +217,10 @@ def recall_progress(
     returns = (progress.best_return, None if best is None else best.mean_return)
     best_return = max((x for x in returns if x is not None), default=None)
     return dataclasses.replace(progress, sessions=sessions, best_return=best_return)
+
+
+def _read_checkpoint(path: Path, verify: bool) -> Checkpoint:
+    return Checkpoint(path, RunProgress(**read_facts(path, _PROGRESS, verify)))
 
 
 def _folder(run_dir: str | Path) -> Path:

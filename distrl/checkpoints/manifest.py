@@ -19,8 +19,11 @@ from distrl.system.output import write_json
 
 FORMAT = 2
 """The version of what is saved; what another version saved is refused."""
+MANIFEST = "manifest.json"
+"""The file with the size and checksum of every other file of a directory."""
+RUN_SPEC = "spec.json"
+"""The file that says what a run is of, in its directory and in all that it saves."""
 
-_NAME = "manifest.json"
 # Large, so that a thread that computes checksums rarely needs Python's lock.
 _CHUNK_BYTES = 1 << 20
 
@@ -30,17 +33,20 @@ def commit_directory(
 ) -> None:
     """Writes `facts` as JSON file `name` and the manifest; renames `hidden` to `path`.
 
-    An existing `path` is replaced. If it raises, for example because the disk is full,
-    `path` is unchanged.
+    `path` is RUN_DIR/FOLDER/NAME; the run's spec is copied into it, so that it can be
+    used on its own. An existing `path` is replaced. If it raises, for example because
+    the disk is full, `path` is unchanged.
     """
     write_json(hidden / name, {"format": FORMAT, **facts})
+    with contextlib.suppress(FileNotFoundError):
+        shutil.copy(path.parents[1] / RUN_SPEC, hidden)
     found = sorted(hidden.rglob("*"))
     files = {
         str(each.relative_to(hidden)): _measure(each, flush=True)
         for each in found
         if each.is_file()
     }
-    write_json(hidden / _NAME, files)
+    write_json(hidden / MANIFEST, files)
     for directory in (*filter(Path.is_dir, found), hidden):
         _flush_directory(directory)
     replaced = path.with_name(f".old-{path.name}")
@@ -58,9 +64,9 @@ def read_facts(directory: Path, name: str, verify: bool = True) -> dict[str, Any
     All files must exist; with `verify`, their checksums must match, too. Raises
     ConfigError if another version of distrl wrote it; another error if it is damaged.
     """
-    files = _read_json(directory / _NAME)
+    files = _read_json(directory / MANIFEST)
     if name not in files:
-        raise ValueError(f"{_NAME} does not name {name}")
+        raise ValueError(f"{MANIFEST} does not name {name}")
     for file, expected in files.items():
         # A pipe or a device would never end.
         if not (directory / file).is_file():

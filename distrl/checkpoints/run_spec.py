@@ -1,18 +1,28 @@
-"""RUN_DIR/spec.json: the environment, network and optimizer of a run.
+"""RUN_DIR/spec.json: the environment, network and optimizer of a run, and its origin.
 
 {"environment": {"observation['map']": "float32 [2, 2]", "num_actions": "3"},
  "bounds": {"observation['map']": "0.0 to 1.0"},
  "network": {"params.mlp/linear_0.w": "float32 [4, 64]"},
- "optimizer": {"0.mu.mlp/linear_0.w": "float32 [4, 64]"}}
+ "optimizer": {"0.mu.mlp/linear_0.w": "float32 [4, 64]"},
+ "config": {"environment": "my:Env", "agent": "dqn", ...},
+ "spec": {"observation": ..., "num_actions": 3},
+ "versions": {"python": "3.10.13", "distrl": "0.1.0", ...},
+ "commits": {"distrl": "86ea6e4...", "working directory": "01f3a9c...-dirty"}}
+
+The first four are compared with those of a run that is resumed or evaluated; with the
+others a policy can be loaded without its environment (`distrl.load_policy`).
 """
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 
+from distrl.checkpoints.manifest import RUN_SPEC
 from distrl.config import Config
 from distrl.errors import ConfigError
 from distrl.system.output import say, write_json
@@ -21,7 +31,6 @@ from distrl.types import EnvironmentSpec
 Description = dict[str, dict[str, str]]
 """By section, and then by the name of a part, what that part is."""
 
-_NAME = "spec.json"
 _SHOWN = 3
 
 
@@ -40,12 +49,14 @@ def describe_environment(spec: EnvironmentSpec) -> Description:
     return {"environment": parts, "bounds": bounds}
 
 
-def write_run_spec(run_dir: str | Path, description: Description) -> None:
+def write_run_spec(
+    run_dir: str | Path, description: Mapping[str, Mapping[str, Any]]
+) -> None:
     """Writes spec.json; only logs a failure of the disk."""
     try:
-        write_json(Path(run_dir) / _NAME, description)
+        write_json(Path(run_dir) / RUN_SPEC, description)
     except OSError as error:
-        say(f"{_NAME} cannot be written: {error}")
+        say(f"{RUN_SPEC} cannot be written: {error}")
 
 
 def check_run_spec(config: Config, description: Description) -> list[str]:
@@ -54,7 +65,7 @@ def check_run_spec(config: Config, description: Description) -> list[str]:
     Raises ConfigError if another section has changed, so what was saved does not fit. A
     missing or damaged spec.json is not compared.
     """
-    saved = {} if config.run_dir is None else _read(Path(config.run_dir) / _NAME)
+    saved = {} if config.run_dir is None else _read(Path(config.run_dir) / RUN_SPEC)
     subjects = {
         "network": f"the network of agent {config.agent!r}",
         "optimizer": f"optimizer {config.learner.optimizer!r}",

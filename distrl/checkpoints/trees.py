@@ -21,10 +21,11 @@ def save_tree(directory: Path, tree: Any) -> None:
         checkpointer.wait_until_finished()
 
 
-def restore_tree(directory: Path, like: _Tree) -> _Tree:
+def restore_tree(directory: Path, like: _Tree, is_part: bool = False) -> _Tree:
     """Returns the nest that `save_tree` wrote, as numpy arrays.
 
-    Raises ValueError unless structure, shapes and dtypes are those of `like`.
+    With `is_part`, `like` is a dict of some of its parts. Raises ValueError unless
+    structure, shapes and dtypes are those of `like`.
     """
     directory = directory.absolute()
     blank = jax.tree.map(lambda x: _stand_in(np.zeros(x.shape, x.dtype)), like)
@@ -32,16 +33,22 @@ def restore_tree(directory: Path, like: _Tree) -> _Tree:
         # Orbax itself would silently convert the saved dtypes to the expected ones.
         metadata: Any = checkpointer.metadata(directory)
         # Newer versions of Orbax wrap it.
-        held = describe_arrays(getattr(metadata, "item_metadata", metadata).tree)
-        wanted = describe_arrays(blank)
-        for name in sorted(held.keys() | wanted.keys()):
+        saved = getattr(metadata, "item_metadata", metadata).tree
+        held, wanted = describe_arrays(saved), describe_arrays(blank)
+        for name in sorted(wanted if is_part else held.keys() | wanted.keys()):
             if held.get(name) != wanted.get(name):
                 raise ValueError(
                     f"{directory} holds {held.get(name, 'nothing')} for {name}, but "
                     f"{wanted.get(name, 'nothing')} is needed: it is of "
                     "another network, optimizer or agent"
                 )
-        found = checkpointer.restore(directory, blank)
+        whole = blank
+        if is_part:  # Not every version of Orbax can restore a part.
+            rest = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), saved)
+            whole = {**rest, **blank}
+        found = checkpointer.restore(directory, whole)
+        if is_part:
+            found = {name: found[name] for name in blank}
 
     def reshape(wanted: Any, array: Any) -> np.ndarray:
         return np.ravel(array)[: math.prod(wanted.shape)].reshape(wanted.shape)

@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> int:
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     with reserve_stdout() as write:
         _check_environment(config)
-        from distrl.evaluation import evaluate_run
+        from distrl.evaluation.run_evaluation import evaluate_run
 
         try:
             answer = evaluate_run(config, note=print_error, **options)

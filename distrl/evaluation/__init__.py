@@ -1,5 +1,1 @@
-"""Evaluation: the evaluator node, and `distrl evaluate` for saved parameters."""
-
-from distrl.evaluation.run_evaluation import evaluate_run
-
-__all__ = ["evaluate_run"]
+"""Evaluation: the evaluator node, `distrl evaluate`, and the policy of a run."""

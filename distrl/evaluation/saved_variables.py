@@ -1,10 +1,10 @@
 """Loading a run's saved parameters: those of its best evaluation, or the latest."""
 
-import functools
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar, get_args
 
 import haiku as hk
 import jax
@@ -12,6 +12,7 @@ import jax
 from distrl.agents.agent import Agent
 from distrl.checkpoints.best import Best, find_best
 from distrl.checkpoints.layout import (
+    LEARNER,
     Checkpoint,
     find_newest_checkpoint,
     restore_saved,
@@ -19,11 +20,9 @@ from distrl.checkpoints.layout import (
 from distrl.checkpoints.trees import restore_tree
 from distrl.config import Config
 from distrl.errors import ConfigError
-from distrl.learner.checkpoint import read_state
-from distrl.learner.optimizer import make_optimizer
-from distrl.learner.state import init_state
 
 Which = Literal["best", "latest"]
+_Restored = TypeVar("_Restored")
 
 
 @dataclass(frozen=True)
@@ -45,45 +44,75 @@ def load_variables(
     If `which` is None, these are the best, or the latest if no evaluation was saved.
     Raises ConfigError if nothing was saved yet or it does not fit.
     """
-    run_dir, found = config.run_dir, None
-    assert run_dir is not None
-    make = functools.partial(init_state, agent, make_optimizer(config.learner))
-    like = jax.eval_shape(make, jax.random.PRNGKey(0))
+    assert config.run_dir is not None
+    return restore_which(
+        config.run_dir, which, lambda saved: read_variables(saved, agent), warn
+    )
 
-    def read_best(best: Best | None) -> SavedVariables | None:
-        if best is None:
-            return None
-        variables = restore_tree(best.variables, (like.params, like.network_state))
-        return SavedVariables("best", best.path, best.learner_steps, *variables)
 
-    def read_latest(checkpoint: Checkpoint | None) -> SavedVariables | None:
-        if checkpoint is None:
-            return None
-        steps, state = checkpoint.progress.learner_steps, read_state(checkpoint, like)
-        variables = state.params, state.network_state
-        return SavedVariables("latest", checkpoint.path, steps, *variables)
-
-    try:
-        if which != "latest":
-            found = restore_saved(lambda: find_best(run_dir, warn), read_best)
-        if found is None and which != "best":
-            found = restore_saved(
-                lambda: find_newest_checkpoint(run_dir, warn, verify=True), read_latest
-            )
-    except ConfigError:
-        raise
-    except Exception as error:
+def restore_which(
+    run_dir: str | Path,
+    which: Which | None,
+    restore: Callable[[Best | Checkpoint], _Restored],
+    warn: Callable[[str], object],
+) -> _Restored:
+    """Returns `restore(saved)` of what `which` names, as in `load_variables`."""
+    if which not in (None, *get_args(Which)):
         raise ConfigError(
-            f"{run_dir}: the saved parameters do not fit its config.yaml and the "
-            f"installed code: {error}"
-        ) from error
+            f"which = {which!r}: use 'best', 'latest', or None for the best if there "
+            "is one, otherwise the latest"
+        )
+
+    def restore_any(saved: Best | Checkpoint | None) -> _Restored | None:
+        return None if saved is None else restore(saved)
+
+    def find_latest() -> Checkpoint | None:
+        return find_newest_checkpoint(run_dir, warn, verify=True)
+
+    found = None
+    with refuse_misfits(run_dir):
+        if which != "latest":
+            found = restore_saved(lambda: find_best(run_dir, warn), restore_any)
+        if found is None and which != "best":
+            found = restore_saved(find_latest, restore_any)
     if found is None:
         kind, latest = "", ""
         if which == "best":
-            kind, latest = "best ", ", or use --checkpoint latest"
+            kind, latest = "best ", ", or use --checkpoint latest (which='latest')"
         raise ConfigError(
             f"{run_dir} has no whole {kind}checkpoint yet; wait for its first "
             "evaluation or checkpoint (checkpoint.period_seconds), or for its end"
             f"{latest}"
         )
     return found
+
+
+@contextlib.contextmanager
+def refuse_misfits(path: str | Path) -> Iterator[None]:
+    """Turns any error of reading what was saved in `path` into a ConfigError."""
+    try:
+        yield
+    except ConfigError:
+        raise
+    except Exception as error:
+        raise ConfigError(
+            f"{path}: what was saved does not fit its config.yaml or spec.json, and "
+            f"the installed code: {error}"
+        ) from error
+
+
+def read_variables(saved: Best | Checkpoint, agent: Agent) -> SavedVariables:
+    """Returns the parameters that were saved of an agent.
+
+    Raises ValueError unless they are those of its network.
+    """
+    shapes = jax.eval_shape(agent.init, jax.random.PRNGKey(0))
+    if isinstance(saved, Best):
+        variables = restore_tree(saved.variables, shapes)
+        return SavedVariables("best", saved.path, saved.learner_steps, *variables)
+    names = ("params", "network_state")
+    like = dict(zip(names, shapes, strict=True))
+    held = restore_tree(saved.path / LEARNER, like, is_part=True)
+    variables = [held[name] for name in names]
+    steps = saved.progress.learner_steps
+    return SavedVariables("latest", saved.path, steps, *variables)

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from distrl.launch.messages import Facts, NodeChanged
-from distrl.launch.run_directory import read_versions
 from distrl.system.output import write_json
+from distrl.system.versions import read_versions
 from distrl.telemetry.csv_log import CsvLog
 
 

@@ -2,8 +2,6 @@
 
 import contextlib
 import fcntl
-import functools
-import importlib.metadata
 import os
 import tempfile
 import time
@@ -19,10 +17,6 @@ from distrl.telemetry.status import STATUS_FILE
 _LOCK = ".lock"
 # The folders of a run directory, and their modes.
 _FOLDERS = {"metrics": 0o777, "tensorboard": 0o777, "logs": 0o700, "checkpoints": 0o700}
-_VERSIONED = (
-    "distrl jax jaxlib dm-haiku optax rlax dm-reverb dm-launchpad-nightly "
-    "tensorflow-cpu bsuite gymnasium"
-)
 
 
 class RunDirectory:
@@ -195,13 +189,3 @@ def node_file(run_dir: str | Path | None, kind: str, node: str, suffix: str) -> 
     path = folder / f"{node}{suffix}"
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
-
-
-@functools.cache
-def read_versions() -> dict[str, str]:
-    """Returns the installed versions of the packages that matter for a run."""
-    versions = {}
-    for name in _VERSIONED.split():
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            versions[name] = importlib.metadata.version(name)
-    return versions

@@ -5,6 +5,7 @@ replay at about that time, and the counts of the run.
 """
 
 import dataclasses
+import platform
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -28,9 +29,11 @@ from distrl.checkpoints.run_spec import Description, describe_environment
 from distrl.checkpoints.trees import describe_arrays, restore_tree, save_tree
 from distrl.config import Config
 from distrl.coordinator import Reporter
+from distrl.environments.spec_json import spec_to_json
 from distrl.learner.devices import first_replica
 from distrl.learner.state import TrainState, check_finite
 from distrl.system.output import say
+from distrl.system.versions import find_commits, read_versions
 from distrl.types import EnvironmentSpec, StopSignal
 
 _SLICE_SECONDS = 0.02
@@ -88,6 +91,16 @@ def describe_network(params: Any, network_state: Any) -> Description:
     """Returns the part of `describe_run` that an evaluation depends on, too."""
     nest = {"params": params, "network_state": network_state}
     return {"network": describe_arrays(nest)}
+
+
+def describe_origin(config: Config, spec: EnvironmentSpec) -> dict[str, Any]:
+    """Returns what `distrl.load_policy` needs, and which code made the run."""
+    return {
+        "config": dataclasses.asdict(config),
+        "spec": spec_to_json(spec),
+        "versions": {"python": platform.python_version(), **read_versions()},
+        "commits": find_commits(),
+    }
 
 
 class Checkpointer:

@@ -14,7 +14,12 @@ from distrl.checkpoints.run_spec import write_run_spec
 from distrl.config import Config
 from distrl.coordinator import Reporter
 from distrl.items import make_item_spec, make_zeros
-from distrl.learner.checkpoint import Checkpointer, describe_run, restore_state
+from distrl.learner.checkpoint import (
+    Checkpointer,
+    describe_origin,
+    describe_run,
+    restore_state,
+)
 from distrl.learner.devices import (
     copy_first_replica,
     first_replica,
@@ -112,7 +117,8 @@ class Learner:
         self._update = make_update(agent, optimizer, config, self._devices)
         key = jax.random.PRNGKey(derive_seed(config.seed, "learner"))
         initial = init_state(agent, optimizer, key)
-        write_run_spec(config.run_dir, describe_run(spec, initial))
+        origin = describe_origin(config, spec)
+        write_run_spec(config.run_dir, {**describe_run(spec, initial), **origin})
         state, self.resumed = restore_state(config.run_dir, initial)
         """How far the run was in the checkpoint that was restored."""
         self.learner_steps = self.resumed.learner_steps

@@ -20,7 +20,7 @@ from distrl.config.factories import check_not_imported
 from distrl.coordinator import StopReason, find_stop_reason
 from distrl.evaluation.episodes import Evaluation
 from distrl.items import fill_priorities
-from distrl.learner.checkpoint import describe_run
+from distrl.learner.checkpoint import describe_origin, describe_run
 from distrl.learner.devices import first_replica
 from distrl.learner.update import UpdateOutput
 from distrl.serial.buffer import Buffer
@@ -93,7 +93,8 @@ class _Run:
         self._best = None
         if config.run_dir is not None:
             train = first_replica(self.state.train)
-            write_run_spec(config.run_dir, describe_run(spec, train))
+            origin = describe_origin(config, spec)
+            write_run_spec(config.run_dir, {**describe_run(spec, train), **origin})
             self._best = BestKeeper(config.run_dir, config.evaluation.episodes)
             self.state = restore_state(config, self.state, devices)
         self._variables = copy_variables(self.state.train)

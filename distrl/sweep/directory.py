@@ -14,11 +14,11 @@ from distrl.errors import ConfigError
 from distrl.launch.run_directory import (
     choose_run_dir,
     lock_run_dir,
-    read_versions,
     refuse_os_errors,
 )
 from distrl.reports.episodes import name_result
 from distrl.system.output import write_json, write_whole
+from distrl.system.versions import read_versions
 from distrl.telemetry.words import describe_agent
 
 # The fields that may differ when a sweep is continued.

@@ -32,6 +32,17 @@ def test_facts_are_read_and_manifest_lists_all_files(saved):
     }
 
 
+def test_spec_of_the_run_is_copied(tmp_path):
+    (tmp_path / "spec.json").write_text("{}")
+    saved = tmp_path / "best" / "20"
+    saved.parent.mkdir()
+    commit(saved)
+    assert (saved / "spec.json").read_text() == "{}"
+    (saved / "spec.json").write_text("[]")
+    with pytest.raises(ValueError, match="spec.json has changed"):
+        read_facts(saved, "facts.json")
+
+
 def test_verification_can_be_skipped(saved):
     (saved / "deep" / "data").write_bytes(b"y" * 100)
     with pytest.raises(ValueError, match="deep/data has changed"):

@@ -8,9 +8,11 @@ import numpy as np
 from distrl.agents import make_agent
 from distrl.checkpoints.best import BestKeeper, find_best
 from distrl.checkpoints.layout import RunProgress, begin_part, complete_checkpoint
+from distrl.checkpoints.run_spec import write_run_spec
 from distrl.checkpoints.trees import save_tree
 from distrl.config import config_to_yaml, load_config, load_run
 from distrl.environments import read_spec
+from distrl.learner.checkpoint import describe_origin
 from distrl.learner.optimizer import make_optimizer
 from distrl.learner.state import init_state
 
@@ -42,12 +44,16 @@ def prefer(action):
 
 
 def make_state(config, params=None):
-    """Returns the initial state of a learner, with `params` if they are given."""
+    """Returns the initial state of a learner, with `params` if they are given.
+
+    Also writes spec.json, of which everything that is saved gets a copy.
+    """
     spec = read_spec(
         config.environment,
         config.environment_args,
         last_action_reward=config.network.last_action_reward,
     )
+    write_run_spec(config.run_dir, describe_origin(config, spec))
     agent, optimizer = make_agent(config, spec), make_optimizer(config.learner)
     state = init_state(agent, optimizer, jax.random.PRNGKey(0))
     state = jax.tree.map(np.asarray, state)

@@ -9,7 +9,7 @@ from saved_runs import ACTIONS, prefer, save_as_best, save_latest, write_config
 
 from distrl.config import load_run
 from distrl.errors import ConfigError
-from distrl.evaluation import evaluate_run
+from distrl.evaluation.run_evaluation import evaluate_run
 from distrl.launch.run_directory import lock_run_dir
 
 
@@ -56,7 +56,7 @@ from distrl import load_run
 from distrl.agents import list_agents, make_agent
 from distrl.config import config_from_dict
 from distrl.environments import read_spec
-from distrl.evaluation import evaluate_run
+from distrl.evaluation.run_evaluation import evaluate_run
 
 spec = read_spec("bsuite:catch/0", {})
 for name in list_agents():

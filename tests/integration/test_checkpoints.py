@@ -6,10 +6,12 @@ import signal
 import time
 
 import jax
+import numpy as np
 import pytest
 from integration.commands import ENDLESS, read_rows, resume, train
 from integration.restored import restore_replay
 
+from distrl import load_policy
 from distrl.agents import make_agent
 from distrl.checkpoints.best import find_best
 from distrl.checkpoints.layout import (
@@ -50,6 +52,11 @@ def test_checkpoint_parts_are_consistent(tmp_path):
 
     config = load_run(str(run_dir))
     spec = read_spec(config.environment, {})
+    for which, steps in (("best", None), ("latest", progress.learner_steps)):
+        policy = load_policy(run_dir, which)
+        assert policy.origin["config"]["run_dir"] == str(run_dir)
+        assert policy.learner_steps == (steps or find_best(run_dir).learner_steps)
+        assert policy.act(np.zeros(spec.observation.shape)) in range(3)
     agent, optimizer = make_agent(config, spec), make_optimizer(config.learner)
     initial = init_state(agent, optimizer, jax.random.PRNGKey(0))
     _, restored = restore_state(run_dir, initial)

@@ -19,8 +19,8 @@ from distrl.config import LaunchConfig
 from distrl.config.checks import check_address
 from distrl.errors import ConfigError
 from distrl.launch.cluster.ray_connection import connect, list_machines
-from distrl.launch.run_directory import read_versions
 from distrl.system.remote import is_listening
+from distrl.system.versions import read_versions
 from distrl.types import Finding
 
 Check = Callable[[], Iterable[Finding]]
