@@ -40,6 +40,7 @@ def test_memory_is_limited_by_container(
 ):
     kib = _GIB // 1024
     sizes = {"MemTotal": 8, "MemAvailable": 4, "MemFree": 1, "Buffers": 0, "Cached": 2}
+    sizes |= {"Shmem": 0, "Active": 2, "Inactive": 1}
     meminfo = "".join(f"{name}: {gib * kib} kB\n" for name, gib in sizes.items())
     files = {"proc/meminfo": meminfo, "proc/self/cgroup": groups, **limits}
     for name, text in files.items():
