@@ -22,7 +22,8 @@ with start_distrl([*arguments, *sys.argv[1:]]) as command:
     ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, -signal.SIGINT)]
 )
 def test_stopped_benchmark_leaves_no_command(tmp_path, number, code):
-    flags = [f"--run_dir={tmp_path / 'run'}", "--stop.env_steps=null"]
+    flags = ["--launch.backend=serial", "--stop.env_steps=null"]
+    flags += [f"--run_dir={tmp_path / 'run'}"]
     benchmark = subprocess.Popen(
         [sys.executable, "-c", BENCHMARK, *flags],
         stdout=subprocess.PIPE,

@@ -5,6 +5,7 @@ import json
 import shutil
 import time
 
+import jax
 import pytest
 
 from distrl.launch import records as module
@@ -32,7 +33,7 @@ def records(tmp_path, notes):
 
 def read_nodes(run_dir):
     program = json.loads((run_dir / "program.json").read_text())
-    assert program["versions"]["dm-reverb"] == "0.11.0"
+    assert program["versions"]["jax"] == jax.__version__
     return {node.pop("name"): node for node in program["nodes"]}
 
 
