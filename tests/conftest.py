@@ -61,6 +61,8 @@ def pytest_collection_modifyitems(items):
         # Programs are several processes already: one at a time.
         group = _PROGRAMS if path.parts[0] == _PROGRAMS else str(path)
         item.add_marker(pytest.mark.xdist_group(group))
-        needs = group == _PROGRAMS or item.get_closest_marker("distributed")
+        needs = item.get_closest_marker("distributed") is not None
+        if group == _PROGRAMS and hasattr(item, "callspec"):
+            needs |= item.callspec.params.get("backend", "serial") != "serial"
         if needs and not has_distributed():
             item.add_marker(pytest.mark.skip(reason="needs the distributed tier"))

@@ -125,6 +125,7 @@ def test_every_page_with_python_is_tested():
     assert all(page.name in tests for page in PAGES if read_blocks(page, "python"))
 
 
+@pytest.mark.distributed
 def test_readme_python_solves_catch(tmp_path):
     (block,) = read_blocks(README, "python")
     evaluation_return, run_dir = run_script(block, tmp_path).split()

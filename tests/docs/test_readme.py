@@ -12,7 +12,6 @@ from distrl.config import load_config
 from distrl.config.fields import list_fields
 from distrl.config.launch_schema import Backend
 from distrl.environments import read_spec
-from distrl.program import make_program
 
 
 def test_commands_in_prose_exist():
@@ -54,7 +53,10 @@ def test_links_and_named_files_exist(page):
         assert (ROOT / name).exists(), name
 
 
+@pytest.mark.distributed
 def test_readme_matches_make_train():
+    from distrl.program import make_program
+
     config = load_config(str(ROOT / "configs" / "catch.yaml"))
     spec = read_spec(
         config.environment,

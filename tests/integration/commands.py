@@ -16,9 +16,13 @@ import psutil
 from marked_processes import assert_all_end, find_marked
 from pythons import run_python
 
+from distrl.system.tiers import has_distributed
+
 CATCH = Path(__file__).parents[2] / "configs" / "catch.yaml"
 BSUITE = CATCH.with_name("bsuite.yaml")
 ENDLESS = ["--stop.evaluation_return=null", "--stop.env_steps=null"]
+# The core has one backend; a flag of the test overrides this one.
+BACKEND = [] if has_distributed() else ["--launch.backend=serial"]
 _MARK = "DISTRL_TEST_MARK"
 
 
@@ -107,7 +111,7 @@ def train(
     run_dir: Path, *flags: str, config: Path = CATCH, wrapper: Sequence[str] = ()
 ) -> Iterator[Command]:
     """Starts the command and kills its remaining processes at the end."""
-    arguments = ["train", str(config), f"--run_dir={run_dir}", *flags]
+    arguments = ["train", str(config), f"--run_dir={run_dir}", *BACKEND, *flags]
     with _started(run_dir, *arguments, wrapper=wrapper) as command:
         yield command
 

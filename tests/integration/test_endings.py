@@ -10,7 +10,7 @@ import time
 
 import psutil
 import pytest
-from integration.commands import CATCH, ENDLESS, read_rows, train
+from integration.commands import BACKEND, CATCH, ENDLESS, read_rows, train
 
 # Each of its nodes imports for itself, which takes 15 s.
 _LAUNCHPAD = pytest.param("launchpad", marks=pytest.mark.slow)
@@ -46,7 +46,7 @@ runpy.run_module("distrl", run_name="__main__", alter_sys=True)
 def test_closed_terminal_stops_run_after_last_checkpoint(tmp_path):
     run_dir = tmp_path / "run"
     terminal, near = pty.openpty()
-    arguments = ["train", str(CATCH), f"--run_dir={run_dir}", *ENDLESS]
+    arguments = ["train", str(CATCH), f"--run_dir={run_dir}", *BACKEND, *ENDLESS]
     process = subprocess.Popen(
         [sys.executable, "-c", _IN_TERMINAL, *arguments],
         stdin=near,
@@ -115,14 +115,14 @@ def test_terminated_node_is_restarted(tmp_path):
     assert command.result["restarts"] == {"serial": 1}
 
 
-@pytest.mark.parametrize("backend", ["processes", "threads", "launchpad"])
+@pytest.mark.parametrize("backend", ["processes", "serial", "threads", "launchpad"])
 def test_failing_node_ends_run_with_its_traceback(tmp_path, backend):
     flags = [*ENDLESS, "--environment=broken_environments:fail"]
     with train(tmp_path / "run", *flags, f"--launch.backend={backend}") as command:
         assert command.finish(timeout=180) == 1
         command.assert_nothing_is_left()
     assert command.result["status"] == "failed"
-    assert command.result["error"]["node"].startswith("actor/")
+    assert command.result["error"]["node"] in ("actor/0", "actor/1", "serial")
     assert "the paddle fell off" in command.result["error"]["traceback"]
     tail = command.stderr.splitlines()[-1]
     assert "ValueError: the paddle fell off" in tail
@@ -132,6 +132,7 @@ def test_failing_node_ends_run_with_its_traceback(tmp_path, backend):
 @pytest.mark.parametrize(
     ("backend", "isolate"),
     [("processes", "true"), ("processes", "false"), ("threads", "true")]
+    + [("serial", "true")]
     + [pytest.param("launchpad", "true", marks=pytest.mark.slow)],
 )
 @pytest.mark.parametrize("victim", ["front", "host"])
@@ -141,7 +142,7 @@ def test_killed_front_or_host_leaves_no_process(tmp_path, backend, isolate, vict
     with train(tmp_path / "run", *flags) as command:
         command.await_line("training")
         pid = command.process.pid if victim == "front" else command.host_pid()
-        assert len(command.left_running()) > 2 - (backend == "threads")
+        assert len(command.left_running()) > 2 - (backend in ("serial", "threads"))
         os.kill(pid, signal.SIGKILL)
         code = command.finish()
         command.assert_nothing_is_left(seconds=10)
@@ -184,6 +185,7 @@ def test_ctrl_c_stops_endless_evaluation_without_reporting_it(tmp_path):
     assert not (tmp_path / "run" / "best").exists()
 
 
+@pytest.mark.distributed
 def test_paused_run_continues(tmp_path):
     flags = [*ENDLESS, "--launch.silent_seconds=4", "--launch.report_seconds=0.1"]
     with train(tmp_path / "run", *flags) as command:
@@ -201,6 +203,7 @@ def test_paused_run_continues(tmp_path):
     assert command.result["restarts"] == {}
 
 
+@pytest.mark.distributed
 def test_second_ctrl_c_ends_run_at_once(tmp_path):
     flags = [*ENDLESS, "--launch.stop_seconds=60"]
     flags += ["--environment=broken_environments:stick"]
@@ -213,6 +216,7 @@ def test_second_ctrl_c_ends_run_at_once(tmp_path):
         interrupt(command)
 
 
+@pytest.mark.distributed
 def test_exposed_nodes_share_network_and_are_noted(tmp_path):
     with train(tmp_path / "run", *ENDLESS, "--launch.isolate=false") as command:
         command.await_line("training")

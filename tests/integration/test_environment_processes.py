@@ -29,6 +29,7 @@ def check_solved(command):
     assert result["restarts"] == {}
 
 
+@pytest.mark.distributed
 def test_catch_is_solved_with_environment_processes(tmp_path):
     with train(tmp_path / "run", *PROCESSES) as command:
         command.await_line("training")
@@ -52,6 +53,7 @@ def test_other_backends_solve_catch_with_environment_processes(tmp_path, backend
         check_solved(command)
 
 
+@pytest.mark.distributed
 @pytest.mark.slow
 def test_killed_actor_restarts_and_leaves_no_environment_processes(tmp_path):
     with train(tmp_path / "run", *PROCESSES, *ENDLESS) as command:
@@ -74,7 +76,7 @@ def test_environment_crash_ends_run_with_one_message(tmp_path):
         assert command.finish(timeout=180) == 1
         command.assert_nothing_is_left()
     error = command.result["error"]
-    assert re.fullmatch("actor/[01]|evaluator", error["node"])
+    assert re.fullmatch("actor/[01]|evaluator|serial", error["node"])
     message = command.stderr.splitlines()[-1]
     whose = r"EnvironmentFault: the process of environments \d+ to \d+ was killed"
     assert re.search(f"{whose} by SIGSEGV", message)

@@ -28,6 +28,7 @@ def test_unsaved_last_checkpoint_is_reported(tmp_path, backend):
     assert "note: the last checkpoint was not saved" in command.stderr
 
 
+@pytest.mark.distributed
 def test_unsaved_steps_are_reported_when_coordinator_is_killed(tmp_path):
     run_dir = tmp_path / "run"
     flags = [*ENDLESS, "--checkpoint.period_seconds=null", "--launch.restart=never"]

@@ -9,6 +9,7 @@ from network_hosts import NetworkHosts, why_not
 
 REASON = why_not()
 pytestmark = [
+    pytest.mark.distributed,
     pytest.mark.slow,
     pytest.mark.skipif(REASON is not None, reason=str(REASON)),
 ]

@@ -10,7 +10,7 @@ from integration.commands import read_rows, train
 from integration.test_restarts import KILLED, LONGER, await_checkpoint, finish_solved
 from ray_clusters import RayCluster
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.distributed, pytest.mark.slow]
 
 FOUR = (
     {"num_cpus": 1, "resources": {"services": 9.0}},

@@ -10,6 +10,7 @@ import pytest
 from integration.commands import ENDLESS, resume, train
 from ray_clusters import RayCluster
 
+pytestmark = pytest.mark.distributed
 # The head runs no nodes.
 MACHINES = (
     {"num_cpus": 1},

@@ -31,6 +31,7 @@ def can_mount():
     return subprocess.run(command, capture_output=True).returncode == 0
 
 
+@pytest.mark.distributed
 def test_too_few_open_files_are_refused_before_start(tmp_path):
     with train(tmp_path / "run", wrapper=limit_files(40)) as command:
         assert command.finish() == 2
@@ -89,6 +90,7 @@ def small_memory():
     group.rmdir()
 
 
+@pytest.mark.distributed
 @pytest.mark.slow
 def test_out_of_memory_kill_is_reported(tmp_path, small_memory):
     """The replay server grows until it is killed; its next incarnation has no limit."""

@@ -9,6 +9,7 @@ import time
 import pytest
 from integration.commands import read_rows, train
 
+pytestmark = pytest.mark.distributed
 # The first evaluation, which solves the run, comes after a restart.
 LONGER = ["--stop.env_steps=null", "--evaluation.period=6000"]
 LONGER += ["--launch.metrics_seconds=0.25"]

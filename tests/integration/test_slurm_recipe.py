@@ -28,6 +28,7 @@ def may_be_apart():
 
 
 pytestmark = [
+    pytest.mark.distributed,
     pytest.mark.slow,
     pytest.mark.skipif(not may_be_apart(), reason="a PID namespace is not permitted"),
 ]

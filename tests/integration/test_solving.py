@@ -33,6 +33,7 @@ def test_each_backend_solves_catch(tmp_path, backend):
         assert list((run_dir / "tensorboard" / node).glob("events*"))
 
 
+@pytest.mark.distributed
 def test_run_writes_logs_and_reusable_config(tmp_path):
     run_dir = tmp_path / "run"
     flags = ["--stop.evaluation_return=null", "--stop.env_steps=20000"]

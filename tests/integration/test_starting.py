@@ -82,7 +82,7 @@ _OTHERS = [
 ]
 
 
-@pytest.mark.parametrize("backend", ["processes", *_OTHERS])
+@pytest.mark.parametrize("backend", ["processes", "serial", *_OTHERS])
 def test_run_needs_neither_working_directory_nor_proxy(place, backend):
     # Ray needs a short path for its sockets.
     with proxy() as (address, asked), tempfile.TemporaryDirectory() as temporary:
@@ -109,6 +109,7 @@ def test_run_needs_neither_working_directory_nor_proxy(place, backend):
     assert (place / "run" / "result.json").exists()
 
 
+_SERIAL = {"launch.backend": "serial"}
 _UNGUARDED = """
 import os
 from bsuite.environments.catch import Catch
@@ -129,8 +130,8 @@ print(run(config).result["status"])
 @pytest.mark.parametrize(
     ("changes", "command"),
     [
-        ({"launch.backend": "serial"}, ["script.py"]),
-        ({"actor.environment_processes": 1}, ["-c", "import script"]),
+        (_SERIAL, ["script.py"]),
+        ({**_SERIAL, "actor.environment_processes": 1}, ["-c", "import script"]),
     ],
 )
 def test_script_without_main_guard_is_refused(tmp_path, changes, command):

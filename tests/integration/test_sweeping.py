@@ -103,6 +103,7 @@ def test_killed_run_fails_only_its_id(tmp_path):
     assert answer(command)["left"] == ["bandit/1"]
 
 
+@pytest.mark.distributed
 def test_episodes_of_two_actors_are_pooled(tmp_path):
     flags = [
         "--launch.backend=processes",

@@ -85,6 +85,7 @@ def _list_addresses(ports):
     return [f"{host}:{port}" for host in sorted(hosts) for port in ports]
 
 
+@pytest.mark.distributed
 @pytest.mark.parametrize("isolate", [True, False])
 def test_ports_and_pickles_are_blocked_only_by_isolation(tmp_path, isolate):
     """Both arrive without isolation, which shows that the test can detect them."""

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
+from integration.commands import BACKEND
 from pythons import run_python
 
 ROOT = Path(__file__).parents[2]
@@ -20,6 +21,7 @@ def read(run_dir, name):
     return json.loads((run_dir / name).read_text())
 
 
+@pytest.mark.distributed
 def test_catch_dqn_solves_catch_from_another_directory(tmp_path):
     # The wiring is the script's own function, which no node could import.
     done = run("catch_dqn.py", cwd=tmp_path)
@@ -49,7 +51,7 @@ def test_catch_dqn_solves_catch_from_another_directory(tmp_path):
 )
 def test_programs_with_custom_parts_are_solved(tmp_path, name, flags, used):
     run_dir = tmp_path / "run"
-    done = run(name, f"--run_dir={run_dir}", *flags, cwd=ROOT)
+    done = run(name, f"--run_dir={run_dir}", *BACKEND, *flags, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     # It was solved before stop.env_steps was reached.
     assert done.stdout.startswith("done (evaluation_return ")
@@ -58,6 +60,7 @@ def test_programs_with_custom_parts_are_solved(tmp_path, name, flags, used):
     assert all(words in config for words in used)
 
 
+@pytest.mark.distributed
 def test_launchpad_processes_find_custom_network(tmp_path):
     flags = ["--launch.backend=launchpad", "--run_dir=run", "--actor.count=1"]
     flags += ["--stop.evaluation_return=null", "--stop.learner_steps=1"]
@@ -66,6 +69,7 @@ def test_launchpad_processes_find_custom_network(tmp_path):
     assert done.stdout.startswith("done (learner_steps ")
 
 
+@pytest.mark.distributed
 def test_bad_program_flag_is_refused(tmp_path):
     done = run("catch_dqn.py", "--actor.count=0", cwd=tmp_path)
     assert done.returncode == 2
