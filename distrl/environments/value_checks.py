@@ -86,9 +86,11 @@ class Leaf:
     def _allows(self, array: np.ndarray) -> bool:
         if self.is_free and not self.is_whole:
             # NaN and infinity propagate to the sum of squares. Large values may
-            # overflow it; only then is each value checked.
+            # overflow it, of which NumPy 2.5 warns; only then is each value checked.
             flat = array.ravel()
-            return np.dot(flat, flat) < _LARGEST or bool(np.isfinite(array).all())
+            with np.errstate(over="ignore"):
+                total = np.dot(flat, flat)
+            return total < _LARGEST or bool(np.isfinite(array).all())
         if not array.size:
             return True
         if self.low.ndim == self.high.ndim == 0:  # comparisons are false for NaN

@@ -31,13 +31,10 @@ def write_results(
     `run_dir` is of a run with `actor.bsuite_log`; raises ValueError if it has fewer
     episodes. `bsuite.logging.csv_load` reads `results_dir`, an existing folder.
     """
-    import pandas
     from bsuite.utils import wrappers
 
-    logs = [
-        pandas.read_csv(path, float_precision="round_trip").to_dict("records")
-        for path in sorted((run_dir / BSUITE_LOGS).glob("*.csv"))
-    ]
+    paths = sorted((run_dir / BSUITE_LOGS).glob("*.csv"))
+    logs = [_read_log(path) for path in paths]
     rows = list(pool_episodes(logs, episodes))
     if len(rows) < episodes:
         raise ValueError(
@@ -52,6 +49,14 @@ def write_results(
             row for row in rows if wrappers._logarithmic_logging(row["episode"])
         )
     partial.replace(path)
+
+
+def _read_log(path: Path) -> list[Row]:
+    with path.open(newline="") as file:
+        return [
+            {name: int(x) if x.isdecimal() else float(x) for name, x in row.items()}
+            for row in csv.DictReader(file)
+        ]
 
 
 def pool_episodes(logs: Sequence[Sequence[Row]], episodes: int) -> Iterator[Row]:

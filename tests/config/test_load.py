@@ -111,7 +111,7 @@ def test_zero_false_null_and_empty_values_are_kept():
         ({"seed": 2**31}, "seed = 2147483648: it must be a whole number, at least 0"),
         ({"actor": {"discount": 10**400}}, "it must be a finite number, 0 to 1"),
         ({"actor": {"discount": float("nan")}}, "actor.discount = nan"),
-        ({"actor": {"discount": np.float64(0.9)}}, "actor.discount = 0.9"),
+        ({"actor": {"discount": np.float64(0.9)}}, f"discount = {np.float64(0.9)!r}"),
         ({"launch": {"isolate": 1}}, "launch.isolate = 1: it must be true or false"),
         ({"run_dir": 3}, "run_dir = 3: it must be text, or null"),
         ({"replay": {"kind": "Uniform"}}, "Did you mean 'uniform'?"),

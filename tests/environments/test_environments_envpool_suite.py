@@ -13,6 +13,8 @@ from distrl.environments.atari_suite import load_atari
 from distrl.environments.envpool_suite import load_envpool
 from distrl.environments.suites import parse_address
 
+pytest.importorskip("envpool")
+
 
 def load(address, seeds=(0,)):
     return load_envpool(parse_address(address, {}), seeds)

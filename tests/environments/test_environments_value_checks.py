@@ -52,6 +52,7 @@ def leaf_of(spec):
         (specs.Array((), np.float32), 0.5, NAN),
     ],
 )
+@pytest.mark.filterwarnings("error")
 def test_bounds_of_a_spec_are_exact(spec, good, bad):
     leaf = leaf_of(spec)
     good, bad = np.array(good), np.array(bad)
@@ -173,7 +174,7 @@ def test_batch_and_single_checks_agree(array, low, high, is_wide):
 def test_numbers_are_valid_rewards(value):
     rewards = read_rewards([0.0, value])
     assert rewards.dtype == np.float64
-    np.testing.assert_array_equal(rewards, [0.0, float(value)])
+    np.testing.assert_array_equal(rewards, [0.0, np.asarray(value).item()])
 
 
 NO_REWARDS = [
