@@ -19,6 +19,11 @@ def only_layers(learning_rate, layers=("values_0",)):
     return optax.multi_transform(parts, label)
 
 
+def halved(learning_rate):
+    """Takes a number, and no schedule."""
+    return optax.sgd(learning_rate / 2)
+
+
 def nothing(learning_rate):
     return None
 

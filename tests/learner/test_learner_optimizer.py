@@ -188,8 +188,8 @@ def test_zero_learning_rate_gives_zero_updates():
             ["learner.schedule_args", "learner.schedule is null"],
         ),
         (
-            {"optimizer": "fromage", "schedule": "constant_schedule"},
-            ["learner.optimizer: 'fromage' and the learner.schedule 'constant"],
+            {"optimizer": "own_optimizers:halved", "schedule": "constant_schedule"},
+            ["optimizer: 'own_optimizers:halved' and the learner.schedule 'constant"],
         ),
         ({"optimizer": "own_optimizers:nope"}, ["has no 'nope'"]),
         ({"optimizer": "own_optimizers:nothing"}, ["'NoneType' object has no"]),

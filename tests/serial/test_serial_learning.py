@@ -1,5 +1,7 @@
 """One dispatch of the serial backend, compared with the learner's update."""
 
+from functools import partial
+
 import jax
 import numpy as np
 import pytest
@@ -65,8 +67,9 @@ def test_dispatch_equals_the_learners_update_on_drawn_items(alone):
     )
     items, probabilities = split_superbatch((drawn.items, drawn.probabilities), 1, 2)
     train, wanted = update(before.train, items, probabilities)
-    jax.tree.map(np.testing.assert_array_equal, after.train, train)
-    jax.tree.map(np.testing.assert_array_equal, output, wanted)
+    # JAX 0.4 rounds both alike, JAX 0.12 differs by 7e-8.
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-6), after.train, train)
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-6), output, wanted)
 
 
 def test_dispatch_advances_counts_and_keeps_the_key(alone):
