@@ -110,7 +110,8 @@ $(INSTALLED) $(INSTALLED_CORE):
 # Keeps existing pins; `make lock ARGS=--upgrade` takes the newest.
 COMPILE = UV_CUSTOM_COMPILE_COMMAND='make lock' \
     $(UV) --no-config pip compile --quiet pyproject.toml
-PLATFORM := --python-version 3.10 --python-platform x86_64-manylinux_2_28
+LINUX := --python-platform x86_64-manylinux_2_28
+PLATFORM := --python-version 3.10 $(LINUX)
 
 lock: $(UV) ## write both locks from pyproject.toml
 	$(COMPILE) $(PLATFORM) $(EXTRAS:%=--extra %) \
@@ -119,11 +120,16 @@ lock: $(UV) ## write both locks from pyproject.toml
 	    --generate-hashes --output-file requirements-core.lock $(ARGS)
 	@$(MAKE) --no-print-directory check-cuda
 
-check-cuda: $(UV) ## show that the extra cuda12 fits requirements.lock
+check-cuda: $(UV) ## show that the extra cuda12 fits requirements.lock, and cuda13 the core's
 	@$(COMPILE) $(PLATFORM) --extra cuda12 --constraints requirements.lock \
 	    --no-header --no-annotate --output-file $(VENV).cuda12 --upgrade
+	@$(COMPILE) --python-version 3.13 $(LINUX) --extra cuda13 \
+	    --constraints requirements-core.lock \
+	    --no-header --no-annotate --output-file $(VENV).cuda13 --upgrade
 	@echo "The extra cuda12 resolves with requirements.lock:"
 	@grep -E '^(jax|nvidia)' $(VENV).cuda12
+	@echo "The extra cuda13 resolves with requirements-core.lock:"
+	@grep -E '^(jax|nvidia)' $(VENV).cuda13
 
 $(VENV).uv-$(UV_VERSION)/bin/uv:
 	python=$$(.ci/find-python) && "$$python" -m venv $(VENV).uv-$(UV_VERSION)
