@@ -135,12 +135,12 @@ class LoadedPolicy:
         carry = self._carry
         if carry is None:
             carry = place(self._make_carry(size))
-        for held in jax.tree.leaves(carry)[:1]:
-            if len(held) != size:
-                raise ValueError(
-                    f"the policy remembers episodes of {len(held)} observations at a "
-                    f"time and was given {size}; call reset() before new episodes"
-                )
+        held = jax.tree.leaves(carry)
+        if held and len(held[0]) != size:
+            raise ValueError(
+                f"the policy remembers {len(held[0])} episodes and was given a batch "
+                f"of {size}; call reset() before new episodes"
+            )
         exploration = np.zeros(size, np.float32)
         if explore:
             actor = self._config.actor

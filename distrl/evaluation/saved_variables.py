@@ -96,7 +96,7 @@ def refuse_misfits(path: str | Path) -> Iterator[None]:
         raise
     except Exception as error:
         raise ConfigError(
-            f"{path}: what was saved does not fit its config.yaml or spec.json, and "
+            f"{path}: what was saved is damaged, or does not fit its config.yaml and "
             f"the installed code: {error}"
         ) from error
 

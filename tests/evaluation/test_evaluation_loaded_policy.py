@@ -235,7 +235,9 @@ def test_recurrent_state_is_kept_until_reset(tmp_path):
         for explore in (False, True, False)
     ]
     assert steps == [(0, 1), (1, 2), (2, 0)]
-    with pytest.raises(ValueError, match="episodes of 1 .* was given 2; call reset"):
+    with pytest.raises(
+        ValueError, match="remembers 1 episodes and .* of 2; call reset"
+    ):
         policy.act(np.stack([one, one]))
     policy.reset()
     pair = np.stack([one, one])
@@ -333,7 +335,7 @@ def test_what_cannot_be_loaded_is_refused(config, tmp_path):
     spec = best.path / "spec.json"
     saved = spec.read_text()
     spec.write_text(saved + " ")
-    refuse(best.path, "does not fit.* spec.json has changed")
+    refuse(best.path, "is damaged, or does not fit.* spec.json has changed")
     (tmp_path / "run" / "sweep.json").write_text("{}")
     refuse(config.run_dir, "is the directory of neither a run nor")
 
@@ -361,7 +363,7 @@ def test_parameters_of_other_code_are_refused(config, tmp_path):
     save_with(20, {"environment": {}})
     refuse("an older version of distrl saved them")
     save_with(20, {**first, "spec": {**first["spec"], "num_actions": 4}})
-    refuse("does not fit its config.yaml or spec.json.* float32 .4. is needed")
+    refuse("does not fit its config.yaml and .* float32 .4. is needed")
     save_with(20, {**first, "config": {**first["config"], "agent": "no_module:make"}})
     refuse("there is no module 'no_module'")
     save_with(20, first)
