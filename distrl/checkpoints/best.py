@@ -3,7 +3,8 @@
 RUN_DIR/best/12800/best.json     learner_steps, mean_return, episodes
                    manifest.json size and checksum of every file
                    spec.json     what they are of
-                   variables/    params and network state, by Orbax
+                   policy.npz    params and network state, by NumPy
+                   variables/    the same, by Orbax
 """
 
 import math
@@ -18,8 +19,8 @@ from distrl.system.output import say
 
 BEST = "best.json"
 """The file by which such a directory is recognized."""
-
-_VARIABLES = "variables"
+VARIABLES = "variables"
+"""The part that Orbax writes."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Best:
     @property
     def variables(self) -> Path:
         """The directory from which `restore_tree` reads `(params, network_state)`."""
-        return self.path / _VARIABLES
+        return self.path / VARIABLES
 
 
 class BestKeeper:
@@ -65,12 +66,14 @@ class BestKeeper:
 
     def _save(self, variables: Any, best: Best) -> None:
         # Not when the module is loaded: it imports JAX and Orbax.
+        from distrl.checkpoints.arrays import POLICY, save_arrays
         from distrl.checkpoints.trees import save_tree
 
         partial = self._folder / ".partial"
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        save_tree(partial / _VARIABLES, variables)
+        save_tree(partial / VARIABLES, variables)
+        save_arrays(partial / POLICY, variables)
         facts = {name: value for name, value in vars(best).items() if name != "path"}
         # After a restart from a checkpoint the same step may be evaluated again.
         commit_directory(partial, best.path, BEST, facts)

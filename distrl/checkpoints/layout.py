@@ -3,7 +3,8 @@
     RUN_DIR/checkpoints/000007/progress.json   the counts of the run
                                manifest.json   size and checksum of every file
                                spec.json       what the checkpoint is of
-                               learner/        by Orbax
+                               policy.npz      params and network state, by NumPy
+                               learner/        all of the learner's state, by Orbax
                                replay/0/       by Reverb
     RUN_DIR/checkpoints/.partial-000008/       in progress, or left by a crash
 

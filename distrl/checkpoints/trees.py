@@ -8,6 +8,8 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from distrl.checkpoints.arrays import check_arrays, describe_arrays
+
 _Tree = TypeVar("_Tree")
 
 
@@ -35,13 +37,9 @@ def restore_tree(directory: Path, like: _Tree, is_part: bool = False) -> _Tree:
         # Newer versions of Orbax wrap it.
         saved = getattr(metadata, "item_metadata", metadata).tree
         held, wanted = describe_arrays(saved), describe_arrays(blank)
-        for name in sorted(wanted if is_part else held.keys() | wanted.keys()):
-            if held.get(name) != wanted.get(name):
-                raise ValueError(
-                    f"{directory} holds {held.get(name, 'nothing')} for {name}, but "
-                    f"{wanted.get(name, 'nothing')} is needed: it is of "
-                    "another network, optimizer or agent"
-                )
+        if is_part:
+            held = {name: held[name] for name in wanted if name in held}
+        check_arrays(directory, held, wanted)
         whole = blank
         if is_part:  # Not every version of Orbax can restore a part.
             rest = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), saved)
@@ -56,23 +54,6 @@ def restore_tree(directory: Path, like: _Tree, is_part: bool = False) -> _Tree:
     return jax.tree.map(reshape, like, found)
 
 
-def describe_arrays(tree: Any) -> dict[str, str]:
-    """Returns the dtype and shape of each array by its path in the nest."""
-    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
-    return {
-        ".".join(_name(key) for key in path): f"{np.dtype(x.dtype)} {list(x.shape)}"
-        for path, x in leaves
-    }
-
-
 def _stand_in(array: Any) -> Any:
     """Returns the array; one element instead of an empty one, which Orbax refuses."""
     return array if math.prod(array.shape) else np.zeros(1, array.dtype)
-
-
-def _name(key: Any) -> str:
-    """Names a key as on disk, where a NamedTuple is a dict of its fields."""
-    for attribute in ("key", "name", "idx"):
-        if hasattr(key, attribute):
-            return str(getattr(key, attribute))
-    raise TypeError(f"the key {key!r} of a nest has no name")

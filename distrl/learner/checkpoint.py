@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from distrl.checkpoints.arrays import POLICY, describe_arrays, save_arrays
 from distrl.checkpoints.layout import (
     LEARNER,
     Checkpoint,
@@ -26,7 +27,7 @@ from distrl.checkpoints.layout import (
 )
 from distrl.checkpoints.manifest import return_freed_memory
 from distrl.checkpoints.run_spec import Description, describe_environment
-from distrl.checkpoints.trees import describe_arrays, restore_tree, save_tree
+from distrl.checkpoints.trees import restore_tree, save_tree
 from distrl.config import Config
 from distrl.coordinator import Reporter
 from distrl.environments.spec_json import spec_to_json
@@ -69,12 +70,14 @@ def read_state(checkpoint: Checkpoint, like: TrainState) -> TrainState:
 def save_train_state(
     run_dir: str | Path, name: str, state: TrainState, learner_steps: int
 ) -> None:
-    """Writes the learner's part of a checkpoint; `state` is not replicated.
+    """Writes the learner's parts of a checkpoint; `state` is not replicated.
 
     Raises DivergedError, and writes nothing, if a parameter is not finite.
     """
     check_finite({"params": state.params}, learner_steps)
     save_tree(begin_part(run_dir, name, LEARNER), state)
+    variables = state.params, state.network_state
+    save_arrays(begin_part(run_dir, name, POLICY), variables)
 
 
 def describe_run(spec: EnvironmentSpec, state: TrainState) -> Description:

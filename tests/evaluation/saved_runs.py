@@ -7,12 +7,11 @@ import numpy as np
 
 from distrl.agents import make_agent
 from distrl.checkpoints.best import BestKeeper, find_best
-from distrl.checkpoints.layout import RunProgress, begin_part, complete_checkpoint
+from distrl.checkpoints.layout import RunProgress, complete_checkpoint
 from distrl.checkpoints.run_spec import write_run_spec
-from distrl.checkpoints.trees import save_tree
 from distrl.config import config_to_yaml, load_config, load_run
 from distrl.environments import read_spec
-from distrl.learner.checkpoint import describe_origin
+from distrl.learner.checkpoint import describe_origin, save_train_state
 from distrl.learner.optimizer import make_optimizer
 from distrl.learner.state import init_state
 
@@ -64,7 +63,7 @@ def save_latest(config, params, learner_steps, name="000001"):
     """Saves a checkpoint as the learner does."""
     steps = np.asarray(learner_steps, np.int32)
     state = make_state(config, params)._replace(learner_steps=steps)
-    save_tree(begin_part(config.run_dir, name, "learner"), state)
+    save_train_state(config.run_dir, name, state, learner_steps)
     progress = RunProgress(learner_steps=learner_steps)
     return complete_checkpoint(config.run_dir, name, progress, keep=2)
 

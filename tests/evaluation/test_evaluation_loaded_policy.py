@@ -23,6 +23,7 @@ from distrl.agents.legal_actions import ILLEGAL
 from distrl.environments import make_environment
 from distrl.errors import ConfigError
 from distrl.evaluation.run_evaluation import evaluate_run
+from distrl.system.tiers import has_distributed
 
 LENGTH = 12
 
@@ -135,8 +136,8 @@ assert actions.shape == (5,)
 with open("/proc/self/status") as status:
     memory = dict(line.split(":") for line in status)
 print(int(memory["VmRSS"].split()[0]) // 1024)
-names = "bsuite courier distrax flashbax gymnasium launchpad optax pandas ray reverb "
-names += "rlax tensorboard tensorflow tensorflow_probability"
+names = "bsuite courier distrax flashbax gymnasium launchpad optax orbax pandas ray "
+names += "reverb rlax tensorboard tensorflow tensorflow_probability tensorstore"
 print([name for name in names.split() if name in sys.modules])
 """
 
@@ -150,7 +151,8 @@ def test_acting_imports_little(tmp_path, which):
     assert done.returncode == 0, done.stderr
     megabytes, imported = done.stdout.splitlines()
     assert imported == "[]"
-    assert int(megabytes) < 300
+    # JAX alone takes 110 MiB in version 0.4.38, 165 MiB in 0.12.
+    assert int(megabytes) < (230 if has_distributed() else 310)
 
 
 @pytest.fixture

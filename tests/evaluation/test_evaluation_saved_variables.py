@@ -1,4 +1,5 @@
 import dataclasses
+import json
 
 import jax
 import numpy as np
@@ -50,15 +51,15 @@ def test_checkpoint_of_another_network_is_refused(config, which):
 
 def test_best_checkpoint_replaced_during_read_is_reread(config, monkeypatch):
     first = save_as_best(config, prefer(1), 20, 1.0)
-    restore_tree = saved_variables.restore_tree
+    load_arrays = saved_variables.load_arrays
 
-    def replace_and_read(directory, like):
-        if directory == first.variables:
+    def replace_and_read(file, like):
+        if file.parent == first.path:
             # This removes the checkpoint that is being read.
             save_as_best(config, prefer(2), 40, 2.0)
-        return restore_tree(directory, like)
+        return load_arrays(file, like)
 
-    monkeypatch.setattr(saved_variables, "restore_tree", replace_and_read)
+    monkeypatch.setattr(saved_variables, "load_arrays", replace_and_read)
     found = read(config)
     assert found.learner_steps == 40
     np.testing.assert_array_equal(found.params["~"]["q"], [0, 0, 1])
@@ -75,6 +76,23 @@ def test_damaged_best_checkpoint_falls_back_to_latest(config):
     assert "best/20 is damaged" in lines[0]
     with pytest.raises(ConfigError, match="no whole best checkpoint"):
         read(config, "best")
+
+
+@pytest.mark.parametrize("which", ["best", "latest"])
+def test_checkpoint_of_an_older_version_is_loaded(config, which):
+    saved = [save_as_best(config, prefer(2), 20), save_latest(config, prefer(1), 30)]
+    for each in saved:
+        # Older versions did not write this file.
+        (each.path / "policy.npz").unlink()
+        manifest = each.path / "manifest.json"
+        files = json.loads(manifest.read_text())
+        del files["policy.npz"]
+        manifest.write_text(json.dumps(files))
+    expected = {"best": (20, [0, 0, 1]), "latest": (30, [0, 1, 0])}
+    found = read(config, which)
+    assert found.learner_steps == expected[which][0]
+    np.testing.assert_array_equal(found.params["~"]["q"], expected[which][1])
+    assert found.network_state == {}
 
 
 def test_checkpoint_of_a_serial_run_is_loaded(tmp_path):
