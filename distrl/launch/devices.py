@@ -16,9 +16,9 @@ from distrl.system.machine import read_memory
 _ONE_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 # Measured with jaxlib 0.4.38: an update of a small network is 1.4 to 1.6 times as fast
 # on the CPU without the runtime that overlaps operations. Other devices ignore it.
-# jaxlib 0.10 has only that one, and warns about the flag.
-_IS_JAXLIB_04 = importlib.metadata.version("jaxlib").startswith("0.4.")
-_PLAIN_RUNTIME = "--xla_cpu_use_thunk_runtime=false" if _IS_JAXLIB_04 else ""
+# Later versions, 0.10 for example, have only that one and warn about the flag.
+_JAXLIB = tuple(map(int, importlib.metadata.version("jaxlib").split(".")[:2]))
+_PLAIN_RUNTIME = "--xla_cpu_use_thunk_runtime=false" if _JAXLIB < (0, 7) else ""
 
 DEVICE_VARIABLES = (
     "CUDA_VISIBLE_DEVICES",
