@@ -20,6 +20,9 @@ import jax  # noqa: E402
 from distrl.errors import ConfigError  # noqa: E402
 from distrl.system.tiers import has_distributed  # noqa: E402
 
+# The conftest.py there imports Reverb.
+collect_ignore = [] if has_distributed() else ["replay"]
+
 jax.devices()
 # Processes that tests start use the original flags.
 if _FLAGS is None:
