@@ -12,7 +12,7 @@ import numpy as np
 from distrl.errors import ConfigError
 
 SUFFIXES = (".gif", ".mp4")
-INSTALL = "pip install 'imageio[ffmpeg]>=2.31' 'pillow>=10'"
+INSTALL = "pip install 'imageio[ffmpeg]>=2.38' 'pillow>=12'"
 """The command that installs the extra `video`; `make` in a checkout includes it."""
 
 GIF_IMAGES = 1_000
