@@ -80,12 +80,14 @@ KINDS = {
         "network.core_size": 16,
         "network.last_action_reward": False,
     },
-    "noisy": {"agent": "rainbow"},
+    # With masks, no policy can always take the same action.
+    "noisy": {"agent": "rainbow", "environment_args": {"masks": True}},
     "masked": {"agent": "dueling_dqn", "environment_args": {"masks": True}},
     "with its last action": {
         "agent": "r2d2",
         "network.core_size": 16,
         "network.last_action_reward": True,
+        "environment_args": {"masks": True},
     },
 }
 
@@ -99,7 +101,7 @@ def play(policy, environment, last_action_reward=False):
         if last_action_reward:
             last_action = np.zeros(3) if action is None else np.eye(3)[action]
             observation = {
-                "observation": observation,
+                **observation,
                 "last_action": last_action,
                 "last_reward": reward,
             }
