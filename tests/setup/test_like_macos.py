@@ -84,6 +84,8 @@ def test_long_error_of_loop_is_reported(tmp_path):
         command.assert_nothing_is_left()
     assert command.result["error"]["node"] == "serial"
     assert "the paddle fell off, far far" in command.result["error"]["traceback"]
+    # The error itself, not the end of the log, which is quoted when the error is lost.
+    assert "The end of" not in command.result["error"]["traceback"]
 
 
 def test_commands_without_a_run():
