@@ -4,7 +4,6 @@ RUN_DIR/best/12800/best.json     learner_steps, mean_return, episodes
                    manifest.json size and checksum of every file
                    spec.json     what they are of
                    policy.npz    params and network state, by NumPy
-                   variables/    the same, by Orbax
 """
 
 import math
@@ -19,8 +18,6 @@ from distrl.system.output import say
 
 BEST = "best.json"
 """The file by which such a directory is recognized."""
-VARIABLES = "variables"
-"""The part that Orbax writes."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +28,6 @@ class Best:
     learner_steps: int
     mean_return: float
     episodes: int
-
-    @property
-    def variables(self) -> Path:
-        """The directory from which `restore_tree` reads `(params, network_state)`."""
-        return self.path / VARIABLES
 
 
 class BestKeeper:
@@ -65,14 +57,12 @@ class BestKeeper:
             say(f"the best parameters were not saved: {error}")
 
     def _save(self, variables: Any, best: Best) -> None:
-        # Not when the module is loaded: it imports JAX and Orbax.
+        # Not when the module is loaded: it imports JAX.
         from distrl.checkpoints.arrays import POLICY, save_arrays
-        from distrl.checkpoints.trees import save_tree
 
         partial = self._folder / ".partial"
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        save_tree(partial / VARIABLES, variables)
         save_arrays(partial / POLICY, variables)
         facts = {name: value for name, value in vars(best).items() if name != "path"}
         # After a restart from a checkpoint the same step may be evaluated again.

@@ -23,11 +23,10 @@ def save_tree(directory: Path, tree: Any) -> None:
         checkpointer.wait_until_finished()
 
 
-def restore_tree(directory: Path, like: _Tree, is_part: bool = False) -> _Tree:
+def restore_tree(directory: Path, like: _Tree) -> _Tree:
     """Returns the nest that `save_tree` wrote, as numpy arrays.
 
-    With `is_part`, `like` is a dict of some of its parts. Raises ValueError unless
-    structure, shapes and dtypes are those of `like`.
+    Raises ValueError unless structure, shapes and dtypes are those of `like`.
     """
     directory = directory.absolute()
     blank = jax.tree.map(lambda x: _stand_in(np.zeros(x.shape, x.dtype)), like)
@@ -36,17 +35,8 @@ def restore_tree(directory: Path, like: _Tree, is_part: bool = False) -> _Tree:
         metadata: Any = checkpointer.metadata(directory)
         # Newer versions of Orbax wrap it.
         saved = getattr(metadata, "item_metadata", metadata).tree
-        held, wanted = describe_arrays(saved), describe_arrays(blank)
-        if is_part:
-            held = {name: held[name] for name in wanted if name in held}
-        check_arrays(directory, held, wanted)
-        whole = blank
-        if is_part:  # Not every version of Orbax can restore a part.
-            rest = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), saved)
-            whole = {**rest, **blank}
-        found = checkpointer.restore(directory, whole)
-        if is_part:
-            found = {name: found[name] for name in blank}
+        check_arrays(directory, describe_arrays(saved), describe_arrays(blank))
+        found = checkpointer.restore(directory, blank)
 
     def reshape(wanted: Any, array: Any) -> np.ndarray:
         return np.ravel(array)[: math.prod(wanted.shape)].reshape(wanted.shape)

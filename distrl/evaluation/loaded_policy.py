@@ -182,8 +182,7 @@ def _read_origin(directory: Path) -> Mapping[str, Any]:
         data = json.loads(file.read_text())
     if "spec" not in data:
         raise ConfigError(
-            f"{file} does not say what the parameters are of: an older version of "
-            "distrl saved them. Continue the run with distrl resume, which saves them "
-            "again, or use distrl evaluate"
+            f"{file} does not say what the parameters are of; continue the run with "
+            "distrl resume, which saves them again"
         )
     return data

@@ -4,16 +4,15 @@ import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Literal, TypeVar, get_args
 
 import haiku as hk
 import jax
 
 from distrl.agents.agent import Agent
 from distrl.checkpoints.arrays import POLICY, load_arrays
-from distrl.checkpoints.best import VARIABLES, Best, find_best
+from distrl.checkpoints.best import Best, find_best
 from distrl.checkpoints.layout import (
-    LEARNER,
     Checkpoint,
     find_newest_checkpoint,
     restore_saved,
@@ -106,24 +105,9 @@ def read_variables(saved: Best | Checkpoint, agent: Agent) -> SavedVariables:
 
     Raises ValueError unless they are those of its network.
     """
-    like, file = jax.eval_shape(agent.init, jax.random.PRNGKey(0)), saved.path / POLICY
-    load = load_arrays if file.exists() else _restore_older
-    variables = load(file, like)
+    like = jax.eval_shape(agent.init, jax.random.PRNGKey(0))
+    variables = load_arrays(saved.path / POLICY, like)
     if isinstance(saved, Best):
         return SavedVariables("best", saved.path, saved.learner_steps, *variables)
     steps = saved.progress.learner_steps
     return SavedVariables("latest", saved.path, steps, *variables)
-
-
-def _restore_older(file: Path, like: Any) -> Any:
-    """Returns what an older version of distrl saved, which did not write `file`."""
-    # Orbax takes memory, and time to import.
-    from distrl.checkpoints.trees import restore_tree
-
-    learner = file.parent / LEARNER
-    if not learner.exists():
-        return restore_tree(file.parent / VARIABLES, like)
-    params, network_state = like
-    named = {"params": params, "network_state": network_state}
-    held = restore_tree(learner, named, is_part=True)
-    return held["params"], held["network_state"]

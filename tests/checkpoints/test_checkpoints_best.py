@@ -6,8 +6,8 @@ import pytest
 from file_limits import file_limit
 
 from distrl.checkpoints import manifest
+from distrl.checkpoints.arrays import POLICY, load_arrays
 from distrl.checkpoints.best import BestKeeper, find_best
-from distrl.checkpoints.trees import restore_tree
 
 
 def make_variables(value):
@@ -24,7 +24,7 @@ def test_better_checkpoint_replaces_the_best(tmp_path):
     save_best(tmp_path, make_variables(1.0), 100, 0.5)
     found = save_best(tmp_path, make_variables(2.0), 200, 0.75)
     assert (found.learner_steps, found.mean_return, found.episodes) == (200, 0.75, 30)
-    params, network_state = restore_tree(found.variables, make_variables(0.0))
+    params, network_state = load_arrays(found.path / POLICY, make_variables(0.0))
     np.testing.assert_array_equal(params["linear"]["w"], np.full((2, 3), 2.0))
     assert network_state == {}
     assert os.listdir(tmp_path / "best") == ["200"]

@@ -69,17 +69,6 @@ def test_nest_is_restored_bit_exact(saved, state):
     assert_same(restore_tree(saved.with_name("jax"), state), state)
 
 
-def test_part_is_restored_alone(saved, state):
-    like = {"params": state.params, "nothing": state.nothing}
-    assert_same(restore_tree(saved, like, is_part=True), like)
-    # It must not be mistaken for the whole, nor another part for it.
-    with pytest.raises(ValueError, match="holds .* for key"):
-        restore_tree(saved, like)
-    with pytest.raises(ValueError, match="holds nothing for params.more"):
-        more = {**state.params, "more": np.zeros(2, np.float32)}
-        restore_tree(saved, {"params": more}, is_part=True)
-
-
 def test_orbax_leaves_no_warnings_threads_or_files(tmp_path, state):
     before = threading.active_count()
     with warnings.catch_warnings():

@@ -10,8 +10,8 @@ from metrics_rows import read_rows
 from real_services import Services, WatchedVariables, publish, wait_until
 from saved_runs import q_values
 
+from distrl.checkpoints.arrays import POLICY, load_arrays
 from distrl.checkpoints.best import find_best
-from distrl.checkpoints.trees import restore_tree
 from distrl.config import Config, EvaluationConfig, LaunchConfig, NetworkConfig
 from distrl.coordinator import Coordinator
 from distrl.environments import make_spec
@@ -118,7 +118,7 @@ def test_best_params_are_saved(services, config):
         run.await_rows(count + 1)
     best = find_best(config.run_dir)
     assert (best.learner_steps, best.mean_return, best.episodes) == (5, 10, 40)
-    params, network_state = restore_tree(best.variables, (good, {}))
+    params, network_state = load_arrays(best.path / POLICY, (good, {}))
     np.testing.assert_array_equal(params["~"]["q"], good["~"]["q"])
     assert network_state == {}
 

@@ -373,7 +373,7 @@ def test_parameters_of_other_code_are_refused(config, tmp_path):
         (path / "manifest.json").write_text(json.dumps(manifest))
 
     save_with(20, {"environment": {}})
-    refuse("an older version of distrl saved them")
+    refuse("does not say what the parameters are of; continue the run")
     save_with(20, {**first, "spec": {**first["spec"], "num_actions": 4}})
     refuse("does not fit its config.yaml and .* float32 .4. is needed")
     save_with(20, {**first, "config": {**first["config"], "agent": "no_module:make"}})
