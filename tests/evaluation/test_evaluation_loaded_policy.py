@@ -25,7 +25,6 @@ from distrl.agents.legal_actions import ILLEGAL
 from distrl.environments import make_environment
 from distrl.errors import ConfigError
 from distrl.evaluation.run_evaluation import evaluate_run
-from distrl.system.tiers import has_distributed
 
 LENGTH = 12
 
@@ -145,7 +144,7 @@ actions = policy.act(numpy.ones((5, *policy.spec.observation.shape), numpy.float
 assert actions.shape == (5,)
 with open("/proc/self/status") as status:
     memory = dict(line.split(":") for line in status)
-print(int(memory["VmRSS"].split()[0]) // 1024)
+print(int(memory["RssAnon"].split()[0]) // 1024)
 names = "bsuite courier distrax flashbax gymnasium launchpad optax orbax pandas ray "
 names += "reverb rlax tensorboard tensorflow tensorflow_probability tensorstore"
 print([name for name in names.split() if name in sys.modules])
@@ -161,8 +160,9 @@ def test_acting_imports_little(tmp_path, which):
     assert done.returncode == 0, done.stderr
     megabytes, imported = done.stdout.splitlines()
     assert imported == "[]"
-    # JAX alone takes 110 MiB in version 0.4.38, 165 MiB in 0.12.
-    assert int(megabytes) < (230 if has_distributed() else 310)
+    # The memory of its own, of which importing JAX takes 48 MiB in version 0.4.38, and
+    # 63 MiB in 0.12. How much of the libraries' files is resident varies.
+    assert int(megabytes) < 140
 
 
 @pytest.fixture
