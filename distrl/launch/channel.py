@@ -9,7 +9,7 @@ from distrl.launch.messages import Message
 from distrl.system import IS_LINUX
 from distrl.system.machine import open_memory_file
 
-# A packet arrives whole, but is no larger than the socket's buffer (2 kB on macOS).
+# A packet arrives whole, but must fit the socket's buffer, which is 2 kB on macOS.
 # Larger messages travel in a memory file, whose descriptor is sent with this mark.
 _PACKET_BYTES = 150_000 if IS_LINUX else 1_000
 _IN_FILE = b"@"
