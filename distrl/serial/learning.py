@@ -11,6 +11,7 @@ import numpy as np
 from distrl.agents.agent import Agent
 from distrl.config import Config
 from distrl.items import make_item_spec
+from distrl.learner.buffer import Buffer, BufferState
 from distrl.learner.devices import (
     copy_first_replica,
     drop_axis,
@@ -21,9 +22,9 @@ from distrl.learner.devices import (
 from distrl.learner.optimizer import make_optimizer
 from distrl.learner.publisher import Variables
 from distrl.learner.state import TrainState, init_state
+from distrl.learner.sum_tree import SumTree
 from distrl.learner.update import UpdateOutput, make_update
 from distrl.seeding import derive_seed
-from distrl.serial.buffer import Buffer, BufferState
 from distrl.types import EnvironmentSpec
 
 
@@ -125,7 +126,7 @@ class Learning:
     ) -> tuple[TrainState, BufferState, UpdateOutput, Variables]:
         if len(self._devices) == 1:
             train, tree, output, variables = self._jitted_learn(
-                train, held.ring, held.tree, key, number
+                train, held._replace(tree=None), held.tree, key, number
             )
             return train, held._replace(tree=tree), output, variables
         slots, superbatch = self._jitted_draw(held, key, number)
@@ -136,10 +137,15 @@ class Learning:
         return train, held, output, copy_variables(train)
 
     def _learn_alone(
-        self, train: TrainState, ring: Any, tree: Any, key: jax.Array, number: np.uint32
-    ) -> tuple[TrainState, Any, UpdateOutput, Variables]:
-        """Makes a dispatch on one device; the ring is not donated, so not copied."""
-        held = BufferState(ring, tree)
+        self,
+        train: TrainState,
+        held: BufferState,
+        tree: SumTree | None,
+        key: jax.Array,
+        number: np.uint32,
+    ) -> tuple[TrainState, SumTree | None, UpdateOutput, Variables]:
+        """Makes a dispatch on one device; the items are not donated, so not copied."""
+        held = held._replace(tree=tree)
         slots, superbatch = self._draw(held, key, number)
         train, output = self._update(train, *superbatch)
         tree = self._refresh(held, slots, output.priorities).tree

@@ -20,10 +20,10 @@ from distrl.config.factories import check_not_imported
 from distrl.coordinator import StopReason, find_stop_reason
 from distrl.evaluation.episodes import Evaluation
 from distrl.items import fill_priorities
+from distrl.learner.buffer import Buffer
 from distrl.learner.checkpoint import describe_origin, describe_run
 from distrl.learner.devices import first_replica
 from distrl.learner.update import UpdateOutput
-from distrl.serial.buffer import Buffer
 from distrl.serial.learning import Counts, Learning, SerialState, copy_variables
 from distrl.serial.record import RunRecord, restore_state
 from distrl.types import EnvironmentSpec, Items, StopSignal

@@ -10,10 +10,10 @@ from dm_env import specs
 from distrl.agents import make_agent
 from distrl.config import config_from_dict
 from distrl.items import make_item_spec
+from distrl.learner.buffer import Buffer
 from distrl.learner.devices import first_replica, split_superbatch
 from distrl.learner.optimizer import make_optimizer
 from distrl.learner.update import make_update
-from distrl.serial.buffer import Buffer
 from distrl.serial.learning import Learning, copy_variables
 from distrl.types import EnvironmentSpec
 
@@ -84,13 +84,12 @@ def test_dispatch_advances_counts_and_keeps_the_key(alone):
 
 def test_drawn_items_get_their_new_priorities(alone):
     before, after, drawn, output, _ = alone
-    # The first of 32 leaves is node 31.
-    wanted = np.array(before.buffer.tree.nodes[31:])
+    (wanted,) = np.array(before.buffer.tree.weights)
     priorities = np.asarray(output.priorities).reshape(16) + np.float32(0.5)
     for slot, priority in zip(drawn.slots, priorities, strict=True):
         wanted[slot] = priority**CONFIG.replay.priority_exponent
-    assert np.any(wanted != before.buffer.tree.nodes[31:])
-    np.testing.assert_allclose(after.buffer.tree.nodes[31:], wanted, rtol=1e-6)
+    assert np.any(wanted != before.buffer.tree.weights[0])
+    np.testing.assert_allclose(after.buffer.tree.weights[0], wanted, rtol=1e-6)
 
 
 def test_two_devices_learn_the_same_as_one(alone):
@@ -108,5 +107,5 @@ def test_two_devices_learn_the_same_as_one(alone):
         rtol=1e-5,
     )
     np.testing.assert_allclose(
-        state.buffer.tree.nodes, after.buffer.tree.nodes, rtol=1e-5
+        state.buffer.tree.weights, after.buffer.tree.weights, rtol=1e-5
     )

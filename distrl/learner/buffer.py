@@ -1,0 +1,99 @@
+"""Replay on the device: a ring of items, drawn uniformly or by priority."""
+
+from typing import NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from distrl.config import ReplayConfig
+from distrl.learner import sum_tree
+from distrl.types import Nest
+
+
+class BufferState(NamedTuple):
+    """The content of replay.
+
+    Attributes:
+      items: nest of `[capacity, ...]`, one item per slot.
+      added: `[] int32`, the items added since the start, modulo 2 * capacity; modulo
+        the capacity it is the next slot, and at least the capacity once all are in use.
+      tree: the weight of each slot, priority^priority_exponent; None in uniform replay.
+    """
+
+    items: Nest
+    added: jax.Array
+    tree: sum_tree.SumTree | None
+
+
+class Draw(NamedTuple):
+    """Items drawn independently of each other, with replacement.
+
+    Attributes:
+      slots: `[size] int32`, their slots in the ring.
+      items: a `Transition` or `StepSequence` of `[size, ...]`.
+      probabilities: `[size] float32`, of each draw.
+    """
+
+    slots: jax.Array
+    items: Nest
+    probabilities: jax.Array
+
+
+class Buffer:
+    """Pure functions of uniform or prioritized replay (arXiv 1511.05952).
+
+    The oldest item leaves first. The probability of an item is proportional to
+    priority^priority_exponent, which is 0 for a priority of 0. While all are 0, draws
+    are uniform. Reverb does the same.
+    """
+
+    def __init__(self, config: ReplayConfig):
+        """Takes the capacity, the kind and the exponent from `config`."""
+        self._capacity = config.capacity
+        self._exponent = config.priority_exponent
+        self._is_prioritized = config.kind == "prioritized"
+
+    def init(self, item: Nest) -> BufferState:
+        """Returns an empty buffer; `item` is a nest of specs or arrays."""
+        items = jax.tree.map(
+            lambda x: jnp.zeros((self._capacity, *x.shape), x.dtype), item
+        )
+        tree = sum_tree.init(self._capacity) if self._is_prioritized else None
+        return BufferState(items, jnp.zeros((), jnp.int32), tree)
+
+    def add(
+        self, state: BufferState, items: Nest, priorities: jax.Array
+    ) -> BufferState:
+        """Adds items `[M, ...]` with priorities `[M] float32`; M <= the capacity."""
+        size = self._capacity
+        slots = (jnp.arange(len(priorities)) + state.added) % size
+        held = jax.tree.map(lambda old, x: old.at[slots].set(x), state.items, items)
+        added = state.added + len(priorities)
+        # Stays at least the capacity, and never overflows.
+        added = jnp.where(added >= 2 * size, added - size, added)
+        state = state._replace(items=held, added=added)
+        return self.set_priorities(state, slots, priorities)
+
+    def draw(self, state: BufferState, key: chex.PRNGKey, size: int) -> Draw:
+        """Draws items; the state must not be empty."""
+        held = jnp.minimum(state.added, self._capacity)
+        uniform_key, tree_key = jax.random.split(key)
+        slots = jax.random.randint(uniform_key, (size,), 0, held)
+        probabilities = jnp.full(size, 1.0 / held, jnp.float32)
+        if state.tree is not None:
+            total = sum_tree.total(state.tree)
+            drawn, weights = sum_tree.draw(state.tree, tree_key, size)
+            slots = jnp.where(total > 0, drawn, slots)
+            probabilities = jnp.where(total > 0, weights / total, probabilities)
+        items = jax.tree.map(lambda x: x[slots], state.items)
+        return Draw(slots, items, probabilities)
+
+    def set_priorities(
+        self, state: BufferState, slots: jax.Array, priorities: jax.Array
+    ) -> BufferState:
+        """Sets priorities `[M]` of `slots` `[M]`; if a slot occurs twice, the last."""
+        if state.tree is None:
+            return state
+        weights = jnp.where(priorities > 0, priorities**self._exponent, 0.0)
+        return state._replace(tree=sum_tree.set_weights(state.tree, slots, weights))
