@@ -145,7 +145,7 @@ assert actions.shape == (5,)
 with open("/proc/self/status") as status:
     memory = dict(line.split(":") for line in status)
 print(int(memory["RssAnon"].split()[0]) // 1024)
-names = "bsuite courier distrax flashbax gymnasium launchpad optax orbax pandas ray "
+names = "bsuite courier distrax gymnasium launchpad optax orbax pandas ray "
 names += "reverb rlax tensorboard tensorflow tensorflow_probability tensorstore"
 print([name for name in names.split() if name in sys.modules])
 """
