@@ -1,5 +1,6 @@
 """The items in replay: the specs and parts of transitions, sequences and frames."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from dm_env import specs
 from distrl.action_masks import ACTION_MASK, split_mask
 from distrl.config.schema import Config
 from distrl.errors import ConfigError
-from distrl.types import EnvironmentSpec, StepSequence, Transition
+from distrl.types import EnvironmentSpec, Items, StepSequence, Transition
 
 
 def make_item_spec(config: Config, spec: EnvironmentSpec) -> Any:
@@ -35,6 +36,24 @@ def make_item_spec(config: Config, spec: EnvironmentSpec) -> Any:
         mask=floats,
         carry=tuple(specs.Array((n,), np.float32) for n in config.network.carry_sizes),
     )
+
+
+def make_stored_spec(config: Config, spec: EnvironmentSpec) -> Any:
+    """Returns the specs of what an actor writes for an item.
+
+    That is `Items` with the item and its priority where the learner draws by priority,
+    elsewhere only the item.
+    """
+    item = make_item_spec(config, spec)
+    if config.replay.sampled_on == "server" or config.replay.kind == "uniform":
+        return item
+    return Items(item, specs.Array((), np.float32))
+
+
+def count_bytes(nest: Any) -> int:
+    """Returns the bytes of a nest of specs."""
+    leaves = tree.flatten(nest)
+    return sum(math.prod(x.shape) * np.dtype(x.dtype).itemsize for x in leaves)
 
 
 def check_frame_stack(stack: int | None, spec: EnvironmentSpec) -> None:
@@ -72,7 +91,12 @@ def sort_leaves(item: Any) -> tuple[list[int], list[int]]:
     """
     paths = [path for path, _ in tree.flatten_with_path(item)]
     masks = [i for i, path in enumerate(paths) if path[-1] == ACTION_MASK]
-    observed = [i for i, path in enumerate(paths) if path[0].startswith("observation")]
+    observed = [
+        i
+        for i, path in enumerate(paths)
+        # With a priority, the item is the part `data`.
+        if path[path[0] == "data"].startswith("observation")
+    ]
     rest = set(range(len(paths))) - set(observed)
     return [i for i in observed if i not in masks], [*sorted(rest), *masks]
 

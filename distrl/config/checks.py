@@ -141,10 +141,14 @@ def _check_items(config: Config) -> Iterator[str]:
             "them; set replay.kind to prioritized and replay.sequence_length to null, "
             "or this to false"
         )
-    if replay.block_size != 1 and (has_sequences or is_prioritized):
+    if replay.block_size != 1 and has_sequences:
+        yield ("replay.transitions_per_item: it must be 1 (or null) with sequences")
+    is_on_server = replay.sampled_on == "server"
+    if replay.block_size != 1 and is_prioritized and is_on_server:
         yield (
             "replay.transitions_per_item: it must be 1 (or null) with prioritized "
-            "replay or sequences, where each item has its own priority"
+            "replay and replay.sampled_on = server, where each Reverb item has one "
+            "priority"
         )
 
 
@@ -153,20 +157,23 @@ def _check_replay_sizes(config: Config) -> Iterator[str]:
     block, shards = replay.block_size, replay.shards
     superbatch = config.learner.batch_size * config.learner.steps_per_dispatch
     shown = f"learner.batch_size * learner.steps_per_dispatch = {superbatch}"
-    if superbatch % (block * shards):
+    is_on_server = replay.sampled_on == "server"
+    if is_on_server and superbatch % (block * shards):
         yield (
             f"learner.batch_size: the superbatch, {shown}, must be a multiple of "
             f"replay.transitions_per_item * replay.shards = {block} * {shards}"
         )
-    if replay.min_size < block:
+    if is_on_server and replay.min_size < block:
         yield f"replay.min_size: it must hold replay.transitions_per_item = {block}"
-    if sizes.min_size > sizes.capacity:
+    if replay.capacity < block:
+        yield f"replay.capacity: it must hold replay.transitions_per_item = {block}"
+    if is_on_server and sizes.min_size > sizes.capacity:
         yield (
             f"replay.min_size: that is {sizes.min_size} items of {block} in each shard "
             f"({shards}), and replay.capacity = {replay.capacity} is {sizes.capacity}; "
             "reduce it or raise the capacity, or learning never starts"
         )
-    if sizes.capacity < sizes.share:
+    if is_on_server and sizes.capacity < sizes.share:
         yield f"replay.capacity: it must hold at least one superbatch, {shown}"
     limit, buffer = replay.samples_per_insert, replay.error_buffer
     smallest = 0.0 if limit is None else max(1.0, limit) * block * shards

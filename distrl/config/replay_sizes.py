@@ -17,13 +17,15 @@ class ReplaySizes:
     Attributes:
       share: the items that this shard contributes to a superbatch.
       error_buffer: the samples by which actors or learner may run ahead.
-      pool: the transitions that an actor shuffles together; 0 does not shuffle.
+      queue: the items that wait for a learner that keeps them itself.
+      pool: the transitions that an actor collects before it writes blocks.
     """
 
     capacity: int
     min_size: int
     share: int
     error_buffer: float
+    queue: int
     pool: int
 
 
@@ -41,11 +43,13 @@ def replay_sizes(config: Config) -> ReplaySizes:
         ahead = share * (replay.prefetch + 2.0)
         # Twice the smallest buffer without deadlock.
         error_buffer = max(ahead, 2.0, 2 * (replay.samples_per_insert or 1.0))
-    shuffled = replay.shuffle_steps * config.actor.environments
+    is_shuffled = replay.sampled_on == "server" and block > 1
+    shuffled = replay.shuffle_steps * config.actor.environments if is_shuffled else 0
     return ReplaySizes(
         capacity=replay.capacity // divisor,
         min_size=math.ceil(replay.min_size / divisor),
         share=share,
         error_buffer=error_buffer,
-        pool=0 if block == 1 else max(shuffled, block),
+        queue=math.ceil(error_buffer / (replay.samples_per_insert or 1.0)),
+        pool=max(shuffled, block),
     )

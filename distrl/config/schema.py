@@ -121,10 +121,12 @@ class ActorConfig:
 
 @dataclass(frozen=True)
 class ReplayConfig:
-    """The Reverb servers between actors and learner."""
+    """What the learner learns from, and the Reverb servers that actors write to."""
 
     kind: Literal["uniform", "prioritized"] = "uniform"
     """Sample uniformly, or in proportion to the TD error (arXiv 1511.05952)."""
+    sampled_on: Literal["learner", "server"] | None = None
+    """Keep and draw items on the learner's devices, or on Reverb; null: if they fit."""
     shards: Size = 1
     """Number of Reverb servers; actors are divided among them evenly."""
     capacity: Size = 100_000
@@ -136,7 +138,7 @@ class ReplayConfig:
     error_buffer: Positive | None = None
     """Samples by which actors or learner may run ahead; null derives a safe value."""
     transitions_per_item: Size | None = None
-    """Transitions per Reverb item; null: 32, or 1 for prioritized and sequences."""
+    """Transitions per Reverb item; null: 32, or 1 for sequences and server priority."""
     frame_stack: SizeFromTwo | None = None
     """Frames per observation, on its last axis, each stored once; null: no stacks."""
     sequence_length: Size | None = None
@@ -164,8 +166,8 @@ class ReplayConfig:
         """The transitions per block, which is one Reverb item; 1 for sequences."""
         if self.transitions_per_item is not None:
             return self.transitions_per_item
-        is_single = self.kind == "prioritized" or self.sequence_length is not None
-        return 1 if is_single else _BLOCK_SIZE
+        has_priority = self.sampled_on == "server" and self.kind == "prioritized"
+        return 1 if has_priority or self.sequence_length is not None else _BLOCK_SIZE
 
     @property
     def sequence_stride(self) -> int:

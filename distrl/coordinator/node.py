@@ -65,7 +65,7 @@ class Coordinator:
         self._left: set[str] = set()
         # These nodes end after the last checkpoint of the learner.
         self._savers = {"learner"}
-        if config.checkpoint.save_replay:
+        if config.checkpoint.save_replay and config.replay.sampled_on == "server":
             self._savers.update(config.replay.shard_names)
         before = self._memory.progress.seconds
         self._rates = Rates(self._memory.to_progress(before))

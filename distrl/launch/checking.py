@@ -1,23 +1,23 @@
 """Checks of the parts of a run: environment, network, agent, devices, memory."""
 
 import collections
+import dataclasses
 import functools
-import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from distrl.agents import make_agent
 from distrl.checkpoints.run_spec import check_run_spec, describe_environment
-from distrl.config import Config, check_devices
+from distrl.config import Config, check_config, check_devices
 from distrl.environments import check_environment_processes, read_spec
 from distrl.errors import ConfigError
 from distrl.items import (
     check_frame_stack,
+    count_bytes,
     make_frame_spec,
     make_item_spec,
     make_zeros,
@@ -72,11 +72,11 @@ def check_parts(
 
 def check_where_it_learns(
     config: Config, tell: Callable[[str], object]
-) -> tuple[EnvironmentSpec, str, list[str]]:
+) -> tuple[Config, EnvironmentSpec, str, list[str]]:
     """Calls `check_parts` with the environment variables of the node that learns.
 
-    It sets them, so it needs a process of its own. The second result describes the
-    devices that share a superbatch.
+    It sets them, so it needs a process of its own. The third result describes the
+    devices that share a superbatch; the configuration has `replay.sampled_on`.
     """
     group = "serial" if config.launch.backend == "serial" else "learner"
     environment = chosen_environment(group, config.launch.environment)
@@ -98,7 +98,11 @@ def check_where_it_learns(
     learning = devices[: config.learner.devices]
     counts = collections.Counter(device.device_kind for device in learning)
     shown = ", ".join(f"{count} x {kind}" for kind, count in counts.items())
-    return spec, shown, [*notes, *check_replay_memory(config, spec)]
+    if config.launch.backend != "serial" and config.replay.sampled_on is None:
+        config, note = choose_sampling(config, spec, learning)
+        notes.append(note)
+    notes += check_replay_memory(config, spec, learning)
+    return config, spec, shown, notes
 
 
 def check_agent(config: Config, spec: EnvironmentSpec) -> None:
@@ -139,24 +143,52 @@ def check_agent(config: Config, spec: EnvironmentSpec) -> None:
             )
 
 
-def check_replay_memory(config: Config, spec: EnvironmentSpec) -> list[str]:
-    """Compares the memory of a full replay with that of this machine; returns notes.
+def choose_sampling(
+    config: Config, spec: EnvironmentSpec, devices: Sequence[jax.Device]
+) -> tuple[Config, str]:
+    """Returns the configuration with `replay.sampled_on`, and a line that says why.
 
-    Reverb compresses, so a replay that looks too large may still fit. The buffer of the
-    serial backend is allocated at once, on the learner's first device.
+    Replay is on the devices if it fits in half of their free memory; on a CPU in a
+    quarter of the machine's, which actors and server share.
+    """
+    where, share, memory = "the devices' free memory", 0.5, _read_free_memory(devices)
+    if memory is None:
+        where, share, memory = "this machine's memory", 0.25, read_memory("total")
+    on_devices = dataclasses.replace(config.replay, sampled_on="learner")
+    chosen = dataclasses.replace(config, replay=on_devices)
+    needed = config.replay.capacity * count_item_bytes(chosen, spec)
+    fits = needed <= share * memory
+    if not fits:
+        on_server = dataclasses.replace(config.replay, sampled_on="server")
+        chosen = dataclasses.replace(config, replay=on_server)
+        check_config(chosen)
+    limit = f"{'at most' if fits else 'more than'} {share:g} of {where}"
+    return chosen, (
+        f"replay.sampled_on = {chosen.replay.sampled_on}: on the learner's devices a "
+        f"full replay takes {needed / _GIB:,.2f} GiB, {limit}, "
+        f"{memory / _GIB:,.2f} GiB"
+    )
+
+
+def check_replay_memory(
+    config: Config, spec: EnvironmentSpec, devices: Sequence[jax.Device]
+) -> list[str]:
+    """Compares the memory of a full replay with what is available; returns notes.
+
+    Reverb compresses, so a replay that looks too large may still fit there. On the
+    devices it is allocated at once.
 
     Raises:
-      ConfigError: the buffer of the serial backend cannot fit.
+      ConfigError: replay on the devices cannot fit.
     """
-    backend, capacity = config.launch.backend, config.replay.capacity
+    capacity, where, compression = config.replay.capacity, "", " before compression"
     available, total = read_memory("available"), read_memory("total")
-    where, compression = "", " before compression"
-    if backend == "serial":
+    is_on_devices = _is_on_devices(config)
+    if is_on_devices:
         compression = ""
-        stats = jax.local_devices()[0].memory_stats()
-        if stats is not None:  # None of a CPU, whose memory is the machine's.
-            available = total = stats["bytes_limit"]
-    elif backend == "ray" and config.replay.shards > 1:
+        if (free := _read_free_memory(devices)) is not None:
+            available = total = free
+    elif config.launch.backend == "ray" and config.replay.shards > 1:
         # Each shard may be on its own machine.
         available *= config.replay.shards
         where = f" on {config.replay.shards} machines like this one"
@@ -170,26 +202,41 @@ def check_replay_memory(config: Config, spec: EnvironmentSpec) -> list[str]:
         f"{available / _GIB:,.1f} GiB of memory are available{where}, enough for a "
         f"capacity of {available // size:,}"
     )
-    if backend == "serial" and capacity * size > total:
-        raise ConfigError(f"{line}. Set it to that or less.")
+    if is_on_devices and capacity * size > total:
+        instead = (
+            ""
+            if config.launch.backend == "serial"
+            else (", or replay.sampled_on to server")
+        )
+        raise ConfigError(f"{line}. Set it to that or less{instead}.")
     return [line]
+
+
+def _is_on_devices(config: Config) -> bool:
+    return config.launch.backend == "serial" or config.replay.sampled_on != "server"
+
+
+def _read_free_memory(devices: Sequence[jax.Device]) -> int | None:
+    """Returns the free bytes of all devices; None for CPUs."""
+    free = 0
+    for device in devices:
+        stats = device.memory_stats()
+        if stats is None:
+            return None
+        free += stats["bytes_limit"] - stats.get("bytes_in_use", 0)
+    return free
 
 
 def count_item_bytes(config: Config, spec: EnvironmentSpec) -> int:
     """Returns the bytes that an item adds to replay."""
     item, replay = make_item_spec(config, spec), config.replay
-    if replay.frame_stack is None or config.launch.backend == "serial":
-        return _count_bytes(item)
+    if replay.frame_stack is None or _is_on_devices(config):
+        return count_bytes(item)
     # Each step adds one frame; an item refers to the frames of its observations.
-    frame = _count_bytes(make_frame_spec(spec, replay.frame_stack))
+    frame = count_bytes(make_frame_spec(spec, replay.frame_stack))
     steps = 1 if replay.sequence_length is None else replay.sequence_stride
     leaves = jax.tree.leaves(item)
     observed, rest = sort_leaves(item)
-    references = _count_bytes([leaves[i] for i in observed]) // frame
-    words = _count_bytes([leaves[i] for i in rest])
+    references = count_bytes([leaves[i] for i in observed]) // frame
+    words = count_bytes([leaves[i] for i in rest])
     return steps * frame + references * _REFERENCE_BYTES + words
-
-
-def _count_bytes(spec: Any) -> int:
-    leaves = jax.tree.leaves(spec)
-    return sum(math.prod(x.shape) * np.dtype(x.dtype).itemsize for x in leaves)

@@ -44,10 +44,11 @@ class CheckLost(Exception):
 
 def check_run(
     channel: Channel, config: Config, environment: Mapping[str, str]
-) -> tuple[Any, str]:
+) -> tuple[Config, Any, str]:
     """Checks the parts of a run in a fork, as the node that learns will build them.
 
-    Returns the environment's spec, and the devices that share a superbatch, in words.
+    Returns the configuration with what was left to choose, the environment's spec, and
+    the devices that share a superbatch, in words.
     `environment` has variables of that node; `channel` is to the front.
     """
 
@@ -64,10 +65,10 @@ def check_run(
     except CheckLost as lost:
         raise ConfigError(f"{part}: the check {lost}") from None
     assert isinstance(told, tuple)
-    spec, devices, notes = told
+    config, spec, devices, notes = told
     for text in notes:
         channel.send(Note(text))
-    return spec, devices
+    return config, spec, devices
 
 
 def run_in_child(

@@ -231,8 +231,10 @@ class _Front:
                 self._progress.note(text)
             case messages.Refused(text):
                 raise ConfigError(text)
-            case messages.Checked(devices):
+            case messages.Checked(devices, sampled_on):
                 self._devices = devices
+                replay = dataclasses.replace(self._config.replay, sampled_on=sampled_on)
+                self._config = dataclasses.replace(self._config, replay=replay)
                 self._start_nodes()
             case messages.Started(nodes):
                 self._place(nodes)

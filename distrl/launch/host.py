@@ -67,9 +67,9 @@ def _serve(channel: Channel, request: messages.Launch) -> None:
     import_everything(config)
     make_program = load_function(backend.program or program)
     channel.send(messages.Stage(f"checking {config.environment}"))
-    spec, devices = check_run(channel, config, {})
+    config, spec, devices = check_run(channel, config, {})
     if not backend.is_cluster:
-        channel.send(messages.Checked(devices))
+        channel.send(messages.Checked(devices, config.replay.sampled_on))
         if not isinstance(channel.receive(), messages.Start):
             return
         # The run directory's lock came with it. It stays open here and in every node,

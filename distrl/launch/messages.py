@@ -105,6 +105,8 @@ class Checked(Message):
     """The checks passed; `devices`, in words, share a superbatch. Answer: `Start`."""
 
     devices: str
+    sampled_on: Literal["learner", "server"] | None
+    """`replay.sampled_on`, as given or chosen."""
 
 
 @dataclass(frozen=True)
@@ -173,10 +175,10 @@ class Ready(Message):
 
     ports: dict[str, list[int]]
     """Those of each node."""
-    spec: bytes
-    """`pack(environment spec)`, if this machine checked; else `pack(None)`."""
-    devices: str
-    """As in `Checked`."""
+    checked: Checked | None
+    """The result of the check, if this machine made it."""
+    parts: bytes
+    """`pack((config, environment spec))`, with what was checked."""
 
 
 @dataclass(frozen=True)
@@ -189,8 +191,8 @@ class StartNodes(Message):
     """Of the nodes of the program; one that is missing is only called here."""
     environments: dict[str, dict[str, str]] = field(default_factory=dict)
     """Environment variables of single nodes of this machine."""
-    spec: bytes = b""
-    """`pack(environment spec)`"""
+    parts: bytes = b""
+    """As in `Ready`."""
 
 
 @dataclass(frozen=True)

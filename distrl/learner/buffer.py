@@ -48,9 +48,9 @@ class Buffer:
     are uniform. Reverb does the same.
     """
 
-    def __init__(self, config: ReplayConfig):
-        """Takes the capacity, the kind and the exponent from `config`."""
-        self._capacity = config.capacity
+    def __init__(self, config: ReplayConfig, capacity: int):
+        """Holds `capacity` items, of the kind and with the exponent of `config`."""
+        self._capacity = capacity
         self._exponent = config.priority_exponent
         self._is_prioritized = config.kind == "prioritized"
 

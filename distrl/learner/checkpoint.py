@@ -1,18 +1,18 @@
 """The checkpoints of a distributed run: the learner makes and restores them.
 
-A checkpoint holds the learner's state at one step, the content of each shard of
-replay at about that time, and the counts of the run.
+A checkpoint holds the learner's state at one step, the content of replay at about that
+time, and the counts of the run.
 """
 
 import dataclasses
 import platform
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent import futures
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from distrl.checkpoints.arrays import POLICY, describe_arrays, save_arrays
 from distrl.checkpoints.layout import (
@@ -36,6 +36,9 @@ from distrl.learner.state import TrainState, check_finite
 from distrl.system.output import say
 from distrl.system.versions import find_commits, read_versions
 from distrl.types import EnvironmentSpec, StopSignal
+
+Save: TypeAlias = Callable[[Path, Callable[[], bool]], None]
+"""`(path, is_over)`: writes a part of a checkpoint to a new path until `is_over()`."""
 
 _SLICE_SECONDS = 0.02
 # Written last: the counts and the checksums.
@@ -115,21 +118,23 @@ class Checkpointer:
     def __init__(
         self,
         config: Config,
-        replay_addresses: Sequence[str],
+        begin_replay: Callable[[], Mapping[str, Save]],
         reporter: Reporter,
         stop: StopSignal,
         progress: RunProgress,
     ):
         """Continues the numbers and periods of the run's checkpoints.
 
-        `stop` ends waiting for a shard that is being restarted; `progress` is that of
-        the checkpoint from which the learner continues.
+        Args:
+          begin_replay: called when a checkpoint begins; returns its parts that hold
+            replay.
+          stop: ends waiting for a shard that is being restarted.
+          progress: that of the checkpoint from which the learner continues.
         """
         assert config.run_dir is not None
         self._config = config
         self._run_dir = config.run_dir
-        shards = zip(config.replay.shard_names, replay_addresses, strict=True)
-        self._shards = dict(shards) if config.checkpoint.save_replay else {}
+        self._begin_replay = begin_replay
         self._reporter = reporter
         self._stop = stop
         self._last = progress
@@ -175,18 +180,10 @@ class Checkpointer:
         # The next update may reuse the buffers of `state`, so it is copied first.
         arguments = (self._run_dir, save.name, first_replica(state), learner_steps)
         save.start(LEARNER, save_train_state, *arguments)
-        for shard, address in self._shards.items():
-            save.start(shard, self._save_shard, save, shard, address)
+        for part, write in self._begin_replay().items():
+            path = begin_part(self._run_dir, save.name, part)
+            save.start(part, write, path, lambda: save.is_over(self._stop))
         save.start(_WHOLE, self._complete, save, dict(save.parts), self._last)
-
-    def _save_shard(self, save: "_Save", shard: str, address: str) -> None:
-        def is_over() -> bool:
-            return save.is_given_up or self._stop.is_set()
-
-        # Reverb is not part of the core, which uses the rest of this module.
-        from distrl.replay import save_shard
-
-        save_shard(address, begin_part(self._run_dir, save.name, shard), is_over)
 
     def _complete(
         self,
@@ -246,6 +243,10 @@ class _Save:
     began: float
     parts: dict[str, futures.Future[None]] = field(default_factory=dict)
     is_given_up: bool = False
+
+    def is_over(self, stop: StopSignal) -> bool:
+        """Whether it has been given up, or the run ends."""
+        return self.is_given_up or stop.is_set()
 
     def start(self, part: str, function: Callable[..., None], *args: Any) -> None:
         future = self.parts[part] = futures.Future()

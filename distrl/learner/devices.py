@@ -5,7 +5,7 @@ is split into `[D, K, B/D, ...]`.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import jax
 import numpy as np
@@ -17,17 +17,29 @@ _Arrays = TypeVar("_Arrays")
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
-def map_over_devices(
-    function: _Function, devices: Sequence[jax.Device] | None
-) -> _Function:
+def map_over_devices(function: _Function, devices: Sequence[jax.Device]) -> _Function:
     """Maps a function over the leading `[D]` of its arguments, one slice per device.
 
-    It may compute across `DEVICE_AXIS`; its first argument is donated. Without
-    `devices` it is mapped over a `[D]` of 1 by `vmap`, and donates nothing.
+    It may compute across `DEVICE_AXIS`; its first argument is donated.
     """
-    if devices is None:
-        return jax.vmap(function, axis_name=DEVICE_AXIS)
+    if len(devices) == 1:
+        # For a small network this takes a third less time than `pmap`.
+        mapped = jax.vmap(function, axis_name=DEVICE_AXIS)
+        return cast(_Function, jax.jit(mapped, donate_argnums=0))
     return jax.pmap(function, DEVICE_AXIS, devices=devices, donate_argnums=0)
+
+
+def map_alone(function: _Function) -> _Function:
+    """Returns a function that may compute across `DEVICE_AXIS`, for a single device.
+
+    Its arguments and results have no `[D]`; it can be jitted.
+    """
+    mapped = jax.vmap(function, axis_name=DEVICE_AXIS)
+
+    def call(*args: Any) -> Any:
+        return drop_axis(mapped(*add_axis(args)))
+
+    return cast(_Function, call)
 
 
 def replicate(nest: _Arrays, devices: Sequence[jax.Device]) -> _Arrays:
@@ -35,6 +47,9 @@ def replicate(nest: _Arrays, devices: Sequence[jax.Device]) -> _Arrays:
 
     No two leaves share a buffer, so the copy can be donated.
     """
+    if len(devices) == 1:
+        rows = jax.tree.map(lambda x: np.array(x)[None], nest)
+        return jax.device_put(rows, devices[0])
     # A pmapped identity gives its outputs the same layout as the update.
     spread = jax.pmap(lambda _, nest: nest, in_axes=(0, None), devices=devices)
     return spread(np.arange(len(devices)), nest)
@@ -53,6 +68,11 @@ def first_replica(nest: _Arrays) -> _Arrays:
 def copy_first_replica(nest: _Arrays) -> _Arrays:
     """Returns a replicated nest `[D, ...]` as `[...]`, copied without waiting."""
     return drop_axis(jax.tree.map(lambda x: x.addressable_data(0), nest))
+
+
+def add_axis(nest: _Arrays) -> _Arrays:
+    """Returns a nest of `[...]` as `[1, ...]`."""
+    return jax.tree.map(lambda x: x[None], nest)
 
 
 @jax.jit
@@ -95,7 +115,9 @@ def put_slices(nest: Nest, devices: Sequence[jax.Device]) -> Nest:
 def _find_sharding(
     shape: tuple[int, ...], devices: Sequence[jax.Device]
 ) -> jax.sharding.Sharding:
-    """Returns how a pmapped function lays out arguments `[D, ...]` of a shape."""
+    """Returns how a mapped function lays out arguments `[D, ...]` of a shape."""
+    if len(devices) == 1:
+        return jax.sharding.SingleDeviceSharding(devices[0])
     if jax.__version_info__ < (0, 8):
         return jax.sharding.PmapSharding.default(shape, 0, list(devices))
     # Since then `pmap` is `jit(shard_map)`.

@@ -1,4 +1,4 @@
-"""The learner node: samples, updates, publishes, and sends priorities back."""
+"""The learner node: learns from replay, publishes, saves, and writes metrics."""
 
 import collections
 import contextlib
@@ -7,31 +7,24 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
-import numpy as np
 
 from distrl.agents import make_agent
 from distrl.checkpoints.run_spec import write_run_spec
 from distrl.config import Config
 from distrl.coordinator import Reporter
-from distrl.items import make_item_spec, make_zeros
 from distrl.learner.checkpoint import (
     Checkpointer,
     describe_origin,
     describe_run,
     restore_state,
 )
-from distrl.learner.devices import (
-    copy_first_replica,
-    first_replica,
-    join_superbatch,
-    put_superbatch,
-    replicate,
-)
+from distrl.learner.device_replay import DeviceReplay
+from distrl.learner.devices import copy_first_replica, replicate
 from distrl.learner.optimizer import make_optimizer
-from distrl.learner.publisher import Publisher
+from distrl.learner.publisher import Publisher, Variables
+from distrl.learner.server_replay import ServerReplay
 from distrl.learner.state import check_finite, init_state
-from distrl.learner.update import UpdateOutput, make_update, read_metrics
-from distrl.replay import PriorityUpdater, SampledSuperbatch, ShardedSampler
+from distrl.learner.update import Learned, UpdateOutput, read_metrics
 from distrl.seeding import derive_seed
 from distrl.system.remote import ignore_errors_while_stopping
 from distrl.telemetry.metrics import MetricsLog
@@ -62,41 +55,34 @@ def run_learner(
         learner = Learner(config, spec, publisher)
         closing.callback(learner.metrics.close)
         reporter.count(learner_steps=learner.learner_steps)
-        feed = ShardedSampler(replay_addresses, config, spec, learner.put_on_devices)
-        closing.callback(feed.close, _POLL_SECONDS)
+        replay = learner.make_replay(spec, replay_addresses)
+        closing.callback(replay.close, _POLL_SECONDS)
         # Meanwhile the actors fill replay.
-        learner.compile(spec)
-        priorities = None
-        if config.replay.kind == "prioritized":
-            priorities = PriorityUpdater(replay_addresses, config, join_superbatch)
-            closing.callback(priorities.close)
+        replay.compile(learner.state)
         checkpointer = Checkpointer(
-            config, replay_addresses, reporter, stop, learner.resumed
+            config, replay.begin_save, reporter, stop, learner.resumed
         )
         try:
             while not stop.is_set():
                 publisher.check()
                 if reporter.is_due():
+                    reporter.gauge(**replay.read_gauges())
                     reporter.send()
                 checkpointer.poll(learner.state, learner.learner_steps)
-                superbatch = None
+                learned = None
                 with ignore_errors_while_stopping(stop):
-                    superbatch = feed.get(_POLL_SECONDS)
-                if superbatch is None:
-                    continue
-                output = learner.learn(superbatch)
-                reporter.count(learner_steps=config.learner.steps_per_dispatch)
-                if priorities is not None:
-                    with ignore_errors_while_stopping(stop):
-                        priorities.check()
-                    priorities.put(
-                        superbatch.keys, superbatch.shards, output.priorities
+                    learned = replay.learn(
+                        learner.state, learner.learner_steps, _POLL_SECONDS
                     )
+                if learned is not None:
+                    learner.take(learned)
+                    reporter.count(learner_steps=config.learner.steps_per_dispatch)
         except RuntimeError:
             # A diverged metric explains more than the error of the thread that failed.
             learner.check_metrics()
             raise
         learner.write_metrics()
+        reporter.gauge(**replay.read_gauges())
         reporter.send()
         if learner.learner_steps > learner.resumed.learner_steps:
             checkpointer.finish(learner.state, learner.learner_steps)
@@ -113,10 +99,10 @@ class Learner:
         assert config.run_dir is not None
         self._config = config
         self._devices = jax.local_devices()[: config.learner.devices]
-        agent, optimizer = make_agent(config, spec), make_optimizer(config.learner)
-        self._update = make_update(agent, optimizer, config, self._devices)
+        self._agent = make_agent(config, spec)
+        optimizer = make_optimizer(config.learner)
         key = jax.random.PRNGKey(derive_seed(config.seed, "learner"))
-        initial = init_state(agent, optimizer, key)
+        initial = init_state(self._agent, optimizer, key)
         origin = describe_origin(config, spec)
         write_run_spec(config.run_dir, {**describe_run(spec, initial), **origin})
         state, self.resumed = restore_state(config.run_dir, initial)
@@ -131,39 +117,27 @@ class Learner:
         self._written = (time.monotonic(), self.learner_steps)
         self._under_way: collections.deque[UpdateOutput] = collections.deque()
 
-    def put_on_devices(self, superbatch: SampledSuperbatch) -> SampledSuperbatch:
-        """Puts items and probabilities on the devices, as `[D, K, B/D, ...]`."""
-        steps = self._config.learner.steps_per_dispatch
-        nest = (superbatch.items, superbatch.probabilities)
-        items, probabilities = put_superbatch(nest, self._devices, steps)
-        return superbatch._replace(items=items, probabilities=probabilities)
+    def make_replay(
+        self, spec: EnvironmentSpec, addresses: Sequence[str]
+    ) -> DeviceReplay | ServerReplay:
+        """Returns replay as `replay.sampled_on` says; it starts to read at once."""
+        is_server = self._config.replay.sampled_on == "server"
+        make: Any = ServerReplay if is_server else DeviceReplay
+        return make(self._config, spec, self._agent, self._devices, addresses)
 
-    def compile(self, spec: EnvironmentSpec) -> None:
-        """Compiles the update on a copy of the state, since the state is donated."""
+    def take(self, learned: Learned) -> None:
+        """Takes the result of a dispatch, and waits until few enough are in flight."""
         learner = self._config.learner
-        size = learner.batch_size * learner.steps_per_dispatch
-        items = make_zeros(make_item_spec(self._config, spec), size)
-        nest = (items, np.ones(size, np.float32))
-        zeros = put_superbatch(nest, self._devices, learner.steps_per_dispatch)
-        spare = replicate(first_replica(self.state), self._devices)
-        jax.block_until_ready(self._update(spare, *zeros))
-
-    def learn(self, superbatch: SampledSuperbatch) -> UpdateOutput:
-        """Dispatches an update, then waits until few enough are in flight."""
-        learner = self._config.learner
-        self.state, output = self._update(
-            self.state, superbatch.items, superbatch.probabilities
-        )
+        self.state, output, variables = learned
         self._under_way.append(output)
         if len(self._under_way) > _UNDER_WAY:
             jax.block_until_ready(self._under_way.popleft())
         self.learner_steps += learner.steps_per_dispatch
         if self.learner_steps - self._published >= learner.publish_period:
-            self._publish()
+            self._publish(variables)
         dispatches = self.learner_steps // learner.steps_per_dispatch
         if dispatches % learner.metrics_period == 0:
             self.write_metrics()
-        return output
 
     def write_metrics(self) -> None:
         """Writes the metrics of the newest update, unless they are written.
@@ -188,8 +162,10 @@ class Learner:
         if self._under_way:
             check_finite(read_metrics(self._under_way[-1]), self.learner_steps)
 
-    def _publish(self) -> None:
-        # Copied on the device, so this does not wait for the updates in flight.
-        variables = copy_first_replica((self.state.params, self.state.network_state))
+    def _publish(self, variables: Variables | None = None) -> None:
+        if variables is None:
+            # Copied on the device: this does not wait for the updates in flight.
+            held = self.state.params, self.state.network_state
+            variables = copy_first_replica(held)
         self._published = self.learner_steps
         self._publisher.put(self.learner_steps, variables)

@@ -30,6 +30,20 @@ class UpdateOutput(NamedTuple):
     priorities: jax.Array
 
 
+class Learned(NamedTuple):
+    """What a dispatch gives.
+
+    Attributes:
+      train: the learner's state after it.
+      output: its metrics and priorities.
+      variables: `(params, network_state)`, copied on the device, unless None.
+    """
+
+    train: TrainState
+    output: UpdateOutput
+    variables: tuple[hk.Params, hk.State] | None
+
+
 Update = Callable[
     [TrainState, Nest, chex.Array | None], tuple[TrainState, UpdateOutput]
 ]
@@ -49,12 +63,19 @@ def make_update(
     agent: Agent,
     optimizer: optax.GradientTransformation,
     config: Config,
-    devices: Sequence[jax.Device] | None,
+    devices: Sequence[jax.Device],
 ) -> Update:
-    """Returns the update, mapped over devices, to which the state is donated.
+    """Returns the update, mapped over devices, to which the state is donated."""
+    return map_over_devices(make_slice_update(agent, optimizer, config), devices)
 
-    Gradients and network state are averaged over devices at each step, so all replicas
-    stay equal. Without `devices` it is a pure function of one slice, to be jitted.
+
+def make_slice_update(
+    agent: Agent, optimizer: optax.GradientTransformation, config: Config
+) -> Update:
+    """Returns the update of one device's slice, without the leading `[D]`.
+
+    Gradients and network state are averaged over `DEVICE_AXIS` at each step, so all
+    replicas stay equal.
     """
     gradient = jax.grad(agent.loss, has_aux=True)
 
@@ -97,7 +118,7 @@ def make_update(
         state, (metrics, priorities) = jax.lax.scan(step, state, (items, weights))
         return state, UpdateOutput(_reduce_metrics(metrics), priorities)
 
-    return map_over_devices(update, devices)
+    return update
 
 
 def average_network_state(network_state: hk.State, before: hk.State) -> hk.State:

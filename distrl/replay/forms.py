@@ -15,7 +15,7 @@ from distrl.config.schema import Config
 from distrl.items import (
     check_frame_stack,
     make_frame_spec,
-    make_item_spec,
+    make_stored_spec,
     sort_leaves,
     stack_specs,
 )
@@ -32,7 +32,7 @@ class WholeForm:
 
     def __init__(self, config: Config, spec: EnvironmentSpec):
         """Takes the signature from the item's specs."""
-        items = stack_specs(make_item_spec(config, spec), config.replay.block_size)
+        items = stack_specs(make_stored_spec(config, spec), config.replay.block_size)
         self.signature = tree.map_structure(
             lambda x: tf.TensorSpec(x.shape, x.dtype), items
         )
@@ -115,7 +115,7 @@ class FrameForm:
         check_frame_stack(stack, spec)
         assert stack is not None
         self._stack = stack
-        self._item = make_item_spec(config, spec)
+        self._item = make_stored_spec(config, spec)
         self._frame = make_frame_spec(spec, stack)
         self._kept = _count_kept_frames(config)
         self._observed, self._rest = sort_leaves(self._item)

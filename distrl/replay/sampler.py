@@ -10,7 +10,6 @@ import reverb
 import tensorflow as tf
 import tree
 
-from distrl.config.replay_sizes import replay_sizes
 from distrl.config.schema import Config
 from distrl.replay.connection import MAX_FAILURES, ServerWatch, connect_dataset
 from distrl.replay.forms import TABLE_NAME, make_form
@@ -43,7 +42,7 @@ class SampledSuperbatch(NamedTuple):
 
 
 class ReplaySampler:
-    """Reads one server's share of each superbatch; all of it with one server.
+    """Reads one server's share of each superbatch, or the next items of its queue.
 
     After a second without samples Reverb ends its iterator. The rate limiter has
     counted what it returned until then, so that is kept, and the next iterator asks for
@@ -54,9 +53,14 @@ class ReplaySampler:
     """
 
     def __init__(
-        self, address: str, config: Config, spec: EnvironmentSpec, shard: int = 0
+        self,
+        address: str,
+        config: Config,
+        spec: EnvironmentSpec,
+        items: int,
+        shard: int = 0,
     ):
-        """Connects at the first `read`; `shard` is the server's number, from 0."""
+        """Connects at the first `read`, each of `items`; `shard` is a number from 0."""
         # Only possible before TensorFlow is first used in the process.
         with contextlib.suppress(RuntimeError):
             tf.config.threading.set_inter_op_parallelism_threads(_TENSORFLOW_THREADS)
@@ -65,7 +69,9 @@ class ReplaySampler:
         self._shard = shard
         self._form = make_form(config, spec)
         self._config = config.replay
-        self._items = replay_sizes(config).share
+        # One worker keeps the order of a queue.
+        self._workers = _WORKERS if config.replay.sampled_on == "server" else 1
+        self._items = items
         self._iterator: Iterator[Any] | None = None
         self._parts: list[Any] = []
         self._missing = self._items
@@ -121,7 +127,7 @@ class ReplaySampler:
             dtypes=tuple(leaf.dtype for leaf in signature),
             shapes=tuple(leaf.shape for leaf in signature),
             max_in_flight_samples_per_worker=min(2 * items, _MAX_IN_FLIGHT),
-            num_workers_per_iterator=_WORKERS,
+            num_workers_per_iterator=self._workers,
             rate_limiter_timeout_ms=int(1000 * SILENCE_SECONDS),
             max_samples=-1 if whole else items,
         )

@@ -50,10 +50,14 @@ _POLL_SECONDS = 0.05
 def make_table(config: Config, spec: EnvironmentSpec) -> reverb.Table:
     """Returns a shard's empty table, with the sizes of `replay_sizes(config)`.
 
-    `uniform` draws all items with equal probability, `prioritized` in proportion to
-    priority^priority_exponent (arXiv 1511.05952); the oldest items are removed first.
+    For a learner that keeps the items itself, it is a queue: inserts wait while it is
+    full, and each item is read once. Otherwise `uniform` draws all items with equal
+    probability, `prioritized` in proportion to priority^priority_exponent (arXiv
+    1511.05952); the oldest items are removed first.
     """
-    sizes = replay_sizes(config)
+    sizes, signature = replay_sizes(config), make_form(config, spec).signature
+    if config.replay.sampled_on != "server":
+        return reverb.Table.queue(TABLE_NAME, sizes.queue, signature=signature)
     sampler = reverb.selectors.Uniform()
     if config.replay.kind == "prioritized":
         sampler = reverb.selectors.Prioritized(config.replay.priority_exponent)
@@ -73,7 +77,7 @@ def make_table(config: Config, spec: EnvironmentSpec) -> reverb.Table:
         remover=reverb.selectors.Fifo(),
         max_size=sizes.capacity,
         rate_limiter=rate_limiter,
-        signature=make_form(config, spec).signature,
+        signature=signature,
     )
 
 
@@ -87,7 +91,8 @@ def serve_replay(
 ) -> None:
     """Serves a shard of replay until `stop` is set and the learner has ended.
 
-    It starts with the shard's contents in the run's newest checkpoint, if any, and ends
+    A queue, from which the learner takes the items, starts empty and is not saved. It
+    starts with the shard's contents in the run's newest checkpoint, if any, and ends
     after the learner, which saves it a last time. `address` is host:port; `coordinator`
     is a client of `Coordinator`, which gets its counts.
 
@@ -107,13 +112,16 @@ def serve_replay(
     client = server.localhost_client()
     scratch = find_scratch(config.run_dir or "", name)
     saved, is_over = None, False
+    # Otherwise the learner counts and saves the items.
+    is_replay = config.replay.sampled_on == "server"
     try:
         while True:
             # A server that writes a checkpoint may delay even its own client.
             with contextlib.suppress(reverb.errors.DeadlineExceededError):
                 seconds = math.ceil(_LAST_SECONDS if is_over else limit)
                 info = client.server_info(seconds)[TABLE_NAME]
-                reporter.gauge(**_read_counts(info, config))
+                if is_replay:
+                    reporter.gauge(**_read_counts(info, config))
             reporter.send()
             # It changes when Reverb writes a checkpoint, and when that is moved away.
             with contextlib.suppress(OSError):
@@ -122,7 +130,7 @@ def serve_replay(
             if is_over:
                 break
             is_over = stop.wait(config.launch.report_seconds)
-        if config.checkpoint.save_replay:
+        if is_replay and config.checkpoint.save_replay:
             end = time.monotonic() + config.checkpoint.save_seconds
             while reporter.others_remain and time.monotonic() < end:
                 stop.is_set()  # a sign of life
@@ -167,7 +175,7 @@ def start_server(
         say(f"{name} continues from {checkpoint.describe()}")
         return server
 
-    if not config.checkpoint.save_replay:
+    if config.replay.sampled_on != "server" or not config.checkpoint.save_replay:
         return start(None)
     return restore_saved(lambda: find_newest_checkpoint(run_dir, say), start)
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tree
 
+from distrl.config.replay_sizes import replay_sizes
 from distrl.config.schema import Config
 from distrl.replay.sampler import SILENCE_SECONDS, ReplaySampler, SampledSuperbatch
 from distrl.types import EnvironmentSpec
@@ -46,7 +47,7 @@ class ShardedSampler:
     ):
         """Starts the threads, one per address; `convert` is applied to superbatches."""
         self._samplers = [
-            ReplaySampler(address, config, spec, shard)
+            ReplaySampler(address, config, spec, replay_sizes(config).share, shard)
             for shard, address in enumerate(addresses)
         ]
         self._block = config.replay.block_size

@@ -1,4 +1,4 @@
-"""Writing of an actor's transitions or sequences to replay, in shuffled blocks."""
+"""Writing of an actor's transitions or sequences to replay, in blocks."""
 
 import contextlib
 import threading
@@ -13,7 +13,7 @@ from distrl.config.schema import Config
 from distrl.items import fill_priorities
 from distrl.replay.connection import MAX_FAILURES, ServerWatch
 from distrl.replay.forms import make_form
-from distrl.types import EnvironmentSpec, StopSignal
+from distrl.types import EnvironmentSpec, Items, StopSignal
 
 # Reverb warns at about 50 unconfirmed items: 32 plus the 8 before the next look.
 _MAX_UNCONFIRMED = 32
@@ -23,12 +23,13 @@ _SLICE_SECONDS = 0.25
 
 
 class BlockWriter:
-    """Pools transitions over a few steps, shuffles them, and writes blocks of G.
+    """Pools transitions and writes blocks of G; with G = 1 each is written at once.
 
-    The environments of an actor are stepped together, so an unshuffled block would hold
-    the same moment of all their episodes. With G = 1 every transition is written at
-    once. While the rate limiter refuses inserts, `write` blocks until it allows them or
-    `stop` is set. Reverb resends unconfirmed items to a server that was restarted.
+    Where the server draws whole blocks, transitions are pooled over a few steps and
+    shuffled: the environments of an actor are stepped together, so a block would hold
+    the same moment of all their episodes. While the table accepts no items, `write`
+    blocks until it does or `stop` is set. Reverb resends unconfirmed items to a server
+    that was restarted.
     """
 
     def __init__(
@@ -44,6 +45,9 @@ class BlockWriter:
         self._config = config.replay
         self._block = config.replay.block_size
         self._pool_size = replay_sizes(config).pool
+        is_server = config.replay.sampled_on == "server"
+        self._shuffles = is_server and config.replay.shuffle_steps > 0
+        self._has_priorities = not is_server and config.replay.kind == "prioritized"
         self._form = make_form(config, spec)
         self._pool: list[list[np.ndarray]] = []
         self._pooled = 0
@@ -56,12 +60,19 @@ class BlockWriter:
     def write(self, items: Any, priorities: np.ndarray | None = None) -> int:
         """Adds items to the pool, and writes full blocks; returns how many it wrote.
 
-        `items` are a batch of transitions or sequences `[M, ...]`; M may be 0. Only
-        blocks of one have `priorities`, as in `fill_priorities`.
+        `items` are a batch of transitions or sequences `[M, ...]`; M may be 0.
+        `priorities` are as in `fill_priorities`; where the server samples, only blocks
+        of one have them.
         """
         count = len(tree.flatten(items)[0])
         if count == 0:
             return 0
+        priorities = fill_priorities(priorities, count, self._config.priority_epsilon)
+        if not np.isfinite(priorities).all():
+            bad = priorities[~np.isfinite(priorities)][0]
+            raise ValueError(f"an item that was to be written has the priority {bad}")
+        if self._has_priorities:
+            items = Items(items, priorities.astype(np.float32))
         leaves = self._form.encode(items)
         if self._block == 1:
             return self._write_items([leaf[:, None] for leaf in leaves], priorities)
@@ -69,7 +80,8 @@ class BlockWriter:
         self._pooled += count
         if self._pooled < self._pool_size:
             return 0
-        return self._write_items(self._take_blocks(), None)
+        blocks = self._take_blocks()
+        return self._write_items(blocks, np.ones(len(blocks[0])))
 
     def close(self) -> None:
         """Waits up to half a second for unconfirmed items, then disconnects."""
@@ -87,7 +99,7 @@ class BlockWriter:
     def _take_blocks(self) -> list[np.ndarray]:
         """Takes all whole blocks out of the pool, each leaf `[blocks, G, ...]`."""
         order = np.arange(self._pooled)
-        if self._config.shuffle_steps > 0:
+        if self._shuffles:
             self._rng.shuffle(order)
         pooled = [
             np.concatenate(parts)[order] for parts in zip(*self._pool, strict=True)
@@ -99,15 +111,8 @@ class BlockWriter:
             leaf[:size].reshape(-1, self._block, *leaf.shape[1:]) for leaf in pooled
         ]
 
-    def _write_items(
-        self, leaves: list[np.ndarray], priorities: np.ndarray | None
-    ) -> int:
+    def _write_items(self, leaves: list[np.ndarray], priorities: np.ndarray) -> int:
         """Writes items, each leaf `[items, G, ...]`; returns the transition count."""
-        epsilon = self._config.priority_epsilon
-        priorities = fill_priorities(priorities, len(leaves[0]), epsilon)
-        if not np.isfinite(priorities).all():
-            bad = priorities[~np.isfinite(priorities)][0]
-            raise ValueError(f"an item that was to be written has the priority {bad}")
         if not self._connect():
             return 0
         items = zip(priorities.tolist(), *leaves, strict=True)

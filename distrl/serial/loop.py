@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import math
 import threading
 import time
 from concurrent import futures
@@ -20,12 +21,12 @@ from distrl.config.factories import check_not_imported
 from distrl.coordinator import StopReason, find_stop_reason
 from distrl.evaluation.episodes import Evaluation
 from distrl.items import fill_priorities
-from distrl.learner.buffer import Buffer
 from distrl.learner.checkpoint import describe_origin, describe_run
-from distrl.learner.devices import first_replica
+from distrl.learner.devices import copy_first_replica, first_replica
+from distrl.learner.dispatch import Dispatch, count_due
+from distrl.learner.publisher import Variables
 from distrl.learner.update import UpdateOutput
-from distrl.serial.learning import Counts, Learning, SerialState, copy_variables
-from distrl.serial.record import RunRecord, restore_state
+from distrl.serial.record import Counts, RunRecord, SerialState, restore_state
 from distrl.types import EnvironmentSpec, Items, StopSignal
 
 _SIGN_SECONDS = 0.1
@@ -57,22 +58,6 @@ def run_serial(
     return run.state
 
 
-def count_superbatches_due(config: Config, counts: Counts) -> int:
-    """Returns how many superbatches to learn from before the next environment step.
-
-    Reverb's rule: as many whole ones as `samples_per_insert` allows for the items
-    inserted since replay held `min_size`; one if `samples_per_insert` is None.
-    """
-    replay = config.replay
-    if counts.inserted < max(1, replay.min_size):
-        return 0
-    if replay.samples_per_insert is None:
-        return 1
-    superbatch = config.learner.batch_size * config.learner.steps_per_dispatch
-    allowed = replay.samples_per_insert * (counts.inserted - replay.min_size)
-    return max(0, int((allowed - counts.sampled) // superbatch))
-
-
 class _Run:
     def __init__(
         self,
@@ -82,22 +67,28 @@ class _Run:
         closing: contextlib.ExitStack,
     ):
         devices = jax.local_devices()[: config.learner.devices]
-        agent, buffer = make_agent(config, spec), Buffer(config.replay)
+        agent = make_agent(config, spec)
         self._config = config
+        self._num_devices = len(devices)
+        size = min(config.actor.environments, config.replay.capacity)
+        # All devices get the same number of items.
+        self._group = math.ceil(size / len(devices)) * len(devices)
         # The only stop condition that can become true during an evaluation.
         self._clock = StopConfig(seconds=config.stop.seconds)
         self._stop = stop
-        self._learning = Learning(config, agent, buffer, devices)
-        self._insert = jax.jit(buffer.add, donate_argnums=0)
-        self.state = self._learning.init(spec)
+        self._dispatch = Dispatch(config, agent, devices)
+        self.state = SerialState(self._dispatch.init(spec))
         self._best = None
         if config.run_dir is not None:
-            train = first_replica(self.state.train)
+            train = first_replica(self.state.learning.train)
             origin = describe_origin(config, spec)
             write_run_spec(config.run_dir, {**describe_run(spec, train), **origin})
             self._best = BestKeeper(config.run_dir, config.evaluation.episodes)
             self.state = restore_state(config, self.state, devices)
-        self._variables = copy_variables(self.state.train)
+        train = self.state.learning.train
+        self._variables: Variables = copy_first_replica(
+            (train.params, train.network_state)
+        )
         self._checkpointed_step = self._counts.learner_steps
         self._output: UpdateOutput | None = None
         self._reason: StopReason | None = None
@@ -114,7 +105,7 @@ class _Run:
         self._record = RunRecord(config, self._interaction, self._counts)
         closing.callback(self._record.close)
         # Before the first look at `stop`, so compiling is not mistaken for hanging.
-        self._learning.compile(self.state)
+        self._dispatch.compile(self.state.learning)
         self._interaction.compile()
         self._evaluation.compile()
 
@@ -148,11 +139,10 @@ class _Run:
     def _act(self) -> None:
         exploration = self._schedule(self._counts.env_steps)
         items, episodes = self._interaction.step(*self._variables, exploration)
-        counts = self._counts._replace(
-            env_steps=self._counts.env_steps + self._config.actor.environments,
-            episodes=self._counts.episodes + len(episodes),
+        self.state = self.state._replace(
+            env_steps=self.state.env_steps + self._config.actor.environments,
+            episodes=self.state.episodes + len(episodes),
         )
-        self.state = self.state._replace(counts=counts)
         self._add(items)
 
     def _add(self, items: Items) -> None:
@@ -164,25 +154,23 @@ class _Run:
         if self._pending is not None:
             new = jax.tree.map(lambda *x: np.concatenate(x), self._pending, new)
         self._pending = new
-        size = min(self._config.actor.environments, self._config.replay.capacity)
-        while self._pending is not None and len(self._pending[1]) >= size:
-            self._insert_pending(size)
+        while self._pending is not None and len(self._pending[1]) >= self._group:
+            self._insert_pending(self._group)
 
     def _insert_pending(self, size: int) -> None:
-        items, priorities = jax.tree.map(lambda x: x[:size], self._pending)
+        group = jax.tree.map(lambda x: x[:size], self._pending)
         is_more = len(self._pending[1]) > size
         rest = jax.tree.map(lambda x: x[size:], self._pending) if is_more else None
         self._pending = rest
-        counts = self._counts
-        self.state = self.state._replace(
-            buffer=self._insert(self.state.buffer, items, priorities),
-            counts=counts._replace(inserted=counts.inserted + len(priorities)),
-        )
+        held = self.state.learning
+        learning = self._dispatch.insert(held, *self._dispatch.put(*group))
+        self.state = self.state._replace(learning=learning)
 
     def _learn_due(self) -> None:
         """Makes the dispatches that are due; stops after a checkpoint."""
         period = self._config.checkpoint.period_learner_steps
-        for _ in range(count_superbatches_due(self._config, self._counts)):
+        counts = self._counts
+        for _ in range(count_due(self._config, counts.inserted, counts.sampled)):
             if not self._continues(self._config.stop):
                 return
             self._learn_once()
@@ -198,7 +186,10 @@ class _Run:
     def _save(self) -> None:
         """Inserts pending items and makes a checkpoint, unless nothing is new."""
         if self._pending is not None:
-            self._insert_pending(len(self._pending[1]))
+            # All devices get the same number; fewer items than devices are dropped.
+            count = len(self._pending[1])
+            self._insert_pending(count - count % self._num_devices)
+            self._pending = None
         counts = self._counts
         is_old = counts.learner_steps == 0 or counts == self._record.saved
         if self._config.run_dir is None or is_old:
@@ -211,8 +202,13 @@ class _Run:
         saving.result()
 
     def _learn_once(self) -> None:
-        self.state, self._output, self._variables = self._learning.learn(self.state)
-        if self._counts.dispatches % self._config.learner.metrics_period == 0:
+        learning, self._output, self._variables = self._dispatch.learn(
+            self.state.learning
+        )
+        self.state = self.state._replace(learning=learning)
+        learner = self._config.learner
+        dispatches = self._counts.learner_steps // learner.steps_per_dispatch
+        if dispatches % learner.metrics_period == 0:
             self._record.write_learning(self._counts, self._output)
         evaluated = self._record.progress.evaluation_step or 0
         if self._counts.learner_steps >= evaluated + self._config.evaluation.period:

@@ -1,16 +1,14 @@
 """The files of the serial loop: those of every run, and checkpoints of all its state.
 
 RUN_DIR/checkpoints/000007/learner/             as of every backend
-                           serial/counts.json   `Counts`
-                           serial/replay/       the buffer; may be left out
+                           replay/devices/      replay; may be left out
 """
 
 import dataclasses
-import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 
@@ -24,23 +22,51 @@ from distrl.checkpoints.layout import (
     next_number,
     recall_progress,
 )
-from distrl.checkpoints.trees import restore_tree, save_tree
 from distrl.config import Config
 from distrl.environments import Episode
 from distrl.evaluation.episodes import summarize_episodes
 from distrl.learner.checkpoint import read_state, save_train_state
-from distrl.learner.devices import first_replica
+from distrl.learner.devices import first_replica, replicate
+from distrl.learner.dispatch import LearningState
+from distrl.learner.replay_part import REPLAY, restore_replay, save_replay
 from distrl.learner.state import check_finite
 from distrl.learner.update import UpdateOutput, read_metrics
 from distrl.seeding import read_session
-from distrl.serial.learning import Counts, SerialState, place_state
-from distrl.system.output import say, write_json
+from distrl.system.output import say
 from distrl.telemetry.metrics import MetricsLog
 from distrl.telemetry.status import Rates, Status, write_status
 
-_COUNTS = "serial/counts.json"
-_REPLAY = "serial/replay"
 _NODES = ("actor/0", "coordinator", "evaluator", "learner")
+
+
+class Counts(NamedTuple):
+    """The counts of a run; those of items and samples are of its replay."""
+
+    env_steps: int = 0
+    episodes: int = 0
+    inserted: int = 0
+    sampled: int = 0
+    learner_steps: int = 0
+
+
+class SerialState(NamedTuple):
+    """All of the state except the environments and the steps that are not items yet."""
+
+    learning: LearningState
+    env_steps: int = 0
+    episodes: int = 0
+
+    @property
+    def counts(self) -> Counts:
+        """The counts of the run."""
+        held = self.learning
+        return Counts(
+            self.env_steps,
+            self.episodes,
+            held.inserted,
+            held.sampled,
+            held.learner_steps,
+        )
 
 
 class RunRecord:
@@ -130,7 +156,7 @@ class RunRecord:
         actor_row = {
             "env_steps": counts.env_steps,
             **self._interaction.describe(),
-            "version": counts.dispatches,
+            "version": counts.learner_steps // self._config.learner.steps_per_dispatch,
             "learner_steps": counts.learner_steps,
         }
         self._write("actor/0", counts.env_steps, actor_row)
@@ -146,7 +172,7 @@ class RunRecord:
         )
         row = {
             "learner_steps": counts.learner_steps,
-            "version": counts.dispatches,
+            "version": counts.learner_steps // self._config.learner.steps_per_dispatch,
             "env_steps": counts.env_steps,
             **summary,
             "seconds": round(seconds, 3),
@@ -164,10 +190,10 @@ class RunRecord:
         assert run_dir is not None
         name, steps = f"{next_number(run_dir):06d}", state.counts.learner_steps
         try:
-            save_train_state(run_dir, name, first_replica(state.train), steps)
-            write_json(begin_part(run_dir, name, _COUNTS), state.counts._asdict())
+            train = first_replica(state.learning.train)
+            save_train_state(run_dir, name, train, steps)
             if config.save_replay:
-                save_tree(begin_part(run_dir, name, _REPLAY), state.buffer)
+                save_replay(begin_part(run_dir, name, REPLAY), state.learning)
             progress = self.to_progress(state.counts)
             complete_checkpoint(run_dir, name, progress, config.keep)
             self.saved = state.counts
@@ -202,13 +228,11 @@ def restore_state(
     if checkpoint is None:
         return blank
     say(f"serial: continuing from {checkpoint.describe()}")
-    train = read_state(checkpoint, first_replica(blank.train))
-    counts = Counts(**json.loads((checkpoint.path / _COUNTS).read_text()))
-    replay, buffer = checkpoint.find_part(_REPLAY), blank.buffer
-    if replay is None:
-        counts = counts._replace(inserted=0, sampled=0)
-    else:
-        buffer = restore_tree(replay, buffer)
-    # The key is derived from the seed, which a resumed run shares.
-    state = SerialState(train, buffer, blank.key, counts)
-    return place_state(state, devices)
+    train = read_state(checkpoint, first_replica(blank.learning.train))
+    learning = restore_replay(checkpoint, blank.learning, devices)
+    learning = learning._replace(
+        train=replicate(train, devices),
+        learner_steps=checkpoint.progress.learner_steps,
+    )
+    progress = checkpoint.progress
+    return SerialState(learning, progress.env_steps, progress.episodes)

@@ -198,7 +198,9 @@ def test_initial_priorities_are_td_errors_of_the_actor(services, config):
     config = dataclasses.replace(
         config,
         actor=dataclasses.replace(config.actor, initial_priorities=True),
-        replay=ReplayConfig(kind="prioritized", priority_epsilon=0.0),
+        replay=ReplayConfig(
+            kind="prioritized", sampled_on="server", priority_epsilon=0.0
+        ),
     )
     run = Run(services, config)
     publish(run.variables, 0, q_values(0, 1, 0))

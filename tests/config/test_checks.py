@@ -10,6 +10,7 @@ _LOGGED = {"actor.bsuite_log": True, "launch.restart": "never"}
 _PERIOD = {"checkpoint.period_learner_steps": 5}
 _SERIAL = {"launch.backend": "serial"}
 _THREADS = {"launch.backend": "threads"}
+_SERVER = {"replay.sampled_on": "server"}
 _R2D2 = {"agent": "r2d2"}
 
 
@@ -71,20 +72,33 @@ def test_valid_combinations_of_fields_are_accepted(overrides):
         ("loss.burn_in = 20", _R2D2, "replay.sequence_length = 20"),
         ("actor.initial_priorities = true", {}, "replay.kind"),
         ("actor.initial_priorities = true", _R2D2, "replay.sequence_length"),
-        ("replay.transitions_per_item = 32", {"replay.kind": "prioritized"}, "be 1"),
+        (
+            "replay.transitions_per_item = 32",
+            {"replay.kind": "prioritized", **_SERVER},
+            "be 1",
+        ),
         ("replay.transitions_per_item = 4", _R2D2, "be 1"),
-        ("learner.batch_size = 90", {}, "transitions_per_item * replay.shards = 32 *"),
-        ("replay.shards = 3", {"actor.count": 3}, "superbatch"),
+        ("learner.batch_size = 90", _SERVER, "transitions_per_item * replay.shards ="),
+        ("replay.shards = 3", {"actor.count": 3, **_SERVER}, "superbatch"),
         ("replay.shards = 4", {}, "a divisor of actor.count = 2"),
         ("replay.error_buffer = 1023.0", {}, "1024"),
         ("replay.error_buffer = 31.0", {"replay.samples_per_insert": 0.5}, "32"),
         ("replay.error_buffer = 2047.0", {"replay.shards": 2}, "2048"),
         ("replay.min_size = 100001", {}, "replay.capacity = 100000"),
         # 2050 transitions round up to 65 items of 32; 2079 hold only 64.
-        ("replay.min_size = 2050", {"replay.capacity": 2079}, "replay.capacity = 2079"),
-        ("replay.min_size = 65", {"replay.capacity": 127, "replay.shards": 2}, "2 it"),
-        ("replay.min_size = 31", {}, "replay.transitions_per_item = 32"),
-        ("replay.capacity = 2047", {}, "superbatch"),
+        (
+            "replay.min_size = 2050",
+            {"replay.capacity": 2079, **_SERVER},
+            "replay.capacity = 2079",
+        ),
+        (
+            "replay.min_size = 65",
+            {"replay.capacity": 127, "replay.shards": 2, **_SERVER},
+            "2 it",
+        ),
+        ("replay.min_size = 31", _SERVER, "replay.transitions_per_item = 32"),
+        ("replay.capacity = 2047", _SERVER, "superbatch"),
+        ("replay.capacity = 31", {"replay.min_size": 1}, "transitions_per_item = 32"),
         ("learner.target_update_rate = 0.01", {}, "target_update_period = 100"),
         ("learner.target_update_period = null", {}, "target_update_rate = null"),
         ("learner.batch_size = 256", {"learner.devices": 3}, "(learner.devices), 3"),

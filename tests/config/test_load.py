@@ -156,7 +156,7 @@ def test_invalid_configurations_from_python_are_refused(changes, words):
     [
         ("- a\n- b", "a configuration = ['a', 'b']: it must be a mapping"),
         ("seed: -1", "seed = -1"),
-        ("learner: {batch_size: 90}", "learner.batch_size = 90"),
+        ("replay: {capacity: 9, min_size: 1}", "replay.capacity = 9"),
     ],
 )
 def test_invalid_files_are_refused(tmp_path, text, message):

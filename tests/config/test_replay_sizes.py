@@ -17,11 +17,12 @@ def derive(batch_size=256, steps_per_dispatch=8, **replay):
 
 
 def test_default_replay_sizes_are_derived():
-    assert derive() == ReplaySizes(
+    assert derive(sampled_on="server") == ReplaySizes(
         capacity=3_125,  # 100,000 / 32
         min_size=32,  # 1,000 / 32 = 31.25, rounded up
         share=64,  # 256 * 8 / 32
         error_buffer=256.0,  # 64 in flight and (2 + 1) * 64 that may wait
+        queue=8,  # an item allows 32 samples
         pool=128,  # 8 steps of 16 environments
     )
 
@@ -65,7 +66,26 @@ def test_error_buffer_follows_the_replay_settings(replay, error_buffer):
     assert sizes.error_buffer == error_buffer
 
 
-def test_pool_is_a_block_without_shuffling_and_empty_for_single_items():
-    assert derive(shuffle_steps=0).pool == 32
+@pytest.mark.parametrize(
+    ("replay", "queue"),
+    [
+        ({}, 8),
+        # Learner and actors may be (64 + 3 * 64) items of 32 apart.
+        ({"samples_per_insert": 1.0}, 256),
+        ({"samples_per_insert": None}, 256),
+        ({"error_buffer": 2048.0}, 2),
+        # However many updates an item allows, two fit.
+        ({"samples_per_insert": 10_000.0}, 2),
+    ],
+)
+def test_queue_holds_what_the_actors_may_be_ahead(replay, queue):
+    assert derive(**replay).queue == queue
+
+
+def test_pool_is_a_block_unless_it_is_shuffled_for_the_server():
+    server = {"sampled_on": "server"}
+    assert derive(**server).pool == 128
+    assert derive(shuffle_steps=0, **server).pool == 32
+    assert derive().pool == 32
     for replay in (SINGLE, {"kind": "prioritized"}, {"sequence_length": 20}):
-        assert derive(**replay).pool == 0
+        assert derive(**replay, **server).pool == 1

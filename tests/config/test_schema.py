@@ -38,7 +38,8 @@ def test_carry_sizes_and_shard_names_are_derived():
     [
         (ReplayConfig(), 32, 1),
         (ReplayConfig(transitions_per_item=8), 8, 1),
-        (ReplayConfig(kind="prioritized"), 1, 1),
+        (ReplayConfig(kind="prioritized"), 32, 1),
+        (ReplayConfig(kind="prioritized", sampled_on="server"), 1, 1),
         (ReplayConfig(sequence_length=9), 1, 4),
         (ReplayConfig(sequence_length=9, sequence_period=2), 1, 2),
     ],

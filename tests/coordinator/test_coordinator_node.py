@@ -5,7 +5,7 @@ import pytest
 from metrics_rows import read_rows
 from real_services import wait_until
 
-from distrl.config import Config, LaunchConfig, StopConfig
+from distrl.config import Config, LaunchConfig, ReplayConfig, StopConfig
 from distrl.coordinator import Coordinator, find_stop_reason
 from distrl.telemetry.status import Status, read_status
 
@@ -132,7 +132,10 @@ def test_thousand_nodes_take_under_a_tenth_of_a_core(stop, tmp_path):
 @pytest.mark.parametrize("saves", [True, False])
 def test_coordinator_waits_longer_for_saving_nodes(stop, tmp_path, saves):
     launch = LaunchConfig(stop_seconds=0.6, report_seconds=0.02)
-    coordinator = _coordinator(stop, run_dir=str(tmp_path), launch=launch)
+    replay = ReplayConfig(sampled_on="server")
+    coordinator = _coordinator(
+        stop, run_dir=str(tmp_path), launch=launch, replay=replay
+    )
     node = "replay/0" if saves else "actor/0"
     coordinator.report(node, "a", {}, {}, False)
     stop.set()

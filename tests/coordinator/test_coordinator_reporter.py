@@ -6,7 +6,7 @@ import pytest
 from mortal_servers import MortalServer, make_coordinator, serve_object
 from real_services import wait_until
 
-from distrl.config import Config, LaunchConfig
+from distrl.config import Config, LaunchConfig, ReplayConfig
 from distrl.coordinator import Coordinator, Reporter
 from distrl.telemetry.status import read_status
 
@@ -33,7 +33,10 @@ def test_reporter_sends_totals_and_receives_run_counts(stop):
 
 
 def test_reporters_know_which_nodes_remain(stop):
-    config = Config(launch=LaunchConfig(stop_seconds=0.6, rpc_seconds=1.0))
+    config = Config(
+        replay=ReplayConfig(sampled_on="server"),
+        launch=LaunchConfig(stop_seconds=0.6, rpc_seconds=1.0),
+    )
     server = MortalServer(serve_object, make_coordinator, config)
     server.start()
     client = courier.Client(server.address, call_timeout=1)

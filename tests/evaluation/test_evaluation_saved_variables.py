@@ -94,5 +94,5 @@ def test_checkpoint_of_a_serial_run_is_loaded(tmp_path):
     state = run_serial(config, read_spec(config.environment, {}))
     found = read(config)
     assert (found.which, found.learner_steps) == ("latest", 6)
-    learned = jax.tree.map(lambda x: np.asarray(x)[0], state.train.params)
+    learned = jax.tree.map(lambda x: np.asarray(x)[0], state.learning.train.params)
     jax.tree.map(np.testing.assert_array_equal, found.params, learned)

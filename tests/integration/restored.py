@@ -2,10 +2,23 @@
 
 import socket
 
+import jax
 import reverb
 
+from distrl.agents import make_agent
+from distrl.checkpoints.layout import find_newest_checkpoint
+from distrl.learner.dispatch import Dispatch
+from distrl.learner.replay_part import restore_replay as restore_devices
 from distrl.replay import TABLE_NAME
 from distrl.replay.server import start_server
+
+
+def restore_learning(config, spec):
+    """Returns the replay that the learner saved, and its counts, on one device."""
+    devices = jax.local_devices()[:1]
+    blank = Dispatch(config, make_agent(config, spec), devices).init(spec)
+    checkpoint = find_newest_checkpoint(config.run_dir, print)
+    return restore_devices(checkpoint, blank, devices)
 
 
 def restore_replay(config, spec, shard=0):

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 from integration.commands import ENDLESS, read_rows, resume, train
-from integration.restored import restore_replay
+from integration.restored import restore_learning
 
 from distrl import load_policy
 from distrl.agents import make_agent
@@ -61,12 +61,13 @@ def test_checkpoint_parts_are_consistent(tmp_path):
     initial = init_state(agent, optimizer, jax.random.PRNGKey(0))
     _, restored = restore_state(run_dir, initial)
     assert restored == progress
-    size, inserts, samples = restore_replay(config, spec)
-    # Replay counts blocks of 32 transitions. Some were still in the actors, which acted
-    # for a moment longer while replay was saved.
-    assert size == inserts
-    assert 0.75 * progress.env_steps <= 32 * size <= progress.env_steps
-    assert samples * 32 >= progress.learner_steps * config.learner.batch_size
+    learning = restore_learning(config, spec)
+    # Some were still in the queue and in the actors.
+    assert 0.75 * progress.env_steps <= learning.inserted <= progress.env_steps
+    replay, batch_size = config.replay, config.learner.batch_size
+    assert learning.sampled == progress.learner_steps * batch_size
+    allowed = replay.samples_per_insert * (learning.inserted - replay.min_size)
+    assert learning.sampled <= allowed
 
     log = (run_dir / "logs" / "learner.log").read_text()
     assert log.count("saved checkpoint") >= 4
@@ -102,4 +103,4 @@ def test_run_killed_while_saving_has_complete_checkpoint(tmp_path):
         assert int(found.path.name) > newest
         newest = int(found.path.name)
         assert found.find_part("learner") is not None
-        assert found.find_part("replay/0") is not None
+        assert found.find_part("replay/devices") is not None

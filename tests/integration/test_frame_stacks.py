@@ -8,6 +8,7 @@ from integration.commands import resume, train
 from integration.stacked_environments import STACK, Stacked, stack
 
 from distrl.config import load_run
+from distrl.config.replay_sizes import replay_sizes
 from distrl.replay import ReplaySampler
 from distrl.replay.server import start_server
 from distrl.types import EnvironmentSpec
@@ -34,7 +35,9 @@ def read_saved(config, spec):
         port = s.getsockname()[1]
     server = start_server(config, spec, port)
     try:
-        sampler = ReplaySampler(f"localhost:{port}", config, spec)
+        sampler = ReplaySampler(
+            f"localhost:{port}", config, spec, replay_sizes(config).share
+        )
         superbatch = sampler.read()
         return superbatch.items
     finally:
@@ -75,11 +78,12 @@ def check_run(run_dir, *flags):
 
 @pytest.mark.timeout(700)
 def test_uniform_replay_keeps_frame_stacks_over_resume(tmp_path):
-    check_run(tmp_path / "run", "--replay.transitions_per_item=8")
+    flags = ["--replay.sampled_on=server", "--replay.transitions_per_item=8"]
+    check_run(tmp_path / "run", *flags)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(700)
 def test_prioritized_replay_keeps_frame_stacks_over_resume(tmp_path):
-    flags = ["--replay.kind=prioritized", "--replay.transitions_per_item=1"]
+    flags = ["--replay.sampled_on=server", "--replay.kind=prioritized"]
     check_run(tmp_path / "run", *flags)

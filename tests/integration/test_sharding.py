@@ -14,6 +14,7 @@ from distrl.telemetry.status import read_status
 
 SHARDS = [f"replay/{shard}" for shard in range(4)]
 SHARDED = ["--replay.shards=4", "--actor.count=4"]
+SERVERS = [*SHARDED, "--replay.sampled_on=server"]
 
 
 def restore_all(run_dir):
@@ -31,9 +32,16 @@ def await_learner_steps(command, learner_steps):
     return command.await_value(read)
 
 
+def test_learner_that_reads_four_queues_solves_catch(tmp_path):
+    with train(tmp_path / "run", *SHARDED) as command:
+        assert command.finish() == 0, command.stderr
+    assert command.result["evaluation_return"] >= 0.95
+    assert command.result["restarts"] == {}
+
+
 def test_four_shards_solve_catch_and_are_resumed(tmp_path):
     run_dir = tmp_path / "run"
-    with train(run_dir, *SHARDED) as command:
+    with train(run_dir, *SERVERS) as command:
         assert command.finish() == 0, command.stderr
         command.assert_nothing_is_left()
     assert command.result["evaluation_return"] >= 0.95
@@ -70,7 +78,7 @@ def test_killed_shard_is_restored_while_others_serve(
     tmp_path,
 ):
     run_dir = tmp_path / "run"
-    flags = [*SHARDED, *ENDLESS, "--launch.restart_delay_seconds=8"]
+    flags = [*SERVERS, *ENDLESS, "--launch.restart_delay_seconds=8"]
     with train(run_dir, *flags, "--checkpoint.period_learner_steps=300") as command:
         command.await_line("training")
         await_learner_steps(command, 100)

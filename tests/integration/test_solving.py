@@ -59,8 +59,9 @@ def test_run_writes_logs_and_reusable_config(tmp_path):
     )
 
 
-def test_prioritized_replay_solves_catch(tmp_path):
-    flags = ["--replay.kind=prioritized", "--replay.transitions_per_item=1"]
+@pytest.mark.parametrize("sampled_on", ["learner", "server"])
+def test_prioritized_replay_solves_catch(tmp_path, sampled_on):
+    flags = ["--replay.kind=prioritized", f"--replay.sampled_on={sampled_on}"]
     with train(tmp_path / "run", *flags) as command:
         assert command.finish(timeout=240) == 0, command.stderr
     assert command.result["evaluation_return"] >= 0.95

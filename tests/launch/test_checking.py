@@ -23,6 +23,7 @@ from distrl.launch import checking
 from distrl.launch.checking import (
     check_parts,
     check_replay_memory,
+    choose_sampling,
     count_item_bytes,
 )
 from distrl.learner.checkpoint import describe_run
@@ -132,6 +133,9 @@ STACKS = EnvironmentSpec(observation=specs.Array((84, 84, 4), np.uint8), num_act
 FRAME = 84 * 84
 
 
+SERVER = {"sampled_on": "server"}
+
+
 def make_config(backend="processes", **replay):
     return Config(replay=ReplayConfig(**replay), launch=LaunchConfig(backend=backend))
 
@@ -142,14 +146,15 @@ def make_config(backend="processes", **replay):
         # Action, reward and discount take 4 bytes each.
         (PICTURES, make_config(), 2 * PICTURE + 12),
         (STACKS, make_config(), 8 * FRAME + 12),
+        (STACKS, make_config(frame_stack=4), 8 * FRAME + 12),
         # Each frame is stored once, and an item refers to eight.
-        (STACKS, make_config(frame_stack=4), FRAME + 12 + 8 * 4),
+        (STACKS, make_config(frame_stack=4, **SERVER), FRAME + 12 + 8 * 4),
         (STACKS, make_config("serial", frame_stack=4), 8 * FRAME + 12),
         # Sequences also have a mask, and overlap by half.
         (STACKS, make_config(sequence_length=10), 44 * FRAME + 10 * 16),
         (
             STACKS,
-            make_config(sequence_length=10, sequence_period=3, frame_stack=4),
+            make_config(sequence_length=10, sequence_period=3, frame_stack=4, **SERVER),
             3 * FRAME + 10 * 16 + 44 * 4,
         ),
     ],
@@ -166,29 +171,75 @@ def check(monkeypatch):
 
     def call(capacity, backend="processes", **replay):
         config = make_config(backend, capacity=capacity, **replay)
-        return "".join(check_replay_memory(config, PICTURES))
+        devices = jax.local_devices()[:1]
+        return "".join(check_replay_memory(config, PICTURES, devices))
 
     return call
 
 
 def test_replay_too_large_for_memory_is_noted(check):
     fitting = 8 * GIB // (2 * PICTURE + 12)
-    assert check(fitting) == ""
-    assert f"enough for a capacity of {fitting:,}" in check(fitting + 1)
-    line = check(10_000)
+    assert check(fitting, **SERVER) == ""
+    assert f"enough for a capacity of {fitting:,}" in check(fitting + 1, **SERVER)
+    line = check(10_000, **SERVER)
     assert line.startswith("replay.capacity = 10000: transitions of 5,529,612 bytes")
     assert "take 51.5 GiB before compression, and 8.0 GiB of memory are" in line
     assert line.endswith("enough for a capacity of 1,553")
 
 
 def test_cluster_memory_counts_one_machine_per_shard(check):
-    assert check(6_000, "ray", shards=4) == ""
-    line = check(8_000, "ray", shards=4)
+    assert check(6_000, "ray", shards=4, **SERVER) == ""
+    line = check(8_000, "ray", shards=4, **SERVER)
     assert "32.0 GiB of memory are available on 4 machines" in line
     assert "enough for a capacity of 6,213" in line
 
 
-def test_serial_buffer_beyond_total_memory_is_refused(check):
-    assert check(2_000, "serial").endswith("enough for a capacity of 1,553")
-    with pytest.raises(ConfigError, match=r"take 20\.6 GiB.* Set it to that or less"):
-        check(4_000, "serial")
+@pytest.mark.parametrize(
+    ("backend", "instead"),
+    [("serial", "or less."), ("processes", "or less, or replay.sampled_on to server.")],
+)
+def test_replay_on_the_devices_beyond_total_memory_is_refused(check, backend, instead):
+    assert check(2_000, backend).endswith("enough for a capacity of 1,553")
+    with pytest.raises(ConfigError, match=r"take 20\.6 GiB") as caught:
+        check(4_000, backend)
+    assert str(caught.value).endswith(f"Set it to that {instead}")
+
+
+class Accelerator:
+    """A device with memory of its own."""
+
+    def memory_stats(self):
+        return {"bytes_limit": 9 * GIB, "bytes_in_use": GIB}
+
+
+@pytest.mark.parametrize(
+    ("devices", "capacity", "chosen", "why"),
+    [
+        # A quarter of 16 GiB are 776 transitions, and half of 2 * 8 GiB 1,553.
+        (
+            jax.local_devices()[:1],
+            776,
+            "learner",
+            "4.00 GiB, at most 0.25 of this mach",
+        ),
+        (jax.local_devices()[:1], 777, "server", "4.00 GiB, more than 0.25 of this ma"),
+        ([Accelerator()] * 2, 1_553, "learner", "8.00 GiB, at most 0.5 of the devices"),
+        ([Accelerator()] * 2, 1_554, "server", "8.00 GiB, more than 0.5 of the device"),
+    ],
+)
+def test_replay_is_sampled_where_it_fits(monkeypatch, devices, capacity, chosen, why):
+    monkeypatch.setattr(checking, "read_memory", {"total": 16 * GIB}.__getitem__)
+    config = make_config(capacity=capacity, min_size=64)
+    superbatch = dataclasses.replace(config.learner, steps_per_dispatch=1)
+    config = dataclasses.replace(config, learner=superbatch)
+    found, line = choose_sampling(config, PICTURES, devices)
+    assert found.replay.sampled_on == chosen
+    assert line.startswith(f"replay.sampled_on = {chosen}: ")
+    assert why in line
+
+
+def test_choice_of_the_server_must_fit_its_rules(monkeypatch):
+    monkeypatch.setattr(checking, "read_memory", {"total": GIB}.__getitem__)
+    config = make_config(kind="prioritized", transitions_per_item=32)
+    with pytest.raises(ConfigError, match="transitions_per_item = 32: it must be 1"):
+        choose_sampling(config, PICTURES, jax.local_devices()[:1])

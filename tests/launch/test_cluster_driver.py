@@ -64,8 +64,9 @@ class StoodInMachine:
 
     def get_ready(self):
         ports = {name: [7] * count for name, count in self.nodes.items()}
-        devices = "" if self.request.check is None else "1 x cpu"
-        self.say(Ready(ports, b"spec" if devices else b"nothing", devices))
+        is_checked = self.request.check is not None
+        checked = Checked("1 x cpu", "learner") if is_checked else None
+        self.say(Ready(ports, checked, b"parts" if is_checked else b"nothing"))
 
     def read(self, kind):
         message = self._sent.get(timeout=SECONDS)
@@ -210,7 +211,7 @@ def test_nodes_start_once_all_addresses_are_known(cluster):
     assert home.request.token == "/runs/.token"
     for machine, own in ((home, HOME), (away, AWAY)):
         order = machine.read(StartNodes)
-        assert order.spec == b"spec"
+        assert order.parts == b"parts"
         assert order.addresses == {"replay/0": ["ip-home:7"]}
         assert order.restarts == dict.fromkeys(own, 0)
         assert order.environments == DEVICES
@@ -293,7 +294,7 @@ def test_all_nodes_restart_after_machine_loss(cluster, lost):
     assert new.request.check is None, "a second start needs no check"
     new.get_ready()
     order = new.read(StartNodes)
-    assert order.spec == b"spec"
+    assert order.parts == b"parts"
     assert order.addresses == {"replay/0": ["ip-away:7"]}
     restarts = {**dict.fromkeys(NODES, 1), "actor/0": 2}
     assert order.restarts == restarts

@@ -18,14 +18,14 @@ def test_zygote_checks_and_runs_its_nodes(tmp_path):
     config = Config(run_dir=str(tmp_path))
     with start_agent(config, "tiny_programs:stopping", counts, check={}) as agent:
         ready = read(agent, Ready)
-        assert unpack(ready.spec).num_actions == 3
-        assert ready.devices
+        assert unpack(ready.parts)[1].num_actions == 3
+        assert ready.checked.devices
         assert {name: len(ports) for name, ports in ready.ports.items()} == counts
         order = StartNodes(
             restarts={**dict.fromkeys(names, 0), "actor/1": 2},
             addresses={"doubler": [f"127.0.0.1:{ready.ports['doubler'][0]}"]},
             environments={"learner": {"JAX_PLATFORMS": "cpu"}},
-            spec=ready.spec,
+            parts=ready.parts,
         )
         agent.send(order)
         nodes = read(agent, Started).nodes
@@ -46,7 +46,7 @@ def test_zygote_ends_nodes_when_agent_is_gone(tmp_path):
     (tmp_path / "logs").mkdir()
     config = Config(run_dir=str(tmp_path))
     with start_agent(config, tiny_programs.hanging, {"first": 0}) as agent:
-        agent.send(StartNodes({"first": 0}, spec=read(agent, Ready).spec))
+        agent.send(StartNodes({"first": 0}, parts=read(agent, Ready).parts))
         node = psutil.Process(read(agent, Started).nodes["first"]["pid"])
         agent._zygote.channel.close()
         _, alive = psutil.wait_procs([node], timeout=30)

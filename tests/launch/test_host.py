@@ -32,7 +32,9 @@ def test_host_has_no_threads_before_isolation():
 def test_isolated_host_checks_run_and_waits_for_start(host):
     said = ask(host, Checked, Config(), exposure=None)
     isolated = can_isolate()
-    assert (Note not in map(type, said)) == isolated
+    notes = [message.text for message in said if isinstance(message, Note)]
+    assert notes[-1].startswith("replay.sampled_on = learner: ")
+    assert (len(notes) == 1) == isolated
     network = os.readlink(f"/proc/{host._process.pid}/ns/net")
     assert (network != os.readlink("/proc/self/ns/net")) == isolated
     stages = [message.text for message in said if isinstance(message, Stage)]

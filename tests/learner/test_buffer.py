@@ -18,7 +18,7 @@ class Replay:
     """A buffer of single numbers, with jitted functions."""
 
     def __init__(self, capacity, **fields):
-        self.buffer = Buffer(ReplayConfig(capacity=capacity, **fields))
+        self.buffer = Buffer(ReplayConfig(**fields), capacity)
         self.state = self.buffer.init(specs.Array((), np.int32))
         self._add = jax.jit(self.buffer.add, donate_argnums=0)
         self._draw = jax.jit(self.buffer.draw, static_argnums=2)

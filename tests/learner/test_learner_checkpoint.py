@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import threading
 from concurrent import futures
+from functools import partial
 
 import jax
 import numpy as np
@@ -34,6 +35,7 @@ from distrl.learner.devices import first_replica, put_superbatch, replicate
 from distrl.learner.optimizer import make_optimizer
 from distrl.learner.state import init_state
 from distrl.learner.update import make_update
+from distrl.replay import save_shard
 from distrl.types import EnvironmentSpec, Transition
 
 SPEC = EnvironmentSpec(specs.Array((5,), np.float32), num_actions=3)
@@ -99,7 +101,7 @@ class Saving:
         settings = {"period_seconds": None, "save_replay": bool(addresses)}
         self.config = Config(
             run_dir=str(run_dir),
-            replay=ReplayConfig(shards=max(1, len(addresses))),
+            replay=ReplayConfig(sampled_on="server", shards=max(1, len(addresses))),
             launch=LaunchConfig(report_seconds=0.01, stop_seconds=2.0),
             checkpoint=CheckpointConfig(**{**settings, **checkpoint}),
         )
@@ -115,9 +117,11 @@ class Saving:
     def restart(self):
         """Returns the checkpointer of a restarted learner."""
         _, progress = restore_state(self.run_dir, self.initial)
-        addresses = self.addresses or ["nowhere"]
+        names = self.config.replay.shard_names if self.addresses else ()
+        shards = zip(names, self.addresses, strict=True)
+        parts = {name: partial(save_shard, address) for name, address in shards}
         self.checkpointer = Checkpointer(
-            self.config, addresses, self.reporter, self.stop, progress
+            self.config, lambda: parts, self.reporter, self.stop, progress
         )
         return self.checkpointer
 
@@ -155,7 +159,9 @@ def serve_shards(config, run_dir):
 
 @pytest.fixture
 def shards(tmp_path):
-    config = Config(replay=ReplayConfig(shards=2, transitions_per_item=1))
+    config = Config(
+        replay=ReplayConfig(sampled_on="server", shards=2, transitions_per_item=1)
+    )
     servers = serve_shards(config, tmp_path)
     yield servers
     for server in servers:

@@ -39,13 +39,16 @@ SPEC = EnvironmentSpec(specs.Array((5,), np.float32), num_actions=3)
 STEPS, PUBLISH, METRICS = 2, 6, 4
 
 
-@pytest.fixture
-def config(tmp_path):
+@pytest.fixture(params=["learner", "server"])
+def config(request, tmp_path):
     return Config(
         run_dir=str(tmp_path),
         network=NetworkConfig("mlp", {"hidden_sizes": [4]}),
         replay=ReplayConfig(
-            min_size=1, samples_per_insert=None, transitions_per_item=1
+            sampled_on=request.param,
+            min_size=1,
+            samples_per_insert=None,
+            transitions_per_item=1,
         ),
         learner=LearnerConfig(
             devices=2,
@@ -144,6 +147,7 @@ def test_learner_publishes_reports_and_writes_metrics(services, config):
         assert np.isfinite(float(row["loss"]))
 
 
+@pytest.mark.parametrize("config", ["server"], indirect=True)
 def test_priorities_are_updated_in_replay(services, config):
     replay = dataclasses.replace(config.replay, kind="prioritized")
     run = Run(services, dataclasses.replace(config, replay=replay))
@@ -236,9 +240,10 @@ def test_nan_loss_ends_the_learner_without_publishing_nan(services, config, kind
     assert run.service.steps == [0]
     newest = run.client.fetch()
     assert all(np.isfinite(x).all() for x in jax.tree.leaves(newest.params))
-    client = reverb.Client(run.replay)
-    samples = client.sample(TABLE_NAME, 64, emit_timesteps=False)
-    assert {sample.info.priority for sample in samples} == {1.0}
+    if config.replay.sampled_on == "server":
+        client = reverb.Client(run.replay)
+        samples = client.sample(TABLE_NAME, 64, emit_timesteps=False)
+        assert {sample.info.priority for sample in samples} == {1.0}
 
 
 def test_nan_loss_is_written_to_metrics(services, config):

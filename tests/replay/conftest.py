@@ -63,7 +63,11 @@ class Replay:
         core="none",
         **replay,
     ):
-        replay = {"min_size": 1, "samples_per_insert": None} | replay
+        replay = {
+            "sampled_on": "server",
+            "min_size": 1,
+            "samples_per_insert": None,
+        } | replay
         return Config(
             replay=ReplayConfig(**replay),
             learner=LearnerConfig(

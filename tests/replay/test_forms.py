@@ -15,6 +15,7 @@ from replay.conftest import Replay
 from replay.framed_play import Play, join_batches
 from reverb.cc import schema_pb2
 
+from distrl.config.replay_sizes import replay_sizes
 from distrl.replay.forms import TABLE_NAME, make_form
 from distrl.replay.sampler import ReplaySampler
 from distrl.replay.server import make_table
@@ -142,7 +143,7 @@ def test_partial_superbatches_are_joined(replay):
     batches = play.list_transitions()
     address, _ = replay.serve(config, make_table(config, play.spec))
     writer = BlockWriter(address, config, play.spec, 0, threading.Event())
-    sampler = ReplaySampler(address, config, play.spec)
+    sampler = ReplaySampler(address, config, play.spec, replay_sizes(config).share)
     for batch in batches[:4]:
         writer.write(batch)
     assert sampler.read() is None

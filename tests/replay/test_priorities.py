@@ -8,6 +8,7 @@ import reverb
 import scipy.stats
 from mortal_servers import MortalServer, serve_replay
 
+from distrl.config.replay_sizes import replay_sizes
 from distrl.replay.forms import TABLE_NAME
 from distrl.replay.priorities import PriorityUpdater
 from distrl.replay.sampler import ReplaySampler
@@ -28,7 +29,7 @@ def put(updater, keys, priorities):
 
 def _read_keys(replay, config, address, size):
     """Returns the key of each id."""
-    sampler = ReplaySampler(address, config, replay.spec)
+    sampler = ReplaySampler(address, config, replay.spec, replay_sizes(config).share)
     keys = np.zeros(size, np.uint64)
     while not keys.all():
         superbatch = sampler.read()
@@ -50,7 +51,9 @@ def test_draws_are_proportional_to_initial_priorities(replay):
     writer = BlockWriter(address, config, replay.spec, 0, threading.Event())
     writer.write(replay.sequences(range(8), 2, 0), given.astype(np.float32))
     writer.close()
-    superbatch = ReplaySampler(address, config, replay.spec).read()
+    superbatch = ReplaySampler(
+        address, config, replay.spec, replay_sizes(config).share
+    ).read()
     ids = superbatch.items.reward[:, 0].astype(int)
     expected = given**0.6 / (given**0.6).sum()
     np.testing.assert_allclose(superbatch.probabilities, expected[ids], rtol=1e-4)

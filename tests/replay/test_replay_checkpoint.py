@@ -13,6 +13,7 @@ from replay.conftest import Reports
 
 import distrl.replay.writer
 from distrl.checkpoints.layout import RunProgress, begin_part, complete_checkpoint
+from distrl.config.replay_sizes import replay_sizes
 from distrl.config.schema import CheckpointConfig
 from distrl.replay.forms import TABLE_NAME
 from distrl.replay.sampler import ReplaySampler
@@ -128,7 +129,9 @@ def test_killed_server_continues_from_its_checkpoint(replay, tmp_path):
         assert replay.read_counts(address) == before
         # The limit is restored: 40 items allow 2 * 40 + 280 samples, of which 100 were
         # drawn. A server that started empty would allow another number.
-        sampler = ReplaySampler(address, config, replay.spec)
+        sampler = ReplaySampler(
+            address, config, replay.spec, replay_sizes(config).share
+        )
         drawn = read_all(sampler)
         assert len(drawn) == 260 // 16
         assert replay.read_counts(address) == (40, 40, 360)

@@ -27,7 +27,7 @@ def test_round_trip_is_bit_exact(replay, block):
     replay.write(config, address, replay.batch(range(256)))
     assert table.info.current_size == 256 // block
 
-    sampler = ReplaySampler(address, config, replay.spec)
+    sampler = ReplaySampler(address, config, replay.spec, replay_sizes(config).share)
     seen = set()
     for _ in range(4):
         keys, probabilities, got, shards = sampler.read()
@@ -53,7 +53,7 @@ def test_round_trip_of_sequences_is_bit_exact(replay, core, parts):
     replay.write(config, address, written)
     assert table.info.current_size == 16
 
-    sampler = ReplaySampler(address, config, replay.spec)
+    sampler = ReplaySampler(address, config, replay.spec, replay_sizes(config).share)
     keys, probabilities, got, shards = sampler.read()
     assert keys.shape == shards.shape == probabilities.shape == (16,)
     assert isinstance(got, StepSequence) and type(got.carry) is tuple
@@ -63,7 +63,7 @@ def test_round_trip_of_sequences_is_bit_exact(replay, core, parts):
 def test_read_returns_none_until_items_arrive(replay):
     config = replay.config(transitions_per_item=8, shuffle_steps=0)
     address, _ = replay.serve(config)
-    sampler = ReplaySampler(address, config, replay.spec)
+    sampler = ReplaySampler(address, config, replay.spec, replay_sizes(config).share)
     assert sampler.read() is None
     replay.write(config, address, replay.batch(range(8)))
     assert sampler.read().items.reward_t.shape == (128,)
@@ -72,7 +72,7 @@ def test_read_returns_none_until_items_arrive(replay):
 def test_missing_server_gives_none_then_an_error(replay):
     config = replay.config(launch={"connect_seconds": 1.2})
     address = f"localhost:{replay.free_port()}"
-    sampler = ReplaySampler(address, config, replay.spec)
+    sampler = ReplaySampler(address, config, replay.spec, replay_sizes(config).share)
     assert sampler.read() is None
     with pytest.raises(RuntimeError, match=f"{address} for 1.2 seconds"):
         sampler.read()
@@ -88,7 +88,7 @@ def test_slow_actors_lose_no_samples(replay):
         error_buffer=20.0,
     )
     address, table = replay.serve(config)
-    sampler = ReplaySampler(address, config, replay.spec)
+    sampler = ReplaySampler(address, config, replay.spec, replay_sizes(config).share)
 
     def sampled():
         return table.info.rate_limiter_info.sample_stats.completed
@@ -135,7 +135,7 @@ def test_ratio_of_samples_to_inserts_is_kept(replay):
 
     thread = threading.Thread(target=write, daemon=True)
     thread.start()
-    sampler = ReplaySampler(address, config, replay.spec)
+    sampler = ReplaySampler(address, config, replay.spec, replay_sizes(config).share)
     received = 0
     while received < 20_000:
         superbatch = sampler.read()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from replay.conftest import Replay, Reports
 
+from distrl.config.replay_sizes import replay_sizes
 from distrl.replay.forms import TABLE_NAME
 from distrl.replay.sampler import ReplaySampler
 from distrl.replay.server import make_table, serve_replay
@@ -33,7 +34,7 @@ def test_server_reports_its_counts_and_ends_on_stop(replay, tmp_path):
     assert written == 200
     replay.wait_until(lambda: reports[-1]["replay_size"] == 200)
     assert reports[-1]["inserted"] == 200
-    sampler = ReplaySampler(address, config, replay.spec)
+    sampler = ReplaySampler(address, config, replay.spec, replay_sizes(config).share)
     assert sampler.read() is not None
     replay.wait_until(lambda: reports[-1]["sampled"] >= 128)
     assert reports[-1]["sampled"] % 8 == 0

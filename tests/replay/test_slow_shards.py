@@ -46,7 +46,7 @@ class Shards:
         config = Replay.config(transitions_per_item=1)
         self.sampler = ShardedSampler(["", ""], config, Replay.spec, self._convert)
 
-    def _make(self, address, config, spec, shard):
+    def _make(self, address, config, spec, items, shard):
         self.shards.append(Gated(shard))
         return self.shards[-1]
 

@@ -56,7 +56,7 @@ def summarize(agent: str) -> dict[str, dict]:
     with jax.threefry_partitionable(False):
         state = run_serial(config, read_spec(config.environment, {}))
     assert state.counts.learner_steps == 50
-    leaves = jax.tree_util.tree_leaves_with_path(state.train.params)
+    leaves = jax.tree_util.tree_leaves_with_path(state.learning.train.params)
     return {
         jax.tree_util.keystr(path): _summarize(np.asarray(leaf)[0])
         for path, leaf in leaves

@@ -14,7 +14,6 @@ from distrl.checkpoints.best import find_best
 from distrl.config import config_from_dict
 from distrl.environments import read_spec
 from distrl.serial import Counts, run_serial
-from distrl.serial.loop import count_superbatches_due
 from distrl.telemetry.status import read_status
 
 # These columns depend on the clock and differ between two runs.
@@ -82,7 +81,7 @@ def runs(tmp_path_factory):
 def test_same_seed_gives_bit_identical_final_states(runs):
     _, (first, second), other = runs
     assert_same_bits(first, second)
-    assert differ(first.train.params, other.train.params)
+    assert differ(first.learning.train.params, other.learning.train.params)
 
 
 def test_same_seed_gives_the_same_metrics_rows(runs):
@@ -114,7 +113,6 @@ def test_metrics_and_status_are_written_when_due(runs):
 def test_counts_keep_the_limits_of_replay(runs):
     counts = runs[1][0].counts
     assert counts.learner_steps == 150
-    assert counts.dispatches == 75
     assert counts.sampled == 75 * 16
     # Whole superbatches of 16, of the 4 * (inserted - 40) samples that are allowed.
     assert counts.sampled <= 4 * (counts.inserted - 40)
@@ -133,7 +131,7 @@ def test_same_seed_is_bit_identical_with_prioritized_replay():
     assert_same_bits(first, second)
     # Priorities were updated: new items have 1, as have 2 in 10,000 TD errors.
     size = min(first.counts.inserted, 200)
-    weights = np.asarray(first.buffer.tree.weights).ravel()[:size]
+    weights = np.asarray(first.learning.buffer.tree.weights).ravel()[:size]
     assert np.all(weights > 0)
     assert np.mean(weights == 1.0) < 0.5
 
@@ -148,7 +146,7 @@ def test_each_step_learns_one_superbatch_without_a_limit():
     counts = run(config).counts
     assert counts.env_steps == counts.inserted == 40
     # After each of the steps 4 to 9; the run ends at the tenth.
-    assert counts.dispatches == 6
+    assert counts.learner_steps == 6 * 2
 
 
 def test_stop_set_before_start_ends_run_without_steps(tmp_path):
@@ -181,27 +179,6 @@ def test_episode_limit_ends_run_with_all_episodes_logged(tmp_path):
     with open(tmp_path / "bsuite" / "0-0.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [int(row["episode"]) for row in rows] == list(range(1, 14))
-
-
-def due(inserted, sampled=0, **replay):
-    counts = Counts(inserted=inserted, sampled=sampled)
-    return count_superbatches_due(make_config(replay=replay), counts)
-
-
-def test_superbatch_is_due_once_all_its_samples_are_allowed():
-    # 16 samples at 4 per insert: after 4 inserts beyond the first 40.
-    assert due(inserted=39, samples_per_insert=1e9) == 0
-    assert due(inserted=43) == 0
-    assert due(inserted=44) == 1
-    assert due(inserted=44, sampled=16) == 0
-    assert due(inserted=51) == 2
-    assert due(inserted=52, sampled=32) == 1
-    assert due(inserted=41, samples_per_insert=0.5) == 0
-
-
-def test_one_superbatch_is_due_without_a_limit():
-    assert due(inserted=39, samples_per_insert=None) == 0
-    assert due(inserted=40, sampled=160, samples_per_insert=None) == 1
 
 
 def test_serial_run_explores_as_a_single_actor(tmp_path):

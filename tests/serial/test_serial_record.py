@@ -4,6 +4,7 @@ import dataclasses
 import types
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from metrics_rows import read_rows
@@ -11,9 +12,8 @@ from metrics_rows import read_rows
 from distrl.checkpoints.layout import list_checkpoints
 from distrl.config import Config, config_from_dict
 from distrl.environments import Episode, read_spec
-from distrl.learner.devices import first_replica
-from distrl.serial import Counts, run_serial
-from distrl.serial.learning import SerialState, place_state
+from distrl.learner.dispatch import LearningState
+from distrl.serial import Counts, SerialState, run_serial
 from distrl.serial.record import RunRecord, restore_state
 from distrl.telemetry.status import read_status
 
@@ -43,9 +43,9 @@ def state(config):
 @pytest.fixture
 def blank(state):
     """A state of the same shapes, with other values."""
-    train = jax.tree.map(np.zeros_like, first_replica(state.train))
-    buffer = jax.tree.map(np.zeros_like, state.buffer)
-    return place_state(SerialState(train, buffer, state.key, Counts()), DEVICES)
+    held = state.learning
+    zeros = jax.tree.map(jnp.zeros_like, (held.train, held.buffer))
+    return SerialState(LearningState(*zeros))
 
 
 @pytest.mark.parametrize("save_replay", [True, False])
@@ -59,8 +59,10 @@ def test_saved_state_is_restored_bit_exact(config, state, blank, tmp_path, save_
     restored = restore_state(config, blank, DEVICES)
     expected = state
     if not save_replay:
-        counts = state.counts._replace(inserted=0, sampled=0)
-        expected = state._replace(buffer=blank.buffer, counts=counts)
+        learning = state.learning._replace(
+            buffer=blank.learning.buffer, inserted=0, sampled=0
+        )
+        expected = state._replace(learning=learning)
     jax.tree.map(np.testing.assert_array_equal, restored, expected)
 
 

@@ -15,7 +15,7 @@ from distrl.checkpoints.layout import (
 )
 from distrl.config import config_from_dict
 from distrl.environments import read_spec
-from distrl.serial import Counts, run_serial
+from distrl.serial import Counts, SerialState, run_serial
 from distrl.serial.record import RunRecord
 from distrl.telemetry.status import read_status
 
@@ -105,16 +105,16 @@ def test_resumed_run_ends_bit_identical_to_uninterrupted(kind, uninterrupted, tm
     if kind == "dqn":
         assert read_evaluations(whole) == read_evaluations(parts)
         assert [step for step, _ in read_evaluations(parts)] == ["30", "60"]
-    assert differ(half.train.params, resumed.train.params)
+    assert differ(half.learning.train.params, resumed.learning.train.params)
 
 
 def test_checkpoint_period_changes_the_final_params(uninterrupted):
     # New episodes begin at each checkpoint, so the test above can fail.
     config = make_config(None)
-    assert not differ(run(config).train, uninterrupted[1].train)
+    assert not differ(run(config).learning.train, uninterrupted[1].learning.train)
     checkpoint = dataclasses.replace(config.checkpoint, period_learner_steps=50)
     changed = run(dataclasses.replace(config, checkpoint=checkpoint))
-    assert differ(changed.train.params, uninterrupted[1].train.params)
+    assert differ(changed.learning.train.params, uninterrupted[1].learning.train.params)
 
 
 def test_checkpoint_due_at_the_end_is_saved_once(uninterrupted):
@@ -183,13 +183,15 @@ def test_counts_do_not_wrap_at_int32_or_uint32(uninterrupted, tmp_path):
         run_dir = tmp_path / str(start)
         run_dir.mkdir()
         config = make_config(run_dir, stop={"learner_steps": start + 10})
-        counts = Counts(*[start] * len(Counts._fields))
         record = RunRecord(config, None, Counts())
-        record.save(uninterrupted[1]._replace(counts=counts))
+        state = uninterrupted[1]
+        learning = state.learning._replace(
+            inserted=start, sampled=start, learner_steps=start
+        )
+        record.save(SerialState(learning, env_steps=start, episodes=start))
         record.close()
         after = run(config).counts
         assert start + 10 <= after.learner_steps < start + 12
-        assert after.dispatches == start + (after.learner_steps - start) // 2
         assert min(after.env_steps, after.sampled) > start <= after.inserted
         found = find_newest_checkpoint(run_dir, pytest.fail)
         assert found.progress.learner_steps == after.learner_steps

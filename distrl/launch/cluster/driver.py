@@ -83,8 +83,8 @@ class _Driver:
             made = named_nodes(program).items()
             self._ports = {name: len(node.addresses) for name, (_, node) in made}
         self._session = Session(uuid.uuid4().hex, request.resumes).to_environment()
-        # Packed, once the check has read it.
-        self._spec: bytes | None = None
+        # As in `Ready`, once the check has passed.
+        self._parts: bytes | None = None
         # A file by which machines know whether they share the run's disk.
         self._token = request.token
         self._reservation: Reservation | None = None
@@ -161,8 +161,8 @@ class _Driver:
         """Starts all nodes, once the addresses of all are known."""
         self._start_machines()
         ready = self._gather(messages.Ready)
-        if self._spec is None:
-            self._spec = self._await_start(ready.values())
+        if self._parts is None:
+            self._parts = self._await_start(ready.values())
         addresses = {
             name: [f"{machine.ip}:{port}" for port in ports]
             for machine, answer in ready.items()
@@ -172,7 +172,7 @@ class _Driver:
         for machine in self._machines:
             restarts = {name: self._restarts[name] for name in machine.nodes}
             machine.send(
-                messages.StartNodes(restarts, addresses, self._devices, self._spec)
+                messages.StartNodes(restarts, addresses, self._devices, self._parts)
             )
         nodes = {}
         for machine, begun in self._gather(messages.Started).items():
@@ -202,7 +202,7 @@ class _Driver:
         checker = self._keys.get("learner", next(iter(names)))
         self._machines = []
         for key, own in names.items():
-            checks = key == checker and self._spec is None
+            checks = key == checker and self._parts is None
             request = messages.Import(
                 payload=self._request.payload,
                 sys_path=sys.path,
@@ -215,16 +215,18 @@ class _Driver:
             self._machines.append(RemoteMachine(self._launch, key, request))
 
     def _await_start(self, ready: Iterable[messages.Ready]) -> bytes:
-        """Has the front make the run directory; returns the environment spec."""
-        (checked,) = (answer for answer in ready if answer.devices)
-        self._front.send(messages.Checked(checked.devices))
+        """Has the front make the run directory; returns `parts` of `Ready`."""
+        ((checked, parts),) = (
+            (answer.checked, answer.parts) for answer in ready if answer.checked
+        )
+        self._front.send(checked)
         # The run directory's lock comes with `Start`, and stays open in this process.
         while not isinstance((said := self._receive())[1], messages.Start):
             self._handle(*said)
         redirect_output(f"{self._config.run_dir}/logs/launcher.log")
         # The front has removed the first one.
         self._token = f"{self._config.run_dir}/config.yaml"
-        return checked.spec
+        return parts
 
     def _supervise(self) -> None:
         while not all(machine.has_ended for machine in self._machines):

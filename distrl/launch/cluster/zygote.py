@@ -47,10 +47,11 @@ def _serve(channel: Channel) -> None:
     make_program = load_function(program)
     # From here on a closed channel means that the agent has died.
     outlive_parent()
-    spec, devices = None, ""
+    spec, checked = None, None
     if request.check is not None:
         channel.send(messages.Stage(f"checking {config.environment}"))
-        spec, devices = check_run(channel, config, request.check)
+        config, spec, devices = check_run(channel, config, request.check)
+        checked = messages.Checked(devices, config.replay.sampled_on)
     # Held, so that no other process can take them.
     held = {
         name: [socket.create_server(("", 0)) for _ in range(count)]
@@ -60,13 +61,14 @@ def _serve(channel: Channel) -> None:
         name: [each.getsockname()[1] for each in sockets]
         for name, sockets in held.items()
     }
-    channel.send(messages.Ready(ports, messages.pack(spec), devices))
+    channel.send(messages.Ready(ports, checked, messages.pack((config, spec))))
     message = channel.receive()
     if not isinstance(message, messages.StartNodes):
         return
     log = f"machine/{request.ip}"
     redirect_output(node_file(config.run_dir, "logs", log, ".log"))
-    made = make_program(config, messages.unpack(message.spec))
+    config, spec = messages.unpack(message.parts)
+    made = make_program(config, spec)
     for each in sum(held.values(), []):
         each.close()
     supervisor = Supervisor(config, channel)
