@@ -10,7 +10,7 @@ from dm_env import specs
 from distrl.action_masks import ACTION_MASK, split_mask
 from distrl.config.schema import Config
 from distrl.errors import ConfigError
-from distrl.types import EnvironmentSpec, Items, StepSequence, Transition
+from distrl.types import EnvironmentSpec, StepSequence, Transition
 
 
 def make_item_spec(config: Config, spec: EnvironmentSpec) -> Any:
@@ -41,13 +41,15 @@ def make_item_spec(config: Config, spec: EnvironmentSpec) -> Any:
 def make_stored_spec(config: Config, spec: EnvironmentSpec) -> Any:
     """Returns the specs of what an actor writes for an item.
 
-    That is `Items` with the item and its priority where the learner draws by priority,
-    elsewhere only the item.
+    That is the item; where the learner draws by priority, the item and its priority.
     """
     item = make_item_spec(config, spec)
-    if config.replay.sampled_on == "server" or config.replay.kind == "uniform":
-        return item
-    return Items(item, specs.Array((), np.float32))
+    return (item, specs.Array((), np.float32)) if has_priority(config) else item
+
+
+def has_priority(config: Config) -> bool:
+    """Returns whether what an actor writes for an item includes its priority."""
+    return config.replay.sampled_on != "server" and config.replay.kind == "prioritized"
 
 
 def count_bytes(nest: Any) -> int:
@@ -91,12 +93,7 @@ def sort_leaves(item: Any) -> tuple[list[int], list[int]]:
     """
     paths = [path for path, _ in tree.flatten_with_path(item)]
     masks = [i for i, path in enumerate(paths) if path[-1] == ACTION_MASK]
-    observed = [
-        i
-        for i, path in enumerate(paths)
-        # With a priority, the item is the part `data`.
-        if path[path[0] == "data"].startswith("observation")
-    ]
+    observed = [i for i, path in enumerate(paths) if path[0].startswith("observation")]
     rest = set(range(len(paths))) - set(observed)
     return [i for i in observed if i not in masks], [*sorted(rest), *masks]
 

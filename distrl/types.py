@@ -86,10 +86,12 @@ class Items(NamedTuple):
     Attributes:
       data: a `Transition` or `StepSequence` with a leading `[M]`; M may be 0.
       priorities: `[M] float32`, or None if new items get the default priority.
+      environments: `[M] int`, the environment of each, a number from 0.
     """
 
     data: Transition | StepSequence
     priorities: "np.ndarray | None"
+    environments: "np.ndarray"
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,7 @@ class NStepAccumulator:
         )
         rows = self._take(step.last_t, step.observation_t)
         if q_tm1 is None:
-            return Items(rows[0], None)
+            return Items(rows[0], None, rows[-1])
         return self._prioritize(rows, step.last_t, q_tm1.max(axis=1))
 
     def _take(self, last_t: np.ndarray, observation_t: Nest) -> Any:
@@ -145,7 +145,8 @@ class NStepAccumulator:
         self._waiting = _select(rows, ~ended)
         transitions, q, environment = ready
         target = transitions.reward_t + transitions.discount_t * value_tm1[environment]
-        return Items(transitions, np.abs(self._scale(target) - self._scale(q)))
+        priorities = np.abs(self._scale(target) - self._scale(q))
+        return Items(transitions, priorities, environment)
 
 
 def _select(nest: Nest, where: np.ndarray) -> Nest:

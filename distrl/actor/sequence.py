@@ -63,8 +63,9 @@ class SequenceAccumulator:
         if self._empty is None:
             self._empty = self._gather(step, environment[:0], count[:0])
         if len(environment) == 0:
-            return Items(self._empty, None)
-        return Items(self._gather(step, environment, count[environment]), None)
+            return Items(self._empty, None, environment)
+        sequences = self._gather(step, environment, count[environment])
+        return Items(sequences, None, environment)
 
     def _count_complete(self, last_t: np.ndarray) -> np.ndarray:
         """Returns `[E]`, the steps of the completed sequence; 0 for none."""

@@ -72,6 +72,17 @@ def check_devices(config: Config, num_devices: int) -> None:
             f"it must be a multiple of the number of devices (learner.devices), {share}"
         )
         raise refuse("learner.batch_size", batch_size, problem)
+    replay = config.replay
+    is_on_server = replay.sampled_on == "server"
+    is_serial = config.launch.backend == "serial"
+    if replay.frame_stack is not None and not is_on_server and not is_serial:
+        needed = share * replay.block_size
+        if replay.capacity < needed:
+            problem = (
+                f"with replay.frame_stack, each of {share} devices keeps whole blocks "
+                f"of replay.transitions_per_item; set it to {needed} or more"
+            )
+            raise refuse("replay.capacity", replay.capacity, problem)
 
 
 def check_address(name: str, address: str) -> None:

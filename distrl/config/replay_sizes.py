@@ -45,11 +45,14 @@ def replay_sizes(config: Config) -> ReplaySizes:
         error_buffer = max(ahead, 2.0, 2 * (replay.samples_per_insert or 1.0))
     is_shuffled = replay.sampled_on == "server" and block > 1
     shuffled = replay.shuffle_steps * config.actor.environments if is_shuffled else 0
+    pool = max(shuffled, block)
+    if replay.sampled_on != "server" and replay.frame_stack is not None:
+        pool = block * config.actor.environments
     return ReplaySizes(
         capacity=replay.capacity // divisor,
         min_size=math.ceil(replay.min_size / divisor),
         share=share,
         error_buffer=error_buffer,
         queue=math.ceil(error_buffer / (replay.samples_per_insert or 1.0)),
-        pool=max(shuffled, block),
+        pool=pool,
     )

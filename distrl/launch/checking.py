@@ -15,6 +15,7 @@ from distrl.checkpoints.run_spec import check_run_spec, describe_environment
 from distrl.config import Config, check_config, check_devices
 from distrl.environments import check_environment_processes, read_spec
 from distrl.errors import ConfigError
+from distrl.frames import count_framed_bytes
 from distrl.items import (
     check_frame_stack,
     count_bytes,
@@ -230,8 +231,10 @@ def _read_free_memory(devices: Sequence[jax.Device]) -> int | None:
 def count_item_bytes(config: Config, spec: EnvironmentSpec) -> int:
     """Returns the bytes that an item adds to replay."""
     item, replay = make_item_spec(config, spec), config.replay
-    if replay.frame_stack is None or _is_on_devices(config):
+    if replay.frame_stack is None:
         return count_bytes(item)
+    if _is_on_devices(config):
+        return count_framed_bytes(config, spec)
     # Each step adds one frame; an item refers to the frames of its observations.
     frame = count_bytes(make_frame_spec(spec, replay.frame_stack))
     steps = 1 if replay.sequence_length is None else replay.sequence_stride

@@ -15,7 +15,7 @@ class BufferState(NamedTuple):
     """The content of replay.
 
     Attributes:
-      items: nest of `[capacity, ...]`, one item per slot.
+      items: nest of `[capacity, ...]`, one item per slot; or a `FrameRing`.
       added: `[] int32`, the items added since the start, modulo 2 * capacity; modulo
         the capacity it is the next slot, and at least the capacity once all are in use.
       tree: the weight of each slot, priority^priority_exponent; None in uniform replay.
@@ -68,26 +68,26 @@ class Buffer:
         """Adds items `[M, ...]` with priorities `[M] float32`; M <= the capacity."""
         size = self._capacity
         slots = (jnp.arange(len(priorities)) + state.added) % size
-        held = jax.tree.map(lambda old, x: old.at[slots].set(x), state.items, items)
+        state = self._store(state, slots, items)
         added = state.added + len(priorities)
         # Stays at least the capacity, and never overflows.
         added = jnp.where(added >= 2 * size, added - size, added)
-        state = state._replace(items=held, added=added)
+        state = state._replace(added=added)
         return self.set_priorities(state, slots, priorities)
 
     def draw(self, state: BufferState, key: chex.PRNGKey, size: int) -> Draw:
         """Draws items; the state must not be empty."""
-        held = jnp.minimum(state.added, self._capacity)
+        first, count = self._find_valid(state)
         uniform_key, tree_key = jax.random.split(key)
-        slots = jax.random.randint(uniform_key, (size,), 0, held)
-        probabilities = jnp.full(size, 1.0 / held, jnp.float32)
+        slots = jax.random.randint(uniform_key, (size,), 0, count)
+        slots = (first + slots) % self._capacity
+        probabilities = jnp.full(size, 1.0 / count, jnp.float32)
         if state.tree is not None:
             total = sum_tree.total(state.tree)
             drawn, weights = sum_tree.draw(state.tree, tree_key, size)
             slots = jnp.where(total > 0, drawn, slots)
             probabilities = jnp.where(total > 0, weights / total, probabilities)
-        items = jax.tree.map(lambda x: x[slots], state.items)
-        return Draw(slots, items, probabilities)
+        return Draw(slots, self._take(state.items, slots), probabilities)
 
     def set_priorities(
         self, state: BufferState, slots: jax.Array, priorities: jax.Array
@@ -97,3 +97,16 @@ class Buffer:
             return state
         weights = jnp.where(priorities > 0, priorities**self._exponent, 0.0)
         return state._replace(tree=sum_tree.set_weights(state.tree, slots, weights))
+
+    def _store(self, state: BufferState, slots: jax.Array, items: Nest) -> BufferState:
+        """Stores items `[M, ...]` in slots `[M]`."""
+        held = jax.tree.map(lambda old, x: old.at[slots].set(x), state.items, items)
+        return state._replace(items=held)
+
+    def _take(self, held: Nest, slots: jax.Array) -> Nest:
+        """Returns the items of slots `[M]`, `[M, ...]`."""
+        return jax.tree.map(lambda x: x[slots], held)
+
+    def _find_valid(self, state: BufferState) -> tuple[jax.Array, jax.Array]:
+        """Returns the first slot with an item and how many follow it, in the ring."""
+        return jnp.int32(0), jnp.minimum(state.added, self._capacity)

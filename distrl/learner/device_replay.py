@@ -11,7 +11,8 @@ import numpy as np
 from distrl.agents.agent import Agent
 from distrl.checkpoints.layout import find_newest_checkpoint
 from distrl.config import Config
-from distrl.items import count_bytes, make_stored_spec
+from distrl.frames import MOST_INSERTED
+from distrl.items import count_bytes, has_priority, make_stored_spec
 from distrl.learner.checkpoint import Save
 from distrl.learner.dispatch import Dispatch, count_due
 from distrl.learner.replay_part import REPLAY, restore_replay, save_replay
@@ -19,10 +20,9 @@ from distrl.learner.state import TrainState
 from distrl.learner.update import Learned
 from distrl.replay import ItemStream
 from distrl.system.output import say
-from distrl.types import EnvironmentSpec, Items
+from distrl.types import EnvironmentSpec
 
-# The most that is inserted at once.
-_MOST_ITEMS = 512
+# The most that is inserted at once, if a block has fewer.
 _MOST_BYTES = 2**25
 
 
@@ -45,8 +45,8 @@ class DeviceReplay:
         """Restores replay in the newest checkpoint, and starts to read the queues."""
         assert config.run_dir is not None
         self._config = config
-        self._dispatch = Dispatch(config, agent, devices)
-        self._state = self._dispatch.init(spec)
+        self._dispatch = Dispatch(config, spec, agent, devices)
+        self._state = self._dispatch.init()
         checkpoint = find_newest_checkpoint(config.run_dir, say)
         if checkpoint is not None and config.checkpoint.save_replay:
             self._state = restore_replay(checkpoint, self._state, devices)
@@ -98,10 +98,17 @@ class DeviceReplay:
         self._stream.close(timeout)
 
     def _put(self, read: Any) -> tuple[Any, Any]:
-        items, priorities = read, None
-        if isinstance(read, Items):
+        replay = self._config.replay
+        if replay.frame_stack is not None:
+            blocks, dealt = zip(*read, strict=True)
+            priorities = np.ones((len(blocks), replay.block_size), np.float32)
+            if has_priority(self._config):
+                priorities = np.stack(dealt)
+            return self._dispatch.put_blocks(blocks, priorities)
+        if has_priority(self._config):
             items, priorities = read
-        if priorities is None:
+        else:
+            items = read
             priorities = np.ones(len(jax.tree.leaves(items)[0]), np.float32)
         return self._dispatch.put(items, priorities)
 
@@ -116,7 +123,11 @@ def count_blocks(config: Config, spec: EnvironmentSpec, num_devices: int) -> int
     superbatch = learner.batch_size * learner.steps_per_dispatch
     wanted = superbatch / (replay.samples_per_insert or 1.0)
     size = count_bytes(make_stored_spec(config, spec))
-    most = min(_MOST_ITEMS, _MOST_BYTES // size, replay.capacity)
+    most = min(MOST_INSERTED, _MOST_BYTES // size, replay.capacity)
     blocks = max(1, int(min(wanted, most) // block))
     step = num_devices // math.gcd(num_devices, block)
-    return math.ceil(blocks / step) * step
+    if replay.frame_stack is not None:
+        # A device gets whole blocks.
+        step = num_devices
+    fitting = max(1, replay.capacity // (block * step))
+    return min(math.ceil(blocks / step), fitting) * step

@@ -12,6 +12,7 @@ import numpy as np
 
 from distrl.agents.agent import Agent
 from distrl.config import Config
+from distrl.frames import FramedItems, FrameLayout, count_kept
 from distrl.items import make_item_spec
 from distrl.learner.buffer import Buffer, BufferState
 from distrl.learner.devices import (
@@ -22,6 +23,12 @@ from distrl.learner.devices import (
     map_over_devices,
     put_slices,
     replicate,
+)
+from distrl.learner.frame_buffer import (
+    FrameBuffer,
+    FrameMemory,
+    join_blocks,
+    stack_groups,
 )
 from distrl.learner.optimizer import make_optimizer
 from distrl.learner.publisher import Variables
@@ -76,11 +83,18 @@ class Dispatch:
     """`learner.steps_per_dispatch` SGD steps on one superbatch, in one compiled call.
 
     Each of D devices holds a share of replay, and draws its slice of every batch from
-    it. Item i of a group that is inserted belongs to device i % D. What a call changes
-    is donated to it, and nothing is copied to the host.
+    it. Item i of a group that is inserted belongs to device i % D, or with frames its
+    block i % D. What a call changes is donated to it, and nothing is copied to the
+    host.
     """
 
-    def __init__(self, config: Config, agent: Agent, devices: Sequence[jax.Device]):
+    def __init__(
+        self,
+        config: Config,
+        spec: EnvironmentSpec,
+        agent: Agent,
+        devices: Sequence[jax.Device],
+    ):
         """Compiles nothing yet."""
         self._config = config
         self._agent = agent
@@ -88,7 +102,16 @@ class Dispatch:
         self._optimizer = make_optimizer(config.learner)
         self._steps = config.learner.steps_per_dispatch
         self._size = self._steps * config.learner.batch_size
-        self._buffer = Buffer(config.replay, config.replay.capacity // len(devices))
+        capacity = config.replay.capacity // len(devices)
+        self._layout = None
+        if config.replay.frame_stack is None:
+            self._item = make_item_spec(config, spec)
+            self._buffer = Buffer(config.replay, capacity)
+        else:
+            self._layout = FrameLayout(config, spec)
+            self._item = self._layout.spec
+            self._buffer = FrameBuffer(config, capacity, self._layout)
+        self.forget()
         self._key = jax.random.PRNGKey(derive_seed(config.seed, "serial replay"))
         self._update = make_slice_update(agent, self._optimizer, config)
         if len(devices) == 1:
@@ -106,12 +129,11 @@ class Dispatch:
             )
             self._insert = map_over_devices(self._buffer.add, devices)
 
-    def init(self, spec: EnvironmentSpec) -> LearningState:
+    def init(self) -> LearningState:
         """Returns the initial state, with empty replay."""
         key = jax.random.PRNGKey(derive_seed(self._config.seed, "learner"))
-        item = make_item_spec(self._config, spec)
         train = init_state(self._agent, self._optimizer, key)
-        buffer = jax.jit(lambda: self._buffer.init(item))()
+        buffer = jax.jit(lambda: self._buffer.init(self._item))()
         return LearningState(
             replicate(train, self._devices), replicate(buffer, self._devices)
         )
@@ -131,8 +153,36 @@ class Dispatch:
         def deal(x: np.ndarray) -> np.ndarray:
             return x.reshape(-1, len(self._devices), *x.shape[1:]).swapaxes(0, 1)
 
-        group = jax.tree.map(deal, (items, priorities))
-        return put_slices(group, self._devices)
+        items, priorities = jax.tree.map(deal, (items, priorities))
+        if self._layout is not None:
+            items = stack_groups(
+                [
+                    memory.encode(jax.tree.map(lambda x, d=d: x[d], items))
+                    for d, memory in enumerate(self._memories)
+                ]
+            )
+        return put_slices((items, priorities), self._devices)
+
+    def put_blocks(
+        self, blocks: Sequence[FramedItems], priorities: np.ndarray
+    ) -> tuple[Nest, jax.Array]:
+        """Puts blocks of items with their frames on the devices, as `put` does.
+
+        `priorities` are `[blocks, G] float32`; the blocks are a multiple of D.
+        """
+        assert self._layout is not None
+        count, words = len(self._devices), self._layout.words
+        items = stack_groups(
+            [join_blocks(blocks[d::count], words) for d in range(count)]
+        )
+        dealt = [priorities[d::count].reshape(-1) for d in range(count)]
+        return put_slices((items, np.stack(dealt)), self._devices)
+
+    def forget(self) -> None:
+        """Makes `put` send all frames again, as it does at the start of a process."""
+        if self._layout is not None:
+            kept = count_kept(self._config)
+            self._memories = [FrameMemory(self._layout, kept) for _ in self._devices]
 
     def insert(
         self, state: LearningState, items: Nest, priorities: jax.Array

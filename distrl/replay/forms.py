@@ -1,9 +1,9 @@
 """How items are stored in Reverb: whole, or with each frame of a stack once."""
 
 import collections
-import math
+import itertools
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import reverb
@@ -12,13 +12,8 @@ import tree
 
 from distrl.config.replay_sizes import replay_sizes
 from distrl.config.schema import Config
-from distrl.items import (
-    check_frame_stack,
-    make_frame_spec,
-    make_stored_spec,
-    sort_leaves,
-    stack_specs,
-)
+from distrl.frames import FramedItems, FrameLayout, count_shared
+from distrl.items import has_priority, make_stored_spec, stack_specs
 from distrl.types import EnvironmentSpec
 
 TABLE_NAME = "replay"
@@ -82,19 +77,6 @@ class WholeForm:
         return tree.unflatten_as(self.signature, leaves)
 
 
-class FramedItem(NamedTuple):
-    """An item of G transitions, or of one sequence, as Reverb stores it.
-
-    Attributes:
-      frames: `[U, ..., C]`, its distinct frames.
-      words: `[G, W + F] int32`, for each transition: the bits of everything but the
-        observations, then the indices in `frames` of its observations' frames.
-    """
-
-    frames: Any
-    words: Any
-
-
 class FrameForm:
     """Stores each frame once, and the rest of an item as a row of 32-bit words.
 
@@ -111,39 +93,37 @@ class FrameForm:
 
     def __init__(self, config: Config, spec: EnvironmentSpec):
         """Raises ConfigError unless observations are stacks of `replay.frame_stack`."""
-        stack = config.replay.frame_stack
-        check_frame_stack(stack, spec)
-        assert stack is not None
-        self._stack = stack
-        self._item = make_stored_spec(config, spec)
-        self._frame = make_frame_spec(spec, stack)
-        self._kept = _count_kept_frames(config)
-        self._observed, self._rest = sort_leaves(self._item)
-        leaves, size = tree.flatten(self._item), math.prod(self._frame.shape)
-        # Words of each leaf, then frames of each: of one observation or of a sequence.
-        words = [math.prod(leaves[i].shape) for i in self._rest]
-        frames = [math.prod(leaves[i].shape) // size for i in self._observed]
-        self._ends = np.cumsum(words + frames)
-        self._words = sum(words)
-        self.signature = FramedItem(
-            frames=tf.TensorSpec((None, *self._frame.shape), self._frame.dtype),
-            words=tf.TensorSpec((config.replay.block_size, self._ends[-1]), tf.int32),
+        self._layout = layout = FrameLayout(config, spec)
+        self._kept = _count_kept_frames(config, layout)
+        self._is_on_server = config.replay.sampled_on == "server"
+        # Its bits come first in a row.
+        self._has_priorities = has_priority(config)
+        width = self._has_priorities + layout.words + layout.indices
+        self.signature = FramedItems(
+            frames=tf.TensorSpec((None, *layout.frame.shape), layout.frame.dtype),
+            words=tf.TensorSpec((config.replay.block_size, width), tf.int32),
         )
+        # The frames of the last call of `encode`.
+        self._recent: dict[bytes, bytes] = {}
         # The last step of the writer at which it appended a frame, oldest first.
         self._steps: collections.OrderedDict[bytes, int] = collections.OrderedDict()
         self._next_step = 0
-        self._columns: FramedItem | None = None
+        self._columns: FramedItems | None = None
 
     def encode(self, items: Any) -> list[np.ndarray]:
         """Returns frames `[M, F] object`, of bytes, and words `[M, W] int32`."""
-        leaves = tree.flatten(items)
-        count = len(leaves[0])
-        frames = [self._list_frames(leaves[i]) for i in self._observed]
-        words = [_pack_words(leaves[i]) for i in self._rest]
-        return [
-            np.concatenate([part.reshape(count, -1) for part in parts], axis=1)
-            for parts in (frames, words)
-        ]
+        priorities = None
+        if self._has_priorities:
+            items, priorities = items
+        frames, words = self._layout.encode(items)
+        if priorities is not None:
+            words = np.concatenate([priorities[:, None].view(np.int32), words], axis=1)
+        # Items wait in the pool: frames that they share are to be the same objects.
+        known, self._recent = self._recent, {}
+        for frame in frames.flat:
+            self._recent.setdefault(frame, known.get(frame, frame))
+        shared = np.array([self._recent[frame] for frame in frames.flat], object)
+        return [shared.reshape(frames.shape), words]
 
     def open(self, client: reverb.Client) -> reverb.TrajectoryWriter:
         """Returns the form's only writer."""
@@ -175,9 +155,9 @@ class FrameForm:
             self._append(writer, frame, None)
         self._append(writer, missing[-1] if missing else None, row)
         if self._columns is None:
-            self._columns = FramedItem(*writer.history)
+            self._columns = FramedItems(*writer.history)
         steps = [self._steps[each] for each in places]
-        trajectory = FramedItem(self._columns.frames[steps], self._columns.words[-1])
+        trajectory = FramedItems(self._columns.frames[steps], self._columns.words[-1])
         writer.create_item(TABLE_NAME, priority, trajectory)
         while len(self._steps) > self._kept:
             self._steps.popitem(last=False)
@@ -187,40 +167,35 @@ class FrameForm:
         return dataset.padded_batch(size, drop_remainder=False)
 
     def decode(self, parts: Sequence[Sequence[np.ndarray]]) -> Any:
-        """Returns batches of items as one nest, `[items * G, ...]`."""
+        """Returns batches of items as one nest, `[items * G, ...]`.
+
+        For replay on the devices, returns each as it was written, with the priorities
+        `[G]` of its rows or None.
+        """
+        if not self._is_on_server:
+            batches = (zip(*part, strict=True) for part in parts)
+            return [self._split(*each) for each in itertools.chain(*batches)]
         heaps, rows, start = [], [], 0
         for frames, words in parts:
             count, most = frames.shape[:2]
             # Turn indices in an item's frames into indices in the heap.
             begins = start + most * np.arange(count, dtype=np.int32)
             row = np.array(words)
-            row[..., self._words :] += begins[:, None, None]
+            row[..., self._layout.words :] += begins[:, None, None]
             heaps.append(frames.reshape(-1, *frames.shape[2:]))
             rows.append(row)
             start += count * most
-        heap = join(heaps)
-        columns = np.split(take_in_turn(join(rows)), self._ends[:-1], axis=1)
-        leaves = tree.flatten(self._item)
-        order = self._rest + self._observed
-        for number, (i, column) in enumerate(zip(order, columns, strict=True)):
-            spec = leaves[i]
-            if number >= len(self._rest):
-                stacks = heap[column.reshape(-1, self._stack)]
-                values = np.moveaxis(stacks, 1, -2)
-            elif spec.dtype.itemsize == 1:
-                values = column.astype(spec.dtype)
-            else:
-                values = np.ascontiguousarray(column).view(spec.dtype)
-            leaves[i] = values.reshape(-1, *spec.shape)
-        return tree.unflatten_as(self._item, leaves)
+        return self._layout.decode(join(heaps), take_in_turn(join(rows)))
 
-    def _list_frames(self, observations: np.ndarray) -> np.ndarray:
-        """Returns the bytes of the frames of observations, in order."""
-        *shape, channels = self._frame.shape
-        stacks = observations.reshape(-1, *shape, self._stack, channels)
-        frames = np.ascontiguousarray(np.moveaxis(stacks, -2, 1))
-        size = math.prod(self._frame.shape) * self._frame.dtype.itemsize
-        return frames.ravel().view(f"V{size}").astype(object)
+    def _split(
+        self, frames: np.ndarray, words: np.ndarray
+    ) -> tuple[FramedItems, np.ndarray | None]:
+        """Returns an item without padding, and its priorities."""
+        priorities = None
+        if self._has_priorities:
+            priorities, words = words[:, 0].view(np.float32), words[:, 1:]
+        count = words[:, self._layout.words :].max() + 1
+        return FramedItems(frames[:count], words), priorities
 
     def _append(
         self, writer: reverb.TrajectoryWriter, frame: bytes | None, words: Any
@@ -228,7 +203,7 @@ class FrameForm:
         """Appends a step to one of the two columns, or to both."""
         content = None
         if frame is not None:
-            content = np.frombuffer(frame, self._frame.dtype).reshape(self._frame.shape)
+            content = self._layout.read_frame(frame)
             self._steps[frame] = self._next_step
             self._steps.move_to_end(frame)
         writer.append((content, words))
@@ -242,28 +217,17 @@ def make_form(config: Config, spec: EnvironmentSpec) -> WholeForm | FrameForm:
     return FrameForm(config, spec)
 
 
-def _count_kept_frames(config: Config) -> int:
+def _count_kept_frames(config: Config, layout: FrameLayout) -> int:
     """Returns how many of its newest frames an actor keeps for its items to share.
 
-    A frame appears in the items that begin up to `frame_stack` steps after it. They are
-    written once they are `n_step` or `sequence_length` steps long, and shuffled. With
-    this many, a frame is sent once if an environment has one new frame per step, and
-    there is room for an item whose observations are not stacks.
+    Where the server draws items, they are written shuffled. With this many, a frame is
+    sent once if an environment has one new frame per step, and there is room for an
+    item whose observations are not stacks. For replay on the devices each block has all
+    of its frames.
     """
-    replay, steps, observations = config.replay, config.actor.n_step, 2
-    if replay.sequence_length is not None:
-        steps, observations = replay.sequence_length, replay.sequence_length + 1
-    stack = replay.frame_stack
-    assert stack is not None
-    shared = 2 * replay_sizes(config).pool + config.actor.environments * (stack + steps)
-    return shared + replay.block_size * observations * stack
-
-
-def _pack_words(leaf: np.ndarray) -> np.ndarray:
-    """Returns an array's bits as `int32`; an action mask as one number per entry."""
-    if leaf.dtype.itemsize == 1:
-        return leaf.astype(np.int32)
-    return np.ascontiguousarray(leaf).view(np.int32)
+    shared = 2 * replay_sizes(config).pool + count_shared(config)
+    is_on_server = config.replay.sampled_on == "server"
+    return shared * is_on_server + config.replay.block_size * layout.indices
 
 
 def join(arrays: Sequence[np.ndarray]) -> np.ndarray:

@@ -10,10 +10,10 @@ import tree
 
 from distrl.config.replay_sizes import replay_sizes
 from distrl.config.schema import Config
-from distrl.items import fill_priorities
+from distrl.items import fill_priorities, has_priority
 from distrl.replay.connection import MAX_FAILURES, ServerWatch
 from distrl.replay.forms import make_form
-from distrl.types import EnvironmentSpec, Items, StopSignal
+from distrl.types import EnvironmentSpec, StopSignal
 
 # Reverb warns at about 50 unconfirmed items: 32 plus the 8 before the next look.
 _MAX_UNCONFIRMED = 32
@@ -27,9 +27,11 @@ class BlockWriter:
 
     Where the server draws whole blocks, transitions are pooled over a few steps and
     shuffled: the environments of an actor are stepped together, so a block would hold
-    the same moment of all their episodes. While the table accepts no items, `write`
-    blocks until it does or `stop` is set. Reverb resends unconfirmed items to a server
-    that was restarted.
+    the same moment of all their episodes. For replay on the devices that keeps frames
+    once, a block has steps of one environment, which share frames.
+
+    While the table accepts no items, `write` blocks until it does or `stop` is set.
+    Reverb resends unconfirmed items to a server that was restarted.
     """
 
     def __init__(
@@ -47,7 +49,8 @@ class BlockWriter:
         self._pool_size = replay_sizes(config).pool
         is_server = config.replay.sampled_on == "server"
         self._shuffles = is_server and config.replay.shuffle_steps > 0
-        self._has_priorities = not is_server and config.replay.kind == "prioritized"
+        self._sorts = not is_server and config.replay.frame_stack is not None
+        self._has_priorities = has_priority(config)
         self._form = make_form(config, spec)
         self._pool: list[list[np.ndarray]] = []
         self._pooled = 0
@@ -57,12 +60,17 @@ class BlockWriter:
         self._writer: reverb.TrajectoryWriter | None = None
         self._unflushed = 0
 
-    def write(self, items: Any, priorities: np.ndarray | None = None) -> int:
+    def write(
+        self,
+        items: Any,
+        priorities: np.ndarray | None = None,
+        environments: np.ndarray | None = None,
+    ) -> int:
         """Adds items to the pool, and writes full blocks; returns how many it wrote.
 
         `items` are a batch of transitions or sequences `[M, ...]`; M may be 0.
         `priorities` are as in `fill_priorities`; where the server samples, only blocks
-        of one have them.
+        of one have them. `environments` are as in `Items`; None: all are the same.
         """
         count = len(tree.flatten(items)[0])
         if count == 0:
@@ -72,11 +80,13 @@ class BlockWriter:
             bad = priorities[~np.isfinite(priorities)][0]
             raise ValueError(f"an item that was to be written has the priority {bad}")
         if self._has_priorities:
-            items = Items(items, priorities.astype(np.float32))
+            items = (items, priorities.astype(np.float32))
         leaves = self._form.encode(items)
         if self._block == 1:
             return self._write_items([leaf[:, None] for leaf in leaves], priorities)
-        self._pool.append(leaves)
+        if environments is None or not self._sorts:
+            environments = np.zeros(count, int)
+        self._pool.append([environments, *leaves])
         self._pooled += count
         if self._pooled < self._pool_size:
             return 0
@@ -97,18 +107,25 @@ class BlockWriter:
         self._writer = None
 
     def _take_blocks(self) -> list[np.ndarray]:
-        """Takes all whole blocks out of the pool, each leaf `[blocks, G, ...]`."""
-        order = np.arange(self._pooled)
+        """Takes all whole blocks out of the pool, each leaf `[blocks, G, ...]`.
+
+        A block has items of one environment if they are sorted.
+        """
+        pooled = [np.concatenate(parts) for parts in zip(*self._pool, strict=True)]
+        environment = pooled[0]
+        order = np.argsort(environment, kind="stable")
         if self._shuffles:
             self._rng.shuffle(order)
-        pooled = [
-            np.concatenate(parts)[order] for parts in zip(*self._pool, strict=True)
-        ]
-        size = self._pooled - self._pooled % self._block
-        self._pool = [[leaf[size:].copy() for leaf in pooled]]
-        self._pooled -= size
+        counts = np.bincount(environment)
+        number = (
+            np.arange(self._pooled) - (np.cumsum(counts) - counts)[environment[order]]
+        )
+        is_whole = number < (counts - counts % self._block)[environment[order]]
+        taken, rest = order[is_whole], order[~is_whole]
+        self._pool = [[leaf[rest] for leaf in pooled]]
+        self._pooled = len(rest)
         return [
-            leaf[:size].reshape(-1, self._block, *leaf.shape[1:]) for leaf in pooled
+            leaf[taken].reshape(-1, self._block, *leaf.shape[1:]) for leaf in pooled[1:]
         ]
 
     def _write_items(self, leaves: list[np.ndarray], priorities: np.ndarray) -> int:

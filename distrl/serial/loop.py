@@ -76,8 +76,8 @@ class _Run:
         # The only stop condition that can become true during an evaluation.
         self._clock = StopConfig(seconds=config.stop.seconds)
         self._stop = stop
-        self._dispatch = Dispatch(config, agent, devices)
-        self.state = SerialState(self._dispatch.init(spec))
+        self._dispatch = Dispatch(config, spec, agent, devices)
+        self.state = SerialState(self._dispatch.init())
         self._best = None
         if config.run_dir is not None:
             train = first_replica(self.state.learning.train)
@@ -178,6 +178,7 @@ class _Run:
             if period is not None and done >= period:
                 self._save()
                 self._checkpointed_step = self._counts.learner_steps
+                self._dispatch.forget()
                 self._interaction.restart(self._incarnation)
                 self._evaluation.restart(self._incarnation)
                 # As a run resumed from this checkpoint does: it acts first.

@@ -166,3 +166,13 @@ def test_available_devices_are_checked_against_the_configuration():
     check_devices(two, 7)
     with pytest.raises(ConfigError, match=r"^learner\.devices = 2: JAX shows 1 here"):
         check_devices(two, 1)
+
+
+def test_each_device_has_room_for_a_block_with_frames():
+    fields = {"learner.devices": 2, "replay.capacity": 63, "replay.min_size": 1}
+    check_devices(load_config(None, fields), 2)
+    stacks = {**fields, "replay.frame_stack": 4}
+    with pytest.raises(ConfigError, match=r"^replay\.capacity = 63: .* to 64 or more"):
+        check_devices(load_config(None, stacks), 2)
+    for other in ({"launch.backend": "serial"}, {"replay.capacity": 64}):
+        check_devices(load_config(None, {**stacks, **other}), 2)

@@ -87,5 +87,7 @@ def test_pool_is_a_block_unless_it_is_shuffled_for_the_server():
     assert derive(**server).pool == 128
     assert derive(shuffle_steps=0, **server).pool == 32
     assert derive().pool == 32
+    # Blocks of steps of one of 16 environments.
+    assert derive(frame_stack=4).pool == 512
     for replay in (SINGLE, {"kind": "prioritized"}, {"sequence_length": 20}):
         assert derive(**replay, **server).pool == 1

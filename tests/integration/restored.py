@@ -16,7 +16,7 @@ from distrl.replay.server import start_server
 def restore_learning(config, spec):
     """Returns the replay that the learner saved, and its counts, on one device."""
     devices = jax.local_devices()[:1]
-    blank = Dispatch(config, make_agent(config, spec), devices).init(spec)
+    blank = Dispatch(config, spec, make_agent(config, spec), devices).init()
     checkpoint = find_newest_checkpoint(config.run_dir, print)
     return restore_devices(checkpoint, blank, devices)
 

@@ -2,13 +2,16 @@
 
 import socket
 
+import jax
 import numpy as np
 import pytest
 from integration.commands import resume, train
+from integration.restored import restore_learning
 from integration.stacked_environments import STACK, Stacked, stack
 
 from distrl.config import load_run
 from distrl.config.replay_sizes import replay_sizes
+from distrl.frames import FrameLayout
 from distrl.replay import ReplaySampler
 from distrl.replay.server import start_server
 from distrl.types import EnvironmentSpec
@@ -29,7 +32,12 @@ FLAGS = [
 
 
 def read_saved(config, spec):
-    """Returns the items of a superbatch from the newest checkpoint."""
+    """Returns 256 items of the newest checkpoint."""
+    if config.replay.sampled_on == "learner":
+        buffer = restore_learning(config, spec).buffer
+        ring = jax.tree.map(lambda x: np.asarray(x)[0], buffer.items)
+        assert buffer.added[0] > 256
+        return FrameLayout(config, spec).decode(ring.frames, ring.words[:256])
     with socket.socket() as s:
         s.bind(("localhost", 0))
         port = s.getsockname()[1]
@@ -80,6 +88,13 @@ def check_run(run_dir, *flags):
 def test_uniform_replay_keeps_frame_stacks_over_resume(tmp_path):
     flags = ["--replay.sampled_on=server", "--replay.transitions_per_item=8"]
     check_run(tmp_path / "run", *flags)
+
+
+@pytest.mark.timeout(700)
+@pytest.mark.parametrize("kind", ["uniform", "prioritized"])
+def test_replay_on_the_devices_keeps_frame_stacks_over_resume(tmp_path, kind):
+    flags = ["--replay.sampled_on=learner", "--learner.devices=1"]
+    check_run(tmp_path / "run", *flags, f"--replay.kind={kind}")
 
 
 @pytest.mark.slow

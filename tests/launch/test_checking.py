@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 
 import jax
 import numpy as np
@@ -146,10 +147,17 @@ def make_config(backend="processes", **replay):
         # Action, reward and discount take 4 bytes each.
         (PICTURES, make_config(), 2 * PICTURE + 12),
         (STACKS, make_config(), 8 * FRAME + 12),
-        (STACKS, make_config(frame_stack=4), 8 * FRAME + 12),
+        # On the devices, 32 of one environment have 36 frames and room for a quarter
+        # more: 1.40625 each. A row has 11 words, and each item an age.
+        (STACKS, make_config(frame_stack=4), math.ceil(1.40625 * FRAME) + 11 * 4 + 4),
         # Each frame is stored once, and an item refers to eight.
         (STACKS, make_config(frame_stack=4, **SERVER), FRAME + 12 + 8 * 4),
-        (STACKS, make_config("serial", frame_stack=4), 8 * FRAME + 12),
+        # 16 environments each share 5 frames twice; capacity is 100,000.
+        (
+            STACKS,
+            make_config("serial", frame_stack=4),
+            math.ceil((1.25 + 160 / 100_000) * FRAME) + 11 * 4 + 4,
+        ),
         # Sequences also have a mask, and overlap by half.
         (STACKS, make_config(sequence_length=10), 44 * FRAME + 10 * 16),
         (

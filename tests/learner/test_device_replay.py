@@ -127,10 +127,18 @@ def record(monkeypatch):
     return run
 
 
-@pytest.mark.parametrize("num_devices", [1, 2])
+@pytest.mark.parametrize(
+    # Catch's five columns may pass for frames.
+    ("num_devices", "frame_stack"),
+    [(1, None), (2, None), (1, 5)],
+)
 @pytest.mark.parametrize("kind", ["uniform", "prioritized"])
-def test_same_stream_gives_the_same_bits_as_serial(record, drive, kind, num_devices):
-    config = make_config(num_devices, kind, priority_epsilon=0.0)
+def test_same_stream_gives_the_same_bits_as_serial(
+    record, drive, kind, num_devices, frame_stack
+):
+    config = make_config(
+        num_devices, kind, priority_epsilon=0.0, frame_stack=frame_stack
+    )
     expected, groups = record(config)
     driven = drive(config)
     driven.write(groups)
@@ -201,6 +209,14 @@ PICTURES = EnvironmentSpec(specs.Array((84, 84, 4), np.uint8), num_actions=2)
         # All devices get the same number of items.
         (SPEC, {"transitions_per_item": 3}, 4, 4),
         (SPEC, {"transitions_per_item": 6}, 4, 2),
+        # With frames, the same number of blocks; at most the capacity.
+        (PICTURES, {"transitions_per_item": 4, "frame_stack": 4}, 2, 2),
+        (
+            PICTURES,
+            {"transitions_per_item": 64, "frame_stack": 4, "samples_per_insert": 0.01},
+            2,
+            2,
+        ),
         (SPEC, {"transitions_per_item": 1, "samples_per_insert": None}, 1, 16),
         # At most 512 items, 32 MiB or the capacity.
         (SPEC, {"samples_per_insert": 0.01, "capacity": 10_000}, 1, 16),

@@ -9,13 +9,16 @@ import numpy as np
 import pytest
 import scipy.stats
 from dm_env import specs
+from replay.framed_play import Play, assert_same_bits, join_batches
 
 from distrl.agents import make_agent
 from distrl.config import config_from_dict
+from distrl.frames import FrameLayout
 from distrl.items import make_item_spec
 from distrl.learner.buffer import Buffer
 from distrl.learner.devices import first_replica, put_slices
 from distrl.learner.dispatch import Dispatch, count_due
+from distrl.learner.frame_buffer import FrameMemory
 from distrl.learner.optimizer import make_optimizer
 from distrl.learner.update import make_update
 from distrl.seeding import derive_seed
@@ -49,8 +52,8 @@ class Filled:
     def __init__(self, num_devices, agent=None, config=CONFIG):
         self.devices = jax.local_devices()[:num_devices]
         self.agent = make_agent(config, SPEC) if agent is None else agent
-        self.dispatch = Dispatch(config, self.agent, self.devices)
-        state = self.dispatch.init(SPEC)
+        self.dispatch = Dispatch(config, SPEC, self.agent, self.devices)
+        state = self.dispatch.init()
         self.dispatch.compile(state)
         group = self.dispatch.put(make_items(), PRIORITIES)
         self.state = self.dispatch.insert(state, *group)
@@ -138,6 +141,61 @@ def test_groups_are_dealt_to_the_devices_in_turn(learned):
         np.testing.assert_array_equal(rewards, np.arange(device, 32, count))
 
 
+@pytest.mark.parametrize("num_devices", [1, 2, 4])
+@pytest.mark.parametrize("kind", ["uniform", "prioritized"])
+@pytest.mark.parametrize("is_written", [False, True])
+def test_each_device_has_the_frames_of_its_items(is_written, kind, num_devices):
+    play = Play(environments=4, steps=100)
+    sections = {
+        "agent": "dqn",
+        "network": {"args": {"hidden_sizes": [4]}},
+        "actor": {"environments": 4},
+        "replay": {
+            "kind": kind,
+            "capacity": 128,
+            "min_size": 1,
+            "frame_stack": 4,
+            "transitions_per_item": 4,
+        },
+        "launch": {"backend": "processes" if is_written else "serial"},
+        "learner": {"batch_size": 8, "steps_per_dispatch": 2},
+    }
+    config = config_from_dict(sections)
+    devices = jax.local_devices()[:num_devices]
+    agent = make_agent(config, play.spec)
+    dispatch = Dispatch(config, play.spec, agent, devices)
+    layout, state = FrameLayout(config, play.spec), dispatch.init()
+    dispatch.compile(state)
+    items = join_batches(play.list_transitions())
+    ones = np.ones(16, np.float32)
+    for start in range(0, 400, 16):
+        group = jax.tree.map(lambda x, i=start: x[i : i + 16], items)
+        if is_written:
+            blocks = [
+                FrameMemory(layout, 0).encode(
+                    jax.tree.map(lambda x, i=i: x[i : i + 4], group)
+                )
+                for i in range(0, 16, 4)
+            ]
+            put = dispatch.put_blocks(blocks, ones.reshape(4, 4))
+        else:
+            put = dispatch.put(group, ones)
+        state = dispatch.insert(state, *put)
+    state, output, _ = dispatch.learn(state)
+    assert np.isfinite(np.asarray(output.priorities)).all()
+    capacity, seen = 128 // num_devices, []
+    for device in range(num_devices):
+        ring = jax.tree.map(lambda x, d=device: np.asarray(x)[d], state.buffer.items)
+        held = layout.decode(ring.frames, ring.words)
+        numbers = held.reward_t.astype(int)
+        assert_same_bits(held, jax.tree.map(lambda x, n=numbers: x[n], items))
+        # Whole blocks of 4, or single items, in turn.
+        dealt = numbers // 4 if is_written else numbers
+        assert len(numbers) == capacity and (dealt % num_devices == device).all()
+        seen += numbers.tolist()
+    assert sorted(seen) == list(range(400 - 128, 400))
+
+
 def _name_items(params, target_params, network_state, keys, batch, weights):
     """A loss whose priorities are the items' numbers, and which learns nothing."""
     output = _DQN.loss(params, target_params, network_state, keys, batch, weights)
@@ -157,8 +215,8 @@ def test_draws_have_the_same_distribution_on_any_number_of_devices(kind, num_dev
     )
     config = dataclasses.replace(CONFIG, replay=replay)
     agent = _DQN._replace(loss=_name_items)
-    dispatch = Dispatch(config, agent, jax.local_devices()[:num_devices])
-    state = dispatch.init(SPEC)
+    dispatch = Dispatch(config, SPEC, agent, jax.local_devices()[:num_devices])
+    state = dispatch.init()
     numbers = np.arange(32, dtype=np.float32)
     state = dispatch.insert(state, *dispatch.put(make_items(), numbers + 1))
     counts = np.zeros(32)

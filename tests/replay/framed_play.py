@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import tree
 from dm_env import specs
+from hypothesis import strategies as st
 
 from distrl.action_masks import join_mask
 from distrl.actor.n_step import NStepAccumulator
@@ -117,3 +118,28 @@ class Play:
 def join_batches(batches):
     """Returns the concatenation of all batches."""
     return tree.map_structure(lambda *parts: np.concatenate(parts), *batches)
+
+
+def assert_same_bits(got, want):
+    """Asserts that two nests have the same shapes, dtypes and bits."""
+    tree.assert_same_structure(got, want)
+    for have, right in zip(tree.flatten(got), tree.flatten(want), strict=True):
+        assert (have.shape, have.dtype) == (right.shape, right.dtype)
+        assert have.tobytes() == right.tobytes()
+
+
+PLAYS = st.builds(
+    Play,
+    environments=st.integers(1, 4),
+    steps=st.integers(1, 30),
+    stack=st.integers(2, 4),
+    channels=st.integers(1, 2),
+    dtype=st.sampled_from([np.uint8, np.float32]),
+    # With one value all frames are the same.
+    values=st.sampled_from([1, 2, 256]),
+    episode=st.sampled_from([1, 3, 20]),
+    honest=st.booleans(),
+    masked=st.booleans(),
+    seed=st.integers(0, 2**16),
+)
+"""Random plays, some of them with repeated frames or without shared ones."""

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mortal_servers import MortalServer, serve_replay
 from replay.conftest import Replay
-from replay.framed_play import Play, join_batches
+from replay.framed_play import PLAYS, Play, assert_same_bits, join_batches
 from reverb.cc import schema_pb2
 
 from distrl.config.replay_sizes import replay_sizes
@@ -58,31 +58,8 @@ def name(items):
     return items.reward[:, 0].astype(int)
 
 
-def assert_same_bits(got, want):
-    tree.assert_same_structure(got, want)
-    for have, right in zip(tree.flatten(got), tree.flatten(want), strict=True):
-        assert (have.shape, have.dtype) == (right.shape, right.dtype)
-        assert have.tobytes() == right.tobytes()
-
-
 def pick(items, rows):
     return tree.map_structure(lambda x: x[rows], items)
-
-
-PLAYS = st.builds(
-    Play,
-    environments=st.integers(1, 4),
-    steps=st.integers(1, 30),
-    stack=st.integers(2, 4),
-    channels=st.integers(1, 2),
-    dtype=st.sampled_from([np.uint8, np.float32]),
-    # With one value all frames are the same.
-    values=st.sampled_from([1, 2, 256]),
-    episode=st.sampled_from([1, 3, 20]),
-    honest=st.booleans(),
-    masked=st.booleans(),
-    seed=st.integers(0, 2**16),
-)
 
 
 @settings(max_examples=40, deadline=None)

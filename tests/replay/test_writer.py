@@ -4,8 +4,12 @@ import time
 import numpy as np
 import pytest
 import reverb
+import tree
 from mortal_servers import MortalServer, serve_replay
+from replay.framed_play import Play, assert_same_bits, join_batches
 
+from distrl.actor.n_step import NStepAccumulator
+from distrl.frames import FrameLayout
 from distrl.replay.forms import TABLE_NAME, make_form
 from distrl.replay.writer import BlockWriter
 
@@ -79,6 +83,47 @@ def test_blocks_are_shuffled_by_the_seed(replay):
     # Each block mixes several steps of the environments.
     steps = orders[0].reshape(4, 8) // 8
     assert all(len(np.unique(row)) > 1 for row in steps)
+
+
+def test_blocks_of_frames_have_steps_of_one_environment(replay):
+    play = Play(environments=3, steps=40, episode=4)
+    accumulator = NStepAccumulator(3, 2, 0.9)
+    config = replay.config(
+        transitions_per_item=8,
+        actor={"environments": 3, "n_step": 2},
+        frame_stack=play.stack,
+        kind="prioritized",
+        sampled_on="learner",
+    )
+    form = make_form(config, play.spec)
+    table = reverb.Table.queue(TABLE_NAME, 10_000, signature=form.signature)
+    address, table = replay.serve(config, table)
+    writer = BlockWriter(address, config, play.spec, 0, threading.Event())
+    written, environment, items = 0, [], []
+    for step in play.list_steps():
+        batch = accumulator.add(step)
+        numbers = np.arange(len(batch.environments)) + len(environment)
+        data = batch.data._replace(reward_t=numbers.astype(np.float32))
+        written += writer.write(data, numbers.astype(np.float32), batch.environments)
+        environment += batch.environments.tolist()
+        items.append(data)
+    writer.close()
+    client = reverb.Client(address)
+    samples = client.sample(TABLE_NAME, table.info.current_size, emit_timesteps=False)
+    parts = [[np.asarray(x)[None] for x in sample.data] for sample in samples]
+    layout, found = FrameLayout(config, play.spec), []
+    for framed, priorities in form.decode(parts):
+        block = layout.decode(*framed)
+        numbers = block.reward_t.astype(int)
+        assert len({environment[number] for number in numbers}) == 1
+        assert len(numbers) == 8 and (np.diff(numbers) > 0).all()
+        np.testing.assert_allclose(priorities, numbers, atol=1e-5)
+        wanted = tree.map_structure(lambda x, n=numbers: x[n], join_batches(items))
+        assert_same_bits(block, wanted)
+        found += numbers.tolist()
+    assert len(set(found)) == len(found) == written
+    # Of each environment fewer than a block is left, once the pool was full.
+    assert len(environment) - written < 8 * 3
 
 
 def test_given_priorities_are_stored_with_epsilon_added(replay):

@@ -41,6 +41,8 @@ KINDS = {
         "replay": {"samples_per_insert": None},
         "evaluation": UNEVALUATED,
     },
+    # Catch's five columns may pass for frames.
+    "frames": {"agent": "dqn", "replay": {"frame_stack": 5}},
     # Recurrent; the number of new items varies from step to step.
     "r2d2": {
         "agent": "r2d2",
