@@ -78,6 +78,24 @@ def runs(tmp_path_factory):
     return directories, states, run(dataclasses.replace(config, seed=2))
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"replay": {"capacity": 100}},
+        {"replay": {"kind": "prioritized"}, "learner": {"devices": 2}},
+        {"agent": "r2d2", "replay": {"sequence_length": 4}},
+    ],
+)
+def test_frames_stored_once_give_the_same_bits(fields):
+    """Catch's five columns may pass for frames, of which many are equal."""
+    stop = {"stop": {"learner_steps": 60}}
+    whole = run(make_config(**stop, **fields))
+    replay = {**fields["replay"], "frame_stack": 5}
+    framed = run(make_config(**stop, **{**fields, "replay": replay}))
+    assert framed.counts == whole.counts
+    assert_same_bits(framed.learning.train, whole.learning.train)
+
+
 def test_same_seed_gives_bit_identical_final_states(runs):
     _, (first, second), other = runs
     assert_same_bits(first, second)
