@@ -8,7 +8,6 @@ from mortal_servers import MortalServer, serve_replay
 from replay.conftest import Replay
 
 from distrl.replay import BlockWriter, ItemStream
-from distrl.types import Items
 
 
 @pytest.fixture
@@ -26,8 +25,7 @@ def read_ids(stream, groups):
     while len(read) < groups:
         group = stream.get(5.0)
         if group is not None:
-            data = group.data if isinstance(group, Items) else group
-            read.append(data.reward_t.astype(int).tolist())
+            read.append(group.reward_t.astype(int).tolist())
     return read
 
 
@@ -63,11 +61,11 @@ def test_priorities_travel_with_the_transitions_of_a_block(replay, close):
     writer.close()
     stream = ItemStream([address], config, replay.spec, 1, lambda items: items)
     close(stream)
-    group = stream.get(10.0)
-    assert group.data.reward_t.tolist() == [0, 1, 2, 3]
+    items, priorities = stream.get(10.0)
+    assert items.reward_t.tolist() == [0, 1, 2, 3]
     # 1 is that of an item without a priority from its actor.
-    assert group.priorities.dtype == np.float32
-    assert group.priorities.tolist() == [0.5, 1.5, 2.5, 1.0]
+    assert priorities.dtype == np.float32
+    assert priorities.tolist() == [0.5, 1.5, 2.5, 1.0]
 
 
 def test_actors_wait_while_the_queue_is_full(replay, close):
