@@ -26,20 +26,6 @@ class BufferState(NamedTuple):
     tree: sum_tree.SumTree | None
 
 
-class Draw(NamedTuple):
-    """Items drawn independently of each other, with replacement.
-
-    Attributes:
-      slots: `[size] int32`, their slots in the ring.
-      items: a `Transition` or `StepSequence` of `[size, ...]`.
-      probabilities: `[size] float32`, of each draw.
-    """
-
-    slots: jax.Array
-    items: Nest
-    probabilities: jax.Array
-
-
 class Buffer:
     """Pure functions of uniform or prioritized replay (arXiv 1511.05952).
 
@@ -75,19 +61,34 @@ class Buffer:
         state = state._replace(added=added)
         return self.set_priorities(state, slots, priorities)
 
-    def draw(self, state: BufferState, key: chex.PRNGKey, size: int) -> Draw:
-        """Draws items; the state must not be empty."""
+    def draw(
+        self, state: BufferState, key: chex.PRNGKey, size: int
+    ) -> tuple[jax.Array, jax.Array]:
+        """Draws items independently, with replacement; the state must not be empty.
+
+        Returns:
+          slots: `[size] int32`, where the items are.
+          probabilities: `[size] float32`, of each draw.
+        """
         first, count = self._find_valid(state)
-        uniform_key, tree_key = jax.random.split(key)
-        slots = jax.random.randint(uniform_key, (size,), 0, count)
-        slots = (first + slots) % self._capacity
-        probabilities = jnp.full(size, 1.0 / count, jnp.float32)
-        if state.tree is not None:
-            total = sum_tree.total(state.tree)
-            drawn, weights = sum_tree.draw(state.tree, tree_key, size)
-            slots = jnp.where(total > 0, drawn, slots)
-            probabilities = jnp.where(total > 0, weights / total, probabilities)
-        return Draw(slots, self._take(state.items, slots), probabilities)
+
+        def draw_uniformly() -> tuple[jax.Array, jax.Array]:
+            slots = first + jax.random.randint(key, (size,), 0, count)
+            return slots % self._capacity, jnp.full(size, 1.0 / count, jnp.float32)
+
+        tree = state.tree
+        if tree is None:
+            return draw_uniformly()
+
+        def draw_by_weight() -> tuple[jax.Array, jax.Array]:
+            slots, weights = sum_tree.draw(tree, key, size)
+            return slots, weights / sum_tree.total(tree)
+
+        return jax.lax.cond(sum_tree.total(tree) > 0, draw_by_weight, draw_uniformly)
+
+    def read(self, state: BufferState, slots: jax.Array) -> Nest:
+        """Returns the items `[n, ...]` in slots `[n]`."""
+        return self._take(state.items, slots)
 
     def set_priorities(
         self, state: BufferState, slots: jax.Array, priorities: jax.Array

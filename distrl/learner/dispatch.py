@@ -231,19 +231,19 @@ class Dispatch:
         """Makes a device's part of a dispatch; the ring is not donated nor copied."""
         (train, tree), count = changed, len(self._devices)
         buffer = ring._replace(tree=tree)
-        key, update = jax.random.fold_in(self._key, number), self._update
+        key = jax.random.fold_in(self._key, number)
+        update = self._update
         if count == 1:
             update = map_alone(update)
         else:
             key = jax.random.fold_in(key, jax.lax.axis_index(DEVICE_AXIS))
-        drawn = self._buffer.draw(buffer, key, self._size // count)
-        superbatch = (drawn.items, drawn.probabilities / count)
+        slots, probabilities = self._buffer.draw(buffer, key, self._size // count)
+        superbatch = (self._buffer.read(buffer, slots), probabilities / count)
         steps = jax.tree.map(
             lambda x: x.reshape(self._steps, -1, *x.shape[1:]), superbatch
         )
         train, output = update(train, *steps)
-        priorities = (
-            output.priorities.reshape(-1) + self._config.replay.priority_epsilon
-        )
-        tree = self._buffer.set_priorities(buffer, drawn.slots, priorities).tree
+        priorities = output.priorities.reshape(-1)
+        priorities = priorities + self._config.replay.priority_epsilon
+        tree = self._buffer.set_priorities(buffer, slots, priorities).tree
         return (train, tree), output, (train.params, train.network_state)

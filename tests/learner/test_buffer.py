@@ -1,5 +1,7 @@
 """Replay on the device: which items it keeps and how often it draws them."""
 
+import types
+
 import jax
 import numpy as np
 import pytest
@@ -35,7 +37,9 @@ class Replay:
         self.state = self._set(self.state, slots, priorities.astype(np.float32))
 
     def draw(self):
-        return self._draw(self.state, jax.random.PRNGKey(0), DRAWS)
+        slots, probabilities = self._draw(self.state, jax.random.PRNGKey(0), DRAWS)
+        items = self.buffer.read(self.state, slots)
+        return types.SimpleNamespace(items=items, probabilities=probabilities)
 
     def count(self):
         """Returns how often each number was drawn."""

@@ -2,6 +2,7 @@
 
 import dataclasses
 from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -46,6 +47,14 @@ def make_items(count=32, seed=0):
     return items._replace(reward_t=np.arange(count, dtype=np.float32))
 
 
+class Draw(NamedTuple):
+    """What a device draws."""
+
+    slots: Any
+    items: Any
+    probabilities: Any
+
+
 class Filled:
     """A state with 32 items of different priorities."""
 
@@ -70,7 +79,10 @@ class Filled:
             held = jax.tree.map(
                 lambda x, device=device: np.asarray(x)[device], self.state.buffer
             )
-            draw = jax.jit(buffer.draw, static_argnums=2)(held, own, 16 // count)
+            slots, probabilities = jax.jit(buffer.draw, static_argnums=2)(
+                held, own, 16 // count
+            )
+            draw = Draw(slots, buffer.read(held, slots), probabilities)
             draws.append(jax.tree.map(np.array, draw))
         return jax.tree.map(lambda *x: np.stack(x), *draws)
 

@@ -1,5 +1,7 @@
 """Replay with each frame once gives the items that were added, bit for bit."""
 
+import types
+
 import jax
 import numpy as np
 import pytest
@@ -64,7 +66,12 @@ class Replay:
         self._added.append(items)
 
     def draw(self, seed=0):
-        return self._draw(self.state, jax.random.PRNGKey(seed), DRAWS)
+        key = jax.random.PRNGKey(seed)
+        slots, probabilities = self._draw(self.state, key, DRAWS)
+        items = jax.jit(self.buffer.read)(self.state, slots)
+        return types.SimpleNamespace(
+            slots=slots, items=items, probabilities=probabilities
+        )
 
     def find(self, drawn):
         """Returns the added items in the slots that were drawn, and their numbers."""
