@@ -19,7 +19,7 @@ ACME_ENV_STEPS_PER_SECOND = 1219
 
 
 def make_program(config: Config, spec: Any) -> Any:
-    """Returns a program without a learner; parameters are published once."""
+    """Returns a program whose learner only publishes once, and reads the items."""
     import launchpad as lp
 
     from distrl import program as nodes
@@ -35,7 +35,8 @@ def make_program(config: Config, spec: Any) -> Any:
     replay = nodes.make_node(nodes.serve_replay, config, spec, 0, address, coordinator)
     address.assign(replay)
     program.add_node(replay, label="replay")
-    program.add_node(lp.PyNode(publish_once, config, spec, variables), label="learner")
+    learner = lp.PyNode(stand_in, config, spec, address, variables)
+    program.add_node(learner, label="learner")
     with program.group("actor"):
         for index in range(config.actor.count):
             actor = (config, spec, index, address, variables, coordinator)
@@ -43,23 +44,30 @@ def make_program(config: Config, spec: Any) -> Any:
     return program
 
 
-def publish_once(config: Config, spec: Any, variables: Any) -> None:
-    """Publishes the initial parameters and waits for the end."""
+def stand_in(config: Config, spec: Any, address: Any, variables: Any) -> None:
+    """Publishes the initial parameters once, then reads what the actor writes."""
     import jax
     import launchpad as lp
 
     from distrl.agents import make_agent
     from distrl.learner.publisher import Publisher
+    from distrl.replay import ItemStream
 
     initial = make_agent(config, spec).init(jax.random.PRNGKey(config.seed))
     stop = lp.stop_event()
     Publisher(variables, config, stop).put(0, jax.device_get(initial))
-    stop.wait()
+    blocks = max(1, 512 // config.replay.block_size)
+    stream = ItemStream([address.resolve()], config, spec, blocks, lambda items: items)
+    while not stop.is_set():
+        stream.get(0.2)
+    stream.close(1.0)
 
 
 def make_config(block: int, actors: int) -> Config:
     """Returns the configuration of one row; nothing limits the inserts."""
-    replay = ReplayConfig(samples_per_insert=None, transitions_per_item=block)
+    replay = ReplayConfig(
+        sampled_on="learner", samples_per_insert=None, transitions_per_item=block
+    )
     return Config(
         environment=ENVIRONMENT, actor=ActorConfig(count=actors), replay=replay
     )

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.learner import make_transitions
+from benchmarks.learner_cases import make_items
 from benchmarks.record import Record, make_parser, median
 from benchmarks.replay_process import ReplayProcess
 from distrl.config import Config, NetworkConfig, ReplayConfig
@@ -92,6 +92,7 @@ def make_config(run_dir: str, block: int, size: int) -> Config:
             capacity=2 * size,
             min_size=1,
             samples_per_insert=None,
+            sampled_on="server",
             transitions_per_item=block,
         ),
     )
@@ -128,6 +129,7 @@ class Worker:
 
 def measure_replay(block: int, size: int, repetitions: int) -> dict[str, Any]:
     """Returns how long saving takes, and the longest waits with and without it."""
+    from distrl.config.replay_sizes import replay_sizes
     from distrl.environments import read_spec
     from distrl.replay import BlockWriter, ReplaySampler
 
@@ -140,10 +142,11 @@ def measure_replay(block: int, size: int, repetitions: int) -> dict[str, Any]:
     ):
         never = threading.Event()
         writer = BlockWriter(replay.address, config, spec, 0, never)
-        batch = make_transitions(spec, 256, 0)
+        batch = make_items(config, spec, 256, 0)
         for number in range(-(-size // 256)):
-            writer.write(make_transitions(spec, 256, number))
-        sampler = ReplaySampler(replay.address, config, spec)
+            writer.write(make_items(config, spec, 256, number))
+        share = replay_sizes(config).share
+        sampler = ReplaySampler(replay.address, config, spec, share)
         assert sampler.read() is not None
         sampling = Worker(sampler.read)
 

@@ -1,35 +1,77 @@
-"""The speed of updates fed by Reverb, compared with updates on a batch in memory.
+"""Updates per second of a learner that is fed, compared with a batch in place.
 
-Replay is filled once and sampled without a limit, so only the learner and its replay
-server work. `make bench-learner` runs it. Ratios are taken in one run.
+"In place" repeats the same update on one superbatch that is on the device. "server"
+reads superbatches that the replay server draws from items that were written before.
+"learner" keeps the items on its devices while a node writes blocks of them all the
+time, as many as `--samples-per-insert` asks for. `make bench-learner` runs it. Ratios
+are taken in one run.
 """
 
 import argparse
-import dataclasses
 import os
 import subprocess
 import sys
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmarks.command import end_on_sigterm
+from benchmarks.learner_cases import CASES, make_config, make_items
 from benchmarks.program import measure_rate
 from benchmarks.record import Record, make_parser, median
-from distrl.config import Config, LearnerConfig, NetworkConfig, ReplayConfig
+from distrl.config import Config
 from distrl.launch.devices import node_environment
-from distrl.learner.devices import put_superbatch, replicate
 
-# Measured on two cores with their own programs: docs/benchmarks.md.
-ACME_UPDATES_PER_SECOND = 177
-SB3_UPDATES_PER_SECOND = 542
-NETWORKS = {
-    "mlp 64-64": NetworkConfig("mlp", {"hidden_sizes": [64, 64]}),
-    "conv": NetworkConfig("conv", {}),
-}
+# How many items a second the node writes at least, to fill replay.
+_FILLED_PER_SECOND = 20_000
+_BATCHES, _BATCH = 16, 128
+
+
+class Row(NamedTuple):
+    """A way to feed a learner."""
+
+    case: str
+    kind: str
+    replay: str
+    capacity: int = 100_000
+    block: int | None = None
+
+
+ROWS = (
+    Row("mlp 64-64", "uniform", "learner"),
+    Row("mlp 64-64", "prioritized", "learner"),
+    Row("mlp 64-64", "prioritized", "learner", capacity=1_000_000),
+    Row("mlp 64-64", "uniform", "server"),
+    Row("mlp 64-64", "uniform", "server", block=1),
+    Row("mlp 64-64", "prioritized", "server"),
+    Row("conv", "uniform", "learner"),
+    Row("conv", "prioritized", "learner"),
+    Row("conv", "uniform", "server"),
+    Row("conv", "prioritized", "server"),
+    Row("rainbow catch", "prioritized", "learner"),
+    Row("rainbow catch", "prioritized", "server"),
+    Row("r2d2 catch", "prioritized", "learner", capacity=10_000),
+    Row("r2d2 catch", "prioritized", "server", capacity=10_000),
+    Row("pong frames", "uniform", "learner", capacity=20_000),
+    Row("pong frames", "uniform", "server", capacity=20_000),
+)
+
+
+def configure(row: Row, samples_per_insert: float) -> Config:
+    """Returns the configuration of a row."""
+    is_server = row.replay == "server"
+    return make_config(
+        row.case,
+        kind=row.kind,
+        sampled_on=row.replay,
+        capacity=row.capacity,
+        min_size=row.capacity * 9 // 10,
+        transitions_per_item=row.block,
+        samples_per_insert=None if is_server else samples_per_insert,
+    )
 
 
 def make_program(config: Config, spec: Any) -> Any:
-    """Returns a program without actors: one node fills replay, then waits."""
+    """Returns a program in which one node writes items instead of actors."""
     import launchpad as lp
 
     from distrl import program as nodes
@@ -45,47 +87,30 @@ def make_program(config: Config, spec: Any) -> Any:
     replay = nodes.make_node(nodes.serve_replay, config, spec, 0, address, coordinator)
     address.assign(replay)
     program.add_node(replay, label="replay")
-    program.add_node(lp.PyNode(fill_replay, config, spec, address), label="actor")
+    program.add_node(lp.PyNode(write_items, config, spec, address), label="actor")
     learner = (config, spec, [address], variables, coordinator)
     program.add_node(nodes.make_node(run_learner, *learner), label="learner")
     return program
 
 
-def fill_replay(config: Config, spec: Any, address: Any) -> None:
-    """Writes random transitions until the learner may start, then waits for the end."""
+def write_items(config: Config, spec: Any, address: Any) -> None:
+    """Fills replay with random items; for the learner's replay it never ends."""
     import launchpad as lp
 
     from distrl.replay import BlockWriter
 
     stop = lp.stop_event()
     writer = BlockWriter(address.resolve(), config, spec, config.seed, stop)
-    written, size = 0, 128
-    while written < config.replay.min_size + 2 * size and not stop.is_set():
-        writer.write(make_transitions(spec, size, seed=written))
-        written += size
+    batches = [make_items(config, spec, _BATCH, seed) for seed in range(_BATCHES)]
+    enough = float("inf")
+    if config.replay.sampled_on == "server":
+        enough = config.replay.min_size + 2 * _BATCH
+    written = 0
+    while written < enough and not stop.is_set():
+        writer.write(batches[written // _BATCH % _BATCHES])
+        written += _BATCH
     stop.wait()
     writer.close()
-
-
-def make_transitions(spec: Any, size: int, seed: int) -> Any:
-    """Returns random transitions `[size, ...]`."""
-    import jax
-    import numpy as np
-
-    from distrl.types import Transition
-
-    rng = np.random.default_rng(seed)
-
-    def draw(leaf: Any) -> Any:
-        return rng.integers(0, 2, (size, *leaf.shape)).astype(leaf.dtype)
-
-    return Transition(
-        jax.tree_util.tree_map(draw, spec.observation),
-        rng.integers(0, spec.num_actions, size).astype(np.int32),
-        rng.random(size, np.float32),
-        np.full(size, 0.99, np.float32),
-        jax.tree_util.tree_map(draw, spec.observation),
-    )
 
 
 def measure_in_place(config: Config, seconds: float) -> float:
@@ -95,6 +120,7 @@ def measure_in_place(config: Config, seconds: float) -> float:
 
     from distrl.agents import make_agent
     from distrl.environments import read_spec
+    from distrl.learner.devices import put_superbatch, replicate
     from distrl.learner.optimizer import make_optimizer
     from distrl.learner.state import init_state
     from distrl.learner.update import make_update
@@ -111,7 +137,7 @@ def measure_in_place(config: Config, seconds: float) -> float:
     state = replicate(init_state(agent, optimizer, key), devices)
     steps = config.learner.steps_per_dispatch
     size = steps * config.learner.batch_size
-    nest = (make_transitions(spec, size, 0), np.ones(size, np.float32))
+    nest = (make_items(config, spec, size, 0), np.ones(size, np.float32))
     batch = put_superbatch(nest, devices, steps)
     state, _ = jax.block_until_ready(update(state, *batch))
     count, started = 0, time.perf_counter()
@@ -122,30 +148,11 @@ def measure_in_place(config: Config, seconds: float) -> float:
     return count / (time.perf_counter() - started)
 
 
-def make_config(network: str, block: int) -> Config:
-    """Returns the configuration of one row."""
-    return Config(
-        environment="bsuite:catch/0",
-        network=NETWORKS[network],
-        replay=ReplayConfig(
-            samples_per_insert=None, min_size=20_000, transitions_per_item=block
-        ),
-        learner=LearnerConfig(publish_period=1_000),
-    )
-
-
-def run_in_place(network: str, seconds: float) -> float:
+def run_in_place(case: str, kind: str, seconds: float) -> float:
     """Runs `measure_in_place` in another process."""
+    arguments = ["--in-place", case, kind, "--seconds", str(seconds)]
     answer = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "benchmarks.learner",
-            "--in-place",
-            network,
-            "--seconds",
-            str(seconds),
-        ],
+        [sys.executable, "-m", "benchmarks.learner", *arguments],
         env={**os.environ, **node_environment("learner")},
         capture_output=True,
         text=True,
@@ -155,49 +162,62 @@ def run_in_place(network: str, seconds: float) -> float:
 
 
 def main() -> None:
-    """Prints the table."""
+    """Prints a table per case and kind of replay."""
     parser = make_parser(__doc__)
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--repetitions", type=int, default=3)
-    parser.add_argument("--steps-per-dispatch", type=int, default=8)
-    parser.add_argument("--in-place", choices=NETWORKS, help=argparse.SUPPRESS)
+    parser.add_argument("--samples-per-insert", type=float, default=256.0)
+    parser.add_argument(
+        "--only", nargs="+", choices=CASES, default=list(CASES), metavar="NAME"
+    )
+    parser.add_argument("--in-place", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
-
-    def configure(network: str, block: int) -> Config:
-        config = make_config(network, block)
-        learner = dataclasses.replace(
-            config.learner, steps_per_dispatch=options.steps_per_dispatch
-        )
-        return dataclasses.replace(config, learner=learner)
-
     if options.in_place is not None:
-        print(measure_in_place(configure(options.in_place, 32), options.seconds))
+        case, kind = options.in_place
+        print(measure_in_place(make_config(case, kind=kind), options.seconds))
         return
     end_on_sigterm()
     record = Record(options.json)
-    rows = []
-    for network in NETWORKS:
-        rates: dict[str, list[float]] = {"in place": []}
+    pairs = dict.fromkeys((r.case, r.kind) for r in ROWS if r.case in options.only)
+    for case, kind in pairs:
+        rows = [row for row in ROWS if (row.case, row.kind) == (case, kind)]
+        in_place: list[float] = []
+        rates: dict[Row, list[float]] = {row: [] for row in rows}
         for _ in range(options.repetitions):
-            rates["in place"].append(run_in_place(network, options.seconds))
-            for block in (32, 8, 1):
-                config = configure(network, block)
-                rates.setdefault(f"G={block}", []).append(
-                    measure_rate(config, "learner_steps", options.seconds, make_program)
-                )
-        in_place = median(rates["in place"])
-        rows += [
-            {
-                "network": network,
-                "batch 256": name,
-                "updates/s": median(values),
-                "of in place": median(values) / in_place,
-                "times Acme's 177": median(values) / ACME_UPDATES_PER_SECOND,
-                "times SB3's 542": median(values) / SB3_UPDATES_PER_SECOND,
-            }
-            for name, values in rates.items()
-        ]
-    record.add_table(rows)
+            in_place.append(run_in_place(case, kind, options.seconds))
+            for row in rows:
+                config = configure(row, options.samples_per_insert)
+                seconds = options.seconds + row.capacity / _FILLED_PER_SECOND
+                rate = measure_rate(config, "learner_steps", seconds, make_program)
+                rates[row].append(rate)
+        limit = median(in_place)
+        first = Row(case, kind, "in place", block=0)
+        record.add_table(
+            [
+                _describe(row, options.samples_per_insert, median(values), limit)
+                for row, values in {first: in_place, **rates}.items()
+            ]
+        )
+
+
+def _describe(
+    row: Row, samples_per_insert: float, rate: float, in_place: float
+) -> dict[str, object]:
+    is_fed = row.replay != "in place"
+    config = make_config(row.case, kind=row.kind)
+    if is_fed:
+        config = configure(row, samples_per_insert)
+    is_sequence = config.replay.sequence_length is not None
+    return {
+        "network": row.case,
+        "kind": "sequence" if is_sequence else row.kind,
+        "replay": row.replay,
+        "capacity": row.capacity if is_fed else 0,
+        "transitions_per_item": config.replay.block_size if is_fed else 0,
+        "samples_per_insert": config.replay.samples_per_insert if is_fed else None,
+        "updates_per_second": rate,
+        "of_in_place": rate / in_place,
+    }
 
 
 if __name__ == "__main__":

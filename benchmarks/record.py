@@ -17,13 +17,16 @@ def make_parser(description: str | None) -> argparse.ArgumentParser:
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--json", type=Path, metavar="FILE", help="also write the tables to this file"
+        "--json", type=Path, metavar="FILE", help="also write the rows to this file"
     )
     return parser
 
 
 class Record:
-    """Prints a benchmark's tables, and writes them to a JSON file after each one."""
+    """Prints a benchmark's tables, and writes their rows to a JSON file as a list.
+
+    Each row there also has the machine, the command and the commit.
+    """
 
     def __init__(self, path: Path | None):
         """Prints the machine, the command and the commit.
@@ -62,8 +65,8 @@ class Record:
 
     def _write(self) -> None:
         if self._path is not None:
-            content = {**self._content, "tables": self._tables}
-            self._path.write_text(json.dumps(content, indent=1) + "\n")
+            rows = [{**self._content, **row} for rows in self._tables for row in rows]
+            self._path.write_text(json.dumps(rows, indent=1) + "\n")
 
 
 def median(values: Sequence[float]) -> float:

@@ -28,6 +28,7 @@ def make_config(run_dir: str, block: int, stack: int | None, size: int) -> Confi
             "replay.capacity": 2 * size,
             "replay.min_size": block,
             "replay.samples_per_insert": None,
+            "replay.sampled_on": "server",
             "replay.transitions_per_item": block,
             "replay.frame_stack": stack,
         },
@@ -74,6 +75,7 @@ def measure(
       size: the number of transitions played; the last pool is not written.
       seconds: how long to read samples.
     """
+    from distrl.config.replay_sizes import replay_sizes
     from distrl.environments import read_spec
     from distrl.replay import BlockWriter, ReplaySampler
 
@@ -83,7 +85,8 @@ def measure(
         with contextlib.closing(ReplayProcess(config)) as replay:
             server = psutil.Process(replay.pid)
             writer = BlockWriter(replay.address, config, spec, 0, threading.Event())
-            sampler = ReplaySampler(replay.address, config, spec)
+            share = replay_sizes(config).share
+            sampler = ReplaySampler(replay.address, config, spec, share)
             written, writing, empty = 0, 0.0, server.memory_full_info().uss
             for batch in play(config, spec, size):
                 started = time.perf_counter()
