@@ -16,6 +16,10 @@ from distrl.variables import SERVICE
 
 Variables = tuple[hk.Params, hk.State]
 
+# The share of `actor.fetch_seconds` between two publications. Parameters are fetched
+# only that often, and each publication takes time from the learner.
+_PAUSE = 0.25
+
 
 class Publisher:
     """Serialises and sends parameters in a thread; the newest replaces a waiting one.
@@ -28,9 +32,10 @@ class Publisher:
         self._stop = stop
         self._caller = RemoteCaller(service, SERVICE, config.launch, stop)
         self._check_seconds = config.launch.report_seconds
+        self._pause_seconds = _PAUSE * config.actor.fetch_seconds
         self._newest: tuple[int, Variables] | None = None
         self._wakeup = threading.Event()
-        self._closed = False
+        self._closing = threading.Event()
         self.seconds: float | None = None
         """How long the newest publication took; None before the first."""
         self._error: BaseException | None = None
@@ -55,14 +60,16 @@ class Publisher:
 
     def close(self, timeout: float) -> None:
         """Publishes what waits, within `timeout` seconds, and ends the thread."""
-        self._closed = True
+        self._closing.set()
         self._wakeup.set()
         self._thread.join(timeout)
 
     def _run(self) -> None:
         sent = None
         try:
-            while not self._closed or not (sent is self._newest or self._stop.is_set()):
+            while not (
+                self._closing.is_set() and (sent is self._newest or self._stop.is_set())
+            ):
                 self._wakeup.wait(self._check_seconds)
                 self._wakeup.clear()
                 newest = self._newest
@@ -70,13 +77,14 @@ class Publisher:
                     continue
                 if self._publish(*newest):
                     sent = newest
+                    self._closing.wait(self._pause_seconds)
                 else:
                     self._wakeup.set()
         except BaseException as error:
             self._error = error
 
     def _is_empty(self) -> bool:
-        return not self._closed and self._caller.call("newest_version") == 0
+        return not self._closing.is_set() and self._caller.call("newest_version") == 0
 
     def _publish(self, learner_steps: int, variables: Variables) -> bool:
         params, network_state = variables = jax.device_get(variables)

@@ -34,6 +34,23 @@ def test_waiting_snapshot_is_replaced_by_a_newer_one(stop):
     services.close()
 
 
+def test_publications_are_limited_by_the_fetch_period(stop):
+    """Not more than actors can fetch, but the newest is sent at the end."""
+    services = Services()
+    service = services.serve(VariableService())
+    config = Config(actor=ActorConfig(fetch_seconds=3600.0))
+    publisher = Publisher(service, config, stop)
+    publisher.put(1, ({}, {}))
+    wait_until(lambda: service.newest_version() == 1)
+    for step in range(2, 100):
+        publisher.put(step, ({}, {}))
+    assert service.newest_version() == 1
+    publisher.close(5)
+    version, learner_steps = service.fetch(0)[:2]
+    assert (version, learner_steps) == (2, 99)
+    services.close()
+
+
 def test_restarted_service_and_its_clients_get_the_newest_params(stop):
     server = MortalServer(serve_object, VariableService)
     server.start()
