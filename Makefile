@@ -29,7 +29,7 @@ INSTALLED_CORE := $(VENV_CORE)/.installed-$(call key,pyproject.toml)
 
 .DEFAULT_GOAL := help
 .PHONY: help install locked train test test-core test-slow bench bench-actor \
-    bench-checkpoint bench-crowd bench-environments bench-learner bench-memory \
+    bench-checkpoint bench-crowd bench-environments bench-gpu bench-learner bench-memory \
     bench-replay bench-scale bench-serial bench-soak bench-solve lock check-cuda clean FORCE
 
 help: ## list the targets
@@ -68,7 +68,10 @@ bench-crowd: $(INSTALLED) ## 1,000 stand-in nodes: load of the coordinator, star
 bench-environments: $(INSTALLED) ## the actor compared with bare environments, for several E
 	$(BIN)/python -m benchmarks.environments $(ARGS)
 
-bench-learner: $(INSTALLED) ## updates per second, compared with a batch in memory
+bench-gpu: $(INSTALLED) ## the learner's rows and serial runs on one GPU, in ten minutes
+	$(BIN)/python -m benchmarks.gpu $(ARGS)
+
+bench-learner: $(INSTALLED) ## updates per second, compared with a batch in place
 	$(BIN)/python -m benchmarks.learner $(ARGS)
 
 bench-memory: $(INSTALLED) ## private memory of every process

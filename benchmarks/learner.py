@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from benchmarks.command import end_on_sigterm
@@ -34,10 +35,12 @@ class Row(NamedTuple):
     replay: str
     capacity: int = 100_000
     block: int | None = None
+    publish_period: int = 1_000
 
 
 ROWS = (
-    Row("mlp 64-64", "uniform", "learner"),
+    Row("mlp 64-64", "uniform", "learner", publish_period=16),
+    Row("mlp 64-64", "uniform", "learner", publish_period=10_000),
     Row("mlp 64-64", "prioritized", "learner"),
     Row("mlp 64-64", "prioritized", "learner", capacity=1_000_000),
     Row("mlp 64-64", "uniform", "server"),
@@ -61,6 +64,7 @@ def configure(row: Row, samples_per_insert: float) -> Config:
     is_server = row.replay == "server"
     return make_config(
         row.case,
+        row.publish_period,
         kind=row.kind,
         sampled_on=row.replay,
         capacity=row.capacity,
@@ -178,26 +182,36 @@ def main() -> None:
         return
     end_on_sigterm()
     record = Record(options.json)
-    pairs = dict.fromkeys((r.case, r.kind) for r in ROWS if r.case in options.only)
-    for case, kind in pairs:
-        rows = [row for row in ROWS if (row.case, row.kind) == (case, kind)]
-        in_place: list[float] = []
-        rates: dict[Row, list[float]] = {row: [] for row in rows}
-        for _ in range(options.repetitions):
-            in_place.append(run_in_place(case, kind, options.seconds))
-            for row in rows:
-                config = configure(row, options.samples_per_insert)
-                seconds = options.seconds + row.capacity / _FILLED_PER_SECOND
-                rate = measure_rate(config, "learner_steps", seconds, make_program)
-                rates[row].append(rate)
-        limit = median(in_place)
-        first = Row(case, kind, "in place", block=0)
+    rows = [row for row in ROWS if row.case in options.only]
+    for case, kind in dict.fromkeys((row.case, row.kind) for row in rows):
+        own = [row for row in rows if (row.case, row.kind) == (case, kind)]
         record.add_table(
-            [
-                _describe(row, options.samples_per_insert, median(values), limit)
-                for row, values in {first: in_place, **rates}.items()
-            ]
+            compare(
+                own, options.seconds, options.repetitions, options.samples_per_insert
+            )
         )
+
+
+def compare(
+    rows: Sequence[Row], seconds: float, repetitions: int, samples_per_insert: float
+) -> list[dict[str, object]]:
+    """Measures rows of one case and kind, and their update in place, in turns."""
+    first = Row(rows[0].case, rows[0].kind, "in place", block=0)
+    rates: dict[Row, list[float]] = {row: [] for row in (first, *rows)}
+    for _ in range(repetitions):
+        rates[first].append(run_in_place(first.case, first.kind, seconds))
+        for row in rows:
+            config = configure(row, samples_per_insert)
+            filling = row.capacity / _FILLED_PER_SECOND
+            rate = measure_rate(
+                config, "learner_steps", seconds + filling, make_program
+            )
+            rates[row].append(rate)
+    limit = median(rates[first])
+    return [
+        _describe(row, samples_per_insert, median(values), limit)
+        for row, values in rates.items()
+    ]
 
 
 def _describe(
@@ -215,6 +229,7 @@ def _describe(
         "capacity": row.capacity if is_fed else 0,
         "transitions_per_item": config.replay.block_size if is_fed else 0,
         "samples_per_insert": config.replay.samples_per_insert if is_fed else None,
+        "publish_period": row.publish_period if is_fed else None,
         "updates_per_second": rate,
         "of_in_place": rate / in_place,
     }

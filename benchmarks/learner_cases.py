@@ -50,14 +50,14 @@ class Frames(dm_env.Environment):
         return dm_env.transition(0.0, np.zeros((*_FRAME, _STACK), np.uint8))
 
 
-def make_config(name: str, **replay: Any) -> Config:
+def make_config(name: str, publish_period: int = 1_000, **replay: Any) -> Config:
     """Returns the configuration of a case with some fields of `replay`."""
     case = CASES[name]
     return config_from_dict(
         {
             **case,
             "replay": {**case.get("replay", {}), **replay},
-            "learner": {**case.get("learner", {}), "publish_period": 1_000},
+            "learner": {**case.get("learner", {}), "publish_period": publish_period},
         }
     )
 

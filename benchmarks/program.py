@@ -33,6 +33,8 @@ def measure_rate(
         raise SystemExit("nothing was counted: use more --seconds")
     # In the first fifth, caches fill and compilations end.
     steady = [row for row in counted if row[0] >= begun + seconds / 5]
+    if len(steady) < 2:
+        raise SystemExit("it began to count too late: use more --seconds")
     (first, low), (last, high) = steady[0], steady[-1]
     return (high - low) / (last - first)
 

@@ -16,9 +16,9 @@ from distrl.variables import SERVICE
 
 Variables = tuple[hk.Params, hk.State]
 
-# The share of `actor.fetch_seconds` between two publications. Parameters are fetched
-# only that often, and each publication takes time from the learner.
-_PAUSE = 0.25
+# The share of `actor.fetch_seconds` between two publications, and the longest pause.
+# Actors fetch no more often, and each publication takes time from the learner.
+_PAUSE, _LONGEST_PAUSE = 0.25, 1.0
 
 
 class Publisher:
@@ -32,7 +32,8 @@ class Publisher:
         self._stop = stop
         self._caller = RemoteCaller(service, SERVICE, config.launch, stop)
         self._check_seconds = config.launch.report_seconds
-        self._pause_seconds = _PAUSE * config.actor.fetch_seconds
+        pause = _PAUSE * config.actor.fetch_seconds
+        self._pause_seconds = min(pause, _LONGEST_PAUSE)
         self._newest: tuple[int, Variables] | None = None
         self._wakeup = threading.Event()
         self._closing = threading.Event()
