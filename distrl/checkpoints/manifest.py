@@ -17,7 +17,7 @@ from typing import Any
 from distrl.errors import ConfigError
 from distrl.system.output import write_json
 
-FORMAT = 3
+FORMAT = 4
 """The version of what is saved; what another version saved is refused."""
 MANIFEST = "manifest.json"
 """The file with the size and checksum of every other file of a directory."""

@@ -138,7 +138,7 @@ def test_partial_checkpoint_is_never_found(tmp_path):
     assert names(tmp_path) == ["000001"]
 
 
-@pytest.mark.parametrize("number", [2, 4])
+@pytest.mark.parametrize("number", [manifest.FORMAT - 1, manifest.FORMAT + 1])
 def test_checkpoint_of_another_version_is_refused(tmp_path, monkeypatch, number):
     save(tmp_path, "000001", 1)
     with monkeypatch.context() as patch:
